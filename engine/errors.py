@@ -1,0 +1,88 @@
+"""The one error tree: whose fault it is, a stable code, a message and a hint.
+
+Pure. A node that fails is not an exception: it is a `Failure` value inside an event.
+
+    OrchestrationError
+    ├── InputError          the caller's: a file, an argument, a name
+    │   ├── InvalidCommand  a command that does not validate; carries every problem
+    │   └── NotFound        a run, command, agent or file that is not there
+    ├── StateError          the request is sound but the run is not in a state for it
+    ├── EnvironmentFault    the machine's: disk, missing program, locked or newer database
+    └── InternalError       ours
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class OrchestrationError(Exception):
+    """Base of all errors that reach a user."""
+
+    code: str = "INTERNAL"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        pointer: str | None = None,
+    ) -> None:
+        """*message* says what is wrong, *hint* what to do; *pointer* is a JSON Pointer into the input."""
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+        self.message = message
+        self.hint = hint
+        self.pointer = pointer
+
+    def __str__(self) -> str:
+        """Code, message, place and hint, readable in a terminal and by a model."""
+        place = f" (at {self.pointer})" if self.pointer else ""
+        hint = f"\nhint: {self.hint}" if self.hint else ""
+        return f"{self.code}: {self.message}{place}{hint}"
+
+
+class InputError(OrchestrationError):
+    """The caller gave something that cannot be used."""
+
+    code = "INVALID_INPUT"
+
+
+class NotFound(InputError):
+    """What the caller named does not exist."""
+
+    code = "NOT_FOUND"
+
+
+class InvalidCommand(InputError):
+    """A command with validation errors; `problems` holds all of them."""
+
+    code = "INVALID_COMMAND"
+
+    def __init__(self, message: str, problems: Sequence[object], *, hint: str | None = None) -> None:
+        """*problems* are `engine.validation.Problem` values, errors and warnings alike."""
+        super().__init__(message, hint=hint)
+        self.problems = tuple(problems)
+
+
+class StateError(OrchestrationError):
+    """The run cannot do this now."""
+
+    code = "INVALID_STATE"
+
+
+class EnvironmentFault(OrchestrationError):
+    """The machine does not let us: disk, permissions, a missing program."""
+
+    code = "ENVIRONMENT"
+
+
+class InternalError(OrchestrationError):
+    """A broken invariant of our own."""
+
+    code = "INTERNAL"

@@ -1,0 +1,31 @@
+"""Typed names of things, and how they compose.
+
+Pure. Ids are strings everywhere; the types only keep them apart. Making a random run id is `runtime/clock.py`'s.
+"""
+
+from __future__ import annotations
+
+from typing import NewType
+
+RunId = NewType("RunId", str)
+"""A run, `r-` and twelve lower-case letters or digits."""
+NodeId = NewType("NodeId", str)
+"""A node of a plan; nodes of a sub-command carry its node's id as prefix: `deploy/build`."""
+AttemptId = NewType("AttemptId", str)
+"""One try of a node: `run:node#n`; the fence that late reports are checked against."""
+OwnerId = NewType("OwnerId", str)
+"""A process that may own runs."""
+
+
+def attempt_id(run: RunId, node: NodeId, number: int) -> AttemptId:
+    """The id of try *number* (from 1, compensations counted on) of *node*."""
+    return AttemptId(f"{run}:{node}#{number}")
+
+
+def parse_attempt_id(text: str) -> tuple[RunId, NodeId, int] | None:
+    """Run, node and number of an attempt id, or None where *text* is none."""
+    run, colon, rest = text.partition(":")
+    node, hash_, number = rest.rpartition("#")
+    if not (run and colon and node and hash_ and number.isascii() and number.isdigit()):
+        return None
+    return RunId(run), NodeId(node), int(number)

@@ -1,0 +1,67 @@
+"""An agent as frozen at plan time: who does a node's work, and how it is started.
+
+Pure. Reading agent files is `registry/agents.py`'s; running them is the executors'.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+
+class AgentKind(StrEnum):
+    """Which executor does the agent's work."""
+
+    CLAUDE = "claude"
+    """A model agent: Claude Code headless, or the host client."""
+    PROCESS = "process"
+    """A program: one JSON object in on stdin, one out on stdout."""
+    PYTHON = "python"
+    """A Python callable of the project or of a package."""
+    CUSTOM = "custom"
+    """Done by an executor that the Python API registered for this agent id."""
+
+
+class AgentSource(StrEnum):
+    """Where the agent was found; decides precedence and trust."""
+
+    PROJECT = "project"
+    USER = "user"
+    PACKAGED = "packaged"
+    BUILTIN = "builtin"
+    """Known to Claude Code by name; it has no file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """One agent, closed: nothing about it is looked up after the plan is made."""
+
+    id: str
+    kind: AgentKind = AgentKind.CLAUDE
+    source: AgentSource = AgentSource.PROJECT
+    description: str = ""
+    prompt: str = ""
+    """The body of the agent file: the system prompt of a model agent."""
+    path: str | None = None
+    """The agent file, absolute, or None where there is none."""
+    model: str | None = None
+    tools: tuple[str, ...] | None = None
+    """Tools the agent may use; None where the file does not say (Claude Code: all)."""
+    disallowed_tools: tuple[str, ...] = ()
+    permission_mode: str | None = None
+    max_turns: int | None = None
+    max_budget_usd: float | None = None
+    effort: str | None = None
+    isolation: str | None = None
+    mcp_servers: tuple[str, ...] = ()
+    skills: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    """argv of a process agent."""
+    callable: str | None = None
+    """`module:function` of a python agent."""
+    timeout: timedelta | None = None
+    """`timeoutMs` of the agent file: a limit of its own, below the node's."""
+    idle_timeout: timedelta | None = None
+    keep_processes: bool = False
+    env: dict[str, str] = field(default_factory=dict)

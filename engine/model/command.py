@@ -1,0 +1,298 @@
+"""The user's command file as one pydantic model; its JSON Schema is the published format (SPEC 1).
+
+Pure. Shapes and ranges only: rules that need more than one field are `engine/validation`'s, and unknown fields are
+told there too, so this model ignores them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+MAX_MILLISECONDS = 30 * 24 * 3600 * 1000
+"""No time in a command is longer than thirty days: beyond that it is a slip, and date arithmetic would overflow."""
+
+Milliseconds = Annotated[int, Field(gt=0, le=MAX_MILLISECONDS, strict=True)]
+Delay = Annotated[int, Field(ge=0, le=MAX_MILLISECONDS, strict=True)]
+Seconds = Annotated[int, Field(gt=0, le=10 * 365 * 24 * 3600, strict=True)]
+Priority = Annotated[int, Field(ge=-1_000_000, le=1_000_000, strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
+Key = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+NodeName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+PhaseName = Annotated[str, StringConstraints(max_length=200, pattern=r"^[a-z][a-z0-9-]*$")]
+CommandName = Annotated[str, StringConstraints(max_length=200, pattern=r"^/[a-z0-9-]+$")]
+Semver = Annotated[str, StringConstraints(max_length=100, pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$")]
+
+
+class Part(BaseModel):
+    """Base of all parts of a command: camelCase in files, snake_case in Python."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+    )
+
+
+class Example(Part):
+    """How the command is called."""
+
+    command: Text
+    """The call, such as `/review-code src/`."""
+    description: str = ""
+    """What that call does."""
+
+
+class Requirements(Part):
+    """What the command needs of the engine."""
+
+    min_version: Semver | None = None
+    """Oldest engine version that can run it."""
+    features: tuple[str, ...] = ()
+    """Engine features it relies on."""
+
+
+class Metadata(Part):
+    """Who made the command, and where it stands in its life."""
+
+    author: str | None = None
+    """Person or team."""
+    version: Semver | None = None
+    """Version of this command, not of the format."""
+    tags: tuple[str, ...] = ()
+    """Words to find it by."""
+    category: str | None = None
+    """One word such as `code-review`."""
+    visibility: Literal["public", "private", "team", "beta"] | None = None
+    """Whom it is meant for."""
+    deprecated: Flag = False
+    """A run of a deprecated command warns and names `replacedBy`."""
+    replaced_by: str | None = None
+    """The command to use instead."""
+    changelog: tuple[str, ...] = ()
+    """What changed, newest first."""
+    examples: tuple[Example, ...] = ()
+    """Calls to learn from."""
+    requirements: Requirements | None = None
+    """What it needs of the engine."""
+
+
+class GlobalContext(Part):
+    """Values and cache rules of the whole run."""
+
+    initial: dict[Key, Any] = Field(default_factory=dict)
+    """Context values present before the first phase."""
+    cache_ttl: Seconds | None = Field(default=None, alias="cacheTTL")
+    """Seconds; TTL of outputs that name none."""
+    persist_keys: tuple[Key, ...] = ()
+    """Keys treated as if their output said `persist: true`."""
+
+
+class Lock(Part):
+    """One resource to hold."""
+
+    resource: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\s.]+(\.[^\s.]+)*$")]
+    """Dotted path: `database` covers `database.table1`."""
+    type: Literal["exclusive", "shared", "upgrade"] = "exclusive"
+    """`upgrade` turns the run's own shared lock into an exclusive one."""
+    priority: Priority = 0
+    """Higher gets the lock first."""
+
+
+class Resources(Part):
+    """Locks of a run or of a node."""
+
+    locks: tuple[Lock, ...] = ()
+    """All are claimed at once."""
+    max_wait_time: Milliseconds = 60_000
+    """Milliseconds to wait for the locks before failing with LOCK_TIMEOUT."""
+
+
+class Argument(Part):
+    """Something that a run of the command is given (extension)."""
+
+    name: Key
+    """The context key under which agents find it."""
+    description: str = ""
+    """Shown where the command is offered."""
+    required: Flag = False
+    """A run without it does not start."""
+    default: Any = None
+    """Used where the run gives none."""
+
+
+class RetryPolicy(Part):
+    """When a failed attempt is tried again."""
+
+    max_attempts: Annotated[int, Field(ge=1, le=10, strict=True)]
+    """Retries after the first execution."""
+    strategy: Literal["immediate", "linear", "exponential", "fibonacci"] = "exponential"
+    """How the delay grows."""
+    initial_delay: Delay = 1000
+    """Milliseconds before the first retry."""
+    max_delay: Delay = 60_000
+    """Milliseconds no delay exceeds."""
+    backoff_multiplier: Annotated[float, Field(ge=1, le=1000)] = 2
+    """Factor of the exponential strategy."""
+    retryable_errors: tuple[Key, ...] | None = None
+    """Error codes that are retried, any case; absent: all but validation, cancelled and permission errors."""
+
+
+class SkipCondition(Part):
+    """When a node is skipped instead of run."""
+
+    type: Literal["context", "file_exists", "command_success", "custom"]
+    """What `expression` is: a context expression, a path or glob, a command name, a registered callable."""
+    expression: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+    """The condition; the node is skipped where it holds."""
+    skip_message: str | None = None
+    """Shown in todos, status and report."""
+
+
+class Compensation(Part):
+    """How a node is undone."""
+
+    type: Literal["none", "retry", "rollback", "custom", "cascade"]
+    """`cascade`: this node's failure rolls back the descendants of `rollbackTo`, or the whole run."""
+    description: str | None = None
+    """What undoing means; the task where `task` is absent."""
+    agent_id: Key | None = None
+    """Who undoes it; the node's own agent where absent."""
+    task: Text | None = None
+    """What the undoing agent is told."""
+    rollback_to: NodeName | None = None
+    """For cascade: the node up to which the run is rolled back."""
+    compensate_on: tuple[Literal["error", "timeout", "validation", "cancel"], ...] | None = None
+    """Kinds of failure that trigger it; absent: all four."""
+
+
+class Input(Part):
+    """A context value that a node reads."""
+
+    key: Key
+    """Name of the value."""
+    required: Flag = True
+    """A missing required input fails the node before anything is started."""
+    default: Any = None
+    """Used where an optional input is missing."""
+    transform: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
+    """JSONPath (RFC 9535) applied to the value."""
+
+
+class Output(Part):
+    """A context value that a node writes."""
+
+    key: Key
+    """Name of the value."""
+    ttl: Seconds | None = None
+    """Seconds from production that caches and later runs may use it."""
+    persist: Flag = False
+    """Kept after the run, and given to later commands of the project."""
+    merge: Literal["replace", "merge", "append", "concat"] = "replace"
+    """What happens to a value that is already there."""
+    value_schema: dict[str, Any] | bool | None = Field(default=None, alias="schema")
+    """JSON Schema of the value (extension)."""
+
+
+class NodeContext(Part):
+    """What a node reads and writes."""
+
+    inputs: tuple[Input, ...] = ()
+    """Values it is given."""
+    outputs: tuple[Output, ...] = ()
+    """Values it must answer with."""
+    passthrough: Flag = False
+    """Give it the whole context."""
+
+
+class Approval(Part):
+    """A person's yes before the node runs (extension)."""
+
+    message: Text
+    """The question."""
+
+
+class Node(Part):
+    """One agent's piece of work."""
+
+    id: NodeName
+    """Unique in the whole command."""
+    agent_id: Key
+    """An agent of the registry, or `command` for a sub-command."""
+    task: Text
+    """What the agent is told; the todo's text."""
+    dependencies: tuple[NodeName, ...] = ()
+    """Nodes of this or an earlier phase that come first."""
+    estimated_time: Milliseconds = 60_000
+    """Milliseconds; for progress, critical path and scheduling."""
+    timeout: Milliseconds | None = None
+    """Milliseconds of one attempt; absent: the larger of five minutes and three times the estimate."""
+    priority: Priority = 0
+    """Higher starts first."""
+    retry_policy: RetryPolicy | None = None
+    """When a failed attempt is tried again."""
+    skip_condition: SkipCondition | None = None
+    """When the node is skipped."""
+    compensation: Compensation | None = None
+    """How it is undone."""
+    context: NodeContext = NodeContext()
+    """What it reads and writes."""
+    resources: Resources | None = None
+    """Locks it needs while it runs."""
+    circuit_breaker: Key | None = None
+    """Name of a breaker of the project's settings."""
+    idempotent: Flag = True
+    """False: an attempt lost in a crash waits for a decision instead of running again (extension)."""
+    approval: Approval | None = None
+    """Waits for a person's yes (extension)."""
+
+
+class Phase(Part):
+    """A group of nodes; phases run one after the other, in file order."""
+
+    id: PhaseName
+    """Unique in the command."""
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    """Heading in todos and reports."""
+    agents: Annotated[tuple[Node, ...], Field(min_length=1)]
+    """The nodes."""
+    description: str | None = None
+    """What the phase is for."""
+    parallel: Flag = True
+    """False: one node at a time."""
+    max_parallelism: Annotated[int, Field(ge=1, le=100_000, strict=True)] | None = None
+    """At most so many nodes at once."""
+    continue_on_error: Flag = False
+    """A failed node does not stop the run."""
+    timeout: Milliseconds | None = None
+    """Milliseconds for the whole phase."""
+    barrier: Flag = True
+    """False: its nodes open as soon as their dependencies settle, without waiting for the phase before (extension)."""
+
+
+class CommandDefinition(Part):
+    """A command: phases of agents with dependencies, context, retries and rollback."""
+
+    version: Literal["2.0.0"]
+    """Version of the format."""
+    name: CommandName
+    """How the command is called: `/review-code`."""
+    description: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    """One sentence."""
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    """Run one after the other."""
+    metadata: Metadata = Metadata()
+    """Who made it, and where it stands in its life."""
+    global_context: GlobalContext = GlobalContext()
+    """Values and cache rules of the whole run."""
+    resources: Resources | None = None
+    """Locks held by the run from start to end."""
+    arguments: tuple[Argument, ...] = ()
+    """What a run is given (extension)."""
