@@ -1,0 +1,287 @@
+"""Sub-commands unfold into the graph of the command that calls them, and defaults become values.
+
+Pure. Order, ranks and times are `order.py`'s: the nodes made here have none yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import InvalidCommand
+from engine.ids import NodeId
+from engine.model.plan import Compensation, NodeKind, NodePlan, PhasePlan, Skip, SkipType
+from engine.model.policy import (
+    ALL_KINDS,
+    CompensationType,
+    FailureKind,
+    InputSpec,
+    LockSpec,
+    LockType,
+    Merge,
+    OutputDecl,
+    RetryPolicy,
+    RetryStrategy,
+)
+
+if TYPE_CHECKING:
+    from engine.model.agent import Agent
+    from engine.model.command import CommandDefinition, GlobalContext, Node, NodeContext, Phase, Resources
+    from engine.model.plan import Bundle
+
+SUB_COMMAND = "command"
+"""The agent id that stands for running another command."""
+ARGUMENTS = "$ARGUMENTS"
+"""In a task: the argument text of the run, or of the sub-command's call."""
+MAX_DEPTH = 20
+"""Sub-commands inside each other."""
+MAX_NODES = 100_000
+"""Nodes of a plan: sub-commands that call each other twice grow without bound otherwise."""
+SHORTEST_DEFAULT_TIMEOUT = 300_000
+"""Milliseconds; no node without a timeout of its own gets less."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """A plan in the making."""
+
+    bundle: Bundle
+    nodes: list[NodePlan] = field(default_factory=list)
+    phases: list[PhasePlan] = field(default_factory=list)
+    initial: dict[str, Any] = field(default_factory=dict)
+    """Context values before the first phase, keys with their scope."""
+    agents: dict[str, Agent] = field(default_factory=dict)
+    """The agents that nodes and compensations name."""
+    warnings: list[str] = field(default_factory=list)
+    own_timeout: set[NodeId] = field(default_factory=set)
+    """Nodes whose timeout stands in the file: a group's default has to wait for its estimate."""
+
+
+def expand(bundle: Bundle) -> Draft:
+    """The nodes and phases of *bundle* in file order, those of a sub-command after the node that calls it."""
+    draft = Draft(bundle=bundle)
+    _add_command(draft, bundle.command, scope="", arguments=None, group=None, calls=(bundle.command.name,))
+    return draft
+
+
+def split_call(task: str) -> tuple[str, str]:
+    """Name and argument text of a sub-command's task, `/deploy staging`."""
+    name, _, arguments = task.strip().partition(" ")
+    return name, arguments.strip()
+
+
+def default_timeout(estimate: int) -> int:
+    """Milliseconds that a node may take which names no timeout (SPEC 1)."""
+    return max(SHORTEST_DEFAULT_TIMEOUT, 3 * estimate)
+
+
+def milliseconds(value: int) -> timedelta:
+    return timedelta(milliseconds=value)
+
+
+def lock_specs(resources: Resources | None) -> tuple[LockSpec, ...]:
+    locks = resources.locks if resources else ()
+    return tuple(LockSpec(lock.resource, LockType(lock.type), lock.priority) for lock in locks)
+
+
+def _add_command(
+    draft: Draft,
+    command: CommandDefinition,
+    *,
+    scope: str,
+    arguments: str | None,
+    group: NodeId | None,
+    calls: tuple[str, ...],
+) -> tuple[int, ...]:
+    """Append *command*'s phases and nodes, and answer the indexes of its own phases."""
+    if command.metadata.deprecated:
+        instead = f"; use {command.metadata.replaced_by} instead" if command.metadata.replaced_by else ""
+        draft.warnings.append(f"{command.name} is deprecated{instead}")
+    draft.initial.update({scope + key: value for key, value in command.global_context.initial.items()})
+    if group is not None:
+        given = {item.name: item.default for item in command.arguments if "default" in item.model_fields_set}
+        if arguments:
+            given["arguments"] = arguments
+        draft.initial.update({scope + key: value for key, value in given.items()})
+    own: list[int] = []
+    for phase in command.phases:
+        own.append(len(draft.phases))
+        first = len(draft.phases)
+        draft.phases.append(_phase(phase, scope, first, after=own[-2] if len(own) > 1 else None, group=group))
+        for node in phase.agents:
+            _add_node(draft, node, command, phase=first, scope=scope, arguments=arguments, calls=calls)
+    return tuple(own)
+
+
+def _phase(phase: Phase, scope: str, index: int, *, after: int | None, group: NodeId | None) -> PhasePlan:
+    return PhasePlan(
+        id=scope + phase.id,
+        name=phase.name,
+        index=index,
+        nodes=tuple(NodeId(scope + node.id) for node in phase.agents),
+        limit=phase.max_parallelism if phase.parallel else 1,
+        continue_on_error=phase.continue_on_error,
+        timeout=milliseconds(phase.timeout) if phase.timeout else None,
+        barrier=phase.barrier,
+        after=after,
+        group=group,
+    )
+
+
+def _add_node(
+    draft: Draft,
+    node: Node,
+    command: CommandDefinition,
+    *,
+    phase: int,
+    scope: str,
+    arguments: str | None,
+    calls: tuple[str, ...],
+) -> None:
+    if len(draft.nodes) >= MAX_NODES:
+        raise InvalidCommand(
+            f"Command '{draft.bundle.command.name}' has more than {MAX_NODES} nodes with its sub-commands unfolded",
+            (),
+            hint="Call sub-commands less often, or split the command",
+        )
+    task = node.task if arguments is None else node.task.replace(ARGUMENTS, arguments)
+    plan = _node(draft, node, command.global_context, task=task, phase=phase, scope=scope)
+    draft.nodes.append(plan)
+    if node.timeout is not None:
+        draft.own_timeout.add(plan.id)
+    if node.agent_id != SUB_COMMAND:
+        return
+    name, text = split_call(task)
+    inner = _sub_command(draft.bundle, name, node=plan.id, calls=calls)
+    at = plan.index
+    phases = _add_command(draft, inner, scope=f"{plan.id}/", arguments=text, group=plan.id, calls=(*calls, inner.name))
+    locks, wait = _group_locks(node.resources, inner.resources)
+    draft.nodes[at] = replace(plan, kind=NodeKind.GROUP, inner=phases, locks=locks, lock_wait=wait)
+
+
+def _sub_command(bundle: Bundle, name: str, *, node: NodeId, calls: tuple[str, ...]) -> CommandDefinition:
+    if name in calls:
+        chain = " → ".join((*calls[calls.index(name) :], name))
+        raise InvalidCommand(
+            f"Command '{calls[0]}' runs itself: {chain}", (), hint=f"Let node {node!r} run another command"
+        )
+    if len(calls) > MAX_DEPTH:
+        raise InvalidCommand(f"Sub-commands are more than {MAX_DEPTH} deep: {' → '.join((*calls, name))}", ())
+    inner = bundle.commands.get(name)
+    if inner is None:
+        raise InvalidCommand(f"Command {name!r} of node {node!r} is not in the bundle", ())
+    return inner
+
+
+def _group_locks(own: Resources | None, inner: Resources | None) -> tuple[tuple[LockSpec, ...], timedelta]:
+    """What a group holds: its node's locks and the root locks of the command it runs; of two, the exclusive one."""
+    merged: dict[str, LockSpec] = {}
+    for lock in (*lock_specs(own), *lock_specs(inner)):
+        if lock.resource not in merged or lock.type is LockType.EXCLUSIVE:
+            merged[lock.resource] = lock
+    waits = [resources.max_wait_time for resources in (own, inner) if resources]
+    return tuple(merged.values()), milliseconds(max(waits, default=60_000))
+
+
+def _node(draft: Draft, node: Node, context: GlobalContext, *, task: str, phase: int, scope: str) -> NodePlan:
+    timeout = milliseconds(node.timeout or default_timeout(node.estimated_time))
+    if node.agent_id != SUB_COMMAND:
+        limit = _agent(draft, node.agent_id, node=scope + node.id).timeout
+        timeout = timeout if limit is None else min(timeout, limit)
+    resources = node.resources
+    return NodePlan(
+        id=NodeId(scope + node.id),
+        index=len(draft.nodes),
+        phase=phase,
+        agent=node.agent_id,
+        task=task,
+        depends_on=tuple(NodeId(scope + name) for name in dict.fromkeys(node.dependencies)),
+        estimate=milliseconds(node.estimated_time),
+        timeout=timeout,
+        priority=node.priority,
+        retry=_retry(node),
+        skip=_skip(node),
+        compensation=_compensation(draft, node, scope),
+        inputs=_inputs(node.context),
+        outputs=_outputs(node.context, context),
+        passthrough=node.context.passthrough,
+        locks=lock_specs(resources),
+        lock_wait=milliseconds(resources.max_wait_time if resources else 60_000),
+        breaker=node.circuit_breaker,
+        idempotent=node.idempotent,
+        approval=node.approval.message if node.approval else None,
+        scope=scope,
+    )
+
+
+def _agent(draft: Draft, name: str, *, node: str) -> Agent:
+    agent = draft.bundle.agents.get(name)
+    if agent is None:
+        raise InvalidCommand(f'Agent "{name}" of node "{node}" is not in the bundle', ())
+    draft.agents[name] = agent
+    return agent
+
+
+def _retry(node: Node) -> RetryPolicy | None:
+    policy = node.retry_policy
+    if policy is None:
+        return None
+    codes = policy.retryable_errors
+    return RetryPolicy(
+        max_retries=policy.max_attempts,
+        strategy=RetryStrategy(policy.strategy),
+        initial_delay=milliseconds(policy.initial_delay),
+        max_delay=milliseconds(policy.max_delay),
+        multiplier=float(policy.backoff_multiplier),
+        retryable=None if codes is None else frozenset(code.upper() for code in codes),
+    )
+
+
+def _skip(node: Node) -> Skip | None:
+    skip = node.skip_condition
+    return Skip(type=SkipType(skip.type), expression=skip.expression, message=skip.skip_message) if skip else None
+
+
+def _compensation(draft: Draft, node: Node, scope: str) -> Compensation | None:
+    undo = node.compensation
+    if undo is None:
+        return None
+    kind = CompensationType(undo.type)
+    agent = undo.agent_id or node.agent_id
+    works = kind in (CompensationType.ROLLBACK, CompensationType.CUSTOM)
+    if works:
+        _agent(draft, agent, node=scope + node.id)
+    return Compensation(
+        type=kind,
+        agent=agent,
+        task=(undo.task or undo.description or "") if works else "",
+        on=ALL_KINDS if undo.compensate_on is None else frozenset(map(FailureKind, undo.compensate_on)),
+        rollback_to=NodeId(scope + undo.rollback_to) if undo.rollback_to else None,
+    )
+
+
+def _inputs(context: NodeContext) -> tuple[InputSpec, ...]:
+    return tuple(
+        InputSpec(
+            key=item.key,
+            required=item.required,
+            has_default="default" in item.model_fields_set,
+            default=item.default,
+            transform=item.transform,
+        )
+        for item in context.inputs
+    )
+
+
+def _outputs(context: NodeContext, root: GlobalContext) -> tuple[OutputDecl, ...]:
+    return tuple(
+        OutputDecl(
+            key=item.key,
+            schema=item.value_schema,
+            ttl=timedelta(seconds=ttl) if (ttl := item.ttl or root.cache_ttl) else None,
+            persist=item.persist or item.key in root.persist_keys,
+            merge=Merge(item.merge),
+        )
+        for item in context.outputs
+    )
