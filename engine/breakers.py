@@ -1,0 +1,173 @@
+"""Circuit breakers: after too many failures calls stop, and one trial at a time finds out when they may go on.
+
+Pure. It reads no clock and keeps no table: the runtime stores one `BreakerState` per name and writes back what these
+functions return. Which failures concern a breaker, and what a node does when rejected, is the scheduler's to say.
+
+    closed ── threshold failures within the period ──> open ── reset timeout, next call ──> half-open
+       ^                                                ^                                    │  │  │
+       │                                                └──── the trial fails ───────────────┘  │  │
+       │                                    (open, next call tries) <── the trial is cancelled ─┘  │
+       └──────────────────────────────────────────────────────────────── the trial succeeds ───────┘
+
+Reports of attempts that were let through before it opened change nothing while it is open: only the trial speaks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TypeAlias
+
+from engine.errors import InputError
+from engine.ids import AttemptId, RunId, parse_attempt_id
+from engine.model.policy import Failure, FailureKind
+
+SCARCITY_CODES = frozenset({"RATE_LIMIT", "OVERLOADED", "QUOTA_EXHAUSTED"})
+"""Failures that pass with time: opened by them a breaker makes callers wait, so that paid work is not rolled back."""
+
+
+class BreakerPhase(StrEnum):
+    """What a breaker does with calls."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half-open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerConfig:
+    """When a breaker opens and when it tries again (SPEC 9)."""
+
+    failure_threshold: int = 5
+    """Failures within the monitoring period that open it."""
+    reset_timeout: timedelta = timedelta(seconds=60)
+    """From opening to the first trial."""
+    monitoring_period: timedelta = timedelta(seconds=300)
+    """How long a failure counts; one exactly this old does not."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no breaker."""
+        if self.failure_threshold < 1:
+            message = f"failureThreshold must be at least 1, not {self.failure_threshold}"
+            raise InputError(message)
+        for name, value in (("resetTimeout", self.reset_timeout), ("monitoringPeriod", self.monitoring_period)):
+            if value <= timedelta(0):
+                message = f"{name} must be above 0, not {value.total_seconds() * 1000:g} ms"
+                raise InputError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """A failure that counts towards opening."""
+
+    at: datetime
+    scarcity: bool
+    """Whether its code is one of `SCARCITY_CODES`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerState:
+    """One breaker; a new one is closed."""
+
+    strikes: tuple[Strike, ...] = ()
+    """While closed: failures, of which those within the monitoring period count."""
+    next_trial_at: datetime | None = None
+    """While open or half-open: the earliest time of a trial."""
+    trial: AttemptId | None = None
+    """While half-open: the one attempt that was let through."""
+    callers_wait: bool = False
+    """While open or half-open: opened by scarcity, so callers wait for the next trial instead of failing."""
+
+    @property
+    def phase(self) -> BreakerPhase:
+        """Closed, open or half-open."""
+        if self.next_trial_at is None:
+            return BreakerPhase.CLOSED
+        return BreakerPhase.OPEN if self.trial is None else BreakerPhase.HALF_OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The call may be made; *state* is to be stored before it is."""
+
+    state: BreakerState
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The call may not be made now."""
+
+    next_trial_at: datetime | None
+    """When to ask again; None: a trial is under way, ask when the breaker changes."""
+    waits: bool
+    """True: the caller waits; False: it fails with `circuit_open`."""
+
+
+Admission: TypeAlias = Admitted | Rejected
+
+
+def admit(state: BreakerState, attempt: AttemptId, now: datetime) -> Admission:
+    """Whether *attempt* may call now. The first to ask after the reset timeout becomes the trial."""
+    if state.next_trial_at is None or state.trial == attempt:
+        return Admitted(state)
+    if state.trial is not None:
+        return Rejected(None, state.callers_wait)
+    if now < state.next_trial_at:
+        return Rejected(state.next_trial_at, state.callers_wait)
+    return Admitted(replace(state, trial=attempt))
+
+
+def record_success(state: BreakerState, attempt: AttemptId) -> BreakerState:
+    """Close the breaker if *attempt* is the trial. A success while closed forgives nothing: the period counts."""
+    return BreakerState() if state.trial == attempt else state
+
+
+def record_failure(
+    state: BreakerState, config: BreakerConfig, attempt: AttemptId, code: str, now: datetime
+) -> BreakerState:
+    """Count the failure of *attempt*, and open at the threshold, or at once again if it was the trial.
+
+    Callers will wait if at least half of the failures that opened the breaker are of `SCARCITY_CODES`.
+    """
+    strike = Strike(now, code.upper() in SCARCITY_CODES)
+    if state.trial == attempt:
+        return _opened((strike,), config, now)
+    if state.next_trial_at is not None:
+        return state
+    recent = (*(past for past in state.strikes if now - past.at < config.monitoring_period), strike)
+    if len(recent) >= config.failure_threshold:
+        return _opened(recent, config, now)
+    return BreakerState(strikes=recent)
+
+
+def record_cancel(state: BreakerState, attempt: AttemptId) -> BreakerState:
+    """A cancelled or lost trial says nothing: the next call becomes the trial. Any other attempt changes nothing."""
+    return replace(state, trial=None) if state.trial == attempt else state
+
+
+def abandon(state: BreakerState, run: RunId) -> BreakerState:
+    """As `record_cancel`, for whatever trial the dead *run* had."""
+    if state.trial is None:
+        return state
+    parsed = parse_attempt_id(state.trial)
+    return replace(state, trial=None) if parsed is not None and parsed[0] == run else state
+
+
+def circuit_open(name: str, rejected: Rejected) -> Failure:
+    """The failure of a node that breaker *name* turned away."""
+    if rejected.next_trial_at is None:
+        when = "a trial call is under way, the next one follows if it fails"
+    else:
+        when = f"next trial at {rejected.next_trial_at.isoformat(timespec='seconds')}"
+    return Failure(
+        FailureKind.ERROR,
+        "CIRCUIT_OPEN",
+        f'Circuit breaker "{name}" is open; {when}',
+        hint="Wait for the next trial, or look at the failures that opened the breaker.",
+    )
+
+
+def _opened(strikes: tuple[Strike, ...], config: BreakerConfig, now: datetime) -> BreakerState:
+    scarce = sum(strike.scarcity for strike in strikes)
+    return BreakerState(next_trial_at=now + config.reset_timeout, callers_wait=2 * scarce >= len(strikes))
