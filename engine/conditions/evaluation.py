@@ -1,0 +1,129 @@
+"""The operations of conditions on JSON values, as programs that the parser puts together.
+
+Pure. It knows nothing of text; the rules are those of the package's docstring.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from engine.conditions.faults import ConditionError
+from engine.jsonvalue import Budget, is_number, same_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Program = Callable[[Mapping[str, Any], Budget], Any]
+"""A compiled part of an expression; gives its value."""
+
+
+def constant(value: object) -> Program:
+    return lambda _values, _budget: value
+
+
+def truth(value: object, what: str) -> bool:
+    """A boolean operand, null counting as false."""
+    if value is None:
+        return False
+    if isinstance(value, bool):
+        return value
+    message = f"{what} needs true or false, not {_kind(value)}"
+    raise ConditionError(message, hint="Compare the value: nothing counts as true by itself.")
+
+
+def walk(base: Program, steps: Sequence[str | Program]) -> Program:
+    """Follow members and indexes from *base*; null as soon as one is not there."""
+
+    def run(values: Mapping[str, Any], budget: Budget) -> object:
+        value = base(values, budget)
+        for step in steps:
+            value = _member(value, step) if step.__class__ is str else _index(value, step(values, budget))  # type: ignore[operator]
+        return value
+
+    return run
+
+
+def _member(value: object, name: str) -> object:
+    """`value.name`."""
+    if isinstance(value, Mapping) and name in value:
+        return value[name]
+    if name == "length" and isinstance(value, Mapping | str | list | tuple):
+        return len(value)
+    return None
+
+
+def _index(value: object, key: object) -> object:
+    """`value[key]`; a float names a place where it is whole."""
+    if isinstance(value, Mapping):
+        return value.get(key) if isinstance(key, str) else None
+    if not isinstance(value, list | tuple) or not is_number(key):
+        return None
+    place = int(key) if math.isfinite(key) and key == int(key) else len(value)  # type: ignore[call-overload, arg-type]
+    return value[place] if -len(value) <= place < len(value) else None
+
+
+def size(value: object) -> int | None:
+    """`size(value)`; null of null."""
+    if value is None:
+        return None
+    if isinstance(value, Mapping | str | list | tuple):
+        return len(value)
+    message = f"size() needs a list, a string or an object, not {_kind(value)}"
+    raise ConditionError(message)
+
+
+def compare(operator: str, left: Program, right: Program) -> Program:
+    """The program of one comparison."""
+    if operator == "==":
+        return lambda values, budget: _same(left(values, budget), right(values, budget), budget)
+    if operator == "!=":
+        return lambda values, budget: not _same(left(values, budget), right(values, budget), budget)
+    if operator == "in":
+        return lambda values, budget: _contains(right(values, budget), left(values, budget), budget)
+    order = _ORDERS[operator]
+
+    def run(values: Mapping[str, Any], budget: Budget) -> bool:
+        one, other = left(values, budget), right(values, budget)
+        comparable = (is_number(one) and is_number(other)) or (isinstance(one, str) and isinstance(other, str))
+        return comparable and order(one, other)
+
+    return run
+
+
+_ORDERS: dict[str, Callable[[Any, Any], bool]] = {
+    "<": lambda one, other: one < other,
+    "<=": lambda one, other: one <= other,
+    ">": lambda one, other: one > other,
+    ">=": lambda one, other: one >= other,
+}
+
+
+def _same(one: object, other: object, budget: Budget) -> bool:
+    """Equality, quick for what comparisons are mostly about."""
+    if one is None or one.__class__ is bool:
+        return one is other
+    return same_json(one, other, budget)
+
+
+def _contains(container: object, item: object, budget: Budget) -> bool:
+    """`item in container`."""
+    if isinstance(container, list | tuple):
+        for candidate in container:
+            budget.spend()
+            if _same(candidate, item, budget):
+                return True
+        return False
+    return isinstance(item, str) and isinstance(container, str | Mapping) and item in container
+
+
+def _kind(value: object) -> str:
+    """How a message names the type of *value*; never its content, which may be a secret."""
+    if isinstance(value, str):
+        return "a string"
+    if is_number(value):
+        return "a number"
+    if isinstance(value, bool):
+        return "a boolean"
+    return "an object" if isinstance(value, Mapping) else "a list"
