@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import InvalidCommand
@@ -76,6 +77,7 @@ def default_timeout(estimate: int) -> int:
     return max(SHORTEST_DEFAULT_TIMEOUT, 3 * estimate)
 
 
+@lru_cache(maxsize=4096)
 def milliseconds(value: int) -> timedelta:
     return timedelta(milliseconds=value)
 

@@ -1,7 +1,7 @@
 """What comes before what: cycles, and the longest way that is left from each node.
 
-Pure. The only module that uses networkx, and it imports it on first use: a server that has no plan to make starts
-without it. Who runs when under limits is `forecast.py`'s.
+Pure. The only module that uses networkx, and it imports it only to explain a cycle: sorting is a loop of ten lines, so
+that a sound command never pays for the import. Who runs when under limits is `forecast.py`'s.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from engine.model.plan import NodeKind
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from engine.model.plan import NodePlan, PhasePlan
-
-T = TypeVar("T")
 
 MILLISECOND = timedelta(milliseconds=1)
 SEARCH_BUDGET = 2_000_000
@@ -37,8 +35,11 @@ class Ranks:
 
 def topological_order(dependencies: Mapping[str, Sequence[str]]) -> list[str] | None:
     """The keys of *dependencies* with each after all it depends on, or None where there is a cycle."""
-    edges = ((before, name) for name, needs in dependencies.items() for before in needs if before in dependencies)
-    return _sorted_vertices(dependencies, edges)
+    names = list(dependencies)
+    place = {name: number for number, name in enumerate(names)}
+    edges = ((place[need], place[name]) for name in names for need in dependencies[name] if need in place)
+    order = _sorted(_adjacency(len(names), edges))
+    return None if order is None else [names[number] for number in order]
 
 
 def shortest_cycles(dependencies: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
@@ -47,7 +48,9 @@ def shortest_cycles(dependencies: Mapping[str, Sequence[str]]) -> list[tuple[str
     A cycle reads "depends on": each name depends on the next, the last on the first. It starts at its first name in
     the order of *dependencies*. In a knot too large to search through, it is the shortest of those looked at.
     """
-    import networkx as nx  # noqa: PLC0415 - costs a quarter of a server's start
+    if topological_order(dependencies) is not None:
+        return []
+    import networkx as nx  # noqa: PLC0415 - costs a quarter of a server's start, and sound commands need none of it
 
     place = {name: number for number, name in enumerate(dependencies)}
     graph: nx.DiGraph[str] = nx.DiGraph()
@@ -71,12 +74,10 @@ def rank(nodes: Sequence[NodePlan], phases: Sequence[PhasePlan]) -> Ranks | None
     that runs one node at a time is as long as all its nodes together.
     """
     gates = _Gates(nodes, phases)
-    order = _sorted_vertices(range(gates.count), gates.edges)
+    after = _adjacency(gates.count, gates.edges)
+    order = _sorted(after)
     if order is None:
         return None
-    after: list[list[int]] = [[] for _ in range(gates.count)]
-    for source, target in gates.edges:
-        after[source].append(target)
     weight = [node.estimate // MILLISECOND if node.kind is NodeKind.AGENT else 0 for node in nodes]
     opens = {gates.opened(phase.index): phase for phase in phases if phase.limit == 1}
     rest = [0] * gates.count
@@ -132,16 +133,26 @@ class _Gates:
         return 2 * self.nodes + self.phases + phase
 
 
-def _sorted_vertices(vertices: Iterable[T], edges: Iterable[tuple[T, T]]) -> list[T] | None:
-    import networkx as nx  # noqa: PLC0415 - costs a quarter of a server's start
+def _adjacency(count: int, edges: Iterable[tuple[int, int]]) -> list[list[int]]:
+    after: list[list[int]] = [[] for _ in range(count)]
+    for source, target in edges:
+        after[source].append(target)
+    return after
 
-    graph: nx.DiGraph[T] = nx.DiGraph()
-    graph.add_nodes_from(vertices)
-    graph.add_edges_from(edges)
-    try:
-        return list(nx.topological_sort(graph))
-    except nx.NetworkXUnfeasible:
-        return None
+
+def _sorted(after: Sequence[Sequence[int]]) -> list[int] | None:
+    """Vertices with each before all that come *after* it; None where there is a cycle."""
+    waiting = [0] * len(after)
+    for targets in after:
+        for target in targets:
+            waiting[target] += 1
+    order = [vertex for vertex, count in enumerate(waiting) if not count]
+    for vertex in order:
+        for target in after[vertex]:
+            waiting[target] -= 1
+            if not waiting[target]:
+                order.append(target)
+    return order if len(order) == len(after) else None
 
 
 def _shortest_cycle(graph: dict[str, list[str]]) -> tuple[str, ...]:
