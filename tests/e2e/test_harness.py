@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.claude_code import processes_marked, run_claude, wait_until_gone
+from tests.support.fake_messages_api import FakeMessagesApi, Route
+from tests.support.record_claude_results import JUDGED, RESULTS, SCENARIOS, play
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_program_still_ends_as_recorded(name: str, tmp_path: Path) -> None:
+    run = play(SCENARIOS[name], folder=tmp_path)
+    recorded = [json.loads(line) for line in (RESULTS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [message["type"] for message in run.messages] == [message["type"] for message in recorded]
+    assert run.exit_code == SCENARIOS[name].exit_code
+    fresh, old = run.result, recorded[-1]
+    assert {key: fresh.get(key) for key in JUDGED if key != "result"} == {
+        key: old.get(key) for key in JUDGED if key != "result"
+    }
+    assert [denial["tool_name"] for denial in fresh["permission_denials"]] == [
+        denial["tool_name"] for denial in old["permission_denials"]
+    ]
+
+
+def test_every_scenario_is_recorded() -> None:
+    assert {path.stem for path in RESULTS.glob("*.jsonl")} == set(SCENARIOS)
+
+
+def test_a_prompt_carries_its_own_script(api: FakeMessagesApi, project: Path, environ: dict[str, str]) -> None:
+    (project / "note.txt").write_text("the cat is out", encoding="utf-8")
+    steps = [{"tool": "Read", "input": {"file_path": str(project / "note.txt")}}, {"echo_last": True}]
+    run = run_claude(f"read it <<fake {json.dumps(steps)}>>", project=project, environ=environ)
+    assert "the cat is out" in run.result["result"]
+    assert len(run.tool_results) == 1
+    assert len(api.turns) == 2
+
+
+def test_each_session_of_a_route_plays_its_own_attempt(
+    api: FakeMessagesApi, project: Path, environ: dict[str, str]
+) -> None:
+    api.routes = [Route(match="paint the fence", attempts=[[{"error": 529}], [{"text": "painted"}]])]
+    outcomes = [run_claude("paint the fence", project=project, environ=environ).result for _ in range(3)]
+    assert [outcome["is_error"] for outcome in outcomes] == [True, False, False]
+    assert len(api.turns_with("paint the fence")) == 3
+
+
+def test_nothing_is_left_of_a_program_that_was_killed_in_a_hanging_turn(
+    api: FakeMessagesApi, project: Path, environ: dict[str, str]
+) -> None:
+    api.routes = [Route(match="wait for me", steps=[{"hang": True}])]
+    marked = {**environ, "HARNESS_TEST_MARK": project.as_posix()}
+    with pytest.raises(subprocess.TimeoutExpired):
+        run_claude("wait for me", project=project, environ=marked, timeout=5)
+    assert len(api.turns_with("wait for me")) == 1
+    assert wait_until_gone("HARNESS_TEST_MARK", project.as_posix()) == []
+
+
+def test_a_living_process_is_found_by_its_mark(tmp_path: Path) -> None:
+    command = ["python3", "-c", "print(flush=True); input()"]
+    marked = {"HARNESS_TEST_MARK": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    with subprocess.Popen(command, env=marked, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it runs now: before, its environment may not be readable yet
+        assert [found.pid for found in processes_marked("HARNESS_TEST_MARK", str(tmp_path))] == [process.pid]
+        assert processes_marked("HARNESS_TEST_MARK", "another value") == []
+        process.communicate(b"\n", timeout=10)
+    assert processes_marked("HARNESS_TEST_MARK", str(tmp_path)) == []

@@ -1,0 +1,134 @@
+"""The pinned Claude Code as tests run it: with a home of its own, no account and no network beyond loopback.
+
+Effects: starts the real program, and looks at the processes of this machine. It installs nothing: `.ci/tools` does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ROOT = Path(__file__).parents[2]
+TOOLS = ROOT / ".cache" / "npm" / "node_modules"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaudeRun:
+    """What one `claude -p` said."""
+
+    exit_code: int
+    messages: Sequence[Mapping[str, Any]]
+    """The lines of its stream-json output."""
+    stderr: str
+
+    @property
+    def init(self) -> Mapping[str, Any]:
+        """The first message: tools, MCP servers and their states, agents, model."""
+        return next(message for message in self.messages if message.get("subtype") == "init")
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """The last result message."""
+        return next(message for message in reversed(self.messages) if message.get("type") == "result")
+
+    @property
+    def tool_results(self) -> list[Mapping[str, Any]]:
+        """What the tools answered, in order, as the model was told."""
+        contents = [message["message"]["content"] for message in self.messages if message.get("type") == "user"]
+        blocks = [block for content in contents if isinstance(content, list) for block in content]
+        return [block for block in blocks if block.get("type") == "tool_result"]
+
+
+def program() -> Path:
+    """The pinned native program, named `claude`; FileNotFoundError where the tools are not installed."""
+    found = sorted((TOOLS / "@anthropic-ai").glob("claude-code-*/claude"))
+    if not found:
+        msg = f"Claude Code is not installed under {TOOLS}: run .ci/tools"
+        raise FileNotFoundError(msg)
+    return found[0]
+
+
+def environment(*, home: Path, api_url: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """A complete environment: `claude` first on the path, an own home, a key that opens nothing, no retries.
+
+    Nothing of the caller's environment passes but the path, and what coverage needs to measure processes below.
+    """
+    passed = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    return {
+        **passed,
+        "PATH": os.pathsep.join([str(program().parent), os.environ.get("PATH", os.defpath)]),
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "CLAUDE_CONFIG_DIR": str(home / ".claude"),
+        "ANTHROPIC_BASE_URL": api_url,
+        "ANTHROPIC_API_KEY": "dummy",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "CLAUDE_CODE_MAX_RETRIES": "0",
+        "DISABLE_AUTOUPDATER": "1",
+        "DISABLE_TELEMETRY": "1",
+        **(extra or {}),
+    }
+
+
+def run_claude(
+    prompt: str,
+    *,
+    project: Path,
+    environ: Mapping[str, str],
+    arguments: Sequence[str] = (),
+    timeout: float = 50.0,
+) -> ClaudeRun:
+    """One `claude -p` in the project's folder, to its end.
+
+    After `timeout` seconds its process group is killed and subprocess.TimeoutExpired raised.
+    """
+    command = [str(program()), "-p", prompt, "--output-format", "stream-json", "--verbose", *arguments]
+    with subprocess.Popen(
+        command,
+        cwd=project,
+        env=dict(environ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    messages = [json.loads(line) for line in stdout.splitlines() if line.strip()]
+    return ClaudeRun(exit_code=process.returncode, messages=messages, stderr=stderr)
+
+
+def processes_marked(name: str, value: str | None = None) -> list[psutil.Process]:
+    """Living processes, zombies apart, which carry this environment variable (with this value, where one is given)."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            carried = process.environ().get(name)
+            if carried is not None and value in {None, carried}:
+                found.append(process)
+    return found
+
+
+def wait_until_gone(name: str, value: str | None = None, *, timeout: float = 10.0) -> list[psutil.Process]:
+    """The processes marked so which still live after at most `timeout` seconds: an empty list is what a test wants."""
+    _, alive = psutil.wait_procs(processes_marked(name, value), timeout=timeout)
+    return [*alive, *(process for process in processes_marked(name, value) if process not in alive)]
