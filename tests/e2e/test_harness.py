@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.claude_code import processes_marked, run_claude, wait_until_gone
+from tests.support.claude_code import claude, processes_marked, run_claude, wait_until_gone
 from tests.support.fake_messages_api import FakeMessagesApi, Route
 from tests.support.record_claude_results import JUDGED, RESULTS, SCENARIOS, play
 
@@ -56,9 +56,9 @@ def test_nothing_is_left_of_a_program_that_was_killed_in_a_hanging_turn(
 ) -> None:
     api.routes = [Route(match="wait for me", steps=[{"hang": True}])]
     marked = {**environ, "HARNESS_TEST_MARK": project.as_posix()}
-    with pytest.raises(subprocess.TimeoutExpired):
-        run_claude("wait for me", project=project, environ=marked, timeout=5)
-    assert len(api.turns_with("wait for me")) == 1
+    with claude("wait for me", project=project, environ=marked) as process:
+        api.wait_until(lambda: len(api.turns_with("wait for me")) == 1)
+        assert process.pid in [found.pid for found in processes_marked("HARNESS_TEST_MARK", project.as_posix())]
     assert wait_until_gone("HARNESS_TEST_MARK", project.as_posix()) == []
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / ".cache" / "npm" / "node_modules"
@@ -81,18 +81,11 @@ def environment(*, home: Path, api_url: str, extra: Mapping[str, str] | None = N
     }
 
 
-def run_claude(
-    prompt: str,
-    *,
-    project: Path,
-    environ: Mapping[str, str],
-    arguments: Sequence[str] = (),
-    timeout: float = 50.0,
-) -> ClaudeRun:
-    """One `claude -p` in the project's folder, to its end.
-
-    After `timeout` seconds its process group is killed and subprocess.TimeoutExpired raised.
-    """
+@contextlib.contextmanager
+def claude(
+    prompt: str, *, project: Path, environ: Mapping[str, str], arguments: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[str]]:
+    """A `claude -p` at work in the project's folder; leaving the context kills what still lives of its process group."""
     command = [str(program()), "-p", prompt, "--output-format", "stream-json", "--verbose", *arguments]
     with subprocess.Popen(
         command,
@@ -106,11 +99,23 @@ def run_claude(
         start_new_session=True,
     ) as process:
         try:
-            stdout, stderr = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
+            yield process
+        finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            raise
+
+
+def run_claude(
+    prompt: str,
+    *,
+    project: Path,
+    environ: Mapping[str, str],
+    arguments: Sequence[str] = (),
+    timeout: float = 50.0,
+) -> ClaudeRun:
+    """One `claude -p` in the project's folder, to its end; subprocess.TimeoutExpired after `timeout` seconds."""
+    with claude(prompt, project=project, environ=environ, arguments=arguments) as process:
+        stdout, stderr = process.communicate(timeout=timeout)
     messages = [json.loads(line) for line in stdout.splitlines() if line.strip()]
     return ClaudeRun(exit_code=process.returncode, messages=messages, stderr=stderr)
 
