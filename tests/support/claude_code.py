@@ -85,7 +85,7 @@ def environment(*, home: Path, api_url: str, extra: Mapping[str, str] | None = N
 def claude(
     prompt: str, *, project: Path, environ: Mapping[str, str], arguments: Sequence[str] = ()
 ) -> Iterator[subprocess.Popen[str]]:
-    """A `claude -p` at work in the project's folder; leaving the context kills what still lives of its process group."""
+    """A `claude -p` at work in the project's folder; leaving the context kills its process group."""
     command = [str(program()), "-p", prompt, "--output-format", "stream-json", "--verbose", *arguments]
     with subprocess.Popen(
         command,
