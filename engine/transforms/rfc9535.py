@@ -63,7 +63,9 @@ def read(text: str) -> JSONPath:
         path = _environment[0].compile(text)
     except (jsonpath.JSONPathError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
         reason = str(getattr(error, "message", error)).strip() or type(error).__name__
-        hint = "Patterns are not available here." if "'match'" in reason or "'search'" in reason else None
+        hint = "A path begins with $, as in $.findings[0].severity." if not text.startswith("$") else None
+        if "'match'" in reason or "'search'" in reason:
+            hint = "Patterns are not available here: a pattern can take exponential time."
         message = f"`{text}` is no JSONPath (RFC 9535): {reason}"
         raise TransformSyntaxError(message, hint=hint) from None
     if not isinstance(path, jsonpath.JSONPath):
