@@ -64,4 +64,9 @@ class Agent:
     """`timeoutMs` of the agent file: a limit of its own, below the node's."""
     idle_timeout: timedelta | None = None
     keep_processes: bool = False
+    known_to_claude_code: bool = True
+    """Claude Code finds the agent under this id by itself, so `--agent` and `subagent_type` may name it.
+
+    Else its prompt has to be handed over: packaged agents, and files that only we can read.
+    """
     env: dict[str, str] = field(default_factory=dict)

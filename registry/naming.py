@@ -1,0 +1,59 @@
+"""Finds the known name that somebody who typed an unknown one most likely meant.
+
+Pure. It proposes; nothing is ever corrected silently.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LONGEST_NAME = 128
+"""Characters of a name that are looked at: the distance costs the product of both lengths."""
+
+_SEPARATORS = re.compile(r"[\s_.\-/]+")
+
+
+def closest(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate nearest to *name*, or None where none is near.
+
+    Case and separators count for nothing (`Senior_Reviewer` is `senior-reviewer`). Near is an edit distance of at most
+    a third of the name; failing that, a shared word of four letters or more (`code-reviewer-pro`, `senior-reviewer`).
+    Among equals the first in alphabetical order wins, so the answer does not depend on the order of *candidates*.
+    """
+    known = sorted(set(candidates))
+    wanted = _fold(name)
+    if not wanted or not known:
+        return None
+    distance, candidate = min((edit_distance(wanted, _fold(candidate)), candidate) for candidate in known)
+    if distance <= max(1, len(wanted) // 3):
+        return candidate
+    words = _words(name)
+    shared, candidate = min((-len(words & _words(candidate)), candidate) for candidate in known)
+    return candidate if shared else None
+
+
+def edit_distance(left: str, right: str) -> int:
+    """Insertions, deletions, replacements and swaps of neighbours that turn *left* into *right*."""
+    before: list[int] = []
+    row = list(range(len(right) + 1))
+    for i, a in enumerate(left, start=1):
+        above, row = row, [i]
+        for j, b in enumerate(right, start=1):
+            cost = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == right[j - 2] and b == left[i - 2]:
+                cost = min(cost, before[j - 2] + 1)
+            row.append(cost)
+        before = above
+    return row[-1]
+
+
+def _fold(name: str) -> str:
+    return _SEPARATORS.sub("", name[:LONGEST_NAME]).casefold()
+
+
+def _words(name: str) -> set[str]:
+    return {word for word in _SEPARATORS.split(name[:LONGEST_NAME].casefold()) if len(word) >= 4}  # noqa: PLR2004

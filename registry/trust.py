@@ -1,0 +1,98 @@
+"""Says which agents may run only after the user's word, and by what hash that word is remembered.
+
+Effects: reads files. Remembering and asking are the command line's; the executors never ask.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.model.agent import AgentKind, AgentSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.model.agent import Agent
+
+
+def needs_trust(agent: Agent) -> bool:
+    """Whether *agent* is a program or Python function that came in a file of the project or the user (SPEC 11)."""
+    return agent.kind in {AgentKind.PROCESS, AgentKind.PYTHON} and agent.source in {
+        AgentSource.PROJECT,
+        AgentSource.USER,
+    }
+
+
+def trust_digest(agent: Agent, project: Path) -> str:
+    """SHA-256, hex, over all that a user says yes to: the agent, its file, its program's files and the project.
+
+    The program's files are those of the project that the agent names: arguments of `command` that are files (also
+    behind `=`, as in `--config=x.toml`), the module behind `-m`, and the module of `callable` with the packages around
+    it. A file that is not there counts as well, so that its appearing asks again. What those files import or call in
+    turn is not followed, and programs outside the project are the machine's.
+    """
+    root = Path(os.path.abspath(project))  # noqa: PTH100 - joins `..` without following links
+    settings = asdict(agent)
+    for key in ("timeout", "idle_timeout"):
+        settings[key] = settings[key] and settings[key].total_seconds()
+    files = {_name(path, root): _hash(path) for path in _program_files(agent, root)}
+    material = {
+        "agent": settings,
+        "agentFile": _hash(Path(agent.path)) if agent.path else None,
+        "files": files,
+        "project": _text(str(root)),
+        "version": 1,
+    }
+    return hashlib.sha256(json.dumps(material, sort_keys=True).encode()).hexdigest()
+
+
+def _program_files(agent: Agent, root: Path) -> Iterator[Path]:
+    if agent.callable:
+        yield from _module_files(agent.callable.partition(":")[0], root)
+    for before, entry in zip(("", *agent.command), agent.command, strict=False):
+        if before == "-m":
+            yield from _module_files(entry, root)
+        for name in {entry, entry.partition("=")[2]} - {""}:
+            path = Path(os.path.abspath(root / name))  # noqa: PTH100
+            if path.is_relative_to(root):
+                # Python runs a folder by the file of this name in it.
+                yield path / "__main__.py" if os.path.isdir(path) else path  # noqa: PTH112 - raises for no name
+
+
+def _module_files(module: str, root: Path) -> Iterator[Path]:
+    """Where *module* can be, and the `__init__.py` of each package on the way to it."""
+    parts = module.split(".")
+    if not all(part.isidentifier() for part in parts):
+        return
+    for base in (root, root / "src"):
+        place = base
+        for part in parts:
+            place /= part
+            yield place / "__init__.py"
+        yield place / "__main__.py"
+        yield place.with_name(f"{place.name}.py")
+
+
+def _name(path: Path, root: Path) -> str:
+    return _text(os.path.relpath(path, root))
+
+
+def _text(path: str) -> str:
+    """The path as text that can be encoded, whatever bytes it is made of."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _hash(path: Path) -> str | None:
+    """SHA-256 of a regular file, links followed; None where there is none to read."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None

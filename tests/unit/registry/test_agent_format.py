@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.model.agent import Agent, AgentKind, AgentSource
+from registry.agent_format import read_agent
+from registry.agent_problems import AgentProblem, AgentProblemCode, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def read(
+    fields: str, *, stem: str = "stem", source: AgentSource = AgentSource.PROJECT
+) -> tuple[Agent | None, Sequence[AgentProblem]]:
+    return read_agent(f"---\n{fields}\n---\nYou review.\n", path="/p/x.md", stem=stem, source=source)
+
+
+def agent(fields: str, *, source: AgentSource = AgentSource.PROJECT) -> Agent:
+    found, problems = read(f"name: a\ndescription: Does a.\n{fields}", source=source)
+    assert problems == ()
+    assert found is not None
+    return found
+
+
+def errors(fields: str) -> list[tuple[AgentProblemCode, str]]:
+    found, problems = read(f"name: a\ndescription: Does a.\n{fields}")
+    assert found is None
+    assert all(problem.hint and problem.path == "/p/x.md" for problem in problems)
+    return [(problem.code, problem.message) for problem in problems if problem.severity is Severity.ERROR]
+
+
+def warnings(fields: str) -> list[tuple[AgentProblemCode, str, str]]:
+    found, problems = read(fields)
+    assert found is not None
+    assert {problem.severity for problem in problems} == {Severity.WARNING}
+    return [(problem.code, problem.message, problem.hint) for problem in problems]
+
+
+def test_every_field_of_claude_code_and_of_ours_reaches_the_agent() -> None:
+    found = agent(
+        "tools: Read, Bash(git diff:*, git log), mcp__db__*\n"
+        "disallowedTools: [Write, Edit]\n"
+        "model: claude-opus-4-1[1m]\n"
+        "permissionMode: plan\n"
+        "maxTurns: 12\n"
+        "effort: high\n"
+        "isolation: worktree\n"
+        "mcpServers:\n  - github\n  - files: {command: x}\n"
+        "skills: review, test\n"
+        "maxBudgetUsd: 0.50\n"
+        "timeoutMs: 600000\n"
+        "idleTimeoutMs: 1500\n"
+        "keepProcesses: true\n"
+        "env: {LANG: C, EMPTY: }\n"
+        "color: red\nhooks: {}\nmemory: user\nbackground: false\ninitialPrompt: go"
+    )
+    assert found == Agent(
+        id="a",
+        description="Does a.",
+        prompt="You review.",
+        path="/p/x.md",
+        tools=("Read", "Bash(git diff:*, git log)", "mcp__db__*"),
+        disallowed_tools=("Write", "Edit"),
+        model="claude-opus-4-1[1m]",
+        permission_mode="plan",
+        max_turns=12,
+        effort="high",
+        isolation="worktree",
+        mcp_servers=("github", "files"),
+        skills=("review", "test"),
+        max_budget_usd=0.5,
+        timeout=timedelta(minutes=10),
+        idle_timeout=timedelta(milliseconds=1500),
+        keep_processes=True,
+        env={"LANG": "C", "EMPTY": ""},
+    )
+
+
+def test_a_process_agent_has_its_arguments_one_by_one() -> None:
+    found = agent('executor: process\ncommand: ["python3", "tools/check all.py", "; rm -rf /", ""]')
+    assert found.kind is AgentKind.PROCESS
+    assert found.command == ("python3", "tools/check all.py", "; rm -rf /", "")
+
+
+def test_a_python_agent_names_module_and_function() -> None:
+    found = agent("executor: python\ncallable: tools.agents:Reviewer.run")
+    assert (found.kind, found.callable) == (AgentKind.PYTHON, "tools.agents:Reviewer.run")
+
+
+@pytest.mark.parametrize(
+    ("written", "tools"),
+    [
+        ("tools: Read Grep", ("Read", "Grep")),
+        ("tools:\n  - Read\n  - Grep, Glob", ("Read", "Grep", "Glob")),
+        ("tools: []", ()),
+        ("tools:", None),
+        ('tools: "*"', None),
+        ("model: sonnet", None),
+        ("tools: Agent(Explore, Plan), Read", ("Agent(Explore, Plan)", "Read")),
+    ],
+)
+def test_tools_are_a_list_or_text_and_absent_tools_are_all(written: str, tools: tuple[str, ...] | None) -> None:
+    assert agent(written).tools == tools
+
+
+@pytest.mark.parametrize(("written", "value"), [("yes", True), ("On", True), ("false", False), ("NO", False)])
+def test_truth_is_spelled_in_more_than_one_way(written: str, *, value: bool) -> None:
+    assert agent(f"keepProcesses: {written}").keep_processes is value
+
+
+def test_servers_written_as_a_mapping_give_their_names() -> None:
+    assert agent("mcpServers:\n  github: {command: x}\n  files:\n").mcp_servers == ("github", "files")
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("tools: 5", "`tools` names no tool with '5'"),
+        ("tools: {Read: yes}", "`tools` takes a list of tools"),
+        ("tools: [[Read]]", "`tools` takes text"),
+        ("tools: --dangerously", "`tools` names no tool with '--dangerously'"),
+        ("model: [a]", "`model` takes text"),
+        ("model: --settings", "`model` cannot be '--settings'"),
+        ("maxTurns: lots", "`maxTurns` cannot be 'lots'"),
+        ("maxTurns: 0", "`maxTurns` cannot be '0'"),
+        ("maxTurns: ٣", "`maxTurns` cannot be '٣'"),
+        ("timeoutMs: -5", "`timeoutMs` cannot be '-5'"),
+        ("timeoutMs: 604800001", "`timeoutMs` is over 7 days"),
+        ("maxBudgetUsd: 0.0", "`maxBudgetUsd` cannot be '0.0'"),
+        ("maxBudgetUsd: 1e9", "`maxBudgetUsd` cannot be '1e9'"),
+        ("keepProcesses: perhaps", "`keepProcesses` cannot be 'perhaps'"),
+        ("permissionMode: silly", "`permissionMode` cannot be 'silly'"),
+        ("executor: shell", "`executor` cannot be 'shell'"),
+        ("env: PATH=x", "`env` takes variables"),
+        ("env: {'A=B': x}", "`env` has the variable 'A=B'"),
+        ("env: {A: [x]}", "`env` takes text"),
+        ("skills: [[a]]", "`skills` takes text"),
+        ('effort: "hi\\e[0m"', "`effort` has the control character U+001B"),
+        ("callable: a:b", "`callable` is for python agents, but this is a claude agent"),
+        ("command: [x]", "`command` is for process agents, but this is a claude agent"),
+    ],
+)
+def test_a_field_that_holds_the_wrong_thing_makes_the_file_unusable(written: str, message: str) -> None:
+    assert errors(written) == [(AgentProblemCode.FIELD_INVALID, message)]
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("executor: process\ncommand: make check", "`command` takes a list of arguments"),
+        ("executor: process\ncommand: []", "`command` names no program"),
+        ('executor: process\ncommand: [" ", x]', "`command` names no program"),
+        ("executor: python\ncallable: tools/agents.py", "`callable` cannot be 'tools/agents.py'"),
+        ("executor: python\ncallable: os:system; x", "`callable` cannot be 'os:system; x'"),
+    ],
+)
+def test_what_starts_an_agent_is_checked_before_anything_starts(written: str, message: str) -> None:
+    assert errors(written) == [(AgentProblemCode.FIELD_INVALID, message)]
+
+
+def test_an_executor_needs_what_it_starts() -> None:
+    assert errors("executor: process") == [(AgentProblemCode.FIELD_MISSING, "a process agent needs `command`")]
+    assert errors("executor: python") == [(AgentProblemCode.FIELD_MISSING, "a python agent needs `callable`")]
+
+
+def test_all_problems_of_a_file_are_told_at_once() -> None:
+    assert [message for _, message in errors("maxTurns: x\ntimeoutMs: y\nexecutor: z")] == [
+        "`executor` cannot be 'z'",
+        "`maxTurns` cannot be 'x'",
+        "`timeoutMs` cannot be 'y'",
+    ]
+
+
+@pytest.mark.parametrize("name", ["senior-reviewer", "A7 Weird_Name", "v1.2", "команда", "3d-artist"])
+def test_a_name_that_claude_code_takes_is_an_id(name: str) -> None:
+    found, problems = read(f"name: {name}\ndescription: x")
+    assert problems == ()
+    assert found is not None
+    assert found.id == name
+
+
+def test_two_spellings_of_one_letter_are_one_id() -> None:
+    found, _ = read("name: re\u0301viseur\ndescription: x")
+    assert found is not None
+    assert found.id == "r\u00e9viseur"
+
+
+@pytest.mark.parametrize("name", ["../up", "-p", "plugin:agent", ".dot", "x" * 65, "a\tb", '""', "command"])
+def test_a_name_that_cannot_be_an_id_is_an_error(name: str) -> None:
+    found, problems = read(f"name: {name}\ndescription: x")
+    assert found is None
+    assert [problem.code for problem in problems] == [AgentProblemCode.NAME_INVALID]
+
+
+def test_a_name_that_is_no_text_is_one_error_and_not_replaced_by_the_files_name() -> None:
+    found, problems = read("name: [a]\ndescription: x")
+    assert found is None
+    assert [problem.code for problem in problems] == [AgentProblemCode.FIELD_INVALID]
+
+
+def test_without_a_name_the_files_name_is_the_id_and_claude_code_does_not_know_it() -> None:
+    found, problems = read("description: x", stem="my-agent")
+    assert found is not None
+    assert (found.id, found.known_to_claude_code) == ("my-agent", False)
+    assert [(problem.code, problem.severity) for problem in problems] == [
+        (AgentProblemCode.NAME_MISSING, Severity.WARNING)
+    ]
+
+
+def test_without_a_description_claude_code_does_not_know_the_agent() -> None:
+    found, problems = read("name: a")
+    assert found is not None
+    assert not found.known_to_claude_code
+    assert [problem.code for problem in problems] == [AgentProblemCode.DESCRIPTION_MISSING]
+
+
+def test_a_packaged_agent_is_not_known_to_claude_code() -> None:
+    assert agent("model: opus").known_to_claude_code
+    assert not agent("model: opus", source=AgentSource.PACKAGED).known_to_claude_code
+
+
+def test_a_repaired_file_says_whether_claude_code_reads_it_too() -> None:
+    ((code, message, _),) = warnings("name: a\ndescription: Use when: x")
+    assert code is AgentProblemCode.FRONTMATTER_REPAIRED
+    assert "ignores" not in message
+    ((code, message, _),) = warnings("name: a\ndescription: Use when: x\n<example>\nuser: y")
+    assert code is AgentProblemCode.FRONTMATTER_REPAIRED
+    assert "ignores the file" in message
+
+
+@pytest.mark.parametrize(
+    ("field", "hint"),
+    [
+        ("timeout_ms", "did you mean timeoutMs?"),
+        ("allowed-tools", "did you mean tools?"),
+        ("Tools", "did you mean tools?"),
+        ("priority", "take it out, or begin its name with x-"),
+    ],
+)
+def test_an_unknown_field_is_told_with_the_one_that_was_meant(field: str, hint: str) -> None:
+    assert warnings(f"name: a\ndescription: x\n{field}: 1") == [
+        (AgentProblemCode.FIELD_UNKNOWN, f"the field `{field}` means nothing here", hint)
+    ]
+
+
+def test_fields_that_begin_with_x_are_nobodys_business() -> None:
+    assert agent("x-team: core").id == "a"
+
+
+def test_a_file_without_readable_fields_gives_one_problem_with_its_line() -> None:
+    found, problems = read_agent("---\nname: a\nname: b\n---\n", path="/p/x.md", stem="x", source=AgentSource.USER)
+    assert found is None
+    assert [(problem.code, problem.line) for problem in problems] == [(AgentProblemCode.FRONTMATTER, 3)]
+    _, problems = read_agent("no fields", path="/p/x.md", stem="x", source=AgentSource.USER)
+    assert [(problem.code, problem.line) for problem in problems] == [(AgentProblemCode.FRONTMATTER, None)]

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from engine.model.agent import Agent, AgentKind, AgentSource
+from registry.trust import needs_trust, trust_digest
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "tools" / "checks").mkdir(parents=True)
+    (tmp_path / "agent.md").write_text("---\nname: a\n---\n")
+    (tmp_path / "tools" / "check.py").write_text("print(1)")
+    (tmp_path / "tools" / "checks" / "__main__.py").write_text("print(2)")
+    return tmp_path
+
+
+def process(project: Path, *command: str) -> Agent:
+    return Agent(id="a", kind=AgentKind.PROCESS, path=str(project / "agent.md"), command=command)
+
+
+def python(project: Path, name: str) -> Agent:
+    return Agent(id="a", kind=AgentKind.PYTHON, path=str(project / "agent.md"), callable=name)
+
+
+@pytest.mark.parametrize("kind", list(AgentKind))
+@pytest.mark.parametrize("source", list(AgentSource))
+def test_programs_and_functions_from_files_of_project_and_user_need_trust(kind: AgentKind, source: AgentSource) -> None:
+    expected = kind in {AgentKind.PROCESS, AgentKind.PYTHON} and source in {AgentSource.PROJECT, AgentSource.USER}
+    assert needs_trust(Agent(id="a", kind=kind, source=source)) is expected
+
+
+def test_the_digest_is_the_same_as_long_as_nothing_changes(project: Path) -> None:
+    agent = process(project, "python3", "tools/check.py")
+    first = trust_digest(agent, project)
+    (project / "README.md").write_text("unrelated")
+    assert trust_digest(agent, project) == first
+    assert len(first) == 64
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"command": ("python3", "tools/check.py", "--all")},
+        {"env": {"PATH": "/opt/bin"}},
+        {"keep_processes": True},
+        {"timeout": timedelta(seconds=1)},
+        {"id": "b"},
+        {"source": AgentSource.USER},
+        {"path": None},
+    ],
+)
+def test_a_changed_setting_asks_again(project: Path, changes: dict[str, object]) -> None:
+    agent = process(project, "python3", "tools/check.py")
+    assert trust_digest(replace(agent, **changes), project) != trust_digest(agent, project)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        (("python3", "x"), "agent.md"),
+        (("python3", "tools/check.py"), "tools/check.py"),
+        (("./tools/check.py",), "tools/check.py"),
+        (("uv", "run", "tools/../tools/check.py", "-v"), "tools/check.py"),
+        (("run", "--script=tools/check.py"), "tools/check.py"),
+        (("python3", "-m", "tools.check"), "tools/check.py"),
+        (("python3", "-m", "tools.checks"), "tools/checks/__main__.py"),
+        (("python3", "-m", "tools.checks"), "tools/__init__.py"),
+        (("python3", "tools/checks"), "tools/checks/__main__.py"),
+        (("python3", "tools/later.py"), "tools/later.py"),
+    ],
+)
+def test_a_changed_or_new_program_file_asks_again(project: Path, command: tuple[str, ...], file: str) -> None:
+    agent = process(project, *command)
+    before = trust_digest(agent, project)
+    (project / file).write_text("changed")
+    assert trust_digest(agent, project) != before
+
+
+@pytest.mark.parametrize("file", ["pkg/mod.py", "pkg/__init__.py", "pkg/mod/__init__.py", "src/pkg/mod.py"])
+def test_a_changed_or_new_module_file_asks_again(project: Path, file: str) -> None:
+    agent = python(project, "pkg.mod:review")
+    before = trust_digest(agent, project)
+    (project / file).parent.mkdir(parents=True, exist_ok=True)
+    (project / file).write_text("changed")
+    assert trust_digest(agent, project) != before
+
+
+def test_a_link_to_the_program_is_followed_to_its_content(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    target = tmp_path_factory.mktemp("elsewhere") / "real.py"
+    target.write_text("one")
+    (project / "linked.py").symlink_to(target)
+    agent = process(project, "python3", "linked.py")
+    before = trust_digest(agent, project)
+    target.write_text("two")
+    assert trust_digest(agent, project) != before
+
+
+def test_another_project_asks_for_itself(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    agent = process(project, "make", "check")
+    assert trust_digest(agent, project) != trust_digest(agent, tmp_path_factory.mktemp("other"))
+
+
+def test_files_outside_the_project_are_not_read(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outside = tmp_path_factory.mktemp("outside") / "tool.py"
+    agent = process(project, "python3", str(outside), "../../x")
+    before = trust_digest(agent, project)
+    outside.write_text("changed")
+    assert trust_digest(agent, project) == before
+
+
+@pytest.mark.parametrize(
+    "command", [("python3", "-m", ""), ("python3", "-m", "../.."), ("x" * 5000,), ("a\0b",), ("",)]
+)
+def test_odd_arguments_give_a_digest_and_no_error(project: Path, command: tuple[str, ...]) -> None:
+    assert len(trust_digest(process(project, *command), project)) == 64
