@@ -29,6 +29,9 @@ RESERVED_ID = "command"
 _ID = re.compile(r"\w[\w .-]{0,63}")
 """Narrower than Claude Code's names (it refuses `:` and a leading `-`): ids stand in addresses and on command lines."""
 
+_YAML_SCALAR = re.compile(r"[0-9][0-9._e+-]*|true|false", re.IGNORECASE)
+"""What YAML takes for a number or truth value; Claude Code wants a name to be text."""
+
 Result = TypeVar("Result")
 
 
@@ -131,7 +134,8 @@ class _Reading:
 
     def _read_by_claude_code(self) -> bool:
         named = all(isinstance(self._front.fields.get(key), str) for key in ("name", "description"))
-        return named and self._front.read_by_claude_code
+        text = not _YAML_SCALAR.fullmatch(str(self._front.fields.get("name")))
+        return named and text and self._front.read_by_claude_code
 
     def _warn_of_the_form(self) -> None:
         if self._front.repaired:

@@ -218,6 +218,14 @@ def test_without_a_description_claude_code_does_not_know_the_agent() -> None:
     assert [problem.code for problem in problems] == [AgentProblemCode.DESCRIPTION_MISSING]
 
 
+@pytest.mark.parametrize("name", ["42", "1e5", "True"])
+def test_a_name_that_yaml_takes_for_a_number_or_truth_is_not_known_to_claude_code(name: str) -> None:
+    found, problems = read(f"name: {name}\ndescription: x")
+    assert problems == ()
+    assert found is not None
+    assert (found.id, found.known_to_claude_code) == (name, False)
+
+
 def test_a_packaged_agent_is_not_known_to_claude_code() -> None:
     assert agent("model: opus").known_to_claude_code
     assert not agent("model: opus", source=AgentSource.PACKAGED).known_to_claude_code

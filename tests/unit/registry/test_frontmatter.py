@@ -117,6 +117,8 @@ def test_an_empty_description_beside_a_broken_field_is_nothing() -> None:
 def test_an_unknown_field_begins_a_field_outside_free_text_only() -> None:
     front = read("---\nname: a\ncategory: x: y\ndescription: Use: it\nuser: hi: you\n---\n")
     assert front.fields == {"name": "a", "category": "x: y", "description": "Use: it\nuser: hi: you"}
+    front = read("---\nname: a: b\ndescription: Use it\nuser: hi\n---\n")
+    assert front.fields == {"name": "a: b", "description": "Use it\nuser: hi"}
 
 
 def test_speakers_who_talk_twice_are_part_of_the_description_and_no_doubled_fields() -> None:
