@@ -1,0 +1,82 @@
+"""The rules of the house which no linter knows."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("engine", "registry", "mcp_server")
+MODULES = sorted(path.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+LONGEST_MODULE = 450
+LONGEST_FUNCTION = 60
+EFFECTS = re.compile(r"^(Pure\b|Effects:|No effects\b)", re.MULTILINE)
+
+# Names of places where somebody once worked, put together here so that this file does not contain them.
+WORKPLACE = re.compile(
+    "|".join(
+        (
+            r"(?<![\w.~*])/" + r"work/",
+            r"(?<![\w.])/" + r"root/",
+            r"\.\./" + r"shared\b",
+            r"\b(HOUSE|INTERFACE|LIBRARIES|CLAUDE-CODE|STYLES)" + r"\.md\b",
+            r"\bbrief" + r"\.md\b",
+            r"/opt/" + r"(pypi|wheels)",
+        )
+    )
+)
+
+
+def tracked_files() -> list[Path]:
+    """What is committed or would be: new files count, ignored ones do not."""
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True, timeout=30)
+    return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def functions(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def test_the_rooms_are_found() -> None:
+    assert {module.split("/")[0] for module in MODULES} == set(ROOMS)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_and_its_functions_fit_on_a_few_pages(module: str) -> None:
+    text = (ROOT / module).read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LONGEST_MODULE
+    lengths = {
+        function.name: (function.end_lineno or 0) - function.lineno + 1 for function in functions(ast.parse(text))
+    }
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if not module.endswith("/__init__.py")])
+def test_a_module_says_in_a_sentence_what_it_is_and_whether_it_is_pure(module: str) -> None:
+    docstring = ast.get_docstring(ast.parse((ROOT / module).read_text(encoding="utf-8"))) or ""
+    first, _, rest = docstring.partition("\n\n")
+    assert first.endswith("."), "the first paragraph is one sentence"
+    assert "\n\n" not in first
+    assert EFFECTS.search(rest), "then it says `Pure.` or `Effects: …`"
+
+
+def test_no_file_names_a_place_where_somebody_worked() -> None:
+    hits = []
+    for path in tracked_files():
+        text = path.read_bytes().decode("utf-8", "replace")
+        hits += [f"{path.relative_to(ROOT)}: {match.group()}" for match in WORKPLACE.finditer(text)]
+    assert hits == []
+
+
+def test_the_locks_name_no_host_but_the_public_index() -> None:
+    hosts = set(re.findall(r"https?://([^/\"]+)", (ROOT / "uv.lock").read_text(encoding="utf-8")))
+    assert hosts <= {"pypi.org", "files.pythonhosted.org"}
+    packages = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    assert [name for name, entry in packages.items() if "resolved" in entry] == []
+    assert [name for name, entry in packages.items() if name and "integrity" not in entry] == []
