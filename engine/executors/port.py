@@ -1,21 +1,22 @@
 """What an executor is given, what it gives back, and how it says that it is alive.
 
-No effects here: this is the seam between the runtime, which decides that an attempt exists, and the programs that do it.
+No effects here: this is the seam between the runtime, which decides that an attempt exists, and the programs that do
+it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import timedelta
     from pathlib import Path
 
     from engine.ids import AttemptId, NodeId, RunId
     from engine.model.agent import Agent
-    from engine.model.policy import Failure
+    from engine.model.policy import Failure, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,17 +48,8 @@ class WorkOrder:
     """Project root: the working directory of every agent."""
     timeout: timedelta
     """Limit of this attempt. The runtime enforces it by cancelling `execute`; executors may pass it on."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """What an attempt cost, as far as the executor knows."""
-
-    cost_usd: float | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    session: str | None = None
-    """Claude Code session id, by which the transcript is found."""
+    estimate: timedelta = timedelta(minutes=1)
+    """How long the command expects the node to take; the simulation lets this much of its clock pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,198 @@
+"""The one form in which agents are asked and answer, whatever executes them (SPEC 3).
+
+Pure. It checks the form of an answer only; whether the outputs are the declared ones is `engine/context.py`'s to say.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+from engine.executors.port import Outcome, WorkOrder
+from engine.model.policy import Failure, FailureKind, Usage
+from engine.redaction import excerpt, one_line, redact
+
+_LONGEST_MESSAGE = 2000
+_LONGEST_CODE = 64
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+_FORM = 'an answer is one JSON object: {"outputs": {...}} or {"failure": {"kind", "code", "message"}}'
+
+
+def request_of(order: WorkOrder) -> dict[str, Any]:
+    """What process and python agents are given, as JSON; compensations also get `role` and `produced`."""
+    request: dict[str, Any] = {
+        "runId": order.run,
+        "node": order.node,
+        "attempt": order.attempt,
+        "task": order.task,
+        "inputs": dict(order.inputs),
+        "outputs": [
+            {"key": output.key} if output.schema is None else {"key": output.key, "schema": output.schema}
+            for output in order.outputs
+        ],
+    }
+    if order.role != "forward":
+        request |= {"role": order.role, "produced": dict(order.produced)}
+    return request
+
+
+def failed(
+    kind: FailureKind,
+    code: str,
+    message: str,
+    *,
+    hint: str | None = None,
+    partial: str | None = None,
+    usage: Usage | None = None,
+) -> Outcome:
+    """An outcome that is a failure; *message* and *partial* are redacted and cut here."""
+    text = _writable(redact(message.strip()))
+    if len(text) > _LONGEST_MESSAGE:
+        text = text[: _LONGEST_MESSAGE - 1] + "…"
+    kept = excerpt(_writable(partial)) if partial else None
+    return Outcome(failure=Failure(kind, code, text, hint=hint, partial=kept), usage=usage)
+
+
+def invalid(message: str, *, partial: str | None = None, usage: Usage | None = None) -> Outcome:
+    """The outcome of an attempt whose answer has not the form of one."""
+    return failed(FailureKind.VALIDATION, "INVALID_ANSWER", message, hint=_FORM, partial=partial, usage=usage)
+
+
+def parse_text(raw: bytes, *, usage: Usage | None = None) -> Outcome:
+    """The outcome that the one JSON object in *raw* (UTF-8) tells."""
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return invalid(f"the answer is not UTF-8: {error}", partial=raw.decode("utf-8", "replace"), usage=usage)
+    if not text.strip():
+        return invalid("the agent ended without an answer", usage=usage)
+    try:
+        answer = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        start = one_line(text, limit=120)
+        return invalid(f"the answer is not JSON ({error}); it starts with: {start}", partial=text, usage=usage)
+    if "\\ud" in text.lower() and not_writable(answer):
+        return invalid("a text in the answer is half a surrogate pair, which no file can hold", usage=usage)
+    return parse_answer(answer, usage=usage)
+
+
+def parse_answer(answer: object, *, usage: Usage | None = None) -> Outcome:
+    """The outcome that *answer*, parsed JSON from an agent, tells.
+
+    A failure wins over outputs. Fields of no meaning are left aside.
+    """
+    if not isinstance(answer, Mapping):
+        return invalid(f"the answer is {_kind_of(answer)}, not an object", partial=_shown(answer), usage=usage)
+    failure = answer.get("failure")
+    if failure is not None:
+        return Outcome(failure=parse_failure(failure, partial=_shown(answer.get("outputs"))), usage=usage)
+    outputs = answer.get("outputs")
+    if outputs is None:
+        return invalid('the answer has neither "outputs" nor "failure"', partial=_shown(answer), usage=usage)
+    if not isinstance(outputs, Mapping):
+        return invalid(f'"outputs" is {_kind_of(outputs)}, not an object', partial=_shown(outputs), usage=usage)
+    return Outcome(outputs=dict(outputs), usage=usage)
+
+
+def parse_failure(failure: object, *, partial: str | None = None) -> Failure:
+    """A failure as an agent tells it; what it leaves out or gets wrong is filled in, for a failure it stays."""
+    told: Mapping[str, object] = failure if isinstance(failure, Mapping) else {"message": failure}
+    kind, code, message = told.get("kind"), told.get("code"), told.get("message")
+    own = told.get("partial")
+    text = message if isinstance(message, str) and message.strip() else "the agent says that it failed, not why"
+    if not isinstance(failure, Mapping | str):
+        text = f"the agent says that it failed: {_shown(failure)}"
+    hint = told.get("hint")
+    outcome = failed(
+        FailureKind(kind) if isinstance(kind, str) and kind in set(FailureKind) else FailureKind.ERROR,
+        upper_snake(code) if isinstance(code, str) and upper_snake(code) else "AGENT_ERROR",
+        text,
+        hint=_writable(redact(hint))[:_LONGEST_MESSAGE] if isinstance(hint, str) and hint.strip() else None,
+        partial=own if isinstance(own, str) else partial,
+    )
+    assert outcome.failure is not None  # noqa: S101 -- `failed` makes nothing else
+    return outcome.failure
+
+
+def ended_badly(returncode: int, *, stdout: bytes, stderr: bytes, what: str) -> Outcome:
+    """The outcome of a program that exited with *returncode*, not 0: its own words if it left some, else the code.
+
+    A negative code is the signal that ended it.
+    """
+    errors = stderr.decode("utf-8", "replace").strip()
+    printed = stdout.decode("utf-8", "replace")
+    last = errors.rsplit("\n", 1)[-1].strip()
+    told = _object_in(last)
+    if told is not None and ("code" in told or "message" in told):
+        return Outcome(failure=parse_failure(told, partial=printed))
+    answer = _object_in(printed)
+    if answer is not None and answer.get("failure") is not None:
+        return parse_answer(answer)
+    if returncode < 0:
+        name = signal_name(-returncode)
+        code, ending = f"SIGNAL_{name}", f"was ended by {name}"
+    else:
+        code, ending = f"EXIT_{returncode}", f"exited with code {returncode}"
+    said = excerpt(errors, limit=1500)
+    message = f"{what} {ending}: {said}" if said else f"{what} {ending} and said nothing on stderr"
+    return failed(FailureKind.ERROR, code, message, partial=printed)
+
+
+def not_writable(value: object) -> str | None:
+    """Why *value* cannot be kept as JSON in UTF-8; None where it can."""
+    try:
+        _ENCODER.encode(value).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        return str(error)
+    return None
+
+
+def signal_name(number: int) -> str:
+    """The name of a signal, such as SIGKILL."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+def upper_snake(name: str) -> str:
+    """*name* as an error code: `HTTPStatusError` and "http status-error" are HTTP_STATUS_ERROR."""
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name[: _LONGEST_CODE * 2])
+    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").upper()[:_LONGEST_CODE]
+
+
+def _object_in(text: str) -> Mapping[str, Any] | None:
+    text = text.strip()
+    if not (text.startswith("{") and text.endswith("}")):
+        return None
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, Mapping) else None
+
+
+def _refuse_constant(name: str) -> float:
+    msg = f"{name} is no JSON number"
+    raise ValueError(msg)
+
+
+def _writable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _kind_of(value: object) -> str:
+    names = {list: "an array", str: "a string", bool: "a boolean", type(None): "null", dict: "an object"}
+    return names.get(type(value), "a number")
+
+
+def _shown(value: object) -> str | None:
+    if value is None:
+        return None
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    except (ValueError, RecursionError):
+        return str(type(value))

@@ -1,0 +1,174 @@
+"""Does the work of model agents: one headless Claude Code process for each order.
+
+Effects: starts processes, writes large inputs into private files for the time of the attempt, makes a session id.
+What is asked stands in `claude_prompt.py`, how the answer is judged in `claude_result.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.errors import EnvironmentFault
+from engine.executors.answer import failed
+from engine.executors.claude_prompt import (
+    LONGEST_ARGUMENT,
+    agent_definition,
+    arguments_of,
+    large_inputs,
+    prompt_of,
+)
+from engine.executors.claude_result import action_of, judge, parse_line
+from engine.executors.marks import environment_of, mark_of
+from engine.executors.port import Heartbeat, Outcome, WorkOrder
+from engine.executors.scratch import scratch_folder, write_private
+from engine.executors.tree import run_program
+from engine.model.policy import FailureKind
+
+LONGEST_LINE = 32 * 1024 * 1024
+_REMEMBERED = 8
+"""Messages of the agent that are kept for a partial output."""
+
+
+def find_program(program: str | None = None) -> str | None:
+    """The Claude Code to run: *program*, a path or a name, else `claude` on the PATH; None where there is none."""
+    return shutil.which(program or "claude")
+
+
+class ClaudeExecutor:
+    """Runs `claude -p` with an agent's definition, in the project root."""
+
+    def __init__(self, program: str | None = None, *, environment: Mapping[str, str] | None = None) -> None:
+        """*program* is a path or a name, `claude` by default; *environment* is added to that of every agent."""
+        self._program = program
+        self._environment = dict(environment or {})
+
+    async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
+        """Do *order*; Claude Code and all that its tools started are gone when this returns."""
+        program = find_program(self._program)
+        if program is None:
+            return failed(
+                FailureKind.ERROR,
+                "EXECUTOR_UNAVAILABLE",
+                f"the program {self._program or 'claude'} was not found",
+                hint="npm install -g @anthropic-ai/claude-code, then run `claude` once and sign in",
+            )
+        try:
+            with scratch_folder(order.project) as folder:
+                return await self._run(program, order, heartbeat, folder)
+        except EnvironmentFault as fault:
+            return failed(FailureKind.ERROR, fault.code, fault.message, hint=fault.hint)
+
+    async def _run(self, program: str, order: WorkOrder, heartbeat: Heartbeat, folder: Path) -> Outcome:
+        servers, missing = named_servers(order.agent.mcp_servers, order.project)
+        if missing:
+            return failed(
+                FailureKind.ERROR,
+                "MCP_SERVER_NOT_FOUND",
+                f'the agent "{order.agent.id}" wants the MCP server {", ".join(missing)}, which is not configured',
+                hint="add it to .mcp.json, or with `claude mcp add`",
+            )
+        stream = _Stream(heartbeat, str(order.project))
+        mark = mark_of(order.attempt, order.project, keep=order.agent.keep_processes)
+        arguments = arguments_of(
+            order,
+            session=str(uuid.uuid4()),
+            agents=_json_or_file(agent_definition(order.agent), folder / "agents.json"),
+            mcp_config=_private({"mcpServers": servers}, folder / "mcp.json") if servers else None,
+        )
+        heartbeat(f"Starting {order.agent.id}")
+        try:
+            ended = await run_program(
+                [program, *arguments],
+                cwd=order.project,
+                environment=environment_of(order.attempt, mark, {**self._environment, **order.agent.env}),
+                mark=mark,
+                stdin=prompt_of(order, _files_of(order, folder)).encode("utf-8", "replace"),
+                on_line=stream.take,
+                stdout_limit=LONGEST_LINE,
+                keep=order.agent.keep_processes,
+            )
+        except (OSError, ValueError) as error:
+            return failed(FailureKind.ERROR, "PROGRAM_NOT_STARTED", f"{program} cannot be started: {error}")
+        stderr = ended.stderr.decode("utf-8", "replace")
+        if not stream.results and stream.garbage:
+            stderr = f"{stderr}\n(stdout was not stream-json: {stream.garbage})"
+        return judge([*stream.said, *stream.results], exit_code=ended.returncode, stderr=stderr)
+
+
+class _Stream:
+    """Takes stream-json line by line and keeps what the judge needs, so that memory does not grow with the session."""
+
+    def __init__(self, heartbeat: Heartbeat, project: str) -> None:
+        self.results: list[dict[str, Any]] = []
+        self.said: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
+        self.garbage = ""
+        self._heartbeat = heartbeat
+        self._project = project
+
+    def take(self, line: bytes) -> None:
+        message = parse_line(line)
+        if message is None:
+            self.garbage = self.garbage or line[:200].decode("utf-8", "replace").strip()
+            return
+        if message.get("type") == "result":
+            self.results.append(message)
+        elif message.get("type") == "assistant":
+            self.said.append(message)
+        self._heartbeat(action_of(message, project=self._project))
+
+
+def named_servers(names: tuple[str, ...], project: Path) -> tuple[dict[str, Any], list[str]]:
+    """The MCP servers *names* as the project's .mcp.json or the user defines them, and the names that nobody defines.
+
+    Only these are started for an agent: not the rest of the project's, and this server again only if it is asked for.
+    """
+    if not names:
+        return {}, []
+    user = _json_file(Path.home() / ".claude.json")
+    local = _mapping(_mapping(user.get("projects")).get(str(project)))
+    known = {
+        **_mapping(user.get("mcpServers")),
+        **_mapping(_json_file(project / ".mcp.json").get("mcpServers")),
+        **_mapping(local.get("mcpServers")),
+    }
+    return {name: known[name] for name in names if name in known}, [name for name in names if name not in known]
+
+
+def _files_of(order: WorkOrder, folder: Path) -> dict[str, str]:
+    """Write the large inputs of *order* into *folder*, and say where each is."""
+    files = {}
+    for number, (key, data) in enumerate(large_inputs(order).items(), start=1):
+        path = folder / f"input-{number}.json"
+        write_private(path, data)
+        files[key] = str(path)
+    return files
+
+
+def _json_or_file(value: Mapping[str, Any] | None, path: Path) -> str | None:
+    """*value* as JSON, or *path* with the JSON in it where it is too long for an argument."""
+    if value is None:
+        return None
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text.encode("utf-8", "replace")) <= LONGEST_ARGUMENT else _private(value, path)
+
+
+def _private(value: Mapping[str, Any], path: Path) -> str:
+    write_private(path, json.dumps(value).encode())
+    return str(path)
+
+
+def _json_file(path: Path) -> Mapping[str, Any]:
+    try:
+        return _mapping(json.loads(path.read_bytes()))
+    except (OSError, ValueError, RecursionError):
+        return {}
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

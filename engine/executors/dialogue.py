@@ -1,0 +1,55 @@
+"""One request to a program on its stdin, one answer from its stdout: what process and python agents have in common.
+
+Effects: starts a process through `tree.py`. Which program that is, its callers say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from engine.executors.answer import ended_badly, failed, parse_text, request_of
+from engine.executors.port import Heartbeat, Outcome, WorkOrder
+from engine.executors.tree import STDOUT_LIMIT, run_program
+from engine.model.policy import FailureKind
+
+
+async def ask(
+    order: WorkOrder,
+    argv: Sequence[str],
+    *,
+    name: str,
+    environment: Mapping[str, str],
+    mark: str,
+    heartbeat: Heartbeat,
+) -> Outcome:
+    """Give the request of *order* to the program *argv*, shown as *name*, and judge its answer and how it ended."""
+    heartbeat(f"Running {name}")
+    try:
+        ended = await run_program(
+            argv,
+            cwd=order.project,
+            environment=environment,
+            mark=mark,
+            stdin=json.dumps(request_of(order), ensure_ascii=False).encode("utf-8", "replace") + b"\n",
+            on_news=heartbeat,
+            keep=order.agent.keep_processes,
+        )
+    except (OSError, ValueError) as error:
+        return failed(
+            FailureKind.ERROR,
+            "PROGRAM_NOT_STARTED",
+            f"{name} cannot be started: {error}",
+            hint=f"try it in a terminal, in {order.project}",
+        )
+    if ended.overflow:
+        return failed(
+            FailureKind.VALIDATION,
+            "OUTPUT_TOO_LARGE",
+            f"{name} wrote more than {STDOUT_LIMIT // (1024 * 1024)} MB to stdout and was ended",
+            hint="write large results to a file and answer with its path",
+            partial=ended.stdout[-16384:].decode("utf-8", "replace"),
+        )
+    if ended.returncode != 0:
+        return ended_badly(ended.returncode, stdout=ended.stdout, stderr=ended.stderr, what=name)
+    return parse_text(ended.stdout)

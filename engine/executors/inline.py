@@ -1,0 +1,68 @@
+"""Does the work of agents that are Python callables registered in this process.
+
+Effects: calls them on the running event loop, so a plain function has to be short and a long one async. What a callable
+starts on its own is its own to end: an async one is told of a cancel by the cancellation, as any coroutine is.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+from engine.executors.answer import failed, invalid, not_writable, parse_answer, upper_snake
+from engine.executors.port import Heartbeat, Outcome, WorkOrder
+from engine.model.policy import FailureKind
+
+Reply: TypeAlias = "Outcome | Mapping[str, Any]"
+InlineFunction: TypeAlias = "Callable[[WorkOrder], Reply | Awaitable[Reply]]"
+
+
+class InlineExecutor:
+    """Calls the function registered for an order's agent; it returns an Outcome, or an answer as agents give it."""
+
+    def __init__(self, functions: Mapping[str, InlineFunction] | None = None) -> None:
+        """*functions* by agent id."""
+        self._functions = dict(functions or {})
+
+    def register(self, agent_id: str, function: InlineFunction) -> None:
+        """Let *function* do the work of *agent_id*; the newest registration counts."""
+        self._functions[agent_id] = function
+
+    @property
+    def agent_ids(self) -> frozenset[str]:
+        """The agents that have a function."""
+        return frozenset(self._functions)
+
+    async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:  # noqa: ARG002 -- the port's signature
+        """Do *order*; what the function raises is a failure with `exc.code`, or the class's name, as its code."""
+        function = self._functions.get(order.agent.id)
+        if function is None:
+            return failed(
+                FailureKind.ERROR,
+                "EXECUTOR_UNAVAILABLE",
+                f'no function is registered for the agent "{order.agent.id}"',
+                hint="register one before the run starts",
+            )
+        try:
+            reply = function(order)
+            if not isinstance(reply, dict | Outcome) and isinstance(reply, Awaitable):
+                reply = await reply
+        except Exception as error:  # noqa: BLE001 -- whatever an agent raises is its failure
+            return _raised(error)
+        if isinstance(reply, Outcome):
+            return reply
+        outcome = parse_answer(reply)
+        if outcome.outputs and (reason := not_writable(outcome.outputs)):
+            return invalid(f"the outputs cannot be kept as JSON: {reason}")
+        return outcome
+
+
+def _raised(error: Exception) -> Outcome:
+    code, kind = getattr(error, "code", None), getattr(error, "kind", None)
+    return failed(
+        FailureKind(kind) if isinstance(kind, str) and kind in set(FailureKind) else FailureKind.ERROR,
+        upper_snake(code if isinstance(code, str) and code else type(error).__name__),
+        str(error) or type(error).__name__,
+        partial="".join(traceback.format_exception(error)),
+    )

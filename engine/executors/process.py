@@ -1,0 +1,95 @@
+"""Does the work of agents that are programs: one JSON object in on stdin, one out on stdout.
+
+Effects: starts a process for each order. Nothing of a task or a value goes through a shell or into an argument.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.executors.answer import failed
+from engine.executors.dialogue import ask
+from engine.executors.marks import environment_of, mark_of
+from engine.executors.port import Heartbeat, Outcome, WorkOrder
+from engine.model.policy import FailureKind
+
+PYTHON_ENTRY = "{python}"
+"""Stands in an argv for the Python that runs us."""
+
+
+class ProcessExecutor:
+    """Runs an agent's `command` in the project root."""
+
+    async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
+        """Do *order* in a process of its own; that process and all it started are gone when this returns."""
+        agent = order.agent
+        mark = mark_of(order.attempt, order.project, keep=agent.keep_processes)
+        environment = environment_of(order.attempt, mark, agent.env)
+        argv = resolve(agent.command, order.project, path=environment.get("PATH"))
+        if isinstance(argv, Outcome):
+            return argv
+        name = Path(argv[0]).name
+        return await ask(order, argv, name=name, environment=environment, mark=mark, heartbeat=heartbeat)
+
+
+def resolve(command: Sequence[str], project: Path, *, path: str | None) -> list[str] | Outcome:
+    """The argv to start for *command*, or the failure that says why there is none.
+
+    A bare name is looked up in *path*, a relative path in *project*, which it must not leave.
+    """
+    argv = [sys.executable if word == PYTHON_ENTRY else word for word in command]
+    if not argv or not argv[0]:
+        return failed(
+            FailureKind.ERROR,
+            "PROGRAM_NOT_FOUND",
+            "the agent names no program",
+            hint='its file needs `command`, a list such as ["{python}", "scripts/check.py"]',
+        )
+    program = argv[0]
+    if os.path.isabs(program):  # noqa: PTH117 -- no Path is needed
+        found: str | None = program
+    elif os.sep in program:
+        found = _inside(program, project)
+        if found is None:
+            return failed(
+                FailureKind.ERROR,
+                "PATH_OUTSIDE_PROJECT",
+                f"the program {program} lies outside of the project root {project}",
+                hint="keep the agent's program inside of the project, or name one that is on the PATH",
+            )
+    else:
+        found = shutil.which(program, path=path)
+    if found is None or not os.path.isfile(found):  # noqa: PTH113 -- no Path is needed
+        place = "in the project" if os.sep in program else "on the PATH"
+        return failed(
+            FailureKind.ERROR,
+            "PROGRAM_NOT_FOUND",
+            f"the program {program} is not {place}",
+            hint=f"install it, or correct `command` in the agent's file; a relative path starts at {project}",
+        )
+    if not os.access(found, os.X_OK):
+        return failed(
+            FailureKind.ERROR,
+            "PROGRAM_NOT_EXECUTABLE",
+            f"the program {program} may not be executed",
+            hint=f'chmod +x {program}, or start it with its interpreter: ["{PYTHON_ENTRY}", "{program}"]',
+        )
+    return [found, *argv[1:]]
+
+
+def _inside(program: str, project: Path) -> str | None:
+    """The absolute path of *program*, None where it leaves *project*.
+
+    The folder is followed through links, the program itself is not: `.venv/bin/python` is a link to somewhere else, and
+    has to be started by that name.
+    """
+    root = project.resolve()
+    folder, name = os.path.split(program)
+    place = (root / folder).resolve()
+    if name in {"", ".", ".."} or not place.is_relative_to(root):
+        return None
+    return str(place / name)

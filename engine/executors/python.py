@@ -1,0 +1,44 @@
+"""Does the work of agents that are Python functions, each call in a process of its own.
+
+Effects: starts a Python for each order, so that a cancel really ends the function and its prints cannot reach the
+server's stdout. It never imports an agent's module into this process.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from engine.executors.answer import failed
+from engine.executors.dialogue import ask
+from engine.executors.marks import environment_of, mark_of
+from engine.executors.port import Heartbeat, Outcome, WorkOrder
+from engine.model.agent import AgentSource
+from engine.model.policy import FailureKind
+
+_CHILD = Path(__file__).with_name("python_child.py")
+_TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+class PythonExecutor:
+    """Calls an agent's `callable`, `module:function`, plain or async, with the request, and takes what it returns."""
+
+    async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
+        """Do *order* in a child process; an exception is a failure, its code `exc.code` or the class's name."""
+        agent = order.agent
+        target = agent.callable or ""
+        if not _TARGET.fullmatch(target):
+            return failed(
+                FailureKind.ERROR,
+                "CALLABLE_NOT_FOUND",
+                f'the agent\'s callable "{target}" is not of the form module:function',
+                hint="write it as in an import: checks.schema:compare",
+            )
+        mark = mark_of(order.attempt, order.project, keep=agent.keep_processes)
+        # -P keeps the child's own folder off sys.path; the project's comes first where the function is the project's.
+        argv = [sys.executable, "-P", str(_CHILD), target]
+        if agent.source is AgentSource.PROJECT:
+            argv.append(str(order.project))
+        environment = environment_of(order.attempt, mark, agent.env)
+        return await ask(order, argv, name=target, environment=environment, mark=mark, heartbeat=heartbeat)

@@ -1,0 +1,107 @@
+"""Runs one Python function as an agent, in a process that ends with it.
+
+Effects: reads the request from stdin, imports and calls the function, writes the answer to what was stdout. What the
+function prints goes to stderr. It imports the standard library only, and late: its start is part of every attempt.
+
+    python -P python_child.py MODULE:FUNCTION [PROJECT_ROOT]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+_KINDS = frozenset({"error", "timeout", "validation", "cancel"})
+_LONGEST_TRACE = 4000
+
+
+def main(arguments: list[str]) -> int:
+    """Answer one request; the exit code is 0 whenever there is an answer, and a failure is one."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # from here on every print, of ours or of a child's, is a remark
+    sys.stdout = sys.stderr
+    target, *roots = arguments
+    sys.path[:0] = roots
+    request = json.loads(sys.stdin.buffer.read())
+    try:
+        answer = _as_json(_call(target, request), target)
+    except Exception as error:  # noqa: BLE001 -- whatever an agent raises is its failure, not ours
+        answer = json.dumps({"failure": _failure(error)})
+    answers.write(answer.encode("utf-8", "replace"))
+    answers.close()
+    sys.stderr.flush()
+    return 0
+
+
+def _call(target: str, request: object) -> object:
+    result = _find(target)(request)
+    if hasattr(result, "__await__"):
+        import asyncio  # noqa: PLC0415 -- costs more than the rest of the start, and most functions are plain
+
+        return asyncio.run(_awaited(result))
+    return result
+
+
+async def _awaited(result: Awaitable[object]) -> object:
+    return await result
+
+
+def _find(target: str) -> Callable[[object], object]:
+    module_name, _, path = target.partition(":")
+    try:
+        found = import_module(module_name)
+        for name in path.split("."):
+            found = getattr(found, name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module_name + ".").startswith(error.name + "."):
+            raise  # the module is there, and something that it imports is not
+        raise CallableNotFound(f"there is no module {module_name}") from error
+    except AttributeError as error:
+        if error.name not in path.split("."):
+            raise
+        raise CallableNotFound(f"the module {module_name} has no {path}") from error
+    if not callable(found):
+        raise CallableNotFound(f"{target} is not callable")
+    return found
+
+
+class CallableNotFound(Exception):
+    """The agent's `callable` names nothing that can be called."""
+
+    code = "CALLABLE_NOT_FOUND"
+
+
+def _as_json(answer: object, target: str) -> str:
+    try:
+        return json.dumps(answer, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        message = f"{target} returned what JSON cannot hold: {error}"
+        return json.dumps({"failure": {"kind": "validation", "code": "INVALID_ANSWER", "message": message}})
+
+
+def _failure(error: Exception) -> dict[str, str]:
+    import traceback  # noqa: PLC0415 -- needed by failures only
+
+    code, kind = getattr(error, "code", None), getattr(error, "kind", None)
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(error).__name__).upper()
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None and place.tb_frame.f_code.co_filename == __file__:
+        place = place.tb_next  # where it happened in the agent's code, not how we came there
+    trace = "".join(traceback.format_exception(type(error), error, place))
+    return {
+        "kind": kind if isinstance(kind, str) and kind in _KINDS else "error",
+        "code": code if isinstance(code, str) and code else name,
+        "message": str(error) or type(error).__name__,
+        "partial": trace[-_LONGEST_TRACE:],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

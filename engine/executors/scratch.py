@@ -1,0 +1,71 @@
+"""A private folder for one attempt inside the project, gone when the attempt is.
+
+Effects: makes and removes folders below `.claude/orchestration/tmp`, mode 0700, files 0600. It lies inside the project
+because an agent may read files there without being asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.errors import EnvironmentFault
+
+_PLACE = Path(".claude/orchestration/tmp")
+
+
+@contextlib.contextmanager
+def scratch_folder(project: Path) -> Iterator[Path]:
+    """A new folder under *project*, removed with its content on leaving; EnvironmentFault where it cannot be made."""
+    root = project.resolve()
+    place = root / _PLACE
+    try:
+        if not place.resolve().is_relative_to(root):
+            raise EnvironmentFault(
+                f"{place} leads out of the project",
+                code="PATH_OUTSIDE_PROJECT",
+                hint=f"remove the link on the way to {_PLACE}",
+            )
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # The number of this process tells later ones whose folder it is.
+        folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=place))
+    except OSError as error:
+        raise EnvironmentFault(
+            f"no private folder can be made in {place}: {error}", hint="free the disk, or make it writable"
+        ) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a new file that only this user may read."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+
+
+def remove_abandoned(project: Path) -> int:
+    """Remove the folders of processes that no longer run, and say how many; for the start of a server."""
+    place = project.resolve() / _PLACE
+    removed = 0
+    for folder in place.iterdir() if place.is_dir() and not place.is_symlink() else ():
+        owner = folder.name.partition("-")[0]
+        if owner.isdigit() and not _runs(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+            removed += 1
+    return removed
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True

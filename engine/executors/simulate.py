@@ -1,0 +1,126 @@
+"""Pretends to do work: lets the estimate pass, makes outputs up from their schemas, and fails where it was told to.
+
+Effects: waits on the event loop's clock, which a simulation replaces by a virtual one. It starts nothing, and the same
+order has always the same outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import InputError
+from engine.executors.answer import failed, upper_snake
+from engine.executors.example import example_of
+from engine.executors.port import Heartbeat, Outcome, WorkOrder
+from engine.ids import NodeId, parse_attempt_id
+from engine.model.policy import FailureKind
+
+_FAULT_FORM = "NODE[:ATTEMPT]=KIND[/CODE], such as deploy=error, deploy:2=error/RATE_LIMIT or tests=timeout"
+_VALUE_FORM = "NODE.KEY=JSON, such as --set 'scan.issues=[]' or --set 'review.approved=false'"
+_CODES = {
+    FailureKind.ERROR: "AGENT_ERROR",
+    FailureKind.TIMEOUT: "TIMEOUT",
+    FailureKind.VALIDATION: "INVALID_OUTPUT",
+    FailureKind.CANCEL: "CANCELLED",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """How an attempt is made to fail."""
+
+    kind: FailureKind
+    code: str
+
+
+class SimulateExecutor:
+    """Takes each order's estimate and answers with made-up outputs."""
+
+    def __init__(
+        self,
+        *,
+        faults: Mapping[tuple[NodeId, int | None], Fault] | None = None,
+        values: Mapping[NodeId, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """*faults* by node and attempt number, None for all forward ones; *values* by node and output key."""
+        self._faults = dict(faults or {})
+        self._values = dict(values or {})
+
+    async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
+        """Let the estimate pass; a fault comes at its half, a timeout by never ending."""
+        heartbeat(f"Simulating {order.agent.id}")
+        fault = self._fault_of(order)
+        estimate = order.estimate.total_seconds()
+        if fault is None:
+            await asyncio.sleep(estimate)
+            return Outcome(outputs=self._outputs_of(order))
+        if fault.kind is FailureKind.TIMEOUT:
+            await asyncio.get_running_loop().create_future()  # the runtime's own limit has to end it
+        await asyncio.sleep(estimate / 2)
+        return failed(fault.kind, fault.code, f"simulated failure of {order.node}")
+
+    def _fault_of(self, order: WorkOrder) -> Fault | None:
+        parsed = parse_attempt_id(order.attempt)
+        named = self._faults.get((order.node, parsed[2])) if parsed is not None else None
+        if named is None and order.role == "forward":
+            return self._faults.get((order.node, None))
+        return named
+
+    def _outputs_of(self, order: WorkOrder) -> dict[str, Any]:
+        given = self._values.get(order.node, {})
+        return {
+            output.key: given[output.key]
+            if output.key in given
+            else example_of(output.schema, placeholder=f"<{output.key} by {order.agent.id}>")
+            for output in order.outputs
+        }
+
+
+def parse_fault(text: str) -> tuple[tuple[NodeId, int | None], Fault]:
+    """The fault that `--fail` spells as NODE[:ATTEMPT]=KIND[/CODE]."""
+    place, equals, what = text.rpartition("=")
+    node, colon, number = place.rpartition(":")
+    if not colon:
+        node, number = place, ""
+    if not equals or not node or (colon and not re.fullmatch(r"[1-9][0-9]{0,8}", number)):
+        raise InputError(f'"{text}" is no fault', code="INVALID_FAULT", hint=f"write it as {_FAULT_FORM}")
+    kind_name, _, code = what.partition("/")
+    kinds = ", ".join(FailureKind)
+    if kind_name not in set(FailureKind):
+        raise InputError(f'"{kind_name}" is no kind of failure', code="INVALID_FAULT", hint=f"kinds are {kinds}")
+    kind = FailureKind(kind_name)
+    if code and kind is FailureKind.TIMEOUT:
+        raise InputError(
+            f'"{text}": a timeout has no code of its own', code="INVALID_FAULT", hint=f"write {place}=timeout"
+        )
+    fault = Fault(kind, upper_snake(code) or _CODES[kind])
+    return (NodeId(node), int(number) if colon else None), fault
+
+
+def parse_value(text: str) -> tuple[NodeId, str, Any]:
+    """Node, key and value that `--set` spells as NODE.KEY=JSON."""
+    place, equals, raw = text.partition("=")
+    node, dot, key = place.partition(".")
+    if not (equals and dot and node and key):
+        raise InputError(f'"{text}" sets nothing', code="INVALID_VALUE", hint=f"write it as {_VALUE_FORM}")
+    try:
+        return NodeId(node), key, json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"the value of {place} is not JSON: {error}",
+            code="INVALID_VALUE",
+            hint=f"a text needs its quotes: --set '{place}=\"{raw}\"'",
+        ) from None
+
+
+def values_by_node(values: Iterable[tuple[NodeId, str, Any]]) -> dict[NodeId, dict[str, Any]]:
+    """What `parse_value` gave, as the executor takes it; a later value of one key wins."""
+    table: dict[NodeId, dict[str, Any]] = {}
+    for node, key, value in values:
+        table.setdefault(node, {})[key] = value
+    return table
