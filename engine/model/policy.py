@@ -33,6 +33,17 @@ class Failure:
     """The last output of the attempt, where there was any; kept for the user, at most some kilobytes."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What an attempt cost, as far as the executor knows."""
+
+    cost_usd: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    session: str | None = None
+    """Claude Code session id, by which the transcript is found."""
+
+
 class RetryStrategy(StrEnum):
     """How the delay grows from retry to retry."""
 

@@ -1,0 +1,162 @@
+"""Opening phases and starting nodes: what must hold before an attempt exists.
+
+Pure. SPEC 4 and 6. A node goes through skip condition, required inputs, approval, locks and budget, in this order, and
+is started in the same decision that frees its slot.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine import conditions, context, readiness, settlement
+from engine.errors import InputError
+from engine.model.plan import SkipType
+from engine.model.policy import Failure, FailureKind
+from engine.run import events as ev
+from engine.run.events import Role, RunStatus, StopKind, WaitReason
+
+if TYPE_CHECKING:
+    from engine.run.signals import SupplyFacts
+    from engine.run.state import NodeState
+    from engine.turn import Turn
+
+
+def advance(turn: Turn) -> None:
+    """Start all that can start now; ends when slots, nodes or facts run out."""
+    run = turn.run
+    while run.status is RunStatus.RUNNING and run.stop is None:
+        if _end_phases(turn):
+            continue
+        node = readiness.pop_ready(run)
+        if node is None:
+            return
+        if not _admit(turn, node):
+            readiness.put_back(run, node)
+            turn.wants = node.plan.id
+            return
+
+
+def open_phases(turn: Turn) -> None:
+    """Open every top-level phase whose time has come: all before it ended, or it has no barrier."""
+    run = turn.run
+    all_ended = True
+    for phase in run.phases:
+        if phase.plan.group is not None:
+            continue
+        if phase.opened_at is None and (all_ended or not phase.plan.barrier):
+            limit = phase.plan.timeout
+            turn.emit(ev.PhaseOpened(turn.now, phase.plan.index, turn.now + limit if limit else None))
+        all_ended = all_ended and phase.ended_at is not None
+
+
+def _end_phases(turn: Turn) -> bool:
+    run = turn.run
+    ended = [index for index in run.open_phases if not run.phases[index].unsettled]
+    for index in ended:
+        turn.emit(ev.PhaseEnded(turn.now, index))
+    if ended:
+        open_phases(turn)
+    if run.settled == len(run.nodes) and not run.open_phases:
+        turn.emit(ev.RunEnded(turn.now, *_end(turn)))
+        return True
+    return bool(ended)
+
+
+def _end(turn: Turn) -> tuple[RunStatus, str]:
+    run = turn.run
+    if run.undo_failures:
+        from_nodes = (settlement.saga.failure_text(run.nodes[name], run) for name in run.undo_failures)
+        return RunStatus.COMPENSATION_FAILED, "\n".join(from_nodes)
+    if run.failures:
+        count = len(run.failures)
+        return RunStatus.DEGRADED, f"{count} node{'s' if count > 1 else ''} failed: {', '.join(run.failures)}"
+    return RunStatus.COMPLETED, ""
+
+
+def _admit(turn: Turn, node: NodeState) -> bool:
+    """Bring *node* one step on; False where its facts have to be fetched first."""
+    plan = node.plan
+    if not node.checked:
+        if readiness.needs_facts(node):
+            facts = turn.facts
+            if facts is None or facts.node != plan.id:
+                return False
+            turn.facts = None
+            if _judge(turn, node, facts):
+                return True
+        elif _lacks_inputs(turn, node, readiness.missing_keys(turn.run, node)):
+            return True
+    if plan.approval is not None and not node.approved:
+        turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.APPROVAL, None, plan.approval))
+    elif plan.locks and not node.locked:
+        resources = ", ".join(lock.resource for lock in plan.locks)
+        turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.LOCKS, turn.now + plan.lock_wait, resources))
+    else:
+        _start(turn, node)
+    return True
+
+
+def _judge(turn: Turn, node: NodeState, facts: SupplyFacts) -> bool:
+    """Skip or fail *node* by its facts; False where it may go on."""
+    plan = node.plan
+    skip = plan.skip
+    if facts.failure is not None:
+        settlement.fail(turn, node, facts.failure)
+        return True
+    if skip is not None:
+        try:
+            holds = (
+                conditions.parse(skip.expression).evaluate(facts.values)
+                if skip.type is SkipType.CONTEXT
+                else bool(facts.holds)
+            )
+        except InputError as error:
+            settlement.fail(turn, node, Failure(FailureKind.ERROR, error.code, error.message, error.hint))
+            return True
+        if holds:
+            turn.emit(ev.NodeSkipped(turn.now, plan.id, skip.message or f"Skipped: {skip.expression}"))
+            return True
+    missing = readiness.missing_keys(turn.run, node)
+    transformed = [spec for spec in plan.inputs if spec.transform and spec.required and spec.key not in missing]
+    bound = context.bind_inputs(transformed, facts.values, passthrough=False)
+    return _lacks_inputs(turn, node, [*missing, *bound.missing])
+
+
+def _lacks_inputs(turn: Turn, node: NodeState, missing: list[str]) -> bool:
+    if not missing:
+        return False
+    available = readiness.available_keys(turn.run, node)
+    message = "\n".join(context.missing_input_message(node.plan.id, key, available) for key in missing)
+    settlement.fail(turn, node, Failure(FailureKind.VALIDATION, "MISSING_INPUT", message))
+    return True
+
+
+def _start(turn: Turn, node: NodeState) -> None:
+    run = turn.run
+    limits = run.limits
+    spent = None
+    if limits.max_attempts_total is not None and run.attempts_total >= limits.max_attempts_total:
+        spent = ("ATTEMPTS_EXHAUSTED", f"the run may make {limits.max_attempts_total} attempts and has made them")
+    elif limits.max_cost_usd is not None and run.cost_usd >= limits.max_cost_usd:
+        spent = ("BUDGET_EXCEEDED", f"the run may cost ${limits.max_cost_usd:g} and has cost ${run.cost_usd:.4f}")
+    if spent is not None:
+        readiness.put_back(run, node)
+        exceed(turn, *spent)
+        return
+    plan = node.plan
+    turn.emit(
+        ev.AttemptScheduled(
+            turn.now,
+            plan.id,
+            len(node.attempts) + 1,
+            Role.FORWARD,
+            run.version if node.version is None else node.version,
+            turn.now + plan.timeout,
+        )
+    )
+
+
+def exceed(turn: Turn, code: str, message: str) -> None:
+    """Stop the run because one of its limits is used up."""
+    failure = Failure(FailureKind.ERROR, code, message, hint="Raise the limit and resume with `failed`.")
+    settlement.stop(turn, ev.StopCause(kind=StopKind.FAILURE, message=message, failure=failure))

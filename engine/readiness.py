@@ -1,0 +1,88 @@
+"""Which node may start next, and what a node that may not is waiting for.
+
+Pure. Nothing is decided here: admission and the views ask, and both get the same answer.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING
+
+from engine.run.events import WaitReason
+from engine.run.state import NodeStatus, keys_at, parts_at
+
+if TYPE_CHECKING:
+    from engine.run.state import NodeState, PhaseState, Run
+
+
+def pop_ready(run: Run) -> NodeState | None:
+    """Take the best node that has a free slot: priority, then remaining path, then file order (SPEC 4)."""
+    limit = run.limits.max_parallelism
+    if limit is not None and run.running >= limit:
+        return None
+    best: PhaseState | None = None
+    for index in run.open_phases:
+        phase = run.phases[index]
+        if phase.plan.limit is not None and phase.running >= phase.plan.limit:
+            continue
+        ready = phase.ready
+        while ready and run.nodes[ready[0][3]].status is not NodeStatus.PENDING:
+            heapq.heappop(ready)
+        if ready and (best is None or ready[0] < best.ready[0]):
+            best = phase
+    if best is None:
+        return None
+    return run.nodes[heapq.heappop(best.ready)[3]]
+
+
+def put_back(run: Run, node: NodeState) -> None:
+    """Undo a `pop_ready` whose node could not be judged yet."""
+    plan = node.plan
+    heapq.heappush(
+        run.phases[plan.phase].ready, (-plan.priority, -plan.rank.total_seconds(), plan.index, plan.id)
+    )
+
+
+def missing_keys(run: Run, node: NodeState) -> list[str]:
+    """Required inputs of *node* that nobody has given a value yet, in file order."""
+    scope = node.plan.scope
+    return [
+        spec.key for spec in node.plan.inputs if spec.required and not parts_at(run, scope + spec.key, run.version)
+    ]
+
+
+def available_keys(run: Run, node: NodeState) -> list[str]:
+    """Context keys that *node* could read now."""
+    return keys_at(run, node.plan.scope, run.version)
+
+
+def needs_facts(node: NodeState) -> bool:
+    """Whether values or the world have to be looked at before *node* can start."""
+    plan = node.plan
+    return plan.skip is not None or any(spec.transform for spec in plan.inputs)
+
+
+def waiting_for(run: Run, node: NodeState) -> str | None:
+    """What keeps *node* from running, in words for a user; None where nothing does."""
+    waiting = node.waiting
+    if waiting is not None:
+        words = {
+            WaitReason.LOCKS: "locks",
+            WaitReason.BREAKER: "circuit breaker",
+            WaitReason.RETRY: "retry",
+            WaitReason.APPROVAL: "approval",
+            WaitReason.DECISION: "a decision",
+        }[waiting.reason]
+        return f"{words}: {waiting.detail}" if waiting.detail else words
+    if node.status is not NodeStatus.PENDING or run.ended:
+        return None
+    phase = run.phases[node.plan.phase]
+    if phase.opened_at is None:
+        before = phase.plan.after
+        while before is not None and run.phases[before].ended_at is not None:
+            before = None
+        return None if before is None else run.phases[before].plan.id
+    unsettled = [name for name in node.plan.depends_on if not run.nodes[name].settled]
+    if unsettled:
+        return ", ".join(unsettled)
+    return "a free slot"

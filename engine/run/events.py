@@ -1,0 +1,324 @@
+"""The facts of a run, in the past tense, each with the time it became true.
+
+Pure. Events are the only truth about a run: `reducer.apply` folds them to the state, everything else is a projection.
+They are stored for ever, so fields are added with defaults and never renamed (`storage/codec.py` lifts older shapes).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from engine.ids import NodeId, OwnerId, RunId
+from engine.model.plan import Plan
+from engine.model.policy import Failure, Usage
+
+
+class Role(StrEnum):
+    """What an attempt is for."""
+
+    FORWARD = "forward"
+    COMPENSATE = "compensate"
+
+
+class RunStatus(StrEnum):
+    """Where a run stands; the last six are end states (SPEC 4)."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPENSATING = "compensating"
+    COMPLETED = "completed"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+    COMPENSATED = "compensated"
+    COMPENSATION_FAILED = "compensation_failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+
+class WaitReason(StrEnum):
+    """Why a node does not run although its dependencies are settled."""
+
+    LOCKS = "locks"
+    BREAKER = "breaker"
+    RETRY = "retry"
+    APPROVAL = "approval"
+    DECISION = "decision"
+    """An attempt of a node that is not idempotent was lost in a crash; a person decides."""
+
+
+class StopKind(StrEnum):
+    """What stopped a run."""
+
+    FAILURE = "failure"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRef:
+    """A stored value: the hash of its canonical JSON, and its length in bytes."""
+
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a run may use at most; None: no limit."""
+
+    max_parallelism: int | None = None
+    max_cost_usd: float | None = None
+    max_attempts_total: int | None = None
+    max_duration_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopCause:
+    """Why a run stops before its end, and how far it is undone."""
+
+    kind: StopKind
+    message: str
+    node: NodeId | None = None
+    """The failed node; None for a cancel or an exceeded limit."""
+    failure: Failure | None = None
+    compensate: bool = True
+    rollback_to: NodeId | None = None
+    """Undo only what comes after this node; None: the whole run."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunCreated:
+    """A run was asked for; it starts when its own locks are granted."""
+
+    at: datetime
+    run: RunId
+    plan: Plan
+    owner: OwnerId
+    executor: str
+    """`auto`, `claude`, `host` or `simulate`, as asked."""
+    initial: dict[str, ValueRef] = field(default_factory=dict)
+    """Context before the first phase: session values, globalContext.initial, arguments; later ones win."""
+    arguments: str = ""
+    """The argument text that replaces `$ARGUMENTS`."""
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The run holds its locks and opens its first phase."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseOpened:
+    """The nodes of a phase may start as their dependencies settle."""
+
+    at: datetime
+    phase: int
+    deadline: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseEnded:
+    """Every node of a phase is settled."""
+
+    at: datetime
+    phase: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeWaiting:
+    """A node whose dependencies are settled cannot start yet."""
+
+    at: datetime
+    node: NodeId
+    reason: WaitReason
+    until: datetime | None = None
+    """When the wait ends by itself: the retry's due time, the lock's deadline."""
+    detail: str = ""
+    by_compensation: bool = False
+    """The retry that a compensation of type `retry` grants."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReady:
+    """What a node waited for has come."""
+
+    at: datetime
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSkipped:
+    """The skip condition held."""
+
+    at: datetime
+    node: NodeId
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFailed:
+    """A node will not be tried again."""
+
+    at: datetime
+    node: NodeId
+    failure: Failure
+    compensating: bool = False
+    """Its own compensation runs before it counts as settled (continueOnError)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptScheduled:
+    """An attempt exists and is claimed; the executor gets it after the commit."""
+
+    at: datetime
+    node: NodeId
+    number: int
+    """From 1, forward attempts and compensations counted together."""
+    role: Role
+    version: int
+    """Version of the context that the attempt sees."""
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStopping:
+    """An attempt was told to end; it ends with *failure* unless it succeeded in the meantime."""
+
+    at: datetime
+    node: NodeId
+    number: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSucceeded:
+    """An attempt gave all its outputs."""
+
+    at: datetime
+    node: NodeId
+    number: int
+    outputs: dict[str, ValueRef] = field(default_factory=dict)
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """An attempt ended without its outputs; what follows is said by the next event of the node."""
+
+    at: datetime
+    node: NodeId
+    number: int
+    failure: Failure
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptLost:
+    """The process that ran an attempt died; how far the attempt came is not known."""
+
+    at: datetime
+    node: NodeId
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCancelled:
+    """A node that had started was ended because the run stops."""
+
+    at: datetime
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class CompensationFailed:
+    """Undoing a node failed for good; the others are still undone."""
+
+    at: datetime
+    node: NodeId
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class RunStopping:
+    """Nothing new starts; running attempts are ended, then what is to be undone is undone."""
+
+    at: datetime
+    cause: StopCause
+
+
+@dataclass(frozen=True, slots=True)
+class SagaStarted:
+    """The nodes to undo, in the order in which they are undone."""
+
+    at: datetime
+    order: tuple[NodeId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunInterrupted:
+    """The owner of the run died or was closed in mid-run."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RunResumed:
+    """A new owner goes on with an interrupted run."""
+
+    at: datetime
+    owner: OwnerId
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReset:
+    """A failed run is taken up again: the node is to run anew, and what it had given is withdrawn."""
+
+    at: datetime
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class RunReopened:
+    """A failed or degraded run is taken up at its failed nodes."""
+
+    at: datetime
+    owner: OwnerId
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """The run is over."""
+
+    at: datetime
+    status: RunStatus
+    message: str = ""
+
+
+Event = (
+    RunCreated
+    | RunStarted
+    | PhaseOpened
+    | PhaseEnded
+    | NodeWaiting
+    | NodeReady
+    | NodeSkipped
+    | NodeFailed
+    | NodeCancelled
+    | NodeReset
+    | AttemptScheduled
+    | AttemptStopping
+    | AttemptSucceeded
+    | AttemptFailed
+    | AttemptLost
+    | CompensationFailed
+    | RunStopping
+    | SagaStarted
+    | RunInterrupted
+    | RunResumed
+    | RunReopened
+    | RunEnded
+)

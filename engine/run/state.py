@@ -1,0 +1,273 @@
+"""A run as folded from its events, and the table of legal status changes.
+
+Pure. The state is changed by `reducer.apply` alone. It keeps counters and heaps (unsettled dependencies, ready nodes,
+timers) so that no decision ever rescans the nodes: a run costs time in proportion to its nodes.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.model.policy import Merge
+from engine.run.events import Limits, Role, RunStatus
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from engine.ids import NodeId, OwnerId, RunId
+    from engine.model.plan import NodePlan, PhasePlan, Plan
+    from engine.model.policy import Failure, Usage
+    from engine.run.events import StopCause, ValueRef, WaitReason
+
+
+class NodeStatus(StrEnum):
+    """Where a node stands (SPEC 4)."""
+
+    PENDING = "pending"
+    WAITING = "waiting"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+    COMPENSATING = "compensating"
+    COMPENSATED = "compensated"
+    COMPENSATION_FAILED = "compensation_failed"
+
+
+_N = NodeStatus
+NODE_TRANSITIONS: dict[NodeStatus, frozenset[NodeStatus]] = {
+    _N.PENDING: frozenset({_N.WAITING, _N.RUNNING, _N.SKIPPED, _N.FAILED, _N.CANCELLED}),
+    _N.WAITING: frozenset({_N.PENDING, _N.WAITING, _N.FAILED, _N.SKIPPED, _N.CANCELLED}),
+    _N.RUNNING: frozenset({_N.COMPLETED, _N.FAILED, _N.WAITING, _N.CANCELLED, _N.PENDING}),
+    _N.COMPLETED: frozenset({_N.COMPENSATING, _N.PENDING}),
+    _N.FAILED: frozenset({_N.COMPENSATING, _N.PENDING}),
+    _N.SKIPPED: frozenset({_N.PENDING}),
+    _N.CANCELLED: frozenset({_N.COMPENSATING, _N.PENDING}),
+    _N.COMPENSATING: frozenset({_N.COMPENSATING, _N.COMPENSATED, _N.COMPENSATION_FAILED}),
+    _N.COMPENSATED: frozenset({_N.PENDING}),
+    _N.COMPENSATION_FAILED: frozenset({_N.PENDING}),
+}
+"""What a node may become; back to pending only by a retry, a resume or a reset."""
+
+_R = RunStatus
+RUN_TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
+    _R.PENDING: frozenset({_R.RUNNING, _R.COMPENSATING, _R.FAILED, _R.CANCELLED, _R.INTERRUPTED}),
+    _R.RUNNING: frozenset(
+        {_R.COMPENSATING, _R.COMPLETED, _R.DEGRADED, _R.FAILED, _R.CANCELLED, _R.COMPENSATION_FAILED, _R.INTERRUPTED}
+    ),
+    _R.COMPENSATING: frozenset({_R.COMPENSATED, _R.COMPENSATION_FAILED, _R.CANCELLED, _R.INTERRUPTED}),
+    _R.COMPLETED: frozenset(),
+    _R.DEGRADED: frozenset({_R.RUNNING, _R.PENDING}),
+    _R.FAILED: frozenset({_R.RUNNING, _R.PENDING}),
+    _R.COMPENSATED: frozenset(),
+    _R.COMPENSATION_FAILED: frozenset(),
+    _R.CANCELLED: frozenset(),
+    _R.INTERRUPTED: frozenset({_R.PENDING, _R.RUNNING, _R.COMPENSATING}),
+}
+"""What a run may become."""
+
+END_STATES = frozenset(
+    {_R.COMPLETED, _R.DEGRADED, _R.FAILED, _R.COMPENSATED, _R.COMPENSATION_FAILED, _R.CANCELLED, _R.INTERRUPTED}
+)
+STARTED_STATES = frozenset({_N.RUNNING, _N.COMPLETED, _N.FAILED, _N.CANCELLED})
+
+
+class Timer(NamedTuple):
+    """Something that is due; stale timers are recognised when they come up and dropped."""
+
+    due: datetime
+    order: int
+    kind: str
+    """`attempt`, `wait`, `phase` or `run`."""
+    key: str
+    """Node id, phase index as text, or empty."""
+    number: int
+    """Attempt number, for `attempt`."""
+
+
+class Contribution(NamedTuple):
+    """One value that a node, or the start of the run, gave to a key."""
+
+    version: int
+    ref: ValueRef
+    merge: Merge
+    node: NodeId | None
+    at: datetime
+
+
+@dataclass(slots=True)
+class AttemptRecord:
+    """One try of a node, for views and for the fence."""
+
+    number: int
+    role: Role
+    started_at: datetime
+    deadline: datetime
+    ended_at: datetime | None = None
+    failure: Failure | None = None
+    usage: Usage | None = None
+    lost: bool = False
+    stopping: Failure | None = None
+
+
+@dataclass(slots=True)
+class Waiting:
+    """What a node waits for."""
+
+    reason: WaitReason
+    since: datetime
+    until: datetime | None
+    detail: str
+
+
+@dataclass(slots=True)
+class NodeState:
+    """One node of a run."""
+
+    plan: NodePlan
+    status: NodeStatus = NodeStatus.PENDING
+    blockers: int = 0
+    """Dependencies that are not settled yet."""
+    settled: bool = False
+    live: AttemptRecord | None = None
+    """The attempt that runs now."""
+    attempts: list[AttemptRecord] = field(default_factory=list)
+    retries: int = 0
+    """Retries of the current role so far."""
+    version: int | None = None
+    """Context version that all its attempts see."""
+    start_order: int = -1
+    """Place in the order in which nodes first started; -1 before."""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    waiting: Waiting | None = None
+    waited: dict[WaitReason, timedelta] = field(default_factory=dict)
+    checked: bool = False
+    """Skip condition and required inputs were looked at."""
+    approved: bool = False
+    locked: bool = False
+    """Its locks are granted."""
+    asked_locks: bool = False
+    retried_by_compensation: bool = False
+    failure: Failure | None = None
+    compensation_failure: Failure | None = None
+    skip_message: str | None = None
+    outputs: dict[str, ValueRef] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class PhaseState:
+    """One phase of a run."""
+
+    plan: PhasePlan
+    unsettled: int
+    running: int = 0
+    opened_at: datetime | None = None
+    ended_at: datetime | None = None
+    deadline: datetime | None = None
+    ready: list[tuple[int, float, int, NodeId]] = field(default_factory=list)
+    """Heap of nodes that may start: priority, remaining path, file order."""
+
+
+@dataclass(slots=True)
+class Saga:
+    """What is undone, and how far."""
+
+    order: tuple[NodeId, ...]
+    next: int = 0
+
+
+@dataclass(slots=True)
+class Run:
+    """A run, folded."""
+
+    id: RunId
+    plan: Plan
+    owner: OwnerId
+    executor: str
+    created_at: datetime
+    arguments: str
+    limits: Limits
+    nodes: dict[NodeId, NodeState]
+    phases: list[PhaseState]
+    status: RunStatus = RunStatus.PENDING
+    before_interrupt: RunStatus | None = None
+    events: int = 0
+    """Number of events folded; the next one's place in the journal."""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    changed_at: datetime | None = None
+    message: str = ""
+    version: int = 0
+    context: dict[str, list[Contribution]] = field(default_factory=dict)
+    """Contributions by scoped key, oldest first."""
+    open_phases: list[int] = field(default_factory=list)
+    running: int = 0
+    """Live forward attempts."""
+    live: set[NodeId] = field(default_factory=set)
+    """Nodes with a live attempt of either role."""
+    starts: int = 0
+    attempts_total: int = 0
+    cost_usd: float = 0.0
+    settled: int = 0
+    failures: list[NodeId] = field(default_factory=list)
+    undo_failures: list[NodeId] = field(default_factory=list)
+    locked: bool = False
+    """The run's own locks are granted."""
+    stop: StopCause | None = None
+    saga: Saga | None = None
+    timers: list[Timer] = field(default_factory=list)
+    timer_order: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self.status in END_STATES
+
+    def next_due(self) -> datetime | None:
+        """When the next timer is due, stale ones dropped; None where nothing is."""
+        timers = self.timers
+        while timers and not self.is_live(timers[0]):
+            heapq.heappop(timers)
+        return timers[0].due if timers else None
+
+    def is_live(self, timer: Timer) -> bool:
+        """Whether what *timer* was set for is still going on."""
+        if self.ended:
+            return False
+        if timer.kind == "run":
+            return self.stop is None
+        if timer.kind == "phase":
+            phase = self.phases[int(timer.key)]
+            return phase.ended_at is None and phase.deadline == timer.due and self.stop is None
+        node = self.nodes[timer.key]  # type: ignore[index]
+        if timer.kind == "attempt":
+            live = node.live
+            return live is not None and live.number == timer.number and live.stopping is None
+        return node.waiting is not None and node.waiting.until == timer.due
+
+
+def parts_at(run: Run, key: str, version: int) -> tuple[Contribution, ...]:
+    """Contributions that make up the value of scoped *key* as seen at *version*; empty where there is none."""
+    parts: list[Contribution] = []
+    for part in run.context.get(key, ()):
+        if part.version > version:
+            break
+        if part.merge is Merge.REPLACE:
+            parts.clear()
+        parts.append(part)
+    return tuple(parts)
+
+
+def keys_at(run: Run, scope: str, version: int) -> list[str]:
+    """Keys of *scope* that have a value at *version*, without the scope, in order of first production."""
+    start = len(scope)
+    return [
+        key[start:]
+        for key, parts in run.context.items()
+        if key.startswith(scope) and "/" not in key[start:] and parts and parts[0].version <= version
+    ]

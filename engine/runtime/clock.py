@@ -1,0 +1,102 @@
+"""The time, new ids, and an event loop whose time is virtual.
+
+Effects: reads the system's clock and randomness. No other module of the engine does either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import selectors
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from engine.ids import OwnerId, RunId
+
+if TYPE_CHECKING:
+    import random
+
+_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+"""When simulated time begins."""
+
+
+class Clock(Protocol):
+    """Tells the time and makes ids; simulation has one of its own."""
+
+    def now(self) -> datetime:
+        """The time, aware, UTC."""
+
+    def new_run_id(self) -> RunId:
+        """A run id that was never used."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """See `Clock.now`."""
+        return datetime.now(UTC)
+
+    def new_run_id(self) -> RunId:
+        """See `Clock.new_run_id`."""
+        return RunId("r-" + "".join(secrets.choice(_ALPHABET) for _ in range(12)))
+
+
+class VirtualClock:
+    """The time of a `VirtualLoop`; ids come from a seeded generator."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seed: random.Random, epoch: datetime = EPOCH) -> None:
+        """*seed* decides all ids; *epoch* is the time at which *loop* starts."""
+        self._loop = loop
+        self._seed = seed
+        self._epoch = epoch
+
+    def now(self) -> datetime:
+        """See `Clock.now`."""
+        return self._epoch + timedelta(seconds=self._loop.time())
+
+    def new_run_id(self) -> RunId:
+        """See `Clock.new_run_id`."""
+        return RunId("r-" + "".join(self._seed.choice(_ALPHABET) for _ in range(12)))
+
+
+def new_owner_id() -> OwnerId:
+    """An id of this process as owner of runs; the pid is for people, the rest makes it unique."""
+    return OwnerId(f"o-{os.getpid()}-{secrets.token_hex(6)}")
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Never waits: where the loop would sleep until a timer, time jumps to it."""
+
+    def __init__(self, jump: Any) -> None:  # noqa: ANN401 - bound method of the loop
+        super().__init__()
+        self._jump = jump
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """What is ready; nothing ready and a *timeout* means that the loop sleeps: jump."""
+        if timeout is None:
+            return super().select(None)
+        ready = super().select(0)
+        if not ready and timeout > 0:
+            self._jump(timeout)
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop in which sleeping takes no time: the clock jumps to the next timer when all is blocked.
+
+    Use it with work that stays in the loop; what threads or processes do takes real time that this clock does not see.
+    """
+
+    def __init__(self) -> None:
+        self._virtual = 0.0
+        super().__init__(_JumpingSelector(self._advance))
+
+    def time(self) -> float:
+        """Seconds of virtual time since the loop was made."""
+        return self._virtual
+
+    def _advance(self, seconds: float) -> None:
+        self._virtual += seconds

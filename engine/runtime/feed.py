@@ -1,0 +1,41 @@
+"""Who waits for a run to move is woken when it has.
+
+Effects: none but waking tasks of this loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.ids import RunId
+
+
+class Feed:
+    """Wakes the waiters of a run after each commit and each sign of life."""
+
+    def __init__(self) -> None:
+        self._waiters: defaultdict[RunId, set[asyncio.Future[None]]] = defaultdict(set)
+
+    def moved(self, run: RunId) -> None:
+        """Wake everybody who waits for *run*."""
+        waiters = self._waiters.pop(run, None)
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait(self, run: RunId, seconds: float) -> bool:
+        """Wait for the next move of *run*, at most *seconds*; whether it moved."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters[run].add(waiter)
+        try:
+            await asyncio.wait_for(waiter, seconds)
+        except TimeoutError:
+            return False
+        finally:
+            self._waiters[run].discard(waiter)
+            if not self._waiters[run]:
+                del self._waiters[run]
+        return True

@@ -1,0 +1,55 @@
+"""Being the owner of runs: an operating-system lock that lives and dies with this process.
+
+Effects: one lock file a process in the state folder. Whose lock is free has died, `kill -9` included.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from engine.runtime.clock import new_owner_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.ids import OwnerId
+
+
+class Owner:
+    """This process, as long as it holds its lock."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take a new lock in *folder*, made where it is missing."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = folder
+        self.id: OwnerId = new_owner_id()
+        self._lock = FileLock(self._path(self.id), timeout=0, mode=0o600)
+        self._lock.acquire()
+
+    def _path(self, owner: OwnerId) -> Path:
+        return self._folder / f"{owner}.lock"
+
+    def is_alive(self, owner: OwnerId) -> bool:
+        """Whether the process that *owner* names still runs."""
+        if owner == self.id:
+            return True
+        path = self._path(owner)
+        if not path.exists():
+            return False
+        probe = FileLock(path, timeout=0)
+        try:
+            probe.acquire()
+        except Timeout:
+            return True
+        path.unlink(missing_ok=True)
+        probe.release()
+        return False
+
+    def close(self) -> None:
+        """Give the lock up; the runs of this owner are free for others from now on."""
+        with contextlib.suppress(OSError):
+            self._path(self.id).unlink(missing_ok=True)
+        self._lock.release()

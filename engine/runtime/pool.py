@@ -1,0 +1,214 @@
+"""Runs the attempts that are decided: takes them after their commit, executes them, reports how they ended.
+
+Effects: one asyncio task an attempt. It decides nothing: limits, deadlines and retries are the scheduler's, ending
+what an attempt started is the executor's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+from engine import context
+from engine.errors import InputError, OrchestrationError, StateError
+from engine.executors.port import Outcome, OutputSpec, WorkOrder
+from engine.ids import attempt_id
+from engine.jsonvalue import json_problem
+from engine.model.policy import CompensationType, Failure, FailureKind
+from engine.run import events as ev
+from engine.run import signals as sig
+from engine.run.events import Role
+from engine.runtime.facts import values_of
+from engine.run.state import keys_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from engine.executors.port import Executor
+    from engine.ids import NodeId, RunId
+    from engine.model.agent import Agent
+    from engine.model.plan import NodePlan
+    from engine.run.state import NodeState, Run
+    from engine.runtime.store import Store
+    from engine.storage.cache import ValueStore
+
+log = logging.getLogger(__name__)
+
+
+class Chooser(Protocol):
+    """Finds who does an agent's work; None where the client does it."""
+
+    def __call__(self, run: Run, agent: Agent) -> Executor | None:
+        """The executor of *agent* in *run*."""
+
+
+class Pool:
+    """The attempts that run in this process."""
+
+    def __init__(
+        self,
+        store: Store,
+        values: ValueStore,
+        *,
+        project: Path,
+        choose: Chooser,
+        on_action: Callable[[RunId, NodeId, str | None], None],
+    ) -> None:
+        """*on_action* is told each sign of life, with one line about what the agent does where it is known."""
+        self._store = store
+        self._values = values
+        self._project = project
+        self._choose = choose
+        self._on_action = on_action
+        self._tasks: dict[tuple[RunId, NodeId, int], asyncio.Task[None]] = {}
+        self._closing = False
+        store.listeners.append(self._committed)
+        store.on_fault.append(lambda _fault: self.end_all())
+
+    def _committed(self, run: Run, events: Sequence[ev.Event]) -> None:
+        for event in events:
+            if type(event) is ev.AttemptScheduled:
+                self._begin(run, event)
+            elif type(event) is ev.AttemptStopping:
+                task = self._tasks.get((run.id, event.node, event.number))
+                if task is not None:
+                    task.cancel()
+
+    def _begin(self, run: Run, event: ev.AttemptScheduled) -> None:
+        node = run.nodes[event.node]
+        agent_name = order_agent(node.plan, event.role)
+        agent = run.plan.agents.get(agent_name)
+        if node.live is None or node.live.number != event.number or self._closing:
+            return
+        if agent is None:
+            failure = Failure(FailureKind.ERROR, "AGENT_NOT_FOUND", f'agent "{agent_name}" is not in the plan')
+            self._report(run.id, event.node, event.number, Outcome(failure=failure))
+            return
+        executor = self._choose(run, agent)
+        if executor is None:
+            return
+        task = asyncio.get_running_loop().create_task(self._attempt(run, node, event, agent, executor))
+        key = (run.id, event.node, event.number)
+        self._tasks[key] = task
+        if node.live.stopping is not None:
+            task.cancel()
+
+    async def _attempt(
+        self, run: Run, node: NodeState, event: ev.AttemptScheduled, agent: Agent, executor: Executor
+    ) -> None:
+        name = event.node
+        try:
+            try:
+                order = make_order(run, node, event, agent, self._values, self._project)
+            except OrchestrationError as error:
+                outcome = Outcome(
+                    failure=Failure(FailureKind.VALIDATION, error.code, error.message, error.hint)
+                )
+            else:
+                outcome = await executor.execute(order, lambda action=None: self._on_action(run.id, name, action))
+        except asyncio.CancelledError:
+            outcome = Outcome(failure=Failure(FailureKind.CANCEL, "CANCELLED", "cancelled"))
+        except Exception as error:
+            log.exception("executor of %s:%s failed", run.id, name)
+            message = f"{type(error).__name__}: {error}"
+            outcome = Outcome(failure=Failure(FailureKind.ERROR, "EXECUTOR_FAILED", message))
+        del self._tasks[run.id, name, event.number]
+        if not self._closing:
+            self._report(run.id, name, event.number, outcome)
+
+    def _report(self, run_id: RunId, node: NodeId, number: int, outcome: Outcome) -> None:
+        try:
+            self._store.send(run_id, self.settle(run_id, node, number, outcome))
+        except StateError as error:
+            log.info("report of %s:%s#%d refused: %s", run_id, node, number, error.message)
+        except OrchestrationError:
+            log.exception("report of %s:%s#%d could not be taken", run_id, node, number)
+
+    def settle(self, run_id: RunId, node: NodeId, number: int, outcome: Outcome) -> sig.ReportOutcome:
+        """The signal for *outcome*: its outputs checked and put away, or the failure that they are."""
+        run = self._store.runs.get(run_id)
+        state = None if run is None else run.nodes.get(node)
+        if run is None or state is None:
+            raise StateError(f"run {run_id} is not live in this process", code="NOT_OWNED")
+        failure = outcome.failure
+        live = state.live
+        plan = state.plan
+        if failure is not None or (live is not None and live.role is Role.COMPENSATE) or not plan.outputs:
+            return sig.ReportOutcome(node, number, {}, failure, outcome.usage)
+        outputs = context.declared_outputs(plan.outputs, outcome.outputs)
+        failure = _check(plan, outputs)
+        if failure is not None:
+            return sig.ReportOutcome(node, number, {}, failure, outcome.usage)
+        refs = {key: self._values.put(value) for key, value in outputs.items()}
+        return sig.ReportOutcome(node, number, refs, None, outcome.usage)
+
+    def end_all(self) -> None:
+        """Begin to end every attempt."""
+        for task in self._tasks.values():
+            task.cancel()
+
+    async def close(self) -> None:
+        """End every attempt and wait until nothing of them is left; reports nothing."""
+        self._closing = True
+        self.end_all()
+        while self._tasks:
+            await asyncio.wait(list(self._tasks.values()))
+
+
+def _check(plan: NodePlan, outputs: Mapping[str, Any]) -> Failure | None:
+    for key, value in outputs.items():
+        problem = json_problem(value)
+        if problem is not None:
+            message = f'output "{key}" of node "{plan.id}" is not JSON: {problem}'
+            return Failure(FailureKind.VALIDATION, "INVALID_ANSWER", message)
+    compensation = plan.compensation
+    cascade = (
+        compensation is not None
+        and compensation.type is CompensationType.CASCADE
+        and FailureKind.VALIDATION in compensation.on
+    )
+    return context.check_outputs(plan.outputs, outputs, cascade_on_validation=cascade)
+
+
+def order_agent(plan: NodePlan, role: Role) -> str:
+    """Id of the agent that an attempt of *role* is for."""
+    if role is Role.COMPENSATE and plan.compensation is not None:
+        return plan.compensation.agent
+    return plan.agent
+
+
+def make_order(
+    run: Run, node: NodeState, event: ev.AttemptScheduled, agent: Agent, values: ValueStore, project: Path
+) -> WorkOrder:
+    """What the attempt is given; raises `InputError` where its inputs cannot be had."""
+    plan = node.plan
+    undo = plan.compensation if event.role is Role.COMPENSATE else None
+    return WorkOrder(
+        run=run.id,
+        node=plan.id,
+        attempt=attempt_id(run.id, plan.id, event.number),
+        role=event.role.value,
+        agent=agent,
+        task=context.fill_arguments(undo.task if undo else plan.task, run.arguments),
+        inputs=_inputs(run, plan, event.version, values) if plan.inputs or plan.passthrough else {},
+        outputs=() if undo else tuple(OutputSpec(key=output.key, schema=output.schema) for output in plan.outputs),
+        produced={key: values.get(ref) for key, ref in node.outputs.items()} if undo else {},
+        project=project,
+        timeout=event.deadline - event.at,
+        estimate=plan.estimate,
+    )
+
+
+def _inputs(run: Run, plan: NodePlan, version: int, values: ValueStore) -> Mapping[str, Any]:
+    keys = keys_at(run, plan.scope, version) if plan.passthrough else [spec.key for spec in plan.inputs]
+    found = values_of(run, plan.scope, keys, version, values)
+    bound = context.bind_inputs(plan.inputs, found, passthrough=plan.passthrough)
+    if bound.missing:
+        raise InputError(
+            "\n".join(context.missing_input_message(plan.id, key, list(found)) for key in bound.missing),
+            code="MISSING_INPUT",
+        )
+    return bound.inputs
+

@@ -1,0 +1,316 @@
+"""The owner of live runs: the one way in which a run changes, and the one place that commits.
+
+Effects: commits to storage, sets timers, wakes listeners. Signals are decided at once on the owner's own state; events,
+values and lock changes of many signals go into one transaction (group commit); dispatch and answers wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from engine import scheduler
+from engine.claims import Claim, Holder
+from engine.errors import EnvironmentFault, OrchestrationError, StateError
+from engine.locks import Granted
+from engine.run import events as ev
+from engine.run import signals as sig
+from engine.run.events import WaitReason
+from engine.saga import not_undone
+from engine.runtime.residue import samples, session_values, summary_of, uses_locks, waits_for_locks
+from engine.storage.port import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime, timedelta
+
+    from engine.ids import NodeId, OwnerId, RunId
+    from engine.locks import LockOutcome, LockTable
+    from engine.model.policy import LockSpec
+    from engine.run.state import Run
+    from engine.runtime.clock import Clock
+    from engine.storage.cache import ValueStore
+    from engine.storage.port import LockOp, Storage
+
+log = logging.getLogger(__name__)
+LONGEST_SLEEP = 60.0
+"""Seconds after which due times are looked at again, should the machine have slept."""
+
+
+class Facts(Protocol):
+    """Looks up what `decide` wants to know about a node."""
+
+    def about(self, run: Run, node: NodeId) -> sig.SupplyFacts:
+        """Values for its condition and transforms, and whether a condition about the world holds."""
+
+
+class Listener(Protocol):
+    """Is told what was committed, in order."""
+
+    def __call__(self, run: Run, events: Sequence[ev.Event]) -> None:
+        """*run* has moved by *events*; it may be ahead of them already."""
+
+
+class Store:
+    """The live runs of this process."""
+
+    def __init__(self, storage: Storage, values: ValueStore, clock: Clock, owner: OwnerId, facts: Facts) -> None:
+        """Start with no run; `run_flusher` has to run as long as the store is used."""
+        self.runs: dict[RunId, Run] = {}
+        self.listeners: list[Listener] = []
+        self.on_fault: list[Callable[[EnvironmentFault], None]] = []
+        self._storage = storage
+        self._values = values
+        self._clock = clock
+        self._owner = owner
+        self._facts = facts
+        self._batch = Batch()
+        self._touched: dict[RunId, list[ev.Event]] = {}
+        self._wake = asyncio.Event()
+        self._committed: list[asyncio.Future[None]] = []
+        self._fault: EnvironmentFault | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed: datetime | None = None
+
+    def start(self, signal: sig.StartRun) -> Run:
+        """Create a run; it is durable once `committed` returns."""
+        self._check()
+        turn = scheduler.start(signal, self._clock.now())
+        self.runs[signal.run] = turn.run
+        self._collect(turn.run, turn.events)
+        if turn.run.plan.locks:
+            self._batch.lock_ops.append(self._request(turn.run, None, turn.run.plan.locks, turn.run.plan.lock_wait))
+        self._supply(turn.run, turn.wants)
+        return turn.run
+
+    def adopt(self, run: Run, signal: sig.Signal) -> None:
+        """Go on with a run folded from its journal, by *signal*."""
+        self._check()
+        self.runs[run.id] = run
+        if isinstance(signal, sig.Resume) and uses_locks(run):
+            self._batch.lock_ops.append(self._adoption(run.id))
+        self.send(run.id, signal)
+        if run.status is ev.RunStatus.PENDING and run.plan.locks:
+            self._batch.lock_ops.append(self._request(run, None, run.plan.locks, run.plan.lock_wait))
+            self._wake.set()
+
+    def send(self, run_id: RunId, signal: sig.Signal) -> None:
+        """Decide *signal* now; what follows from it is durable once `committed` returns.
+
+        Raises `StateError` where the run is in no state for it, or is not owned here.
+        """
+        self._check()
+        run = self.runs.get(run_id)
+        if run is None:
+            raise StateError(f"run {run_id} is not live in this process", code="NOT_OWNED")
+        turn = scheduler.decide(run, signal, self._clock.now())
+        self._collect(run, turn.events)
+        self._supply(run, turn.wants)
+
+    def _supply(self, run: Run, wants: NodeId | None) -> None:
+        while wants is not None:
+            turn = scheduler.decide(run, self._facts.about(run, wants), self._clock.now())
+            self._collect(run, turn.events)
+            wants = turn.wants
+
+    def _collect(self, run: Run, events: list[ev.Event]) -> None:
+        if events:
+            place = run.events - len(events)
+            batch = self._batch
+            for event in events:
+                batch.events.append((run.id, place, event))
+                place += 1
+                if type(event) in _LOCKING:
+                    self._collect_locks(run, event)
+            self._touched.setdefault(run.id, []).extend(events)
+            self._wake.set()
+        self._arm(run.next_due())
+
+    def _collect_locks(self, run: Run, event: ev.Event) -> None:
+        ops = self._batch.lock_ops
+        if isinstance(event, ev.RunInterrupted):
+            if uses_locks(run):
+                ops.append(_let_go(run.id, keep=bool(not_undone(run))))
+            return
+        if isinstance(event, ev.RunEnded):
+            if uses_locks(run):
+                ops.append(lambda table: table.release_run(run.id))
+            return
+        if isinstance(event, ev.RunStopping):
+            waiting = [
+                name
+                for name, node in run.nodes.items()
+                if node.plan.locks and node.waiting is not None and node.waiting.reason is WaitReason.LOCKS
+            ]
+            for name in waiting:
+                ops.append(self._release(run, name))
+            return
+        node = run.nodes[event.node]  # type: ignore[union-attr]
+        if not node.plan.locks:
+            return
+        if isinstance(event, ev.NodeWaiting):
+            if event.reason is WaitReason.LOCKS:
+                ops.append(self._request(run, event.node, node.plan.locks, node.plan.lock_wait))
+        elif not (isinstance(event, ev.NodeFailed) and event.compensating):
+            ops.append(self._release(run, node.plan.id))
+
+    def _request(self, run: Run, node: NodeId | None, specs: tuple[LockSpec, ...], wait: timedelta) -> LockOp:
+        now = self._clock.now()
+        claim = Claim.of(Holder(run.id, node), self._owner, specs, now=now, max_wait=wait)
+        self._arm(claim.deadline)
+        return lambda table: table.request(claim, now)
+
+    def _adoption(self, run: RunId) -> LockOp:
+        def adopt(table: LockTable) -> list[LockOutcome]:
+            table.adopt(run, self._owner)
+            return []
+
+        return adopt
+
+    @staticmethod
+    def _release(run: Run, node: NodeId) -> LockOp:
+        return lambda table: table.release(Holder(run.id, node))
+
+    def _arm(self, due: datetime | None) -> None:
+        if due is None or (self._armed is not None and self._armed <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed = due
+        delay = min(max(0.0, (due - self._clock.now()).total_seconds()), LONGEST_SLEEP)
+        self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = self._armed = None
+        now = self._clock.now()
+        for run in list(self.runs.values()):
+            due = run.next_due()
+            if due is not None and due <= now:
+                self._guard(run.id, sig.Tick())
+            self._arm(run.next_due())
+        if any(waits_for_locks(run) for run in self.runs.values()):
+            self._batch.lock_ops.append(lambda table: table.expire(now))
+            self._wake.set()
+
+    def _guard(self, run: RunId, signal: sig.Signal) -> None:
+        """Send from a callback, where nobody could catch."""
+        try:
+            self.send(run, signal)
+        except OrchestrationError as error:
+            log.warning("signal %s to run %s refused: %s", type(signal).__name__, run, error)
+
+    async def committed(self) -> None:
+        """Wait until everything decided so far is durable; raises the fault that keeps it from being."""
+        self._check()
+        if not self._batch and not self._committed:
+            return
+        done = asyncio.get_running_loop().create_future()
+        self._committed.append(done)
+        self._wake.set()
+        await asyncio.shield(done)
+
+    def _check(self) -> None:
+        if self._fault is not None:
+            raise self._fault
+
+    async def run_flusher(self) -> None:
+        """Commit what was decided, again and again, until cancelled or until storage fails."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._flush()
+            except EnvironmentFault as fault:
+                self._fail(fault)
+                return
+
+    async def _flush(self) -> None:
+        batch, self._batch = self._batch, Batch()
+        touched, self._touched = self._touched, {}
+        waiters, self._committed = self._committed, []
+        try:
+            if batch:
+                batch.values = self._values.uncommitted()
+                for run_id in touched:
+                    batch.summaries[run_id] = summary_of(self.runs[run_id], self._owner)
+                self._remember(batch, touched)
+                outcomes = await self._storage.commit(batch, self._owner)
+                self._values.committed(batch.values)
+                self._told(touched, outcomes)
+        except BaseException:
+            self._committed = waiters + self._committed
+            raise
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _remember(self, batch: Batch, touched: dict[RunId, list[ev.Event]]) -> None:
+        for run_id, events in touched.items():
+            run = self.runs[run_id]
+            for event in events:
+                if isinstance(event, ev.RunEnded) and run.executor != "simulate":
+                    batch.session.extend(session_values(run, event))
+                    batch.samples.extend(samples(run))
+
+    def _told(self, touched: dict[RunId, list[ev.Event]], outcomes: list[LockOutcome]) -> None:
+        for run_id, events in touched.items():
+            run = self.runs[run_id]
+            for listener in self.listeners:
+                try:
+                    listener(run, events)
+                except Exception:
+                    log.exception("a listener of run %s failed", run_id)
+        for outcome in outcomes:
+            self.lock_outcome(outcome)
+        for run_id in touched:
+            run = self.runs[run_id]
+            if run.ended and not self._touched.get(run_id):
+                del self.runs[run_id]
+
+    def lock_outcome(self, outcome: LockOutcome) -> None:
+        """Tell a run of this process what became of its claim."""
+        holder = outcome.holder
+        if holder.run not in self.runs:
+            return
+        if isinstance(outcome, Granted):
+            self._guard(holder.run, sig.GrantLocks(holder.node))
+        else:
+            self._guard(holder.run, sig.RefuseLocks(holder.node, outcome.failure))
+
+    def _fail(self, fault: EnvironmentFault) -> None:
+        """Storage is gone: nothing may go on that could not be told truthfully later."""
+        log.error("storage failed: %s", fault)
+        self._fault = fault
+        for waiter in self._committed:
+            if not waiter.done():
+                waiter.set_exception(fault)
+        self._committed = []
+        for listener in self.on_fault:
+            listener(fault)
+
+    def stop_timer(self) -> None:
+        """Set no timer any more; used when the store is closed."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _let_go(run: RunId, *, keep: bool) -> LockOp:
+    """What becomes of the locks of a run whose owner is gone: kept where there is something to undo (SPEC 8)."""
+    return lambda table: table.reserve(run) if keep else table.release_run(run)
+
+
+_LOCKING = frozenset(
+    {
+        ev.RunInterrupted,
+        ev.NodeWaiting,
+        ev.NodeFailed,
+        ev.NodeSkipped,
+        ev.NodeCancelled,
+        ev.AttemptSucceeded,
+        ev.CompensationFailed,
+        ev.RunStopping,
+        ev.RunEnded,
+    }
+)

@@ -1,0 +1,145 @@
+"""What has to be undone when a run stops, in which order, and the steps of doing it.
+
+Pure. SPEC 7. Compensations run one at a time, children before parents: the reverse of the order in which the nodes
+first started, since a node starts only after what it depends on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.model.policy import CompensationType, Failure, FailureKind
+from engine.run import events as ev
+from engine.run.events import Role, RunStatus, StopKind, WaitReason
+from engine.run.state import STARTED_STATES, NodeStatus
+
+if TYPE_CHECKING:
+    from engine.ids import NodeId
+    from engine.run.state import NodeState, Run
+    from engine.turn import Turn
+
+UNDOING = frozenset({CompensationType.ROLLBACK, CompensationType.CUSTOM})
+
+
+def answers(node: NodeState, kind: FailureKind) -> bool:
+    """Whether *node* has something that undoes it and that a failure of *kind* triggers."""
+    compensation = node.plan.compensation
+    return compensation is not None and compensation.type in UNDOING and kind in compensation.on
+
+
+def after(run: Run, target: NodeId) -> set[NodeId]:
+    """Nodes that come after *target*: its descendants, and all nodes of later phases behind a barrier."""
+    found: set[NodeId] = set()
+    stack = [target]
+    while stack:
+        for dependent in run.nodes[stack.pop()].plan.dependents:
+            if dependent not in found:
+                found.add(dependent)
+                stack.append(dependent)
+    current = run.phases[run.nodes[target].plan.phase].plan
+    for phase in run.plan.phases[current.index + 1 :]:
+        if phase.group == current.group and phase.barrier:
+            found.update(phase.nodes)
+    return found
+
+
+def undo_order(run: Run) -> tuple[NodeId, ...]:
+    """Nodes to undo for the stop of *run*, first one first."""
+    cause = run.stop
+    if cause is None or not cause.compensate:
+        return ()
+    kind = cause.failure.kind if cause.failure is not None else FailureKind.CANCEL
+    within = None if cause.rollback_to is None else after(run, cause.rollback_to)
+    chosen = [
+        node
+        for node in run.nodes.values()
+        if node.started_at is not None
+        and node.status in STARTED_STATES
+        and answers(node, kind)
+        and (within is None or node.plan.id in within)
+    ]
+    chosen.sort(key=lambda node: node.start_order, reverse=True)
+    return tuple(node.plan.id for node in chosen)
+
+
+def begin(turn: Turn) -> None:
+    """All forward attempts have ended: start undoing, or end the run where there is nothing to undo."""
+    order = undo_order(turn.run)
+    if order:
+        turn.emit(ev.SagaStarted(turn.now, order))
+        step(turn)
+    else:
+        turn.emit(ev.RunEnded(turn.now, _end_status(turn.run), _end_message(turn.run)))
+
+
+def step(turn: Turn) -> None:
+    """Start the next compensation, or end the run after the last one."""
+    run = turn.run
+    saga = run.saga
+    if saga is None or run.live:
+        return
+    if saga.next >= len(saga.order):
+        turn.emit(ev.RunEnded(turn.now, _end_status(run), _end_message(run)))
+        return
+    compensate(turn, run.nodes[saga.order[saga.next]])
+
+
+def compensate(turn: Turn, node: NodeState) -> None:
+    """Schedule the compensation of *node*, or wait for its locks first."""
+    plan = node.plan
+    if node.waiting is not None:
+        return
+    if plan.locks and not node.locked:
+        turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.LOCKS, turn.now + plan.lock_wait))
+        return
+    turn.emit(
+        ev.AttemptScheduled(
+            turn.now,
+            plan.id,
+            len(node.attempts) + 1,
+            Role.COMPENSATE,
+            turn.run.version if node.version is None else node.version,
+            turn.now + plan.timeout,
+        )
+    )
+
+
+def not_undone(run: Run) -> list[NodeId]:
+    """Nodes with effects that a compensation would undo and none has."""
+    return [
+        node.plan.id
+        for node in run.nodes.values()
+        if node.started_at is not None
+        and node.plan.compensation is not None
+        and node.plan.compensation.type in UNDOING
+        and node.status is not NodeStatus.COMPENSATED
+    ]
+
+
+def _end_status(run: Run) -> RunStatus:
+    if run.undo_failures:
+        return RunStatus.COMPENSATION_FAILED
+    if run.stop is not None and run.stop.kind is StopKind.CANCEL:
+        return RunStatus.CANCELLED
+    return RunStatus.FAILED if run.saga is None else RunStatus.COMPENSATED
+
+
+def _end_message(run: Run) -> str:
+    message = run.stop.message if run.stop else ""
+    if run.undo_failures:
+        return "\n".join(failure_text(run.nodes[name], run) for name in run.undo_failures)
+    if run.stop is not None and not run.stop.compensate:
+        left = not_undone(run)
+        if left:
+            return f"{message} (not undone: {', '.join(left)})".strip()
+    return message
+
+
+def failure_text(node: NodeState, run: Run) -> str:
+    """The guide's three lines about a compensation that failed."""
+    original: Failure | None = node.failure
+    if original is None and run.stop is not None:
+        original = run.stop.failure
+    first = original.message if original else (run.stop.message if run.stop else "cancelled")
+    second = node.compensation_failure.message if node.compensation_failure else "unknown"
+    return f'Compensation failed for node "{node.plan.id}"\nOriginal error: {first}\nCompensation error: {second}'

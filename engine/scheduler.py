@@ -1,0 +1,283 @@
+"""`decide`: one pure function from a signal to the events that follow from it.
+
+Pure. All policy of a run is reached from here and nowhere else: order and limits (`admission`), retries and failures
+(`settlement`), undoing (`saga`). Time comes in as *now*; due times go out inside the events.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, Any
+
+from engine import admission, saga, settlement
+from engine.errors import InternalError, StateError
+from engine.model.policy import Failure, FailureKind
+from engine.run import events as ev
+from engine.run import signals as sig
+from engine.run.events import Limits, Role, RunStatus, StopKind, WaitReason
+from engine.run.reducer import create
+from engine.run.state import NodeStatus
+from engine.turn import Turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from engine.run.state import NodeState, Run, Timer
+
+
+def start(signal: sig.StartRun, now: datetime) -> Turn:
+    """Create a run; without locks of its own it starts at once, else its owner asks for them."""
+    created = ev.RunCreated(
+        now,
+        signal.run,
+        signal.plan,
+        signal.owner,
+        signal.executor,
+        dict(signal.initial),
+        signal.arguments,
+        signal.limits or Limits(),
+    )
+    turn = Turn(create(created), now, [created])
+    if not signal.plan.locks:
+        _begin(turn)
+    return turn
+
+
+def decide(run: Run, signal: sig.Signal, now: datetime) -> Turn:
+    """Decide *signal* on *run*: the events are folded into it already and have yet to be committed.
+
+    `Turn.wants` names a node whose facts are needed before the decision can go on: fetch them and decide `SupplyFacts`.
+    Raises `StateError` for a request that the run is in no state for; nothing is changed then.
+    """
+    turn = Turn(run, now)
+    _DECIDE[type(signal)](turn, signal)
+    admission.advance(turn)
+    return turn
+
+
+def _begin(turn: Turn) -> None:
+    turn.emit(ev.RunStarted(turn.now))
+    _continue(turn)
+    admission.advance(turn)
+
+
+def _report(turn: Turn, signal: sig.ReportOutcome) -> None:
+    if turn.run.ended:
+        raise StateError(
+            f"run {turn.run.id} has ended ({turn.run.status}); the report is refused", code="STALE_ATTEMPT"
+        )
+    settlement.attempt_ended(turn, signal)
+
+
+def _supply(turn: Turn, signal: sig.SupplyFacts) -> None:
+    turn.facts = signal
+
+
+def _cancel(turn: Turn, signal: sig.RequestCancel) -> None:
+    run = turn.run
+    if run.ended:
+        return
+    message = f"cancelled: {signal.reason}" if signal.reason else "cancelled"
+    cause = ev.StopCause(kind=StopKind.CANCEL, message=message, compensate=signal.compensate)
+    if run.status is RunStatus.PENDING:
+        turn.emit(ev.RunEnded(turn.now, RunStatus.CANCELLED, message))
+    elif run.stop is None:
+        settlement.stop(turn, cause)
+    elif not signal.compensate and run.stop.compensate:
+        turn.emit(ev.RunStopping(turn.now, cause))
+
+
+def _grant(turn: Turn, signal: sig.GrantLocks) -> None:
+    run = turn.run
+    if signal.node is None:
+        if run.status is RunStatus.PENDING:
+            _begin(turn)
+        return
+    node = run.nodes[signal.node]
+    if node.waiting is None or node.waiting.reason is not WaitReason.LOCKS:
+        return
+    if node.status is NodeStatus.COMPENSATING or node.plan.id in _undoing(run):
+        turn.emit(ev.NodeReady(turn.now, signal.node))
+        saga.compensate(turn, node)
+    elif run.stop is None:
+        turn.emit(ev.NodeReady(turn.now, signal.node))
+
+
+def _undoing(run: Run) -> tuple[str, ...]:
+    return () if run.saga is None else run.saga.order[run.saga.next : run.saga.next + 1]
+
+
+def _refuse(turn: Turn, signal: sig.RefuseLocks) -> None:
+    run = turn.run
+    if signal.node is None:
+        if run.status is RunStatus.PENDING:
+            cause = ev.StopCause(kind=StopKind.FAILURE, message=signal.failure.message, failure=signal.failure)
+            turn.emit(ev.RunStopping(turn.now, cause))
+            turn.emit(ev.RunEnded(turn.now, RunStatus.FAILED, signal.failure.message))
+        return
+    node = run.nodes[signal.node]
+    if node.waiting is None or node.waiting.reason is not WaitReason.LOCKS:
+        return
+    if signal.node in _undoing(run) or node.status is NodeStatus.COMPENSATING:
+        turn.emit(ev.CompensationFailed(turn.now, signal.node, signal.failure))
+        settlement.go_on_stopping(turn)
+    elif run.stop is None:
+        settlement.fail(turn, node, signal.failure)
+
+
+def _decision(turn: Turn, signal: sig.Decide) -> None:
+    node = turn.run.nodes.get(signal.node)  # type: ignore[call-overload]
+    reason = node.waiting.reason if node is not None and node.waiting is not None else None
+    allowed = {WaitReason.APPROVAL: ("yes", "no"), WaitReason.DECISION: ("retry", "skip", "fail")}.get(reason, ())
+    if node is None or not allowed:
+        raise StateError(f'node "{signal.node}" waits for no decision', code="NO_DECISION_PENDING")
+    if signal.answer not in allowed:
+        raise StateError(
+            f'"{signal.answer}" is no answer for node "{signal.node}"',
+            code="INVALID_ANSWER",
+            hint=f"Answer one of: {', '.join(allowed)}.",
+        )
+    if signal.answer in {"yes", "retry"}:
+        turn.emit(ev.NodeReady(turn.now, signal.node))
+    elif signal.answer == "skip":
+        turn.emit(ev.NodeSkipped(turn.now, signal.node, "Skipped by decision"))
+    else:
+        refused = reason is WaitReason.APPROVAL
+        code = "NOT_APPROVED" if refused else "ATTEMPT_LOST"
+        message = f'Node "{signal.node}" was not approved' if refused else f'Node "{signal.node}" was lost in a crash'
+        settlement.fail(turn, node, Failure(FailureKind.ERROR, code, message))
+
+
+def _tick(turn: Turn, signal: sig.Tick) -> None:  # noqa: ARG001 - one signature for all signals
+    run = turn.run
+    while run.timers and run.timers[0].due <= turn.now:
+        timer = heapq.heappop(run.timers)
+        if run.is_live(timer):
+            _due(turn, timer)
+
+
+def _due(turn: Turn, timer: Timer) -> None:
+    run = turn.run
+    if timer.kind == "run":
+        limit = run.limits.max_duration_seconds
+        admission.exceed(turn, "DURATION_EXCEEDED", f"the run may take {limit:g} s and has taken them")
+    elif timer.kind == "phase":
+        _phase_due(turn, int(timer.key))
+    elif timer.kind == "attempt":
+        node = run.nodes[timer.key]  # type: ignore[index]
+        settlement.end_attempt(turn, node.plan.id, settlement.timed_out(node))
+        settlement.go_on_stopping(turn)
+    else:
+        _wait_due(turn, run.nodes[timer.key])  # type: ignore[index]
+
+
+def _wait_due(turn: Turn, node: NodeState) -> None:
+    waiting = node.waiting
+    if waiting is not None and waiting.reason is WaitReason.RETRY:
+        turn.emit(ev.NodeReady(turn.now, node.plan.id))
+        if node.status is NodeStatus.COMPENSATING:
+            saga.compensate(turn, node)
+
+
+def _phase_due(turn: Turn, index: int) -> None:
+    phase = turn.run.phases[index]
+    limit = round(phase.plan.timeout.total_seconds() * 1000) if phase.plan.timeout else 0
+    failure = Failure(
+        FailureKind.TIMEOUT,
+        settlement.PHASE_TIMEOUT,
+        f'Phase "{phase.plan.id}" timed out after {limit}ms',
+        hint="Raise the phase's `timeout` or split the phase.",
+    )
+    for name in phase.plan.nodes:
+        node = turn.run.nodes[name]
+        if turn.run.stop is not None:
+            return
+        if node.live is not None and node.live.role is Role.FORWARD:
+            settlement.end_attempt(turn, name, failure)
+        elif node.status in {NodeStatus.PENDING, NodeStatus.WAITING}:
+            settlement.fail(turn, node, failure)
+
+
+def _interrupt(turn: Turn, signal: sig.Interrupt) -> None:  # noqa: ARG001 - one signature for all signals
+    if not turn.run.ended:
+        turn.emit(ev.RunInterrupted(turn.now))
+
+
+def _resume(turn: Turn, signal: sig.Resume) -> None:
+    run = turn.run
+    if run.status is RunStatus.INTERRUPTED:
+        _resume_interrupted(turn, signal)
+    elif signal.failed and run.status in {RunStatus.FAILED, RunStatus.DEGRADED}:
+        _reopen(turn, signal)
+    else:
+        raise StateError(
+            f"run {run.id} is {run.status} and cannot be resumed",
+            code="NOT_RESUMABLE",
+            hint="Interrupted runs resume; failed and degraded ones resume with `failed`.",
+        )
+
+
+def _resume_interrupted(turn: Turn, signal: sig.Resume) -> None:
+    run = turn.run
+    turn.emit(ev.RunResumed(turn.now, signal.owner))
+    for name in [name for name in run.nodes if name in run.live]:
+        node = run.nodes[name]
+        live = node.live
+        if live is None:
+            raise InternalError(f'node "{name}" is counted live without an attempt')
+        turn.emit(ev.AttemptLost(turn.now, name, live.number))
+        if live.role is Role.COMPENSATE:
+            continue
+        if run.stop is not None:
+            turn.emit(ev.NodeCancelled(turn.now, name))
+        elif node.plan.idempotent:
+            turn.emit(ev.NodeReady(turn.now, name))
+        else:
+            detail = "its attempt was lost in a crash and it is not idempotent: retry, skip or fail"
+            turn.emit(ev.NodeWaiting(turn.now, name, WaitReason.DECISION, None, detail))
+    if run.status is RunStatus.PENDING:
+        return
+    _continue(turn)
+
+
+def _continue(turn: Turn) -> None:
+    run = turn.run
+    for node in list(run.nodes.values()):
+        in_saga = run.saga is not None and node.plan.id in run.saga.order
+        if node.status is NodeStatus.COMPENSATING and node.live is None and not in_saga:
+            saga.compensate(turn, node)
+    settlement.go_on_stopping(turn)
+    if run.status is RunStatus.RUNNING and run.stop is None:
+        admission.open_phases(turn)
+
+
+def _reopen(turn: Turn, signal: sig.Resume) -> None:
+    run = turn.run
+    again: set[str] = set()
+    redo = {NodeStatus.FAILED, NodeStatus.CANCELLED, NodeStatus.COMPENSATED}
+    stack = [name for name, node in run.nodes.items() if node.status in redo]
+    while stack:
+        name = stack.pop()
+        if name not in again:
+            again.add(name)
+            stack.extend(run.nodes[name].plan.dependents)
+    turn.emit(ev.RunReopened(turn.now, signal.owner))
+    for name in run.nodes:
+        if name in again:
+            turn.emit(ev.NodeReset(turn.now, name))
+    if run.status is RunStatus.RUNNING:
+        admission.open_phases(turn)
+
+
+_DECIDE: dict[type[Any], Callable[[Turn, Any], None]] = {
+    sig.ReportOutcome: _report,
+    sig.RequestCancel: _cancel,
+    sig.Decide: _decision,
+    sig.GrantLocks: _grant,
+    sig.RefuseLocks: _refuse,
+    sig.SupplyFacts: _supply,
+    sig.Tick: _tick,
+    sig.Interrupt: _interrupt,
+    sig.Resume: _resume,
+}

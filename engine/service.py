@@ -1,0 +1,364 @@
+"""`Engine`: start, watch, cancel and resume the runs of one project.
+
+Effects: owns the state folder, the tasks and the processes of its live runs. It translates calls to signals and reads to
+projections; rules of a run are the scheduler's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import InputError, NotFound, StateError
+from engine.executors.claude import ClaudeExecutor
+from engine.executors.process import ProcessExecutor
+from engine.executors.python import PythonExecutor
+from engine.ids import OwnerId, RunId, parse_attempt_id
+from engine.jsonvalue import json_problem
+from engine.model.agent import Agent, AgentKind
+from engine.model.policy import Failure, FailureKind
+from engine.run import signals as sig
+from engine.run.events import Limits, RunStatus, ValueRef
+from engine.run.reducer import apply, fold
+from engine.run.state import END_STATES
+from engine.runtime.clock import SystemClock
+from engine.runtime.facts import ProjectFacts
+from engine.runtime.feed import Feed
+from engine.runtime.owner import Owner
+from engine.runtime.pool import Pool
+from engine.runtime.store import Store
+from engine.storage.cache import ValueStore
+from engine.storage.port import Message
+from engine.storage.sqlite import SqliteStorage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from pathlib import Path
+
+    from engine.executors.port import Executor, Outcome
+    from engine.ids import NodeId
+    from engine.model.plan import Plan
+    from engine.run.state import Run
+    from engine.runtime.clock import Clock
+    from engine.storage.port import RunSummary, Storage
+
+POLL_SECONDS = 0.2
+"""How often a process with live runs looks for messages of other processes."""
+DEFAULT_PARALLELISM = 10
+"""Agents at once in one run where neither the run nor the settings say otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A run as far as it is durable, and what its agents were last seen doing."""
+
+    run: Run
+    actions: Mapping[NodeId, str]
+    estimates: Mapping[str, float]
+    """Learned seconds by node (SPEC 10)."""
+    now: Any
+
+
+class Engine:
+    """The runs of one project, in one process."""
+
+    def __init__(
+        self,
+        project: Path,
+        *,
+        storage: Storage,
+        owner: Owner | None,
+        clock: Clock,
+        executors: Mapping[AgentKind, Executor],
+    ) -> None:
+        """Use `open_engine` for the ordinary one; this takes its parts, so that simulation can bring others."""
+        self.project = project
+        self.clock = clock
+        self.storage = storage
+        self.values = ValueStore(storage)
+        self.executors: dict[AgentKind, Executor] = dict(executors)
+        self.custom_executors: dict[str, Executor] = {}
+        self.conditions: dict[str, Callable[[Mapping[str, Any]], bool]] = {}
+        self._owner = owner
+        self._owner_id = owner.id if owner is not None else OwnerId("o-simulation")
+        facts = ProjectFacts(
+            project, self.values, last_run_completed=self._last_run_completed, custom=self.conditions
+        )
+        self.store = Store(storage, self.values, clock, self._owner_id, facts)
+        self.feed = Feed()
+        self._pool = Pool(self.store, self.values, project=project, choose=self._choose, on_action=self._action)
+        self.store.listeners.append(lambda run, _events: self.feed.moved(run.id))
+        self._actions: dict[RunId, dict[NodeId, str]] = {}
+        self._folded: dict[RunId, Run] = {}
+        self._ended_well: dict[str, bool] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[Engine]:
+        """Run the engine for the length of the block; at its end what runs is ended and recorded as interrupted."""
+        self._tasks = [asyncio.create_task(self.store.run_flusher())]
+        if self._owner is not None:
+            self._tasks.append(asyncio.create_task(self._read_inbox()))
+        try:
+            yield self
+        finally:
+            await asyncio.shield(asyncio.ensure_future(self._close()))
+
+    async def _close(self) -> None:
+        await self._pool.close()
+        self.store.stop_timer()
+        for run_id in list(self.store.runs):
+            with contextlib.suppress(Exception):
+                self.store.send(run_id, sig.Interrupt())
+        with contextlib.suppress(Exception):
+            await self.store.committed()
+        self.store.stop_timer()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.storage.close()
+        if self._owner is not None:
+            self._owner.close()
+
+    async def start(
+        self,
+        plan: Plan,
+        *,
+        arguments: str | Mapping[str, Any] | None = None,
+        executor: str = "native",
+        limits: Limits | None = None,
+    ) -> RunId:
+        """Start a run of *plan*; it is durable when this returns.
+
+        *executor* is resolved already: `native` (no model needed), `claude`, `host` or `simulate`. Raises `InputError` where
+        an argument is missing.
+        """
+        given, text = bind_arguments(plan, arguments)
+        limits = limits or Limits()
+        if limits.max_parallelism is None:
+            limits = replace(limits, max_parallelism=DEFAULT_PARALLELISM)
+        initial = {key: self.values.put(value) for key, value in {**plan.initial, **given}.items()}
+        if executor != "simulate":
+            initial = {**await self._session(plan), **initial}
+        run_id = self.clock.new_run_id()
+        self.store.start(
+            sig.StartRun(
+                run=run_id,
+                plan=plan,
+                owner=self._owner_id,
+                executor=executor,
+                initial=initial,
+                arguments=text,
+                limits=limits,
+            )
+        )
+        await self.store.committed()
+        return run_id
+
+    async def _session(self, plan: Plan) -> dict[str, Any]:
+        produced = {output.key for node in plan.nodes for output in node.outputs}
+        rows = await self.storage.session_values(self.clock.now())
+        from_rows = {row.key: (row.digest, row.size) for row in rows if row.key not in produced}
+        return {key: ValueRef(*found) for key, found in from_rows.items()}
+
+    async def view(self, run_id: RunId | None = None) -> View:
+        """The newest durable state of *run_id*, or of the newest run. Raises `NotFound`."""
+        run = await self._find(run_id)
+        if run.id in self.store.runs:
+            await self.store.committed()
+        estimates = await self.storage.estimates(run.plan.command) if not run.ended else {}
+        return View(
+            run=run, actions=self._actions.get(run.id, {}), estimates=estimates, now=self.clock.now()
+        )
+
+    async def _find(self, run_id: RunId | None) -> Run:
+        if run_id is None:
+            newest = await self.storage.summaries(1)
+            if not newest:
+                raise NotFound("no run has been started in this project", code="RUN_NOT_FOUND")
+            run_id = newest[0].id
+        live = self.store.runs.get(run_id)
+        if live is not None:
+            return live
+        summary = await self.storage.summary(run_id)
+        if summary is None:
+            raise NotFound(
+                f'there is no run "{run_id}" in this project',
+                code="RUN_NOT_FOUND",
+                hint="`orchestrate runs` lists the runs.",
+            )
+        await self._look_after(summary)
+        return await self._fold(run_id)
+
+    async def _fold(self, run_id: RunId) -> Run:
+        run = self._folded.get(run_id)
+        events = await self.storage.events(run_id, run.events if run is not None else 0)
+        if run is None:
+            run = fold(events)
+        else:
+            for event in events:
+                apply(run, event)
+        self._folded = {run_id: run}
+        return run
+
+    async def _look_after(self, summary: RunSummary) -> None:
+        """Record a run as interrupted whose owner has died."""
+        if summary.status in END_STATES or self._owner is None or self._owner.is_alive(summary.owner):
+            return
+        if not await self.storage.take_over(summary.id, summary.owner, self._owner_id):
+            return
+        self.store.adopt(fold(await self.storage.events(summary.id)), sig.Interrupt())
+        await self.store.committed()
+
+    async def look_after_all(self) -> list[RunSummary]:
+        """All runs, newest first; those whose owner has died are recorded as interrupted first."""
+        for summary in await self.storage.summaries():
+            await self._look_after(summary)
+        return await self.storage.summaries()
+
+    async def wait(self, run_id: RunId, seconds: float) -> bool:
+        """Wait until *run_id* moves, at most *seconds*; runs of other processes are looked at again and again."""
+        if run_id in self.store.runs:
+            return await self.feed.wait(run_id, seconds)
+        return await self.feed.wait(run_id, min(seconds, POLL_SECONDS))
+
+    async def cancel(self, run_id: RunId, *, reason: str = "", compensate: bool = True) -> None:
+        """Ask *run_id* to end; returns at once for runs of other processes, which are asked through their inbox."""
+        run = await self._find(run_id)
+        if run.id in self.store.runs:
+            self.store.send(run.id, sig.RequestCancel(reason, compensate))
+            await self.store.committed()
+        elif run.status is RunStatus.INTERRUPTED:
+            await self.resume(run.id)
+            await self.cancel(run.id, reason=reason, compensate=compensate)
+        elif not run.ended:
+            payload = {"reason": reason, "compensate": compensate}
+            await self.storage.post(Message(run=run.id, kind="cancel", payload=payload))
+
+    async def resume(self, run_id: RunId, *, failed: bool = False) -> None:
+        """Go on with an interrupted run, or take up a failed one. Raises `StateError`, `NotFound`."""
+        run = await self._find(run_id)
+        if run.id in self.store.runs:
+            raise StateError(f"run {run_id} is {run.status} and runs in this process", code="NOT_RESUMABLE")
+        summary = await self.storage.summary(run_id)
+        if summary is None or not run.ended:
+            raise StateError(
+                f"run {run_id} is {run.status} in another process", code="NOT_RESUMABLE", hint="Cancel it there or wait."
+            )
+        if not await self.storage.take_over(run_id, summary.owner, self._owner_id):
+            raise StateError(f"run {run_id} was taken up by another process", code="NOT_RESUMABLE")
+        self._folded.pop(run_id, None)
+        self.store.adopt(run, sig.Resume(self._owner_id, failed))
+        await self.store.committed()
+
+    async def report(self, attempt: str, outcome: Outcome) -> None:
+        """Take the report of work that the client did. Raises `StateError` for a late one, `InputError` for a bad id."""
+        parsed = parse_attempt_id(attempt)
+        if parsed is None:
+            raise InputError(f'"{attempt}" is no attempt id', code="INVALID_ATTEMPT")
+        run_id, node, number = parsed
+        self.store.send(run_id, self._pool.settle(run_id, node, number, outcome))
+        await self.store.committed()
+
+    async def decide(self, run_id: RunId, node: NodeId, answer: str) -> None:
+        """Give a person's answer to an approval or a held node. Raises `StateError`."""
+        self.store.send(run_id, sig.Decide(node, answer))
+        await self.store.committed()
+
+    def _choose(self, run: Run, agent: Agent) -> Executor | None:
+        if run.executor == "simulate":
+            return self.executors[AgentKind.CUSTOM]
+        custom = self.custom_executors.get(agent.id)
+        if custom is not None:
+            return custom
+        if run.executor == "host" and agent.kind is AgentKind.CLAUDE:
+            return None
+        return self.executors[agent.kind]
+
+    def _action(self, run_id: RunId, node: NodeId, action: str | None) -> None:
+        if action is not None:
+            self._actions.setdefault(run_id, {})[node] = action
+            self.feed.moved(run_id)
+
+    def _last_run_completed(self, command: str) -> bool:
+        return self._ended_well.get(command, False)
+
+    async def _read_inbox(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            if self.store.runs and await self.storage.changed():
+                for message in await self.storage.inbox(list(self.store.runs)):
+                    self._obey(message)
+
+    def _obey(self, message: Message) -> None:
+        payload = message.payload
+        signal: sig.Signal
+        if message.kind == "cancel":
+            signal = sig.RequestCancel(str(payload["reason"]), bool(payload["compensate"]))
+        elif message.kind == "granted":
+            signal = sig.GrantLocks(payload["node"])
+        elif message.kind == "refused":
+            failure = Failure(FailureKind.ERROR, payload["code"], payload["message"], payload["hint"])
+            signal = sig.RefuseLocks(payload["node"], failure)
+        else:
+            signal = sig.Decide(payload["node"], payload["answer"])
+        with contextlib.suppress(StateError):
+            self.store.send(message.run, signal)
+
+
+def bind_arguments(plan: Plan, arguments: str | Mapping[str, Any] | None) -> tuple[dict[str, Any], str]:
+    """Context values and argument text of a run (SPEC 3). Raises `InputError` for missing or unusable ones.
+
+    A text is the key `arguments`, and the command's argument where it declares exactly one.
+    """
+    text = arguments if isinstance(arguments, str) else ""
+    given: dict[str, Any] = {}
+    if isinstance(arguments, str):
+        given["arguments"] = arguments
+        if len(plan.arguments) == 1 and arguments.strip():
+            given[plan.arguments[0].name] = arguments.strip()
+    elif arguments is not None:
+        given.update(arguments)
+        text = " ".join(f"{key}={value}" for key, value in arguments.items())
+    for name, value in given.items():
+        problem = json_problem(value)
+        if problem is not None:
+            raise InputError(f'argument "{name}" is not JSON: {problem}', code="INVALID_ARGUMENT")
+    for argument in plan.arguments:
+        if argument.name not in given:
+            if argument.required:
+                raise InputError(
+                    f'{plan.command} needs the argument "{argument.name}"',
+                    code="MISSING_ARGUMENT",
+                    hint=f"Give it as --arg {argument.name}=… or in `arguments`.",
+                )
+            if argument.has_default:
+                given[argument.name] = argument.default
+    return given, text
+
+
+def needs_model(plan: Plan) -> bool:
+    """Whether any node of *plan* is done by a model agent."""
+    return any(agent.kind is AgentKind.CLAUDE for agent in plan.agents.values())
+
+
+
+@contextlib.asynccontextmanager
+async def open_engine(project: Path, *, claude_program: str | None = None) -> AsyncIterator[Engine]:
+    """The engine of *project*, whose state is in `.claude/orchestration`, for the length of the block.
+
+    Raises `EnvironmentFault` where the state folder cannot be used.
+    """
+    folder = project / ".claude" / "orchestration"
+    storage = SqliteStorage(folder)
+    owner = Owner(folder / "owners")
+    executors: dict[AgentKind, Executor] = {
+        AgentKind.PROCESS: ProcessExecutor(),
+        AgentKind.PYTHON: PythonExecutor(),
+        AgentKind.CLAUDE: ClaudeExecutor(program=claude_program),
+    }
+    engine = Engine(project, storage=storage, owner=owner, clock=SystemClock(), executors=executors)
+    async with engine.serving():
+        yield engine

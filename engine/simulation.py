@@ -1,0 +1,89 @@
+"""A run on a virtual clock: the real engine, journal and saga, with made-up work that takes no time.
+
+Effects: an event loop of its own, in the calling thread; nothing is written. What it returns can be stored by the caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.executors.simulate import SimulateExecutor
+from engine.model.agent import AgentKind
+from engine.run import events as ev
+from engine.run import signals as sig
+from engine.run.events import WaitReason
+from engine.runtime.clock import EPOCH, VirtualClock, VirtualLoop
+from engine.service import Engine
+from engine.storage.memory import MemoryStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from engine.executors.port import Executor
+    from engine.executors.simulate import Fault
+    from engine.ids import NodeId, RunId
+    from engine.model.plan import Plan
+    from engine.run.state import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulated:
+    """What a simulated run left."""
+
+    run: Run
+    events: list[ev.Event]
+    values: dict[str, bytes]
+    """Canonical JSON of its values, by digest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """What is simulated."""
+
+    arguments: str | Mapping[str, Any] | None = None
+    limits: ev.Limits | None = None
+    faults: Mapping[tuple[NodeId, int | None], Fault] = field(default_factory=dict)
+    """Failures by node and attempt number; None: every forward attempt."""
+    values: Mapping[NodeId, Mapping[str, Any]] = field(default_factory=dict)
+    """Outputs given by name: node, then key."""
+    seed: int = 0
+    epoch: datetime = EPOCH
+    """When the simulated run starts."""
+
+
+def simulate(plan: Plan, scenario: Scenario, *, project: Path = Path()) -> Simulated:
+    """Run *plan* to its end on a virtual clock; equal plans, scenarios and seeds give equal events.
+
+    Approvals are answered with yes. Must not be called from a running event loop: use a thread.
+    """
+    executor = SimulateExecutor(faults=scenario.faults, values=scenario.values)
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(_simulate(plan, scenario, executor, project))
+
+
+async def _simulate(plan: Plan, scenario: Scenario, executor: Executor, project: Path) -> Simulated:
+    storage = MemoryStorage()
+    clock = VirtualClock(asyncio.get_running_loop(), random.Random(scenario.seed), scenario.epoch)  # noqa: S311 - repeatable by intent
+    engine = Engine(project, storage=storage, owner=None, clock=clock, executors={AgentKind.CUSTOM: executor})
+    ended = asyncio.Event()
+
+    def listen(run: Run, events: Sequence[ev.Event]) -> None:
+        for event in events:
+            if isinstance(event, ev.RunEnded):
+                ended.set()
+            if isinstance(event, ev.NodeWaiting) and event.reason is WaitReason.APPROVAL:
+                engine.store.send(run.id, sig.Decide(event.node, "yes"))
+
+    engine.store.listeners.append(listen)
+    async with engine.serving():
+        run_id: RunId = await engine.start(
+            plan, arguments=scenario.arguments, executor="simulate", limits=scenario.limits
+        )
+        await ended.wait()
+        run = (await engine.view(run_id)).run
+        return Simulated(run=run, events=await storage.events(run_id), values=dict(storage.stored_values()))

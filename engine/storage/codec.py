@@ -1,0 +1,63 @@
+"""Events, claims and values as bytes, and the lifting of older shapes.
+
+Pure. Events are JSON with their class name as kind; a field that was added later has a default, so that old journals
+always decode.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, get_args
+
+import msgspec
+
+from engine.claims import Claim
+from engine.errors import InternalError
+from engine.run import events as ev
+from engine.run.events import ValueRef
+
+SCHEMA_VERSION = 1
+"""Raised with each change that an older program could not read."""
+
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(ev.Event)}
+_decoders: dict[str, msgspec.json.Decoder[Any]] = {}
+_encoder = msgspec.json.Encoder()
+_canonical = msgspec.json.Encoder(order="deterministic")
+
+
+def encode_event(event: ev.Event) -> tuple[str, bytes]:
+    """Kind and JSON of *event*."""
+    return type(event).__name__, _encoder.encode(event)
+
+
+def decode_event(kind: str, data: bytes) -> ev.Event:
+    """The event that `encode_event` gave *kind* and *data* for."""
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        shape = _KINDS.get(kind)
+        if shape is None:
+            raise InternalError(f"the journal has an event of unknown kind {kind!r}", code="UNKNOWN_EVENT")
+        decoder = _decoders[kind] = msgspec.json.Decoder(shape)
+    event: ev.Event = decoder.decode(data)
+    return event
+
+
+def encode_claim(claim: Claim) -> bytes:
+    """JSON of one row of the lock table."""
+    return _encoder.encode(claim)
+
+
+def decode_claim(data: bytes) -> Claim:
+    """The claim that `encode_claim` gave *data* for."""
+    return msgspec.json.decode(data, type=Claim)
+
+
+def encode_value(value: Any) -> tuple[ValueRef, bytes]:  # noqa: ANN401 - any JSON value
+    """Canonical JSON of *value*, and the reference by which it is stored once."""
+    data = _canonical.encode(value)
+    return ValueRef(hashlib.blake2b(data, digest_size=20).hexdigest(), len(data)), data
+
+
+def decode_value(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
+    """The value that `encode_value` gave *data* for."""
+    return msgspec.json.decode(data)

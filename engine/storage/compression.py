@@ -1,0 +1,43 @@
+"""Large values compressed, small ones as they are.
+
+Pure. The stored encoding says which, so the threshold may change at any time.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+THRESHOLD = 4096
+"""Bytes from which a value is compressed."""
+
+_DIGEST = re.compile(rb'"digest":"([0-9a-f]{40})"')
+
+
+def pack(data: bytes) -> tuple[str, bytes]:
+    """Encoding and stored form of *data*."""
+    if len(data) < THRESHOLD:
+        return "json", data
+    return "zstd", _compress(data)
+
+
+def unpack(encoding: str, data: bytes) -> bytes:
+    """What `pack` was given."""
+    return data if encoding == "json" else _decompress(data)
+
+
+def digests(event: bytes) -> Iterable[str]:
+    """Digests of the values that an encoded event refers to."""
+    return (match.decode() for match in _DIGEST.findall(event))
+
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import compress as _compress
+    from compression.zstd import decompress as _decompress
+else:
+    from backports.zstd import compress as _compress
+    from backports.zstd import decompress as _decompress

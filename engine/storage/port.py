@@ -1,0 +1,141 @@
+"""What the runtime needs of storage: one commit for everything that belongs together, and reads.
+
+No effects here: `sqlite.py` keeps a project's runs for ever, `memory.py` those of a simulation or a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from engine.ids import OwnerId, RunId
+from engine.locks import Claim, LockOutcome, LockTable
+from engine.run.events import Event, RunStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+LockOp: TypeAlias = Callable[[LockTable], list[LockOutcome]]
+"""A change of the lock table; it runs inside the transaction, on the table as it is then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """One row of the list of runs; a projection kept beside the events so that listing need not fold."""
+
+    id: RunId
+    command: str
+    status: RunStatus
+    executor: str
+    owner: OwnerId
+    created_at: datetime
+    ended_at: datetime | None = None
+    done: int = 0
+    total: int = 0
+    failed: int = 0
+    cost_usd: float = 0.0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionValue:
+    """A persisted output that later commands of the project find in their context."""
+
+    key: str
+    digest: str
+    size: int
+    run: RunId
+    produced_at: datetime
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """How long a node took once; three of a node replace its estimate."""
+
+    command: str
+    node: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """Something another process asks of a run's owner."""
+
+    run: RunId
+    kind: str
+    """`cancel`, `decide`, `report`, `granted` or `refused`."""
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Batch:
+    """All that is made durable together, or not at all."""
+
+    events: list[tuple[RunId, int, Event]] = field(default_factory=list)
+    """Run, place of the event in the run's journal from 0, event."""
+    values: dict[str, bytes] = field(default_factory=dict)
+    """New values: canonical JSON by digest."""
+    summaries: dict[RunId, RunSummary] = field(default_factory=dict)
+    lock_ops: list[LockOp] = field(default_factory=list)
+    session: list[SessionValue] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self.events or self.lock_ops or self.summaries)
+
+
+class Storage(Protocol):
+    """A project's journal, values, locks and inbox.
+
+    Every method raises `EnvironmentFault` (DISK_FULL, READ_ONLY, DATABASE_LOCKED, CORRUPT_DATABASE, NEWER_SCHEMA) where the
+    disk does not let it; nothing is half written then.
+    """
+
+    async def commit(self, batch: Batch, owner: OwnerId) -> list[LockOutcome]:
+        """Make *batch* durable; gives what the lock operations granted or refused to runs of *owner*.
+
+        Outcomes for runs of other owners are put into their inboxes in the same transaction.
+        """
+
+    async def events(self, run: RunId, since: int = 0) -> list[Event]:
+        """The events of *run* from place *since* on; empty where there is no such run."""
+
+    async def summaries(self, limit: int | None = None) -> list[RunSummary]:
+        """All runs, newest first."""
+
+    async def summary(self, run: RunId) -> RunSummary | None:
+        """One run."""
+
+    def value(self, digest: str) -> bytes | None:
+        """The canonical JSON of a stored value; synchronous, since decisions wait for it."""
+
+    async def take_over(self, run: RunId, old: OwnerId, new: OwnerId) -> bool:
+        """Make *new* the owner of *run* if it still is *old*'s; of two processes that try, one gets True."""
+
+    async def post(self, message: Message) -> None:
+        """Leave *message* for the owner of its run."""
+
+    async def inbox(self, runs: Sequence[RunId]) -> list[Message]:
+        """Take the messages for *runs*, oldest first; each is given once."""
+
+    async def claims(self) -> list[Claim]:
+        """The lock table's rows."""
+
+    async def session_values(self, now: datetime) -> list[SessionValue]:
+        """Persisted values that have not expired."""
+
+    async def estimates(self, command: str) -> dict[str, float]:
+        """Median seconds by node, for nodes with three samples or more."""
+
+    async def remove(self, runs: Iterable[RunId]) -> None:
+        """Forget *runs* and the values that nothing refers to any more."""
+
+    async def changed(self) -> bool:
+        """Whether another process wrote since the last call; cheap."""
+
+    async def close(self) -> None:
+        """Flush and close; calling it twice is no error."""

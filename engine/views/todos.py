@@ -1,0 +1,183 @@
+"""A run as a todo list: TodoWrite's payload, and the text block for clients without todo tools.
+
+Pure. SPEC 10; the payload passes Claude Code's schema as it is: content, status, activeForm and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from engine.gerunds import active_form
+from engine.readiness import waiting_for
+from engine.run.state import NodeStatus
+from engine.views.durations import about, took
+from engine.views.progress import node_remaining
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime, timedelta
+
+    from engine.run.state import NodeState, PhaseState, Run
+
+BATCH_SIZE = 10
+"""Nodes above which phases that have not opened are folded into one line each."""
+
+TodoStatus = Literal["pending", "in_progress", "completed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """One line of Claude Code's todo list."""
+
+    content: str
+    status: TodoStatus
+    active_form: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TodoOptions:
+    """How the list is made."""
+
+    batch_size: int = BATCH_SIZE
+    grouping: bool = True
+
+
+def todos(run: Run, now: datetime, learned: Mapping[str, float], options: TodoOptions | None = None) -> list[Todo]:
+    """The todo list of *run*: one todo a node, in phase order; folded phases are one todo each."""
+    options = options or TodoOptions()
+    found: list[Todo] = []
+    for number, phase in _phases(run):
+        if _is_folded(run, phase, options):
+            heading = _folded(run, phase, number)
+            found.append(Todo(heading, "pending", heading))
+        else:
+            found.extend(_todo(run, run.nodes[name], now, learned) for name in phase.plan.nodes)
+    return found
+
+
+def display(run: Run, now: datetime, learned: Mapping[str, float], options: TodoOptions | None = None) -> str:
+    """The guide's text block: phase headings, icons, times."""
+    options = options or TodoOptions()
+    blocks: list[str] = []
+    for number, phase in _phases(run):
+        if _is_folded(run, phase, options):
+            blocks.append(_folded(run, phase, number))
+            continue
+        lines = [_heading(run, phase, number)] if options.grouping else []
+        indent = "  " if options.grouping else ""
+        lines += [f"{indent}{line(run, run.nodes[name], now, learned)}" for name in phase.plan.nodes]
+        blocks.append("\n".join(lines))
+    return ("\n\n" if options.grouping else "\n").join(blocks)
+
+
+def line(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> str:
+    """One node with its icon: `⚙️ Reviewing security... (in progress, ~6 min remaining)`."""
+    return f"{_ICONS[node.status]} {_text(run, node, now, learned)}"
+
+
+def subject(node: NodeState) -> str:
+    """The node's task on one line."""
+    return " ".join(node.plan.task.split())
+
+
+def _text(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> str:
+    task = subject(node)
+    status = node.status
+    if status is NodeStatus.COMPLETED:
+        return f"{task} (completed in {took(_duration(node))})"
+    if status is NodeStatus.SKIPPED:
+        return f"{task} ({node.skip_message})"
+    if status is NodeStatus.RUNNING:
+        left = node_remaining(node, now, learned)
+        note = f"{about(left)} remaining" if left else "longer than estimated"
+        tries = f", attempt {len(node.attempts)}" if len(node.attempts) > 1 else ""
+        return f"{active_form(task)} (in progress{tries}, {note})"
+    if status is NodeStatus.FAILED:
+        return f"{task} (failed: {_reason(node)})"
+    if status is NodeStatus.CANCELLED:
+        return f"{task} (cancelled)"
+    if status is NodeStatus.COMPENSATING:
+        return f"{task} (rolling back...)"
+    if status is NodeStatus.COMPENSATED:
+        return f"{task} (rolled back)"
+    if status is NodeStatus.COMPENSATION_FAILED:
+        return f"{task} (rollback failed)"
+    waiting = waiting_for(run, node)
+    phase = run.phases[node.plan.phase]
+    return f"{task} (waiting for {waiting})" if waiting and phase.opened_at is not None else task
+
+
+def _todo(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> Todo:
+    task = subject(node)
+    text = _text(run, node, now, learned)
+    status = node.status
+    if status is NodeStatus.RUNNING:
+        return Todo(task, "in_progress", active_form(task))
+    if status in {NodeStatus.FAILED, NodeStatus.COMPENSATION_FAILED}:
+        if run.ended:
+            return Todo(f"❌ {text}", "completed", f"❌ {text}")
+        failed = f"Failed: {task}: {_reason(node)}"
+        return Todo(failed, "in_progress", failed)
+    if status is NodeStatus.COMPENSATING:
+        return Todo(text, "in_progress", f"Rolling back: {task}...")
+    if status in {NodeStatus.COMPLETED, NodeStatus.SKIPPED, NodeStatus.CANCELLED, NodeStatus.COMPENSATED}:
+        mark = "↩️ " if status is NodeStatus.COMPENSATED else "❌ " if status is NodeStatus.CANCELLED else ""
+        return Todo(f"{mark}{text}", "completed", active_form(task))
+    return Todo(text, "pending", active_form(task))
+
+
+def _phases(run: Run) -> Iterator[tuple[int, PhaseState]]:
+    """Top-level phases with their number from 1, each followed by those of the sub-commands in it."""
+    number = 0
+    for phase in run.phases:
+        if phase.plan.group is None:
+            number += 1
+        yield number, phase
+
+
+def _is_folded(run: Run, phase: PhaseState, options: TodoOptions) -> bool:
+    return len(run.nodes) > options.batch_size and phase.opened_at is None and not run.ended
+
+
+def _folded(run: Run, phase: PhaseState, number: int) -> str:
+    count = len(phase.plan.nodes)
+    waiting = _phase_waits_for(run, phase)
+    note = f", waiting for {waiting}" if waiting else ""
+    return f"Phase {number}: {phase.plan.name} ({count} task{'s' if count != 1 else ''}{note})"
+
+
+def _heading(run: Run, phase: PhaseState, number: int) -> str:
+    waiting = _phase_waits_for(run, phase) if phase.opened_at is None and not run.ended else None
+    return f"Phase {number}: {phase.plan.name}" + (f" (waiting for {waiting})" if waiting else "")
+
+
+def _phase_waits_for(run: Run, phase: PhaseState) -> str | None:
+    before = phase.plan.after
+    if before is None or run.phases[before].ended_at is not None:
+        return None
+    return run.phases[before].plan.id
+
+
+def _duration(node: NodeState) -> timedelta:
+    last = node.attempts[-1]
+    return (last.ended_at or last.started_at) - last.started_at
+
+
+def _reason(node: NodeState) -> str:
+    failure = node.compensation_failure or node.failure
+    return failure.message.splitlines()[0] if failure and failure.message else "unknown"
+
+
+_ICONS = {
+    NodeStatus.PENDING: "⏳",
+    NodeStatus.WAITING: "⏳",
+    NodeStatus.RUNNING: "⚙️",
+    NodeStatus.COMPLETED: "✅",
+    NodeStatus.SKIPPED: "✅",
+    NodeStatus.FAILED: "❌",
+    NodeStatus.CANCELLED: "❌",
+    NodeStatus.COMPENSATING: "↩️",
+    NodeStatus.COMPENSATED: "↩️",
+    NodeStatus.COMPENSATION_FAILED: "❌",
+}
