@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,17 @@ def test_a_module_says_in_a_sentence_what_it_is_and_whether_it_is_pure(module: s
     assert first.endswith("."), "the first paragraph is one sentence"
     assert "\n\n" not in first
     assert EFFECTS.search(rest), "then it says `Pure.` or `Effects: …`"
+
+
+def test_a_room_of_the_engine_is_pure_unless_it_is_named_here() -> None:
+    effects = {"engine.executors", "engine.runtime", "engine.service", "engine.simulation", "engine.storage"}
+    found = {
+        "engine." + path.stem for path in (ROOT / "engine").iterdir() if path.suffix == ".py" or list(path.glob("*.py"))
+    }
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    pure = next(contract for contract in contracts if contract["name"].startswith("Pure rooms"))
+    assert set(pure["source_modules"]) == found - effects - {"engine.__init__"}
 
 
 def test_no_file_names_a_place_where_somebody_worked() -> None:
