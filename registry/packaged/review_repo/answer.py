@@ -1,0 +1,73 @@
+"""How an agent of this package is asked and answers: one request object in, one answer object out.
+
+Effects: `serve` reads stdin and writes stdout. What the agents do is theirs; this module only carries it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Work = Callable[[Mapping[str, Any]], dict[str, Any]]
+    """Takes the declared inputs, gives the outputs; raises `Refusal`."""
+    Agent = Callable[[Mapping[str, Any]], dict[str, Any]]
+    """Takes a request object, gives an answer object."""
+
+
+class Refusal(Exception):
+    """An agent cannot do its work, and knows why."""
+
+    def __init__(self, code: str, message: str, *, hint: str | None = None, kind: str = "error") -> None:
+        """*code* is stable and upper-case, *hint* says what the user can do."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.kind = kind
+
+    def answer(self) -> dict[str, Any]:
+        """The answer object; the hint stands in the message, where every client shows it."""
+        message = f"{self.message}\nhint: {self.hint}" if self.hint else self.message
+        return {"failure": {"kind": self.kind, "code": self.code, "message": message}}
+
+
+def answering(work: Work) -> Agent:
+    """Make *work* an agent: inputs taken from the request, outputs or a refusal put into the answer."""
+
+    @functools.wraps(work)
+    def agent(request: Mapping[str, Any]) -> dict[str, Any]:
+        inputs = request.get("inputs")
+        try:
+            return {"outputs": work(inputs if isinstance(inputs, dict) else {})}
+        except Refusal as refusal:
+            return refusal.answer()
+
+    return agent
+
+
+def serve(agent: Agent) -> int:
+    """Be a process agent: one request on stdin, one answer on stdout. Returns the exit code."""
+    try:
+        request = json.load(sys.stdin.buffer)
+    except ValueError as error:
+        request, problem = None, f": {error}"
+    else:
+        problem = ""
+    if not isinstance(request, dict):
+        answer = Refusal("INVALID_REQUEST", f"stdin holds no JSON object{problem}", kind="validation").answer()
+    else:
+        answer = agent(request)
+    sys.stdout.write(json.dumps(answer))
+    sys.stdout.flush()
+    return 0
+
+
+def section(inputs: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The input *key* as an object; empty where its reviewer was skipped or failed."""
+    value = inputs.get(key)
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,77 @@
+"""Tells whether JSON, TOML and YAML text parses, without building anything that the text names.
+
+Pure. Formats that look like JSON and allow more (tsconfig and its kin) are not judged.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+
+import yaml
+
+_RELAXED_JSON = re.compile(
+    r"(^|/)((ts|js)config[^/]*\.json|\.eslintrc(\.json)?|\.babelrc(\.json)?|\.swcrc|\.jshintrc|devcontainer\.json"
+    r"|[^/]*\.(jsonc|json5)|(deno|turbo|nx|project|biome|language-configuration|angular|api-extractor|wrangler)\.json)$"
+    r"|(^|/)(\.vscode|\.devcontainer|\.zed)/",
+)
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def syntax_error(path: str, language: str, text: str) -> tuple[int, str] | None:
+    """Line and problem of the first syntax error, None where *text* parses or is not judged."""
+    if not text.strip():
+        return None
+    if language == "JSON":
+        return None if _RELAXED_JSON.search(path) else _json(text)
+    return {"TOML": _toml, "YAML": _yaml}[language](text)
+
+
+def _json(text: str) -> tuple[int, str] | None:
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        lines = text.split("\n")
+        if error.msg == "Extra data" and _is_json_lines(lines):
+            return None
+        return error.lineno, error.msg
+    except RecursionError:
+        return 1, "Nested too deeply to be read"
+    except ValueError:
+        return None  # a number longer than Python's limit on digits is sound JSON
+    return None
+
+
+def _is_json_lines(lines: list[str]) -> bool:
+    try:
+        for line in lines[:20]:
+            if line.strip():
+                json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _toml(text: str) -> tuple[int, str] | None:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"at line (\d+)", str(error))
+        return (int(place[1]) if place else 1), re.sub(r" \(at [^)]*\)$", "", str(error))
+    except (RecursionError, ValueError):
+        return 1, "Nested too deeply or with a value that cannot be read"
+    return None
+
+
+def _yaml(text: str) -> tuple[int, str] | None:
+    try:
+        # Events only: no anchors are expanded and no objects are built.
+        for _ in yaml.parse(text, Loader=_LOADER):
+            pass
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        return (mark.line + 1 if mark else 1), error.problem or "not YAML"
+    except (yaml.YAMLError, RecursionError) as error:
+        return 1, str(error).splitlines()[0]
+    return None

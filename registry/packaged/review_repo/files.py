@@ -1,0 +1,228 @@
+"""Finds the files of a repository that a review looks at, and says which it leaves out and why.
+
+Effects: reads names and sizes from disk, and the text of files on demand. It follows no symlink and never leaves the
+root.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from registry.packaged.review_repo.answer import Refusal, section
+from registry.packaged.review_repo.git import (
+    SUBMODULE_MODE,
+    SYMLINK_MODE,
+    Repository,
+    open_repository,
+    tracked,
+    untracked,
+)
+from registry.packaged.review_repo.languages import Role, language_of, may_be_script, not_written_here, role_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from registry.packaged.review_repo.programs import Deadline
+
+FILE_LIMIT = 30_000
+"""Files looked at; a repository with more is reviewed by subfolder."""
+READ_LIMIT = 1_000_000
+"""Bytes; larger files are data, and no reviewer reads them."""
+PATH_LIMIT = 400
+"""Characters; longer paths are left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One regular file under review."""
+
+    path: str
+    """From the root, with slashes; it has passed every check that makes it safe to open."""
+    size: int
+    language: str | None
+    role: Role
+    tracked: bool = True
+
+
+@dataclass(slots=True)
+class Listing:
+    """The files under review, and what was left out."""
+
+    root: Path
+    scope: str
+    files: list[Source] = field(default_factory=list)
+    skipped: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Reason to paths: `vendored`, `generated`, `symlink`, `submodule`, …"""
+    limits: list[str] = field(default_factory=list)
+    """Sentences for the report, one for each bound that was reached."""
+
+    def of_language(self, *languages: str) -> list[Source]:
+        """Files in one of *languages*: code that ships first, then by path."""
+        order = {Role.SOURCE: 0, Role.EXAMPLE: 1, Role.TEST: 2}
+        chosen = [file for file in self.files if file.language in languages]
+        return sorted(chosen, key=lambda file: (order[file.role], file.path))
+
+    def texts(self, files: list[Source], deadline: Deadline) -> Iterator[tuple[Source, str]]:
+        """Text of each of *files* that is text; stops, and notes it in `limits`, when the time is up."""
+        for number, file in enumerate(files):
+            if deadline.passed:
+                self.limits.append(f"Time was up after {number} of {len(files)} files.")
+                return
+            text = read_text(self.root, file)
+            if text is not None:
+                yield file, text
+
+
+def checked_scope(root: Path, wanted: object) -> str:
+    """*wanted* as a folder or file below *root*, `.` for all. Raises `Refusal` INVALID_PATH."""
+    text = wanted.strip() if isinstance(wanted, str) else ""
+    if text in ("", ".", "./"):
+        return "."
+    path = PurePosixPath(text.replace("\\", "/"))
+    resolved = (root / path).resolve()
+    # Equal but for links: git refuses to look beyond one, and it may lead out of the root.
+    inside = not path.is_absolute() and ".." not in path.parts and resolved == root.resolve() / path
+    if not inside or not resolved.exists() or "\0" in text or ".git" in path.parts:
+        raise Refusal(
+            "INVALID_PATH",
+            f'The path "{text[:200]}" is no folder or file below {root}',
+            kind="validation",
+            hint="Give a path relative to the project root, such as path=src",
+        )
+    return path.as_posix()
+
+
+def survey(repository: Repository, scope: str) -> Listing:
+    """List what the review looks at, tracked files and new ones that are not ignored."""
+    listing = Listing(repository.root, scope)
+    inside = _Inside(repository.root)
+    entries = [(mode, path, True) for mode, path in tracked(repository.root, scope)]
+    entries += [("", path, False) for path in untracked(repository.root, scope)]
+    for mode, raw, is_tracked in entries:
+        try:
+            path = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            listing.skipped["name is not UTF-8"].append(raw.decode("utf-8", "backslashreplace"))
+            continue
+        reason = _reason_to_skip(mode, path) or inside.reason_to_skip(path)
+        if reason is not None:
+            listing.skipped[reason].append(path)
+        elif len(listing.files) >= FILE_LIMIT:
+            listing.skipped["beyond the limit on files"].append(path)
+        else:
+            listing.files.append(
+                Source(
+                    path=path,
+                    size=inside.size,
+                    language=language_of(path),
+                    role=role_of(path),
+                    tracked=is_tracked,
+                )
+            )
+    if beyond := len(listing.skipped.get("beyond the limit on files", ())):
+        listing.limits.append(
+            f"Only the first {FILE_LIMIT:,} files were looked at, {beyond:,} were not: review subfolders with path=…"
+        )
+    return listing
+
+
+def relist(inputs: Mapping[str, Any]) -> tuple[Repository, Listing, dict[str, Any]]:
+    """Make the structure agent's listing again, less what it found to be generated, with the scripts it found."""
+    structure = section(inputs, "structure")
+    root = Path.cwd()
+    repository = open_repository(root)
+    listing = survey(repository, checked_scope(root, structure.get("scope")))
+    generated = set(structure.get("generated", ()))
+    scripts = dict(structure.get("scripts", {}))
+    listing.files = [
+        file if file.path not in scripts else _with_language(file, scripts[file.path])
+        for file in listing.files
+        if file.path not in generated
+    ]
+    return repository, listing, structure
+
+
+def read_text(root: Path, file: Source) -> str | None:
+    """Read *file*; None for binary, oversized, vanished and unreadable ones. What is not UTF-8 is replaced."""
+    data = read_bytes(root, file)
+    if data is None or b"\0" in data[:8000]:
+        return None
+    return data.decode("utf-8-sig", "replace").replace("\r\n", "\n")
+
+
+def read_bytes(root: Path, file: Source) -> bytes | None:
+    """The content of *file*, None where it is too large or cannot be read."""
+    if file.size > READ_LIMIT:
+        return None
+    try:
+        # O_NOFOLLOW: the last part may have become a link since the listing; a link is never read through.
+        descriptor = os.open(root / file.path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as stream:
+            return stream.read(READ_LIMIT + 1)
+    except OSError:
+        return None
+
+
+def _with_language(file: Source, language: str) -> Source:
+    return Source(path=file.path, size=file.size, language=language, role=file.role, tracked=file.tracked)
+
+
+def _reason_to_skip(mode: str, path: str) -> str | None:
+    if mode == SUBMODULE_MODE or path.endswith("/"):
+        return "submodule or nested repository"
+    if mode == SYMLINK_MODE:
+        return "symlink"
+    if len(path) > PATH_LIMIT:
+        return "path too long"
+    return not_written_here(path)
+
+
+class _Inside:
+    """Looks at paths below a root and knows which of their folders are links."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = str(root)
+        self._folders: dict[str, bool] = {"": True}
+        self.size = 0
+        """Bytes of the file asked about last."""
+
+    def reason_to_skip(self, path: str) -> str | None:
+        """Why the file at *path* must not be opened, None where it may be."""
+        if not self._is_real_folder(path.rpartition("/")[0]):
+            return "symlink"
+        try:
+            status = os.lstat(f"{self._root}/{path}")
+        except OSError:
+            return "deleted in the work tree"
+        if stat.S_ISLNK(status.st_mode):
+            return "symlink"
+        if not stat.S_ISREG(status.st_mode):
+            return "not a regular file"
+        self.size = status.st_size
+        return None
+
+    def _is_real_folder(self, folder: str) -> bool:
+        known = self._folders.get(folder)
+        if known is None:
+            try:
+                is_link = stat.S_ISLNK(os.lstat(f"{self._root}/{folder}").st_mode)
+            except OSError:
+                is_link = False  # the file's own lstat tells that it is gone
+            known = not is_link and self._is_real_folder(folder.rpartition("/")[0])
+            self._folders[folder] = known
+        return known
+
+
+def shorten(items: list[str], count: int) -> list[str]:
+    """The first *count* items, and how many more there are."""
+    return items if len(items) <= count else [*items[:count], f"… and {len(items) - count} more"]
+
+
+def is_script_candidate(file: Source) -> bool:
+    """Could the first line of this file tell a language that its name does not."""
+    return file.language is None and may_be_script(file.path) and file.size < READ_LIMIT

@@ -1,0 +1,156 @@
+"""Asks git about a repository without running anything that the repository configures.
+
+Effects: starts the git program. It never writes: no lock, no index refresh, no network, no hook, no pager, no filter.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from registry.packaged.review_repo.answer import Refusal
+from registry.packaged.review_repo.programs import Finished, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COMMITS_COUNTED = 10_000
+SUBMODULE_MODE = "160000"
+SYMLINK_MODE = "120000"
+
+_SAFE_CONFIG = (
+    "core.fsmonitor=false",
+    f"core.hooksPath={os.devnull}",
+    "core.pager=cat",
+    "core.sshCommand=false",
+    "core.untrackedCache=false",
+    "credential.helper=",
+    "diff.external=",
+    "gpg.program=false",
+    "log.showSignature=false",
+    "protocol.allow=never",
+    "submodule.recurse=false",
+    # A checkout owned by somebody else (a container's mount) may be read: nothing it configures is run.
+    "safe.directory=*",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A work tree that git knows."""
+
+    root: Path
+    """Where the review runs: the top of the work tree or a folder in it."""
+    prefix: str
+    """*root* below the top of the work tree, with a slash at its end; empty at the top."""
+    commits: int
+    """Commits reachable from HEAD, at most `COMMITS_COUNTED`."""
+    head: str | None
+    """Abbreviated hash, None where there is no commit."""
+    branch: str | None
+    shallow: bool
+
+
+def open_repository(root: Path) -> Repository:
+    """The repository that *root* lies in. Raises `Refusal`: TOOL_MISSING, NOT_A_REPOSITORY."""
+    inside = git(root, "rev-parse", "--is-inside-work-tree", "--show-prefix")
+    answer = _lines(inside)
+    if inside.code != 0 or not answer or answer[0] != "true":
+        raise Refusal(
+            "NOT_A_REPOSITORY",
+            f"{root} is not in the work tree of a git repository ({inside.complaint})",
+            hint="Run /review-repo in a git work tree, or make one with: git init && git add -A",
+        )
+    head = git(root, "rev-parse", "--short", "--verify", "--quiet", "HEAD^{commit}")
+    branch = git(root, "symbolic-ref", "--short", "--quiet", "HEAD")
+    commits = 0
+    if head.code == 0:
+        count = git(root, "rev-list", "--count", f"--max-count={COMMITS_COUNTED}", "HEAD", "--")
+        commits = int(count.stdout.strip() or 0) if count.code == 0 else 1
+    return Repository(
+        root=root,
+        prefix=answer[1] if len(answer) > 1 else "",
+        commits=commits,
+        head=_lines(head)[0] if head.code == 0 else None,
+        branch=_lines(branch)[0] if branch.code == 0 and _lines(branch) else None,
+        shallow=_lines(git(root, "rev-parse", "--is-shallow-repository")) == ["true"],
+    )
+
+
+def tracked(root: Path, scope: str) -> list[tuple[str, bytes]]:
+    """Mode and path of every file in the index below *scope*, unmerged ones once."""
+    done = git(root, "ls-files", "-z", "--stage", "--", scope, seconds=60)
+    _check(done, "ls-files")
+    entries: dict[bytes, str] = {}
+    for record in done.stdout.split(b"\0"):
+        meta, tab, path = record.partition(b"\t")
+        if tab:
+            entries.setdefault(path, meta.split(b" ", 1)[0].decode("ascii"))
+    return [(mode, path) for path, mode in entries.items()]
+
+
+def untracked(root: Path, scope: str) -> list[bytes]:
+    """Files below *scope* that are neither tracked nor ignored; a repository inside ends with a slash."""
+    done = git(root, "ls-files", "-z", "--others", "--exclude-standard", "--", scope, seconds=60)
+    _check(done, "ls-files --others")
+    return [path for path in done.stdout.split(b"\0") if path]
+
+
+def ignored_but_tracked(root: Path, scope: str) -> list[bytes]:
+    """Files that are tracked although an ignore rule of the repository names them."""
+    done = git(
+        root, "ls-files", "-z", "--cached", "--ignored", "--exclude-per-directory=.gitignore", "--", scope, seconds=60
+    )
+    return [path for path in done.stdout.split(b"\0") if path] if done.code == 0 else []
+
+
+def marked_generated(root: Path, paths: list[str]) -> set[str]:
+    """Those of *paths* that `.gitattributes` marks as generated or vendored for GitHub's linguist."""
+    if not paths:
+        return set()
+    names = b"\0".join(os.fsencode(path) for path in paths) + b"\0"
+    done = git(root, "check-attr", "-z", "--stdin", "linguist-generated", "linguist-vendored", stdin=names, seconds=30)
+    fields = done.stdout.split(b"\0")
+    marked = set()
+    for path, _, value in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
+        if value in (b"set", b"true"):
+            marked.add(os.fsdecode(path))
+    return marked
+
+
+def git(root: Path, *arguments: str, seconds: float = 20, stdin: bytes = b"", limit: int = 64_000_000) -> Finished:
+    """Run git in *root*. Raises `Refusal` TOOL_MISSING where there is none; exit status and time are the caller's."""
+    program = shutil.which("git")
+    if program is None:
+        raise Refusal(
+            "TOOL_MISSING", 'The program "git" was not found on the PATH', hint="Install git and run the review again."
+        )
+    settings = [part for setting in _SAFE_CONFIG for part in ("-c", setting)]
+    argv = [program, "--no-pager", "--literal-pathspecs", *settings, *arguments]
+    return run(argv, cwd=root, seconds=seconds, stdin=stdin, limit=limit, env=_environment())
+
+
+def _environment() -> dict[str, str]:
+    """No GIT_DIR of a calling hook, no prompt, no system configuration, no transport, English messages."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    return kept | {
+        "GIT_ALLOW_PROTOCOL": "none",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "LC_ALL": "C",
+    }
+
+
+def _check(done: Finished, what: str) -> None:
+    if done.timed_out:
+        raise Refusal("TIMEOUT", f"git {what} took too long", kind="timeout", hint="Review a subfolder: path=src")
+    if done.code != 0 and not done.truncated:
+        raise Refusal("GIT_FAILED", f"git {what} failed: {done.complaint}")
+
+
+def _lines(done: Finished) -> list[str]:
+    return done.stdout.decode("utf-8", "replace").splitlines()

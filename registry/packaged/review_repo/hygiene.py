@@ -1,0 +1,168 @@
+"""Checks what every repository has, whatever its language: data files, conflict markers, links, names, leftovers.
+
+Effects: reads the repository. It needs no tool but git, and parses data files without building what they name.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from registry.packaged.review_repo.answer import answering
+from registry.packaged.review_repo.data_files import syntax_error
+from registry.packaged.review_repo.files import Listing, Source, relist
+from registry.packaged.review_repo.findings import Finding, review_output
+from registry.packaged.review_repo.git import ignored_but_tracked, tracked
+from registry.packaged.review_repo.hygiene_rules import RULES
+from registry.packaged.review_repo.languages import Role
+from registry.packaged.review_repo.markdown_links import Targets, broken_links
+from registry.packaged.review_repo.programs import Deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SECONDS = 60.0
+"""Budget of this agent, below its node's timeout."""
+LARGE = 5_000_000
+"""Bytes of a tracked file that every clone pays for."""
+
+_CONFLICT_START = re.compile(r"^<{7} \S", re.MULTILINE)
+_CONFLICT_END = re.compile(r"^>{7} \S", re.MULTILINE)
+_BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_LEFTOVER = re.compile(
+    r"(^|/)(\.DS_Store|Thumbs\.db|desktop\.ini|\.env|[^/]+\.(orig|rej|swp|pyc|class|bak)|npm-debug\.log|core)$"
+)
+_WINDOWS = re.compile(
+    r'[<>:"|?*\\\x00-\x1f]|[. ](/|$)|(^|/)(con|prn|aux|nul|com\d|lpt\d)(\.[^/]*)?(/|$)', re.IGNORECASE
+)
+_FORMATS = {"JSON": "json-syntax", "TOML": "toml-syntax", "YAML": "yaml-syntax"}
+
+
+@answering
+def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Agent `repo-hygiene`: input `structure`, output `hygiene`."""
+    deadline = Deadline(SECONDS)
+    _, listing, _ = relist(inputs)
+    findings = [*_name_findings(listing), *_symlink_findings(listing)]
+    findings += _git_findings(listing)
+    targets = _targets(listing)
+    readable = [file for file in listing.files if file.language is not None]
+    count = 0
+    for file, text in listing.texts(readable, deadline):
+        count += 1
+        findings += _text_findings(file, text, targets)
+    return {
+        "hygiene": review_output(
+            tool="hygiene", files=count, findings=findings, rules=RULES, limits=listing.limits, note="built-in checks"
+        )
+    }
+
+
+def _targets(listing: Listing) -> Targets:
+    """Every path of the repository, folders too, reviewed or not; deleted files are no targets."""
+    paths = {file.path for file in listing.files}
+    for reason, skipped in listing.skipped.items():
+        if reason != "deleted in the work tree":
+            paths.update(path.rstrip("/") for path in skipped)
+    if listing.scope != ".":
+        paths.update(raw.decode("utf-8", "replace") for _, raw in tracked(listing.root, "."))
+    for path in list(paths):
+        parent = posixpath.dirname(path)
+        while parent and parent not in paths:
+            paths.add(parent)
+            parent = posixpath.dirname(parent)
+    opaque = {*listing.skipped.get("symlink", ()), *listing.skipped.get("submodule or nested repository", ())}
+    return Targets(paths, {path.rstrip("/") for path in opaque})
+
+
+def _text_findings(file: Source, text: str, targets: Targets) -> Iterator[Finding]:
+    start, end = _CONFLICT_START.search(text), _CONFLICT_END.search(text)
+    if start and end and start.start() < end.start() and re.search(r"^={7}$", text, re.MULTILINE):
+        yield _finding(
+            "conflict-marker", file.path, "A merge conflict was committed unresolved", _line(text, start.start())
+        )
+    bidi = _BIDI.search(text)
+    if bidi and file.language not in ("Markdown", "reStructuredText", "HTML"):
+        yield _finding(
+            "bidi-control", file.path, f"Direction character U+{ord(bidi[0]):04X} in code", _line(text, bidi.start())
+        )
+    rule = _FORMATS.get(file.language or "")
+    # Broken on purpose is what test data is for; a template becomes data only when it is filled in.
+    if rule and file.role is not Role.TEST and not start and not re.search(r"\{\{|\{%|<%|\$\{\{", text):
+        problem = syntax_error(file.path, file.language or "", text)
+        if problem is not None:
+            yield _finding(rule, file.path, problem[1], problem[0])
+    if file.language == "Markdown" and file.role is not Role.TEST:
+        for line, target in broken_links(file.path, text, targets):
+            yield _finding("broken-link", file.path, f"Link to {target}, which is not there", line)
+
+
+def _name_findings(listing: Listing) -> Iterator[Finding]:
+    folded: dict[str, list[str]] = defaultdict(list)
+    for file in listing.files:
+        folded[file.path.casefold()].append(file.path)
+        if _LEFTOVER.search(file.path) and file.tracked:
+            rule = "env-file" if file.path.rpartition("/")[2] == ".env" else "leftover-file"
+            yield _finding(rule, file.path, "A file that tools leave behind is tracked")
+        if _WINDOWS.search(file.path):
+            yield _finding("unportable-name", file.path, "Windows cannot check out this name")
+        if file.size > LARGE and file.tracked:
+            yield _finding("large-file", file.path, f"{file.size / 1_000_000:.0f} MB in every clone")
+    for paths in folded.values():
+        if len(paths) > 1:
+            yield _finding("case-collision", paths[1], f"Differs from {paths[0]} in upper and lower case only")
+
+
+def _symlink_findings(listing: Listing) -> Iterator[Finding]:
+    root = listing.root.resolve()
+    for path in listing.skipped.get("symlink", ()):
+        link = listing.root / path
+        try:
+            if not link.is_symlink():
+                continue
+            target = link.readlink()
+            resolved = link.resolve()
+            if target.is_absolute() or not resolved.is_relative_to(root):
+                yield _finding("symlink-outside", path, "The link leads out of the repository")
+            elif not resolved.exists():
+                yield _finding("symlink-broken", path, "The link leads nowhere")
+        except (OSError, RuntimeError):
+            yield _finding("symlink-broken", path, "The link cannot be resolved")
+
+
+def _git_findings(listing: Listing) -> Iterator[Finding]:
+    reviewed = {file.path for file in listing.files}
+    for raw in ignored_but_tracked(listing.root, listing.scope):
+        path = raw.decode("utf-8", "replace")
+        if path in reviewed:
+            yield _finding("ignored-but-tracked", path, "Tracked although .gitignore names it")
+
+
+def _finding(rule: str, path: str, message: str, line: int = 1) -> Finding:
+    severity, confidence = RULES_SEVERITY[rule]
+    return Finding(rule=rule, severity=severity, confidence=confidence, file=path, line=line, message=message)
+
+
+RULES_SEVERITY = {
+    "conflict-marker": ("high", "high"),
+    "bidi-control": ("high", "medium"),
+    "json-syntax": ("high", "high"),
+    "toml-syntax": ("high", "high"),
+    "yaml-syntax": ("high", "medium"),
+    "broken-link": ("low", "high"),
+    "case-collision": ("medium", "high"),
+    "unportable-name": ("low", "high"),
+    "leftover-file": ("low", "high"),
+    "env-file": ("medium", "medium"),
+    "large-file": ("low", "high"),
+    "symlink-outside": ("medium", "high"),
+    "symlink-broken": ("low", "high"),
+    "ignored-but-tracked": ("low", "medium"),
+}
+"""Severity and confidence of each check."""
+
+
+def _line(text: str, offset: int) -> int:
+    return text.count("\n", 0, offset) + 1

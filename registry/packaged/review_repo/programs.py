@@ -1,0 +1,190 @@
+"""Runs the programs that reviewers use: an argv list, a time limit, a limit on what is read.
+
+Effects: starts processes and kills them, with their children, when their time is up. Never a shell, never a prompt.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+import psutil
+
+from registry.packaged.review_repo.answer import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+BATCH_FILES = 400
+BATCH_CHARACTERS = 30_000
+"""Below the shortest limit on one command line among the systems we run on."""
+
+
+class Deadline:
+    """A budget of seconds that starts now."""
+
+    def __init__(self, seconds: float) -> None:
+        """Give *seconds* from now."""
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds left, never below zero."""
+        return max(0.0, self._end - time.monotonic())
+
+    @property
+    def passed(self) -> bool:
+        """Is the time up."""
+        return self.left <= 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """What a program left behind."""
+
+    code: int
+    """Exit status; negative for a signal."""
+    stdout: bytes
+    stderr: str
+    timed_out: bool = False
+    truncated: bool = False
+    """It wrote more than the limit and was stopped there."""
+
+    @property
+    def complaint(self) -> str:
+        """The last line of stderr that says something, at most 300 characters."""
+        lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
+        return lines[-1][:300] if lines else f"exit status {self.code}"
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    seconds: float,
+    limit: int = 64_000_000,
+    stdin: bytes = b"",
+    env: dict[str, str] | None = None,
+) -> Finished:
+    """Run *argv* to its end, but no longer than *seconds* and no more than *limit* bytes of stdout."""
+    try:
+        process = subprocess.Popen(  # noqa: S603 - argv list, no shell
+            list(argv), cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+    except OSError as error:
+        raise Refusal(
+            "TOOL_MISSING",
+            f'"{argv[0]}" cannot be started: {error.strerror}',
+            hint="Install it and run the review again.",
+        ) from error
+    with process:
+        assert process.stdin and process.stdout and process.stderr  # noqa: PT018, S101 - all three were asked for
+        out, err = _Drain(process.stdout, limit, process), _Drain(process.stderr, 100_000, None)
+        feeder = threading.Thread(target=_feed, args=(process.stdin, stdin), daemon=True)
+        feeder.start()
+        timed_out = False
+        try:
+            process.wait(timeout=max(seconds, 0.1))
+        except subprocess.TimeoutExpired:
+            timed_out = True
+            _kill_tree(process.pid)
+        out.join()
+        err.join()
+        feeder.join()
+    return Finished(
+        code=process.returncode,
+        stdout=out.text,
+        stderr=err.text.decode("utf-8", "replace"),
+        timed_out=timed_out,
+        truncated=out.truncated,
+    )
+
+
+class _Drain(threading.Thread):
+    """Reads one stream to its end and keeps the first *limit* bytes; past them the *writer*, if given, is stopped."""
+
+    def __init__(self, stream: IO[bytes], limit: int, writer: subprocess.Popen[bytes] | None) -> None:
+        super().__init__(daemon=True)
+        self._stream, self._limit, self._writer = stream, limit, writer
+        self._chunks: list[bytes] = []
+        self.truncated = False
+        self.start()
+
+    def run(self) -> None:
+        size = 0
+        while chunk := self._stream.read(65_536):
+            if self.truncated:
+                continue
+            size += len(chunk)
+            self._chunks.append(chunk)
+            if size > self._limit:
+                self.truncated = True
+                if self._writer is not None:
+                    _kill_tree(self._writer.pid)
+
+    @property
+    def text(self) -> bytes:
+        return b"".join(self._chunks)[: self._limit]
+
+
+def _feed(stream: IO[bytes], data: bytes) -> None:
+    try:
+        stream.write(data)
+        stream.close()
+    except OSError:
+        return  # the program ended without reading all of it; its exit status tells
+
+
+def _kill_tree(pid: int) -> None:
+    try:
+        parent = psutil.Process(pid)
+        family = [*parent.children(recursive=True), parent]
+    except psutil.NoSuchProcess:
+        return
+    for member in family:
+        try:
+            member.kill()
+        except psutil.NoSuchProcess:
+            continue
+
+
+def python_tool(module: str, hint: str) -> list[str]:
+    """The argv that starts the installed tool *module* with the running interpreter.
+
+    `-P` keeps the working directory, which is the repository under review, out of the module search path: a file
+    `json.py` there would otherwise be run.
+    """
+    if importlib.util.find_spec(module) is None:
+        raise Refusal("TOOL_MISSING", f'The tool "{module}" is not installed beside {sys.executable}', hint=hint)
+    return [sys.executable, "-P", "-m", module]
+
+
+def tool_environment() -> dict[str, str]:
+    """The environment of Python tools: no settings of theirs from outside, no module search in the repository."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("RUFF_", "GIT_", "BANDIT_"))}
+    kept["PYTHONSAFEPATH"] = "1"
+    kept["PYTHONDONTWRITEBYTECODE"] = "1"
+    kept["PYTHONUTF8"] = "1"
+    return kept
+
+
+def batches(paths: Iterable[str], *, files: int = BATCH_FILES) -> Iterator[list[str]]:
+    """*paths* in order, in lists that fit on one command line; each starts with `./`, so none reads as an option."""
+    batch: list[str] = []
+    size = 0
+    for path in paths:
+        argument = f"./{path}"
+        if batch and (len(batch) >= files or size + len(argument) > BATCH_CHARACTERS):
+            yield batch
+            batch, size = [], 0
+        batch.append(argument)
+        size += len(argument.encode()) + 1
+    if batch:
+        yield batch
