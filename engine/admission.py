@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine import conditions, context, readiness, settlement
+from engine import conditions, context, readiness, saga, settlement
 from engine.errors import InputError
 from engine.model.plan import SkipType
 from engine.model.policy import Failure, FailureKind
@@ -65,7 +65,7 @@ def _end_phases(turn: Turn) -> bool:
 def _end(turn: Turn) -> tuple[RunStatus, str]:
     run = turn.run
     if run.undo_failures:
-        from_nodes = (settlement.saga.failure_text(run.nodes[name], run) for name in run.undo_failures)
+        from_nodes = (saga.failure_text(run.nodes[name], run) for name in run.undo_failures)
         return RunStatus.COMPENSATION_FAILED, "\n".join(from_nodes)
     if run.failures:
         count = len(run.failures)

@@ -38,17 +38,13 @@ def pop_ready(run: Run) -> NodeState | None:
 def put_back(run: Run, node: NodeState) -> None:
     """Undo a `pop_ready` whose node could not be judged yet."""
     plan = node.plan
-    heapq.heappush(
-        run.phases[plan.phase].ready, (-plan.priority, -plan.rank.total_seconds(), plan.index, plan.id)
-    )
+    heapq.heappush(run.phases[plan.phase].ready, (-plan.priority, -plan.rank.total_seconds(), plan.index, plan.id))
 
 
 def missing_keys(run: Run, node: NodeState) -> list[str]:
     """Required inputs of *node* that nobody has given a value yet, in file order."""
     scope = node.plan.scope
-    return [
-        spec.key for spec in node.plan.inputs if spec.required and not parts_at(run, scope + spec.key, run.version)
-    ]
+    return [spec.key for spec in node.plan.inputs if spec.required and not parts_at(run, scope + spec.key, run.version)]
 
 
 def available_keys(run: Run, node: NodeState) -> list[str]:

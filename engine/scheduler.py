@@ -127,9 +127,9 @@ def _refuse(turn: Turn, signal: sig.RefuseLocks) -> None:
 
 
 def _decision(turn: Turn, signal: sig.Decide) -> None:
-    node = turn.run.nodes.get(signal.node)  # type: ignore[call-overload]
+    node = turn.run.nodes.get(signal.node)
     reason = node.waiting.reason if node is not None and node.waiting is not None else None
-    allowed = {WaitReason.APPROVAL: ("yes", "no"), WaitReason.DECISION: ("retry", "skip", "fail")}.get(reason, ())
+    allowed = _ANSWERS.get(reason, ()) if reason is not None else ()
     if node is None or not allowed:
         raise StateError(f'node "{signal.node}" waits for no decision', code="NO_DECISION_PENDING")
     if signal.answer not in allowed:
@@ -269,6 +269,9 @@ def _reopen(turn: Turn, signal: sig.Resume) -> None:
     if run.status is RunStatus.RUNNING:
         admission.open_phases(turn)
 
+
+_ANSWERS = {WaitReason.APPROVAL: ("yes", "no"), WaitReason.DECISION: ("retry", "skip", "fail")}
+"""What a person may answer, by what the node waits for."""
 
 _DECIDE: dict[type[Any], Callable[[Turn, Any], None]] = {
     sig.ReportOutcome: _report,

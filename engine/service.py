@@ -1,7 +1,7 @@
 """`Engine`: start, watch, cancel and resume the runs of one project.
 
-Effects: owns the state folder, the tasks and the processes of its live runs. It translates calls to signals and reads to
-projections; rules of a run are the scheduler's.
+Effects: owns the state folder, the tasks and the processes of its live runs. It translates calls to signals and reads
+to projections; rules of a run are the scheduler's.
 """
 
 from __future__ import annotations
@@ -83,9 +83,7 @@ class Engine:
         self.conditions: dict[str, Callable[[Mapping[str, Any]], bool]] = {}
         self._owner = owner
         self._owner_id = owner.id if owner is not None else OwnerId("o-simulation")
-        facts = ProjectFacts(
-            project, self.values, last_run_completed=self._last_run_completed, custom=self.conditions
-        )
+        facts = ProjectFacts(project, self.values, last_run_completed=self._last_run_completed, custom=self.conditions)
         self.store = Store(storage, self.values, clock, self._owner_id, facts)
         self.feed = Feed()
         self._pool = Pool(self.store, self.values, project=project, choose=self._choose, on_action=self._action)
@@ -132,8 +130,8 @@ class Engine:
     ) -> RunId:
         """Start a run of *plan*; it is durable when this returns.
 
-        *executor* is resolved already: `native` (no model needed), `claude`, `host` or `simulate`. Raises `InputError` where
-        an argument is missing.
+        *executor* is resolved already: `native` (no model needed), `claude`, `host` or `simulate`. Raises `InputError`
+        where an argument is missing.
         """
         given, text = bind_arguments(plan, arguments)
         limits = limits or Limits()
@@ -169,9 +167,7 @@ class Engine:
         if run.id in self.store.runs:
             await self.store.committed()
         estimates = await self.storage.estimates(run.plan.command) if not run.ended else {}
-        return View(
-            run=run, actions=self._actions.get(run.id, {}), estimates=estimates, now=self.clock.now()
-        )
+        return View(run=run, actions=self._actions.get(run.id, {}), estimates=estimates, now=self.clock.now())
 
     async def _find(self, run_id: RunId | None) -> Run:
         if run_id is None:
@@ -245,7 +241,9 @@ class Engine:
         summary = await self.storage.summary(run_id)
         if summary is None or not run.ended:
             raise StateError(
-                f"run {run_id} is {run.status} in another process", code="NOT_RESUMABLE", hint="Cancel it there or wait."
+                f"run {run_id} is {run.status} in another process",
+                code="NOT_RESUMABLE",
+                hint="Cancel it there or wait.",
             )
         if not await self.storage.take_over(run_id, summary.owner, self._owner_id):
             raise StateError(f"run {run_id} was taken up by another process", code="NOT_RESUMABLE")
@@ -254,7 +252,7 @@ class Engine:
         await self.store.committed()
 
     async def report(self, attempt: str, outcome: Outcome) -> None:
-        """Take the report of work that the client did. Raises `StateError` for a late one, `InputError` for a bad id."""
+        """Take the report of work that the client did. Raises `StateError` if late, `InputError` for a bad id."""
         parsed = parse_attempt_id(attempt)
         if parsed is None:
             raise InputError(f'"{attempt}" is no attempt id', code="INVALID_ATTEMPT")
@@ -342,7 +340,6 @@ def bind_arguments(plan: Plan, arguments: str | Mapping[str, Any] | None) -> tup
 def needs_model(plan: Plan) -> bool:
     """Whether any node of *plan* is done by a model agent."""
     return any(agent.kind is AgentKind.CLAUDE for agent in plan.agents.values())
-
 
 
 @contextlib.asynccontextmanager

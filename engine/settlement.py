@@ -42,9 +42,7 @@ def attempt_ended(turn: Turn, signal: ReportOutcome) -> None:
     if stopping is not None and (failure is not None or stopping.kind is not FailureKind.CANCEL):
         failure = replace(stopping, partial=failure.partial if failure else None)
     if failure is None:
-        turn.emit(
-            ev.AttemptSucceeded(turn.now, signal.node, signal.number, dict(signal.outputs), signal.usage)
-        )
+        turn.emit(ev.AttemptSucceeded(turn.now, signal.node, signal.number, dict(signal.outputs), signal.usage))
     else:
         turn.emit(ev.AttemptFailed(turn.now, signal.node, signal.number, failure, signal.usage))
         if live.role is Role.FORWARD:
@@ -93,11 +91,8 @@ def _try_again(turn: Turn, node: NodeState, failure: Failure) -> bool:
     if policy is None or node.retries >= policy.max_retries or not retry.is_retryable(policy, failure):
         return False
     due = turn.now + retry.next_delay(policy, node.retries + 1)
-    turn.emit(
-        ev.NodeWaiting(
-            turn.now, node.plan.id, WaitReason.RETRY, due, f"{node.retries + 1} of {policy.max_retries} after {failure.code}"
-        )
-    )
+    detail = f"{node.retries + 1} of {policy.max_retries} after {failure.code}"
+    turn.emit(ev.NodeWaiting(turn.now, node.plan.id, WaitReason.RETRY, due, detail))
     if due <= turn.now:
         turn.emit(ev.NodeReady(turn.now, node.plan.id))
         if node.status is NodeStatus.COMPENSATING:
@@ -115,9 +110,7 @@ def fail(turn: Turn, node: NodeState, failure: Failure) -> None:
     plan = node.plan
     compensation = plan.compensation
     cascade = (
-        compensation is not None
-        and compensation.type is CompensationType.CASCADE
-        and failure.kind in compensation.on
+        compensation is not None and compensation.type is CompensationType.CASCADE and failure.kind in compensation.on
     )
     if turn.run.phases[plan.phase].plan.continue_on_error and not cascade:
         undo = node.started_at is not None and saga.answers(node, failure.kind)

@@ -1,6 +1,6 @@
 """A run on a virtual clock: the real engine, journal and saga, with made-up work that takes no time.
 
-Effects: an event loop of its own, in the calling thread; nothing is written. What it returns can be stored by the caller.
+Effects: an event loop of its own, in the calling thread; nothing is written. What it returns the caller may store.
 """
 
 from __future__ import annotations

@@ -22,18 +22,18 @@ _FORM = 'an answer is one JSON object: {"outputs": {...}} or {"failure": {"kind"
 
 
 def request_of(order: WorkOrder) -> dict[str, Any]:
-    """What process and python agents are given, as JSON; compensations also get `role` and `produced`."""
+    """What process and python agents are given, as JSON; outputs with a schema have it in `outputSchemas`, compensations get `role` and `produced`."""
     request: dict[str, Any] = {
         "runId": order.run,
         "node": order.node,
         "attempt": order.attempt,
         "task": order.task,
         "inputs": dict(order.inputs),
-        "outputs": [
-            {"key": output.key} if output.schema is None else {"key": output.key, "schema": output.schema}
-            for output in order.outputs
-        ],
+        "outputs": [output.key for output in order.outputs],
     }
+    schemas = {output.key: output.schema for output in order.outputs if output.schema is not None}
+    if schemas:
+        request["outputSchemas"] = schemas
     if order.role != "forward":
         request |= {"role": order.role, "produced": dict(order.produced)}
     return request

@@ -24,7 +24,7 @@ class OutputSpec:
     """One output that the attempt has to answer with."""
 
     key: str
-    schema: Mapping[str, Any] | None = None
+    schema: Mapping[str, Any] | bool | None = None
     """JSON Schema of the value, where the command declares one."""
 
 

@@ -52,7 +52,7 @@ def create(event: ev.RunCreated) -> Run:
         events=1,
     )
     for key, ref in event.initial.items():
-        _contribute(run, key, ref, Merge.REPLACE, None, event.at)
+        _contribute(run, key, ref, event.at, Merge.REPLACE, node=None)
     return run
 
 
@@ -78,7 +78,7 @@ def fold(events: Iterable[ev.Event]) -> Run:
     return run
 
 
-def _contribute(run: Run, key: str, ref: ev.ValueRef, merge: Merge, node: NodeId | None, at: datetime) -> None:
+def _contribute(run: Run, key: str, ref: ev.ValueRef, at: datetime, merge: Merge, *, node: NodeId | None) -> None:
     run.version += 1
     run.context.setdefault(key, []).append(Contribution(run.version, ref, merge, node, at))
 
@@ -276,7 +276,7 @@ def _attempt_succeeded(run: Run, event: ev.AttemptSucceeded) -> None:
         for output in node.plan.outputs:
             ref = event.outputs.get(output.key)
             if ref is not None:
-                _contribute(run, scope + output.key, ref, output.merge, node.plan.id, event.at)
+                _contribute(run, scope + output.key, ref, event.at, output.merge, node=node.plan.id)
     _settle(run, node)
 
 
@@ -432,4 +432,3 @@ _APPLY: dict[type[Any], Callable[[Run, Any], None]] = {
     ev.RunReopened: _run_reopened,
     ev.RunEnded: _run_ended,
 }
-

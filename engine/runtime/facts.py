@@ -88,7 +88,9 @@ class ProjectFacts:
         path = (self._project / pattern).resolve()
         if not path.is_relative_to(self._project) or ".." in pattern.split("/"):
             raise OrchestrationError(
-                f'the path "{pattern}" leads out of the project', code="PATH_OUTSIDE_PROJECT", hint="Name a path below the project root."
+                f'the path "{pattern}" leads out of the project',
+                code="PATH_OUTSIDE_PROJECT",
+                hint="Name a path below the project root.",
             )
         if any(sign in pattern for sign in "*?["):
             return any(

@@ -19,8 +19,8 @@ from engine.model.policy import CompensationType, Failure, FailureKind
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import Role
-from engine.runtime.facts import values_of
 from engine.run.state import keys_at
+from engine.runtime.facts import values_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -101,11 +101,9 @@ class Pool:
         name = event.node
         try:
             try:
-                order = make_order(run, node, event, agent, self._values, self._project)
+                order = make_order(run, node, event, agent=agent, values=self._values, project=self._project)
             except OrchestrationError as error:
-                outcome = Outcome(
-                    failure=Failure(FailureKind.VALIDATION, error.code, error.message, error.hint)
-                )
+                outcome = Outcome(failure=Failure(FailureKind.VALIDATION, error.code, error.message, error.hint))
             else:
                 outcome = await executor.execute(order, lambda action=None: self._on_action(run.id, name, action))
         except asyncio.CancelledError:
@@ -180,7 +178,7 @@ def order_agent(plan: NodePlan, role: Role) -> str:
 
 
 def make_order(
-    run: Run, node: NodeState, event: ev.AttemptScheduled, agent: Agent, values: ValueStore, project: Path
+    run: Run, node: NodeState, event: ev.AttemptScheduled, *, agent: Agent, values: ValueStore, project: Path
 ) -> WorkOrder:
     """What the attempt is given; raises `InputError` where its inputs cannot be had."""
     plan = node.plan
@@ -211,4 +209,3 @@ def _inputs(run: Run, plan: NodePlan, version: int, values: ValueStore) -> Mappi
             code="MISSING_INPUT",
         )
     return bound.inputs
-

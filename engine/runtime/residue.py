@@ -83,6 +83,4 @@ def waits_for_locks(run: Run) -> bool:
         return False
     if run.status is RunStatus.PENDING:
         return True
-    return any(
-        node.waiting is not None and node.waiting.reason is WaitReason.LOCKS for node in run.nodes.values()
-    )
+    return any(node.waiting is not None and node.waiting.reason is WaitReason.LOCKS for node in run.nodes.values())

@@ -17,8 +17,8 @@ from engine.locks import Granted
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import WaitReason
-from engine.saga import not_undone
 from engine.runtime.residue import samples, session_values, summary_of, uses_locks, waits_for_locks
+from engine.saga import not_undone
 from engine.storage.port import Batch
 
 if TYPE_CHECKING:

@@ -174,7 +174,7 @@ class SqliteStorage:
     def _take_over(self, run: RunId, old: OwnerId, new: OwnerId) -> bool:
         with _transaction(self._db):
             done = self._db.execute("UPDATE runs SET owner=? WHERE id=? AND owner=?", (new, run, old))
-            return done.rowcount == 1
+            return bool(done.rowcount == 1)
 
     async def post(self, message: Message) -> None:
         """See `port.Storage.post`."""
@@ -186,9 +186,7 @@ class SqliteStorage:
 
     def _post(self, message: Message) -> None:
         payload = msgspec.json.encode(message.payload)
-        self._db.execute(
-            "INSERT INTO inbox(run, kind, payload) VALUES (?,?,?)", (message.run, message.kind, payload)
-        )
+        self._db.execute("INSERT INTO inbox(run, kind, payload) VALUES (?,?,?)", (message.run, message.kind, payload))
 
     async def inbox(self, runs: Sequence[RunId]) -> list[Message]:
         """See `port.Storage.inbox`."""
@@ -260,7 +258,7 @@ class SqliteStorage:
         return await self._call(self._changed)
 
     def _changed(self) -> bool:
-        version = self._db.execute("PRAGMA data_version").fetchone()[0]
+        version: int = self._db.execute("PRAGMA data_version").fetchone()[0]
         changed = version != self._data_version
         self._data_version = version
         return changed

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from engine.ids import NodeId
     from engine.run.state import NodeState, PhaseState, Run
 
 DONE = frozenset(
@@ -69,7 +70,7 @@ def remaining(run: Run, now: datetime, learned: Mapping[str, float]) -> timedelt
     """How long *run* will still take; None where that cannot be said: undoing, interrupted."""
     if run.status not in {RunStatus.PENDING, RunStatus.RUNNING}:
         return ZERO if run.ended and run.status is not RunStatus.INTERRUPTED else None
-    path: dict[str, timedelta] = {}
+    path: dict[NodeId, timedelta] = {}
     total = ZERO
     for phase in run.phases:
         if phase.ended_at is None and phase.plan.group is None:
@@ -78,7 +79,7 @@ def remaining(run: Run, now: datetime, learned: Mapping[str, float]) -> timedelt
 
 
 def _phase_remaining(
-    run: Run, phase: PhaseState, now: datetime, learned: Mapping[str, float], path: dict[str, timedelta]
+    run: Run, phase: PhaseState, now: datetime, learned: Mapping[str, float], path: dict[NodeId, timedelta]
 ) -> timedelta:
     """The longer of the phase's remaining path and its remaining work spread over its slots."""
     longest = work = ZERO
@@ -94,7 +95,6 @@ def _phase_remaining(
     return max(longest, work / min(limits)) if limits else longest
 
 
-def _in_order(run: Run, phase: PhaseState) -> list[str]:
+def _in_order(run: Run, phase: PhaseState) -> list[NodeId]:
     """The phase's nodes with dependencies first: a longer remaining path comes earlier by definition of the rank."""
-    names = sorted(phase.plan.nodes, key=lambda name: (-run.nodes[name].plan.rank, run.nodes[name].plan.index))
-    return [str(name) for name in names]
+    return sorted(phase.plan.nodes, key=lambda name: (-run.nodes[name].plan.rank, run.nodes[name].plan.index))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from engine.context import fill_arguments
 from engine.gerunds import active_form
 from engine.readiness import waiting_for
 from engine.run.state import NodeStatus
@@ -76,40 +77,41 @@ def line(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float])
     return f"{_ICONS[node.status]} {_text(run, node, now, learned)}"
 
 
-def subject(node: NodeState) -> str:
-    """The node's task on one line."""
-    return " ".join(node.plan.task.split())
+def subject(run: Run, node: NodeState) -> str:
+    """The node's task on one line, arguments filled in."""
+    return " ".join(fill_arguments(node.plan.task, run.arguments).split())
 
 
 def _text(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> str:
-    task = subject(node)
+    task = subject(run, node)
     status = node.status
-    if status is NodeStatus.COMPLETED:
-        return f"{task} (completed in {took(_duration(node))})"
-    if status is NodeStatus.SKIPPED:
-        return f"{task} ({node.skip_message})"
     if status is NodeStatus.RUNNING:
         left = node_remaining(node, now, learned)
-        note = f"{about(left)} remaining" if left else "longer than estimated"
+        rest = f"{about(left)} remaining" if left else "longer than estimated"
         tries = f", attempt {len(node.attempts)}" if len(node.attempts) > 1 else ""
-        return f"{active_form(task)} (in progress{tries}, {note})"
+        return f"{active_form(task)} (in progress{tries}, {rest})"
+    note = _note(run, node)
+    return f"{task} ({note})" if note else task
+
+
+def _note(run: Run, node: NodeState) -> str | None:
+    """What stands in parentheses behind the task of a node that does not run."""
+    status = node.status
+    if status is NodeStatus.COMPLETED:
+        return f"completed in {took(_duration(node))}"
+    if status is NodeStatus.SKIPPED:
+        return node.skip_message
     if status is NodeStatus.FAILED:
-        return f"{task} (failed: {_reason(node)})"
-    if status is NodeStatus.CANCELLED:
-        return f"{task} (cancelled)"
-    if status is NodeStatus.COMPENSATING:
-        return f"{task} (rolling back...)"
-    if status is NodeStatus.COMPENSATED:
-        return f"{task} (rolled back)"
-    if status is NodeStatus.COMPENSATION_FAILED:
-        return f"{task} (rollback failed)"
+        return f"failed: {_reason(node)}"
+    fixed = _NOTES.get(status)
+    if fixed is not None or run.phases[node.plan.phase].opened_at is None:
+        return fixed
     waiting = waiting_for(run, node)
-    phase = run.phases[node.plan.phase]
-    return f"{task} (waiting for {waiting})" if waiting and phase.opened_at is not None else task
+    return f"waiting for {waiting}" if waiting else None
 
 
 def _todo(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> Todo:
-    task = subject(node)
+    task = subject(run, node)
     text = _text(run, node, now, learned)
     status = node.status
     if status is NodeStatus.RUNNING:
@@ -180,4 +182,10 @@ _ICONS = {
     NodeStatus.COMPENSATING: "↩️",
     NodeStatus.COMPENSATED: "↩️",
     NodeStatus.COMPENSATION_FAILED: "❌",
+}
+_NOTES = {
+    NodeStatus.CANCELLED: "cancelled",
+    NodeStatus.COMPENSATING: "rolling back...",
+    NodeStatus.COMPENSATED: "rolled back",
+    NodeStatus.COMPENSATION_FAILED: "rollback failed",
 }
