@@ -172,8 +172,9 @@ class LockTable:
             return self._grant(claim)
         if held and claim.deadline <= now:  # who would not wait can be in nobody's way
             return [Refused(claim.holder, self._timed_out(claim))]
-        self._store(replace(claim, granted=False))
-        return self._entangle(claim.holder) + self._time_out(claim, now)
+        waiter = replace(claim, granted=False)
+        self._store(waiter)
+        return self._entangle(claim.holder) + self._time_out(waiter, now)
 
     def release(self, holder: Holder) -> list[LockOutcome]:
         """Give up the locks of *holder*, or its place in the queue."""
@@ -212,8 +213,7 @@ class LockTable:
 
     def _ask_again(self, standing: Claim, claim: Claim) -> list[LockOutcome]:
         if standing.specs != claim.specs:
-            message = f"{claim.holder} has a claim already, on other locks"
-            raise InternalError(message)
+            raise InternalError(f"{claim.holder} has a claim already, on other locks")
         if standing.owner != claim.owner or standing.reserved:
             self._store(replace(standing, owner=claim.owner, reserved=False))
         return [Granted(claim.holder)] if standing.granted else []
@@ -350,8 +350,7 @@ def _mark_components(root: Holder, edges: Callable[[Holder], Iterator[Holder]], 
     """
     number = {root: 0}
     unmarked = [root]
-    borders = [root]
-    """Where, among the unmarked, each of the components found so far may begin."""
+    borders = [root]  # where, among the unmarked, each of the components found so far may begin
     trail = [(root, edges(root))]
     while trail:
         vertex, following = trail[-1]
@@ -370,9 +369,10 @@ def _mark_components(root: Holder, edges: Callable[[Holder], Iterator[Holder]], 
             trail.pop()
             if borders[-1] == vertex:
                 borders.pop()
-                start = unmarked.index(vertex)
-                marks.update(dict.fromkeys(unmarked[start:], vertex))
-                del unmarked[start:]
+                member = None
+                while member != vertex:
+                    member = unmarked.pop()
+                    marks[member] = vertex
 
 
 def _deadlock(cycle: list[Claim]) -> Failure:
