@@ -174,7 +174,9 @@ def _due(turn: Turn, timer: Timer) -> None:
 
 def _wait_due(turn: Turn, node: NodeState) -> None:
     waiting = node.waiting
-    if waiting is not None and waiting.reason is WaitReason.RETRY:
+    if waiting is None or waiting.reason is not WaitReason.RETRY:
+        return
+    if turn.run.stop is None or node.status is NodeStatus.COMPENSATING:
         turn.emit(ev.NodeReady(turn.now, node.plan.id))
         if node.status is NodeStatus.COMPENSATING:
             saga.compensate(turn, node)
@@ -243,10 +245,8 @@ def _resume_interrupted(turn: Turn, signal: sig.Resume) -> None:
 
 def _continue(turn: Turn) -> None:
     run = turn.run
-    for node in list(run.nodes.values()):
-        in_saga = run.saga is not None and node.plan.id in run.saga.order
-        if node.status is NodeStatus.COMPENSATING and node.live is None and not in_saga:
-            saga.compensate(turn, node)
+    for name in [name for name in run.nodes if name in run.undoing]:
+        saga.compensate(turn, run.nodes[name])
     settlement.go_on_stopping(turn)
     if run.status is RunStatus.RUNNING and run.stop is None:
         admission.open_phases(turn)

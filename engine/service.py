@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.errors import InputError, NotFound, StateError
 from engine.executors.claude import ClaudeExecutor
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from engine.run.state import Run
     from engine.runtime.clock import Clock
     from engine.storage.port import RunSummary, Storage
+
+T = TypeVar("T")
 
 POLL_SECONDS = 0.2
 """How often a process with live runs looks for messages of other processes."""
@@ -161,13 +163,22 @@ class Engine:
         from_rows = {row.key: (row.digest, row.size) for row in rows if row.key not in produced}
         return {key: ValueRef(*found) for key, found in from_rows.items()}
 
-    async def view(self, run_id: RunId | None = None) -> View:
-        """The newest durable state of *run_id*, or of the newest run. Raises `NotFound`."""
+    async def read(self, run_id: RunId | None, project: Callable[[View], T]) -> T:
+        """What *project* makes of *run_id*, or of the newest run; it is durable when this returns.
+
+        The live state may be ahead of the journal, so it is projected first and told after the commit of all it shows.
+        Raises `NotFound`.
+        """
         run = await self._find(run_id)
+        estimates = await self.storage.estimates(run.plan.command) if not run.ended else {}
+        shown = project(View(run=run, actions=self._actions.get(run.id, {}), estimates=estimates, now=self.clock.now()))
         if run.id in self.store.runs:
             await self.store.committed()
-        estimates = await self.storage.estimates(run.plan.command) if not run.ended else {}
-        return View(run=run, actions=self._actions.get(run.id, {}), estimates=estimates, now=self.clock.now())
+        return shown
+
+    async def view(self, run_id: RunId | None = None) -> View:
+        """The state of *run_id*, or of the newest run; what is shown to anybody goes through `read`."""
+        return await self.read(run_id, lambda view: view)
 
     async def _find(self, run_id: RunId | None) -> Run:
         if run_id is None:

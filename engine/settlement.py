@@ -55,7 +55,7 @@ def attempt_ended(turn: Turn, signal: ReportOutcome) -> None:
 def go_on_stopping(turn: Turn) -> None:
     """While the run stops: begin the saga when the last attempt has ended, or take its next step."""
     run = turn.run
-    if run.stop is None or run.live or run.ended:
+    if run.stop is None or run.live or run.undoing or run.ended:
         return
     if run.saga is None:
         saga.begin(turn)

@@ -147,8 +147,14 @@ def _run_started(run: Run, event: ev.RunStarted) -> None:
     run.before_interrupt = None
     run.started_at = run.started_at or event.at
     run.locked = bool(run.plan.locks)
+    if run.deadline is None:
+        _allow_duration(run, event.at)
+
+
+def _allow_duration(run: Run, at: datetime) -> None:
     if run.limits.max_duration_seconds is not None:
-        _set_timer(run, event.at + timedelta(seconds=run.limits.max_duration_seconds), "run")
+        run.deadline = at + timedelta(seconds=run.limits.max_duration_seconds)
+        _set_timer(run, run.deadline, "run")
 
 
 def _phase_opened(run: Run, event: ev.PhaseOpened) -> None:
@@ -213,7 +219,9 @@ def _node_failed(run: Run, event: ev.NodeFailed) -> None:
     node.ended_at = event.at
     node.retries = 0
     run.failures.append(event.node)
-    if not event.compensating:
+    if event.compensating:
+        run.undoing.add(event.node)
+    else:
         node.locked = node.asked_locks = False
         _settle(run, node)
 
@@ -303,6 +311,7 @@ def _next_in_saga(run: Run, node: NodeState) -> None:
     if run.saga is not None and run.saga.order[run.saga.next] == node.plan.id:
         run.saga.next += 1
     else:
+        run.undoing.discard(node.plan.id)
         _settle(run, node)
 
 
@@ -335,6 +344,7 @@ def _run_interrupted(run: Run, event: ev.RunInterrupted) -> None:
 
 def _run_resumed(run: Run, event: ev.RunResumed) -> None:
     run.owner = event.owner
+    _postpone(run, event.at - (run.ended_at or event.at))
     run.ended_at = None
     _drop_locks(run, event.at)
     if run.plan.locks:
@@ -344,6 +354,18 @@ def _run_resumed(run: Run, event: ev.RunResumed) -> None:
         return
     _run_to(run, run.before_interrupt or RunStatus.RUNNING)
     run.before_interrupt = None
+
+
+def _postpone(run: Run, pause: timedelta) -> None:
+    """The time in which nobody owned the run counts against no limit."""
+    if run.deadline is not None:
+        run.deadline += pause
+        _set_timer(run, run.deadline, "run")
+    for index in run.open_phases:
+        phase = run.phases[index]
+        if phase.deadline is not None:
+            phase.deadline += pause
+            _set_timer(run, phase.deadline, "phase", str(index))
 
 
 def _drop_locks(run: Run, at: datetime) -> None:
@@ -365,7 +387,9 @@ def _run_reopened(run: Run, event: ev.RunReopened) -> None:
     run.stop = None
     run.saga = None
     run.failures.clear()
+    run.undo_failures.clear()
     run.message = ""
+    _allow_duration(run, event.at)
 
 
 def _node_reset(run: Run, event: ev.NodeReset) -> None:

@@ -200,6 +200,8 @@ class Run:
     """Number of events folded; the next one's place in the journal."""
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    deadline: datetime | None = None
+    """When `max_duration_seconds` is used up; time in which the run was interrupted does not count."""
     changed_at: datetime | None = None
     message: str = ""
     version: int = 0
@@ -216,6 +218,8 @@ class Run:
     settled: int = 0
     failures: list[NodeId] = field(default_factory=list)
     undo_failures: list[NodeId] = field(default_factory=list)
+    undoing: set[NodeId] = field(default_factory=set)
+    """Failed nodes whose own compensation is under way while the run goes on."""
     locked: bool = False
     """The run's own locks are granted."""
     stop: StopCause | None = None
@@ -240,7 +244,7 @@ class Run:
         if self.ended:
             return False
         if timer.kind == "run":
-            return self.stop is None
+            return self.stop is None and self.deadline == timer.due
         if timer.kind == "phase":
             phase = self.phases[int(timer.key)]
             return phase.ended_at is None and phase.deadline == timer.due and self.stop is None

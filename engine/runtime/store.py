@@ -69,6 +69,7 @@ class Store:
         self._touched: dict[RunId, list[ev.Event]] = {}
         self._wake = asyncio.Event()
         self._committed: list[asyncio.Future[None]] = []
+        self._flushing = False
         self._fault: EnvironmentFault | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._armed: datetime | None = None
@@ -203,7 +204,7 @@ class Store:
     async def committed(self) -> None:
         """Wait until everything decided so far is durable; raises the fault that keeps it from being."""
         self._check()
-        if not self._batch and not self._committed:
+        if not self._batch and not self._committed and not self._flushing:
             return
         done = asyncio.get_running_loop().create_future()
         self._committed.append(done)
@@ -219,11 +220,14 @@ class Store:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            self._flushing = True
             try:
                 await self._flush()
             except EnvironmentFault as fault:
                 self._fail(fault)
                 return
+            finally:
+                self._flushing = False
 
     async def _flush(self) -> None:
         batch, self._batch = self._batch, Batch()
