@@ -1,0 +1,45 @@
+"""Everything that can be run: finds command and agent files, reads them, and closes what a run needs.
+
+Effects: none by itself; what it offers is imported when it is first asked for, so that starting a server stays quick.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from registry.catalog import Catalog, Loaded
+    from registry.commands import CommandSource, CommandSummary
+    from registry.loader import CommandLoader, LoadedCommand, ValidationResult
+    from registry.paths import find_project_root
+
+_HOMES = {
+    "Catalog": "registry.catalog",
+    "CommandLoader": "registry.loader",
+    "CommandSource": "registry.commands",
+    "CommandSummary": "registry.commands",
+    "Loaded": "registry.catalog",
+    "LoadedCommand": "registry.loader",
+    "ValidationResult": "registry.loader",
+    "find_project_root": "registry.paths",
+}
+
+__all__ = [
+    "Catalog",
+    "CommandLoader",
+    "CommandSource",
+    "CommandSummary",
+    "Loaded",
+    "LoadedCommand",
+    "ValidationResult",
+    "find_project_root",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    from importlib import import_module  # noqa: PLC0415 - asked for once per name
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,274 @@
+"""Everything that can be run in one project: resolves a name, path or definition to a checked command and its bundle.
+
+Effects: reads command and agent files, and keeps what it read for as long as the files stay as they are. It runs and
+writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cachetools import LRUCache
+
+from engine.errors import InputError, InvalidCommand, NotFound
+from engine.model.agent import Agent, AgentKind, AgentSource
+from engine.model.command import CommandDefinition
+from engine.model.plan import Bundle
+from engine.validation import Severity, validate_definition
+from registry import jsonfile
+from registry.agents import FOLDER as AGENT_FOLDER
+from registry.agents import PACKAGED_AGENTS, AgentCatalog, load_agents
+from registry.commands import CommandIndex, CommandSummary, Parsed, parse_definition
+from registry.markdown_v1 import suggest_agents
+from registry.paths import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from engine.validation import Problem
+
+PACKAGED_COMMANDS = Path(__file__).parent / "packaged" / "commands"
+SUB_COMMAND = "command"
+"""The `agentId` of a node that runs another command."""
+_LOADED_KEPT = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """One command, read and checked."""
+
+    name: str
+    """With the slash; empty where the definition has none."""
+    raw: Mapping[str, Any]
+    """The definition as v2 JSON data, whatever the file was written in."""
+    format: str
+    """`json`, `markdown` or `dialect`."""
+    problems: tuple[Problem, ...]
+    """All of them, errors first: what was inferred on the way to v2, and what the validator found."""
+    definition: CommandDefinition | None
+    """None where some problem is an error."""
+    digest: str
+    """SHA-256 of the canonical JSON of `raw`, hex."""
+    path: Path | None = None
+    """The file, or None for a definition that was handed over as an object."""
+    source: str = "definition"
+    """The path as people read it, or `definition`."""
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that keep the command from running."""
+        return tuple(problem for problem in self.problems if problem.severity is Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """The problems that do not."""
+        return tuple(problem for problem in self.problems if problem.severity is not Severity.ERROR)
+
+
+class Catalog:
+    """The commands and agents of one project; keep one per project, for what it has read makes the next call quick."""
+
+    def __init__(
+        self,
+        project: Path,
+        *,
+        home: Path | None = None,
+        packaged_commands: Path | None = PACKAGED_COMMANDS,
+        packaged_agents: Path | None = PACKAGED_AGENTS,
+        breakers: Collection[str] = (),
+        custom_agents: Collection[str] = (),
+    ) -> None:
+        """*home* is the user's home directory, None to leave the user's own files out.
+
+        *breakers* are the names of configured circuit breakers, *custom_agents* the agent ids that an executor of the
+        Python API has added; both may be assigned anew later.
+        """
+        self.project = project.resolve()
+        self.breakers = frozenset(breakers)
+        self.custom_agents = frozenset(custom_agents)
+        self._home = home
+        self._packaged_agents = packaged_agents
+        self._index = CommandIndex(self.project, home=home, packaged=packaged_commands)
+        self._agents: tuple[object, AgentCatalog] | None = None
+        self._loaded: LRUCache[str, tuple[object, Loaded]] = LRUCache(_LOADED_KEPT)
+
+    def agents(self) -> AgentCatalog:
+        """All agents that a command can name, read again only where a file was added, changed or removed."""
+        signature = (self._agent_files(), self.custom_agents)
+        if self._agents is None or self._agents[0] != signature:
+            found = load_agents(self.project, home=self._home, packaged=self._packaged_agents)
+            self._agents = (signature, _with_custom(found, self.custom_agents))
+        return self._agents[1]
+
+    def commands(self) -> tuple[CommandSummary, ...]:
+        """All commands by name, broken and shadowed ones with what is to be told about them."""
+        return self._index.list()
+
+    def load(self, source: str | Mapping[str, Any] | CommandDefinition) -> Loaded:
+        """The command that *source* names: "/name", a path inside the project, or a definition itself.
+
+        A command with errors is loaded all the same, with its problems. Raises InputError where there is nothing to
+        check: no such command (COMMAND_NOT_FOUND, FILE_NOT_FOUND), a path out of the project, a file that is no JSON.
+        """
+        if isinstance(source, CommandDefinition):
+            source = source.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        if isinstance(source, Mapping):
+            return self._check(parse_definition(jsonfile.adopt(source)), path=None)
+        if source.lstrip().startswith("{"):
+            value = jsonfile.parse(source, name="definition")
+            return self._check(parse_definition(jsonfile.as_object(value, name="definition")), path=None)
+        path = self._index.resolve(source)
+        return self._check(self._index.read(path), path=path)
+
+    def bundle(self, loaded: Loaded) -> Bundle:
+        """*loaded* with every agent and sub-command that it needs, however deep; InvalidCommand with all problems."""
+        definition = _sound(loaded)
+        agents: dict[str, Agent] = {}
+        commands: dict[str, CommandDefinition] = {}
+        waiting = [definition]
+        while waiting:
+            command = waiting.pop()
+            for agent_id in _agent_ids(command):
+                agents[agent_id] = self._agent(agent_id, command=command.name)
+            for name in _calls(command):
+                if name not in commands and name != definition.name:
+                    commands[name] = _sound(self.load(name))
+                    waiting.append(commands[name])
+        return Bundle(
+            command=definition,
+            agents=agents,
+            commands=commands,
+            source=loaded.source,
+            digest=loaded.digest,
+            format=loaded.format,
+        )
+
+    def _check(self, parsed: Parsed, *, path: Path | None) -> Loaded:
+        """*parsed* validated against the agents and commands of this moment; remembered until one of these changes."""
+        agents = self.agents().agents
+        definitions = _Definitions(self._index)
+        key = f"{parsed.digest} {parsed.format} {path}"
+        around = (self._agents and self._agents[0], self._index.signature(), self.breakers, parsed.problems)
+        known = self._loaded.get(key)
+        if known is not None and known[0] == around:
+            return known[1]
+        validation = validate_definition(parsed.raw, agents=agents, commands=definitions, breakers=self.breakers)
+        told = parsed.problems
+        if parsed.format == "markdown":
+            told = suggest_agents(told, parsed.raw, agents.values())
+        problems = sorted((*told, *validation.problems), key=lambda problem: problem.severity is not Severity.ERROR)
+        failed = any(problem.severity is Severity.ERROR for problem in problems)
+        name = parsed.raw.get("name")
+        loaded = Loaded(
+            name=name if isinstance(name, str) else "",
+            raw=parsed.raw,
+            format=parsed.format,
+            problems=tuple(problems),
+            definition=None if failed else validation.definition,
+            digest=parsed.digest,
+            path=path,
+            source="definition" if path is None else shown(self.project, path),
+        )
+        self._loaded[key] = (around, loaded)
+        return loaded
+
+    def _agent(self, agent_id: str, *, command: str) -> Agent:
+        agents = self.agents()
+        found = agents.get(agent_id)
+        if found is None:  # the file went away after the command was checked
+            near = agents.suggest(agent_id)
+            message = f'Agent "{agent_id}" of {command} not found in agent registry'
+            raise NotFound(message, code="AGENT_NOT_FOUND", hint=f'did you mean "{near}"?' if near else None)
+        return found
+
+    def _agent_files(self) -> tuple[object, ...]:
+        """Names, sizes and times of all agent files: what tells that they must be read again."""
+        places = [(self.project / AGENT_FOLDER, self.project)]
+        if self._home is not None:
+            places.append((self._home / AGENT_FOLDER, self._home.resolve()))
+        if self._packaged_agents is not None:
+            places.append((self._packaged_agents, self._packaged_agents.resolve()))
+        seen: set[str] = set()
+        return tuple(entry for folder, boundary in places for entry in _entries(folder, boundary=boundary, seen=seen))
+
+
+class _Definitions(Mapping[str, Mapping[str, Any]]):
+    """The project's definitions by name, each read when it is asked for: few commands call others."""
+
+    def __init__(self, index: CommandIndex) -> None:
+        self._index = index
+
+    def __getitem__(self, name: str) -> Mapping[str, Any]:
+        try:
+            return self._index.read(self._index.find(name)).raw
+        except InputError as error:
+            raise KeyError(name) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(summary.name for summary in self._index.list()))
+
+    def __len__(self) -> int:
+        return len({summary.name for summary in self._index.list()})
+
+
+def _with_custom(found: AgentCatalog, names: Collection[str]) -> AgentCatalog:
+    """*found* with the agents that the Python API registered; they win, for a program that names one means it."""
+    if not names:
+        return found
+    custom = {name: Agent(id=name, kind=AgentKind.CUSTOM, source=AgentSource.PROJECT) for name in sorted(names)}
+    return AgentCatalog(agents={**found.agents, **custom}, problems=found.problems, shadowed=found.shadowed)
+
+
+def _entries(folder: Path, *, boundary: Path, seen: set[str]) -> Iterator[tuple[str, int, int, int]]:
+    """Path, size, time and inode of each file below *folder*; each real folder inside *boundary* is looked at once."""
+    real = os.path.realpath(folder)
+    if real in seen or not Path(real).is_relative_to(boundary):
+        return
+    seen.add(real)
+    try:
+        entries = sorted(os.scandir(folder), key=attrgetter("name"))
+    except OSError:
+        return
+    for entry in entries:
+        try:
+            inner, status = entry.is_dir(), entry.stat()
+        except OSError:
+            continue
+        if inner:
+            yield from _entries(Path(entry.path), boundary=boundary, seen=seen)
+        else:
+            yield entry.path, status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def _sound(loaded: Loaded) -> CommandDefinition:
+    if loaded.definition is None:
+        name = loaded.name or loaded.source
+        count = len(loaded.errors)
+        message = f"Command '{name}' has {count} error{'s' if count != 1 else ''}"
+        details = "\n".join(f"  {problem.code} {problem.pointer}: {problem.message}" for problem in loaded.errors[:20])
+        hint = "correct these and validate again"
+        raise InvalidCommand(f"{message}\n{details}", loaded.problems, hint=hint)
+    return loaded.definition
+
+
+def _agent_ids(command: CommandDefinition) -> set[str]:
+    """Every agent that *command* itself names, for work or for undoing it."""
+    named: set[str] = set()
+    for phase in command.phases:
+        for node in phase.agents:
+            if node.agent_id != SUB_COMMAND:
+                named.add(node.agent_id)
+            if node.compensation is not None and node.compensation.agent_id is not None:
+                named.add(node.compensation.agent_id)
+    return named
+
+
+def _calls(command: CommandDefinition) -> list[str]:
+    """The names of the commands that *command* itself runs."""
+    nodes = (node for phase in command.phases for node in phase.agents if node.agent_id == SUB_COMMAND)
+    return [words[0] for node in nodes if (words := node.task.split(maxsplit=1))]

@@ -1,0 +1,326 @@
+"""Finds command files and reads each of them once: the project's before the user's before the packaged ones.
+
+Effects: lists directories and reads files; keeps what it read by content, so that an unchanged file costs a hash.
+Whether a command is valid is not asked here, and a broken file hides no other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cachetools import LRUCache
+
+from engine.errors import InputError, NotFound
+from registry import jsonfile
+from registry.dialects import migrate
+from registry.markdown_v1 import NO_STEPS, convert, is_prompt
+from registry.naming import closest
+from registry.paths import inside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.validation import Problem
+
+NAME = re.compile(r"/[a-z0-9-]+")
+_CACHE_BYTES = 64 * 1024 * 1024
+_MOST_FILES = 10_000
+_NAMED = 12
+_MARKDOWN = frozenset({".md", ".markdown"})
+
+
+class CommandSource(StrEnum):
+    """Where a command was found; the order is that of precedence."""
+
+    PROJECT = "project"
+    USER = "user"
+    PACKAGED = "packaged"
+
+
+_RANK = {source: rank for rank, source in enumerate(CommandSource)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """The content of one command file, as a v2 definition that is not yet validated."""
+
+    raw: dict[str, Any]
+    """The definition in v2 spelling, whatever the file's was."""
+    format: str
+    """`json`, `markdown` or `dialect`."""
+    problems: tuple[Problem, ...] = ()
+    """What was inferred or spelled anew on the way to v2."""
+    digest: str = ""
+    """SHA-256 of the canonical JSON of `raw`, hex."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandSummary:
+    """One command file as lists show it."""
+
+    name: str
+    """With the slash; guessed from the file's name where the file cannot be read."""
+    description: str
+    path: Path
+    source: CommandSource
+    format: str
+    """`json`, `markdown` or `dialect`."""
+    deprecated: bool = False
+    arguments: tuple[str, ...] = ()
+    """Names of the declared arguments."""
+    shadowed_by: Path | None = None
+    """The file that is run instead of this one under the same name."""
+    problem: InputError | None = None
+    """Why the file cannot be read, where it cannot."""
+    prompt: bool = False
+    """A markdown file that is a prompt of Claude Code, and no v1 command: lists leave it out."""
+
+    @property
+    def _order(self) -> tuple[int, bool, bool, bool, bool, str]:
+        """Who wins among files of one name: source first, then what can be read, then v2, then the file named so."""
+        return (
+            _RANK[self.source],
+            self.prompt,
+            self.problem is not None,
+            self.format == "markdown",
+            self.path.stem != self.name[1:],
+            str(self.path),
+        )
+
+
+class CommandIndex:
+    """The command files of one project, with the user's and the packaged ones behind them."""
+
+    def __init__(self, project: Path, *, home: Path | None, packaged: Path | None) -> None:
+        """*home* holds the user's `.claude/commands`, *packaged* our own `*.json`; None leaves them out."""
+        self.project = project.resolve()
+        self._home = home
+        self._packaged = packaged
+        self._parsed: LRUCache[tuple[str, str], Parsed | InputError] = LRUCache(_CACHE_BYTES, getsizeof=_cost)
+        self._summaries: dict[Path, tuple[tuple[int, ...] | None, CommandSummary]] = {}
+
+    def list(self) -> tuple[CommandSummary, ...]:
+        """All commands, broken and shadowed ones too, by name; prompts of Claude Code are not among them."""
+        return tuple(summary for summary in self._all() if not summary.prompt)
+
+    def find(self, name: str) -> Path:
+        """The file of command *name* (`/deploy`); NotFound with the closest name where there is none.
+
+        A file that cannot be read is found by its file name and gives its own error: another command of that name
+        further down would be a surprise.
+        """
+        found = [summary for summary in self._all() if summary.name == name]
+        chosen = min(found, key=lambda summary: (summary.prompt, summary._order), default=None)  # noqa: SLF001
+        if chosen is None:
+            raise self._unknown(name)
+        if chosen.problem is not None:
+            raise chosen.problem
+        return chosen.path
+
+    def resolve(self, source: str) -> Path:
+        """The file that *source* names: "/name", or a path inside the project, absolute or relative."""
+        source = source.strip()
+        if NAME.fullmatch(source):
+            return self.find(source)
+        if source.startswith("/") and (word := source.split(maxsplit=1)) and NAME.fullmatch(word[0]):
+            message = f'"{source[:200]}" is not a command name'
+            hint = f"name {word[0]} alone, and give the rest as arguments"
+            raise NotFound(message, code="COMMAND_NOT_FOUND", hint=hint)
+        if (
+            source.startswith("/")
+            and "/" not in source[1:]
+            and Path(source).suffix.lower() not in {".json", *_MARKDOWN}
+        ):
+            raise self._unknown(source)
+        path = inside(self.project, source)
+        if path.is_file():
+            return path
+        if NAME.fullmatch(f"/{source}") and any(summary.name == f"/{source}" for summary in self._all()):
+            return self.find(f"/{source}")
+        message = f'File "{source[:200]}" does not exist in the project'
+        near = closest(Path(source).stem, (summary.name[1:] for summary in self._all() if not summary.prompt))
+        hint = f'did you mean "/{near}"?' if near else 'name a path under the project, or a command as "/name"'
+        raise NotFound(message, code="FILE_NOT_FOUND", hint=hint)
+
+    def read(self, path: Path) -> Parsed:
+        """The content of *path* in v2 spelling; InputError where it cannot be read or is no command."""
+        suffix = path.suffix.lower()
+        if suffix != ".json" and suffix not in _MARKDOWN:
+            message = f'"{path.name}" is no command file'
+            raise InputError(
+                message, code="UNSUPPORTED_FILE", hint="commands are .json files, or v1 commands in .md files"
+            )
+        data = jsonfile.read_bytes(path)
+        # The name of a v1 command may come from its file's, so the same bytes elsewhere are another command.
+        key = (path.stem if suffix in _MARKDOWN else "", hashlib.sha256(data).hexdigest())
+        found = self._parsed.get(key)
+        if found is None:
+            try:
+                found = _parse(data, path)
+            except InputError as error:
+                found = error
+            self._parsed[key] = found
+        if isinstance(found, InputError):
+            raise _again(found)
+        return found
+
+    def signature(self) -> tuple[object, ...]:
+        """What changes when a command file is added, changed or removed."""
+        return tuple(
+            (str(path), self._summary(path, source).name, self._summaries[path][0]) for path, source in self._files()
+        )
+
+    def _all(self) -> tuple[CommandSummary, ...]:
+        """Every file that may be a command, by name and precedence, each knowing who shadows it."""
+        summaries = sorted((self._summary(path, source) for path, source in self._files()), key=lambda one: one._order)  # noqa: SLF001
+        winners: dict[str, Path] = {}
+        for summary in summaries:
+            if not summary.prompt:
+                winners.setdefault(summary.name, summary.path)
+        told = (
+            summary
+            if winners.get(summary.name, summary.path) == summary.path
+            else replace(summary, shadowed_by=winners[summary.name])
+            for summary in summaries
+        )
+        return tuple(sorted(told, key=lambda one: (one.name, one._order)))  # noqa: SLF001
+
+    def _files(self) -> Iterator[tuple[Path, CommandSource]]:
+        seen: set[Path] = set()
+        for root, source in ((self.project, CommandSource.PROJECT), (self._home, CommandSource.USER)):
+            commands = root / ".claude" / "commands" if root is not None else None
+            if commands is None or commands.resolve() in seen:
+                continue
+            seen.add(commands.resolve())
+            yield from ((path, source) for path in _tree(commands / "v2", ".json"))
+            yield from ((path, source) for path in _flat(commands, ".md"))
+        if self._packaged is not None:
+            yield from ((path, CommandSource.PACKAGED) for path in _flat(self._packaged, ".json"))
+
+    def _summary(self, path: Path, source: CommandSource) -> CommandSummary:
+        """What is known of *path*, read again only where its inode, size or times have changed."""
+        signature: tuple[int, ...] | None
+        try:
+            status = path.stat()
+            signature = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        except OSError:
+            signature = None
+        known = self._summaries.get(path)
+        if known is not None and signature is not None and known[0] == signature:
+            return known[1]
+        summary = self._summarise(path, source)
+        self._summaries[path] = (signature, summary)
+        return summary
+
+    def _summarise(self, path: Path, source: CommandSource) -> CommandSummary:
+        markdown = path.suffix.lower() in _MARKDOWN
+        try:
+            if source is CommandSource.PROJECT:
+                inside(self.project, path)
+            parsed = self.read(path)
+        except InputError as error:
+            return CommandSummary(
+                name=_name_of_file(path),
+                description="",
+                path=path,
+                source=source,
+                format="markdown" if markdown else "json",
+                problem=error,
+                prompt=markdown and error.code == NO_STEPS,
+            )
+        raw = parsed.raw
+        metadata = raw.get("metadata")
+        arguments = raw.get("arguments")
+        return CommandSummary(
+            name=_text(raw.get("name")) or _name_of_file(path),
+            description=_text(raw.get("description")),
+            path=path,
+            source=source,
+            format=parsed.format,
+            deprecated=isinstance(metadata, dict) and metadata.get("deprecated") is True,
+            arguments=tuple(
+                _text(one.get("name"))
+                for one in (arguments if isinstance(arguments, list) else ())
+                if isinstance(one, dict)
+            ),
+            prompt=markdown and is_prompt(jsonfile.read_text(path)),
+        )
+
+    def _unknown(self, name: str) -> NotFound:
+        names = sorted({summary.name for summary in self._all() if not summary.prompt and summary.problem is None})
+        near = closest(name, names)
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        listed = ", ".join(names[:_NAMED]) + more if names else "none yet"
+        hint = f'did you mean "{near}"? ' if near else ""
+        hint += f"Commands here: {listed} (resource orchestration://commands lists all)"
+        return NotFound(f'Command "{name[:200]}" not found', code="COMMAND_NOT_FOUND", hint=hint)
+
+
+def _parse(data: bytes, path: Path) -> Parsed:
+    text = jsonfile.decode(data, name=path.name)
+    if path.suffix.lower() in _MARKDOWN:
+        converted = convert(text, stem=path.stem)
+        return Parsed(
+            raw=converted.definition,
+            format="markdown",
+            problems=converted.problems,
+            digest=jsonfile.digest(converted.definition),
+        )
+    return parse_definition(jsonfile.as_object(jsonfile.parse(text, name=path.name), name=path.name))
+
+
+def parse_definition(raw: dict[str, Any]) -> Parsed:
+    """*raw* as v2: as it is where it has no older spelling in it, else migrated."""
+    migration = migrate(raw)
+    return Parsed(
+        raw=migration.definition,
+        format="dialect" if migration.changed else "json",
+        problems=migration.problems,
+        digest=jsonfile.digest(migration.definition),
+    )
+
+
+def _again(error: InputError) -> InputError:
+    """A fresh copy of a remembered error: an exception raised twice would keep the frames of both."""
+    kind = NotFound if isinstance(error, NotFound) else InputError
+    return kind(error.message, code=error.code, hint=error.hint, pointer=error.pointer)
+
+
+def _cost(found: Parsed | InputError) -> int:
+    """Roughly the bytes that a parsed file takes, by the length of its text."""
+    return 1000 if isinstance(found, InputError) else 5 * len(jsonfile.canonical(found.raw)) + 1000
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _name_of_file(path: Path) -> str:
+    return "/" + re.sub(r"[^a-z0-9]+", "-", path.stem.casefold()).strip("-")
+
+
+def _flat(directory: Path, suffix: str) -> list[Path]:
+    """Files of *directory* with *suffix*, sorted; none where it cannot be read."""
+    try:
+        with os.scandir(directory) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.endswith(suffix) and not entry.is_dir())
+    except OSError:
+        return []
+    return [directory / name for name in names[:_MOST_FILES]]
+
+
+def _tree(directory: Path, suffix: str) -> list[Path]:
+    """Files below *directory* with *suffix*, sorted; linked directories are not followed: they may be circles."""
+    found: list[Path] = []
+    for folder, folders, files in os.walk(directory, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(folder, name) for name in sorted(files) if name.endswith(suffix)]
+        if len(found) >= _MOST_FILES:
+            break
+    return found[:_MOST_FILES]

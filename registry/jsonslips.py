@@ -1,0 +1,170 @@
+"""Names the slip behind a JSON syntax error the way a person would: a comment, a trailing comma, single quotes.
+
+Pure. Given the text and the place where the parser stopped; it does not parse, and looks only around that place.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_WORDS = {
+    "True": "true",
+    "False": "false",
+    "None": "null",
+    "nil": "null",
+    "undefined": "null",
+    "yes": "true",
+    "no": "false",
+}
+_CURLY_QUOTES = "\u201c\u201d\u2018\u2019\u00ab\u00bb"
+_NUMBER_HINT = "write it as 5, -5 or 0.5, without + and leading zeros"
+_IDENTIFIER = re.compile(r"[A-Za-z_$][\w$-]{0,60}")
+_BAD_NUMBER = re.compile(r"[+.]\d|-?0[0-9xXbo]|-\.|\d+\.(?!\d)")
+
+
+Finding = tuple[str, str | None, bool]
+"""Message, hint, and whether the place after white space is meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """What is wrong, where, and what to write instead."""
+
+    line: int
+    column: int
+    message: str
+    hint: str | None = None
+
+
+def line_and_column(text: str, position: int) -> tuple[int, int]:
+    """Line and column of *position*, both from 1."""
+    return text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
+
+
+def explain(text: str, position: int, complaint: str) -> Slip:
+    """The slip at *position*, where the parser stopped with *complaint*."""
+    if not text.strip():
+        return Slip(1, 1, "the file is empty", 'a command starts with { "version": "2.0.0", "name": "/…"')
+    place = _skip_space(text, position)
+    before = _before(text, place)
+    found = _in_string(complaint) or _at_end(text, place, before) or _glued(text, place) or _foreign(text, place)
+    if found is not None:
+        return _slip(text, place if found[2] else position, found[0], found[1])
+    comma = _trailing_comma(text, place, before)
+    if comma is not None:
+        return _slip(text, comma, "trailing comma", "take out the comma before the closing bracket")
+    message, hint, place = _punctuation(text, place, before, complaint)
+    return _slip(text, place, message, hint)
+
+
+def _slip(text: str, position: int, message: str, hint: str | None) -> Slip:
+    line, column = line_and_column(text, position)
+    return Slip(line, column, message, hint)
+
+
+def _skip_space(text: str, position: int) -> int:
+    while position < len(text) and text[position] in " \t\r\n":
+        position += 1
+    return position
+
+
+def _before(text: str, position: int) -> int:
+    """Position of the last character before *position* that is no white space, or -1."""
+    position -= 1
+    while position >= 0 and text[position] in " \t\r\n":
+        position -= 1
+    return position
+
+
+def _in_string(complaint: str) -> Finding | None:
+    """Slips inside a string, where the characters around mean nothing."""
+    if complaint.startswith("Unterminated string"):
+        return "a string is not closed", 'add the closing "', False
+    if complaint.startswith("Invalid control character"):
+        return "a line break or tab inside a string", "write \\n or \\t", False
+    if "escape" in complaint:
+        return "a backslash that starts no JSON escape", "write two backslashes: \\\\", False
+    return None
+
+
+def _at_end(text: str, place: int, before: int) -> Finding | None:
+    """The text stops too early."""
+    if place < len(text):
+        return None
+    if before >= 0 and text[before] == ",":
+        return "the file ends after a comma", "is the rest of the file missing?", True
+    return "the file ends before its brackets are closed", "add the missing } or ]", True
+
+
+def _glued(text: str, place: int) -> Finding | None:
+    """Something that stands right behind a finished value: the value was not meant to be finished."""
+    behind = text[place - 1] if place else " "
+    if behind == '"' and (text[place].isalnum() or text[place] in "_-./\\"):
+        return "a double quote inside a string", 'write \\" for a quote inside a string', True
+    if behind.isdigit() and (text[place].isalnum() or text[place] in "._"):
+        return "a number that is not JSON", _NUMBER_HINT, True
+    return None
+
+
+def _foreign(text: str, place: int) -> Finding | None:
+    """What other languages allow and JSON does not."""
+    rest = text[place : place + 80]
+    if rest.startswith(("//", "/*", "#")):
+        return "a comment", 'JSON has no comments: move it to "$comment"', True
+    if rest[0] == "'":
+        return "single quotes", 'JSON strings take double quotes: "…"', True
+    if rest[0] in _CURLY_QUOTES:
+        return "typographic quotes", 'use plain double quotes: "…"', True
+    if rest[0] == "`":
+        return "backquotes", 'JSON strings take double quotes: "…"', True
+    if _BAD_NUMBER.match(rest):
+        return "a number that is not JSON", _NUMBER_HINT, True
+    return _word(rest)
+
+
+def _word(rest: str) -> Finding | None:
+    """A bare word: a constant of another language, or a string without quotes."""
+    word = _IDENTIFIER.match(rest)
+    if word is None:
+        return None
+    name = word.group()
+    if name in _WORDS:
+        return f"{name} is not JSON", f"write {_WORDS[name]}", True
+    return f"{name} without quotes", f'write "{name}"', True
+
+
+def _trailing_comma(text: str, place: int, before: int) -> int | None:
+    """Where the trailing comma stands; newer Pythons stop at it, older ones behind it."""
+    if text[place] in "]}" and before >= 0 and text[before] == ",":
+        return before
+    if text[place] == ",":
+        after = _skip_space(text, place + 1)
+        if after < len(text) and text[after] in "]}":
+            return place
+    return None
+
+
+def _punctuation(text: str, place: int, before: int, complaint: str) -> tuple[str, str | None, int]:
+    """Commas, colons and brackets."""
+    here = text[place]
+    if complaint.startswith("Extra data"):
+        return "more text after the end of the JSON value", "a file holds one object", place
+    if here in "]}" and "delimiter" in complaint:
+        other = "}" if here == "]" else "]"
+        return (
+            f"{here} where {other} or a comma was expected",
+            "brackets are closed in the order they were opened",
+            place,
+        )
+    if complaint.startswith("Expecting ',' delimiter"):
+        return "a comma is missing", "add a comma after the value before", before + 1
+    if complaint.startswith("Expecting ':' delimiter"):
+        return "a colon is missing after the key", 'write "key": value', place
+    if here == ",":
+        return "a comma without a value before it", "take out the comma", place
+    if here == "=":
+        return "= is not JSON", 'write "key": value', place
+    if complaint.startswith("Expecting property name"):
+        return "a key in double quotes was expected", 'write "key": value', place
+    return f"{here!r} where a value was expected", None, place

@@ -1,0 +1,112 @@
+"""The Python door to commands: load one as the guide does, check it, and see what is wrong with it.
+
+Effects: reads files. It runs nothing; `engine.OrchestrationEngine` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from registry.catalog import Catalog
+from registry.paths import find_project_root
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from engine.model.command import CommandDefinition
+    from engine.model.plan import Bundle
+    from engine.validation import Problem
+    from registry.catalog import Loaded
+
+_FOLDERS = ("", ".claude/commands/v2", ".claude/commands/v2/examples", ".claude/commands")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedCommand:
+    """A command as `CommandLoader.load` gives it."""
+
+    loaded: Loaded
+
+    @property
+    def name(self) -> str:
+        """With the slash."""
+        return self.loaded.name
+
+    @property
+    def definition(self) -> CommandDefinition | Mapping[str, Any]:
+        """The model; where the command has errors the data as it stands, so that `validate` can name them."""
+        return self.loaded.raw if self.loaded.definition is None else self.loaded.definition
+
+    @property
+    def format(self) -> str:
+        """`json`, `markdown` or `dialect`."""
+        return self.loaded.format
+
+    @property
+    def path(self) -> Path | None:
+        """The file it came from."""
+        return self.loaded.path
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Errors and warnings."""
+        return self.loaded.problems
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationResult:
+    """What `CommandLoader.validate` found."""
+
+    problems: tuple[Problem, ...]
+    errors: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+    @property
+    def valid(self) -> bool:
+        """Whether the command can run."""
+        return not self.errors
+
+
+class CommandLoader:
+    """Loads and checks commands of one project; keep it, for what it has read makes the next load quick."""
+
+    def __init__(
+        self,
+        project: str | Path | None = None,
+        *,
+        home: Path | None = None,
+        breakers: Collection[str] = (),
+        custom_agents: Collection[str] = (),
+    ) -> None:
+        """*project* is its root; without one the root is looked for from the working directory upwards."""
+        root = Path(project) if project is not None else find_project_root(Path.cwd())
+        self.catalog = Catalog(root, home=home, breakers=breakers, custom_agents=custom_agents)
+
+    async def load(self, source: str | Path | Mapping[str, Any]) -> LoadedCommand:
+        """The command *source*: "/name", a definition, or a path under the project or one of its command folders."""
+        return self.load_sync(source)
+
+    def load_sync(self, source: str | Path | Mapping[str, Any]) -> LoadedCommand:
+        """The same for callers without an event loop."""
+        if isinstance(source, Path):
+            source = str(source)
+        if not isinstance(source, str):
+            return LoadedCommand(self.catalog.load(source))
+        for folder in _FOLDERS:
+            if (self.catalog.project / folder / source).is_file():
+                return LoadedCommand(self.catalog.load(str(Path(folder, source))))
+        return LoadedCommand(self.catalog.load(source))
+
+    def validate(self, definition: CommandDefinition | Mapping[str, Any] | LoadedCommand | str) -> ValidationResult:
+        """All problems of *definition*, which may also be a name or a path."""
+        loaded = definition.loaded if isinstance(definition, LoadedCommand) else self.catalog.load(definition)
+        return ValidationResult(loaded.problems, loaded.errors, loaded.warnings)
+
+    def bundle(self, source: str | Mapping[str, Any]) -> Bundle:
+        """The command with all that a run of it needs; InvalidCommand where it has errors."""
+        return self.catalog.bundle(self.catalog.load(source))
+
+
+__all__ = ["CommandLoader", "LoadedCommand", "ValidationResult"]

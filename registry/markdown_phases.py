@@ -1,0 +1,104 @@
+"""Splits steps that depend on each other into phases, and names the phases after what is done in them.
+
+Pure. The names are those of the guide's first tutorial: analysis, parallel reviews, report.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_NOUNS = {
+    "analyze": "Analysis",
+    "analyse": "Analysis",
+    "audit": "Audit",
+    "build": "Build",
+    "check": "Check",
+    "clean": "Cleanup",
+    "deploy": "Deployment",
+    "design": "Design",
+    "document": "Documentation",
+    "fix": "Fix",
+    "implement": "Implementation",
+    "install": "Installation",
+    "migrate": "Migration",
+    "optimize": "Optimization",
+    "plan": "Plan",
+    "prepare": "Preparation",
+    "publish": "Publication",
+    "refactor": "Refactoring",
+    "release": "Release",
+    "research": "Research",
+    "review": "Review",
+    "scan": "Scan",
+    "summarize": "Summary",
+    "synthesize": "Synthesis",
+    "test": "Test",
+    "validate": "Validation",
+    "verify": "Verification",
+}
+_MAKERS = frozenset({"create", "generate", "make", "produce", "write", "compile", "prepare", "publish"})
+"""Verbs that say less than what they make: "Generate report" is a report."""
+
+
+def levels(ids: Sequence[str], after: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """*ids* by the longest chain of dependencies among them; those on a circle stay together in one last level."""
+    waiting = {one: {need for need in after[one] if need in set(ids)} for one in ids}
+    found: list[list[str]] = []
+    while waiting:
+        ready = [one for one, needs in waiting.items() if not needs]
+        if not ready:
+            found.append(list(waiting))
+            break
+        found.append(ready)
+        for one in ready:
+            del waiting[one]
+        for needs in waiting.values():
+            needs.difference_update(ready)
+    return found
+
+
+def phase_names(heading: str, ranks: Sequence[Sequence[str]]) -> list[str]:
+    """A name per rank of tasks: the heading itself where there is one rank only."""
+    if len(ranks) == 1:
+        return [heading or "Default"]
+    names: list[str] = []
+    for rank in ranks:
+        name = _one(rank[0]) if len(rank) == 1 else _several(rank)
+        names.append(f"{heading}: {name}" if heading else name)
+    return names
+
+
+def _one(task: str) -> str:
+    """What one task is about."""
+    words = re.findall(r"[A-Za-z][\w-]*", task.partition(":")[0])
+    if not words:
+        return "Step"
+    verb = words[0].casefold()
+    if verb in _MAKERS and len(words) > 1:
+        head = re.split(r"\s(?:for|from|of|with|to|in|on|and|based)\s", " ".join(words[1:]))[0]
+        return head.split()[-1].capitalize()
+    gist = " ".join(words[:3])
+    return _NOUNS.get(verb, gist[0].upper() + gist[1:])
+
+
+def _several(tasks: Sequence[str]) -> str:
+    """What tasks that run together have in common."""
+    verbs = Counter(words[0].casefold() for task in tasks if (words := re.findall(r"[A-Za-z]+", task)))
+    verb, count = verbs.most_common(1)[0] if verbs else ("", 0)
+    noun = _NOUNS.get(verb)
+    if noun is None or count < len(tasks):
+        return "Parallel Tasks"
+    return f"Parallel {_plural(noun)}"
+
+
+def _plural(noun: str) -> str:
+    if noun.endswith("sis"):
+        return f"{noun[:-2]}es"
+    if noun.endswith("x"):
+        return f"{noun}es"
+    return f"{noun[:-1]}ies" if noun.endswith("ry") else f"{noun}s"

@@ -1,0 +1,46 @@
+"""Keeps every path that a user or a model names inside the project.
+
+Effects: follows symbolic links on disk. Nothing is opened here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.errors import InputError
+
+_LONGEST_PATH = 4096
+
+
+def find_project_root(start: Path) -> Path:
+    """The nearest directory from *start* upwards that has `.claude` or `.git`; *start* itself where none has."""
+    start = start.resolve()
+    for directory in (start, *start.parents):
+        if (directory / ".claude").is_dir() or (directory / ".git").exists():
+            return directory
+    return start
+
+
+def inside(root: Path, given: str | Path) -> Path:
+    """*given*, relative to *root* or absolute, with all links followed; InputError where that leads out of *root*.
+
+    The answer comes before it is asked whether the file exists, so that nobody learns what lies outside.
+    """
+    text = str(given)
+    if not text or "\0" in text or len(text) > _LONGEST_PATH:
+        raise InputError("That is not a path", code="INVALID_PATH", hint='name a file under the project, or "/command"')
+    root = root.resolve()
+    try:
+        path = (root / text).resolve()
+    except (OSError, RuntimeError, ValueError):
+        message = f'Path "{text}" cannot be followed'
+        raise InputError(message, code="INVALID_PATH", hint="a symbolic link may lead to itself") from None
+    if not path.is_relative_to(root):
+        message = f'Path "{text}" leads out of the project'
+        raise InputError(message, code="PATH_OUTSIDE_PROJECT", hint=f"copy the file into {root}, or pass --project")
+    return path
+
+
+def shown(root: Path, path: Path) -> str:
+    """*path* as people read it: relative to *root* where it lies there."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

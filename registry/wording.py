@@ -1,0 +1,77 @@
+"""Reads what people write for machines: durations, names that become ids, and the gist of a task.
+
+Pure. Shared by the two ways into the v2 format: markdown and older JSON.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+UNIT = r"(?P<unit>ms|msecs?|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)\b"
+NUMBER = r"\d{1,9}(?:\.\d{1,6})?"
+_DURATION = re.compile(rf"\s*(?P<number>{NUMBER})\s*-?\s*{UNIT}\.?\s*", re.IGNORECASE)
+_LONGEST_SLUG = 60
+
+
+def milliseconds_of(number: str, unit: str) -> int:
+    """*number* of *unit* (any spelling that `UNIT` knows) in whole milliseconds, at least 1."""
+    unit = unit.casefold()
+    letter = "ms" if unit.startswith(("ms", "mil")) else unit[0]
+    return max(1, round(float(number) * _UNITS[letter]))
+
+
+def duration(text: str) -> int | None:
+    """Milliseconds of a text such as `5 min`, `1.5h`, `1h 30m`; None where it is anything else."""
+    total, place = 0, 0
+    while place < len(text):
+        part = _DURATION.match(text, place)
+        if part is None:
+            return None
+        total += milliseconds_of(part["number"], part["unit"])
+        place = part.end()
+    return total or None
+
+
+def slug(text: str, *, words: int = 8) -> str:
+    """*text* as an id: lower-case ASCII words with hyphens, at most *words* of them; empty where nothing is left."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", plain).replace("'", "")
+    found = re.findall(r"[a-z0-9]+", spaced.casefold())[:words]
+    while len(found) > 1 and len("-".join(found)) > _LONGEST_SLUG:
+        found.pop()
+    return "-".join(found)[:_LONGEST_SLUG]
+
+
+def node_slug(text: str, *, words: int = 8) -> str:
+    """The same, never empty: a text without ASCII letters is named by its hash, which stays when others come."""
+    return slug(text, words=words) or f"step-{sha256(text.encode(errors='replace')).hexdigest()[:8]}"
+
+
+def phase_slug(text: str) -> str:
+    """The same for a phase, whose id begins with a letter."""
+    found = node_slug(text)
+    return found if found[0].isalpha() else f"phase-{found}"
+
+
+def unique(wanted: str, taken: Container[str]) -> str:
+    """*wanted*, with the first free number behind it where it is taken."""
+    number, found = 2, wanted
+    while found in taken:
+        found = f"{wanted}-{number}"
+        number += 1
+    return found
+
+
+def shorten(text: str, limit: int) -> str:
+    """*text* in at most *limit* characters, cut between words and marked where it is cut."""
+    if len(text) <= limit:
+        return text
+    head = text[: limit - 1]
+    return (head.rsplit(" ", 1)[0] if " " in head else head).rstrip(" ,;:.") + "…"
