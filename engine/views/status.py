@@ -1,0 +1,285 @@
+"""A run at one moment, as one value: what every answer about a run is made from.
+
+Pure. It holds references to values, never values; naming its fields for files and clients is `mcp_server/wire.py`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from engine.ids import OwnerId, RunId
+from engine.model.policy import Failure
+from engine.readiness import waiting_for
+from engine.run import events as ev
+from engine.run.events import RunStatus, WaitReason
+from engine.run.reducer import create
+from engine.run.state import NodeStatus, keys_at, parts_at
+from engine.views.progress import DONE, Progress, progress, remaining
+from engine.views.todos import Todo, TodoOptions, display, todos
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import timedelta
+
+    from engine.ids import NodeId
+    from engine.model.plan import Plan
+    from engine.run.state import NodeState, PhaseState, Run
+
+FEW_NODES = 40
+"""Nodes up to which a todo list names each; above it, phases that are over become one line."""
+NO_RUN = RunId("r-none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseStatus:
+    """One phase: how far it is."""
+
+    id: str
+    name: str
+    state: str
+    """`pending`, `running`, `completed`, or how it ended else: `failed`, `cancelled`, `compensated`, `interrupted`."""
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeLine:
+    """One node: where it stands."""
+
+    id: NodeId
+    phase: str
+    agent: str
+    state: NodeStatus
+    attempts: int
+    started: timedelta | None
+    """From the start of the run; None before the node started."""
+    duration: timedelta | None
+    """So far, while it runs."""
+    waiting_for: str | None
+    failure: Failure | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureLine:
+    """One failure that a user has to know of."""
+
+    node: NodeId
+    failure: Failure
+    compensated: bool
+    """Whether what the node had done is undone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a person has to decide before a node goes on."""
+
+    node: NodeId
+    text: str
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputLine:
+    """One key of the context that the run itself produced."""
+
+    key: str
+    size: int
+    """Bytes of its JSON; of all its parts where it was merged."""
+    persist: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A run at one moment."""
+
+    id: RunId
+    command: str
+    state: RunStatus
+    ended: bool
+    executor: str
+    started_at: datetime
+    elapsed: timedelta
+    remaining: timedelta | None
+    progress: Progress
+    phases: tuple[PhaseStatus, ...]
+    nodes: tuple[NodeLine, ...]
+    failures: tuple[FailureLine, ...]
+    questions: tuple[Question, ...]
+    outputs: tuple[OutputLine, ...]
+    """What the user most likely wants first: the last phase's, then persisted ones, then the rest."""
+    todos: tuple[Todo, ...]
+    display: str
+    running: tuple[NodeId, ...]
+    """Nodes with a live attempt, in the order in which they started."""
+    message: str
+    warnings: tuple[str, ...]
+    cost_usd: float
+
+
+def snapshot(
+    run: Run, now: datetime, learned: Mapping[str, float] | None = None, options: TodoOptions | None = None
+) -> Snapshot:
+    """*run* as it stands at *now*; *learned* are seconds by node that replace the file's estimates."""
+    learned = learned or {}
+    until = run.ended_at or (run.changed_at if run.ended else None) or now
+    started = run.started_at or run.created_at
+    few = len(run.nodes) <= FEW_NODES
+    full = few or run.status is RunStatus.PENDING
+    return Snapshot(
+        id=run.id,
+        command=run.plan.command,
+        state=run.status,
+        ended=run.ended,
+        executor=run.executor,
+        started_at=started,
+        elapsed=max(until - started, until - until),
+        remaining=remaining(run, now, learned),
+        progress=progress(run),
+        phases=tuple(_phase(run, phase) for phase in run.phases),
+        nodes=tuple(_node(run, node, started, until) for node in run.nodes.values()),
+        failures=failures(run),
+        questions=questions(run),
+        outputs=_outputs(run),
+        todos=tuple(todos(run, now, learned, options) if full else short_todos(run, now, learned, options)),
+        display=display(run, now, learned, options) if full else short_display(run, now, learned, options),
+        running=tuple(sorted(run.live, key=lambda name: run.nodes[name].start_order)),
+        message=run.message,
+        warnings=run.plan.warnings,
+        cost_usd=run.cost_usd,
+    )
+
+
+def preview(plan: Plan, options: TodoOptions | None = None) -> list[Todo]:
+    """The todo list that a run of *plan* would begin with."""
+    at = datetime.min.replace(tzinfo=UTC)
+    run = create(ev.RunCreated(at, NO_RUN, plan, OwnerId(""), "none"))
+    return todos(run, at, {}, options)
+
+
+def failures(run: Run) -> tuple[FailureLine, ...]:
+    """Every failure, in the order in which nodes failed; a compensation's own failure after its node's."""
+    lines: list[FailureLine] = []
+    for name in dict.fromkeys((*run.failures, *run.undo_failures)):
+        node = run.nodes[name]
+        undone = node.status is NodeStatus.COMPENSATED
+        told = [failure for failure in (node.failure, node.compensation_failure) if failure is not None]
+        lines += [FailureLine(node=name, failure=failure, compensated=undone) for failure in told]
+    return tuple(lines)
+
+
+def questions(run: Run) -> tuple[Question, ...]:
+    """What waits for a person, in file order."""
+    found = []
+    for name, node in run.nodes.items():
+        waiting = node.waiting
+        if run.ended or waiting is None:
+            continue
+        if waiting.reason is WaitReason.APPROVAL:
+            text = node.plan.approval or waiting.detail
+            found.append(Question(node=name, text=text, answers=("yes", "no")))
+        elif waiting.reason is WaitReason.DECISION:
+            found.append(Question(node=name, text=waiting.detail, answers=("retry", "skip", "fail")))
+    return tuple(found)
+
+
+def short_todos(
+    run: Run, now: datetime, learned: Mapping[str, float], options: TodoOptions | None = None
+) -> list[Todo]:
+    """The todo list of a large run: phases that are over are one line each, pending nodes of open ones too."""
+    every = iter(todos(run, now, learned, options))
+    folded = len(run.nodes) > (options or TodoOptions()).batch_size
+    found: list[Todo] = []
+    for phase in run.phases:
+        if folded and phase.opened_at is None and not run.ended:
+            found.append(next(every))
+            continue
+        lines = [(run.nodes[name], next(every)) for name in phase.plan.nodes]
+        named = [todo for node, todo in lines if _is_news(node)]
+        found.extend(named[:FEW_NODES])
+        rest = len(lines) - len(named[:FEW_NODES])
+        if rest:
+            found.append(_rest(run, phase, rest, alone=not named))
+    return found
+
+
+def short_display(run: Run, now: datetime, learned: Mapping[str, float], options: TodoOptions | None = None) -> str:
+    """The text block of a large run, from the same lines as its short todo list."""
+    icons = {"completed": "✅", "in_progress": "⚙️", "pending": "⏳"}
+    return "\n".join(
+        todo.content if todo.content.startswith(("❌", "↩️")) else f"{icons[todo.status]} {todo.content}"
+        for todo in short_todos(run, now, learned, options)
+    )
+
+
+def _is_news(node: NodeState) -> bool:
+    """Whether a long list still names *node*: it runs, it waits for something, or it went wrong."""
+    quiet = {NodeStatus.COMPLETED, NodeStatus.SKIPPED, NodeStatus.PENDING, NodeStatus.CANCELLED, NodeStatus.COMPENSATED}
+    return node.status not in quiet
+
+
+def _rest(run: Run, phase: PhaseState, count: int, *, alone: bool) -> Todo:
+    done = sum(run.nodes[name].status in DONE for name in phase.plan.nodes)
+    total = len(phase.plan.nodes)
+    which = f"{count} tasks" if alone else f"{count} more tasks"
+    text = f"{phase.plan.name}: {which} ({done} of {total} done)"
+    over = phase.ended_at is not None or run.ended
+    return Todo(text, "completed" if over else "pending", text)
+
+
+def _phase(run: Run, phase: PhaseState) -> PhaseStatus:
+    states = [run.nodes[name].status for name in phase.plan.nodes]
+    return PhaseStatus(
+        id=phase.plan.id,
+        name=phase.plan.name,
+        state=_phase_state(run, phase, set(states)),
+        done=sum(state in DONE for state in states),
+        total=len(states),
+    )
+
+
+def _phase_state(run: Run, phase: PhaseState, states: set[NodeStatus]) -> str:
+    if phase.opened_at is None:
+        return "pending"
+    undone = {NodeStatus.COMPENSATED, NodeStatus.COMPENSATING, NodeStatus.COMPENSATION_FAILED}
+    if states & {NodeStatus.FAILED, NodeStatus.COMPENSATION_FAILED}:
+        return "failed"
+    if states & undone:
+        return "compensated"
+    if NodeStatus.CANCELLED in states:
+        return "cancelled"
+    if phase.ended_at is not None:
+        return "completed"
+    return "running" if not run.ended else str(run.status)
+
+
+def _node(run: Run, node: NodeState, started: datetime, until: datetime) -> NodeLine:
+    begun = node.started_at
+    return NodeLine(
+        id=node.plan.id,
+        phase=run.phases[node.plan.phase].plan.id,
+        agent=node.plan.agent,
+        state=node.status,
+        attempts=len(node.attempts),
+        started=begun - started if begun is not None else None,
+        duration=(node.ended_at or until) - begun if begun is not None else None,
+        waiting_for=waiting_for(run, node),
+        failure=node.compensation_failure or node.failure,
+    )
+
+
+def _outputs(run: Run) -> tuple[OutputLine, ...]:
+    """Keys at the top that nodes of this run produced: what the run was given is not its output."""
+    last = max((phase.plan.index for phase in run.phases if phase.plan.group is None), default=0)
+    found: list[tuple[tuple[bool, bool, int], OutputLine]] = []
+    for place, key in enumerate(keys_at(run, "", run.version)):
+        parts = parts_at(run, key, run.version)
+        makers = [run.nodes[part.node] for part in parts if part.node is not None]
+        if not makers:
+            continue
+        persist = any(output.persist for node in makers for output in node.plan.outputs if output.key == key)
+        late = any(node.plan.phase == last for node in makers)
+        line = OutputLine(key=key, size=sum(part.ref.size for part in parts), persist=persist)
+        found.append(((not late, not persist, place), line))
+    return tuple(line for _, line in sorted(found, key=lambda item: item[0]))

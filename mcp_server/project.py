@@ -1,0 +1,237 @@
+"""One project as the server and the command line use it: its commands, and its runs.
+
+Effects: reads command files, owns the engine of the project, starts processes through it. It translates requests to
+calls; rules of a run are the engine's, rules of a file the registry's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import EnvironmentFault, InvalidCommand, NotFound, OrchestrationError, StateError
+from engine.executors.claude import find_program
+from engine.graph import compile_plan
+from engine.run.events import Limits, RunCreated
+from engine.runtime.clock import SystemClock
+from engine.runtime.facts import values_of
+from engine.runtime.residue import summary_of
+from engine.service import View, needs_model, open_engine
+from engine.simulation import Scenario, simulate
+from engine.storage.port import Batch
+from engine.views.todos import TodoOptions
+from mcp_server.settings import load_settings
+from registry.catalog import Catalog, Loaded
+from registry.paths import find_project_root
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from engine.executors.simulate import Fault
+    from engine.ids import NodeId, RunId
+    from engine.model.plan import Plan
+    from engine.service import Engine
+    from mcp_server.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What is asked of a new run."""
+
+    source: str | Mapping[str, Any]
+    arguments: str | Mapping[str, Any] | None = None
+    executor: str = "auto"
+    """`auto`, `claude`, `host` or `simulate`."""
+    limits: Limits = field(default_factory=Limits)
+    """What is absent is the settings' to say."""
+    faults: Mapping[tuple[NodeId, int | None], Fault] = field(default_factory=dict)
+    """For `simulate`: failures by node and attempt number; None: every forward attempt."""
+    values: Mapping[NodeId, Mapping[str, Any]] = field(default_factory=dict)
+    """For `simulate`: outputs by node and key."""
+    seed: int | None = None
+    """For `simulate`: equal seeds give equal runs."""
+
+
+class Project:
+    """The commands and runs of one project; made by `open_project`. Its engine is opened when it is first needed."""
+
+    def __init__(
+        self, root: Path, settings: Settings, catalog: Catalog, stack: contextlib.AsyncExitStack, *, host: bool
+    ) -> None:
+        """*stack* closes what is opened; *host* tells that a client is there that can do model work itself."""
+        self.root = root
+        self.settings = settings
+        self.catalog = catalog
+        self._stack = stack
+        self._host = host
+        self._engine: Engine | None = None
+        self._opening = asyncio.Lock()
+
+    async def engine(self) -> Engine:
+        """The engine of the project. Raises `EnvironmentFault` where the state folder cannot be used."""
+        async with self._opening:
+            if self._engine is None:
+                opened = open_engine(self.root, claude_program=self.settings.claude_program)
+                self._engine = await self._stack.enter_async_context(opened)
+        return self._engine
+
+    @property
+    def todo_options(self) -> TodoOptions:
+        """How todo lists are made."""
+        return TodoOptions(batch_size=self.settings.todos.batch_size, grouping=self.settings.todos.grouping)
+
+    def load(self, source: str | Mapping[str, Any]) -> Loaded:
+        """The command that *source* names, with all its problems. Raises `InputError` where there is none to check."""
+        return self.catalog.load(source)
+
+    def plan(self, source: str | Mapping[str, Any] | Loaded) -> Plan:
+        """The plan of a command. Raises `InvalidCommand` with every problem, `NotFound`."""
+        return plan_of(self.catalog, source)
+
+    def limits(self, asked: Limits) -> Limits:
+        """*asked*, and the project's settings where nothing was asked."""
+        settings = self.settings
+        return Limits(
+            max_parallelism=asked.max_parallelism or settings.max_parallelism,
+            max_cost_usd=asked.max_cost_usd if asked.max_cost_usd is not None else settings.max_cost_usd,
+            max_attempts_total=asked.max_attempts_total or settings.max_attempts_total,
+            max_duration_seconds=asked.max_duration_seconds or settings.max_duration_seconds,
+        )
+
+    async def start(self, request: RunRequest) -> RunId:
+        """Start a run, or simulate one to its end; it is durable when this returns.
+
+        Raises `InvalidCommand` with all problems, `InputError` for its arguments, and `EnvironmentFault`
+        (EXECUTOR_UNAVAILABLE) where nobody is there to do a model agent's work.
+        """
+        plan = self.plan(request.source)
+        executor = resolve_executor(plan, request.executor, program=self.settings.claude_program, host=self._host)
+        if executor == "simulate":
+            return await self._simulate(plan, request)
+        engine = await self.engine()
+        return await engine.start(
+            plan, arguments=request.arguments, executor=executor, limits=self.limits(request.limits)
+        )
+
+    async def view(self, run_id: RunId | None = None) -> View:
+        """The newest durable state of a run, or of the newest one. Raises `NotFound`."""
+        return await (await self.engine()).view(run_id)
+
+    async def dry_run(self, request: RunRequest) -> View:
+        """The end of a simulated run that is not recorded: its times are the prediction."""
+        plan = self.plan(request.source)
+        simulated = await asyncio.to_thread(simulate, plan, self._scenario(request), project=self.root)
+        run = simulated.run
+        return View(run=run, actions={}, estimates={}, now=run.ended_at or run.created_at)
+
+    async def _simulate(self, plan: Plan, request: RunRequest) -> RunId:
+        """Simulate in a thread, then record the whole run in one commit under an id of its own."""
+        engine = await self.engine()
+        simulated = await asyncio.to_thread(simulate, plan, self._scenario(request), project=self.root)
+        run, run_id = simulated.run, engine.clock.new_run_id()
+        run.id = run_id
+        events = [replace(event, run=run_id) if isinstance(event, RunCreated) else event for event in simulated.events]
+        batch = Batch(
+            events=[(run_id, place, event) for place, event in enumerate(events)],
+            values=simulated.values,
+            summaries={run_id: summary_of(run, run.owner)},
+        )
+        await engine.storage.commit(batch, run.owner)
+        return run_id
+
+    def _scenario(self, request: RunRequest) -> Scenario:
+        return Scenario(
+            arguments=request.arguments,
+            limits=self.limits(request.limits),
+            faults=request.faults,
+            values=request.values,
+            seed=secrets.randbits(32) if request.seed is None else request.seed,
+            epoch=SystemClock().now(),
+        )
+
+    async def resume(self, run_id: RunId, *, failed: bool = False) -> None:
+        """Go on with an interrupted run, or take up a failed one. Raises `StateError`, `NotFound`."""
+        engine = await self.engine()
+        if (await engine.view(run_id)).run.executor == "simulate":
+            raise StateError(
+                f"run {run_id} was simulated", code="NOT_RESUMABLE", hint="Run the command again; it takes no time."
+            )
+        await engine.resume(run_id, failed=failed)
+
+    async def output(self, run_id: RunId | None, key: str) -> Any:  # noqa: ANN401 - any JSON value
+        """The value of one output of a run. Raises `NotFound`."""
+        engine = await self.engine()
+        run = (await engine.view(run_id)).run
+        found = values_of(run, "", [key], run.version, engine.values)
+        if key not in found:
+            raise NotFound(f'run {run.id} has no output "{key}"', code="OUTPUT_NOT_FOUND")
+        return found[key]
+
+
+@contextlib.asynccontextmanager
+async def open_project(root: Path, *, host: bool = False, home: Path | None = None) -> AsyncIterator[Project]:
+    """The project at *root* for the length of the block; at its end its live runs are recorded as interrupted.
+
+    *home* is the user's home directory, by default that of the process. Raises `InputError` for a broken settings
+    file.
+    """
+    settings = load_settings(root)
+    catalog = open_catalog(root, settings, home=home)
+    async with contextlib.AsyncExitStack() as stack:
+        yield Project(root, settings, catalog, stack, host=host)
+
+
+def open_catalog(root: Path, settings: Settings, *, home: Path | None = None) -> Catalog:
+    """The commands and agents of the project at *root*; needs no state folder, so it serves validation alone."""
+    return Catalog(root, home=home or Path.home(), breakers=settings.breakers)
+
+
+def find_root(given: str | Path | None = None) -> Path:
+    """The project root: *given*, else CLAUDE_PROJECT_DIR, else the nearest directory with `.claude` or `.git`.
+
+    Raises `NotFound` where a directory that was named is none.
+    """
+    named = given or os.environ.get("CLAUDE_PROJECT_DIR")
+    if not named:
+        return find_project_root(Path.cwd())
+    root = Path(named).expanduser()
+    if not root.is_dir():
+        raise NotFound(f'the project "{root}" is no directory', code="PROJECT_NOT_FOUND")
+    return root.resolve()
+
+
+def plan_of(catalog: Catalog, source: str | Mapping[str, Any] | Loaded) -> Plan:
+    """The plan of a command. Raises `InvalidCommand` with every problem, `NotFound`."""
+    loaded = source if isinstance(source, Loaded) else catalog.load(source)
+    return compile_plan(catalog.bundle(loaded))
+
+
+def resolve_executor(plan: Plan, asked: str, *, program: str | None, host: bool) -> str:
+    """Who does the work of model agents: `native` (there is none), `claude`, `host` or `simulate`.
+
+    Nothing is simulated unless it was asked for. Raises `EnvironmentFault` where nobody can do the work.
+    """
+    if asked == "simulate":
+        return "simulate"
+    if not needs_model(plan):
+        return "native"
+    if asked in {"auto", "claude"} and find_program(program) is not None:
+        return "claude"
+    wanted = "the client's own agents cannot be used yet" if asked == "host" or (host and asked == "auto") else None
+    missing = f"the program {program or 'claude'} was not found"
+    raise EnvironmentFault(
+        f"{plan.command} has model agents and nobody can do their work: {wanted + '; ' if wanted else ''}{missing}",
+        code="EXECUTOR_UNAVAILABLE",
+        hint="Install Claude Code (npm install -g @anthropic-ai/claude-code) or name its program as claude_program in "
+        '.claude/orchestration.toml; executor "simulate" tries the command without doing any work.',
+    )
+
+
+def problems_of(error: OrchestrationError) -> tuple[Any, ...]:
+    """The validation problems that *error* carries; empty for all other errors."""
+    return error.problems if isinstance(error, InvalidCommand) else ()

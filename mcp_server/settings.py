@@ -1,0 +1,134 @@
+"""The settings of a project: `.claude/orchestration.toml`, and environment variables that win over it.
+
+Effects: reads the file and the environment. Nothing is guessed: an unknown key is an error that names the one meant.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from engine.errors import InputError
+from registry.naming import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+SETTINGS_FILE = ".claude/orchestration.toml"
+LARGEST_FILE = 1_000_000
+"""Bytes of a settings file that are read; a larger one is no settings file."""
+
+
+class TodoSettings(BaseModel):
+    """How todo lists are made (SPEC 10)."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    batch_size: int = Field(default=10, ge=1, le=1000)
+    """Nodes above which phases that have not opened are folded into one line each."""
+    batch_delay_ms: int = Field(default=500, ge=0, le=60_000)
+    """Milliseconds between two progress messages; the start and end of phases and failures are told at once."""
+    grouping: bool = True
+    """Phase headings in the text block."""
+
+
+class BreakerSettings(BaseModel):
+    """When one named circuit breaker opens, and when it tries again (SPEC 9)."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    failure_threshold: int = Field(default=5, ge=1)
+    """Failures within the monitoring period that open it."""
+    reset_timeout_ms: int = Field(default=60_000, ge=1)
+    """Milliseconds from opening to the first trial."""
+    monitoring_period_ms: int = Field(default=300_000, ge=1)
+    """Milliseconds for which a failure counts."""
+
+
+class Settings(BaseSettings):
+    """What a project can set; `ORCHESTRATION_MAX_PARALLELISM=4` and its like win over the file."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", env_prefix="ORCHESTRATION_", env_nested_delimiter="__", use_attribute_docstrings=True
+    )
+
+    claude_program: str | None = Field(default=None, min_length=1)
+    """Path or name of the Claude Code program; `claude` on the search path where it is absent."""
+    max_parallelism: int = Field(default=10, ge=1, le=1000)
+    """Agents at once in one run, where the run itself does not say."""
+    max_cost_usd: float | None = Field(default=None, gt=0)
+    """What one run may cost, where the run itself does not say."""
+    max_attempts_total: int | None = Field(default=None, ge=1)
+    """Attempts that one run may make, where the run itself does not say."""
+    max_duration_seconds: float | None = Field(default=None, gt=0)
+    """How long one run may take, where the run itself does not say."""
+    todos: TodoSettings = Field(default_factory=TodoSettings)
+    """How todo lists are made."""
+    breakers: dict[str, BreakerSettings] = Field(default_factory=dict)
+    """Circuit breakers by the name that nodes give as `circuitBreaker`."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment before the file."""
+        return env_settings, init_settings
+
+
+def load_settings(project: Path) -> Settings:
+    """The settings of *project*; the defaults where there is no file. Raises `InputError` (INVALID_SETTINGS)."""
+    return parse_settings(_read(project / SETTINGS_FILE))
+
+
+def parse_settings(values: Mapping[str, Any]) -> Settings:
+    """The settings that *values*, a parsed file, give together with the environment."""
+    _check_keys(values, Settings, "")
+    for name, model in (("todos", TodoSettings), ("breakers", None)):
+        table = values.get(name)
+        if isinstance(table, dict) and model is not None:
+            _check_keys(table, model, f"{name}.")
+        elif isinstance(table, dict):
+            for breaker, entry in table.items():
+                if isinstance(entry, dict):
+                    _check_keys(entry, BreakerSettings, f"{name}.{breaker}.")
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        lines = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
+        raise InputError(f"{SETTINGS_FILE} or its ORCHESTRATION_ variables: {'; '.join(lines)}", code=_CODE) from None
+
+
+_CODE = "INVALID_SETTINGS"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise InputError(f"{SETTINGS_FILE} cannot be read: {error.strerror}", code=_CODE) from None
+    if len(data) > LARGEST_FILE:
+        raise InputError(f"{SETTINGS_FILE} is larger than {LARGEST_FILE} bytes", code=_CODE)
+    try:
+        return tomllib.loads(data.decode("utf-8-sig"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"{SETTINGS_FILE} is not TOML: {error}", code=_CODE) from None
+
+
+def _check_keys(values: Mapping[str, Any], model: type[BaseModel], place: str) -> None:
+    for key in values:
+        if key not in model.model_fields:
+            near = closest(key, model.model_fields)
+            hint = f'did you mean "{place}{near}"?' if near else f"known are {', '.join(model.model_fields)}"
+            raise InputError(f'{SETTINGS_FILE} has the unknown key "{place}{key}"', code=_CODE, hint=hint)
