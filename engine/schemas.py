@@ -276,6 +276,8 @@ def _describe(error: ValidationError) -> str:
     if error.validator == "required":
         lacking = [key for key in wanted if key not in instance]
         return f"{place}lacks {json.dumps(lacking, ensure_ascii=False)}"
+    if error.validator is None:
+        return f"{place}no value is allowed"
     expected = json.dumps(wanted, ensure_ascii=False)
     expected = expected if len(expected) <= MAX_SHOWN else expected[: MAX_SHOWN - 3] + "..."
     return f"{place}expected {error.validator} {expected}, found {_type(instance)}"
