@@ -305,6 +305,25 @@ def test_a_waiter_that_waits_for_a_run_twice_over_is_counted_once() -> None:
     assert len(refused[0].failure.message.splitlines()) == 4
 
 
+def test_a_newcomer_of_higher_priority_waits_behind_one_and_before_others() -> None:
+    table = LockTable()
+    ask(table, "r0:z", "a")
+    ask(table, "r1:n", "x", "a", priority=5)
+    ask(table, "r2:n", "x")
+    ask(table, "r3:n", "x")
+    assert ask(table, "r4:n", "x", priority=3) == []
+    assert table.release(holder("r1:n")) == granted("r4:n")
+
+
+def test_a_waiter_that_waits_for_a_run_in_two_places_is_found_once() -> None:
+    table = LockTable()
+    ask(table, "r1", "a")
+    ask(table, "r1:g", "b")
+    ask(table, "r2", "c")
+    ask(table, "r2:n", "a", "b")
+    assert refusals(ask(table, "r1:g/n", "c")) == [("r1:g/n", "DEADLOCK")]
+
+
 def test_a_ring_of_courtesy_with_several_ways_through_it_still_lets_one_pass() -> None:
     table = LockTable()
     ask(table, "r1", "a")
@@ -339,6 +358,16 @@ def test_a_late_look_at_the_clock_expires_in_order_of_deadline_and_grants_in_bet
     outcomes = table.expire(NOW + MINUTE)
     assert refusals(outcomes) == [("r2:write", "LOCK_TIMEOUT")]
     assert outcomes[1:] == granted("r3:read")
+
+
+def test_who_was_still_behind_at_its_own_deadline_gains_nothing_by_a_late_look() -> None:
+    table = LockTable()
+    ask(table, "r1:read", "database shared")
+    ask(table, "r2:write", "database", wait=timedelta(seconds=9))
+    ask(table, "r3:read", "database shared", wait=timedelta(seconds=5))
+    outcomes = table.expire(NOW + MINUTE)
+    assert refusals(outcomes) == [("r3:read", "LOCK_TIMEOUT"), ("r2:write", "LOCK_TIMEOUT")]
+    assert state(table) == {"r1:read": True}
 
 
 def test_who_would_not_wait_is_refused_at_once_and_harms_nobody() -> None:
@@ -379,6 +408,16 @@ def test_a_dead_run_keeps_its_locks_reserved_and_waiters_fail_at_once() -> None:
     assert refused.failure.hint is not None
     assert "`resume r1`" in refused.failure.hint
     assert "`orchestrate locks --release r1`" in refused.failure.hint
+
+
+def test_refusing_those_who_wait_for_a_dead_run_frees_those_behind_them() -> None:
+    table = LockTable()
+    ask(table, "r1", "database")
+    ask(table, "r2:b", "database", "cache")
+    ask(table, "r3:c", "cache")
+    outcomes = table.reserve(RunId("r1"))
+    assert refusals(outcomes) == [("r2:b", "LOCK_RESERVED")]
+    assert outcomes[1:] == granted("r3:c")
 
 
 def test_what_a_dead_run_waited_for_is_free_for_others() -> None:
