@@ -1,0 +1,227 @@
+"""Makes the answers of `wire.py` from a run's snapshot and from loaded commands.
+
+Effects: reads stored values. It shapes, cuts and redacts, so that an answer about 200 nodes stays below 10,000 tokens.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.redaction import one_line, redact
+from engine.run.state import NodeStatus
+from engine.runtime.facts import values_of
+from engine.views.diagram import mermaid
+from engine.views.durations import milliseconds
+from engine.views.status import preview, snapshot
+from mcp_server import wire
+from mcp_server.guidance import next_step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from engine.model.plan import Plan
+    from engine.run.state import Run
+    from engine.service import View
+    from engine.storage.cache import ValueStore
+    from engine.views.status import FailureLine, NodeLine, Snapshot
+    from engine.views.todos import Todo, TodoOptions
+    from mcp_server.wire import ViewName
+    from registry.catalog import Loaded
+
+LARGEST_VALUE = 8 * 1024
+"""Bytes of a value that an answer carries itself."""
+LARGEST_OUTPUTS = 16 * 1024
+"""Bytes of all values that one answer carries."""
+MOST_NODES = 200
+MOST_FAILURES = 20
+MOST_DIAGRAM_NODES = 150
+LONGEST_MESSAGE = 600
+LONGEST_ERROR = 160
+QUIET = frozenset({NodeStatus.COMPLETED, NodeStatus.SKIPPED, NodeStatus.PENDING})
+
+
+def status_of(
+    view: View,
+    *,
+    view_name: ViewName = "summary",
+    values: ValueStore | None,
+    options: TodoOptions | None = None,
+    dry_run: bool = False,
+) -> wire.Status:
+    """A run for the wire; *values* is where its outputs are kept, None to leave them out.
+
+    `nodes`, `timeline` and `tasks` come only in the view that asks for them, outputs when the run has ended or the view
+    asks for them.
+    """
+    run = view.run
+    now = snapshot(run, view.now, view.estimates, options)
+    listed = view_name in {"summary", "todos", "report"}
+    refs: list[str] = []
+    outputs = None
+    if values is not None and (view_name in {"outputs", "report"} or (view_name == "summary" and now.ended)):
+        outputs = outputs_of(run, now, values, refs)
+    return wire.Status(
+        run_id=None if dry_run else now.id,
+        command=now.command,
+        state=str(now.state),
+        executor=now.executor,
+        dry_run=True if dry_run else None,
+        started_at=now.started_at.isoformat(timespec="milliseconds"),
+        elapsed_ms=milliseconds(now.elapsed),
+        remaining_ms=milliseconds(now.remaining) if now.remaining is not None else None,
+        message=redact(now.message)[:LONGEST_MESSAGE] if now.message else None,
+        progress=wire.ProgressCount(done=now.progress.done, total=now.progress.total, percent=now.progress.percent),
+        phases=_phases(now),
+        nodes=_nodes(now) if view_name == "nodes" else None,
+        nodes_left_out=max(0, len(now.nodes) - MOST_NODES) or None if view_name == "nodes" else None,
+        timeline=_timeline(now) if view_name == "timeline" or dry_run else None,
+        failures=[_failure(line) for line in now.failures[:MOST_FAILURES]] or None,
+        outputs=outputs,
+        todos=todo_write(now.todos) if listed and not dry_run else None,
+        tasks=_tasks(now.todos) if view_name == "todos" else None,
+        display=redact(now.display) if listed and not dry_run else None,
+        decisions=_decisions(now) or None,
+        warnings=[redact(text) for text in now.warnings] or None,
+        cost_usd=round(now.cost_usd, 6) or None,
+        next=next_step(now, dry_run=dry_run, refs=refs),
+    )
+
+
+def outputs_of(run: Run, now: Snapshot, values: ValueStore, refs: list[str]) -> dict[str, Any]:
+    """The run's outputs: small ones as they are, large ones as references, whose keys are added to *refs*."""
+    outputs: dict[str, Any] = {}
+    left = LARGEST_OUTPUTS
+    for line in now.outputs:
+        if line.size > min(LARGEST_VALUE, left):
+            uri = f"orchestration://runs/{run.id}/outputs/{line.key}"
+            outputs[line.key] = {"$ref": uri, "bytes": line.size}
+            refs.append(line.key)
+            continue
+        left -= line.size
+        outputs[line.key] = wire.redacted(values_of(run, "", [line.key], run.version, values)[line.key], redact)
+    return outputs
+
+
+def loaded_of(loaded: Loaded, plan: Plan, options: TodoOptions | None = None) -> wire.Loaded:
+    """A sound command for the wire."""
+    sequential = plan.sequential_time
+    saved = (sequential - plan.critical_path_time) / sequential if sequential else 0.0
+    return wire.Loaded(
+        name=plan.command,
+        description=plan.description,
+        hash=loaded.digest,
+        format=loaded.format,
+        source=loaded.source,
+        phases=[
+            wire.LoadedPhase(id=phase.id, name=phase.name, parallel=phase.limit != 1, nodes=list(phase.nodes))
+            for phase in plan.phases
+        ],
+        node_count=len(plan.nodes),
+        critical_path=list(plan.critical_path),
+        sequential_ms=milliseconds(sequential),
+        critical_path_ms=milliseconds(plan.critical_path_time),
+        speedup_percent=max(0, round(100 * saved)),
+        arguments=[f"{argument.name}!" if argument.required else argument.name for argument in plan.arguments],
+        problems=wire.problem_lines(loaded.problems),
+        mermaid=mermaid(plan) if len(plan.nodes) <= MOST_DIAGRAM_NODES else None,
+        todos=todo_write(preview(plan, options)),
+    )
+
+
+def validation_of(loaded: Loaded, *, strict: bool = False) -> wire.Validation:
+    """What is to be said about a command; *strict*: warnings make it invalid too."""
+    return wire.Validation(
+        valid=not (loaded.problems if strict else loaded.errors),
+        name=loaded.name,
+        errors=wire.problem_lines(loaded.errors),
+        warnings=wire.problem_lines(loaded.warnings),
+    )
+
+
+def todo_write(todos: Iterable[Todo]) -> wire.TodoWrite:
+    """A todo list as TodoWrite takes it."""
+    return wire.TodoWrite(
+        todos=[
+            wire.TodoLine(content=redact(todo.content), status=todo.status, active_form=redact(todo.active_form))
+            for todo in todos
+        ]
+    )
+
+
+def _tasks(todos: Iterable[Todo]) -> list[wire.TaskLine]:
+    return [
+        wire.TaskLine(
+            create=wire.TaskCreate(
+                subject=redact(todo.content), description=redact(todo.content), active_form=redact(todo.active_form)
+            ),
+            update=wire.TaskUpdate(status=todo.status),
+        )
+        for todo in todos
+    ]
+
+
+def _phases(now: Snapshot) -> list[wire.PhaseLine]:
+    return [
+        wire.PhaseLine(id=phase.id, name=phase.name, state=phase.state, done=phase.done, total=phase.total)
+        for phase in now.phases
+    ]
+
+
+def _nodes(now: Snapshot) -> list[wire.NodeStatusLine]:
+    """Nodes in file order; of more than can be told, the quiet ones are left out first."""
+    told = list(now.nodes)
+    if len(told) > MOST_NODES:
+        kept = {line.id for line in sorted(told, key=lambda line: line.state in QUIET)[:MOST_NODES]}
+        told = [line for line in told if line.id in kept]
+    return [
+        wire.NodeStatusLine(
+            id=line.id,
+            phase=line.phase,
+            agent_id=line.agent,
+            state=str(line.state),
+            attempts=line.attempts,
+            started_ms=milliseconds(line.started) if line.started is not None else None,
+            duration_ms=milliseconds(line.duration) if line.duration is not None else None,
+            waiting_for=one_line(line.waiting_for, limit=LONGEST_ERROR) if line.waiting_for else None,
+            error=_error(line),
+        )
+        for line in told
+    ]
+
+
+def _error(line: NodeLine) -> str | None:
+    failure = line.failure
+    return one_line(f"{failure.code}: {failure.message}", limit=LONGEST_ERROR) if failure is not None else None
+
+
+def _timeline(now: Snapshot) -> list[wire.SpanLine]:
+    return [
+        wire.SpanLine(
+            node=line.id,
+            phase=line.phase,
+            start_ms=milliseconds(line.started),
+            duration_ms=milliseconds(line.duration),
+            state=str(line.state),
+        )
+        for line in now.nodes[:MOST_NODES]
+        if line.started is not None and line.duration is not None
+    ]
+
+
+def _failure(line: FailureLine) -> wire.FailureLine:
+    failure = line.failure
+    return wire.FailureLine(
+        node=line.node,
+        kind=str(failure.kind),
+        code=failure.code,
+        message=redact(failure.message)[:LONGEST_MESSAGE],
+        hint=redact(failure.hint)[:LONGEST_MESSAGE] if failure.hint else None,
+        compensated=line.compensated,
+    )
+
+
+def _decisions(now: Snapshot) -> list[wire.DecisionLine]:
+    return [
+        wire.DecisionLine(node=question.node, question=redact(question.text), answers=list(question.answers))
+        for question in now.questions
+    ]

@@ -1,0 +1,278 @@
+"""What tools and the command line answer with: the only place where names are camelCase.
+
+No effects but reading stored values. It shapes, cuts and redacts; what is true about a run is said by
+`engine/views/status.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+ViewName = Literal["summary", "todos", "nodes", "outputs", "timeline", "report"]
+"""Which part of a status is wanted in full."""
+
+
+class Wire(BaseModel):
+    """Base of all answers: camelCase names, absent fields instead of nulls, docstrings as descriptions."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", use_attribute_docstrings=True
+    )
+
+    def data(self) -> dict[str, Any]:
+        """The answer as JSON data, without fields that have nothing to say."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def text(self) -> str:
+        """The answer as compact JSON."""
+        return json.dumps(self.data(), ensure_ascii=False, separators=(",", ":"))
+
+
+class TodoLine(Wire):
+    """One line of Claude Code's todo list."""
+
+    content: str
+    status: Literal["pending", "in_progress", "completed"]
+    active_form: str
+
+
+class TodoWrite(Wire):
+    """The input of Claude Code's TodoWrite tool, as it is."""
+
+    todos: list[TodoLine]
+
+
+class TaskCreate(Wire):
+    """The input of Claude Code's TaskCreate tool."""
+
+    subject: str
+    description: str
+    active_form: str
+
+
+class TaskUpdate(Wire):
+    """The input of Claude Code's TaskUpdate tool, but for the `taskId` that TaskCreate gave."""
+
+    status: Literal["pending", "in_progress", "completed"]
+
+
+class TaskLine(Wire):
+    """One task for clients with the Task tools: create it once, then update it."""
+
+    create: TaskCreate
+    update: TaskUpdate
+
+
+class ProblemLine(Wire):
+    """One thing that is wrong with a command, or could be better."""
+
+    code: str
+    severity: Literal["error", "warning"]
+    message: str
+    pointer: str
+    """JSON Pointer into the command file."""
+    suggestion: str | None = None
+
+
+class Validation(Wire):
+    """Everything that is to be said about a command file."""
+
+    valid: bool
+    """Whether the command can run; with `strict`, whether there is nothing to say about it."""
+    name: str
+    errors: list[ProblemLine]
+    warnings: list[ProblemLine]
+
+
+class LoadedPhase(Wire):
+    """One phase of a command."""
+
+    id: str
+    name: str
+    parallel: bool
+    nodes: list[str]
+    """Node ids in file order."""
+
+
+class Loaded(Wire):
+    """A command as it would run."""
+
+    name: str
+    description: str
+    hash: str
+    """SHA-256 of the definition."""
+    format: Literal["json", "markdown", "dialect"]
+    """What the file is written in."""
+    source: str
+    """The file, relative to the project."""
+    phases: list[LoadedPhase]
+    node_count: int
+    critical_path: list[str]
+    """The nodes that make the run as long as it is at best."""
+    sequential_ms: int
+    """Sum of all estimates."""
+    critical_path_ms: int
+    """Shortest possible time by estimates."""
+    speedup_percent: int
+    """How much shorter than one after the other."""
+    arguments: list[str]
+    """Names of its arguments; required ones end in `!`."""
+    problems: list[ProblemLine]
+    """Warnings: a command with errors is not loaded."""
+    mermaid: str | None = None
+    """The graph as a Mermaid flowchart; absent for very large commands."""
+    todos: TodoWrite
+    """The todo list that a run begins with."""
+
+
+class ProgressCount(Wire):
+    """Nodes that are over, of all."""
+
+    done: int
+    total: int
+    percent: int
+
+
+class PhaseLine(Wire):
+    """One phase of a run."""
+
+    id: str
+    name: str
+    state: str
+    """pending, running, completed, failed, cancelled, compensated or interrupted."""
+    done: int
+    total: int
+
+
+class NodeStatusLine(Wire):
+    """One node of a run."""
+
+    id: str
+    phase: str
+    agent_id: str
+    state: str
+    attempts: int
+    started_ms: int | None = None
+    """Milliseconds after the start of the run."""
+    duration_ms: int | None = None
+    waiting_for: str | None = None
+    error: str | None = None
+
+
+class SpanLine(Wire):
+    """When one node ran."""
+
+    node: str
+    phase: str
+    start_ms: int
+    """Milliseconds after the start of the run."""
+    duration_ms: int
+    state: str
+
+
+class FailureLine(Wire):
+    """One failure of a run."""
+
+    node: str
+    kind: str
+    code: str
+    message: str
+    hint: str | None = None
+    compensated: bool
+    """Whether what the node had done is undone."""
+
+
+class DecisionLine(Wire):
+    """What a person has to decide before a node goes on; answer with `report`."""
+
+    node: str
+    question: str
+    answers: list[str]
+
+
+class WorkLine(Wire):
+    """Work that the client is asked to do with a subagent of its own; report it with `report`."""
+
+    attempt: str
+    node: str
+    subagent_type: str
+    description: str
+    prompt: str
+    outputs: list[str]
+    output_schema: dict[str, Any]
+    deadline: str
+
+
+class Status(Wire):
+    """A run at one moment."""
+
+    run_id: str | None = None
+    """Absent for a dry run, which is not recorded."""
+    command: str
+    state: str
+    """pending, running or compensating while it lives; completed, degraded, failed, compensated, compensation_failed,
+    cancelled or interrupted at its end."""
+    executor: str
+    """Who does model agents' work: native (none needed), claude, host or simulate (nothing was really done)."""
+    dry_run: bool | None = None
+    started_at: str
+    elapsed_ms: int
+    remaining_ms: int | None = None
+    """Estimate; absent where it cannot be said."""
+    message: str | None = None
+    """Why the run ended as it did."""
+    progress: ProgressCount
+    phases: list[PhaseLine] | None = None
+    nodes: list[NodeStatusLine] | None = None
+    nodes_left_out: int | None = None
+    """Nodes beyond those told, all of them completed or not started."""
+    timeline: list[SpanLine] | None = None
+    failures: list[FailureLine] | None = None
+    outputs: dict[str, Any] | None = None
+    """Values by key; a large one is `{"$ref": uri, "bytes": n}`."""
+    todos: TodoWrite | None = None
+    """Pass it to TodoWrite as it is."""
+    tasks: list[TaskLine] | None = None
+    display: str | None = None
+    """The same list as text."""
+    work: list[WorkLine] | None = None
+    """Work for the client, with executor host."""
+    stop: list[str] | None = None
+    """Attempts that the client should stop working on, with executor host."""
+    decisions: list[DecisionLine] | None = None
+    warnings: list[str] | None = None
+    cost_usd: float | None = None
+    next: str
+    """What to do now."""
+
+
+def redacted(value: Any, redact: Callable[[str], str]) -> Any:  # noqa: ANN401 - any JSON value
+    """*value* with the secrets in its texts masked; keys stay."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [redacted(item, redact) for item in value]
+    if isinstance(value, dict):
+        return {key: redacted(item, redact) for key, item in value.items()}
+    return value
+
+
+def problem_lines(problems: Iterable[Any]) -> list[ProblemLine]:
+    """`engine.validation.Problem` values for the wire."""
+    return [
+        ProblemLine(
+            code=problem.code,
+            severity="error" if str(problem.severity) == "error" else "warning",
+            message=problem.message,
+            pointer=problem.pointer,
+            suggestion=problem.suggestion,
+        )
+        for problem in problems
+    ]
