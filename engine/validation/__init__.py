@@ -1,0 +1,109 @@
+"""Every rule about command files, and all problems of one at once (SPEC 2).
+
+Pure. Reading files and JSON is the registry's; making a plan of a sound command is `engine/graph`'s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.validation import (
+    advice,
+    compensation,
+    dataflow,
+    dependencies,
+    expressions,
+    ids,
+    locks,
+    references,
+    subcommands,
+    times,
+)
+from engine.validation.codes import CODES, Code
+from engine.validation.problem import Problem, Report, Severity, Validation
+from engine.validation.shape import Shape, read_shape
+from engine.validation.subject import Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from engine.model.command import CommandDefinition
+
+__all__ = ["CODES", "Code", "Problem", "Report", "Severity", "Validation", "validate_definition"]
+
+ERRORS: tuple[Callable[[Subject, Report], None], ...] = (
+    ids.duplicate_node_ids,
+    ids.duplicate_phase_ids,
+    dependencies.unknown_dependencies,
+    dependencies.circular_dependencies,
+    dependencies.forward_dependencies,
+    references.unknown_agents,
+    references.unknown_breakers,
+    dataflow.required_inputs,
+    dataflow.output_conflicts,
+    times.timeouts,
+    expressions.skip_expressions,
+    expressions.input_transforms,
+    expressions.output_schemas,
+    compensation.rollback_targets,
+    compensation.tasks,
+    locks.duplicate_locks,
+)
+ADVICE: tuple[Callable[[Subject, Report], None], ...] = (
+    advice.deprecated,
+    dataflow.providers_not_ancestors,
+    advice.redundant_dependencies,
+    advice.over_serialized,
+    locks.lock_orders,
+    compensation.missing_compensations,
+    advice.skewed_phases,
+    times.long_estimates,
+    advice.broad_passthrough,
+    advice.unused_outputs,
+    advice.missing_ttl,
+    advice.long_tasks,
+    advice.weak_ids,
+)
+
+
+def validate_definition(
+    raw: object,
+    *,
+    agents: Collection[str],
+    commands: Mapping[str, CommandDefinition | Mapping[str, Any]] | None = None,
+    breakers: Collection[str] = (),
+) -> Validation:
+    """Everything that is to be said about the definition *raw*, JSON as Python values; never raises for its content.
+
+    *agents* are the ids that exist, *commands* what sub-commands may be by name, and *breakers* the configured names.
+    """
+    report = Report()
+    shape = read_shape(raw, report)
+    if shape.definition is not None:
+        known = commands or {}
+        subject = Subject(shape.definition, shape, agents, known, breakers)
+        calls = subcommands.Calls(known, _checker(agents, known, breakers))
+        for rule in ERRORS:
+            rule(subject, report)
+        subcommands.sub_commands(subject, report, calls)
+        for rule in ADVICE:
+            rule(subject, report)
+        subcommands.deprecated_calls(subject, report, calls)
+    return Validation(report.finish(), shape.definition if shape.sound else None)
+
+
+def _checker(
+    agents: Collection[str], commands: Mapping[str, CommandDefinition | Mapping[str, Any]], breakers: Collection[str]
+) -> subcommands.Check:
+    """How sub-commands are judged: by the rules that make errors, and their own sub-commands by the same."""
+
+    def check(command: CommandDefinition, given: frozenset[str]) -> list[Problem]:
+        report = Report()
+        subject = Subject(command, Shape(command, sound=True, name=command.name), agents, commands, breakers, given)
+        for rule in ERRORS:
+            rule(subject, report)
+        subcommands.sub_commands(subject, report, calls)
+        return report.found[Severity.ERROR]
+
+    calls = subcommands.Calls(commands, check)
+    return check

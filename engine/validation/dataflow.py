@@ -1,0 +1,197 @@
+"""What a node reads is there before it starts, and what it writes is not overwritten by chance.
+
+Pure. The rules look at a range of nodes at a time (`Subject.blocks`), so that they stay nearly linear in the number of
+nodes. Nodes in a circle, and all that depend on one, are judged by what is certain whatever their order.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.validation.near import Names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.validation.problem import Report
+    from engine.validation.subject import Block, Spot, Subject
+
+MOST_KEYS = 50
+"""Available keys that a message names."""
+
+
+class Wish(NamedTuple):
+    """A required input that some node has to provide."""
+
+    node: int
+    place: int
+    """Of the input in its list."""
+    key: str
+
+
+def required_inputs(subject: Subject, report: Report) -> None:
+    """SPEC 2: INPUT_WITHOUT_PROVIDER; worded as the guide's Troubleshooting does."""
+    for wish in ungranted(subject, _wishes(subject), gates=True):
+        spot = subject.spots[wish.node]
+        report.add(
+            "INPUT_WITHOUT_PROVIDER",
+            partial(_not_found, subject, spot, wish.key),
+            subject.pointer(spot, "context", "inputs", wish.place, "key"),
+            partial(_provide, subject, spot, wish.key),
+        )
+
+
+def providers_not_ancestors(subject: Subject, report: Report) -> None:
+    """PROVIDER_NOT_ANCESTOR: phases alone put the provider first."""
+    loose = ungranted(subject, _wishes(subject), gates=False)
+    lost = set(ungranted(subject, loose, gates=True)) if loose else set()
+    for wish in loose:
+        if wish in lost:
+            continue
+        spot = subject.spots[wish.node]
+        others = [subject.spots[number] for number in subject.producers[wish.key]]
+        name = next(other.node.id for other in reversed(others) if other.phase < spot.phase)
+        report.add(
+            "PROVIDER_NOT_ANCESTOR",
+            f'Node "{spot.node.id}" reads "{wish.key}" of "{name}" without depending on it',
+            subject.pointer(spot, "context", "inputs", wish.place, "key"),
+            f'Add "{name}" to the dependencies of "{spot.node.id}"',
+        )
+
+
+def _wishes(subject: Subject) -> list[Wish]:
+    """The required inputs that some node has to provide."""
+    initial = subject.initial
+    return [
+        Wish(spot.number, place, item.key)
+        for spot in subject.spots
+        for place, item in enumerate(spot.node.context.inputs)
+        if item.required and item.key not in initial and "default" not in item.model_fields_set
+    ]
+
+
+def ungranted(subject: Subject, wishes: list[Wish], *, gates: bool) -> list[Wish]:
+    """Those of *wishes* that no node before fulfils; with *gates* the nodes of earlier phases come before."""
+    left = []
+    open_ended = []
+    for wish in wishes:
+        if wish.node in subject.ordered:
+            open_ended.append(wish)
+        elif not any(number != wish.node for number in subject.producers.get(wish.key, ())):
+            left.append(wish)
+    for block in subject.blocks(gates=gates) if open_ended else ():
+        before = block.before
+        masks = {key: block.bits(subject.producers.get(key, ())) for key in {wish.key for wish in open_ended}}
+        open_ended = [wish for wish in open_ended if not masks[wish.key] & before[wish.node]]
+    return sorted([*left, *open_ended])
+
+
+def output_conflicts(subject: Subject, report: Report) -> None:
+    """SPEC 2: nodes that are not ordered write one key, and one of them replaces what the other wrote."""
+    for spot in subject.spots:
+        _double_outputs(subject, spot, report)
+    shared = {key: numbers for key, numbers in subject.producers.items() if len(numbers) > 1}
+    if not shared:
+        return
+    rank = {number: place for place, number in enumerate(subject.order)}
+    writers = {key: sorted((n for n in numbers if n in rank), key=rank.__getitem__) for key, numbers in shared.items()}
+    replacing = {
+        key: {number for number in numbers if _replaces(subject.spots[number], key)} for key, numbers in writers.items()
+    }
+    clashes: dict[tuple[str, int], int] = {}
+    for block in subject.blocks(gates=True):
+        for key, numbers in writers.items():
+            if replacing[key]:
+                for number, other in _unordered(block, numbers, replacing[key]):
+                    clashes.setdefault((key, number), other)
+    for (key, number), other in sorted(clashes.items(), key=lambda item: item[0][1]):
+        _tell_conflict(subject, subject.spots[max(number, other)], subject.spots[min(number, other)], key, report)
+
+
+def _unordered(block: Block, numbers: list[int], replacing: set[int]) -> Iterator[tuple[int, int]]:
+    """Each writer with the first one of *block* that is not ordered before it, where one of the two replaces.
+
+    *numbers* are in topological order, so a later one is never before an earlier one.
+    """
+    earlier = earlier_replacing = 0
+    for number in numbers:
+        loose = (earlier if number in replacing else earlier_replacing) & ~block.before[number]
+        if loose:
+            yield number, block.lowest(loose)
+        bit = block.bit(number)
+        earlier |= bit
+        if number in replacing:
+            earlier_replacing |= bit
+
+
+def _replaces(spot: Spot, key: str) -> bool:
+    return any(output.key == key and output.merge == "replace" for output in spot.node.context.outputs)
+
+
+def _double_outputs(subject: Subject, spot: Spot, report: Report) -> None:
+    seen: set[str] = set()
+    for at, output in enumerate(spot.node.context.outputs):
+        if output.key in seen:
+            report.add(
+                "OUTPUT_CONFLICT",
+                f'Node "{spot.node.id}" declares output "{output.key}" twice',
+                subject.pointer(spot, "context", "outputs", at, "key"),
+                "Keep one of them",
+            )
+        seen.add(output.key)
+
+
+def _tell_conflict(subject: Subject, spot: Spot, other: Spot, key: str, report: Report) -> None:
+    at = next(place for place, output in enumerate(spot.node.context.outputs) if output.key == key)
+    report.add(
+        "OUTPUT_CONFLICT",
+        f'Nodes "{other.node.id}" and "{spot.node.id}" both write "{key}", and neither runs before the other',
+        subject.pointer(spot, "context", "outputs", at, "key"),
+        f'Write to "{key}_{spot.node.id}" here, set "merge" to "merge", "append" or "concat" on both, or let '
+        f'"{spot.node.id}" depend on "{other.node.id}"',
+    )
+
+
+def _not_found(subject: Subject, spot: Spot, key: str) -> str:
+    keys = _available(subject, spot)
+    more = ["…"] if len(keys) > MOST_KEYS else []
+    shown = json.dumps([*keys[:MOST_KEYS], *more], ensure_ascii=False)
+    return f'Required input "{key}" not found for node "{spot.node.id}"\nAvailable context keys: {shown}'
+
+
+def _available(subject: Subject, spot: Spot) -> list[str]:
+    """Keys that *spot* can read: initial values, and outputs of the nodes before it, in file order."""
+    before: set[int] = set()
+    waiting = [spot.number]
+    barred = subject.phase(spot).barrier
+    while waiting:
+        for need in subject.needs[waiting.pop()]:
+            if need not in before:
+                before.add(need)
+                if not (barred and subject.spots[need].phase < spot.phase):
+                    waiting.append(need)
+    declared = [*subject.definition.global_context.initial, *(item.name for item in subject.definition.arguments)]
+    keys = dict.fromkeys([*declared, *sorted(subject.given)])
+    for other in subject.spots:
+        if other.phase > spot.phase:
+            break
+        earlier = barred and other.phase < spot.phase
+        if other is not spot and (earlier or other.number in before):
+            keys.update(dict.fromkeys(output.key for output in other.node.context.outputs))
+    return list(keys)
+
+
+def _provide(subject: Subject, spot: Spot, key: str) -> str:
+    """What to do about a missing input."""
+    for number in subject.producers.get(key, ()):
+        other = subject.spots[number]
+        if other.phase <= spot.phase and other is not spot:
+            return f'"{other.node.id}" writes "{key}": add it to the dependencies of "{spot.node.id}"'
+        if other is not spot:
+            return f'"{other.node.id}" writes "{key}" in a later phase: move it before "{spot.node.id}"'
+    near = Names(_available(subject, spot)).closest(key)
+    if near:
+        return f'Did you mean "{near}"? Or declare "{key}" as an output of an earlier node'
+    return f'Declare "{key}" as an output of an earlier node, or give the input "required": false and a default'

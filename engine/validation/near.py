@@ -1,0 +1,57 @@
+"""Which of the known names somebody meant.
+
+Pure. It proposes only; nothing is corrected by it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MOST_COMPARED = 1000
+LONGEST_COMPARED = 100
+CUTOFF = 0.6
+SHORTEST_WORD = 4
+
+_SEPARATORS = re.compile(r"[\s_.\-/]+")
+
+
+class Names:
+    """A set of known names to look for near ones in."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = list(dict.fromkeys(names))
+        self._folded: dict[str, str] | None = None
+
+    def closest(self, name: str) -> str | None:
+        """The name nearest to *name*: the same but for case and separators, of similar letters, or sharing a word."""
+        if self._folded is None:
+            self._folded = {fold(known): known for known in reversed(self.names)}
+        wanted = fold(name)
+        if same := self._folded.get(wanted):
+            return same
+        near = difflib.get_close_matches(wanted, list(self._folded)[-MOST_COMPARED:], n=1, cutoff=CUTOFF)
+        if near:
+            return self._folded[near[0]]
+        words = _words(name)
+        sharing = [known for known in self.names[:MOST_COMPARED] if words & _words(known)]
+        return max(sharing, key=lambda known: len(words & _words(known)), default=None)
+
+    def question(self, name: str) -> str | None:
+        """The nearest name as a question."""
+        near = self.closest(name)
+        return f'Did you mean "{near}"?' if near else None
+
+
+def fold(name: str) -> str:
+    """*name* without case and separators."""
+    return _SEPARATORS.sub("", name[:LONGEST_COMPARED]).casefold()
+
+
+def _words(name: str) -> set[str]:
+    words = _SEPARATORS.split(name[:LONGEST_COMPARED].casefold())
+    return {word for word in words if len(word) >= SHORTEST_WORD}

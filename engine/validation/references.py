@@ -1,0 +1,71 @@
+"""Agents and circuit breakers that nodes name are there.
+
+Pure. Sub-commands are `subcommands.py`'s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.graph.expand import SUB_COMMAND
+from engine.validation.near import Names
+from engine.validation.subject import is_readable
+
+if TYPE_CHECKING:
+    from engine.validation.problem import Report
+    from engine.validation.subject import Subject
+
+MOST_AGENTS = 20
+"""Agents that a message names."""
+
+
+def unknown_agents(subject: Subject, report: Report) -> None:
+    """SPEC 2: AGENT_NOT_FOUND; worded as the guide's Troubleshooting does."""
+    for spot in subject.spots:
+        if not spot.is_call:
+            _check(subject, spot.node.agent_id, subject.pointer(spot, "agentId"), report)
+        undo = spot.node.compensation
+        if undo is None or undo.type not in ("rollback", "custom"):
+            continue
+        place = subject.pointer(spot, "compensation", "agentId")
+        if (undo.agent_id or spot.node.agent_id) == SUB_COMMAND:
+            report.add(
+                "AGENT_NOT_FOUND",
+                f'Compensation of node "{spot.node.id}" has no agent: a sub-command cannot undo',
+                place if undo.agent_id else subject.pointer(spot, "compensation"),
+                'Give the compensation an "agentId" of its own',
+            )
+        elif undo.agent_id:
+            _check(subject, undo.agent_id, place, report)
+
+
+def unknown_breakers(subject: Subject, report: Report) -> None:
+    names = Names(subject.breakers)
+    for spot in subject.spots:
+        name = spot.node.circuit_breaker
+        if name is not None and name not in subject.breakers:
+            report.add(
+                "UNKNOWN_BREAKER",
+                f'Circuit breaker "{name}" of node "{spot.node.id}" is not configured',
+                subject.pointer(spot, "circuitBreaker"),
+                lambda name=name: names.question(name) or "Configure it in .claude/orchestration.toml",
+            )
+
+
+def _check(subject: Subject, name: str, place: str, report: Report) -> None:
+    if name not in subject.agents and is_readable(name):
+        report.add(
+            "AGENT_NOT_FOUND",
+            lambda: f'Agent "{name}" not found in agent registry\nAvailable agents: {_list(subject.agent_names.names)}',
+            place,
+            lambda: subject.agent_names.question(name) or "Add a file for it to .claude/agents/",
+        )
+
+
+def _list(names: list[str]) -> str:
+    if not names:
+        return "[]"
+    lines = [f'"{name}"' for name in names[:MOST_AGENTS]]
+    if len(names) > MOST_AGENTS:
+        lines.append("...")
+    return "[\n  " + ",\n  ".join(lines) + "\n]"

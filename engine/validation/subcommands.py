@@ -1,0 +1,209 @@
+"""Sub-commands that nodes run are there, end, are sound themselves, and get and give what the node says.
+
+Pure. Unfolding them is `engine/graph`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from engine.graph.expand import MAX_DEPTH, MAX_NODES, SUB_COMMAND, split_call
+from engine.model.command import CommandDefinition
+from engine.validation.near import Names
+from engine.validation.subject import is_readable
+
+if TYPE_CHECKING:
+    from engine.validation.problem import Problem, Report
+    from engine.validation.subject import Spot, Subject
+
+Check = Callable[[CommandDefinition, frozenset[str]], "list[Problem]"]
+"""The errors of a sub-command that is given these keys."""
+
+
+@dataclass
+class Calls:
+    """The sub-commands of one validation, each read and judged once."""
+
+    commands: Mapping[str, CommandDefinition | Mapping[str, Any]]
+    check: Check
+    found: dict[str, CommandDefinition | None] = field(default_factory=dict)
+    judged: dict[tuple[str, frozenset[str]], list[Problem]] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    circles: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+
+    def get(self, name: str) -> CommandDefinition | None:
+        """The command *name*, or None where it is not there or cannot be read."""
+        if name not in self.found:
+            self.found[name] = self._read(name)
+        return self.found[name]
+
+    def _read(self, name: str) -> CommandDefinition | None:
+        raw = self.commands.get(name)
+        if raw is None or isinstance(raw, CommandDefinition):
+            return raw
+        try:
+            return CommandDefinition.model_validate(raw)
+        except ValidationError:
+            return None
+
+    def errors(self, name: str, command: CommandDefinition, given: frozenset[str]) -> list[Problem]:
+        key = (name, given)
+        if key not in self.judged:
+            self.judged[key] = self.check(command, given)
+        return self.judged[key]
+
+    def circle(self, caller: CommandDefinition, name: str) -> tuple[str, ...]:
+        """The chain of calls, where there is one, by which *caller*'s call of *name* comes back to where it was."""
+        key = (caller.name, name)
+        if key not in self.circles:
+            self.circles[key] = self._search(caller, name)
+        return self.circles[key]
+
+    def _search(self, caller: CommandDefinition, name: str) -> tuple[str, ...]:
+        done: set[str] = set()
+        stack: list[tuple[str, ...]] = [(caller.name, name)]
+        while stack:
+            chain = stack.pop()
+            last = chain[-1]
+            if last in chain[:-1]:
+                return chain[chain.index(last) :]
+            command = self.get(last)
+            if command is not None and last not in done:
+                done.add(last)
+                stack.extend((*chain, inner) for inner in dict.fromkeys(called(command)) if inner)
+        return ()
+
+    def depth(self, name: str) -> int:
+        """Levels of sub-commands from *name* on, itself one; no more than one above the limit are counted."""
+        depth, level = 0, {name}
+        while level and depth <= MAX_DEPTH:
+            depth += 1
+            commands = [command for inner in level if (command := self.get(inner))]
+            level = {inner for command in commands for inner in called(command) if inner}
+        return depth
+
+    def size(self, name: str, command: CommandDefinition) -> int:
+        """Nodes of *command* with its sub-commands unfolded; it has no circle."""
+        if name not in self.sizes:
+            total = 0
+            for inner in called(command):
+                other = self.get(inner)
+                total += 1 + (self.size(inner, other) if inner and other else 0)
+            self.sizes[name] = total
+        return self.sizes[name]
+
+
+def called(command: CommandDefinition) -> list[str]:
+    """For each node of *command* the sub-command it runs; empty for an agent's."""
+    return [
+        split_call(node.task)[0] if node.agent_id == SUB_COMMAND else ""
+        for phase in command.phases
+        for node in phase.agents
+    ]
+
+
+def sub_commands(subject: Subject, report: Report, calls: Calls) -> None:
+    """Every rule about the nodes that run sub-commands."""
+    for spot in subject.spots:
+        if not spot.is_call:
+            continue
+        if spot.node.retry_policy is not None:
+            report.add(
+                "SCHEMA",
+                f'Node "{spot.node.id}" runs a sub-command, which cannot have a retryPolicy',
+                subject.pointer(spot, "retryPolicy"),
+                "Put retry policies on the nodes of the sub-command",
+            )
+        if is_readable(spot.node.task):
+            _call(subject, spot, report, calls)
+
+
+def _call(subject: Subject, spot: Spot, report: Report, calls: Calls) -> None:
+    place = subject.pointer(spot, "task")
+    name, text = split_call(spot.node.task)
+    own = subject.definition.name
+    command = subject.definition if name == own else calls.get(name)
+    if command is None:
+        report.add(
+            "UNKNOWN_COMMAND",
+            f'Command "{name[:100]}" of node "{spot.node.id}" not found, or its file cannot be read',
+            place,
+            lambda: Names(subject.commands).question(name) or 'Let the task be "/name arguments"',
+        )
+        return
+    circle = calls.circle(subject.definition, name)
+    if circle:
+        what = "itself without end" if circle[0] == own else "one that never ends"
+        report.add(
+            "RECURSIVE_COMMAND",
+            f"Command '{own}' runs {what}: {' → '.join(circle)}",
+            place,
+            f'Let "{spot.node.id}" run another command, or do the work with agents',
+        )
+        return
+    size = calls.size(name, command) if calls.depth(name) <= MAX_DEPTH else None
+    if size is None or size > MAX_NODES:
+        unfolded = f"more than {MAX_DEPTH} levels" if size is None else f"{size} nodes"
+        report.add(
+            "TOO_MANY_NODES",
+            f"Sub-command '{name}' of node \"{spot.node.id}\" unfolds to {unfolded}",
+            place,
+            f"At most {MAX_NODES} nodes and {MAX_DEPTH} levels can be run",
+        )
+        return
+    given = frozenset(item.key for item in spot.node.context.inputs)
+    errors = calls.errors(name, command, given)
+    if errors:
+        count = f"{len(errors)} error{'s' if len(errors) > 1 else ''}"
+        report.add(
+            errors[0].code,
+            f"Sub-command '{name}' of node \"{spot.node.id}\" has {count}: {errors[0].message}",
+            place,
+            errors[0].suggestion,
+        )
+    _arguments(subject, spot, command, given | ({"arguments"} if text else set()), report)
+    _outputs(subject, spot, command, given, report)
+
+
+def _arguments(subject: Subject, spot: Spot, command: CommandDefinition, given: frozenset[str], report: Report) -> None:
+    for item in command.arguments:
+        if item.required and "default" not in item.model_fields_set and item.name not in given:
+            report.add(
+                "INPUT_WITHOUT_PROVIDER",
+                f'Required argument "{item.name}" of \'{command.name}\' is not given by node "{spot.node.id}"',
+                subject.pointer(spot, "context", "inputs") if spot.node.context.inputs else subject.pointer(spot),
+                f'Add {{"key": "{item.name}"}} to its inputs',
+            )
+
+
+def _outputs(subject: Subject, spot: Spot, command: CommandDefinition, given: frozenset[str], report: Report) -> None:
+    nodes = (node for phase in command.phases for node in phase.agents)
+    written = {output.key for node in nodes for output in node.context.outputs}
+    names = Names(sorted(written))
+    known = written | given | set(command.global_context.initial)
+    for at, output in enumerate(spot.node.context.outputs):
+        if output.key not in known:
+            report.add(
+                "OUTPUT_WITHOUT_PROVIDER",
+                f'Output "{output.key}" of node "{spot.node.id}" is written by no node of \'{command.name}\'',
+                subject.pointer(spot, "context", "outputs", at, "key"),
+                lambda key=output.key: names.question(key),
+            )
+
+
+def deprecated_calls(subject: Subject, report: Report, calls: Calls) -> None:
+    for spot in subject.spots:
+        name = split_call(spot.node.task)[0] if spot.is_call else ""
+        command = calls.get(name) if name else None
+        if command is not None and command.metadata.deprecated:
+            instead = command.metadata.replaced_by
+            report.add(
+                "DEPRECATED_COMMAND",
+                f"Command '{name}' of node \"{spot.node.id}\" is deprecated",
+                subject.pointer(spot, "task"),
+                f"Use {instead} instead" if instead else None,
+            )

@@ -1,0 +1,210 @@
+"""One command prepared for the rules: nodes by number and name, who provides which key, and who comes before whom.
+
+Pure. It judges nothing; what it could not read of a file is not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from engine.graph.expand import SUB_COMMAND
+from engine.model.command import CommandDefinition, Node, Phase
+from engine.validation.near import Names
+from engine.validation.shape import UNREADABLE, Shape
+
+BLOCK = 4096
+"""Nodes whose followers are found in one round: a set of them is one integer of half a kilobyte."""
+MOST_KEPT = 4 * BLOCK
+"""Nodes of a command whose rounds are kept for the next rule; above, they are made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """One node and where it stands."""
+
+    node: Node
+    number: int
+    """Place in file order, from 0."""
+    phase: int
+    steps: tuple[str | int, ...]
+    """The way to it in the definition."""
+
+    @property
+    def is_call(self) -> bool:
+        """Whether it runs a sub-command."""
+        return self.node.agent_id == SUB_COMMAND
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """For every node, which nodes of a range come before it."""
+
+    start: int
+    stop: int
+    before: list[int]
+    """By node number: a set of bits, the lowest of them for the node `start`."""
+
+    def bit(self, number: int) -> int:
+        """The bit of node *number*, or 0 where it is not in the range."""
+        return 1 << (number - self.start) if self.start <= number < self.stop else 0
+
+    def bits(self, numbers: Collection[int]) -> int:
+        total = 0
+        for number in numbers:
+            total |= self.bit(number)
+        return total
+
+    def lowest(self, bits: int) -> int:
+        """The first node of the set *bits*."""
+        return (bits & -bits).bit_length() - 1 + self.start
+
+
+@dataclass
+class Subject:
+    """What rules look at."""
+
+    definition: CommandDefinition
+    shape: Shape
+    agents: Collection[str]
+    commands: Mapping[str, CommandDefinition | Mapping[str, Any]]
+    breakers: Collection[str]
+    given: frozenset[str] = frozenset()
+    """Keys that a caller provides, where this is a sub-command."""
+    spots: list[Spot] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.spots = [
+            Spot(node, number, phase, ("phases", phase, "agents", place))
+            for number, (phase, place, node) in enumerate(
+                (phase, place, node)
+                for phase, part in enumerate(self.definition.phases)
+                for place, node in enumerate(part.agents)
+            )
+        ]
+
+    def pointer(self, spot: Spot, *steps: str | int) -> str:
+        """The JSON Pointer of something in a node."""
+        return self.shape.pointer(*spot.steps, *steps)
+
+    def phase(self, spot: Spot) -> Phase:
+        return self.definition.phases[spot.phase]
+
+    @cached_property
+    def by_id(self) -> dict[str, Spot]:
+        """Nodes by id, the first of each."""
+        found: dict[str, Spot] = {}
+        for spot in self.spots:
+            found.setdefault(spot.node.id, spot)
+        return found
+
+    @cached_property
+    def node_names(self) -> Names:
+        return Names(self.by_id)
+
+    @cached_property
+    def agent_names(self) -> Names:
+        return Names(sorted(name for name in self.agents if name != SUB_COMMAND))
+
+    @cached_property
+    def needs(self) -> list[list[int]]:
+        """By node number: dependencies that exist and do not point to a later phase; the node itself never."""
+        found: list[list[int]] = []
+        for spot in self.spots:
+            others = (self.by_id.get(name) for name in dict.fromkeys(spot.node.dependencies))
+            found.append(
+                [other.number for other in others if other and other is not spot and other.phase <= spot.phase]
+            )
+        return found
+
+    @cached_property
+    def order(self) -> list[int]:
+        """Node numbers, by phase and dependencies first, without nodes in a circle and what depends on one."""
+        waiting = [len(needs) for needs in self.needs]
+        users: list[list[int]] = [[] for _ in self.spots]
+        for number, needs in enumerate(self.needs):
+            for need in needs:
+                users[need].append(number)
+        order = [number for number, count in enumerate(waiting) if not count]
+        for number in order:
+            for user in users[number]:
+                waiting[user] -= 1
+                if not waiting[user]:
+                    order.append(user)
+        order.sort(key=lambda number: self.spots[number].phase)  # dependencies never point to a later phase
+        return order
+
+    @cached_property
+    def ordered(self) -> frozenset[int]:
+        return frozenset(self.order)
+
+    @cached_property
+    def followed(self) -> frozenset[int]:
+        """Nodes that something runs after: a dependent, or a later phase."""
+        last = len(self.definition.phases) - 1
+        needed = {need for needs in self.needs for need in needs}
+        return frozenset(spot.number for spot in self.spots if spot.number in needed or spot.phase < last)
+
+    @cached_property
+    def initial(self) -> frozenset[str]:
+        """Keys that have a value before the first node."""
+        named = (item.name for item in self.definition.arguments)
+        return frozenset({*self.definition.global_context.initial, *named, *self.given, "arguments"})
+
+    @cached_property
+    def producers(self) -> dict[str, list[int]]:
+        """Numbers of the nodes that write each key, in file order."""
+        found: dict[str, list[int]] = {}
+        for spot in self.spots:
+            for key in dict.fromkeys(output.key for output in spot.node.context.outputs):
+                found.setdefault(key, []).append(spot.number)
+        return found
+
+    def blocks(self, *, gates: bool) -> Iterator[Block]:
+        """Who comes before whom, a range of nodes at a time.
+
+        With *gates*, phases count: a node comes after all nodes of earlier phases. Without, dependencies alone do.
+        """
+        if len(self.spots) > MOST_KEPT:
+            yield from self._make_blocks(gates=gates)
+            return
+        kept = self._kept_gated if gates else self._kept_plain
+        yield from kept
+
+    @cached_property
+    def _kept_gated(self) -> list[Block]:
+        return list(self._make_blocks(gates=True))
+
+    @cached_property
+    def _kept_plain(self) -> list[Block]:
+        return list(self._make_blocks(gates=False))
+
+    def _make_blocks(self, *, gates: bool) -> Iterator[Block]:
+        firsts: dict[int, int] = {}
+        for spot in self.spots:
+            firsts.setdefault(spot.phase, spot.number)
+        waits = [gates and phase.barrier for phase in self.definition.phases]
+        count = len(self.spots)
+        for start in range(0, count, BLOCK):
+            stop = min(start + BLOCK, count)
+            masks = {
+                phase: (1 << max(0, min(first, stop) - start)) - 1 if waits[phase] else 0
+                for phase, first in firsts.items()
+            }
+            single = [1 << place for place in range(stop - start)]
+            before = [masks[spot.phase] for spot in self.spots]
+            for number in self.order:
+                bits = before[number]
+                for need in self.needs[number]:
+                    bits |= before[need]
+                    if start <= need < stop:
+                        bits |= single[need - start]
+                before[number] = bits
+            yield Block(start, stop, before)
+
+
+def is_readable(name: str) -> bool:
+    """Whether *name* stands in the file, and is no stand-in for one that could not be read."""
+    return not name.lstrip("/").startswith(UNREADABLE)

@@ -1,0 +1,190 @@
+"""What is wrong with one value, in the words of a file's writer.
+
+Pure. It words what pydantic found; it judges nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.model.command import MAX_MILLISECONDS
+
+DAY = 24 * 3600 * 1000
+LONGEST_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One complaint of pydantic about one value."""
+
+    kind: str
+    """Pydantic's error type."""
+    path: tuple[str | int, ...]
+    """Where, in the file's spelling."""
+    value: object
+    """What stands there; for a missing field, what it is missing from."""
+    context: Mapping[str, Any]
+    text: str
+    """Pydantic's own words."""
+
+    @property
+    def name(self) -> str:
+        """The field, or the item of a list: `dependencies[2]`."""
+        names = [step for step in self.path if isinstance(step, str)]
+        last = self.path[-1] if self.path else ""
+        if isinstance(last, int):
+            return f'"{names[-1]}[{last}]"' if names else f"item {last}"
+        return f'"{last}"'
+
+
+FORMS: dict[str, tuple[str, str]] = {
+    r"^/[a-z0-9-]+$": ("a slash followed by lower-case letters, digits and hyphens", "/review-code"),
+    r"^[a-z][a-z0-9-]*$": ("lower-case letters, digits and hyphens, a letter first", "code-review"),
+    r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$": ("letters, digits, hyphens, underscores and dots", "unit-tests"),
+    r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$": ("a version of three numbers", "1.0.0"),
+    r"^[^\s.]+(\.[^\s.]+)*$": ("names joined by dots, without spaces", "database.table1"),
+}
+"""What the patterns of the model mean, each with an example."""
+
+
+def sentence(fault: Fault) -> str:
+    """What is wrong, in one sentence."""
+    make = _SENTENCES.get(fault.kind)
+    return make(fault) if make else f"{fault.name}: {fault.text}"
+
+
+def advice(fault: Fault) -> str | None:
+    """What to write instead, where that can be said."""
+    value = fault.value
+    if fault.kind == "missing":
+        return f"Add {fault.name}"
+    if fault.kind == "literal_error":
+        return _nearest_choice(fault)
+    if fault.kind == "string_pattern_mismatch" and isinstance(value, str):
+        return _nearest_form(fault.context["pattern"], value)
+    if fault.kind == "bool_type" and isinstance(value, str) and value.lower() in ("true", "false"):
+        return f"Write {value.lower()} without quotes"
+    if fault.kind in ("int_type", "float_type", "float_parsing") and isinstance(value, str) and value.isdecimal():
+        return f"Write {value[:LONGEST_SHOWN]} without quotes"
+    if fault.kind == "int_type" and isinstance(value, float):
+        return f"Write {round(value)}"
+    if fault.kind == "tuple_type" and isinstance(value, str):
+        return f'Write ["{_cut(value)}"]'
+    return None
+
+
+def kind_of(value: object) -> str:
+    """The JSON type of *value* with its article."""
+    for types, word in _KINDS:
+        if isinstance(value, types):
+            return word
+    return "null"
+
+
+_KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (bool, "a boolean"),
+    ((int, float), "a number"),
+    (str, "text"),
+    ((list, tuple), "a list"),
+    (Mapping, "an object"),
+)
+
+
+def _must(what: str) -> Callable[[Fault], str]:
+    return lambda fault: f"{fault.name} must be {what}, not {kind_of(fault.value)}"
+
+
+def _range(word: str, key: str) -> Callable[[Fault], str]:
+    def told(fault: Fault) -> str:
+        limit = fault.context[key]
+        days = f" ({limit // DAY} days)" if limit == MAX_MILLISECONDS else ""
+        return f"{fault.name} must be {word} {limit}{days}, not {_shown(fault.value)}"
+
+    return told
+
+
+def _length(word: str, key: str) -> Callable[[Fault], str]:
+    def told(fault: Fault) -> str:
+        limit = fault.context[key]
+        length = len(fault.value) if isinstance(fault.value, str) else 0
+        plural = "s" if limit != 1 else ""
+        return f"{fault.name} must have {word} {limit} character{plural}, not {length}"
+
+    return told
+
+
+def _form(fault: Fault) -> str:
+    words, example = FORMS.get(fault.context["pattern"], (f"of the form {fault.context['pattern']}", ""))
+    such = f', such as "{example}"' if example else ""
+    return f"{fault.name} must be {words}{such}, not {_shown(fault.value)}"
+
+
+def _choice(fault: Fault) -> str:
+    choices = ", ".join(f'"{choice}"' for choice in _choices(fault))
+    one = "one of " if "," in choices else ""
+    return f"{fault.name} must be {one}{choices}, not {_shown(fault.value)}"
+
+
+def _too_few(fault: Fault) -> str:
+    what = {"phases": "phase", "agents": "node"}.get(str(fault.path[-1]), "item")
+    return f"{fault.name} needs at least one {what}"
+
+
+_SENTENCES: dict[str, Callable[[Fault], str]] = {
+    "missing": lambda fault: f"{fault.name} is missing",
+    "string_type": _must("text"),
+    "int_type": _must("a whole number"),
+    "float_type": _must("a number"),
+    "float_parsing": _must("a number"),
+    "bool_type": _must("true or false"),
+    "tuple_type": _must("a list"),
+    "dict_type": _must("an object"),
+    "model_type": _must("an object"),
+    "greater_than": _range("greater than", "gt"),
+    "greater_than_equal": _range("at least", "ge"),
+    "less_than_equal": _range("at most", "le"),
+    "string_too_short": _length("at least", "min_length"),
+    "string_too_long": _length("at most", "max_length"),
+    "string_pattern_mismatch": _form,
+    "literal_error": _choice,
+    "too_short": _too_few,
+    "finite_number": lambda fault: f"{fault.name} must be a finite number",
+}
+
+
+def _choices(fault: Fault) -> list[str]:
+    return re.findall(r"'([^']*)'", fault.context["expected"])
+
+
+def _nearest_choice(fault: Fault) -> str:
+    choices = _choices(fault)
+    value = fault.value if isinstance(fault.value, str) else ""
+    near = difflib.get_close_matches(value.lower()[:LONGEST_SHOWN], choices, n=1)
+    if near or len(choices) == 1:
+        return f'Write "{(near or choices)[0]}"'
+    return f"Write one of {', '.join(choices)}"
+
+
+def _nearest_form(pattern: str, value: str) -> str | None:
+    words, example = FORMS.get(pattern, ("", ""))
+    lower = re.sub(r"[^a-z0-9]+", "-", value[:LONGEST_SHOWN].lower()).strip("-")
+    for candidate in (f"/{lower}", lower, f"{value[:LONGEST_SHOWN]}.0"):
+        if words and re.fullmatch(pattern, candidate):
+            return f'Write "{candidate}"'
+    return f'Write something like "{example}"' if example else None
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, str):
+        return f'"{_cut(value)}"'
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _cut(str(value))
+    return kind_of(value)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
