@@ -42,8 +42,8 @@ DOUBLED_ROOTS: Final = _words("""
 """Verbs of one syllable that double their last letter behind a prefix too: rerun, unzip, input, backlog."""
 
 PREFIXES: Final = _words("""
-    auto back co cross de dis double down dry fast fine force hot in inter kick mis multi off out over pre re self side
-    snap spot sub trans type un under up work
+    auto back co cross de dis double down dry fast fine force hot in inter kick mis multi off out over pre re self
+    side snap spot sub trans type un under up work
 """)
 """What may stand before a verb, with or without a hyphen."""
 
@@ -66,19 +66,21 @@ SUBORDINATORS: Final = _words("""
 """)
 """Words behind which an "and" may join something else than the first verb."""
 
-DETERMINERS: Final = _words("the a an all any each every this these those its our your their both existing")
+DETERMINERS: Final = _words("""
+    a all an any both each every existing it its our the their them these this those your
+""")
 """Words that stand behind an imperative and not behind a noun."""
 
 FUNCTION_WORDS: Final = _words("""
     a about above across after against all also although an and another any are as at bad based because been before
     below best better between beyond both broken but by can cannot common complex could custom deep did do does
-    during each either end entire every fast few final finally first for from full given good great had has hence
-    here high how i if in initial into is it its just last least legacy less let low main major many may maybe might
-    minor more most much multiple must my nearly neither never new next no none nor not now of off old on once one
-    only onto optionally or other our out over per please possibly quick raw rich safe second several shall she
-    should simple since single slow smart so some strict such than that the their then there these they third this
-    those three through thus to two under unless until upon us various via was we were what when where whether which
-    who whole whose why will with within without would yes you your zero
+    during each either entire every fast few final finally first for from full given good great had has hence here
+    high how i if in initial into is it its just last least legacy less low main major many may maybe might minor
+    more most much multiple must my nearly neither never new next no none nor not now of off old on once one only
+    onto optionally or other our out over per please possibly quick raw rich safe second several shall she should
+    simple since single slow smart so some strict such than that the their then there these they third this those
+    three through thus to two under unless until upon us various via was we were what when where whether which who
+    whole whose why will with within without would yes you your zero
 """)
 """Words that begin no imperative; "do" is among them for "do not"."""
 
@@ -91,7 +93,7 @@ NOUNS: Final = _words("""
     container content context contract core corpus cost coverage credential credit cron crud crypto css culture
     cursor customer cycle daemon dashboard data database dataset date deadline debt default defect demo department
     desktop device devops dialog dictionary disk docker docs domain duplicate ecosystem edge effect effort email
-    employee endpoint engine enterprise entity enum environment epic epoch event evidence example exception
+    employee end endpoint engine enterprise entity enum environment epic epoch event evidence example exception
     executive expert fact failure fallback feature feedback field file firewall firmware fixture flow folder font
     footer framework frontend frontmatter function future gap gateway git github glossary goal graph grid group
     guide half hardware header health heap hero hint history home hotfix hour html http hub human icon id idea image
