@@ -46,8 +46,9 @@ class Progress:
 
 
 def progress(run: Run) -> Progress:
-    """How many nodes are over."""
-    return Progress(sum(node.status in DONE for node in run.nodes.values()), len(run.nodes))
+    """How many nodes are over; one that was cancelled never got done."""
+    over = DONE - {NodeStatus.CANCELLED}
+    return Progress(sum(node.status in over for node in run.nodes.values()), len(run.nodes))
 
 
 def estimate_of(node: NodeState, learned: Mapping[str, float]) -> timedelta:

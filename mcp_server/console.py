@@ -1,0 +1,264 @@
+"""What the command line shows: the live tree of a run, tables, problems and errors.
+
+Effects: writes to the terminal. Results go to stdout, everything else to stderr; all of it reads well without colour.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from engine.run.events import RunStatus
+from engine.run.state import NodeStatus
+from engine.views.durations import about, took
+from engine.views.progress import progress, remaining
+from engine.views.todos import line, subject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from engine.errors import OrchestrationError
+    from engine.run.state import NodeState, PhaseState, Run
+    from engine.service import View
+    from engine.storage.port import RunSummary
+    from engine.validation import Problem
+
+results = Console()
+"""Where results go."""
+notes = Console(stderr=True)
+"""Where everything else goes."""
+
+STATE_MARKS = {
+    RunStatus.COMPLETED: "✅",
+    RunStatus.DEGRADED: "⚠️",
+    RunStatus.FAILED: "❌",
+    RunStatus.COMPENSATED: "↩️",
+    RunStatus.COMPENSATION_FAILED: "❌",
+    RunStatus.CANCELLED: "❌",
+    RunStatus.INTERRUPTED: "⏸",
+}
+_STYLES = {
+    NodeStatus.COMPLETED: "green",
+    NodeStatus.SKIPPED: "dim",
+    NodeStatus.RUNNING: "bold",
+    NodeStatus.FAILED: "red",
+    NodeStatus.COMPENSATION_FAILED: "red",
+    NodeStatus.CANCELLED: "dim",
+    NodeStatus.COMPENSATING: "yellow",
+    NodeStatus.COMPENSATED: "yellow",
+}
+LONGEST_ACTION = 60
+
+
+def headline(view: View) -> str:
+    """One line about a run: `✅ /review-code completed in 4.2s · 4/4 · run r-…`."""
+    run = view.run
+    counted = progress(run)
+    parts = [f"{counted.done}/{counted.total}"]
+    elapsed = (run.ended_at or view.now) - run.created_at
+    if run.ended:
+        mark = STATE_MARKS[run.status]
+        state = f"{run.status.value.replace('_', ' ')} in {took(elapsed)}"
+        failed = len(run.failures)
+        if failed:
+            parts.append(f"{failed} failed")
+    else:
+        mark = "⚙️" if run.status is RunStatus.RUNNING else "↩️" if run.status is RunStatus.COMPENSATING else "⏳"
+        state = f"{run.status.value} for {took(elapsed)}"
+        left = remaining(run, view.now, view.estimates)
+        if left:
+            parts.append(f"{about(left)} left")
+    if run.cost_usd:
+        parts.append(f"${run.cost_usd:.2f}")
+    if run.executor == "simulate":
+        parts.append("simulated")
+    parts.append(f"run {run.id}")
+    return f"{mark} {run.plan.command} {state} · {' · '.join(parts)}"
+
+
+def tree(view: View, spinner: Spinner | None = None) -> Tree:
+    """A run as a tree of phases and nodes."""
+    root = Tree(Text(headline(view)), guide_style="dim")
+    number = 0
+    for phase in view.run.phases:
+        if phase.plan.group is None:
+            number += 1
+        branch = root.add(Text(f"Phase {number}: {phase.plan.name}", style=_phase_style(phase)))
+        for name in phase.plan.nodes:
+            branch.add(_node(view, view.run.nodes[name], spinner))
+    return root
+
+
+def _phase_style(phase: PhaseState) -> str:
+    if phase.ended_at is not None:
+        return "green"
+    return "bold" if phase.opened_at is not None else "dim"
+
+
+def _node(view: View, node: NodeState, spinner: Spinner | None) -> Text | Group | Table:
+    text = Text(line(view.run, node, view.now, view.estimates), style=_STYLES.get(node.status, ""))
+    if node.status is not NodeStatus.RUNNING or node.live is None:
+        return text
+    shown: Text = Text(line(view.run, node, view.now, view.estimates), style="bold")
+    shown.append(f"  {took(view.now - node.live.started_at)}", style="cyan")
+    action = view.actions.get(node.plan.id)
+    if action:
+        cut = action if len(action) <= LONGEST_ACTION else action[: LONGEST_ACTION - 1] + "…"
+        shown.append(f"  {cut}", style="dim")
+    if spinner is None:
+        return shown
+    row = Table.grid(padding=(0, 1))
+    row.add_row(spinner, shown)
+    return row
+
+
+class LiveTree:
+    """Shows a run as it moves, where stderr is a terminal; elsewhere one line for each node that ends."""
+
+    def __init__(self, current: Callable[[], View]) -> None:
+        """*current* gives the run as it is now; it is asked a few times a second."""
+        self._current = current
+        self._spinner = Spinner("dots")
+        self._live = Live(
+            console=notes, refresh_per_second=8, transient=True, get_renderable=self._render, redirect_stdout=False
+        )
+        self._seen: dict[str, NodeStatus] = {}
+
+    def _render(self) -> Tree:
+        return tree(self._current(), self._spinner)
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        if notes.is_terminal:
+            self._live.start()
+        return self
+
+    def moved(self) -> None:
+        """The run has moved."""
+        if not notes.is_terminal:
+            self._print_changes(self._current())
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the last state standing."""
+        if notes.is_terminal:
+            self._live.stop()
+            notes.print(tree(self._current()))
+        else:
+            self._print_changes(self._current())
+
+    def _print_changes(self, view: View) -> None:
+        for name, node in view.run.nodes.items():
+            if node.status is not self._seen.get(name, NodeStatus.PENDING):
+                self._seen[name] = node.status
+                notes.print(Text(line(view.run, node, view.now, view.estimates)), soft_wrap=True)
+
+
+def failures(run: Run) -> Iterable[str]:
+    """One paragraph for each node that failed."""
+    for name in run.failures:
+        node = run.nodes[name]
+        if node.failure is None:
+            continue
+        undone = {
+            NodeStatus.COMPENSATED: " (rolled back)",
+            NodeStatus.COMPENSATION_FAILED: " (rollback failed)",
+        }.get(node.status, "")
+        yield f"❌ {subject(run, node)}{undone}\n   {node.failure.code}: {node.failure.message}".rstrip()
+        if node.failure.hint:
+            yield f"   hint: {node.failure.hint}"
+
+
+def print_error(error: OrchestrationError) -> None:
+    """One clear error: code, message, place, hint; validation problems one by one."""
+    problems: Sequence[Problem] = getattr(error, "problems", ())
+    notes.print(f"[red]error[/red] {escape(error.code)}: {escape(error.message)}", soft_wrap=True, highlight=False)
+    if error.pointer:
+        notes.print(f"  at {escape(error.pointer)}", highlight=False)
+    print_problems(problems, notes)
+    if error.hint:
+        notes.print(f"hint: {escape(error.hint)}", soft_wrap=True, highlight=False)
+
+
+def print_problems(problems: Iterable[Problem], console: Console = results) -> None:
+    """Validation problems, each with code, place and suggestion."""
+    for problem in problems:
+        style = "red" if problem.severity == "error" else "yellow"
+        place = f"  [dim]{escape(problem.pointer)}[/dim]" if problem.pointer else ""
+        console.print(
+            f"[{style}]{problem.severity}[/{style}] {problem.code}: {escape(problem.message)}{place}",
+            soft_wrap=True,
+            highlight=False,
+        )
+        if problem.suggestion:
+            console.print(f"  hint: {escape(problem.suggestion)}", soft_wrap=True, highlight=False)
+
+
+def runs_table(rows: Sequence[RunSummary], now: datetime) -> Table:
+    """The list of runs, newest first."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("RUN", "COMMAND", "STATE", "DONE", "STARTED", "TOOK"):
+        table.add_column(heading, no_wrap=heading != "STATE")
+    for row in rows:
+        ended = row.ended_at or now
+        table.add_row(
+            row.id,
+            row.command + (" (simulated)" if row.executor == "simulate" else ""),
+            f"{STATE_MARKS.get(row.status, '⚙️')} {row.status.value}",
+            f"{row.done}/{row.total}",
+            row.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+            took(ended - row.created_at),
+        )
+    return table
+
+
+def print_text(text: str) -> None:
+    """A result that is Markdown: rendered on a terminal, as it is elsewhere."""
+    if results.is_terminal:
+        from rich.markdown import Markdown  # noqa: PLC0415 - a quarter of the start-up, needed at the very end only
+
+        results.print(Markdown(text))
+    else:
+        sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
+    """One JSON object and nothing else on stdout."""
+    import json  # noqa: PLC0415 - not needed by most commands
+
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def run_row(row: RunSummary) -> dict[str, Any]:
+    """One run of the list as JSON."""
+    return {
+        "runId": row.id,
+        "command": row.command,
+        "state": row.status.value,
+        "executor": row.executor,
+        "startedAt": row.created_at.isoformat(),
+        "endedAt": row.ended_at.isoformat() if row.ended_at else None,
+        "done": row.done,
+        "total": row.total,
+        "failed": row.failed,
+        "costUsd": row.cost_usd,
+        "message": row.message,
+    }
+
+
+def print_agents(rows: Sequence[dict[str, str]]) -> None:
+    """The agents, one a line; a pipe gets whole lines."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("AGENT", "EXECUTOR", "SOURCE", "DESCRIPTION"):
+        table.add_column(heading, no_wrap=True, overflow="ellipsis", ratio=1 if heading == "DESCRIPTION" else None)
+    for row in rows:
+        table.add_row(row["id"], row["executor"], row["source"], Text(" ".join(row["description"].split())))
+    results.print(table)
