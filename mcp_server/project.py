@@ -14,16 +14,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import EnvironmentFault, InvalidCommand, NotFound, OrchestrationError, StateError
+from engine.errors import EnvironmentFault, InputError, InvalidCommand, NotFound, OrchestrationError, StateError
 from engine.executors.claude import find_program
 from engine.graph import compile_plan
+from engine.ids import NodeId, parse_attempt_id
 from engine.run.events import Limits, RunCreated
 from engine.runtime.clock import SystemClock
 from engine.runtime.facts import values_of
 from engine.runtime.residue import summary_of
 from engine.service import View, needs_model, open_engine
 from engine.simulation import Scenario, simulate
-from engine.storage.port import Batch
+from engine.storage.port import Batch, Message
 from engine.views.todos import TodoOptions
 from mcp_server.settings import load_settings
 from registry.catalog import Catalog, Loaded
@@ -32,8 +33,9 @@ from registry.paths import find_project_root
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from engine.executors.port import Outcome
     from engine.executors.simulate import Fault
-    from engine.ids import NodeId, RunId
+    from engine.ids import RunId
     from engine.model.plan import Plan
     from engine.service import Engine
     from mcp_server.settings import Settings
@@ -162,6 +164,31 @@ class Project:
                 f"run {run_id} was simulated", code="NOT_RESUMABLE", hint="Run the command again; it takes no time."
             )
         await engine.resume(run_id, failed=failed)
+
+    async def decide(self, run_id: RunId | None, node: str, answer: str) -> None:
+        """Give a person's answer; a run of another process finds it in its inbox. Raises `StateError`, `NotFound`."""
+        engine = await self.engine()
+        run = (await engine.view(run_id)).run
+        if node not in run.nodes:
+            raise NotFound(f'run {run.id} has no node "{node}"', code="NODE_NOT_FOUND")
+        name = NodeId(node)
+        if run.id in engine.store.runs:
+            await engine.decide(run.id, name, answer)
+        elif run.ended:
+            raise StateError(f"run {run.id} has ended ({run.status}); it waits for no answer")
+        else:
+            await engine.storage.post(Message(run=run.id, kind="decide", payload={"node": name, "answer": answer}))
+
+    async def report(self, run_id: RunId | None, attempt: str, outcome: Outcome) -> None:
+        """Take the report of work that the client was asked to do. Raises `StateError` for a late one or any other."""
+        engine = await self.engine()
+        run = (await engine.view(run_id)).run
+        parsed = parse_attempt_id(attempt)
+        if parsed is None or parsed[0] != run.id or parsed[1] not in run.nodes:
+            raise InputError(f'"{attempt}" is no attempt of run {run.id}', code="INVALID_ATTEMPT")
+        if run.executor != "host":
+            raise StateError(f"the work of run {run.id} is not the client's: its executor is {run.executor}")
+        await engine.report(attempt, outcome)
 
     async def output(self, run_id: RunId | None, key: str) -> Any:  # noqa: ANN401 - any JSON value
         """The value of one output of a run. Raises `NotFound`."""

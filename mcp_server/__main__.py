@@ -1,0 +1,32 @@
+"""`orchestration-mcp`: the server over stdio.
+
+Effects: runs until the client goes. Everything that is not the protocol is written to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from mcp_server.app import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Serve the project that `--project`, CLAUDE_PROJECT_DIR or the working directory names."""
+    parser = argparse.ArgumentParser(prog="orchestration-mcp", description="Serve a project's commands over MCP stdio.")
+    parser.add_argument("--project", metavar="DIR", help="the project root")
+    options = parser.parse_args(argv)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    sys.exit(asyncio.run(serve(root=options.project)))
+
+
+if __name__ == "__main__":
+    main()

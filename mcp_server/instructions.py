@@ -1,0 +1,71 @@
+"""What the server tells a model about itself and its tools.
+
+Pure. Texts only; a client cuts each at 2 KB.
+"""
+
+from __future__ import annotations
+
+SERVER = """\
+Runs declarative multi-agent commands of this project: graphs of agents in phases, with parallel work, retries, \
+locks, rollback and live todos. Commands are JSON files in .claude/commands/v2 and v1 markdown files in \
+.claude/commands; name one as "/name".
+
+How to run one:
+1. `run` with command "/name" (and arguments). It returns at once with a run id unless wait_seconds is given.
+2. Follow the `next` field of each answer. While the run lives call `status` with its run_id and wait_seconds=60; it \
+returns early when something changes.
+3. Show progress: pass `todos` to TodoWrite as it is if you have that tool, else print `display`.
+4. When the run has ended, present `outputs`; a value {"$ref": uri} is too large to be told: read that resource.
+
+`validate` checks a command file and names every problem with its place and a suggestion; `load_command` shows a \
+command's phases, critical path and diagram. Use `run` with dry_run=true for a predicted timeline, and executor \
+"simulate" to try a command without doing any work. Nothing is simulated unless it was asked for.
+
+A failed run has been rolled back where the command says how: state compensated. `resume` goes on with an interrupted \
+run; with failed=true it takes up a failed one. `cancel` ends a run and rolls it back.
+"""
+
+LOAD_COMMAND = """\
+Load a command and show how it would run: phases, node ids, critical path, times by estimate, warnings, a Mermaid \
+diagram and the todo list it begins with. Nothing is run. A command with errors is refused with all of them.
+"""
+
+VALIDATE = """\
+Check a command file without running it. Names every error and warning at once, each with a code, a JSON Pointer into \
+the file and, where possible, a suggestion. Use it while writing or changing a command.
+"""
+
+RUN = """\
+Run a command: start its agents in the order of its graph, in parallel where it allows. Use this when the user asks \
+for one of the project's commands, such as "/review-code src/auth".
+
+Returns a status at once, or, with wait_seconds, when the run has ended or the time has passed. The run goes on in the \
+background; follow `next` in the answer. executor: "auto" takes Claude Code for model agents and runs programs and \
+Python agents natively; "simulate" pretends, in no time, and does nothing; dry_run only predicts the timeline and \
+records nothing. Cancelling this call while it waits cancels the run, unless detach is true.
+"""
+
+STATUS = """\
+Tell where a run stands: state, progress, phases, failures, todos, what waits for the user, and outputs when it has \
+ended. With wait_seconds it waits and returns early at the next change, so prefer it to calling again and again. \
+Cancelling this call only ends the wait. view: "summary" (default), "todos" (with tasks for TaskCreate and \
+TaskUpdate), "nodes" (every node), "outputs" (values so far), "timeline" (when each node ran), "report".
+"""
+
+REPORT = """\
+Give the user's answers to what a run waits for: approvals ("yes" or "no") and nodes that were lost in a crash and \
+must not be repeated blindly ("retry", "skip" or "fail"). The questions are in the status field `decisions`. Ask the \
+user; do not answer for them. `results` reports work that the run asked this client to do (executor host): for each \
+attempt its outputs, or a failure {code, kind, message}.
+"""
+
+CANCEL = """\
+Cancel a run: nothing new starts, running agents are ended, and what was done is rolled back as the command says \
+(compensate false: it is left as it is). Answers when no agent runs forward any more; a rollback goes on and shows as \
+compensating.
+"""
+
+RESUME = """\
+Go on with a run that was interrupted because its server ended: completed nodes are not run again. With failed true, \
+take up a failed or degraded run at its failed nodes, once their cause is gone. Follow `next` in the answer.
+"""

@@ -1,0 +1,84 @@
+"""Lines of stdin, read in a thread that nobody has to wait for.
+
+Effects: takes file descriptor 0 and leaves the null device in its place, so that no agent and no tool reads the
+protocol. The SDK's own reader cannot be left while it waits for a line, which would keep a signal from ending the
+server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+LINES_AHEAD = 64
+"""Lines that are read before they are asked for."""
+
+
+class Lines:
+    """An asynchronous iterator over the lines of stdin."""
+
+    def __init__(self, *, on_end: Callable[[], None]) -> None:
+        """*on_end* is called in the loop when stdin has ended, before the iteration ends."""
+        self._on_end = on_end
+        self._lines: deque[str | None] = deque()
+        self._ready = asyncio.Event()
+        self._room = threading.Semaphore(LINES_AHEAD)
+        self._loop = asyncio.get_running_loop()
+        self._ended = False
+
+    def __enter__(self) -> Self:
+        """Take stdin and begin to read."""
+        private = os.dup(0)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+        threading.Thread(target=self._read, args=(private,), name="stdin", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop listening; the thread ends with the process at the latest."""
+        self._ended = True
+        self._room.release(LINES_AHEAD)
+
+    def _read(self, descriptor: int) -> None:
+        try:
+            with os.fdopen(descriptor, encoding="utf-8", errors="replace", newline="\n") as stream:
+                for line in stream:
+                    self._room.acquire()
+                    if self._ended:
+                        return
+                    self._loop.call_soon_threadsafe(self._take, line)
+            self._loop.call_soon_threadsafe(self._take, None)
+        except (OSError, RuntimeError):  # the descriptor or the loop is gone: so is the client
+            return
+
+    def _take(self, line: str | None) -> None:
+        if line is None:
+            self._on_end()
+        self._lines.append(line)
+        self._ready.set()
+
+    def __aiter__(self) -> Self:
+        """Itself."""
+        return self
+
+    async def __anext__(self) -> str:
+        """The next line, with its end."""
+        while not self._lines:
+            self._ready.clear()
+            await self._ready.wait()
+        line = self._lines.popleft()
+        if line is None:
+            self._lines.append(None)
+            raise StopAsyncIteration
+        self._room.release()
+        return line

@@ -1,0 +1,283 @@
+"""The tools: requests of a client as calls of the project, views of a run as answers.
+
+Effects: starts, ends and waits for runs. What is heavy is imported on the first call, so that the server answers its
+first request soon. Parameters are spelled as users type them: an alias would be listed, but not understood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import anyio
+import anyio.lowlevel
+from mcp.server.mcpserver import Context
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from pydantic import BaseModel, ConfigDict, Field
+
+from mcp_server import instructions, wire
+from mcp_server.session import Session
+
+if TYPE_CHECKING:
+    from engine.executors.port import Outcome
+    from engine.ids import RunId
+    from engine.service import View
+    from mcp_server.app import OrchestrationServer
+    from mcp_server.project import Project
+
+ALWAYS_LOAD = {"anthropic/alwaysLoad": True}
+"""Claude Code shows such a tool to the model from the start; others by name only."""
+CANCEL_SECONDS = 30.0
+"""How long `cancel` waits for agents to end."""
+
+Ctx = Context[Session, Any]
+Loaded = Annotated[CallToolResult, wire.Loaded]
+Validation = Annotated[CallToolResult, wire.Validation]
+Status = Annotated[CallToolResult, wire.Status]
+
+Source = Annotated[
+    str | dict[str, Any],
+    Field(description='"/name" of a command, a path under the project root, or a command definition (JSON object)'),
+]
+Wait = Annotated[float, Field(ge=0, le=3600, description="How long to wait, in seconds; 0 answers at once")]
+RunIdText = Annotated[str, Field(min_length=1, max_length=200, description="The run, as its status names it")]
+Executor = Annotated[
+    Literal["auto", "claude", "host", "simulate"],
+    Field(description="Who does the work of model agents; simulate replaces all agents and does nothing"),
+]
+
+
+class Failed(BaseModel):
+    """Why an attempt did not succeed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: str = Field(default="AGENT_ERROR", min_length=1, max_length=100)
+    kind: Literal["error", "timeout", "validation", "cancel"] = "error"
+    message: str = Field(max_length=10_000)
+
+
+class Result(BaseModel):
+    """What became of one attempt that the client did: outputs, or a failure."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    attempt: str = Field(max_length=500)
+    outputs: dict[str, Any] | None = None
+    failure: Failed | None = None
+
+
+class Decision(BaseModel):
+    """A person's answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    node: str = Field(max_length=500)
+    answer: Literal["yes", "no", "retry", "skip", "fail"]
+
+
+async def load_command(ctx: Ctx, source: Source) -> Loaded:
+    """See `instructions.LOAD_COMMAND`."""
+    project = await _session(ctx).project()
+    from mcp_server.answers import loaded_of  # noqa: PLC0415 - heavy: see session.py
+
+    loaded = project.load(source)
+    return _answer(loaded_of(loaded, project.plan(loaded), project.todo_options))
+
+
+async def validate(
+    ctx: Ctx,
+    source: Source,
+    strict: Annotated[bool, Field(description="Warnings make the command invalid too")] = False,  # noqa: FBT002
+) -> Validation:
+    """See `instructions.VALIDATE`."""
+    project = await _session(ctx).project()
+    from mcp_server.answers import validation_of  # noqa: PLC0415 - heavy: see session.py
+
+    return _answer(validation_of(project.load(source), strict=strict))
+
+
+async def run(  # noqa: PLR0917 - a client names each parameter
+    ctx: Ctx,
+    command: Source,
+    arguments: Annotated[
+        str | dict[str, Any] | None,
+        Field(description="What follows the command's name as text, or its arguments by name"),
+    ] = None,
+    executor: Executor = "auto",
+    dry_run: Annotated[bool, Field(description="Only predict the timeline; nothing is run or recorded")] = False,  # noqa: FBT002
+    wait_seconds: Wait = 0,
+    detach: Annotated[bool, Field(description="The run goes on when this call is cancelled")] = False,  # noqa: FBT002
+    max_parallelism: Annotated[int | None, Field(ge=1, le=1000, description="Agents at once")] = None,
+    max_cost_usd: Annotated[float | None, Field(gt=0, description="Stop when the agents have cost so much")] = None,
+    max_attempts_total: Annotated[int | None, Field(ge=1, description="Stop after so many attempts")] = None,
+    max_duration_seconds: Annotated[float | None, Field(gt=0, description="Stop after so many seconds")] = None,
+) -> Status:
+    """See `instructions.RUN`."""
+    session = _session(ctx)
+    project = await session.project()
+    from engine.run.events import Limits  # noqa: PLC0415 - heavy: see session.py
+    from mcp_server.following import Wait as Until  # noqa: PLC0415
+    from mcp_server.following import follow  # noqa: PLC0415
+    from mcp_server.project import RunRequest  # noqa: PLC0415
+
+    request = RunRequest(
+        source=command,
+        arguments=arguments,
+        executor=executor,
+        limits=Limits(
+            max_parallelism=max_parallelism,
+            max_cost_usd=max_cost_usd,
+            max_attempts_total=max_attempts_total,
+            max_duration_seconds=max_duration_seconds,
+        ),
+    )
+    if dry_run:
+        return await _status(session, project, await project.dry_run(request), dry_run=True)
+    with anyio.CancelScope(shield=True):  # a run that has begun must not be lost between here and its id
+        run_id = await project.start(request)
+    try:
+        await anyio.lowlevel.checkpoint()
+        view = await follow(project, run_id, Until(seconds=wait_seconds), ctx.report_progress)
+    except anyio.get_cancelled_exc_class():
+        if not (detach or session.closing):
+            with anyio.CancelScope(shield=True):
+                await (await project.engine()).cancel(run_id, reason="the call was cancelled")
+        raise
+    return await _status(session, project, view)
+
+
+async def status(
+    ctx: Ctx,
+    run_id: Annotated[
+        str | None, Field(min_length=1, max_length=200, description="The run; the newest one where absent")
+    ] = None,
+    wait_seconds: Wait = 0,
+    view: Annotated[wire.ViewName, Field(description="Which part of the run is wanted in full")] = "summary",
+) -> Status:
+    """See `instructions.STATUS`."""
+    session = _session(ctx)
+    project = await session.project()
+    from mcp_server.following import Wait as Until  # noqa: PLC0415 - heavy: see session.py
+    from mcp_server.following import follow  # noqa: PLC0415
+
+    found = await project.view(_run_id(run_id))
+    if wait_seconds:
+        seen = session.told.get(found.run.id, found.run.events)
+        until = Until(seconds=wait_seconds, seen=seen)
+        found = await follow(project, found.run.id, until, ctx.report_progress)
+    return await _status(session, project, found, view_name=view)
+
+
+async def report(
+    ctx: Ctx,
+    run_id: RunIdText,
+    results: Annotated[list[Result], Field(max_length=1000, description="Work that this client did")] = [],  # noqa: B006 - never changed
+    decisions: Annotated[list[Decision], Field(max_length=1000, description="The user's answers")] = [],  # noqa: B006
+) -> Status:
+    """See `instructions.REPORT`."""
+    session = _session(ctx)
+    project = await session.project()
+    wanted = _run_id(run_id)
+    for result in results:
+        await project.report(wanted, result.attempt, _outcome(result))
+    for decision in decisions:
+        await project.decide(wanted, decision.node, decision.answer)
+    return await _status(session, project, await project.view(wanted))
+
+
+async def cancel(
+    ctx: Ctx,
+    run_id: RunIdText,
+    reason: Annotated[str, Field(max_length=500, description="Why; it stands in the report")] = "",
+    compensate: Annotated[bool, Field(description="Roll back what was done")] = True,  # noqa: FBT002
+) -> Status:
+    """See `instructions.CANCEL`."""
+    session = _session(ctx)
+    project = await session.project()
+    from mcp_server.following import until_calm  # noqa: PLC0415 - heavy: see session.py
+
+    engine = await project.engine()
+    wanted = _known(run_id)
+    with anyio.CancelScope(shield=True):  # one that was asked for is carried out
+        await engine.cancel(wanted, reason=reason, compensate=compensate)
+    return await _status(session, project, await until_calm(engine, wanted, CANCEL_SECONDS))
+
+
+async def resume(
+    ctx: Ctx,
+    run_id: RunIdText,
+    failed: Annotated[bool, Field(description="Take up a failed run at its failed nodes")] = False,  # noqa: FBT002
+) -> Status:
+    """See `instructions.RESUME`."""
+    session = _session(ctx)
+    project = await session.project()
+    wanted = _known(run_id)
+    with anyio.CancelScope(shield=True):
+        await project.resume(wanted, failed=failed)
+    return await _status(session, project, await project.view(wanted))
+
+
+def add_tools(server: OrchestrationServer) -> None:
+    """Offer all tools on *server*."""
+
+    def add(tool: Callable[..., Awaitable[Any]], description: str, title: str, **hints: bool) -> None:
+        meta = ALWAYS_LOAD if tool in {run, status} else None
+        annotations = ToolAnnotations(title=title, open_world_hint=hints.pop("open_world", False), **_hints(hints))
+        server.add_tool(tool, description=description, title=title, annotations=annotations, meta=meta)
+
+    add(load_command, instructions.LOAD_COMMAND, "Load a command", read_only=True)
+    add(validate, instructions.VALIDATE, "Validate a command", read_only=True)
+    add(run, instructions.RUN, "Run a command", destructive=True, open_world=True)
+    add(status, instructions.STATUS, "Status of a run", read_only=True)
+    add(report, instructions.REPORT, "Answer a run", destructive=False)
+    add(cancel, instructions.CANCEL, "Cancel a run", destructive=True, idempotent=True)
+    add(resume, instructions.RESUME, "Resume a run", destructive=True, open_world=True)
+
+
+def _hints(hints: dict[str, bool]) -> dict[str, Any]:
+    read_only = hints.get("read_only", False)
+    return {
+        "read_only_hint": read_only,
+        "destructive_hint": hints.get("destructive", False),
+        "idempotent_hint": read_only or hints.get("idempotent", False),
+    }
+
+
+def _session(ctx: Ctx) -> Session:
+    session: Session = ctx.request_context.lifespan_context
+    return session
+
+
+def _run_id(text: str | None) -> RunId | None:
+    return text  # type: ignore[return-value]  # the engine says whether there is such a run
+
+
+def _known(text: str) -> RunId:
+    return text  # type: ignore[return-value]
+
+
+def _outcome(result: Result) -> Outcome:
+    from engine.executors.port import Outcome  # noqa: PLC0415 - heavy: see session.py
+    from engine.model.policy import Failure, FailureKind  # noqa: PLC0415
+
+    if result.failure is None:
+        return Outcome(outputs=result.outputs or {})
+    failure = result.failure
+    return Outcome(failure=Failure(FailureKind(failure.kind), failure.code, failure.message))
+
+
+async def _status(
+    session: Session, project: Project, view: View, *, view_name: wire.ViewName = "summary", dry_run: bool = False
+) -> CallToolResult:
+    from mcp_server.answers import status_of  # noqa: PLC0415 - heavy: see session.py
+
+    values = None if dry_run else (await project.engine()).values
+    answer = status_of(view, view_name=view_name, values=values, options=project.todo_options, dry_run=dry_run)
+    if not dry_run:
+        session.told[view.run.id] = view.run.events
+    return _answer(answer)
+
+
+def _answer(answer: wire.Wire) -> CallToolResult:
+    return CallToolResult(content=[TextContent(type="text", text=answer.text())], structured_content=answer.data())
