@@ -1,6 +1,6 @@
-"""A plan as a Mermaid flowchart: phases as boxes, the critical path in bold.
+"""A plan as Mermaid text and as a tree for terminals: phases, order, critical path, times and context flow.
 
-Pure. It draws what was planned; what happened is the timeline's.
+Pure. It draws what was planned and predicted; what happened is the timeline's. The picture is `svg.py`'s.
 """
 
 from __future__ import annotations
@@ -9,53 +9,161 @@ import re
 from typing import TYPE_CHECKING
 
 from engine.model.plan import NodeKind
+from engine.views.svg import clean, saving, short_time, svg
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from engine.graph import Timeline
     from engine.ids import NodeId
-    from engine.model.plan import PhasePlan, Plan
+    from engine.model.plan import NodePlan, PhasePlan, Plan
+
+__all__ = ["mermaid", "svg", "text_tree"]
 
 _UNSAFE = re.compile(r"[^\w .,:;/()+\-]")
-MINUTE = 60
+MOST_NAMES = 12
+"""Names in one line of a tree."""
 
 
 def mermaid(plan: Plan) -> str:
     """*plan* as Mermaid text; names of nodes are numbered, labels cannot break out of their quotes."""
+    by_id = {node.id: node for node in plan.nodes}
     names = {node.id: f"n{node.index}" for node in plan.nodes}
     lines = ["flowchart LR"]
     for phase in plan.phases:
         if phase.group is None:
-            lines.extend(_box(plan, phase, names))
+            lines.extend(_box(plan, phase, by_id, "  "))
     for node in plan.nodes:
         lines.extend(f"  {names[before]} --> {names[node.id]}" for before in node.depends_on)
-    lines.extend(_barriers(plan))
-    if plan.critical_path:
-        lines.append("  classDef critical stroke-width:3px")
-        lines.append(f"  class {','.join(names[name] for name in plan.critical_path)} critical")
+        lines.extend(f"  {names[node.id]} -.-> p{node.inner[0]}" for _ in node.inner[:1])
+    lines.extend(
+        f"  p{phase.after} -.-> p{phase.index}" for phase in plan.phases if phase.after is not None and phase.barrier
+    )
+    lines.append("  classDef critical stroke-width:3px")
+    lines.append(f"  class {','.join(names[name] for name in plan.critical_path)} critical")
     return "\n".join(lines) + "\n"
 
 
-def _box(plan: Plan, phase: PhasePlan, names: dict[NodeId, str], indent: str = "  ") -> Iterator[str]:
-    """A phase with its nodes, and with the phases of the sub-commands in it."""
+def text_tree(plan: Plan, timeline: Timeline) -> str:
+    """*plan* for a terminal, with the start of each node by *timeline*; `*` marks the critical path."""
+    lines = [f"{plan.command} - {clean(plan.description)}", saving(plan, timeline), ""]
+    tree = _Tree(plan, timeline)
+    for number, phase in enumerate((phase for phase in plan.phases if phase.group is None), start=1):
+        lines.append(f"Phase {number}: {clean(phase.name)}{_limits(phase)}")
+        lines.extend(tree.nodes(phase, ""))
+    lines += ["", f"Critical path (*): {' → '.join(plan.critical_path)}", "", "Levels"]
+    lines.extend(f"  {level}: {_names(names)}" for level, names in enumerate(levels(plan)))
+    flow = list(_flow(plan))
+    return "\n".join([*lines, *(["", "Context flow", *flow] if flow else [])]) + "\n"
+
+
+def levels(plan: Plan) -> list[list[NodeId]]:
+    """Agent nodes by the number of nodes that have to end before them, one after the other."""
+    depth: dict[NodeId, int] = {}
+    gate: dict[int | None, int] = {None: 0}
     by_id = {node.id: node for node in plan.nodes}
+
+    def place(phase: PhasePlan, base: int) -> None:
+        """Give every node of *phase* its depth, and its gate the depth behind it."""
+        start = max(base, gate[phase.after]) if phase.barrier else base
+        for node in sorted((by_id[name] for name in phase.nodes), key=lambda node: -node.rank):  # dependencies first
+            own = max([start, *(depth[need] for need in node.depends_on)])
+            for inner in node.inner:
+                place(plan.phases[inner], own)
+            depth[node.id] = gate[node.inner[-1]] if node.inner else own + 1
+        ends = [depth[name] for name in phase.nodes]
+        gate[phase.index] = max([*ends, gate[phase.after]])
+
+    for phase in plan.phases:
+        if phase.group is None:
+            place(phase, 0)
+    result: list[list[NodeId]] = [[] for _ in range(max(depth.values(), default=0))]
+    for node in plan.nodes:
+        if node.kind is NodeKind.AGENT:
+            result[depth[node.id] - 1].append(node.id)
+    return result
+
+
+class _Tree:
+    """The lines of nodes, those of sub-commands below the node that runs them."""
+
+    def __init__(self, plan: Plan, timeline: Timeline) -> None:
+        self.plan = plan
+        self.spans = timeline.spans
+        self.by_id = {node.id: node for node in plan.nodes}
+        self.critical = frozenset(plan.critical_path)
+        self.width = min(40, max(len(node.id) for node in plan.nodes))
+
+    def nodes(self, phase: PhasePlan, indent: str) -> Iterator[str]:
+        for place, name in enumerate(phase.nodes, start=1):
+            last = place == len(phase.nodes)
+            node = self.by_id[name]
+            yield f"{indent}{'└─' if last else '├─'}{self._line(node)}"
+            below = indent + ("   " if last else "│  ")
+            for inner in node.inner:
+                part = self.plan.phases[inner]
+                yield f"{below}{clean(part.name)}{_limits(part)}"
+                yield from self.nodes(part, below)
+
+    def _line(self, node: NodePlan) -> str:
+        mark = "*" if node.id in self.critical else " "
+        span = self.spans[node.id]
+        who = "sub-command" if node.kind is NodeKind.GROUP else node.agent
+        after = f", after {_names(node.depends_on)}" if node.depends_on else ""
+        when = f"{short_time(node.estimate)}, starts at {short_time(span.start)}"
+        return f"{mark} {node.id:<{self.width}}  {clean(who)}, {when}{after}"
+
+
+def _limits(phase: PhasePlan) -> str:
+    told = []
+    if phase.limit is not None and len(phase.nodes) > 1:
+        told.append("one at a time" if phase.limit == 1 else f"at most {phase.limit} at once")
+    if not phase.barrier and phase.after is not None:
+        told.append("does not wait for the phase before")
+    if phase.continue_on_error:
+        told.append("goes on after errors")
+    return f" ({', '.join(told)})" if told else ""
+
+
+def _flow(plan: Plan) -> Iterator[str]:
+    """For each context key who produces and who consumes it."""
+    producers: dict[str, list[str]] = {key: ["initial"] for key in plan.initial}
+    for argument in plan.arguments:
+        producers.setdefault(argument.name, []).append("argument")
+    consumers: dict[str, list[str]] = {}
+    kept: set[str] = set()
+    for node in plan.nodes:
+        for item in node.inputs:
+            consumers.setdefault(node.scope + item.key, []).append(node.id)
+        for output in node.outputs:
+            producers.setdefault(node.scope + output.key, []).append(node.id)
+            if output.persist:
+                kept.add(node.scope + output.key)
+    everything = [node.id for node in plan.nodes if node.passthrough]
+    for key in dict.fromkeys([*producers, *consumers]):
+        ends = [*consumers.get(key, []), *(["kept"] if key in kept else [])]
+        source = _names(producers.get(key, ["the group's inputs" if "/" in key else "nobody"]))
+        yield f"  {clean(key)}: {source} → {_names(ends) if ends else 'nobody'}"
+    if everything:
+        yield f"  everything → {_names(everything)}"
+
+
+def _names(names: Iterable[str]) -> str:
+    shown = list(names)
+    more = f" and {len(shown) - MOST_NAMES} more" if len(shown) > MOST_NAMES else ""
+    return ", ".join(shown[:MOST_NAMES]) + more
+
+
+def _box(plan: Plan, phase: PhasePlan, by_id: dict[NodeId, NodePlan], indent: str) -> Iterator[str]:
+    """A phase with its nodes, and with the phases of the sub-commands in it."""
     yield f'{indent}subgraph p{phase.index}["{_label(phase.name)}"]'
     for name in phase.nodes:
         node = by_id[name]
-        seconds = node.estimate.total_seconds()
-        time = f"{seconds / MINUTE:g} min" if seconds >= MINUTE else f"{seconds:g} s"
-        yield f'{indent}  {names[name]}["{_label(str(name))}<br/>{_label(node.agent)}, {time}"]'
-        if node.kind is NodeKind.GROUP:
-            for inner in node.inner:
-                yield from _box(plan, plan.phases[inner], names, indent + "  ")
+        who = "sub-command" if node.kind is NodeKind.GROUP else node.agent
+        yield f'{indent}  n{node.index}["{_label(name)}<br/>{_label(who)}, {short_time(node.estimate)}"]'
+        for inner in node.inner:
+            yield from _box(plan, plan.phases[inner], by_id, indent + "  ")
     yield f"{indent}end"
-
-
-def _barriers(plan: Plan) -> Iterator[str]:
-    """One arrow from each phase to the next that waits for it."""
-    for phase in plan.phases:
-        if phase.after is not None and phase.barrier:
-            yield f"  p{phase.after} -.-> p{phase.index}"
 
 
 def _label(text: str) -> str:
