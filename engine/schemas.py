@@ -273,14 +273,15 @@ def _describe(error: ValidationError) -> str:
     place = f"at {where}: " if where else ""
     wanted: Any = error.validator_value
     instance: Any = error.instance
-    if error.validator == "required":
+    keyword: Any = error.validator  # none for the schema `false`
+    if keyword == "required":
         lacking = [key for key in wanted if key not in instance]
         return f"{place}lacks {json.dumps(lacking, ensure_ascii=False)}"
-    if error.validator is None:
+    if keyword is None:
         return f"{place}no value is allowed"
     expected = json.dumps(wanted, ensure_ascii=False)
     expected = expected if len(expected) <= MAX_SHOWN else expected[: MAX_SHOWN - 3] + "..."
-    return f"{place}expected {error.validator} {expected}, found {_type(instance)}"
+    return f"{place}expected {keyword} {expected}, found {_type(instance)}"
 
 
 def _type(value: object) -> str:
