@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING
 
 from engine import conditions, context, readiness, saga, settlement
 from engine.errors import InputError
-from engine.model.plan import SkipType
+from engine.model.plan import NodeKind, SkipType
 from engine.model.policy import Failure, FailureKind
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, StopKind, WaitReason
+from engine.run.signals import ReportOutcome
+from engine.run.state import parts_at
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.ids import NodeId
+    from engine.run.events import ValueRef
     from engine.run.signals import SupplyFacts
     from engine.run.state import NodeState
     from engine.turn import Turn
@@ -36,17 +42,36 @@ def advance(turn: Turn) -> None:
             return
 
 
-def open_phases(turn: Turn) -> None:
-    """Open every top-level phase whose time has come: all before it ended, or it has no barrier."""
+def open_phases(turn: Turn, group: NodeId | None = None) -> None:
+    """Open every phase of *group* whose time has come: all before it ended, or it has no barrier.
+
+    None: the top level. A sub-command whose last phase has ended has done its work.
+    """
     run = turn.run
     all_ended = True
-    for phase in run.phases:
-        if phase.plan.group is not None:
+    inner = run.plan.phases if group is None else [run.plan.phases[index] for index in run.nodes[group].plan.inner]
+    for phase in (run.phases[plan.index] for plan in inner):
+        if phase.plan.group != group:
             continue
         if phase.opened_at is None and (all_ended or not phase.plan.barrier):
             limit = phase.plan.timeout
             turn.emit(ev.PhaseOpened(turn.now, phase.plan.index, turn.now + limit if limit else None))
         all_ended = all_ended and phase.ended_at is not None
+    if group is not None and all_ended:
+        _end_group(turn, run.nodes[group])
+
+
+def _end_group(turn: Turn, node: NodeState) -> None:
+    """The phases inside have ended; a declared output that none of them gave fails the sub-command."""
+    run, plan, live = turn.run, node.plan, node.live
+    if live is None:
+        return
+    missing = [output.key for output in plan.outputs if not parts_at(run, f"{plan.id}/{output.key}", run.version)]
+    failure = None
+    if missing:
+        message = f'Sub-command "{plan.id}" gave no output "{missing[0]}"'
+        failure = Failure(FailureKind.VALIDATION, "MISSING_OUTPUT", message)
+    settlement.attempt_ended(turn, ReportOutcome(plan.id, live.number, {}, failure))
 
 
 def _end_phases(turn: Turn) -> bool:
@@ -54,9 +79,9 @@ def _end_phases(turn: Turn) -> bool:
     ended = [index for index in run.open_phases if not run.phases[index].unsettled]
     for index in ended:
         turn.emit(ev.PhaseEnded(turn.now, index))
-    if ended:
-        open_phases(turn)
-    if run.settled == len(run.nodes) and not run.open_phases:
+    for group in dict.fromkeys(run.phases[index].plan.group for index in ended):
+        open_phases(turn, group)
+    if run.settled == len(run.nodes) and not run.open_phases and run.stop is None:
         turn.emit(ev.RunEnded(turn.now, *_end(turn)))
         return True
     return bool(ended)
@@ -76,6 +101,9 @@ def _end(turn: Turn) -> tuple[RunStatus, str]:
 def _admit(turn: Turn, node: NodeState) -> bool:
     """Bring *node* one step on; False where its facts have to be fetched first."""
     plan = node.plan
+    node_inputs: Mapping[str, ValueRef] = {}
+    if plan.kind is NodeKind.GROUP and node.checked:
+        node.checked = False  # it has waited: its inputs are bound once more
     if not node.checked:
         if readiness.needs_facts(node):
             facts = turn.facts
@@ -84,6 +112,7 @@ def _admit(turn: Turn, node: NodeState) -> bool:
             turn.facts = None
             if _judge(turn, node, facts):
                 return True
+            node_inputs = facts.inputs
         elif _lacks_inputs(turn, node, readiness.missing_keys(turn.run, node)):
             return True
     if plan.approval is not None and not node.approved:
@@ -92,7 +121,7 @@ def _admit(turn: Turn, node: NodeState) -> bool:
         resources = ", ".join(lock.resource for lock in plan.locks)
         turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.LOCKS, turn.now + plan.lock_wait, resources))
     else:
-        _start(turn, node)
+        _start(turn, node, node_inputs)
     return True
 
 
@@ -131,7 +160,7 @@ def _lacks_inputs(turn: Turn, node: NodeState, missing: list[str]) -> bool:
     return True
 
 
-def _start(turn: Turn, node: NodeState) -> None:
+def _start(turn: Turn, node: NodeState, inputs: Mapping[str, ValueRef]) -> None:
     run = turn.run
     limits = run.limits
     spent = None
@@ -152,8 +181,11 @@ def _start(turn: Turn, node: NodeState) -> None:
             Role.FORWARD,
             run.version if node.version is None else node.version,
             turn.now + plan.timeout,
+            dict(inputs),
         )
     )
+    if plan.kind is NodeKind.GROUP:
+        open_phases(turn, plan.id)
 
 
 def exceed(turn: Turn, code: str, message: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
+from engine.model.plan import NodeKind
 from engine.run.events import WaitReason
 from engine.run.state import NodeStatus, keys_at, parts_at
 
@@ -55,7 +56,7 @@ def available_keys(run: Run, node: NodeState) -> list[str]:
 def needs_facts(node: NodeState) -> bool:
     """Whether values or the world have to be looked at before *node* can start."""
     plan = node.plan
-    return plan.skip is not None or any(spec.transform for spec in plan.inputs)
+    return plan.skip is not None or plan.kind is NodeKind.GROUP or any(spec.transform for spec in plan.inputs)
 
 
 def waiting_for(run: Run, node: NodeState) -> str | None:

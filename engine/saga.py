@@ -40,6 +40,9 @@ def after(run: Run, target: NodeId) -> set[NodeId]:
     for phase in run.plan.phases[current.index + 1 :]:
         if phase.group == current.group and phase.barrier:
             found.update(phase.nodes)
+    for phase in run.plan.phases:
+        if phase.group in found:
+            found.update(phase.nodes)
     return found
 
 

@@ -11,6 +11,7 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from engine.context import fill_arguments
 from engine.errors import InputError, NotFound, StateError
 from engine.executors.claude import ClaudeExecutor
 from engine.executors.process import ProcessExecutor
@@ -139,7 +140,7 @@ class Engine:
         limits = limits or Limits()
         if limits.max_parallelism is None:
             limits = replace(limits, max_parallelism=DEFAULT_PARALLELISM)
-        initial = {key: self.values.put(value) for key, value in {**plan.initial, **given}.items()}
+        initial = {key: self.values.put(value) for key, value in {**_initial(plan, text), **given}.items()}
         if executor != "simulate":
             initial = {**await self._session(plan), **initial}
         run_id = self.clock.new_run_id()
@@ -315,6 +316,14 @@ class Engine:
             signal = sig.Decide(payload["node"], payload["answer"])
         with contextlib.suppress(StateError):
             self.store.send(message.run, signal)
+
+
+def _initial(plan: Plan, text: str) -> dict[str, Any]:
+    """The context that *plan* begins with; a sub-command's argument text may hold the run's."""
+    return {
+        key: fill_arguments(value, text) if key.endswith("/arguments") and isinstance(value, str) else value
+        for key, value in plan.initial.items()
+    }
 
 
 def bind_arguments(plan: Plan, arguments: str | Mapping[str, Any] | None) -> tuple[dict[str, Any], str]:

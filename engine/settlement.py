@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from engine import retry, saga
 from engine.errors import StateError
 from engine.model.agent import AgentKind
+from engine.model.plan import NodeKind
 from engine.model.policy import CompensationType, Failure, FailureKind
 from engine.run import events as ev
 from engine.run.events import Role, StopKind, WaitReason
@@ -160,7 +161,9 @@ def end_attempt(turn: Turn, name: NodeId, failure: Failure) -> None:
 
 
 def is_delegated(turn: Turn, node: NodeState) -> bool:
-    """Whether the client does the node's work, so that no process of ours has to end."""
+    """Whether no process of ours has to end: the client does the work, or it is a sub-command, which has none."""
+    if node.plan.kind is NodeKind.GROUP:
+        return True
     agent = turn.run.plan.agents.get(node.plan.agent)
     return turn.run.executor == "host" and agent is not None and agent.kind is AgentKind.CLAUDE
 

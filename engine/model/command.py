@@ -22,6 +22,8 @@ Flag = Annotated[bool, Field(strict=True)]
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+ContextKey = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^/\x00-\x1f]+$")]
+"""The name of a context value; the slash is the engine's, which keeps the values of sub-commands apart by it."""
 NodeName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
 PhaseName = Annotated[str, StringConstraints(max_length=200, pattern=r"^[a-z][a-z0-9-]*$")]
 CommandName = Annotated[str, StringConstraints(max_length=200, pattern=r"^/[a-z0-9-]+$")]
@@ -87,11 +89,11 @@ class Metadata(Part):
 class GlobalContext(Part):
     """Values and cache rules of the whole run."""
 
-    initial: dict[Key, Any] = Field(default_factory=dict)
+    initial: dict[ContextKey, Any] = Field(default_factory=dict)
     """Context values present before the first phase."""
     cache_ttl: Seconds | None = Field(default=None, alias="cacheTTL")
     """Seconds; TTL of outputs that name none."""
-    persist_keys: tuple[Key, ...] = ()
+    persist_keys: tuple[ContextKey, ...] = ()
     """Keys treated as if their output said `persist: true`."""
 
 
@@ -118,7 +120,7 @@ class Resources(Part):
 class Argument(Part):
     """Something that a run of the command is given (extension)."""
 
-    name: Key
+    name: ContextKey
     """The context key under which agents find it."""
     description: str = ""
     """Shown where the command is offered."""
@@ -176,7 +178,7 @@ class Compensation(Part):
 class Input(Part):
     """A context value that a node reads."""
 
-    key: Key
+    key: ContextKey
     """Name of the value."""
     required: Flag = True
     """A missing required input fails the node before anything is started."""
@@ -189,7 +191,7 @@ class Input(Part):
 class Output(Part):
     """A context value that a node writes."""
 
-    key: Key
+    key: ContextKey
     """Name of the value."""
     ttl: Seconds | None = None
     """Seconds from production that caches and later runs may use it."""

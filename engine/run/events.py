@@ -182,6 +182,8 @@ class AttemptScheduled:
     version: int
     """Version of the context that the attempt sees."""
     deadline: datetime
+    inputs: dict[str, ValueRef] = field(default_factory=dict)
+    """For a sub-command: what its own context begins with."""
 
 
 @dataclass(frozen=True, slots=True)

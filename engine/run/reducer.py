@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import InternalError
+from engine.model.plan import NodeKind
 from engine.model.policy import Merge
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, WaitReason
@@ -26,6 +27,7 @@ from engine.run.state import (
     Saga,
     Timer,
     Waiting,
+    parts_at,
 )
 
 if TYPE_CHECKING:
@@ -137,7 +139,7 @@ def _end_live(run: Run, node: NodeState, number: int, at: datetime) -> AttemptRe
     live.ended_at = at
     run.live.discard(node.plan.id)
     if live.role is Role.FORWARD:
-        run.running -= 1
+        run.running -= node.plan.kind is not NodeKind.GROUP
         run.phases[node.plan.phase].running -= 1
     return live
 
@@ -249,10 +251,14 @@ def _attempt_scheduled(run: Run, event: ev.AttemptScheduled) -> None:
         node.start_order = run.starts
         run.starts += 1
     run.live.add(event.node)
-    run.attempts_total += 1
     if forward:
-        run.running += 1
         run.phases[node.plan.phase].running += 1
+    if node.plan.kind is NodeKind.GROUP and forward:
+        for key, ref in event.inputs.items():
+            _contribute(run, f"{node.plan.id}/{key}", ref, event.at, Merge.REPLACE, node=node.plan.id)
+    else:
+        run.attempts_total += 1
+        run.running += forward
     _set_timer(run, event.deadline, "attempt", event.node, event.number)
 
 
@@ -278,7 +284,9 @@ def _attempt_succeeded(run: Run, event: ev.AttemptSucceeded) -> None:
     node.locked = node.asked_locks = False
     node.ended_at = event.at
     node.failure = None
-    if event.outputs:
+    if node.plan.kind is NodeKind.GROUP:
+        _hand_out(run, node, event.at)
+    elif event.outputs:
         node.outputs = event.outputs
         scope = node.plan.scope
         for output in node.plan.outputs:
@@ -286,6 +294,16 @@ def _attempt_succeeded(run: Run, event: ev.AttemptSucceeded) -> None:
             if ref is not None:
                 _contribute(run, scope + output.key, ref, event.at, output.merge, node=node.plan.id)
     _settle(run, node)
+
+
+def _hand_out(run: Run, node: NodeState, at: datetime) -> None:
+    """The declared outputs of a sub-command become values of the context around it."""
+    plan = node.plan
+    for output in plan.outputs:
+        for place, part in enumerate(parts_at(run, f"{plan.id}/{output.key}", run.version)):
+            merge = part.merge if place else output.merge
+            _contribute(run, plan.scope + output.key, part.ref, at, merge, node=plan.id)
+            node.outputs[output.key] = part.ref
 
 
 def _attempt_failed(run: Run, event: ev.AttemptFailed) -> None:

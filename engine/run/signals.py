@@ -80,6 +80,8 @@ class SupplyFacts:
     node: NodeId
     values: Mapping[str, Any] = field(default_factory=dict)
     """Context values by key, as far as the node's condition and transforms read them."""
+    inputs: Mapping[str, ValueRef] = field(default_factory=dict)
+    """For a sub-command: its bound inputs, put away."""
     holds: bool | None = None
     """Whether a condition that is no context expression holds."""
     failure: Failure | None = None

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine import conditions
-from engine.context import Part, merge_values
+from engine.context import Part, bind_inputs, merge_values
 from engine.errors import OrchestrationError
-from engine.model.plan import SkipType
+from engine.model.plan import NodeKind, SkipType
 from engine.model.policy import Failure, FailureKind
 from engine.run.signals import SupplyFacts
 from engine.run.state import keys_at, parts_at
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from engine.ids import NodeId
     from engine.model.plan import Skip
+    from engine.run.events import ValueRef
     from engine.run.state import NodeState, Run
     from engine.storage.cache import ValueStore
 
@@ -55,14 +56,21 @@ class ProjectFacts:
     def _about(self, run: Run, state: NodeState) -> SupplyFacts:
         plan = state.plan
         skip = plan.skip
-        keys = {spec.key for spec in plan.inputs if spec.transform}
+        group = plan.kind is NodeKind.GROUP
+        keys = {spec.key for spec in plan.inputs if spec.transform or group}
         if skip is not None and skip.type is SkipType.CONTEXT:
             keys |= conditions.parse(skip.expression).names
         if skip is not None and skip.type is SkipType.CUSTOM:
             keys |= set(keys_at(run, plan.scope, run.version))
         found = values_of(run, plan.scope, keys, run.version, self._values)
+        inputs: dict[str, ValueRef] = {}
+        if group:
+            if plan.passthrough:
+                found = values_of(run, plan.scope, keys_at(run, plan.scope, run.version), run.version, self._values)
+            bound = bind_inputs(plan.inputs, found, passthrough=plan.passthrough)
+            inputs = {key: self._values.put(value) for key, value in bound.inputs.items()}
         holds = None if skip is None or skip.type is SkipType.CONTEXT else self._holds(skip, found)
-        return SupplyFacts(plan.id, found, holds)
+        return SupplyFacts(plan.id, found, inputs, holds)
 
     def _holds(self, skip: Skip, values: Mapping[str, Any]) -> bool:
         if skip.type is SkipType.FILE_EXISTS:

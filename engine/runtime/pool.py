@@ -15,6 +15,7 @@ from engine.errors import InputError, OrchestrationError, StateError
 from engine.executors.port import Outcome, OutputSpec, WorkOrder
 from engine.ids import attempt_id
 from engine.jsonvalue import json_problem
+from engine.model.plan import NodeKind
 from engine.model.policy import CompensationType, Failure, FailureKind
 from engine.run import events as ev
 from engine.run import signals as sig
@@ -78,6 +79,8 @@ class Pool:
 
     def _begin(self, run: Run, event: ev.AttemptScheduled) -> None:
         node = run.nodes[event.node]
+        if node.plan.kind is NodeKind.GROUP and event.role is Role.FORWARD:
+            return  # its work is the nodes inside
         agent_name = order_agent(node.plan, event.role)
         agent = run.plan.agents.get(agent_name)
         if node.live is None or node.live.number != event.number or self._closing:
