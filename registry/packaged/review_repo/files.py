@@ -218,11 +218,6 @@ class _Inside:
         return known
 
 
-def shorten(items: list[str], count: int) -> list[str]:
-    """The first *count* items, and how many more there are."""
-    return items if len(items) <= count else [*items[:count], f"… and {len(items) - count} more"]
-
-
 def is_script_candidate(file: Source) -> bool:
     """Could the first line of this file tell a language that its name does not."""
     return file.language is None and may_be_script(file.path) and file.size < READ_LIMIT

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from registry.packaged.review_repo.answer import answering, section
 from registry.packaged.review_repo.findings import SEVERITIES, one_line
+from registry.packaged.review_repo.markdown import code, plain, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 TOP = 20
 """Findings shown with reasons."""
@@ -251,39 +252,6 @@ def _coverage(structure: Mapping[str, Any], hotspots: Mapping[str, Any], ranking
 
 def _place(entry: Mapping[str, Any]) -> str:
     return code(f"{one_line(entry['file'], 200)}:{entry['line']}")
-
-
-def code(text: str) -> str:
-    """*text* as a code span that it cannot end, on one line, safe in a table."""
-    shown = one_line(text, 240).replace("|", "\\|") or " "
-    longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
-    fence = "`" * (longest + 1)
-    space = " " if longest else ""
-    return f"{fence}{space}{shown}{space}{fence}"
-
-
-def plain(text: str) -> str:
-    """*text* with Markdown and HTML signs escaped; balanced code spans of the tools' messages stay."""
-    pieces = one_line(text, 600).split("`")
-    if len(pieces) % 2 == 0:
-        return _escaped("'".join(pieces))
-    return "".join(code(piece) if place % 2 else _escaped(piece) for place, piece in enumerate(pieces))
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"([\\*_\[\]|#~])", r"\\\1", text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; cells are escaped already."""
-    return "\n".join(_table_lines(header, rows))
-
-
-def _table_lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(header)} |"
-    yield f"|{' --- |' * len(header)}"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
 
 
 def _number(count: int, noun: str) -> str:

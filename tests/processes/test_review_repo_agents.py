@@ -1,0 +1,152 @@
+"""The agents of `/review-repo` through the real executors, in repositories that try to be run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.conditions import parse
+from engine.executors.port import Executor, OutputSpec
+from engine.executors.process import ProcessExecutor
+from engine.executors.python import PythonExecutor
+from engine.model.agent import AgentKind
+from registry.catalog import Catalog
+from tests.support.orders import Beats, order_for
+
+pytestmark = [pytest.mark.processes, pytest.mark.anyio]
+
+EXECUTORS: dict[AgentKind, Executor] = {AgentKind.PYTHON: PythonExecutor(), AgentKind.PROCESS: ProcessExecutor()}
+
+
+def git(root: Path, *arguments: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    names = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+    environment |= {"GIT_CONFIG_GLOBAL": os.devnull}
+    subprocess.run(["git", *names, *arguments], cwd=root, env=environment, check=True, capture_output=True)
+
+
+def repository(root: Path, **files: str) -> Path:
+    root.mkdir()
+    git(root, "init", "-q")
+    for path, text in files.items():
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "first")
+    return root
+
+
+async def review(root: Path, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:  # noqa: ANN401 - JSON
+    """All outputs, and the failures by node, of the nodes run one after the other in file order."""
+    catalog = Catalog(root)
+    bundle = catalog.bundle(catalog.load("/review-repo"))
+    context: dict[str, Any] = dict(arguments)
+    failures: dict[str, Any] = {}
+    for node in (node for phase in bundle.command.phases for node in phase.agents):
+        skip = node.skip_condition
+        if skip is not None and parse(skip.expression).evaluate(context):
+            continue
+        agent = bundle.agents[node.agent_id]
+        keys = tuple(OutputSpec(key=output.key) for output in node.context.outputs)
+        inputs = {item.key: context.get(item.key, item.default) for item in node.context.inputs}
+        order = order_for(agent, project=root, inputs=inputs, outputs=keys, node=node.id)
+        outcome = await EXECUTORS[agent.kind].execute(order, Beats())
+        if outcome.failure is not None:
+            failures[node.id] = outcome.failure
+        context.update(outcome.outputs)
+    return context, failures
+
+
+def snapshot(root: Path) -> dict[str, str]:
+    """Hash and modification time of everything below *root*, the git folder too."""
+    return {
+        str(path.relative_to(root)): f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.stat().st_mtime_ns}"
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+
+
+async def test_a_repository_is_reviewed_and_nothing_is_written_into_it(tmp_path: Path) -> None:
+    root = repository(tmp_path / "repo", **{"app.py": "import os\nexec(input())\n", "README.md": "[x](gone.md)\n"})
+    before = snapshot(root)
+    context, failures = await review(root)
+    assert failures == {}
+    assert {(entry["tool"], entry["rule"]) for entry in context["findings"]} == {
+        ("ruff", "F401"),
+        ("bandit", "B102"),
+        ("hygiene", "broken-link"),
+    }
+    assert context["report"].startswith("# Repository review")
+    assert snapshot(root) == before
+
+
+async def test_code_of_the_reviewed_repository_is_never_run(tmp_path: Path) -> None:
+    proof = tmp_path / "proof"
+    trap = f"open({str(proof)!r}, 'a').write(__file__)\n"
+    modules = ("json", "ruff", "bandit", "detect_secrets", "yaml", "psutil", "sitecustomize", "usercustomize", "re")
+    files = {f"{name}.py": trap for name in modules}
+    files |= {"registry/__init__.py": trap, "ruff/__init__.py": trap, "ruff/__main__.py": trap, "conftest.py": trap}
+    plugin = f'{{"plugins_used": [{{"path": "file://{tmp_path}/repo/json.py"}}], "results": {{}}}}'
+    files |= {".gitattributes": "*.py diff=trap filter=trap\n", ".secrets.baseline": plugin}
+    root = repository(tmp_path / "repo", **files)
+    for number in range(3):
+        (root / "more.py").write_text(f"x = {number}\n")
+        git(root, "add", "-A")
+        git(root, "commit", "-q", "-m", "more")
+    command = f"sh -c 'echo run >> {proof}'"
+    for setting in (
+        "core.fsmonitor", "core.pager", "core.sshCommand", "core.editor", "diff.external", "diff.trap.textconv",
+        "diff.trap.command", "filter.trap.clean", "filter.trap.smudge", "gpg.program", "pager.log", "alias.log",
+    ):  # fmt: skip
+        git(root, "config", setting, command)
+    git(root, "config", "log.showSignature", "true")
+    hooks = root / ".git" / "hooks"
+    for hook in ("post-index-change", "fsmonitor-watchman", "reference-transaction"):
+        (hooks / hook).write_text(f"#!/bin/sh\necho hook >> {proof}\n")
+        (hooks / hook).chmod(0o755)
+    proof.unlink(missing_ok=True)
+    context, failures = await review(root)
+    assert failures == {}
+    assert "more.py" in {file["path"] for file in context["hotspots"]["files"]}
+    assert not proof.exists(), proof.read_text()
+
+
+async def test_reviewers_with_nothing_to_look_at_are_skipped_and_the_report_copes(tmp_path: Path) -> None:
+    root = tmp_path / "empty"
+    root.mkdir()
+    git(root, "init", "-q")
+    context, failures = await review(root)
+    assert failures == {}
+    assert "There is nothing to review" in context["report"]
+
+
+async def test_a_failed_reviewer_leaves_the_report_to_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = repository(tmp_path / "repo", **{"app.py": "import os\n"})
+    broken = tmp_path / "broken"
+    (broken / "bandit").mkdir(parents=True)
+    (broken / "bandit" / "__init__.py").write_text("")
+    (broken / "bandit" / "__main__.py").write_text("raise SystemExit('bandit is broken')\n")
+    monkeypatch.setenv("PYTHONPATH", str(broken))
+    context, failures = await review(root)
+    assert {node: failure.code for node, failure in failures.items()} == {"scan-python-security": "TOOL_FAILED"}
+    assert "bandit is broken" in failures["scan-python-security"].message
+    assert "Python security did not finish" in context["report"]
+    assert [entry["rule"] for entry in context["findings"]] == ["F401"]
+
+
+async def test_a_folder_that_is_no_repository_fails_clearly(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    agent = catalog.bundle(catalog.load("/review-repo")).agents["repo-structure"]
+    order = order_for(agent, project=tmp_path, outputs=(OutputSpec(key="structure"),), node="map-structure")
+    outcome = await EXECUTORS[agent.kind].execute(order, Beats())
+    assert outcome.failure is not None
+    assert outcome.failure.code == "NOT_A_REPOSITORY"
+    assert "git init" in outcome.failure.message

@@ -1,0 +1,94 @@
+"""The command file agrees with the rules of the format, with its agents, and with what these answer."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from engine.conditions import parse
+from registry.catalog import PACKAGED_COMMANDS, Catalog
+from registry.packaged.review_repo import history, hygiene, leaks, lint, security, structure
+
+if TYPE_CHECKING:
+    from tests.unit.registry.packaged.review_repo.conftest import Repo
+
+COMMAND = json.loads((PACKAGED_COMMANDS / "review-repo.json").read_text("utf-8"))
+NODES: dict[str, dict[str, Any]] = {node["id"]: node for phase in COMMAND["phases"] for node in phase["agents"]}
+SCHEMAS = {output["key"]: output["schema"] for node in NODES.values() for output in node["context"]["outputs"]}
+
+
+def test_the_command_validates_without_errors_or_warnings_in_a_project_without_settings(repo: Repo) -> None:
+    catalog = Catalog(repo.root)
+    loaded = catalog.load("/review-repo")
+    assert (loaded.errors, loaded.warnings) == ((), ())
+    bundle = catalog.bundle(loaded)
+    assert {agent.id for agent in bundle.agents.values()} == {node["agentId"] for node in NODES.values()}
+
+
+def test_every_agent_is_a_program_that_is_there(repo: Repo) -> None:
+    catalog = Catalog(repo.root)
+    kinds = set()
+    for agent in catalog.bundle(catalog.load("/review-repo")).agents.values():
+        kinds.add(agent.kind.value)
+        if agent.callable:
+            module, _, name = agent.callable.partition(":")
+            assert callable(getattr(import_module(module), name))
+        else:
+            # Without -P the working directory, which is the reviewed repository, could shadow our modules.
+            assert agent.command[:3] == ("{python}", "-P", "-m")
+            assert callable(import_module(agent.command[3]).review)
+    assert kinds == {"python", "process"}
+
+
+@pytest.mark.parametrize(
+    ("node", "seconds"),
+    [
+        ("map-structure", structure.SECONDS),
+        ("find-hot-spots", history.SECONDS),
+        ("lint-python", lint.SECONDS),
+        ("scan-python-security", security.SECONDS),
+        ("scan-secrets", leaks.SECONDS),
+        ("check-hygiene", hygiene.SECONDS),
+    ],
+)
+def test_an_agent_stops_by_itself_long_before_its_node_does(node: str, seconds: float) -> None:
+    assert seconds * 1000 + 60_000 < NODES[node]["timeout"]
+
+
+def test_the_answers_fit_the_schemas_and_stay_small(repo: Repo) -> None:
+    for number in range(5):
+        repo.commit(
+            **{
+                "src/a.py": f"import os\nexec(input())\nx = {number}\n",
+                "src/b.js": f"let x = {number}\n",
+                "bin/tool": "#!/bin/sh\n",
+                "c.json": "{",
+                "vendor/x.py": "x = 1\n",
+            }
+        )
+    context = repo.review()
+    assert set(SCHEMAS) <= set(context)
+    for key, schema in SCHEMAS.items():
+        jsonschema.Draft202012Validator(schema).validate(context[key])
+        assert len(json.dumps(context[key])) < 200_000
+
+
+def test_an_empty_repository_fits_the_schemas_too(repo: Repo) -> None:
+    for key, value in repo.review().items():
+        jsonschema.Draft202012Validator(SCHEMAS[key]).validate(value)
+
+
+def test_a_reviewer_with_nothing_to_look_at_is_skipped(repo: Repo) -> None:
+    repo.write("index.js", "let a\n")
+    context = repo.ask(structure.review)
+    skipped = {
+        name
+        for name, node in NODES.items()
+        if "skipCondition" in node and parse(node["skipCondition"]["expression"]).evaluate(context)
+    }
+    assert skipped == {"find-hot-spots", "lint-python", "scan-python-security"}
+    assert all(NODES[name]["skipCondition"]["skipMessage"] for name in skipped)

@@ -1,0 +1,130 @@
+"""Programs are bounded in time and output, and requests are answered whatever they hold."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from registry.packaged.review_repo.answer import Refusal, answering, section, serve
+from registry.packaged.review_repo.findings import BYTES, Finding, review_output
+from registry.packaged.review_repo.git import open_repository
+from registry.packaged.review_repo.programs import batches, python_tool, run, tool_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.unit.registry.packaged.review_repo.conftest import Repo
+
+
+def test_a_program_that_hangs_is_stopped_with_its_children(tmp_path: Path) -> None:
+    child = "import os, subprocess, sys; p = subprocess.Popen(['sleep', '300']); print(p.pid, flush=True); p.wait()"
+    done = run([sys.executable, "-c", child], cwd=tmp_path, seconds=2)
+    assert done.timed_out
+    assert not psutil.pid_exists(int(done.stdout)) or psutil.Process(int(done.stdout)).status() == "zombie"
+
+
+def test_a_program_that_writes_without_end_is_stopped(tmp_path: Path) -> None:
+    done = run([sys.executable, "-c", "while True: print('x' * 1000)"], cwd=tmp_path, seconds=50, limit=10_000)
+    assert done.truncated
+    assert not done.timed_out
+    assert len(done.stdout) == 10_000
+
+
+def test_a_program_may_leave_its_input_unread(tmp_path: Path) -> None:
+    done = run([sys.executable, "-c", "print(1)"], cwd=tmp_path, seconds=20, stdin=b"x" * 1_000_000)
+    assert (done.code, done.stdout.strip()) == (0, b"1")
+
+
+def test_the_complaint_is_the_last_line_of_stderr(tmp_path: Path) -> None:
+    loud = run([sys.executable, "-c", "raise SystemExit('no\\nreally no')"], cwd=tmp_path, seconds=20)
+    mute = run([sys.executable, "-c", "raise SystemExit(3)"], cwd=tmp_path, seconds=20)
+    assert (loud.complaint, mute.complaint) == ("really no", "exit status 3")
+
+
+def test_arguments_are_split_by_count_and_by_length_and_never_read_as_options() -> None:
+    assert list(batches(["-a", "b", "c"], files=2)) == [["./-a", "./b"], ["./c"]]
+    assert [len(batch) for batch in batches(["x" * 20_000] * 3)] == [1, 1, 1]
+    assert list(batches([])) == []
+
+
+def test_tools_do_not_see_the_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUFF_OUTPUT_FILE", "x")
+    monkeypatch.setenv("GIT_DIR", "x")
+    environment = tool_environment()
+    assert "RUFF_OUTPUT_FILE" not in environment
+    assert "GIT_DIR" not in environment
+    assert python_tool("ruff", "hint")[1:] == ["-P", "-m", "ruff"]
+
+
+def test_git_ignores_the_repository_that_a_calling_hook_names(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    repo.commit(**{"a.py": "x = 1\n"})
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
+    assert open_repository(repo.root).commits == 1
+
+
+def test_a_detached_head_has_no_branch(repo: Repo) -> None:
+    repo.commit(**{"a.py": "x = 1\n"})
+    repo.git("checkout", "-q", "--detach")
+    assert open_repository(repo.root).branch is None
+
+
+def test_a_bare_repository_is_refused(tmp_path: Path, repo: Repo) -> None:
+    repo.git("init", "-q", "--bare", str(tmp_path / "bare"))
+    with pytest.raises(Refusal) as refused:
+        open_repository(tmp_path / "bare")
+    assert refused.value.code == "NOT_A_REPOSITORY"
+
+
+def served(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], request: bytes) -> dict[str, Any]:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(request)))
+    assert serve(answering(lambda inputs: {"seen": dict(inputs)})) == 0
+    answer: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("request_text", "seen"), [(b'{"inputs": {"a": 1}}', {"a": 1}), (b"{}", {}), (b'{"inputs": 3}', {})]
+)
+def test_a_request_is_answered(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], request_text: bytes, seen: dict[str, int]
+) -> None:
+    assert served(monkeypatch, capsys, request_text) == {"outputs": {"seen": seen}}
+
+
+@pytest.mark.parametrize("request_text", [b"", b"[]", b"{", b"\xff"])
+def test_what_is_no_request_is_answered_with_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], request_text: bytes
+) -> None:
+    assert served(monkeypatch, capsys, request_text)["failure"]["code"] == "INVALID_REQUEST"
+
+
+def test_an_input_that_is_no_object_is_none() -> None:
+    assert section({"a": [1]}, "a") == {}
+
+
+def test_a_reviewers_output_is_bounded_in_bytes_and_keeps_the_worst() -> None:
+    found = [
+        Finding(
+            rule=f"R{number}",
+            severity="critical" if number == 999 else "low",
+            confidence="high",
+            file="d/" * 150 + f"{number}.py",
+            line=0,
+            message="m" * 500,
+        )
+        for number in range(1000)
+    ]
+    output = review_output(tool="t", files=1, findings=found, rules={}, limits=["x"] * 99)
+    assert len(json.dumps(output["findings"])) < BYTES + 1000
+    assert len(json.dumps(output)) < 200_000
+    assert output["findings"][0]["rule"] == "R999"
+    assert output["findings"][0]["line"] == 1
+    assert output["total"] == 1000
+    assert len(output["limits"]) == 10
