@@ -146,8 +146,11 @@ def _judge(turn: Turn, node: NodeState, facts: SupplyFacts) -> bool:
             turn.emit(ev.NodeSkipped(turn.now, plan.id, skip.message or f"Skipped: {skip.expression}"))
             return True
     missing = readiness.missing_keys(turn.run, node)
-    transformed = [spec for spec in plan.inputs if spec.transform and spec.required and spec.key not in missing]
+    transformed = [spec for spec in plan.inputs if spec.transform and spec.key not in missing]
     bound = context.bind_inputs(transformed, facts.values, passthrough=False)
+    if bound.failure is not None:
+        settlement.fail(turn, node, bound.failure)
+        return True
     return _lacks_inputs(turn, node, [*missing, *bound.missing])
 
 

@@ -43,9 +43,13 @@ def put_back(run: Run, node: NodeState) -> None:
 
 
 def missing_keys(run: Run, node: NodeState) -> list[str]:
-    """Required inputs of *node* that nobody has given a value yet, in file order."""
+    """Required inputs of *node* without a default that nobody has given a value yet, in file order."""
     scope = node.plan.scope
-    return [spec.key for spec in node.plan.inputs if spec.required and not parts_at(run, scope + spec.key, run.version)]
+    return [
+        spec.key
+        for spec in node.plan.inputs
+        if spec.required and not spec.has_default and not parts_at(run, scope + spec.key, run.version)
+    ]
 
 
 def available_keys(run: Run, node: NodeState) -> list[str]:
