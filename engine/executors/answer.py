@@ -22,7 +22,10 @@ _FORM = 'an answer is one JSON object: {"outputs": {...}} or {"failure": {"kind"
 
 
 def request_of(order: WorkOrder) -> dict[str, Any]:
-    """What process and python agents are given, as JSON; outputs with a schema have it in `outputSchemas`, compensations get `role` and `produced`."""
+    """What process and python agents are given, as JSON.
+
+    Outputs with a schema have it in `outputSchemas`; compensations also get `role` and `produced`.
+    """
     request: dict[str, Any] = {
         "runId": order.run,
         "node": order.node,

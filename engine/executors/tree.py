@@ -221,7 +221,7 @@ async def _finish(
     pid = transport.get_pid()
     try:
         if calm and not keep:
-            await _end_all(lambda: _left_of(program, pid, mark), grace=grace)
+            await _end_all(lambda: _left_of(pid, mark, exited=True), grace=grace)
         elif not calm:
             await _end_tree(program, pid, mark=mark, grace=grace)
         if not program.drained.done():
@@ -239,7 +239,7 @@ async def _end_tree(program: _Program, pid: int, *, mark: str, grace: timedelta)
 
     def left() -> list[psutil.Process]:
         seen = {process.pid: process for process in family if lives(process)}
-        seen |= {process.pid: process for process in _left_of(program, pid, mark)}
+        seen |= {process.pid: process for process in _left_of(pid, mark, exited=program.exited.done())}
         return list(seen.values())
 
     await _end_all(left, grace=grace)
@@ -270,16 +270,16 @@ async def _end_all(left: Callable[[], list[psutil.Process]], *, grace: timedelta
 
 
 def _kill_now(program: _Program, pid: int, mark: str) -> None:
-    for process in [*_descendants(pid), *_left_of(program, pid, mark)]:
+    for process in [*_descendants(pid), *_left_of(pid, mark, exited=program.exited.done())]:
         with contextlib.suppress(psutil.Error):
             process.kill()
 
 
-def _left_of(program: _Program, pid: int, mark: str) -> list[psutil.Process]:
+def _left_of(pid: int, mark: str, *, exited: bool) -> list[psutil.Process]:
     """Everything alive that carries *mark* or belongs to the session which the program *pid* began."""
     # A process of this number after the program's end is another one, and then the session has no members:
     # the kernel gives no number anew while it names a session.
-    stranger = program.exited.done() and psutil.pid_exists(pid)
+    stranger = exited and psutil.pid_exists(pid)
     return carriers(lambda environment: mark in environment, session=None if stranger else pid)
 
 

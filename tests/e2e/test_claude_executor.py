@@ -1,0 +1,162 @@
+"""The Claude executor with the real program against a scripted model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from engine.executors.claude import ClaudeExecutor
+from engine.executors.port import Outcome, OutputSpec, WorkOrder
+from engine.model.agent import Agent, AgentSource
+from engine.model.policy import FailureKind
+from tests.support.claude_code import program
+from tests.support.fake_messages_api import FakeMessagesApi, Route, Step
+from tests.support.orders import Beats, alive_with, order_for
+
+TASK = "Count the beans"
+ANSWER: Step = {"structured": {"outputs": {"n": 3}}}
+COUNT = (OutputSpec(key="n", schema={"type": "integer", "format": "int32", "x-unit": "beans"}),)
+
+
+@pytest.fixture
+def executor(environ: dict[str, str]) -> ClaudeExecutor:
+    return ClaudeExecutor(str(program()), environment=environ)
+
+
+def order(project: Path, agent: Agent, **options: object) -> WorkOrder:
+    return order_for(agent, project=project, task=TASK, outputs=COUNT, **options)  # type: ignore[arg-type]
+
+
+async def run(executor: ClaudeExecutor, given: WorkOrder, beats: Beats | None = None) -> Outcome:
+    outcome = await asyncio.wait_for(executor.execute(given, beats or Beats()), 50)
+    assert alive_with(given) == []
+    return outcome
+
+
+async def test_an_agent_of_ours_works_with_its_prompt_its_model_and_its_tools(
+    api: FakeMessagesApi, executor: ClaudeExecutor, project: Path
+) -> None:
+    (project / "beans.txt").write_text("three", encoding="utf-8")
+    api.routes = [Route(match=TASK, steps=[{"tool": "Read", "input": {"file_path": f"{project}/beans.txt"}}, ANSWER])]
+    agent = Agent(id="counter", prompt="You count beans.", tools=("Read",), model="haiku", max_turns=5, effort="low")
+    beats = Beats()
+    outcome = await run(executor, order(project, agent, inputs={"where": "beans.txt"}), beats)
+    assert outcome.failure is None
+    assert outcome.outputs == {"n": 3}
+    assert outcome.usage is not None
+    assert outcome.usage.cost_usd
+    assert outcome.usage.session
+    turn = api.turns[0]
+    assert "You count beans." in turn.prompt
+    assert '"beans.txt"' in turn.prompt
+    assert "haiku" in turn.body["model"]
+    assert {"Read", "StructuredOutput"} <= set(turn.tools)
+    assert not {"Bash", "Write", "Edit"} & set(turn.tools)
+    assert "Reading beans.txt" in beats.actions
+
+
+async def test_an_agent_that_claude_code_has_built_in_is_started_by_its_name(
+    api: FakeMessagesApi, executor: ClaudeExecutor, project: Path
+) -> None:
+    api.routes = [Route(match=TASK, steps=[ANSWER])]
+    outcome = await run(executor, order(project, Agent(id="Explore", source=AgentSource.BUILTIN)))
+    assert outcome.outputs == {"n": 3}
+    assert "Write" not in api.turns[0].tools
+
+
+async def test_a_large_input_may_be_read_without_being_asked(
+    api: FakeMessagesApi, executor: ClaudeExecutor, project: Path
+) -> None:
+    def steps_of_prompt() -> list[Step]:
+        prompt = api.turns[0].prompt
+        path = prompt.partition("JSON file ")[2].split()[0]
+        return [{"tool": "Read", "input": {"file_path": path}}, ANSWER]
+
+    class Late(Route):
+        def steps_of(self, attempt: int) -> list[Step]:  # noqa: ARG002 -- the path is known only when the prompt is
+            return steps_of_prompt()
+
+    api.routes = [Late(match=TASK)]
+    outcome = await run(executor, order(project, Agent(id="counter", tools=("Read",)), inputs={"big": "bean " * 8000}))
+    assert outcome.failure is None
+    assert "bean bean" in json.dumps(api.turns[1].messages)
+
+
+@pytest.mark.parametrize(
+    ("step", "kind", "code"),
+    [
+        ({"error": 429, "type": "rate_limit_error"}, FailureKind.ERROR, "RATE_LIMIT"),
+        ({"error": 529, "type": "overloaded_error"}, FailureKind.ERROR, "OVERLOADED"),
+        ({"error": 401, "type": "authentication_error"}, FailureKind.ERROR, "AUTHENTICATION"),
+        (
+            {"structured": {"failure": {"kind": "validation", "code": "NO_BEANS", "message": "none"}}},
+            FailureKind.VALIDATION,
+            "NO_BEANS",
+        ),
+        ({"text": "three, I think"}, FailureKind.VALIDATION, "NO_STRUCTURED_OUTPUT"),
+    ],
+)
+async def test_a_failure_is_told_by_its_cause(
+    step: Step, kind: FailureKind, code: str, *, api: FakeMessagesApi, executor: ClaudeExecutor, project: Path
+) -> None:
+    api.routes = [Route(match=TASK, steps=[step])]
+    failure = (await run(executor, order(project, Agent(id="counter", tools=("Read",))))).failure
+    assert failure is not None
+    assert (failure.kind, failure.code) == (kind, code)
+
+
+async def test_a_tool_that_nobody_allowed_is_denied_and_fails_the_attempt(
+    api: FakeMessagesApi, executor: ClaudeExecutor, project: Path
+) -> None:
+    steps: list[Step] = [{"tool": "Bash", "input": {"command": "touch made", "description": "x"}}, ANSWER]
+    api.routes = [Route(match=TASK, steps=steps)]
+    agent = Agent(id="counter", permission_mode="bypassPermissions")
+    failure = (await run(executor, order(project, agent))).failure
+    assert failure is not None
+    assert failure.code == "PERMISSION_DENIED"
+    assert "Bash" in failure.message
+    assert not (project / "made").exists()
+
+
+async def test_a_tool_that_the_file_names_needs_no_question(
+    api: FakeMessagesApi, executor: ClaudeExecutor, project: Path
+) -> None:
+    steps: list[Step] = [{"tool": "Bash", "input": {"command": "touch made", "description": "x"}}, ANSWER]
+    api.routes = [Route(match=TASK, steps=steps)]
+    outcome = await run(executor, order(project, Agent(id="counter", tools=("Bash(touch *)",))))
+    assert outcome.failure is None
+    assert (project / "made").exists()
+
+
+async def test_an_agent_that_does_not_come_to_an_end_is_stopped_by_its_turns(
+    api: FakeMessagesApi, executor: ClaudeExecutor, project: Path
+) -> None:
+    api.routes = [Route(match=TASK, steps=[{"tool": "Glob", "input": {"pattern": "*"}}])]
+    failure = (await run(executor, order(project, Agent(id="counter", max_turns=2)))).failure
+    assert failure is not None
+    assert failure.code == "MAX_TURNS"
+
+
+async def test_a_cancel_ends_the_program_and_what_its_tools_started(
+    api: FakeMessagesApi, executor: ClaudeExecutor, project: Path
+) -> None:
+    command = "(setsid sleep 600 &) ; touch started ; sleep 600"
+    api.routes = [Route(match=TASK, steps=[{"tool": "Bash", "input": {"command": command, "description": "x"}}])]
+    given = order(project, Agent(id="counter", tools=("Bash",)))
+    running = asyncio.ensure_future(executor.execute(given, Beats()))
+    names: set[str] = set()
+    deadline = asyncio.get_running_loop().time() + 40
+    while not ({"sleep"} <= names and (project / "started").exists()):
+        assert asyncio.get_running_loop().time() < deadline, f"only {names} were started"
+        await asyncio.wait([running], timeout=timedelta(milliseconds=100).total_seconds())
+        assert not running.done()
+        names = {process.name() for process in alive_with(given)}
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(running, 20)
+    assert alive_with(given) == []
+    assert list((project / ".claude" / "orchestration" / "tmp").iterdir()) == []

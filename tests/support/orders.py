@@ -1,0 +1,74 @@
+"""Orders for executors, with everything filled in that a test does not speak of.
+
+Effects: none, but for `alive_with`, which reads the process table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from engine.executors.marks import MARK_VARIABLE, mark_of
+from engine.executors.port import OutputSpec, WorkOrder
+from engine.ids import AttemptId, NodeId, RunId
+from engine.model.agent import Agent
+
+
+def order_for(
+    agent: Agent,
+    *,
+    project: Path,
+    inputs: Mapping[str, Any] | None = None,
+    outputs: tuple[OutputSpec, ...] = (OutputSpec(key="n"),),
+    node: str = "check",
+    number: int = 1,
+    role: str = "forward",
+    produced: Mapping[str, Any] | None = None,
+    task: str = "Check the thing",
+    estimate: timedelta = timedelta(0),
+) -> WorkOrder:
+    """An order of the run `r-1`."""
+    return WorkOrder(
+        run=RunId("r-1"),
+        node=NodeId(node),
+        attempt=AttemptId(f"r-1:{node}#{number}"),
+        role=role,
+        agent=agent,
+        task=task,
+        inputs=inputs or {},
+        outputs=outputs,
+        produced=produced or {},
+        project=project,
+        timeout=timedelta(minutes=1),
+        estimate=estimate,
+    )
+
+
+class Beats:
+    """A heartbeat that remembers."""
+
+    def __init__(self) -> None:
+        self.actions: list[str] = []
+        self.count = 0
+
+    def __call__(self, action: str | None = None) -> None:
+        self.count += 1
+        if action is not None:
+            self.actions.append(action)
+
+
+def alive_with(order: WorkOrder) -> list[psutil.Process]:
+    """The live processes that carry the mark of *order*, looked up without any code of ours."""
+    mark = mark_of(order.attempt, order.project)
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if mark in process.environ().get(MARK_VARIABLE, "") and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.redaction import MASK, excerpt, one_line, redact
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "sk-ant-" + "api03-abcdefghijklmnop_qrstuv",
+        "AKIA" + "IOSFODNN7EXAMPLE",
+        "ghp_" + "a1" * 18,
+        "github_pat_" + "a1" * 20,
+        "xoxb-" + "123456789012-abcdefghijkl",
+        "AIza" + "SyA1234567890abcdefghijk",
+        "eyJ" + "hbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl",
+    ],
+)
+def test_a_key_of_a_known_issuer_is_masked_and_the_text_around_it_stays(secret: str) -> None:
+    text = redact(f"before {secret} after")
+    assert secret not in text
+    assert MASK in text
+    assert text.startswith("before ")
+    assert text.endswith(" after")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Authorization: Bearer abcdefghijklmnop", f"Authorization: Bearer {MASK}"),
+        ("postgres://me:hunter22@db/x", f"postgres://me:{MASK}@db/x"),
+        ("password=hunter22 next", f"password={MASK} next"),
+        ('{"api_key": "abcd1234"}', f'{{"api_key": "{MASK}"}}'),
+        ("AWS_SECRET_ACCESS_KEY=abcd/1234", f"AWS_SECRET_ACCESS_KEY={MASK}"),
+        ("GITHUB_TOKEN=abcd1234", f"GITHUB_TOKEN={MASK}"),
+    ],
+)
+def test_a_value_that_is_named_as_a_secret_is_masked(text: str, expected: str) -> None:
+    assert redact(text) == expected
+
+
+def test_a_private_key_is_masked_even_if_its_end_is_missing() -> None:
+    begin = "-----BEGIN RSA " + "PRIVATE KEY-----"
+    assert redact(f"a {begin}\nMIIB\nAAAA") == f"a {begin} {MASK}"
+
+
+@pytest.mark.parametrize(
+    "text", ["3 tokens used: 12", "https://example.com:8080/a@b", "the basic idea", "sk-short", "a password is needed"]
+)
+def test_ordinary_text_stays_as_it_is(text: str) -> None:
+    assert redact(text) == text
+
+
+@given(st.text())
+def test_masking_twice_changes_nothing_more(text: str) -> None:
+    assert redact(redact(text)) == redact(text)
+
+
+def test_an_excerpt_is_the_end_of_the_text() -> None:
+    assert excerpt("abcdef", limit=3) == "…def"
+    assert excerpt("abc", limit=3) == "abc"
+    assert excerpt(" \n") is None
+
+
+def test_an_excerpt_shows_no_half_of_a_secret_that_the_cut_falls_into() -> None:
+    secret = "ghp_" + "z" * 40
+    kept = excerpt("x" * 9000 + " " + secret, limit=20)
+    assert kept is not None
+    assert "zzz" not in kept
+
+
+def test_a_line_for_the_display_is_the_first_one_and_fits() -> None:
+    assert one_line("  first\nsecond") == "first"
+    line = one_line("word " * 100, limit=30)
+    assert len(line) == 30
+    assert line.endswith("…")
