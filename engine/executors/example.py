@@ -24,7 +24,7 @@ _FORMATS = {
 }
 
 
-def example_of(schema: Mapping[str, Any] | None, *, placeholder: str) -> Any:  # noqa: ANN401 -- any JSON
+def example_of(schema: Mapping[str, Any] | bool | None, *, placeholder: str) -> Any:  # noqa: ANN401, FBT001 -- any JSON
     """A value for *schema*; where it allows a text, *placeholder*.
 
     Booleans are true: a made-up false would read as a failed check (SPEC 3).
