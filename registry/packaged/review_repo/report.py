@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from registry.packaged.review_repo.answer import answering, section
 from registry.packaged.review_repo.findings import SEVERITIES, one_line
+from registry.packaged.review_repo.languages import NOT_CODE
 from registry.packaged.review_repo.markdown import code, plain, table
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ WORTH = 1.0
 AT_LEAST = 5
 OFTEN = 5
 """Changes from which the verdict names a hot spot."""
+MINOR_SHARE = 0.05
+"""Share of the code from which a language is missed when no linter reads it."""
 RULE_ROWS = 25
 SIZE = 80_000
 """Characters of a report."""
@@ -97,12 +100,25 @@ def _verdict(
     ]
     if absent:
         sentences.append(f"Not found: {', '.join(absent)}.")
+    unlinted = _unlinted(structure)
+    if unlinted and unlinted[0] == structure["languages"][0]["language"]:
+        sentences.append(f"No linter for {plain(unlinted[0])} is part of this review.")
     lost = [_REVIEWERS[name][0] for name in _lost(structure, ranking)]
     if lost:
         sentences.append(f"**Not the whole picture**: {', '.join(lost)} did not finish.")
     severities = ranking.get("severities", {})
     counts = " · ".join(f"{name} {severities.get(name, 0):,}" for name in SEVERITIES)
     return f"## Verdict\n\n{' '.join(sentences)}\n\nAll findings by severity, tests and examples included: {counts}."
+
+
+def _unlinted(structure: Mapping[str, Any]) -> list[str]:
+    """Languages with a share of the code that only the checks for all languages looked at."""
+    least = MINOR_SHARE * structure.get("code_lines", 0)
+    return [
+        item["language"]
+        for item in structure.get("languages", ())
+        if item["language"] != "Python" and item["language"] not in NOT_CODE and item["lines"] > least
+    ]
 
 
 def _lost(structure: Mapping[str, Any], ranking: Mapping[str, Any]) -> list[str]:
@@ -240,6 +256,8 @@ def _coverage(structure: Mapping[str, Any], hotspots: Mapping[str, Any], ranking
             lines.append(f"- {title}: skipped, {nothing}")
     if not structure.get("commits"):
         lines.append("- History: skipped, no commits")
+    if unlinted := _unlinted(structure):
+        lines.append(f"- No linter and no security scanner of this review reads {plain(', '.join(unlinted))}")
     for item in structure.get("skipped", ()):
         examples = ", ".join(code(path) for path in item["examples"][:2])
         lines.append(f"- Left out as {plain(item['reason'])}: {_number(item['count'], 'path')}, such as {examples}")

@@ -227,8 +227,12 @@ def _practices(listing: Listing, tally: _Tally) -> list[dict[str, Any]]:
     ]
 
 
+_PURPOSES = ("says what this is and how to start", "says who may use it", "tells users what changed")
+
+
 def _practice(name: str, ok: bool | None, detail: str) -> dict[str, Any]:  # noqa: FBT001 - a three-valued field
-    return {"name": name, "ok": ok, "detail": one_line(detail, 200)}
+    absent = ok is False and detail in _PURPOSES
+    return {"name": name, "ok": ok, "detail": "none found" if absent else one_line(detail, 200)}
 
 
 def _starts(names: Iterable[str], *prefixes: str) -> bool:

@@ -46,6 +46,9 @@ def test_the_report_of_another_language_says_what_was_skipped(repo: Repo) -> Non
     assert "- 1 mark of the kind TODO, FIXME, XXX or HACK in the code" in text
     assert "`package.json:1` `json-syntax`" in text
     assert "- Python lint: skipped, no Python files" in text
+    assert "No linter for JavaScript is part of this review." in text
+    assert "- No linter and no security scanner of this review reads JavaScript" in text
+    assert "- **no**: Changelog (none found)" in text
     assert "- Python security: skipped, no Python files" in text
     assert "None: no code file changed more than once." in text
 
