@@ -33,6 +33,10 @@ LARGEST_VALUE = 8 * 1024
 LARGEST_OUTPUTS = 16 * 1024
 """Bytes of all values that one answer carries."""
 MOST_NODES = 200
+MOST_PROBLEMS = 60
+"""Problems of a command that `validate` tells, errors first."""
+MOST_WARNINGS = 20
+"""Warnings that come along with a loaded command."""
 MOST_FAILURES = 20
 MOST_DIAGRAM_NODES = 150
 LONGEST_MESSAGE = 600
@@ -122,7 +126,8 @@ def loaded_of(loaded: Loaded, plan: Plan, options: TodoOptions | None = None) ->
         critical_path_ms=milliseconds(plan.critical_path_time),
         speedup_percent=max(0, round(100 * saved)),
         arguments=[f"{argument.name}!" if argument.required else argument.name for argument in plan.arguments],
-        problems=wire.problem_lines(loaded.problems),
+        problems=wire.problem_lines(loaded.problems[:MOST_WARNINGS]),
+        problems_left_out=max(0, len(loaded.problems) - MOST_WARNINGS) or None,
         mermaid=mermaid(plan) if len(plan.nodes) <= MOST_DIAGRAM_NODES else None,
         todos=todo_write(preview(plan, options)),
     )
@@ -130,11 +135,14 @@ def loaded_of(loaded: Loaded, plan: Plan, options: TodoOptions | None = None) ->
 
 def validation_of(loaded: Loaded, *, strict: bool = False) -> wire.Validation:
     """What is to be said about a command; *strict*: warnings make it invalid too."""
+    errors = loaded.errors[:MOST_PROBLEMS]
+    warnings = loaded.warnings[: MOST_PROBLEMS - len(errors)]
     return wire.Validation(
         valid=not (loaded.problems if strict else loaded.errors),
         name=loaded.name,
-        errors=wire.problem_lines(loaded.errors),
-        warnings=wire.problem_lines(loaded.warnings),
+        errors=wire.problem_lines(errors),
+        warnings=wire.problem_lines(warnings),
+        problems_left_out=(len(loaded.problems) - len(errors) - len(warnings)) or None,
     )
 
 

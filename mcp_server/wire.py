@@ -89,6 +89,8 @@ class Validation(Wire):
     name: str
     errors: list[ProblemLine]
     warnings: list[ProblemLine]
+    problems_left_out: int | None = None
+    """Problems beyond those told; correct these first."""
 
 
 class LoadedPhase(Wire):
@@ -126,6 +128,8 @@ class Loaded(Wire):
     """Names of its arguments; required ones end in `!`."""
     problems: list[ProblemLine]
     """Warnings: a command with errors is not loaded."""
+    problems_left_out: int | None = None
+    """Warnings beyond those told; `validate` tells more."""
     mermaid: str | None = None
     """The graph as a Mermaid flowchart; absent for very large commands."""
     todos: TodoWrite

@@ -1,0 +1,47 @@
+"""What the server promises its clients, each promise with the tests that keep it.
+
+`test_promises.py` checks both directions: no promise without a test, no test without a promise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Test = TypeVar("Test", bound=Callable[..., object])
+
+PROMISES = {
+    "eras": "every tool answers in protocol 2026-07-28 and after the initialize handshake",
+    "tool-list": "the seven tools have fixed names and parameters, hints, and texts that no client cuts",
+    "todos": "todos pass TodoWrite's schema as they are",
+    "run-waits": "run with wait_seconds answers when the run has ended",
+    "run-at-once": "run without wait_seconds answers while the run goes on",
+    "dry-run": "a dry run predicts the timeline and records nothing",
+    "simulate": "a simulated run is recorded as one, and cannot be resumed",
+    "status-early": "status with wait_seconds answers at the next change",
+    "status-missed": "status with wait_seconds answers at once where the client has missed a change",
+    "progress": "a waiting call tells one line under 200 characters at each change, with growing numbers",
+    "cancelled-run-call": "cancelling a run call cancels the run, unless it is detached",
+    "cancelled-status-call": "cancelling a status call ends the wait and nothing else",
+    "cancel": "cancel answers when no agent runs forward any more",
+    "decisions": "an approval is asked for in the status and answered with report",
+    "report-fence": "report takes work only from runs whose work is the client's",
+    "large-outputs": "a value over 8 KB is a reference, and a node's secret does not come through",
+    "few-tokens": "no view of a run of 200 nodes exceeds 10,000 tokens",
+    "errors": "each bad input gives one error with a code that says what is wrong, and leaves nothing behind",
+    "no-executor": "without Claude Code a command with model agents is refused with the ways out",
+    "state-folder": "validation works where the state folder cannot be used; a run is refused with one error",
+    "stdout": "stdout carries the protocol and nothing else",
+    "stdin-closed": "when stdin closes the server ends, its runs are interrupted, and no process is left",
+    "signals": "on SIGTERM the server ends as when stdin closes",
+    "resume": "an interrupted run goes on in the next server, completed nodes are not run again",
+    "one-project": "two servers of one project see each other's runs, and cancel them",
+}
+
+
+def keeps(*names: str) -> Callable[[Test], Test]:
+    """Say which promises a test keeps."""
+    assert set(names) <= set(PROMISES)
+    return lambda test: test

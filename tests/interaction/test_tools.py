@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import jsonschema
+import pytest
+
+from mcp_server import instructions
+from tests.interaction.projects import call, connected, open_gate, refused, text_of
+from tests.interaction.promises import keeps
+from tests.support.definitions import command, node, phase
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mcp import Client
+
+TODO_WRITE = {
+    "type": "object",
+    "required": ["todos"],
+    "additionalProperties": False,
+    "properties": {
+        "todos": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["content", "status", "activeForm"],
+                "additionalProperties": False,
+                "properties": {
+                    "content": {"type": "string", "minLength": 1},
+                    "status": {"enum": ["pending", "in_progress", "completed"]},
+                    "activeForm": {"type": "string", "minLength": 1},
+                },
+            },
+        }
+    },
+}
+PARAMETERS = {
+    "load_command": {"source"},
+    "validate": {"source", "strict"},
+    "run": {
+        "command",
+        "arguments",
+        "executor",
+        "dry_run",
+        "wait_seconds",
+        "detach",
+        "max_parallelism",
+        "max_cost_usd",
+        "max_attempts_total",
+        "max_duration_seconds",
+    },
+    "status": {"run_id", "wait_seconds", "view"},
+    "report": {"run_id", "results", "decisions"},
+    "cancel": {"run_id", "reason", "compensate"},
+    "resume": {"run_id", "failed"},
+}
+BYTES_OF_10_000_TOKENS = 30_000
+
+
+@keeps("tool-list", "eras")
+async def test_tools_have_fixed_names_and_short_texts(client: Client) -> None:
+    tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+    assert {name: set(tool.input_schema["properties"]) for name, tool in tools.items()} == PARAMETERS
+    assert all(len(tool.description or "") < 2048 for tool in tools.values())
+    assert len(instructions.SERVER.encode()) < 2048
+    loaded = {name for name, tool in tools.items() if (tool.meta or {}).get("anthropic/alwaysLoad")}
+    assert loaded == {"run", "status"}
+    read_only = {name for name, tool in tools.items() if tool.annotations and tool.annotations.read_only_hint}
+    assert read_only == {"load_command", "validate", "status"}
+    for name in ("run", "status"):
+        properties = (tools[name].output_schema or {})["properties"]
+        assert "todos" in properties
+        assert properties["next"]["description"] == "What to do now."
+
+
+@keeps("eras", "run-waits", "todos")
+async def test_run_waits_for_the_end_and_gives_the_outputs(client: Client) -> None:
+    status = await call(client, "run", command="/hello", wait_seconds=30)
+    assert status["state"] == "completed"
+    assert status["executor"] == "native"
+    assert status["outputs"] == {"greeting": "hello from first-greeting"}
+    assert status["progress"] == {"done": 1, "total": 1, "percent": 100}
+    assert status["phases"] == [{"id": "greet", "name": "Greet", "state": "completed", "done": 1, "total": 1}]
+    jsonschema.validate(status["todos"], TODO_WRITE)
+    assert status["todos"]["todos"][0]["status"] == "completed"
+    assert {"nodes", "tasks", "timeline", "failures"} & set(status) == set()
+    assert status["next"] == "Present the outputs to the user."
+    assert await call(client, "status") == status
+
+
+@keeps("eras")
+async def test_a_command_is_loaded_with_its_plan(client: Client) -> None:
+    loaded = await call(client, "load_command", source=".claude/commands/v2/wait.json")
+    assert loaded["name"] == "/wait"
+    assert loaded["format"] == "json"
+    assert [phase["nodes"] for phase in loaded["phases"]] == [["first-greeting"], ["gate-keeper"]]
+    assert (loaded["nodeCount"], loaded["criticalPath"]) == (2, ["first-greeting", "gate-keeper"])
+    assert (loaded["sequentialMs"], loaded["criticalPathMs"], loaded["speedupPercent"]) == (12_000, 12_000, 0)
+    assert loaded["mermaid"].startswith("flowchart")
+    jsonschema.validate(loaded["todos"], TODO_WRITE)
+
+
+@keeps("eras")
+async def test_validate_names_all_problems_and_strict_counts_warnings(client: Client) -> None:
+    answer = await call(client, "validate", source="/unknown-agent")
+    assert not answer["valid"]
+    assert [problem["code"] for problem in answer["errors"]] == ["AGENT_NOT_FOUND"]
+    assert answer["errors"][0]["pointer"] == "/phases/0/agents/0/agentId"
+    relaxed = await call(client, "validate", source="/large")
+    strict = await call(client, "validate", source="/large", strict=True)
+    assert (relaxed["valid"], strict["valid"]) == (True, False)
+    assert strict["warnings"] == relaxed["warnings"] != []
+
+
+@keeps("eras")
+async def test_a_definition_is_run_as_it_is_given(client: Client) -> None:
+    definition = command(phase("work", node("only-node", minutes=0.1)), name="/given")
+    status = await call(client, "run", command=definition, wait_seconds=30)
+    assert (status["command"], status["state"]) == ("/given", "completed")
+    again = await call(client, "run", command=json.dumps(definition), wait_seconds=30)
+    assert again["state"] == "completed"
+
+
+@keeps("run-at-once", "status-early")
+async def test_status_answers_at_the_next_change(client: Client, project: Path) -> None:
+    started = await call(client, "run", command="/wait")
+    assert started["state"] == "running"
+    assert "wait_seconds=60" in started["next"]
+    seen = started
+    with anyio.fail_after(30):
+        while seen["progress"]["done"] == 0:
+            seen = await call(client, "status", run_id=started["runId"], wait_seconds=30)
+        await anyio.to_thread.run_sync(open_gate, project)
+        while seen["state"] == "running":
+            seen = await call(client, "status", run_id=started["runId"], wait_seconds=30)
+    assert seen["state"] == "completed"
+
+
+@keeps("status-missed")
+async def test_status_does_not_wait_where_a_change_was_missed(client: Client, project: Path) -> None:
+    started = await call(client, "run", command="/wait")
+    await anyio.to_thread.run_sync(open_gate, project)
+    with anyio.fail_after(30):
+        ended = started
+        while ended["state"] == "running":  # each call ends long before its hour
+            ended = await call(client, "status", run_id=started["runId"], wait_seconds=3600)
+        again = await call(client, "status", run_id=started["runId"], wait_seconds=3600)
+    assert again["state"] == "completed"
+
+
+@keeps("progress")
+async def test_a_waiting_call_tells_how_the_run_goes_on(client: Client, project: Path) -> None:
+    told: list[tuple[float, float | None, str | None]] = []
+
+    async def listen(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, total, message))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(anyio.to_thread.run_sync, open_gate, project)
+        arguments = {"command": "/wait", "wait_seconds": 30}
+        result = await client.call_tool("run", arguments, progress_callback=listen)
+    assert not result.is_error, text_of(result)
+    lines = [message or "" for _, _, message in told]
+    assert all(0 < len(line) < 200 and "\n" not in line for line in lines)
+    assert lines[0].startswith("Phase 1/2 Greet · 0/2")
+    assert any(line.startswith("Phase 2/2 Gate · 1/2") for line in lines)
+    numbers = [progress for progress, _, _ in told]
+    assert numbers == sorted(set(numbers))
+
+
+@keeps("dry-run")
+async def test_a_dry_run_predicts_and_records_nothing(client: Client, project: Path) -> None:
+    status = await call(client, "run", command="/wait", dry_run=True)
+    assert status["dryRun"] is True
+    assert "runId" not in status
+    spans = [(span["node"], span["startMs"], span["durationMs"]) for span in status["timeline"]]
+    assert spans == [("first-greeting", 0, 6000), ("gate-keeper", 6000, 6000)]
+    assert not (project / ".claude" / "orchestration").exists()
+    assert (await refused(client, "status", {})).startswith("RUN_NOT_FOUND")
+
+
+@keeps("simulate")
+async def test_a_simulated_run_is_recorded_as_one(client: Client) -> None:
+    first = await call(client, "run", command="/model", executor="simulate")
+    second = await call(client, "run", command="/model", executor="simulate")
+    assert (first["state"], first["executor"]) == ("completed", "simulate")
+    assert first["runId"] != second["runId"]
+    assert (await call(client, "status", run_id=first["runId"]))["executor"] == "simulate"
+    assert (await refused(client, "resume", {"run_id": first["runId"]})).startswith("NOT_RESUMABLE")
+
+
+@pytest.mark.parametrize(("detach", "ending"), [(False, "cancelled"), (True, "completed")])
+@keeps("cancelled-run-call")
+async def test_cancelling_a_run_call_cancels_the_run_unless_detached(
+    client: Client, project: Path, *, detach: bool, ending: str
+) -> None:
+    await given_up(client, "run", command="/wait", wait_seconds=3600, detach=detach)
+    if detach:
+        await anyio.to_thread.run_sync(open_gate, project)
+    assert (await ended(client))["state"] == ending
+
+
+@keeps("cancelled-status-call")
+async def test_cancelling_a_status_call_only_ends_the_wait(client: Client, project: Path) -> None:
+    await call(client, "run", command="/wait")
+    await given_up(client, "status", wait_seconds=3600, view="outputs")
+    await anyio.to_thread.run_sync(open_gate, project)
+    assert (await ended(client))["state"] == "completed"
+
+
+async def given_up(client: Client, tool: str, **arguments: Any) -> None:
+    """Call *tool* and cancel the call once the gated agent runs."""
+    async with anyio.create_task_group() as group:
+
+        async def listen(_progress: float, _total: float | None, message: str | None) -> None:
+            if "Gate" in (message or ""):
+                group.cancel_scope.cancel()
+
+        while True:  # a status call that answers before that is called again
+            await client.call_tool(tool, arguments, progress_callback=listen)
+
+
+async def ended(client: Client) -> dict[str, Any]:
+    """The newest run when it has ended."""
+    with anyio.fail_after(30):
+        while True:
+            status = await call(client, "status", wait_seconds=30)
+            if status["state"] not in {"pending", "running", "compensating"}:
+                return status
+
+
+@keeps("cancel")
+async def test_cancel_answers_when_no_agent_runs_any_more(client: Client) -> None:
+    started = await call(client, "run", command="/wait")
+    status = await call(client, "cancel", run_id=started["runId"], reason="not needed")
+    assert status["state"] == "cancelled"
+    assert status["message"] == "cancelled: not needed"
+    nodes = (await call(client, "status", view="nodes"))["nodes"]
+    assert "running" not in {line["state"] for line in nodes}
+    again = await call(client, "cancel", run_id=started["runId"])
+    assert again["state"] == "cancelled"
+
+
+@keeps("decisions")
+async def test_an_approval_is_asked_for_and_answered(client: Client) -> None:
+    asked = await call(client, "run", command="/ask", wait_seconds=3600)
+    assert asked["decisions"] == [{"node": "careful-node", "question": "Really?", "answers": ["yes", "no"]}]
+    assert "report" in asked["next"]
+    answer = [{"node": "careful-node", "answer": "yes"}]
+    await call(client, "report", run_id=asked["runId"], decisions=answer)
+    assert (await ended(client))["state"] == "completed"
+    assert (await refused(client, "report", {"run_id": asked["runId"], "decisions": answer})).startswith("INVALID_STATE")
+
+
+@keeps("report-fence")
+async def test_work_that_is_not_the_clients_cannot_be_reported(client: Client) -> None:
+    started = await call(client, "run", command="/wait")
+    attempt = f"{started['runId']}:gate-keeper#1"
+    result = {"attempt": attempt, "outputs": {}}
+    text = await refused(client, "report", {"run_id": started["runId"], "results": [result]})
+    assert text.startswith("INVALID_STATE")
+    other = {"attempt": "r-1:gate-keeper#1", "outputs": {}}
+    text = await refused(client, "report", {"run_id": started["runId"], "results": [other]})
+    assert text.startswith("INVALID_ATTEMPT")
+    assert (await call(client, "cancel", run_id=started["runId"]))["state"] == "cancelled"
+
+
+@keeps("large-outputs")
+async def test_large_outputs_are_references_and_secrets_are_masked(client: Client) -> None:
+    status = await call(client, "run", command="/large", wait_seconds=30)
+    run_id = status["runId"]
+    assert status["outputs"]["report"] == {"$ref": f"orchestration://runs/{run_id}/outputs/report", "bytes": 20_002}
+    assert status["outputs"]["short"] == "sk-ant-[redacted]"
+    failed = await call(client, "run", command="/fail", wait_seconds=30)
+    assert failed["state"] == "failed"
+    [failure] = failed["failures"]
+    assert (failure["node"], failure["code"], failure["compensated"]) == ("failing-node", "BROKEN", False)
+    assert "hunter22" not in json.dumps(failed)
+
+
+@pytest.mark.parametrize("view", ["summary", "todos", "nodes", "outputs", "timeline", "report"])
+@keeps("few-tokens")
+async def test_no_view_of_200_nodes_is_too_long(project: Path, view: str) -> None:
+    task = "Review the module and write down everything that the next reviewer has to know"
+    many = [node(f"review-number-{number}", agent="large", task=task) for number in range(198)]
+    for line in many:
+        line["context"] = {"outputs": [{"key": line["id"]}]}
+    definition = command(phase("first", node("opening")), phase("many", *many), phase("last", node("closing")))
+    async with connected(project, "auto") as client:
+        plan = await client.call_tool("load_command", {"source": definition})
+        assert len(text_of(plan)) < BYTES_OF_10_000_TOKENS
+        await call(client, "run", command=definition, executor="simulate", max_parallelism=50)
+        result = await client.call_tool("status", {"view": view})
+        assert len(text_of(result)) < BYTES_OF_10_000_TOKENS
+        assert (result.structured_content or {})["progress"]["total"] == 200
