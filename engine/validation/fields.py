@@ -55,6 +55,13 @@ def _parts(annotation: object) -> Any:  # noqa: ANN401 - an iterator of models
         yield from _parts(inner)
 
 
+def spelled(path: Path, slips: Mapping[Path, str]) -> Path:
+    """*path* as the file spells it."""
+    if not slips:
+        return path
+    return tuple(slips.get(path[: depth + 1], step) for depth, step in enumerate(path))
+
+
 @dataclass(slots=True)
 class _Walk:
     """One way through a file."""
@@ -78,7 +85,7 @@ class _Walk:
                     changed[name] = other
         for name in unknown:
             meant = _meant(name, model)
-            _tell(name, meant, model, place, self.report)
+            _tell(name, meant, model, spelled(place, self.slips), self.report)
             if meant is not None and meant not in raw and meant not in changed:
                 self.slips[*place, meant] = name
                 inner = known[meant]

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from engine.model.command import CommandDefinition, Node, Part, Phase
 from engine.validation.codes import Severity
-from engine.validation.fields import check_fields, fields_of
+from engine.validation.fields import check_fields, fields_of, spelled
 from engine.validation.problem import pointer
 from engine.validation.wording import Fault, advice, sentence
 
@@ -65,7 +65,7 @@ class Shape:
         for step in steps:
             places = self.places.get(tuple(way)) if self.places else None
             way.append(places[step] if places is not None and isinstance(step, int) else step)
-        return pointer(*_spelled(tuple(way), self.slips))
+        return pointer(*spelled(tuple(way), self.slips))
 
 
 def read_shape(raw: object, report: Report) -> Shape:
@@ -84,7 +84,7 @@ def read_shape(raw: object, report: Report) -> Shape:
     else:
         return Shape(definition, sound=sound, name=name, slips=slips)
     for fault in faults:
-        place = pointer(*_spelled(fault.path, slips))
+        place = pointer(*spelled(fault.path, slips))
         report.add("SCHEMA", partial(sentence, fault), place, partial(advice, fault))
     pruned, places = _prune(corrected, faults)
     try:
@@ -92,13 +92,6 @@ def read_shape(raw: object, report: Report) -> Shape:
     except ValidationError:
         return Shape(None, sound=False, name=name)
     return Shape(definition, sound=False, places=places, name=name, slips=slips)
-
-
-def _spelled(path: tuple[Step, ...], slips: Mapping[tuple[Step, ...], str]) -> tuple[Step, ...]:
-    """*path* as the file spells it."""
-    if not slips:
-        return path
-    return tuple(slips.get(path[: depth + 1], step) for depth, step in enumerate(path))
 
 
 def _faults(error: ValidationError, raw: Mapping[str, Any]) -> Iterable[Fault]:

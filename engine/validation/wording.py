@@ -172,7 +172,7 @@ def _nearest_choice(fault: Fault) -> str:
 def _nearest_form(pattern: str, value: str) -> str | None:
     words, example = FORMS.get(pattern, ("", ""))
     lower = re.sub(r"[^a-z0-9]+", "-", value[:LONGEST_SHOWN].lower()).strip("-")
-    for candidate in (f"/{lower}", lower, f"{value[:LONGEST_SHOWN]}.0"):
+    for candidate in (f"/{lower}" if pattern.startswith("^/") else lower, f"{value[:LONGEST_SHOWN]}.0"):
         if words and re.fullmatch(pattern, candidate):
             return f'Write "{candidate}"'
     return f'Write something like "{example}"' if example else None
