@@ -4,9 +4,10 @@ import itertools
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from engine.graph import predict, shortest_cycles, topological_order
 from hypothesis import given
 from hypothesis import strategies as st
+
+from engine.graph import predict, shortest_cycles, topological_order
 from tests.support.definitions import command, node, phase, plan
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+
 from engine.errors import InvalidCommand
 from engine.graph import compile_plan, expand
 from engine.model.agent import Agent

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+
 from engine.graph import predict
 from engine.graph.forecast import in_milliseconds
 from engine.model.plan import Plan

@@ -5,6 +5,7 @@ import sys
 from datetime import timedelta
 
 import pytest
+
 from engine.errors import InvalidCommand
 from engine.graph import order, shortest_cycles, topological_order
 from tests.support.definitions import command, node, phase, plan
