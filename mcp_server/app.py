@@ -176,8 +176,10 @@ async def serve(*, root: str | Path | None = None) -> int:
 
         with _signals(on_signal), Lines(on_end=going) as stdin:
             async with stdio_server(stdin=stdin) as (read_stream, write_stream):  # type: ignore[arg-type]
-                low = server._lowlevel_server  # noqa: SLF001 - the SDK has no public way to give a transport
-                await low.run(read_stream, write_stream, low.create_initialization_options())
+                # What is printed here would wait in a buffer until descriptor 1 is the client's again.
+                with contextlib.redirect_stdout(sys.stderr):
+                    low = server._lowlevel_server  # noqa: SLF001 - the SDK has no public way to give a transport
+                    await low.run(read_stream, write_stream, low.create_initialization_options())
     return code
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mcp import Client, StdioServerParameters
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from mcp_types import CallToolResult
 
 ROOT = Path(__file__).parents[2]
-ERAS = ("legacy", "auto")
+Era = Literal["legacy", "auto"]
+ERAS: tuple[Era, ...] = ("legacy", "auto")
 """The `initialize` handshake, and protocol 2026-07-28."""
 
 AGENTS = {
@@ -111,10 +112,10 @@ def open_gate(project: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def connected(project: Path, era: str) -> AsyncIterator[Client]:
+async def connected(project: Path, era: Era) -> AsyncIterator[Client]:
     """A client of a server in this process."""
     server = OrchestrationServer(root=project, home=project / "home")
-    async with Client(server, mode=era, read_timeout_seconds=40) as client:  # type: ignore[arg-type]
+    async with Client(server, mode=era, read_timeout_seconds=40) as client:
         yield client
 
 
@@ -137,7 +138,7 @@ def environment(project: Path) -> dict[str, str]:
     }
 
 
-async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+async def call(client: Client, tool: str, **arguments: object) -> dict[str, Any]:
     """The structured answer of *tool*, which is no error."""
     result = await client.call_tool(tool, arguments)
     assert not result.is_error, text_of(result)

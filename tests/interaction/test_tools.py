@@ -211,11 +211,11 @@ async def test_cancelling_a_status_call_only_ends_the_wait(client: Client, proje
     assert (await ended(client))["state"] == "completed"
 
 
-async def given_up(client: Client, tool: str, **arguments: Any) -> None:
+async def given_up(client: Client, tool: str, **arguments: object) -> None:
     """Call *tool* and cancel the call once the gated agent runs."""
     async with anyio.create_task_group() as group:
 
-        async def listen(_progress: float, _total: float | None, message: str | None) -> None:
+        async def listen(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 - the SDK gives all three by position
             if "Gate" in (message or ""):
                 group.cancel_scope.cancel()
 
@@ -252,7 +252,9 @@ async def test_an_approval_is_asked_for_and_answered(client: Client) -> None:
     answer = [{"node": "careful-node", "answer": "yes"}]
     await call(client, "report", run_id=asked["runId"], decisions=answer)
     assert (await ended(client))["state"] == "completed"
-    assert (await refused(client, "report", {"run_id": asked["runId"], "decisions": answer})).startswith("INVALID_STATE")
+    assert (await refused(client, "report", {"run_id": asked["runId"], "decisions": answer})).startswith(
+        "INVALID_STATE"
+    )
 
 
 @keeps("report-fence")
