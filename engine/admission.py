@@ -1,7 +1,7 @@
 """Opening phases and starting nodes: what must hold before an attempt exists.
 
-Pure. SPEC 4 and 6. A node goes through skip condition, required inputs, approval, locks and budget, in this order, and
-is started in the same decision that frees its slot.
+Pure. SPEC 4 and 6. A node goes through skip condition, required inputs, approval, locks, breaker and budget, in this
+order, and is started in the same decision that frees its slot.
 """
 
 from __future__ import annotations
@@ -120,6 +120,8 @@ def _admit(turn: Turn, node: NodeState) -> bool:
     elif plan.locks and not node.locked:
         resources = ", ".join(lock.resource for lock in plan.locks)
         turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.LOCKS, turn.now + plan.lock_wait, resources))
+    elif plan.breaker is not None and not node.admitted:
+        turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.BREAKER, None, plan.breaker))
     else:
         _start(turn, node, node_inputs)
     return True

@@ -7,6 +7,7 @@ Pure. All policy of a run is reached from here and nowhere else: order and limit
 from __future__ import annotations
 
 import heapq
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from engine import admission, saga, settlement
@@ -126,6 +127,19 @@ def _refuse(turn: Turn, signal: sig.RefuseLocks) -> None:
         settlement.fail(turn, node, signal.failure)
 
 
+def _breaker(turn: Turn, signal: sig.AnswerBreaker) -> None:
+    node = turn.run.nodes[signal.node]
+    if turn.run.stop is not None or node.waiting is None or node.waiting.reason is not WaitReason.BREAKER:
+        return
+    if signal.admitted:
+        turn.emit(ev.NodeReady(turn.now, signal.node))
+    elif signal.failure is not None:
+        settlement.fail(turn, node, signal.failure)
+    else:
+        until = signal.until or turn.now + ASK_AGAIN
+        turn.emit(ev.NodeWaiting(turn.now, signal.node, WaitReason.BREAKER, until, node.waiting.detail))
+
+
 def _decision(turn: Turn, signal: sig.Decide) -> None:
     node = turn.run.nodes.get(signal.node)
     reason = node.waiting.reason if node is not None and node.waiting is not None else None
@@ -174,7 +188,11 @@ def _due(turn: Turn, timer: Timer) -> None:
 
 def _wait_due(turn: Turn, node: NodeState) -> None:
     waiting = node.waiting
-    if waiting is None or waiting.reason is not WaitReason.RETRY:
+    if waiting is None:
+        return
+    if waiting.reason is WaitReason.BREAKER and turn.run.stop is None:
+        turn.emit(ev.NodeWaiting(turn.now, node.plan.id, WaitReason.BREAKER, None, waiting.detail))
+    if waiting.reason is not WaitReason.RETRY:
         return
     if turn.run.stop is None or node.status is NodeStatus.COMPENSATING:
         turn.emit(ev.NodeReady(turn.now, node.plan.id))
@@ -206,18 +224,24 @@ def _interrupt(turn: Turn, signal: sig.Interrupt) -> None:  # noqa: ARG001 - one
         turn.emit(ev.RunInterrupted(turn.now))
 
 
-def _resume(turn: Turn, signal: sig.Resume) -> None:
-    run = turn.run
-    if run.status is RunStatus.INTERRUPTED:
-        _resume_interrupted(turn, signal)
-    elif signal.failed and run.status in {RunStatus.FAILED, RunStatus.DEGRADED}:
-        _reopen(turn, signal)
-    else:
+def check_resumable(run: Run, *, failed: bool) -> None:
+    """Raise `StateError` where *run* can neither be resumed nor, with *failed*, be taken up again."""
+    reopens = failed and run.status in {RunStatus.FAILED, RunStatus.DEGRADED}
+    if run.status is not RunStatus.INTERRUPTED and not reopens:
         raise StateError(
             f"run {run.id} is {run.status} and cannot be resumed",
             code="NOT_RESUMABLE",
             hint="Interrupted runs resume; failed and degraded ones resume with `failed`.",
         )
+
+
+def _resume(turn: Turn, signal: sig.Resume) -> None:
+    run = turn.run
+    check_resumable(run, failed=signal.failed)
+    if run.status is RunStatus.INTERRUPTED:
+        _resume_interrupted(turn, signal)
+    else:
+        _reopen(turn, signal)
 
 
 def _resume_interrupted(turn: Turn, signal: sig.Resume) -> None:
@@ -270,6 +294,8 @@ def _reopen(turn: Turn, signal: sig.Resume) -> None:
         admission.open_phases(turn)
 
 
+ASK_AGAIN = timedelta(seconds=1)
+"""When a node asks again whose breaker has a trial under way."""
 _ANSWERS = {WaitReason.APPROVAL: ("yes", "no"), WaitReason.DECISION: ("retry", "skip", "fail")}
 """What a person may answer, by what the node waits for."""
 
@@ -279,6 +305,7 @@ _DECIDE: dict[type[Any], Callable[[Turn, Any], None]] = {
     sig.Decide: _decision,
     sig.GrantLocks: _grant,
     sig.RefuseLocks: _refuse,
+    sig.AnswerBreaker: _breaker,
     sig.SupplyFacts: _supply,
     sig.Tick: _tick,
     sig.Interrupt: _interrupt,

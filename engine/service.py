@@ -11,12 +11,15 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from engine import scheduler
 from engine.context import fill_arguments
 from engine.errors import InputError, NotFound, StateError
 from engine.executors.claude import ClaudeExecutor
 from engine.executors.process import ProcessExecutor
 from engine.executors.python import PythonExecutor
-from engine.ids import OwnerId, RunId, parse_attempt_id
+from engine.executors.scratch import remove_abandoned
+from engine.executors.tree import end_orphans
+from engine.ids import OwnerId, RunId, attempt_id, parse_attempt_id
 from engine.jsonvalue import json_problem
 from engine.model.agent import Agent, AgentKind
 from engine.model.policy import Failure, FailureKind
@@ -27,6 +30,7 @@ from engine.run.state import END_STATES
 from engine.runtime.clock import SystemClock
 from engine.runtime.facts import ProjectFacts
 from engine.runtime.feed import Feed
+from engine.runtime.guards import Guards
 from engine.runtime.owner import Owner
 from engine.runtime.pool import Pool
 from engine.runtime.store import Store
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
+    from engine.breakers import BreakerConfig
     from engine.executors.port import Executor, Outcome
     from engine.ids import NodeId
     from engine.model.plan import Plan
@@ -87,13 +92,18 @@ class Engine:
         self._owner = owner
         self._owner_id = owner.id if owner is not None else OwnerId("o-simulation")
         facts = ProjectFacts(project, self.values, last_run_completed=self._last_run_completed, custom=self.conditions)
-        self.store = Store(storage, self.values, clock, self._owner_id, facts)
+        self.breakers: dict[str, BreakerConfig] = {}
+        """Circuit breakers by name; assign before a run starts (SPEC 9)."""
+        guards = Guards(self._owner_id, self.breakers)
+        self.store = Store(storage, self.values, clock, owner=self._owner_id, facts=facts, guards=guards)
         self.feed = Feed()
         self._pool = Pool(self.store, self.values, project=project, choose=self._choose, on_action=self._action)
         self.store.listeners.append(lambda run, _events: self.feed.moved(run.id))
         self._actions: dict[RunId, dict[NodeId, str]] = {}
         self._folded: dict[RunId, Run] = {}
         self._ended_well: dict[str, bool] = {}
+        self._burying = asyncio.Lock()
+        """One run at a time is taken from its dead owner, and nobody reads it in between."""
         self._tasks: list[asyncio.Task[None]] = []
 
     @contextlib.asynccontextmanager
@@ -212,13 +222,29 @@ class Engine:
         return run
 
     async def _look_after(self, summary: RunSummary) -> None:
-        """Record a run as interrupted whose owner has died."""
-        if summary.status in END_STATES or self._owner is None or self._owner.is_alive(summary.owner):
+        """Record a run as interrupted whose owner has died, and end what of it still runs."""
+        if summary.status in END_STATES or self._owner is None:
             return
+        async with self._burying:
+            if not self._owner.is_alive(summary.owner):
+                await self._bury(summary)
+
+    async def _bury(self, summary: RunSummary) -> None:
         if not await self.storage.take_over(summary.id, summary.owner, self._owner_id):
             return
-        self.store.adopt(fold(await self.storage.events(summary.id)), sig.Interrupt())
+        run = fold(await self.storage.events(summary.id))
+        lost = [
+            attempt_id(run.id, name, live.number) for name in run.live if (live := run.nodes[name].live) is not None
+        ]
+        self.store.adopt(run, sig.Interrupt())
         await self.store.committed()
+        await end_orphans(self.project, lost=lost)
+
+    async def clean_up(self) -> None:
+        """Look after what dead processes left: runs, processes, scratch folders."""
+        await self.look_after_all()
+        await end_orphans(self.project)
+        await asyncio.to_thread(remove_abandoned, self.project)
 
     async def look_after_all(self) -> list[RunSummary]:
         """All runs, newest first; those whose owner has died are recorded as interrupted first."""
@@ -257,6 +283,7 @@ class Engine:
                 code="NOT_RESUMABLE",
                 hint="Cancel it there or wait.",
             )
+        scheduler.check_resumable(run, failed=failed)
         if not await self.storage.take_over(run_id, summary.owner, self._owner_id):
             raise StateError(f"run {run_id} was taken up by another process", code="NOT_RESUMABLE")
         self._folded.pop(run_id, None)
@@ -378,4 +405,9 @@ async def open_engine(project: Path, *, claude_program: str | None = None) -> As
     }
     engine = Engine(project, storage=storage, owner=owner, clock=SystemClock(), executors=executors)
     async with engine.serving():
-        yield engine
+        cleaning = asyncio.create_task(engine.clean_up())
+        try:
+            yield engine
+        finally:
+            cleaning.cancel()
+            await asyncio.gather(cleaning, return_exceptions=True)

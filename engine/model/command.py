@@ -141,7 +141,7 @@ class RetryPolicy(Part):
     """Milliseconds before the first retry."""
     max_delay: Delay = 60_000
     """Milliseconds no delay exceeds."""
-    backoff_multiplier: Annotated[float, Field(ge=1, le=1000)] = 2
+    backoff_multiplier: Annotated[float, Field(ge=1, le=1000, strict=True)] = 2
     """Factor of the exponential strategy."""
     retryable_errors: tuple[Key, ...] | None = None
     """Error codes that are retried, any case; absent: all but validation, cancelled and permission errors."""

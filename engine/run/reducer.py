@@ -136,6 +136,7 @@ def _end_live(run: Run, node: NodeState, number: int, at: datetime) -> AttemptRe
     if live is None or live.number != number:
         raise InternalError(f'attempt {number} of node "{node.plan.id}" is not live')
     node.live = None
+    node.admitted = False
     live.ended_at = at
     run.live.discard(node.plan.id)
     if live.role is Role.FORWARD:
@@ -198,6 +199,8 @@ def _node_ready(run: Run, event: ev.NodeReady) -> None:
         node.locked = True
     if reason is WaitReason.APPROVAL:
         node.approved = True
+    if reason is WaitReason.BREAKER:
+        node.admitted = True
     if node.status is NodeStatus.COMPENSATING:
         return
     _to(node, NodeStatus.PENDING)
@@ -387,11 +390,11 @@ def _postpone(run: Run, pause: timedelta) -> None:
 
 
 def _drop_locks(run: Run, at: datetime) -> None:
-    """Locks die with their owner; whoever held or wanted some asks anew."""
+    """Locks and trial calls die with their owner; whoever had or wanted some asks anew."""
     run.locked = False
     for node in run.nodes.values():
-        node.locked = node.asked_locks = False
-        if node.waiting is not None and node.waiting.reason is WaitReason.LOCKS:
+        node.locked = node.asked_locks = node.admitted = False
+        if node.waiting is not None and node.waiting.reason in {WaitReason.LOCKS, WaitReason.BREAKER}:
             _stop_waiting(node, at)
             if node.status is NodeStatus.WAITING:
                 node.status = NodeStatus.PENDING

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from engine.ids import NodeId, OwnerId, RunId
     from engine.model.plan import Plan
@@ -74,6 +75,18 @@ class RefuseLocks:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerBreaker:
+    """What the circuit breaker said that a node had asked."""
+
+    node: NodeId
+    admitted: bool
+    until: datetime | None = None
+    """Not admitted: when to ask again; None while a trial is under way."""
+    failure: Failure | None = None
+    """Not admitted, and nobody waits: how the node fails."""
+
+
+@dataclass(frozen=True, slots=True)
 class SupplyFacts:
     """What `decide` had wanted to know about a node's skip condition and inputs."""
 
@@ -113,6 +126,7 @@ Signal = (
     | Decide
     | GrantLocks
     | RefuseLocks
+    | AnswerBreaker
     | SupplyFacts
     | Tick
     | Interrupt

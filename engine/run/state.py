@@ -152,6 +152,8 @@ class NodeState:
     locked: bool = False
     """Its locks are granted."""
     asked_locks: bool = False
+    admitted: bool = False
+    """Its circuit breaker lets the next attempt through."""
     retried_by_compensation: bool = False
     failure: Failure | None = None
     compensation_failure: Failure | None = None

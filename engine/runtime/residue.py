@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.run.events import Role, RunStatus, WaitReason
+from engine.run.events import Role, RunStatus
 from engine.run.state import NodeStatus
 from engine.storage.port import RunSummary, Sample, SessionValue
 
@@ -70,17 +70,3 @@ def samples(run: Run) -> list[Sample]:
         for record in node.attempts[-1:]
         if record.role is Role.FORWARD and record.ended_at is not None
     ]
-
-
-def uses_locks(run: Run) -> bool:
-    """Whether *run* or one of its nodes may ever have a claim."""
-    return bool(run.plan.locks) or any(node.locks for node in run.plan.nodes)
-
-
-def waits_for_locks(run: Run) -> bool:
-    """Whether *run* or one of its nodes waits for locks."""
-    if not uses_locks(run):
-        return False
-    if run.status is RunStatus.PENDING:
-        return True
-    return any(node.waiting is not None and node.waiting.reason is WaitReason.LOCKS for node in run.nodes.values())

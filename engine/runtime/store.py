@@ -11,27 +11,25 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from engine import scheduler
-from engine.claims import Claim, Holder
 from engine.errors import EnvironmentFault, OrchestrationError, StateError
 from engine.locks import Granted
 from engine.run import events as ev
 from engine.run import signals as sig
-from engine.run.events import WaitReason
-from engine.runtime.residue import samples, session_values, summary_of, uses_locks, waits_for_locks
-from engine.saga import not_undone
-from engine.storage.port import Batch
+from engine.runtime.guards import uses_locks, waits_for_locks
+from engine.runtime.residue import samples, session_values, summary_of
+from engine.storage.port import Batch, BreakerAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from engine.ids import NodeId, OwnerId, RunId
-    from engine.locks import LockOutcome, LockTable
-    from engine.model.policy import LockSpec
+    from engine.locks import LockOutcome
     from engine.run.state import Run
     from engine.runtime.clock import Clock
+    from engine.runtime.guards import Guards
     from engine.storage.cache import ValueStore
-    from engine.storage.port import LockOp, Storage
+    from engine.storage.port import Storage, TableOutcome
 
 log = logging.getLogger(__name__)
 LONGEST_SLEEP = 60.0
@@ -55,7 +53,9 @@ class Listener(Protocol):
 class Store:
     """The live runs of this process."""
 
-    def __init__(self, storage: Storage, values: ValueStore, clock: Clock, owner: OwnerId, facts: Facts) -> None:
+    def __init__(
+        self, storage: Storage, values: ValueStore, clock: Clock, *, owner: OwnerId, facts: Facts, guards: Guards
+    ) -> None:
         """Start with no run; `run_flusher` has to run as long as the store is used."""
         self.runs: dict[RunId, Run] = {}
         self.listeners: list[Listener] = []
@@ -71,6 +71,9 @@ class Store:
         self._committed: list[asyncio.Future[None]] = []
         self._flushing = False
         self._fault: EnvironmentFault | None = None
+        self._guards = guards
+        self._claims_until: dict[RunId, datetime] = {}
+        """When a run that waits for its own locks gives up."""
         self._timer: asyncio.TimerHandle | None = None
         self._armed: datetime | None = None
 
@@ -80,8 +83,7 @@ class Store:
         turn = scheduler.start(signal, self._clock.now())
         self.runs[signal.run] = turn.run
         self._collect(turn.run, turn.events)
-        if turn.run.plan.locks:
-            self._batch.lock_ops.append(self._request(turn.run, None, turn.run.plan.locks, turn.run.plan.lock_wait))
+        self._claim_for(turn.run)
         self._supply(turn.run, turn.wants)
         return turn.run
 
@@ -90,10 +92,18 @@ class Store:
         self._check()
         self.runs[run.id] = run
         if isinstance(signal, sig.Resume) and uses_locks(run):
-            self._batch.lock_ops.append(self._adoption(run.id))
+            self._batch.lock_ops.append(self._guards.adoption(run.id))
         self.send(run.id, signal)
-        if run.status is ev.RunStatus.PENDING and run.plan.locks:
-            self._batch.lock_ops.append(self._request(run, None, run.plan.locks, run.plan.lock_wait))
+        self._claim_for(run)
+
+    def _claim_for(self, run: Run) -> None:
+        """Ask for the locks that the run itself holds from start to end."""
+        plan = run.plan
+        if run.status is ev.RunStatus.PENDING and plan.locks:
+            now = self._clock.now()
+            self._batch.lock_ops.append(self._guards.request(run, None, plan.locks, wait=plan.lock_wait, now=now))
+            self._claims_until[run.id] = now + plan.lock_wait
+            self._arm(self._claims_until[run.id])
             self._wake.set()
 
     def send(self, run_id: RunId, signal: sig.Signal) -> None:
@@ -122,56 +132,10 @@ class Store:
             for event in events:
                 batch.events.append((run.id, place, event))
                 place += 1
-                if type(event) in _LOCKING:
-                    self._collect_locks(run, event)
+                self._guards.follow(run, event, batch)
             self._touched.setdefault(run.id, []).extend(events)
             self._wake.set()
         self._arm(run.next_due())
-
-    def _collect_locks(self, run: Run, event: ev.Event) -> None:
-        ops = self._batch.lock_ops
-        if isinstance(event, ev.RunInterrupted):
-            if uses_locks(run):
-                ops.append(_let_go(run.id, keep=bool(not_undone(run))))
-            return
-        if isinstance(event, ev.RunEnded):
-            if uses_locks(run):
-                ops.append(lambda table: table.release_run(run.id))
-            return
-        if isinstance(event, ev.RunStopping):
-            waiting = [
-                name
-                for name, node in run.nodes.items()
-                if node.plan.locks and node.waiting is not None and node.waiting.reason is WaitReason.LOCKS
-            ]
-            for name in waiting:
-                ops.append(self._release(run, name))
-            return
-        node = run.nodes[event.node]  # type: ignore[union-attr]
-        if not node.plan.locks:
-            return
-        if isinstance(event, ev.NodeWaiting):
-            if event.reason is WaitReason.LOCKS:
-                ops.append(self._request(run, event.node, node.plan.locks, node.plan.lock_wait))
-        elif not (isinstance(event, ev.NodeFailed) and event.compensating):
-            ops.append(self._release(run, node.plan.id))
-
-    def _request(self, run: Run, node: NodeId | None, specs: tuple[LockSpec, ...], wait: timedelta) -> LockOp:
-        now = self._clock.now()
-        claim = Claim.of(Holder(run.id, node), self._owner, specs, now=now, max_wait=wait)
-        self._arm(claim.deadline)
-        return lambda table: table.request(claim, now)
-
-    def _adoption(self, run: RunId) -> LockOp:
-        def adopt(table: LockTable) -> list[LockOutcome]:
-            table.adopt(run, self._owner)
-            return []
-
-        return adopt
-
-    @staticmethod
-    def _release(run: Run, node: NodeId) -> LockOp:
-        return lambda table: table.release(Holder(run.id, node))
 
     def _arm(self, due: datetime | None) -> None:
         if due is None or (self._armed is not None and self._armed <= due):
@@ -190,6 +154,8 @@ class Store:
             if due is not None and due <= now:
                 self._guard(run.id, sig.Tick())
             self._arm(run.next_due())
+            if run.status is ev.RunStatus.PENDING:
+                self._arm(self._claims_until.get(run.id))
         if any(waits_for_locks(run) for run in self.runs.values()):
             self._batch.lock_ops.append(lambda table: table.expire(now))
             self._wake.set()
@@ -257,7 +223,7 @@ class Store:
                     batch.session.extend(session_values(run, event))
                     batch.samples.extend(samples(run))
 
-    def _told(self, touched: dict[RunId, list[ev.Event]], outcomes: list[LockOutcome]) -> None:
+    def _told(self, touched: dict[RunId, list[ev.Event]], outcomes: list[TableOutcome]) -> None:
         for run_id, events in touched.items():
             run = self.runs[run_id]
             for listener in self.listeners:
@@ -266,11 +232,17 @@ class Store:
                 except Exception:
                     log.exception("a listener of run %s failed", run_id)
         for outcome in outcomes:
-            self.lock_outcome(outcome)
+            if isinstance(outcome, BreakerAnswer):
+                self._guard(
+                    outcome.run, sig.AnswerBreaker(outcome.node, outcome.admitted, outcome.until, outcome.failure)
+                )
+            else:
+                self.lock_outcome(outcome)
         for run_id in touched:
             run = self.runs[run_id]
             if run.ended and not self._touched.get(run_id):
                 del self.runs[run_id]
+                self._claims_until.pop(run_id, None)
 
     def lock_outcome(self, outcome: LockOutcome) -> None:
         """Tell a run of this process what became of its claim."""
@@ -298,23 +270,3 @@ class Store:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def _let_go(run: RunId, *, keep: bool) -> LockOp:
-    """What becomes of the locks of a run whose owner is gone: kept where there is something to undo (SPEC 8)."""
-    return lambda table: table.reserve(run) if keep else table.release_run(run)
-
-
-_LOCKING = frozenset(
-    {
-        ev.RunInterrupted,
-        ev.NodeWaiting,
-        ev.NodeFailed,
-        ev.NodeSkipped,
-        ev.NodeCancelled,
-        ev.AttemptSucceeded,
-        ev.CompensationFailed,
-        ev.RunStopping,
-        ev.RunEnded,
-    }
-)

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from engine.breakers import BreakerState
 from engine.claims import Claim
 from engine.errors import InternalError
 from engine.run import events as ev
@@ -50,6 +51,16 @@ def encode_claim(claim: Claim) -> bytes:
 def decode_claim(data: bytes) -> Claim:
     """The claim that `encode_claim` gave *data* for."""
     return msgspec.json.decode(data, type=Claim)
+
+
+def encode_breaker(state: BreakerState) -> bytes:
+    """JSON of one circuit breaker."""
+    return _encoder.encode(state)
+
+
+def decode_breaker(data: bytes) -> BreakerState:
+    """The breaker that `encode_breaker` gave *data* for."""
+    return msgspec.json.decode(data, type=BreakerState)
 
 
 def encode_value(value: Any) -> tuple[ValueRef, bytes]:  # noqa: ANN401 - any JSON value

@@ -10,8 +10,9 @@ from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING
 
+from engine.breakers import BreakerState
 from engine.locks import Claim, Granted, LockOutcome, LockTable
-from engine.storage.port import Batch, Message, RunSummary, SessionValue
+from engine.storage.port import Batch, Message, RunSummary, SessionValue, TableOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,8 +36,9 @@ class MemoryStorage:
         self._session: dict[str, SessionValue] = {}
         self._samples: dict[tuple[str, str], list[float]] = defaultdict(list)
         self._inbox: list[Message] = []
+        self._breakers: dict[str, BreakerState] = {}
 
-    async def commit(self, batch: Batch, owner: OwnerId) -> list[LockOutcome]:
+    async def commit(self, batch: Batch, owner: OwnerId) -> list[TableOutcome]:
         """See `port.Storage.commit`."""
         for run, _place, event in batch.events:
             journal = self._events.get(run)
@@ -49,13 +51,17 @@ class MemoryStorage:
         for sample in batch.samples:
             self._samples[sample.command, sample.node].append(sample.seconds)
         outcomes = [outcome for op in batch.lock_ops for outcome in op(self._locks)]
-        mine: list[LockOutcome] = []
+        mine: list[TableOutcome] = []
         for outcome in outcomes:
             summary = self._summaries.get(outcome.holder.run)
             if summary is None or summary.owner == owner:
                 mine.append(outcome)
             else:
                 self._inbox.append(lock_message(outcome))
+        for name, change in batch.breaker_ops:
+            self._breakers[name], answer = change(self._breakers.get(name, BreakerState()))
+            if answer is not None:
+                mine.append(answer)
         return mine
 
     async def events(self, run: RunId, since: int = 0) -> list[Event]:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from engine.ids import OwnerId, RunId
+from engine.breakers import BreakerState
+from engine.ids import NodeId, OwnerId, RunId
 from engine.locks import Claim, LockOutcome, LockTable
+from engine.model.policy import Failure
 from engine.run.events import Event, RunStatus
 
 if TYPE_CHECKING:
@@ -19,6 +21,25 @@ if TYPE_CHECKING:
 
 LockOp: TypeAlias = Callable[[LockTable], list[LockOutcome]]
 """A change of the lock table; it runs inside the transaction, on the table as it is then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerAnswer:
+    """What a circuit breaker said to a node that asked."""
+
+    run: RunId
+    node: NodeId
+    admitted: bool
+    until: datetime | None = None
+    """Not admitted: when to ask again; None while a trial is under way."""
+    failure: Failure | None = None
+    """Not admitted, and nobody waits: how the node fails."""
+
+
+BreakerOp: TypeAlias = Callable[[BreakerState], tuple[BreakerState, BreakerAnswer | None]]
+"""A change of one breaker, inside the transaction, with the answer for the node that asked."""
+TableOutcome: TypeAlias = LockOutcome | BreakerAnswer
+"""What a commit says to the runs of its owner about locks and breakers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +101,14 @@ class Batch:
     """New values: canonical JSON by digest."""
     summaries: dict[RunId, RunSummary] = field(default_factory=dict)
     lock_ops: list[LockOp] = field(default_factory=list)
+    breaker_ops: list[tuple[str, BreakerOp]] = field(default_factory=list)
+    """Breaker name and change, in order."""
     session: list[SessionValue] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         """Whether there is anything to commit."""
-        return bool(self.events or self.lock_ops or self.summaries)
+        return bool(self.events or self.lock_ops or self.breaker_ops or self.summaries)
 
 
 class Storage(Protocol):
@@ -95,8 +118,8 @@ class Storage(Protocol):
     the disk does not let it; nothing is half written then.
     """
 
-    async def commit(self, batch: Batch, owner: OwnerId) -> list[LockOutcome]:
-        """Make *batch* durable; gives what the lock operations granted or refused to runs of *owner*.
+    async def commit(self, batch: Batch, owner: OwnerId) -> list[TableOutcome]:
+        """Make *batch* durable; gives what locks and breakers answered to runs of *owner*.
 
         Outcomes for runs of other owners are put into their inboxes in the same transaction.
         """

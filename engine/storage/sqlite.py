@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from engine.breakers import BreakerState
 from engine.errors import EnvironmentFault
 from engine.ids import OwnerId, RunId
 from engine.locks import Claim, LockTable
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from engine.locks import LockOutcome
     from engine.run.events import Event
+    from engine.storage.port import TableOutcome
 
 T = TypeVar("T")
 
@@ -46,6 +48,7 @@ CREATE TABLE IF NOT EXISTS runs(
 CREATE INDEX IF NOT EXISTS runs_by_time ON runs(created_at);
 CREATE TABLE IF NOT EXISTS vals(digest TEXT PRIMARY KEY, encoding TEXT NOT NULL, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS claims(holder TEXT PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS breakers(name TEXT PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS inbox(id INTEGER PRIMARY KEY, run TEXT NOT NULL, kind TEXT NOT NULL, payload BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS session(
     key TEXT PRIMARY KEY, digest TEXT NOT NULL, size INTEGER NOT NULL, run TEXT NOT NULL, produced_at TEXT NOT NULL,
@@ -86,11 +89,11 @@ class SqliteStorage:
         with _faults(self._path):
             return function(*args)
 
-    async def commit(self, batch: Batch, owner: OwnerId) -> list[LockOutcome]:
+    async def commit(self, batch: Batch, owner: OwnerId) -> list[TableOutcome]:
         """See `port.Storage.commit`."""
         return await self._call(self._commit, batch, owner)
 
-    def _commit(self, batch: Batch, owner: OwnerId) -> list[LockOutcome]:
+    def _commit(self, batch: Batch, owner: OwnerId) -> list[TableOutcome]:
         db = self._db
         rows = [(run, place, *codec.encode_event(event)) for run, place, event in batch.events]
         values = [(digest, *compression.pack(data)) for digest, data in batch.values.items()]
@@ -113,7 +116,22 @@ class SqliteStorage:
                     "INSERT INTO samples(command, node, seconds) VALUES (?,?,?)",
                     [(row.command, row.node, row.seconds) for row in batch.samples],
                 )
-            return self._change_locks(batch, owner) if batch.lock_ops else []
+            outcomes: list[TableOutcome] = [*self._change_locks(batch, owner)] if batch.lock_ops else []
+            return outcomes + self._change_breakers(batch) if batch.breaker_ops else outcomes
+
+    def _change_breakers(self, batch: Batch) -> list[TableOutcome]:
+        states: dict[str, BreakerState] = {}
+        answers: list[TableOutcome] = []
+        for name, change in batch.breaker_ops:
+            if name not in states:
+                row = self._db.execute("SELECT data FROM breakers WHERE name=?", (name,)).fetchone()
+                states[name] = codec.decode_breaker(row[0]) if row else BreakerState()
+            states[name], answer = change(states[name])
+            if answer is not None:
+                answers.append(answer)
+        rows = [(name, codec.encode_breaker(state)) for name, state in states.items()]
+        self._db.executemany("INSERT OR REPLACE INTO breakers VALUES (?,?)", rows)
+        return answers
 
     def _change_locks(self, batch: Batch, owner: OwnerId) -> list[LockOutcome]:
         db = self._db

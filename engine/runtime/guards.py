@@ -1,0 +1,171 @@
+"""What the events of a run ask of the project's tables: locks to claim, circuit breakers to ask and tell.
+
+No effects: the operations it makes run inside the commit of the events that they follow from, on the tables of then.
+Which node needs what is the plan's, when it asks is `admission`'s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine import breakers
+from engine.claims import Claim, Holder
+from engine.ids import attempt_id
+from engine.model.policy import FailureKind
+from engine.run import events as ev
+from engine.run.events import RunStatus, WaitReason
+from engine.saga import not_undone
+from engine.storage.port import BreakerAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime, timedelta
+
+    from engine.breakers import BreakerConfig, BreakerState
+    from engine.ids import NodeId, OwnerId, RunId
+    from engine.locks import LockOutcome, LockTable
+    from engine.model.policy import LockSpec
+    from engine.run.state import NodeState, Run
+    from engine.storage.port import Batch, BreakerOp, LockOp
+
+
+class Guards:
+    """Turns events into operations on the tables."""
+
+    def __init__(self, owner: OwnerId, configs: Mapping[str, BreakerConfig]) -> None:
+        """*configs* by breaker name; a name without one has the defaults."""
+        self._owner = owner
+        self._configs = configs
+
+    def follow(self, run: Run, event: ev.Event, batch: Batch) -> None:
+        """Add to *batch* what *event* asks for; most events ask for nothing."""
+        if type(event) in _OF_RUNS:
+            if uses_locks(run):
+                self._locks_of_run(run, event, batch)
+            if any(node.breaker for node in run.plan.nodes):
+                self._breakers_of_run(run, event, batch)
+        elif type(event) in _OF_NODES:
+            node = run.nodes[event.node]  # type: ignore[union-attr]
+            if node.plan.locks:
+                self._locks_of_node(run, node, event, batch)
+            if node.plan.breaker is not None:
+                self._breaker_of_node(run, node, event, batch)
+
+    def request(
+        self, run: Run, node: NodeId | None, specs: tuple[LockSpec, ...], *, wait: timedelta, now: datetime
+    ) -> LockOp:
+        """Claim *specs* for *node*, or for the run itself."""
+        claim = Claim.of(Holder(run.id, node), self._owner, specs, now=now, max_wait=wait)
+        return lambda table: table.request(claim, now)
+
+    def adoption(self, run: RunId) -> LockOp:
+        """Hold on to what was reserved for *run*, which has a new owner."""
+
+        def adopt(table: LockTable) -> list[LockOutcome]:
+            table.adopt(run, self._owner)
+            return []
+
+        return adopt
+
+    def _locks_of_run(self, run: Run, event: ev.Event, batch: Batch) -> None:
+        name = run.id
+        if isinstance(event, ev.RunInterrupted):
+            keep = bool(not_undone(run))
+            batch.lock_ops.append(lambda table: table.reserve(name) if keep else table.release_run(name))
+        elif isinstance(event, ev.RunEnded):
+            batch.lock_ops.append(lambda table: table.release_run(name))
+        else:
+            batch.lock_ops.extend(
+                _release(name, node.plan.id) for node in run.nodes.values() if _waits(node, WaitReason.LOCKS)
+            )
+
+    def _locks_of_node(self, run: Run, node: NodeState, event: ev.Event, batch: Batch) -> None:
+        plan = node.plan
+        if isinstance(event, ev.NodeWaiting):
+            if event.reason is WaitReason.LOCKS:
+                batch.lock_ops.append(self.request(run, plan.id, plan.locks, wait=plan.lock_wait, now=event.at))
+        elif isinstance(event, ev.AttemptFailed):
+            pass  # held over retries; the event that ends the node follows
+        elif not (isinstance(event, ev.NodeFailed) and event.compensating):
+            batch.lock_ops.append(_release(run.id, plan.id))
+
+    def _breakers_of_run(self, run: Run, event: ev.Event, batch: Batch) -> None:
+        if isinstance(event, ev.RunEnded):
+            return
+        name = run.id
+        for breaker in {node.breaker for node in run.plan.nodes if node.breaker is not None}:
+            batch.breaker_ops.append((breaker, lambda state: (breakers.abandon(state, name), None)))
+
+    def _breaker_of_node(self, run: Run, node: NodeState, event: ev.Event, batch: Batch) -> None:
+        plan = node.plan
+        name = plan.breaker or ""
+        if isinstance(event, ev.NodeWaiting):
+            if event.reason is WaitReason.BREAKER and event.until is None:
+                batch.breaker_ops.append((name, _ask(run.id, node, name, event.at)))
+            return
+        if isinstance(event, ev.AttemptSucceeded):
+            batch.breaker_ops.append((name, _success(run.id, plan.id, event.number)))
+        elif isinstance(event, ev.AttemptFailed):
+            config = self._configs.get(name, breakers.BreakerConfig())
+            batch.breaker_ops.append((name, _failure(run.id, event, config)))
+
+
+def _release(run: RunId, node: NodeId) -> LockOp:
+    return lambda table: table.release(Holder(run, node))
+
+
+def _waits(node: NodeState, reason: WaitReason) -> bool:
+    return node.waiting is not None and node.waiting.reason is reason
+
+
+def _ask(run: RunId, node: NodeState, name: str, now: datetime) -> BreakerOp:
+    attempt = attempt_id(run, node.plan.id, len(node.attempts) + 1)
+
+    def ask(state: BreakerState) -> tuple[BreakerState, BreakerAnswer]:
+        answer = breakers.admit(state, attempt, now)
+        if isinstance(answer, breakers.Admitted):
+            return answer.state, BreakerAnswer(run=run, node=node.plan.id, admitted=True)
+        failure = None if answer.waits else breakers.circuit_open(name, answer)
+        until = answer.next_trial_at
+        return state, BreakerAnswer(run=run, node=node.plan.id, admitted=False, until=until, failure=failure)
+
+    return ask
+
+
+def _success(run: RunId, node: NodeId, number: int) -> BreakerOp:
+    attempt = attempt_id(run, node, number)
+    return lambda state: (breakers.record_success(state, attempt), None)
+
+
+def _failure(run: RunId, event: ev.AttemptFailed, config: BreakerConfig) -> BreakerOp:
+    attempt = attempt_id(run, event.node, event.number)
+    failure = event.failure
+    if failure.kind is FailureKind.CANCEL:
+        return lambda state: (breakers.record_cancel(state, attempt), None)
+    return lambda state: (breakers.record_failure(state, config, attempt, failure.code, event.at), None)
+
+
+def uses_locks(run: Run) -> bool:
+    """Whether *run* or one of its nodes may ever have a claim."""
+    return bool(run.plan.locks) or any(node.locks for node in run.plan.nodes)
+
+
+def waits_for_locks(run: Run) -> bool:
+    """Whether *run* or one of its nodes waits for locks."""
+    if not uses_locks(run):
+        return False
+    return run.status is RunStatus.PENDING or any(_waits(node, WaitReason.LOCKS) for node in run.nodes.values())
+
+
+_OF_RUNS = frozenset({ev.RunInterrupted, ev.RunStopping, ev.RunEnded})
+_OF_NODES = frozenset(
+    {
+        ev.NodeWaiting,
+        ev.NodeFailed,
+        ev.NodeSkipped,
+        ev.NodeCancelled,
+        ev.AttemptSucceeded,
+        ev.AttemptFailed,
+        ev.CompensationFailed,
+    }
+)
