@@ -93,9 +93,7 @@ def test_a_failed_integrity_check_rolls_the_whole_migration_back() -> None:
 
 
 def test_a_compensation_that_fails_is_told_and_the_others_still_run() -> None:
-    done = simulated(
-        guide("database-migration"), fail=("migrate-data=error/CORRUPT", "migrate-data:2=error/NO_BACKUP")
-    )
+    done = simulated(guide("database-migration"), fail=("migrate-data=error/CORRUPT", "migrate-data:2=error/NO_BACKUP"))
     assert undone(done) == ["migrate-data", "migrate-schema"]
     assert done.run.status is RunStatus.COMPENSATION_FAILED
     assert done.run.message.splitlines()[0] == 'Compensation failed for node "migrate-data"'
