@@ -1,0 +1,304 @@
+"""Writes the generated parts of the documentation: tables between markers, and the JSON Schema of the command format.
+
+Effects: writes the files in this folder; `--check` only tells which of them are stale. Run it as
+`python -m docs.generate` after a change of the model, the tools, the command line, the settings or the codes.
+"""
+# ruff: noqa: INP001 - a folder of pages, and no package of the product
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer.main
+
+from engine.conditions import MAX_LENGTH as LONGEST_CONDITION
+from engine.conditions import MAX_STEPS as CONDITION_STEPS
+from engine.conditions.parser import MAX_DEPTH as CONDITION_DEPTH
+from engine.executors.tree import STDOUT_LIMIT
+from engine.graph.expand import MAX_DEPTH as COMMAND_DEPTH
+from engine.graph.expand import MAX_NODES
+from engine.model.command import MAX_MILLISECONDS
+from engine.model.schema import command_schema
+from engine.patterns import MAX_LENGTH as LONGEST_PATTERN
+from engine.run import events
+from engine.schemas import MAX_DEPTH as SCHEMA_DEPTH
+from engine.schemas import MAX_EXPANSION
+from engine.transforms import MAX_LENGTH as LONGEST_TRANSFORM
+from engine.transforms import MAX_STEPS as TRANSFORM_STEPS
+from engine.validation import CODES, Severity
+from mcp_server import answers
+from mcp_server.app import OrchestrationServer
+from mcp_server.cli import app
+from mcp_server.settings import Settings
+from registry.jsonfile import MAX_DEPTH, MAX_FILE_BYTES, MAX_OBJECT_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pydantic import BaseModel
+
+DOCS = Path(__file__).parent
+SCHEMA_FILE = DOCS / "schemas" / "command-v2.json"
+MARKED = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+PARTS = (
+    "Phase", "Node", "Input", "Output", "NodeContext", "RetryPolicy", "SkipCondition", "Compensation", "Resources",
+    "Lock", "Approval", "Argument", "GlobalContext", "Metadata", "Example", "Requirements",
+)  # fmt: skip
+"""The objects of the format in the order of their tables, the command itself before them."""
+
+
+def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table; bars in cells are escaped."""
+    heads = list(heads)
+    lines = [heads, ["---"] * len(heads), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def code(value: object) -> str:
+    """A JSON value as code."""
+    return f"`{json.dumps(value, ensure_ascii=False)}`"
+
+
+# --- the command format ----------------------------------------------------------------------------------------------
+
+
+def format_tables() -> str:
+    """One table for each object of the command format."""
+    schema = command_schema()
+    parts = [("Command", schema), *((name, schema["$defs"][name]) for name in PARTS)]
+    return "\n".join(_part_table(name, part) for name, part in parts)
+
+
+def _part_table(name: str, part: dict[str, Any]) -> str:
+    required = part.get("required", ())
+    rows = []
+    for field, shape in part["properties"].items():
+        default = "**required**" if field in required else code(shape["default"]) if "default" in shape else ""
+        rows.append((f"`{field}`", kind(shape), default, shape.get("description", "")))
+    return f"### {name}\n\n{part['description']}\n\n{table(('field', 'type', 'default', 'meaning'), rows)}"
+
+
+def kind(shape: dict[str, Any]) -> str:
+    """What a JSON Schema takes, in words."""
+    if "$ref" in shape:
+        name = shape["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})" if name in PARTS else name
+    if "const" in shape:
+        return code(shape["const"])
+    if "enum" in shape:
+        return ", ".join(code(value) for value in shape["enum"])
+    if "anyOf" in shape:
+        return " or ".join(kind(one) for one in shape["anyOf"] if one != {"type": "null"})
+    if shape.get("type") == "array":
+        return f"list of {kind(shape['items'])}"
+    if isinstance(inner := shape.get("additionalProperties"), dict):
+        return f"object, values: {kind(inner)}"
+    word = {"string": "text", "integer": "integer", "number": "number", "boolean": "boolean", "object": "object"}
+    return word.get(shape.get("type", ""), "any JSON") + _bounds(shape)
+
+
+def _bounds(shape: dict[str, Any]) -> str:
+    low = shape.get("minimum", shape.get("exclusiveMinimum"))
+    high = shape.get("maximum")
+    if high == MAX_MILLISECONDS:  # told once, among the limits
+        high = None
+    found = []
+    if "pattern" in shape:
+        found.append(f"`{shape['pattern']}`")
+    if "minimum" in shape and high is not None:
+        found.append(f"{low} to {high}")
+    elif high is not None and low is not None:
+        found.append(f"above {low}, at most {high}")
+    elif low:
+        found.append(f"{'from' if 'minimum' in shape else 'above'} {low}")
+    if "maxLength" in shape:
+        found.append(f"at most {shape['maxLength']} characters")
+    return f" ({', '.join(found)})" if found else ""
+
+
+def limits() -> str:
+    """Every bound that a command can meet, as the code has it."""
+    megabyte = 1024 * 1024
+    return table(
+        ("what", "limit"),
+        (
+            ("command file", f"{MAX_FILE_BYTES // megabyte} MB, UTF-8"),
+            ("definition given as an object", f"{MAX_OBJECT_BYTES // megabyte} MB"),
+            ("levels of nesting in a file", f"{MAX_DEPTH}"),
+            ("nodes of a run, sub-commands unfolded", f"{MAX_NODES:,}"),
+            ("sub-commands inside each other", f"{COMMAND_DEPTH}"),
+            ("any time", f"{MAX_MILLISECONDS // 86_400_000} days"),
+            ("context expression", f"{LONGEST_CONDITION:,} characters, {CONDITION_DEPTH} levels"),
+            ("evaluation of a context expression", f"{CONDITION_STEPS:,} steps"),
+            ("transform", f"{LONGEST_TRANSFORM:,} characters, {TRANSFORM_STEPS:,} values looked at"),
+            ("output schema", f"{SCHEMA_DEPTH} levels, {MAX_EXPANSION:,} subschemas once every `$ref` is replaced"),
+            ("`pattern` in an output schema", f"{LONGEST_PATTERN} characters, matched in linear time"),
+            ("answer of a process or python agent", f"{STDOUT_LIMIT // megabyte} MB"),
+            ("one output in an answer of a tool", f"{answers.LARGEST_VALUE // 1024} KB; a larger one is a `$ref`"),
+        ),
+    )
+
+
+def validation_codes() -> str:
+    """The codes of validation with cause and fix, errors first."""
+    shown = []
+    for severity, title in ((Severity.ERROR, "Errors"), (Severity.WARNING, "Warnings")):
+        rows = [
+            (f"`{name}`", entry.description, entry.cause, entry.fix)
+            for name, entry in CODES.items()
+            if entry.severity is severity
+        ]
+        shown.append(f"### {title}\n\n{table(('code', 'what it says', 'cause', 'fix'), rows)}")
+    return "\n".join(shown)
+
+
+# --- tools, command line, settings, journal --------------------------------------------------------------------------
+
+
+def tools() -> str:
+    """The MCP tools with their parameters."""
+    shown = []
+    for tool in asyncio.run(OrchestrationServer().list_tools()):
+        required = tool.input_schema.get("required", ())
+        defs = tool.input_schema.get("$defs", {})
+        rows = [
+            (f"`{name}`", _parameter(shape, defs), _default(name, shape, required), shape.get("description", ""))
+            for name, shape in tool.input_schema.get("properties", {}).items()
+        ]
+        text = (tool.description or "").strip()
+        shown.append(f"## {tool.name}\n\n{text}\n\n{table(('parameter', 'type', 'default', 'meaning'), rows)}")
+    return "\n".join(shown)
+
+
+def _parameter(shape: dict[str, Any], defs: dict[str, Any]) -> str:
+    inner = shape.get("items", {}).get("$ref")
+    if inner is None:
+        return kind(shape)
+    part = defs[inner.rpartition("/")[2]]
+    return f"list of {{{', '.join(part['properties'])}}}"
+
+
+def _default(name: str, shape: dict[str, Any], required: Iterable[str]) -> str:
+    if name in required:
+        return "**required**"
+    value = shape.get("default")
+    return "" if value is None else code(value)
+
+
+def command_line() -> str:
+    """The commands of `orchestrate` with their options."""
+    group: Any = typer.main.get_command(app)
+    shown = []
+    for name, command in group.commands.items():
+        arguments = [param for param in command.params if param.param_type_name == "argument"]
+        options = [param for param in command.params if param.param_type_name == "option"]
+        usage = " ".join([name, *(_argument(param) for param in arguments), *(["[OPTIONS]"] if options else [])])
+        text = f"## {name}\n\n{command.help}\n\n```text\norchestrate {usage}\n```\n"
+        rows = [(_option(param), _preset(param), param.help or "") for param in options]
+        shown.append(text + (f"\n{table(('option', 'default', 'meaning'), rows)}" if rows else ""))
+    return "\n".join(shown)
+
+
+def _argument(param: Any) -> str:  # noqa: ANN401 - click's own class, without types in typer
+    name = (param.metavar or param.name or "").upper()
+    return name if param.required else f"[{name}]"
+
+
+def _option(param: Any) -> str:  # noqa: ANN401
+    value = "" if param.is_flag else f" {param.metavar or param.name.removesuffix('_').upper()}"
+    names = " / ".join(f"`{name}{value}`" for name in (*param.opts, *param.secondary_opts))
+    return f"{names} (repeatable)" if param.multiple else names
+
+
+def _preset(param: Any) -> str:  # noqa: ANN401
+    if param.default in (None, "", False):
+        return ""
+    return f"`{param.opts[0]}`" if param.is_flag else f"`{param.default}`"
+
+
+def settings() -> str:
+    """The settings, tables of the file as `todos.…` and `breakers.NAME.…`."""
+    return table(("setting", "type", "default", "meaning"), _settings(Settings, ""))
+
+
+def _settings(model: type[BaseModel], place: str) -> list[tuple[str, str, str, str]]:
+    schema = model.model_json_schema()
+    rows = []
+    for name, field in model.model_fields.items():
+        shape = schema["properties"][name]
+        inner = shape.get("$ref") or shape.get("additionalProperties", {}).get("$ref")
+        if inner is None:
+            default = "" if field.default is None else code(field.default)
+            rows.append((f"`{place}{name}`", kind(shape), default, field.description or ""))
+            continue
+        annotation: Any = field.annotation
+        part = annotation if hasattr(annotation, "model_fields") else annotation.__args__[1]
+        rows += _settings(part, f"{place}{name}." if part is annotation else f"{place}{name}.NAME.")
+    return rows
+
+
+def journal() -> str:
+    """The kinds of events of a run."""
+    kinds = [found for found in vars(events).values() if _is_event(found)]
+    rows = [(f"`{found.__name__}`", " ".join((found.__doc__ or "").split()), _fields(found)) for found in kinds]
+    return table(("event", "what became true", "fields"), rows)
+
+
+def _is_event(found: object) -> bool:
+    return isinstance(found, type) and "at" in getattr(found, "__dataclass_fields__", {})
+
+
+def _fields(found: type) -> str:
+    names = [name for name in getattr(found, "__dataclass_fields__", {}) if name != "at"]
+    return ", ".join(f"`{name}`" for name in names)
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "format": format_tables,
+    "limits": limits,
+    "validation-codes": validation_codes,
+    "tools": tools,
+    "command-line": command_line,
+    "settings": settings,
+    "journal": journal,
+}
+
+
+def filled(text: str) -> str:
+    """*text* with what stands between markers made anew; KeyError for a marker that nobody fills."""
+    return MARKED.sub(lambda found: f"{found[1]}\n{BLOCKS[found['name']]()}\n{found[3]}", text)
+
+
+def wanted() -> dict[Path, str]:
+    """What every generated file, and every page with a generated part, should hold."""
+    pages = {page: filled(page.read_text(encoding="utf-8")) for page in sorted(DOCS.rglob("*.md"))}
+    return pages | {SCHEMA_FILE: json.dumps(command_schema(), indent=2, ensure_ascii=False) + "\n"}
+
+
+def stale() -> dict[Path, str]:
+    """The files that do not hold what they should, with what that is."""
+    return {
+        path: text for path, text in wanted().items() if not path.exists() or path.read_text(encoding="utf-8") != text
+    }
+
+
+def main() -> int:
+    """Bring all files up to date, or with `--check` say which are not."""
+    found = stale()
+    for path, text in found.items():
+        sys.stdout.write(f"{path.relative_to(DOCS.parent)}\n")
+        if "--check" not in sys.argv[1:]:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    return 1 if found and "--check" in sys.argv[1:] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

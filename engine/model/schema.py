@@ -1,0 +1,65 @@
+"""The command format as JSON Schema: what editors complete and check files by, made from the model (SPEC 1).
+
+Pure. It describes one file by itself; rules that need several parts of it are `engine/validation`'s.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.model.command import CommandDefinition
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+IDENTITY = "orchestration://schemas/command-v2.json"
+"""The address of the MCP resource; nothing is fetched from it."""
+NOTES = r"^(\$schema|\$comment|x-.*)$"
+"""Fields that are fine anywhere and mean nothing: notes of the file's writer."""
+
+
+def command_schema() -> dict[str, Any]:
+    """The published schema, draft 2020-12.
+
+    Stricter than the validator in one respect: a field that the format does not have is refused, where the validator
+    warns unless it is nearly a known one. Editors show both alike.
+    """
+    schema = CommandDefinition.model_json_schema(by_alias=True, mode="validation")
+    parts = {name: _part(part) for name, part in sorted(schema.pop("$defs").items())}
+    # A sub-command's nodes have retry policies of their own; the validator says so too.
+    parts["Node"] |= {
+        "if": {"properties": {"agentId": {"const": "command"}}, "required": ["agentId"]},
+        "then": {"properties": {"retryPolicy": {"type": "null"}}},
+    }
+    root = _part(schema)
+    for part in (root, *parts.values()):
+        _describe_references(part, parts)
+    root["properties"] = {"$schema": {"description": "This schema, for editors."}, **root["properties"]}
+    return {"$schema": DRAFT, "$id": IDENTITY, "title": "Command, format 2.0.0", **root, "$defs": parts}
+
+
+def _part(part: dict[str, Any]) -> dict[str, Any]:
+    """One object of the format: known fields, notes, and nothing else."""
+    shown: dict[str, Any] = {"description": part["description"], "type": "object"}
+    if "required" in part:
+        shown["required"] = part["required"]
+    shown["properties"] = {name: _field(field) for name, field in part["properties"].items()}
+    return shown | {"patternProperties": {NOTES: {}}, "additionalProperties": False}
+
+
+def _field(field: dict[str, Any]) -> dict[str, Any]:
+    """One field without what pydantic adds for itself: titles, and defaults that only say that it is absent."""
+    shown = {key: value for key, value in field.items() if key != "title"}
+    if shown.get("default", ...) is None or isinstance(shown.get("default"), dict):
+        del shown["default"]
+    words = shown.pop("description", None)
+    return shown if words is None else {"description": words, **shown}
+
+
+def _describe_references(part: dict[str, Any], parts: dict[str, dict[str, Any]]) -> None:
+    """Give fields that are described by the object they hold that object's description."""
+    for name, field in part["properties"].items():
+        if "description" not in field and "$ref" in field:
+            named = parts[field["$ref"].rpartition("/")[2]]
+            part["properties"][name] = {"description": named["description"], **field}
+
+
+__all__ = ["DRAFT", "IDENTITY", "NOTES", "command_schema"]
