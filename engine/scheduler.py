@@ -71,6 +71,10 @@ def _report(turn: Turn, signal: sig.ReportOutcome) -> None:
     settlement.attempt_ended(turn, signal)
 
 
+def _renew(turn: Turn, signal: sig.RenewAttempt) -> None:
+    settlement.renew(turn, signal.node, signal.number)
+
+
 def _supply(turn: Turn, signal: sig.SupplyFacts) -> None:
     turn.facts = signal
 
@@ -301,6 +305,7 @@ _ANSWERS = {WaitReason.APPROVAL: ("yes", "no"), WaitReason.DECISION: ("retry", "
 
 _DECIDE: dict[type[Any], Callable[[Turn, Any], None]] = {
     sig.ReportOutcome: _report,
+    sig.RenewAttempt: _renew,
     sig.RequestCancel: _cancel,
     sig.Decide: _decision,
     sig.GrantLocks: _grant,

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.breakers import BreakerConfig
-    from engine.executors.port import Executor, Outcome
+    from engine.executors.port import Executor, Outcome, WorkOrder
     from engine.ids import NodeId
     from engine.model.plan import Plan
     from engine.run.state import Run
@@ -290,13 +290,23 @@ class Engine:
         self.store.adopt(run, sig.Resume(self._owner_id, failed))
         await self.store.committed()
 
-    async def report(self, attempt: str, outcome: Outcome) -> None:
-        """Take the report of work that the client did. Raises `StateError` if late, `InputError` for a bad id."""
+    def open_work(self, run: Run) -> list[WorkOrder]:
+        """The attempts that the client has to do, where *run* is owned here and delegated to it."""
+        return self._pool.open_work(run) if run.executor == "host" and run.id in self.store.runs else []
+
+    async def report(self, attempt: str, outcome: Outcome | None) -> None:
+        """Take the report of work that the client did; without an outcome it says that it still works on it.
+
+        Raises `StateError` if late, `InputError` for a bad id.
+        """
         parsed = parse_attempt_id(attempt)
         if parsed is None:
             raise InputError(f'"{attempt}" is no attempt id', code="INVALID_ATTEMPT")
         run_id, node, number = parsed
-        self.store.send(run_id, self._pool.settle(run_id, node, number, outcome))
+        if outcome is None:
+            self.store.send(run_id, sig.RenewAttempt(node, number))
+        else:
+            self.store.send(run_id, self._pool.settle(run_id, node, number, outcome))
         await self.store.committed()
 
     async def decide(self, run_id: RunId, node: NodeId, answer: str) -> None:

@@ -21,23 +21,28 @@ if TYPE_CHECKING:
     from engine.ids import NodeId
     from engine.run.events import StopCause
     from engine.run.signals import ReportOutcome
-    from engine.run.state import NodeState
+    from engine.run.state import AttemptRecord, NodeState
     from engine.turn import Turn
 
 PHASE_TIMEOUT = "PHASE_TIMEOUT"
 
 
-def attempt_ended(turn: Turn, signal: ReportOutcome) -> None:
-    """Take the report of an attempt; one that is not live is refused (the fence)."""
-    run = turn.run
-    node = run.nodes.get(signal.node)
+def live_attempt(turn: Turn, name: NodeId, number: int) -> tuple[NodeState, AttemptRecord]:
+    """Node and record of an attempt; one that is not live is refused (the fence)."""
+    node = turn.run.nodes.get(name)
     live = None if node is None else node.live
-    if node is None or live is None or live.number != signal.number:
+    if node is None or live is None or live.number != number:
         raise StateError(
-            f'attempt {signal.number} of node "{signal.node}" has ended; its report is refused',
+            f'attempt {number} of node "{name}" has ended; its report is refused',
             code="STALE_ATTEMPT",
             hint="A new try has a new attempt id; ask `status` for the work that is open now.",
         )
+    return node, live
+
+
+def attempt_ended(turn: Turn, signal: ReportOutcome) -> None:
+    """Take the report of an attempt."""
+    node, live = live_attempt(turn, signal.node, signal.number)
     failure = signal.failure
     stopping = live.stopping
     if stopping is not None and (failure is not None or stopping.kind is not FailureKind.CANCEL):
@@ -51,6 +56,13 @@ def attempt_ended(turn: Turn, signal: ReportOutcome) -> None:
         else:
             _compensation_failed(turn, node, failure)
     go_on_stopping(turn)
+
+
+def renew(turn: Turn, name: NodeId, number: int) -> None:
+    """Let the time of an attempt begin anew; only the client's own work is renewed."""
+    node, live = live_attempt(turn, name, number)
+    if is_delegated(turn, node) and live.stopping is None:
+        turn.emit(ev.AttemptRenewed(turn.now, name, number, turn.now + node.plan.timeout))
 
 
 def go_on_stopping(turn: Turn) -> None:

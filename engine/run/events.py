@@ -197,6 +197,16 @@ class AttemptStopping:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptRenewed:
+    """The client that does an attempt has shown that it still works on it."""
+
+    at: datetime
+    node: NodeId
+    number: int
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptSucceeded:
     """An attempt gave all its outputs."""
 
@@ -313,6 +323,7 @@ Event = (
     | NodeReset
     | AttemptScheduled
     | AttemptStopping
+    | AttemptRenewed
     | AttemptSucceeded
     | AttemptFailed
     | AttemptLost

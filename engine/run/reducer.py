@@ -272,6 +272,14 @@ def _attempt_stopping(run: Run, event: ev.AttemptStopping) -> None:
     node.live.stopping = event.failure
 
 
+def _attempt_renewed(run: Run, event: ev.AttemptRenewed) -> None:
+    node = run.nodes[event.node]
+    if node.live is None or node.live.number != event.number:
+        raise InternalError(f'attempt {event.number} of node "{event.node}" is not live')
+    node.live.deadline = event.deadline
+    _set_timer(run, event.deadline, "attempt", event.node, event.number)
+
+
 def _attempt_succeeded(run: Run, event: ev.AttemptSucceeded) -> None:
     node = run.nodes[event.node]
     record = _end_live(run, node, event.number, event.at)
@@ -466,6 +474,7 @@ _APPLY: dict[type[Any], Callable[[Run, Any], None]] = {
     ev.NodeReset: _node_reset,
     ev.AttemptScheduled: _attempt_scheduled,
     ev.AttemptStopping: _attempt_stopping,
+    ev.AttemptRenewed: _attempt_renewed,
     ev.AttemptSucceeded: _attempt_succeeded,
     ev.AttemptFailed: _attempt_failed,
     ev.AttemptLost: _attempt_lost,

@@ -43,6 +43,14 @@ class ReportOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewAttempt:
+    """The client still works on an attempt: its time begins anew."""
+
+    node: NodeId
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class RequestCancel:
     """End the run; undo what it did unless *compensate* is false."""
 
@@ -122,6 +130,7 @@ class Resume:
 Signal = (
     StartRun
     | ReportOutcome
+    | RenewAttempt
     | RequestCancel
     | Decide
     | GrantLocks

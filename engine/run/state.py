@@ -253,7 +253,8 @@ class Run:
         node = self.nodes[timer.key]  # type: ignore[index]
         if timer.kind == "attempt":
             live = node.live
-            return live is not None and live.number == timer.number and live.stopping is None
+            fits = live is not None and live.number == timer.number and live.deadline == timer.due
+            return fits and live is not None and live.stopping is None
         return node.waiting is not None and node.waiting.until == timer.due
 
 

@@ -150,6 +150,19 @@ class Pool:
         for task in self._tasks.values():
             task.cancel()
 
+    def open_work(self, run: Run) -> list[WorkOrder]:
+        """The attempts of *run* that the client has to do, ready to hand out."""
+        orders = []
+        for name in sorted(run.live, key=lambda name: run.nodes[name].start_order):
+            node = run.nodes[name]
+            live = node.live
+            agent = None if live is None else run.plan.agents.get(order_agent(node.plan, live.role))
+            if live is None or agent is None or live.stopping or self._choose(run, agent) is not None:
+                continue
+            event = ev.AttemptScheduled(live.started_at, name, live.number, live.role, node.version or 0, live.deadline)
+            orders.append(make_order(run, node, event, agent=agent, values=self._values, project=self._project))
+        return orders
+
     async def close(self) -> None:
         """End every attempt and wait until nothing of them is left; reports nothing."""
         self._closing = True
