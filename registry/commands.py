@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from engine.validation import Problem
 
 NAME = re.compile(r"/[a-z0-9-]+")
+MOST_PHASES = 2000
+MOST_NODES = 20_000
+MOST_FIELDS = 1000
 _CACHE_BYTES = 64 * 1024 * 1024
 _MOST_FILES = 10_000
 _NAMED = 12
@@ -277,6 +280,7 @@ def _parse(data: bytes, path: Path) -> Parsed:
 
 def parse_definition(raw: dict[str, Any]) -> Parsed:
     """*raw* as v2: as it is where it has no older spelling in it, else migrated."""
+    _refuse_size(raw)
     migration = migrate(raw)
     return Parsed(
         raw=migration.definition,
@@ -284,6 +288,22 @@ def parse_definition(raw: dict[str, Any]) -> Parsed:
         problems=migration.problems,
         digest=jsonfile.digest(migration.definition),
     )
+
+
+def _refuse_size(raw: dict[str, Any]) -> None:
+    """No command has so many parts that naming all that is wrong with them would take minutes."""
+    phases = raw.get("phases")
+    parts = [raw, *(phases if isinstance(phases, list) else ())]
+    nodes = 0
+    for phase in parts[1:]:
+        agents = phase.get("agents") if isinstance(phase, dict) else None
+        nodes += len(agents) if isinstance(agents, list | dict) else 0
+    widest = max(len(part) for part in parts if isinstance(part, dict))
+    if len(parts) > MOST_PHASES or nodes > MOST_NODES or widest > MOST_FIELDS:
+        message = (
+            f"The command has more than {MOST_PHASES} phases, {MOST_NODES} nodes or {MOST_FIELDS} fields in a part"
+        )
+        raise InputError(message, code="TOO_LARGE", hint="split it into sub-commands")
 
 
 def _again(error: InputError) -> InputError:

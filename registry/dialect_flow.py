@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from registry.dialect_context import LOOSE
+from registry.wording import node_slug
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,85 +21,113 @@ IN_ORDER = "x-in-order"
 
 def settle(definition: dict[str, Any], notes: Notes) -> None:
     """Complete *definition* in place, and take the marks out again that the parts have left."""
-    phases = [phase for phase in definition.get("phases", []) if isinstance(phase, dict)]
-    _expand_phase_names(phases, notes)
-    for number, phase in enumerate(phases):
+    given = definition.get("phases")
+    phases = [
+        (number, phase)
+        for number, phase in enumerate(given if isinstance(given, list) else [])
+        if isinstance(phase, dict)
+    ]
+    for number, phase in phases:
         in_order = phase.pop(IN_ORDER, False)
-        if phase.get("parallel") is False and in_order:
-            _chain(_nodes(phase), number, notes)
-        _follow_data(_nodes(phase), number, notes)
+        order = _Order(phase, number, notes)
+        if order.forward:
+            continue
+        if in_order and phase.get("parallel") is False:
+            order.chain()
+        else:
+            order.follow_data()
+    _expand_phase_names(phases, notes)
     _loose_inputs(definition, phases, notes)
 
 
-def _nodes(phase: dict[str, Any]) -> list[dict[str, Any]]:
+class _Order:
+    """Who comes before whom inside one phase, kept as one bit per node so that long phases stay quick."""
+
+    def __init__(self, phase: dict[str, Any], number: int, notes: Notes) -> None:
+        self._number = number
+        self._notes = notes
+        self._nodes = list(_nodes(phase))
+        self._place = {node["id"]: place for place, (_, node) in enumerate(self._nodes)}
+        self._before = [0] * len(self._nodes)
+        self.forward = False
+        """Some node depends on a later one: the file has an order of its own, and nothing is added to it."""
+        for place, (_, node) in enumerate(self._nodes):
+            for need in _needs(node):
+                if (other := self._place.get(need, -1)) >= place:
+                    self.forward = True
+                elif other >= 0:
+                    self._join(place, other)
+
+    def _join(self, place: int, other: int) -> None:
+        self._before[place] |= self._before[other] | 1 << other
+
+    def chain(self) -> None:
+        """Nodes of a sequence run in file order, which v2 says by dependencies."""
+        for place in range(1, len(self._nodes)):
+            if self._nodes[place - 1][1]["id"] not in _needs(self._nodes[place][1]):
+                self._add(place, place - 1, why="it comes after that in a sequential phase")
+
+    def follow_data(self) -> None:
+        """A node that reads what an earlier node of its phase writes runs after it."""
+        writers: dict[str, int] = {}
+        for place, (_, node) in enumerate(self._nodes):
+            for key in _keys(node, "inputs"):
+                if key in writers:
+                    self._depend(place, writers[key], why=f'it reads "{key}"')
+            writers.update(dict.fromkeys(_keys(node, "outputs"), place))
+
+    def _depend(self, place: int, other: int, *, why: str) -> None:
+        # What the nodes before have got in the meantime is joined here: they are settled, this one is not.
+        for need in _needs(self._nodes[place][1]):
+            if (known := self._place.get(need, -1)) >= 0:
+                self._join(place, known)
+        if not self._before[place] >> other & 1:
+            self._join(place, other)
+            self._add(place, other, why=why)
+
+    def _add(self, place: int, other: int, *, why: str) -> None:
+        (at, node), on = self._nodes[place], self._nodes[other][1]["id"]
+        if node["id"] == on:
+            return
+        node["dependencies"] = [*_needs(node), on]
+        message = f'Node "{node["id"]}" depends on "{on}", for {why}; older files leave this to the engine'
+        pointer = f"/phases/{self._number}/agents/{at}/dependencies"
+        self._notes.inferred(pointer, message, f'write "{on}" into dependencies', older=False)
+
+
+def _nodes(phase: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The nodes of *phase* with their places, where they have an id of text; all else is the validator's to tell."""
     agents = phase.get("agents")
-    return [node for node in agents if isinstance(node, dict)] if isinstance(agents, list) else []
+    for at, node in enumerate(agents if isinstance(agents, list) else []):
+        if isinstance(node, dict) and isinstance(node.get("id"), str):
+            yield at, node
 
 
-def _expand_phase_names(phases: list[dict[str, Any]], notes: Notes) -> None:
-    """A dependency on a phase is one on all of its nodes; between phases it is there anyway."""
-    ids = {node.get("id") for phase in phases for node in _nodes(phase)}
-    names: dict[object, list[object]] = {}
-    for phase in phases:
-        inside = [node.get("id") for node in _nodes(phase)]
-        names.setdefault(phase.get("id"), inside)
-        names.setdefault(phase.get("name"), inside)
-    for number, phase in enumerate(phases):
-        for at, node in enumerate(_nodes(phase)):
-            needs = node.get("dependencies")
-            if not isinstance(needs, list) or not any(
-                isinstance(one, str) and one not in ids and one in names for one in needs
-            ):
+def _needs(node: dict[str, Any]) -> list[str]:
+    needs = node.get("dependencies")
+    return [need for need in needs if isinstance(need, str)] if isinstance(needs, list) else []
+
+
+def _expand_phase_names(phases: list[tuple[int, dict[str, Any]]], notes: Notes) -> None:
+    """A dependency on a phase is one on its last nodes, those that no other node of it waits for."""
+    ids = {node["id"] for _, phase in phases for _, node in _nodes(phase)}
+    names: dict[str, list[str]] = {}
+    for _, phase in phases:
+        needed = {need for _, node in _nodes(phase) for need in _needs(node)}
+        last = [node["id"] for _, node in _nodes(phase) if node["id"] not in needed]
+        for name in (phase.get("id"), phase.get("name")):
+            if isinstance(name, str):
+                names.setdefault(name, last)
+                names.setdefault(node_slug(name), last)
+    for number, phase in phases:
+        for at, node in _nodes(phase):
+            needs = _needs(node)
+            if not any(one not in ids and one in names for one in needs):
                 continue
-            new = [inner for one in needs for inner in ([one] if one in ids or one not in names else names[one])]
-            node["dependencies"] = list(dict.fromkeys(one for one in new if one != node.get("id")))
+            new = [inner for one in needs for inner in ([one] if one in ids else names.get(one, [one]))]
+            node["dependencies"] = list(dict.fromkeys(one for one in new if one != node["id"]))
             pointer = f"/phases/{number}/agents/{at}/dependencies"
             notes.value(pointer, "a node depends on nodes in v2, not on phases", f"write {node['dependencies']}")
-
-
-def _chain(nodes: list[dict[str, Any]], number: int, notes: Notes) -> None:
-    """Nodes of a sequence run in file order, which v2 says by dependencies."""
-    for at in range(1, len(nodes)):
-        _depend(nodes, at, nodes[at - 1].get("id"), number, notes, why="it comes after that in a sequential phase")
-
-
-def _follow_data(nodes: list[dict[str, Any]], number: int, notes: Notes) -> None:
-    """A node that reads what an earlier node of its phase writes runs after it."""
-    writers: dict[str, object] = {}
-    for at, node in enumerate(nodes):
-        for key in _keys(node, "inputs"):
-            if key in writers:
-                _depend(nodes, at, writers[key], number, notes, why=f'it reads "{key}"')
-        writers.update((key, node.get("id")) for key in _keys(node, "outputs"))
-
-
-def _depend(nodes: list[dict[str, Any]], at: int, on: object, number: int, notes: Notes, *, why: str) -> None:
-    node = nodes[at]
-    own = node.get("dependencies", [])
-    inside = {other.get("id"): other for other in nodes}
-    if not isinstance(own, list) or on == node.get("id") or on in _ancestors(node, inside):
-        return
-    if node.get("id") in _ancestors(inside[on], inside):
-        return
-    node["dependencies"] = [*own, on]
-    message = f'Node "{node.get("id")}" depends on "{on}", for {why}; older files leave this to the engine'
-    notes.inferred(
-        f"/phases/{number}/agents/{at}/dependencies", message, f'write "{on}" into dependencies', older=False
-    )
-
-
-def _ancestors(node: dict[str, Any], inside: dict[object, dict[str, Any]]) -> set[object]:
-    """All ids that come before *node*."""
-    found: set[object] = set()
-    waiting = [node]
-    while waiting:
-        needs = waiting.pop().get("dependencies", [])
-        for need in needs if isinstance(needs, list) else []:
-            if isinstance(need, str) and need not in found:
-                found.add(need)
-                if need in inside:
-                    waiting.append(inside[need])
-    return found
 
 
 def _keys(node: dict[str, Any], side: str) -> Iterator[str]:
@@ -113,30 +142,25 @@ def _entries(node: dict[str, Any], side: str) -> Iterator[dict[str, Any]]:
     yield from (item for item in (items if isinstance(items, list) else []) if isinstance(item, dict))
 
 
-def _loose_inputs(definition: dict[str, Any], phases: list[dict[str, Any]], notes: Notes) -> None:
+def _loose_inputs(definition: dict[str, Any], phases: list[tuple[int, dict[str, Any]]], notes: Notes) -> None:
     """Inputs that were plain names are required where somebody provides them; else they are the user's to give."""
-    initial = (
-        definition.get("globalContext", {}).get("initial", {})
-        if isinstance(definition.get("globalContext"), dict)
-        else {}
-    )
+    shared = definition.get("globalContext")
+    initial = shared.get("initial") if isinstance(shared, dict) else None
     declared = definition.get("arguments")
     arguments = declared if isinstance(declared, list) else []
-    provided = {
-        *(initial if isinstance(initial, dict) else ()),
-        *(one.get("name") for one in arguments if isinstance(one, dict)),
-    }
-    asked: list[str] = []
-    for number, phase in enumerate(phases):
-        provided.update(key for node in _nodes(phase) for key in _keys(node, "outputs"))
-        for at, node in enumerate(_nodes(phase)):
+    provided = set(initial) if isinstance(initial, dict) else set()
+    provided |= {one["name"] for one in arguments if isinstance(one, dict) and isinstance(one.get("name"), str)}
+    asked: dict[str, None] = {}
+    for number, phase in phases:
+        provided.update(key for _, node in _nodes(phase) for key in _keys(node, "outputs"))
+        for at, node in _nodes(phase):
             for place, item in enumerate(_entries(node, "inputs")):
-                if item.pop(LOOSE, False) and item["key"] not in provided:
-                    item["required"] = False
-                    asked.append(item["key"])
-                    message = f'Nothing provides "{item["key"]}"; it became an optional argument of the command'
-                    pointer = f"/phases/{number}/agents/{at}/context/inputs/{place}"
-                    notes.inferred(pointer, message, "give it a provider, or declare the argument", older=False)
-    new = [{"name": key, "required": False} for key in dict.fromkeys(asked)]
-    if new and (declared is None or isinstance(declared, list)):
-        definition["arguments"] = [*arguments, *new]
+                if not item.pop(LOOSE, False) or item["key"] in provided:
+                    continue
+                item["required"] = False
+                asked[item["key"]] = None
+                message = f'Nothing provides "{item["key"]}"; it became an optional argument of the command'
+                pointer = f"/phases/{number}/agents/{at}/context/inputs/{place}"
+                notes.inferred(pointer, message, "give it a provider, or declare the argument", older=False)
+    if asked and (declared is None or isinstance(declared, list)):
+        definition["arguments"] = [*arguments, *({"name": key, "required": False} for key in asked)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from difflib import SequenceMatcher
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from engine.validation import Problem, Severity
@@ -37,11 +38,18 @@ UNCARRIED = frozenset(
 """Fields that make other work of the command than v2 can say: they are errors and not notes."""
 
 
+MOST_TOLD = 5000
+"""Differences that are told one by one."""
+_LONGEST_SLIP = 40
+
+
 class Notes:
     """The differences found so far."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
+        self.more = 0
+        """Differences beyond the most that are told one by one."""
         self.older = False
         """Something was found that only an older dialect has: the file is to be read as one."""
 
@@ -65,7 +73,7 @@ class Notes:
             "DIALECT_UNKNOWN_FIELD",
             pointer,
             f'"{old}" is no field of v2; kept as "{new}", without effect',
-            f"write {new}",
+            f"take it out, or write {new}",
         )
 
     def lost(self, pointer: str, message: str, suggestion: str) -> None:
@@ -82,9 +90,22 @@ class Notes:
 
     def say(self, code: str, pointer: str, message: str, suggestion: str) -> None:
         """One warning."""
+        if len(self.problems) >= MOST_TOLD:
+            self.more += 1
+            return
         self.problems.append(
             Problem(code=code, severity=Severity.WARNING, message=message, pointer=pointer, suggestion=suggestion)
         )
+
+    def finish(self) -> tuple[Problem, ...]:
+        """All differences, and how many more there are."""
+        if self.more:
+            message = f"{self.more} more differences"
+            advice = "`orchestrate migrate` writes the file anew"
+            self.problems.append(
+                Problem(code="DIALECT_MORE", severity=Severity.WARNING, message=message, pointer="", suggestion=advice)
+            )
+        return tuple(self.problems)
 
 
 class Fields:
@@ -94,9 +115,11 @@ class Fields:
         self.left = dict(raw)
         self.pointer = pointer
         self.notes = notes
+        self._written: dict[str, str] = {}
 
     def at(self, name: str) -> str:
-        """The pointer to field *name*."""
+        """The pointer to field *name*, by the name that it has in the file."""
+        name = self._written.get(name, name)
         return f"{self.pointer}/{name.replace('~', '~0').replace('/', '~1')}"
 
     def rename(self, new: str, *sure: str, habits: Iterable[str] = ()) -> None:
@@ -111,6 +134,7 @@ class Fields:
             if old in self.left:
                 self.notes.spelled(self.at(old), old, new, sure=old in sure)
                 self.left[new] = self.left.pop(old)
+                self._written[new] = self._written.get(old, old)
                 return
 
     def take(self, *names: str) -> tuple[str, Any] | None:
@@ -131,15 +155,14 @@ class Fields:
     def keep(self, known: Collection[str]) -> dict[str, Any]:
         """What is left: known fields as they are, slips of known ones for the validator, all others as `x-` fields."""
         result: dict[str, Any] = {}
-        folded = {_fold(name): name for name in known}
+        folded = _folded(tuple(known))
         for name, value in self.left.items():
-            same = folded.get(_fold(name))
             if name in known or name in ALWAYS_FINE or name.startswith("x-"):
                 result[name] = value
-            elif same is not None and same not in self.left:
+            elif (same := folded.get(_fold(name))) is not None and same not in self.left:
                 self.notes.value(self.at(name), f'"{name}" is spelled "{same}" in v2', f"write {same}")
                 result[same] = value
-            elif any(_near(name, other) for other in known):
+            elif _is_slip(name, tuple(known)):
                 result[name] = value
             else:
                 self._keep_as_extension(result, name, value)
@@ -170,6 +193,20 @@ def _fold(name: str) -> str:
     return re.sub(r"[_\-\s]", "", name).casefold()
 
 
-def _near(name: str, known: str) -> bool:
-    """Whether *name* is a slip of the pen for *known*; such a field is the validator's to name."""
-    return SequenceMatcher(None, _fold(name)[:100], _fold(known)).ratio() >= NEAR
+@cache
+def _folded(known: tuple[str, ...]) -> dict[str, str]:
+    """The known names by their letters alone."""
+    return {_fold(name): name for name in known}
+
+
+@lru_cache(4096)
+def _is_slip(name: str, known: tuple[str, ...]) -> bool:
+    """Whether *name* is a slip of the pen for a known field; such a field is the validator's to name."""
+    if len(name) > _LONGEST_SLIP:
+        return False
+    matcher = SequenceMatcher(None, b=_fold(name))
+    for other in _folded(known):
+        matcher.set_seq1(other)
+        if matcher.real_quick_ratio() >= NEAR and matcher.quick_ratio() >= NEAR and matcher.ratio() >= NEAR:
+            return True
+    return False

@@ -15,7 +15,7 @@ from registry.dialect_conditions import RUN_WORDS, SKIP_WORDS, skip_condition
 from registry.dialect_flow import IN_ORDER
 from registry.dialect_nodes import carry_node, carry_resources, carry_retry, join_condition
 from registry.dialect_notes import Fields
-from registry.wording import phase_slug, unique
+from registry.wording import Names, phase_slug
 
 if TYPE_CHECKING:
     from registry.dialect_notes import Notes
@@ -32,10 +32,12 @@ class Carried:
     values: dict[str, Any]
     """Context values that parameters of nodes became."""
     notes: Notes
-    taken: set[str] = field(default_factory=set)
+    taken: Names = field(default_factory=Names)
     """Phase ids."""
-    nodes: set[str] = field(default_factory=set)
+    nodes: Names = field(default_factory=Names)
     """Node ids."""
+    earlier: set[str] = field(default_factory=set)
+    """Ids and names, as slugs, of the phases so far."""
     phases: list[Any] = field(default_factory=list)
     """The phases so far."""
 
@@ -43,9 +45,19 @@ class Carried:
 def carry_phases(phases: list[Any], carried: Carried) -> list[Any]:
     """The phases in v2."""
     given = (phase.get("id") for phase in phases if isinstance(phase, dict))
-    carried.taken.update(name for name in given if isinstance(name, str))
+    carried.taken = Names(name for name in given if isinstance(name, str))
+    for phase in phases:
+        nodes = phase.get("agents") if isinstance(phase, dict) else None
+        for node in nodes if isinstance(nodes, list) else []:
+            if isinstance(node, dict) and isinstance(node.get("id"), str):
+                carried.nodes.add(node["id"])
     for at, phase in enumerate(phases):
-        carried.phases.append(_phase(phase, at, carried) if isinstance(phase, dict) else phase)
+        if isinstance(phase, dict):
+            carried.phases.append(_phase(phase, at, carried))
+            names = (phase.get("id"), phase.get("name"), carried.phases[-1]["id"])
+            carried.earlier.update(phase_slug(name) for name in names if isinstance(name, str))
+        else:
+            carried.phases.append(phase)
     return carried.phases
 
 
@@ -60,7 +72,7 @@ def _phase(raw: dict[str, Any], at: int, carried: Carried) -> dict[str, Any]:
         fields.left.setdefault("timeout", spread["timeout"])
     fields.milliseconds("timeout")
     fields.rename("agents", habits=("nodes", "tasks", "steps"))
-    _phase_order(fields, carried.phases)
+    _phase_order(fields, carried.earlier)
     agents = fields.left.get("agents")
     if isinstance(agents, dict):
         notes.value(fields.at("agents"), "agents are a list in v2", "write a list of nodes with id")
@@ -85,23 +97,23 @@ def _node(raw: object, pointer: str, carried: Carried) -> object:
         return raw
     node, parameters = carry_node(raw, pointer=pointer, notes=carried.notes)
     if raw.get("id") is None and isinstance(node.get("id"), str):
-        node["id"] = unique(node["id"], carried.nodes)
+        node["id"] = carried.nodes.claim(node["id"])
     if isinstance(node.get("id"), str):
         carried.nodes.add(node["id"])
     carried.values.update(parameters)
     return node
 
 
-def _phase_identity(fields: Fields, at: int, taken: set[str]) -> None:
+def _phase_identity(fields: Fields, at: int, taken: Names) -> None:
     left, notes = fields.left, fields.notes
     name = left.get("name")
     given = left.get("id")
     if given is None:
         wanted = phase_slug(name) if isinstance(name, str) and name else f"phase-{at + 1}"
-        left["id"] = unique(wanted, taken)
+        left["id"] = taken.claim(wanted)
         notes.inferred(fields.at("id"), f'The phase has no id; "{left["id"]}" was taken', f'write "id": "{left["id"]}"')
     elif isinstance(given, int) or (isinstance(given, str) and not re.fullmatch(r"[a-z][a-z0-9-]*", given)):
-        left["id"] = unique(phase_slug(str(given)), taken)
+        left["id"] = taken.claim(phase_slug(str(given)))
         notes.value(
             fields.at("id"), f'"{given}" is no phase id in v2; "{left["id"]}" was taken', f'write "{left["id"]}"'
         )
@@ -183,16 +195,14 @@ def _phase_errors(fields: Fields, spread: dict[str, Any]) -> None:
         left.setdefault("continueOnError", spread["continueOnError"])
 
 
-def _phase_order(fields: Fields, before: list[Any]) -> None:
+def _phase_order(fields: Fields, earlier: set[str]) -> None:
     """Phases run in file order in v2, so a dependency on an earlier phase says nothing new."""
     found = fields.take("dependencies", "dependsOn", "depends_on", "after", "requires")
     if found is None:
         return
     name, value = found
     items = value if isinstance(value, list) else [] if value is None else [value]
-    earlier = {text for phase in before if isinstance(phase, dict) for text in (phase.get("id"), phase.get("name"))}
-    earlier |= {phase_slug(text) for text in earlier if isinstance(text, str)}
-    later = [one for one in items if one not in earlier and not (isinstance(one, str) and phase_slug(one) in earlier)]
+    later = [one for one in items if not (isinstance(one, str) and phase_slug(one) in earlier)]
     fields.left[f"x-{name}"] = value
     if later:
         message = f"The phase depends on {later}, which comes later or does not exist: v2 phases run in file order"

@@ -44,7 +44,7 @@ def migrate(raw: dict[str, Any]) -> Migration:
     definition = _command(raw, notes)
     if not notes.older:
         return Migration(raw, (), changed=False)
-    return Migration(definition, tuple(notes.problems), changed=True)
+    return Migration(definition, notes.finish(), changed=True)
 
 
 def _command(raw: dict[str, Any], notes: Notes) -> dict[str, Any]:

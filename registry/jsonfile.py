@@ -243,7 +243,7 @@ def _constant(text: str) -> NoReturn:
 
 def _number(text: str, number: str, name: str) -> InputError:
     """NaN and the infinities, which are no JSON, and numbers beyond all storage."""
-    tokens = re.finditer(r'"(?:[^"\\]++|\\.)*+"|' + re.escape(number), text, re.DOTALL)
+    tokens = re.finditer(r'"(?:[^"\\]++|\\.)*+"|[\w.+-]++', text, re.DOTALL)
     line, column = line_and_column(text, next(token.start() for token in tokens if token.group() == number))
     shown = number if len(number) <= _SHOWN else f"{number[:_SHOWN]}… ({len(number)} characters)"
     place = f"line {line}, column {column}"

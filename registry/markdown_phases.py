@@ -47,18 +47,44 @@ _MAKERS = frozenset({"create", "generate", "make", "produce", "write", "compile"
 
 def levels(ids: Sequence[str], after: Mapping[str, Sequence[str]]) -> list[list[str]]:
     """*ids* by the longest chain of dependencies among them; those on a circle stay together in one last level."""
-    waiting = {one: {need for need in after[one] if need in set(ids)} for one in ids}
+    inside = set(ids)
+    missing = {one: len({need for need in after[one] if need in inside}) for one in ids}
+    users: dict[str, list[str]] = {one: [] for one in ids}
+    for one in ids:
+        for need in dict.fromkeys(after[one]):
+            if need in inside:
+                users[need].append(one)
+    place = {one: at for at, one in enumerate(ids)}
     found: list[list[str]] = []
-    while waiting:
-        ready = [one for one, needs in waiting.items() if not needs]
-        if not ready:
-            found.append(list(waiting))
-            break
-        found.append(ready)
+    ready = [one for one in ids if not missing[one]]
+    while ready:
+        found.append(sorted(ready, key=place.__getitem__))
+        following: list[str] = []
         for one in ready:
-            del waiting[one]
-        for needs in waiting.values():
-            needs.difference_update(ready)
+            for user in users[one]:
+                missing[user] -= 1
+                if not missing[user]:
+                    following.append(user)
+        ready = following
+    circle = [one for one in ids if missing[one]]
+    return [*found, circle] if circle else found
+
+
+def needs_all_before(ranks: Sequence[Sequence[str]], after: Mapping[str, Sequence[str]]) -> list[bool]:
+    """For each rank whether every one of it has all of the earlier ranks before it, so that a barrier costs nothing."""
+    bits = {one: 1 << at for at, one in enumerate(one for rank in ranks for one in rank)}
+    before: dict[str, int] = {}
+    earlier = 0
+    found: list[bool] = []
+    for rank in ranks:
+        for one in rank:
+            needs = [need for need in after[one] if need in before]
+            before[one] = 0
+            for need in needs:
+                before[one] |= before[need] | bits[need]
+        found.append(all(before[one] & earlier == earlier for one in rank))
+        for one in rank:
+            earlier |= bits[one]
     return found
 
 

@@ -46,7 +46,10 @@ _PLAIN_AGENT = re.compile(r"^@?(?P<agent>[a-z][a-z0-9_]*(?:-[a-z0-9_]+)*)\s+[-\u
 _COLON_AGENT = re.compile(r"^@?(?P<agent>[a-z][a-z0-9_]*(?:-[a-z0-9_]+)+)\s*:\s+(?P<task>.+)$")
 _LABEL = re.compile(r"^(?P<label>agent|time|estimated time|estimate|duration|task)\s*:\s*(?P<value>.+)$", re.IGNORECASE)
 _EMPTY = re.compile(r"[\s,;.:&|~()\[\]-]*")
-_LONGEST_LINE = 2000
+_LONGEST_LINE = 500
+"""A longer line is all task: facts are said shortly, and looking for them costs the square of the length."""
+_MOST_FACTS = 50
+"""Lines below a step that may be facts about it."""
 _MOST_TAILS = 6
 
 
@@ -92,10 +95,10 @@ def read_time(text: str) -> tuple[Time | None, str]:
 def read_step(number: int, text: str, details: list[str], *, line: int) -> Step:
     """The step of numbered item *text*; *details* are the lines below it that belong to it."""
     step = Step(number=number, line=line)
-    text = _take_brackets(step, text[:_LONGEST_LINE].strip())
-    text = _take_tail(step, text)
-    text = _take_agent(step, text)
-    kept = [rest for detail in details if (rest := _take_detail(step, detail[:_LONGEST_LINE]))]
+    text = " ".join(text.split())
+    if len(text) <= _LONGEST_LINE:
+        text = _take_agent(step, _take_tail(step, _take_brackets(step, text)))
+    kept = [rest for place, detail in enumerate(details) if (rest := _take_detail(step, detail, place))]
     step.task = _join(_plain(text), kept)
     return step
 
@@ -172,9 +175,11 @@ def _take_agent(step: Step, text: str) -> str:
     return text
 
 
-def _take_detail(step: Step, detail: str) -> str:
+def _take_detail(step: Step, detail: str, place: int) -> str:
     """One line below the step: a fact about it, or a part of its task."""
-    text = re.sub(r"^(?:[-*+]|\d{1,4}[.)])\s+", "", detail.strip())
+    text = re.sub(r"^(?:[-*+]|\d{1,4}[.)])\s+", "", " ".join(detail.split()))
+    if len(text) > _LONGEST_LINE or place >= _MOST_FACTS:
+        return _plain(text)
     label = _LABEL.match(_plain(text))
     if label is not None and label["label"].casefold() == "agent" and re.fullmatch(r"@?[\w-]+", label["value"]):
         step.agent = step.agent or label["value"].lstrip("@")

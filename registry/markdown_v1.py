@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import InputError
 from engine.validation import Problem, Severity
-from registry.markdown_phases import levels, phase_names
+from registry.markdown_phases import levels, needs_all_before, phase_names
 from registry.markdown_steps import Step, Time, read_step, read_time
-from registry.wording import node_slug, phase_slug, shorten, slug, unique
+from registry.wording import Names, node_slug, phase_slug, shorten, slug
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -30,7 +30,6 @@ _MOST_STEPS = 2000
 _HEADING = re.compile(r"^ {0,3}(?P<marks>#{1,6})\s+(?P<text>.+?)\s*#*\s*$")
 _ITEM = re.compile(r"^(?P<indent> {0,3})(?P<number>\d{1,4})[.)]\s+(?P<text>\S.*)$")
 _FENCE = re.compile(r"^\s*(`{3,}|~{3,})")
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _FRONTMATTER = re.compile(r"\A---[ \t]*\n(?P<body>.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 _PROMPT_FIELD = re.compile(r"^(?:allowed-tools|argument-hint|disable-model-invocation|model|hooks)\s*:", re.MULTILINE)
 _DESCRIPTION_FIELD = re.compile(r"^description\s*:\s*[\"']?(?P<text>.+?)[\"']?\s*$", re.MULTILINE)
@@ -86,9 +85,6 @@ def convert(text: str, *, stem: str) -> Converted:
         message = f'"{stem}.md" is prose without numbered steps, so it is no v1 command'
         hint = "a v1 command has steps such as `1. senior-reviewer - Review the code (5 min)`; Claude Code runs prompts"
         raise InputError(message, code=NO_STEPS, hint=hint)
-    if sum(len(section.steps) for section in sections) > _MOST_STEPS:
-        message = f'"{stem}.md" has more than {_MOST_STEPS} steps'
-        raise InputError(message, code="FILE_TOO_LARGE", hint="split it into several commands")
     return _Conversion(document, sections, name).result()
 
 
@@ -108,8 +104,9 @@ class _Conversion:
         description = self._describe()
         phases: list[dict[str, Any]] = []
         self._share_times()
+        taken = Names()
         for section in self._sections:
-            phases += self._phases(section, taken={phase["id"] for phase in phases}, first=len(phases))
+            phases += self._phases(section, taken=taken, first=len(phases))
         definition = {"version": "2.0.0", "name": self._name, "description": description, "phases": phases}
         return Converted(definition, tuple(self._problems))
 
@@ -134,16 +131,15 @@ class _Conversion:
     def _name_steps(self) -> dict[int, str]:
         """An id per step, by its place: from the task's words, so that it stays when steps come or go elsewhere."""
         ids: dict[int, str] = {}
-        taken: set[str] = set()
+        taken = Names()
         for section in self._sections:
             for step in section.steps:
                 wanted = node_slug(step.task or step.agent or "")
                 if wanted in taken:
                     more = [slug(step.agent or ""), slug(section.heading)]
                     others = [f"{wanted}-{word}" for word in more if word]
-                    wanted = next((other for other in others if other not in taken), unique(wanted, taken))
-                taken.add(wanted)
-                ids[id(step)] = wanted
+                    wanted = next((other for other in others if other not in taken), wanted)
+                ids[id(step)] = taken.claim(wanted)
         return ids
 
     def _order(self) -> dict[str, list[str]]:
@@ -214,7 +210,7 @@ class _Conversion:
                         holder.time = Time(time.milliseconds - time.start)
                     ends.add(time.milliseconds)
 
-    def _phases(self, section: _Section, *, taken: set[str], first: int) -> list[dict[str, Any]]:
+    def _phases(self, section: _Section, *, taken: Names, first: int) -> list[dict[str, Any]]:
         """The phases of one section: one, or one per level where its steps depend on each other."""
         inside = {self._ids[id(step)]: step for step in section.steps}
         plain_list = any(problem.code == "V1_SEQUENTIAL" for problem in self._problems)
@@ -225,9 +221,8 @@ class _Conversion:
             self._tell("V1_PHASES_INFERRED", message, f"/phases/{first}")
         names = phase_names(section.heading, [[inside[one].task for one in rank] for rank in ranks])
         phases: list[dict[str, Any]] = []
-        for rank, name in zip(ranks, names, strict=True):
-            identity = unique(phase_slug(name), taken)
-            taken.add(identity)
+        for rank, name, barrier in zip(ranks, names, needs_all_before(ranks, self._after), strict=True):
+            identity = taken.claim(phase_slug(name))
             pointer = f"/phases/{first + len(phases)}"
             phase: dict[str, Any] = {
                 "id": identity,
@@ -239,8 +234,7 @@ class _Conversion:
                     self._node(inside[one], section, f"{pointer}/agents/{place}") for place, one in enumerate(rank)
                 ],
             }
-            earlier = [one for level in ranks[: len(phases)] for one in level]
-            if phases and not self._needs_all(rank, earlier):
+            if not barrier:
                 phase["barrier"] = False
                 self._tell(
                     "V1_NO_BARRIER",
@@ -249,19 +243,6 @@ class _Conversion:
                 )
             phases.append(phase)
         return phases
-
-    def _needs_all(self, rank: list[str], earlier: list[str]) -> bool:
-        """Whether every step of *rank* has all *earlier* ones before it, so that a barrier costs nothing."""
-        for one in rank:
-            before: set[str] = set()
-            waiting = [one]
-            while waiting:
-                new = [need for need in self._after[waiting.pop()] if need not in before]
-                before.update(new)
-                waiting += new
-            if not before.issuperset(earlier):
-                return False
-        return True
 
     def _node(self, step: Step, section: _Section, pointer: str) -> dict[str, Any]:
         here = self._ids[id(step)]
@@ -334,7 +315,7 @@ def _command_name(title: str, stem: str) -> str:
 
 
 def _read(text: str) -> _Document:
-    text = _COMMENT.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = _without_comments(text.replace("\r\n", "\n").replace("\r", "\n"))
     document = _Document(sections=[_Section()])
     front = _FRONTMATTER.match(text)
     if front is not None:
@@ -349,8 +330,9 @@ def _read(text: str) -> _Document:
         if item is not None and (heading or start or (line.strip() and not line.startswith((" ", "\t")))):
             document.sections[-1].steps.append(read_step(item[0], item[1], item[2], line=item[3]))
             item, steps = None, steps + 1
-            if steps > _MOST_STEPS:
-                break
+        if steps > _MOST_STEPS or len(document.sections) > _MOST_STEPS:
+            message = f"The file has more than {_MOST_STEPS} steps or headings"
+            raise InputError(message, code="FILE_TOO_LARGE", hint="split it into several commands")
         if heading is not None:
             _take_heading(document, heading)
         elif start is not None:
@@ -386,6 +368,16 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
             continue
         if not fence:
             yield number, line.expandtabs(4)
+
+
+def _without_comments(text: str) -> str:
+    """*text* without HTML comments; one that is not closed hides nothing."""
+    kept: list[str] = []
+    place = 0
+    while (start := text.find("<!--", place)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
+        kept.append(text[place:start])
+        place = end + 3
+    return "".join([*kept, text[place:]])
 
 
 def _words(text: str) -> str:

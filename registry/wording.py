@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Iterable
 
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 UNIT = r"(?P<unit>ms|msecs?|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)\b"
@@ -60,13 +60,28 @@ def phase_slug(text: str) -> str:
     return found if found[0].isalpha() else f"phase-{found}"
 
 
-def unique(wanted: str, taken: Container[str]) -> str:
-    """*wanted*, with the first free number behind it where it is taken."""
-    number, found = 2, wanted
-    while found in taken:
-        found = f"{wanted}-{number}"
-        number += 1
-    return found
+class Names:
+    """Names that are taken, and the next free one where a wanted name is."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+        self._last: dict[str, int] = {}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._taken
+
+    def add(self, name: str) -> None:
+        """Take *name*, whether it is free or not."""
+        self._taken.add(name)
+
+    def claim(self, wanted: str) -> str:
+        """*wanted*, with the first free number behind it where it is taken; it is taken from now on."""
+        found = wanted
+        while found in self._taken:
+            self._last[wanted] = self._last.get(wanted, 1) + 1
+            found = f"{wanted}-{self._last[wanted]}"
+        self._taken.add(found)
+        return found
 
 
 def shorten(text: str, limit: int) -> str:
