@@ -1,0 +1,103 @@
+"""The few ways in which folding an event changes a run; what the events mean stands in the modules beside this one.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING
+
+from engine.errors import InternalError
+from engine.model.plan import NodeKind
+from engine.model.policy import Merge
+from engine.run import events as ev
+from engine.run.events import Role, RunStatus
+from engine.run.state import (
+    NODE_TRANSITIONS,
+    RUN_TRANSITIONS,
+    AttemptRecord,
+    Contribution,
+    NodeState,
+    NodeStatus,
+    Run,
+    Timer,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from engine.ids import NodeId
+
+
+def contribute(run: Run, key: str, ref: ev.ValueRef, at: datetime, merge: Merge, *, node: NodeId | None) -> None:
+    """Give *key* a value; the context has a new version."""
+    run.version += 1
+    run.context.setdefault(key, []).append(Contribution(run.version, ref, merge, node, at))
+
+
+def move_node(node: NodeState, status: NodeStatus) -> None:
+    """Move *node* to *status*, where the table allows it."""
+    if status not in NODE_TRANSITIONS[node.status]:
+        raise InternalError(f'node "{node.plan.id}" cannot go from {node.status} to {status}')
+    node.status = status
+
+
+def move_run(run: Run, status: RunStatus) -> None:
+    """Move *run* to *status*, where the table allows it."""
+    if status not in RUN_TRANSITIONS[run.status]:
+        raise InternalError(f"run {run.id} cannot go from {run.status} to {status}")
+    run.status = status
+
+
+def set_timer(run: Run, due: datetime | None, kind: str, key: str = "", number: int = 0) -> None:
+    """Remember that something is due; stale timers are recognised when they come up."""
+    if due is not None:
+        run.timer_order += 1
+        heapq.heappush(run.timers, Timer(due, run.timer_order, kind, key, number))
+
+
+def make_ready(run: Run, node: NodeState) -> None:
+    """Queue *node* in its phase, if that is open."""
+    plan = node.plan
+    phase = run.phases[plan.phase]
+    if phase.opened_at is not None and not node.settled:
+        heapq.heappush(phase.ready, (-plan.priority, -plan.rank.total_seconds(), plan.index, plan.id))
+
+
+def settle(run: Run, node: NodeState) -> None:
+    """Count *node* as settled; what depended on it alone is ready."""
+    if node.settled:
+        return
+    node.settled = True
+    run.settled += 1
+    run.phases[node.plan.phase].unsettled -= 1
+    for dependent in node.plan.dependents:
+        successor = run.nodes[dependent]
+        successor.blockers -= 1
+        if not successor.blockers and successor.status is NodeStatus.PENDING:
+            make_ready(run, successor)
+
+
+def stop_waiting(node: NodeState, at: datetime) -> None:
+    """End the wait of *node* and count its time."""
+    if node.waiting is not None:
+        waited = at - node.waiting.since
+        reason = node.waiting.reason
+        node.waited[reason] = node.waited[reason] + waited if reason in node.waited else waited
+        node.waiting = None
+
+
+def end_live(run: Run, node: NodeState, number: int, at: datetime) -> AttemptRecord:
+    """End the live attempt of *node* and give its record."""
+    live = node.live
+    if live is None or live.number != number:
+        raise InternalError(f'attempt {number} of node "{node.plan.id}" is not live')
+    node.live = None
+    node.admitted = False
+    live.ended_at = at
+    run.live.discard(node.plan.id)
+    if live.role is Role.FORWARD:
+        run.running -= node.plan.kind is not NodeKind.GROUP
+        run.phases[node.plan.phase].running -= 1
+    return live

@@ -1,0 +1,244 @@
+"""How the events of nodes and attempts change a run.
+
+Pure. Total and dull: no policy, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import InternalError
+from engine.model.plan import NodeKind
+from engine.model.policy import Merge
+from engine.run import events as ev
+from engine.run.changes import contribute, end_live, make_ready, move_node, set_timer, settle, stop_waiting
+from engine.run.events import Role, WaitReason
+from engine.run.state import AttemptRecord, NodeState, NodeStatus, Run, Waiting, parts_at
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+def _node_waiting(run: Run, event: ev.NodeWaiting) -> None:
+    node = run.nodes[event.node]
+    if node.status is not NodeStatus.COMPENSATING:
+        move_node(node, NodeStatus.WAITING)
+    node.checked = True
+    if event.reason is WaitReason.RETRY:
+        node.retries += 1
+        node.retried_by_compensation |= event.by_compensation
+    if event.reason is WaitReason.LOCKS:
+        node.asked_locks = True
+    node.waiting = Waiting(event.reason, event.at, event.until, event.detail)
+    set_timer(run, event.until, "wait", event.node)
+
+
+def _node_ready(run: Run, event: ev.NodeReady) -> None:
+    node = run.nodes[event.node]
+    reason = node.waiting.reason if node.waiting else None
+    stop_waiting(node, event.at)
+    if reason is WaitReason.LOCKS:
+        node.locked = True
+    if reason is WaitReason.APPROVAL:
+        node.approved = True
+    if reason is WaitReason.BREAKER:
+        node.admitted = True
+    if node.status is NodeStatus.COMPENSATING:
+        return
+    move_node(node, NodeStatus.PENDING)
+    make_ready(run, node)
+
+
+def _node_skipped(run: Run, event: ev.NodeSkipped) -> None:
+    node = run.nodes[event.node]
+    move_node(node, NodeStatus.SKIPPED)
+    stop_waiting(node, event.at)
+    node.skip_message = event.message
+    node.ended_at = event.at
+    settle(run, node)
+
+
+def _node_failed(run: Run, event: ev.NodeFailed) -> None:
+    node = run.nodes[event.node]
+    move_node(node, NodeStatus.FAILED)
+    stop_waiting(node, event.at)
+    node.failure = event.failure
+    node.ended_at = event.at
+    node.retries = 0
+    run.failures.append(event.node)
+    if event.compensating:
+        run.undoing.add(event.node)
+    else:
+        node.locked = node.asked_locks = False
+        settle(run, node)
+
+
+def _node_cancelled(run: Run, event: ev.NodeCancelled) -> None:
+    node = run.nodes[event.node]
+    move_node(node, NodeStatus.CANCELLED)
+    stop_waiting(node, event.at)
+    node.ended_at = event.at
+    node.retries = 0
+    node.locked = node.asked_locks = False
+
+
+def _attempt_scheduled(run: Run, event: ev.AttemptScheduled) -> None:
+    node = run.nodes[event.node]
+    forward = event.role is Role.FORWARD
+    move_node(node, NodeStatus.RUNNING if forward else NodeStatus.COMPENSATING)
+    record = AttemptRecord(event.number, event.role, event.at, event.deadline)
+    node.attempts.append(record)
+    node.live = record
+    node.version = event.version
+    node.checked = True
+    if node.started_at is None:
+        node.started_at = event.at
+        node.start_order = run.starts
+        run.starts += 1
+    run.live.add(event.node)
+    if forward:
+        run.phases[node.plan.phase].running += 1
+    if node.plan.kind is NodeKind.GROUP and forward:
+        for key, ref in event.inputs.items():
+            contribute(run, f"{node.plan.id}/{key}", ref, event.at, Merge.REPLACE, node=node.plan.id)
+    else:
+        run.attempts_total += 1
+        run.running += forward
+    set_timer(run, event.deadline, "attempt", event.node, event.number)
+
+
+def _attempt_stopping(run: Run, event: ev.AttemptStopping) -> None:
+    node = run.nodes[event.node]
+    if node.live is None or node.live.number != event.number:
+        raise InternalError(f'attempt {event.number} of node "{event.node}" is not live')
+    node.live.stopping = event.failure
+
+
+def _attempt_renewed(run: Run, event: ev.AttemptRenewed) -> None:
+    node = run.nodes[event.node]
+    if node.live is None or node.live.number != event.number:
+        raise InternalError(f'attempt {event.number} of node "{event.node}" is not live')
+    node.live.deadline = event.deadline
+    set_timer(run, event.deadline, "attempt", event.node, event.number)
+
+
+def _attempt_succeeded(run: Run, event: ev.AttemptSucceeded) -> None:
+    node = run.nodes[event.node]
+    record = end_live(run, node, event.number, event.at)
+    record.usage = event.usage
+    _add_cost(run, record)
+    node.retries = 0
+    if record.role is Role.COMPENSATE:
+        move_node(node, NodeStatus.COMPENSATED)
+        node.locked = node.asked_locks = False
+        _next_in_saga(run, node)
+        return
+    move_node(node, NodeStatus.COMPLETED)
+    node.locked = node.asked_locks = False
+    node.ended_at = event.at
+    node.failure = None
+    if node.plan.kind is NodeKind.GROUP:
+        _hand_out(run, node, event.at)
+    elif event.outputs:
+        node.outputs = event.outputs
+        scope = node.plan.scope
+        for output in node.plan.outputs:
+            ref = event.outputs.get(output.key)
+            if ref is not None:
+                contribute(run, scope + output.key, ref, event.at, output.merge, node=node.plan.id)
+    settle(run, node)
+
+
+def _hand_out(run: Run, node: NodeState, at: datetime) -> None:
+    """The declared outputs of a sub-command become values of the context around it."""
+    plan = node.plan
+    for output in plan.outputs:
+        for place, part in enumerate(parts_at(run, f"{plan.id}/{output.key}", run.version)):
+            merge = part.merge if place else output.merge
+            contribute(run, plan.scope + output.key, part.ref, at, merge, node=plan.id)
+            node.outputs[output.key] = part.ref
+
+
+def _attempt_failed(run: Run, event: ev.AttemptFailed) -> None:
+    node = run.nodes[event.node]
+    record = end_live(run, node, event.number, event.at)
+    record.failure = event.failure
+    record.usage = event.usage
+    _add_cost(run, record)
+
+
+def _attempt_lost(run: Run, event: ev.AttemptLost) -> None:
+    node = run.nodes[event.node]
+    record = end_live(run, node, event.number, event.at)
+    record.lost = True
+
+
+def _add_cost(run: Run, record: AttemptRecord) -> None:
+    if record.usage is not None and record.usage.cost_usd is not None:
+        run.cost_usd += record.usage.cost_usd
+
+
+def _next_in_saga(run: Run, node: NodeState) -> None:
+    if run.saga is not None and run.saga.order[run.saga.next] == node.plan.id:
+        run.saga.next += 1
+    else:
+        run.undoing.discard(node.plan.id)
+        settle(run, node)
+
+
+def _compensation_failed(run: Run, event: ev.CompensationFailed) -> None:
+    node = run.nodes[event.node]
+    move_node(node, NodeStatus.COMPENSATION_FAILED)
+    stop_waiting(node, event.at)
+    node.compensation_failure = event.failure
+    node.locked = node.asked_locks = False
+    run.undo_failures.append(event.node)
+    _next_in_saga(run, node)
+
+
+def _node_reset(run: Run, event: ev.NodeReset) -> None:
+    node = run.nodes[event.node]
+    plan = node.plan
+    if node.status is not NodeStatus.PENDING:
+        move_node(node, NodeStatus.PENDING)
+    if node.settled:
+        node.settled = False
+        run.settled -= 1
+        phase = run.phases[plan.phase]
+        phase.unsettled += 1
+        for dependent in plan.dependents:
+            run.nodes[dependent].blockers += 1
+    for output in node.outputs:
+        key = plan.scope + output
+        run.context[key] = [part for part in run.context.get(key, ()) if part.node != plan.id]
+    node.outputs = {}
+    node.failure = node.compensation_failure = None
+    node.skip_message = None
+    node.version = node.started_at = node.ended_at = None
+    node.checked = node.approved = node.locked = node.asked_locks = node.retried_by_compensation = False
+    node.retries = 0
+    phase = run.phases[plan.phase]
+    if phase.opened_at is not None:
+        phase.opened_at = phase.ended_at = None
+        phase.ready.clear()
+        if plan.phase in run.open_phases:
+            run.open_phases.remove(plan.phase)
+
+
+APPLY: dict[type[Any], Callable[[Run, Any], None]] = {
+    ev.NodeWaiting: _node_waiting,
+    ev.NodeReady: _node_ready,
+    ev.NodeSkipped: _node_skipped,
+    ev.NodeFailed: _node_failed,
+    ev.NodeCancelled: _node_cancelled,
+    ev.NodeReset: _node_reset,
+    ev.AttemptScheduled: _attempt_scheduled,
+    ev.AttemptStopping: _attempt_stopping,
+    ev.AttemptRenewed: _attempt_renewed,
+    ev.AttemptSucceeded: _attempt_succeeded,
+    ev.AttemptFailed: _attempt_failed,
+    ev.AttemptLost: _attempt_lost,
+    ev.CompensationFailed: _compensation_failed,
+}
+"""What each event of a node or attempt does."""

@@ -1,0 +1,143 @@
+"""How the events of runs and phases change a run.
+
+Pure. Total and dull: no policy, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from engine.run import events as ev
+from engine.run.changes import make_ready, move_run, set_timer, stop_waiting
+from engine.run.events import RunStatus, WaitReason
+from engine.run.state import NodeStatus, Run, Saga
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+def _run_started(run: Run, event: ev.RunStarted) -> None:
+    move_run(run, run.before_interrupt or RunStatus.RUNNING)
+    run.before_interrupt = None
+    run.started_at = run.started_at or event.at
+    run.locked = bool(run.plan.locks)
+    if run.deadline is None:
+        _allow_duration(run, event.at)
+
+
+def _allow_duration(run: Run, at: datetime) -> None:
+    if run.limits.max_duration_seconds is not None:
+        run.deadline = at + timedelta(seconds=run.limits.max_duration_seconds)
+        set_timer(run, run.deadline, "run")
+
+
+def _phase_opened(run: Run, event: ev.PhaseOpened) -> None:
+    phase = run.phases[event.phase]
+    phase.opened_at = event.at
+    phase.deadline = event.deadline
+    run.open_phases.append(event.phase)
+    set_timer(run, event.deadline, "phase", str(event.phase))
+    for name in phase.plan.nodes:
+        node = run.nodes[name]
+        if not node.blockers and node.status is NodeStatus.PENDING:
+            make_ready(run, node)
+
+
+def _phase_ended(run: Run, event: ev.PhaseEnded) -> None:
+    run.phases[event.phase].ended_at = event.at
+    run.open_phases.remove(event.phase)
+
+
+def _run_stopping(run: Run, event: ev.RunStopping) -> None:
+    run.stop = event.cause
+    for phase in run.phases:
+        phase.ready.clear()
+
+
+def _saga_started(run: Run, event: ev.SagaStarted) -> None:
+    move_run(run, RunStatus.COMPENSATING)
+    run.saga = Saga(event.order)
+
+
+def _run_interrupted(run: Run, event: ev.RunInterrupted) -> None:
+    run.before_interrupt = run.status
+    move_run(run, RunStatus.INTERRUPTED)
+    run.ended_at = event.at
+
+
+def _run_resumed(run: Run, event: ev.RunResumed) -> None:
+    run.owner = event.owner
+    _postpone(run, event.at - (run.ended_at or event.at))
+    run.ended_at = None
+    _drop_locks(run, event.at)
+    if run.plan.locks:
+        if run.before_interrupt is RunStatus.PENDING:
+            run.before_interrupt = None
+        move_run(run, RunStatus.PENDING)
+        return
+    move_run(run, run.before_interrupt or RunStatus.RUNNING)
+    run.before_interrupt = None
+
+
+def _postpone(run: Run, pause: timedelta) -> None:
+    """The time in which nobody owned the run counts against no limit."""
+    if run.deadline is not None:
+        run.deadline += pause
+        set_timer(run, run.deadline, "run")
+    for index in run.open_phases:
+        phase = run.phases[index]
+        if phase.deadline is not None:
+            phase.deadline += pause
+            set_timer(run, phase.deadline, "phase", str(index))
+
+
+def _drop_locks(run: Run, at: datetime) -> None:
+    """Locks and trial calls die with their owner; whoever had or wanted some asks anew."""
+    run.locked = False
+    for node in run.nodes.values():
+        node.locked = node.asked_locks = node.admitted = False
+        if node.waiting is not None and node.waiting.reason in {WaitReason.LOCKS, WaitReason.BREAKER}:
+            stop_waiting(node, at)
+            if node.status is NodeStatus.WAITING:
+                node.status = NodeStatus.PENDING
+                make_ready(run, node)
+
+
+def _run_reopened(run: Run, event: ev.RunReopened) -> None:
+    move_run(run, RunStatus.PENDING if run.plan.locks else RunStatus.RUNNING)
+    run.owner = event.owner
+    run.ended_at = None
+    run.stop = None
+    run.saga = None
+    run.failures.clear()
+    run.undo_failures.clear()
+    run.message = ""
+    _allow_duration(run, event.at)
+
+
+def _run_ended(run: Run, event: ev.RunEnded) -> None:
+    move_run(run, event.status)
+    run.ended_at = event.at
+    run.message = event.message
+    run.locked = False
+    if run.stop is not None:
+        for node in run.nodes.values():
+            if node.status in {NodeStatus.PENDING, NodeStatus.WAITING}:
+                stop_waiting(node, event.at)
+                node.status = NodeStatus.CANCELLED
+
+
+APPLY: dict[type[Any], Callable[[Run, Any], None]] = {
+    ev.RunStarted: _run_started,
+    ev.PhaseOpened: _phase_opened,
+    ev.PhaseEnded: _phase_ended,
+    ev.RunStopping: _run_stopping,
+    ev.SagaStarted: _saga_started,
+    ev.RunInterrupted: _run_interrupted,
+    ev.RunResumed: _run_resumed,
+    ev.RunReopened: _run_reopened,
+    ev.RunEnded: _run_ended,
+}
+"""What each event of a run or phase does."""
