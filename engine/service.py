@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,7 +35,7 @@ from engine.runtime.guards import Guards
 from engine.runtime.owner import Owner
 from engine.runtime.pool import Pool
 from engine.runtime.store import Store
-from engine.storage.cache import ValueStore
+from engine.storage.cache import ValueStore, overflow_text
 from engine.storage.port import Message
 from engine.storage.sqlite import SqliteStorage
 
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 POLL_SECONDS = 0.2
 """How often a process with live runs looks for messages of other processes."""
 DEFAULT_PARALLELISM = 10
@@ -67,6 +70,8 @@ class View:
     estimates: Mapping[str, float]
     """Learned seconds by node (SPEC 10)."""
     now: Any
+    warnings: tuple[str, ...] = ()
+    """What this process has to say about the run beside the plan's own warnings."""
 
 
 class Engine:
@@ -85,7 +90,7 @@ class Engine:
         self.project = project
         self.clock = clock
         self.storage = storage
-        self.values = ValueStore(storage)
+        self.values = ValueStore(storage, now=clock.now, on_overflow=self._cache_overflow)
         self.executors: dict[AgentKind, Executor] = dict(executors)
         self.custom_executors: dict[str, Executor] = {}
         self.conditions: dict[str, Callable[[Mapping[str, Any]], bool]] = {}
@@ -100,6 +105,7 @@ class Engine:
         self._pool = Pool(self.store, self.values, project=project, choose=self._choose, on_action=self._action)
         self.store.listeners.append(lambda run, _events: self.feed.moved(run.id))
         self._actions: dict[RunId, dict[NodeId, str]] = {}
+        self._warnings: dict[RunId, tuple[str, ...]] = {}
         self._folded: dict[RunId, Run] = {}
         self._ended_well: dict[str, bool] = {}
         self._burying = asyncio.Lock()
@@ -182,7 +188,15 @@ class Engine:
         """
         run = await self._find(run_id)
         estimates = await self.storage.estimates(run.plan.command) if not run.ended else {}
-        shown = project(View(run=run, actions=self._actions.get(run.id, {}), estimates=estimates, now=self.clock.now()))
+        shown = project(
+            View(
+                run=run,
+                actions=self._actions.get(run.id, {}),
+                estimates=estimates,
+                now=self.clock.now(),
+                warnings=self._warnings.get(run.id, ()),
+            )
+        )
         if run.id in self.store.runs:
             await self.store.committed()
         return shown
@@ -327,6 +341,14 @@ class Engine:
     def _action(self, run_id: RunId, node: NodeId, action: str | None) -> None:
         if action is not None:
             self._actions.setdefault(run_id, {})[node] = action
+            self.feed.moved(run_id)
+
+    def _cache_overflow(self, limit: int, size: int) -> None:
+        """Every live run is told, since all share the cache."""
+        text = overflow_text(limit, size)
+        log.warning(text)
+        for run_id in self.store.runs:
+            self._warnings[run_id] = (*self._warnings.get(run_id, ()), text)
             self.feed.moved(run_id)
 
     def _last_run_completed(self, command: str) -> bool:

@@ -58,7 +58,7 @@ def status_of(
     asks for them.
     """
     run = view.run
-    now = snapshot(run, view.now, view.estimates, options)
+    now = snapshot(run, view.now, view.estimates, options, warnings=view.warnings)
     listed = view_name in {"summary", "todos", "report"}
     refs: list[str] = []
     outputs = None

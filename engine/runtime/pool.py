@@ -142,7 +142,8 @@ class Pool:
         failure = _check(plan, outputs)
         if failure is not None:
             return sig.ReportOutcome(node, number, {}, failure, outcome.usage)
-        refs = {key: self._values.put(value) for key, value in outputs.items()}
+        ttls = {spec.key: spec.ttl for spec in plan.outputs}
+        refs = {key: self._values.put(value, ttl=ttls[key]) for key, value in outputs.items()}
         return sig.ReportOutcome(node, number, refs, None, outcome.usage)
 
     def end_all(self) -> None:

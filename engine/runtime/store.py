@@ -243,6 +243,8 @@ class Store:
             if run.ended and not self._touched.get(run_id):
                 del self.runs[run_id]
                 self._claims_until.pop(run_id, None)
+        if not self.runs:
+            self._values.clear()
 
     def lock_outcome(self, outcome: LockOutcome) -> None:
         """Tell a run of this process what became of its claim."""

@@ -1,44 +1,91 @@
 """The values of live runs in memory, bounded, before those on disk.
 
-Effects: none but reading storage. Equal values are one entry; what is not committed yet is never evicted.
+Effects: none but reading storage. Equal values are one entry; what is not committed yet is never evicted, and what is
+evicted is read from storage when it is asked for again, so no limit and no end of a value's time ever loses one.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cachetools import LRUCache
-
 from engine.errors import InternalError
+from engine.storage import compression
 from engine.storage.codec import decode_value, encode_value
+from engine.storage.eviction import Entry, Eviction, Shelf, later
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from datetime import datetime, timedelta
 
     from engine.run.events import ValueRef
     from engine.storage.port import Storage
 
-MAX_CACHE_BYTES = 100 * 1024 * 1024
+MEGABYTE = 1024 * 1024
+MAX_CACHE_BYTES = 100 * MEGABYTE
 """Default size limit (SPEC 3)."""
 
 
 class ValueStore:
     """Puts values away and finds them again by reference."""
 
-    def __init__(self, storage: Storage, *, max_bytes: int = MAX_CACHE_BYTES) -> None:
-        """*max_bytes* bounds the encoded values kept in memory beside those on their way to disk."""
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        max_bytes: int = MAX_CACHE_BYTES,
+        policy: Eviction | str = Eviction.LRU,
+        compress: bool = True,
+        now: Callable[[], datetime] | None = None,
+        on_overflow: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """See `configure` for the limits.
+
+        Without *now* values have no end of their time. *on_overflow* is given the limit and the size that passes it,
+        once for each time that the limit is passed.
+        """
         self._storage = storage
-        self._max_bytes = max_bytes
-        self._cache: LRUCache[str, bytes] = LRUCache(max_bytes, getsizeof=len)
+        self._now = now
+        self._on_overflow = on_overflow
         self._uncommitted: dict[str, bytes] = {}
+        self._until: dict[str, datetime | None] = {}
+        """When the uncommitted values end."""
+        self._overflowing = False
         self.hits = 0
         self.misses = 0
+        self.configure(max_bytes=max_bytes, policy=policy, compress=compress)
 
-    def put(self, value: Any) -> ValueRef:  # noqa: ANN401 - any JSON value
-        """Keep *value* until it is committed; gives its reference."""
+    def configure(
+        self, *, max_bytes: int = MAX_CACHE_BYTES, policy: Eviction | str = Eviction.LRU, compress: bool = True
+    ) -> None:
+        """Begin anew with an empty cache; possible at any time, since storage has every value.
+
+        *max_bytes* bounds the values kept in memory beside those on their way to disk, *policy* (`lru`, `lfu`, `ttl`)
+        says which leave first, *compress* keeps large ones compressed.
+        """
+        self._shelf = Shelf(max_bytes, Eviction(policy))
+        self._compress = compress
+        self._overflowing = False
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory: cached, and on their way to disk."""
+        return self._shelf.size + sum(map(len, self._uncommitted.values()))
+
+    @property
+    def hit_rate(self) -> float:
+        """Which part of the values asked for was in memory, from 0 to 1; 1 where none was asked for."""
+        asked = self.hits + self.misses
+        return self.hits / asked if asked else 1.0
+
+    def put(self, value: Any, *, ttl: timedelta | None = None) -> ValueRef:  # noqa: ANN401 - any JSON value
+        """Keep *value* until it is committed; gives its reference. The cache may forget it after *ttl*, from now."""
         ref, data = encode_value(value)
-        if ref.digest not in self._cache:
-            self._uncommitted[ref.digest] = data
+        digest = ref.digest
+        until = self._now() + ttl if ttl is not None and self._now is not None else None
+        if digest in self._uncommitted:
+            until = later(self._until[digest], until)
+        self._uncommitted[digest] = data  # even where it is cached: another process may have pruned it from disk
+        self._until[digest] = until
         return ref
 
     def get(self, ref: ValueRef) -> Any:  # noqa: ANN401 - any JSON value
@@ -49,16 +96,18 @@ class ValueStore:
         """The canonical JSON of *ref*'s value."""
         digest = ref.digest
         data = self._uncommitted.get(digest)
-        if data is None:
-            data = self._cache.get(digest)
         if data is not None:
             self.hits += 1
             return data
+        entry = self._shelf.get(digest)
+        if entry is not None:
+            self.hits += 1
+            return compression.unpack(entry.encoding, entry.data)
         self.misses += 1
         data = self._storage.value(digest)
         if data is None:
             raise InternalError(f"value {digest} is not in the journal", code="VALUE_LOST")
-        self._keep(digest, data)
+        self._keep({digest: data}, {})
         return data
 
     def uncommitted(self) -> dict[str, bytes]:
@@ -67,10 +116,48 @@ class ValueStore:
 
     def committed(self, values: Mapping[str, bytes]) -> None:
         """*values* are on disk: from now on they may be evicted."""
-        for digest, data in values.items():
-            self._uncommitted.pop(digest, None)
-            self._keep(digest, data)
+        if values:
+            ends = {digest: self._until.pop(digest, None) for digest in values}
+            for digest in values:
+                self._uncommitted.pop(digest, None)
+            self._keep(values, ends)
 
-    def _keep(self, digest: str, data: bytes) -> None:
-        if len(data) <= self._max_bytes:
-            self._cache[digest] = data
+    def clear(self) -> None:
+        """Let go of all values that are committed; used when no run needs them."""
+        self._shelf.clear()
+        self._overflowing = False
+
+    def _keep(self, values: Mapping[str, bytes], ends: Mapping[str, datetime | None]) -> None:
+        shelf = self._shelf
+        if self._now is not None:
+            shelf.drop_ended(self._now())
+        entries = {digest: Entry(*self._packed(data), ends.get(digest)) for digest, data in values.items()}
+        self._watch(shelf.size + sum(len(entry.data) for entry in entries.values()))
+        for digest, entry in entries.items():
+            shelf.put(digest, entry)
+
+    def _packed(self, data: bytes) -> tuple[str, bytes]:
+        return compression.pack(data) if self._compress else (compression.PLAIN, data)
+
+    def _watch(self, size: int) -> None:
+        """Tell when *size* passes the limit; again only after it was well below, as a full cache stays near it."""
+        limit = self._shelf.max_bytes
+        if size > limit:
+            if not self._overflowing and self._on_overflow is not None:
+                self._on_overflow(limit, size)
+            self._overflowing = True
+        elif size < limit // 2:
+            self._overflowing = False
+
+
+def overflow_text(limit: int, size: int) -> str:
+    """The guide's warning ("Memory exhaustion from context caching") with both sizes."""
+    return (
+        f"Warning: Context cache size exceeded {_megabytes(limit)}\n"
+        f"Current size: {_megabytes(size)}\n"
+        "Evicting oldest entries..."
+    )
+
+
+def _megabytes(size: int) -> str:
+    return f"{round(size / MEGABYTE, 1):g}MB"

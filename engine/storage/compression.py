@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+PLAIN = "json"
+ZSTD = "zstd"
 THRESHOLD = 4096
 """Bytes from which a value is compressed."""
 
@@ -19,15 +21,17 @@ _DIGEST = re.compile(rb'"digest":"([0-9a-f]{40})"')
 
 
 def pack(data: bytes) -> tuple[str, bytes]:
-    """Encoding and stored form of *data*."""
-    if len(data) < THRESHOLD:
-        return "json", data
-    return "zstd", _compress(data)
+    """Encoding and stored form of *data*; what does not become smaller stays as it is."""
+    if len(data) >= THRESHOLD:
+        compressed = _compress(data)
+        if len(compressed) < len(data):
+            return ZSTD, compressed
+    return PLAIN, data
 
 
 def unpack(encoding: str, data: bytes) -> bytes:
     """What `pack` was given."""
-    return data if encoding == "json" else _decompress(data)
+    return data if encoding == PLAIN else _decompress(data)
 
 
 def digests(event: bytes) -> Iterable[str]:

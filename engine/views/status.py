@@ -20,7 +20,7 @@ from engine.views.progress import DONE, Progress, progress, remaining
 from engine.views.todos import Todo, TodoOptions, display, todos
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import timedelta
 
     from engine.ids import NodeId
@@ -119,9 +119,17 @@ class Snapshot:
 
 
 def snapshot(
-    run: Run, now: datetime, learned: Mapping[str, float] | None = None, options: TodoOptions | None = None
+    run: Run,
+    now: datetime,
+    learned: Mapping[str, float] | None = None,
+    options: TodoOptions | None = None,
+    *,
+    warnings: Sequence[str] = (),
 ) -> Snapshot:
-    """*run* as it stands at *now*; *learned* are seconds by node that replace the file's estimates."""
+    """*run* as it stands at *now*; *learned* are seconds by node that replace the file's estimates.
+
+    *warnings* are told beside those of the plan.
+    """
     learned = learned or {}
     until = run.ended_at or (run.changed_at if run.ended else None) or now
     started = run.started_at or run.created_at
@@ -146,7 +154,7 @@ def snapshot(
         display=display(run, now, learned, options) if full else short_display(run, now, learned, options),
         running=tuple(sorted(run.live, key=lambda name: run.nodes[name].start_order)),
         message=run.message,
-        warnings=run.plan.warnings,
+        warnings=(*run.plan.warnings, *warnings),
         cost_usd=run.cost_usd,
     )
 
