@@ -18,6 +18,7 @@ ORCHESTRATE = Path(sys.executable).parent / "orchestrate"
 _BLOCK = re.compile(r"^( *)```(?P<info>[^\n`]*)\n(?P<text>.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _OPTION = re.compile(r'(\w+)(?:="([^"]*)"|=(\S+))?')
 _RUN_ID = re.compile(r"\br-[a-z0-9]{12}\b|\br-…")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 _TIME = re.compile(r"(?<![\w.])\d+(?:\.\d+)? ?(?:ms|s|min|h)\b")
 ELISION = "…"
 
@@ -131,7 +132,7 @@ def run(project: Path, command: str, home: Path) -> tuple[int, str]:
 
 
 def matches(shown: str, printed: str) -> bool:
-    """Whether *printed* is what the page shows; `…` on a line of its own stands for any lines, run ids and times vary."""
+    """Whether *printed* is what the page shows: `…` on a line of its own stands for any lines; ids and times vary."""
     pattern = ""
     for line in shown.rstrip("\n").split("\n") if shown.strip() else [ELISION]:
         pattern += r"(?:.*\n)*?" if line.strip() == ELISION else re.escape(_normal(line)) + r"\n"
@@ -139,4 +140,5 @@ def matches(shown: str, printed: str) -> bool:
 
 
 def _normal(line: str) -> str:
-    return _TIME.sub("TIME", _RUN_ID.sub("RUN", line)).rstrip()
+    line = _TIME.sub("TIME", _DATE.sub("DATE", _RUN_ID.sub("RUN", line)))
+    return re.sub(r" {2,}", "  ", line).rstrip()
