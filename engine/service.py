@@ -40,7 +40,7 @@ from engine.storage.port import Message
 from engine.storage.sqlite import SqliteStorage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
     from pathlib import Path
 
     from engine.breakers import BreakerConfig
@@ -94,6 +94,8 @@ class Engine:
         self.executors: dict[AgentKind, Executor] = dict(executors)
         self.custom_executors: dict[str, Executor] = {}
         self.conditions: dict[str, Callable[[Mapping[str, Any]], bool]] = {}
+        self.permit: Callable[[Iterable[Agent]], None] = lambda _agents: None
+        """Raises `OrchestrationError` where one of the agents may not run; asked for runs and for each attempt."""
         self._owner = owner
         self._owner_id = owner.id if owner is not None else OwnerId("o-simulation")
         facts = ProjectFacts(project, self.values, last_run_completed=self._last_run_completed, custom=self.conditions)
@@ -102,7 +104,14 @@ class Engine:
         guards = Guards(self._owner_id, self.breakers)
         self.store = Store(storage, self.values, clock, owner=self._owner_id, facts=facts, guards=guards)
         self.feed = Feed()
-        self._pool = Pool(self.store, self.values, project=project, choose=self._choose, on_action=self._action)
+        self._pool = Pool(
+            self.store,
+            self.values,
+            project=project,
+            choose=self._choose,
+            permit=lambda agent: self.permit((agent,)),
+            on_action=self._action,
+        )
         self.store.listeners.append(lambda run, _events: self.feed.moved(run.id))
         self._actions: dict[RunId, dict[NodeId, str]] = {}
         self._warnings: dict[RunId, tuple[str, ...]] = {}
@@ -153,6 +162,8 @@ class Engine:
         where an argument is missing.
         """
         given, text = bind_arguments(plan, arguments)
+        if executor != "simulate":
+            self.permit(plan.agents.values())
         limits = limits or Limits()
         if limits.max_parallelism is None:
             limits = replace(limits, max_parallelism=DEFAULT_PARALLELISM)
@@ -298,6 +309,7 @@ class Engine:
                 hint="Cancel it there or wait.",
             )
         scheduler.check_resumable(run, failed=failed)
+        self.permit(run.plan.agents.values())
         if not await self.storage.take_over(run_id, summary.owner, self._owner_id):
             raise StateError(f"run {run_id} was taken up by another process", code="NOT_RESUMABLE")
         self._folded.pop(run_id, None)

@@ -27,6 +27,7 @@ from engine.simulation import Scenario, simulate
 from engine.storage.port import Batch, Message
 from engine.views.todos import TodoOptions
 from mcp_server.settings import load_settings
+from mcp_server.trusted import Trust, trust_file
 from registry.catalog import Catalog, Loaded
 from registry.paths import find_project_root
 
@@ -63,12 +64,20 @@ class Project:
     """The commands and runs of one project; made by `open_project`. Its engine is opened when it is first needed."""
 
     def __init__(
-        self, root: Path, settings: Settings, catalog: Catalog, stack: contextlib.AsyncExitStack, *, host: bool
+        self,
+        root: Path,
+        settings: Settings,
+        catalog: Catalog,
+        stack: contextlib.AsyncExitStack,
+        *,
+        host: bool,
+        trust: Trust,
     ) -> None:
         """*stack* closes what is opened; *host* tells that a client is there that can do model work itself."""
         self.root = root
         self.settings = settings
         self.catalog = catalog
+        self.trust = trust
         self._stack = stack
         self._host = host
         self._engine: Engine | None = None
@@ -80,6 +89,7 @@ class Project:
             if self._engine is None:
                 opened = open_engine(self.root, claude_program=self.settings.claude_program)
                 self._engine = await self._stack.enter_async_context(opened)
+                self._engine.permit = self.trust.check
         return self._engine
 
     @property
@@ -210,7 +220,7 @@ async def open_project(root: Path, *, host: bool = False, home: Path | None = No
     settings = load_settings(root)
     catalog = open_catalog(root, settings, home=home)
     async with contextlib.AsyncExitStack() as stack:
-        yield Project(root, settings, catalog, stack, host=host)
+        yield Project(root, settings, catalog, stack, host=host, trust=Trust(root.resolve(), trust_file(home)))
 
 
 def open_catalog(root: Path, settings: Settings, *, home: Path | None = None) -> Catalog:

@@ -55,13 +55,18 @@ class Pool:
         *,
         project: Path,
         choose: Chooser,
+        permit: Callable[[Agent], None],
         on_action: Callable[[RunId, NodeId, str | None], None],
     ) -> None:
-        """*on_action* is told each sign of life, with one line about what the agent does where it is known."""
+        """*permit* raises where an agent may not run, for it may have changed since the run began.
+
+        *on_action* is told each sign of life, with one line about what the agent does where it is known.
+        """
         self._store = store
         self._values = values
         self._project = project
         self._choose = choose
+        self._permit = permit
         self._on_action = on_action
         self._tasks: dict[tuple[RunId, NodeId, int], asyncio.Task[None]] = {}
         self._closing = False
@@ -104,6 +109,8 @@ class Pool:
         name = event.node
         try:
             try:
+                if run.executor != "simulate":
+                    self._permit(agent)
                 order = make_order(run, node, event, agent=agent, values=self._values, project=self._project)
             except OrchestrationError as error:
                 outcome = Outcome(failure=Failure(FailureKind.VALIDATION, error.code, error.message, error.hint))

@@ -13,6 +13,7 @@ from mcp import Client, StdioServerParameters
 
 from mcp_server.app import OrchestrationServer
 from tests.support.definitions import Raw, command, node, phase
+from tests.support.trust import trust_all
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -102,6 +103,7 @@ def make_project(root: Path) -> Path:
         (folder / f"{name}.json").write_text(json.dumps(definition), encoding="utf-8")
     (root / ".claude" / "orchestration.toml").write_text('claude_program = "no-such-program"\n', encoding="utf-8")
     os.mkfifo(root / "gate")
+    trust_all(root, root / "home")
     return root
 
 

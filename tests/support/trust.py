@@ -1,0 +1,21 @@
+"""The user's yes to the programs of a test project, given where a person would type `orchestrate trust`.
+
+Effects: writes the trust file of *home*.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mcp_server.project import open_catalog
+from mcp_server.settings import load_settings
+from mcp_server.trusted import Trust, trust_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def trust_all(project: Path, home: Path) -> None:
+    """Let every program of *project* run for the user whose home is *home*; again after an agent has changed."""
+    agents = open_catalog(project, load_settings(project), home=home).agents()
+    Trust(project.resolve(), trust_file(home)).remember(agents.agents.values())
