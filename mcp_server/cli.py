@@ -382,7 +382,9 @@ async def _status(name: str | None, *, watch: bool, view: str, as_json: bool) ->
             console.print_json(await _full_status(project, shown))
         elif view in {"outputs", "report"}:
             await _print_outputs(project, shown.run)
-        elif not watch:
+        elif watch:
+            console.results.print(console.headline(shown), highlight=False, markup=False, soft_wrap=True)
+        else:
             console.results.print(console.tree(shown))
     return OK
 

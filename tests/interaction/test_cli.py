@@ -1,0 +1,238 @@
+"""The command line as its users call it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from mcp_server.cli import app
+from tests.interaction.projects import environment, open_gate
+from tests.support.trust import trust_all
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+COMMANDS = ("run", "validate", "plan", "status", "runs", "cancel", "resume", "agents", "serve")
+
+
+@pytest.fixture(autouse=True)
+def _home(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environment(project).items():
+        monkeypatch.setenv(name, value)
+
+
+def orchestrate(project: Path, *words: str) -> Result:
+    return CliRunner().invoke(app, ["--project", str(project), *words])
+
+
+def told(result: Result) -> dict[str, Any]:
+    """The one JSON object on stdout."""
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def test_the_help_names_every_command() -> None:
+    shown = CliRunner().invoke(app, ["--help"]).stdout
+    assert all(name in shown for name in COMMANDS)
+
+
+def test_a_run_tells_its_end_first_and_then_what_the_last_phase_gave(project: Path) -> None:
+    result = orchestrate(project, "run", "/hello")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("✅ /hello completed in ")
+    assert "hello from first-greeting" in lines
+    assert "✅ Do first-greeting (completed in " in result.stderr
+
+
+def test_json_is_one_object_with_nodes_and_outputs(project: Path) -> None:
+    status = told(orchestrate(project, "run", "/hello", "--json"))
+    assert status["state"] == "completed"
+    assert [node["id"] for node in status["nodes"]] == ["first-greeting"]
+    assert status["outputs"] == {"greeting": "hello from first-greeting"}
+
+
+def test_a_failed_run_has_exit_code_1_and_says_why(project: Path) -> None:
+    result = orchestrate(project, "run", "/fail")
+    assert result.exit_code == 1
+    assert "BROKEN" in result.stdout
+    assert "hunter22" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("run", "/nothing-here"), "COMMAND_NOT_FOUND"),
+        (("run", "../outside.json"), "PATH_OUTSIDE_PROJECT"),
+        (("run", "/cycle"), "CIRCULAR_DEPENDENCY"),
+        (("run", "/unknown-agent"), "AGENT_NOT_FOUND"),
+        (("run", "/model"), "EXECUTOR_UNAVAILABLE"),
+        (("run", "/argued"), "MISSING_ARGUMENT"),
+        (("run", "/hello", "--arg", "nonsense"), "INVALID_ARGUMENT"),
+        (("run", "/hello", "--executor", "magic"), "INVALID_ARGUMENT"),
+        (("run", "/hello", "--executor", "simulate", "--fail", "x"), "INVALID_FAULT"),
+        (("run", "/hello", "--executor", "simulate", "--set", "x"), "INVALID_VALUE"),
+        (("status", "r-nothing"), "RUN_NOT_FOUND"),
+        (("status",), "RUN_NOT_FOUND"),
+        (("cancel", "r-nothing"), "RUN_NOT_FOUND"),
+        (("resume", "r-nothing"), "RUN_NOT_FOUND"),
+    ],
+)
+def test_what_cannot_be_done_is_one_clear_error_and_exit_code_2(
+    project: Path, words: tuple[str, ...], code: str
+) -> None:
+    result = orchestrate(project, *words)
+    assert result.exit_code == 2
+    assert code in result.stderr
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+
+
+def test_faults_belong_to_the_simulation(project: Path) -> None:
+    assert orchestrate(project, "run", "/hello", "--fail", "first-greeting=error").exit_code == 2
+
+
+def test_a_simulated_failure_is_marked_as_simulated(project: Path) -> None:
+    result = orchestrate(project, "run", "/hello", "--executor", "simulate", "--fail", "first-greeting=error/NO_LUCK")
+    assert result.exit_code == 1
+    assert "NO_LUCK" in result.stdout
+    assert "simulated" in result.stdout.splitlines()[0]
+
+
+def test_arguments_reach_the_run(project: Path) -> None:
+    assert orchestrate(project, "run", "/argued", "--arg", "target=world").exit_code == 0
+    assert orchestrate(project, "run", "/argued", "--arguments", "world").exit_code == 0
+
+
+def test_validate_tells_every_problem_and_is_the_exit_code(project: Path) -> None:
+    bad = orchestrate(project, "validate", "/cycle")
+    assert bad.exit_code == 2
+    assert "Circular dependency detected in command '/cycle'" in bad.stdout
+    good = orchestrate(project, "validate", "/hello", "--json")
+    assert good.exit_code == 0
+    assert told(good)["valid"] is True
+    assert orchestrate(project, "validate", "/hello", "--strict").exit_code == (2 if told(good)["warnings"] else 0)
+
+
+@pytest.mark.parametrize(
+    ("form", "sign"),
+    [("text", "first-greeting"), ("mermaid", "flowchart"), ("json", '"nodeCount": 1'), ("svg", "<svg")],
+)
+def test_a_plan_is_shown_in_each_form(project: Path, form: str, sign: str) -> None:
+    result = orchestrate(project, "plan", "/hello", "--format", form)
+    assert result.exit_code == 0
+    assert sign in result.stdout
+
+
+def test_an_unknown_form_of_a_plan_is_wrong_usage(project: Path) -> None:
+    assert orchestrate(project, "plan", "/hello", "--format", "poem").exit_code == 2
+
+
+def test_the_newest_run_is_shown_where_none_is_named(project: Path) -> None:
+    orchestrate(project, "run", "/hello")
+    assert "/hello completed" in orchestrate(project, "status").stdout
+    assert told(orchestrate(project, "status", "--json"))["state"] == "completed"
+    assert "hello from" in orchestrate(project, "status", "--view", "outputs").stdout
+    assert "/hello" in orchestrate(project, "status", "--watch").stdout
+
+
+def test_runs_are_listed_newest_first(project: Path) -> None:
+    assert "no runs yet" in orchestrate(project, "runs").stderr
+    orchestrate(project, "run", "/hello")
+    orchestrate(project, "run", "/fail")
+    listed = json.loads(orchestrate(project, "runs", "--json").stdout)
+    assert [(row["command"], row["state"]) for row in listed] == [("/fail", "failed"), ("/hello", "completed")]
+    assert "✅ completed" in orchestrate(project, "runs").stdout
+
+
+def test_a_failed_run_is_taken_up_again_at_its_failed_node(project: Path) -> None:
+    orchestrate(project, "run", "/fail")
+    (project / "failer.py").write_text("print('{\"outputs\": {}}')\n", encoding="utf-8")
+    assert "NOT_TRUSTED" in orchestrate(project, "resume", "--failed").stderr
+    trust_all(project, project / "home")
+    result = orchestrate(project, "resume", "--failed")
+    assert result.exit_code == 0, result.stderr
+    again = orchestrate(project, "resume", "--failed")
+    assert again.exit_code == 2
+    assert "NOT_RESUMABLE" in again.stderr
+
+
+def test_a_run_that_has_ended_cannot_be_cancelled(project: Path) -> None:
+    orchestrate(project, "run", "/hello")
+    run_id = told(orchestrate(project, "status", "--json"))["runId"]
+    result = orchestrate(project, "cancel", run_id)
+    assert result.exit_code == 2
+    assert "NOTHING_TO_CANCEL" in result.stderr
+
+
+def test_agents_are_listed_with_who_does_their_work(project: Path) -> None:
+    listed = json.loads(orchestrate(project, "agents", "--json").stdout)
+    kinds = {row["id"]: row["executor"] for row in listed["agents"]}
+    assert kinds["worker"] == "process"
+    assert kinds["general-purpose"] == "claude"
+    assert "worker" in orchestrate(project, "agents").stdout
+
+
+def start(project: Path, *words: str) -> subprocess.Popen[str]:
+    """The real program, at work."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "from mcp_server.cli import main; main()", *words],
+        cwd=project,
+        env=environment(project),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_the_gate(project: Path) -> int:
+    """Until the gated agent has come to its gate; opening a pipe for writing waits for its reader."""
+    return os.open(project / "gate", os.O_WRONLY)
+
+
+def test_ctrl_c_cancels_the_run_and_leaves_with_130(project: Path) -> None:
+    with start(project, "run", "/wait") as process:
+        gate = wait_for_the_gate(project)
+        process.send_signal(signal.SIGINT)
+        stdout, _ = process.communicate(timeout=30)
+        os.close(gate)
+    assert process.returncode == 130
+    assert stdout.startswith("❌ /wait cancelled")
+
+
+def test_another_process_can_cancel_a_run(project: Path) -> None:
+    with start(project, "run", "/wait") as process:
+        gate = wait_for_the_gate(project)
+        run_id = told(orchestrate(project, "status", "--json"))["runId"]
+        cancelled = orchestrate(project, "cancel", run_id, "--reason", "enough")
+        stdout, _ = process.communicate(timeout=30)
+        os.close(gate)
+    assert cancelled.exit_code == 0, cancelled.stderr
+    assert process.returncode == 3
+    assert "cancelled: enough" in stdout
+
+
+def test_a_run_whose_process_was_killed_is_interrupted_and_can_be_resumed(project: Path) -> None:
+    with start(project, "run", "/wait") as process:
+        gate = wait_for_the_gate(project)
+        process.kill()
+        process.communicate(timeout=30)
+        os.close(gate)
+    status = told(orchestrate(project, "status", "--json"))
+    assert status["state"] == "interrupted"
+    with start(project, "resume", "--json") as process:
+        open_gate(project)
+        stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 0, stderr
+    resumed = json.loads(stdout)
+    assert resumed["state"] == "completed"
+    assert [node["attempts"] for node in resumed["nodes"]] == [1, 2]
