@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from engine.model.agent import AgentKind
 from engine.run.events import RunStatus
 from engine.run.state import NodeStatus
 from engine.views.durations import about, took
@@ -110,8 +111,9 @@ def _node(view: View, node: NodeState, spinner: Spinner | None) -> Text | Group 
         return text
     shown: Text = Text(line(view.run, node, view.now, view.estimates), style="bold")
     shown.append(f"  {took(view.now - node.live.started_at)}", style="cyan")
+    agent = view.run.plan.agents.get(node.plan.agent)
     action = view.actions.get(node.plan.id)
-    if action:
+    if action and agent is not None and agent.kind is AgentKind.CLAUDE:  # a program's own name tells nothing new
         cut = action if len(action) <= LONGEST_ACTION else action[: LONGEST_ACTION - 1] + "…"
         shown.append(f"  {cut}", style="dim")
     if spinner is None:
