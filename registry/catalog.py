@@ -23,6 +23,7 @@ from engine.validation import Severity, validate_definition
 from registry import jsonfile
 from registry.agents import FOLDER as AGENT_FOLDER
 from registry.agents import PACKAGED_AGENTS, AgentCatalog, load_agents
+from registry.collector import collector_paused
 from registry.commands import CommandIndex, CommandSummary, Parsed, parse_definition
 from registry.markdown_v1 import suggest_agents
 from registry.paths import shown
@@ -157,7 +158,8 @@ class Catalog:
         known = self._loaded.get(key)
         if known is not None and known[0] == around:
             return known[1]
-        validation = validate_definition(parsed.raw, agents=agents, commands=definitions, breakers=self.breakers)
+        with collector_paused():
+            validation = validate_definition(parsed.raw, agents=agents, commands=definitions, breakers=self.breakers)
         told = parsed.problems
         if parsed.format == "markdown":
             told = suggest_agents(told, parsed.raw, agents.values())
