@@ -5,9 +5,11 @@ Effects: reads stored values. It shapes, cuts and redacts, so that an answer abo
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from engine.redaction import one_line, redact
+from engine import redaction
+from engine.redaction import one_line
 from engine.run.state import NodeStatus
 from engine.runtime.facts import values_of
 from engine.views.diagram import mermaid
@@ -42,6 +44,10 @@ MOST_DIAGRAM_NODES = 150
 LONGEST_MESSAGE = 600
 LONGEST_ERROR = 160
 QUIET = frozenset({NodeStatus.COMPLETED, NodeStatus.SKIPPED, NodeStatus.PENDING})
+
+
+redact = lru_cache(4096)(redaction.redact)
+"""Todos and messages are told again with each status."""
 
 
 def status_of(

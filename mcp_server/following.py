@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from engine.ids import RunId
     from engine.run.state import Run
     from engine.service import Engine, View
-    from engine.views.status import Snapshot
     from mcp_server.project import Project
 
 HEARTBEAT_SECONDS = 20.0
@@ -34,6 +33,37 @@ class Tell(Protocol):
         """*message* is one line."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glimpse:
+    """What a wait has to know of a run."""
+
+    events: int
+    line: str
+    shape: tuple[object, ...]
+    """What is told at once: phases, failures, the run's state."""
+    done: int
+    total: int
+    over: bool
+    """It has ended, or waits for a person and nothing else."""
+    run: Run
+    """The run itself, for seeing that it has moved on."""
+
+
+def glimpse(view: View) -> Glimpse:
+    """What a wait has to know of *view*."""
+    run = view.run
+    now = snapshot(run, view.now, view.estimates)
+    return Glimpse(
+        events=run.events,
+        line=progress_line(now, run, view.actions),
+        shape=(*((phase.id, phase.state) for phase in now.phases), len(now.failures), now.state),
+        done=now.progress.done,
+        total=now.progress.total,
+        over=now.ended or (bool(now.questions) and not run.live),
+        run=run,
+    )
+
+
 class Teller:
     """Tells a line at each change, not more often than every *interval* seconds, and as a sign of life."""
 
@@ -47,64 +77,47 @@ class Teller:
         self._progress = -1.0
         self._at = float("-inf")
 
-    async def show(self, view: View, now: Snapshot) -> float:
-        """Tell how *view* stands where that is due; gives the seconds until it should be asked again."""
-        line = progress_line(now, view.run, view.actions)
-        shape = (*((phase.id, phase.state) for phase in now.phases), len(now.failures), now.state)
+    async def show(self, seen: Glimpse) -> float:
+        """Tell how the run stands where that is due; gives the seconds until it should be asked again."""
         since = self._time() - self._at
-        changed = line != self._line
-        urgent = shape != self._shape and changed
+        changed = seen.line != self._line
+        urgent = changed and seen.shape != self._shape
         if urgent or (changed and since >= self._interval) or since >= HEARTBEAT_SECONDS:
-            self._line, self._shape = line, shape
-            self._progress = max(self._progress + SMALLEST_STEP, float(now.progress.done))
-            await self._tell(self._progress, max(float(now.progress.total), self._progress), line)
+            self._line, self._shape = seen.line, seen.shape
+            self._progress = max(self._progress + SMALLEST_STEP, float(seen.done))
+            await self._tell(self._progress, max(float(seen.total), self._progress), seen.line)
             self._at = self._time()
             return HEARTBEAT_SECONDS
         return (self._interval if changed else HEARTBEAT_SECONDS) - since
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """Until when a run is followed."""
+async def follow(project: Project, run_id: RunId, tell: Tell, *, seconds: float, seen: int | None = None) -> None:
+    """Wait until a run has ended or waits for a person only, at most *seconds*; tell how it goes on meanwhile.
 
-    seconds: float
-    seen: int | None = None
-    """Return as soon as the run has another number of events; None: not before it needs somebody or has ended."""
-
-
-async def follow(project: Project, run_id: RunId, wait: Wait, tell: Tell) -> View:
-    """Wait for a run as *wait* says, and give its view then; a run that waits for a person only is not waited for."""
+    With *seen*, a number of events, the wait ends as soon as the run has another.
+    """
     engine = await project.engine()
     time = asyncio.get_running_loop().time
-    end = time() + wait.seconds
+    end = time() + seconds
     teller = Teller(tell, interval=project.settings.todos.batch_delay_ms / 1000, time=time)
-    while True:
-        view = await engine.view(run_id)
-        events, run = view.run.events, view.run
-        now = snapshot(run, view.now, view.estimates, project.todo_options)
-        pause = 0.0
-        if wait.seconds > 0:
-            pause = await teller.show(view, now)
-        if now.ended or _needs_a_person(run, now) or (wait.seen is not None and events != wait.seen):
-            return view
-        left = end - time()
-        if left <= 0:
-            return view
-        if run.events == events:  # nothing came while the message was sent
+    while (left := end - time()) > 0:
+        now = await engine.read(run_id, glimpse)
+        pause = await teller.show(now)
+        if now.over or (seen is not None and now.events != seen):
+            return
+        if now.run.events == now.events:  # nothing came while the message was sent
             await engine.wait(run_id, max(0.0, min(left, pause)))
 
 
-async def until_calm(engine: Engine, run_id: RunId, seconds: float) -> View:
-    """The run once no attempt of it runs forward any more, or as it stands after *seconds*."""
+async def until_calm(engine: Engine, run_id: RunId, *, seconds: float) -> None:
+    """Wait until no attempt of a cancelled run runs forward any more, at most *seconds*."""
     time = asyncio.get_running_loop().time
     end = time() + seconds
-    while True:
-        view = await engine.view(run_id)
-        left = end - time()
-        if view.run.ended or view.run.saga is not None or left <= 0:
-            return view
-        await engine.wait(run_id, left)
-
-
-def _needs_a_person(run: Run, now: Snapshot) -> bool:
-    return bool(now.questions) and not run.live
+    while (left := end - time()) > 0:
+        calm, events, run = await engine.read(
+            run_id, lambda view: (view.run.ended or view.run.saga is not None, view.run.events, view.run)
+        )
+        if calm:
+            return
+        if run.events == events:
+            await engine.wait(run_id, left)

@@ -117,7 +117,6 @@ async def run(  # noqa: PLR0917 - a client names each parameter
     session = _session(ctx)
     project = await session.project()
     from engine.run.events import Limits  # noqa: PLC0415 - heavy: see session.py
-    from mcp_server.following import Wait as Until  # noqa: PLC0415
     from mcp_server.following import follow  # noqa: PLC0415
     from mcp_server.project import RunRequest  # noqa: PLC0415
 
@@ -133,18 +132,20 @@ async def run(  # noqa: PLR0917 - a client names each parameter
         ),
     )
     if dry_run:
-        return await _status(session, project, await project.dry_run(request), dry_run=True)
+        from mcp_server.answers import status_of  # noqa: PLC0415
+
+        return _answer(status_of(await project.dry_run(request), values=None, dry_run=True))
     with anyio.CancelScope(shield=True):  # a run that has begun must not be lost between here and its id
         run_id = await project.start(request)
     try:
         await anyio.lowlevel.checkpoint()
-        view = await follow(project, run_id, Until(seconds=wait_seconds), ctx.report_progress)
+        await follow(project, run_id, ctx.report_progress, seconds=wait_seconds)
     except anyio.get_cancelled_exc_class():
         if not (detach or session.closing):
             with anyio.CancelScope(shield=True):
                 await (await project.engine()).cancel(run_id, reason="the call was cancelled")
         raise
-    return await _status(session, project, view)
+    return await _status(session, project, run_id)
 
 
 async def status(
@@ -158,15 +159,15 @@ async def status(
     """See `instructions.STATUS`."""
     session = _session(ctx)
     project = await session.project()
-    from mcp_server.following import Wait as Until  # noqa: PLC0415 - heavy: see session.py
-    from mcp_server.following import follow  # noqa: PLC0415
-
-    found = await project.view(_run_id(run_id))
+    wanted = _run_id(run_id)
     if wait_seconds:
-        seen = session.told.get(found.run.id, found.run.events)
-        until = Until(seconds=wait_seconds, seen=seen)
-        found = await follow(project, found.run.id, until, ctx.report_progress)
-    return await _status(session, project, found, view_name=view)
+        from mcp_server.following import follow  # noqa: PLC0415 - heavy: see session.py
+
+        engine = await project.engine()
+        found, events = await engine.read(wanted, lambda shown: (shown.run.id, shown.run.events))
+        wanted, seen = found, session.told.get(found, events)
+        await follow(project, found, ctx.report_progress, seconds=wait_seconds, seen=seen)
+    return await _status(session, project, wanted, view_name=view)
 
 
 async def report(
@@ -183,7 +184,7 @@ async def report(
         await project.report(wanted, result.attempt, _outcome(result))
     for decision in decisions:
         await project.decide(wanted, decision.node, decision.answer)
-    return await _status(session, project, await project.view(wanted))
+    return await _status(session, project, wanted)
 
 
 async def cancel(
@@ -201,7 +202,8 @@ async def cancel(
     wanted = _known(run_id)
     with anyio.CancelScope(shield=True):  # one that was asked for is carried out
         await engine.cancel(wanted, reason=reason, compensate=compensate)
-    return await _status(session, project, await until_calm(engine, wanted, CANCEL_SECONDS))
+    await until_calm(engine, wanted, seconds=CANCEL_SECONDS)
+    return await _status(session, project, wanted)
 
 
 async def resume(
@@ -215,7 +217,7 @@ async def resume(
     wanted = _known(run_id)
     with anyio.CancelScope(shield=True):
         await project.resume(wanted, failed=failed)
-    return await _status(session, project, await project.view(wanted))
+    return await _status(session, project, wanted)
 
 
 def add_tools(server: OrchestrationServer) -> None:
@@ -268,16 +270,21 @@ def _outcome(result: Result) -> Outcome:
 
 
 async def _status(
-    session: Session, project: Project, view: View, *, view_name: wire.ViewName = "summary", dry_run: bool = False
+    session: Session, project: Project, run_id: RunId | None, *, view_name: wire.ViewName = "summary"
 ) -> CallToolResult:
     from mcp_server.answers import status_of  # noqa: PLC0415 - heavy: see session.py
 
-    values = None if dry_run else (await project.engine()).values
-    answer = status_of(view, view_name=view_name, values=values, options=project.todo_options, dry_run=dry_run)
-    if not dry_run:
-        session.told[view.run.id] = view.run.events
+    engine = await project.engine()
+
+    def told(view: View) -> tuple[RunId, int, wire.Status]:
+        answer = status_of(view, view_name=view_name, values=engine.values, options=project.todo_options)
+        return view.run.id, view.run.events, answer
+
+    found, events, answer = await engine.read(run_id, told)
+    session.told[found] = events
     return _answer(answer)
 
 
 def _answer(answer: wire.Wire) -> CallToolResult:
-    return CallToolResult(content=[TextContent(type="text", text=answer.text())], structured_content=answer.data())
+    data = answer.data()
+    return CallToolResult(content=[TextContent(type="text", text=wire.compact(data))], structured_content=data)

@@ -34,9 +34,7 @@ BAD: list[tuple[str, str, dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments", "code", "told"), [case[1:] for case in BAD], ids=[case[0] for case in BAD]
-)
+@pytest.mark.parametrize("case", BAD, ids=[case[0] for case in BAD])
 @keeps("errors")
 async def test_each_bad_input_is_one_clear_error(
     client: Client, project: Path, case: tuple[str, str, dict[str, Any], str, str]
