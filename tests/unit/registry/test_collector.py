@@ -10,9 +10,16 @@ from registry.collector import collector_paused
 
 
 def test_the_collector_pauses_and_goes_on_also_after_an_error() -> None:
-    with pytest.raises(ValueError, match="x"), collector_paused():
-        assert not gc.isenabled()
-        raise ValueError("x")
+    seen: list[bool] = []
+
+    def fail() -> None:
+        with collector_paused():
+            seen.append(gc.isenabled())
+            raise ValueError("x")
+
+    with pytest.raises(ValueError, match="x"):
+        fail()
+    assert seen == [False]
     assert gc.isenabled()
 
 
