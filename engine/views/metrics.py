@@ -1,0 +1,235 @@
+"""How a run went, in numbers: times, efficiency, phases, slowest agents, retries, waits, tokens and cost (SPEC 11).
+
+Pure, a projection of the run. How often a context value was found in memory the run does not know: that is given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from engine.graph.forecast import forecast, serial_limits
+from engine.model.plan import NodeKind
+from engine.run.events import Role, WaitReason
+from engine.views.timeline import ZERO, ending, work_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from engine.ids import NodeId, RunId
+    from engine.model.plan import PhasePlan
+    from engine.model.policy import Usage
+    from engine.run.events import RunStatus
+    from engine.run.state import AttemptRecord, NodeState, PhaseState, Run
+
+SLOWEST = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheUse:
+    """How often a context value was asked for, and where it was found."""
+
+    hits: int
+    """In memory."""
+    misses: int
+    """On disk."""
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Percent found in memory; None where nothing was asked for."""
+        asked = self.hits + self.misses
+        return 100 * self.hits / asked if asked else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseMetrics:
+    """One phase."""
+
+    id: str
+    name: str
+    duration: timedelta | None
+    """From its opening to its end; None where it never opened."""
+    agent_count: int
+    parallel_executions: int
+    """The most of its nodes that ran at once."""
+    success_rate: float | None
+    """Percent of the nodes that ran or failed; None where none did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentMetrics:
+    """One node's agent."""
+
+    id: NodeId
+    agent: str
+    duration: timedelta
+    """In all its forward attempts, waits left out."""
+    estimate: timedelta
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """A run in numbers."""
+
+    run: RunId
+    command: str
+    status: RunStatus
+    executor: str
+    total: timedelta
+    """From asking for the run to its end, or to now."""
+    best: timedelta
+    """What the same work would have taken at least, with every node as long as it was."""
+    work: timedelta
+    """All forward attempts one after the other."""
+    undo: timedelta
+    """All compensations."""
+    parallelism_efficiency: float | None
+    """`best` of `total` in percent; None for a run that took no time."""
+    cache_hit_rate: float | None
+    """Percent; None where it is not known, as for a run of another process."""
+    phases: tuple[PhaseMetrics, ...]
+    slowest: tuple[AgentMetrics, ...]
+    """At most ten, the slowest first."""
+    retries: int
+    """Forward attempts beyond each node's first, those after a crash left out."""
+    lock_wait: timedelta
+    """All waits for locks, the run's own included."""
+    lock_waits: int
+    """Nodes that waited for locks; the run itself counts as one."""
+    input_tokens: int | None
+    """None where no executor told any."""
+    output_tokens: int | None
+    cost_usd: float | None
+
+
+def metrics(run: Run, now: datetime, cache: CacheUse | None = None) -> Metrics:
+    """*run* in numbers; what still goes on counts up to *now*."""
+    until = ending(run, now)
+    total = until - run.created_at
+    durations = {name: work_of(node, until) for name, node in run.nodes.items() if node.plan.kind is NodeKind.AGENT}
+    undo = sum((_undo_of(node, until) for node in run.nodes.values()), ZERO)
+    best = min(total, lower_bound(run, durations) + undo)
+    names = sorted((name for name, time in durations.items() if time), key=lambda name: -durations[name])
+    used = [record.usage for node in run.nodes.values() for record in node.attempts if record.usage is not None]
+    waits = [node.waited[WaitReason.LOCKS] for node in run.nodes.values() if WaitReason.LOCKS in node.waited]
+    if run.plan.locks and (own := (run.started_at or until) - run.created_at) > ZERO:
+        waits.append(own)
+    return Metrics(
+        run=run.id,
+        command=run.plan.command,
+        status=run.status,
+        executor=run.executor,
+        total=total,
+        best=best,
+        work=sum(durations.values(), ZERO),
+        undo=undo,
+        parallelism_efficiency=100 * (best / total) if total else None,
+        cache_hit_rate=cache.hit_rate if cache is not None else None,
+        phases=tuple(_phase(run, phase, until) for phase in run.phases),
+        slowest=tuple(_agent(run.nodes[name], durations) for name in names[:SLOWEST]),
+        retries=sum(_retries(node) for node in run.nodes.values()),
+        lock_wait=sum(waits, ZERO),
+        lock_waits=len(waits),
+        input_tokens=_sum(usage.input_tokens for usage in used),
+        output_tokens=_sum(usage.output_tokens for usage in used),
+        cost_usd=_cost(used),
+    )
+
+
+def lower_bound(run: Run, durations: Mapping[NodeId, timedelta]) -> timedelta:
+    """What a run of nodes that take *durations* takes at least: its critical path, or its work spread over its slots.
+
+    Where phases follow one another without exception, each has such a bound of its own, and they add up.
+    """
+    plan, slots = run.plan, run.limits.max_parallelism
+    if all(phase.barrier and phase.group is None for phase in plan.phases):
+        return sum((_phase_bound(run, phase.plan, durations, slots) for phase in run.phases), ZERO)
+    nodes = [replace(node, estimate=durations.get(node.id, ZERO)) for node in plan.nodes]
+    path = forecast(nodes, plan.phases, limits=serial_limits(plan.phases)).total
+    return max(path, sum(durations.values(), ZERO) / slots) if slots else path
+
+
+def _phase_bound(run: Run, phase: PhasePlan, durations: Mapping[NodeId, timedelta], slots: int | None) -> timedelta:
+    paths: dict[NodeId, timedelta] = {}
+    for name in sorted(phase.nodes, key=lambda name: -run.nodes[name].plan.rank):  # dependencies first
+        before = (paths.get(need, ZERO) for need in run.nodes[name].plan.depends_on)
+        paths[name] = max(before, default=ZERO) + durations.get(name, ZERO)
+    longest = max(paths.values(), default=ZERO)
+    limits = [limit for limit in (phase.limit, slots) if limit]
+    work = sum((durations.get(name, ZERO) for name in phase.nodes), ZERO)
+    return max(longest, work / min(limits)) if limits else longest
+
+
+def _phase(run: Run, phase: PhaseState, until: datetime) -> PhaseMetrics:
+    nodes = [run.nodes[name] for name in phase.plan.nodes]
+    tried = [node for node in nodes if node.failure is not None or _has_ended(node)]
+    opened = phase.opened_at
+    return PhaseMetrics(
+        id=phase.plan.id,
+        name=phase.plan.name,
+        duration=(phase.ended_at or until) - opened if opened is not None else None,
+        agent_count=len(nodes),
+        parallel_executions=_most_at_once(nodes, until),
+        success_rate=100 * sum(map(_succeeded, tried)) / len(tried) if tried else None,
+    )
+
+
+def _most_at_once(nodes: Iterable[NodeState], until: datetime) -> int:
+    moves: list[tuple[datetime, int]] = []
+    for node in nodes:
+        for record in _forward(node):
+            moves += [(record.started_at, 1), (record.ended_at or until, -1)]
+    most = count = 0
+    for _, step in sorted(moves):  # at one moment ends come before starts
+        count += step
+        most = max(most, count)
+    return most
+
+
+def _forward(node: NodeState) -> list[AttemptRecord]:
+    return [record for record in node.attempts if record.role is Role.FORWARD]
+
+
+def _has_ended(node: NodeState) -> bool:
+    tries = _forward(node)
+    return bool(tries) and tries[-1].ended_at is not None
+
+
+def _succeeded(node: NodeState) -> bool:
+    """Whether its last forward attempt did its work; that it was undone later changes nothing about that."""
+    return _has_ended(node) and node.failure is None and (last := _forward(node)[-1]).failure is None and not last.lost
+
+
+def _retries(node: NodeState) -> int:
+    tries = _forward(node)
+    return max(0, len(tries) - 1 - sum(record.lost for record in tries))
+
+
+def _undo_of(node: NodeState, until: datetime) -> timedelta:
+    return sum(
+        ((record.ended_at or until) - record.started_at for record in node.attempts if record.role is Role.COMPENSATE),
+        ZERO,
+    )
+
+
+def _agent(node: NodeState, durations: Mapping[NodeId, timedelta]) -> AgentMetrics:
+    return AgentMetrics(
+        id=node.plan.id,
+        agent=node.plan.agent,
+        duration=durations[node.plan.id],
+        estimate=node.plan.estimate,
+        attempts=len(_forward(node)),
+    )
+
+
+def _sum(numbers: Iterable[int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None
+
+
+def _cost(used: Iterable[Usage]) -> float | None:
+    known = [usage.cost_usd for usage in used if usage.cost_usd is not None]
+    return sum(known) if known else None

@@ -1,0 +1,171 @@
+"""The report of a run for terminals: what it took, phase by phase, who was slow, and when each node ran.
+
+Pure. Every text of a user or an agent is on one line, without control characters and without secrets.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.redaction import one_line
+from engine.run.events import RunStatus
+from engine.views.durations import took
+from engine.views.status import failures
+from engine.views.svg import clean, short_time
+from engine.views.timeline import SpanEnd, SpanKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import timedelta
+
+    from engine.run.state import Run
+    from engine.views.metrics import Metrics
+    from engine.views.timeline import Row, Span, Timeline
+
+CHART = 48
+"""Letters of the time axis."""
+LONGEST_NAME = 32
+LONGEST_LINE = 160
+MARKS = {
+    RunStatus.COMPLETED: "✅",
+    RunStatus.DEGRADED: "⚠️",
+    RunStatus.FAILED: "❌",
+    RunStatus.COMPENSATED: "↩️",
+    RunStatus.COMPENSATION_FAILED: "❌",
+    RunStatus.CANCELLED: "🚫",
+    RunStatus.INTERRUPTED: "⏸️",
+    RunStatus.PENDING: "⏳",
+    RunStatus.RUNNING: "⚙️",
+    RunStatus.COMPENSATING: "↩️",
+}
+_FILL = {SpanKind.ATTEMPT: "█", SpanKind.WAIT: "·", SpanKind.UNDO: "▒"}
+
+
+def text_report(run: Run, numbers: Metrics, chart: Timeline) -> str:
+    """The report of *run*, from its *numbers* and its *chart*."""
+    parts = [
+        "\n".join(_summary(run, numbers)),
+        _table(
+            ("Phase", "Time", "Agents", "At once", "Success"),
+            [
+                (
+                    _cut(phase.name),
+                    took(phase.duration) if phase.duration is not None else "-",
+                    str(phase.agent_count),
+                    str(phase.parallel_executions),
+                    percent(phase.success_rate),
+                )
+                for phase in numbers.phases
+            ],
+        ),
+        _table(
+            ("Slowest agents", "Time", "Estimated", "Attempts"),
+            [
+                (_cut(agent.id), took(agent.duration), short_time(agent.estimate), str(agent.attempts))
+                for agent in numbers.slowest
+            ],
+        ),
+        "\n".join(_chart(chart)),
+        "\n".join(_failures(run)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def percent(value: float | None) -> str:
+    """`87%`; a dash where it is not known. Only what is whole is 100%."""
+    return "-" if value is None else f"{int(round(value, 6))}%"
+
+
+def _summary(run: Run, numbers: Metrics) -> Iterator[str]:
+    state = numbers.status.value.replace("_", " ")
+    how = f"{state} in" if run.ended else f"{state} for"
+    simulated = " · simulated" if numbers.executor == "simulate" else ""
+    yield f"{MARKS[numbers.status]} {numbers.command} {how} {took(numbers.total)} · run {numbers.run}{simulated}"
+    if run.message:
+        yield f"   {one_line(run.message, limit=LONGEST_LINE)}"
+    yield ""
+    yield from (f"{name + ':':<24}{value}" for name, value in facts(numbers))
+
+
+def facts(numbers: Metrics) -> list[tuple[str, str]]:
+    """The numbers of a run that stand alone, each with its name."""
+    work = f"{took(numbers.best)} at best, {took(numbers.work)} of work"
+    told = [
+        ("Total time", took(numbers.total)),
+        ("Parallelism efficiency", f"{percent(numbers.parallelism_efficiency)} ({work})"),
+        ("Context cache hit rate", percent(numbers.cache_hit_rate)),
+        ("Retries", str(numbers.retries)),
+        ("Lock waits", f"{numbers.lock_waits}, {took(numbers.lock_wait)} in all" if numbers.lock_waits else "none"),
+    ]
+    if numbers.undo:
+        told.append(("Rolling back", took(numbers.undo)))
+    if numbers.input_tokens is not None or numbers.output_tokens is not None:
+        told.append(("Tokens", f"{numbers.input_tokens or 0:,} in, {numbers.output_tokens or 0:,} out"))
+    if numbers.cost_usd is not None:
+        told.append(("Cost", f"${numbers.cost_usd:.4f}" if numbers.cost_usd < 1 else f"${numbers.cost_usd:.2f}"))
+    return told
+
+
+def _chart(chart: Timeline) -> Iterator[str]:
+    width = max((min(len(row.node), LONGEST_NAME) for phase in chart.phases for row in phase.rows), default=0)
+    yield f"Timeline, {took(chart.total)} (█ runs, · waits, ▒ rolls back, ✗ failed, * critical path)"
+    for phase in chart.phases:
+        yield f"{'  ' * phase.depth}{clean(phase.name)}"
+        for row in phase.rows:
+            mark = "*" if row.critical else " "
+            bars = _bars(row.spans, chart.total) if row.spans else _idle(row)
+            name = _cut(row.node)
+            times = f"{took(row.duration)} of {short_time(row.estimate)} estimated" if row.start is not None else ""
+            yield f"{'  ' * phase.depth} {mark} {name:<{width}} {bars} {times}{_tries(row)}".rstrip()
+
+
+def _idle(row: Row) -> str:
+    """What is to be said about a node that did nothing."""
+    note = f": {one_line(row.note, limit=LONGEST_LINE)}" if row.note else ""
+    return f"{row.status.value}{note}"
+
+
+def _tries(row: Row) -> str:
+    tries = sum(span.kind is SpanKind.ATTEMPT for span in row.spans)
+    return f", {tries} attempts" if tries > 1 else ""
+
+
+def _bars(spans: Sequence[Span], total: timedelta) -> str:
+    line = [" "] * CHART
+    for span in spans:
+        first = min(CHART - 1, int(CHART * (span.start / total))) if total else 0
+        last = max(first + 1, min(CHART, round(CHART * (span.end / total)))) if total else 1
+        line[first:last] = _FILL[span.kind] * (last - first)
+        if span.outcome in {SpanEnd.FAILED, SpanEnd.LOST}:
+            line[last - 1] = "✗"
+    return "".join(line)
+
+
+def _failures(run: Run) -> Iterator[str]:
+    lines = failures(run)
+    if lines:
+        yield "Failures"
+    for line in lines:
+        undone = " (rolled back)" if line.compensated else ""
+        text = one_line(line.failure.message, limit=LONGEST_LINE)
+        yield f"  {line.node}{undone}: {line.failure.code}: {text}"
+        if line.failure.hint:
+            yield f"    hint: {one_line(line.failure.hint, limit=LONGEST_LINE)}"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns, the first to the left and the others to the right; empty without rows."""
+    if not rows:
+        return ""
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [f"{row[0]:<{widths[0]}}"] + [f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)]
+        )
+        for row in (heads, *rows)
+    )
+
+
+def _cut(text: str) -> str:
+    name = clean(text)
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"

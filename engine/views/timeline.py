@@ -1,0 +1,315 @@
+"""What happened when in a run: one row a node, one span for each attempt and each wait, and the path that took longest.
+
+Pure, a projection of the run. It draws nothing: `report_text.py` and `report_html.py` do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from engine.model.plan import NodeKind
+from engine.run.events import Role, WaitReason
+from engine.run.state import NodeStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from engine.ids import NodeId
+    from engine.run.state import AttemptRecord, NodeState, PhaseState, Run, Waiting
+
+ZERO = timedelta(0)
+SHORTEST_WAIT = timedelta(milliseconds=1)
+"""A shorter gap is the engine's own time and no wait."""
+FREE_SLOT = "a free slot"
+"""What a node waits for that nothing else keeps: the limit of its phase or of the run."""
+
+
+class SpanKind(StrEnum):
+    """What a node did in a stretch of time."""
+
+    ATTEMPT = "attempt"
+    WAIT = "wait"
+    UNDO = "undo"
+
+
+class SpanEnd(StrEnum):
+    """How a stretch of time ended."""
+
+    OK = "ok"
+    FAILED = "failed"
+    LOST = "lost"
+    """The process that ran the attempt died."""
+    OPEN = "open"
+    """It has not ended yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A stretch of time, counted from when the run was asked for."""
+
+    kind: SpanKind
+    start: timedelta
+    end: timedelta
+    outcome: SpanEnd
+    attempt: int | None = None
+    """Number of the attempt; None for a wait."""
+    note: str = ""
+    """What was waited for, or how an attempt failed: code and message."""
+
+    @property
+    def duration(self) -> timedelta:
+        """Its length."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One node."""
+
+    node: NodeId
+    agent: str
+    status: NodeStatus
+    spans: tuple[Span, ...]
+    """In order; empty where the node never did anything."""
+    estimate: timedelta
+    duration: timedelta
+    """Time in forward attempts, waits left out."""
+    critical: bool
+    group: bool
+    """A sub-command: its work is that of the nodes inside."""
+    note: str = ""
+    """Why it was skipped."""
+
+    @property
+    def start(self) -> timedelta | None:
+        """When its first forward attempt began."""
+        return next((span.start for span in self.spans if span.kind is SpanKind.ATTEMPT), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseRows:
+    """One phase with its nodes."""
+
+    id: str
+    name: str
+    depth: int
+    """0 at the top, one more for each sub-command around it."""
+    start: timedelta | None
+    end: timedelta | None
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """A run over time."""
+
+    origin: datetime
+    """When the run was asked for; all times count from here."""
+    total: timedelta
+    phases: tuple[PhaseRows, ...]
+    path: tuple[NodeId, ...]
+    """The nodes, each waiting for the one before, that made the run as long as it was."""
+
+
+def timeline(run: Run, now: datetime) -> Timeline:
+    """*run* over time; what still goes on ends at *now*."""
+    until = ending(run, now)
+    path = critical_path(run, until)
+    critical = frozenset(path)
+    return Timeline(
+        origin=run.created_at,
+        total=until - run.created_at,
+        phases=tuple(_phase(run, phase, until, critical) for phase in run.phases),
+        path=path,
+    )
+
+
+def ending(run: Run, now: datetime) -> datetime:
+    """When *run* ended, or *now* while it lives."""
+    return run.ended_at or (run.changed_at if run.ended and run.changed_at else now)
+
+
+def work_of(node: NodeState, until: datetime) -> timedelta:
+    """The time that *node* spent in forward attempts."""
+    return sum(
+        ((record.ended_at or until) - record.started_at for record in node.attempts if record.role is Role.FORWARD),
+        ZERO,
+    )
+
+
+def _phase(run: Run, phase: PhaseState, until: datetime, critical: frozenset[NodeId]) -> PhaseRows:
+    depth, group = 0, phase.plan.group
+    while group is not None:
+        depth, group = depth + 1, run.phases[run.nodes[group].plan.phase].plan.group
+    start = phase.opened_at
+    return PhaseRows(
+        id=phase.plan.id,
+        name=phase.plan.name,
+        depth=depth,
+        start=start - run.created_at if start else None,
+        end=(phase.ended_at or until) - run.created_at if start else None,
+        rows=tuple(_row(run, run.nodes[name], until, critical) for name in phase.plan.nodes),
+    )
+
+
+def _row(run: Run, node: NodeState, until: datetime, critical: frozenset[NodeId]) -> Row:
+    return Row(
+        node=node.plan.id,
+        agent=node.plan.agent,
+        status=node.status,
+        spans=tuple(_spans(run, node, until)),
+        estimate=node.plan.estimate,
+        duration=work_of(node, until),
+        critical=node.plan.id in critical,
+        group=node.plan.kind is NodeKind.GROUP,
+        note=node.skip_message or "",
+    )
+
+
+def _spans(run: Run, node: NodeState, until: datetime) -> Iterator[Span]:
+    free = ready_at(run, node)
+    before: AttemptRecord | None = None
+    for record in node.attempts:
+        wait = _wait(run, node, free, record.started_at, before, role=record.role)
+        if wait is not None:
+            yield wait
+        yield _attempt(run, record, until)
+        free, before = record.ended_at, record
+    if node.waiting is not None and not run.ended:
+        yield _open_wait(run, node.waiting, until)
+    elif node.status is NodeStatus.FAILED and not node.attempts and node.ended_at is not None:
+        wait = _wait(run, node, free, node.ended_at, None, role=Role.FORWARD)
+        if wait is not None:
+            yield wait
+
+
+def _attempt(run: Run, record: AttemptRecord, until: datetime) -> Span:
+    failure = record.failure
+    outcome = SpanEnd.OK
+    if record.ended_at is None:
+        outcome = SpanEnd.OPEN
+    elif record.lost:
+        outcome = SpanEnd.LOST
+    elif failure is not None:
+        outcome = SpanEnd.FAILED
+    return Span(
+        kind=SpanKind.ATTEMPT if record.role is Role.FORWARD else SpanKind.UNDO,
+        start=record.started_at - run.created_at,
+        end=(record.ended_at or until) - run.created_at,
+        outcome=outcome,
+        attempt=record.number,
+        note=f"{failure.code}: {failure.message.splitlines()[0] if failure.message else ''}" if failure else "",
+    )
+
+
+def _wait(
+    run: Run, node: NodeState, free: datetime | None, start: datetime, before: AttemptRecord | None, *, role: Role
+) -> Span | None:
+    """The wait between *free*, when nothing else kept the node from going on, and *start*."""
+    if free is None or start - free < SHORTEST_WAIT or (role is Role.COMPENSATE and _first_undo(before)):
+        return None
+    return Span(
+        kind=SpanKind.WAIT,
+        start=free - run.created_at,
+        end=start - run.created_at,
+        outcome=SpanEnd.OK,
+        note=_reason(node, before),
+    )
+
+
+def _first_undo(before: AttemptRecord | None) -> bool:
+    """Whether the gap lies between a node's work and its undoing: nobody waited in it."""
+    return before is None or before.role is Role.FORWARD
+
+
+def _reason(node: NodeState, before: AttemptRecord | None) -> str:
+    """What a wait was for; the state keeps how long each reason held, not when."""
+    if before is not None:
+        return "a new owner" if before.lost else "retry"
+    reasons = [reason for reason in node.waited if reason is not WaitReason.RETRY]
+    return _WORDS[max(reasons, key=node.waited.__getitem__)] if reasons else FREE_SLOT
+
+
+def _open_wait(run: Run, waiting: Waiting, until: datetime) -> Span:
+    note = f"{_WORDS[waiting.reason]}: {waiting.detail}" if waiting.detail else _WORDS[waiting.reason]
+    return Span(
+        kind=SpanKind.WAIT,
+        start=waiting.since - run.created_at,
+        end=until - run.created_at,
+        outcome=SpanEnd.OPEN,
+        note=note,
+    )
+
+
+def ready_at(run: Run, node: NodeState) -> datetime | None:
+    """When all that *node* has to come after was over and its phase open; None where that was never so."""
+    opened = run.phases[node.plan.phase].opened_at
+    ends = [run.nodes[name].ended_at for name in node.plan.depends_on]
+    if opened is None or None in ends:
+        return None
+    return max([opened, *(end for end in ends if end is not None)])
+
+
+def critical_path(run: Run, until: datetime) -> tuple[NodeId, ...]:
+    """The nodes that made *run* as long as it was, from the last one back to what each had to wait for."""
+    ran = [node for node in run.nodes.values() if node.started_at is not None and node.plan.kind is NodeKind.AGENT]
+    if not ran:
+        return ()
+    last: NodeState | None = max(ran, key=lambda node: (node.ended_at or until, -node.plan.index))
+    path: list[NodeId] = []
+    seen: set[NodeId] = set()
+    while last is not None and last.plan.id not in seen:
+        seen.add(last.plan.id)
+        if last.started_at is not None:
+            path.append(last.plan.id)
+        last = _cause(run, last)
+    return tuple(reversed(path))
+
+
+def _cause(run: Run, node: NodeState) -> NodeState | None:
+    """The node whose end let *node* start: the last of those before it, or the one whose slot it took."""
+    start = node.started_at or node.ended_at
+    names = set(_before(run, node))
+    ready = ready_at(run, node)
+    if start is not None and ready is not None and start - ready >= SHORTEST_WAIT and not node.waited:
+        names |= {name for name, other in run.nodes.items() if other.ended_at and ready < other.ended_at <= start}
+    ended = [
+        other
+        for name in names
+        if (other := run.nodes[name]).plan.kind is NodeKind.AGENT and other.ended_at is not None and start is not None
+        if other.ended_at <= start and name != node.plan.id
+    ]
+    return max(ended, key=lambda other: (other.ended_at, -other.plan.index), default=None)
+
+
+def _before(run: Run, node: NodeState) -> Iterator[NodeId]:
+    """The nodes that *node* may have had to wait for: dependencies and the phase before, of those around it too."""
+    for name in node.plan.depends_on:
+        yield from _inside(run, name)
+    phase = run.phases[node.plan.phase].plan
+    if phase.after is not None and phase.barrier:
+        for name in run.phases[phase.after].plan.nodes:
+            yield from _inside(run, name)
+    elif phase.group is not None:
+        yield from _before(run, run.nodes[phase.group])
+
+
+def _inside(run: Run, name: NodeId) -> Iterator[NodeId]:
+    """*name*, or the nodes of the sub-command that it runs."""
+    yield name
+    for inner in run.nodes[name].plan.inner:
+        for part in run.phases[inner].plan.nodes:
+            yield from _inside(run, part)
+
+
+_WORDS = {
+    WaitReason.LOCKS: "locks",
+    WaitReason.BREAKER: "circuit breaker",
+    WaitReason.RETRY: "retry",
+    WaitReason.APPROVAL: "approval",
+    WaitReason.DECISION: "a decision",
+}
