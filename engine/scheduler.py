@@ -75,6 +75,13 @@ def _renew(turn: Turn, signal: sig.RenewAttempt) -> None:
     settlement.renew(turn, signal.node, signal.number)
 
 
+def _end(turn: Turn, signal: sig.EndAttempt) -> None:
+    node = turn.run.nodes[signal.node]
+    if node.live is not None and node.live.number == signal.number and node.live.stopping is None:
+        settlement.end_attempt(turn, signal.node, signal.failure)
+        settlement.go_on_stopping(turn)
+
+
 def _supply(turn: Turn, signal: sig.SupplyFacts) -> None:
     turn.facts = signal
 
@@ -85,8 +92,10 @@ def _cancel(turn: Turn, signal: sig.RequestCancel) -> None:
         return
     message = f"cancelled: {signal.reason}" if signal.reason else "cancelled"
     cause = ev.StopCause(kind=StopKind.CANCEL, message=message, compensate=signal.compensate)
-    if run.status is RunStatus.PENDING:
+    if run.status is RunStatus.PENDING and run.started_at is None:
         turn.emit(ev.RunEnded(turn.now, RunStatus.CANCELLED, message))
+    elif run.status is RunStatus.PENDING and run.stop is None:
+        turn.emit(ev.RunStopping(turn.now, cause))  # a resumed run: it undoes its work once it has its locks back
     elif run.stop is None:
         settlement.stop(turn, cause)
     elif not signal.compensate and run.stop.compensate:
@@ -116,7 +125,9 @@ def _undoing(run: Run) -> tuple[str, ...]:
 def _refuse(turn: Turn, signal: sig.RefuseLocks) -> None:
     run = turn.run
     if signal.node is None:
-        if run.status is RunStatus.PENDING:
+        if run.status is RunStatus.PENDING and run.started_at is not None:
+            turn.emit(ev.RunInterrupted(turn.now, f"it did not get its locks back: {signal.failure.message}"))
+        elif run.status is RunStatus.PENDING:
             cause = ev.StopCause(kind=StopKind.FAILURE, message=signal.failure.message, failure=signal.failure)
             turn.emit(ev.RunStopping(turn.now, cause))
             turn.emit(ev.RunEnded(turn.now, RunStatus.FAILED, signal.failure.message))
@@ -305,6 +316,7 @@ _ANSWERS = {WaitReason.APPROVAL: ("yes", "no"), WaitReason.DECISION: ("retry", "
 
 _DECIDE: dict[type[Any], Callable[[Turn, Any], None]] = {
     sig.ReportOutcome: _report,
+    sig.EndAttempt: _end,
     sig.RenewAttempt: _renew,
     sig.RequestCancel: _cancel,
     sig.Decide: _decision,

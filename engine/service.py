@@ -41,6 +41,7 @@ from engine.storage.sqlite import SqliteStorage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from datetime import timedelta
     from pathlib import Path
 
     from engine.breakers import BreakerConfig
@@ -96,6 +97,8 @@ class Engine:
         self.conditions: dict[str, Callable[[Mapping[str, Any]], bool]] = {}
         self.permit: Callable[[Iterable[Agent]], None] = lambda _agents: None
         """Raises `OrchestrationError` where one of the agents may not run; asked for runs and for each attempt."""
+        self.idle_timeout: timedelta | None = None
+        """How long an agent may be silent whose file does not say; None: for ever."""
         self._owner = owner
         self._owner_id = owner.id if owner is not None else OwnerId("o-simulation")
         facts = ProjectFacts(project, self.values, last_run_completed=self._last_run_completed, custom=self.conditions)
@@ -108,7 +111,9 @@ class Engine:
             self.store,
             self.values,
             project=project,
+            clock=clock,
             choose=self._choose,
+            idle_limit=self._idle_limit,
             permit=lambda agent: self.permit((agent,)),
             on_action=self._action,
         )
@@ -349,6 +354,12 @@ class Engine:
         if run.executor == "host" and agent.kind is AgentKind.CLAUDE:
             return None
         return self.executors[agent.kind]
+
+    def _idle_limit(self, run: Run, agent: Agent) -> timedelta | None:
+        """How long *agent* may be silent; only what talks to us through pipes gives signs of life by itself."""
+        if run.executor == "simulate" or agent.kind is AgentKind.CUSTOM:
+            return None
+        return agent.idle_timeout or self.idle_timeout
 
     def _action(self, run_id: RunId, node: NodeId, action: str | None) -> None:
         if action is not None:

@@ -220,7 +220,7 @@ async def open_project(root: Path, *, host: bool = False, home: Path | None = No
     settings = load_settings(root)
     catalog = open_catalog(root, settings, home=home)
     async with contextlib.AsyncExitStack() as stack:
-        yield Project(root, settings, catalog, stack, host=host, trust=Trust(root.resolve(), trust_file(home)))
+        yield Project(root, settings, catalog, stack, host=host, trust=Trust(catalog.project, trust_file(home)))
 
 
 def open_catalog(root: Path, settings: Settings, *, home: Path | None = None) -> Catalog:

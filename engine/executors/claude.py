@@ -23,7 +23,7 @@ from engine.executors.claude_prompt import (
     large_inputs,
     prompt_of,
 )
-from engine.executors.claude_result import action_of, judge, parse_line
+from engine.executors.claude_result import action_of, judge, parse_line, text_of
 from engine.executors.marks import environment_of, mark_of
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
 from engine.executors.scratch import scratch_folder, write_private
@@ -120,7 +120,7 @@ class _Stream:
             self.results.append(message)
         elif message.get("type") == "assistant":
             self.said.append(message)
-        self._heartbeat(action_of(message, project=self._project))
+        self._heartbeat(action_of(message, project=self._project), text_of(message) or "")
 
 
 def named_servers(names: tuple[str, ...], project: Path) -> tuple[dict[str, Any], list[str]]:

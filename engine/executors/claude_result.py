@@ -62,7 +62,7 @@ def judge(messages: Iterable[Mapping[str, Any]], *, exit_code: int, stderr: str)
         if message.get("type") == "result":
             results.append(message)
         elif message.get("type") == "assistant":
-            said = _text_of(message) or said
+            said = text_of(message) or said
     if not results:
         return _crashed(exit_code, stderr, said)
     last = results[-1]
@@ -223,6 +223,7 @@ def _blocks(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [block for block in content if isinstance(block, Mapping)] if isinstance(content, list) else []
 
 
-def _text_of(message: Mapping[str, Any]) -> str | None:
+def text_of(message: Mapping[str, Any]) -> str | None:
+    """What the agent said in *message*, a message of stream-json."""
     texts = [str(block.get("text", "")) for block in _blocks(message) if block.get("type") == "text"]
     return "\n".join(texts).strip() or None

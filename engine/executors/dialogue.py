@@ -32,7 +32,7 @@ async def ask(
             environment=environment,
             mark=mark,
             stdin=json.dumps(request_of(order), ensure_ascii=False).encode("utf-8", "replace") + b"\n",
-            on_news=heartbeat,
+            on_news=lambda data: heartbeat(said=data.decode("utf-8", "replace")),
             keep=order.agent.keep_processes,
         )
     except (OSError, ValueError) as error:

@@ -64,8 +64,8 @@ class Outcome:
 class Heartbeat(Protocol):
     """How an executor tells that an attempt is alive and what it does; cheap, never raises."""
 
-    def __call__(self, action: str | None = None) -> None:
-        """*action* is one short line such as "Reading src/app.py"."""
+    def __call__(self, action: str | None = None, said: str = "") -> None:
+        """*action* is one short line such as "Reading src/app.py", *said* a piece of what the agent wrote."""
 
 
 class Executor(Protocol):

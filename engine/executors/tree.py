@@ -57,7 +57,7 @@ async def run_program(
     mark: str,
     stdin: bytes = b"",
     on_line: Callable[[bytes], None] | None = None,
-    on_news: Callable[[], None] | None = None,
+    on_news: Callable[[bytes], None] | None = None,
     stdout_limit: int = STDOUT_LIMIT,
     grace: timedelta = GRACE,
     keep: bool = False,
@@ -65,8 +65,8 @@ async def run_program(
     """Run *argv* until it exits; then end what it left, unless *keep*. Cancelled, it ends all, *keep* or not.
 
     *environment* must carry *mark*. With *on_line* stdout is handed over line by line and the limit is per line;
-    *on_news* is called for every piece of output; neither may raise. OSError or ValueError where the program cannot be
-    started.
+    *on_news* is given every piece of output, of stderr too; neither may raise. OSError or ValueError where the program
+    cannot be started.
     """
     loop = asyncio.get_running_loop()
     program = _Program(on_line=on_line, on_news=on_news, stdout_limit=stdout_limit)
@@ -133,7 +133,7 @@ class _Program(asyncio.SubprocessProtocol):
     """Keeps what a program writes, within limits, and tells when it has exited, whoever still holds its pipes."""
 
     def __init__(
-        self, *, on_line: Callable[[bytes], None] | None, on_news: Callable[[], None] | None, stdout_limit: int
+        self, *, on_line: Callable[[bytes], None] | None, on_news: Callable[[bytes], None] | None, stdout_limit: int
     ) -> None:
         loop = asyncio.get_running_loop()
         self.exited: asyncio.Future[None] = loop.create_future()
@@ -160,7 +160,7 @@ class _Program(asyncio.SubprocessProtocol):
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if self._on_news is not None:
-            self._on_news()
+            self._on_news(data)
         if fd != 1:
             self._stderr += data
             del self._stderr[:-STDERR_TAIL]

@@ -272,9 +272,11 @@ class SagaStarted:
 
 @dataclass(frozen=True, slots=True)
 class RunInterrupted:
-    """The owner of the run died or was closed in mid-run."""
+    """The owner of the run died or was closed in mid-run, or a resumed run did not get its locks back."""
 
     at: datetime
+    reason: str = ""
+    """Why, where there is more to say than that its process ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,13 +62,16 @@ def _saga_started(run: Run, event: ev.SagaStarted) -> None:
 
 
 def _run_interrupted(run: Run, event: ev.RunInterrupted) -> None:
-    run.before_interrupt = run.status
+    if run.before_interrupt is None:  # else it was waiting for its locks, to go on with what it did before that
+        run.before_interrupt = run.status
     move_run(run, RunStatus.INTERRUPTED)
     run.ended_at = event.at
+    run.message = event.reason
 
 
 def _run_resumed(run: Run, event: ev.RunResumed) -> None:
     run.owner = event.owner
+    run.message = ""
     _postpone(run, event.at - (run.ended_at or event.at))
     run.ended_at = None
     _drop_locks(run, event.at)

@@ -51,6 +51,15 @@ class RenewAttempt:
 
 
 @dataclass(frozen=True, slots=True)
+class EndAttempt:
+    """The runtime has found that an attempt must not go on: it gave no sign of life for too long."""
+
+    node: NodeId
+    number: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
 class RequestCancel:
     """End the run; undo what it did unless *compensate* is false."""
 
@@ -130,6 +139,7 @@ class Resume:
 Signal = (
     StartRun
     | ReportOutcome
+    | EndAttempt
     | RenewAttempt
     | RequestCancel
     | Decide

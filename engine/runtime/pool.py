@@ -1,13 +1,16 @@
 """Runs the attempts that are decided: takes them after their commit, executes them, reports how they ended.
 
 Effects: one asyncio task an attempt. It decides nothing: limits, deadlines and retries are the scheduler's, ending
-what an attempt started is the executor's.
+what an attempt started is the executor's. It alone knows when an attempt gave its last sign of life, so it tells the
+scheduler of one that was silent for too long.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engine import context
@@ -17,6 +20,7 @@ from engine.ids import attempt_id
 from engine.jsonvalue import json_problem
 from engine.model.plan import NodeKind
 from engine.model.policy import CompensationType, Failure, FailureKind
+from engine.redaction import excerpt
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import Role
@@ -25,6 +29,7 @@ from engine.runtime.facts import values_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime, timedelta
     from pathlib import Path
 
     from engine.executors.port import Executor
@@ -32,10 +37,13 @@ if TYPE_CHECKING:
     from engine.model.agent import Agent
     from engine.model.plan import NodePlan
     from engine.run.state import NodeState, Run
+    from engine.runtime.clock import Clock
     from engine.runtime.store import Store
     from engine.storage.cache import ValueStore
 
 log = logging.getLogger(__name__)
+LONGEST_TAIL = 8 * 1024
+"""Characters of an attempt's last output that are kept for its failure."""
 
 
 class Chooser(Protocol):
@@ -43,6 +51,22 @@ class Chooser(Protocol):
 
     def __call__(self, run: Run, agent: Agent) -> Executor | None:
         """The executor of *agent* in *run*."""
+
+
+class Limits(Protocol):
+    """Says how long an agent may be silent; None: for ever."""
+
+    def __call__(self, run: Run, agent: Agent) -> timedelta | None:
+        """The idle limit of *agent* in *run*."""
+
+
+@dataclass(slots=True)
+class _Signs:
+    """The signs of life of one attempt."""
+
+    limit: timedelta | None
+    last: datetime
+    tail: str = ""
 
 
 class Pool:
@@ -54,7 +78,9 @@ class Pool:
         values: ValueStore,
         *,
         project: Path,
+        clock: Clock,
         choose: Chooser,
+        idle_limit: Limits,
         permit: Callable[[Agent], None],
         on_action: Callable[[RunId, NodeId, str | None], None],
     ) -> None:
@@ -65,11 +91,15 @@ class Pool:
         self._store = store
         self._values = values
         self._project = project
+        self._clock = clock
         self._choose = choose
+        self._idle_limit = idle_limit
         self._permit = permit
         self._on_action = on_action
-        self._tasks: dict[tuple[RunId, NodeId, int], asyncio.Task[None]] = {}
+        self._tasks: dict[tuple[RunId, NodeId, int], asyncio.Task[Outcome]] = {}
+        self._signs: dict[tuple[RunId, NodeId, int], _Signs] = {}
         self._closing = False
+        store.on_tick.append(self._end_silent)
         store.listeners.append(self._committed)
         store.on_fault.append(lambda _fault: self.end_all())
 
@@ -97,34 +127,68 @@ class Pool:
         executor = self._choose(run, agent)
         if executor is None:
             return
-        task = asyncio.get_running_loop().create_task(self._attempt(run, node, event, agent, executor))
         key = (run.id, event.node, event.number)
+        signs = self._signs[key] = _Signs(self._idle_limit(run, agent), self._clock.now())
+        if signs.limit is not None:
+            self._store.wake_at(signs.last + signs.limit)
+        task = asyncio.get_running_loop().create_task(self._attempt(run, node, event, agent, executor))
         self._tasks[key] = task
+        task.add_done_callback(lambda done: self._ended(key, done))
         if node.live.stopping is not None:
             task.cancel()
 
+    def _ended(self, key: tuple[RunId, NodeId, int], task: asyncio.Task[Outcome]) -> None:
+        """Report how an attempt ended; one that was cancelled before it began has ended too."""
+        del self._tasks[key]
+        signs = self._signs.pop(key)
+        if self._closing:
+            return
+        if task.cancelled():
+            partial = excerpt(signs.tail) if signs.tail.strip() else None
+            outcome = Outcome(failure=Failure(FailureKind.CANCEL, "CANCELLED", "cancelled", partial=partial))
+        else:
+            outcome = task.result()
+        self._report(*key, outcome)
+
+    def _end_silent(self, now: datetime) -> datetime | None:
+        """Tell the scheduler of attempts that were silent for too long; gives the time of the next that may be."""
+        next_due = None
+        for (run, node, number), signs in list(self._signs.items()):
+            if signs.limit is None:
+                continue
+            due = signs.last + signs.limit
+            if due <= now:
+                signs.limit = None  # told once
+                with contextlib.suppress(OrchestrationError):
+                    self._store.send(run, sig.EndAttempt(node, number, _silent(node, now - signs.last)))
+            elif next_due is None or due < next_due:
+                next_due = due
+        return next_due
+
     async def _attempt(
         self, run: Run, node: NodeState, event: ev.AttemptScheduled, agent: Agent, executor: Executor
-    ) -> None:
+    ) -> Outcome:
         name = event.node
+        signs = self._signs[run.id, name, event.number]
+
+        def heartbeat(action: str | None = None, said: str = "") -> None:
+            signs.last = self._clock.now()
+            if said:
+                signs.tail = (signs.tail + said)[-LONGEST_TAIL:]
+            self._on_action(run.id, name, action)
+
         try:
             try:
                 if run.executor != "simulate":
                     self._permit(agent)
                 order = make_order(run, node, event, agent=agent, values=self._values, project=self._project)
             except OrchestrationError as error:
-                outcome = Outcome(failure=Failure(FailureKind.VALIDATION, error.code, error.message, error.hint))
-            else:
-                outcome = await executor.execute(order, lambda action=None: self._on_action(run.id, name, action))
-        except asyncio.CancelledError:
-            outcome = Outcome(failure=Failure(FailureKind.CANCEL, "CANCELLED", "cancelled"))
+                return Outcome(failure=Failure(FailureKind.VALIDATION, error.code, error.message, error.hint))
+            return await executor.execute(order, heartbeat)
         except Exception as error:
             log.exception("executor of %s:%s failed", run.id, name)
             message = f"{type(error).__name__}: {error}"
-            outcome = Outcome(failure=Failure(FailureKind.ERROR, "EXECUTOR_FAILED", message))
-        del self._tasks[run.id, name, event.number]
-        if not self._closing:
-            self._report(run.id, name, event.number, outcome)
+            return Outcome(failure=Failure(FailureKind.ERROR, "EXECUTOR_FAILED", message))
 
     def _report(self, run_id: RunId, node: NodeId, number: int, outcome: Outcome) -> None:
         try:
@@ -177,6 +241,15 @@ class Pool:
         self.end_all()
         while self._tasks:
             await asyncio.wait(list(self._tasks.values()))
+
+
+def _silent(node: NodeId, silence: timedelta) -> Failure:
+    return Failure(
+        FailureKind.TIMEOUT,
+        "IDLE_TIMEOUT",
+        f'Node "{node}" gave no sign of life for {round(silence.total_seconds() * 1000)}ms',
+        hint="Raise `idleTimeoutMs` of its agent, or let the agent write what it does to stderr.",
+    )
 
 
 def _check(plan: NodePlan, outputs: Mapping[str, Any]) -> Failure | None:

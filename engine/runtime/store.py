@@ -60,6 +60,8 @@ class Store:
         self.runs: dict[RunId, Run] = {}
         self.listeners: list[Listener] = []
         self.on_fault: list[Callable[[EnvironmentFault], None]] = []
+        self.on_tick: list[Callable[[datetime], datetime | None]] = []
+        """Told the time when something is due; each says when it wants to be told next."""
         self._storage = storage
         self._values = values
         self._clock = clock
@@ -137,6 +139,10 @@ class Store:
             self._wake.set()
         self._arm(run.next_due())
 
+    def wake_at(self, due: datetime) -> None:
+        """Have `on_tick` called at *due*, or a little later."""
+        self._arm(due)
+
     def _arm(self, due: datetime | None) -> None:
         if due is None or (self._armed is not None and self._armed <= due):
             return
@@ -156,6 +162,8 @@ class Store:
             self._arm(run.next_due())
             if run.status is ev.RunStatus.PENDING:
                 self._arm(self._claims_until.get(run.id))
+        for tell in self.on_tick:
+            self._arm(tell(now))
         if any(waits_for_locks(run) for run in self.runs.values()):
             self._batch.lock_ops.append(lambda table: table.expire(now))
             self._wake.set()

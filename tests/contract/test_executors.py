@@ -68,8 +68,8 @@ async def test_a_cancel_ends_everything_before_it_goes_on(name: str, tmp_path: P
     ready = asyncio.Event()
     beats = Beats()
 
-    def heartbeat(action: str | None = None) -> None:
-        beats(action)
+    def heartbeat(action: str | None = None, said: str = "") -> None:
+        beats(action, said)
         if name in {"inline", "simulate", "claude"} or action is None:
             ready.set()
 

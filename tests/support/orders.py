@@ -54,9 +54,11 @@ class Beats:
     def __init__(self) -> None:
         self.actions: list[str] = []
         self.count = 0
+        self.said = ""
 
-    def __call__(self, action: str | None = None) -> None:
+    def __call__(self, action: str | None = None, said: str = "") -> None:
         self.count += 1
+        self.said += said
         if action is not None:
             self.actions.append(action)
 
