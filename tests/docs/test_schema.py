@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from docs.generate import SCHEMA_FILE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from docs.generate import SCHEMA_FILE
 from engine.model.schema import DRAFT, command_schema
 from engine.validation import validate_definition
 from registry.catalog import PACKAGED_COMMANDS
 from tests.docs.pages import ROOT
 from tests.unit.engine.validation.examples import EXAMPLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VALIDATOR = Draft202012Validator(command_schema())
 FILES = sorted([*(ROOT / ".claude" / "commands" / "v2").rglob("*.json"), *PACKAGED_COMMANDS.glob("*.json")])
@@ -55,7 +58,7 @@ def test_every_field_has_a_description() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_a_command_of_the_repository_passes(path: Any) -> None:
+def test_a_command_of_the_repository_passes(path: Path) -> None:
     raw = json.loads(path.read_text(encoding="utf-8"))
     assert [error.message for error in VALIDATOR.iter_errors(raw)] == []
 
@@ -84,7 +87,7 @@ def places(value: object, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [way, *(place for step, item in items for place in places(item, (*way, step)))]
 
 
-def at(value: Any, way: tuple[Any, ...]) -> Any:
+def at(value: Any, way: tuple[Any, ...]) -> Any:  # noqa: ANN401 - any JSON
     for step in way:
         value = value[step]
     return value
