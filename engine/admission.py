@@ -48,6 +48,8 @@ def open_phases(turn: Turn, group: NodeId | None = None) -> None:
     None: the top level. A sub-command whose last phase has ended has done its work.
     """
     run = turn.run
+    if group is not None and not readiness.is_at_work(run, group):
+        return
     all_ended = True
     inner = run.plan.phases if group is None else [run.plan.phases[index] for index in run.nodes[group].plan.inner]
     for phase in (run.phases[plan.index] for plan in inner):
@@ -102,9 +104,9 @@ def _admit(turn: Turn, node: NodeState) -> bool:
     """Bring *node* one step on; False where its facts have to be fetched first."""
     plan = node.plan
     node_inputs: Mapping[str, ValueRef] = {}
-    if plan.kind is NodeKind.GROUP and node.checked:
-        node.checked = False  # it has waited: its inputs are bound once more
-    if not node.checked:
+    # a sub-command that has waited binds its inputs once more; one that goes on after a crash has them
+    again = plan.kind is NodeKind.GROUP and node.started_at is None
+    if again or not node.checked:
         if readiness.needs_facts(node):
             facts = turn.facts
             if facts is None or facts.node != plan.id:

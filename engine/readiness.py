@@ -9,10 +9,11 @@ import heapq
 from typing import TYPE_CHECKING
 
 from engine.model.plan import NodeKind
-from engine.run.events import WaitReason
+from engine.run.events import Role, WaitReason
 from engine.run.state import NodeStatus, keys_at, parts_at
 
 if TYPE_CHECKING:
+    from engine.ids import NodeId
     from engine.run.state import NodeState, PhaseState, Run
 
 
@@ -24,6 +25,8 @@ def pop_ready(run: Run) -> NodeState | None:
     best: PhaseState | None = None
     for index in run.open_phases:
         phase = run.phases[index]
+        if phase.plan.group is not None and not is_at_work(run, phase.plan.group):
+            continue
         if phase.plan.limit is not None and phase.running >= phase.plan.limit:
             continue
         ready = phase.ready
@@ -34,6 +37,12 @@ def pop_ready(run: Run) -> NodeState | None:
     if best is None:
         return None
     return run.nodes[heapq.heappop(best.ready)[3]]
+
+
+def is_at_work(run: Run, group: NodeId) -> bool:
+    """Whether the nodes of sub-command *group* may start: it has started itself, and does not fail."""
+    live = run.nodes[group].live
+    return live is not None and live.role is Role.FORWARD and live.stopping is None
 
 
 def put_back(run: Run, node: NodeState) -> None:

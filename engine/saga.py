@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.ids import NodeId
 from engine.model.policy import CompensationType, Failure, FailureKind
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, StopKind, WaitReason
-from engine.run.state import STARTED_STATES, NodeStatus
+from engine.run.state import STARTED_STATES, NodeStatus, inside
 
 if TYPE_CHECKING:
-    from engine.ids import NodeId
+    from collections.abc import Iterable
+
     from engine.run.state import NodeState, Run
     from engine.turn import Turn
 
@@ -53,16 +55,31 @@ def undo_order(run: Run) -> tuple[NodeId, ...]:
         return ()
     kind = cause.failure.kind if cause.failure is not None else FailureKind.CANCEL
     within = None if cause.rollback_to is None else after(run, cause.rollback_to)
-    chosen = [
-        node
-        for node in run.nodes.values()
-        if node.started_at is not None
-        and node.status in STARTED_STATES
-        and answers(node, kind)
-        and (within is None or node.plan.id in within)
-    ]
-    chosen.sort(key=lambda node: node.start_order, reverse=True)
-    return tuple(node.plan.id for node in chosen)
+    nodes = run.nodes.values() if within is None else (run.nodes[name] for name in within)
+    return _order(node for node in nodes if answers(node, kind))
+
+
+def undo_order_inside(run: Run, group: NodeId, kind: FailureKind) -> tuple[NodeId, ...]:
+    """Nodes to undo of a sub-command that has failed by itself, first one first."""
+    nodes = (run.nodes[name] for name in inside(run, group))
+    return _order(node for node in nodes if answers(node, kind))
+
+
+def _order(nodes: Iterable[NodeState]) -> tuple[NodeId, ...]:
+    """Those of *nodes* that have started, last one first; what is inside a sub-command before the sub-command."""
+    chosen = {
+        node.plan.id: node.start_order
+        for node in nodes
+        if node.started_at is not None and node.status in STARTED_STATES
+    }
+    first = dict(chosen)
+    for name, start in chosen.items():
+        around = NodeId(name.rpartition("/")[0])
+        while around:  # a sub-command that was taken up again has started after nodes inside it
+            if around in first:
+                first[around] = min(first[around], start)
+            around = NodeId(around.rpartition("/")[0])
+    return tuple(sorted(chosen, key=lambda name: (first[name], name.count("/")), reverse=True))
 
 
 def begin(turn: Turn) -> None:
@@ -73,6 +90,20 @@ def begin(turn: Turn) -> None:
         step(turn)
     else:
         turn.emit(ev.RunEnded(turn.now, _end_status(turn.run), _end_message(turn.run)))
+
+
+def give_up(turn: Turn) -> None:
+    """Undo nothing more and end the run; what waits for another try of undoing has failed."""
+    run = turn.run
+    waiting = sorted(run.undoing, key=lambda name: run.nodes[name].plan.index)
+    if run.saga is not None:
+        waiting += run.saga.order[run.saga.next : run.saga.next + 1]
+    for node in (run.nodes[name] for name in waiting):
+        if node.status is NodeStatus.COMPENSATING:
+            message = f'Undoing node "{node.plan.id}" was given up'
+            failure = node.attempts[-1].failure or Failure(FailureKind.CANCEL, "CANCELLED", message)
+            turn.emit(ev.CompensationFailed(turn.now, node.plan.id, failure))
+    turn.emit(ev.RunEnded(turn.now, _end_status(run), _end_message(run)))
 
 
 def step(turn: Turn) -> None:
@@ -90,7 +121,7 @@ def step(turn: Turn) -> None:
 def compensate(turn: Turn, node: NodeState) -> None:
     """Schedule the compensation of *node*, or wait for its locks first."""
     plan = node.plan
-    if node.waiting is not None:
+    if node.waiting is not None or node.live is not None:
         return
     if plan.locks and not node.locked:
         turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.LOCKS, turn.now + plan.lock_wait))

@@ -11,19 +11,21 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from engine import admission, saga, settlement
-from engine.errors import InternalError, StateError
+from engine.errors import StateError
+from engine.model.plan import NodeKind
 from engine.model.policy import Failure, FailureKind
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import Limits, Role, RunStatus, StopKind, WaitReason
 from engine.run.reducer import create
-from engine.run.state import NodeStatus
+from engine.run.state import NodeStatus, inside
 from engine.turn import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from engine.ids import NodeId
     from engine.run.state import NodeState, Run, Timer
 
 
@@ -68,6 +70,9 @@ def _report(turn: Turn, signal: sig.ReportOutcome) -> None:
         raise StateError(
             f"run {turn.run.id} has ended ({turn.run.status}); the report is refused", code="STALE_ATTEMPT"
         )
+    node, live = settlement.live_attempt(turn, signal.node, signal.number)
+    if node.plan.kind is NodeKind.GROUP and live.role is Role.FORWARD:
+        raise StateError(f'"{signal.node}" is a sub-command: report the work inside it', code="NOT_REPORTABLE")
     settlement.attempt_ended(turn, signal)
 
 
@@ -92,14 +97,11 @@ def _cancel(turn: Turn, signal: sig.RequestCancel) -> None:
         return
     message = f"cancelled: {signal.reason}" if signal.reason else "cancelled"
     cause = ev.StopCause(kind=StopKind.CANCEL, message=message, compensate=signal.compensate)
-    if run.status is RunStatus.PENDING and run.started_at is None:
-        turn.emit(ev.RunEnded(turn.now, RunStatus.CANCELLED, message))
-    elif run.status is RunStatus.PENDING and run.stop is None:
-        turn.emit(ev.RunStopping(turn.now, cause))  # a resumed run: it undoes its work once it has its locks back
-    elif run.stop is None:
+    if run.stop is None:
         settlement.stop(turn, cause)
     elif not signal.compensate and run.stop.compensate:
         turn.emit(ev.RunStopping(turn.now, cause))
+        settlement.go_on_stopping(turn)
 
 
 def _grant(turn: Turn, signal: sig.GrantLocks) -> None:
@@ -111,31 +113,34 @@ def _grant(turn: Turn, signal: sig.GrantLocks) -> None:
     node = run.nodes[signal.node]
     if node.waiting is None or node.waiting.reason is not WaitReason.LOCKS:
         return
-    if node.status is NodeStatus.COMPENSATING or node.plan.id in _undoing(run):
+    if _is_undone_now(run, node):
         turn.emit(ev.NodeReady(turn.now, signal.node))
         saga.compensate(turn, node)
     elif run.stop is None:
         turn.emit(ev.NodeReady(turn.now, signal.node))
 
 
-def _undoing(run: Run) -> tuple[str, ...]:
-    return () if run.saga is None else run.saga.order[run.saga.next : run.saga.next + 1]
+def _is_undone_now(run: Run, node: NodeState) -> bool:
+    """Whether it is its compensation that *node* waits for, and not its work."""
+    saga_at = () if run.saga is None else run.saga.order[run.saga.next : run.saga.next + 1]
+    return node.plan.id in run.undoing or node.plan.id in saga_at
 
 
 def _refuse(turn: Turn, signal: sig.RefuseLocks) -> None:
     run = turn.run
     if signal.node is None:
-        if run.status is RunStatus.PENDING and run.started_at is not None:
+        if run.status is not RunStatus.PENDING:
+            return
+        if run.started_at is not None:  # resumed: what it has done is neither lost nor undone, so it waits once more
             turn.emit(ev.RunInterrupted(turn.now, f"it did not get its locks back: {signal.failure.message}"))
-        elif run.status is RunStatus.PENDING:
-            cause = ev.StopCause(kind=StopKind.FAILURE, message=signal.failure.message, failure=signal.failure)
-            turn.emit(ev.RunStopping(turn.now, cause))
-            turn.emit(ev.RunEnded(turn.now, RunStatus.FAILED, signal.failure.message))
+            return
+        cause = ev.StopCause(kind=StopKind.FAILURE, message=signal.failure.message, failure=signal.failure)
+        settlement.stop(turn, cause)
         return
     node = run.nodes[signal.node]
     if node.waiting is None or node.waiting.reason is not WaitReason.LOCKS:
         return
-    if signal.node in _undoing(run) or node.status is NodeStatus.COMPENSATING:
+    if _is_undone_now(run, node):
         turn.emit(ev.CompensationFailed(turn.now, signal.node, signal.failure))
         settlement.go_on_stopping(turn)
     elif run.stop is None:
@@ -193,6 +198,7 @@ def _due(turn: Turn, timer: Timer) -> None:
         admission.exceed(turn, "DURATION_EXCEEDED", f"the run may take {limit:g} s and has taken them")
     elif timer.kind == "phase":
         _phase_due(turn, int(timer.key))
+        settlement.go_on_stopping(turn)
     elif timer.kind == "attempt":
         node = run.nodes[timer.key]  # type: ignore[index]
         settlement.end_attempt(turn, node.plan.id, settlement.timed_out(node))
@@ -226,7 +232,7 @@ def _phase_due(turn: Turn, index: int) -> None:
     )
     for name in phase.plan.nodes:
         node = turn.run.nodes[name]
-        if turn.run.stop is not None:
+        if settlement.is_stopping(turn.run, name):
             return
         if node.live is not None and node.live.role is Role.FORWARD:
             settlement.end_attempt(turn, name, failure)
@@ -262,30 +268,29 @@ def _resume(turn: Turn, signal: sig.Resume) -> None:
 def _resume_interrupted(turn: Turn, signal: sig.Resume) -> None:
     run = turn.run
     turn.emit(ev.RunResumed(turn.now, signal.owner))
-    for name in [name for name in run.nodes if name in run.live]:
-        node = run.nodes[name]
-        live = node.live
-        if live is None:
-            raise InternalError(f'node "{name}" is counted live without an attempt')
-        turn.emit(ev.AttemptLost(turn.now, name, live.number))
-        if live.role is Role.COMPENSATE:
+    for name, node in run.nodes.items():
+        if name in run.stopping:
             continue
-        if run.stop is not None:
+        if node.live is not None:
+            turn.emit(ev.AttemptLost(turn.now, name, node.live.number))
+        if node.status is not NodeStatus.RUNNING:
+            continue
+        if settlement.is_stopping(run, name):
             turn.emit(ev.NodeCancelled(turn.now, name))
-        elif node.plan.idempotent:
+        elif node.plan.idempotent or node.plan.kind is NodeKind.GROUP:
             turn.emit(ev.NodeReady(turn.now, name))
         else:
             detail = "its attempt was lost in a crash and it is not idempotent: retry, skip or fail"
             turn.emit(ev.NodeWaiting(turn.now, name, WaitReason.DECISION, None, detail))
-    if run.status is RunStatus.PENDING:
-        return
-    _continue(turn)
+    if run.status is not RunStatus.PENDING:
+        _continue(turn)
+    elif not run.plan.locks:
+        _begin(turn)
 
 
 def _continue(turn: Turn) -> None:
     run = turn.run
-    for name in [name for name in run.nodes if name in run.undoing]:
-        saga.compensate(turn, run.nodes[name])
+    settlement.stop_for_past_failures(turn)
     settlement.go_on_stopping(turn)
     if run.status is RunStatus.RUNNING and run.stop is None:
         admission.open_phases(turn)
@@ -293,20 +298,32 @@ def _continue(turn: Turn) -> None:
 
 def _reopen(turn: Turn, signal: sig.Resume) -> None:
     run = turn.run
-    again: set[str] = set()
-    redo = {NodeStatus.FAILED, NodeStatus.CANCELLED, NodeStatus.COMPENSATED}
-    stack = [name for name, node in run.nodes.items() if node.status in redo]
-    while stack:
-        name = stack.pop()
-        if name not in again:
-            again.add(name)
-            stack.extend(run.nodes[name].plan.dependents)
+    again = _to_redo(run)
     turn.emit(ev.RunReopened(turn.now, signal.owner))
     for name in run.nodes:
         if name in again:
             turn.emit(ev.NodeReset(turn.now, name))
     if run.status is RunStatus.RUNNING:
         admission.open_phases(turn)
+
+
+def _to_redo(run: Run) -> set[NodeId]:
+    """Nodes that did not get done, with all that depends on them and the sub-commands around them."""
+    again: set[NodeId] = set()
+    redo = {NodeStatus.FAILED, NodeStatus.CANCELLED, NodeStatus.COMPENSATED}
+    stack = [name for name, node in run.nodes.items() if node.status in redo]
+    while stack:
+        name = stack.pop()
+        if name in again:
+            continue
+        again.add(name)
+        plan = run.nodes[name].plan
+        for dependent in plan.dependents:
+            stack += (dependent, *inside(run, dependent))
+        around = run.phases[plan.phase].plan.group
+        if around is not None:
+            stack.append(around)
+    return again
 
 
 ASK_AGAIN = timedelta(seconds=1)

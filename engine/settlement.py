@@ -14,14 +14,16 @@ from engine.model.agent import AgentKind
 from engine.model.plan import NodeKind
 from engine.model.policy import CompensationType, Failure, FailureKind
 from engine.run import events as ev
-from engine.run.events import Role, StopKind, WaitReason
-from engine.run.state import NodeStatus
+from engine.run.events import Role, RunStatus, StopKind, WaitReason
+from engine.run.state import NodeStatus, inside, is_inside
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from engine.ids import NodeId
     from engine.run.events import StopCause
     from engine.run.signals import ReportOutcome
-    from engine.run.state import AttemptRecord, NodeState
+    from engine.run.state import AttemptRecord, NodeState, Run
     from engine.turn import Turn
 
 PHASE_TIMEOUT = "PHASE_TIMEOUT"
@@ -45,6 +47,10 @@ def attempt_ended(turn: Turn, signal: ReportOutcome) -> None:
     node, live = live_attempt(turn, signal.node, signal.number)
     failure = signal.failure
     stopping = live.stopping
+    if node.plan.kind is NodeKind.GROUP and live.role is Role.FORWARD and failure is not None:
+        end_attempt(turn, signal.node, failure)
+        go_on_stopping(turn)
+        return
     if stopping is not None and (failure is not None or stopping.kind is not FailureKind.CANCEL):
         failure = replace(stopping, partial=failure.partial if failure else None)
     if failure is None:
@@ -61,34 +67,71 @@ def attempt_ended(turn: Turn, signal: ReportOutcome) -> None:
 def renew(turn: Turn, name: NodeId, number: int) -> None:
     """Let the time of an attempt begin anew; only the client's own work is renewed."""
     node, live = live_attempt(turn, name, number)
-    if is_delegated(turn, node) and live.stopping is None:
+    if is_delegated(turn, node) and node.plan.kind is not NodeKind.GROUP and live.stopping is None:
         turn.emit(ev.AttemptRenewed(turn.now, name, number, turn.now + node.plan.timeout))
 
 
 def go_on_stopping(turn: Turn) -> None:
-    """While the run stops: begin the saga when the last attempt has ended, or take its next step."""
+    """Take the next step of undoing, where anything is to be undone and nothing runs that is in its way."""
     run = turn.run
-    if run.stop is None or run.live or run.undoing or run.ended:
+    if run.stop is None:
+        _compensate_undoing(turn)
+        for group in list(run.stopping):
+            _end_group(turn, run.nodes[group])
         return
-    if run.saga is None:
+    if run.live or run.ended:
+        return
+    if not run.stop.compensate:
+        saga.give_up(turn)
+        return
+    if run.status is RunStatus.PENDING and (run.undoing or run.saga is not None or saga.undo_order(run)):
+        return  # it has been resumed, and undoes nothing before it has its locks again
+    if run.undoing:
+        _compensate_undoing(turn)
+    elif run.saga is None:
         saga.begin(turn)
     else:
         saga.step(turn)
 
 
+def _compensate_undoing(turn: Turn) -> None:
+    run = turn.run
+    for name in sorted(run.undoing, key=lambda name: run.nodes[name].plan.index):
+        saga.compensate(turn, run.nodes[name])
+
+
+def _end_group(turn: Turn, group: NodeState) -> None:
+    """The sub-command has failed: what was done inside it is undone, then it fails as a node of its phase does."""
+    run = turn.run
+    name, live = group.plan.id, group.live
+    if live is None or live.stopping is None or any(is_inside(other, name) for other in (*run.live, *run.undoing)):
+        return
+    if run.stopping[name] is None:
+        order = saga.undo_order_inside(run, name, live.stopping.kind)
+        if order:
+            turn.emit(ev.SagaStarted(turn.now, order, name))
+            _compensate_undoing(turn)
+            return
+    turn.emit(ev.AttemptFailed(turn.now, name, live.number, live.stopping))
+    fail(turn, group, live.stopping)
+
+
 def _forward_failed(turn: Turn, node: NodeState, failure: Failure) -> None:
     plan = node.plan
-    if turn.run.stop is not None:
+    if is_stopping(turn.run, plan.id):
         if failure.kind is FailureKind.CANCEL:
             turn.emit(ev.NodeCancelled(turn.now, plan.id))
         else:
             turn.emit(ev.NodeFailed(turn.now, plan.id, failure))
         return
-    if failure.code != PHASE_TIMEOUT and _try_again(turn, node, failure):
+    in_time = failure.code != PHASE_TIMEOUT
+    if in_time and _try_again(turn, node, failure):
         return
     compensation = plan.compensation
     if (
-        compensation is not None
+        in_time
+        and compensation is not None
+        and plan.kind is not NodeKind.GROUP
         and compensation.type is CompensationType.RETRY
         and failure.kind in compensation.on
         and not node.retried_by_compensation
@@ -121,28 +164,54 @@ def _compensation_failed(turn: Turn, node: NodeState, failure: Failure) -> None:
 def fail(turn: Turn, node: NodeState, failure: Failure) -> None:
     """The node has failed for good: go on where the phase allows it, else stop the run."""
     plan = node.plan
-    compensation = plan.compensation
-    cascade = (
-        compensation is not None and compensation.type is CompensationType.CASCADE and failure.kind in compensation.on
-    )
-    if turn.run.phases[plan.phase].plan.continue_on_error and not cascade:
+    if _goes_on(turn.run, node, failure):
         undo = node.started_at is not None and saga.answers(node, failure.kind)
         turn.emit(ev.NodeFailed(turn.now, plan.id, failure, compensating=undo))
         if undo:
             saga.compensate(turn, node)
         return
     turn.emit(ev.NodeFailed(turn.now, plan.id, failure))
-    target = compensation.rollback_to if cascade and compensation is not None else None
-    stop(
-        turn,
-        ev.StopCause(
-            kind=StopKind.FAILURE,
-            message=f'Node "{plan.id}" failed: {failure.message}',
-            node=plan.id,
-            failure=failure,
-            rollback_to=target,
-        ),
+    _stop_for(turn, node, failure)
+
+
+def _cascades(node: NodeState, failure: Failure) -> bool:
+    compensation = node.plan.compensation
+    return (
+        compensation is not None and compensation.type is CompensationType.CASCADE and failure.kind in compensation.on
     )
+
+
+def _goes_on(run: Run, node: NodeState, failure: Failure) -> bool:
+    """Whether the phase of *node* is content to record the failure."""
+    return run.phases[node.plan.phase].plan.continue_on_error and not _cascades(node, failure)
+
+
+def _stop_for(turn: Turn, node: NodeState, failure: Failure) -> None:
+    """Stop what the failure of *node* reaches: the run, or the innermost sub-command whose phase goes on."""
+    run = turn.run
+    cascade = _cascades(node, failure)
+    message = f'Node "{node.plan.id}" failed: {failure.message}'
+    around = None if cascade else run.phases[node.plan.phase].plan.group
+    while around is not None:
+        phase = run.phases[run.nodes[around].plan.phase].plan
+        if phase.continue_on_error:
+            end_attempt(turn, around, replace(failure, message=message, partial=None))
+            go_on_stopping(turn)
+            return
+        around = phase.group
+    compensation = node.plan.compensation
+    target = compensation.rollback_to if cascade and compensation is not None else None
+    cause = ev.StopCause(kind=StopKind.FAILURE, message=message, node=node.plan.id, failure=failure, rollback_to=target)
+    stop(turn, cause)
+
+
+def stop_for_past_failures(turn: Turn) -> None:
+    """Stop a resumed run for a failure that it has recorded and has not come to act upon."""
+    run = turn.run
+    for name in run.failures:
+        node = run.nodes[name]
+        if node.failure is not None and not is_stopping(run, name) and not _goes_on(run, node, node.failure):
+            _stop_for(turn, node, node.failure)
 
 
 def stop(turn: Turn, cause: StopCause) -> None:
@@ -150,18 +219,39 @@ def stop(turn: Turn, cause: StopCause) -> None:
     run = turn.run
     turn.emit(ev.RunStopping(turn.now, cause))
     failure = Failure(FailureKind.CANCEL, "CANCELLED", f"cancelled: {cause.message}")
-    for name in [name for name in run.nodes if name in run.live] if run.live else ():
-        live = run.nodes[name].live
-        if live is not None and live.role is Role.FORWARD and live.stopping is None:
-            end_attempt(turn, name, failure)
+    _cancel(turn, run.nodes.values(), failure)
     go_on_stopping(turn)
+
+
+def _cancel(turn: Turn, nodes: Iterable[NodeState], failure: Failure) -> None:
+    """End the forward attempts of *nodes*; what has run, and would have run again, is to be undone as well."""
+    for node in nodes:
+        live = node.live
+        if live is not None:
+            group = node.plan.kind is NodeKind.GROUP
+            if live.role is Role.FORWARD and (group or live.stopping is None):
+                end_attempt(turn, node.plan.id, failure)
+        elif node.status is NodeStatus.WAITING or (node.status is NodeStatus.PENDING and node.started_at is not None):
+            turn.emit(ev.NodeCancelled(turn.now, node.plan.id))
+
+
+def is_stopping(run: Run, name: NodeId) -> bool:
+    """Whether the run stops, or a sub-command around *name*."""
+    return run.stop is not None or any(is_inside(name, group) for group in run.stopping)
 
 
 def end_attempt(turn: Turn, name: NodeId, failure: Failure) -> None:
     """Tell a live attempt to end with *failure*; work that the client does ends at once."""
-    node = turn.run.nodes[name]
+    run = turn.run
+    node = run.nodes[name]
     live = node.live
     if live is None:
+        return
+    if node.plan.kind is NodeKind.GROUP and not is_stopping(run, name) and _goes_on(run, node, failure):
+        if live.stopping is None:
+            turn.emit(ev.AttemptStopping(turn.now, name, live.number, failure))
+            cancelled = Failure(FailureKind.CANCEL, "CANCELLED", f"cancelled: {failure.message}")
+            _cancel(turn, [run.nodes[inner] for inner in inside(run, name)], cancelled)
         return
     turn.emit(ev.AttemptStopping(turn.now, name, live.number, failure))
     if is_delegated(turn, node):

@@ -65,18 +65,36 @@ def make_ready(run: Run, node: NodeState) -> None:
         heapq.heappush(phase.ready, (-plan.priority, -plan.rank.total_seconds(), plan.index, plan.id))
 
 
-def settle(run: Run, node: NodeState) -> None:
-    """Count *node* as settled; what depended on it alone is ready."""
+def settle(run: Run, node: NodeState, at: datetime) -> None:
+    """Count *node* as settled, and what is inside it; what depended on it alone is ready."""
     if node.settled:
         return
     node.settled = True
     run.settled += 1
     run.phases[node.plan.phase].unsettled -= 1
+    _close(run, node, at)
     for dependent in node.plan.dependents:
         successor = run.nodes[dependent]
         successor.blockers -= 1
         if not successor.blockers and successor.status is NodeStatus.PENDING:
             make_ready(run, successor)
+
+
+def _close(run: Run, group: NodeState, at: datetime) -> None:
+    """What has not run inside a sub-command that is over will not run."""
+    status = NodeStatus.SKIPPED if group.status is NodeStatus.SKIPPED else NodeStatus.CANCELLED
+    for index in group.plan.inner:
+        phase = run.phases[index]
+        phase.ready.clear()
+        for name in phase.plan.nodes:
+            node = run.nodes[name]
+            if node.status is NodeStatus.PENDING:
+                move_node(node, status)
+                node.skip_message = group.skip_message
+            settle(run, node, at)
+        if index in run.open_phases:
+            run.open_phases.remove(index)
+            phase.ended_at = at
 
 
 def stop_waiting(node: NodeState, at: datetime) -> None:
@@ -97,6 +115,7 @@ def end_live(run: Run, node: NodeState, number: int, at: datetime) -> AttemptRec
     node.admitted = False
     live.ended_at = at
     run.live.discard(node.plan.id)
+    run.stopping.pop(node.plan.id, None)
     if live.role is Role.FORWARD:
         run.running -= node.plan.kind is not NodeKind.GROUP
         run.phases[node.plan.phase].running -= 1

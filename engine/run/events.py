@@ -239,7 +239,7 @@ class AttemptLost:
 
 @dataclass(frozen=True, slots=True)
 class NodeCancelled:
-    """A node that had started was ended because the run stops."""
+    """A node that had started or waited was ended because the run stops, or the sub-command around it."""
 
     at: datetime
     node: NodeId
@@ -268,6 +268,8 @@ class SagaStarted:
 
     at: datetime
     order: tuple[NodeId, ...]
+    group: NodeId | None = None
+    """The sub-command that has failed alone while the run goes on; None: the run stops."""
 
 
 @dataclass(frozen=True, slots=True)

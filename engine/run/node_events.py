@@ -14,7 +14,7 @@ from engine.model.policy import Merge
 from engine.run import events as ev
 from engine.run.changes import contribute, end_live, make_ready, move_node, set_timer, settle, stop_waiting
 from engine.run.events import Role, WaitReason
-from engine.run.state import AttemptRecord, NodeState, NodeStatus, Run, Waiting, parts_at
+from engine.run.state import AFTER_ITS_WORK, AttemptRecord, NodeState, NodeStatus, Run, Waiting, parts_at
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def _node_waiting(run: Run, event: ev.NodeWaiting) -> None:
     node = run.nodes[event.node]
-    if node.status is not NodeStatus.COMPENSATING:
+    if node.status not in AFTER_ITS_WORK:
         move_node(node, NodeStatus.WAITING)
     node.checked = True
     if event.reason is WaitReason.RETRY:
@@ -44,7 +44,7 @@ def _node_ready(run: Run, event: ev.NodeReady) -> None:
         node.approved = True
     if reason is WaitReason.BREAKER:
         node.admitted = True
-    if node.status is NodeStatus.COMPENSATING:
+    if node.status in AFTER_ITS_WORK:
         return
     move_node(node, NodeStatus.PENDING)
     make_ready(run, node)
@@ -56,7 +56,7 @@ def _node_skipped(run: Run, event: ev.NodeSkipped) -> None:
     stop_waiting(node, event.at)
     node.skip_message = event.message
     node.ended_at = event.at
-    settle(run, node)
+    settle(run, node, event.at)
 
 
 def _node_failed(run: Run, event: ev.NodeFailed) -> None:
@@ -71,7 +71,7 @@ def _node_failed(run: Run, event: ev.NodeFailed) -> None:
         run.undoing.add(event.node)
     else:
         node.locked = node.asked_locks = False
-        settle(run, node)
+        settle(run, node, event.at)
 
 
 def _node_cancelled(run: Run, event: ev.NodeCancelled) -> None:
@@ -113,6 +113,8 @@ def _attempt_stopping(run: Run, event: ev.AttemptStopping) -> None:
     if node.live is None or node.live.number != event.number:
         raise InternalError(f'attempt {event.number} of node "{event.node}" is not live')
     node.live.stopping = event.failure
+    if node.plan.kind is NodeKind.GROUP and node.live.role is Role.FORWARD:
+        run.stopping.setdefault(event.node, None)
 
 
 def _attempt_renewed(run: Run, event: ev.AttemptRenewed) -> None:
@@ -132,7 +134,7 @@ def _attempt_succeeded(run: Run, event: ev.AttemptSucceeded) -> None:
     if record.role is Role.COMPENSATE:
         move_node(node, NodeStatus.COMPENSATED)
         node.locked = node.asked_locks = False
-        _next_in_saga(run, node)
+        _next_in_saga(run, node, event.at)
         return
     move_node(node, NodeStatus.COMPLETED)
     node.locked = node.asked_locks = False
@@ -147,7 +149,7 @@ def _attempt_succeeded(run: Run, event: ev.AttemptSucceeded) -> None:
             ref = event.outputs.get(output.key)
             if ref is not None:
                 contribute(run, scope + output.key, ref, event.at, output.merge, node=node.plan.id)
-    settle(run, node)
+    settle(run, node, event.at)
 
 
 def _hand_out(run: Run, node: NodeState, at: datetime) -> None:
@@ -179,12 +181,18 @@ def _add_cost(run: Run, record: AttemptRecord) -> None:
         run.cost_usd += record.usage.cost_usd
 
 
-def _next_in_saga(run: Run, node: NodeState) -> None:
-    if run.saga is not None and run.saga.order[run.saga.next] == node.plan.id:
-        run.saga.next += 1
-    else:
-        run.undoing.discard(node.plan.id)
-        settle(run, node)
+def _next_in_saga(run: Run, node: NodeState, at: datetime) -> None:
+    name = node.plan.id
+    if name not in run.undoing:
+        if run.saga is not None:
+            run.saga.next += 1
+        return
+    run.undoing.discard(name)
+    for saga in run.stopping.values():
+        if saga is not None and saga.order[saga.next : saga.next + 1] == (name,):
+            saga.next += 1
+            run.undoing.update(saga.order[saga.next : saga.next + 1])
+    settle(run, node, at)
 
 
 def _compensation_failed(run: Run, event: ev.CompensationFailed) -> None:
@@ -194,7 +202,7 @@ def _compensation_failed(run: Run, event: ev.CompensationFailed) -> None:
     node.compensation_failure = event.failure
     node.locked = node.asked_locks = False
     run.undo_failures.append(event.node)
-    _next_in_saga(run, node)
+    _next_in_saga(run, node, event.at)
 
 
 def _node_reset(run: Run, event: ev.NodeReset) -> None:
@@ -220,7 +228,7 @@ def _node_reset(run: Run, event: ev.NodeReset) -> None:
     node.retries = 0
     phase = run.phases[plan.phase]
     if phase.opened_at is not None:
-        phase.opened_at = phase.ended_at = None
+        phase.opened_at = phase.ended_at = phase.deadline = None
         phase.ready.clear()
         if plan.phase in run.open_phases:
             run.open_phases.remove(plan.phase)

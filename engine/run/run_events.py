@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from engine.run import events as ev
-from engine.run.changes import make_ready, move_run, set_timer, stop_waiting
+from engine.run.changes import make_ready, move_node, move_run, set_timer, stop_waiting
 from engine.run.events import RunStatus, WaitReason
 from engine.run.state import NodeStatus, Run, Saga
 
@@ -57,6 +57,10 @@ def _run_stopping(run: Run, event: ev.RunStopping) -> None:
 
 
 def _saga_started(run: Run, event: ev.SagaStarted) -> None:
+    if event.group is not None:
+        run.stopping[event.group] = Saga(event.order)
+        run.undoing.update(event.order[:1])
+        return
     move_run(run, RunStatus.COMPENSATING)
     run.saga = Saga(event.order)
 
@@ -126,10 +130,11 @@ def _run_ended(run: Run, event: ev.RunEnded) -> None:
     run.message = event.message
     run.locked = False
     if run.stop is not None:
+        run.undoing.clear()
         for node in run.nodes.values():
+            stop_waiting(node, event.at)
             if node.status in {NodeStatus.PENDING, NodeStatus.WAITING}:
-                stop_waiting(node, event.at)
-                node.status = NodeStatus.CANCELLED
+                move_node(node, NodeStatus.CANCELLED)
 
 
 APPLY: dict[type[Any], Callable[[Run, Any], None]] = {

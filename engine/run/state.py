@@ -15,6 +15,7 @@ from engine.model.policy import Merge
 from engine.run.events import Limits, Role, RunStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime, timedelta
 
     from engine.ids import NodeId, OwnerId, RunId
@@ -43,10 +44,10 @@ NODE_TRANSITIONS: dict[NodeStatus, frozenset[NodeStatus]] = {
     _N.PENDING: frozenset({_N.WAITING, _N.RUNNING, _N.SKIPPED, _N.FAILED, _N.CANCELLED}),
     _N.WAITING: frozenset({_N.PENDING, _N.WAITING, _N.FAILED, _N.SKIPPED, _N.CANCELLED}),
     _N.RUNNING: frozenset({_N.COMPLETED, _N.FAILED, _N.WAITING, _N.CANCELLED, _N.PENDING}),
-    _N.COMPLETED: frozenset({_N.COMPENSATING, _N.PENDING}),
-    _N.FAILED: frozenset({_N.COMPENSATING, _N.PENDING}),
-    _N.SKIPPED: frozenset({_N.PENDING}),
-    _N.CANCELLED: frozenset({_N.COMPENSATING, _N.PENDING}),
+    _N.COMPLETED: frozenset({_N.COMPENSATING, _N.COMPENSATION_FAILED, _N.PENDING}),
+    _N.FAILED: frozenset({_N.COMPENSATING, _N.COMPENSATION_FAILED, _N.PENDING}),
+    _N.SKIPPED: frozenset({_N.COMPENSATING, _N.COMPENSATION_FAILED, _N.PENDING}),
+    _N.CANCELLED: frozenset({_N.COMPENSATING, _N.COMPENSATION_FAILED, _N.PENDING}),
     _N.COMPENSATING: frozenset({_N.COMPENSATING, _N.COMPENSATED, _N.COMPENSATION_FAILED}),
     _N.COMPENSATED: frozenset({_N.PENDING}),
     _N.COMPENSATION_FAILED: frozenset({_N.PENDING}),
@@ -55,7 +56,9 @@ NODE_TRANSITIONS: dict[NodeStatus, frozenset[NodeStatus]] = {
 
 _R = RunStatus
 RUN_TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
-    _R.PENDING: frozenset({_R.RUNNING, _R.COMPENSATING, _R.FAILED, _R.CANCELLED, _R.INTERRUPTED}),
+    _R.PENDING: frozenset(
+        {_R.RUNNING, _R.COMPENSATING, _R.FAILED, _R.CANCELLED, _R.COMPENSATION_FAILED, _R.INTERRUPTED}
+    ),
     _R.RUNNING: frozenset(
         {_R.COMPENSATING, _R.COMPLETED, _R.DEGRADED, _R.FAILED, _R.CANCELLED, _R.COMPENSATION_FAILED, _R.INTERRUPTED}
     ),
@@ -73,7 +76,10 @@ RUN_TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
 END_STATES = frozenset(
     {_R.COMPLETED, _R.DEGRADED, _R.FAILED, _R.COMPENSATED, _R.COMPENSATION_FAILED, _R.CANCELLED, _R.INTERRUPTED}
 )
-STARTED_STATES = frozenset({_N.RUNNING, _N.COMPLETED, _N.FAILED, _N.CANCELLED})
+AFTER_ITS_WORK = frozenset({_N.COMPLETED, _N.FAILED, _N.CANCELLED, _N.SKIPPED, _N.COMPENSATING})
+"""Where a node stands that waits to be undone: waiting does not change what it is."""
+STARTED_STATES = frozenset({_N.RUNNING, _N.COMPLETED, _N.FAILED, _N.CANCELLED, _N.SKIPPED})
+"""What a node that started may be when its run stops; skipped by a decision, after an attempt was lost."""
 
 
 class Timer(NamedTuple):
@@ -221,7 +227,9 @@ class Run:
     failures: list[NodeId] = field(default_factory=list)
     undo_failures: list[NodeId] = field(default_factory=list)
     undoing: set[NodeId] = field(default_factory=set)
-    """Failed nodes whose own compensation is under way while the run goes on."""
+    """Nodes that are undone while the run goes on: failed ones, and those of sub-commands that have failed."""
+    stopping: dict[NodeId, Saga | None] = field(default_factory=dict)
+    """Sub-commands that have failed alone, and what of them is undone once nothing inside runs any more."""
     locked: bool = False
     """The run's own locks are granted."""
     stop: StopCause | None = None
@@ -256,6 +264,19 @@ class Run:
             fits = live is not None and live.number == timer.number and live.deadline == timer.due
             return fits and live is not None and live.stopping is None
         return node.waiting is not None and node.waiting.until == timer.due
+
+
+def inside(run: Run, group: NodeId) -> Iterator[NodeId]:
+    """All nodes of the sub-command *group*, however deep, each sub-command before its nodes."""
+    for index in run.nodes[group].plan.inner:
+        for name in run.phases[index].plan.nodes:
+            yield name
+            yield from inside(run, name)
+
+
+def is_inside(name: NodeId, group: NodeId) -> bool:
+    """Whether *name* is a node of the sub-command *group*."""
+    return name.startswith(f"{group}/")
 
 
 def parts_at(run: Run, key: str, version: int) -> tuple[Contribution, ...]:

@@ -74,10 +74,6 @@ class Guards:
             batch.lock_ops.append(lambda table: table.reserve(name) if keep else table.release_run(name))
         elif isinstance(event, ev.RunEnded):
             batch.lock_ops.append(lambda table: table.release_run(name))
-        else:
-            batch.lock_ops.extend(
-                _release(name, node.plan.id) for node in run.nodes.values() if _waits(node, WaitReason.LOCKS)
-            )
 
     def _locks_of_node(self, run: Run, node: NodeState, event: ev.Event, batch: Batch) -> None:
         plan = node.plan

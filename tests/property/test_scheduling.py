@@ -1,0 +1,308 @@
+"""Laws of scheduling that hold for every command, whatever happens to its run and in whichever order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.claims import Holder
+from engine.locks import Granted, LockTable
+from engine.model.plan import NodeKind
+from engine.model.policy import FailureKind, LockType
+from engine.readiness import is_at_work
+from engine.run import events as ev
+from engine.run import signals as sig
+from engine.run.events import Role, RunStatus, WaitReason
+from engine.run.state import NodeStatus, is_inside
+from engine.runtime.guards import Guards
+from engine.saga import UNDOING
+from engine.storage.port import Batch
+from tests.support.by_hand import HEIR, OWNER, ByHand
+from tests.support.definitions import plan
+from tests.support.random_commands import random_family
+
+if TYPE_CHECKING:
+    from engine.run.state import NodeState
+
+STEPS = 40
+"""Random happenings to a run, before it is brought to its end."""
+
+
+class Story(ByHand):
+    """A run with a real lock table, to which anything may happen that can happen."""
+
+    every = 8
+
+    def __init__(self, *raw: dict[str, Any], limits: ev.Limits | None = None) -> None:
+        self.table = LockTable()
+        self.guards = Guards(OWNER, {})
+        self.outcomes: list[Any] = []
+        super().__init__(plan(*raw), limits=limits)
+        self._claim_for_run()
+
+    def _claim_for_run(self) -> None:
+        root = self.run.plan
+        if self.run.status is RunStatus.PENDING and root.locks:
+            op = self.guards.request(self.run, None, root.locks, wait=root.lock_wait, now=self.now)
+            self.outcomes += op(self.table)
+
+    def _take(self, events: list[ev.Event]) -> None:
+        super()._take(events)
+        batch = Batch()
+        for event in events:
+            self.guards.follow(self.run, event, batch)
+        for op in batch.lock_ops:
+            self.outcomes += op(self.table)
+
+    def deliver(self) -> None:
+        """Tell the run what the lock table has decided."""
+        while self.outcomes:
+            outcome = self.outcomes.pop(0)
+            node = outcome.holder.node
+            if self.run.ended:
+                continue
+            self.send(sig.GrantLocks(node) if isinstance(outcome, Granted) else sig.RefuseLocks(node, outcome.failure))
+            self.check_now()
+
+    def check_now(self) -> None:
+        """What holds at every moment."""
+        run = self.run
+        at_work = [
+            node
+            for node in run.nodes.values()
+            if node.live is not None and node.live.role is Role.FORWARD and node.plan.kind is NodeKind.AGENT
+        ]
+        assert run.running == len(at_work)
+        limit = run.limits.max_parallelism
+        assert limit is None or len(at_work) <= limit
+        for phase in run.phases:
+            live = [name for name in phase.plan.nodes if (it := run.nodes[name].live) and it.role is Role.FORWARD]
+            assert phase.running == len(live)
+            assert phase.plan.limit is None or len(live) <= phase.plan.limit
+            assert phase.unsettled == sum(not run.nodes[name].settled for name in phase.plan.nodes)
+        assert run.settled == sum(node.settled for node in run.nodes.values())
+        self.check_locks()
+        if run.status is RunStatus.RUNNING and run.stop is None:
+            assert not [name for name, node in run.nodes.items() if self.could_start(node)]
+
+    def check_locks(self) -> None:
+        """Who runs has its locks; nobody else has one that conflicts."""
+        for name, node in self.run.nodes.items():
+            if node.live is not None and node.plan.locks and name not in self.run.stopping:
+                claim = self.table.get(Holder(self.run.id, name))
+                assert claim is not None, name
+                assert claim.granted, name
+        held = [claim for claim in self.table if claim.granted and claim.holder.node is not None]
+        for one in held:
+            for other in held:
+                apart = not (one.holder.encloses(other.holder) or other.holder.encloses(one.holder))
+                if one.holder == other.holder or not apart:
+                    continue
+                for mine in one.specs:
+                    for theirs in other.specs:
+                        related = (f"{mine.resource}.").startswith(f"{theirs.resource}.")
+                        assert not related or mine.type == theirs.type == LockType.SHARED
+
+    def could_start(self, node: NodeState) -> bool:
+        """Whether a slot is idle while *node* is ready."""
+        run = self.run
+        phase = run.phases[node.plan.phase]
+        if node.status is not NodeStatus.PENDING or phase.opened_at is None or phase.ended_at is not None:
+            return False
+        if any(not run.nodes[name].settled for name in node.plan.depends_on):
+            return False
+        group = phase.plan.group
+        if group is not None and not is_at_work(run, group):
+            return False
+        limit = run.limits.max_parallelism
+        return (limit is None or run.running < limit) and (phase.plan.limit is None or phase.running < phase.plan.limit)
+
+    def happen(self, dice: Random) -> None:
+        """One thing that may happen now."""
+        live = self.live()
+        asked = self.asked()
+        choices = ["wait", "deliver", "rare"]
+        choices += ["succeed"] * 6 * bool(live) + ["fail"] * bool(live) + ["answer"] * 3 * bool(asked)
+        match dice.choice(choices):
+            case "succeed":
+                self.succeed(dice.choice(live))
+            case "fail":
+                self.fail(dice.choice(live), dice.choice((FailureKind.ERROR, FailureKind.VALIDATION)))
+            case "wait":
+                self.let_time_pass()
+            case "answer":
+                name = dice.choice(sorted(asked))
+                self.answer(name, dice.choice(asked[name]))
+            case "deliver":
+                self.deliver()
+            case _:
+                self.rare(dice)
+        self.check_now()
+
+    def asked(self) -> dict[str, tuple[str, ...]]:
+        """What a person may answer, by node."""
+        return {
+            name: ANSWERS[node.waiting.reason]
+            for name, node in self.run.nodes.items()
+            if node.waiting is not None and node.waiting.reason in ANSWERS and not self.run.ended
+        }
+
+    def let_time_pass(self) -> None:
+        """Until the next thing is due."""
+        due = self.run.next_due()
+        if due is not None:
+            self.now = max(self.now, due)
+            self.outcomes += self.table.expire(self.now)
+            self.send(sig.Tick())
+
+    def rare(self, dice: Random) -> None:
+        """A crash or a cancel; mostly neither."""
+        match dice.choice(("", "", "", "crash", "crash", "cancel", "give up")):
+            case "cancel":
+                self.cancel()
+            case "give up":
+                self.cancel(compensate=False)
+            case "crash":
+                self.outcomes.clear()
+                self.crash()
+                self.resume()
+            case _:
+                pass
+
+    def resume(self, *, failed: bool = False) -> list[ev.Event]:
+        """Go on as a new owner, who claims what the old one had."""
+        self.outcomes.clear()
+        self.guards = Guards(HEIR, {})
+        self.guards.adoption(self.run.id)(self.table)
+        events = super().resume(failed=failed)
+        self._claim_for_run()
+        return events
+
+    def finish(self) -> None:
+        """From now on all goes well."""
+        for _ in range(40 * len(self.run.nodes) + 40):
+            self.deliver()
+            if self.run.status is RunStatus.INTERRUPTED:
+                self.resume()
+                continue
+            if self.run.ended:
+                return
+            live, asked = self.live(), self.asked()
+            if live:
+                self.succeed(live[0])
+            elif asked:
+                name = min(asked)
+                self.answer(name, asked[name][0])
+            else:
+                assert self.run.next_due() or self.outcomes, "nothing runs, nothing is due, and the run has not ended"
+                self.let_time_pass()
+            self.check_now()
+        message = "the run does not come to its end"
+        raise AssertionError(message)
+
+
+ANSWERS = {WaitReason.APPROVAL: ("yes", "no"), WaitReason.DECISION: ("retry", "skip", "fail")}
+
+
+def check_journal(story: ByHand) -> None:
+    """What holds for every journal of a run that has ended."""
+    story.check_fold()
+    run = story.run
+    ended = [place for place, event in enumerate(story.events) if isinstance(event, ev.RunEnded)]
+    reopened = [place for place, event in enumerate(story.events) if isinstance(event, ev.RunReopened)]
+    assert [place + 1 for place in ended] == [*reopened, len(story.events)]
+    assert not story.live()
+    check_successes(story)
+    check_order(story)
+    check_undoing(story)
+    if run.status is RunStatus.COMPLETED:
+        assert {node.status for node in run.nodes.values()} <= {NodeStatus.COMPLETED, NodeStatus.SKIPPED}
+    assert run.status is not RunStatus.COMPLETED or not run.failures
+    assert not [name for name, node in run.nodes.items() if node.waiting is not None or node.live is not None]
+
+
+def check_successes(story: ByHand) -> None:
+    """One success of a node until it is reset; nothing of a node after it but its undoing."""
+    done: Counter[str] = Counter()
+    for event in story.events:
+        if isinstance(event, ev.NodeReset):
+            done[event.node] = 0
+        elif isinstance(event, ev.AttemptSucceeded) and is_forward(story, event):
+            done[event.node] += 1
+            assert done[event.node] == 1
+        elif isinstance(event, ev.AttemptScheduled) and event.role is Role.FORWARD:
+            assert not done[event.node]
+
+
+def is_forward(story: ByHand, event: ev.AttemptSucceeded) -> bool:
+    """Whether *event* ends an attempt at the node's work."""
+    return story.run.nodes[event.node].attempts[event.number - 1].role is Role.FORWARD
+
+
+def check_order(story: ByHand) -> None:
+    """No node starts before what it depends on is settled."""
+    settled: set[str] = set()
+    at_work: set[str] = set()
+    for event in story.events:
+        if isinstance(event, ev.AttemptScheduled) and event.role is Role.FORWARD:
+            assert settled.issuperset(story.run.nodes[event.node].plan.depends_on)
+            around = event.node.rpartition("/")[0]
+            assert not around or around in at_work
+            at_work.add(event.node)
+        elif isinstance(event, ev.AttemptStopping | ev.AttemptFailed | ev.AttemptLost):
+            at_work.discard(event.node)
+        elif isinstance(event, ev.NodeReset):
+            settled.discard(event.node)
+        elif isinstance(event, ev.NodeSkipped | ev.AttemptSucceeded | ev.CompensationFailed) or (
+            isinstance(event, ev.NodeFailed) and not event.compensating
+        ):
+            at_work.discard(event.node)
+            settled.add(event.node)
+
+
+def check_undoing(story: ByHand) -> None:
+    """What is undone is undone after all that depends on it, once."""
+    run = story.run
+    undone: list[str] = []
+    for event in story.events:
+        if isinstance(event, ev.NodeReset):
+            undone = [name for name in undone if name != event.node]
+        elif isinstance(event, ev.AttemptSucceeded) and not is_forward(story, event):
+            assert event.node not in undone
+            undone.append(event.node)
+    for event in story.events:
+        if not isinstance(event, ev.SagaStarted):
+            continue
+        assert len(set(event.order)) == len(event.order)
+        for place, name in enumerate(event.order):
+            later = event.order[place + 1 :]
+            assert not set(run.nodes[name].plan.dependents) & set(later)
+            assert not [other for other in later if is_inside(other, name)]
+    cause = run.stop
+    if cause is not None and cause.compensate and cause.rollback_to is None:
+        kind = cause.failure.kind if cause.failure is not None else FailureKind.CANCEL
+        for node in run.nodes.values():
+            undo = node.plan.compensation
+            if node.started_at is not None and undo is not None and undo.type in UNDOING and kind in undo.on:
+                assert node.status in {NodeStatus.COMPENSATED, NodeStatus.COMPENSATION_FAILED}, node.plan.id
+
+
+@given(seed=st.integers(0, 2**64), size=st.integers(1, 5), limit=st.sampled_from([None, 1, 2, 3]))
+def test_every_run_ends_by_the_rules_whatever_happens(seed: int, size: int, limit: int | None) -> None:
+    dice = Random(seed)  # noqa: S311 - repeatable by intent
+    story = Story(*random_family(dice, size), limits=ev.Limits(max_parallelism=limit))
+    story.check_now()
+    for _ in range(dice.randrange(STEPS)):
+        if not story.run.ended:
+            story.happen(dice)
+    story.finish()
+    check_journal(story)
+    if story.run.status in {RunStatus.FAILED, RunStatus.DEGRADED}:
+        story.resume(failed=True)
+        story.check_now()
+        story.finish()
+        check_journal(story)

@@ -1,0 +1,212 @@
+"""A run that a test drives signal by signal: the pure core with no loop, no executor and no clock of its own.
+
+After every signal the run is compared with the fold of its encoded journal, so each test that uses it also proves that
+the log is the whole truth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine import scheduler
+from engine.ids import NodeId, OwnerId, RunId
+from engine.model.plan import Plan
+from engine.model.policy import Failure, FailureKind
+from engine.run import events as ev
+from engine.run import signals as sig
+from engine.run.reducer import fold
+from engine.run.state import NodeState, Run
+from engine.runtime.facts import ProjectFacts
+from engine.storage.cache import ValueStore
+from engine.storage.codec import decode_event, encode_event
+from engine.storage.memory import MemoryStorage
+from tests.support.definitions import plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+RUN = RunId("r-000000000000")
+OWNER = OwnerId("o-1")
+HEIR = OwnerId("o-2")
+
+
+def comparable(run: Run) -> dict[str, Any]:
+    """All of *run* but its ready heaps and timers, in which stale entries may differ."""
+    seen = {item.name: getattr(run, item.name) for item in fields(run) if item.name not in {"timers", "timer_order"}}
+    seen["phases"] = [
+        {item.name: getattr(phase, item.name) for item in fields(phase) if item.name != "ready"} for phase in run.phases
+    ]
+    return seen
+
+
+def decoded(events: Iterable[ev.Event]) -> list[ev.Event]:
+    """*events* as they come back from a journal."""
+    return [decode_event(*encode_event(event)) for event in events]
+
+
+class ByHand:
+    """One run, its journal, and short words for what may happen to it."""
+
+    every = 1
+    """After so many turns the journal is folded and compared; a long story does so less often."""
+
+    def __init__(
+        self,
+        raw: dict[str, Any] | Plan,
+        *subcommands: dict[str, Any],
+        limits: ev.Limits | None = None,
+        executor: str = "native",
+        initial: Mapping[str, Any] | None = None,
+        project: Path = Path(),
+    ) -> None:
+        self.now = NOON
+        self.values = ValueStore(MemoryStorage())
+        self.facts = ProjectFacts(project, self.values, last_run_completed=lambda _name: False, custom={})
+        compiled = raw if isinstance(raw, Plan) else plan(raw, *subcommands)
+        given = {**compiled.initial, **(initial or {})}
+        turn = scheduler.start(
+            sig.StartRun(
+                run=RUN,
+                plan=compiled,
+                owner=OWNER,
+                executor=executor,
+                initial={key: self.values.put(value) for key, value in given.items()},
+                limits=limits,
+            ),
+            self.now,
+        )
+        self.run = turn.run
+        self.events: list[ev.Event] = []
+        self.turns: list[int] = []
+        """Length of the journal after each turn: where a commit may end."""
+        self._take(turn.events)
+        self._supply(turn.wants)
+
+    def send(self, signal: sig.Signal) -> list[ev.Event]:
+        """Decide *signal*; gives all events that followed."""
+        before = len(self.events)
+        turn = scheduler.decide(self.run, signal, self.now)
+        self._take(turn.events)
+        self._supply(turn.wants)
+        return self.events[before:]
+
+    def _supply(self, wants: NodeId | None) -> None:
+        while wants is not None:
+            turn = scheduler.decide(self.run, self.facts.about(self.run, wants), self.now)
+            self._take(turn.events)
+            wants = turn.wants
+
+    def _take(self, events: list[ev.Event]) -> None:
+        if events:
+            self.events.extend(events)
+            self.turns.append(len(self.events))
+            if len(self.turns) % self.every == 0:
+                self.check_fold()
+
+    def check_fold(self) -> None:
+        """The journal, as it comes back from disk, folds to the live state."""
+        assert comparable(fold(decoded(self.events))) == comparable(self.run)
+
+    def node(self, name: str) -> NodeState:
+        """The state of node *name*."""
+        return self.run.nodes[NodeId(name)]
+
+    def status(self, name: str) -> str:
+        """Where node *name* stands."""
+        return self.node(name).status.value
+
+    def live(self) -> list[str]:
+        """Nodes with a live attempt that an executor does, in file order."""
+        return [
+            name
+            for name, node in self.run.nodes.items()
+            if node.live is not None and not (node.plan.inner and node.live.role is ev.Role.FORWARD)
+        ]
+
+    def number(self, name: str) -> int:
+        """The number of the live attempt of *name*."""
+        live = self.node(name).live
+        assert live is not None, f"{name} has no live attempt"
+        return live.number
+
+    def succeed(self, name: str, **outputs: object) -> list[ev.Event]:
+        """The live attempt of *name* ends well."""
+        refs = {key: self.values.put(value) for key, value in outputs.items()}
+        return self.send(sig.ReportOutcome(NodeId(name), self.number(name), refs))
+
+    def fail(self, name: str, kind: FailureKind = FailureKind.ERROR, code: str = "AGENT_ERROR") -> list[ev.Event]:
+        """The live attempt of *name* fails."""
+        failure = Failure(kind, code, f"{name} broke")
+        return self.send(sig.ReportOutcome(NodeId(name), self.number(name), {}, failure))
+
+    def stopped(self, name: str) -> list[ev.Event]:
+        """The live attempt of *name* was told to end and has ended."""
+        return self.fail(name, FailureKind.CANCEL, "CANCELLED")
+
+    def grant(self, name: str | None = None) -> list[ev.Event]:
+        """The lock table grants what *name*, or the run, had asked for."""
+        return self.send(sig.GrantLocks(None if name is None else NodeId(name)))
+
+    def refuse(self, name: str | None = None) -> list[ev.Event]:
+        """The lock table refuses."""
+        failure = Failure(FailureKind.TIMEOUT, "LOCK_TIMEOUT", "waited too long")
+        return self.send(sig.RefuseLocks(None if name is None else NodeId(name), failure))
+
+    def cancel(self, *, compensate: bool = True) -> list[ev.Event]:
+        """The user cancels."""
+        return self.send(sig.RequestCancel("enough", compensate))
+
+    def answer(self, name: str, answer: str) -> list[ev.Event]:
+        """A person decides about *name*."""
+        return self.send(sig.Decide(NodeId(name), answer))
+
+    def wait(self, **time: float) -> list[ev.Event]:
+        """Time passes (arguments of `timedelta`)."""
+        self.now += timedelta(**time)
+        return self.send(sig.Tick())
+
+    def crash(self) -> None:
+        """The owner dies and the run is found interrupted; the state is what the journal says."""
+        self.run = fold(decoded(self.events))
+        self.send(sig.Interrupt())
+
+    def resume(self, *, failed: bool = False) -> list[ev.Event]:
+        """A new owner goes on."""
+        return self.send(sig.Resume(HEIR, failed))
+
+    def cut(self, length: int) -> None:
+        """Forget all but the first *length* events, as a crash before their commit would."""
+        del self.events[length:]
+        self.turns = [turn for turn in self.turns if turn <= length]
+        self.run = fold(decoded(self.events))
+
+    def undone(self) -> list[str]:
+        """Nodes in the order in which their compensations were started."""
+        return [
+            event.node
+            for event in self.events
+            if isinstance(event, ev.AttemptScheduled) and event.role is ev.Role.COMPENSATE
+        ]
+
+    def kinds(self) -> list[str]:
+        """The journal by names of events."""
+        return [type(event).__name__ for event in self.events]
+
+
+def rollback(task: str = "undo it", **fields_: object) -> dict[str, Any]:
+    """A compensation by the node's own agent."""
+    return {"type": "rollback", "task": task, **fields_}
+
+
+def locks(*resources: str, **fields_: object) -> dict[str, Any]:
+    """Exclusive locks of a node or a run."""
+    return {"locks": [{"resource": resource} for resource in resources], **fields_}
+
+
+def calling(name: str, task: str, *needs: str, **fields_: object) -> dict[str, Any]:
+    """A node that runs a sub-command."""
+    return {"id": name, "agentId": "command", "task": task, "dependencies": list(needs), **fields_}
