@@ -121,7 +121,6 @@ class Engine:
         self._actions: dict[RunId, dict[NodeId, str]] = {}
         self._warnings: dict[RunId, tuple[str, ...]] = {}
         self._folded: dict[RunId, Run] = {}
-        self._ended_well: dict[str, bool] = {}
         self._burying = asyncio.Lock()
         """One run at a time is taken from its dead owner, and nobody reads it in between."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -375,7 +374,8 @@ class Engine:
             self.feed.moved(run_id)
 
     def _last_run_completed(self, command: str) -> bool:
-        return self._ended_well.get(command, False)
+        name = command if command.startswith("/") else f"/{command}"
+        return self.storage.last_status(name) is RunStatus.COMPLETED
 
     async def _read_inbox(self) -> None:
         while True:

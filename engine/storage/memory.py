@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from engine.breakers import BreakerState
 from engine.locks import Claim, Granted, LockOutcome, LockTable
+from engine.run.state import END_STATES
 from engine.storage.port import Batch, Message, RunSummary, SessionValue, TableOutcome
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from engine.ids import OwnerId, RunId
-    from engine.run.events import Event
+    from engine.run.events import Event, RunStatus
 
 LEARNED_FROM = 3
 """Samples that replace an estimate (SPEC 10)."""
@@ -79,6 +80,12 @@ class MemoryStorage:
     def value(self, digest: str) -> bytes | None:
         """See `port.Storage.value`."""
         return self._values.get(digest)
+
+    def last_status(self, command: str) -> RunStatus | None:
+        """See `port.Storage.last_status`."""
+        rows = [row for row in self._summaries.values() if row.command == command and row.status in END_STATES]
+        real = [row for row in rows if row.executor != "simulate"]
+        return max(real, key=lambda row: row.created_at).status if real else None
 
     def stored_values(self) -> dict[str, bytes]:
         """All values, by digest."""

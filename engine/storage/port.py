@@ -136,6 +136,9 @@ class Storage(Protocol):
     def value(self, digest: str) -> bytes | None:
         """The canonical JSON of a stored value; synchronous, since decisions wait for it."""
 
+    def last_status(self, command: str) -> RunStatus | None:
+        """How the newest ended run of *command*, simulated ones aside, has ended; synchronous as `value` is."""
+
     async def take_over(self, run: RunId, old: OwnerId, new: OwnerId) -> bool:
         """Make *new* the owner of *run* if it still is *old*'s; of two processes that try, one gets True."""
 

@@ -16,12 +16,14 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
+import tenacity
 
 from engine.breakers import BreakerState
 from engine.errors import EnvironmentFault
 from engine.ids import OwnerId, RunId
 from engine.locks import Claim, LockTable
 from engine.run.events import RunStatus
+from engine.run.state import END_STATES
 from engine.storage import codec, compression
 from engine.storage.memory import LEARNED_FROM, lock_message
 from engine.storage.port import Batch, Message, RunSummary, SessionValue
@@ -62,6 +64,8 @@ CREATE INDEX IF NOT EXISTS samples_by_command ON samples(command, node);
 COLUMNS = "id, command, status, executor, owner, created_at, ended_at, done, total, failed, cost_usd, message"
 BUSY_SECONDS = 10.0
 """How long a statement waits for another process's transaction."""
+PATIENCE_SECONDS = 60.0
+"""How long it is tried again: a backup or a browser of the file may hold it for a while, which no run should die of."""
 
 IGNORE_ALL = "# made by orchestration-mcp: run state is not for version control\n*\n"
 
@@ -69,21 +73,40 @@ IGNORE_ALL = "# made by orchestration-mcp: run state is not for version control\
 class SqliteStorage:
     """The runs of one project, on disk."""
 
-    def __init__(self, folder: Path) -> None:
-        """*folder* is the state folder, made where it is missing, with a .gitignore of its own."""
+    def __init__(
+        self, folder: Path, *, busy_seconds: float = BUSY_SECONDS, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
+        """*folder* is the state folder, made where it is missing, with a .gitignore of its own.
+
+        A statement waits *busy_seconds* for another program's transaction, and is tried again for *patience_seconds*.
+        """
         self._path = folder / "journal.sqlite3"
         with _faults(self._path):
             _make_folder(folder)
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._db = _connect(self._path)
-            self._reader = _connect(self._path)
+            self._db = _connect(self._path, busy_seconds)
+            self._reader = _connect(self._path, busy_seconds)
+        self._patience_seconds = patience_seconds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._data_version = -1
         self._closed = False
 
     async def _call(self, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - arguments of *function*
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._guarded, function, *args)
+        try:
+            return await self._once(function, *args)
+        except EnvironmentFault as fault:
+            if not _is_locked(fault):
+                raise
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(_is_locked),
+            stop=tenacity.stop_after_delay(self._patience_seconds),
+            wait=tenacity.wait_random_exponential(multiplier=0.05, max=2),
+            reraise=True,
+        )
+        return await retrying(self._once, function, *args)
+
+    async def _once(self, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - arguments of *function*
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, function, *args)
 
     def _guarded(self, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - arguments of *function*
         with _faults(self._path):
@@ -185,6 +208,18 @@ class SqliteStorage:
             row = self._reader.execute("SELECT encoding, data FROM vals WHERE digest=?", (digest,)).fetchone()
         return None if row is None else compression.unpack(*row)
 
+    def last_status(self, command: str) -> RunStatus | None:
+        """See `port.Storage.last_status`."""
+        ended = [status.value for status in END_STATES]
+        marks = ",".join("?" * len(ended))
+        with _faults(self._path):
+            row = self._reader.execute(
+                f"SELECT status FROM runs WHERE command=? AND executor<>'simulate' AND status IN ({marks}) "  # noqa: S608 - marks only
+                "ORDER BY created_at DESC, rowid DESC LIMIT 1",
+                (command, *ended),
+            ).fetchone()
+        return None if row is None else RunStatus(row[0])
+
     async def take_over(self, run: RunId, old: OwnerId, new: OwnerId) -> bool:
         """See `port.Storage.take_over`."""
         return await self._call(self._take_over, run, old, new)
@@ -265,7 +300,9 @@ class SqliteStorage:
                 self._db.executemany(f"DELETE FROM {table} WHERE run=?", [(run,) for run in runs])  # noqa: S608 - constants only
             self._db.executemany("DELETE FROM runs WHERE id=?", [(run,) for run in runs])
             used: set[str] = {row[0] for row in self._db.execute("SELECT digest FROM session")}
-            for (data,) in self._db.execute("SELECT data FROM events WHERE data LIKE '%\"digest\"%'"):
+            # Not LIKE: many builds of SQLite let it match no blob, and then every value would seem unused.
+            holding = 'SELECT data FROM events WHERE instr(data, CAST(\'"digest":"\' AS BLOB))'
+            for (data,) in self._db.execute(holding):
                 used.update(compression.digests(data))
             stored = [row[0] for row in self._db.execute("SELECT digest FROM vals")]
             unused = [(digest,) for digest in stored if digest not in used]
@@ -298,9 +335,9 @@ def _make_folder(folder: Path) -> None:
         ignore.write_text(IGNORE_ALL, encoding="utf-8")
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA journal_mode=WAL")
+def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    _use_wal(db, busy_seconds)
     db.execute("PRAGMA synchronous=FULL")
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version > codec.SCHEMA_VERSION:
@@ -313,6 +350,21 @@ def _connect(path: Path) -> sqlite3.Connection:
     if version < codec.SCHEMA_VERSION:
         db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={codec.SCHEMA_VERSION}; COMMIT;")
     return db
+
+
+def _use_wal(db: sqlite3.Connection, busy_seconds: float) -> None:
+    """Switch to WAL; of programs that do so at once on a new file some are refused without any waiting."""
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(lambda error: isinstance(error, sqlite3.Error) and "locked" in str(error)),
+        stop=tenacity.stop_after_delay(busy_seconds),
+        wait=tenacity.wait_random_exponential(multiplier=0.01, max=0.5),
+        reraise=True,
+    )
+    retrying(db.execute, "PRAGMA journal_mode=WAL")
+
+
+def _is_locked(error: BaseException) -> bool:
+    return isinstance(error, EnvironmentFault) and error.code == "DATABASE_LOCKED"
 
 
 @contextlib.contextmanager

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import sqlite3
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.errors import EnvironmentFault
+from engine.ids import OwnerId, RunId
+from engine.run import events as ev
+from engine.run.events import RunStatus
+from engine.storage.codec import encode_value
+from engine.storage.memory import MemoryStorage
+from engine.storage.port import Batch, RunSummary, Storage
+from engine.storage.sqlite import SqliteStorage
+from tests.support.definitions import command, node, phase, plan
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+OWNER = OwnerId("o-1")
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
+    made: Storage = SqliteStorage(tmp_path) if request.param == "sqlite" else MemoryStorage()
+    yield made
+    await made.close()
+
+
+def summary(name: str, status: RunStatus, *, minute: int = 0, executor: str = "native") -> RunSummary:
+    return RunSummary(
+        id=RunId(name),
+        command="/build",
+        status=status,
+        executor=executor,
+        owner=OWNER,
+        created_at=NOW + timedelta(minutes=minute),
+    )
+
+
+async def store(storage: Storage, *rows: RunSummary) -> None:
+    await storage.commit(Batch(summaries={row.id: row for row in rows}), OWNER)
+
+
+async def test_the_last_status_is_that_of_the_newest_ended_real_run(storage: Storage) -> None:
+    assert storage.last_status("/build") is None
+    await store(storage, summary("r-1", RunStatus.FAILED), summary("r-2", RunStatus.COMPLETED, minute=1))
+    assert storage.last_status("/build") is RunStatus.COMPLETED
+    await store(
+        storage,
+        summary("r-3", RunStatus.RUNNING, minute=2),
+        summary("r-4", RunStatus.FAILED, minute=3, executor="simulate"),
+    )
+    assert storage.last_status("/build") is RunStatus.COMPLETED
+    await store(storage, summary("r-3", RunStatus.COMPENSATED, minute=2))
+    assert storage.last_status("/build") is RunStatus.COMPENSATED
+    assert storage.last_status("/other") is None
+
+
+def created(run: str, value: object) -> tuple[ev.RunCreated, dict[str, bytes]]:
+    ref, data = encode_value(value)
+    compiled = plan(command(phase("work", node("first-node"))))
+    event = ev.RunCreated(NOW, RunId(run), compiled, OWNER, "native", {"key": ref}, "", ev.Limits())
+    return event, {ref.digest: data}
+
+
+async def test_removing_a_run_keeps_the_values_that_other_runs_refer_to(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path)
+    kept, shared = created("r-1", "both"), created("r-2", "both")
+    gone = created("r-3", "only mine")
+    for event, values in (kept, shared, gone):
+        row = summary(event.run, RunStatus.COMPLETED)
+        await storage.commit(Batch(events=[(event.run, 0, event)], values=values, summaries={row.id: row}), OWNER)
+    await storage.remove([RunId("r-2"), RunId("r-3")])
+    assert [row.id for row in await storage.summaries()] == ["r-1"]
+    assert await storage.events(RunId("r-3")) == []
+    [digest], [lost] = kept[1], gone[1]
+    assert storage.value(digest) is not None
+    assert storage.value(lost) is None
+    await storage.close()
+
+
+async def test_a_commit_waits_for_another_programs_transaction(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path, busy_seconds=0)
+    other = sqlite3.connect(tmp_path / "journal.sqlite3", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    refusals = 0
+    guarded = storage._guarded  # noqa: SLF001 - counts how often the database was found locked
+
+    def counted(*args: object) -> object:
+        nonlocal refusals
+        try:
+            return guarded(*args)  # type: ignore[arg-type]
+        except EnvironmentFault:
+            refusals += 1
+            if refusals == 3:
+                other.execute("ROLLBACK")
+            raise
+
+    storage._guarded = counted  # type: ignore[method-assign, assignment]  # noqa: SLF001
+    await store(storage, summary("r-1", RunStatus.COMPLETED))
+    assert refusals == 3
+    assert storage.last_status("/build") is RunStatus.COMPLETED
+    await storage.close()
+    other.close()
+
+
+async def test_a_commit_gives_up_when_its_patience_ends_and_nothing_is_written(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path, busy_seconds=0, patience_seconds=0.2)
+    other = sqlite3.connect(tmp_path / "journal.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(EnvironmentFault) as caught:
+        await store(storage, summary("r-1", RunStatus.COMPLETED))
+    assert caught.value.code == "DATABASE_LOCKED"
+    other.execute("ROLLBACK")
+    other.close()
+    assert await storage.summaries() == []
+    await storage.close()
+
+
+def test_many_programs_may_make_the_same_database_at_once(tmp_path: Path) -> None:
+    start = threading.Barrier(8)
+    failures: list[Exception] = []
+
+    def make() -> None:
+        start.wait()
+        try:
+            SqliteStorage(tmp_path)
+        except EnvironmentFault as fault:
+            failures.append(fault)
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert failures == []
