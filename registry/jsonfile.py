@@ -62,10 +62,11 @@ def read_bytes(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
     except (OSError, ValueError) as error:
         message = f'File "{path.name}" cannot be read: {_reason(error)}'
         raise InputError(message, code="FILE_UNREADABLE", hint="check that it is a file that you may read") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        message = f'"{path.name}" is not a regular file'
+        raise InputError(message, code="FILE_UNREADABLE", hint="name a .json or .md file")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            message = f'"{path.name}" is not a regular file'
-            raise InputError(message, code="FILE_UNREADABLE", hint="name a .json or .md file")
         try:
             data = file.read(limit + 1)
         except OSError as error:

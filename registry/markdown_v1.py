@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import InputError
+from engine.model.agent import AgentSource
 from engine.validation import Problem, Severity
 from registry.markdown_phases import levels, needs_all_before, phase_names
 from registry.markdown_steps import Step, Time, read_step, read_time
@@ -24,6 +25,7 @@ NO_STEPS = "NOT_A_COMMAND"
 """Code of the one error that prose gives."""
 DEFAULT_AGENT = "general-assistant"
 DEFAULT_TIME = 60_000
+_OWN = frozenset({AgentSource.PROJECT, AgentSource.USER})
 _LONGEST_DESCRIPTION = 200
 _MOST_STEPS = 2000
 
@@ -294,14 +296,17 @@ def suggest_agents(
 
 
 def guess_agent(task: str, agents: Collection[Agent]) -> str | None:
-    """The agent whose id and description share most words with *task*; None where none shares any of its id's."""
+    """The agent whose id and description share most words with *task*, the project's and the user's before all others.
+
+    None where none shares any word of its id.
+    """
     words = _stems(task)
     scored = [
-        (-3 * len(words & _stems(agent.id)) - len(words & _stems(agent.description)), agent.id)
+        (agent.source not in _OWN, -3 * len(words & _stems(agent.id)) - len(words & _stems(agent.description)), agent.id)
         for agent in agents
         if words & _stems(agent.id)
     ]
-    return min(scored)[1] if scored else None
+    return min(scored)[2] if scored else None
 
 
 def _stems(text: str) -> set[str]:

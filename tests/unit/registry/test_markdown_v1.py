@@ -1,0 +1,344 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.errors import InputError
+from engine.graph import compile_plan
+from engine.model.agent import Agent, AgentSource
+from engine.validation import Severity
+from registry.catalog import Catalog
+from registry.markdown_phases import levels, needs_all_before, phase_names
+from registry.markdown_v1 import Converted, convert, guess_agent, is_prompt
+
+ROOT = Path(__file__).parents[3]
+TUTORIAL = """# /review-code
+
+Review code for quality and security issues.
+
+1. Analyze code structure (5 minutes)
+2. Review code quality (depends on step 1, 10 minutes)
+3. Review security (depends on step 1, 10 minutes)
+4. Generate report (depends on steps 2,3, 5 minutes)
+"""
+
+
+def nodes(converted: Converted) -> dict[str, dict[str, Any]]:
+    return {node["id"]: node for phase in converted.definition["phases"] for node in phase["agents"]}
+
+
+def only(step: str) -> dict[str, Any]:
+    (node,) = nodes(convert(f"# /x\n\nText.\n\n1. {step}\n", stem="x")).values()
+    return node
+
+
+def codes(converted: Converted) -> list[str]:
+    return [problem.code for problem in converted.problems]
+
+
+def test_the_tutorial_becomes_analysis_parallel_reviews_and_report() -> None:
+    definition = convert(TUTORIAL, stem="anything").definition
+    assert definition["name"] == "/review-code"
+    assert definition["description"] == "Review code for quality and security issues."
+    assert [
+        (phase["id"], phase["name"], phase["parallel"], len(phase["agents"])) for phase in definition["phases"]
+    ] == [
+        ("analysis", "Analysis", False, 1),
+        ("parallel-reviews", "Parallel Reviews", True, 2),
+        ("report", "Report", False, 1),
+    ]
+    report = definition["phases"][2]["agents"][0]
+    assert report["dependencies"] == ["review-code-quality", "review-security"]
+    assert all("barrier" not in phase for phase in definition["phases"])
+
+
+def test_the_tutorial_takes_twenty_minutes_instead_of_thirty() -> None:
+    catalog = Catalog(ROOT)
+    loaded = catalog.load(convert(TUTORIAL, stem="x").definition)
+    assert loaded.errors == ()
+    plan = compile_plan(catalog.bundle(loaded))
+    assert (plan.critical_path_time.total_seconds(), plan.sequential_time.total_seconds()) == (1200, 1800)
+
+
+@pytest.mark.parametrize(
+    ("step", "agent", "task", "time"),
+    [
+        ("senior-reviewer - Review the code (5 min)", "senior-reviewer", "Review the code", 300_000),
+        ("architect - Design it", "architect", "Design it", 60_000),
+        ("**senior-reviewer** - Review the code", "senior-reviewer", "Review the code", 60_000),
+        ("**senior-reviewer**: Review the code", "senior-reviewer", "Review the code", 60_000),
+        ("**senior-reviewer:** Review the code", "senior-reviewer", "Review the code", 60_000),
+        ("`senior-reviewer` \u2014 Review the code", "senior-reviewer", "Review the code", 60_000),
+        ("@senior-reviewer: Review the code", "senior-reviewer", "Review the code", 60_000),
+        ("Review the code", "general-assistant", "Review the code", 60_000),
+        ("**Review** - the code", "general-assistant", "Review - the code", 60_000),
+        ("Review **all** the `code`.", "general-assistant", "Review all the code", 60_000),
+        ("Review [the code](https://example.org/x)", "general-assistant", "Review the code", 60_000),
+        ("Review (SQL, XSS) the code (30 seconds)", "general-assistant", "Review (SQL, XSS) the code", 30_000),
+        ("Review the code [1 hour]", "general-assistant", "Review the code", 3_600_000),
+        ("Review the code - 1.5 h", "general-assistant", "Review the code", 5_400_000),
+        ("Review the code, 90s", "general-assistant", "Review the code", 90_000),
+        ("Review the code 2 hours", "general-assistant", "Review the code", 7_200_000),
+        ("Review the code (0-20 mins)", "general-assistant", "Review the code", 1_200_000),
+        ("Review the code (10-15 min)", "general-assistant", "Review the code", 900_000),
+        ("Review the code (~5 minutes, carefully)", "general-assistant", "Review the code (carefully)", 300_000),
+        ("Wait for 10 minutes", "general-assistant", "Wait for 10 minutes", 60_000),
+        ("Review the code, after lunch", "general-assistant", "Review the code, after lunch", 60_000),
+        (
+            "senior-reviewer - " + "word " * 120,
+            "general-assistant",
+            "senior-reviewer - " + ("word " * 120).strip(),
+            60_000,
+        ),
+        ("Ask for review (requires 2 reviewers)", "general-assistant", "Ask for review (requires 2 reviewers)", 60_000),
+    ],
+)
+def test_a_step_says_who_does_what_and_how_long(step: str, agent: str, task: str, time: int) -> None:
+    node = only(step)
+    assert (node["agentId"], node["task"], node["estimatedTime"]) == (agent, task, time)
+
+
+@pytest.mark.parametrize(
+    ("words", "numbers"),
+    [
+        ("(depends on 1)", [1]),
+        ("(depends on step 1)", [1]),
+        ("(Depends on: Step 2)", [2]),
+        ("(depends on steps 2,3)", [2, 3]),
+        ("(depends on steps 1, 2 and 3)", [1, 2, 3]),
+        ("(depends on steps 1-3)", [1, 2, 3]),
+        ("(depends on 1, 10 minutes)", [1]),
+        ("(10 minutes, depends on 1 & 3)", [1, 3]),
+        ("- depends on 1, 10 minutes", [1]),
+        ("depends on 1", [1]),
+        ("(after step 2)", [2]),
+        ("(requires #3)", [3]),
+        ("(after 1)", [1]),
+        ("(depends on first-thing)", [1]),
+        ("(depends on Second thing)", [2]),
+        ("(depends on tester)", [3]),
+        ("(no dependencies)", []),
+        ("(independent)", []),
+    ],
+)
+def test_dependencies_are_read_in_all_their_forms(words: str, numbers: list[int]) -> None:
+    text = f"# /x\n\nText.\n\n1. First thing\n2. Second thing\n3. **tester** - Third thing\n4. Last thing {words}\n"
+    converted = convert(text, stem="x")
+    names = ["first-thing", "second-thing", "third-thing"]
+    assert nodes(converted)["last-thing"]["dependencies"] == [names[number - 1] for number in numbers]
+    assert not [problem for problem in converted.problems if problem.severity is Severity.ERROR]
+
+
+def test_headings_with_steps_are_phases_and_headings_without_are_not() -> None:
+    text = (
+        "# /ship\n\nShip **it**\nsafely.\n\n## Overview\nWords.\n\n## Phase 1: Checks (0-20 mins)\n1. Lint\n2. Test\n\n"
+        "### Stage II - Release (20-45 mins)\n1. Build (5 min)\n\n## Notes\n- none\n"
+    )
+    converted = convert(text, stem="x")
+    assert converted.definition["description"] == "Ship it safely."
+    assert [(phase["id"], phase["name"]) for phase in converted.definition["phases"]] == [
+        ("checks", "Checks"),
+        ("release", "Release"),
+    ]
+    assert converted.definition["phases"][0]["parallel"] is True
+    assert {node["estimatedTime"] for node in converted.definition["phases"][0]["agents"]} == {600_000}
+    assert codes(converted).count("V1_TIME_SHARED") == 2
+
+
+def test_the_time_of_a_clock_range_is_its_length() -> None:
+    text = "# /x\n\nText.\n\n## A (0-20 mins)\n1. One\n\n## B (20-45 mins)\n1. Two\n\n## C (10-15 mins)\n1. Three\n"
+    assert [node["estimatedTime"] for node in nodes(convert(text, stem="x")).values()] == [
+        1_200_000,
+        1_500_000,
+        900_000,
+    ]
+
+
+def test_a_plain_list_without_a_word_on_order_runs_in_its_order() -> None:
+    converted = convert("Ships.\n\n1. Lint\n2. Test\n3. Build\n", stem="Ship It")
+    assert converted.definition["name"] == "/ship-it"
+    (phase,) = converted.definition["phases"]
+    assert (phase["id"], phase["parallel"]) == ("default", False)
+    assert [node["dependencies"] for node in phase["agents"]] == [[], ["lint"], ["test"]]
+    assert "V1_SEQUENTIAL" in codes(converted)
+
+
+def test_a_heading_that_says_sequential_is_not_parallel() -> None:
+    text = "# /x\n\nText.\n\n## Sequential part\n1. One\n2. Two\n"
+    assert convert(text, stem="x").definition["phases"][0]["parallel"] is False
+
+
+def test_steps_that_need_only_some_of_those_before_do_not_wait_for_the_rest() -> None:
+    text = "# /x\n\nText.\n\n## Work\n1. Do A\n2. Do B\n3. Do C (depends on 1)\n4. Do D (depends on 2)\n"
+    converted = convert(text, stem="x")
+    assert [phase.get("barrier", True) for phase in converted.definition["phases"]] == [True, False]
+    assert [phase["name"] for phase in converted.definition["phases"]] == [
+        "Work: Parallel Tasks",
+        "Work: Parallel Tasks",
+    ]
+    assert [phase["id"] for phase in converted.definition["phases"]] == ["work-parallel-tasks", "work-parallel-tasks-2"]
+    assert "V1_NO_BARRIER" in codes(converted)
+
+
+def test_numbers_mean_steps_of_the_same_heading_before_those_of_others() -> None:
+    second = "1. B one\n2. B two (depends on 1)\n3. B three (depends on 2)\n"
+    text = f"# /x\n\nText.\n\n## A\n1. A one\n2. A two\n\n## B\n{second}"
+    found = nodes(convert(text, stem="x"))
+    assert found["b-two"]["dependencies"] == ["b-one"]
+    assert found["b-three"]["dependencies"] == ["b-two"]
+
+
+def test_numbers_that_go_on_over_headings_mean_the_earlier_step() -> None:
+    text = "# /x\n\nText.\n\n## A\n1. A one\n\n## B\n2. B one (depends on 1)\n"
+    assert nodes(convert(text, stem="x"))["b-one"]["dependencies"] == ["a-one"]
+
+
+def test_lists_numbered_one_one_one_are_counted() -> None:
+    text = "# /x\n\nText.\n\n1. One\n1. Two (depends on 1)\n1. Three (depends on 2)\n"
+    assert nodes(convert(text, stem="x"))["three"]["dependencies"] == ["two"]
+
+
+@pytest.mark.parametrize("words", ["depends on step 9", "depends on nobody-knows"])
+def test_a_dependency_that_does_not_exist_is_an_error_with_the_steps_there_are(words: str) -> None:
+    converted = convert(f"# /x\n\nText.\n\n1. One\n2. Two ({words})\n", stem="x")
+    (problem,) = [problem for problem in converted.problems if problem.severity is Severity.ERROR]
+    assert problem.code == "V1_UNKNOWN_STEP"
+    assert problem.suggestion == "the steps are 1 (one), 2 (two)"
+
+
+def test_a_circle_of_steps_is_left_for_the_validator_to_name(tmp_path: Path) -> None:
+    (tmp_path / "x.md").write_text(
+        "# /x\n\nText.\n\n1. **claude** - One (depends on 2)\n2. **claude** - Two (depends on 1)\n"
+    )
+    loaded = Catalog(tmp_path).load("x.md")
+    assert [problem.code for problem in loaded.errors] == ["CIRCULAR_DEPENDENCY"]
+
+
+def test_what_stands_below_a_step_belongs_to_it() -> None:
+    text = (
+        "# /x\n\nText.\n\n1. Test all\n   - with coverage\n   - Time: 5 min\n   - Agent: test-engineer\n"
+        "2. Report\n   depends on 1\n"
+    )
+    found = nodes(convert(text, stem="x"))
+    assert found["test-all-with-coverage"]["task"] == "Test all: with coverage"
+    assert found["test-all-with-coverage"]["agentId"] == "test-engineer"
+    assert found["test-all-with-coverage"]["estimatedTime"] == 300_000
+    assert found["report"]["dependencies"] == ["test-all-with-coverage"]
+
+
+def test_ids_stay_when_a_step_is_added_elsewhere() -> None:
+    before = "# /x\n\nText.\n\n1. Check A\n2. Check B\n3. \u65e5\u672c\n"
+    after = "# /x\n\nText.\n\n1. Check Z\n2. Check A\n3. Check B\n4. \u65e5\u672c\n"
+    assert set(nodes(convert(before, stem="x"))) < set(nodes(convert(after, stem="x")))
+
+
+def test_ids_of_equal_steps_are_told_apart_by_agent_heading_and_number() -> None:
+    text = "# /x\n\nText.\n\n## A\n1. Check\n2. **tester** - Check\n\n## B\n1. Check\n2. Check\n"
+    assert list(nodes(convert(text, stem="x"))) == ["check", "check-tester", "check-b", "check-2"]
+
+
+def test_code_blocks_and_comments_are_no_steps() -> None:
+    text = "# /x\n\nText.\n\n```bash\n1. not this\n```\n<!-- 2. nor this -->\n1. Only this <!-- really -->\n<!-- open\n"
+    assert list(nodes(convert(text, stem="x"))) == ["only-this"]
+
+
+def test_the_description_comes_from_the_text_the_frontmatter_or_the_title() -> None:
+    assert (
+        convert("---\ndescription: From the front\n---\n1. One\n", stem="x").definition["description"]
+        == "From the front"
+    )
+    titled = convert("# Some title\n\n1. One\n", stem="x")
+    assert titled.definition["description"] == "Some title"
+    assert "V1_NO_DESCRIPTION" in codes(titled)
+    assert convert("1. One\n", stem="x").definition["description"] == "/x"
+
+
+def test_a_long_description_is_cut_between_words_and_told() -> None:
+    converted = convert(f"# /x\n\n{'word ' * 100}\n\n1. One\n", stem="x")
+    assert len(converted.definition["description"]) <= 200
+    assert converted.definition["description"].endswith("word\u2026")
+    assert "V1_DESCRIPTION_CUT" in codes(converted)
+
+
+@pytest.mark.parametrize("text", ["", "Just prose.\n", "# Title\n\n- a\n- b\n", "---\nmodel: x\n---\nDo $ARGUMENTS.\n"])
+def test_prose_is_one_clear_error(text: str) -> None:
+    with pytest.raises(InputError, match="prose without numbered steps") as caught:
+        convert(text, stem="x")
+    assert caught.value.code == "NOT_A_COMMAND"
+
+
+def test_far_too_many_steps_are_an_error() -> None:
+    with pytest.raises(InputError) as caught:
+        convert("1. a\n" * 3000, stem="x")
+    assert caught.value.code == "FILE_TOO_LARGE"
+
+
+def test_only_a_file_that_says_so_is_a_prompt() -> None:
+    assert is_prompt("---\nallowed-tools: Bash\n---\n1. Look\n")
+    assert not is_prompt("---\nallowed-tools: Bash\n---\n1. Look (5 min)\n")
+    assert not is_prompt("---\nallowed-tools: Bash\n---\n# /look\n1. Look\n")
+    assert not is_prompt("---\ndescription: x\n---\n1. Look\n")
+    assert not is_prompt("1. Look\n")
+
+
+def test_the_guess_prefers_the_projects_own_agents() -> None:
+    packaged = Agent(id="security-scan", source=AgentSource.PACKAGED, description="Review the security")
+    own = Agent(id="security-specialist")
+    assert guess_agent("Review the security", [packaged, own]) == "security-specialist"
+    assert guess_agent("Review the security", [packaged]) == "security-scan"
+    assert guess_agent("Bake bread", [packaged, own]) is None
+
+
+def test_levels_are_the_longest_chains() -> None:
+    after = {"a": [], "b": ["a"], "c": ["b", "a", "elsewhere"], "d": ["a"], "e": ["f"], "f": ["e"]}
+    assert levels(list(after), after) == [["a"], ["b", "d"], ["c"], ["e", "f"]]
+    assert needs_all_before([["a"], ["b", "d"], ["c"]], after) == [True, True, False]
+
+
+def test_phases_are_named_after_what_is_done_in_them() -> None:
+    ranks = [
+        ["Analyze code"],
+        ["Audit A", "Audit B"],
+        ["Fix a", "Fix b"],
+        ["Summarize x", "Summarize y"],
+        ["Lint", "Test"],
+        ["Write the final report for the team"],
+        ["Frobnicate all the things"],
+        ["\u65e5\u672c"],
+        ["\u65e5", "\u672c"],
+        ["Analyze x", "Analyze y"],
+    ]
+    assert phase_names("", ranks) == [
+        "Analysis",
+        "Parallel Audits",
+        "Parallel Fixes",
+        "Parallel Summaries",
+        "Parallel Tasks",
+        "Report",
+        "Frobnicate all the",
+        "Step",
+        "Parallel Tasks",
+        "Parallel Analyses",
+    ]
+    assert phase_names("", [["Anything"]]) == ["Default"]
+
+
+def test_of_very_many_details_the_late_ones_are_task_only() -> None:
+    details = "".join(f"   - detail {number}\n" for number in range(60)) + "   - depends on 2\n"
+    first, second = nodes(convert(f"# /x\n\nText.\n\n1. One\n{details}2. Two\n", stem="x")).values()
+    assert first["task"].endswith("detail 59; depends on 2")
+    assert first["dependencies"] == second["dependencies"][1:] == []
+
+
+def test_a_dependency_named_twice_counts_once() -> None:
+    found = nodes(convert("# /x\n\nText.\n\n1. One\n2. Two (depends on 1) (depends on 1)\n", stem="x"))
+    assert found["two"]["dependencies"] == ["one"]
+
+
+def test_ids_are_short_and_phases_begin_with_a_letter() -> None:
+    text = f"# /x\n\nText.\n\n## 3rd part\n1. {'extraordinarily ' * 8}long\n2. {'x' * 200}\n"
+    converted = convert(text, stem="x")
+    assert max(map(len, nodes(converted))) <= 60
+    assert converted.definition["phases"][0]["id"] == "phase-3rd-part"
