@@ -15,7 +15,8 @@ from engine.model.policy import RetryPolicy, RetryStrategy
 from engine.model.schema import command_schema
 from engine.retry import next_delay
 from engine.transforms import MISSING, parse_transform
-from registry.catalog import Catalog
+from mcp_server.project import open_catalog
+from mcp_server.settings import load_settings
 from tests.docs.pages import ALL_BLOCKS, DOCS, PLAYED, ROOT, Block, blocks, make_project, play, rows_of, write_file
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def check_command(project: Path, block: Block) -> None:
     """A command file is valid, unless its block says that it is not."""
     assert block.title is not None
     if block.title.startswith(".claude/commands/") and "broken" not in block.options:
-        loaded = Catalog(project).load(block.title)
+        loaded = open_catalog(project, load_settings(project), home=project).load(block.title)
         assert bool(loaded.errors) == ("invalid" in block.options), (str(block), loaded.errors)
 
 
