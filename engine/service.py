@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import scheduler
+from engine.claims import Holder
 from engine.context import fill_arguments
-from engine.errors import InputError, NotFound, StateError
+from engine.errors import EnvironmentFault, InputError, NotFound, StateError
 from engine.executors.claude import ClaudeExecutor
 from engine.executors.process import ProcessExecutor
 from engine.executors.python import PythonExecutor
@@ -22,6 +25,7 @@ from engine.executors.scratch import remove_abandoned
 from engine.executors.tree import end_orphans
 from engine.ids import OwnerId, RunId, attempt_id, parse_attempt_id
 from engine.jsonvalue import json_problem
+from engine.locks import LockTable
 from engine.model.agent import Agent, AgentKind
 from engine.model.policy import Failure, FailureKind
 from engine.run import signals as sig
@@ -31,12 +35,14 @@ from engine.run.state import END_STATES
 from engine.runtime.clock import SystemClock
 from engine.runtime.facts import ProjectFacts
 from engine.runtime.feed import Feed
-from engine.runtime.guards import Guards
+from engine.runtime.guards import Guards, waits_for_locks
 from engine.runtime.owner import Owner
 from engine.runtime.pool import Pool
 from engine.runtime.store import Store
+from engine.runtime.upkeep import LockLine, lock_lines, prunable
+from engine.settlement import is_delegated
 from engine.storage.cache import ValueStore, overflow_text
-from engine.storage.port import Message
+from engine.storage.port import Batch, BreakerAnswer, Message
 from engine.storage.sqlite import SqliteStorage
 
 if TYPE_CHECKING:
@@ -46,11 +52,11 @@ if TYPE_CHECKING:
 
     from engine.breakers import BreakerConfig
     from engine.executors.port import Executor, Outcome, WorkOrder
-    from engine.ids import NodeId
+    from engine.ids import AttemptId, NodeId
     from engine.model.plan import Plan
     from engine.run.state import Run
     from engine.runtime.clock import Clock
-    from engine.storage.port import RunSummary, Storage
+    from engine.storage.port import LockOp, RunSummary, Storage
 
 T = TypeVar("T")
 
@@ -58,6 +64,8 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
 """How often a process with live runs looks for messages of other processes."""
+LOOK_AT_HOLDERS = 5
+"""After so many looks it is also seen whether those live who hold locks that our runs wait for."""
 DEFAULT_PARALLELISM = 10
 """Agents at once in one run where neither the run nor the settings say otherwise."""
 
@@ -71,6 +79,10 @@ class View:
     estimates: Mapping[str, float]
     """Learned seconds by node (SPEC 10)."""
     now: Any
+    work: tuple[WorkOrder, ...] = ()
+    """What the client is asked to do now."""
+    stop: tuple[AttemptId, ...] = ()
+    """Work of the client that is not wanted any more."""
     warnings: tuple[str, ...] = ()
     """What this process has to say about the run beside the plan's own warnings."""
 
@@ -209,6 +221,8 @@ class Engine:
                 actions=self._actions.get(run.id, {}),
                 estimates=estimates,
                 now=self.clock.now(),
+                work=tuple(self.open_work(run)),
+                stop=stopped_work(run) if run.executor == "host" else (),
                 warnings=self._warnings.get(run.id, ()),
             )
         )
@@ -262,9 +276,9 @@ class Engine:
         if not await self.storage.take_over(summary.id, summary.owner, self._owner_id):
             return
         run = fold(await self.storage.events(summary.id))
-        lost = [
-            attempt_id(run.id, name, live.number) for name in run.live if (live := run.nodes[name].live) is not None
-        ]
+        if run.ended:  # it did so after the summary was read
+            return
+        lost = _live_attempts(run)
         self.store.adopt(run, sig.Interrupt())
         await self.store.committed()
         await end_orphans(self.project, lost=lost)
@@ -314,8 +328,11 @@ class Engine:
             )
         scheduler.check_resumable(run, failed=failed)
         self.permit(run.plan.agents.values())
-        if not await self.storage.take_over(run_id, summary.owner, self._owner_id):
-            raise StateError(f"run {run_id} was taken up by another process", code="NOT_RESUMABLE")
+        # Whoever found the owner dead may still be ending what it left; no new attempt begins beside an old one.
+        await end_orphans(self.project, lost=_live_attempts(run))
+        taken = await self.storage.take_over(run_id, summary.owner, self._owner_id)
+        if not taken or run.id in self.store.runs:
+            raise StateError(f"run {run_id} was taken up by somebody else meanwhile", code="NOT_RESUMABLE")
         self._folded.pop(run_id, None)
         self.store.adopt(run, sig.Resume(self._owner_id, failed))
         await self.store.committed()
@@ -323,6 +340,49 @@ class Engine:
     def open_work(self, run: Run) -> list[WorkOrder]:
         """The attempts that the client has to do, where *run* is owned here and delegated to it."""
         return self._pool.open_work(run) if run.executor == "host" and run.id in self.store.runs else []
+
+    async def locks(self) -> list[LockLine]:
+        """Who has or wants which lock; what dead processes had is freed or reserved first."""
+        await self.look_after_all()
+        return lock_lines(await self.storage.claims())
+
+    async def release_locks(self, run_id: RunId) -> list[LockLine]:
+        """Give up the locks reserved for the dead *run_id*, whose work stays as it is; gives what was released.
+
+        Raises `NotFound`, and `StateError` for a run that lives.
+        """
+        run = await self._find(run_id)
+        if not run.ended:
+            raise StateError(
+                f"run {run_id} is {run.status} and needs its locks",
+                code="RUN_IS_LIVE",
+                hint=f"`orchestrate cancel {run_id}` ends it and gives them up.",
+            )
+        lines = [line for line in lock_lines(await self.storage.claims()) if line.run == run_id]
+        await self._change_locks([lambda table: table.release_run(run_id)])
+        return lines
+
+    async def prune(
+        self, *, keep: int | None = None, older_than: timedelta | None = None, interrupted: bool = False
+    ) -> list[RunSummary]:
+        """Forget runs beyond the newest *keep* and those that ended longer ago than *older_than*; gives them.
+
+        Never a run that lives, and interrupted ones only where *interrupted* says so; their locks are given up.
+        """
+        before = None if older_than is None else self.clock.now() - older_than
+        rows = await self.look_after_all()
+        gone = prunable(rows, keep=keep, before=before, interrupted=interrupted)
+        names = [row.id for row in gone]
+        if names:
+            await self._change_locks([partial(LockTable.release_run, run=name) for name in names])
+            await self.storage.remove(names)
+            self._folded.clear()
+        return gone
+
+    async def _change_locks(self, operations: list[LockOp]) -> None:
+        for outcome in await self.storage.commit(Batch(lock_ops=operations), self._owner_id):
+            if not isinstance(outcome, BreakerAnswer):
+                self.store.lock_outcome(outcome)
 
     async def report(self, attempt: str, outcome: Outcome | None) -> None:
         """Take the report of work that the client did; without an outcome it says that it still works on it.
@@ -378,11 +438,34 @@ class Engine:
         return self.storage.last_status(name) is RunStatus.COMPLETED
 
     async def _read_inbox(self) -> None:
-        while True:
+        for turn in itertools.count():
             await asyncio.sleep(POLL_SECONDS)
-            if self.store.runs and await self.storage.changed():
-                for message in await self.storage.inbox(list(self.store.runs)):
+            try:
+                await self._poll(holders=turn % LOOK_AT_HOLDERS == 0)
+            except EnvironmentFault as fault:  # the disk may be well again the next time; commits say it if it is not
+                log.warning("other processes cannot be heard: %s", fault)
+
+    async def _poll(self, *, holders: bool) -> None:
+        if self.store.runs and await self.storage.changed():
+            messages = await self.storage.inbox(list(self.store.runs))
+            held = set()
+            if any(message.kind == "granted" for message in messages):
+                held = {claim.holder for claim in await self.storage.claims() if claim.granted}
+            for message in messages:
+                # A grant may be older than what its run did since: only the table says what is held.
+                if message.kind != "granted" or Holder(message.run, message.payload["node"]) in held:
                     self._obey(message)
+        if holders and any(waits_for_locks(run) for run in self.store.runs.values()):
+            await self._look_after_holders()
+
+    async def _look_after_holders(self) -> None:
+        """Of runs that hold locks which ours wait for, record those as interrupted whose owner has died."""
+        owners = {claim.holder.run: claim.owner for claim in await self.storage.claims() if not claim.reserved}
+        for run_id, owner in owners.items():
+            if self._owner is not None and not self._owner.is_alive(owner):
+                summary = await self.storage.summary(run_id)
+                if summary is not None:
+                    await self._look_after(summary)
 
     def _obey(self, message: Message) -> None:
         payload = message.payload
@@ -398,6 +481,20 @@ class Engine:
             signal = sig.Decide(payload["node"], payload["answer"])
         with contextlib.suppress(StateError):
             self.store.send(message.run, signal)
+
+
+def stopped_work(run: Run) -> tuple[AttemptId, ...]:
+    """The client's attempts that were ended before it reported them, oldest first."""
+    return tuple(
+        attempt_id(run.id, name, record.number)
+        for name, node in run.nodes.items()
+        for record in node.attempts
+        if record.stopping is not None and is_delegated(run, node)
+    )
+
+
+def _live_attempts(run: Run) -> list[AttemptId]:
+    return [attempt_id(run.id, name, live.number) for name in run.live if (live := run.nodes[name].live) is not None]
 
 
 def _initial(plan: Plan, text: str) -> dict[str, Any]:

@@ -97,6 +97,7 @@ class MemoryStorage:
         if row is None or row.owner != old:
             return False
         self._summaries[run] = replace(row, owner=new)
+        self._inbox = [message for message in self._inbox if message.run != run]
         return True
 
     async def post(self, message: Message) -> None:

@@ -140,7 +140,10 @@ class Storage(Protocol):
         """How the newest ended run of *command*, simulated ones aside, has ended; synchronous as `value` is."""
 
     async def take_over(self, run: RunId, old: OwnerId, new: OwnerId) -> bool:
-        """Make *new* the owner of *run* if it still is *old*'s; of two processes that try, one gets True."""
+        """Make *new* the owner of *run* if it still is *old*'s; of two processes that try, one gets True.
+
+        What *old* has not read of its messages about the run is dropped: it is about a state that is gone.
+        """
 
     async def post(self, message: Message) -> None:
         """Leave *message* for the owner of its run."""

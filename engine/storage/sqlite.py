@@ -227,7 +227,10 @@ class SqliteStorage:
     def _take_over(self, run: RunId, old: OwnerId, new: OwnerId) -> bool:
         with _transaction(self._db):
             done = self._db.execute("UPDATE runs SET owner=? WHERE id=? AND owner=?", (new, run, old))
-            return bool(done.rowcount == 1)
+            if done.rowcount != 1:
+                return False
+            self._db.execute("DELETE FROM inbox WHERE run=?", (run,))
+            return True
 
     async def post(self, message: Message) -> None:
         """See `port.Storage.post`."""
