@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 FEW_NODES = 40
 """Nodes up to which a todo list names each; above it, phases that are over become one line."""
 NO_RUN = RunId("r-none")
+OVER = DONE - {NodeStatus.CANCELLED}
+"""What counts as done, as in `progress`: a node that was cancelled never got done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +230,7 @@ def _is_news(node: NodeState) -> bool:
 
 
 def _rest(run: Run, phase: PhaseState, count: int, *, alone: bool) -> Todo:
-    done = sum(run.nodes[name].status in DONE for name in phase.plan.nodes)
+    done = sum(run.nodes[name].status in OVER for name in phase.plan.nodes)
     total = len(phase.plan.nodes)
     which = f"{count} tasks" if alone else f"{count} more tasks"
     text = f"{phase.plan.name}: {which} ({done} of {total} done)"
@@ -242,7 +244,7 @@ def _phase(run: Run, phase: PhaseState) -> PhaseStatus:
         id=phase.plan.id,
         name=phase.plan.name,
         state=_phase_state(run, phase, set(states)),
-        done=sum(state in DONE for state in states),
+        done=sum(state in OVER for state in states),
         total=len(states),
     )
 

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import pytest
+
+from engine.executors.simulate import parse_fault
+from engine.ids import NodeId
+from engine.run import events as ev
+from engine.run.reducer import fold
+from engine.run.state import Run
+from engine.simulation import Scenario, simulate
+from engine.views.status import snapshot
+from mcp_server.guidance import LONGEST_LINE, next_step, progress_line
+from tests.support.definitions import Raw, command, node, phase, plan
+
+UNDO = {"type": "rollback", "task": "Undo it"}
+
+
+def run_of(raw: Raw, *faults: str) -> list[ev.Event]:
+    return simulate(plan(raw), Scenario(faults=dict(parse_fault(fault) for fault in faults))).events
+
+
+def advice(run: Run, events: list[ev.Event], **options: object) -> str:
+    return next_step(snapshot(run, events[-1].at), **options)  # type: ignore[arg-type]
+
+
+ONE = command(phase("work", node("only-node")))
+UNDONE = command(phase("work", node("only-node", compensation=UNDO)))
+TWO = command(phase("work", node("good-node"), node("bad-node"), continueOnError=True))
+
+
+@pytest.mark.parametrize(
+    ("raw", "faults", "told"),
+    [
+        (ONE, [], "it was a simulation"),
+        (ONE, ["only-node=error"], "failed=true"),
+        (TWO, ["bad-node=error"], "name the failures"),
+        (UNDONE, ["only-node=error"], "everything done was undone"),
+        (UNDONE, ["only-node:1=error", "only-node:2=error"], "could not be undone"),
+    ],
+)
+def test_the_end_of_a_run_says_what_to_tell_the_user(raw: Raw, faults: list[str], told: str) -> None:
+    events = run_of(raw, *faults)
+    assert told in advice(fold(events), events)
+
+
+def test_a_live_run_says_how_to_follow_it() -> None:
+    events = run_of(ONE)[:4]
+    run = fold(events)
+    assert f"call status with run_id={run.id} and wait_seconds=60" in advice(run, events)
+    interrupted = [*events, ev.RunInterrupted(events[-1].at)]
+    assert f"resume with run_id={run.id}" in advice(fold(interrupted), interrupted)
+
+
+def test_a_run_that_is_rolled_back_or_was_cancelled_says_so() -> None:
+    events = run_of(UNDONE, "only-node=error")
+    place = next(place for place, event in enumerate(events) if isinstance(event, ev.SagaStarted))
+    undoing = events[: place + 1]
+    assert "being rolled back" in advice(fold(undoing), undoing)
+    assert "rolling back" in progress_line(snapshot(fold(undoing), undoing[-1].at), fold(undoing), {})
+    started = run_of(ONE)[:1]
+    cancelled = [*started, ev.RunEnded(started[-1].at, ev.RunStatus.CANCELLED)]
+    assert "was cancelled" in advice(fold(cancelled), cancelled)
+
+
+def test_large_outputs_are_to_be_read_as_resources() -> None:
+    raw = command(phase("work", node("only-node", context={"outputs": [{"key": "report"}]})))
+    events = run_of(raw)
+    assert "reading their $ref as a resource: report" in advice(fold(events), events, refs=["report"])
+    assert "predicted timeline" in advice(fold(events), events, dry_run=True)
+
+
+def test_a_question_comes_before_everything_else() -> None:
+    events = run_of(command(phase("work", node("careful", approval={"message": "Sure?"}))))
+    place = next(place for place, event in enumerate(events) if isinstance(event, ev.NodeWaiting))
+    run = fold(events[: place + 1])
+    now = snapshot(run, events[place].at)
+    assert "Ask the user the questions in decisions (careful)" in next_step(now)
+    assert "waiting for your answer: Sure?" in progress_line(now, run, {})
+
+
+def test_the_line_names_phase_progress_and_what_is_done() -> None:
+    events = run_of(command(phase("work", node("one"), node("two", task="Review two")), phase("more", node("three"))))
+    first = fold(events[:1])
+    assert progress_line(snapshot(first, events[0].at), first, {}).startswith("/test is waiting to start · 0/3")
+    place = max(place for place, event in enumerate(events[:8]) if isinstance(event, ev.AttemptScheduled))
+    run = fold(events[: place + 1])
+    now = snapshot(run, events[place].at)
+    assert progress_line(now, run, {}) == "Phase 1/2 Work · 0/3 · Reviewing two... (+1) · ~2 min left"
+    line = progress_line(now, run, {NodeId("two"): "Reading\n" + "a" * 500})
+    assert len(line) < LONGEST_LINE
+    assert "\n" not in line
+    assert "hunter22" not in progress_line(now, run, {NodeId("two"): "password=hunter22"})
+    ended = fold(events)
+    assert progress_line(snapshot(ended, events[-1].at), ended, {}) == "/test completed · 3/3"
