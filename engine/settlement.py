@@ -67,7 +67,7 @@ def attempt_ended(turn: Turn, signal: ReportOutcome) -> None:
 def renew(turn: Turn, name: NodeId, number: int) -> None:
     """Let the time of an attempt begin anew; only the client's own work is renewed."""
     node, live = live_attempt(turn, name, number)
-    if is_delegated(turn, node) and node.plan.kind is not NodeKind.GROUP and live.stopping is None:
+    if is_delegated(turn.run, node) and node.plan.kind is not NodeKind.GROUP and live.stopping is None:
         turn.emit(ev.AttemptRenewed(turn.now, name, number, turn.now + node.plan.timeout))
 
 
@@ -75,7 +75,8 @@ def go_on_stopping(turn: Turn) -> None:
     """Take the next step of undoing, where anything is to be undone and nothing runs that is in its way."""
     run = turn.run
     if run.stop is None:
-        _compensate_undoing(turn)
+        if run.undoing:
+            _compensate_undoing(turn)
         for group in list(run.stopping):
             _end_group(turn, run.nodes[group])
         return
@@ -254,7 +255,7 @@ def end_attempt(turn: Turn, name: NodeId, failure: Failure) -> None:
             _cancel(turn, [run.nodes[inner] for inner in inside(run, name)], cancelled)
         return
     turn.emit(ev.AttemptStopping(turn.now, name, live.number, failure))
-    if is_delegated(turn, node):
+    if is_delegated(turn.run, node):
         turn.emit(ev.AttemptFailed(turn.now, name, live.number, failure))
         if live.role is Role.FORWARD:
             _forward_failed(turn, node, failure)
@@ -262,12 +263,12 @@ def end_attempt(turn: Turn, name: NodeId, failure: Failure) -> None:
             _compensation_failed(turn, node, failure)
 
 
-def is_delegated(turn: Turn, node: NodeState) -> bool:
+def is_delegated(run: Run, node: NodeState) -> bool:
     """Whether no process of ours has to end: the client does the work, or it is a sub-command, which has none."""
     if node.plan.kind is NodeKind.GROUP:
         return True
-    agent = turn.run.plan.agents.get(node.plan.agent)
-    return turn.run.executor == "host" and agent is not None and agent.kind is AgentKind.CLAUDE
+    agent = run.plan.agents.get(node.plan.agent)
+    return run.executor == "host" and agent is not None and agent.kind is AgentKind.CLAUDE
 
 
 def timed_out(node: NodeState) -> Failure:

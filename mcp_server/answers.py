@@ -14,9 +14,13 @@ from engine.run.state import NodeStatus
 from engine.runtime.facts import values_of
 from engine.views.diagram import mermaid
 from engine.views.durations import milliseconds
+from engine.views.metrics import metrics
+from engine.views.report_text import text_report
 from engine.views.status import preview, snapshot
+from engine.views.timeline import timeline
 from mcp_server import wire
 from mcp_server.guidance import next_step
+from mcp_server.work import work_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 
 LARGEST_VALUE = 8 * 1024
 """Bytes of a value that an answer carries itself."""
+MOST_STOPPED = 50
 LARGEST_OUTPUTS = 16 * 1024
 """Bytes of all values that one answer carries."""
 MOST_NODES = 200
@@ -43,6 +48,7 @@ MOST_FAILURES = 20
 MOST_DIAGRAM_NODES = 150
 LONGEST_MESSAGE = 600
 LONGEST_ERROR = 160
+LONGEST_REPORT = 9_000
 QUIET = frozenset({NodeStatus.COMPLETED, NodeStatus.SKIPPED, NodeStatus.PENDING})
 
 
@@ -65,7 +71,7 @@ def status_of(
     """
     run = view.run
     now = snapshot(run, view.now, view.estimates, options, warnings=view.warnings)
-    listed = view_name in {"summary", "todos", "report"}
+    listed = view_name in {"summary", "todos"}
     refs: list[str] = []
     outputs = None
     if values is not None and (view_name in {"outputs", "report"} or (view_name == "summary" and now.ended)):
@@ -90,11 +96,20 @@ def status_of(
         todos=todo_write(now.todos) if listed and not dry_run else None,
         tasks=_tasks(now.todos) if view_name == "todos" else None,
         display=redact(now.display) if listed and not dry_run else None,
+        report=_report(view) if view_name == "report" else None,
+        work=work_lines(view) or None,
+        stop=list(view.stop[-MOST_STOPPED:]) or None,
         decisions=_decisions(now) or None,
         warnings=[redact(text) for text in now.warnings] or None,
         cost_usd=round(now.cost_usd, 6) or None,
-        next=next_step(now, dry_run=dry_run, refs=refs),
+        next=next_step(now, dry_run=dry_run, refs=refs, work=len(view.work)),
     )
+
+
+def _report(view: View) -> str:
+    run = view.run
+    text = redact(text_report(run, metrics(run, view.now), timeline(run, view.now)))
+    return text if len(text) <= LONGEST_REPORT else text[: LONGEST_REPORT - 1] + "…"
 
 
 def outputs_of(run: Run, now: Snapshot, values: ValueStore, refs: list[str]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def glimpse(view: View) -> Glimpse:
         shape=(*((phase.id, phase.state) for phase in now.phases), len(now.failures), now.state),
         done=now.progress.done,
         total=now.progress.total,
-        over=now.ended or (bool(now.questions) and not run.live),
+        over=now.ended or bool(view.work) or (bool(now.questions) and not run.live),
         run=run,
     )
 

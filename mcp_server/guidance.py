@@ -25,14 +25,21 @@ LONGEST_LINE = 200
 SHOW = "Show the user todos with TodoWrite if you have that tool, else print display"
 
 
-def next_step(now: Snapshot, *, dry_run: bool = False, refs: Sequence[str] = ()) -> str:
-    """What the model should do now; *refs* are keys of outputs that were too large to be told."""
+def next_step(now: Snapshot, *, dry_run: bool = False, refs: Sequence[str] = (), work: int = 0) -> str:
+    """What the model should do now; *refs* are keys of outputs too large to be told, *work* counts work orders."""
     if dry_run:
         return "Nothing was run: tell the user this predicted timeline, and call run without dry_run to start it."
     if now.questions:
         nodes = ", ".join(question.node for question in now.questions)
         return (
             f"Ask the user the questions in decisions ({nodes}), then call report with run_id={now.id} and decisions."
+        )
+    if work:
+        each = "all of them at once, in one message" if work > 1 else "now"
+        return (
+            f"{SHOW}. Start the subagent of each entry of work with your Agent tool ({each}): subagent_type, "
+            "description, prompt and isolation as given. As each one ends, call report with "
+            f"run_id={now.id} and results=[{{attempt, outputs}}], or {{attempt, failure}} if it failed."
         )
     if not now.ended:
         undoing = " The run is being rolled back." if now.state is RunStatus.COMPENSATING else ""

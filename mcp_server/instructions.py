@@ -41,8 +41,9 @@ for one of the project's commands, such as "/review-code src/auth".
 
 Returns a status at once, or, with wait_seconds, when the run has ended or the time has passed. The run goes on in the \
 background; follow `next` in the answer. executor: "auto" takes Claude Code for model agents and runs programs and \
-Python agents natively; "simulate" pretends, in no time, and does nothing; dry_run only predicts the timeline and \
-records nothing. Cancelling this call while it waits cancels the run, unless detach is true.
+Python agents natively; "host" gives the model agents' work to you, as `work` in the answer; "simulate" pretends, in \
+no time, and does nothing; dry_run only predicts the timeline and records nothing. Cancelling this call while it waits \
+cancels the run, unless detach is true.
 """
 
 STATUS = """\
@@ -56,7 +57,8 @@ REPORT = """\
 Give the user's answers to what a run waits for: approvals ("yes" or "no") and nodes that were lost in a crash and \
 must not be repeated blindly ("retry", "skip" or "fail"). The questions are in the status field `decisions`. Ask the \
 user; do not answer for them. `results` reports work that the run asked this client to do (executor host): for each \
-attempt its outputs, or a failure {code, kind, message}.
+attempt of `work` its outputs, or a failure {code, kind, message}; an attempt with neither is still worked on and gets \
+its time anew. A report that comes too late is refused and says so.
 """
 
 CANCEL = """\

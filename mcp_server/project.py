@@ -189,8 +189,11 @@ class Project:
         else:
             await engine.storage.post(Message(run=run.id, kind="decide", payload={"node": name, "answer": answer}))
 
-    async def report(self, run_id: RunId | None, attempt: str, outcome: Outcome) -> None:
-        """Take the report of work that the client was asked to do. Raises `StateError` for a late one or any other."""
+    async def report(self, run_id: RunId | None, attempt: str, outcome: Outcome | None) -> None:
+        """Take the report of work that the client was asked to do; None: it still works on it.
+
+        Raises `StateError` for a late report, and for one about work that is not the client's.
+        """
         engine = await self.engine()
         run = (await engine.view(run_id)).run
         parsed = parse_attempt_id(attempt)
@@ -259,10 +262,13 @@ def resolve_executor(plan: Plan, asked: str, *, program: str | None, host: bool)
         return "native"
     if asked in {"auto", "claude"} and find_program(program) is not None:
         return "claude"
-    wanted = "the client's own agents cannot be used yet" if asked == "host" or (host and asked == "auto") else None
-    missing = f"the program {program or 'claude'} was not found"
+    if host and asked in {"auto", "host"}:
+        return "host"
+    missing = (
+        "no MCP client is there to do it" if asked == "host" else f"the program {program or 'claude'} was not found"
+    )
     raise EnvironmentFault(
-        f"{plan.command} has model agents and nobody can do their work: {wanted + '; ' if wanted else ''}{missing}",
+        f"{plan.command} has model agents and nobody can do their work: {missing}",
         code="EXECUTOR_UNAVAILABLE",
         hint="Install Claude Code (npm install -g @anthropic-ai/claude-code) or name its program as claude_program in "
         '.claude/orchestration.toml; executor "simulate" tries the command without doing any work.',

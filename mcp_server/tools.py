@@ -58,7 +58,7 @@ class Failed(BaseModel):
 
 
 class Result(BaseModel):
-    """What became of one attempt that the client did: outputs, or a failure."""
+    """What became of one attempt that the client did: outputs, or a failure; neither: it still works on it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -259,13 +259,13 @@ def _known(text: str) -> RunId:
     return text  # type: ignore[return-value]
 
 
-def _outcome(result: Result) -> Outcome:
+def _outcome(result: Result) -> Outcome | None:
     from engine.executors.port import Outcome  # noqa: PLC0415 - heavy: see session.py
     from engine.model.policy import Failure, FailureKind  # noqa: PLC0415
 
-    if result.failure is None:
-        return Outcome(outputs=result.outputs or {})
     failure = result.failure
+    if failure is None:
+        return None if result.outputs is None else Outcome(outputs=result.outputs)
     return Outcome(failure=Failure(FailureKind(failure.kind), failure.code, failure.message))
 
 

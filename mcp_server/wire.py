@@ -228,6 +228,8 @@ class WorkLine(Wire):
     subagent_type: str
     description: str
     prompt: str
+    isolation: str | None = None
+    """`worktree`: the agent works in a copy of the repository."""
     outputs: list[str]
     output_schema: dict[str, Any]
     deadline: str
@@ -265,6 +267,8 @@ class Status(Wire):
     tasks: list[TaskLine] | None = None
     display: str | None = None
     """The same list as text."""
+    report: str | None = None
+    """What happened when, and the run in numbers, as text."""
     work: list[WorkLine] | None = None
     """Work for the client, with executor host."""
     stop: list[str] | None = None

@@ -38,6 +38,21 @@ _FAILURE = {
 
 def prompt_of(order: WorkOrder, files: Mapping[str, str]) -> str:
     """The prompt of *order*; *files* names, for inputs too large for it, the file that holds their JSON."""
+    how = f"Give them with the tool {ANSWER_TOOL}"
+    done = f"When you are done, say so with the tool {ANSWER_TOOL}"
+    return "\n\n".join(_parts(order, files, how=how, done=done)) + "\n"
+
+
+def host_prompt_of(order: WorkOrder, files: Mapping[str, str]) -> str:
+    """The prompt of *order* for a subagent of the client; one that the client does not know is told who it is."""
+    how = "End your answer with them"
+    parts = _parts(order, files, how=how, done="When you are done, end your answer")
+    if not order.agent.known_to_claude_code and order.agent.prompt:
+        parts.insert(0, order.agent.prompt.strip())
+    return "\n\n".join(parts) + "\n"
+
+
+def _parts(order: WorkOrder, files: Mapping[str, str], *, how: str, done: str) -> list[str]:
     parts = [order.task]
     if order.role != "forward":
         parts.append(
@@ -48,24 +63,24 @@ def prompt_of(order: WorkOrder, files: Mapping[str, str]) -> str:
     parts += _data("What the step had produced", order.produced, {})
     if order.outputs:
         parts.append("# Outputs\n\nThe task has to produce these values:\n\n" + "\n".join(map(_output, order.outputs)))
-        form = f'Give them with the tool {ANSWER_TOOL}, as {{"outputs": {{key: value}}}}, when you are done.'
+        form = f'{how}, as {{"outputs": {{key: value}}}}, when you are done.'
     else:
-        form = f'When you are done, say so with the tool {ANSWER_TOOL}, as {{"outputs": {{}}}}.'
+        form = f'{done}, as {{"outputs": {{}}}}.'
     parts.append(
         f"{form} If you cannot do the task, or something that it needs was denied to you, answer "
         '{"failure": {"kind", "code", "message"}} instead. Never make an output up. Nobody can answer questions here.'
     )
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
-def large_inputs(order: WorkOrder) -> dict[str, bytes]:
-    """The inputs that do not belong into a prompt, as JSON; none for an agent that may not read files."""
+def large_inputs(order: WorkOrder, limit: int = LARGE_INPUT) -> dict[str, bytes]:
+    """The inputs of *limit* bytes of JSON and more; none for an agent that may not read files."""
     tools = order.agent.tools
     readable = tools is None or any(tool.split("(")[0].strip() == "Read" for tool in tools)
     if not readable or "Read" in order.agent.disallowed_tools:
         return {}
     encoded = {key: _json(value).encode("utf-8", "replace") for key, value in order.inputs.items()}
-    return {key: value for key, value in encoded.items() if len(value) > LARGE_INPUT}
+    return {key: value for key, value in encoded.items() if len(value) > limit}
 
 
 def answer_schema(outputs: Sequence[OutputSpec]) -> dict[str, Any]:

@@ -43,6 +43,27 @@ def scratch_folder(project: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def keep_file(project: Path, name: str, data: bytes) -> Path:
+    """A private file that stays as long as this process does; the same *name* is written once.
+
+    EnvironmentFault where it cannot be made.
+    """
+    place = project.resolve() / _PLACE
+    folder = place / f"{os.getpid()}-host"
+    path = folder / name
+    try:
+        if not place.resolve().is_relative_to(project.resolve()):
+            raise EnvironmentFault(f"{place} leads out of the project", code="PATH_OUTSIDE_PROJECT")
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            write_private(path, data)
+    except OSError as error:
+        raise EnvironmentFault(
+            f"{path} cannot be written: {error}", hint="free the disk, or make it writable"
+        ) from error
+    return path
+
+
 def write_private(path: Path, data: bytes) -> None:
     """Write a new file that only this user may read."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

@@ -1,0 +1,134 @@
+"""The client does the agents' work: work orders, reports, renewals, late reports, cancel."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.interaction.projects import call, refused
+from tests.interaction.promises import keeps
+from tests.support.definitions import command, node, phase
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mcp import Client
+
+
+@pytest.fixture(autouse=True)
+def review(project: Path) -> Path:
+    """A command of model agents: one, then two at a time, then one."""
+    (project / ".claude" / "agents" / "reviewer.md").write_text(
+        "---\nname: reviewer\ndescription: Reviews code\ntools: Read\n---\nYou review code.\n", encoding="utf-8"
+    )
+
+    def reviewed(name: str, *needs: str, inputs: tuple[str, ...] = ()) -> dict[str, Any]:
+        reads = [{"key": key} for key in inputs]
+        context = {"inputs": reads, "outputs": [{"key": name, "schema": {"type": "string"}}]}
+        return node(name, *needs, agent="reviewer", context=context)
+
+    definition = command(
+        phase("first", reviewed("analysis")),
+        phase("second", reviewed("quality", "analysis", inputs=("analysis",)), reviewed("security", "analysis")),
+        phase("third", reviewed("summary", inputs=("quality", "security"))),
+        name="/host-review",
+    )
+    path = project / ".claude" / "commands" / "v2" / "host-review.json"
+    path.write_text(json.dumps(definition), encoding="utf-8")
+    return project
+
+
+async def start(client: Client) -> dict[str, Any]:
+    return await call(client, "run", command="/host-review", executor="host", wait_seconds=30)
+
+
+def result_of(work: dict[str, Any], text: str) -> dict[str, Any]:
+    return {"attempt": work["attempt"], "outputs": {work["outputs"][0]: text}}
+
+
+@keeps("host")
+async def test_the_client_does_a_whole_command_work_order_by_work_order(client: Client) -> None:
+    status = await start(client)
+    (first,) = status["work"]
+    assert first["subagentType"] == "reviewer"
+    assert first["outputs"] == ["analysis"]
+    assert first["outputSchema"]["properties"]["analysis"] == {"type": "string"}
+    assert "Do analysis" in first["prompt"]
+    assert "Agent tool" in status["next"]
+    run_id = status["runId"]
+    status = await call(client, "report", run_id=run_id, results=[result_of(first, "all good")])
+    assert sorted(work["node"] for work in status["work"]) == ["quality", "security"]
+    assert "all of them at once" in status["next"]
+    assert '"all good"' in next(work["prompt"] for work in status["work"] if work["node"] == "quality")
+    results = [result_of(work, work["node"]) for work in status["work"]]
+    status = await call(client, "report", run_id=run_id, results=results)
+    (last,) = status["work"]
+    status = await call(client, "report", run_id=run_id, results=[result_of(last, "fine")])
+    assert status["state"] == "completed"
+    assert status["outputs"]["summary"] == "fine"
+    assert "work" not in status
+
+
+@keeps("host-fence")
+async def test_a_report_that_comes_too_late_is_refused_and_says_so(client: Client) -> None:
+    status = await start(client)
+    report = {"run_id": status["runId"], "results": [result_of(status["work"][0], "done")]}
+    await call(client, "report", **report)
+    assert "STALE_ATTEMPT" in await refused(client, "report", report)
+
+
+@keeps("host-fence")
+async def test_an_answer_that_breaks_its_schema_fails_the_node(client: Client) -> None:
+    status = await start(client)
+    result = {"attempt": status["work"][0]["attempt"], "outputs": {"analysis": 7}}
+    status = await call(client, "report", run_id=status["runId"], results=[result])
+    assert status["state"] == "failed"
+    assert status["failures"][0]["kind"] == "validation"
+
+
+@keeps("host-fence")
+async def test_a_failure_that_the_client_reports_is_the_node_s(client: Client) -> None:
+    status = await start(client)
+    failure = {"code": "NO_ACCESS", "message": "the file is locked"}
+    result = {"attempt": status["work"][0]["attempt"], "failure": failure}
+    status = await call(client, "report", run_id=status["runId"], results=[result])
+    assert (status["state"], status["failures"][0]["code"]) == ("failed", "NO_ACCESS")
+
+
+@keeps("host")
+async def test_an_attempt_that_is_still_worked_on_gets_its_time_anew(client: Client) -> None:
+    status = await start(client)
+    (work,) = status["work"]
+    result = {"attempt": work["attempt"]}
+    again = await call(client, "report", run_id=status["runId"], results=[result])
+    assert [order["attempt"] for order in again["work"]] == [work["attempt"]]
+    assert again["work"][0]["deadline"] >= work["deadline"]
+
+
+@keeps("host")
+async def test_a_cancel_says_which_work_to_stop(client: Client) -> None:
+    status = await start(client)
+    cancelled = await call(client, "cancel", run_id=status["runId"])
+    assert cancelled["state"] == "cancelled"
+    assert cancelled["stop"] == [status["work"][0]["attempt"]]
+
+
+@keeps("host")
+async def test_a_large_input_is_handed_over_as_a_private_file(client: Client, review: Path) -> None:
+    status = await start(client)
+    results = [result_of(status["work"][0], "long " * 1000)]
+    status = await call(client, "report", run_id=status["runId"], results=results)
+    prompt = next(work["prompt"] for work in status["work"] if work["node"] == "quality")
+    assert "long long" not in prompt
+    (path,) = (review / ".claude" / "orchestration" / "tmp").rglob("*.json")
+    assert str(path) in prompt
+    assert path.stat().st_mode & 0o077 == 0
+
+
+@keeps("host")
+async def test_without_a_claude_program_the_client_does_the_work(client: Client) -> None:
+    status = await call(client, "run", command="/host-review", wait_seconds=30)
+    assert status["executor"] == "host"
+    assert len(status["work"]) == 1
