@@ -13,7 +13,7 @@ import msgspec
 
 from engine.breakers import BreakerState
 from engine.claims import Claim
-from engine.errors import InternalError
+from engine.errors import EnvironmentFault, InternalError
 from engine.run import events as ev
 from engine.run.events import ValueRef
 
@@ -39,7 +39,14 @@ def decode_event(kind: str, data: bytes) -> ev.Event:
         if shape is None:
             raise InternalError(f"the journal has an event of unknown kind {kind!r}", code="UNKNOWN_EVENT")
         decoder = _decoders[kind] = msgspec.json.Decoder(shape)
-    event: ev.Event = decoder.decode(data)
+    try:
+        event: ev.Event = decoder.decode(data)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise EnvironmentFault(
+            f"an event of kind {kind} in the journal cannot be read: {error}",
+            code="CORRUPT_DATABASE",
+            hint="Move the file away; runs in it are lost to this program.",
+        ) from error
     return event
 
 

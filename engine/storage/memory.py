@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from engine.breakers import BreakerState
 from engine.locks import Claim, Granted, LockOutcome, LockTable
 from engine.run.state import END_STATES
+from engine.storage import codec, compression
 from engine.storage.port import Batch, Message, RunSummary, SessionValue, TableOutcome
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ class MemoryStorage:
 
     async def commit(self, batch: Batch, owner: OwnerId) -> list[TableOutcome]:
         """See `port.Storage.commit`."""
+        locks = LockTable(self._locks) if batch.lock_ops else self._locks
+        outcomes = [outcome for op in batch.lock_ops for outcome in op(locks)]
+        self._locks = locks
         for run, _place, event in batch.events:
             journal = self._events.get(run)
             if journal is None:
@@ -51,7 +55,6 @@ class MemoryStorage:
         self._session.update((value.key, value) for value in batch.session)
         for sample in batch.samples:
             self._samples[sample.command, sample.node].append(sample.seconds)
-        outcomes = [outcome for op in batch.lock_ops for outcome in op(self._locks)]
         mine: list[TableOutcome] = []
         for outcome in outcomes:
             summary = self._summaries.get(outcome.holder.run)
@@ -128,9 +131,16 @@ class MemoryStorage:
 
     async def remove(self, runs: Iterable[RunId]) -> None:
         """See `port.Storage.remove`."""
-        for run in runs:
+        gone = set(runs)
+        for run in gone:
             self._events.pop(run, None)
             self._summaries.pop(run, None)
+        self._inbox = [message for message in self._inbox if message.run not in gone]
+        self._session = {key: value for key, value in self._session.items() if value.run not in gone}
+        used = {value.digest for value in self._session.values()}
+        for event in (event for journal in self._events.values() for event in journal):
+            used.update(compression.digests(codec.encode_event(event)[1]))
+        self._values = {digest: data for digest, data in self._values.items() if digest in used}
 
     async def changed(self) -> bool:
         """See `port.Storage.changed`."""

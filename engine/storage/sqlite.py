@@ -340,11 +340,19 @@ def _make_folder(folder: Path) -> None:
 
 def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
-    _use_wal(db, busy_seconds)
-    db.execute("PRAGMA synchronous=FULL")
+    try:
+        _use_wal(db, busy_seconds)
+        db.execute("PRAGMA synchronous=FULL")
+        _make_schema(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _make_schema(db: sqlite3.Connection, path: Path) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version > codec.SCHEMA_VERSION:
-        db.close()
         raise EnvironmentFault(
             f"{path} was written by a newer version (schema {version}, this one reads {codec.SCHEMA_VERSION})",
             code="NEWER_SCHEMA",
@@ -352,7 +360,6 @@ def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
         )
     if version < codec.SCHEMA_VERSION:
         db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={codec.SCHEMA_VERSION}; COMMIT;")
-    return db
 
 
 def _use_wal(db: sqlite3.Connection, busy_seconds: float) -> None:
@@ -375,11 +382,11 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
+        db.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(sqlite3.Error):
             db.execute("ROLLBACK")
         raise
-    db.execute("COMMIT")
 
 
 @contextlib.contextmanager
@@ -401,6 +408,9 @@ def _fault(path: Path, text: str) -> EnvironmentFault:
         "read-only": ("READ_ONLY", "Make the project's .claude/orchestration folder writable."),
         "permission denied": ("READ_ONLY", "Make the project's .claude/orchestration folder writable."),
         "unable to open": ("READ_ONLY", "Make the project's .claude/orchestration folder writable."),
+        "file exists": ("READ_ONLY", "Something else is in the place of the state folder; move it away."),
+        "is a directory": ("READ_ONLY", "A folder is in the place of the database; move it away."),
+        "not a directory": ("READ_ONLY", "Something else is in the place of the state folder; move it away."),
         "locked": ("DATABASE_LOCKED", "Another program holds the database; end it or try again."),
         "malformed": ("CORRUPT_DATABASE", "Move the file away; runs in it are lost to this program."),
         "not a database": ("CORRUPT_DATABASE", "Move the file away; runs in it are lost to this program."),

@@ -1,0 +1,324 @@
+"""Both storages keep the promises of the port; the one on disk says clearly what the disk does not let it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from engine.claims import Claim, Holder
+from engine.errors import EnvironmentFault
+from engine.ids import NodeId, OwnerId, RunId
+from engine.locks import Granted, LockOutcome, LockTable
+from engine.model.policy import LockSpec
+from engine.run import events as ev
+from engine.run.events import RunStatus
+from engine.storage.codec import encode_value
+from engine.storage.memory import MemoryStorage
+from engine.storage.port import Batch, Message, RunSummary, Sample, SessionValue, Storage
+from engine.storage.sqlite import SqliteStorage
+from tests.support.by_hand import NOON, OWNER, RUN, ByHand
+from tests.support.definitions import review_code
+
+OTHER = RunId("r-111111111111")
+STRANGER = OwnerId("o-3")
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
+    """Each implementation."""
+    opened: Storage = MemoryStorage() if request.param == "memory" else SqliteStorage(tmp_path / "state")
+    yield opened
+    await opened.close()
+    await opened.close()
+
+
+def a_run(run: RunId = RUN) -> list[tuple[RunId, int, ev.Event]]:
+    """The rows of a run's journal."""
+    return [(run, place, event) for place, event in enumerate(ByHand(review_code()).events)]
+
+
+def a_summary(run: RunId = RUN, *, owner: OwnerId = OWNER, minute: int = 0) -> RunSummary:
+    """The row of a run."""
+    return RunSummary(
+        id=run,
+        command="/test",
+        status=RunStatus.RUNNING,
+        executor="native",
+        owner=owner,
+        created_at=NOON + timedelta(minutes=minute),
+        cost_usd=0.25,
+        message="so far, so good",
+    )
+
+
+def claim_of(run: RunId, node_id: str | None, owner: OwnerId = OWNER) -> Callable[[LockTable], list[LockOutcome]]:
+    """A lock operation that asks for the database."""
+    holder = Holder(run, NodeId(node_id) if node_id else None)
+    claim = Claim.of(holder, owner, [LockSpec("db")], now=NOON, max_wait=timedelta(minutes=1))
+    return lambda table: table.request(claim, NOON)
+
+
+async def test_events_come_back_as_they_were_written_from_any_place_on(storage: Storage) -> None:
+    rows = a_run()
+    await storage.commit(Batch(events=rows[:2]), OWNER)
+    await storage.commit(Batch(events=rows[2:]), OWNER)
+    events = [event for _run, _place, event in rows]
+    assert await storage.events(RUN) == events
+    assert await storage.events(RUN, 2) == events[2:]
+    assert await storage.events(OTHER) == []
+
+
+async def test_a_commit_whose_lock_operation_fails_leaves_nothing(storage: Storage) -> None:
+    def broken(_table: LockTable) -> list[LockOutcome]:
+        raise RuntimeError
+
+    ref, data = encode_value("x")
+    batch = Batch(events=a_run(), values={ref.digest: data}, summaries={RUN: a_summary()})
+    batch.lock_ops = [claim_of(RUN, "a"), broken]
+    batch.session = [SessionValue(key="k", digest=ref.digest, size=ref.size, run=RUN, produced_at=NOON)]
+    with pytest.raises(RuntimeError):
+        await storage.commit(batch, OWNER)
+    assert await storage.events(RUN) == []
+    assert await storage.summary(RUN) is None
+    assert storage.value(ref.digest) is None
+    assert await storage.claims() == []
+    assert await storage.session_values(NOON) == []
+    assert await storage.commit(Batch(events=a_run()), OWNER) == []
+
+
+async def test_small_and_large_values_come_back_to_the_byte(storage: Storage) -> None:
+    values: dict[str, bytes] = {}
+    for value in ("small", "large" * 10_000, {"b": [1, None], "a": "ü"}):
+        ref, data = encode_value(value)
+        values[ref.digest] = data
+    await storage.commit(Batch(events=a_run(), values=values), OWNER)
+    await storage.commit(Batch(summaries={RUN: a_summary()}, values=values), OWNER)
+    assert {digest: storage.value(digest) for digest in values} == values
+    assert storage.value("0" * 40) is None
+
+
+async def test_a_message_is_given_once_and_only_to_the_runs_it_is_for(storage: Storage) -> None:
+    first = Message(run=RUN, kind="cancel", payload={"reason": "enough", "compensate": True})
+    second = Message(run=OTHER, kind="decide", payload={"node": "a", "answer": "yes"})
+    third = Message(run=RUN, kind="decide", payload={"node": "b", "answer": "no"})
+    for message in (first, second, third):
+        await storage.post(message)
+    assert await storage.changed() in {True, False}
+    assert await storage.inbox([RUN]) == [first, third]
+    assert await storage.inbox([RUN]) == []
+    assert await storage.inbox([OTHER, RUN]) == [second]
+
+
+async def test_a_run_is_taken_over_only_from_the_owner_that_is_named(storage: Storage) -> None:
+    await storage.commit(Batch(summaries={RUN: a_summary()}), OWNER)
+    assert await storage.take_over(RUN, STRANGER, OwnerId("o-2")) is False
+    assert await storage.take_over(OTHER, OWNER, OwnerId("o-2")) is False
+    assert await storage.take_over(RUN, OWNER, OwnerId("o-2")) is True
+    assert await storage.take_over(RUN, OWNER, STRANGER) is False
+    row = await storage.summary(RUN)
+    assert row is not None
+    assert row.owner == "o-2"
+
+
+async def test_runs_are_listed_newest_first(storage: Storage) -> None:
+    for minute, run in ((1, RUN), (3, OTHER), (2, RunId("r-2"))):
+        await storage.commit(Batch(summaries={run: a_summary(run, minute=minute)}), OWNER)
+    assert [row.id for row in await storage.summaries()] == [OTHER, "r-2", RUN]
+    assert [row.id for row in await storage.summaries(1)] == [OTHER]
+    assert await storage.summary(RUN) == a_summary(minute=1)
+    assert await storage.summary(RunId("r-none")) is None
+
+
+async def test_session_values_last_until_they_expire_and_the_newest_of_a_key_counts(storage: Storage) -> None:
+    old, new, brief = encode_value("old")[0], encode_value("new")[0], encode_value("brief")[0]
+
+    def row(key: str, ref: ev.ValueRef, minutes: int | None = None) -> SessionValue:
+        until = None if minutes is None else NOON + timedelta(minutes=minutes)
+        return SessionValue(key=key, digest=ref.digest, size=ref.size, run=RUN, produced_at=NOON, expires_at=until)
+
+    await storage.commit(Batch(summaries={RUN: a_summary()}, session=[row("a", old), row("b", brief, 5)]), OWNER)
+    await storage.commit(Batch(summaries={RUN: a_summary()}, session=[row("a", new)]), OWNER)
+    assert await storage.session_values(NOON) == [row("a", new), row("b", brief, 5)]
+    assert await storage.session_values(NOON + timedelta(minutes=5)) == [row("a", new)]
+
+
+async def test_an_estimate_is_the_median_of_three_samples_or_more(storage: Storage) -> None:
+    def sample(name: str, seconds: float, of: str = "/test") -> Sample:
+        return Sample(command=of, node=name, seconds=seconds)
+
+    rows = [sample("a", 10), sample("a", 90), sample("b", 5), sample("b", 6), sample("a", 20, "/other")]
+    await storage.commit(Batch(summaries={RUN: a_summary()}, samples=rows), OWNER)
+    assert await storage.estimates("/test") == {}
+    await storage.commit(Batch(summaries={RUN: a_summary()}, samples=[sample("a", 20)]), OWNER)
+    assert await storage.estimates("/test") == {"a": 20}
+
+
+async def test_removing_a_run_drops_its_journal_and_the_values_that_nothing_else_refers_to(storage: Storage) -> None:
+    shared, own, kept = (encode_value(text) for text in ("shared", "own", "kept"))
+
+    def giving(run: RunId, *values: tuple[ev.ValueRef, bytes]) -> Batch:
+        outputs = {f"k{place}": ref for place, (ref, _data) in enumerate(values)}
+        rows = [*a_run(run), (run, 100, ev.AttemptSucceeded(NOON, NodeId("analyzer"), 1, outputs))]
+        return Batch(events=rows, summaries={run: a_summary(run)}, values={ref.digest: data for ref, data in values})
+
+    await storage.commit(giving(RUN, shared, own), OWNER)
+    batch = giving(OTHER, shared)
+    batch.values[kept[0].digest] = kept[1]
+    batch.session = [SessionValue(key="k", digest=kept[0].digest, size=1, run=OTHER, produced_at=NOON)]
+    await storage.commit(batch, OWNER)
+    await storage.remove([RUN])
+    assert await storage.events(RUN) == []
+    assert await storage.summary(RUN) is None
+    assert [row.id for row in await storage.summaries()] == [OTHER]
+    assert storage.value(own[0].digest) is None
+    assert storage.value(shared[0].digest) == shared[1]
+    assert storage.value(kept[0].digest) == kept[1]
+
+
+async def test_locks_are_granted_in_the_commit_and_strangers_hear_of_theirs_by_message(storage: Storage) -> None:
+    mine, theirs = claim_of(RUN, "a"), claim_of(OTHER, None, STRANGER)
+    await storage.commit(Batch(summaries={RUN: a_summary(), OTHER: a_summary(OTHER, owner=STRANGER)}), OWNER)
+    assert await storage.commit(Batch(lock_ops=[mine]), OWNER) == [Granted(Holder(RUN, NodeId("a")))]
+    assert await storage.commit(Batch(lock_ops=[theirs]), STRANGER) == []
+    assert [(str(claim.holder), claim.granted) for claim in await storage.claims()] == [
+        (f"{RUN}:a", True),
+        (OTHER, False),
+    ]
+    assert await storage.commit(Batch(lock_ops=[lambda table: table.release_run(RUN)]), OWNER) == []
+    assert await storage.inbox([OTHER]) == [Message(run=OTHER, kind="granted", payload={"node": None})]
+
+
+async def test_a_stranger_is_told_why_it_was_refused(storage: Storage) -> None:
+    await storage.commit(Batch(summaries={RUN: a_summary(), OTHER: a_summary(OTHER, owner=STRANGER)}), OWNER)
+    await storage.commit(Batch(lock_ops=[claim_of(RUN, "a")]), OWNER)
+    await storage.commit(Batch(lock_ops=[claim_of(OTHER, "b", STRANGER)]), STRANGER)
+    late = NOON + timedelta(hours=1)
+    assert await storage.commit(Batch(lock_ops=[lambda table: table.expire(late)]), OWNER) == []
+    (message,) = await storage.inbox([OTHER])
+    assert message.kind == "refused"
+    assert message.payload["node"] == "b"
+    assert message.payload["code"] == "LOCK_TIMEOUT"
+
+
+async def test_another_connection_sees_commits_and_only_one_taker_wins(tmp_path: Path) -> None:
+    one, other = SqliteStorage(tmp_path), SqliteStorage(tmp_path)
+    await other.changed()
+    assert await other.changed() is False
+    await one.commit(Batch(events=a_run(), summaries={RUN: a_summary()}), OWNER)
+    assert await other.changed() is True
+    assert await other.changed() is False
+    assert len(await other.events(RUN)) == len(a_run())
+    assert [await one.take_over(RUN, OWNER, OwnerId("o-2")), await other.take_over(RUN, OWNER, STRANGER)] == [
+        True,
+        False,
+    ]
+    await one.close()
+    await other.close()
+
+
+async def test_what_was_committed_is_there_when_the_database_is_opened_again(tmp_path: Path) -> None:
+    ref, data = encode_value("x" * 10_000)
+    first = SqliteStorage(tmp_path)
+    await first.commit(Batch(events=a_run(), values={ref.digest: data}, summaries={RUN: a_summary()}), OWNER)
+    await first.close()
+    again = SqliteStorage(tmp_path)
+    assert len(await again.events(RUN)) == len(a_run())
+    assert again.value(ref.digest) == data
+    await again.close()
+    assert (tmp_path / ".gitignore").read_text(encoding="utf-8").endswith("*\n")
+    assert (tmp_path / "journal.sqlite3").stat().st_mode & 0o777 == 0o600
+
+
+def opening_fails(folder: Path) -> str:
+    """The code of the fault that opening *folder* gives."""
+    with pytest.raises(EnvironmentFault) as caught:
+        SqliteStorage(folder, busy_seconds=0.01, patience_seconds=0.01)
+    assert caught.value.hint
+    return caught.value.code
+
+
+def test_a_file_in_the_place_of_the_folder_is_one_clear_fault(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("", encoding="utf-8")
+    assert opening_fails(tmp_path / "state") == "READ_ONLY"
+    assert opening_fails(tmp_path / "state" / "deeper") == "READ_ONLY"
+
+
+def test_a_folder_in_the_place_of_the_database_is_one_clear_fault(tmp_path: Path) -> None:
+    (tmp_path / "journal.sqlite3").mkdir()
+    assert opening_fails(tmp_path) == "READ_ONLY"
+
+
+def test_a_file_that_is_no_database_is_one_clear_fault(tmp_path: Path) -> None:
+    (tmp_path / "journal.sqlite3").write_bytes(b"this is no database, whatever its name says" * 100)
+    assert opening_fails(tmp_path) == "CORRUPT_DATABASE"
+
+
+async def test_a_database_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
+    await SqliteStorage(tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite3")) as db:
+        db.execute("PRAGMA user_version=99")
+    assert opening_fails(tmp_path) == "NEWER_SCHEMA"
+
+
+async def test_an_event_that_cannot_be_read_is_one_clear_fault(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path)
+    await storage.commit(Batch(events=a_run()), OWNER)
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite3", isolation_level=None)) as db:
+        db.execute("UPDATE events SET data='{' WHERE seq=1")
+    with pytest.raises(EnvironmentFault) as caught:
+        await storage.events(RUN)
+    assert caught.value.code == "CORRUPT_DATABASE"
+    await storage.close()
+
+
+async def commit_fails(storage: SqliteStorage) -> str:
+    """The code of the fault that a large commit gives; nothing of it is written, and the next one may go well."""
+    ref, data = encode_value(list(range(200_000)))
+    batch = Batch(events=a_run(), values={ref.digest: data}, summaries={RUN: a_summary()})
+    with pytest.raises(EnvironmentFault) as caught:
+        await storage.commit(batch, OWNER)
+    assert await storage.events(RUN) == []
+    assert await storage.summary(RUN) is None
+    return caught.value.code
+
+
+async def test_a_full_disk_is_one_clear_fault_and_nothing_is_half_written(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path)
+    pages = storage._db.execute("PRAGMA page_count").fetchone()[0]
+    storage._db.execute(f"PRAGMA max_page_count={pages + 2}")
+    assert await commit_fails(storage) == "DISK_FULL"
+    storage._db.execute("PRAGMA max_page_count=1000000")
+    await storage.commit(Batch(events=a_run()), OWNER)
+    assert len(await storage.events(RUN)) == len(a_run())
+    await storage.close()
+
+
+async def test_a_database_that_another_program_holds_is_one_clear_fault(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path, busy_seconds=0.01, patience_seconds=0.01)
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert await commit_fails(storage) == "DATABASE_LOCKED"
+        other.execute("ROLLBACK")
+    await storage.commit(Batch(events=a_run()), OWNER)
+    await storage.close()
+
+
+async def test_a_database_that_may_not_be_written_is_one_clear_fault(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path)
+    storage._db.execute("PRAGMA query_only=ON")
+    assert await commit_fails(storage) == "READ_ONLY"
+    await storage.close()
+
+
+async def test_a_fault_without_a_name_of_its_own_is_still_one_of_ours(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path)
+    await storage.commit(Batch(events=a_run()), OWNER)
+    with pytest.raises(EnvironmentFault) as caught:
+        await storage.commit(Batch(events=a_run()), OWNER)
+    assert caught.value.code == "STORAGE_FAILED"
+    await storage.close()
