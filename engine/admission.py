@@ -79,6 +79,8 @@ def _end_group(turn: Turn, node: NodeState) -> None:
 def _end_phases(turn: Turn) -> bool:
     run = turn.run
     ended = [index for index in run.open_phases if not run.phases[index].unsettled]
+    if run.open_phases and not ended:
+        return False
     for index in ended:
         turn.emit(ev.PhaseEnded(turn.now, index))
     for group in dict.fromkeys(run.phases[index].plan.group for index in ended):
@@ -115,7 +117,7 @@ def _admit(turn: Turn, node: NodeState) -> bool:
             if _judge(turn, node, facts):
                 return True
             node_inputs = facts.inputs
-        elif _lacks_inputs(turn, node, readiness.missing_keys(turn.run, node)):
+        elif plan.inputs and _lacks_inputs(turn, node, readiness.missing_keys(turn.run, node)):
             return True
     if plan.approval is not None and not node.approved:
         turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.APPROVAL, None, plan.approval))

@@ -69,7 +69,9 @@ def available_keys(run: Run, node: NodeState) -> list[str]:
 def needs_facts(node: NodeState) -> bool:
     """Whether values or the world have to be looked at before *node* can start."""
     plan = node.plan
-    return plan.skip is not None or plan.kind is NodeKind.GROUP or any(spec.transform for spec in plan.inputs)
+    if plan.skip is not None or plan.kind is NodeKind.GROUP:
+        return True
+    return bool(plan.inputs) and any(spec.transform for spec in plan.inputs)
 
 
 def waiting_for(run: Run, node: NodeState) -> str | None:

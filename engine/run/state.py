@@ -253,16 +253,16 @@ class Run:
         """Whether what *timer* was set for is still going on."""
         if self.ended:
             return False
+        if timer.kind == "attempt":
+            live = self.nodes[timer.key].live  # type: ignore[index]
+            fits = live is not None and live.number == timer.number and live.deadline == timer.due
+            return fits and live is not None and live.stopping is None
         if timer.kind == "run":
             return self.stop is None and self.deadline == timer.due
         if timer.kind == "phase":
             phase = self.phases[int(timer.key)]
             return phase.ended_at is None and phase.deadline == timer.due and self.stop is None
         node = self.nodes[timer.key]  # type: ignore[index]
-        if timer.kind == "attempt":
-            live = node.live
-            fits = live is not None and live.number == timer.number and live.deadline == timer.due
-            return fits and live is not None and live.stopping is None
         return node.waiting is not None and node.waiting.until == timer.due
 
 
