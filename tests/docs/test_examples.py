@@ -17,7 +17,19 @@ from engine.retry import next_delay
 from engine.transforms import MISSING, parse_transform
 from mcp_server.project import open_catalog
 from mcp_server.settings import load_settings
-from tests.docs.pages import ALL_BLOCKS, DOCS, PLAYED, ROOT, Block, blocks, make_project, play, rows_of, write_file
+from tests.docs.pages import (
+    ALL_BLOCKS,
+    DOCS,
+    PLAYED,
+    ROOT,
+    Block,
+    agree,
+    blocks,
+    make_project,
+    play,
+    rows_of,
+    write_file,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +61,7 @@ def test_an_example_of_a_part_fits_the_published_schema(block: Block) -> None:
 
 
 @pytest.mark.processes
+@pytest.mark.timeout(180)  # a page starts the command line a dozen times
 @pytest.mark.parametrize("page", PLAYED, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_a_page_can_be_followed_to_the_letter(page: Path, tmp_path: Path) -> None:
     project, home = tmp_path / "project", tmp_path / "home"
@@ -61,6 +74,8 @@ def test_a_page_can_be_followed_to_the_letter(page: Path, tmp_path: Path) -> Non
             check_command(project, block)
         elif block.language == "console":
             play(project, block, home)
+        elif "trust" in block.options:
+            agree(project, home)
 
 
 def check_command(project: Path, block: Block) -> None:
