@@ -18,6 +18,10 @@ from typing import Any
 from mcp import Client, StdioServerParameters
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.support.trust import trust_all  # noqa: E402 - benchmarks are run as files
+
 PROMISED_MS = 5.0
 AGENT = """---
 name: {name}
@@ -71,7 +75,9 @@ async def measure(nodes: int, calls: int) -> bool:
         project = Path(folder)
         make_project(project)
         arguments = ["-m", "mcp_server", "--project", folder]
-        server = StdioServerParameters(command=sys.executable, args=arguments, env={"PYTHONPATH": str(ROOT)})
+        trust_all(project, project / "home")
+        environment = {"PYTHONPATH": str(ROOT), "HOME": str(project / "home")}
+        server = StdioServerParameters(command=sys.executable, args=arguments, env=environment)
         async with Client(server, read_timeout_seconds=120) as client:
             ended = await started(client, command("/ended", "quick", nodes), wait_seconds=100)
             live = await started(client, command("/live", "slow", nodes), max_parallelism=4)
