@@ -1,0 +1,193 @@
+"""Agents that a Python program does itself: what it writes, what it is given, and how it hands work on.
+
+Effects: calls the program's code on the running event loop. The order of work, limits and retries stay the engine's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from engine.executors.answer import failed, invalid, upper_snake
+from engine.executors.inline import InlineExecutor
+from engine.executors.port import Outcome, WorkOrder
+from engine.model.agent import AgentKind
+from engine.model.policy import FailureKind, Usage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.executors.port import Executor, Heartbeat
+    from engine.model.agent import Agent
+
+
+class AgentFailure(Exception):
+    """A node's work failed; its code and kind decide about retries and rollback."""
+
+    def __init__(self, code: str, message: str, *, kind: str = "error", hint: str | None = None) -> None:
+        """*code* such as RATE_LIMIT, *kind* one of error, timeout, validation, cancel."""
+        super().__init__(message)
+        self.code = code
+        self.kind = kind
+        self.hint = hint
+
+
+class Context:
+    """What an agent knows of the run: a view of the values that existed when the node started."""
+
+    def __init__(self, order: WorkOrder, heartbeat: Heartbeat, pass_on: PassOn) -> None:
+        """Made by the engine, one for each attempt."""
+        self.data: dict[str, Any] = dict(order.inputs)
+        """The node's inputs by key; copies, which may be changed."""
+        self.run_id: str = order.run
+        self.node_id: str = order.node
+        self.attempt: str = order.attempt
+        self.role: str = order.role
+        """`forward`, or `compensate` where the node is undone."""
+        self.outputs: tuple[str, ...] = tuple(output.key for output in order.outputs)
+        """The keys that the answer must have."""
+        self.produced: Mapping[str, Any] = order.produced
+        """What the node had produced; filled where it is undone."""
+        self.project: Path = order.project
+        self.usage: list[Usage] = []
+        """Tokens and cost of what was handed on; add to it what the program itself used."""
+        self._heartbeat = heartbeat
+        self._pass_on = pass_on
+
+    def progress(self, action: str) -> None:
+        """Tell in one line what is being done; status and live display show it."""
+        self._heartbeat(action)
+
+    async def pass_on(self, agent_id: str, task: str) -> dict[str, Any]:
+        """Have *task* done by *agent_id* as if the program did not do its work. Raises `AgentFailure`."""
+        return await self._pass_on(self, agent_id, task)
+
+
+class PassOn(Protocol):
+    """Hands work on."""
+
+    async def __call__(self, context: Context, agent_id: str, task: str) -> dict[str, Any]:
+        """The outputs. Raises `AgentFailure`."""
+
+
+class AgentExecutor:
+    """Base of a program's own executor: name the agents, write `execute`."""
+
+    agent_ids: Collection[str] | None = None
+    """The agents it does, new ones or those of files; None: it is asked for every agent and adds none."""
+
+    async def execute(self, agent_id: str, task: str, context: Context) -> Any:  # noqa: ANN401 - any JSON value
+        """Do *task*; gives the declared outputs by key. Whatever it raises is the failure of the node.
+
+        `{"outputs": …}` and `{"failure": {"code", "kind", "message"}}` are understood too, and where the node declares
+        one output, its bare value if that is no mapping.
+        """
+        raise NotImplementedError
+
+
+class DefaultExecutor:
+    """Does an agent's work as if no executor of the program had been set."""
+
+    async def execute(self, agent_id: str, task: str, context: Context) -> dict[str, Any]:
+        """The outputs of *agent_id* for *task*, given the values of *context*. Raises `AgentFailure`."""
+        return await context.pass_on(agent_id, task)
+
+
+default_executor = DefaultExecutor()
+"""For use inside `AgentExecutor.execute`."""
+
+
+class Program(Protocol):
+    """What `set_agent_executor` takes: an `AgentExecutor`, or anything with such a method."""
+
+    @property
+    def execute(self) -> Callable[[str, str, Context], Any]:
+        """See `AgentExecutor.execute`; may be a plain function that is short."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramExecutor:
+    """A program's executor as the engine calls one."""
+
+    program: Program
+    executors: Mapping[AgentKind, Executor]
+    """Who else does work, by kind of agent."""
+    find: Callable[[str], Agent | None]
+    """An agent as its file has it."""
+    permit: Callable[[Collection[Agent]], None]
+    """Raises `OrchestrationError` where an agent may not run."""
+
+    async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
+        """See `engine.executors.port.Executor`."""
+
+        async def pass_on(context: Context, agent_id: str, task: str) -> dict[str, Any]:
+            return await self._pass_on(order, heartbeat, context, agent_id, task)
+
+        context = Context(order, heartbeat, pass_on)
+
+        async def call(order: WorkOrder) -> Outcome | Mapping[str, Any]:
+            try:
+                reply = self.program.execute(order.agent.id, order.task, context)
+                return _answer(order, await reply if isinstance(reply, Awaitable) else reply)
+            except AgentFailure as failure:
+                kind = FailureKind(failure.kind) if failure.kind in set(FailureKind) else FailureKind.ERROR
+                return failed(kind, upper_snake(failure.code), str(failure), hint=failure.hint)
+
+        outcome = await InlineExecutor({order.agent.id: call}).execute(order, heartbeat)
+        return replace(outcome, usage=_sum(context.usage, outcome.usage))
+
+    async def _pass_on(
+        self, order: WorkOrder, heartbeat: Heartbeat, context: Context, agent_id: str, task: str
+    ) -> dict[str, Any]:
+        agent: Agent | None = order.agent
+        if order.agent.id != agent_id or order.agent.kind is AgentKind.CUSTOM:
+            agent = self.find(agent_id)
+        if agent is None:
+            hint = "Add an agent file for it, or do its work in `execute`."
+            raise AgentFailure("AGENT_NOT_FOUND", f'nobody else does the work of the agent "{agent_id}"', hint=hint)
+        self.permit((agent,))
+        handed = replace(order, agent=agent, task=task, inputs=context.data)
+        outcome = await self.executors[agent.kind].execute(handed, heartbeat)
+        if outcome.usage is not None:
+            context.usage.append(outcome.usage)
+        if outcome.failure is not None:
+            told = outcome.failure
+            raise AgentFailure(told.code, told.message, kind=told.kind.value, hint=told.hint)
+        return dict(outcome.outputs)
+
+
+def agents_of(program: Program) -> Collection[str] | None:
+    """The agents that *program* names; None where it is to be asked for all."""
+    named: Collection[str] | str | None = getattr(program, "agent_ids", None)
+    return (named,) if isinstance(named, str) else named
+
+
+def _answer(order: WorkOrder, reply: object) -> Outcome | Mapping[str, Any]:
+    keys = [output.key for output in order.outputs]
+    if isinstance(reply, Outcome):
+        return reply
+    if reply is None or not keys:
+        failure = reply.get("failure") if isinstance(reply, Mapping) else None
+        return {"outputs": {}} if failure is None else {"failure": failure}
+    if isinstance(reply, Mapping):
+        wrapped = any(word in reply and word not in keys for word in ("outputs", "failure"))
+        return reply if wrapped else {"outputs": reply}
+    if len(keys) == 1:
+        return {"outputs": {keys[0]: reply}}
+    return invalid(f"the answer is {type(reply).__name__}, not a mapping with the outputs {', '.join(keys)}")
+
+
+def _sum(handed: Collection[Usage], own: Usage | None) -> Usage | None:
+    used = [*handed, *([own] if own is not None else [])]
+    if not used:
+        return None
+    costs = [usage.cost_usd for usage in used if usage.cost_usd is not None]
+    read = [usage.input_tokens for usage in used if usage.input_tokens is not None]
+    written = [usage.output_tokens for usage in used if usage.output_tokens is not None]
+    return Usage(
+        cost_usd=sum(costs) if costs else None,
+        input_tokens=sum(read) if read else None,
+        output_tokens=sum(written) if written else None,
+        session=next((usage.session for usage in reversed(used) if usage.session), None),
+    )

@@ -1,0 +1,144 @@
+"""A definition as a graph to look at: order, levels, critical path, as text, Mermaid or SVG.
+
+Effects: none. Agents are not looked up, so a graph can be drawn of a command whose agents do not exist yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import InputError, InvalidCommand
+from engine.graph import Timeline, compile_plan, predict
+from engine.model.agent import Agent
+from engine.model.command import CommandDefinition
+from engine.model.plan import Bundle
+from engine.validation import Problem, Severity, validate_definition
+from engine.views import diagram
+from engine.views.durations import milliseconds
+
+if TYPE_CHECKING:
+    from engine.ids import NodeId
+    from engine.model.plan import Plan
+
+SUB_COMMAND = "command"
+Definition = CommandDefinition | Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DAG:
+    """The graph of one command."""
+
+    plan: Plan
+    timeline: Timeline
+    """When each node would run by estimates, within the phases' limits."""
+
+    @property
+    def nodes(self) -> tuple[NodeId, ...]:
+        """All nodes in file order."""
+        return tuple(node.id for node in self.plan.nodes)
+
+    @property
+    def dependencies(self) -> dict[NodeId, tuple[NodeId, ...]]:
+        """What each node depends on."""
+        return {node.id: node.depends_on for node in self.plan.nodes}
+
+    @property
+    def levels(self) -> list[list[NodeId]]:
+        """Nodes by the number of nodes that have to end before them."""
+        return diagram.levels(self.plan)
+
+    @property
+    def critical_path(self) -> tuple[NodeId, ...]:
+        """The nodes that make a run as long as it is at best."""
+        return self.plan.critical_path
+
+    @property
+    def critical_path_time(self) -> int:
+        """Milliseconds of a run at best."""
+        return milliseconds(self.plan.critical_path_time)
+
+    @property
+    def sequential_time(self) -> int:
+        """Milliseconds of all nodes one after the other."""
+        return milliseconds(self.plan.sequential_time)
+
+    def visualize(self, *, format: str = "text") -> str:  # noqa: A002 - the word that a caller expects
+        """The graph as `text`, `mermaid` or `svg`."""
+        if format == "text":
+            return diagram.text_tree(self.plan, self.timeline)
+        if format == "mermaid":
+            return diagram.mermaid(self.plan)
+        if format == "svg":
+            return diagram.svg(self.plan, self.timeline)
+        raise InputError(f'"{format}" is no format of a graph', code="INVALID_OPTION", hint="text, mermaid or svg")
+
+    def __str__(self) -> str:
+        """As text."""
+        return self.visualize()
+
+
+class DAGBuilder:
+    """Makes graphs of definitions."""
+
+    def __init__(self, *, commands: Mapping[str, Definition] | None = None) -> None:
+        """*commands* are the definitions of sub-commands by name, `/deploy`."""
+        self._commands = dict(commands or {})
+
+    def build_dag(self, definition: Definition) -> DAG:
+        """The graph of *definition*. Raises `InvalidCommand` with every problem, such as a cycle."""
+        command = self._sound(definition)
+        commands: dict[str, CommandDefinition] = {}
+        names = set(_agents(command))
+        waiting = _calls(command)
+        while waiting:
+            name = waiting.pop()
+            if name not in commands:
+                commands[name] = self._sound(self._commands[name])
+                names |= set(_agents(commands[name]))
+                waiting += _calls(commands[name])
+        bundle = Bundle(command=command, agents={name: Agent(id=name) for name in names}, commands=commands)
+        plan = compile_plan(bundle)
+        return DAG(plan=plan, timeline=predict(plan))
+
+    def _sound(self, definition: Definition) -> CommandDefinition:
+        raw = _raw(definition)
+        commands = {name: _raw(known) for name, known in self._commands.items()}
+        found = validate_definition(raw, agents=_Any(), commands=commands, breakers=_Any())
+        errors = [problem for problem in found.problems if problem.severity is Severity.ERROR]
+        if found.definition is None or errors:
+            name = raw.get("name", "definition")
+            raise InvalidCommand(f"Command '{name}' has {len(errors)} errors\n{_told(errors)}", found.problems)
+        return found.definition
+
+
+class _Any(frozenset[str]):
+    """Every name there can be."""
+
+    __slots__ = ()
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str)
+
+
+def _raw(definition: Definition) -> Mapping[str, Any]:
+    if isinstance(definition, CommandDefinition):
+        dumped: dict[str, Any] = definition.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        return dumped
+    return definition
+
+
+def _told(errors: list[Problem]) -> str:
+    return "\n".join(f"  {problem.code} {problem.pointer}: {problem.message}" for problem in errors[:20])
+
+
+def _agents(command: CommandDefinition) -> list[str]:
+    nodes = [node for phase in command.phases for node in phase.agents]
+    undoing = [node.compensation.agent_id for node in nodes if node.compensation and node.compensation.agent_id]
+    return [node.agent_id for node in nodes if node.agent_id != SUB_COMMAND] + undoing
+
+
+def _calls(command: CommandDefinition) -> list[str]:
+    nodes = (node for phase in command.phases for node in phase.agents if node.agent_id == SUB_COMMAND)
+    return [words[0] for node in nodes if (words := node.task.split(maxsplit=1))]

@@ -1,0 +1,182 @@
+"""Tells a program what happens in its runs, and never lets it hurt them.
+
+Effects: calls the program's hooks, plain ones in threads, async ones on the event loop; one after the other, each for a
+bounded time. What a hook raises is logged; one that hangs is left behind, and after three times called no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from engine.api.results import NodeResult, node_result
+from engine.run import events as ev
+from engine.run.events import Role
+from engine.views.durations import milliseconds
+from engine.views.timeline import ZERO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from engine.ids import NodeId, RunId
+    from engine.run.state import Run
+
+log = logging.getLogger(__name__)
+
+MOST_OVERRUNS = 3
+"""After so many calls that did not end in time a hook is called no more."""
+
+Hook = Callable[..., Any]
+Call = tuple[str, Hook, tuple[Any, ...]]
+
+
+class Caller:
+    """Calls hooks in the order in which they are asked for."""
+
+    def __init__(self, *, timeout: float, overruns: Counter[Hook] | None = None) -> None:
+        """*timeout* is how long one call may take, in seconds; *overruns* counts those that took longer."""
+        self._timeout = timeout
+        self._calls: asyncio.Queue[Call] = asyncio.Queue()
+        self._overruns: Counter[Hook] = Counter() if overruns is None else overruns
+        self._left: set[asyncio.Future[Any]] = set()
+        """Calls that did not end in time."""
+
+    def ask(self, name: str, hook: Hook, *arguments: object) -> None:
+        """Call *hook* as soon as those before it are done; returns at once."""
+        self._calls.put_nowait((name, hook, arguments))
+
+    async def run(self) -> None:
+        """Call hooks until cancelled."""
+        while True:
+            name, hook, arguments = await self._calls.get()
+            try:
+                if self._overruns[hook] < MOST_OVERRUNS:
+                    await self._call(name, hook, arguments)
+            finally:
+                self._calls.task_done()
+
+    async def drained(self) -> None:
+        """Wait until every hook that was asked for has been called."""
+        await self._calls.join()
+
+    async def _call(self, name: str, hook: Hook, arguments: tuple[Any, ...]) -> None:
+        call = asyncio.ensure_future(_called(hook, arguments))
+        done, _ = await asyncio.wait({call}, timeout=self._timeout)
+        if not done:
+            self._overruns[hook] += 1
+            call.cancel()
+            self._left.add(call)
+            call.add_done_callback(self._forget)
+            last = " and is called no more" if self._overruns[hook] == MOST_OVERRUNS else ""
+            log.warning("the hook %s did not end within %g seconds%s", name, self._timeout, last)
+        elif not call.cancelled() and (error := call.exception()) is not None:
+            log.error("the hook %s raised", name, exc_info=error)
+
+    def _forget(self, call: asyncio.Future[Any]) -> None:
+        self._left.discard(call)
+        if not call.cancelled():
+            call.exception()  # asked for, so that nobody is told that it never was
+
+
+async def _called(hook: Hook, arguments: tuple[Any, ...]) -> None:
+    if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(getattr(hook, "__call__", None)):  # noqa: B004
+        await hook(*arguments)
+        return
+    reply = await _in_thread(hook, arguments)
+    if isinstance(reply, Awaitable):
+        await reply
+
+
+def _in_thread(hook: Hook, arguments: tuple[Any, ...]) -> asyncio.Future[Any]:
+    """The reply of a plain function, called in a thread of its own, which nobody waits for when the program ends."""
+    loop = asyncio.get_running_loop()
+    reply: asyncio.Future[Any] = loop.create_future()
+
+    def settle(value: object, error: BaseException | None) -> None:
+        if reply.done():
+            return
+        if error is None:
+            reply.set_result(value)
+        else:
+            reply.set_exception(error)
+
+    def call() -> None:
+        value, error = None, None
+        try:
+            value = hook(*arguments)
+        except Exception as raised:  # noqa: BLE001 - whatever a hook raises is logged
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            loop.call_soon_threadsafe(settle, value, error)
+
+    threading.Thread(target=call, name="hook", daemon=True).start()
+    return reply
+
+
+class Hooks:
+    """Turns what was committed into calls."""
+
+    def __init__(
+        self,
+        caller: Caller,
+        *,
+        on_node_start: Hook | None = None,
+        on_node_complete: Hook | None = None,
+        on_phase_complete: Hook | None = None,
+    ) -> None:
+        """What is None is not called."""
+        self._caller = caller
+        self._on_node_start = on_node_start
+        self._on_node_complete = on_node_complete
+        self._on_phase_complete = on_phase_complete
+        self._started: defaultdict[RunId, dict[NodeId, datetime]] = defaultdict(dict)
+        """Nodes that have been told to have started, and when."""
+        self._undoing: defaultdict[RunId, set[tuple[NodeId, int]]] = defaultdict(set)
+
+    def listen(self, run: Run, events: Sequence[ev.Event]) -> None:
+        """See `engine.runtime.store.Listener`."""
+        for event in events:
+            for name, hook, arguments in self._calls(run, event):
+                if hook is not None:
+                    self._caller.ask(name, hook, *arguments)
+            if isinstance(event, ev.RunEnded | ev.RunInterrupted):
+                self._started.pop(run.id, None)
+                self._undoing.pop(run.id, None)
+
+    def _calls(self, run: Run, event: ev.Event) -> Iterator[tuple[str, Hook | None, tuple[Any, ...]]]:
+        started, undoing = self._started[run.id], self._undoing[run.id]
+        match event:
+            case ev.AttemptScheduled(role=Role.COMPENSATE):
+                undoing.add((event.node, event.number))
+            case ev.AttemptScheduled() if event.node not in started:
+                started[event.node] = event.at
+                phase = run.phases[run.nodes[event.node].plan.phase].plan.id
+                yield "on_node_start", self._on_node_start, (event.node, phase)
+            case ev.AttemptSucceeded() if (event.node, event.number) not in undoing:
+                yield self._complete(run, event.node, event.at, success=True)
+            case ev.NodeFailed() | ev.NodeCancelled():
+                yield self._complete(run, event.node, event.at, success=False)
+            case ev.NodeReset():
+                started.pop(event.node, None)
+            case ev.PhaseEnded():
+                phase_plan = run.phases[event.phase].plan
+                results: Mapping[str, NodeResult] = {
+                    name: node_result(run.nodes[name], event.at) for name in phase_plan.nodes
+                }
+                yield "on_phase_complete", self._on_phase_complete, (phase_plan.id, results)
+            case _:
+                pass
+
+    def _complete(
+        self, run: Run, node: NodeId, at: datetime, *, success: bool
+    ) -> tuple[str, Hook | None, tuple[Any, ...]]:
+        begun = self._started[run.id].get(node)
+        duration = at - begun if begun is not None else ZERO
+        return "on_node_complete", self._on_node_complete, (node, milliseconds(duration), success)

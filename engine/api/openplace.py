@@ -1,0 +1,134 @@
+"""A workplace while it is open, with what a program added to it: agents, listeners, and runs that it waits for.
+
+Effects: starts, awaits and cancels runs through the engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from engine.api.agents import ProgramExecutor
+from engine.ids import RunId
+from engine.run.events import RunCreated
+from engine.run.reducer import apply, create
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
+
+    from engine.api.agents import Program
+    from engine.api.hooks import Caller
+    from engine.api.options import ContextManagerConfig
+    from engine.api.port import Request, Workplace
+    from engine.run.events import Event
+    from engine.run.state import Run
+    from engine.service import Engine
+
+LOOK_AGAIN = 30.0
+"""Seconds after which a run that told nothing is looked at all the same."""
+CANCEL_SECONDS = 30.0
+"""How long a cancelled call waits for its run to end."""
+CANCELLED = "the program cancelled its call"
+
+
+class OpenPlace:
+    """What calls share as long as one of them goes on."""
+
+    def __init__(self, workplace: Workplace, engine: Engine, caller: Caller) -> None:
+        """Nothing is added yet."""
+        self.workplace = workplace
+        self.engine = engine
+        self.caller = caller
+        self.stack = contextlib.AsyncExitStack()
+        """Closes what is open."""
+        self.listeners: list[Callable[[Run, Sequence[Event]], None]] = []
+        self.every: Program | None = None
+        """Does the work of agents that no other program was named for."""
+        self._calling: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Listen to runs, and call hooks."""
+        self.engine.store.listeners.append(self._tell)
+        self._calling = asyncio.create_task(self.caller.run())
+
+    async def stop(self) -> None:
+        """Call no hook any more."""
+        if self._calling is not None:
+            self._calling.cancel()
+            await asyncio.gather(self._calling, return_exceptions=True)
+
+    def give(self, program: Program, names: Iterable[str]) -> None:
+        """Let *program* do the work of the agents *names*."""
+        executor = ProgramExecutor(
+            program=program,
+            executors=self.engine.executors,
+            find=self.workplace.agent,
+            permit=self.engine.permit,
+        )
+        self.engine.custom_executors.update(dict.fromkeys(names, executor))
+
+    def set_cache(self, cache: ContextManagerConfig) -> None:
+        """Begin anew with a cache of this kind."""
+        self.engine.values.configure(
+            max_bytes=cache.max_cache_size, policy=cache.eviction_policy, compress=cache.compression_enabled
+        )
+
+    async def start(self, request: Request) -> RunId:
+        """Start a run; see `Workplace.start`."""
+        if self.every is not None:
+            self._give_rest(self.every, self.workplace.agent_ids(request.source))
+        return await self.workplace.start(request)
+
+    async def resume(self, run_id: RunId, *, failed: bool) -> RunId:
+        """Take up a run; see `Workplace.resume`."""
+        if self.every is not None:
+            self._give_rest(self.every, (await self.engine.view(run_id)).run.plan.agents)
+        await self.workplace.resume(run_id, failed=failed)
+        return run_id
+
+    def _give_rest(self, program: Program, names: Iterable[str]) -> None:
+        self.give(program, [name for name in names if name not in self.engine.custom_executors])
+
+    async def to_its_end(self, starting: Coroutine[Any, Any, RunId]) -> RunId:
+        """Wait for the end of the run that *starting* starts. Who is cancelled meanwhile cancels the run first."""
+        begun = asyncio.ensure_future(starting)
+        try:
+            run_id = await asyncio.shield(begun)
+            await self._ended(run_id)
+        except asyncio.CancelledError:
+            await asyncio.shield(asyncio.ensure_future(self._cancel(begun)))
+            raise
+        return run_id
+
+    async def _ended(self, run_id: RunId) -> None:
+        view = await self.engine.view(run_id)
+        if view.run.executor == "simulate":
+            await self._retell(run_id)
+        while not view.run.ended:
+            await self.engine.wait(run_id, LOOK_AGAIN)
+            view = await self.engine.view(run_id)
+
+    def _tell(self, run: Run, events: Sequence[Event]) -> None:
+        for listener in self.listeners:
+            listener(run, events)
+
+    async def _retell(self, run_id: RunId) -> None:
+        """A simulated run was recorded when it had ended: tell its events as they were."""
+        run: Run | None = None
+        for event in await self.engine.storage.events(run_id) if self.listeners else ():
+            if run is not None:
+                apply(run, event)
+            elif isinstance(event, RunCreated):
+                run = create(event)
+            if run is not None:
+                self._tell(run, [event])
+
+    async def _cancel(self, begun: asyncio.Future[RunId]) -> None:
+        """End the run, where it has begun, and wait until nothing of it is left to undo."""
+        with contextlib.suppress(Exception):
+            run_id = await begun
+            await self.engine.cancel(run_id, reason=CANCELLED)
+            async with asyncio.timeout(CANCEL_SECONDS):
+                while not (await self.engine.view(run_id)).run.ended:
+                    await self.engine.wait(run_id, 1)

@@ -1,0 +1,303 @@
+"""`OrchestrationEngine`: run commands from a Python program, with agents, hooks, breakers and metrics of its own.
+
+Effects: opens the project's state for the length of its block, or of each call outside one, and starts agents. It
+translates: what happens in a run is decided below.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from engine.api.agents import agents_of
+from engine.api.hooks import Caller, Hooks
+from engine.api.metrics import MetricsCollector, observe, report_of
+from engine.api.openplace import OpenPlace
+from engine.api.options import (
+    BATCH_DELAY,
+    BATCH_SIZE,
+    MAX_CACHE_BYTES,
+    CircuitBreaker,
+    ContextManagerConfig,
+    TodoWriteConfig,
+)
+from engine.api.port import Request, open_ordinary
+from engine.api.results import run_result
+from engine.api.updates import TodoUpdates
+from engine.errors import InputError
+from engine.executors.simulate import parse_fault, parse_value, values_by_node
+from engine.ids import RunId
+from engine.model.command import CommandDefinition
+from engine.run.events import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+    from types import TracebackType
+
+    from engine.api.agents import Program
+    from engine.api.hooks import Hook
+    from engine.api.metrics import MetricsReport
+    from engine.api.port import Opener, Workplace
+    from engine.api.results import RunResult
+
+HOOK_SECONDS = 5.0
+
+
+class OrchestrationEngine:
+    """The runs that a program starts in one project."""
+
+    def __init__(
+        self,
+        project: str | Path | None = None,
+        *,
+        executor: str = "auto",
+        on_node_start: Hook | None = None,
+        on_node_complete: Hook | None = None,
+        on_phase_complete: Hook | None = None,
+        on_todo_write: Hook | None = None,
+        hook_timeout: float = HOOK_SECONDS,
+        todo_write: TodoWriteConfig | None = None,
+        opener: Opener = open_ordinary,
+    ) -> None:
+        """*project* is its root; without one it is looked for from the working directory upwards.
+
+        *executor* (auto, claude, simulate) does the work of model agents where a call does not say. Hooks may be plain
+        functions, called in threads, or async ones: `on_node_start(node_id, phase)`, `on_node_complete(node_id,
+        duration_ms, success)`, `on_phase_complete(phase_id, results)`, `on_todo_write(todos)`; *hook_timeout* are the
+        seconds that one call of them may take.
+        """
+        self._project = Path(project) if project is not None else None
+        self._executor = executor
+        self._hooks = {
+            "on_node_start": on_node_start,
+            "on_node_complete": on_node_complete,
+            "on_phase_complete": on_phase_complete,
+        }
+        self._on_todo_write = on_todo_write
+        self._hook_timeout = hook_timeout
+        self._overruns: Counter[Hook] = Counter()
+        self._todo_write = todo_write
+        self._opener = opener
+        self._programs: dict[str, Program] = {}
+        self._every: Program | None = None
+        self._breakers: dict[str, CircuitBreaker] = {}
+        self._cache: ContextManagerConfig | None = None
+        self._collector: MetricsCollector | None = None
+        self._conditions: dict[str, Callable[[Mapping[str, Any]], bool]] = {}
+        self._place: OpenPlace | None = None
+        self._users = 0
+        self._lock = asyncio.Lock()
+        self._stack: contextlib.AsyncExitStack | None = None
+
+    def set_agent_executor(self, program: Program) -> None:
+        """Let *program* do the work of the agents in its `agent_ids`, or of all where it names none.
+
+        Called again it adds agents; the newest one counts for an agent that two name.
+        """
+        names = agents_of(program)
+        if names is None:
+            self._every = program
+        else:
+            self._programs.update(dict.fromkeys(names, program))
+        self._configure()
+
+    def set_circuit_breaker(self, name: str, breaker: CircuitBreaker) -> None:
+        """Let nodes name *breaker* as `circuitBreaker`; it wins over one of that name in the project's settings."""
+        self._breakers[name] = breaker
+        self._configure()
+
+    def set_metrics_collector(self, collector: MetricsCollector) -> None:
+        """Give *collector* the report of each run that ends from now on."""
+        self._collector = collector
+
+    def register_condition(self, name: str, condition: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Let skip conditions of type `custom` name *condition*; it is given the context and must be quick."""
+        self._conditions[name] = condition
+        self._configure()
+
+    def configure_context_manager(
+        self,
+        *,
+        max_cache_size: int = MAX_CACHE_BYTES,
+        eviction_policy: str = "lru",
+        compression_enabled: bool = True,
+    ) -> None:
+        """Size (bytes), eviction (lru, lfu, ttl) and compression of the context values kept in memory."""
+        self._cache = ContextManagerConfig(
+            max_cache_size=max_cache_size, eviction_policy=eviction_policy, compression_enabled=compression_enabled
+        )
+        if self._place is not None:
+            self._place.set_cache(self._cache)
+
+    def configure_todo_write(
+        self, *, batch_size: int = BATCH_SIZE, batch_delay: int = BATCH_DELAY, enable_grouping: bool = True
+    ) -> None:
+        """See `TodoWriteConfig`."""
+        self._todo_write = TodoWriteConfig(
+            batch_size=batch_size, batch_delay=batch_delay, enable_grouping=enable_grouping
+        )
+
+    async def execute(
+        self,
+        command: str | Path | Mapping[str, Any] | CommandDefinition,
+        arguments: str | Mapping[str, Any] | None = None,
+        *,
+        executor: str | None = None,
+        max_parallelism: int | None = None,
+        max_cost_usd: float | None = None,
+        max_attempts_total: int | None = None,
+        max_duration_seconds: float | None = None,
+        fail: Sequence[str] = (),
+        given: Sequence[str] = (),
+        seed: int | None = None,
+    ) -> RunResult:
+        """Run *command* to its end: "/name", a path under the project, or a definition made by the program.
+
+        A failed run is a result, no exception; cancelling the call cancels the run and undoes what it did. *fail* and
+        *given* are for `simulate`, spelled as `--fail` and `--set`. Raises `InvalidCommand` with every problem,
+        `InputError` for the arguments, `EnvironmentFault` where nobody can do the work.
+        """
+        request = Request(
+            source=_source(command),
+            arguments=arguments,
+            executor=executor or self._executor,
+            own_agents=self._every is not None,
+            limits=Limits(
+                max_parallelism=max_parallelism,
+                max_cost_usd=max_cost_usd,
+                max_attempts_total=max_attempts_total,
+                max_duration_seconds=max_duration_seconds,
+            ),
+            faults=dict(parse_fault(text) for text in fail),
+            values=values_by_node(parse_value(text) for text in given),
+            seed=seed,
+        )
+        if (fail or given) and request.executor != "simulate":
+            raise InputError("fail and given work with the executor simulate only", code="INVALID_OPTION")
+        async with self._opened() as place:
+            return await self._follow(place, place.start(request))
+
+    async def resume(self, run_id: str, *, failed: bool = False) -> RunResult:
+        """Go on with an interrupted run, or take up a failed one at its failed nodes, and wait for its end."""
+        async with self._opened() as place:
+            return await self._follow(place, place.resume(RunId(run_id), failed=failed))
+
+    async def cancel(self, run_id: str, *, reason: str = "", compensate: bool = True) -> None:
+        """Ask a run to end, of this or of another process, and to undo what it did."""
+        async with self._opened() as place:
+            await place.engine.cancel(RunId(run_id), reason=reason, compensate=compensate)
+
+    async def decide(self, run_id: str, node: str, answer: str) -> None:
+        """Give a person's answer to a node that waits for one: yes, no; retry, skip, fail."""
+        async with self._opened() as place:
+            await place.workplace.decide(RunId(run_id), node, answer)
+
+    async def report(self, run_id: str | None = None) -> MetricsReport:
+        """How a run went, or goes; the newest where none is named. Raises `NotFound`."""
+        async with self._opened() as place:
+            return await place.engine.read(
+                RunId(run_id) if run_id else None, lambda view: report_of(view.run, view.now, detailed=True)
+            )
+
+    async def __aenter__(self) -> Self:
+        """Open the project; calls inside the block share what is open."""
+        self._stack = contextlib.AsyncExitStack()
+        await self._stack.enter_async_context(self._opened())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it; runs that still live are recorded as interrupted."""
+        if self._stack is not None:
+            await self._stack.aclose()
+            self._stack = None
+
+    @contextlib.asynccontextmanager
+    async def _opened(self) -> AsyncIterator[OpenPlace]:
+        """What is open, opened where nothing is, and closed by the last who uses it."""
+        self._users += 1
+        if self._users == 1:
+            self._lock = asyncio.Lock()  # of this event loop: a program may have one after the other
+        try:
+            async with self._lock:
+                if self._place is None:
+                    self._place = await self._open()
+            self._configure()
+            yield self._place
+        finally:
+            self._users -= 1
+            if not self._users and self._place is not None:
+                place, self._place = self._place, None
+                await place.stack.aclose()
+
+    async def _open(self) -> OpenPlace:
+        async with contextlib.AsyncExitStack() as stack:
+            workplace = await stack.enter_async_context(self._opener(self._project))
+            place = await self._prepare(workplace, stack)
+            place.stack = stack.pop_all()
+            return place
+
+    async def _prepare(self, workplace: Workplace, stack: contextlib.AsyncExitStack) -> OpenPlace:
+        engine = await workplace.engine()
+        caller = Caller(timeout=self._hook_timeout, overruns=self._overruns)
+        place = OpenPlace(workplace, engine, caller)
+        stack.push_async_callback(place.stop)
+        if any(self._hooks.values()):
+            place.listeners.append(Hooks(caller, **self._hooks).listen)
+        if self._on_todo_write is not None:
+            updates = TodoUpdates(caller, self._on_todo_write, engine.clock, lambda: self._todos(workplace))
+            stack.callback(updates.close)
+            place.listeners.append(updates.listen)
+        place.begin()
+        if self._cache is not None:
+            place.set_cache(self._cache)
+        return place
+
+    def _configure(self) -> None:
+        """Hand what was set to what is open."""
+        place = self._place
+        if place is None:
+            return
+        place.workplace.add_agents(self._programs)
+        place.workplace.add_breakers(self._breakers)
+        place.engine.breakers.update({name: breaker.config for name, breaker in self._breakers.items()})
+        place.engine.conditions.update(self._conditions)
+        for name, program in self._programs.items():
+            place.give(program, (name,))
+        place.every = self._every
+
+    def _todos(self, workplace: Workplace) -> TodoWriteConfig:
+        if self._todo_write is not None:
+            return self._todo_write
+        options = workplace.todo_options
+        return TodoWriteConfig(batch_size=options.batch_size, enable_grouping=options.grouping)
+
+    async def _follow(self, place: OpenPlace, starting: Coroutine[Any, Any, RunId]) -> RunResult:
+        collector = self._collector
+        watched = collector is not None and collector.resource_monitoring
+        async with observe(place.engine.values, resources=watched) as seen:
+            run_id = await place.to_its_end(starting)
+        view = await place.engine.view(run_id)
+        await place.caller.drained()
+        counted = collector is None or collector.context_metrics
+        report = report_of(
+            view.run,
+            view.now,
+            cache=seen.cache(place.engine.values) if counted else None,
+            resources=seen.resources,
+            detailed=collector is not None and collector.detailed_timing,
+        )
+        if collector is not None:
+            collector.add(report)
+        return run_result(view, place.engine.values, self._todos(place.workplace).options, report)
+
+
+def _source(command: str | Path | Mapping[str, Any] | CommandDefinition) -> str | Mapping[str, Any]:
+    if isinstance(command, CommandDefinition):
+        dumped: dict[str, Any] = command.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        return dumped
+    return str(command) if isinstance(command, Path) else command

@@ -1,0 +1,98 @@
+"""The place where commands are run, as the Python API needs it: commands and agents by name, and the engine.
+
+Effects: importing the ordinary place when it is first asked for, nothing else.
+
+Why an import by name. Users write `from engine import OrchestrationEngine` and run "/review-code" with it, so something
+under `engine` must find command files, agent files and settings. These are the registry's and the server's, which lie
+above the engine and import it. The API therefore knows only this port; whoever wants another place hands one over, and
+the ordinary one is looked up by name at run time, here and nowhere else. No module of the engine depends on a room
+above it when it is imported, tested or used with a place of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+from engine.run.events import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from engine.executors.simulate import Fault
+    from engine.ids import NodeId, RunId
+    from engine.model.agent import Agent
+    from engine.service import Engine
+    from engine.views.todos import TodoOptions
+
+ORDINARY = "mcp_server.workplace:open_workplace"
+"""Module and function of the place that is used where none is handed over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is asked of a new run."""
+
+    source: str | Mapping[str, Any]
+    """ "/name", a path under the project root, or a definition."""
+    arguments: str | Mapping[str, Any] | None = None
+    executor: str = "auto"
+    """`auto`, `claude` or `simulate`."""
+    own_agents: bool = False
+    """The program does the work of every agent itself, so that no other executor has to be there."""
+    limits: Limits = field(default_factory=Limits)
+    faults: Mapping[tuple[NodeId, int | None], Fault] = field(default_factory=dict)
+    """For `simulate`: failures by node and attempt number."""
+    values: Mapping[NodeId, Mapping[str, Any]] = field(default_factory=dict)
+    """For `simulate`: outputs by node and key."""
+    seed: int | None = None
+    """For `simulate`: equal seeds give equal runs."""
+
+
+class Workplace(Protocol):
+    """One project, open."""
+
+    @property
+    def todo_options(self) -> TodoOptions:
+        """How the project's settings want todo lists."""
+
+    async def engine(self) -> Engine:
+        """The engine. Raises `EnvironmentFault` where the state folder cannot be used."""
+
+    def add_agents(self, names: Collection[str]) -> None:
+        """Let commands name these agents; the program does their work."""
+
+    def add_breakers(self, names: Collection[str]) -> None:
+        """Let commands name these circuit breakers, beside those of the settings."""
+
+    def agent(self, agent_id: str) -> Agent | None:
+        """The agent as its file has it, whether or not the program does its work."""
+
+    def agent_ids(self, source: str | Mapping[str, Any]) -> Collection[str]:
+        """The agents that a command needs. Raises `InvalidCommand`, `NotFound`."""
+
+    async def start(self, request: Request) -> RunId:
+        """Start a run, or simulate one to its end. Raises `InvalidCommand`, `InputError`, `EnvironmentFault`."""
+
+    async def resume(self, run_id: RunId, *, failed: bool) -> None:
+        """Go on with an interrupted run, or take up a failed one. Raises `StateError`, `NotFound`."""
+
+    async def decide(self, run_id: RunId, node: str, answer: str) -> None:
+        """Give a person's answer. Raises `StateError`, `NotFound`."""
+
+
+class Opener(Protocol):
+    """Opens a place for the length of a block."""
+
+    def __call__(self, project: Path | None) -> AbstractAsyncContextManager[Workplace]:
+        """*project* is its root; None: looked for from the working directory upwards."""
+
+
+def open_ordinary(project: Path | None) -> AbstractAsyncContextManager[Workplace]:
+    """The project's own commands, agents, settings and runs."""
+    module, _, name = ORDINARY.partition(":")
+    opener: Opener = getattr(import_module(module), name)
+    return opener(project)

@@ -1,0 +1,98 @@
+"""What a run gave, as a Python program reads it: states, outputs, failures, todos, numbers. Times are milliseconds.
+
+Effects: reads stored values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.run.events import Role, RunStatus
+from engine.run.state import NodeStatus
+from engine.runtime.facts import values_of
+from engine.views.durations import milliseconds
+from engine.views.status import FailureLine, failures, snapshot
+from engine.views.timeline import work_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from engine.api.metrics import MetricsReport
+    from engine.ids import RunId
+    from engine.run.state import NodeState
+    from engine.service import View
+    from engine.storage.cache import ValueStore
+    from engine.views.todos import Todo, TodoOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeResult:
+    """How one node ended, or where it stands."""
+
+    status: NodeStatus
+    """`completed`, `skipped`, `failed`, … as a string."""
+    success: bool
+    """It did its work, or had none to do."""
+    duration: int
+    """Milliseconds in its attempts."""
+    attempts: int
+    error: str | None = None
+    """Code and message of its failure, or why it was skipped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """How a run ended."""
+
+    run_id: RunId
+    command: str
+    status: RunStatus
+    """`completed`, `degraded`, `failed`, `compensated`, … as a string."""
+    message: str
+    """Why it ended as it did; empty where all went well."""
+    outputs: Mapping[str, Any]
+    """Every key that the run itself produced, what the user most likely wants first."""
+    nodes: Mapping[str, NodeResult]
+    failures: tuple[FailureLine, ...]
+    todos: tuple[Todo, ...]
+    """The todo list at the end."""
+    display: str
+    """The same list as text."""
+    metrics: MetricsReport
+
+    @property
+    def success(self) -> bool:
+        """Whether every node completed or was skipped."""
+        return self.status is RunStatus.COMPLETED
+
+
+def run_result(view: View, values: ValueStore, options: TodoOptions, report: MetricsReport) -> RunResult:
+    """The result of the run in *view*."""
+    run = view.run
+    shown = snapshot(run, view.now, view.estimates, options)
+    return RunResult(
+        run_id=run.id,
+        command=run.plan.command,
+        status=run.status,
+        message=run.message,
+        outputs=values_of(run, "", [line.key for line in shown.outputs], run.version, values),
+        nodes={name: node_result(node, view.now) for name, node in run.nodes.items()},
+        failures=failures(run),
+        todos=shown.todos,
+        display=shown.display,
+        metrics=report,
+    )
+
+
+def node_result(node: NodeState, now: datetime) -> NodeResult:
+    """Where *node* stands; what still runs is counted up to *now*."""
+    failure = node.compensation_failure or node.failure
+    return NodeResult(
+        status=node.status,
+        success=node.status in {NodeStatus.COMPLETED, NodeStatus.SKIPPED},
+        duration=milliseconds(work_of(node, now)),
+        attempts=sum(record.role is Role.FORWARD for record in node.attempts),
+        error=f"{failure.code}: {failure.message}" if failure is not None else node.skip_message,
+    )
