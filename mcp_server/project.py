@@ -10,10 +10,12 @@ import asyncio
 import contextlib
 import os
 import secrets
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.breakers import BreakerConfig
 from engine.errors import EnvironmentFault, InputError, InvalidCommand, NotFound, OrchestrationError, StateError
 from engine.executors.claude import find_program
 from engine.graph import compile_plan
@@ -22,10 +24,11 @@ from engine.run.events import Limits, RunCreated
 from engine.runtime.clock import SystemClock
 from engine.runtime.facts import values_of
 from engine.runtime.residue import summary_of
-from engine.service import View, needs_model, open_engine
+from engine.service import View, bind_arguments, needs_model, open_engine
 from engine.simulation import Scenario, simulate
 from engine.storage.port import Batch, Message
 from engine.views.todos import TodoOptions
+from mcp_server.background import LOGS, start_worker
 from mcp_server.settings import load_settings
 from mcp_server.trusted import Trust, trust_file
 from registry.catalog import Catalog, Loaded
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from engine.ids import RunId
     from engine.model.plan import Plan
     from engine.service import Engine
+    from engine.storage.port import RunSummary
     from mcp_server.settings import Settings
 
 
@@ -72,6 +76,7 @@ class Project:
         *,
         host: bool,
         trust: Trust,
+        home: Path | None = None,
     ) -> None:
         """*stack* closes what is opened; *host* tells that a client is there that can do model work itself."""
         self.root = root
@@ -80,6 +85,7 @@ class Project:
         self.trust = trust
         self._stack = stack
         self._host = host
+        self._home = home
         self._engine: Engine | None = None
         self._opening = asyncio.Lock()
 
@@ -90,6 +96,9 @@ class Project:
                 opened = open_engine(self.root, claude_program=self.settings.claude_program)
                 self._engine = await self._stack.enter_async_context(opened)
                 self._engine.permit = self.trust.check
+                self._engine.breakers.update(_breakers(self.settings))
+                idle = self.settings.idle_timeout_ms
+                self._engine.idle_timeout = None if idle is None else timedelta(milliseconds=idle)
         return self._engine
 
     @property
@@ -129,6 +138,43 @@ class Project:
         return await engine.start(
             plan, arguments=request.arguments, executor=executor, limits=self.limits(request.limits)
         )
+
+    async def start_in_background(self, request: RunRequest) -> RunId:
+        """Start a run in a process of its own, which goes on when this one ends; durable when this returns.
+
+        A simulated run takes no time and is recorded here. Raises what `start` does, and `EnvironmentFault`
+        (WORKER_FAILED).
+        """
+        plan = self.plan(request.source)
+        executor = resolve_executor(plan, request.executor, program=self.settings.claude_program, host=False)
+        if executor == "simulate":
+            return await self._simulate(plan, request)
+        bind_arguments(plan, request.arguments)
+        self.trust.check(plan.agents.values())
+        asked = {
+            "source": request.source,
+            "arguments": request.arguments,
+            "executor": request.executor,
+            "limits": asdict(request.limits),
+        }
+        return await self._background({"run": asked})
+
+    async def resume_in_background(self, run_id: RunId, *, failed: bool = False) -> None:
+        """Go on with a run in a process of its own. Raises what `resume` does, and `EnvironmentFault`."""
+        await self._background({"resume": run_id, "failed": failed})
+
+    async def _background(self, request: Mapping[str, Any]) -> RunId:
+        home = None if self._home is None else str(self._home)
+        return await asyncio.to_thread(start_worker, self.root, {**request, "home": home})
+
+    async def prune(
+        self, *, keep: int | None = None, older_than: timedelta | None = None, interrupted: bool = False
+    ) -> list[RunSummary]:
+        """Forget old runs as `Engine.prune` does, and the logs of their workers."""
+        gone = await (await self.engine()).prune(keep=keep, older_than=older_than, interrupted=interrupted)
+        for row in gone:
+            await asyncio.to_thread((self.root / LOGS / f"{row.id}.log").unlink, missing_ok=True)
+        return gone
 
     async def view(self, run_id: RunId | None = None) -> View:
         """The newest durable state of a run, or of the newest one. Raises `NotFound`."""
@@ -223,7 +269,9 @@ async def open_project(root: Path, *, host: bool = False, home: Path | None = No
     settings = load_settings(root)
     catalog = open_catalog(root, settings, home=home)
     async with contextlib.AsyncExitStack() as stack:
-        yield Project(root, settings, catalog, stack, host=host, trust=Trust(catalog.project, trust_file(home)))
+        yield Project(
+            root, settings, catalog, stack, host=host, trust=Trust(catalog.project, trust_file(home)), home=home
+        )
 
 
 def open_catalog(root: Path, settings: Settings, *, home: Path | None = None) -> Catalog:
@@ -243,6 +291,17 @@ def find_root(given: str | Path | None = None) -> Path:
     if not root.is_dir():
         raise NotFound(f'the project "{root}" is no directory', code="PROJECT_NOT_FOUND")
     return root.resolve()
+
+
+def _breakers(settings: Settings) -> dict[str, BreakerConfig]:
+    return {
+        name: BreakerConfig(
+            failure_threshold=one.failure_threshold,
+            reset_timeout=timedelta(milliseconds=one.reset_timeout_ms),
+            monitoring_period=timedelta(milliseconds=one.monitoring_period_ms),
+        )
+        for name, one in settings.breakers.items()
+    }
 
 
 def plan_of(catalog: Catalog, source: str | Mapping[str, Any] | Loaded) -> Plan:

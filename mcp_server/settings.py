@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     """Attempts that one run may make, where the run itself does not say."""
     max_duration_seconds: float | None = Field(default=None, gt=0)
     """How long one run may take, where the run itself does not say."""
+    idle_timeout_ms: int | None = Field(default=None, ge=1)
+    """Milliseconds without output after which an agent times out, where its file has no `idleTimeoutMs`."""
     todos: TodoSettings = Field(default_factory=TodoSettings)
     """How todo lists are made."""
     breakers: dict[str, BreakerSettings] = Field(default_factory=dict)
