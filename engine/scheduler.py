@@ -269,8 +269,8 @@ def _resume_interrupted(turn: Turn, signal: sig.Resume) -> None:
     run = turn.run
     turn.emit(ev.RunResumed(turn.now, signal.owner))
     for name, node in run.nodes.items():
-        if name in run.stopping:
-            continue
+        if run.stop is None and name in run.stopping:
+            continue  # a sub-command that has failed is still to be undone; nothing of it was lost
         if node.live is not None:
             turn.emit(ev.AttemptLost(turn.now, name, node.live.number))
         if node.status is not NodeStatus.RUNNING:
