@@ -251,6 +251,9 @@ class Engine:
                 hint="`orchestrate runs` lists the runs.",
             )
         await self._look_after(summary)
+        folded = self._folded.get(run_id)
+        if folded is not None and folded.ended and folded.ended_at == summary.ended_at:
+            return folded  # what has ended stays as it is, until somebody resumes it
         return await self._fold(run_id)
 
     async def _fold(self, run_id: RunId) -> Run:

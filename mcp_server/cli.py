@@ -1,34 +1,14 @@
-"""The command line `orchestrate`.
+"""The command line `orchestrate`: its commands, each in a module with its like.
 
-Effects: whatever its commands do, through `project.Project`; prints results to stdout, all else to stderr. It only
-translates: rules are the engine's and the registry's.
+Effects: those of its commands. It only translates: rules are the engine's and the registry's.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import signal
-import sys
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
-
 import typer
 
-from engine.errors import InputError, NotFound, OrchestrationError
-from engine.executors.simulate import parse_fault, parse_value, values_by_node
-from engine.ids import RunId
-from engine.run.events import Limits, RunStatus
-from mcp_server import console
-from mcp_server.project import Project, RunRequest, find_root, open_catalog, open_project, plan_of
-from mcp_server.settings import load_settings
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
-
-    from engine.run.state import Run
-    from engine.service import Engine, View
+from mcp_server import cli_files, cli_report, cli_runs
+from mcp_server.cli_shared import choose_project
 
 app = typer.Typer(
     name="orchestrate",
@@ -37,178 +17,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    callback=choose_project,
 )
 
-OK, FAILED, USAGE, CANCELLED, INTERRUPTED = 0, 1, 2, 3, 130
-"""Exit codes (INTERFACE "Command line")."""
-LOOK_AGAIN = 0.25
-"""Seconds after which a run of another process is looked at again."""
 
-Source = Annotated[str, typer.Argument(help="/name, a path under the project root, or a JSON definition.")]
-RunArgument = Annotated[str | None, typer.Argument(metavar="RUN", help="Run id; the newest where absent.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
-
-_root: Path | None = None
-
-
-@app.callback()
-def _main(
-    project: Annotated[
-        Path | None, typer.Option("--project", help="Project root; else the nearest folder with .claude or .git.")
-    ] = None,
-) -> None:
-    global _root  # noqa: PLW0603 - typer hands the options of the program to no one else
-    _root = project
-
-
-@app.command()
-def run(
-    source: Source,
-    arg: Annotated[list[str] | None, typer.Option(metavar="K=V", help="One argument; repeatable.")] = None,
-    arguments: Annotated[str | None, typer.Option(help="The whole argument text, as typed after /name.")] = None,
-    executor: Annotated[str, typer.Option(help="auto, claude or simulate.")] = "auto",
-    max_parallelism: Annotated[int | None, typer.Option(min=1, help="Agents at once.")] = None,
-    max_cost_usd: Annotated[float | None, typer.Option(min=0, help="Stop before spending more.")] = None,
-    fail: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NODE[:ATTEMPT]=KIND[/CODE]", help="With simulate: make an attempt fail."),
-    ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NODE.KEY=JSON", help="With simulate: give an output.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Run a command to its end, with a live tree and the report."""
-    if (fail or set_) and executor != "simulate":
-        raise typer.BadParameter("--fail and --set work with --executor simulate only")
-    with _errors():
-        request = RunRequest(
-            source=source,
-            arguments=_arguments(arg, arguments),
-            executor=_executor(executor),
-            limits=Limits(max_parallelism=max_parallelism, max_cost_usd=max_cost_usd),
-            faults=dict(parse_fault(text) for text in fail or ()),
-            values=values_by_node(parse_value(text) for text in set_ or ()),
-        )
-    _finish(_run(request, as_json=as_json))
-
-
-@app.command()
-def resume(
-    run_id: RunArgument = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Take a failed or degraded run up at its failures.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Go on with an interrupted run."""
-    _finish(_resume(run_id, failed=failed, as_json=as_json))
-
-
-@app.command()
-def validate(
-    source: Source,
-    strict: Annotated[bool, typer.Option(help="Warnings count as errors.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Check a command and tell every problem at once."""
-    from mcp_server.answers import validation_of  # noqa: PLC0415 - the wire models are needed for JSON only
-
-    with _errors():
-        root = find_root(_root)
-        loaded = open_catalog(root, load_settings(root)).load(source)
-        valid = not (loaded.errors or (strict and loaded.warnings))
-        if as_json:
-            console.print_json(_json(validation_of(loaded, strict=strict)))
-        else:
-            console.print_problems(loaded.problems)
-            verdict = "is valid" if valid else "is not valid"
-            counts = f"{len(loaded.errors)} errors, {len(loaded.warnings)} warnings"
-            console.results.print(f"{loaded.name or source} {verdict}: {counts}", highlight=False)
-    raise typer.Exit(OK if valid else USAGE)
-
-
-@app.command()
-def plan(
-    source: Source,
-    format_: Annotated[str, typer.Option("--format", help="text, mermaid, json or svg.")] = "text",
-) -> None:
-    """Show how a command would run: phases, critical path, times, context flow."""
-    from engine.graph import predict  # noqa: PLC0415 - brings networkx
-    from engine.views import diagram  # noqa: PLC0415
-    from mcp_server.answers import loaded_of  # noqa: PLC0415
-
-    if format_ not in {"text", "mermaid", "json", "svg"}:
-        raise typer.BadParameter(f"{format_} is no format: text, mermaid, json or svg")
-    with _errors():
-        root = find_root(_root)
-        catalog = open_catalog(root, load_settings(root))
-        loaded = catalog.load(source)
-        compiled = plan_of(catalog, loaded)
-        if format_ == "json":
-            console.print_json(_json(loaded_of(loaded, compiled)))
-            return
-        if format_ == "mermaid":
-            text = diagram.mermaid(compiled)
-        elif format_ == "svg":
-            text = diagram.svg(compiled, predict(compiled))
-        else:
-            text = diagram.text_tree(compiled, predict(compiled))
-        sys.stdout.write(text.rstrip("\n") + "\n")
-
-
-@app.command()
-def status(
-    run_id: RunArgument = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Follow the run to its end.")] = False,
-    view: Annotated[str, typer.Option(help="summary, outputs or report.")] = "summary",
-    as_json: Json = False,
-) -> None:
-    """Show a run, the newest where none is named."""
-    _finish(_status(run_id, watch=watch, view=view, as_json=as_json))
-
-
-@app.command()
-def runs(as_json: Json = False) -> None:
-    """List the runs of this project, newest first."""
-    _finish(_runs(as_json=as_json))
-
-
-@app.command()
-def cancel(
-    run_id: Annotated[str, typer.Argument(metavar="RUN")],
-    reason: Annotated[str, typer.Option(help="Told in status and report.")] = "",
-    compensate: Annotated[bool, typer.Option(help="Undo what the run did.")] = True,
-    as_json: Json = False,
-) -> None:
-    """Cancel a run, of this or of another process, and wait until nothing of it runs."""
-    _finish(_cancel(RunId(run_id), reason=reason, compensate=compensate, as_json=as_json))
-
-
-@app.command()
-def agents(as_json: Json = False) -> None:
-    """List the agents that commands of this project can name."""
-    with _errors():
-        root = find_root(_root)
-        catalog = open_catalog(root, load_settings(root))
-        found = catalog.agents()
-        rows = [
-            {
-                "id": agent.id,
-                "executor": agent.kind.value,
-                "source": agent.source.value,
-                "description": agent.description,
-            }
-            for agent in found.agents.values()
-        ]
-        if as_json:
-            problems = [str(problem) for problem in found.problems]
-            console.print_json({"agents": rows, "problems": problems, "shadowed": [str(row) for row in found.shadowed]})
-            return
-        console.print_agents(rows)
-        for note in (*found.problems, *found.shadowed):
-            console.notes.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
-
-
-@app.command()
 def serve() -> None:
     """Serve MCP over stdio; what Claude Code starts."""
     from mcp_server.__main__ import main as serve_stdio  # noqa: PLC0415 - the MCP SDK is the larger half of the start-up
@@ -216,211 +28,22 @@ def serve() -> None:
     serve_stdio()
 
 
+for command in (
+    cli_runs.run,
+    cli_runs.resume,
+    cli_runs.status,
+    cli_runs.runs,
+    cli_runs.cancel,
+    cli_report.report,
+    cli_files.validate,
+    cli_files.plan,
+    cli_files.migrate,
+    cli_files.agents,
+    serve,
+):
+    app.command()(command)
+
+
 def main() -> None:
     """Entry point of the program `orchestrate`."""
     app()
-
-
-def _finish(work: Coroutine[Any, Any, int]) -> NoReturn:
-    """Run *work* and leave with the exit code that it gives."""
-    with _errors():
-        code = asyncio.run(work)
-    raise typer.Exit(code)
-
-
-@contextlib.contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except OrchestrationError as error:
-        console.print_error(error)
-        raise typer.Exit(USAGE) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
-    except BrokenPipeError:
-        raise typer.Exit(OK) from None
-
-
-def _arguments(pairs: list[str] | None, text: str | None) -> str | dict[str, Any] | None:
-    if not pairs:
-        return text
-    given: dict[str, Any] = {} if text is None else {"arguments": text}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not name or not equals:
-            raise InputError(f'"{pair}" is no argument', code="INVALID_ARGUMENT", hint="write it as --arg NAME=VALUE")
-        given[name] = value
-    return given
-
-
-def _executor(name: str) -> str:
-    if name not in {"auto", "claude", "host", "simulate"}:
-        raise InputError(f'"{name}" is no executor', code="INVALID_ARGUMENT", hint="one of auto, claude, simulate")
-    return name
-
-
-async def _run(request: RunRequest, *, as_json: bool) -> int:
-    async with open_project(find_root(_root)) as project:
-        run_id = await project.start(request)
-        return await _follow(project, run_id, as_json=as_json)
-
-
-async def _resume(name: str | None, *, failed: bool, as_json: bool) -> int:
-    async with open_project(find_root(_root)) as project:
-        run_id = (await project.view(RunId(name) if name else None)).run.id
-        await project.resume(run_id, failed=failed)
-        return await _follow(project, run_id, as_json=as_json)
-
-
-async def _follow(project: Project, run_id: RunId, *, as_json: bool) -> int:
-    """Show *run_id* until it ends; the first Ctrl+C cancels it and waits, the second leaves at once."""
-    engine = await project.engine()
-    stopped = _cancel_on_signals(engine, run_id)
-    view = await _watch(engine, run_id, quiet=as_json)
-    await _print_end(project, view, as_json=as_json)
-    return INTERRUPTED if stopped else exit_code(view.run)
-
-
-def _cancel_on_signals(engine: Engine, run_id: RunId) -> list[int]:
-    loop = asyncio.get_running_loop()
-    current = asyncio.current_task()
-    stopped: list[int] = []
-    pending: set[asyncio.Task[None]] = set()
-
-    def stop(number: int) -> None:
-        stopped.append(number)
-        if len(stopped) > 1 and current is not None:
-            current.cancel()
-            return
-        console.notes.print("cancelling… (again to leave at once; the run can then be resumed)")
-        task = loop.create_task(engine.cancel(run_id, reason=signal.Signals(number).name))
-        pending.add(task)
-        task.add_done_callback(pending.discard)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop, number)
-    return stopped
-
-
-async def _watch(engine: Engine, run_id: RunId, *, quiet: bool) -> View:
-    """Follow *run_id* to its end."""
-    shown = await engine.view(run_id)
-
-    def current() -> View:
-        return _now(engine, shown)
-
-    with contextlib.nullcontext() if quiet else console.LiveTree(current) as live:
-        while not shown.run.ended:
-            await engine.wait(run_id, LOOK_AGAIN)
-            shown = await engine.view(run_id)
-            if live is not None:
-                live.moved()
-    return shown
-
-
-def _now(engine: Engine, view: View) -> View:
-    return replace(view, now=engine.clock.now())
-
-
-async def _full_status(project: Project, view: View) -> dict[str, Any]:
-    """A status with nodes and outputs, as a program reads it."""
-    from mcp_server.answers import status_of  # noqa: PLC0415 - the wire models are needed for JSON only
-
-    values = (await project.engine()).values
-    status_ = status_of(view, view_name="outputs", values=values, options=project.todo_options)
-    nodes = status_of(view, view_name="nodes", values=None).nodes
-    todos = status_of(view, view_name="todos", values=None, options=project.todo_options).todos
-    return _json(status_.model_copy(update={"nodes": nodes, "todos": todos}))
-
-
-def _json(model: Any) -> dict[str, Any]:  # noqa: ANN401 - any wire model
-    shown: dict[str, Any] = model.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return shown
-
-
-async def _print_end(project: Project, view: View, *, as_json: bool) -> None:
-    if as_json:
-        console.print_json(await _full_status(project, view))
-        return
-    console.results.print(console.headline(view), highlight=False, markup=False, soft_wrap=True)
-    for text in console.failures(view.run):
-        console.results.print(text, highlight=False, markup=False, soft_wrap=True)
-    if view.run.status not in {RunStatus.COMPLETED, RunStatus.DEGRADED} and view.run.message:
-        console.results.print(view.run.message, highlight=False, markup=False, soft_wrap=True)
-    for key in _report_keys(view.run):
-        value = await project.output(view.run.id, key)
-        if isinstance(value, str):
-            console.results.print()
-            console.print_text(value)
-
-
-def _report_keys(run: Run) -> list[str]:
-    """Outputs of the last phase: what the command was run for."""
-    last = [phase for phase in run.phases if phase.plan.group is None][-1]
-    return [
-        output.key
-        for name in last.plan.nodes
-        for output in run.nodes[name].plan.outputs
-        if output.key in run.nodes[name].outputs
-    ]
-
-
-def exit_code(run: Run) -> int:
-    """0 completed or degraded, 3 cancelled, 1 for every other end."""
-    if run.status in {RunStatus.COMPLETED, RunStatus.DEGRADED}:
-        return OK
-    return CANCELLED if run.status is RunStatus.CANCELLED else FAILED
-
-
-async def _status(name: str | None, *, watch: bool, view: str, as_json: bool) -> int:
-    async with open_project(find_root(_root)) as project:
-        engine = await project.engine()
-        shown = await engine.view(RunId(name) if name else None)
-        if watch:
-            shown = await _watch(engine, shown.run.id, quiet=as_json)
-        if as_json:
-            console.print_json(await _full_status(project, shown))
-        elif view in {"outputs", "report"}:
-            await _print_outputs(project, shown.run)
-        elif watch:
-            console.results.print(console.headline(shown), highlight=False, markup=False, soft_wrap=True)
-        else:
-            console.results.print(console.tree(shown))
-    return OK
-
-
-async def _print_outputs(project: Project, run: Run) -> None:
-    for key in _report_keys(run):
-        value = await project.output(run.id, key)
-        if isinstance(value, str):
-            console.print_text(value)
-        else:
-            console.print_json({key: value})
-
-
-async def _runs(*, as_json: bool) -> int:
-    async with open_project(find_root(_root)) as project:
-        engine = await project.engine()
-        rows = await engine.look_after_all()
-        if as_json:
-            console.print_json([console.run_row(row) for row in rows])
-        elif rows:
-            console.results.print(console.runs_table(rows, engine.clock.now()))
-        else:
-            console.notes.print("no runs yet; `orchestrate run /review-repo` is a good first one")
-    return OK
-
-
-async def _cancel(run_id: RunId, *, reason: str, compensate: bool, as_json: bool) -> int:
-    async with open_project(find_root(_root)) as project:
-        engine = await project.engine()
-        await engine.cancel(run_id, reason=reason, compensate=compensate)
-        view = await _watch(engine, run_id, quiet=True)
-        await _print_end(project, view, as_json=as_json)
-        if view.run.status is not RunStatus.CANCELLED:
-            raise NotFound(
-                f"run {run_id} had ended before: {view.run.status}",
-                code="NOTHING_TO_CANCEL",
-                hint="`orchestrate runs` lists the runs.",
-            )
-    return OK

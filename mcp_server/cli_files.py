@@ -1,0 +1,125 @@
+"""The commands about files: validate, plan, migrate, agents.
+
+Effects: reads command and agent files; `migrate` writes one file. No run is touched.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.errors import EnvironmentFault, InputError
+from mcp_server import console
+from mcp_server.cli_shared import OK, USAGE, Json, Source, as_data, errors, project_root
+from mcp_server.project import open_catalog, plan_of
+from mcp_server.settings import load_settings
+from registry.paths import inside
+
+
+def validate(
+    source: Source,
+    strict: Annotated[bool, typer.Option(help="Warnings count as errors.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check a command and tell every problem at once."""
+    from mcp_server.answers import validation_of  # noqa: PLC0415 - the wire models are needed for JSON only
+
+    with errors():
+        root = project_root()
+        loaded = open_catalog(root, load_settings(root)).load(source)
+        valid = not (loaded.errors or (strict and loaded.warnings))
+        if as_json:
+            console.print_json(as_data(validation_of(loaded, strict=strict)))
+        else:
+            console.print_problems(loaded.problems)
+            verdict = "is valid" if valid else "is not valid"
+            counts = f"{len(loaded.errors)} errors, {len(loaded.warnings)} warnings"
+            console.results.print(f"{loaded.name or source} {verdict}: {counts}", highlight=False)
+    raise typer.Exit(OK if valid else USAGE)
+
+
+def plan(
+    source: Source,
+    format_: Annotated[str, typer.Option("--format", help="text, mermaid, json or svg.")] = "text",
+) -> None:
+    """Show how a command would run: phases, critical path, times, context flow."""
+    from engine.graph import predict  # noqa: PLC0415 - brings networkx
+    from engine.views import diagram  # noqa: PLC0415
+    from mcp_server.answers import loaded_of  # noqa: PLC0415
+
+    if format_ not in {"text", "mermaid", "json", "svg"}:
+        raise typer.BadParameter(f"{format_} is no format: text, mermaid, json or svg")
+    with errors():
+        root = project_root()
+        catalog = open_catalog(root, load_settings(root))
+        loaded = catalog.load(source)
+        compiled = plan_of(catalog, loaded)
+        if format_ == "json":
+            console.print_json(as_data(loaded_of(loaded, compiled)))
+            return
+        if format_ == "mermaid":
+            text = diagram.mermaid(compiled)
+        elif format_ == "svg":
+            text = diagram.svg(compiled, predict(compiled))
+        else:
+            text = diagram.text_tree(compiled, predict(compiled))
+        sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+def agents(as_json: Json = False) -> None:
+    """List the agents that commands of this project can name."""
+    with errors():
+        root = project_root()
+        catalog = open_catalog(root, load_settings(root))
+        found = catalog.agents()
+        rows = [
+            {
+                "id": agent.id,
+                "executor": agent.kind.value,
+                "source": agent.source.value,
+                "description": agent.description,
+            }
+            for agent in found.agents.values()
+        ]
+        if as_json:
+            problems = [str(problem) for problem in found.problems]
+            console.print_json(
+                {"agents": rows, "problems": problems, "shadowed": [str(row) for row in found.shadowed]}
+            )
+            return
+        console.print_agents(rows)
+        for note in (*found.problems, *found.shadowed):
+            console.notes.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+
+
+def migrate(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A v1 markdown file or an older JSON file.")],
+    output: Annotated[Path | None, typer.Option(help="Where the v2 file goes; stdout where absent.")] = None,
+) -> None:
+    """Turn a v1 markdown file or an older JSON file into a v2 file."""
+    with errors():
+        root = project_root()
+        loaded = open_catalog(root, load_settings(root)).load(file)
+        console.print_problems(loaded.problems, console.notes)
+        text = json.dumps(loaded.raw, ensure_ascii=False, indent=2) + "\n"
+        if output is None:
+            sys.stdout.write(text)
+        else:
+            _write_new(inside(root, Path.cwd() / output), text)
+            console.notes.print(f"written: {output}", highlight=False, markup=False)
+    raise typer.Exit(USAGE if loaded.errors else OK)
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise InputError(f"{path} is there already", code="FILE_EXISTS", hint="name another file") from None
+    except OSError as error:
+        raise EnvironmentFault(f"{path} cannot be written: {error.strerror}", code="FILE_UNWRITABLE") from error

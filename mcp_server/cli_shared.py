@@ -1,0 +1,70 @@
+"""What the commands of the command line share: the project they are about, errors and exit codes.
+
+Effects: prints errors to stderr and ends the process with its exit code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from engine.errors import OrchestrationError
+from mcp_server import console
+from mcp_server.project import find_root
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
+
+OK, FAILED, USAGE, CANCELLED, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit codes (INTERFACE "Command line")."""
+
+Source = Annotated[str, typer.Argument(help="/name, a path under the project root, or a JSON definition.")]
+RunArgument = Annotated[str | None, typer.Argument(metavar="RUN", help="Run id; the newest where absent.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
+ProjectOption = Annotated[
+    Path | None, typer.Option("--project", help="Project root; else the nearest folder with .claude or .git.")
+]
+
+_root: Path | None = None
+
+
+def choose_project(project: ProjectOption = None) -> None:
+    """Remember the project that `--project` names, for the command that follows."""
+    global _root  # noqa: PLW0603 - typer hands the options of the program to no one else
+    _root = project
+
+
+def project_root() -> Path:
+    """The project that the command is about. Raises `NotFound`."""
+    return find_root(_root)
+
+
+def finish(work: Coroutine[Any, Any, int]) -> NoReturn:
+    """Run *work* and leave with the exit code that it gives."""
+    with errors():
+        code = asyncio.run(work)
+    raise typer.Exit(code)
+
+
+@contextlib.contextmanager
+def errors() -> Iterator[None]:
+    """Turn an error of ours into its text on stderr and exit code 2."""
+    try:
+        yield
+    except OrchestrationError as error:
+        console.print_error(error)
+        raise typer.Exit(USAGE) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        raise typer.Exit(OK) from None
+
+
+def as_data(model: Any) -> dict[str, Any]:  # noqa: ANN401 - any wire model
+    """A wire model as JSON data, as it goes to a client."""
+    shown: dict[str, Any] = model.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return shown
