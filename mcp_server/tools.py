@@ -107,7 +107,7 @@ async def run(  # noqa: PLR0917 - a client names each parameter
     executor: Executor = "auto",
     dry_run: Annotated[bool, Field(description="Only predict the timeline; nothing is run or recorded")] = False,  # noqa: FBT002
     wait_seconds: Wait = 0,
-    detach: Annotated[bool, Field(description="The run goes on when this call is cancelled")] = False,  # noqa: FBT002
+    detach: Annotated[bool, Field(description="The run goes on when this call or this client ends")] = False,  # noqa: FBT002
     max_parallelism: Annotated[int | None, Field(ge=1, le=1000, description="Agents at once")] = None,
     max_cost_usd: Annotated[float | None, Field(gt=0, description="Stop when the agents have cost so much")] = None,
     max_attempts_total: Annotated[int | None, Field(ge=1, description="Stop after so many attempts")] = None,
@@ -136,7 +136,7 @@ async def run(  # noqa: PLR0917 - a client names each parameter
 
         return _answer(status_of(await project.dry_run(request), values=None, dry_run=True))
     with anyio.CancelScope(shield=True):  # a run that has begun must not be lost between here and its id
-        run_id = await project.start(request)
+        run_id = await (project.start_in_background(request) if detach else project.start(request))
     try:
         await anyio.lowlevel.checkpoint()
         await follow(project, run_id, ctx.report_progress, seconds=wait_seconds)

@@ -1,4 +1,4 @@
-"""Agents that are real programs, started through the engine: they say when they are ready and wait until they may go on.
+"""Agents that are real programs: they say when they are ready, and wait until they may go on.
 
 Effects: writes programs and named pipes into a project. Readiness and release go through the pipes, so no test sleeps.
 """
@@ -32,7 +32,7 @@ words = sys.argv[1:]
 with open("log", "a") as log:
     log.write(f"{order['node']}: {order['task']}\\n")
 if "tree" in words:
-    sleep = "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+    sleep = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
     def child(**options):
         started = subprocess.Popen([sys.executable, "-c", sleep], stdout=subprocess.PIPE, **options)
         started.stdout.readline()
@@ -58,7 +58,7 @@ print(json.dumps({"outputs": {}}))
 """
 
 
-def program_agent(name: str, *words: str, **fields: Any) -> Agent:
+def program_agent(name: str, *words: str, **fields: Any) -> Agent:  # noqa: ANN401 - fields of Agent
     """An agent that logs its order and behaves as *words* say: tree, stubborn, say, wait[:NODE], fail[:NODE]."""
     command = (sys.executable, "program.py", *words)
     return Agent(id=name, kind=AgentKind.PROCESS, command=command, **fields)

@@ -90,7 +90,7 @@ async def test_a_commit_waits_for_another_programs_transaction(tmp_path: Path) -
     other = sqlite3.connect(tmp_path / "journal.sqlite3", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     refusals = 0
-    guarded = storage._guarded  # noqa: SLF001 - counts how often the database was found locked
+    guarded = storage._guarded
 
     def counted(*args: object) -> object:
         nonlocal refusals
@@ -102,7 +102,7 @@ async def test_a_commit_waits_for_another_programs_transaction(tmp_path: Path) -
                 other.execute("ROLLBACK")
             raise
 
-    storage._guarded = counted  # type: ignore[method-assign, assignment]  # noqa: SLF001
+    storage._guarded = counted  # type: ignore[method-assign, assignment]
     await store(storage, summary("r-1", RunStatus.COMPLETED))
     assert refusals == 3
     assert storage.last_status("/build") is RunStatus.COMPLETED
