@@ -19,7 +19,7 @@ from engine.model.policy import LockSpec
 from engine.run.events import Event, RunStatus
 from engine.storage.cache import MEGABYTE, overflow_text
 from engine.validation import CODES
-from mcp_server import cli
+from mcp_server import cli, cli_shared
 from mcp_server.app import OrchestrationServer
 from mcp_server.settings import BreakerSettings, Settings, TodoSettings
 from registry.agent_fields import FIELDS
@@ -119,7 +119,7 @@ def test_every_command_and_option_is_documented() -> None:
 
 def test_every_exit_code_is_documented() -> None:
     text = page("reference/command-line.md")
-    codes = {cli.OK, cli.FAILED, cli.USAGE, cli.CANCELLED, cli.INTERRUPTED}
+    codes = {cli_shared.OK, cli_shared.FAILED, cli_shared.USAGE, cli_shared.CANCELLED, cli_shared.INTERRUPTED}
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)} == codes
 
 
