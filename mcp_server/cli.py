@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from mcp_server import cli_files, cli_report, cli_runs
+from mcp_server import cli_files, cli_report, cli_runs, cli_upkeep
 from mcp_server.cli_shared import choose_project
 
 app = typer.Typer(
@@ -39,6 +39,9 @@ for command in (
     cli_files.plan,
     cli_files.migrate,
     cli_files.agents,
+    cli_upkeep.locks,
+    cli_upkeep.trust,
+    cli_upkeep.prune,
     serve,
 ):
     app.command()(command)

@@ -31,6 +31,7 @@ from mcp_server.cli_shared import (
     finish,
     project_root,
 )
+from mcp_server.cli_upkeep import ask_trust, can_ask
 from mcp_server.project import Project, RunRequest, open_project
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ def run(
     executor: Annotated[str, typer.Option(help="auto, claude or simulate.")] = "auto",
     max_parallelism: Annotated[int | None, typer.Option(min=1, help="Agents at once.")] = None,
     max_cost_usd: Annotated[float | None, typer.Option(min=0, help="Stop before spending more.")] = None,
+    max_attempts_total: Annotated[int | None, typer.Option(min=1, help="Stop after so many attempts.")] = None,
+    max_duration_seconds: Annotated[float | None, typer.Option(min=0, help="Stop after so many seconds.")] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Run in a process of its own; answer as soon as it has begun.")
+    ] = False,
     fail: Annotated[
         list[str] | None,
         typer.Option(metavar="NODE[:ATTEMPT]=KIND[/CODE]", help="With simulate: make an attempt fail."),
@@ -65,20 +71,26 @@ def run(
             source=source,
             arguments=_arguments(arg, arguments),
             executor=_executor(executor),
-            limits=Limits(max_parallelism=max_parallelism, max_cost_usd=max_cost_usd),
+            limits=Limits(
+                max_parallelism=max_parallelism,
+                max_cost_usd=max_cost_usd,
+                max_attempts_total=max_attempts_total,
+                max_duration_seconds=max_duration_seconds,
+            ),
             faults=dict(parse_fault(text) for text in fail or ()),
             values=values_by_node(parse_value(text) for text in set_ or ()),
         )
-    finish(_run(request, as_json=as_json))
+    finish(_run(request, detach=detach, as_json=as_json))
 
 
 def resume(
     run_id: RunArgument = None,
     failed: Annotated[bool, typer.Option("--failed", help="Take a failed or degraded run up at its failures.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Go on in a process of its own.")] = False,
     as_json: Json = False,
 ) -> None:
     """Go on with an interrupted run."""
-    finish(_resume(run_id, failed=failed, as_json=as_json))
+    finish(_resume(run_id, failed=failed, detach=detach, as_json=as_json))
 
 
 def status(
@@ -124,15 +136,35 @@ def _executor(name: str) -> str:
     return name
 
 
-async def _run(request: RunRequest, *, as_json: bool) -> int:
+async def _run(request: RunRequest, *, detach: bool, as_json: bool) -> int:
     async with open_project(project_root()) as project:
+        if not as_json and request.executor != "simulate" and can_ask():
+            missing = project.trust.missing(project.plan(request.source).agents.values())
+            if missing and not ask_trust(project.trust, missing):
+                return FAILED
+        if detach:
+            return await _started(project, await project.start_in_background(request), as_json=as_json)
         run_id = await project.start(request)
         return await _follow(project, run_id, as_json=as_json)
 
 
-async def _resume(name: str | None, *, failed: bool, as_json: bool) -> int:
+async def _started(project: Project, run_id: RunId, *, as_json: bool) -> int:
+    """Say how to follow a run that goes on in the background."""
+    if as_json:
+        console.print_json(await _full_status(project, await project.view(run_id)))
+    else:
+        console.results.print(run_id, highlight=False)
+        hint = f"it runs in the background; follow it with: orchestrate status {run_id} --watch"
+        console.notes.print(hint, highlight=False, soft_wrap=True)
+    return OK
+
+
+async def _resume(name: str | None, *, failed: bool, detach: bool, as_json: bool) -> int:
     async with open_project(project_root()) as project:
         run_id = (await project.view(RunId(name) if name else None)).run.id
+        if detach:
+            await project.resume_in_background(run_id, failed=failed)
+            return await _started(project, run_id, as_json=as_json)
         await project.resume(run_id, failed=failed)
         return await _follow(project, run_id, as_json=as_json)
 
@@ -274,13 +306,17 @@ async def _runs(*, as_json: bool) -> int:
 async def _cancel(run_id: RunId, *, reason: str, compensate: bool, as_json: bool) -> int:
     async with open_project(project_root()) as project:
         engine = await project.engine()
+        before = (await engine.view(run_id)).run.status
         await engine.cancel(run_id, reason=reason, compensate=compensate)
         view = await _watch(engine, run_id, quiet=True)
+        if view.run.status is RunStatus.INTERRUPTED:  # its process died before it could obey
+            await engine.cancel(run_id, reason=reason, compensate=compensate)
+            view = await _watch(engine, run_id, quiet=True)
         await _print_end(project, view, as_json=as_json)
-        if view.run.status is not RunStatus.CANCELLED:
+        if before is view.run.status or view.run.status in {RunStatus.COMPLETED, RunStatus.DEGRADED}:
             raise NotFound(
                 f"run {run_id} had ended before: {view.run.status}",
                 code="NOTHING_TO_CANCEL",
                 hint="`orchestrate runs` lists the runs.",
             )
-    return OK
+    return OK if view.run.status is RunStatus.CANCELLED else FAILED
