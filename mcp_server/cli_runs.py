@@ -207,11 +207,12 @@ async def _watch(engine: Engine, run_id: RunId, *, quiet: bool) -> View:
         return _now(engine, shown)
 
     with contextlib.nullcontext() if quiet else console.LiveTree(current) as live:
-        while not shown.run.ended:
+        while not await engine.read(run_id, lambda view: view.run.ended):
             await engine.wait(run_id, LOOK_AGAIN)
             shown = await engine.view(run_id)
             if live is not None:
                 live.moved()
+        shown = await engine.view(run_id)
     return shown
 
 

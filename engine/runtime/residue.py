@@ -8,13 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.run.events import Role, RunStatus
-from engine.run.state import NodeStatus
+from engine.run.state import NodeStatus, parts_at
 from engine.storage.port import RunSummary, Sample, SessionValue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from engine.ids import OwnerId
-    from engine.run.events import RunEnded
-    from engine.run.state import Run
+    from engine.run.events import RunEnded, ValueRef
+    from engine.run.state import Contribution, Run
 
 
 def summary_of(run: Run, owner: OwnerId) -> RunSummary:
@@ -35,24 +37,29 @@ def summary_of(run: Run, owner: OwnerId) -> RunSummary:
     )
 
 
-def session_values(run: Run, ended: RunEnded) -> list[SessionValue]:
-    """Persisted outputs that later commands find; only completed and degraded runs leave any (SPEC 3)."""
+def session_values(
+    run: Run, ended: RunEnded, refer: Callable[[Sequence[Contribution]], ValueRef]
+) -> list[SessionValue]:
+    """Persisted outputs that later commands find; only completed and degraded runs leave any (SPEC 3).
+
+    *refer* gives the reference of the value that contributions make up.
+    """
     if ended.status not in {RunStatus.COMPLETED, RunStatus.DEGRADED}:
         return []
     kept: dict[str, SessionValue] = {}
     for node in run.plan.nodes:
         for output in node.outputs:
-            parts = run.context.get(node.scope + output.key)
-            if not (output.persist and parts and not node.scope) or len(parts) > 1:
+            parts = () if node.scope or not output.persist else parts_at(run, output.key, run.version)
+            if not parts:
                 continue
-            part = parts[-1]
+            ref, at = refer(parts), parts[-1].at
             kept[output.key] = SessionValue(
                 key=output.key,
-                digest=part.ref.digest,
-                size=part.ref.size,
+                digest=ref.digest,
+                size=ref.size,
                 run=run.id,
-                produced_at=part.at,
-                expires_at=part.at + output.ttl if output.ttl else None,
+                produced_at=at,
+                expires_at=at + output.ttl if output.ttl else None,
             )
     return list(kept.values())
 

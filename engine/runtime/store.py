@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from engine import scheduler
+from engine.context import Part, merge_values
 from engine.errors import EnvironmentFault, OrchestrationError, StateError
 from engine.locks import Granted
 from engine.run import events as ev
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
     from engine.ids import NodeId, OwnerId, RunId
     from engine.locks import LockOutcome
-    from engine.run.state import Run
+    from engine.run.events import ValueRef
+    from engine.run.state import Contribution, Run
     from engine.runtime.clock import Clock
     from engine.runtime.guards import Guards
     from engine.storage.cache import ValueStore
@@ -209,10 +211,10 @@ class Store:
         waiters, self._committed = self._committed, []
         try:
             if batch:
-                batch.values = self._values.uncommitted()
                 for run_id in touched:
                     batch.summaries[run_id] = summary_of(self.runs[run_id], self._owner)
                 self._remember(batch, touched)
+                batch.values = self._values.uncommitted()
                 outcomes = await self._storage.commit(batch, self._owner)
                 self._values.committed(batch.values)
                 self._told(touched, outcomes)
@@ -228,8 +230,13 @@ class Store:
             run = self.runs[run_id]
             for event in events:
                 if isinstance(event, ev.RunEnded) and run.executor != "simulate":
-                    batch.session.extend(session_values(run, event))
+                    batch.session.extend(session_values(run, event, self._refer))
                     batch.samples.extend(samples(run))
+
+    def _refer(self, parts: Sequence[Contribution]) -> ValueRef:
+        if len(parts) == 1:
+            return parts[0].ref
+        return self._values.put(merge_values([Part(part.merge, self._values.get(part.ref)) for part in parts]))
 
     def _told(self, touched: dict[RunId, list[ev.Event]], outcomes: list[TableOutcome]) -> None:
         for run_id, events in touched.items():
