@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 from engine.model.agent import Agent, AgentKind
+from tests.support.trust import trust_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from engine.ids import RunId
     from engine.run.state import Run
     from engine.service import Engine
+    from tests.support.definitions import Raw
 
 SECONDS = 30
 """Longest wait of a test for something that has to happen."""
@@ -121,3 +124,21 @@ async def ended(engine: Engine, run: RunId) -> Run:
 def logged(project: Path) -> list[str]:
     """What the agents were asked, in order: `node: task`."""
     return (project / "log").read_text(encoding="utf-8").splitlines()
+
+
+def write_agents(project: Path, **words: str) -> None:
+    """An agent file for each name, whose program behaves as its words say; trusted by the user of `home`."""
+    folder = project / ".claude" / "agents"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, behaviour in words.items():
+        argv = json.dumps([sys.executable, "program.py", *behaviour.split()])
+        head = f"---\nname: {name}\ndescription: Does {name} work\nexecutor: process\ncommand: {argv}\n---\n"
+        (folder / f"{name}.md").write_text(head, encoding="utf-8")
+    trust_all(project, project / "home")
+
+
+def write_command(project: Path, raw: Raw) -> None:
+    """A command file of *raw*, under its name."""
+    folder = project / ".claude" / "commands" / "v2"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{raw['name'][1:]}.json").write_text(json.dumps(raw), encoding="utf-8")
