@@ -114,7 +114,7 @@ def metrics(run: Run, now: datetime, cache: CacheUse | None = None) -> Metrics:
     best = min(total, lower_bound(run, durations) + undo)
     names = sorted((name for name, time in durations.items() if time), key=lambda name: -durations[name])
     used = [record.usage for node in run.nodes.values() for record in node.attempts if record.usage is not None]
-    waits = [node.waited[WaitReason.LOCKS] for node in run.nodes.values() if WaitReason.LOCKS in node.waited]
+    waits = [wait for node in run.nodes.values() if (wait := node.waited.get(WaitReason.LOCKS, ZERO))]
     if run.plan.locks and (own := (run.started_at or until) - run.created_at) > ZERO:
         waits.append(own)
     return Metrics(

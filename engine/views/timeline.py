@@ -134,11 +134,16 @@ def ending(run: Run, now: datetime) -> datetime:
 
 
 def work_of(node: NodeState, until: datetime) -> timedelta:
-    """The time that *node* spent in forward attempts."""
-    return sum(
-        ((record.ended_at or until) - record.started_at for record in node.attempts if record.role is Role.FORWARD),
-        ZERO,
-    )
+    """The time that *node* spent in forward attempts; of those that were lost nobody knows how far they came."""
+    tries = (record for record in node.attempts if record.role is Role.FORWARD and not record.lost)
+    return sum(((record.ended_at or until) - record.started_at for record in tries), ZERO)
+
+
+def end_of(record: AttemptRecord) -> datetime | None:
+    """When an attempt was over; a lost one is recorded when its run is taken up, and had a deadline before."""
+    if record.lost and record.ended_at is not None:
+        return min(record.ended_at, record.deadline)
+    return record.ended_at
 
 
 def _phase(run: Run, phase: PhaseState, until: datetime, critical: frozenset[NodeId]) -> PhaseRows:
@@ -178,13 +183,12 @@ def _spans(run: Run, node: NodeState, until: datetime) -> Iterator[Span]:
         if wait is not None:
             yield wait
         yield _attempt(run, record, until)
-        free, before = record.ended_at, record
+        free, before = end_of(record), record
     if node.waiting is not None and not run.ended:
         yield _open_wait(run, node.waiting, until)
     elif node.status is NodeStatus.FAILED and not node.attempts and node.ended_at is not None:
-        wait = _wait(run, node, free, node.ended_at, None, role=Role.FORWARD)
-        if wait is not None:
-            yield wait
+        refused = _wait(run, node, free, node.ended_at, None, role=Role.FORWARD)
+        yield from [refused] if refused is not None else []
 
 
 def _attempt(run: Run, record: AttemptRecord, until: datetime) -> Span:
@@ -199,7 +203,7 @@ def _attempt(run: Run, record: AttemptRecord, until: datetime) -> Span:
     return Span(
         kind=SpanKind.ATTEMPT if record.role is Role.FORWARD else SpanKind.UNDO,
         start=record.started_at - run.created_at,
-        end=(record.ended_at or until) - run.created_at,
+        end=(end_of(record) or until) - run.created_at,
         outcome=outcome,
         attempt=record.number,
         note=f"{failure.code}: {failure.message.splitlines()[0] if failure.message else ''}" if failure else "",

@@ -1,0 +1,61 @@
+"""`orchestrate report`: how a run went, as text, JSON or a page.
+
+Effects: opens the project and reads one run; prints to stdout.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.errors import InputError
+from engine.ids import RunId
+from engine.views.metrics import metrics
+from engine.views.report_html import html_report
+from engine.views.report_text import text_report
+from engine.views.timeline import timeline
+from mcp_server import console
+from mcp_server.cli_shared import OK, RunArgument, finish, project_root
+from mcp_server.project import open_project
+from mcp_server.report_answer import report_answer
+
+if TYPE_CHECKING:
+    from engine.service import View
+
+FORMATS = ("text", "json", "html")
+
+
+def report(
+    run_id: RunArgument = None,
+    format_: Annotated[str, typer.Option("--format", help="text, json or html.")] = "text",
+) -> None:
+    """Tell how a run went: times, efficiency, phases, slowest agents, retries, waits, and a timeline."""
+    finish(_report(run_id, format_))
+
+
+async def _report(run_id: str | None, format_: str) -> int:
+    if format_ not in FORMATS:
+        raise InputError(f'"{format_}" is no format', code="INVALID_ARGUMENT", hint=f"one of {', '.join(FORMATS)}")
+    async with open_project(project_root()) as project:
+        engine = await project.engine()
+        if format_ == "json":
+            answer = await engine.read(_run_id(run_id), lambda view: report_answer(view.run, view.now).data())
+            console.print_json(answer)
+            return OK
+        shown = await engine.read(_run_id(run_id), _page if format_ == "html" else _text)
+    sys.stdout.write(shown)
+    return OK
+
+
+def _run_id(text: str | None) -> RunId | None:
+    return RunId(text) if text else None
+
+
+def _text(view: View) -> str:
+    return text_report(view.run, metrics(view.run, view.now), timeline(view.run, view.now))
+
+
+def _page(view: View) -> str:
+    return html_report(view.run, metrics(view.run, view.now), timeline(view.run, view.now))
