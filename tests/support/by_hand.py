@@ -119,6 +119,10 @@ class ByHand:
         """Where node *name* stands."""
         return self.node(name).status.value
 
+    def state(self) -> str:
+        """Where the run stands."""
+        return self.run.status.value
+
     def live(self) -> list[str]:
         """Nodes with a live attempt that an executor does, in file order."""
         return [
@@ -197,9 +201,9 @@ class ByHand:
         return [type(event).__name__ for event in self.events]
 
 
-def rollback(task: str = "undo it", **fields_: object) -> dict[str, Any]:
+def rollback(**fields_: object) -> dict[str, Any]:
     """A compensation by the node's own agent."""
-    return {"type": "rollback", "task": task, **fields_}
+    return {"type": "rollback", "task": "undo it", **fields_}
 
 
 def locks(*resources: str, **fields_: object) -> dict[str, Any]:

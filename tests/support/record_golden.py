@@ -39,7 +39,7 @@ def end_of(run: Run) -> dict[str, object]:
 
 def interrupted() -> list[ev.Event]:
     """A run whose owner died, and that was resumed with its locks, a retry and an approval."""
-    story = ByHand(chain(resources=locks("all")))
+    story = ByHand(chain(locks("all")))
     story.grant()
     story.grant("a")
     story.succeed("a")

@@ -1,0 +1,221 @@
+"""From a signal to its events: starting, cancelling, deciding, interrupting, resuming, taking up again."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.errors import StateError
+from engine.ids import NodeId
+from engine.run import events as ev
+from engine.run import signals as sig
+from engine.run.events import RunStatus
+from tests.support.by_hand import HEIR, ByHand, calling, locks, rollback
+from tests.support.definitions import command, node, phase
+
+SUB = command(phase("s", node("x"), node("y", "x"), continueOnError=True), name="/sub")
+
+
+def test_a_run_with_locks_of_its_own_starts_when_it_has_them() -> None:
+    story = ByHand(command(phase("p", node("a")), resources=locks("db")))
+    assert (story.run.status, story.live()) == (RunStatus.PENDING, [])
+    story.grant()
+    assert (story.run.status, story.live()) == (RunStatus.RUNNING, ["a"])
+    assert story.grant() == []
+
+
+def test_a_run_that_does_not_get_its_locks_has_failed() -> None:
+    story = ByHand(command(phase("p", node("a")), resources=locks("db")))
+    story.refuse()
+    assert (story.run.status, story.run.message) == (RunStatus.FAILED, "waited too long")
+    assert story.status("a") == "cancelled"
+    assert story.refuse() == []
+
+
+def test_a_run_cancelled_while_it_waits_for_its_locks_is_over() -> None:
+    story = ByHand(command(phase("p", node("a")), resources=locks("db")))
+    story.cancel()
+    assert (story.run.status, story.status("a")) == (RunStatus.CANCELLED, "cancelled")
+
+
+def held() -> ByHand:
+    """A run with locks of its own and something to undo, taken up after a crash."""
+    story = ByHand(command(phase("p", node("a", compensation=rollback()), node("b", "a")), resources=locks("db")))
+    story.grant()
+    story.succeed("a")
+    story.crash()
+    story.resume()
+    assert story.state() == "pending"
+    return story
+
+
+def test_a_resumed_run_that_is_cancelled_undoes_its_work_once_it_has_its_locks() -> None:
+    story = held()
+    story.cancel()
+    assert story.undone() == []
+    story.grant()
+    assert story.undone() == ["a"]
+    story.succeed("a")
+    assert story.state() == "cancelled"
+
+
+def test_a_resumed_run_that_is_cancelled_without_compensation_is_over_at_once() -> None:
+    story = held()
+    story.cancel(compensate=False)
+    assert (story.run.status, story.run.message) == (RunStatus.CANCELLED, "cancelled: enough (not undone: a)")
+
+
+def test_a_resumed_run_that_does_not_get_its_locks_is_interrupted_again_and_says_why() -> None:
+    story = held()
+    story.refuse()
+    assert story.state() == "interrupted"
+    assert "waited too long" in story.run.message
+    story.resume()
+    story.grant()
+    assert (story.live(), story.run.message) == (["b"], "")
+
+
+def test_a_run_interrupted_while_it_waits_to_go_on_undoing_goes_on_undoing() -> None:
+    story = held()
+    story.grant()
+    story.fail("b")
+    for _ in range(2):
+        story.crash()
+        story.resume()
+    story.grant()
+    story.succeed("a")
+    assert story.state() == "compensated"
+
+
+def test_a_grant_or_refusal_that_nobody_waits_for_is_passed_over() -> None:
+    story = ByHand(command(phase("p", node("a", resources=locks("db")))))
+    story.grant("a")
+    assert story.grant("a") == []
+    assert story.refuse("a") == []
+
+
+def test_a_node_that_does_not_get_its_locks_has_failed() -> None:
+    story = ByHand(command(phase("p", node("a", resources=locks("db")))))
+    story.refuse("a")
+    assert story.state() == "failed"
+
+
+def test_an_answer_that_nobody_asked_for_is_refused() -> None:
+    story = ByHand(command(phase("p", node("a"), node("b", approval={"message": "?"}))))
+    for name in ("a", "nobody"):
+        with pytest.raises(StateError) as caught:
+            story.answer(name, "yes")
+        assert caught.value.code == "NO_DECISION_PENDING"
+    with pytest.raises(StateError) as caught:
+        story.answer("b", "maybe")
+    assert (caught.value.code, caught.value.hint) == ("INVALID_ANSWER", "Answer one of: yes, no.")
+
+
+def test_an_interrupt_of_a_run_that_has_ended_changes_nothing() -> None:
+    story = ByHand(command(phase("p", node("a"))))
+    story.succeed("a")
+    assert story.send(sig.Interrupt()) == []
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_a_run_that_is_complete_or_runs_cannot_be_resumed(*, failed: bool) -> None:
+    story = ByHand(command(phase("p", node("a"))))
+    for _ in range(2):
+        with pytest.raises(StateError) as caught:
+            story.resume(failed=failed)
+        assert caught.value.code == "NOT_RESUMABLE"
+        if not story.run.ended:
+            story.succeed("a")
+
+
+def test_a_tick_before_anything_is_due_and_a_stale_timer_change_nothing() -> None:
+    story = ByHand(command(phase("p", node("a", timeout=120_000), node("b", "a", minutes=30))))
+    assert story.wait(minutes=1) == []
+    story.succeed("a")
+    assert story.wait(minutes=1) == []
+    assert story.live() == ["b"]
+
+
+def test_a_failed_run_is_taken_up_at_its_failed_nodes_and_completes() -> None:
+    story = ByHand(command(phase("p", node("a"), node("b")), phase("q", node("c", "b"))))
+    story.succeed("a")
+    story.fail("b")
+    assert story.state() == "failed"
+    story.resume(failed=True)
+    assert (story.live(), story.run.owner) == (["b"], HEIR)
+    story.succeed("b")
+    story.succeed("c")
+    assert story.state() == "completed"
+    assert [event.node for event in story.events if isinstance(event, ev.NodeReset)] == ["b", "c"]
+
+
+def test_what_depends_on_a_failed_node_is_done_again_and_what_it_had_given_is_withdrawn() -> None:
+    gives = {"outputs": [{"key": "k"}]}
+    story = ByHand(command(phase("p", node("a"), node("b", "a", context=gives), node("c"), continueOnError=True)))
+    story.fail("a")
+    story.succeed("b", k=1)
+    story.succeed("c")
+    assert story.state() == "degraded"
+    story.resume(failed=True)
+    assert (story.live(), story.run.context["k"]) == (["a"], [])
+    story.succeed("a")
+    story.succeed("b", k=2)
+    assert story.state() == "completed"
+    assert [story.values.get(part.ref) for part in story.run.context["k"]] == [2]
+
+
+def test_a_run_with_locks_of_its_own_is_taken_up_once_it_has_them() -> None:
+    story = ByHand(command(phase("p", node("a")), resources=locks("db")))
+    story.grant()
+    story.fail("a")
+    story.resume(failed=True)
+    assert (story.run.status, story.live()) == (RunStatus.PENDING, [])
+    story.grant()
+    assert story.live() == ["a"]
+
+
+def test_a_sub_command_is_taken_up_at_the_nodes_inside_that_failed() -> None:
+    story = ByHand(command(phase("p", calling("g", "/sub"), node("z", "g"))), SUB)
+    story.fail("g/x")
+    for name in ("g/y", "z"):
+        story.succeed(name)
+    assert story.state() == "degraded"
+    story.resume(failed=True)
+    for name in ("g/x", "g/y", "z"):
+        story.succeed(name)
+    assert story.state() == "completed"
+
+
+def test_a_sub_command_that_depends_on_a_failed_node_is_done_again_as_a_whole() -> None:
+    story = ByHand(command(phase("p", node("a"), calling("g", "/sub", "a"), continueOnError=True)), SUB)
+    story.fail("a")
+    for name in ("g/x", "g/y"):
+        story.succeed(name)
+    story.resume(failed=True)
+    for name in ("a", "g/x", "g/y"):
+        story.succeed(name)
+    assert story.state() == "completed"
+
+
+def test_a_phase_that_is_taken_up_again_has_its_whole_time_again_once_it_opens() -> None:
+    story = ByHand(command(phase("p", node("a", minutes=30)), phase("q", node("b"), timeout=60_000)))
+    story.succeed("a")
+    story.fail("b")
+    story.wait(minutes=2)
+    story.resume(failed=True)
+    assert story.live() == ["b"]
+    story.wait(seconds=59)
+    story.succeed("b")
+    assert story.state() == "completed"
+
+
+def test_a_run_that_was_cut_before_it_started_starts_when_it_is_resumed() -> None:
+    story = ByHand(command(phase("p", node("a"))))
+    story.cut(1)
+    story.crash()
+    story.resume()
+    assert story.live() == ["a"]
+
+
+def test_a_signal_about_a_breaker_that_nobody_asked_is_passed_over() -> None:
+    story = ByHand(command(phase("p", node("a"))))
+    assert story.send(sig.AnswerBreaker(NodeId("a"), admitted=True)) == []

@@ -1,0 +1,265 @@
+"""What follows from the end of an attempt."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.errors import StateError
+from engine.ids import NodeId
+from engine.model.agent import Agent
+from engine.model.policy import Failure, FailureKind, Usage
+from engine.run import events as ev
+from engine.run import signals as sig
+from engine.run.events import RunStatus
+from tests.support.by_hand import ByHand, calling, rollback
+from tests.support.definitions import command, node, phase, plan
+
+SUB = command(
+    phase("s", node("x", compensation=rollback()), node("y", "x", compensation=rollback()), node("side")), name="/sub"
+)
+
+
+def test_a_report_of_an_attempt_that_has_ended_or_never_was_is_refused() -> None:
+    story = ByHand(command(phase("p", node("a", retryPolicy={"maxAttempts": 1, "strategy": "immediate"}), node("b"))))
+    story.fail("a")
+    for name, number in (("a", 1), ("a", 3), ("nobody", 1)):
+        with pytest.raises(StateError) as caught:
+            story.send(sig.ReportOutcome(NodeId(name), number))
+        assert caught.value.code == "STALE_ATTEMPT"
+
+
+def test_a_report_after_the_end_of_the_run_is_refused() -> None:
+    story = ByHand(command(phase("p", node("a"))))
+    story.succeed("a")
+    with pytest.raises(StateError, match="has ended"):
+        story.send(sig.ReportOutcome(NodeId("a"), 1))
+
+
+def test_a_success_that_comes_after_the_timeout_does_not_count() -> None:
+    story = ByHand(command(phase("p", node("a", timeout=120_000))))
+    story.wait(minutes=2)
+    story.succeed("a")
+    failure = story.node("a").failure
+    assert failure is not None
+    assert failure.code == "TIMEOUT"
+    assert failure.message.splitlines()[1:] == ["Estimated time was: 60000ms", "Actual time exceeded by: 60000ms"]
+
+
+def test_a_success_that_comes_after_a_cancel_counts_and_is_undone() -> None:
+    story = ByHand(command(phase("p", node("a", compensation=rollback()))))
+    story.cancel()
+    story.succeed("a")
+    assert story.undone() == ["a"]
+    assert story.node("a").attempts[0].failure is None
+
+
+def test_an_attempt_that_times_out_while_the_run_stops_has_failed_and_not_been_cancelled() -> None:
+    story = ByHand(command(phase("p", node("a", timeout=120_000), node("b", minutes=10))))
+    story.wait(minutes=2)
+    story.fail("b")
+    story.stopped("a")
+    assert story.status("a") == "failed"
+    assert story.run.status is RunStatus.FAILED
+
+
+def test_compensation_of_type_retry_grants_one_more_try() -> None:
+    story = ByHand(command(phase("p", node("a", compensation={"type": "retry"}))))
+    story.fail("a")
+    assert story.live() == ["a"]
+    story.fail("a")
+    assert story.run.status is RunStatus.FAILED
+
+
+def test_a_phase_that_is_over_time_grants_no_more_tries() -> None:
+    story = ByHand(command(phase("p", node("a", minutes=5, compensation={"type": "retry"}), timeout=60_000)))
+    story.wait(minutes=1)
+    story.stopped("a")
+    assert story.run.status is RunStatus.FAILED
+    assert story.node("a").attempts[-1].number == 1
+
+
+def test_a_phase_that_is_over_time_fails_what_runs_and_what_waits_and_the_run_goes_on() -> None:
+    story = ByHand(
+        command(
+            phase(
+                "p",
+                node("a"),
+                node("b", "a"),
+                node("ask", approval={"message": "?"}),
+                timeout=60_000,
+                continueOnError=True,
+            ),
+            phase("q", node("c")),
+        )
+    )
+    story.wait(minutes=1)
+    story.stopped("a")
+    assert [story.status(name) for name in ("a", "b", "ask")] == ["failed"] * 3
+    assert story.live() == ["c"]
+
+
+def test_a_phase_that_is_over_time_stops_the_run_at_the_first_node_that_waits() -> None:
+    story = ByHand(command(phase("p", node("ask", approval={"message": "?"}), node("b", minutes=9), timeout=60_000)))
+    story.wait(minutes=1)
+    assert story.status("ask") == "failed"
+    story.stopped("b")
+    assert (story.status("b"), story.run.status) == ("cancelled", RunStatus.FAILED)
+
+
+def test_work_of_the_client_ends_at_once_when_it_is_over_time() -> None:
+    agent = Agent(id="worker")
+    story = ByHand(
+        plan(command(phase("p", node("a", timeout=120_000, compensation=rollback()))), agents=(agent,)), executor="host"
+    )
+    story.wait(minutes=2)
+    assert story.live() == ["a"]
+    assert story.undone() == ["a"]
+    story.wait(minutes=2)
+    assert story.run.status is RunStatus.COMPENSATION_FAILED
+
+
+def test_the_client_may_renew_its_own_work_and_nobody_elses() -> None:
+    host = ByHand(command(phase("p", node("a", timeout=120_000))), executor="host")
+    host.wait(minutes=1)
+    host.send(sig.RenewAttempt(NodeId("a"), 1))
+    host.wait(minutes=1, seconds=30)
+    assert host.live() == ["a"]
+    native = ByHand(command(phase("p", node("a"), calling("g", "/sub"))), SUB)
+    assert native.send(sig.RenewAttempt(NodeId("a"), 1)) == []
+    assert native.send(sig.RenewAttempt(NodeId("g"), 1)) == []
+
+
+def test_an_attempt_is_ended_for_its_silence_once() -> None:
+    story = ByHand(command(phase("p", node("a"))))
+    silent = Failure(FailureKind.TIMEOUT, "IDLE", "nothing was heard")
+    story.send(sig.EndAttempt(NodeId("a"), 1, silent))
+    assert story.send(sig.EndAttempt(NodeId("a"), 1, silent)) == []
+    story.stopped("a")
+    assert story.node("a").failure == silent
+
+
+def test_the_report_of_a_sub_command_itself_is_refused() -> None:
+    story = ByHand(command(phase("p", calling("g", "/sub"))), SUB)
+    with pytest.raises(StateError) as caught:
+        story.send(sig.ReportOutcome(NodeId("g"), 1))
+    assert caught.value.code == "NOT_REPORTABLE"
+
+
+def alone(**fields: object) -> ByHand:
+    """A sub-command in a phase that goes on, with a node beside it and one after it."""
+    story = ByHand(
+        command(phase("p", calling("g", "/sub", **fields), node("beside"), node("after", "g"), continueOnError=True)),
+        SUB,
+    )
+    story.succeed("g/x")
+    return story
+
+
+def test_a_failure_inside_a_sub_command_whose_phase_goes_on_fails_that_sub_command_alone() -> None:
+    story = alone()
+    story.fail("g/y")
+    assert story.live() == ["g/side", "beside"]
+    story.stopped("g/side")
+    assert story.live() == ["g/y", "beside"]
+    story.succeed("g/y")
+    assert story.live() == ["g/x", "beside"]
+    story.succeed("g/x")
+    assert story.status("g") == "failed"
+    assert story.live() == ["beside", "after"]
+    story.succeed("beside")
+    story.succeed("after")
+    assert story.run.status is RunStatus.DEGRADED
+    assert story.node("g").failure == Failure(FailureKind.ERROR, "AGENT_ERROR", 'Node "g/y" failed: g/y broke')
+
+
+def test_the_compensation_of_a_sub_command_that_failed_alone_comes_after_those_inside() -> None:
+    story = alone(compensation={**rollback(), "agentId": "worker"})
+    story.succeed("g/side")
+    story.fail("g/y")
+    for name in ("g/y", "g/x", "g"):
+        story.succeed(name)
+    assert story.undone() == ["g/y", "g/x", "g"]
+    assert story.status("g") == "compensated"
+    assert "after" in story.live()
+
+
+def test_a_sub_command_that_takes_too_long_is_ended_with_all_that_is_inside() -> None:
+    story = alone(timeout=400_000)
+    story.wait(seconds=400)
+    story.stopped("g/y")
+    story.succeed("g/side")
+    story.succeed("g/y")
+    story.succeed("g/x")
+    failure = story.node("g").failure
+    assert failure is not None
+    assert failure.kind is FailureKind.TIMEOUT
+    assert story.run.stop is None
+
+
+def test_a_sub_command_with_a_compensation_of_type_retry_is_not_run_twice() -> None:
+    story = ByHand(command(phase("p", calling("g", "/sub", timeout=400_000, compensation={"type": "retry"}))), SUB)
+    story.wait(seconds=400)
+    assert story.node("g").attempts[-1].number == 1
+    assert story.run.stop is not None
+
+
+def test_the_run_may_stop_while_a_sub_command_is_undone() -> None:
+    story = alone()
+    story.succeed("g/side")
+    story.fail("g/y")
+    story.cancel()
+    story.stopped("beside")
+    story.succeed("g/y")
+    assert story.live() == ["g/x"]
+    story.succeed("g/x")
+    assert story.undone() == ["g/y", "g/x"]
+    assert (story.run.status, story.status("g")) == (RunStatus.CANCELLED, "cancelled")
+
+
+def test_a_cascade_inside_a_sub_command_stops_the_run() -> None:
+    inner = command(phase("s", node("x", compensation={"type": "cascade"}), continueOnError=True), name="/inner")
+    story = ByHand(command(phase("p", calling("g", "/inner"), continueOnError=True)), inner)
+    story.fail("g/x")
+    assert story.run.status is RunStatus.FAILED
+    assert story.run.stop is not None
+
+
+def test_a_failure_deep_inside_reaches_the_innermost_sub_command_whose_phase_goes_on() -> None:
+    middle = command(phase("m", calling("inner", "/sub")), name="/middle")
+    story = ByHand(command(phase("p", calling("g", "/middle"), continueOnError=True)), middle, SUB)
+    story.succeed("g/inner/x")
+    story.fail("g/inner/side")
+    story.stopped("g/inner/y")
+    for name in ("g/inner/y", "g/inner/x"):
+        story.succeed(name)
+    assert [story.status(name) for name in ("g", "g/inner")] == ["failed", "cancelled"]
+    assert story.run.status is RunStatus.DEGRADED
+
+
+def test_a_second_failure_inside_does_not_change_why_the_sub_command_failed() -> None:
+    story = alone()
+    story.fail("g/y")
+    story.fail("g/side")
+    for name in ("g/y", "g/x"):
+        story.succeed(name)
+    failure = story.node("g").failure
+    assert failure is not None
+    assert failure.message == 'Node "g/y" failed: g/y broke'
+
+
+def test_a_sub_command_that_gives_no_declared_output_has_failed() -> None:
+    story = ByHand(command(phase("p", calling("g", "/sub", context={"outputs": [{"key": "report"}]}))), SUB)
+    for name in ("g/x", "g/y", "g/side"):
+        story.succeed(name)
+    failure = story.node("g").failure
+    assert failure is not None
+    assert failure.code == "MISSING_OUTPUT"
+    assert story.live() == ["g/y"]
+
+
+def test_costs_are_added_up_and_stop_the_run_at_their_limit() -> None:
+    story = ByHand(command(phase("p", node("a"), node("b", "a"))), limits=ev.Limits(max_cost_usd=1.0))
+    story.send(sig.ReportOutcome(NodeId("a"), 1, usage=Usage(cost_usd=1.5)))
+    assert story.run.status is RunStatus.FAILED
+    assert story.run.message == "the run may cost $1 and has cost $1.5000"
+    assert story.status("b") == "cancelled"
