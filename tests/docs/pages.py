@@ -10,10 +10,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_server.project import open_catalog
-from mcp_server.settings import load_settings
-from mcp_server.trusted import Trust, trust_file
-
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -85,12 +81,6 @@ def write_file(project: Path, block: Block) -> None:
     path.write_text(block.text, encoding="utf-8")
     if block.text.startswith("#!"):
         path.chmod(0o755)
-
-
-def agree(project: Path, home: Path) -> None:
-    """What `orchestrate trust` does when its question is answered with yes."""
-    agents = open_catalog(project, load_settings(project), home=home).agents().agents.values()
-    Trust(project.resolve(), trust_file(home)).remember(agents)
 
 
 def play(project: Path, block: Block, home: Path) -> None:

@@ -43,8 +43,6 @@ NO_CODES = {
 }
 """Names in capitals that are no codes, and what they are."""
 WITHOUT_CODES = {"engine/patterns.py": "names of the regular expression parser"}
-PROMISED = {"trust"}
-"""Commands that hints of the program tell the user to type."""
 ANY_PAGE = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 TROUBLE = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
 COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
@@ -149,7 +147,7 @@ def test_every_end_state_is_documented() -> None:
 def test_a_page_names_no_command_or_option_that_does_not_exist() -> None:
     text = f"{ANY_PAGE}\n{(ROOT / 'README.md').read_text(encoding='utf-8')}"
     named = set(re.findall(r"(?:^|`|\$ )orchestrate (?:--project \S+ )?([a-z]+)", text, re.MULTILINE))
-    assert named - set(COMMANDS) - PROMISED == set()
+    assert named - set(COMMANDS) == set()
     known = {
         option
         for command in COMMANDS.values()

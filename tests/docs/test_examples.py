@@ -23,7 +23,6 @@ from tests.docs.pages import (
     PLAYED,
     ROOT,
     Block,
-    agree,
     blocks,
     make_project,
     play,
@@ -74,8 +73,6 @@ def test_a_page_can_be_followed_to_the_letter(page: Path, tmp_path: Path) -> Non
             check_command(project, block)
         elif block.language == "console":
             play(project, block, home)
-        elif "trust" in block.options:
-            agree(project, home)
 
 
 def check_command(project: Path, block: Block) -> None:
