@@ -1,0 +1,175 @@
+"""The commands about a project's state: trust, locks, prune; and runs in the background."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from engine.executors.marks import ATTEMPT_VARIABLE
+from mcp_server.cli import app
+from mcp_server.trusted import trust_file
+from tests.interaction.projects import AGENTS, environment, open_gate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from typer.testing import Result
+
+SECONDS = 30
+
+
+@pytest.fixture(autouse=True)
+def _home(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    for name, value in environment(project).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def untrusted(project: Path) -> Path:
+    """The project before anybody has said a word."""
+    trust_file(project / "home").unlink()
+    return project
+
+
+def orchestrate(project: Path, *words: str) -> Result:
+    return CliRunner().invoke(app, ["--project", str(project), *words])
+
+
+def told(result: Result) -> Any:  # noqa: ANN401 - any JSON value
+    return json.loads(result.stdout)
+
+
+def test_a_run_of_untrusted_programs_is_refused_before_it_starts(untrusted: Path) -> None:
+    result = orchestrate(untrusted, "run", "/hello")
+    assert result.exit_code == 2
+    assert "NOT_TRUSTED" in result.stderr
+    assert '"worker"' in result.stderr
+    assert f"orchestrate --project {untrusted} trust" in result.stderr.replace("\n", " ")
+    assert told(orchestrate(untrusted, "runs", "--json")) == []
+
+
+def test_a_simulation_needs_no_trust(untrusted: Path) -> None:
+    assert orchestrate(untrusted, "run", "/hello", "--executor", "simulate").exit_code == 0
+
+
+def test_trust_lists_the_programs_and_without_a_yes_trusts_nothing(untrusted: Path) -> None:
+    result = orchestrate(untrusted, "trust")
+    assert result.exit_code == 1
+    for name in AGENTS:
+        assert f"{name}.py" in result.stderr
+        assert f"{name}.md" in result.stderr.replace("\n", "").replace(" ", "")
+    assert "nothing was trusted" in result.stderr
+    assert not trust_file(untrusted / "home").exists()
+
+
+def test_a_yes_is_remembered_for_the_user_alone_until_a_program_changes(untrusted: Path) -> None:
+    assert orchestrate(untrusted, "trust", "--yes").exit_code == 0
+    file = trust_file(untrusted / "home")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "every program of this project is trusted" in orchestrate(untrusted, "trust").stderr
+    assert orchestrate(untrusted, "run", "/hello").exit_code == 0
+    (untrusted / "worker.py").write_text(AGENTS["worker"] + "# changed\n", encoding="utf-8")
+    refused = orchestrate(untrusted, "run", "/hello")
+    assert refused.exit_code == 2
+    assert "NOT_TRUSTED" in refused.stderr
+    again = orchestrate(untrusted, "trust")
+    assert "worker.py" in again.stderr
+    assert "gated.py" not in again.stderr, "only what has changed is asked again"
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{not json", '{"projects": []}', '{"version": 99}'])
+def test_a_damaged_trust_file_trusts_nothing(untrusted: Path, damage: str) -> None:
+    file = trust_file(untrusted / "home")
+    file.write_text(damage, encoding="utf-8")
+    assert "NOT_TRUSTED" in orchestrate(untrusted, "run", "/hello").stderr
+
+
+def test_a_trust_file_that_others_can_write_trusts_nothing(project: Path) -> None:
+    trust_file(project / "home").chmod(0o666)
+    assert "NOT_TRUSTED" in orchestrate(project, "run", "/hello").stderr
+    refused = orchestrate(project, "trust", "--yes")
+    assert refused.exit_code == 2
+    assert "TRUST_NOT_KEPT" in refused.stderr
+
+
+def test_an_agent_cannot_say_that_it_is_trusted(untrusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ATTEMPT_VARIABLE, "r-1:node#1")
+    result = orchestrate(untrusted, "trust", "--yes")
+    assert result.exit_code == 2
+    assert "an agent cannot say" in result.stderr
+    assert not trust_file(untrusted / "home").exists()
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("\n", 1), ("no\n", 1)])
+def test_on_a_terminal_a_run_asks_and_no_is_the_default(untrusted: Path, answer: str, code: int) -> None:
+    primary, secondary = pty.openpty()
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-c", "from mcp_server.cli import main; main()", "run", "/hello"],
+            cwd=untrusted,
+            env={**environment(untrusted), "TERM": "dumb"},
+            stdin=secondary,
+            stdout=subprocess.PIPE,
+            stderr=secondary,
+        ) as process:
+            os.write(primary, answer.encode())
+            process.communicate(timeout=SECONDS)
+        assert process.returncode == code
+    finally:
+        os.close(primary)
+        os.close(secondary)
+    assert trust_file(untrusted / "home").exists() is (code == 0)
+
+
+@pytest.mark.processes
+def test_a_detached_run_answers_at_once_and_goes_on(project: Path) -> None:
+    result = orchestrate(project, "run", "/wait", "--detach")
+    assert result.exit_code == 0, result.stderr
+    run = result.stdout.strip()
+    assert told(orchestrate(project, "status", run, "--json"))["state"] == "running"
+    open_gate(project)
+    followed = orchestrate(project, "status", run, "--watch", "--json")
+    assert told(followed)["state"] == "completed"
+
+
+@pytest.mark.processes
+def test_a_detached_run_is_cancelled_from_anywhere(project: Path) -> None:
+    status = told(orchestrate(project, "run", "/wait", "--detach", "--json"))
+    assert status["state"] == "running"
+    assert orchestrate(project, "cancel", status["runId"]).exit_code == 0
+    assert "NOTHING_TO_CANCEL" in orchestrate(project, "cancel", status["runId"]).stderr
+
+
+def test_without_locks_there_is_nothing_to_show(project: Path) -> None:
+    assert "nobody has or waits for a lock" in orchestrate(project, "locks").stderr
+    assert told(orchestrate(project, "locks", "--json")) == {"locks": []}
+    assert "RUN_NOT_FOUND" in orchestrate(project, "locks", "--release", "r-nothing").stderr
+
+
+def test_prune_keeps_the_newest_runs_and_those_that_are_young(project: Path) -> None:
+    runs = [told(orchestrate(project, "run", "/hello", "--json"))["runId"] for _ in range(3)]
+    assert told(orchestrate(project, "prune", "--json")) == {"removed": []}
+    assert told(orchestrate(project, "prune", "--older-than", "1", "--json")) == {"removed": []}
+    assert told(orchestrate(project, "prune", "--keep", "1", "--json")) == {"removed": [runs[1], runs[0]]}
+    assert [row["runId"] for row in told(orchestrate(project, "runs", "--json"))] == [runs[2]]
+    result = orchestrate(project, "prune", "--older-than", "0")
+    assert runs[2] in result.stdout
+    assert "1 runs removed" in result.stderr
+
+
+def test_the_limits_of_a_run_are_its_options(project: Path) -> None:
+    refused = orchestrate(project, "run", "/wait", "--max-attempts-total", "1")
+    assert refused.exit_code == 1
+    assert "the run may make 1 attempts and has made them" in refused.stdout
+    late = orchestrate(project, "run", "/wait", "--max-duration-seconds", "0.5")
+    assert late.exit_code == 1
+    assert "the run may take 0.5 s and has taken them" in late.stdout
