@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from engine.model.agent import Agent
 
 
+DATA = frozenset({".csv", ".db", ".duckdb", ".jsonl", ".log", ".parquet", ".sqlite", ".sqlite3", ".tsv"})
+"""Endings of files that a program works on; none of them is run by anything."""
+
+
 def needs_trust(agent: Agent) -> bool:
     """Whether *agent* is a program or Python function that came in a file of the project or the user (SPEC 11)."""
     return agent.kind in {AgentKind.PROCESS, AgentKind.PYTHON} and agent.source in {
@@ -33,8 +37,9 @@ def trust_digest(agent: Agent, project: Path) -> str:
 
     The program's files are those of the project that the agent names: arguments of `command` that are files (also
     behind `=`, as in `--config=x.toml`), the module behind `-m`, and the module of `callable` with the packages around
-    it. A file that is not there counts as well, so that its appearing asks again. What those files import or call in
-    turn is not followed, and programs outside the project are the machine's.
+    it. A file that is not there counts as well, so that its appearing asks again. Databases, logs and the like
+    (`DATA`) are what a program works on and do not count: else each run would ask for the next. What those files import
+    or call in turn is not followed, and programs outside the project are the machine's.
     """
     root = Path(os.path.abspath(project))  # noqa: PTH100 - joins `..` without following links
     settings = asdict(agent)
@@ -59,7 +64,7 @@ def _program_files(agent: Agent, root: Path) -> Iterator[Path]:
             yield from _module_files(entry, root)
         for name in {entry, entry.partition("=")[2]} - {""}:
             path = Path(os.path.abspath(root / name))  # noqa: PTH100
-            if path.is_relative_to(root):
+            if path.is_relative_to(root) and path.suffix.lower() not in DATA:
                 # Python runs a folder by the file of this name in it.
                 yield path / "__main__.py" if os.path.isdir(path) else path  # noqa: PTH112 - raises for no name
 

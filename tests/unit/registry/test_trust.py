@@ -120,3 +120,13 @@ def test_files_outside_the_project_are_not_read(project: Path, tmp_path_factory:
 )
 def test_odd_arguments_give_a_digest_and_no_error(project: Path, command: tuple[str, ...]) -> None:
     assert len(trust_digest(process(project, *command), project)) == 64
+
+
+@pytest.mark.parametrize("word", ["app.sqlite3", "--database=data/APP.DB", "runs.log"])
+def test_what_a_program_works_on_asks_nothing(project: Path, word: str) -> None:
+    agent = process(project, "python3", "tools/check.py", word)
+    before = trust_digest(agent, project)
+    path = project / word.rpartition("=")[2]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("rows")
+    assert trust_digest(agent, project) == before
