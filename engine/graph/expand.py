@@ -258,9 +258,17 @@ def _compensation(draft: Draft, node: Node, scope: str) -> Compensation | None:
         type=kind,
         agent=agent,
         task=(undo.task or undo.description or "") if works else "",
-        on=ALL_KINDS if undo.compensate_on is None else frozenset(map(FailureKind, undo.compensate_on)),
+        on=_triggers(undo.compensate_on),
         rollback_to=NodeId(scope + undo.rollback_to) if undo.rollback_to else None,
     )
+
+
+def _triggers(named: tuple[str, ...] | None) -> frozenset[FailureKind]:
+    """Kinds of failure that begin undoing (SPEC 7); `error` stands for every failure, a cancel excepted."""
+    if named is None:
+        return ALL_KINDS
+    kinds = frozenset(map(FailureKind, named))
+    return kinds | (ALL_KINDS - {FailureKind.CANCEL}) if FailureKind.ERROR in kinds else kinds
 
 
 def _inputs(context: NodeContext) -> tuple[InputSpec, ...]:

@@ -83,6 +83,8 @@ def test_a_data_migration_that_times_out_is_tried_three_times_more() -> None:
         "Estimated time was: 600000ms\n"
         "Actual time exceeded by: 1200000ms"
     )
+    assert undone(done) == ["migrate-data", "migrate-schema"]
+    assert done.run.status is RunStatus.COMPENSATED
 
 
 def test_a_failed_integrity_check_rolls_the_whole_migration_back() -> None:
