@@ -15,7 +15,7 @@ from engine.model.policy import Failure, FailureKind
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, StopKind, WaitReason
 from engine.run.signals import ReportOutcome
-from engine.run.state import parts_at
+from engine.run.state import level_of, parts_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from engine.ids import NodeId
     from engine.run.events import ValueRef
     from engine.run.signals import SupplyFacts
-    from engine.run.state import NodeState
+    from engine.run.state import NodeState, PhaseState
     from engine.turn import Turn
 
 
@@ -51,15 +51,31 @@ def open_phases(turn: Turn, group: NodeId | None = None) -> None:
     if group is not None and not readiness.is_at_work(run, group):
         return
     all_ended = True
-    inner = run.plan.phases if group is None else [run.plan.phases[index] for index in run.nodes[group].plan.inner]
-    for phase in (run.phases[plan.index] for plan in inner):
-        if phase.plan.group != group:
-            continue
-        if phase.opened_at is None and (all_ended or not phase.plan.barrier):
-            limit = phase.plan.timeout
-            turn.emit(ev.PhaseOpened(turn.now, phase.plan.index, turn.now + limit if limit else None))
+    for index in level_of(run, group):
+        phase = run.phases[index]
+        if all_ended or not phase.plan.barrier:
+            _open(turn, phase)
         all_ended = all_ended and phase.ended_at is not None
     if group is not None and all_ended:
+        _end_group(turn, run.nodes[group])
+
+
+def _open(turn: Turn, phase: PhaseState) -> None:
+    if phase.opened_at is None:
+        limit = phase.plan.timeout
+        turn.emit(ev.PhaseOpened(turn.now, phase.plan.index, turn.now + limit if limit else None))
+
+
+def _open_next(turn: Turn, group: NodeId | None) -> None:
+    """A phase of *group* has ended: open the first that has not; those without a barrier are open already."""
+    run = turn.run
+    if group is not None and not readiness.is_at_work(run, group):
+        return
+    level = level_of(run, group)
+    place = run.passed.get(group, 0)
+    if place < len(level):
+        _open(turn, run.phases[level[place]])
+    elif group is not None:
         _end_group(turn, run.nodes[group])
 
 
@@ -78,13 +94,13 @@ def _end_group(turn: Turn, node: NodeState) -> None:
 
 def _end_phases(turn: Turn) -> bool:
     run = turn.run
-    ended = [index for index in run.open_phases if not run.phases[index].unsettled]
+    ended = list(run.drained)
     if run.open_phases and not ended:
         return False
     for index in ended:
         turn.emit(ev.PhaseEnded(turn.now, index))
     for group in dict.fromkeys(run.phases[index].plan.group for index in ended):
-        open_phases(turn, group)
+        _open_next(turn, group)
     if run.settled == len(run.nodes) and not run.open_phases and run.stop is None:
         turn.emit(ev.RunEnded(turn.now, *_end(turn)))
         return True

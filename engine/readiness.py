@@ -9,6 +9,7 @@ import heapq
 from typing import TYPE_CHECKING
 
 from engine.model.plan import NodeKind
+from engine.run.changes import make_ready, offer
 from engine.run.events import Role, WaitReason
 from engine.run.state import NodeStatus, keys_at, parts_at
 
@@ -22,21 +23,25 @@ def pop_ready(run: Run) -> NodeState | None:
     limit = run.limits.max_parallelism
     if limit is not None and run.running >= limit:
         return None
-    best: PhaseState | None = None
-    for index in run.open_phases:
+    while run.offers:
+        key, index = heapq.heappop(run.offers)
         phase = run.phases[index]
-        if phase.plan.group is not None and not is_at_work(run, phase.plan.group):
-            continue
-        if phase.plan.limit is not None and phase.running >= phase.plan.limit:
-            continue
-        ready = phase.ready
-        while ready and run.nodes[ready[0][3]].status is not NodeStatus.PENDING:
-            heapq.heappop(ready)
-        if ready and (best is None or ready[0] < best.ready[0]):
-            best = phase
-    if best is None:
-        return None
-    return run.nodes[heapq.heappop(best.ready)[3]]
+        if not phase.ready or phase.ready[0] != key or index not in run.open_phases:
+            continue  # an offer of earlier
+        if not _has_slot(run, phase):
+            continue  # offered again as soon as it has one
+        heapq.heappop(phase.ready)
+        offer(run, phase)
+        node = run.nodes[key.node]
+        if node.status is NodeStatus.PENDING:
+            return node
+    return None
+
+
+def _has_slot(run: Run, phase: PhaseState) -> bool:
+    if phase.plan.group is not None and not is_at_work(run, phase.plan.group):
+        return False
+    return phase.plan.limit is None or phase.running < phase.plan.limit
 
 
 def is_at_work(run: Run, group: NodeId) -> bool:
@@ -47,8 +52,7 @@ def is_at_work(run: Run, group: NodeId) -> bool:
 
 def put_back(run: Run, node: NodeState) -> None:
     """Undo a `pop_ready` whose node could not be judged yet."""
-    plan = node.plan
-    heapq.heappush(run.phases[plan.phase].ready, (-plan.priority, -plan.rank.total_seconds(), plan.index, plan.id))
+    make_ready(run, node)
 
 
 def missing_keys(run: Run, node: NodeState) -> list[str]:

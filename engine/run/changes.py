@@ -20,6 +20,8 @@ from engine.run.state import (
     Contribution,
     NodeState,
     NodeStatus,
+    PhaseState,
+    ReadyKey,
     Run,
     Timer,
 )
@@ -62,7 +64,16 @@ def make_ready(run: Run, node: NodeState) -> None:
     plan = node.plan
     phase = run.phases[plan.phase]
     if phase.opened_at is not None and not node.settled:
-        heapq.heappush(phase.ready, (-plan.priority, -plan.rank.total_seconds(), plan.index, plan.id))
+        key = ReadyKey(-plan.priority, -plan.rank.total_seconds(), plan.index, plan.id)
+        heapq.heappush(phase.ready, key)
+        if phase.ready[0] is key:
+            offer(run, phase)
+
+
+def offer(run: Run, phase: PhaseState) -> None:
+    """Have the first ready node of *phase* considered for the next free slot."""
+    if phase.ready:
+        heapq.heappush(run.offers, (phase.ready[0], phase.plan.index))
 
 
 def settle(run: Run, node: NodeState, at: datetime) -> None:
@@ -71,7 +82,10 @@ def settle(run: Run, node: NodeState, at: datetime) -> None:
         return
     node.settled = True
     run.settled += 1
-    run.phases[node.plan.phase].unsettled -= 1
+    phase = run.phases[node.plan.phase]
+    phase.unsettled -= 1
+    if not phase.unsettled and node.plan.phase in run.open_phases:
+        run.drained[node.plan.phase] = None
     _close(run, node, at)
     for dependent in node.plan.dependents:
         successor = run.nodes[dependent]
@@ -93,8 +107,14 @@ def _close(run: Run, group: NodeState, at: datetime) -> None:
                 node.skip_message = group.skip_message
             settle(run, node, at)
         if index in run.open_phases:
-            run.open_phases.remove(index)
+            close_phase(run, index)
             phase.ended_at = at
+
+
+def close_phase(run: Run, index: int) -> None:
+    """The phase is not open any more."""
+    run.open_phases.pop(index, None)
+    run.drained.pop(index, None)
 
 
 def stop_waiting(node: NodeState, at: datetime) -> None:
@@ -118,5 +138,7 @@ def end_live(run: Run, node: NodeState, number: int, at: datetime) -> AttemptRec
     run.stopping.pop(node.plan.id, None)
     if live.role is Role.FORWARD:
         run.running -= node.plan.kind is not NodeKind.GROUP
-        run.phases[node.plan.phase].running -= 1
+        phase = run.phases[node.plan.phase]
+        phase.running -= 1
+        offer(run, phase)
     return live

@@ -12,7 +12,17 @@ from engine.errors import InternalError
 from engine.model.plan import NodeKind
 from engine.model.policy import Merge
 from engine.run import events as ev
-from engine.run.changes import contribute, end_live, make_ready, move_node, set_timer, settle, stop_waiting
+from engine.run.changes import (
+    close_phase,
+    contribute,
+    end_live,
+    make_ready,
+    move_node,
+    offer,
+    set_timer,
+    settle,
+    stop_waiting,
+)
 from engine.run.events import Role, WaitReason
 from engine.run.state import AFTER_ITS_WORK, AttemptRecord, NodeState, NodeStatus, Run, Waiting, parts_at
 
@@ -102,6 +112,8 @@ def _attempt_scheduled(run: Run, event: ev.AttemptScheduled) -> None:
     if node.plan.kind is NodeKind.GROUP and forward:
         for key, ref in event.inputs.items():
             contribute(run, f"{node.plan.id}/{key}", ref, event.at, Merge.REPLACE, node=node.plan.id)
+        for index in node.plan.inner:  # open already where the sub-command goes on after a crash
+            offer(run, run.phases[index])
     else:
         run.attempts_total += 1
         run.running += forward
@@ -230,8 +242,8 @@ def _node_reset(run: Run, event: ev.NodeReset) -> None:
     if phase.opened_at is not None:
         phase.opened_at = phase.ended_at = phase.deadline = None
         phase.ready.clear()
-        if plan.phase in run.open_phases:
-            run.open_phases.remove(plan.phase)
+        close_phase(run, plan.phase)
+        run.passed.pop(phase.plan.group, None)
 
 
 APPLY: dict[type[Any], Callable[[Run, Any], None]] = {

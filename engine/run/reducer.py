@@ -35,6 +35,7 @@ def create(event: ev.RunCreated) -> Run:
         limits=event.limits,
         nodes={node.id: NodeState(plan=node, blockers=len(node.depends_on)) for node in plan.nodes},
         phases=[PhaseState(plan=phase, unsettled=len(phase.nodes)) for phase in plan.phases],
+        top=tuple(phase.index for phase in plan.phases if phase.group is None),
         events=1,
     )
     for key, ref in event.initial.items():

@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from engine.run import events as ev
-from engine.run.changes import make_ready, move_node, move_run, set_timer, stop_waiting
+from engine.run.changes import close_phase, make_ready, move_node, move_run, set_timer, stop_waiting
 from engine.run.events import RunStatus, WaitReason
-from engine.run.state import NodeStatus, Run, Saga
+from engine.run.state import NodeStatus, Run, Saga, level_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,7 +37,9 @@ def _phase_opened(run: Run, event: ev.PhaseOpened) -> None:
     phase = run.phases[event.phase]
     phase.opened_at = event.at
     phase.deadline = event.deadline
-    run.open_phases.append(event.phase)
+    run.open_phases[event.phase] = None
+    if not phase.unsettled:
+        run.drained[event.phase] = None
     set_timer(run, event.deadline, "phase", str(event.phase))
     for name in phase.plan.nodes:
         node = run.nodes[name]
@@ -47,7 +49,13 @@ def _phase_opened(run: Run, event: ev.PhaseOpened) -> None:
 
 def _phase_ended(run: Run, event: ev.PhaseEnded) -> None:
     run.phases[event.phase].ended_at = event.at
-    run.open_phases.remove(event.phase)
+    close_phase(run, event.phase)
+    group = run.phases[event.phase].plan.group
+    level = level_of(run, group)
+    place = run.passed.get(group, 0)
+    while place < len(level) and run.phases[level[place]].ended_at is not None:
+        place += 1
+    run.passed[group] = place
 
 
 def _run_stopping(run: Run, event: ev.RunStopping) -> None:

@@ -82,6 +82,18 @@ STARTED_STATES = frozenset({_N.RUNNING, _N.COMPLETED, _N.FAILED, _N.CANCELLED, _
 """What a node that started may be when its run stops; skipped by a decision, after an attempt was lost."""
 
 
+class ReadyKey(NamedTuple):
+    """A node that may start; the smallest starts first (SPEC 4)."""
+
+    priority: int
+    """Negative: higher priority first."""
+    path: float
+    """Negative seconds of the longest remaining path."""
+    place: int
+    """In file order."""
+    node: NodeId
+
+
 class Timer(NamedTuple):
     """Something that is due; stale timers are recognised when they come up and dropped."""
 
@@ -177,7 +189,7 @@ class PhaseState:
     opened_at: datetime | None = None
     ended_at: datetime | None = None
     deadline: datetime | None = None
-    ready: list[tuple[int, float, int, NodeId]] = field(default_factory=list)
+    ready: list[ReadyKey] = field(default_factory=list)
     """Heap of nodes that may start: priority, remaining path, file order."""
 
 
@@ -215,7 +227,16 @@ class Run:
     version: int = 0
     context: dict[str, list[Contribution]] = field(default_factory=dict)
     """Contributions by scoped key, oldest first."""
-    open_phases: list[int] = field(default_factory=list)
+    open_phases: dict[int, None] = field(default_factory=dict)
+    """In the order in which they opened."""
+    drained: dict[int, None] = field(default_factory=dict)
+    """Open phases in which every node is settled."""
+    passed: dict[NodeId | None, int] = field(default_factory=dict)
+    """How many phases have ended before the first that has not, by sub-command; None: at the top level."""
+    top: tuple[int, ...] = ()
+    """The phases that are in no sub-command, in order."""
+    offers: list[tuple[ReadyKey, int]] = field(default_factory=list)
+    """Heap of the first ready node of each phase that may have a free slot; stale ones are dropped as they come up."""
     running: int = 0
     """Live forward attempts."""
     live: set[NodeId] = field(default_factory=set)
@@ -264,6 +285,11 @@ class Run:
             return phase.ended_at is None and phase.deadline == timer.due and self.stop is None
         node = self.nodes[timer.key]  # type: ignore[index]
         return node.waiting is not None and node.waiting.until == timer.due
+
+
+def level_of(run: Run, group: NodeId | None) -> tuple[int, ...]:
+    """The phases of sub-command *group*, in order; None: those of the command itself."""
+    return run.top if group is None else run.nodes[group].plan.inner
 
 
 def inside(run: Run, group: NodeId) -> Iterator[NodeId]:

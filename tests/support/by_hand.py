@@ -36,7 +36,8 @@ HEIR = OwnerId("o-2")
 
 def comparable(run: Run) -> dict[str, Any]:
     """All of *run* but its ready heaps and timers, in which stale entries may differ."""
-    seen = {item.name: getattr(run, item.name) for item in fields(run) if item.name not in {"timers", "timer_order"}}
+    heaps = {"timers", "timer_order", "offers"}
+    seen = {item.name: getattr(run, item.name) for item in fields(run) if item.name not in heaps}
     seen["phases"] = [
         {item.name: getattr(phase, item.name) for item in fields(phase) if item.name != "ready"} for phase in run.phases
     ]
