@@ -12,7 +12,7 @@ from engine.run.events import Limits, RunStatus
 from mcp_server import background
 from mcp_server.project import Project, RunRequest, open_project
 from tests.interaction.projects import make_project, open_gate
-from tests.support.programs import SECONDS, ended, until
+from tests.support.real_agents import SECONDS, ended, until
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager

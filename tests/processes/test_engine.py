@@ -9,11 +9,11 @@ import pytest
 
 from engine.executors.marks import MARK_VARIABLE
 from engine.executors.tree import end_orphans
+from engine.opening import open_engine
 from engine.run.events import Limits, RunStatus
 from engine.run.state import NodeStatus
-from engine.service import open_engine
 from tests.support.definitions import command, node, phase, plan
-from tests.support.programs import ended, let_go, logged, make_programs, program_agent, ready, until
+from tests.support.real_agents import ended, let_go, logged, make_programs, program_agent, ready, until
 
 if TYPE_CHECKING:
     from pathlib import Path

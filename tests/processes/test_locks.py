@@ -12,7 +12,7 @@ from engine.run.events import RunStatus, WaitReason
 from engine.run.state import END_STATES
 from mcp_server.project import Project, RunRequest, open_project
 from tests.support.definitions import command, node, phase
-from tests.support.programs import (
+from tests.support.real_agents import (
     SECONDS,
     ended,
     let_go,
@@ -56,7 +56,7 @@ async def project(tmp_path: Path) -> AsyncIterator[Project]:
     write_command(root, command(phase("work", undone), name="/undone"))
     async with open_project(root, home=root / "home") as opened:
         yield opened
-        for row in await (await opened.engine()).look_after_all():  # of a test that failed half way
+        for row in await (await opened.engine()).archive.look_after_all():  # of a test that failed half way
             if row.status not in END_STATES:
                 await (await opened.engine()).cancel(row.id, compensate=False)
 
