@@ -8,34 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import scheduler
-from engine.claims import Holder
-from engine.context import fill_arguments
-from engine.errors import EnvironmentFault, InputError, NotFound, StateError
-from engine.executors.claude import ClaudeExecutor
-from engine.executors.process import ProcessExecutor
-from engine.executors.python import PythonExecutor
-from engine.executors.scratch import remove_abandoned
+from engine.arguments import bind_arguments, initial_context
+from engine.errors import InputError, StateError
 from engine.executors.tree import end_orphans
 from engine.ids import OwnerId, RunId, attempt_id, parse_attempt_id
-from engine.jsonvalue import json_problem
 from engine.locks import LockTable
 from engine.model.agent import Agent, AgentKind
-from engine.model.policy import Failure, FailureKind
 from engine.run import signals as sig
 from engine.run.events import Limits, RunStatus, ValueRef
-from engine.run.reducer import apply, fold
-from engine.run.state import END_STATES
-from engine.runtime.clock import SystemClock
+from engine.runtime.archive import Archive, live_attempts
 from engine.runtime.facts import ProjectFacts
 from engine.runtime.feed import Feed
-from engine.runtime.guards import Guards, waits_for_locks
+from engine.runtime.guards import Guards
+from engine.runtime.inbox import POLL_SECONDS, Inbox
 from engine.runtime.owner import Owner
 from engine.runtime.pool import Pool
 from engine.runtime.store import Store
@@ -43,7 +34,6 @@ from engine.runtime.upkeep import LockLine, lock_lines, prunable
 from engine.settlement import is_delegated
 from engine.storage.cache import ValueStore, overflow_text
 from engine.storage.port import Batch, BreakerAnswer, Message
-from engine.storage.sqlite import SqliteStorage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -62,10 +52,6 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.2
-"""How often a process with live runs looks for messages of other processes."""
-LOOK_AT_HOLDERS = 5
-"""After so many looks it is also seen whether those live who hold locks that our runs wait for."""
 DEFAULT_PARALLELISM = 10
 """Agents at once in one run where neither the run nor the settings say otherwise."""
 
@@ -130,11 +116,10 @@ class Engine:
             on_action=self._action,
         )
         self.store.listeners.append(lambda run, _events: self.feed.moved(run.id))
+        self.archive = Archive(storage, self.store, project=project, owner=owner, owner_id=self._owner_id)
+        self._inbox = Inbox(storage, self.store, self.archive)
         self._actions: dict[RunId, dict[NodeId, str]] = {}
         self._warnings: dict[RunId, tuple[str, ...]] = {}
-        self._folded: dict[RunId, Run] = {}
-        self._burying = asyncio.Lock()
-        """One run at a time is taken from its dead owner, and nobody reads it in between."""
         self._tasks: list[asyncio.Task[None]] = []
 
     @contextlib.asynccontextmanager
@@ -142,7 +127,7 @@ class Engine:
         """Run the engine for the length of the block; at its end what runs is ended and recorded as interrupted."""
         self._tasks = [asyncio.create_task(self.store.run_flusher())]
         if self._owner is not None:
-            self._tasks.append(asyncio.create_task(self._read_inbox()))
+            self._tasks.append(asyncio.create_task(self._inbox.read()))
         try:
             yield self
         finally:
@@ -183,7 +168,7 @@ class Engine:
         limits = limits or Limits()
         if limits.max_parallelism is None:
             limits = replace(limits, max_parallelism=DEFAULT_PARALLELISM)
-        initial = {key: self.values.put(value) for key, value in {**_initial(plan, text), **given}.items()}
+        initial = {key: self.values.put(value) for key, value in {**initial_context(plan, text), **given}.items()}
         if executor != "simulate":
             initial = {**await self._session(plan), **initial}
         run_id = self.clock.new_run_id()
@@ -213,7 +198,7 @@ class Engine:
         The live state may be ahead of the journal, so it is projected first and told after the commit of all it shows.
         Raises `NotFound`.
         """
-        run = await self._find(run_id)
+        run = await self.archive.find(run_id)
         estimates = await self.storage.estimates(run.plan.command) if not run.ended else {}
         shown = project(
             View(
@@ -234,70 +219,6 @@ class Engine:
         """The state of *run_id*, or of the newest run; what is shown to anybody goes through `read`."""
         return await self.read(run_id, lambda view: view)
 
-    async def _find(self, run_id: RunId | None) -> Run:
-        if run_id is None:
-            newest = await self.storage.summaries(1)
-            if not newest:
-                raise NotFound("no run has been started in this project", code="RUN_NOT_FOUND")
-            run_id = newest[0].id
-        live = self.store.runs.get(run_id)
-        if live is not None:
-            return live
-        summary = await self.storage.summary(run_id)
-        if summary is None:
-            raise NotFound(
-                f'there is no run "{run_id}" in this project',
-                code="RUN_NOT_FOUND",
-                hint="`orchestrate runs` lists the runs.",
-            )
-        await self._look_after(summary)
-        folded = self._folded.get(run_id)
-        if folded is not None and folded.ended and folded.ended_at == summary.ended_at:
-            return folded  # what has ended stays as it is, until somebody resumes it
-        return await self._fold(run_id)
-
-    async def _fold(self, run_id: RunId) -> Run:
-        run = self._folded.get(run_id)
-        events = await self.storage.events(run_id, run.events if run is not None else 0)
-        if run is None:
-            run = fold(events)
-        else:
-            for event in events:
-                apply(run, event)
-        self._folded = {run_id: run}
-        return run
-
-    async def _look_after(self, summary: RunSummary) -> None:
-        """Record a run as interrupted whose owner has died, and end what of it still runs."""
-        if summary.status in END_STATES or self._owner is None:
-            return
-        async with self._burying:
-            if not self._owner.is_alive(summary.owner):
-                await self._bury(summary)
-
-    async def _bury(self, summary: RunSummary) -> None:
-        if not await self.storage.take_over(summary.id, summary.owner, self._owner_id):
-            return
-        run = fold(await self.storage.events(summary.id))
-        if run.ended:  # it did so after the summary was read
-            return
-        lost = _live_attempts(run)
-        self.store.adopt(run, sig.Interrupt())
-        await self.store.committed()
-        await end_orphans(self.project, lost=lost)
-
-    async def clean_up(self) -> None:
-        """Look after what dead processes left: runs, processes, scratch folders."""
-        await self.look_after_all()
-        await end_orphans(self.project)
-        await asyncio.to_thread(remove_abandoned, self.project)
-
-    async def look_after_all(self) -> list[RunSummary]:
-        """All runs, newest first; those whose owner has died are recorded as interrupted first."""
-        for summary in await self.storage.summaries():
-            await self._look_after(summary)
-        return await self.storage.summaries()
-
     async def wait(self, run_id: RunId, seconds: float) -> bool:
         """Wait until *run_id* moves, at most *seconds*; runs of other processes are looked at again and again."""
         if run_id in self.store.runs:
@@ -306,7 +227,7 @@ class Engine:
 
     async def cancel(self, run_id: RunId, *, reason: str = "", compensate: bool = True) -> None:
         """Ask *run_id* to end; returns at once for runs of other processes, which are asked through their inbox."""
-        run = await self._find(run_id)
+        run = await self.archive.find(run_id)
         if run.id in self.store.runs:
             self.store.send(run.id, sig.RequestCancel(reason, compensate))
             await self.store.committed()
@@ -319,7 +240,7 @@ class Engine:
 
     async def resume(self, run_id: RunId, *, failed: bool = False) -> None:
         """Go on with an interrupted run, or take up a failed one. Raises `StateError`, `NotFound`."""
-        run = await self._find(run_id)
+        run = await self.archive.find(run_id)
         if run.id in self.store.runs:
             raise StateError(f"run {run_id} is {run.status} and runs in this process", code="NOT_RESUMABLE")
         summary = await self.storage.summary(run_id)
@@ -332,11 +253,11 @@ class Engine:
         scheduler.check_resumable(run, failed=failed)
         self.permit(run.plan.agents.values())
         # Whoever found the owner dead may still be ending what it left; no new attempt begins beside an old one.
-        await end_orphans(self.project, lost=_live_attempts(run))
+        await end_orphans(self.project, lost=live_attempts(run))
         taken = await self.storage.take_over(run_id, summary.owner, self._owner_id)
         if not taken or run.id in self.store.runs:
             raise StateError(f"run {run_id} was taken up by somebody else meanwhile", code="NOT_RESUMABLE")
-        self._folded.pop(run_id, None)
+        self.archive.forget()
         self.store.adopt(run, sig.Resume(self._owner_id, failed))
         await self.store.committed()
 
@@ -346,7 +267,7 @@ class Engine:
 
     async def locks(self) -> list[LockLine]:
         """Who has or wants which lock; what dead processes had is freed or reserved first."""
-        await self.look_after_all()
+        await self.archive.look_after_all()
         return lock_lines(await self.storage.claims())
 
     async def release_locks(self, run_id: RunId) -> list[LockLine]:
@@ -354,7 +275,7 @@ class Engine:
 
         Raises `NotFound`, and `StateError` for a run that lives.
         """
-        run = await self._find(run_id)
+        run = await self.archive.find(run_id)
         if not run.ended:
             raise StateError(
                 f"run {run_id} is {run.status} and needs its locks",
@@ -373,13 +294,13 @@ class Engine:
         Never a run that lives, and interrupted ones only where *interrupted* says so; their locks are given up.
         """
         before = None if older_than is None else self.clock.now() - older_than
-        rows = await self.look_after_all()
+        rows = await self.archive.look_after_all()
         gone = prunable(rows, keep=keep, before=before, interrupted=interrupted)
         names = [row.id for row in gone]
         if names:
             await self._change_locks([partial(LockTable.release_run, run=name) for name in names])
             await self.storage.remove(names)
-            self._folded.clear()
+            self.archive.forget()
         return gone
 
     async def _change_locks(self, operations: list[LockOp]) -> None:
@@ -440,51 +361,6 @@ class Engine:
         name = command if command.startswith("/") else f"/{command}"
         return self.storage.last_status(name) is RunStatus.COMPLETED
 
-    async def _read_inbox(self) -> None:
-        for turn in itertools.count():
-            await asyncio.sleep(POLL_SECONDS)
-            try:
-                await self._poll(holders=turn % LOOK_AT_HOLDERS == 0)
-            except EnvironmentFault as fault:  # the disk may be well again the next time; commits say it if it is not
-                log.warning("other processes cannot be heard: %s", fault)
-
-    async def _poll(self, *, holders: bool) -> None:
-        if self.store.runs and await self.storage.changed():
-            messages = await self.storage.inbox(list(self.store.runs))
-            held = set()
-            if any(message.kind == "granted" for message in messages):
-                held = {claim.holder for claim in await self.storage.claims() if claim.granted}
-            for message in messages:
-                # A grant may be older than what its run did since: only the table says what is held.
-                if message.kind != "granted" or Holder(message.run, message.payload["node"]) in held:
-                    self._obey(message)
-        if holders and any(waits_for_locks(run) for run in self.store.runs.values()):
-            await self._look_after_holders()
-
-    async def _look_after_holders(self) -> None:
-        """Of runs that hold locks which ours wait for, record those as interrupted whose owner has died."""
-        owners = {claim.holder.run: claim.owner for claim in await self.storage.claims() if not claim.reserved}
-        for run_id, owner in owners.items():
-            if self._owner is not None and not self._owner.is_alive(owner):
-                summary = await self.storage.summary(run_id)
-                if summary is not None:
-                    await self._look_after(summary)
-
-    def _obey(self, message: Message) -> None:
-        payload = message.payload
-        signal: sig.Signal
-        if message.kind == "cancel":
-            signal = sig.RequestCancel(str(payload["reason"]), bool(payload["compensate"]))
-        elif message.kind == "granted":
-            signal = sig.GrantLocks(payload["node"])
-        elif message.kind == "refused":
-            failure = Failure(FailureKind.ERROR, payload["code"], payload["message"], payload["hint"])
-            signal = sig.RefuseLocks(payload["node"], failure)
-        else:
-            signal = sig.Decide(payload["node"], payload["answer"])
-        with contextlib.suppress(StateError):
-            self.store.send(message.run, signal)
-
 
 def stopped_work(run: Run) -> tuple[AttemptId, ...]:
     """The client's attempts that were ended before it reported them, oldest first."""
@@ -498,71 +374,3 @@ def stopped_work(run: Run) -> tuple[AttemptId, ...]:
 
 def _live_attempts(run: Run) -> list[AttemptId]:
     return [attempt_id(run.id, name, live.number) for name in run.live if (live := run.nodes[name].live) is not None]
-
-
-def _initial(plan: Plan, text: str) -> dict[str, Any]:
-    """The context that *plan* begins with; a sub-command's argument text may hold the run's."""
-    return {
-        key: fill_arguments(value, text) if key.endswith("/arguments") and isinstance(value, str) else value
-        for key, value in plan.initial.items()
-    }
-
-
-def bind_arguments(plan: Plan, arguments: str | Mapping[str, Any] | None) -> tuple[dict[str, Any], str]:
-    """Context values and argument text of a run (SPEC 3). Raises `InputError` for missing or unusable ones.
-
-    A text is the key `arguments`, and the command's argument where it declares exactly one.
-    """
-    text = arguments if isinstance(arguments, str) else ""
-    given: dict[str, Any] = {}
-    if isinstance(arguments, str):
-        given["arguments"] = arguments
-        if len(plan.arguments) == 1 and arguments.strip():
-            given[plan.arguments[0].name] = arguments.strip()
-    elif arguments is not None:
-        given.update(arguments)
-        text = " ".join(f"{key}={value}" for key, value in arguments.items())
-    for name, value in given.items():
-        problem = json_problem(value)
-        if problem is not None:
-            raise InputError(f'argument "{name}" is not JSON: {problem}', code="INVALID_ARGUMENT")
-    for argument in plan.arguments:
-        if argument.name not in given:
-            if argument.required:
-                raise InputError(
-                    f'{plan.command} needs the argument "{argument.name}"',
-                    code="MISSING_ARGUMENT",
-                    hint=f"Give it as --arg {argument.name}=… or in `arguments`.",
-                )
-            if argument.has_default:
-                given[argument.name] = argument.default
-    return given, text
-
-
-def needs_model(plan: Plan) -> bool:
-    """Whether any node of *plan* is done by a model agent."""
-    return any(agent.kind is AgentKind.CLAUDE for agent in plan.agents.values())
-
-
-@contextlib.asynccontextmanager
-async def open_engine(project: Path, *, claude_program: str | None = None) -> AsyncIterator[Engine]:
-    """The engine of *project*, whose state is in `.claude/orchestration`, for the length of the block.
-
-    Raises `EnvironmentFault` where the state folder cannot be used.
-    """
-    folder = project / ".claude" / "orchestration"
-    storage = SqliteStorage(folder)
-    owner = Owner(folder / "owners")
-    executors: dict[AgentKind, Executor] = {
-        AgentKind.PROCESS: ProcessExecutor(),
-        AgentKind.PYTHON: PythonExecutor(),
-        AgentKind.CLAUDE: ClaudeExecutor(program=claude_program),
-    }
-    engine = Engine(project, storage=storage, owner=owner, clock=SystemClock(), executors=executors)
-    async with engine.serving():
-        cleaning = asyncio.create_task(engine.clean_up())
-        try:
-            yield engine
-        finally:
-            cleaning.cancel()
-            await asyncio.gather(cleaning, return_exceptions=True)

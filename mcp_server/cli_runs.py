@@ -294,7 +294,7 @@ async def _print_outputs(project: Project, run: Run) -> None:
 async def _runs(*, as_json: bool) -> int:
     async with open_project(project_root()) as project:
         engine = await project.engine()
-        rows = await engine.look_after_all()
+        rows = await engine.archive.look_after_all()
         if as_json:
             console.print_json([console.run_row(row) for row in rows])
         elif rows:

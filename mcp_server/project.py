@@ -15,16 +15,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.arguments import bind_arguments, needs_model
 from engine.breakers import BreakerConfig
 from engine.errors import EnvironmentFault, InputError, InvalidCommand, NotFound, OrchestrationError, StateError
 from engine.executors.claude import find_program
 from engine.graph import compile_plan
 from engine.ids import NodeId, parse_attempt_id
+from engine.opening import open_engine
 from engine.run.events import Limits, RunCreated
 from engine.runtime.clock import SystemClock
 from engine.runtime.facts import values_of
 from engine.runtime.residue import summary_of
-from engine.service import View, bind_arguments, needs_model, open_engine
+from engine.service import View
 from engine.simulation import Scenario, simulate
 from engine.storage.port import Batch, Message
 from engine.views.todos import TodoOptions
@@ -100,6 +102,11 @@ class Project:
                 idle = self.settings.idle_timeout_ms
                 self._engine.idle_timeout = None if idle is None else timedelta(milliseconds=idle)
         return self._engine
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something was asked of the engine already."""
+        return self._engine is not None
 
     @property
     def todo_options(self) -> TodoOptions:

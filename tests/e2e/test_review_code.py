@@ -65,7 +65,7 @@ def route(node: str, *steps: Mapping[str, Any]) -> Route:
     return Route(match=TASKS[node][0], steps=steps)
 
 
-def answer(node: str, **more: Any) -> dict[str, Any]:
+def answer(node: str, **more: object) -> dict[str, Any]:
     return {"structured": {"outputs": {TASKS[node][1]: f"{node} says so"}}, **more}
 
 

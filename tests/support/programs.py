@@ -1,144 +1,66 @@
-"""Agents that are real programs: they say when they are ready, and wait until they may go on.
-
-Effects: writes programs and named pipes into a project. Readiness and release go through the pipes, so no test sleeps.
-"""
+"""Programs that use the Python API in tests: a project of their own, definitions, and an executor made of functions."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import json
-import os
-import sys
 from typing import TYPE_CHECKING, Any
 
-from engine.model.agent import Agent, AgentKind
-from tests.support.trust import trust_all
+from engine import AgentExecutor, OrchestrationEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from engine.ids import RunId
-    from engine.run.state import Run
-    from engine.service import Engine
-    from tests.support.definitions import Raw
+    from engine import Context
 
-SECONDS = 30
-"""Longest wait of a test for something that has to happen."""
-
-# Every way to hide from whoever ends a tree: a child that ignores TERM, one in a session of its own, an orphan.
-PROGRAM = """
-import json, os, signal, subprocess, sys
-order = json.load(sys.stdin)
-words = sys.argv[1:]
-with open("log", "a") as log:
-    log.write(f"{order['node']}: {order['task']}\\n")
-if "tree" in words:
-    sleep = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
-    def child(**options):
-        started = subprocess.Popen([sys.executable, "-c", sleep], stdout=subprocess.PIPE, **options)
-        started.stdout.readline()
-    child()
-    child(start_new_session=True)
-    if os.fork() == 0:
-        os.setsid()
-        child(start_new_session=True)
-        os._exit(0)
-    os.wait()
-if "stubborn" in words:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-if "say" in words:
-    print("half done", file=sys.stderr, flush=True)
-if "wait" in words or f"wait:{order['node']}" in words:
-    with open(f"{order['node']}.ready", "w") as ready:
-        ready.write("x")
-    with open(f"{order['node']}.go") as go:
-        go.read()
-if "fail" in words or f"fail:{order['node']}" in words:
-    sys.exit("it broke")
-print(json.dumps({"outputs": {}}))
-"""
+Raw = dict[str, Any]
 
 
-def program_agent(name: str, *words: str, **fields: Any) -> Agent:  # noqa: ANN401 - fields of Agent
-    """An agent that logs its order and behaves as *words* say: tree, stubborn, say, wait[:NODE], fail[:NODE]."""
-    command = (sys.executable, "program.py", *words)
-    return Agent(id=name, kind=AgentKind.PROCESS, command=command, **fields)
+class Functions(AgentExecutor):
+    """Does each agent's work by the function of its name; `*` stands for all others."""
+
+    def __init__(self, *, every: bool = False, **functions: Callable[[Context], Any]) -> None:
+        """*every*: name no agents, and be asked for all."""
+        self.functions = {name.replace("_", "-"): function for name, function in functions.items()}
+        self.agent_ids = None if every else tuple(self.functions)
+        self.asked: list[tuple[str, str]] = []
+
+    async def execute(self, agent_id: str, task: str, context: Context) -> Any:  # noqa: ANN401 - what the function gives
+        self.asked.append((agent_id, task))
+        reply = self.functions[agent_id](context)
+        return await reply if hasattr(reply, "__await__") else reply
 
 
-def make_programs(project: Path, *nodes: str) -> Path:
-    """Write the program of all agents into *project*, and the pipes of the *nodes* that wait."""
-    project.mkdir(exist_ok=True)
-    (project / "program.py").write_text(PROGRAM, encoding="utf-8")
-    for node in nodes:
-        os.mkfifo(project / f"{node}.ready")
-        os.mkfifo(project / f"{node}.go")
-    return project
+def step(name: str, *needs: str, agent: str = "worker", **fields: object) -> Raw:
+    """A node *name* that gives the key *name* and reads those of *needs*."""
+    return {
+        "id": name,
+        "agentId": agent,
+        "task": f"Make {name}",
+        "dependencies": list(needs),
+        "estimatedTime": 1000,
+        "context": {"inputs": [{"key": key} for key in needs], "outputs": [{"key": name}]},
+        **fields,
+    }
 
 
-async def ready(project: Path, node: str) -> None:
-    """Wait until the agent of *node* is at its work."""
-    await _pipe(project / f"{node}.ready", os.O_RDONLY)
+def steps(*phases: list[Raw], **fields: object) -> Raw:
+    """A definition of *phases*, `p1`, `p2`, …, each a list of nodes."""
+    listed = [
+        {"id": f"p{number}", "name": f"Part {number}", "agents": nodes} for number, nodes in enumerate(phases, start=1)
+    ]
+    return {"version": "2.0.0", "name": "/made", "description": "Made by a program", "phases": listed, **fields}
 
 
-async def let_go(project: Path, node: str) -> None:
-    """Let the agent of *node* go on."""
-    await _pipe(project / f"{node}.go", os.O_WRONLY)
-
-
-async def _pipe(path: Path, mode: int) -> None:
-    """Meet the agent at one of its pipes; a thread waits there, and is let off where nobody comes."""
-    meeting = asyncio.get_running_loop().run_in_executor(None, _meet, path, mode)
-    try:
-        await asyncio.wait_for(asyncio.shield(meeting), SECONDS)
-    except BaseException:
-        os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))  # both ends: whoever waits is let through
-        with contextlib.suppress(Exception):
-            await meeting
-        raise
-
-
-def _meet(path: Path, mode: int) -> None:
-    number = os.open(path, mode)
-    if mode == os.O_RDONLY:
-        os.read(number, 1)
-    os.close(number)
-
-
-async def until(engine: Engine, run: RunId, holds: Callable[[Run], bool]) -> Run:
-    """The run as soon as *holds* does."""
-    async with asyncio.timeout(SECONDS):
-        while True:
-            seen = (await engine.view(run)).run
-            if holds(seen):
-                return seen
-            await engine.wait(run, 1)
-
-
-async def ended(engine: Engine, run: RunId) -> Run:
-    """The run at its end."""
-    return await until(engine, run, lambda seen: seen.ended)
-
-
-def logged(project: Path) -> list[str]:
-    """What the agents were asked, in order: `node: task`."""
-    return (project / "log").read_text(encoding="utf-8").splitlines()
-
-
-def write_agents(project: Path, **words: str) -> None:
-    """An agent file for each name, whose program behaves as its words say; trusted by the user of `home`."""
-    folder = project / ".claude" / "agents"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, behaviour in words.items():
-        argv = json.dumps([sys.executable, "program.py", *behaviour.split()])
-        head = f"---\nname: {name}\ndescription: Does {name} work\nexecutor: process\ncommand: {argv}\n---\n"
-        (folder / f"{name}.md").write_text(head, encoding="utf-8")
-    trust_all(project, project / "home")
-
-
-def write_command(project: Path, raw: Raw) -> None:
-    """A command file of *raw*, under its name."""
-    folder = project / ".claude" / "commands" / "v2"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{raw['name'][1:]}.json").write_text(json.dumps(raw), encoding="utf-8")
+@contextlib.asynccontextmanager
+async def opened(
+    project: Path | None,
+    executor: AgentExecutor | None = None,
+    **options: Any,  # noqa: ANN401 - those of OrchestrationEngine
+) -> AsyncIterator[OrchestrationEngine]:
+    """The engine of *project*, open, with *executor*."""
+    engine = OrchestrationEngine(project, **options)
+    if executor is not None:
+        engine.set_agent_executor(executor)
+    async with engine:
+        yield engine

@@ -1,0 +1,49 @@
+"""The ordinary engine of a project: state on disk, real clock, real agents.
+
+Effects: opens the state folder and whatever the engine does in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from engine.executors.claude import ClaudeExecutor
+from engine.executors.process import ProcessExecutor
+from engine.executors.python import PythonExecutor
+from engine.model.agent import AgentKind
+from engine.runtime.clock import SystemClock
+from engine.runtime.owner import Owner
+from engine.service import Engine
+from engine.storage.sqlite import SqliteStorage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from engine.executors.port import Executor
+
+
+@contextlib.asynccontextmanager
+async def open_engine(project: Path, *, claude_program: str | None = None) -> AsyncIterator[Engine]:
+    """The engine of *project*, whose state is in `.claude/orchestration`, for the length of the block.
+
+    Raises `EnvironmentFault` where the state folder cannot be used.
+    """
+    folder = project / ".claude" / "orchestration"
+    storage = SqliteStorage(folder)
+    owner = Owner(folder / "owners")
+    executors: dict[AgentKind, Executor] = {
+        AgentKind.PROCESS: ProcessExecutor(),
+        AgentKind.PYTHON: PythonExecutor(),
+        AgentKind.CLAUDE: ClaudeExecutor(program=claude_program),
+    }
+    engine = Engine(project, storage=storage, owner=owner, clock=SystemClock(), executors=executors)
+    async with engine.serving():
+        cleaning = asyncio.create_task(engine.archive.clean_up())
+        try:
+            yield engine
+        finally:
+            cleaning.cancel()
+            await asyncio.gather(cleaning, return_exceptions=True)

@@ -1,0 +1,76 @@
+"""What other processes ask of the live runs of this one.
+
+Effects: reads the inbox while there are live runs. A message is a signal; what follows from it is decided as ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from typing import TYPE_CHECKING
+
+from engine.claims import Holder
+from engine.errors import EnvironmentFault, StateError
+from engine.model.policy import Failure, FailureKind
+from engine.run import signals as sig
+from engine.runtime.guards import waits_for_locks
+
+if TYPE_CHECKING:
+    from engine.runtime.archive import Archive
+    from engine.runtime.store import Store
+    from engine.storage.port import Message, Storage
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.2
+"""How often a process with live runs looks for messages of other processes."""
+LOOK_AT_HOLDERS = 5
+"""After so many looks it is also seen whether those live who hold locks that our runs wait for."""
+
+
+class Inbox:
+    """Obeys messages."""
+
+    def __init__(self, storage: Storage, store: Store, archive: Archive) -> None:
+        self._storage = storage
+        self._store = store
+        self._archive = archive
+
+    async def read(self) -> None:
+        """Look for messages again and again, until cancelled."""
+        for turn in itertools.count():
+            await asyncio.sleep(POLL_SECONDS)
+            try:
+                await self._poll(holders=turn % LOOK_AT_HOLDERS == 0)
+            except EnvironmentFault as fault:  # the disk may be well again the next time; commits say it if it is not
+                log.warning("other processes cannot be heard: %s", fault)
+
+    async def _poll(self, *, holders: bool) -> None:
+        if self._store.runs and await self._storage.changed():
+            messages = await self._storage.inbox(list(self._store.runs))
+            held = set()
+            if any(message.kind == "granted" for message in messages):
+                held = {claim.holder for claim in await self._storage.claims() if claim.granted}
+            for message in messages:
+                # A grant may be older than what its run did since: only the table says what is held.
+                if message.kind != "granted" or Holder(message.run, message.payload["node"]) in held:
+                    self._obey(message)
+        if holders and any(waits_for_locks(run) for run in self._store.runs.values()):
+            await self._archive.look_after_holders()
+
+    def _obey(self, message: Message) -> None:
+        payload = message.payload
+        signal: sig.Signal
+        if message.kind == "cancel":
+            signal = sig.RequestCancel(str(payload["reason"]), bool(payload["compensate"]))
+        elif message.kind == "granted":
+            signal = sig.GrantLocks(payload["node"])
+        elif message.kind == "refused":
+            failure = Failure(FailureKind.ERROR, payload["code"], payload["message"], payload["hint"])
+            signal = sig.RefuseLocks(payload["node"], failure)
+        else:
+            signal = sig.Decide(payload["node"], payload["answer"])
+        with contextlib.suppress(StateError):
+            self._store.send(message.run, signal)
