@@ -12,18 +12,23 @@ import os
 import signal
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from mcp.server.lowlevel import NotificationOptions
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.stdio import stdio_server
-from mcp_types import CallToolResult, TextContent
+from mcp.server.subscriptions import InMemorySubscriptionBus
+from mcp_types import CallToolResult, NotificationParams, TextContent
 from pydantic import ValidationError
 
 from engine.errors import InternalError, InvalidCommand, NotFound, OrchestrationError
 from mcp_server import instructions
 from mcp_server.lines import Lines
+from mcp_server.prompts import add_prompts
+from mcp_server.resources import add_resources
 from mcp_server.session import Session
 from mcp_server.tools import add_tools
 from registry.naming import closest
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from mcp.server.context import ServerRequestContext
     from mcp.server.mcpserver import Context
     from mcp_types import InputRequiredResult
 
@@ -49,10 +55,11 @@ class OrchestrationServer(MCPServer[Session]):
     def __init__(self, *, root: str | Path | None = None, home: Path | None = None) -> None:
         """*root* is the project root, *home* the user's home; by default what the environment says."""
         self.sessions: set[Session] = set()
+        bus = InMemorySubscriptionBus()
 
         @contextlib.asynccontextmanager
         async def lifespan(_: MCPServer[Session]) -> AsyncIterator[Session]:
-            session = Session(root=root, home=home)
+            session = Session(bus, root=root, home=home)
             self.sessions.add(session)
             try:
                 yield session
@@ -68,8 +75,24 @@ class OrchestrationServer(MCPServer[Session]):
             version=_version(),
             lifespan=lifespan,
             log_level="WARNING",
+            subscriptions=bus,
         )
         add_tools(self)
+        add_resources(self, bus)
+        add_prompts(self)
+        self._tell_of_changes()
+
+    def _tell_of_changes(self) -> None:
+        """Say in the handshake that lists change; in protocol 2026-07-28 the SDK says so by itself."""
+        low = self._lowlevel_server
+        changes = NotificationOptions(prompts_changed=True, resources_changed=True)
+        options = partial(low.create_initialization_options, changes)
+        low.create_initialization_options = options  # type: ignore[method-assign]  # transports ask without arguments
+
+        async def connected(ctx: ServerRequestContext[Session, Any], _: NotificationParams | None) -> None:
+            ctx.lifespan_context.news.connected(ctx.session)
+
+        low.add_notification_handler("notifications/initialized", NotificationParams, connected)
 
     def client_gone(self) -> None:
         """What ends from now on is ended by nobody's wish: runs are interrupted, not cancelled."""

@@ -71,3 +71,15 @@ RESUME = """\
 Go on with a run that was interrupted because its server ended: completed nodes are not run again. With failed true, \
 take up a failed or degraded run at its failed nodes, once their cause is gone. Follow `next` in the answer.
 """
+
+
+def call_text(command: str, arguments: str) -> str:
+    """What a prompt or a skill tells a model to do; *arguments* is their text as a JSON string."""
+    return f"""\
+Run the command {command} with the `run` tool of the MCP server "orchestration":
+
+{{"command": "{command}", "arguments": {arguments}}}
+
+Pass the arguments exactly as they stand here. Then do what the `next` field of each answer says until the run has \
+ended, and show the progress meanwhile: pass `todos` to TodoWrite as it is if you have that tool, else print `display`.
+"""

@@ -11,10 +11,14 @@ import contextlib
 import importlib
 from typing import TYPE_CHECKING
 
+from mcp_server.news import News
+
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
     from types import ModuleType
+
+    from mcp.server.subscriptions import SubscriptionBus
 
     from engine.ids import RunId
     from mcp_server.project import Project
@@ -23,8 +27,12 @@ if TYPE_CHECKING:
 class Session:
     """One client's connection."""
 
-    def __init__(self, *, root: str | Path | None = None, home: Path | None = None) -> None:
-        """*root* is the project root, *home* the user's home; by default what the environment says."""
+    def __init__(self, bus: SubscriptionBus, *, root: str | Path | None = None, home: Path | None = None) -> None:
+        """*root* is the project root, *home* the user's home; by default what the environment says.
+
+        *bus* carries news to clients of protocol 2026-07-28.
+        """
+        self.news = News(bus)
         self.told: dict[RunId, int] = {}
         """Events of each run that the client has seen the effect of."""
         self.closing = False
@@ -45,15 +53,22 @@ class Session:
                 module.find_root(self._root), host=True, home=self._home
             )
             project = self._project = await self._stack.enter_async_context(opened)
+            self.news.watch(project)
             return project
+
+    @property
+    def opened(self) -> Project | None:
+        """The project where it is open already."""
+        return self._project
 
     async def close(self) -> None:
         """End what runs, and record it as interrupted."""
         self.closing = True
+        await self.news.close()
         await self._stack.aclose()
 
 
 def _import_project() -> ModuleType:
     """The engine, the registry and all they need: several times what the server itself has to import."""
-    importlib.import_module("mcp_server.answers")
+    importlib.import_module("mcp_server.reading")
     return importlib.import_module("mcp_server.project")

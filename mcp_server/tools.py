@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import anyio
 import anyio.lowlevel
-from mcp.server.mcpserver import Context
+from mcp.server.mcpserver import Context, MCPServer
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from engine.executors.port import Outcome
     from engine.ids import RunId
     from engine.service import View
-    from mcp_server.app import OrchestrationServer
     from mcp_server.project import Project
 
 ALWAYS_LOAD = {"anthropic/alwaysLoad": True}
@@ -220,7 +219,7 @@ async def resume(
     return await _status(session, project, wanted)
 
 
-def add_tools(server: OrchestrationServer) -> None:
+def add_tools(server: MCPServer[Session]) -> None:
     """Offer all tools on *server*."""
 
     def add(tool: Callable[..., Awaitable[Any]], description: str, title: str, **hints: bool) -> None:

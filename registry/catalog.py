@@ -110,6 +110,10 @@ class Catalog:
         """All commands by name, broken and shadowed ones with what is to be told about them."""
         return self._index.list()
 
+    def signature(self) -> object:
+        """What differs from itself of before where a command file was added, changed or removed."""
+        return self._index.signature()
+
     def load(self, source: str | Mapping[str, Any] | CommandDefinition) -> Loaded:
         """The command that *source* names: "/name", a path inside the project, or a definition itself.
 

@@ -114,10 +114,10 @@ def open_gate(project: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def connected(project: Path, era: Era) -> AsyncIterator[Client]:
-    """A client of a server in this process."""
+async def connected(project: Path, era: Era, **options: Any) -> AsyncIterator[Client]:  # noqa: ANN401 - the client says
+    """A client of a server in this process; *options* are the client's own."""
     server = OrchestrationServer(root=project, home=project / "home")
-    async with Client(server, mode=era, read_timeout_seconds=40) as client:
+    async with Client(server, mode=era, read_timeout_seconds=40, **options) as client:
         yield client
 
 

@@ -39,6 +39,10 @@ PROMISES = {
     "stdin-closed": "when stdin closes the server ends, its runs are interrupted, and no process is left",
     "signals": "on SIGTERM the server ends as when stdin closes",
     "resume": "an interrupted run goes on in the next server, completed nodes are not run again",
+    "resources": "commands, agents, runs and their parts are resources with media types; what is missing is named",
+    "resource-names": "addresses complete names of commands, ids of runs and keys of outputs",
+    "news": "a client is told when commands change and when a run that it subscribed to moves, in both eras",
+    "prompts": "each command is a prompt of its name, whose argument text reaches run as it was typed",
     "one-project": "two servers of one project see each other's runs, and cancel them",
 }
 
