@@ -1,0 +1,55 @@
+"""Rows of the tables as values, and back.
+
+Pure. Times are ISO 8601 texts in the database.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from engine.ids import OwnerId, RunId
+from engine.run.events import RunStatus
+from engine.storage.port import RunSummary, SessionValue
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COLUMNS = "id, command, status, executor, owner, created_at, ended_at, done, total, failed, cost_usd, message"
+
+
+def to_time(text: str | None) -> datetime | None:
+    """A time, or None for none."""
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def summary_row(row: RunSummary) -> tuple[Any, ...]:
+    """What goes into the row of a run."""
+    ended = row.ended_at.isoformat() if row.ended_at else None
+    created = row.created_at.isoformat()
+    head = (row.id, row.command, row.status.value, row.executor, row.owner, created, ended)
+    return (*head, row.done, row.total, row.failed, row.cost_usd, row.message)
+
+
+def to_summary(row: Sequence[Any]) -> RunSummary:
+    """The run that a row tells of."""
+    return RunSummary(
+        id=RunId(row[0]),
+        command=row[1],
+        status=RunStatus(row[2]),
+        executor=row[3],
+        owner=OwnerId(row[4]),
+        created_at=datetime.fromisoformat(row[5]),
+        ended_at=to_time(row[6]),
+        done=row[7],
+        total=row[8],
+        failed=row[9],
+        cost_usd=row[10],
+        message=row[11],
+    )
+
+
+def session_row(row: SessionValue) -> tuple[Any, ...]:
+    """What goes into the row of a session value."""
+    expires = row.expires_at.isoformat() if row.expires_at else None
+    return (row.key, row.digest, row.size, row.run, row.produced_at.isoformat(), expires)
