@@ -107,7 +107,9 @@ def _note(run: Run, node: NodeState) -> str | None:
     if fixed is not None or run.phases[node.plan.phase].opened_at is None:
         return fixed
     waiting = waiting_for(run, node)
-    return f"waiting for {waiting}" if waiting else None
+    if waiting is None:
+        return None
+    return f"waiting for {waiting if node.waiting is not None else _words(waiting)}"
 
 
 def _todo(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> Todo:
@@ -158,7 +160,12 @@ def _phase_waits_for(run: Run, phase: PhaseState) -> str | None:
     before = phase.plan.after
     if before is None or run.phases[before].ended_at is not None:
         return None
-    return run.phases[before].plan.id
+    return _words(run.phases[before].plan.id)
+
+
+def _words(names: str) -> str:
+    """Ids as a sentence has them: `integration-tests` are integration tests."""
+    return names.replace("-", " ").replace("_", " ")
 
 
 def _duration(node: NodeState) -> timedelta:
