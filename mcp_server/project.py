@@ -31,6 +31,7 @@ from engine.simulation import Scenario, simulate
 from engine.storage.port import Batch, Message
 from engine.views.todos import TodoOptions
 from mcp_server.background import LOGS, start_worker
+from mcp_server.forecast import Forecast, costs_of, forecast_of
 from mcp_server.settings import load_settings
 from mcp_server.trusted import Trust, trust_file
 from registry.catalog import Catalog, Loaded
@@ -46,6 +47,11 @@ if TYPE_CHECKING:
     from engine.service import Engine
     from engine.storage.port import RunSummary
     from mcp_server.settings import Settings
+
+
+JOURNAL = Path(".claude/orchestration/journal.sqlite3")
+RUNS_LOOKED_AT = 500
+"""Newest runs among which those of a command are looked for, to tell what it costs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +199,18 @@ class Project:
         simulated = await asyncio.to_thread(simulate, plan, self._scenario(request), project=self.root)
         run = simulated.run
         return View(run=run, actions={}, estimates={}, now=run.ended_at or run.created_at)
+
+    async def forecast(self, request: RunRequest) -> Forecast:
+        """What a run will probably take. Where nothing was ever run here, the estimates of the file say it."""
+        plan = self.plan(request.source)
+        learned: dict[str, float] = {}
+        costs: list[float] = []
+        if self._engine is not None or (self.root / JOURNAL).exists():  # a question leaves no state folder behind
+            storage = (await self.engine()).storage
+            learned = await storage.estimates(plan.command)
+            costs = costs_of(await storage.summaries(RUNS_LOOKED_AT), plan.command)
+        parallel = self.limits(request.limits).max_parallelism
+        return await asyncio.to_thread(forecast_of, plan, learned=learned, costs=costs, max_parallelism=parallel)
 
     async def _simulate(self, plan: Plan, request: RunRequest) -> RunId:
         """Simulate in a thread, then record the whole run in one commit under an id of its own."""

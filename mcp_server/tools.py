@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from engine.executors.port import Outcome
     from engine.ids import RunId
     from engine.service import View
-    from mcp_server.project import Project
+    from mcp_server.project import Project, RunRequest
 
 ALWAYS_LOAD = {"anthropic/alwaysLoad": True}
 """Claude Code shows such a tool to the model from the start; others by name only."""
@@ -130,10 +130,12 @@ async def run(  # noqa: PLR0917 - a client names each parameter
             max_duration_seconds=max_duration_seconds,
         ),
     )
+    estimate = await _estimate(project, request)
     if dry_run:
         from mcp_server.answers import status_of  # noqa: PLC0415
 
-        return _answer(status_of(await project.dry_run(request), values=None, dry_run=True))
+        predicted = status_of(await project.dry_run(request), values=None, dry_run=True)
+        return _answer(predicted.model_copy(update={"estimate": estimate}))
     with anyio.CancelScope(shield=True):  # a run that has begun must not be lost between here and its id
         run_id = await (project.start_in_background(request) if detach else project.start(request))
     try:
@@ -144,7 +146,7 @@ async def run(  # noqa: PLR0917 - a client names each parameter
             with anyio.CancelScope(shield=True):
                 await (await project.engine()).cancel(run_id, reason="the call was cancelled")
         raise
-    return await _status(session, project, run_id)
+    return await _status(session, project, run_id, estimate=estimate)
 
 
 async def status(
@@ -269,7 +271,12 @@ def _outcome(result: Result) -> Outcome | None:
 
 
 async def _status(
-    session: Session, project: Project, run_id: RunId | None, *, view_name: wire.ViewName = "summary"
+    session: Session,
+    project: Project,
+    run_id: RunId | None,
+    *,
+    view_name: wire.ViewName = "summary",
+    estimate: wire.EstimateLine | None = None,
 ) -> CallToolResult:
     from mcp_server.answers import status_of  # noqa: PLC0415 - heavy: see session.py
 
@@ -277,11 +284,26 @@ async def _status(
 
     def told(view: View) -> tuple[RunId, int, wire.Status]:
         answer = status_of(view, view_name=view_name, values=engine.values, options=project.todo_options)
+        if estimate is not None and not view.run.ended:
+            answer = answer.model_copy(update={"estimate": estimate})
         return view.run.id, view.run.events, answer
 
     found, events, answer = await engine.read(run_id, told)
     session.told[found] = events
     return _answer(answer)
+
+
+async def _estimate(project: Project, request: RunRequest) -> wire.EstimateLine:
+    from engine.views.durations import milliseconds  # noqa: PLC0415 - heavy: see session.py
+
+    found = await project.forecast(request)
+    return wire.EstimateLine(
+        agents=found.agents,
+        sequential_ms=milliseconds(found.sequential),
+        expected_ms=milliseconds(found.expected),
+        cost_usd=found.cost_usd,
+        cost_runs=found.cost_runs or None,
+    )
 
 
 def _answer(answer: wire.Wire) -> CallToolResult:

@@ -235,6 +235,18 @@ class WorkLine(Wire):
     deadline: str
 
 
+class EstimateLine(Wire):
+    """What a run will probably take."""
+
+    agents: int
+    sequential_ms: int
+    expected_ms: int
+    cost_usd: float | None = None
+    """The median of earlier runs of the command; absent where none has told."""
+    cost_runs: int | None = None
+    """Runs that the cost is taken from."""
+
+
 class Status(Wire):
     """A run at one moment."""
 
@@ -276,6 +288,8 @@ class Status(Wire):
     decisions: list[DecisionLine] | None = None
     warnings: list[str] | None = None
     cost_usd: float | None = None
+    estimate: EstimateLine | None = None
+    """In the answer of `run`, unless the run has ended in it: what was to be expected before it began."""
     next: str
     """What to do now."""
 

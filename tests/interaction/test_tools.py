@@ -175,6 +175,7 @@ async def test_a_waiting_call_tells_how_the_run_goes_on(client: Client, project:
 async def test_a_dry_run_predicts_and_records_nothing(client: Client, project: Path) -> None:
     status = await call(client, "run", command="/wait", dry_run=True)
     assert status["dryRun"] is True
+    assert status["estimate"] == {"agents": 2, "sequentialMs": 12_000, "expectedMs": 12_000}
     assert "runId" not in status
     spans = [(span["node"], span["startMs"], span["durationMs"]) for span in status["timeline"]]
     assert spans == [("first-greeting", 0, 6000), ("gate-keeper", 6000, 6000)]
