@@ -17,6 +17,7 @@ from engine import scheduler
 from engine.arguments import bind_arguments, initial_context
 from engine.errors import InputError, StateError
 from engine.executors.tree import end_orphans
+from engine.graph import with_estimates
 from engine.ids import OwnerId, RunId, attempt_id, parse_attempt_id
 from engine.locks import LockTable
 from engine.model.agent import Agent, AgentKind
@@ -25,6 +26,7 @@ from engine.run.events import Limits, RunStatus, ValueRef
 from engine.runtime.archive import Archive, live_attempts
 from engine.runtime.facts import ProjectFacts
 from engine.runtime.feed import Feed
+from engine.runtime.garbage import patient_collector
 from engine.runtime.guards import Guards
 from engine.runtime.inbox import POLL_SECONDS, Inbox
 from engine.runtime.owner import Owner
@@ -129,7 +131,8 @@ class Engine:
         if self._owner is not None:
             self._tasks.append(asyncio.create_task(self._inbox.read()))
         try:
-            yield self
+            with patient_collector():
+                yield self
         finally:
             await asyncio.shield(asyncio.ensure_future(self._close()))
 
@@ -171,6 +174,7 @@ class Engine:
         initial = {key: self.values.put(value) for key, value in {**initial_context(plan, text), **given}.items()}
         if executor != "simulate":
             initial = {**await self._session(plan), **initial}
+            plan = with_estimates(plan, await self.storage.estimates(plan.command))
         run_id = self.clock.new_run_id()
         self.store.start(
             sig.StartRun(
