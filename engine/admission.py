@@ -215,5 +215,5 @@ def _start(turn: Turn, node: NodeState, inputs: Mapping[str, ValueRef]) -> None:
 
 def exceed(turn: Turn, code: str, message: str) -> None:
     """Stop the run because one of its limits is used up."""
-    failure = Failure(FailureKind.ERROR, code, message, hint="Raise the limit and resume with `failed`.")
+    failure = Failure(FailureKind.ERROR, code, message, hint="Run the command again with a higher limit.")
     settlement.stop(turn, ev.StopCause(kind=StopKind.FAILURE, message=message, failure=failure))
