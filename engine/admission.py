@@ -81,15 +81,13 @@ def _open_next(turn: Turn, group: NodeId | None) -> None:
 
 def _end_group(turn: Turn, node: NodeState) -> None:
     """The phases inside have ended; a declared output that none of them gave fails the sub-command."""
-    run, plan, live = turn.run, node.plan, node.live
-    if live is None:
-        return
+    run, plan = turn.run, node.plan
     missing = [output.key for output in plan.outputs if not parts_at(run, f"{plan.id}/{output.key}", run.version)]
     failure = None
     if missing:
         message = f'Sub-command "{plan.id}" gave no output "{missing[0]}"'
         failure = Failure(FailureKind.VALIDATION, "MISSING_OUTPUT", message)
-    settlement.attempt_ended(turn, ReportOutcome(plan.id, live.number, {}, failure))
+    settlement.attempt_ended(turn, ReportOutcome(plan.id, len(node.attempts), {}, failure))
 
 
 def _end_phases(turn: Turn) -> bool:
@@ -198,6 +196,7 @@ def _start(turn: Turn, node: NodeState, inputs: Mapping[str, ValueRef]) -> None:
         exceed(turn, *spent)
         return
     plan = node.plan
+    again = node.started_at is not None
     turn.emit(
         ev.AttemptScheduled(
             turn.now,
@@ -210,6 +209,9 @@ def _start(turn: Turn, node: NodeState, inputs: Mapping[str, ValueRef]) -> None:
         )
     )
     if plan.kind is NodeKind.GROUP:
+        if again:  # what is inside may have failed while the sub-command waited to go on after a crash
+            settlement.stop_for_past_failures(turn)
+            settlement.go_on_stopping(turn)
         open_phases(turn, plan.id)
 
 

@@ -110,9 +110,7 @@ def step(turn: Turn) -> None:
     """Start the next compensation, or end the run after the last one."""
     run = turn.run
     saga = run.saga
-    if saga is None or run.live:
-        return
-    if saga.next >= len(saga.order):
+    if saga is None or saga.next >= len(saga.order):
         turn.emit(ev.RunEnded(turn.now, _end_status(run), _end_message(run)))
         return
     compensate(turn, run.nodes[saga.order[saga.next]])

@@ -116,7 +116,7 @@ def _grant(turn: Turn, signal: sig.GrantLocks) -> None:
     if _is_undone_now(run, node):
         turn.emit(ev.NodeReady(turn.now, signal.node))
         saga.compensate(turn, node)
-    elif run.stop is None:
+    else:
         turn.emit(ev.NodeReady(turn.now, signal.node))
 
 
@@ -143,7 +143,7 @@ def _refuse(turn: Turn, signal: sig.RefuseLocks) -> None:
     if _is_undone_now(run, node):
         turn.emit(ev.CompensationFailed(turn.now, signal.node, signal.failure))
         settlement.go_on_stopping(turn)
-    elif run.stop is None:
+    else:
         settlement.fail(turn, node, signal.failure)
 
 
@@ -209,13 +209,10 @@ def _due(turn: Turn, timer: Timer) -> None:
 
 def _wait_due(turn: Turn, node: NodeState) -> None:
     waiting = node.waiting
-    if waiting is None:
-        return
-    if waiting.reason is WaitReason.BREAKER and turn.run.stop is None:
-        turn.emit(ev.NodeWaiting(turn.now, node.plan.id, WaitReason.BREAKER, None, waiting.detail))
-    if waiting.reason is not WaitReason.RETRY:
-        return
-    if turn.run.stop is None or node.status is NodeStatus.COMPENSATING:
+    reason = None if waiting is None else waiting.reason
+    if reason is WaitReason.BREAKER:
+        turn.emit(ev.NodeWaiting(turn.now, node.plan.id, WaitReason.BREAKER, None, node.plan.breaker or ""))
+    elif reason is WaitReason.RETRY:
         turn.emit(ev.NodeReady(turn.now, node.plan.id))
         if node.status is NodeStatus.COMPENSATING:
             saga.compensate(turn, node)

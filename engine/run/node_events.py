@@ -195,9 +195,8 @@ def _add_cost(run: Run, record: AttemptRecord) -> None:
 
 def _next_in_saga(run: Run, node: NodeState, at: datetime) -> None:
     name = node.plan.id
-    if name not in run.undoing:
-        if run.saga is not None:
-            run.saga.next += 1
+    if run.saga is not None and name not in run.undoing:
+        run.saga.next += 1
         return
     run.undoing.discard(name)
     for saga in run.stopping.values():
@@ -220,8 +219,7 @@ def _compensation_failed(run: Run, event: ev.CompensationFailed) -> None:
 def _node_reset(run: Run, event: ev.NodeReset) -> None:
     node = run.nodes[event.node]
     plan = node.plan
-    if node.status is not NodeStatus.PENDING:
-        move_node(node, NodeStatus.PENDING)
+    move_node(node, NodeStatus.PENDING)
     if node.settled:
         node.settled = False
         run.settled -= 1

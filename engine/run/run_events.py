@@ -74,26 +74,23 @@ def _saga_started(run: Run, event: ev.SagaStarted) -> None:
 
 
 def _run_interrupted(run: Run, event: ev.RunInterrupted) -> None:
-    if run.before_interrupt is None:  # else it was waiting for its locks, to go on with what it did before that
-        run.before_interrupt = run.status
+    before = run.status
     move_run(run, RunStatus.INTERRUPTED)
+    if run.before_interrupt is None:  # else it was waiting for its locks, to go on with what it did before that
+        run.before_interrupt = before
     run.ended_at = event.at
     run.message = event.reason
 
 
 def _run_resumed(run: Run, event: ev.RunResumed) -> None:
+    move_run(run, RunStatus.PENDING if run.plan.locks else run.before_interrupt or RunStatus.RUNNING)
+    if not run.plan.locks or run.before_interrupt is RunStatus.PENDING:
+        run.before_interrupt = None
     run.owner = event.owner
     run.message = ""
     _postpone(run, event.at - (run.ended_at or event.at))
     run.ended_at = None
     _drop_locks(run, event.at)
-    if run.plan.locks:
-        if run.before_interrupt is RunStatus.PENDING:
-            run.before_interrupt = None
-        move_run(run, RunStatus.PENDING)
-        return
-    move_run(run, run.before_interrupt or RunStatus.RUNNING)
-    run.before_interrupt = None
 
 
 def _postpone(run: Run, pause: timedelta) -> None:

@@ -250,3 +250,11 @@ def test_sub_commands_may_be_inside_each_other() -> None:
 def test_a_sub_command_takes_no_slot_of_the_run() -> None:
     story = ByHand(command(phase("p", calling("g", "/sub"))), SUB, limits=ev.Limits(max_parallelism=1))
     assert story.live() == ["g/x"]
+
+
+def test_a_transform_that_its_value_takes_too_far_fails_the_node() -> None:
+    inputs = {"inputs": [{"key": "plan", "transform": "$..x"}]}
+    story = ByHand(command(phase("p", node("a", context=inputs))), initial={"plan": [[0] * 1000 for _ in range(1000)]})
+    failure = story.node("a").failure
+    assert failure is not None
+    assert "transform" in failure.message
