@@ -19,7 +19,7 @@ import pytest
 
 from engine.executors import marks, tree
 from engine.executors.marks import ATTEMPT_VARIABLE, MARK_VARIABLE, environment_of, mark_of, orphans
-from engine.executors.port import Outcome, WorkOrder
+from engine.executors.port import Heartbeat, Outcome, WorkOrder
 from engine.executors.process import ProcessExecutor
 from engine.executors.python import PythonExecutor
 from engine.executors.tree import Ended, end_orphans, run_program, uncancelled
@@ -58,12 +58,20 @@ async def run(order: WorkOrder) -> Outcome:
     return await asyncio.wait_for(ProcessExecutor().execute(order, Beats()), 30)
 
 
+def at_first_word(ready: asyncio.Event) -> Heartbeat:
+    """A heartbeat that sets *ready* when the agent has written something."""
+
+    def heartbeat(action: str | None = None, said: str = "") -> None:
+        if said and action is None:
+            ready.set()
+
+    return heartbeat
+
+
 async def cancel_when_ready(order: WorkOrder) -> None:
     """Cancel the order's attempt as soon as its program says a word on stderr."""
     ready = asyncio.Event()
-    task = asyncio.ensure_future(
-        ProcessExecutor().execute(order, lambda action=None: ready.set() if action is None else None)
-    )
+    task = asyncio.ensure_future(ProcessExecutor().execute(order, at_first_word(ready)))
     await asyncio.wait_for(ready.wait(), 30)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -161,9 +169,7 @@ async def test_a_second_cancel_does_not_cut_the_ending_short(tmp_path: Path) -> 
         "leave(STUBBORN)\nprint('ready', file=sys.stderr, flush=True)\nimport time; time.sleep(600)", tmp_path
     )
     ready = asyncio.Event()
-    task = asyncio.ensure_future(
-        ProcessExecutor().execute(order, lambda action=None: ready.set() if action is None else None)
-    )
+    task = asyncio.ensure_future(ProcessExecutor().execute(order, at_first_word(ready)))
     await asyncio.wait_for(ready.wait(), 30)
     task.cancel()
     for _ in range(3):
@@ -191,9 +197,7 @@ def test_an_event_loop_that_goes_down_leaves_nothing(tmp_path: Path) -> None:
 
     async def give_up() -> None:
         ready = asyncio.Event()
-        running = asyncio.ensure_future(
-            ProcessExecutor().execute(order, lambda action=None: ready.set() if action is None else None)
-        )
+        running = asyncio.ensure_future(ProcessExecutor().execute(order, at_first_word(ready)))
         await asyncio.wait_for(ready.wait(), 30)
         running.cancel()
         await asyncio.wait([running], timeout=0.05)  # the ending is under way, and waits for the stubborn one
