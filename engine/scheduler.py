@@ -180,7 +180,7 @@ def _decision(turn: Turn, signal: sig.Decide) -> None:
         refused = reason is WaitReason.APPROVAL
         code = "NOT_APPROVED" if refused else "ATTEMPT_LOST"
         message = f'Node "{signal.node}" was not approved' if refused else f'Node "{signal.node}" was lost in a crash'
-        settlement.fail(turn, node, Failure(FailureKind.ERROR, code, message))
+        settlement.fail(turn, node, signal.failure or Failure(FailureKind.ERROR, code, message))
 
 
 def _tick(turn: Turn, signal: sig.Tick) -> None:  # noqa: ARG001 - one signature for all signals

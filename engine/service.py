@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from engine.executors.port import Executor, Outcome, WorkOrder
     from engine.ids import AttemptId, NodeId
     from engine.model.plan import Plan
+    from engine.model.policy import Failure
     from engine.run.state import Run
     from engine.runtime.clock import Clock
     from engine.storage.port import LockOp, RunSummary, Storage
@@ -327,9 +328,12 @@ class Engine:
             self.store.send(run_id, self._pool.settle(run_id, node, number, outcome))
         await self.store.committed()
 
-    async def decide(self, run_id: RunId, node: NodeId, answer: str) -> None:
-        """Give a person's answer to an approval or a held node. Raises `StateError`."""
-        self.store.send(run_id, sig.Decide(node, answer))
+    async def decide(self, run_id: RunId, node: NodeId, answer: str, *, failure: Failure | None = None) -> None:
+        """Give a person's answer to an approval or a held node; *failure* is what a no is recorded as.
+
+        Raises `StateError`.
+        """
+        self.store.send(run_id, sig.Decide(node, answer, failure))
         await self.store.committed()
 
     def _choose(self, run: Run, agent: Agent) -> Executor | None:

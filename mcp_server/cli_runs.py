@@ -17,7 +17,9 @@ from engine.errors import InputError, NotFound
 from engine.executors.simulate import parse_fault, parse_value, values_by_node
 from engine.ids import RunId
 from engine.run.events import Limits, RunStatus
+from engine.views.status import questions
 from mcp_server import console
+from mcp_server.cli_questions import answer_questions, has_terminal
 from mcp_server.cli_shared import (
     CANCELLED,
     FAILED,
@@ -173,7 +175,11 @@ async def _follow(project: Project, run_id: RunId, *, as_json: bool) -> int:
     """Show *run_id* until it ends; the first Ctrl+C cancels it and waits, the second leaves at once."""
     engine = await project.engine()
     stopped = _cancel_on_signals(engine, run_id)
-    view = await _watch(engine, run_id, quiet=as_json)
+    view = await _watch(engine, run_id, quiet=as_json, answering=True)
+    while not view.run.ended:
+        if not await answer_questions(engine, run_id, person=has_terminal()):
+            return FAILED
+        view = await _watch(engine, run_id, quiet=as_json, answering=True)
     await _print_end(project, view, as_json=as_json)
     return INTERRUPTED if stopped else exit_code(view.run)
 
@@ -199,15 +205,19 @@ def _cancel_on_signals(engine: Engine, run_id: RunId) -> list[int]:
     return stopped
 
 
-async def _watch(engine: Engine, run_id: RunId, *, quiet: bool) -> View:
-    """Follow *run_id* to its end."""
+async def _watch(engine: Engine, run_id: RunId, *, quiet: bool, answering: bool = False) -> View:
+    """Follow *run_id* to its end, or with *answering* until it asks something."""
+
+    def over(view: View) -> bool:
+        return view.run.ended or (answering and bool(questions(view.run)))
+
     shown = await engine.view(run_id)
 
     def current() -> View:
         return _now(engine, shown)
 
     with contextlib.nullcontext() if quiet else console.LiveTree(current) as live:
-        while not await engine.read(run_id, lambda view: view.run.ended):
+        while not await engine.read(run_id, over):
             await engine.wait(run_id, LOOK_AGAIN)
             shown = await engine.view(run_id)
             if live is not None:

@@ -35,6 +35,8 @@ class Session:
         self.news = News(bus)
         self.told: dict[RunId, int] = {}
         """Events of each run that the client has seen the effect of."""
+        self.asked: set[str] = set()
+        """Questions that the person at the client was asked: none is asked twice."""
         self.closing = False
         """The client has gone: calls that end now were not cancelled by anybody."""
         self._root = root

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import anyio
 import anyio.lowlevel
 from mcp.server.mcpserver import Context, MCPServer
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from mcp_server import instructions, wire
@@ -33,6 +33,8 @@ Ctx = Context[Session, Any]
 Loaded = Annotated[CallToolResult, wire.Loaded]
 Validation = Annotated[CallToolResult, wire.Validation]
 Status = Annotated[CallToolResult, wire.Status]
+Asking = Status | InputRequiredResult
+"""A status, or a question to the person at the client."""
 
 Source = Annotated[
     str | dict[str, Any],
@@ -111,11 +113,12 @@ async def run(  # noqa: PLR0917 - a client names each parameter
     max_cost_usd: Annotated[float | None, Field(gt=0, description="Stop when the agents have cost so much")] = None,
     max_attempts_total: Annotated[int | None, Field(ge=1, description="Stop after so many attempts")] = None,
     max_duration_seconds: Annotated[float | None, Field(gt=0, description="Stop after so many seconds")] = None,
-) -> Status:
+) -> Asking:
     """See `instructions.RUN`."""
     session = _session(ctx)
     project = await session.project()
     from engine.run.events import Limits  # noqa: PLC0415 - heavy: see session.py
+    from mcp_server.asking import ask, asked_run  # noqa: PLC0415
     from mcp_server.following import follow  # noqa: PLC0415
     from mcp_server.project import RunRequest  # noqa: PLC0415
 
@@ -137,10 +140,16 @@ async def run(  # noqa: PLR0917 - a client names each parameter
         predicted = status_of(await project.dry_run(request), values=None, dry_run=True)
         return _answer(predicted.model_copy(update={"estimate": estimate}))
     with anyio.CancelScope(shield=True):  # a run that has begun must not be lost between here and its id
-        run_id = await (project.start_in_background(request) if detach else project.start(request))
+        begun = await asked_run(ctx, project)  # the call is made again, with a person's answers
+        start = project.start_in_background if detach else project.start
+        run_id = begun if begun is not None else await start(request)
     try:
         await anyio.lowlevel.checkpoint()
         await follow(project, run_id, ctx.report_progress, seconds=wait_seconds)
+        while wait_seconds and (asked := await ask(ctx, project, run_id)):
+            if isinstance(asked, InputRequiredResult):
+                return asked
+            await follow(project, run_id, ctx.report_progress, seconds=wait_seconds)
     except anyio.get_cancelled_exc_class():
         if not (detach or session.closing):
             with anyio.CancelScope(shield=True):
@@ -156,18 +165,24 @@ async def status(
     ] = None,
     wait_seconds: Wait = 0,
     view: Annotated[wire.ViewName, Field(description="Which part of the run is wanted in full")] = "summary",
-) -> Status:
+) -> Asking:
     """See `instructions.STATUS`."""
     session = _session(ctx)
     project = await session.project()
     wanted = _run_id(run_id)
     if wait_seconds:
-        from mcp_server.following import follow  # noqa: PLC0415 - heavy: see session.py
+        from mcp_server.asking import ask, asked_run  # noqa: PLC0415 - heavy: see session.py
+        from mcp_server.following import follow  # noqa: PLC0415
 
         engine = await project.engine()
+        wanted = await asked_run(ctx, project) or wanted
         found, events = await engine.read(wanted, lambda shown: (shown.run.id, shown.run.events))
         wanted, seen = found, session.told.get(found, events)
         await follow(project, found, ctx.report_progress, seconds=wait_seconds, seen=seen)
+        while asked := await ask(ctx, project, found):
+            if isinstance(asked, InputRequiredResult):
+                return asked
+            await follow(project, found, ctx.report_progress, seconds=wait_seconds, seen=seen)
     return await _status(session, project, wanted, view_name=view)
 
 

@@ -74,6 +74,8 @@ class Decide:
     node: NodeId
     answer: str
     """Approval: `yes` or `no`. Held node: `retry`, `skip` or `fail`."""
+    failure: Failure | None = None
+    """What a `no` or `fail` is recorded as, where nobody was there to say it."""
 
 
 @dataclass(frozen=True, slots=True)

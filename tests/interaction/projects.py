@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import anyio
 from mcp import Client, StdioServerParameters
 
 from mcp_server.app import OrchestrationServer
@@ -147,6 +148,15 @@ async def call(client: Client, tool: str, **arguments: object) -> dict[str, Any]
     assert result.structured_content == json.loads(text_of(result))
     answer: dict[str, Any] = result.structured_content
     return answer
+
+
+async def ended(client: Client) -> dict[str, Any]:
+    """The newest run when it has ended."""
+    with anyio.fail_after(30):
+        while True:
+            status = await call(client, "status", wait_seconds=30)
+            if status["state"] not in {"pending", "running", "compensating"}:
+                return status
 
 
 async def refused(client: Client, tool: str, arguments: Mapping[str, Any]) -> str:

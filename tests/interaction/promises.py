@@ -27,6 +27,7 @@ PROMISES = {
     "cancelled-status-call": "cancelling a status call ends the wait and nothing else",
     "cancel": "cancel answers when no agent runs forward any more",
     "decisions": "an approval is asked for in the status and answered with report",
+    "asking": "where the client can be asked, a call that waits asks the person there; else it is left to decisions",
     "report-fence": "report takes work only from runs whose work is the client's",
     "large-outputs": "a value over 8 KB is a reference, and a node's secret does not come through",
     "few-tokens": "no view of a run of 200 nodes exceeds 10,000 tokens",

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 import jsonschema
 import pytest
 
 from mcp_server import instructions
-from tests.interaction.projects import call, connected, open_gate, refused, text_of
+from tests.interaction.projects import call, connected, ended, open_gate, refused, text_of
 from tests.interaction.promises import keeps
 from tests.support.definitions import command, node, phase
 
@@ -222,15 +222,6 @@ async def given_up(client: Client, tool: str, **arguments: object) -> None:
 
         while True:  # a status call that answers before that is called again
             await client.call_tool(tool, arguments, progress_callback=listen)
-
-
-async def ended(client: Client) -> dict[str, Any]:
-    """The newest run when it has ended."""
-    with anyio.fail_after(30):
-        while True:
-            status = await call(client, "status", wait_seconds=30)
-            if status["state"] not in {"pending", "running", "compensating"}:
-                return status
 
 
 @keeps("cancel")

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from mcp_types import ElicitRequestFormParams, ElicitResult
+
+from tests.interaction.projects import ERAS, Era, call, connected, ended
+from tests.interaction.promises import keeps
+from tests.support.definitions import command, node, phase
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Person:
+    """Answers what the client is asked, and remembers it."""
+
+    def __init__(self, action: str, content: dict[str, Any] | None = None) -> None:
+        self.result = ElicitResult(action=cast("Any", action), content=content)
+        self.asked: list[ElicitRequestFormParams] = []
+
+    async def __call__(self, _: object, params: object) -> ElicitResult:
+        assert isinstance(params, ElicitRequestFormParams)
+        self.asked.append(params)
+        return self.result
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize(
+    ("action", "content", "ending"),
+    [
+        ("accept", {"answer": "yes"}, "completed"),
+        ("accept", {"answer": "no"}, "failed"),
+        ("decline", None, "failed"),
+    ],
+)
+@keeps("asking", "eras")
+async def test_a_waiting_run_asks_the_person_at_the_client(
+    project: Path, era: Era, action: str, *, content: dict[str, Any] | None, ending: str
+) -> None:
+    person = Person(action, content)
+    async with connected(project, era, elicitation_callback=person) as client:
+        status = await call(client, "run", command="/ask", wait_seconds=30)
+        assert status["state"] == ending
+        [asked] = person.asked
+        assert asked.message == "careful-node: Really?"
+        assert asked.requested_schema["properties"]["answer"]["enum"] == ["yes", "no"]
+        runs = await client.read_resource("orchestration://runs")
+        assert str(runs).count("runId") == 1
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize(("action", "content"), [("cancel", None), ("accept", {"answer": "perhaps"}), ("accept", None)])
+@keeps("asking", "decisions")
+async def test_a_question_that_nobody_answered_is_asked_once_and_left_to_report(
+    project: Path, era: Era, action: str, content: dict[str, Any] | None
+) -> None:
+    person = Person(action, content)
+    async with connected(project, era, elicitation_callback=person) as client:
+        status = await call(client, "run", command="/ask", wait_seconds=30)
+        assert status["decisions"] == [{"node": "careful-node", "question": "Really?", "answers": ["yes", "no"]}]
+        again = await call(client, "status", run_id=status["runId"], wait_seconds=30)
+        assert (again["decisions"], len(person.asked)) == (status["decisions"], 1)
+        decisions = [{"node": "careful-node", "answer": "yes"}]
+        await call(client, "report", run_id=status["runId"], decisions=decisions)
+        assert (await ended(client))["state"] == "completed"
+
+
+@pytest.mark.parametrize("era", ERAS)
+@keeps("asking")
+async def test_a_status_that_waits_asks_too_and_one_that_does_not_wait_does_not(project: Path, era: Era) -> None:
+    person = Person("accept", {"answer": "yes"})
+    async with connected(project, era, elicitation_callback=person) as client:
+        started = await call(client, "run", command="/ask")
+        await call(client, "status", run_id=started["runId"])
+        assert person.asked == []
+        status = started
+        while status["state"] == "running":
+            status = await call(client, "status", run_id=started["runId"], wait_seconds=30)
+        assert status["state"] == "completed"
+        assert len(person.asked) == 1
+
+
+@pytest.mark.parametrize("era", ERAS)
+@keeps("asking")
+async def test_questions_of_several_nodes_are_all_asked(project: Path, era: Era) -> None:
+    person = Person("accept", {"answer": "yes"})
+    nodes = [node(f"careful-{name}", minutes=0.1, approval={"message": f"{name}?"}) for name in ("left", "right")]
+    async with connected(project, era, elicitation_callback=person) as client:
+        definition = command(phase("work", *nodes), name="/both")
+        status = await call(client, "run", command=definition, wait_seconds=30)
+        assert status["state"] == "completed"
+        assert sorted(asked.message for asked in person.asked) == ["careful-left: left?", "careful-right: right?"]

@@ -1,0 +1,78 @@
+"""Questions of a run to the person who started it on the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.interaction.projects import environment, make_project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ASK = [sys.executable, "-c", "from mcp_server.cli import main; main()", "run", "/ask"]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = tmp_path / "project"
+    root.mkdir()
+    return make_project(root)
+
+
+def test_without_a_terminal_a_run_that_needs_a_yes_fails_fast_with_a_code_of_its_own(project: Path) -> None:
+    done = subprocess.run(
+        [*ASK, "--json"],
+        cwd=project,
+        env=environment(project),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    [failure] = json.loads(done.stdout)["failures"]
+    assert failure["code"] == "APPROVAL_NEEDED"
+    assert "Really?" in failure["message"]
+    assert failure["hint"]
+
+
+@pytest.mark.parametrize(("typed", "code", "told"), [("maybe\nYES\n", 0, "completed"), ("n\n", 1, "not approved")])
+def test_on_a_terminal_the_person_is_asked(project: Path, typed: str, code: int, told: str) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        ASK, cwd=project, env=environment(project), stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
+    ) as process:
+        os.close(theirs)
+        seen = until(ours, "Really? [yes/no]")
+        os.write(ours, typed.encode())
+        seen += until(ours, None)
+        assert process.wait(timeout=40) == code, seen
+    os.close(ours)
+    assert told in seen
+    assert seen.count("[yes/no]") == typed.count("\n")
+
+
+def until(terminal: int, text: str | None) -> str:
+    """What is printed until *text* stands there, or to the end."""
+    seen = ""
+    while text is None or text not in seen:
+        readable, _, _ = select.select([terminal], [], [], 40)
+        assert readable, f"nothing was printed for 40 s; before that: {seen}"
+        try:
+            part = os.read(terminal, 65536)
+        except OSError:  # the other side has ended
+            part = b""
+        if not part:
+            assert text is None, seen
+            return seen
+        seen += part.decode("utf-8", "replace")
+    return seen
