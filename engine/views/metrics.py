@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from engine.graph.forecast import forecast, serial_limits
 from engine.model.plan import NodeKind
 from engine.run.events import Role, WaitReason
-from engine.views.timeline import ZERO, ending, work_of
+from engine.views.timeline import ZERO, closing, ending, work_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -170,7 +170,7 @@ def _phase(run: Run, phase: PhaseState, until: datetime) -> PhaseMetrics:
     return PhaseMetrics(
         id=phase.plan.id,
         name=phase.plan.name,
-        duration=(phase.ended_at or until) - opened if opened is not None else None,
+        duration=closing(run, phase, until) - opened if opened is not None else None,
         agent_count=len(nodes),
         parallel_executions=_most_at_once(nodes, until),
         success_rate=100 * sum(map(_succeeded, tried)) / len(tried) if tried else None,

@@ -133,6 +133,14 @@ def ending(run: Run, now: datetime) -> datetime:
     return run.ended_at or (run.changed_at if run.ended and run.changed_at else now)
 
 
+def closing(run: Run, phase: PhaseState, until: datetime) -> datetime:
+    """When *phase* ended, or was stopped; *until* while it goes on. Rolling back belongs to no phase."""
+    if phase.ended_at is not None or run.stop is None:
+        return phase.ended_at or until
+    ends = [node.ended_at or until for name in phase.plan.nodes if (node := run.nodes[name]).started_at is not None]
+    return max(ends, default=phase.opened_at or until)
+
+
 def work_of(node: NodeState, until: datetime) -> timedelta:
     """The time that *node* spent in forward attempts; of those that were lost nobody knows how far they came."""
     tries = (record for record in node.attempts if record.role is Role.FORWARD and not record.lost)
@@ -156,7 +164,7 @@ def _phase(run: Run, phase: PhaseState, until: datetime, critical: frozenset[Nod
         name=phase.plan.name,
         depth=depth,
         start=start - run.created_at if start else None,
-        end=(phase.ended_at or until) - run.created_at if start else None,
+        end=closing(run, phase, until) - run.created_at if start else None,
         rows=tuple(_row(run, run.nodes[name], until, critical) for name in phase.plan.nodes),
     )
 

@@ -82,6 +82,17 @@ def test_a_phase_that_never_opened_has_neither_time_nor_success() -> None:
     assert (last.duration, last.parallel_executions, last.success_rate) == (None, 0, None)
 
 
+def test_a_phase_that_was_stopped_ends_with_its_last_node_and_not_with_the_rollback() -> None:
+    undo = {"type": "rollback", "task": "Undo it"}
+    raw = command(phase("one", node("a", compensation=undo)), phase("two", node("b", "a", minutes=2), node("c", "b")))
+    found = numbers(simulated(raw, fail=("b=error",)))
+    assert [one.duration for one in found.phases] == [MINUTE, MINUTE]
+    lock = {"locks": [{"resource": "database"}], "maxWaitTime": 30_000}
+    refused = command(phase("one", node("a", minutes=9, resources=lock)), phase("two", node("b", "missing")))
+    refused["phases"][1]["agents"][0] = node("b", context={"inputs": [{"key": "nothing"}]})
+    assert [one.duration for one in numbers(simulated(refused)).phases] == [9 * MINUTE, 0 * MINUTE]
+
+
 def test_skipped_nodes_count_neither_as_success_nor_as_failure() -> None:
     skip = {"type": "context", "expression": "1 == 1"}
     found = numbers(simulated(command(phase("one", node("a", skipCondition=skip), node("b")))))

@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from engine import scheduler
+from engine.run import signals as sig
+from engine.run.events import Limits
 from engine.run.reducer import fold
 from engine.run.state import Run
-from engine.simulation import Simulated
+from engine.simulation import Scenario, Simulated, simulate
 from engine.views.progress import remaining
 from engine.views.todos import Todo, TodoOptions, display, todos
-from tests.support.definitions import command, node, phase
+from tests.support.definitions import command, node, phase, plan
 from tests.support.runs import simulated
 
 MINUTE = timedelta(minutes=1)
@@ -220,6 +223,20 @@ def test_rolling_back_has_forms_of_its_own() -> None:
     assert [todo.content for todo in listed(done, 3)][2] == "❌ Do c (cancelled)"
     broken = simulated(raw, fail=("b=error", "a:2=error/NO_BACKUP"))
     assert listed(broken, 2.5)[0].content.startswith("❌ Migrate data (rollback failed")
+
+
+def test_a_run_that_was_interrupted_waits_for_nothing() -> None:
+    run, now = at(simulated(review(), limits=Limits(max_parallelism=1)), 7)
+    scheduler.decide(run, sig.Interrupt(), now)
+    assert "⏳ Review security" in display(run, now, {}, FLAT).splitlines()
+
+
+def test_the_phases_of_a_sub_command_share_the_number_of_the_phase_around_them() -> None:
+    inner = command(phase("build", node("compile")), name="/inner")
+    outer = command(phase("one", node("a")), phase("two", node("call", "a", agent="command", task="/inner")))
+    done = simulate(plan(outer, inner), Scenario())
+    headings = [line for line in shown(done, 2).splitlines() if line.startswith("Phase")]
+    assert headings == ["Phase 1: One", "Phase 2: Two", "Phase 2: Build"]
 
 
 def test_what_remains_is_the_longest_path_and_not_the_sum() -> None:
