@@ -38,11 +38,11 @@ def summary_of(run: Run, owner: OwnerId) -> RunSummary:
 
 
 def session_values(
-    run: Run, ended: RunEnded, refer: Callable[[Sequence[Contribution]], ValueRef]
+    run: Run, ended: RunEnded, refer: Callable[[Sequence[Contribution]], ValueRef | None]
 ) -> list[SessionValue]:
     """Persisted outputs that later commands find; only completed and degraded runs leave any (SPEC 3).
 
-    *refer* gives the reference of the value that contributions make up.
+    *refer* gives the reference of the value that contributions make up; None where they make none.
     """
     if ended.status not in {RunStatus.COMPLETED, RunStatus.DEGRADED}:
         return []
@@ -53,6 +53,8 @@ def session_values(
             if not parts:
                 continue
             ref, at = refer(parts), parts[-1].at
+            if ref is None:
+                continue
             kept[output.key] = SessionValue(
                 key=output.key,
                 digest=ref.digest,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from engine import scheduler
 from engine.context import Part, merge_values
-from engine.errors import EnvironmentFault, OrchestrationError, StateError
+from engine.errors import EnvironmentFault, InternalError, OrchestrationError, StateError
 from engine.locks import Granted
 from engine.run import events as ev
 from engine.run import signals as sig
@@ -61,7 +61,7 @@ class Store:
         """Start with no run; `run_flusher` has to run as long as the store is used."""
         self.runs: dict[RunId, Run] = {}
         self.listeners: list[Listener] = []
-        self.on_fault: list[Callable[[EnvironmentFault], None]] = []
+        self.on_fault: list[Callable[[OrchestrationError], None]] = []
         self.on_tick: list[Callable[[datetime], datetime | None]] = []
         """Told the time when something is due; each says when it wants to be told next."""
         self._storage = storage
@@ -74,7 +74,7 @@ class Store:
         self._wake = asyncio.Event()
         self._committed: list[asyncio.Future[None]] = []
         self._flushing = False
-        self._fault: EnvironmentFault | None = None
+        self._fault: OrchestrationError | None = None
         self._guards = guards
         self._claims_until: dict[RunId, datetime] = {}
         """When a run that waits for its own locks gives up."""
@@ -202,6 +202,10 @@ class Store:
             except EnvironmentFault as fault:
                 self._fail(fault)
                 return
+            except Exception as error:  # ours; whoever waits must hear of it all the same
+                log.exception("a commit failed")
+                self._fail(InternalError(f"a commit failed: {type(error).__name__}: {error}"))
+                return
             finally:
                 self._flushing = False
 
@@ -233,10 +237,14 @@ class Store:
                     batch.session.extend(session_values(run, event, self._refer))
                     batch.samples.extend(samples(run))
 
-    def _refer(self, parts: Sequence[Contribution]) -> ValueRef:
+    def _refer(self, parts: Sequence[Contribution]) -> ValueRef | None:
         if len(parts) == 1:
             return parts[0].ref
-        return self._values.put(merge_values([Part(part.merge, self._values.get(part.ref)) for part in parts]))
+        try:
+            return self._values.put(merge_values([Part(part.merge, self._values.get(part.ref)) for part in parts]))
+        except OrchestrationError as error:  # nobody has read it, so that its run did not fail of it either
+            log.warning("a persisted value is not kept: %s", error)
+            return None
 
     def _told(self, touched: dict[RunId, list[ev.Event]], outcomes: list[TableOutcome]) -> None:
         for run_id, events in touched.items():
@@ -271,7 +279,7 @@ class Store:
         else:
             self._guard(holder.run, sig.RefuseLocks(holder.node, outcome.failure))
 
-    def _fail(self, fault: EnvironmentFault) -> None:
+    def _fail(self, fault: OrchestrationError) -> None:
         """Storage is gone: nothing may go on that could not be told truthfully later."""
         log.error("storage failed: %s", fault)
         self._fault = fault

@@ -1,0 +1,119 @@
+"""The clock, the feed, and facts about a project."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.ids import NodeId
+from engine.runtime.clock import EPOCH, SystemClock, VirtualClock, VirtualLoop, new_owner_id
+from engine.runtime.facts import ProjectFacts
+from engine.runtime.feed import Feed
+from tests.support.by_hand import RUN, ByHand
+from tests.support.definitions import command, node, phase
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return ("asyncio", {"loop_factory": VirtualLoop})
+
+
+def test_the_systems_clock_is_aware_and_its_ids_are_new() -> None:
+    clock = SystemClock()
+    assert clock.now().tzinfo is UTC
+    assert len({clock.new_run_id() for _ in range(100)}) == 100
+    assert new_owner_id() != new_owner_id()
+
+
+async def test_virtual_time_jumps_to_what_is_due_and_no_further() -> None:
+    loop = asyncio.get_running_loop()
+    clock = VirtualClock(loop, random.Random(1))  # noqa: S311 - repeatable by intent
+    other = VirtualClock(loop, random.Random(1))  # noqa: S311 - repeatable by intent
+    assert clock.now() == EPOCH
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(loop.create_future(), 3600)
+    assert 3600 <= (clock.now() - EPOCH).total_seconds() < 3601
+    assert clock.new_run_id() == other.new_run_id()
+
+
+async def test_who_waits_for_a_run_is_woken_when_it_moves_and_else_when_time_is_up() -> None:
+    feed = Feed()
+    feed.moved(RUN)
+    asyncio.get_running_loop().call_later(5, feed.moved, RUN)
+    assert await asyncio.gather(feed.wait(RUN, 60), feed.wait(RUN, 1), feed.wait(RUN, 60)) == [True, False, True]
+
+
+async def test_a_waiter_that_was_cancelled_does_not_keep_the_others_from_being_woken() -> None:
+    feed = Feed()
+    gone = asyncio.ensure_future(feed.wait(RUN, 60))
+    kept = asyncio.ensure_future(feed.wait(RUN, 60))
+    asyncio.get_running_loop().call_later(1, gone.cancel)
+    asyncio.get_running_loop().call_later(2, feed.moved, RUN)
+    assert await asyncio.wait_for(kept, 60) is True
+    assert gone.cancelled()
+
+
+def facts_about(project: Path, type_: str, expression: str) -> tuple[bool | None, str | None]:
+    """Whether a condition holds, and the code of the failure to find out."""
+    skip = {"type": type_, "expression": expression}
+    story = ByHand(command(phase("p", node("first"), node("a", "first", skipCondition=skip))), initial={"mode": "fast"})
+
+    def broken(_values: Any) -> bool:  # noqa: ANN401 - as registered
+        raise RuntimeError
+
+    facts = ProjectFacts(
+        project,
+        story.values,
+        last_run_completed=lambda name: name == "/done",
+        custom={"is-fast": lambda values: values["mode"] == "fast", "broken": broken},
+    )
+    found = facts.about(story.run, NodeId("a"))
+    return found.holds, None if found.failure is None else found.failure.code
+
+
+@pytest.mark.parametrize(
+    ("type_", "expression", "holds"),
+    [
+        ("file_exists", "src/app.py", True),
+        ("file_exists", "src/none.py", False),
+        ("file_exists", "src/*.py", True),
+        ("file_exists", "src/*.txt", False),
+        ("command_success", "/done", True),
+        ("command_success", "/other", False),
+        ("custom", "is-fast", True),
+    ],
+)
+def test_a_condition_about_the_world_holds_or_does_not(
+    tmp_path: Path, type_: str, expression: str, *, holds: bool
+) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "app.py").write_text("", encoding="utf-8")
+    assert facts_about(tmp_path, type_, expression) == (holds, None)
+
+
+@pytest.mark.parametrize(
+    ("type_", "expression", "code"),
+    [
+        ("file_exists", "/etc/passwd", "PATH_OUTSIDE_PROJECT"),
+        ("file_exists", "a/../../b", "PATH_OUTSIDE_PROJECT"),
+        ("file_exists", "src/../src", "PATH_OUTSIDE_PROJECT"),
+        ("file_exists", "a\0b", "CONDITION_ERROR"),
+        ("custom", "nobody", "UNKNOWN_CONDITION"),
+        ("custom", "broken", "CONDITION_ERROR"),
+    ],
+)
+def test_a_condition_that_cannot_be_judged_is_a_failure(tmp_path: Path, type_: str, expression: str, code: str) -> None:
+    assert facts_about(tmp_path, type_, expression) == (None, code)
+
+
+def test_a_link_out_of_the_project_is_no_file_of_it(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "secret.txt").write_text("", encoding="utf-8")
+    (tmp_path / "project" / "link.txt").symlink_to(tmp_path / "secret.txt")
+    assert facts_about(tmp_path / "project", "file_exists", "*.txt") == (False, None)
+    assert facts_about(tmp_path / "project", "file_exists", "link.txt") == (None, "PATH_OUTSIDE_PROJECT")
