@@ -45,7 +45,8 @@ async def test_who_waits_for_a_run_is_woken_when_it_moves_and_else_when_time_is_
     feed = Feed()
     feed.moved(RUN)
     asyncio.get_running_loop().call_later(5, feed.moved, RUN)
-    assert await asyncio.gather(feed.wait(RUN, 60), feed.wait(RUN, 1), feed.wait(RUN, 60)) == [True, False, True]
+    moved = await asyncio.gather(feed.wait(RUN, 60), feed.wait(RUN, 1), feed.wait(RUN, 60))
+    assert list(moved) == [True, False, True]
 
 
 async def test_a_waiter_that_was_cancelled_does_not_keep_the_others_from_being_woken() -> None:

@@ -86,12 +86,12 @@ async def test_listeners_are_told_in_order_after_the_commit_and_one_that_fails_h
     storage = FailingStorage()
     told: list[ev.Event] = []
 
-    def broken(_run: Run, _events: Sequence[ev.Event]) -> None:
+    def broken(run: Run, events: Sequence[ev.Event]) -> None:  # noqa: ARG001 - as listeners are called
         raise RuntimeError
 
     async with engine_on(storage) as engine:
         engine.store.listeners.insert(0, broken)
-        engine.store.listeners.append(lambda _run, events: told.extend(events))
+        engine.store.listeners.append(lambda run, events: told.extend(events))  # noqa: ARG005
         run = await engine.start(plan(TWO), executor="simulate")
         await ended(engine, run)
         assert told == await storage.events(run)
