@@ -63,18 +63,19 @@ def status_of(
     values: ValueStore | None,
     options: TodoOptions | None = None,
     dry_run: bool = False,
+    tasks: list[wire.TaskLine] | None = None,
 ) -> wire.Status:
-    """A run for the wire; *values* is where its outputs are kept, None to leave them out.
+    """A run for the wire; *values* is where its outputs are kept, None to leave them out; *tasks* are passed on.
 
-    `nodes`, `timeline` and `tasks` come only in the view that asks for them, outputs when the run has ended or the view
-    asks for them.
+    `nodes` and `timeline` come only in the view that asks for them, outputs when the run has ended or the view asks for
+    them.
     """
     run = view.run
     now = snapshot(run, view.now, view.estimates, options, warnings=view.warnings)
     listed = view_name in {"summary", "todos"}
     refs: list[str] = []
     outputs = None
-    if values is not None and (view_name in {"outputs", "report"} or (view_name == "summary" and now.ended)):
+    if values is not None and (view_name in {"outputs", "report"} or (listed and now.ended)):
         outputs = outputs_of(run, now, values, refs)
     return wire.Status(
         run_id=None if dry_run else now.id,
@@ -94,7 +95,7 @@ def status_of(
         failures=[_failure(line) for line in now.failures[:MOST_FAILURES]] or None,
         outputs=outputs,
         todos=todo_write(now.todos) if listed and not dry_run else None,
-        tasks=_tasks(now.todos) if view_name == "todos" else None,
+        tasks=tasks,
         display=redact(now.display) if listed and not dry_run else None,
         report=_report(view) if view_name == "report" else None,
         work=work_lines(view) or None,
@@ -175,18 +176,6 @@ def todo_write(todos: Iterable[Todo]) -> wire.TodoWrite:
             for todo in todos
         ]
     )
-
-
-def _tasks(todos: Iterable[Todo]) -> list[wire.TaskLine]:
-    return [
-        wire.TaskLine(
-            create=wire.TaskCreate(
-                subject=redact(todo.content), description=redact(todo.content), active_form=redact(todo.active_form)
-            ),
-            update=wire.TaskUpdate(status=todo.status),
-        )
-        for todo in todos
-    ]
 
 
 def _phases(now: Snapshot) -> list[wire.PhaseLine]:

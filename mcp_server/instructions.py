@@ -14,7 +14,7 @@ How to run one:
 1. `run` with command "/name" (and arguments). It returns at once with a run id unless wait_seconds is given.
 2. Follow the `next` field of each answer. While the run lives call `status` with its run_id and wait_seconds=60; it \
 returns early when something changes.
-3. Show progress: pass `todos` to TodoWrite as it is if you have that tool, else print `display`.
+3. Show progress: pass `todos` to TodoWrite as it is if you have that tool. If you have TaskCreate instead, call status with view="todos" and make the calls in `tasks`: `create` for TaskCreate as it is, `update` for TaskUpdate with the taskId that TaskCreate gave for `task`. Else print `display`.
 4. When the run has ended, present `outputs`; a value {"$ref": uri} is too large to be told: read that resource.
 
 `validate` checks a command file and names every problem with its place and a suggestion; `load_command` shows a \

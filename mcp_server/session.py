@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from engine.ids import RunId
     from mcp_server.project import Project
+    from mcp_server.tasks import Told
 
 
 class Session:
@@ -35,6 +36,8 @@ class Session:
         self.news = News(bus)
         self.told: dict[RunId, int] = {}
         """Events of each run that the client has seen the effect of."""
+        self.tasks: dict[RunId, Told] = {}
+        """What the Task tools of the client were told of each run."""
         self.asked: set[str] = set()
         """Questions that the person at the client was asked: none is asked twice."""
         self.closing = False

@@ -294,11 +294,16 @@ async def _status(
     estimate: wire.EstimateLine | None = None,
 ) -> CallToolResult:
     from mcp_server.answers import status_of  # noqa: PLC0415 - heavy: see session.py
+    from mcp_server.tasks import task_lines  # noqa: PLC0415
 
     engine = await project.engine()
 
     def told(view: View) -> tuple[RunId, int, wire.Status]:
-        answer = status_of(view, view_name=view_name, values=engine.values, options=project.todo_options)
+        tasks = None
+        if view_name == "todos":
+            tasks = task_lines(view.run, view.now, session.tasks.setdefault(view.run.id, {}))
+        options = project.todo_options
+        answer = status_of(view, view_name=view_name, values=engine.values, options=options, tasks=tasks)
         if estimate is not None and not view.run.ended:
             answer = answer.model_copy(update={"estimate": estimate})
         return view.run.id, view.run.events, answer

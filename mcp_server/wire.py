@@ -79,14 +79,19 @@ class TaskCreate(Wire):
 class TaskUpdate(Wire):
     """The input of Claude Code's TaskUpdate tool, but for the `taskId` that TaskCreate gave."""
 
-    status: Literal["pending", "in_progress", "completed"]
+    status: Literal["pending", "in_progress", "completed"] | None = None
+    subject: str | None = None
 
 
 class TaskLine(Wire):
-    """One task for clients with the Task tools: create it once, then update it."""
+    """What to do with one task, in this order: create it, then update it."""
 
-    create: TaskCreate
-    update: TaskUpdate
+    task: str
+    """The subject with which it was created: TaskCreate told its id then."""
+    create: TaskCreate | None = None
+    """Pass it to TaskCreate as it is."""
+    update: TaskUpdate | None = None
+    """Pass it to TaskUpdate with the `taskId` of the task."""
 
 
 class ProblemLine(Wire):
@@ -277,6 +282,7 @@ class Status(Wire):
     todos: TodoWrite | None = None
     """Pass it to TodoWrite as it is."""
     tasks: list[TaskLine] | None = None
+    """In view `todos`: what TaskCreate and TaskUpdate were not told yet in this session."""
     display: str | None = None
     """The same list as text."""
     report: str | None = None

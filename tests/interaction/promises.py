@@ -16,6 +16,7 @@ PROMISES = {
     "eras": "every tool answers in protocol 2026-07-28 and after the initialize handshake",
     "tool-list": "the seven tools have fixed names and parameters, hints, and texts that no client cuts",
     "todos": "todos pass TodoWrite's schema as they are",
+    "tasks": "calls of the Task tools bring a session's list up to date, pass their schemas, and are told once",
     "run-waits": "run with wait_seconds answers when the run has ended",
     "run-at-once": "run without wait_seconds answers while the run goes on",
     "dry-run": "a dry run predicts the timeline and records nothing",
