@@ -250,11 +250,11 @@ def journal() -> str:
 
 
 def _is_event(found: object) -> bool:
-    return isinstance(found, type) and "at" in getattr(found, "__dataclass_fields__", {})
+    return isinstance(found, type) and "at" in getattr(found, "__struct_fields__", ())
 
 
 def _fields(found: type) -> str:
-    names = [name for name in getattr(found, "__dataclass_fields__", {}) if name != "at"]
+    names = [name for name in getattr(found, "__struct_fields__", ()) if name != "at"]
     return ", ".join(f"`{name}`" for name in names)
 
 

@@ -10,10 +10,12 @@ import asyncio
 import contextlib
 import os
 import secrets
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from engine.arguments import bind_arguments, needs_model
 from engine.breakers import BreakerConfig

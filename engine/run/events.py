@@ -6,9 +6,11 @@ They are stored for ever, so fields are added with defaults and never renamed (`
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+import msgspec
 
 from engine.ids import NodeId, OwnerId, RunId
 from engine.model.plan import Plan
@@ -87,8 +89,15 @@ class StopCause:
     """Undo only what comes after this node; None: the whole run."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunCreated:
+class Fact(msgspec.Struct, frozen=True, gc=False):
+    """What all events are: cheap to make and to keep, since a run makes two for every node.
+
+    A struct is made six times faster than a frozen dataclass, and without `gc` the collector need not look at it: no
+    event is part of a cycle.
+    """
+
+
+class RunCreated(Fact, frozen=True):
     """A run was asked for; it starts when its own locks are granted."""
 
     at: datetime
@@ -97,22 +106,20 @@ class RunCreated:
     owner: OwnerId
     executor: str
     """`auto`, `claude`, `host` or `simulate`, as asked."""
-    initial: dict[str, ValueRef] = field(default_factory=dict)
+    initial: dict[str, ValueRef] = msgspec.field(default_factory=dict)
     """Context before the first phase: session values, globalContext.initial, arguments; later ones win."""
     arguments: str = ""
     """The argument text that replaces `$ARGUMENTS`."""
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = msgspec.field(default_factory=Limits)
 
 
-@dataclass(frozen=True, slots=True)
-class RunStarted:
+class RunStarted(Fact, frozen=True):
     """The run holds its locks and opens its first phase."""
 
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class PhaseOpened:
+class PhaseOpened(Fact, frozen=True):
     """The nodes of a phase may start as their dependencies settle."""
 
     at: datetime
@@ -120,16 +127,14 @@ class PhaseOpened:
     deadline: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PhaseEnded:
+class PhaseEnded(Fact, frozen=True):
     """Every node of a phase is settled."""
 
     at: datetime
     phase: int
 
 
-@dataclass(frozen=True, slots=True)
-class NodeWaiting:
+class NodeWaiting(Fact, frozen=True):
     """A node whose dependencies are settled cannot start yet."""
 
     at: datetime
@@ -142,16 +147,14 @@ class NodeWaiting:
     """The retry that a compensation of type `retry` grants."""
 
 
-@dataclass(frozen=True, slots=True)
-class NodeReady:
+class NodeReady(Fact, frozen=True):
     """What a node waited for has come."""
 
     at: datetime
     node: NodeId
 
 
-@dataclass(frozen=True, slots=True)
-class NodeSkipped:
+class NodeSkipped(Fact, frozen=True):
     """The skip condition held."""
 
     at: datetime
@@ -159,8 +162,7 @@ class NodeSkipped:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class NodeFailed:
+class NodeFailed(Fact, frozen=True):
     """A node will not be tried again."""
 
     at: datetime
@@ -170,8 +172,7 @@ class NodeFailed:
     """Its own compensation runs before it counts as settled (continueOnError)."""
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptScheduled:
+class AttemptScheduled(Fact, frozen=True):
     """An attempt exists and is claimed; the executor gets it after the commit."""
 
     at: datetime
@@ -182,12 +183,11 @@ class AttemptScheduled:
     version: int
     """Version of the context that the attempt sees."""
     deadline: datetime
-    inputs: dict[str, ValueRef] = field(default_factory=dict)
+    inputs: dict[str, ValueRef] = msgspec.field(default_factory=dict)
     """For a sub-command: what its own context begins with."""
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptStopping:
+class AttemptStopping(Fact, frozen=True):
     """An attempt was told to end; it ends with *failure* unless it succeeded in the meantime."""
 
     at: datetime
@@ -196,8 +196,7 @@ class AttemptStopping:
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRenewed:
+class AttemptRenewed(Fact, frozen=True):
     """The client that does an attempt has shown that it still works on it."""
 
     at: datetime
@@ -206,19 +205,17 @@ class AttemptRenewed:
     deadline: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptSucceeded:
+class AttemptSucceeded(Fact, frozen=True):
     """An attempt gave all its outputs."""
 
     at: datetime
     node: NodeId
     number: int
-    outputs: dict[str, ValueRef] = field(default_factory=dict)
+    outputs: dict[str, ValueRef] = msgspec.field(default_factory=dict)
     usage: Usage | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptFailed:
+class AttemptFailed(Fact, frozen=True):
     """An attempt ended without its outputs; what follows is said by the next event of the node."""
 
     at: datetime
@@ -228,8 +225,7 @@ class AttemptFailed:
     usage: Usage | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptLost:
+class AttemptLost(Fact, frozen=True):
     """The process that ran an attempt died; how far the attempt came is not known."""
 
     at: datetime
@@ -237,16 +233,14 @@ class AttemptLost:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class NodeCancelled:
+class NodeCancelled(Fact, frozen=True):
     """A node that had started or waited was ended because the run stops, or the sub-command around it."""
 
     at: datetime
     node: NodeId
 
 
-@dataclass(frozen=True, slots=True)
-class CompensationFailed:
+class CompensationFailed(Fact, frozen=True):
     """Undoing a node failed for good; the others are still undone."""
 
     at: datetime
@@ -254,16 +248,14 @@ class CompensationFailed:
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
-class RunStopping:
+class RunStopping(Fact, frozen=True):
     """Nothing new starts; running attempts are ended, then what is to be undone is undone."""
 
     at: datetime
     cause: StopCause
 
 
-@dataclass(frozen=True, slots=True)
-class SagaStarted:
+class SagaStarted(Fact, frozen=True):
     """The nodes to undo, in the order in which they are undone."""
 
     at: datetime
@@ -272,8 +264,7 @@ class SagaStarted:
     """The sub-command that has failed alone while the run goes on; None: the run stops."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunInterrupted:
+class RunInterrupted(Fact, frozen=True):
     """The owner of the run died or was closed in mid-run, or a resumed run did not get its locks back."""
 
     at: datetime
@@ -281,32 +272,28 @@ class RunInterrupted:
     """Why, where there is more to say than that its process ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunResumed:
+class RunResumed(Fact, frozen=True):
     """A new owner goes on with an interrupted run."""
 
     at: datetime
     owner: OwnerId
 
 
-@dataclass(frozen=True, slots=True)
-class NodeReset:
+class NodeReset(Fact, frozen=True):
     """A failed run is taken up again: the node is to run anew, and what it had given is withdrawn."""
 
     at: datetime
     node: NodeId
 
 
-@dataclass(frozen=True, slots=True)
-class RunReopened:
+class RunReopened(Fact, frozen=True):
     """A failed or degraded run is taken up at its failed nodes."""
 
     at: datetime
     owner: OwnerId
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnded:
+class RunEnded(Fact, frozen=True):
     """The run is over."""
 
     at: datetime
