@@ -1,0 +1,95 @@
+"""What a user has not agreed to does not run, whenever it was changed and whoever asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from mcp import Client
+
+from engine.errors import StateError
+from engine.run.events import RunStatus
+from mcp_server.app import OrchestrationServer
+from mcp_server.project import RunRequest, open_project
+from mcp_server.trusted import trust_file
+from tests.interaction.projects import text_of
+from tests.support.definitions import command, node, phase
+from tests.support.real_agents import (
+    ended,
+    let_go,
+    logged,
+    make_programs,
+    ready,
+    until,
+    write_agents,
+    write_command,
+)
+from tests.support.trust import trust_all
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.processes
+
+UNDO = {"type": "rollback", "task": "Undo it", "agentId": "undoer"}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    project = make_programs(tmp_path / "project", "first-node")
+    write_agents(project, worker="wait:first-node", undoer="")
+    nodes = node("first-node", compensation=UNDO), node("second-node", "first-node")
+    write_command(project, command(phase("work", *nodes), name="/two"))
+    return project
+
+
+def change(root: Path) -> None:
+    """What an agent with a tool for writing could do."""
+    program = root / "program.py"
+    program.write_text(program.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
+
+
+async def test_a_program_that_changes_while_the_run_goes_on_is_not_started(root: Path) -> None:
+    async with open_project(root, home=root / "home") as project:
+        engine = await project.engine()
+        run = await project.start(RunRequest(source="/two"))
+        await ready(root, "first-node")
+        change(root)
+        await let_go(root, "first-node")
+        seen = await ended(engine, run)
+    failures = {str(name): state.failure.code for name, state in seen.nodes.items() if state.failure}
+    assert failures == {"second-node": "NOT_TRUSTED"}
+    assert seen.status is RunStatus.COMPENSATION_FAILED, "what undoes is such a program too"
+    assert logged(root) == ["first-node: Do first-node"]
+
+
+async def test_an_interrupted_run_goes_on_when_its_changed_program_is_trusted_again(root: Path) -> None:
+    async with open_project(root, home=root / "home") as project:
+        run = await project.start(RunRequest(source="/two"))
+        await ready(root, "first-node")
+    change(root)
+    async with open_project(root, home=root / "home") as project:
+        engine = await project.engine()
+        for attempt in (engine.resume, engine.cancel):
+            with pytest.raises(StateError) as caught:
+                await attempt(run)
+            assert caught.value.code == "NOT_TRUSTED"
+            assert (await engine.view(run)).run.status is RunStatus.INTERRUPTED
+        trust_all(root, root / "home")
+        await engine.resume(run)
+        await ready(root, "first-node")
+        await let_go(root, "first-node")
+        seen = await until(engine, run, lambda run: run.ended)
+    assert seen.status is RunStatus.COMPLETED
+
+
+async def test_no_tool_can_say_that_a_program_may_run(root: Path) -> None:
+    trust_file(root / "home").unlink()
+    async with Client(OrchestrationServer(root=root, home=root / "home")) as client:
+        refused = await client.call_tool("run", {"command": "/two"})
+        assert refused.is_error
+        assert text_of(refused).startswith("NOT_TRUSTED")
+        assert f"orchestrate --project {root} trust" in text_of(refused)
+        tools = (await client.list_tools()).tools
+        assert not any("trust" in str(tool.input_schema) for tool in tools)
+    assert not (root / "log").exists()
