@@ -219,3 +219,39 @@ def test_a_run_that_was_cut_before_it_started_starts_when_it_is_resumed() -> Non
 def test_a_signal_about_a_breaker_that_nobody_asked_is_passed_over() -> None:
     story = ByHand(command(phase("p", node("a"))))
     assert story.send(sig.AnswerBreaker(NodeId("a"), admitted=True)) == []
+
+
+def test_a_resumed_run_with_locks_of_its_own_keeps_what_is_left_of_its_time() -> None:
+    limits = ev.Limits(max_duration_seconds=600)
+    story = ByHand(command(phase("p", node("a", minutes=30)), resources=locks("db")), limits=limits)
+    story.grant()
+    story.wait(minutes=4)
+    story.crash()
+    story.wait(minutes=60)
+    story.resume()
+    story.grant()
+    story.wait(minutes=5)
+    assert story.run.stop is None
+    story.wait(minutes=1)
+    assert story.run.stop is not None
+
+
+def test_a_failing_node_that_undoes_itself_is_waited_for_before_the_run_that_stops_goes_on() -> None:
+    retry = {"maxAttempts": 1, "initialDelay": 1000, "retryableErrors": ["AGAIN"]}
+    story = ByHand(
+        command(
+            phase(
+                "p",
+                node("a", compensation=rollback(), retryPolicy=retry),
+                node("b", compensation={"type": "cascade"}),
+                continueOnError=True,
+            )
+        )
+    )
+    story.fail("a")
+    story.fail("a", code="AGAIN")
+    story.fail("b")
+    assert (story.live(), story.state()) == ([], "running")
+    story.wait(seconds=1)
+    story.succeed("a")
+    assert story.state() == "failed"

@@ -263,3 +263,14 @@ def test_costs_are_added_up_and_stop_the_run_at_their_limit() -> None:
     assert story.run.status is RunStatus.FAILED
     assert story.run.message == "the run may cost $1 and has cost $1.5000"
     assert story.status("b") == "cancelled"
+
+
+def test_a_sub_command_that_fails_already_is_not_failed_once_more_by_its_phase() -> None:
+    story = ByHand(command(phase("p", calling("g", "/sub"), timeout=60_000, continueOnError=True)), SUB)
+    story.fail("g/x")
+    story.wait(minutes=1)
+    story.stopped("g/side")
+    story.succeed("g/x")
+    failure = story.node("g").failure
+    assert failure is not None
+    assert failure.code == "AGENT_ERROR"
