@@ -302,7 +302,11 @@ def guess_agent(task: str, agents: Collection[Agent]) -> str | None:
     """
     words = _stems(task)
     scored = [
-        (agent.source not in _OWN, -3 * len(words & _stems(agent.id)) - len(words & _stems(agent.description)), agent.id)
+        (
+            agent.source not in _OWN,
+            -3 * len(words & _stems(agent.id)) - len(words & _stems(agent.description)),
+            agent.id,
+        )
         for agent in agents
         if words & _stems(agent.id)
     ]
