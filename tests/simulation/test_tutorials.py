@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from engine.ids import NodeId
 from engine.run.events import RunStatus
 from tests.support.runs import duration, simulated, starts, states, undone
 
@@ -56,7 +57,7 @@ def test_a_transient_failure_is_forgotten_once_a_retry_succeeds() -> None:
 def test_e2e_tests_are_skipped_when_unit_tests_fail() -> None:
     done = simulated(guide("implement-feature"), given=('unit-tests.unit_test_results={"passed": false}',))
     assert states(done)["e2e-tests"] == "skipped"
-    assert done.run.nodes["e2e-tests"].skip_message == "Skipping e2e tests due to unit or integration test failures"
+    assert done.run.nodes[NodeId("e2e-tests")].skip_message == "Skipping e2e tests due to unit or integration test failures"
     assert done.run.status is RunStatus.COMPLETED
 
 
@@ -76,7 +77,7 @@ def test_a_failed_data_migration_restores_data_first_then_the_schema() -> None:
 def test_a_data_migration_that_times_out_is_tried_three_times_more() -> None:
     done = simulated(guide("database-migration"), fail=("migrate-data=timeout",))
     assert len([node for node, _ in starts(done) if node == "migrate-data"]) == 4
-    failure = done.run.nodes["migrate-data"].failure
+    failure = done.run.nodes[NodeId("migrate-data")].failure
     assert failure is not None
     assert failure.message == (
         'Node "migrate-data" timed out after 1800000ms\n'
