@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from mcp_server import cli_files, cli_report, cli_runs, cli_upkeep
+from mcp_server import cli_files, cli_report, cli_runs, cli_sync, cli_upkeep
 from mcp_server.cli_shared import choose_project
 
 app = typer.Typer(
@@ -42,6 +42,7 @@ for command in (
     cli_upkeep.locks,
     cli_upkeep.trust,
     cli_upkeep.prune,
+    cli_sync.sync,
     serve,
 ):
     app.command()(command)

@@ -14,7 +14,9 @@ How to run one:
 1. `run` with command "/name" (and arguments). It returns at once with a run id unless wait_seconds is given.
 2. Follow the `next` field of each answer. While the run lives call `status` with its run_id and wait_seconds=60; it \
 returns early when something changes.
-3. Show progress: pass `todos` to TodoWrite as it is if you have that tool. If you have TaskCreate instead, call status with view="todos" and make the calls in `tasks`: `create` for TaskCreate as it is, `update` for TaskUpdate with the taskId that TaskCreate gave for `task`. Else print `display`.
+3. Show progress: pass `todos` to TodoWrite as it is if you have that tool. If you have TaskCreate instead, call \
+status with view="todos" and make the calls in `tasks`: `create` for TaskCreate as it is, `update` for TaskUpdate with \
+the taskId that TaskCreate gave for `task`. Else print `display`.
 4. When the run has ended, present `outputs`; a value {"$ref": uri} is too large to be told: read that resource.
 
 `validate` checks a command file and names every problem with its place and a suggestion; `load_command` shows a \
@@ -73,13 +75,17 @@ take up a failed or degraded run at its failed nodes, once their cause is gone. 
 """
 
 
+FOLLOW = """\
+Then do what the `next` field of each answer says until the run has ended, and show the progress meanwhile: pass \
+`todos` to TodoWrite as it is if you have that tool, else print `display`.
+"""
+
+
 def call_text(command: str, arguments: str) -> str:
-    """What a prompt or a skill tells a model to do; *arguments* is their text as a JSON string."""
+    """What a prompt tells a model to do; *arguments* is their text as a JSON string."""
     return f"""\
 Run the command {command} with the `run` tool of the MCP server "orchestration":
 
 {{"command": "{command}", "arguments": {arguments}}}
 
-Pass the arguments exactly as they stand here. Then do what the `next` field of each answer says until the run has \
-ended, and show the progress meanwhile: pass `todos` to TodoWrite as it is if you have that tool, else print `display`.
-"""
+Pass the arguments exactly as they stand here. {FOLLOW}"""

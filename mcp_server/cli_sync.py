@@ -1,0 +1,96 @@
+"""The command `sync`: skill files, so that `/name some text` typed in Claude Code runs the project's command.
+
+Effects: writes and removes `.claude/skills/NAME/SKILL.md`. A file without our mark is never touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import EnvironmentFault
+from mcp_server import console
+from mcp_server.cli_shared import errors, project_root
+from mcp_server.project import open_catalog
+from mcp_server.settings import load_settings
+from mcp_server.skills import LONGEST_NAME, is_ours, skill_text
+from registry.commands import CommandSource
+from registry.paths import inside, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from registry.catalog import Catalog
+    from registry.commands import CommandSummary
+
+SKILLS = Path(".claude/skills")
+FILE = "SKILL.md"
+LARGEST_FILE = 1_000_000
+
+
+def sync() -> None:
+    """Write a skill for each command of the project, so that /name with any text runs it in Claude Code."""
+    with errors():
+        root = project_root()
+        for line in synchronise(root, open_catalog(root, load_settings(root))):
+            console.results.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def synchronise(root: Path, catalog: Catalog) -> Iterator[str]:
+    """Bring the skills of the project at *root* up to date; gives a line for each that was changed or left alone.
+
+    Raises `EnvironmentFault` (FILE_UNWRITABLE).
+    """
+    wanted = {command.name.removeprefix("/"): command for command in catalog.commands() if _is_wanted(command)}
+    for name, command in wanted.items():
+        inside(root, SKILLS / name)  # a link out of the project is refused
+        path = root / SKILLS / name / FILE
+        text = skill_text(command, shown(root, command.path))
+        found = _read(path)
+        if found == text:
+            yield f"unchanged {shown(root, path)}"
+        elif found is None or is_ours(found):
+            _write(path, text)
+            yield f"written {shown(root, path)}"
+        else:
+            yield f"left alone {shown(root, path)}: it is not ours"
+    for path in sorted((root / SKILLS).glob(f"*/{FILE}")):
+        if path.parent.name not in wanted and not path.parent.is_symlink() and is_ours(_read(path) or ""):
+            path.unlink()
+            with contextlib.suppress(OSError):  # somebody keeps other files there
+                path.parent.rmdir()
+            yield f"removed {shown(root, path)}"
+
+
+def _is_wanted(command: CommandSummary) -> bool:
+    """Whether *command* is a readable one of the project itself; v1 markdown files are slash commands already."""
+    own = command.source is CommandSource.PROJECT and command.shadowed_by is None and command.problem is None
+    return own and command.format != "markdown" and len(command.name) <= LONGEST_NAME
+
+
+def _read(path: Path) -> str | None:
+    """The text at *path*; None where there is none. What cannot be read is somebody else's: empty text."""
+    try:
+        if path.is_symlink() or path.stat().st_size > LARGEST_FILE:
+            return ""
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace *path* in one step: a session may be reading it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{FILE}.")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except OSError as error:
+        raise EnvironmentFault(f"{path} cannot be written: {error.strerror}", code="FILE_UNWRITABLE") from error

@@ -1,0 +1,78 @@
+"""Commands typed in Claude Code, as skills that `orchestrate sync` or our plugin gives them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.interaction.projects import make_project
+from tests.support.claude_code import program, run_claude
+from tests.support.fake_messages_api import FakeMessagesApi, Route
+from tests.support.trust import trust_all
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = Path(sys.executable).parent
+TYPED = 'focus on "auth" & more'
+
+
+@pytest.fixture
+def ours(tmp_path: Path, environ: dict[str, str]) -> Path:
+    """A project with small commands, synchronised, whose programs the user trusts."""
+    root = tmp_path / "ours"
+    root.mkdir()
+    make_project(root)
+    trust_all(root, Path(environ["HOME"]))
+    (root / ".mcp.json").write_text(
+        json.dumps({"mcpServers": {"orchestration": {"command": str(PROGRAMS / "orchestration-mcp"), "args": []}}}),
+        encoding="utf-8",
+    )
+    subprocess.run([str(PROGRAMS / "orchestrate"), "--project", str(root), "sync"], env=environ, check=True, timeout=40)
+    return root
+
+
+def calls(api: FakeMessagesApi, tool: str) -> list[dict[str, Any]]:
+    """The inputs with which the model called *tool*."""
+    blocks = [
+        block
+        for message in api.turns[-1].messages
+        if message["role"] == "assistant" and isinstance(message["content"], list)
+        for block in message["content"]
+    ]
+    return [block["input"] for block in blocks if block.get("type") == "tool_use" and block["name"] == tool]
+
+
+def obedient(api: FakeMessagesApi, command: str, tool: str) -> Route:
+    """A model that calls *tool* with what stands between the tags of the skill, as the skill says."""
+
+    class Obedient(Route):
+        def steps_of(self, attempt: int) -> list[Mapping[str, Any]]:  # noqa: ARG002 - what was typed is known only then
+            prompt = next(turn.prompt for turn in api.turns if "<arguments>" in turn.prompt)
+            typed = prompt.split("<arguments>")[1].split("</arguments>")[0]
+            return [
+                {"tool": tool, "input": {"command": command, "arguments": typed, "wait_seconds": 30}},
+                {"echo_last": True},
+            ]
+
+    return Obedient(match="<arguments>")
+
+
+def test_a_typed_command_reaches_run_with_all_that_was_typed(
+    api: FakeMessagesApi, ours: Path, environ: dict[str, str]
+) -> None:
+    api.routes = [obedient(api, "/argued", "mcp__orchestration__run")]
+    options = ["--mcp-config", str(ours / ".mcp.json"), "--strict-mcp-config"]
+    done = run_claude(f"/argued {TYPED}", project=ours, environ=environ, arguments=options)
+    [given] = calls(api, "mcp__orchestration__run")
+    assert given["arguments"] == TYPED
+    told = json.loads(done.tool_results[-1]["content"])
+    assert told["state"] == "completed"
+    assert done.result["permission_denials"] == []
