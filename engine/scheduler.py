@@ -37,7 +37,7 @@ def start(signal: sig.StartRun, now: datetime) -> Turn:
         signal.plan,
         signal.owner,
         signal.executor,
-        dict(signal.initial),
+        dict(sorted(signal.initial.items())),
         signal.arguments,
         signal.limits or Limits(),
     )

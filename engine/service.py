@@ -322,6 +322,9 @@ class Engine:
         if parsed is None:
             raise InputError(f'"{attempt}" is no attempt id', code="INVALID_ATTEMPT")
         run_id, node, number = parsed
+        run = self.store.runs.get(run_id)
+        if run is not None and node in run.nodes and not is_delegated(run, run.nodes[node]):
+            raise StateError(f'the work of node "{node}" is not the client\'s', code="NOT_REPORTABLE")
         if outcome is None:
             self.store.send(run_id, sig.RenewAttempt(node, number))
         else:

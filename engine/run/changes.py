@@ -117,8 +117,26 @@ def close_phase(run: Run, index: int) -> None:
     run.drained.pop(index, None)
 
 
-def stop_waiting(node: NodeState, at: datetime) -> None:
+def ask_breaker(run: Run, node: NodeState) -> None:
+    """Take a slot while the circuit breaker of *node* is asked."""
+    node.asking = True
+    run.running += 1
+    run.phases[node.plan.phase].running += 1
+
+
+def stop_asking(run: Run, node: NodeState) -> None:
+    """Give the slot back that asking took."""
+    if node.asking:
+        node.asking = False
+        run.running -= 1
+        phase = run.phases[node.plan.phase]
+        phase.running -= 1
+        offer(run, phase)
+
+
+def stop_waiting(run: Run, node: NodeState, at: datetime) -> None:
     """End the wait of *node* and count its time."""
+    stop_asking(run, node)
     if node.waiting is not None:
         waited = at - node.waiting.since
         reason = node.waiting.reason
@@ -132,7 +150,7 @@ def end_live(run: Run, node: NodeState, number: int, at: datetime) -> AttemptRec
     if live is None or live.number != number:
         raise InternalError(f'attempt {number} of node "{node.plan.id}" is not live')
     node.live = None
-    node.admitted = False
+    node.admitted_at = None
     live.ended_at = at
     run.live.discard(node.plan.id)
     run.stopping.pop(node.plan.id, None)

@@ -13,6 +13,7 @@ from engine.model.plan import NodeKind
 from engine.model.policy import Merge
 from engine.run import events as ev
 from engine.run.changes import (
+    ask_breaker,
     close_phase,
     contribute,
     end_live,
@@ -21,6 +22,7 @@ from engine.run.changes import (
     offer,
     set_timer,
     settle,
+    stop_asking,
     stop_waiting,
 )
 from engine.run.events import Role, WaitReason
@@ -40,6 +42,9 @@ def _node_waiting(run: Run, event: ev.NodeWaiting) -> None:
         node.retried_by_compensation |= event.by_compensation
     if event.reason is WaitReason.LOCKS:
         node.asked_locks = True
+    stop_asking(run, node)
+    if event.reason is WaitReason.BREAKER and event.until is None:
+        ask_breaker(run, node)
     node.waiting = Waiting(event.reason, event.at, event.until, event.detail)
     set_timer(run, event.until, "wait", event.node)
 
@@ -47,13 +52,13 @@ def _node_waiting(run: Run, event: ev.NodeWaiting) -> None:
 def _node_ready(run: Run, event: ev.NodeReady) -> None:
     node = run.nodes[event.node]
     reason = node.waiting.reason if node.waiting else None
-    stop_waiting(node, event.at)
+    stop_waiting(run, node, event.at)
     if reason is WaitReason.LOCKS:
         node.locked = True
     if reason is WaitReason.APPROVAL:
         node.approved = True
     if reason is WaitReason.BREAKER:
-        node.admitted = True
+        node.admitted_at = event.at
     if node.status in AFTER_ITS_WORK:
         return
     move_node(node, NodeStatus.PENDING)
@@ -63,7 +68,7 @@ def _node_ready(run: Run, event: ev.NodeReady) -> None:
 def _node_skipped(run: Run, event: ev.NodeSkipped) -> None:
     node = run.nodes[event.node]
     move_node(node, NodeStatus.SKIPPED)
-    stop_waiting(node, event.at)
+    stop_waiting(run, node, event.at)
     node.skip_message = event.message
     node.ended_at = event.at
     settle(run, node, event.at)
@@ -72,7 +77,7 @@ def _node_skipped(run: Run, event: ev.NodeSkipped) -> None:
 def _node_failed(run: Run, event: ev.NodeFailed) -> None:
     node = run.nodes[event.node]
     move_node(node, NodeStatus.FAILED)
-    stop_waiting(node, event.at)
+    stop_waiting(run, node, event.at)
     node.failure = event.failure
     node.ended_at = event.at
     node.retries = 0
@@ -87,7 +92,7 @@ def _node_failed(run: Run, event: ev.NodeFailed) -> None:
 def _node_cancelled(run: Run, event: ev.NodeCancelled) -> None:
     node = run.nodes[event.node]
     move_node(node, NodeStatus.CANCELLED)
-    stop_waiting(node, event.at)
+    stop_waiting(run, node, event.at)
     node.ended_at = event.at
     node.retries = 0
     node.locked = node.asked_locks = False
@@ -209,7 +214,7 @@ def _next_in_saga(run: Run, node: NodeState, at: datetime) -> None:
 def _compensation_failed(run: Run, event: ev.CompensationFailed) -> None:
     node = run.nodes[event.node]
     move_node(node, NodeStatus.COMPENSATION_FAILED)
-    stop_waiting(node, event.at)
+    stop_waiting(run, node, event.at)
     node.compensation_failure = event.failure
     node.locked = node.asked_locks = False
     run.undo_failures.append(event.node)

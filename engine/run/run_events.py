@@ -109,9 +109,9 @@ def _drop_locks(run: Run, at: datetime) -> None:
     """Locks and trial calls die with their owner; whoever had or wanted some asks anew."""
     run.locked = False
     for node in run.nodes.values():
-        node.locked = node.asked_locks = node.admitted = False
+        node.locked = node.asked_locks = False
         if node.waiting is not None and node.waiting.reason in {WaitReason.LOCKS, WaitReason.BREAKER}:
-            stop_waiting(node, at)
+            stop_waiting(run, node, at)
             if node.status is NodeStatus.WAITING:
                 node.status = NodeStatus.PENDING
                 make_ready(run, node)
@@ -137,7 +137,7 @@ def _run_ended(run: Run, event: ev.RunEnded) -> None:
     if run.stop is not None:
         run.undoing.clear()
         for node in run.nodes.values():
-            stop_waiting(node, event.at)
+            stop_waiting(run, node, event.at)
             if node.status in {NodeStatus.PENDING, NodeStatus.WAITING}:
                 move_node(node, NodeStatus.CANCELLED)
 

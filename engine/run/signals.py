@@ -5,8 +5,9 @@ Pure. A signal is never stored: `scheduler.decide` turns it into events, and tho
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,40 +19,40 @@ if TYPE_CHECKING:
     from engine.run.events import Limits, ValueRef
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartRun:
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """What all signals are: cheap to make, as `run.events.Fact`."""
+
+
+class StartRun(Request, frozen=True, kw_only=True):
     """Create the run and start it, or wait for its locks."""
 
     run: RunId
     plan: Plan
     owner: OwnerId
     executor: str = "auto"
-    initial: Mapping[str, ValueRef] = field(default_factory=dict)
+    initial: Mapping[str, ValueRef] = msgspec.field(default_factory=dict)
     arguments: str = ""
     limits: Limits | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReportOutcome:
+class ReportOutcome(Request, frozen=True):
     """An attempt has ended: with its outputs, or with a failure."""
 
     node: NodeId
     number: int
-    outputs: Mapping[str, ValueRef] = field(default_factory=dict)
+    outputs: Mapping[str, ValueRef] = msgspec.field(default_factory=dict)
     failure: Failure | None = None
     usage: Usage | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RenewAttempt:
+class RenewAttempt(Request, frozen=True):
     """The client still works on an attempt: its time begins anew."""
 
     node: NodeId
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class EndAttempt:
+class EndAttempt(Request, frozen=True):
     """The runtime has found that an attempt must not go on: it gave no sign of life for too long."""
 
     node: NodeId
@@ -59,16 +60,14 @@ class EndAttempt:
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
-class RequestCancel:
+class RequestCancel(Request, frozen=True):
     """End the run; undo what it did unless *compensate* is false."""
 
     reason: str = ""
     compensate: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Decide:
+class Decide(Request, frozen=True):
     """A person's answer to an approval or to a held node."""
 
     node: NodeId
@@ -78,23 +77,20 @@ class Decide:
     """What a `no` or `fail` is recorded as, where nobody was there to say it."""
 
 
-@dataclass(frozen=True, slots=True)
-class GrantLocks:
+class GrantLocks(Request, frozen=True):
     """The lock table granted what the node, or the run itself where *node* is None, had asked for."""
 
     node: NodeId | None
 
 
-@dataclass(frozen=True, slots=True)
-class RefuseLocks:
+class RefuseLocks(Request, frozen=True):
     """The lock table refused: waited too long, deadlock, reserved."""
 
     node: NodeId | None
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerBreaker:
+class AnswerBreaker(Request, frozen=True):
     """What the circuit breaker said that a node had asked."""
 
     node: NodeId
@@ -105,14 +101,13 @@ class AnswerBreaker:
     """Not admitted, and nobody waits: how the node fails."""
 
 
-@dataclass(frozen=True, slots=True)
-class SupplyFacts:
+class SupplyFacts(Request, frozen=True):
     """What `decide` had wanted to know about a node's skip condition and inputs."""
 
     node: NodeId
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = msgspec.field(default_factory=dict)
     """Context values by key, as far as the node's condition and transforms read them."""
-    inputs: Mapping[str, ValueRef] = field(default_factory=dict)
+    inputs: Mapping[str, ValueRef] = msgspec.field(default_factory=dict)
     """For a sub-command: its bound inputs, put away."""
     holds: bool | None = None
     """Whether a condition that is no context expression holds."""
@@ -120,18 +115,15 @@ class SupplyFacts:
     """Why the facts could not be had."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(Request, frozen=True):
     """Time has passed: look at what is due."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interrupt:
+class Interrupt(Request, frozen=True):
     """The owner is closing, or was found dead."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(Request, frozen=True):
     """Go on with an interrupted run, or take a failed one up at its failed nodes."""
 
     owner: OwnerId

@@ -170,8 +170,10 @@ class NodeState:
     locked: bool = False
     """Its locks are granted."""
     asked_locks: bool = False
-    admitted: bool = False
-    """Its circuit breaker lets the next attempt through."""
+    asking: bool = False
+    """Its circuit breaker is asked; meanwhile it takes a slot, so that no more ask than can start."""
+    admitted_at: datetime | None = None
+    """When its circuit breaker let it through; good for the same decision only, for the breaker may open after."""
     retried_by_compensation: bool = False
     failure: Failure | None = None
     compensation_failure: Failure | None = None
