@@ -57,7 +57,10 @@ def test_a_transient_failure_is_forgotten_once_a_retry_succeeds() -> None:
 def test_e2e_tests_are_skipped_when_unit_tests_fail() -> None:
     done = simulated(guide("implement-feature"), given=('unit-tests.unit_test_results={"passed": false}',))
     assert states(done)["e2e-tests"] == "skipped"
-    assert done.run.nodes[NodeId("e2e-tests")].skip_message == "Skipping e2e tests due to unit or integration test failures"
+    assert (
+        done.run.nodes[NodeId("e2e-tests")].skip_message
+        == "Skipping e2e tests due to unit or integration test failures"
+    )
     assert done.run.status is RunStatus.COMPLETED
 
 
