@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from mcp_server.settings import Settings
 
 
+LIBRARY = "ORCHESTRATION_LIBRARY"
+"""Names a folder whose `.claude/commands` and `.claude/agents` stand behind the user's own: what our plugin brings."""
 JOURNAL = Path(".claude/orchestration/journal.sqlite3")
 RUNS_LOOKED_AT = 500
 """Newest runs among which those of a command are looked for, to tell what it costs."""
@@ -303,7 +305,9 @@ async def open_project(root: Path, *, host: bool = False, home: Path | None = No
 
 def open_catalog(root: Path, settings: Settings, *, home: Path | None = None) -> Catalog:
     """The commands and agents of the project at *root*; needs no state folder, so it serves validation alone."""
-    return Catalog(root, home=home or Path.home(), breakers=settings.breakers)
+    named = os.environ.get(LIBRARY)  # not a setting of the project: programs of the library may run unasked
+    library = root / named if named else None
+    return Catalog(root, home=home or Path.home(), library=library, breakers=settings.breakers)
 
 
 def find_root(given: str | Path | None = None) -> Path:

@@ -79,7 +79,13 @@ class AgentCatalog:
         return closest(name, self.agents)
 
 
-def load_agents(project: Path, *, home: Path | None = None, packaged: Path | None = PACKAGED_AGENTS) -> AgentCatalog:
+def load_agents(
+    project: Path,
+    *,
+    home: Path | None = None,
+    packaged: Path | None = PACKAGED_AGENTS,
+    library: Path | None = None,
+) -> AgentCatalog:
     """Reads all agent files; never raises for what a file or folder holds.
 
     The order of precedence is project, user (*home*), packaged, built into Claude Code; within one folder the first
@@ -89,6 +95,8 @@ def load_agents(project: Path, *, home: Path | None = None, packaged: Path | Non
     places = [(AgentSource.PROJECT, project / FOLDER, project)]
     if home is not None and not _same_place(home / FOLDER, project / FOLDER):
         places.append((AgentSource.USER, home.absolute() / FOLDER, home.absolute()))
+    if library is not None and library.resolve() != project.resolve():
+        places.append((AgentSource.PACKAGED, library / FOLDER, library))
     if packaged is not None:
         places.append((AgentSource.PACKAGED, packaged.absolute(), packaged.absolute()))
     found: list[Agent] = []

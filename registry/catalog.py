@@ -81,10 +81,13 @@ class Catalog:
         home: Path | None = None,
         packaged_commands: Path | None = PACKAGED_COMMANDS,
         packaged_agents: Path | None = PACKAGED_AGENTS,
+        library: Path | None = None,
         breakers: Collection[str] = (),
         custom_agents: Collection[str] = (),
     ) -> None:
         """*home* is the user's home directory, None to leave the user's own files out.
+
+        *library* is a folder with `.claude/commands` and `.claude/agents` that stand behind the user's own.
 
         *breakers* are the names of configured circuit breakers, *custom_agents* the agent ids that an executor of the
         Python API has added; both may be assigned anew later.
@@ -94,7 +97,8 @@ class Catalog:
         self.custom_agents = frozenset(custom_agents)
         self._home = home
         self._packaged_agents = packaged_agents
-        self._index = CommandIndex(self.project, home=home, packaged=packaged_commands)
+        self._library = library
+        self._index = CommandIndex(self.project, home=home, packaged=packaged_commands, library=library)
         self._agents: tuple[object, AgentCatalog] | None = None
         self._loaded: LRUCache[str, tuple[object, Loaded]] = LRUCache(_LOADED_KEPT)
 
@@ -102,7 +106,7 @@ class Catalog:
         """All agents that a command can name, read again only where a file was added, changed or removed."""
         signature = (self._agent_files(), self.custom_agents)
         if self._agents is None or self._agents[0] != signature:
-            found = load_agents(self.project, home=self._home, packaged=self._packaged_agents)
+            found = load_agents(self.project, home=self._home, packaged=self._packaged_agents, library=self._library)
             self._agents = (signature, _with_custom(found, self.custom_agents))
         return self._agents[1]
 
@@ -197,6 +201,8 @@ class Catalog:
         places = [(self.project / AGENT_FOLDER, self.project)]
         if self._home is not None:
             places.append((self._home / AGENT_FOLDER, self._home.resolve()))
+        if self._library is not None:
+            places.append((self._library / AGENT_FOLDER, self._library.resolve()))
         if self._packaged_agents is not None:
             places.append((self._packaged_agents, self._packaged_agents.resolve()))
         seen: set[str] = set()

@@ -100,11 +100,15 @@ class CommandSummary:
 class CommandIndex:
     """The command files of one project, with the user's and the packaged ones behind them."""
 
-    def __init__(self, project: Path, *, home: Path | None, packaged: Path | None) -> None:
-        """*home* holds the user's `.claude/commands`, *packaged* our own `*.json`; None leaves them out."""
+    def __init__(self, project: Path, *, home: Path | None, packaged: Path | None, library: Path | None = None) -> None:
+        """*home* holds the user's `.claude/commands`, *packaged* our own `*.json`; None leaves them out.
+
+        *library* has `.claude/commands` that count as packaged ones.
+        """
         self.project = project.resolve()
         self._home = home
         self._packaged = packaged
+        self._library = library
         self._parsed: LRUCache[tuple[str, str], Parsed | InputError] = LRUCache(_CACHE_BYTES, getsizeof=_cost)
         self._summaries: dict[Path, tuple[tuple[int, ...] | None, CommandSummary]] = {}
 
@@ -196,7 +200,12 @@ class CommandIndex:
 
     def _files(self) -> Iterator[tuple[Path, CommandSource]]:
         seen: set[Path] = set()
-        for root, source in ((self.project, CommandSource.PROJECT), (self._home, CommandSource.USER)):
+        roots = (
+            (self.project, CommandSource.PROJECT),
+            (self._home, CommandSource.USER),
+            (self._library, CommandSource.PACKAGED),
+        )
+        for root, source in roots:
             commands = root / ".claude" / "commands" if root is not None else None
             if commands is None or commands.resolve() in seen:
                 continue

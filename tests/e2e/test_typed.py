@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mcp_server.cli_sync import synchronise
+from registry.catalog import Catalog
 from tests.interaction.projects import make_project
 from tests.support.claude_code import program, run_claude
 from tests.support.fake_messages_api import FakeMessagesApi, Route
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
+THINKING = 3
+"""Seconds that the model takes for its first turn: Claude Code connects to servers meanwhile."""
 TYPED = 'focus on "auth" & more'
 
 
@@ -50,7 +54,19 @@ def calls(api: FakeMessagesApi, tool: str) -> list[dict[str, Any]]:
     return [block["input"] for block in blocks if block.get("type") == "tool_use" and block["name"] == tool]
 
 
-def obedient(api: FakeMessagesApi, command: str, tool: str) -> Route:
+def with_uv(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a user whose `uv` has made the environment of this repository already."""
+    cache = os.environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache" / "uv")
+    return {
+        **environ,
+        "UV_PROJECT_ENVIRONMENT": sys.prefix,
+        "UV_CACHE_DIR": cache,
+        "UV_OFFLINE": "1",
+        "UV_NO_SYNC": "1",
+    }
+
+
+def obedient(api: FakeMessagesApi, command: str, tool: str, **options: object) -> Route:
     """A model that calls *tool* with what stands between the tags of the skill, as the skill says."""
 
     class Obedient(Route):
@@ -58,7 +74,7 @@ def obedient(api: FakeMessagesApi, command: str, tool: str) -> Route:
             prompt = next(turn.prompt for turn in api.turns if "<arguments>" in turn.prompt)
             typed = prompt.split("<arguments>")[1].split("</arguments>")[0]
             return [
-                {"tool": tool, "input": {"command": command, "arguments": typed, "wait_seconds": 30}},
+                {"delay": THINKING, "tool": tool, "input": {"command": command, "arguments": typed, **options}},
                 {"echo_last": True},
             ]
 
@@ -68,11 +84,42 @@ def obedient(api: FakeMessagesApi, command: str, tool: str) -> Route:
 def test_a_typed_command_reaches_run_with_all_that_was_typed(
     api: FakeMessagesApi, ours: Path, environ: dict[str, str]
 ) -> None:
-    api.routes = [obedient(api, "/argued", "mcp__orchestration__run")]
+    api.routes = [obedient(api, "/argued", "mcp__orchestration__run", wait_seconds=30)]
     options = ["--mcp-config", str(ours / ".mcp.json"), "--strict-mcp-config"]
     done = run_claude(f"/argued {TYPED}", project=ours, environ=environ, arguments=options)
     [given] = calls(api, "mcp__orchestration__run")
     assert given["arguments"] == TYPED
     told = json.loads(done.tool_results[-1]["content"])
     assert told["state"] == "completed"
+    assert done.result["permission_denials"] == []
+
+
+def test_the_plugin_is_valid(environ: dict[str, str]) -> None:
+    done = subprocess.run(
+        [str(program()), "plugin", "validate", "--strict", str(ROOT)],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_skills_of_this_repository_are_those_that_sync_writes() -> None:
+    assert [line for line in synchronise(ROOT, Catalog(ROOT)) if not line.startswith("unchanged")] == []
+
+
+def test_with_the_plugin_a_typed_command_runs_in_any_project(
+    api: FakeMessagesApi, project: Path, environ: dict[str, str]
+) -> None:
+    tool = "mcp__plugin_orchestration_orchestration__run"
+    api.routes = [obedient(api, "/review-code", tool, executor="simulate")]
+    options = ["--plugin-dir", str(ROOT)]
+    done = run_claude(f"/review-code {TYPED}", project=project, environ=with_uv(environ), arguments=options)
+    assert "plugin:orchestration:orchestration" in {server["name"] for server in done.init["mcp_servers"]}
+    [given] = calls(api, tool)
+    assert given["arguments"] == TYPED
+    told = json.loads(done.tool_results[-1]["content"])
+    assert (told["command"], told["state"]) == ("/review-code", "completed")
     assert done.result["permission_denials"] == []
