@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from tests.interaction.projects import make_project
 from tests.support.claude_code import program, run_claude
 from tests.support.fake_messages_api import FakeMessagesApi, Route
 from tests.support.trust import trust_all
+from tests.support.uv import uv_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,18 +52,6 @@ def calls(api: FakeMessagesApi, tool: str) -> list[dict[str, Any]]:
         for block in message["content"]
     ]
     return [block["input"] for block in blocks if block.get("type") == "tool_use" and block["name"] == tool]
-
-
-def with_uv(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a user whose `uv` has made the environment of this repository already."""
-    cache = os.environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache" / "uv")
-    return {
-        **environ,
-        "UV_PROJECT_ENVIRONMENT": sys.prefix,
-        "UV_CACHE_DIR": cache,
-        "UV_OFFLINE": "1",
-        "UV_NO_SYNC": "1",
-    }
 
 
 def obedient(api: FakeMessagesApi, command: str, tool: str, **options: object) -> Route:
@@ -116,7 +104,9 @@ def test_with_the_plugin_a_typed_command_runs_in_any_project(
     tool = "mcp__plugin_orchestration_orchestration__run"
     api.routes = [obedient(api, "/review-code", tool, executor="simulate")]
     options = ["--plugin-dir", str(ROOT)]
-    done = run_claude(f"/review-code {TYPED}", project=project, environ=with_uv(environ), arguments=options)
+    done = run_claude(
+        f"/review-code {TYPED}", project=project, environ={**environ, **uv_environment()}, arguments=options
+    )
     assert "plugin:orchestration:orchestration" in {server["name"] for server in done.init["mcp_servers"]}
     [given] = calls(api, tool)
     assert given["arguments"] == TYPED
