@@ -5,10 +5,14 @@ Effects: those of its commands. It only translates: rules are the engine's and t
 
 from __future__ import annotations
 
+import asyncio
+from typing import Annotated
+
 import typer
 
+from engine.errors import EnvironmentFault
 from mcp_server import cli_files, cli_report, cli_runs, cli_sync, cli_upkeep
-from mcp_server.cli_shared import choose_project
+from mcp_server.cli_shared import choose_project, errors, project_root
 
 app = typer.Typer(
     name="orchestrate",
@@ -21,8 +25,24 @@ app = typer.Typer(
 )
 
 
-def serve() -> None:
+def serve(
+    http: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Over HTTP on this loopback port instead, with a token.")
+    ] = None,
+) -> None:
     """Serve MCP over stdio; what Claude Code starts."""
+    if http is not None:
+        from mcp_server.http import serve_http  # noqa: PLC0415 - the web server
+
+        with errors():
+            try:
+                asyncio.run(serve_http(port=http, root=project_root()))
+            except OSError as error:
+                message = f"port {http} cannot be used: {error.strerror}"
+                raise EnvironmentFault(
+                    message, code="PORT_UNUSABLE", hint="Choose another; 0 takes a free one."
+                ) from None
+        return
     from mcp_server.__main__ import main as serve_stdio  # noqa: PLC0415 - the MCP SDK is the larger half of the start-up
 
     serve_stdio()

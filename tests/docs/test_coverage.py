@@ -35,6 +35,8 @@ NO_CODES = {
     "CLAUDE_PROJECT_DIR": "an environment variable",
     "ORCHESTRATION_ATTEMPT": "an environment variable",
     "ORCHESTRATION_MARK": "an environment variable",
+    "ORCHESTRATION_LIBRARY": "an environment variable",
+    "ORCHESTRATION_HTTP_TOKEN": "an environment variable",
     "XDG_CONFIG_HOME": "an environment variable",
     "O_BINARY": "a constant of os",
     "O_CLOEXEC": "a constant of os",

@@ -38,6 +38,7 @@ PROMISES = {
     "host-fence": "a late report, a wrong answer and a reported failure are told as what they are",
     "state-folder": "validation works where the state folder cannot be used; a run is refused with one error",
     "stdout": "stdout carries the protocol and nothing else",
+    "http": "over HTTP every request needs the token and a local Host and Origin; both eras are served on loopback",
     "stdin-closed": "when stdin closes the server ends, its runs are interrupted, and no process is left",
     "signals": "on SIGTERM the server ends as when stdin closes",
     "resume": "an interrupted run goes on in the next server, completed nodes are not run again",
