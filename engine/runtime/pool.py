@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from engine import context
 from engine.errors import InputError, OrchestrationError, StateError
@@ -60,13 +60,20 @@ class Limits(Protocol):
         """The idle limit of *agent* in *run*."""
 
 
+Key: TypeAlias = "tuple[RunId, NodeId, int]"
+"""An attempt: run, node, number."""
+
+
 @dataclass(slots=True)
-class _Signs:
-    """The signs of life of one attempt."""
+class _Work:
+    """One attempt that runs in this process, and its signs of life."""
 
     limit: timedelta | None
     last: datetime
     tail: str = ""
+    task: asyncio.Task[None] | None = None
+    begun: bool = False
+    """The task has taken its first step; one that is cancelled before never takes any."""
 
 
 class Pool:
@@ -96,8 +103,7 @@ class Pool:
         self._idle_limit = idle_limit
         self._permit = permit
         self._on_action = on_action
-        self._tasks: dict[tuple[RunId, NodeId, int], asyncio.Task[Outcome]] = {}
-        self._signs: dict[tuple[RunId, NodeId, int], _Signs] = {}
+        self._works: dict[Key, _Work] = {}
         self._closing = False
         store.on_tick.append(self._end_silent)
         store.listeners.append(self._committed)
@@ -108,9 +114,7 @@ class Pool:
             if type(event) is ev.AttemptScheduled:
                 self._begin(run, event)
             elif type(event) is ev.AttemptStopping:
-                task = self._tasks.get((run.id, event.node, event.number))
-                if task is not None:
-                    task.cancel()
+                self._cancel((run.id, event.node, event.number))
 
     def _begin(self, run: Run, event: ev.AttemptScheduled) -> None:
         node = run.nodes[event.node]
@@ -128,67 +132,78 @@ class Pool:
         if executor is None:
             return
         key = (run.id, event.node, event.number)
-        signs = self._signs[key] = _Signs(self._idle_limit(run, agent), self._clock.now())
-        if signs.limit is not None:
-            self._store.wake_at(signs.last + signs.limit)
-        task = asyncio.get_running_loop().create_task(self._attempt(run, node, event, agent, executor))
-        self._tasks[key] = task
-        task.add_done_callback(lambda done: self._ended(key, done))
+        work = self._works[key] = _Work(self._idle_limit(run, agent), self._clock.now())
+        if work.limit is not None:
+            self._store.wake_at(work.last + work.limit)
+        work.task = asyncio.get_running_loop().create_task(self._attempt(work, run, event, agent, executor))
         if node.live.stopping is not None:
-            task.cancel()
+            self._cancel(key)
 
-    def _ended(self, key: tuple[RunId, NodeId, int], task: asyncio.Task[Outcome]) -> None:
-        """Report how an attempt ended; one that was cancelled before it began has ended too."""
-        del self._tasks[key]
-        signs = self._signs.pop(key)
+    def _cancel(self, key: Key) -> None:
+        """Begin to end an attempt; it reports when it has ended, and at once where it has not begun."""
+        work = self._works.get(key)
+        if work is not None and work.task is not None:
+            work.task.cancel()
+            if not work.begun and not self._closing:
+                self._ended(key, work, None)
+
+    def _ended(self, key: Key, work: _Work, outcome: Outcome | None) -> None:
+        """Report how an attempt ended; None: it was cancelled."""
+        del self._works[key]
         if self._closing:
             return
-        if task.cancelled():
-            partial = excerpt(signs.tail) if signs.tail.strip() else None
+        if outcome is None:
+            partial = excerpt(work.tail) if work.tail.strip() else None
             outcome = Outcome(failure=Failure(FailureKind.CANCEL, "CANCELLED", "cancelled", partial=partial))
-        else:
-            outcome = task.result()
         self._report(*key, outcome)
 
     def _end_silent(self, now: datetime) -> datetime | None:
         """Tell the scheduler of attempts that were silent for too long; gives the time of the next that may be."""
         next_due = None
-        for (run, node, number), signs in list(self._signs.items()):
-            if signs.limit is None:
+        for (run, node, number), work in list(self._works.items()):
+            if work.limit is None:
                 continue
-            due = signs.last + signs.limit
+            due = work.last + work.limit
             if due <= now:
-                signs.limit = None  # told once
+                work.limit = None  # told once
                 with contextlib.suppress(OrchestrationError):
-                    self._store.send(run, sig.EndAttempt(node, number, _silent(node, now - signs.last)))
+                    self._store.send(run, sig.EndAttempt(node, number, _silent(node, now - work.last)))
             elif next_due is None or due < next_due:
                 next_due = due
         return next_due
 
     async def _attempt(
-        self, run: Run, node: NodeState, event: ev.AttemptScheduled, agent: Agent, executor: Executor
-    ) -> Outcome:
-        name = event.node
-        signs = self._signs[run.id, name, event.number]
+        self, work: _Work, run: Run, event: ev.AttemptScheduled, agent: Agent, executor: Executor
+    ) -> None:
+        work.begun = True
 
         def heartbeat(action: str | None = None, said: str = "") -> None:
-            signs.last = self._clock.now()
+            work.last = self._clock.now()
             if said:
-                signs.tail = (signs.tail + said)[-LONGEST_TAIL:]
-            self._on_action(run.id, name, action)
+                work.tail = (work.tail + said)[-LONGEST_TAIL:]
+            self._on_action(run.id, event.node, action)
 
+        outcome: Outcome | None
         try:
-            try:
-                if run.executor != "simulate":
-                    self._permit(agent)
-                order = make_order(run, node, event, agent=agent, values=self._values, project=self._project)
-            except OrchestrationError as error:
-                return Outcome(failure=Failure(FailureKind.VALIDATION, error.code, error.message, error.hint))
-            return await executor.execute(order, heartbeat)
+            order = self._order(run, event, agent)
+            outcome = order if isinstance(order, Outcome) else await executor.execute(order, heartbeat)
+        except asyncio.CancelledError:
+            outcome = None
         except Exception as error:
-            log.exception("executor of %s:%s failed", run.id, name)
+            log.exception("executor of %s:%s failed", run.id, event.node)
             message = f"{type(error).__name__}: {error}"
-            return Outcome(failure=Failure(FailureKind.ERROR, "EXECUTOR_FAILED", message))
+            outcome = Outcome(failure=Failure(FailureKind.ERROR, "EXECUTOR_FAILED", message))
+        self._ended((run.id, event.node, event.number), work, outcome)
+
+    def _order(self, run: Run, event: ev.AttemptScheduled, agent: Agent) -> WorkOrder | Outcome:
+        """What the executor is given, or the failure that keeps it from being asked."""
+        try:
+            if run.executor != "simulate":
+                self._permit(agent)
+            node = run.nodes[event.node]
+            return make_order(run, node, event, agent=agent, values=self._values, project=self._project)
+        except OrchestrationError as error:
+            return Outcome(failure=Failure(FailureKind.VALIDATION, error.code, error.message, error.hint))
 
     def _report(self, run_id: RunId, node: NodeId, number: int, outcome: Outcome) -> None:
         try:
@@ -219,8 +234,8 @@ class Pool:
 
     def end_all(self) -> None:
         """Begin to end every attempt."""
-        for task in self._tasks.values():
-            task.cancel()
+        for key in list(self._works):
+            self._cancel(key)
 
     def open_work(self, run: Run) -> list[WorkOrder]:
         """The attempts of *run* that the client has to do, ready to hand out."""
@@ -238,9 +253,10 @@ class Pool:
     async def close(self) -> None:
         """End every attempt and wait until nothing of them is left; reports nothing."""
         self._closing = True
+        tasks = [work.task for work in self._works.values() if work.task is not None]
         self.end_all()
-        while self._tasks:
-            await asyncio.wait(list(self._tasks.values()))
+        if tasks:
+            await asyncio.wait(tasks)
 
 
 def _silent(node: NodeId, silence: timedelta) -> Failure:
