@@ -259,7 +259,8 @@ class Engine:
         self.permit(run.plan.agents.values())
         # Whoever found the owner dead may still be ending what it left; no new attempt begins beside an old one.
         await end_orphans(self.project, lost=live_attempts(run))
-        taken = await self.storage.take_over(run_id, summary.owner, self._owner_id)
+        fresh = (summary.status, summary.ended_at) == (run.status, run.ended_at)
+        taken = fresh and await self.storage.take_over(run_id, summary.owner, self._owner_id, ended=summary.status)
         if not taken or run.id in self.store.runs:
             raise StateError(f"run {run_id} was taken up by somebody else meanwhile", code="NOT_RESUMABLE")
         self.archive.forget()

@@ -15,6 +15,8 @@ from engine.ids import attempt_id
 from engine.run import signals as sig
 from engine.run.reducer import apply, fold
 from engine.run.state import END_STATES
+from engine.runtime.residue import summary_of
+from engine.storage.port import Batch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +94,8 @@ class Archive:
         if not await self._storage.take_over(summary.id, summary.owner, self._owner_id):
             return
         run = fold(await self._storage.events(summary.id))
-        if run.ended:  # it did so after the summary was read
+        if run.ended:  # it did so after the summary was read, or was being taken up by the dead
+            await self._storage.commit(Batch(summaries={run.id: summary_of(run, self._owner_id)}), self._owner_id)
             return
         lost = live_attempts(run)
         self._store.adopt(run, sig.Interrupt())

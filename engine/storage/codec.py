@@ -7,6 +7,7 @@ always decode.
 from __future__ import annotations
 
 import hashlib
+import threading
 from typing import Any, get_args
 
 import msgspec
@@ -21,9 +22,20 @@ SCHEMA_VERSION = 1
 """Raised with each change that an older program could not read."""
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(ev.Event)}
-_decoders: dict[str, msgspec.json.Decoder[Any]] = {}
+_decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
+_making = threading.Lock()
+"""Two threads that make decoders of the same nested types at once crash the interpreter: msgspec fills what it knows of
+a type bit by bit. Decoders that are made are safe."""
 _encoder = msgspec.json.Encoder()
 _canonical = msgspec.json.Encoder(order="deterministic")
+
+
+def _decoder(shape: type[Any]) -> msgspec.json.Decoder[Any]:
+    decoder = _decoders.get(shape)
+    if decoder is None:
+        with _making:
+            decoder = _decoders[shape] = msgspec.json.Decoder(shape)
+    return decoder
 
 
 def encode_event(event: ev.Event) -> tuple[str, bytes]:
@@ -34,14 +46,11 @@ def encode_event(event: ev.Event) -> tuple[str, bytes]:
 
 def decode_event(kind: str, data: bytes) -> ev.Event:
     """The event that `encode_event` gave *kind* and *data* for."""
-    decoder = _decoders.get(kind)
-    if decoder is None:
-        shape = _KINDS.get(kind)
-        if shape is None:
-            raise InternalError(f"the journal has an event of unknown kind {kind!r}", code="UNKNOWN_EVENT")
-        decoder = _decoders[kind] = msgspec.json.Decoder(shape)
+    shape = _KINDS.get(kind)
+    if shape is None:
+        raise InternalError(f"the journal has an event of unknown kind {kind!r}", code="UNKNOWN_EVENT")
     try:
-        event: ev.Event = decoder.decode(data)
+        event: ev.Event = _decoder(shape).decode(data)
     except (msgspec.DecodeError, ValueError) as error:
         raise EnvironmentFault(
             f"an event of kind {kind} in the journal cannot be read: {error}",
@@ -58,7 +67,8 @@ def encode_claim(claim: Claim) -> bytes:
 
 def decode_claim(data: bytes) -> Claim:
     """The claim that `encode_claim` gave *data* for."""
-    return msgspec.json.decode(data, type=Claim)
+    claim: Claim = _decoder(Claim).decode(data)
+    return claim
 
 
 def encode_breaker(state: BreakerState) -> bytes:
@@ -68,7 +78,8 @@ def encode_breaker(state: BreakerState) -> bytes:
 
 def decode_breaker(data: bytes) -> BreakerState:
     """The breaker that `encode_breaker` gave *data* for."""
-    return msgspec.json.decode(data, type=BreakerState)
+    state: BreakerState = _decoder(BreakerState).decode(data)
+    return state
 
 
 def encode_value(value: Any) -> tuple[ValueRef, bytes]:  # noqa: ANN401 - any JSON value

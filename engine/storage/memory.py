@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from engine.breakers import BreakerState
 from engine.locks import Claim, Granted, LockOutcome, LockTable
+from engine.run.events import RunStatus
 from engine.run.state import END_STATES
 from engine.storage import codec, compression
 from engine.storage.port import Batch, Message, RunSummary, SessionValue, TableOutcome
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from engine.ids import OwnerId, RunId
-    from engine.run.events import Event, RunStatus
+    from engine.run.events import Event
 
 LEARNED_FROM = 3
 """Samples that replace an estimate (SPEC 10)."""
@@ -94,12 +95,12 @@ class MemoryStorage:
         """All values, by digest."""
         return self._values
 
-    async def take_over(self, run: RunId, old: OwnerId, new: OwnerId) -> bool:
+    async def take_over(self, run: RunId, old: OwnerId, new: OwnerId, *, ended: RunStatus | None = None) -> bool:
         """See `port.Storage.take_over`."""
         row = self._summaries.get(run)
-        if row is None or row.owner != old:
+        if row is None or row.owner != old or ended not in {None, row.status}:
             return False
-        self._summaries[run] = replace(row, owner=new)
+        self._summaries[run] = replace(row, owner=new, status=row.status if ended is None else RunStatus.PENDING)
         self._inbox = [message for message in self._inbox if message.run != run]
         return True
 

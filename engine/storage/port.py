@@ -139,8 +139,10 @@ class Storage(Protocol):
     def last_status(self, command: str) -> RunStatus | None:
         """How the newest ended run of *command*, simulated ones aside, has ended; synchronous as `value` is."""
 
-    async def take_over(self, run: RunId, old: OwnerId, new: OwnerId) -> bool:
+    async def take_over(self, run: RunId, old: OwnerId, new: OwnerId, *, ended: RunStatus | None = None) -> bool:
         """Make *new* the owner of *run* if it still is *old*'s; of two processes that try, one gets True.
+
+        With *ended*, only if it has ended so, and it counts as pending from then on: *old* may be among those who try.
 
         What *old* has not read of its messages about the run is dropped: it is about a state that is gone.
         """

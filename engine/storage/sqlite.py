@@ -194,13 +194,19 @@ class SqliteStorage:
             ).fetchone()
         return None if row is None else RunStatus(row[0])
 
-    async def take_over(self, run: RunId, old: OwnerId, new: OwnerId) -> bool:
+    async def take_over(self, run: RunId, old: OwnerId, new: OwnerId, *, ended: RunStatus | None = None) -> bool:
         """See `port.Storage.take_over`."""
-        return await self._call(self._take_over, run, old, new)
+        return await self._call(self._take_over, run, old, new, ended)
 
-    def _take_over(self, run: RunId, old: OwnerId, new: OwnerId) -> bool:
+    def _take_over(self, run: RunId, old: OwnerId, new: OwnerId, ended: RunStatus | None) -> bool:
         with transaction(self._db):
-            done = self._db.execute("UPDATE runs SET owner=? WHERE id=? AND owner=?", (new, run, old))
+            if ended is None:
+                done = self._db.execute("UPDATE runs SET owner=? WHERE id=? AND owner=?", (new, run, old))
+            else:
+                done = self._db.execute(
+                    "UPDATE runs SET owner=?, status=? WHERE id=? AND owner=? AND status=?",
+                    (new, RunStatus.PENDING.value, run, old, ended.value),
+                )
             if done.rowcount != 1:
                 return False
             self._db.execute("DELETE FROM inbox WHERE run=?", (run,))

@@ -129,8 +129,8 @@ async def test_of_those_who_take_up_a_run_at_once_one_wins(tmp_path: Path) -> No
         process.kill()
         await asyncio.wait_for(process.wait(), SECONDS)
         results = await asyncio.gather(one.resume(run), other.resume(run), return_exceptions=True)
-        assert [type(result) for result in results].count(type(None)) == 1
-        assert [type(result) for result in results].count(StateError) == 1
+        assert [type(result) for result in results].count(type(None)) == 1, results
+        assert [type(result) for result in results].count(StateError) == 1, results
         winner = one if results[0] is None else other
         assert await to_the_end(winner, run) is RunStatus.COMPLETED
     assert sorted(did_one + did_other) == ["b", "c"]
