@@ -208,11 +208,11 @@ async def serve(*, root: str | Path | None = None) -> int:
 
 @contextlib.contextmanager
 def _signals(handler: Any) -> Any:  # noqa: ANN401
-    """Call *handler* with the number of SIGTERM and SIGINT while the block lasts."""
+    """Call *handler* with the number of a signal that asks to end: SIGHUP comes when the client's terminal closes."""
     import asyncio  # noqa: PLC0415
 
     loop = asyncio.get_running_loop()
-    numbers = (signal.SIGTERM, signal.SIGINT)
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     for number in numbers:
         loop.add_signal_handler(number, handler, number)
     try:

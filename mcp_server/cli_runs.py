@@ -172,7 +172,10 @@ async def _resume(name: str | None, *, failed: bool, detach: bool, as_json: bool
 
 
 async def _follow(project: Project, run_id: RunId, *, as_json: bool) -> int:
-    """Show *run_id* until it ends; the first Ctrl+C cancels it and waits, the second leaves at once."""
+    """Show *run_id* until it ends; the first Ctrl+C cancels it and waits, the second leaves at once.
+
+    So does the end of the terminal: what runs is interrupted and can be resumed.
+    """
     engine = await project.engine()
     stopped = _cancel_on_signals(engine, run_id)
     view = await _watch(engine, run_id, quiet=as_json, answering=True)
@@ -192,7 +195,7 @@ def _cancel_on_signals(engine: Engine, run_id: RunId) -> list[int]:
 
     def stop(number: int) -> None:
         stopped.append(number)
-        if len(stopped) > 1 and current is not None:
+        if (len(stopped) > 1 or number == signal.SIGHUP) and current is not None:
             current.cancel()
             return
         console.notes.print("cancelling… (again to leave at once; the run can then be resumed)")
@@ -200,7 +203,7 @@ def _cancel_on_signals(engine: Engine, run_id: RunId) -> list[int]:
         pending.add(task)
         task.add_done_callback(pending.discard)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop, number)
     return stopped
 

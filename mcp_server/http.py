@@ -6,10 +6,12 @@ any page in a browser can reach a loopback port. All clients of one server share
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hmac
 import os
 import secrets
+import signal
 import socket
 import sys
 from typing import TYPE_CHECKING
@@ -99,4 +101,5 @@ async def serve_http(*, port: int, root: str | Path | None = None) -> None:
         server = HttpServer(OrchestrationServer(root=root), port=chosen, token=token)
         told = "as set" if os.environ.get(TOKEN) else token
         print(f"http://{HOST}:{chosen}{PATH}\nbearer token ({TOKEN}): {told}", file=sys.stderr, flush=True)  # noqa: T201
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, server.handle_exit, signal.SIGHUP, None)
         await server.serve(sockets=[listening])

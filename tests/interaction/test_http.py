@@ -81,13 +81,14 @@ def test_a_request_without_the_token_or_from_elsewhere_is_refused(
         assert answer.status_code == status
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 @keeps("http", "signals")
-async def test_on_a_signal_what_runs_is_interrupted(project: Path) -> None:
+async def test_on_a_signal_what_runs_is_interrupted(project: Path, number: signal.Signals) -> None:
     with served(project) as (address, token, process):
         http, client = client_of(address, token, "legacy")
         async with http, client:
             started = await call(client, "run", command="/wait")
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(number)
             process.wait(timeout=30)
     rows = listed(project, ["status", started["runId"], "--json"])
     assert '"state": "interrupted"' in rows

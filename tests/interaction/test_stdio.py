@@ -167,11 +167,12 @@ def test_closed_stdin_ends_the_server_and_the_next_one_goes_on(server: Server, p
     assert nodes["first-greeting"]["attempts"] == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @keeps("signals")
-def test_a_signal_ends_the_server_as_closed_stdin_does(server: Server, project: Path) -> None:
+def test_a_signal_ends_the_server_as_closed_stdin_does(server: Server, project: Path, number: signal.Signals) -> None:
     agent = server.started_agent(project)
-    server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(timeout=SECONDS) == 128 + signal.SIGTERM
+    server.process.send_signal(number)
+    assert server.process.wait(timeout=SECONDS) == 128 + number
     assert not agent.is_running()
     assert latest(project)["state"] == "interrupted"
 

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -59,6 +60,29 @@ def test_on_a_terminal_the_person_is_asked(project: Path, typed: str, code: int,
     os.close(ours)
     assert told in seen
     assert seen.count("[yes/no]") == typed.count("\n")
+
+
+def test_the_end_of_the_terminal_leaves_a_run_that_can_be_resumed(project: Path) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        ASK, cwd=project, env=environment(project), stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
+    ) as process:
+        os.close(theirs)
+        until(ours, "Really? [yes/no]")
+        process.send_signal(signal.SIGHUP)
+        until(ours, None)
+        process.wait(timeout=40)
+    os.close(ours)
+    told = subprocess.run(
+        [*ASK[:3], "status", "--json"],
+        cwd=project,
+        env=environment(project),
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=True,
+    )
+    assert json.loads(told.stdout)["state"] == "interrupted"
 
 
 def until(terminal: int, text: str | None) -> str:

@@ -1,0 +1,178 @@
+"""A person at Claude Code: types a command, watches the todos, presses Esc, loses the session, goes on in another."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e.test_review_code import (
+    AGENTS,
+    MARK,
+    PROGRAMS,
+    ROOT,
+    TASKS,
+    answer,
+    arguments,
+    calling,
+    newest_status,
+    route,
+)
+from tests.support.claude_code import program, wait_until_gone
+from tests.support.fake_messages_api import FakeMessagesApi, Route
+from tests.support.terminal import settle_in, terminal, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tests.support.terminal import Terminal
+
+TODO_WRITE = {"CLAUDE_CODE_ENABLE_TASKS": "0", "CLAUDE_CODE_ENABLE_TODO_TOOLS": "1"}
+RUN, STATUS = "mcp__orchestration__run", "mcp__orchestration__status"
+DONE = "That was the review."
+PROMPT = "\N{HEAVY RIGHT-POINTING ANGLE QUOTATION MARK ORNAMENT}"
+"""Where Claude Code lets one type."""
+
+pytestmark = pytest.mark.timeout(150)
+
+
+@pytest.fixture
+def review(project: Path, environ: dict[str, str]) -> Path:
+    """A project with the guide's command, its agents, our server, and the skills that `orchestrate sync` writes."""
+    command = project / ".claude" / "commands" / "v2" / "review-code.json"
+    command.parent.mkdir(parents=True)
+    shutil.copy(ROOT / ".claude" / "commands" / "v2" / "review-code.json", command)
+    (project / ".claude" / "agents").mkdir()
+    for name in AGENTS:
+        shutil.copy(ROOT / ".claude" / "agents" / f"{name}.md", project / ".claude" / "agents")
+    server = {"command": str(PROGRAMS / "orchestration-mcp"), "args": []}
+    (project / ".mcp.json").write_text(json.dumps({"mcpServers": {"orchestration": server}}), encoding="utf-8")
+    subprocess.run(
+        [str(PROGRAMS / "orchestrate"), "--project", str(project), "sync"], env=environ, check=True, timeout=40
+    )
+    settle_in(Path(environ["HOME"]), project)
+    return project
+
+
+class Model(Route):
+    """A model that runs what was typed, passes each todo list to TodoWrite as it is, and waits with `status`."""
+
+    def __init__(self, api: FakeMessagesApi, **options: object) -> None:
+        super().__init__(match="<arguments>")
+        self.__dict__.update(api=api, options=options)
+
+    def steps_of(self, attempt: int) -> Sequence[Mapping[str, Any]]:  # noqa: ARG002 - it reads the conversation itself
+        turn = [turn for turn in self.__dict__["api"].turns if self.match in turn.prompt][-1]
+        calls, results = conversation(turn.messages)
+        if not calls:
+            typed = turn.prompt.split("<arguments>")[1].split("</arguments>")[0]
+            given = {"command": "/review-code", "arguments": typed, **self.__dict__["options"]}
+            return [{"delay": 2, "tool": RUN, "input": given}]
+        told = [json.loads(result) for (name, _), result in zip(calls, results, strict=False) if name in {RUN, STATUS}]
+        if calls[-1][0] != "TodoWrite":
+            return [{"tool": "TodoWrite", "input": told[-1]["todos"]}]
+        if told[-1]["state"] == "running":
+            return [{"tool": STATUS, "input": {"run_id": told[-1]["runId"], "wait_seconds": 30}}]
+        return [{"text": DONE}]
+
+
+def conversation(messages: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
+    """The tool calls of a conversation, and the texts that answered them."""
+    blocks = [block for message in messages if isinstance(message["content"], list) for block in message["content"]]
+    calls = [(block["name"], block["input"]) for block in blocks if block.get("type") == "tool_use"]
+    results = [text_of(block["content"]) for block in blocks if block.get("type") == "tool_result"]
+    assert not [block for block in blocks if block.get("type") == "tool_result" and block.get("is_error")], results
+    return calls, results
+
+
+def text_of(content: str | Sequence[Mapping[str, Any]]) -> str:
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+
+
+@contextlib.contextmanager
+def session(project: Path, environ: Mapping[str, str]) -> Iterator[Terminal]:
+    """Claude Code as a person starts it."""
+    tools = ["TodoWrite", "mcp__orchestration__resume"]
+    command = [str(program()), *arguments(project), *tools]
+    with terminal(command, folder=project, environ=environ) as found:
+        found.wait_for(PROMPT)
+        yield found
+
+
+def enter(found: Terminal, text: str) -> None:
+    found.type(text)
+    found.wait_for(text[:40])
+    found.press("Enter")
+
+
+def state(project: Path, environ: Mapping[str, str]) -> str:
+    with contextlib.suppress(subprocess.CalledProcessError):
+        return str(newest_status(project, environ)["state"])
+    return "none"
+
+
+def test_a_typed_command_runs_and_the_todo_list_moves(
+    api: FakeMessagesApi, review: Path, environ: dict[str, str]
+) -> None:
+    model = Model(api)
+    api.routes = [*(route(node, answer(node, delay=1)) for node in TASKS), model]
+    with session(review, {**environ, **TODO_WRITE}) as found:
+        enter(found, "/review-code focus on auth")
+        found.wait_for("Phase 1/3 Code Analysis")
+        found.wait_for(DONE, timeout=90)
+    last = [turn for turn in api.turns if model.match in turn.prompt][-1]
+    calls, results = conversation(last.messages)
+    assert next(given for name, given in calls if name == RUN)["arguments"] == "focus on auth"
+    lists = [[todo["status"] for todo in given["todos"]] for name, given in calls if name == "TodoWrite"]
+    accepted = [result for (name, _), result in zip(calls, results, strict=True) if name == "TodoWrite"]
+    assert all("modified successfully" in result for result in accepted)
+    done = [statuses.count("completed") for statuses in lists]
+    assert done == sorted(done)
+    assert done[0] == 0
+    assert lists[-1] == ["completed"] * 4
+    assert any("in_progress" in statuses for statuses in lists)
+
+
+def test_escape_cancels_the_run(api: FakeMessagesApi, review: Path, environ: dict[str, str]) -> None:
+    api.routes = [route("analyzer", {"hang": True}), Model(api, wait_seconds=600)]
+    with session(review, {**environ, **TODO_WRITE}) as found:
+        enter(found, "/review-code")
+        api.wait_until(lambda: bool(api.turns_with(TASKS["analyzer"][0])), timeout=40)
+        found.press("Escape")
+        wait_until(lambda: state(review, environ), lambda seen: seen == "cancelled")
+
+
+def test_another_session_goes_on_with_a_run_whose_session_was_killed(
+    api: FakeMessagesApi, review: Path, environ: dict[str, str]
+) -> None:
+    marked = {**environ, **TODO_WRITE, MARK: review.as_posix()}
+    api.routes = [
+        route("analyzer", answer("analyzer")),
+        Route(match=TASKS["quality-review"][0], attempts=[[{"hang": True}], [answer("quality-review")]]),
+        route("security-review", answer("security-review")),
+        route("report-generator", answer("report-generator")),
+        Model(api),
+    ]
+    with session(review, marked) as found:
+        enter(found, "/review-code")
+        api.wait_until(lambda: bool(api.turns_with(TASKS["quality-review"][0])), timeout=60)
+        os.kill(found.process(), signal.SIGKILL)
+        assert wait_until_gone(MARK, marked[MARK], timeout=30) == []
+    assert state(review, environ) == "interrupted"
+    run_id = newest_status(review, environ)["runId"]
+    steps: list[dict[str, Any]] = [
+        {"delay": 2, "tool": "mcp__orchestration__resume", "input": {"run_id": run_id}},
+        *({"tool": STATUS, "input": {"run_id": run_id, "wait_seconds": 30}} for _ in range(3)),
+    ]
+    with session(review, marked) as found:
+        enter(found, calling(*steps))
+        wait_until(lambda: state(review, environ), lambda seen: seen == "completed", timeout=60)
+    analyzers = {turn.session for turn in api.turns_with(TASKS["analyzer"][0]) if "StructuredOutput" in turn.tools}
+    assert len(analyzers) == 1
