@@ -1,4 +1,4 @@
-"""How long a `status` call takes through a real client over stdio, for a run that has ended and for a live one.
+"""How long a `status` call of a client over stdio takes, for a run that has ended and for a live one.
 
 Effects: makes a project in a temporary folder, starts the server, prints medians. The promise is 5 ms at most.
 """
@@ -6,16 +6,14 @@ Effects: makes a project in a temporary folder, starts the server, prints median
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from time import perf_counter
 from typing import Any
-
-from mcp import Client, StdioServerParameters
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -50,40 +48,78 @@ def make_project(root: Path) -> None:
         (folder / f"{name}.md").write_text(AGENT.format(name=name, command=argv), encoding="utf-8")
 
 
-async def median_ms(client: Client, run_id: str, calls: int) -> float:
-    """Milliseconds of one call, the median of *calls*."""
+class Server:
+    """The real server behind its pipes; the client only writes and reads lines, so that its time is not counted."""
+
+    def __init__(self, project: Path) -> None:
+        """Start it and shake hands."""
+        self._process = subprocess.Popen(  # noqa: S603 - our own server
+            [sys.executable, "-m", "mcp_server", "--project", str(project)],
+            cwd=project,
+            env={"PYTHONPATH": str(ROOT), "HOME": str(project / "home")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self._last = 0
+        client = {"name": "benchmark", "version": "1"}
+        self.ask("initialize", {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client})
+        self._write({"method": "notifications/initialized"})
+
+    def _write(self, message: dict[str, Any]) -> None:
+        if self._process.stdin is None:
+            sys.exit("the server has no stdin")
+        self._process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+        self._process.stdin.flush()
+
+    def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """The result of one request."""
+        self._last += 1
+        self._write({"id": self._last, "method": method, "params": params})
+        for line in self._process.stdout or ():
+            answer = json.loads(line)
+            if answer.get("id") == self._last:
+                if "result" not in answer or answer["result"].get("isError"):
+                    sys.exit(f"{method} answered {line}")
+                result: dict[str, Any] = answer["result"]
+                return result
+        return sys.exit("the server has ended")
+
+    def call(self, tool: str, **arguments: object) -> dict[str, Any]:
+        """The structured answer of a tool."""
+        answer: dict[str, Any] = self.ask("tools/call", {"name": tool, "arguments": arguments})["structuredContent"]
+        return answer
+
+    def close(self) -> None:
+        """End it by closing its stdin."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait(timeout=30)
+
+
+def median_ms(server: Server, run_id: str, calls: int) -> float:
+    """Milliseconds from a request to its answer, the median of *calls*."""
     taken = []
     for _ in range(calls):
         started = perf_counter()
-        result = await client.call_tool("status", {"run_id": run_id})
+        server.call("status", run_id=run_id)
         taken.append((perf_counter() - started) * 1000)
-        if result.is_error:
-            sys.exit(str(result.content))
     return statistics.median(taken)
 
 
-async def started(client: Client, definition: dict[str, Any], **options: object) -> str:
-    """Start a run; its id."""
-    result = await client.call_tool("run", {"command": definition, **options})
-    if result.is_error or result.structured_content is None:
-        sys.exit(str(result.content))
-    return str(result.structured_content["runId"])
-
-
-async def measure(nodes: int, calls: int) -> bool:
+def measure(nodes: int, calls: int) -> bool:
     """Print both medians; whether the promise is kept."""
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
         make_project(project)
-        arguments = ["-m", "mcp_server", "--project", folder]
         trust_all(project, project / "home")
-        environment = {"PYTHONPATH": str(ROOT), "HOME": str(project / "home")}
-        server = StdioServerParameters(command=sys.executable, args=arguments, env=environment)
-        async with Client(server, read_timeout_seconds=120) as client:
-            ended = await started(client, command("/ended", "quick", nodes), wait_seconds=100)
-            live = await started(client, command("/live", "slow", nodes), max_parallelism=4)
-            medians = {"ended": await median_ms(client, ended, calls), "live": await median_ms(client, live, calls)}
-            await client.call_tool("cancel", {"run_id": live})
+        server = Server(project)
+        ended = server.call("run", command=command("/ended", "quick", nodes), wait_seconds=100)["runId"]
+        live = server.call("run", command=command("/live", "slow", nodes), max_parallelism=4)["runId"]
+        medians = {"ended": median_ms(server, ended, calls), "live": median_ms(server, live, calls)}
+        server.call("cancel", run_id=live)
+        server.close()
     for name, taken in medians.items():
         print(f"{name:6} {taken:6.2f} ms  ({nodes} nodes)")
     slowest = max(medians.values())
@@ -97,7 +133,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=20)
     parser.add_argument("--calls", type=int, default=300)
     options = parser.parse_args()
-    sys.exit(not asyncio.run(measure(options.nodes, options.calls)))
+    sys.exit(not measure(options.nodes, options.calls))
 
 
 if __name__ == "__main__":
