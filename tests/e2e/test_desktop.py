@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[2]
-MANIFEST: Mapping[str, Any] = json.loads((ROOT / ".ci" / "desktop" / "manifest.json").read_text(encoding="utf-8"))
+MANIFEST: Mapping[str, Any] = json.loads((ROOT / "manifest.json").read_text(encoding="utf-8"))
 
 
 def filled(text: str, *, folder: Path, project: Path) -> str:
