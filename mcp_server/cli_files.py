@@ -87,9 +87,7 @@ def agents(as_json: Json = False) -> None:
         ]
         if as_json:
             problems = [str(problem) for problem in found.problems]
-            console.print_json(
-                {"agents": rows, "problems": problems, "shadowed": [str(row) for row in found.shadowed]}
-            )
+            console.print_json({"agents": rows, "problems": problems, "shadowed": [str(row) for row in found.shadowed]})
             return
         console.print_agents(rows)
         for note in (*found.problems, *found.shadowed):
