@@ -36,9 +36,11 @@ LONGEST_QUESTION = 2000
 
 
 class Approval(BaseModel):
-    """A person's yes or no."""
+    """A person's yes or no; the form says yes, so that a client's own Accept and Decline are enough."""
 
-    answer: Literal["yes", "no"] = Field(title="Go on?", description="yes: the node starts; no: it fails")
+    answer: Literal["yes", "no"] = Field(
+        default="yes", title="Go on?", description="yes: the node starts; no: it fails"
+    )
 
 
 class Held(BaseModel):

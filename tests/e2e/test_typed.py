@@ -15,6 +15,7 @@ from registry.catalog import Catalog
 from tests.interaction.projects import make_project
 from tests.support.claude_code import program, run_claude
 from tests.support.fake_messages_api import FakeMessagesApi, Route
+from tests.support.terminal import settle_in, terminal
 from tests.support.trust import trust_all
 from tests.support.uv import uv_environment
 
@@ -25,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
 THINKING = 3
 """Seconds that the model takes for its first turn: Claude Code connects to servers meanwhile."""
+ON_ACCEPT = "\N{HEAVY RIGHT-POINTING ANGLE QUOTATION MARK ORNAMENT} Accept"
 TYPED = 'focus on "auth" & more'
 
 
@@ -113,3 +115,29 @@ def test_with_the_plugin_a_typed_command_runs_in_any_project(
     told = json.loads(done.tool_results[-1]["content"])
     assert (told["command"], told["state"]) == ("/review-code", "completed")
     assert done.result["permission_denials"] == []
+
+
+def test_without_a_person_a_question_is_left_to_decisions(
+    api: FakeMessagesApi, ours: Path, environ: dict[str, str]
+) -> None:
+    api.routes = [obedient(api, "/ask", "mcp__orchestration__run", wait_seconds=30)]
+    options = ["--mcp-config", str(ours / ".mcp.json"), "--strict-mcp-config"]
+    done = run_claude("/ask", project=ours, environ=environ, arguments=options)
+    told = json.loads(done.tool_results[-1]["content"])
+    assert told["decisions"] == [{"node": "careful-node", "question": "Really?", "answers": ["yes", "no"]}]
+
+
+def test_a_person_is_asked_in_the_session(api: FakeMessagesApi, ours: Path, environ: dict[str, str]) -> None:
+    api.routes = [obedient(api, "/ask", "mcp__orchestration__run", wait_seconds=60)]
+    settle_in(Path(environ["HOME"]), ours)
+    command = [str(program()), "--mcp-config", str(ours / ".mcp.json"), "--strict-mcp-config"]
+    with terminal(command, folder=ours, environ=environ) as session:
+        session.wait_for("effort")
+        session.type("/ask now")
+        session.wait_for("/ask now")
+        session.press("Enter")
+        session.wait_for("Really?")
+        session.press("Down")
+        session.wait_for(ON_ACCEPT)
+        session.press("Enter")
+        session.wait_for('"state":"completed"')
