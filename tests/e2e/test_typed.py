@@ -15,7 +15,7 @@ from registry.catalog import Catalog
 from tests.interaction.projects import make_project
 from tests.support.claude_code import program, run_claude
 from tests.support.fake_messages_api import FakeMessagesApi, Route
-from tests.support.terminal import settle_in, terminal
+from tests.support.terminal import settle_in, terminal, wait_until
 from tests.support.trust import trust_all
 from tests.support.uv import uv_environment
 
@@ -139,5 +139,9 @@ def test_a_person_is_asked_in_the_session(api: FakeMessagesApi, ours: Path, envi
         session.wait_for("Really?")
         session.press("Down")
         session.wait_for(ON_ACCEPT)
-        session.press("Enter")
-        session.wait_for('"state":"completed"')
+
+        def accept() -> str:  # Claude Code takes no answer in the first moments of a dialog
+            session.press("Enter")
+            return session.screen()
+
+        wait_until(accept, lambda screen: '"state":"completed"' in screen)
