@@ -15,7 +15,6 @@ from registry.catalog import Catalog
 from tests.interaction.projects import make_project
 from tests.support.claude_code import program, run_claude
 from tests.support.fake_messages_api import FakeMessagesApi, Route
-from tests.support.terminal import settle_in, terminal, wait_until
 from tests.support.trust import trust_all
 from tests.support.uv import uv_environment
 
@@ -26,7 +25,6 @@ ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
 THINKING = 3
 """Seconds that the model takes for its first turn: Claude Code connects to servers meanwhile."""
-ON_ACCEPT = "\N{HEAVY RIGHT-POINTING ANGLE QUOTATION MARK ORNAMENT} Accept"
 TYPED = 'focus on "auth" & more'
 
 
@@ -125,23 +123,3 @@ def test_without_a_person_a_question_is_left_to_decisions(
     done = run_claude("/ask", project=ours, environ=environ, arguments=options)
     told = json.loads(done.tool_results[-1]["content"])
     assert told["decisions"] == [{"node": "careful-node", "question": "Really?", "answers": ["yes", "no"]}]
-
-
-def test_a_person_is_asked_in_the_session(api: FakeMessagesApi, ours: Path, environ: dict[str, str]) -> None:
-    api.routes = [obedient(api, "/ask", "mcp__orchestration__run", wait_seconds=60)]
-    settle_in(Path(environ["HOME"]), ours)
-    command = [str(program()), "--mcp-config", str(ours / ".mcp.json"), "--strict-mcp-config"]
-    with terminal(command, folder=ours, environ=environ) as session:
-        session.wait_for("effort")
-        session.type("/ask now")
-        session.wait_for("/ask now")
-        session.press("Enter")
-        session.wait_for("Really?")
-        session.press("Down")
-        session.wait_for(ON_ACCEPT)
-
-        def accept() -> str:  # Claude Code takes no answer in the first moments of a dialog
-            session.press("Enter")
-            return session.screen()
-
-        wait_until(accept, lambda screen: '"state":"completed"' in screen)
