@@ -6,11 +6,12 @@ Effects: none outside the process. It keeps the promises of `port.Storage` but d
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
 from engine.breakers import BreakerState
+from engine.errors import EnvironmentFault
 from engine.locks import Claim, Granted, LockOutcome, LockTable
 from engine.run.events import RunStatus
 from engine.run.state import END_STATES
@@ -28,124 +29,165 @@ LEARNED_FROM = 3
 """Samples that replace an estimate (SPEC 10)."""
 
 
+@dataclass(slots=True)
+class _Tables:
+    """What all connections to one project share."""
+
+    events: dict[RunId, dict[int, Event]] = field(default_factory=dict)
+    """By run and place."""
+    values: dict[str, bytes] = field(default_factory=dict)
+    summaries: dict[RunId, RunSummary] = field(default_factory=dict)
+    locks: LockTable = field(default_factory=LockTable)
+    session: dict[str, SessionValue] = field(default_factory=dict)
+    samples: defaultdict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    inbox: list[Message] = field(default_factory=list)
+    breakers: dict[str, BreakerState] = field(default_factory=dict)
+    writes: int = 0
+    """How often anybody wrote."""
+
+
 class MemoryStorage:
-    """A project that is gone with the process."""
+    """A project that is gone with the process; what `connect` gives is the same project for another engine."""
 
     def __init__(self) -> None:
-        self._events: dict[RunId, list[Event]] = {}
-        self._values: dict[str, bytes] = {}
-        self._summaries: dict[RunId, RunSummary] = {}
-        self._locks = LockTable()
-        self._session: dict[str, SessionValue] = {}
-        self._samples: dict[tuple[str, str], list[float]] = defaultdict(list)
-        self._inbox: list[Message] = []
-        self._breakers: dict[str, BreakerState] = {}
+        self._tables = _Tables()
+        self._own_writes = 0
+        self._seen = -1
+
+    def connect(self) -> MemoryStorage:
+        """The same project, as another process would open it."""
+        other = MemoryStorage()
+        other._tables = self._tables  # noqa: SLF001 - of the same class
+        return other
+
+    def _wrote(self) -> None:
+        self._tables.writes += 1
+        self._own_writes += 1
 
     async def commit(self, batch: Batch, owner: OwnerId) -> list[TableOutcome]:
         """See `port.Storage.commit`."""
-        locks = LockTable(self._locks) if batch.lock_ops else self._locks
+        tables = self._tables
+        for run, place, _event in batch.events:
+            if place in tables.events.get(run, ()):
+                raise EnvironmentFault(f"run {run} has an event at place {place} already", code="STORAGE_FAILED")
+        locks = LockTable(tables.locks) if batch.lock_ops else tables.locks
         outcomes = [outcome for op in batch.lock_ops for outcome in op(locks)]
-        self._locks = locks
-        for run, _place, event in batch.events:
-            journal = self._events.get(run)
+        tables.locks = locks
+        for run, place, event in batch.events:
+            journal = tables.events.get(run)
             if journal is None:
-                journal = self._events[run] = []
-            journal.append(event)
-        self._values.update(batch.values)
-        self._summaries.update(batch.summaries)
-        self._session.update((value.key, value) for value in batch.session)
+                journal = tables.events[run] = {}
+            journal[place] = event
+        tables.values.update(batch.values)
+        tables.summaries.update(batch.summaries)
+        tables.session.update((value.key, value) for value in batch.session)
         for sample in batch.samples:
-            self._samples[sample.command, sample.node].append(sample.seconds)
+            tables.samples[sample.command, sample.node].append(sample.seconds)
         mine: list[TableOutcome] = []
         for outcome in outcomes:
-            summary = self._summaries.get(outcome.holder.run)
+            summary = tables.summaries.get(outcome.holder.run)
             if summary is None or summary.owner == owner:
                 mine.append(outcome)
             else:
-                self._inbox.append(lock_message(outcome))
+                tables.inbox.append(lock_message(outcome))
         for name, change in batch.breaker_ops:
-            self._breakers[name], answer = change(self._breakers.get(name, BreakerState()))
+            tables.breakers[name], answer = change(tables.breakers.get(name, BreakerState()))
             if answer is not None:
                 mine.append(answer)
+        self._wrote()
         return mine
 
     async def events(self, run: RunId, since: int = 0) -> list[Event]:
         """See `port.Storage.events`."""
-        return self._events.get(run, [])[since:]
+        journal = self._tables.events.get(run, {})
+        return [journal[place] for place in sorted(journal) if place >= since]
 
     async def summaries(self, limit: int | None = None) -> list[RunSummary]:
         """See `port.Storage.summaries`."""
-        return sorted(self._summaries.values(), key=lambda row: row.created_at, reverse=True)[:limit]
+        rows = reversed(self._tables.summaries.values())
+        return sorted(rows, key=lambda row: row.created_at, reverse=True)[:limit]
 
     async def summary(self, run: RunId) -> RunSummary | None:
         """See `port.Storage.summary`."""
-        return self._summaries.get(run)
+        return self._tables.summaries.get(run)
 
     def value(self, digest: str) -> bytes | None:
         """See `port.Storage.value`."""
-        return self._values.get(digest)
+        return self._tables.values.get(digest)
 
     def last_status(self, command: str) -> RunStatus | None:
         """See `port.Storage.last_status`."""
-        rows = [row for row in self._summaries.values() if row.command == command and row.status in END_STATES]
+        rows = [row for row in self._tables.summaries.values() if row.command == command and row.status in END_STATES]
         real = [row for row in rows if row.executor != "simulate"]
         return max(real, key=lambda row: row.created_at).status if real else None
 
     def stored_values(self) -> dict[str, bytes]:
         """All values, by digest."""
-        return self._values
+        return self._tables.values
 
     async def take_over(self, run: RunId, old: OwnerId, new: OwnerId, *, ended: RunStatus | None = None) -> bool:
         """See `port.Storage.take_over`."""
-        row = self._summaries.get(run)
+        tables = self._tables
+        row = tables.summaries.get(run)
         if row is None or row.owner != old or ended not in {None, row.status}:
             return False
-        self._summaries[run] = replace(row, owner=new, status=row.status if ended is None else RunStatus.PENDING)
-        self._inbox = [message for message in self._inbox if message.run != run]
+        tables.summaries[run] = replace(row, owner=new, status=row.status if ended is None else RunStatus.PENDING)
+        tables.inbox = [message for message in tables.inbox if message.run != run]
+        self._wrote()
         return True
 
     async def post(self, message: Message) -> None:
         """See `port.Storage.post`."""
-        self._inbox.append(message)
+        self._tables.inbox.append(message)
+        self._wrote()
 
     async def inbox(self, runs: Sequence[RunId]) -> list[Message]:
         """See `port.Storage.inbox`."""
-        taken = [message for message in self._inbox if message.run in runs]
-        self._inbox = [message for message in self._inbox if message.run not in runs]
+        tables = self._tables
+        taken = [message for message in tables.inbox if message.run in runs]
+        if taken:
+            tables.inbox = [message for message in tables.inbox if message.run not in runs]
+            self._wrote()
         return taken
 
     async def claims(self) -> list[Claim]:
         """See `port.Storage.claims`."""
-        return list(self._locks)
+        return list(self._tables.locks)
 
     async def session_values(self, now: datetime) -> list[SessionValue]:
         """See `port.Storage.session_values`."""
-        return [row for row in self._session.values() if row.expires_at is None or row.expires_at > now]
+        rows = sorted(self._tables.session.values(), key=lambda row: row.key)
+        return [row for row in rows if row.expires_at is None or row.expires_at > now]
 
     async def estimates(self, command: str) -> dict[str, float]:
         """See `port.Storage.estimates`."""
         return {
             node: median(seconds)
-            for (name, node), seconds in self._samples.items()
+            for (name, node), seconds in self._tables.samples.items()
             if name == command and len(seconds) >= LEARNED_FROM
         }
 
     async def remove(self, runs: Iterable[RunId]) -> None:
         """See `port.Storage.remove`."""
+        tables = self._tables
         gone = set(runs)
         for run in gone:
-            self._events.pop(run, None)
-            self._summaries.pop(run, None)
-        self._inbox = [message for message in self._inbox if message.run not in gone]
-        self._session = {key: value for key, value in self._session.items() if value.run not in gone}
-        used = {value.digest for value in self._session.values()}
-        for event in (event for journal in self._events.values() for event in journal):
+            tables.events.pop(run, None)
+            tables.summaries.pop(run, None)
+        tables.inbox = [message for message in tables.inbox if message.run not in gone]
+        tables.session = {key: value for key, value in tables.session.items() if value.run not in gone}
+        used = {value.digest for value in tables.session.values()}
+        for event in (event for journal in tables.events.values() for event in journal.values()):
             used.update(compression.digests(codec.encode_event(event)[1]))
-        self._values = {digest: data for digest, data in self._values.items() if digest in used}
+        tables.values = {digest: data for digest, data in tables.values.items() if digest in used}
+        self._wrote()
 
     async def changed(self) -> bool:
         """See `port.Storage.changed`."""
-        return bool(self._inbox)
+        others = self._tables.writes - self._own_writes
+        changed = others != self._seen
+        self._seen = others
+        return changed
 
     async def close(self) -> None:
         """See `port.Storage.close`."""

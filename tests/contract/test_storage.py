@@ -29,12 +29,25 @@ STRANGER = OwnerId("o-3")
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
-    """Each implementation."""
-    opened: Storage = MemoryStorage() if request.param == "memory" else SqliteStorage(tmp_path / "state")
-    yield opened
-    await opened.close()
-    await opened.close()
+async def connect(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Callable[[], Storage]]:
+    """Each implementation: what it gives are ways to one project, as several processes have them."""
+    opened: list[Storage] = []
+    project = MemoryStorage()
+
+    def connect_once_more() -> Storage:
+        opened.append(project.connect() if request.param == "memory" else SqliteStorage(tmp_path / "state"))
+        return opened[-1]
+
+    yield connect_once_more
+    for storage in opened:
+        await storage.close()
+        await storage.close()
+
+
+@pytest.fixture
+def storage(connect: Callable[[], Storage]) -> Storage:
+    """The only process that works on its project."""
+    return connect()
 
 
 def a_run(run: RunId = RUN) -> list[tuple[RunId, int, ev.Event]]:
@@ -205,8 +218,8 @@ async def test_a_stranger_is_told_why_it_was_refused(storage: Storage) -> None:
     assert message.payload["code"] == "LOCK_TIMEOUT"
 
 
-async def test_another_connection_sees_commits_and_only_one_taker_wins(tmp_path: Path) -> None:
-    one, other = SqliteStorage(tmp_path), SqliteStorage(tmp_path)
+async def test_another_connection_sees_commits_and_only_one_taker_wins(connect: Callable[[], Storage]) -> None:
+    one, other = connect(), connect()
     await other.changed()
     assert await other.changed() is False
     await one.commit(Batch(events=a_run(), summaries={RUN: a_summary()}), OWNER)
@@ -217,8 +230,30 @@ async def test_another_connection_sees_commits_and_only_one_taker_wins(tmp_path:
         True,
         False,
     ]
-    await one.close()
-    await other.close()
+
+
+async def test_what_one_wrote_itself_is_no_news_to_it_and_what_others_wrote_is(connect: Callable[[], Storage]) -> None:
+    one, other = connect(), connect()
+    for storage in (one, other):
+        await storage.changed()
+    await one.post(Message(run=RUN, kind="cancel"))
+    assert await one.changed() is False
+    assert await other.changed() is True
+    assert len(await other.inbox([RUN])) == 1
+    assert await other.changed() is False
+    assert await one.changed() is True
+
+
+async def test_two_who_write_the_same_place_of_a_journal_do_not_both_succeed(connect: Callable[[], Storage]) -> None:
+    one, other = connect(), connect()
+    events = a_run()
+    await one.commit(Batch(events=events, summaries={RUN: a_summary()}), OWNER)
+    with pytest.raises(EnvironmentFault) as caught:
+        await other.commit(Batch(events=events[-1:], summaries={RUN: a_summary(owner=STRANGER)}), STRANGER)
+    assert caught.value.code == "STORAGE_FAILED"
+    row = await one.summary(RUN)
+    assert row is not None
+    assert row.owner == OWNER
 
 
 async def test_what_was_committed_is_there_when_the_database_is_opened_again(tmp_path: Path) -> None:
@@ -312,13 +347,4 @@ async def test_a_database_that_may_not_be_written_is_one_clear_fault(tmp_path: P
     storage = SqliteStorage(tmp_path)
     storage._db.execute("PRAGMA query_only=ON")
     assert await commit_fails(storage) == "READ_ONLY"
-    await storage.close()
-
-
-async def test_a_fault_without_a_name_of_its_own_is_still_one_of_ours(tmp_path: Path) -> None:
-    storage = SqliteStorage(tmp_path)
-    await storage.commit(Batch(events=a_run()), OWNER)
-    with pytest.raises(EnvironmentFault) as caught:
-        await storage.commit(Batch(events=a_run()), OWNER)
-    assert caught.value.code == "STORAGE_FAILED"
     await storage.close()
