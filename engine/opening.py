@@ -14,7 +14,7 @@ from engine.executors.process import ProcessExecutor
 from engine.executors.python import PythonExecutor
 from engine.model.agent import AgentKind
 from engine.runtime.clock import SystemClock
-from engine.runtime.owner import Owner
+from engine.runtime.owner import FileOwner
 from engine.service import Engine
 from engine.storage.sqlite import SqliteStorage
 
@@ -33,7 +33,7 @@ async def open_engine(project: Path, *, claude_program: str | None = None) -> As
     """
     folder = project / ".claude" / "orchestration"
     storage = SqliteStorage(folder)
-    owner = Owner(folder / "owners")
+    owner = FileOwner(folder / "owners")
     executors: dict[AgentKind, Executor] = {
         AgentKind.PROCESS: ProcessExecutor(),
         AgentKind.PYTHON: PythonExecutor(),

@@ -29,7 +29,6 @@ from engine.runtime.feed import Feed
 from engine.runtime.garbage import patient_collector
 from engine.runtime.guards import Guards
 from engine.runtime.inbox import POLL_SECONDS, Inbox
-from engine.runtime.owner import Owner
 from engine.runtime.pool import Pool
 from engine.runtime.store import Store
 from engine.runtime.upkeep import LockLine, lock_lines, prunable
@@ -43,12 +42,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.breakers import BreakerConfig
-    from engine.executors.port import Executor, Outcome, WorkOrder
+    from engine.executors.port import EndOrphans, Executor, Outcome, WorkOrder
     from engine.ids import AttemptId, NodeId
     from engine.model.plan import Plan
     from engine.model.policy import Failure
     from engine.run.state import Run
     from engine.runtime.clock import Clock
+    from engine.runtime.owner import Owner
     from engine.storage.port import LockOp, RunSummary, Storage
 
 T = TypeVar("T")
@@ -87,6 +87,7 @@ class Engine:
         owner: Owner | None,
         clock: Clock,
         executors: Mapping[AgentKind, Executor],
+        orphans: EndOrphans = end_orphans,
     ) -> None:
         """Use `open_engine` for the ordinary one; this takes its parts, so that simulation can bring others."""
         self.project = project
@@ -101,6 +102,7 @@ class Engine:
         self.idle_timeout: timedelta | None = None
         """How long an agent may be silent whose file does not say; None: for ever."""
         self._owner = owner
+        self._end_orphans = orphans
         self._owner_id = owner.id if owner is not None else OwnerId("o-simulation")
         facts = ProjectFacts(project, self.values, last_run_completed=self._last_run_completed, custom=self.conditions)
         self.breakers: dict[str, BreakerConfig] = {}
@@ -119,7 +121,9 @@ class Engine:
             on_action=self._action,
         )
         self.store.listeners.append(lambda run, _events: self.feed.moved(run.id))
-        self.archive = Archive(storage, self.store, project=project, owner=owner, owner_id=self._owner_id)
+        self.archive = Archive(
+            storage, self.store, project=project, owner=owner, owner_id=self._owner_id, end_orphans=orphans
+        )
         self._inbox = Inbox(storage, self.store, self.archive)
         self._actions: dict[RunId, dict[NodeId, str]] = {}
         self._warnings: dict[RunId, tuple[str, ...]] = {}
@@ -258,7 +262,7 @@ class Engine:
         scheduler.check_resumable(run, failed=failed)
         self.permit(run.plan.agents.values())
         # Whoever found the owner dead may still be ending what it left; no new attempt begins beside an old one.
-        await end_orphans(self.project, lost=live_attempts(run))
+        await self._end_orphans(self.project, lost=live_attempts(run))
         fresh = (summary.status, summary.ended_at) == (run.status, run.ended_at)
         taken = fresh and await self.storage.take_over(run_id, summary.owner, self._owner_id, ended=summary.status)
         if not taken or run.id in self.store.runs:
@@ -382,7 +386,3 @@ def stopped_work(run: Run) -> tuple[AttemptId, ...]:
         for record in node.attempts
         if record.stopping is not None and is_delegated(run, node)
     )
-
-
-def _live_attempts(run: Run) -> list[AttemptId]:
-    return [attempt_id(run.id, name, live.number) for name in run.live if (live := run.nodes[name].live) is not None]

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from engine.ids import AttemptId, NodeId, RunId
@@ -76,3 +76,10 @@ class Executor(Protocol):
 
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
         """Do *order* to its end. Raises nothing but cancellation for what an agent did: that is a `Failure`."""
+
+
+class EndOrphans(Protocol):
+    """Ends what dead processes of *project* have left running."""
+
+    async def __call__(self, project: Path, *, lost: Collection[AttemptId] = ()) -> int:
+        """Returns when none of it runs any more, with their number; of *lost* attempts nothing may stay."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from engine.errors import NotFound
 from engine.executors.scratch import remove_abandoned
-from engine.executors.tree import end_orphans
 from engine.ids import attempt_id
 from engine.run import signals as sig
 from engine.run.reducer import apply, fold
@@ -21,6 +20,7 @@ from engine.storage.port import Batch
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from engine.executors.port import EndOrphans
     from engine.ids import AttemptId, OwnerId, RunId
     from engine.run.state import Run
     from engine.runtime.owner import Owner
@@ -32,7 +32,14 @@ class Archive:
     """Finds runs."""
 
     def __init__(
-        self, storage: Storage, store: Store, *, project: Path, owner: Owner | None, owner_id: OwnerId
+        self,
+        storage: Storage,
+        store: Store,
+        *,
+        project: Path,
+        owner: Owner | None,
+        owner_id: OwnerId,
+        end_orphans: EndOrphans,
     ) -> None:
         """Without an *owner*, as in a simulation, nobody is looked after."""
         self._storage = storage
@@ -40,6 +47,7 @@ class Archive:
         self._project = project
         self._owner = owner
         self._owner_id = owner_id
+        self._end_orphans = end_orphans
         self._folded: dict[RunId, Run] = {}
         self._burying = asyncio.Lock()
         """One run at a time is taken from its dead owner, and nobody reads it in between."""
@@ -100,7 +108,7 @@ class Archive:
         lost = live_attempts(run)
         self._store.adopt(run, sig.Interrupt())
         await self._store.committed()
-        await end_orphans(self._project, lost=lost)
+        await self._end_orphans(self._project, lost=lost)
 
     async def look_after_holders(self) -> None:
         """Of runs that hold locks, record those as interrupted whose owner has died."""
@@ -114,7 +122,7 @@ class Archive:
     async def clean_up(self) -> None:
         """Look after what dead processes left: runs, processes, scratch folders."""
         await self.look_after_all()
-        await end_orphans(self._project)
+        await self._end_orphans(self._project)
         await asyncio.to_thread(remove_abandoned, self._project)
 
     async def look_after_all(self) -> list[RunSummary]:

@@ -6,7 +6,7 @@ Effects: one lock file a process in the state folder. Whose lock is free has die
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock, Timeout
 
@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     from engine.ids import OwnerId
 
 
-class Owner:
+class Owner(Protocol):
+    """This process as owner of runs, and what it knows of others."""
+
+    id: OwnerId
+
+    def is_alive(self, owner: OwnerId) -> bool:
+        """Whether the process that *owner* names still runs."""
+
+    def close(self) -> None:
+        """Give up; the runs of this owner are free for others from now on."""
+
+
+class FileOwner:
     """This process, as long as it holds its lock."""
 
     def __init__(self, folder: Path) -> None:
@@ -33,7 +45,7 @@ class Owner:
         return self._folder / f"{owner}.lock"
 
     def is_alive(self, owner: OwnerId) -> bool:
-        """Whether the process that *owner* names still runs."""
+        """See `Owner.is_alive`."""
         if owner == self.id:
             return True
         path = self._path(owner)
@@ -49,7 +61,7 @@ class Owner:
         return False
 
     def close(self) -> None:
-        """Give the lock up; the runs of this owner are free for others from now on."""
+        """See `Owner.close`."""
         with contextlib.suppress(OSError):
             self._path(self.id).unlink(missing_ok=True)
         self._lock.release()

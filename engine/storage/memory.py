@@ -57,7 +57,7 @@ class MemoryStorage:
     def connect(self) -> MemoryStorage:
         """The same project, as another process would open it."""
         other = MemoryStorage()
-        other._tables = self._tables  # noqa: SLF001 - of the same class
+        other._tables = self._tables
         return other
 
     def _wrote(self) -> None:

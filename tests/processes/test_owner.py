@@ -17,7 +17,7 @@ from engine.ids import OwnerId, RunId
 from engine.opening import open_engine
 from engine.run import events as ev
 from engine.run.events import RunStatus
-from engine.runtime.owner import Owner
+from engine.runtime.owner import FileOwner
 from engine.service import Engine
 
 pytestmark = pytest.mark.processes
@@ -137,7 +137,7 @@ async def test_of_those_who_take_up_a_run_at_once_one_wins(tmp_path: Path) -> No
 
 
 def test_an_owner_is_alive_until_it_closes_and_one_that_never_was_is_dead(tmp_path: Path) -> None:
-    one, other = Owner(tmp_path), Owner(tmp_path)
+    one, other = FileOwner(tmp_path), FileOwner(tmp_path)
     assert one.is_alive(one.id)
     assert other.is_alive(one.id)
     assert not other.is_alive(OwnerId("o-nobody"))
@@ -149,7 +149,7 @@ def test_an_owner_is_alive_until_it_closes_and_one_that_never_was_is_dead(tmp_pa
 
 def test_the_lock_that_a_dead_owner_left_is_found_free_and_taken_away(tmp_path: Path) -> None:
     (tmp_path / "o-dead.lock").write_text("", encoding="utf-8")
-    owner = Owner(tmp_path)
+    owner = FileOwner(tmp_path)
     assert not owner.is_alive(OwnerId("o-dead"))
     assert not (tmp_path / "o-dead.lock").exists()
     owner.close()
