@@ -337,12 +337,18 @@ class Engine:
         await self.store.committed()
 
     async def decide(self, run_id: RunId, node: NodeId, answer: str, *, failure: Failure | None = None) -> None:
-        """Give a person's answer to an approval or a held node; *failure* is what a no is recorded as.
+        """Give a person's answer to an approval or a held node; a run of another process finds it in its inbox.
 
-        Raises `StateError`.
+        *failure* is what a no is recorded as, in a run of this process. Raises `StateError`, `NotFound`.
         """
-        self.store.send(run_id, sig.Decide(node, answer, failure))
-        await self.store.committed()
+        run = await self.archive.find(run_id)
+        if run.id in self.store.runs:
+            self.store.send(run.id, sig.Decide(node, answer, failure))
+            await self.store.committed()
+        elif run.ended:
+            raise StateError(f"run {run.id} has ended ({run.status}); it waits for no answer")
+        else:
+            await self.storage.post(Message(run=run.id, kind="decide", payload={"node": node, "answer": answer}))
 
     def _choose(self, run: Run, agent: Agent) -> Executor | None:
         if run.executor == "simulate":

@@ -30,7 +30,7 @@ from engine.runtime.facts import values_of
 from engine.runtime.residue import summary_of
 from engine.service import View
 from engine.simulation import Scenario, simulate
-from engine.storage.port import Batch, Message
+from engine.storage.port import Batch
 from engine.views.todos import TodoOptions
 from mcp_server.background import LOGS, start_worker
 from mcp_server.forecast import Forecast, costs_of, forecast_of
@@ -256,13 +256,7 @@ class Project:
         run = (await engine.view(run_id)).run
         if node not in run.nodes:
             raise NotFound(f'run {run.id} has no node "{node}"', code="NODE_NOT_FOUND")
-        name = NodeId(node)
-        if run.id in engine.store.runs:
-            await engine.decide(run.id, name, answer)
-        elif run.ended:
-            raise StateError(f"run {run.id} has ended ({run.status}); it waits for no answer")
-        else:
-            await engine.storage.post(Message(run=run.id, kind="decide", payload={"node": name, "answer": answer}))
+        await engine.decide(run.id, NodeId(node), answer)
 
     async def report(self, run_id: RunId | None, attempt: str, outcome: Outcome | None) -> None:
         """Take the report of work that the client was asked to do; None: it still works on it.

@@ -87,7 +87,7 @@ class Message:
 
     run: RunId
     kind: str
-    """`cancel`, `decide`, `report`, `granted` or `refused`."""
+    """`cancel`, `decide`, `granted` or `refused`."""
     payload: Mapping[str, Any] = field(default_factory=dict)
 
 
