@@ -17,10 +17,10 @@ class Feed:
     """Wakes the waiters of a run after each commit and each sign of life."""
 
     def __init__(self) -> None:
-        self._waiters: defaultdict[RunId, set[asyncio.Future[None]]] = defaultdict(set)
+        self._waiters: defaultdict[RunId, dict[asyncio.Future[None], None]] = defaultdict(dict)
 
     def moved(self, run: RunId) -> None:
-        """Wake everybody who waits for *run*."""
+        """Wake everybody who waits for *run*, who came first first."""
         waiters = self._waiters.pop(run, None)
         for waiter in waiters or ():
             if not waiter.done():
@@ -29,13 +29,13 @@ class Feed:
     async def wait(self, run: RunId, seconds: float) -> bool:
         """Wait for the next move of *run*, at most *seconds*; whether it moved."""
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters[run].add(waiter)
+        self._waiters[run][waiter] = None
         try:
             await asyncio.wait_for(waiter, seconds)
         except TimeoutError:
             return False
         finally:
-            self._waiters[run].discard(waiter)
+            self._waiters[run].pop(waiter, None)
             if not self._waiters[run]:
                 del self._waiters[run]
         return True
