@@ -54,9 +54,20 @@ def decide(run: Run, signal: sig.Signal, now: datetime) -> Turn:
     Raises `StateError` for a request that the run is in no state for; nothing is changed then.
     """
     turn = Turn(run, now)
+    if run.ended and not isinstance(signal, sig.Resume):
+        _after_the_end(run, signal)
+        return turn
     _DECIDE[type(signal)](turn, signal)
     admission.advance(turn)
     return turn
+
+
+def _after_the_end(run: Run, signal: sig.Signal) -> None:
+    """Nothing is decided: what somebody asks for is refused, what tables and timers have to say comes too late."""
+    if isinstance(signal, sig.ReportOutcome | sig.RenewAttempt):
+        raise StateError(f"run {run.id} has ended ({run.status}); the report is refused", code="STALE_ATTEMPT")
+    if isinstance(signal, sig.Decide):
+        raise StateError(f"run {run.id} has ended ({run.status}); it waits for no answer", code="NO_DECISION_PENDING")
 
 
 def _begin(turn: Turn) -> None:
@@ -66,10 +77,6 @@ def _begin(turn: Turn) -> None:
 
 
 def _report(turn: Turn, signal: sig.ReportOutcome) -> None:
-    if turn.run.ended:
-        raise StateError(
-            f"run {turn.run.id} has ended ({turn.run.status}); the report is refused", code="STALE_ATTEMPT"
-        )
     node, live = settlement.live_attempt(turn, signal.node, signal.number)
     if node.plan.kind is NodeKind.GROUP and live.role is Role.FORWARD:
         raise StateError(f'"{signal.node}" is a sub-command: report the work inside it', code="NOT_REPORTABLE")
@@ -93,8 +100,6 @@ def _supply(turn: Turn, signal: sig.SupplyFacts) -> None:
 
 def _cancel(turn: Turn, signal: sig.RequestCancel) -> None:
     run = turn.run
-    if run.ended:
-        return
     message = f"cancelled: {signal.reason}" if signal.reason else "cancelled"
     cause = ev.StopCause(kind=StopKind.CANCEL, message=message, compensate=signal.compensate)
     if run.stop is None:
@@ -238,8 +243,7 @@ def _phase_due(turn: Turn, index: int) -> None:
 
 
 def _interrupt(turn: Turn, signal: sig.Interrupt) -> None:  # noqa: ARG001 - one signature for all signals
-    if not turn.run.ended:
-        turn.emit(ev.RunInterrupted(turn.now))
+    turn.emit(ev.RunInterrupted(turn.now))
 
 
 def check_resumable(run: Run, *, failed: bool) -> None:

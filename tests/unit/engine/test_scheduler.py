@@ -6,6 +6,7 @@ import pytest
 
 from engine.errors import StateError
 from engine.ids import NodeId
+from engine.model.policy import Failure, FailureKind
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import RunStatus
@@ -114,6 +115,22 @@ def test_an_interrupt_of_a_run_that_has_ended_changes_nothing() -> None:
     story = ByHand(command(phase("p", node("a"))))
     story.succeed("a")
     assert story.send(sig.Interrupt()) == []
+
+
+def test_nothing_happens_to_an_interrupted_run_whoever_asks_or_answers() -> None:
+    story = ByHand(command(phase("p", node("a"), node("b", approval={"message": "?"}))))
+    story.crash()
+    events = len(story.events)
+    for signal in (sig.ReportOutcome(NodeId("a"), 1), sig.RenewAttempt(NodeId("a"), 1), sig.Decide(NodeId("b"), "yes")):
+        with pytest.raises(StateError):
+            story.send(signal)
+    late = Failure(FailureKind.TIMEOUT, "IDLE_TIMEOUT", "silent")
+    for other in (sig.EndAttempt(NodeId("a"), 1, late), sig.GrantLocks(None), sig.RequestCancel(), sig.Tick()):
+        assert story.send(other) == []
+    assert len(story.events) == events
+    story.resume()
+    story.answer("b", "yes")
+    assert story.live() == ["a", "b"]
 
 
 @pytest.mark.parametrize("failed", [True, False])
