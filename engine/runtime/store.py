@@ -119,7 +119,13 @@ class Store:
         run = self.runs.get(run_id)
         if run is None:
             raise StateError(f"run {run_id} is not live in this process", code="NOT_OWNED")
-        turn = scheduler.decide(run, signal, self._clock.now())
+        due, now = run.next_due(), self._clock.now()
+        if due is not None and due <= now and not isinstance(signal, sig.Tick):  # what comes late comes after it
+            self._decide(run, sig.Tick(), now)
+        self._decide(run, signal, now)
+
+    def _decide(self, run: Run, signal: sig.Signal, now: datetime) -> None:
+        turn = scheduler.decide(run, signal, now)
         self._collect(run, turn.events)
         self._supply(run, turn.wants)
 

@@ -6,8 +6,9 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,7 +16,7 @@ from engine.errors import EnvironmentFault, InternalError, OrchestrationError, S
 from engine.executors.inline import InlineExecutor
 from engine.executors.port import Outcome
 from engine.executors.simulate import SimulateExecutor
-from engine.ids import RunId
+from engine.ids import NodeId, RunId
 from engine.model.agent import AgentKind
 from engine.run import events as ev
 from engine.run import signals as sig
@@ -50,10 +51,24 @@ class FailingStorage(MemoryStorage):
         return await super().commit(batch, owner)
 
 
+class SleepingClock(VirtualClock):
+    """The clock of a machine that may have slept, which its event loop knows nothing of."""
+
+    slept = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self.slept
+
+
 @asynccontextmanager
-async def engine_on(storage: MemoryStorage, executor: Any = None) -> AsyncIterator[Engine]:  # noqa: ANN401 - any executor
+async def engine_on(
+    storage: MemoryStorage,
+    executor: Any = None,  # noqa: ANN401 - any executor
+    *,
+    clocked: type[VirtualClock] = VirtualClock,
+) -> AsyncIterator[Engine]:
     """An engine in virtual time."""
-    clock = VirtualClock(asyncio.get_running_loop(), random.Random(0))  # noqa: S311 - repeatable by intent
+    clock = clocked(asyncio.get_running_loop(), random.Random(0))  # noqa: S311 - repeatable by intent
     executors = {AgentKind.CUSTOM: executor or SimulateExecutor()}
     engine = Engine(Path(), storage=storage, owner=None, clock=clock, executors=executors)
     async with engine.serving():
@@ -155,6 +170,33 @@ async def test_timeouts_and_waits_for_locks_come_due_in_time() -> None:
         assert failure is not None
         assert failure.code == "LOCK_TIMEOUT"
         assert (await ended(engine, first)).status is RunStatus.COMPLETED
+
+
+async def test_a_report_that_comes_when_the_machine_has_slept_over_its_deadline_is_late() -> None:
+    async with engine_on(MemoryStorage(), clocked=SleepingClock) as engine:
+        run = await engine.start(plan(command(phase("p", node("a"), node("b")))), executor="host")
+        await engine.report(f"{run}:a#1", Outcome())
+        cast("SleepingClock", engine.clock).slept = timedelta(hours=8)
+        with pytest.raises(StateError) as caught:
+            await engine.report(f"{run}:b#1", Outcome())
+        assert caught.value.code == "STALE_ATTEMPT"
+        done = await ended(engine, run)
+    failure = done.nodes[NodeId("b")].failure
+    assert failure is not None
+    assert failure.code == "TIMEOUT"
+
+
+async def test_nothing_starts_when_the_machine_has_slept_over_the_end_of_the_runs_time() -> None:
+    limits = ev.Limits(max_duration_seconds=600)
+    two = command(phase("p", node("a", timeout=24 * 3_600_000), node("b", "a")))
+    async with engine_on(MemoryStorage(), clocked=SleepingClock) as engine:
+        run = await engine.start(plan(two), executor="host", limits=limits)
+        cast("SleepingClock", engine.clock).slept = timedelta(hours=8)
+        with pytest.raises(StateError):
+            await engine.report(f"{run}:a#1", Outcome())
+        done = await ended(engine, run)
+    assert done.message.startswith("the run may take 600 s")
+    assert done.nodes[NodeId("b")].attempts == []
 
 
 async def test_a_run_waits_for_its_own_locks_until_the_holder_has_ended() -> None:
