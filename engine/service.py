@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import scheduler
@@ -19,7 +18,6 @@ from engine.errors import InputError, StateError
 from engine.executors.tree import end_orphans
 from engine.graph import with_estimates
 from engine.ids import OwnerId, RunId, attempt_id, parse_attempt_id
-from engine.locks import LockTable
 from engine.model.agent import Agent, AgentKind
 from engine.run import signals as sig
 from engine.run.events import Limits, RunStatus, ValueRef
@@ -44,12 +42,13 @@ if TYPE_CHECKING:
     from engine.breakers import BreakerConfig
     from engine.executors.port import EndOrphans, Executor, Outcome, WorkOrder
     from engine.ids import AttemptId, NodeId
+    from engine.locks import LockOutcome, LockTable
     from engine.model.plan import Plan
     from engine.model.policy import Failure
     from engine.run.state import Run
     from engine.runtime.clock import Clock
     from engine.runtime.owner import Owner
-    from engine.storage.port import LockOp, RunSummary, Storage
+    from engine.storage.port import RunSummary, Storage
 
 T = TypeVar("T")
 
@@ -293,7 +292,13 @@ class Engine:
                 hint=f"`orchestrate cancel {run_id}` ends it and gives them up.",
             )
         lines = [line for line in lock_lines(await self.storage.claims()) if line.run == run_id]
-        await self._change_locks([lambda table: table.release_run(run_id)])
+
+        def give_up(table: LockTable) -> list[LockOutcome]:
+            """None, where somebody has taken the run up meanwhile."""
+            return table.release_run(run_id) if all(claim.reserved for claim in table.of_run(run_id)) else []
+
+        outcomes = await self.storage.commit(Batch(lock_ops=[give_up]), self._owner_id)
+        self._lock_outcomes(outcome for outcome in outcomes if not isinstance(outcome, BreakerAnswer))
         return lines
 
     async def prune(
@@ -306,17 +311,16 @@ class Engine:
         before = None if older_than is None else self.clock.now() - older_than
         rows = await self.archive.look_after_all()
         gone = prunable(rows, keep=keep, before=before, interrupted=interrupted)
-        names = [row.id for row in gone]
-        if names:
-            await self._change_locks([partial(LockTable.release_run, run=name) for name in names])
-            await self.storage.remove(names)
-            self.archive.forget()
-        return gone
+        if not gone:
+            return []
+        names, outcomes = await self.storage.remove(gone, self._owner_id)
+        self.archive.forget()
+        self._lock_outcomes(outcomes)
+        return [row for row in gone if row.id in names]
 
-    async def _change_locks(self, operations: list[LockOp]) -> None:
-        for outcome in await self.storage.commit(Batch(lock_ops=operations), self._owner_id):
-            if not isinstance(outcome, BreakerAnswer):
-                self.store.lock_outcome(outcome)
+    def _lock_outcomes(self, outcomes: Iterable[LockOutcome]) -> None:
+        for outcome in outcomes:
+            self.store.lock_outcome(outcome)
 
     async def report(self, attempt: str, outcome: Outcome | None) -> None:
         """Take the report of work that the client did; without an outcome it says that it still works on it.

@@ -83,18 +83,23 @@ class MemoryStorage:
         tables.session.update((value.key, value) for value in batch.session)
         for sample in batch.samples:
             tables.samples[sample.command, sample.node].append(sample.seconds)
-        mine: list[TableOutcome] = []
-        for outcome in outcomes:
-            summary = tables.summaries.get(outcome.holder.run)
-            if summary is None or summary.owner == owner:
-                mine.append(outcome)
-            else:
-                tables.inbox.append(lock_message(outcome))
+        mine: list[TableOutcome] = [*self._deliver(outcomes, owner)]
         for name, change in batch.breaker_ops:
             tables.breakers[name], answer = change(tables.breakers.get(name, BreakerState()))
             if answer is not None:
                 mine.append(answer)
         self._wrote()
+        return mine
+
+    def _deliver(self, outcomes: Iterable[LockOutcome], owner: OwnerId) -> list[LockOutcome]:
+        """Those for runs of *owner*; the others are put into inboxes."""
+        mine: list[LockOutcome] = []
+        for outcome in outcomes:
+            summary = self._tables.summaries.get(outcome.holder.run)
+            if summary is None or summary.owner == owner:
+                mine.append(outcome)
+            else:
+                self._tables.inbox.append(lock_message(outcome))
         return mine
 
     async def events(self, run: RunId, since: int = 0) -> list[Event]:
@@ -167,10 +172,11 @@ class MemoryStorage:
             if name == command and len(seconds) >= LEARNED_FROM
         }
 
-    async def remove(self, runs: Iterable[RunId]) -> None:
+    async def remove(self, rows: Iterable[RunSummary], owner: OwnerId) -> tuple[list[RunId], list[LockOutcome]]:
         """See `port.Storage.remove`."""
         tables = self._tables
-        gone = set(runs)
+        gone = [row.id for row in rows if _is_still(row, tables.summaries.get(row.id))]
+        mine = self._deliver([outcome for run in gone for outcome in tables.locks.release_run(run)], owner)
         for run in gone:
             tables.events.pop(run, None)
             tables.summaries.pop(run, None)
@@ -181,6 +187,7 @@ class MemoryStorage:
             used.update(compression.digests(codec.encode_event(event)[1]))
         tables.values = {digest: data for digest, data in tables.values.items() if digest in used}
         self._wrote()
+        return gone, mine
 
     async def changed(self) -> bool:
         """See `port.Storage.changed`."""
@@ -191,6 +198,10 @@ class MemoryStorage:
 
     async def close(self) -> None:
         """See `port.Storage.close`."""
+
+
+def _is_still(row: RunSummary, stored: RunSummary | None) -> bool:
+    return stored is not None and (stored.owner, stored.status) == (row.owner, row.status)
 
 
 def lock_message(outcome: LockOutcome) -> Message:

@@ -162,8 +162,12 @@ class Storage(Protocol):
     async def estimates(self, command: str) -> dict[str, float]:
         """Median seconds by node, for nodes with three samples or more."""
 
-    async def remove(self, runs: Iterable[RunId]) -> None:
-        """Forget *runs* and the values that nothing refers to any more."""
+    async def remove(self, rows: Iterable[RunSummary], owner: OwnerId) -> tuple[list[RunId], list[LockOutcome]]:
+        """Forget the runs of *rows* with their claims, and the values that nothing refers to any more.
+
+        Only those that are as their row says: whoever has taken one up meanwhile keeps it. Gives what is gone, and what
+        that means for other claims, as `commit` does.
+        """
 
     async def changed(self) -> bool:
         """Whether another process wrote since the last call; cheap."""

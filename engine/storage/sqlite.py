@@ -10,6 +10,7 @@ import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from engine.locks import LockOutcome
     from engine.run.events import Event
-    from engine.storage.port import TableOutcome
+    from engine.storage.port import LockOp, TableOutcome
 
 T = TypeVar("T")
 
@@ -113,7 +114,7 @@ class SqliteStorage:
                     "INSERT INTO samples(command, node, seconds) VALUES (?,?,?)",
                     [(row.command, row.node, row.seconds) for row in batch.samples],
                 )
-            outcomes: list[TableOutcome] = [*self._change_locks(batch, owner)] if batch.lock_ops else []
+            outcomes: list[TableOutcome] = [*self._change_locks(batch.lock_ops, owner)] if batch.lock_ops else []
             return outcomes + self._change_breakers(batch) if batch.breaker_ops else outcomes
 
     def _change_breakers(self, batch: Batch) -> list[TableOutcome]:
@@ -130,10 +131,10 @@ class SqliteStorage:
         self._db.executemany("INSERT OR REPLACE INTO breakers VALUES (?,?)", rows)
         return answers
 
-    def _change_locks(self, batch: Batch, owner: OwnerId) -> list[LockOutcome]:
+    def _change_locks(self, operations: Iterable[LockOp], owner: OwnerId) -> list[LockOutcome]:
         db = self._db
         table = LockTable(self._claims())
-        outcomes = [outcome for op in batch.lock_ops for outcome in op(table)]
+        outcomes = [outcome for op in operations for outcome in op(table)]
         changes = table.changes()
         db.executemany("DELETE FROM claims WHERE holder=?", [(str(holder),) for holder in changes.removed])
         db.executemany(
@@ -273,15 +274,19 @@ class SqliteStorage:
             samples.setdefault(node, []).append(seconds)
         return {node: median(found) for node, found in samples.items() if len(found) >= LEARNED_FROM}
 
-    async def remove(self, runs: Iterable[RunId]) -> None:
+    async def remove(self, rows: Iterable[RunSummary], owner: OwnerId) -> tuple[list[RunId], list[LockOutcome]]:
         """See `port.Storage.remove`."""
-        await self._call(self._remove, list(runs))
+        return await self._call(self._remove, list(rows), owner)
 
-    def _remove(self, runs: list[RunId]) -> None:
+    def _remove(self, rows: list[RunSummary], owner: OwnerId) -> tuple[list[RunId], list[LockOutcome]]:
         with transaction(self._db):
+            still = "SELECT 1 FROM runs WHERE id=? AND owner=? AND status=?"
+            gone = [row.id for row in rows if self._db.execute(still, (row.id, row.owner, row.status.value)).fetchone()]
+            releases: list[LockOp] = [partial(LockTable.release_run, run=run) for run in gone]
+            mine = self._change_locks(releases, owner) if releases else []
             for table in ("events", "inbox", "session"):
-                self._db.executemany(f"DELETE FROM {table} WHERE run=?", [(run,) for run in runs])  # noqa: S608 - constants only
-            self._db.executemany("DELETE FROM runs WHERE id=?", [(run,) for run in runs])
+                self._db.executemany(f"DELETE FROM {table} WHERE run=?", [(run,) for run in gone])  # noqa: S608 - constants only
+            self._db.executemany("DELETE FROM runs WHERE id=?", [(run,) for run in gone])
             used: set[str] = {row[0] for row in self._db.execute("SELECT digest FROM session")}
             # Not LIKE: many builds of SQLite let it match no blob, and then every value would seem unused.
             holding = 'SELECT data FROM events WHERE instr(data, CAST(\'"digest":"\' AS BLOB))'
@@ -290,6 +295,7 @@ class SqliteStorage:
             stored = [row[0] for row in self._db.execute("SELECT digest FROM vals")]
             unused = [(digest,) for digest in stored if digest not in used]
             self._db.executemany("DELETE FROM vals WHERE digest=?", unused)
+            return gone, mine
 
     async def changed(self) -> bool:
         """See `port.Storage.changed`."""

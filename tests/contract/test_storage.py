@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -184,13 +185,33 @@ async def test_removing_a_run_drops_its_journal_and_the_values_that_nothing_else
     batch.values[kept[0].digest] = kept[1]
     batch.session = [SessionValue(key="k", digest=kept[0].digest, size=1, run=OTHER, produced_at=NOON)]
     await storage.commit(batch, OWNER)
-    await storage.remove([RUN])
+    row = await storage.summary(RUN)
+    assert row is not None
+    assert await storage.remove([row], OWNER) == ([RUN], [])
     assert await storage.events(RUN) == []
     assert await storage.summary(RUN) is None
     assert [row.id for row in await storage.summaries()] == [OTHER]
     assert storage.value(own[0].digest) is None
     assert storage.value(shared[0].digest) == shared[1]
     assert storage.value(kept[0].digest) == kept[1]
+
+
+async def test_removing_a_run_gives_its_locks_to_who_waits_for_them(storage: Storage) -> None:
+    rows = {RUN: a_summary(), OTHER: a_summary(OTHER, owner=STRANGER)}
+    await storage.commit(Batch(summaries=rows, lock_ops=[claim_of(RUN, "a"), claim_of(OTHER, "b", STRANGER)]), OWNER)
+    assert await storage.remove([rows[RUN]], OWNER) == ([RUN], [])
+    assert await storage.inbox([OTHER]) == [Message(run=OTHER, kind="granted", payload={"node": "b"})]
+    assert [str(claim.holder) for claim in await storage.claims()] == [f"{OTHER}:b"]
+
+
+async def test_a_run_that_somebody_has_taken_up_meanwhile_is_not_removed(connect: Callable[[], Storage]) -> None:
+    one, other = connect(), connect()
+    seen = replace(a_summary(), status=RunStatus.FAILED)
+    await one.commit(Batch(events=a_run(), summaries={RUN: seen}, lock_ops=[claim_of(RUN, "a")]), OWNER)
+    assert await other.take_over(RUN, OWNER, STRANGER, ended=RunStatus.FAILED)
+    assert await one.remove([seen], OWNER) == ([], [])
+    assert len(await one.events(RUN)) == len(a_run())
+    assert len(await one.claims()) == 1
 
 
 async def test_locks_are_granted_in_the_commit_and_strangers_hear_of_theirs_by_message(storage: Storage) -> None:
