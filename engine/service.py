@@ -30,7 +30,7 @@ from engine.runtime.inbox import POLL_SECONDS, Inbox
 from engine.runtime.pool import Pool
 from engine.runtime.store import Store
 from engine.runtime.upkeep import LockLine, lock_lines, prunable
-from engine.settlement import is_delegated
+from engine.settlement import is_clients
 from engine.storage.cache import ValueStore, overflow_text
 from engine.storage.port import Batch, BreakerAnswer, Message
 
@@ -332,7 +332,9 @@ class Engine:
             raise InputError(f'"{attempt}" is no attempt id', code="INVALID_ATTEMPT")
         run_id, node, number = parsed
         run = self.store.runs.get(run_id)
-        if run is not None and node in run.nodes and not is_delegated(run, run.nodes[node]):
+        state = None if run is None else run.nodes.get(node)
+        tried = None if state is None else next((one for one in state.attempts if one.number == number), None)
+        if run is not None and state is not None and tried is not None and not is_clients(run, state, tried.role):
             raise StateError(f'the work of node "{node}" is not the client\'s', code="NOT_REPORTABLE")
         if outcome is None:
             self.store.send(run_id, sig.RenewAttempt(node, number))
@@ -394,5 +396,5 @@ def stopped_work(run: Run) -> tuple[AttemptId, ...]:
         attempt_id(run.id, name, record.number)
         for name, node in run.nodes.items()
         for record in node.attempts
-        if record.stopping is not None and is_delegated(run, node)
+        if record.stopping is not None and is_clients(run, node, record.role)
     )

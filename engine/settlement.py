@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from engine.ids import NodeId
+    from engine.model.plan import NodePlan
     from engine.run.events import StopCause
     from engine.run.signals import ReportOutcome
     from engine.run.state import AttemptRecord, NodeState, Run
@@ -67,7 +68,7 @@ def attempt_ended(turn: Turn, signal: ReportOutcome) -> None:
 def renew(turn: Turn, name: NodeId, number: int) -> None:
     """Let the time of an attempt begin anew; only the client's own work is renewed."""
     node, live = live_attempt(turn, name, number)
-    if is_delegated(turn.run, node) and node.plan.kind is not NodeKind.GROUP and live.stopping is None:
+    if is_clients(turn.run, node, live.role) and live.stopping is None:
         turn.emit(ev.AttemptRenewed(turn.now, name, number, turn.now + node.plan.timeout))
 
 
@@ -242,20 +243,21 @@ def is_stopping(run: Run, name: NodeId) -> bool:
 
 
 def end_attempt(turn: Turn, name: NodeId, failure: Failure) -> None:
-    """Tell a live attempt to end with *failure*; work that the client does ends at once."""
+    """Tell a live attempt to end with *failure*; at once where nothing of ours has to end first."""
     run = turn.run
     node = run.nodes[name]
     live = node.live
     if live is None:
         return
-    if node.plan.kind is NodeKind.GROUP and not is_stopping(run, name) and _goes_on(run, node, failure):
+    group = node.plan.kind is NodeKind.GROUP and live.role is Role.FORWARD
+    if group and not is_stopping(run, name) and _goes_on(run, node, failure):
         if live.stopping is None:
             turn.emit(ev.AttemptStopping(turn.now, name, live.number, failure))
             cancelled = Failure(FailureKind.CANCEL, "CANCELLED", f"cancelled: {failure.message}")
             _cancel(turn, [run.nodes[inner] for inner in inside(run, name)], cancelled)
         return
     turn.emit(ev.AttemptStopping(turn.now, name, live.number, failure))
-    if is_delegated(turn.run, node):
+    if group or is_clients(turn.run, node, live.role):
         turn.emit(ev.AttemptFailed(turn.now, name, live.number, failure))
         if live.role is Role.FORWARD:
             _forward_failed(turn, node, failure)
@@ -263,11 +265,16 @@ def end_attempt(turn: Turn, name: NodeId, failure: Failure) -> None:
             _compensation_failed(turn, node, failure)
 
 
-def is_delegated(run: Run, node: NodeState) -> bool:
-    """Whether no process of ours has to end: the client does the work, or it is a sub-command, which has none."""
-    if node.plan.kind is NodeKind.GROUP:
-        return True
-    agent = run.plan.agents.get(node.plan.agent)
+def agent_of(plan: NodePlan, role: Role) -> str:
+    """Id of the agent that attempts of *role* are for."""
+    return plan.compensation.agent if role is Role.COMPENSATE and plan.compensation is not None else plan.agent
+
+
+def is_clients(run: Run, node: NodeState, role: Role) -> bool:
+    """Whether the client does the attempts of *role*: no program of ours has to end, and the client reports them."""
+    if node.plan.kind is NodeKind.GROUP and role is Role.FORWARD:
+        return False  # done by the nodes inside
+    agent = run.plan.agents.get(agent_of(node.plan, role))
     return run.executor == "host" and agent is not None and agent.kind is AgentKind.CLAUDE
 
 
@@ -276,11 +283,12 @@ def timed_out(node: NodeState) -> Failure:
     plan = node.plan
     limit = round(plan.timeout.total_seconds() * 1000)
     estimate = round(plan.estimate.total_seconds() * 1000)
+    lines = [f'Node "{plan.id}" timed out after {limit}ms', f"Estimated time was: {estimate}ms"]
+    if limit > estimate:  # an agent's own limit may be below
+        lines.append(f"Actual time exceeded by: {limit - estimate}ms")
     return Failure(
         FailureKind.TIMEOUT,
         "TIMEOUT",
-        f'Node "{plan.id}" timed out after {limit}ms\n'
-        f"Estimated time was: {estimate}ms\n"
-        f"Actual time exceeded by: {limit - estimate}ms",
+        "\n".join(lines),
         hint="Raise `timeout`, add a retryPolicy, or split the task.",
     )

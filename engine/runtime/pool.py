@@ -26,6 +26,7 @@ from engine.run import signals as sig
 from engine.run.events import Role
 from engine.run.state import keys_at
 from engine.runtime.facts import values_of
+from engine.settlement import agent_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -120,7 +121,7 @@ class Pool:
         node = run.nodes[event.node]
         if node.plan.kind is NodeKind.GROUP and event.role is Role.FORWARD:
             return  # its work is the nodes inside
-        agent_name = order_agent(node.plan, event.role)
+        agent_name = agent_of(node.plan, event.role)
         agent = run.plan.agents.get(agent_name)
         if node.live is None or node.live.number != event.number or self._closing:
             return
@@ -243,7 +244,7 @@ class Pool:
         for name in sorted(run.live, key=lambda name: run.nodes[name].start_order):
             node = run.nodes[name]
             live = node.live
-            agent = None if live is None else run.plan.agents.get(order_agent(node.plan, live.role))
+            agent = None if live is None else run.plan.agents.get(agent_of(node.plan, live.role))
             if live is None or agent is None or live.stopping or self._choose(run, agent) is not None:
                 continue
             event = ev.AttemptScheduled(live.started_at, name, live.number, live.role, node.version or 0, live.deadline)

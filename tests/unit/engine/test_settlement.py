@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from engine.errors import StateError
 from engine.ids import NodeId
-from engine.model.agent import Agent
+from engine.model.agent import Agent, AgentKind
 from engine.model.policy import Failure, FailureKind, Usage
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import RunStatus
-from tests.support.by_hand import ByHand, calling, rollback
+from tests.support.by_hand import ByHand, calling, locks, rollback
 from tests.support.definitions import command, node, phase, plan
 
 SUB = command(
@@ -127,6 +129,63 @@ def test_the_client_may_renew_its_own_work_and_nobody_elses() -> None:
     native = ByHand(command(phase("p", node("a"), calling("g", "/sub"))), SUB)
     assert native.send(sig.RenewAttempt(NodeId("a"), 1)) == []
     assert native.send(sig.RenewAttempt(NodeId("g"), 1)) == []
+
+
+PROGRAM, MODEL = Agent(id="program", kind=AgentKind.PROCESS), Agent(id="model")
+SLOW = {"timeout": 120_000}
+
+
+def delegated(worker: str, undoer: str, **fields: object) -> ByHand:
+    """A run that the client works for; its node is done and undone by a program or by the client."""
+    undo = {**rollback(), "agentId": undoer}
+    raw = command(phase("p", node("a", agent=worker, compensation=undo, **SLOW), **fields))
+    return ByHand(plan(raw, agents=(PROGRAM, MODEL)), executor="host")
+
+
+def test_the_client_undoes_what_a_program_did_and_its_time_ends_at_once() -> None:
+    story = delegated("program", "model", continueOnError=True)
+    story.fail("a")
+    story.send(sig.RenewAttempt(NodeId("a"), 2))
+    assert story.kinds()[-1] == "AttemptRenewed"
+    story.wait(minutes=2)
+    assert story.status("a") == "compensation_failed"
+    assert story.run.ended
+
+
+def test_a_program_that_undoes_what_the_client_did_has_ended_only_when_it_says_so() -> None:
+    story = delegated("model", "program")
+    story.fail("a")
+    story.send(sig.RenewAttempt(NodeId("a"), 2))
+    story.wait(minutes=2)
+    assert story.live() == ["a"]
+    story.stopped("a")
+    assert story.status("a") == "compensation_failed"
+
+
+@pytest.mark.parametrize(("undoer", "ends"), [("model", True), ("program", False)])
+def test_undoing_a_sub_command_ends_as_undoing_a_node_does(undoer: str, *, ends: bool) -> None:
+    sub = command(phase("s", node("x", agent="program")), name="/sub")
+    raw = command(
+        phase("p", calling("g", "/sub", compensation={**rollback(), "agentId": undoer}), continueOnError=True)
+    )
+    story = ByHand(plan(raw, sub, agents=(PROGRAM, MODEL)), executor="host")
+    story.fail("g/x")
+    assert story.live() == ["g"]
+    story.wait(minutes=10)
+    assert story.run.ended is ends
+    if not ends:
+        story.stopped("g")
+    assert story.status("g") == "compensation_failed"
+
+
+def test_an_agents_own_limit_below_the_estimate_is_not_told_as_exceeded_by_less_than_nothing() -> None:
+    brief = Agent(id="worker", kind=AgentKind.PROCESS, timeout=timedelta(seconds=30))
+    story = ByHand(plan(command(phase("p", node("a"))), agents=(brief,)))
+    story.wait(seconds=30)
+    story.stopped("a")
+    failure = story.node("a").failure
+    assert failure is not None
+    assert failure.message == 'Node "a" timed out after 30000ms\nEstimated time was: 60000ms'
 
 
 def test_an_attempt_is_ended_for_its_silence_once() -> None:
