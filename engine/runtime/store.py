@@ -84,11 +84,12 @@ class Store:
     def start(self, signal: sig.StartRun) -> Run:
         """Create a run; it is durable once `committed` returns."""
         self._check()
-        turn = scheduler.start(signal, self._clock.now())
+        now = self._clock.now()
+        turn = scheduler.start(signal, now)
         self.runs[signal.run] = turn.run
         self._collect(turn.run, turn.events)
         self._claim_for(turn.run)
-        self._supply(turn.run, turn.wants)
+        self._supply(turn.run, turn.wants, now)
         return turn.run
 
     def adopt(self, run: Run, signal: sig.Signal) -> None:
@@ -127,11 +128,12 @@ class Store:
     def _decide(self, run: Run, signal: sig.Signal, now: datetime) -> None:
         turn = scheduler.decide(run, signal, now)
         self._collect(run, turn.events)
-        self._supply(run, turn.wants)
+        self._supply(run, turn.wants, now)
 
-    def _supply(self, run: Run, wants: NodeId | None) -> None:
+    def _supply(self, run: Run, wants: NodeId | None, now: datetime) -> None:
+        """Let the decision of *now* go on with what it wants to know: it is one, and has one time."""
         while wants is not None:
-            turn = scheduler.decide(run, self._facts.about(run, wants), self._clock.now())
+            turn = scheduler.decide(run, self._facts.about(run, wants), now)
             self._collect(run, turn.events)
             wants = turn.wants
 
@@ -168,8 +170,8 @@ class Store:
             if due is not None and due <= now:
                 self._guard(run.id, sig.Tick())
             self._arm(run.next_due())
-            if run.status is ev.RunStatus.PENDING:
-                self._arm(self._claims_until.get(run.id))
+            if run.status is ev.RunStatus.PENDING and self._claims_until.get(run.id, now) > now:
+                self._arm(self._claims_until[run.id])
         for tell in self.on_tick:
             self._arm(tell(now))
         if any(waits_for_locks(run) for run in self.runs.values()):

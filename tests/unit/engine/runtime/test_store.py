@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,20 +12,23 @@ from typing import Any, cast
 
 import pytest
 
+from engine import scheduler
 from engine.errors import EnvironmentFault, InternalError, OrchestrationError, StateError
 from engine.executors.inline import InlineExecutor
 from engine.executors.port import Outcome
 from engine.executors.simulate import SimulateExecutor
-from engine.ids import NodeId, RunId
-from engine.model.agent import AgentKind
+from engine.ids import AttemptId, NodeId, OwnerId, RunId
+from engine.model.agent import Agent, AgentKind
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import RunStatus
 from engine.run.state import Run
 from engine.runtime.clock import VirtualClock, VirtualLoop
+from engine.runtime.owner import Owner
 from engine.service import Engine
 from engine.storage.memory import MemoryStorage
 from engine.storage.port import Batch
+from engine.turn import Turn
 from tests.support.by_hand import locks
 from tests.support.definitions import command, node, phase, plan
 
@@ -60,17 +63,33 @@ class SleepingClock(VirtualClock):
         return super().now() + self.slept
 
 
+class TickingClock(VirtualClock):
+    """A clock that no two looks find at the same time, as real ones."""
+
+    looks = 0
+
+    def now(self) -> datetime:
+        self.looks += 1
+        return super().now() + timedelta(microseconds=self.looks)
+
+
 @asynccontextmanager
 async def engine_on(
     storage: MemoryStorage,
     executor: Any = None,  # noqa: ANN401 - any executor
     *,
     clocked: type[VirtualClock] = VirtualClock,
+    owner: Owner | None = None,
 ) -> AsyncIterator[Engine]:
     """An engine in virtual time."""
     clock = clocked(asyncio.get_running_loop(), random.Random(0))  # noqa: S311 - repeatable by intent
     executors = {AgentKind.CUSTOM: executor or SimulateExecutor()}
-    engine = Engine(Path(), storage=storage, owner=None, clock=clock, executors=executors)
+
+    async def end_orphans(project: Path, *, lost: Collection[AttemptId] = ()) -> int:
+        assert (project, lost) is not None
+        return 0
+
+    engine = Engine(Path(), storage=storage, owner=owner, clock=clock, executors=executors, orphans=end_orphans)
     async with engine.serving():
         yield engine
 
@@ -86,7 +105,14 @@ async def ended(engine: Engine, run: RunId) -> Run:
     return await asyncio.wait_for(over(), LONG)
 
 
+WORKER = Agent(id="worker", kind=AgentKind.CUSTOM)
 TWO = command(phase("p", node("a"), node("b", "a")))
+
+
+async def pause(seconds: float) -> None:
+    """Let virtual time pass."""
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.get_running_loop().create_future(), seconds)
 
 
 async def test_what_is_decided_in_one_moment_is_one_commit() -> None:
@@ -140,6 +166,31 @@ async def test_a_fault_of_storage_reaches_who_waits_ends_what_runs_and_lets_noth
             await engine.store.committed()
     kinds = {type(event).__name__ for event in await storage.events(run)}
     assert "RunStopping" not in kinds
+
+
+async def test_who_waits_for_locks_over_its_time_is_refused_once_while_the_disk_is_slow() -> None:
+    operations: list[int] = []
+
+    class SlowStorage(MemoryStorage):
+        async def commit(self, batch: Batch, owner: Any) -> Any:  # noqa: ANN401 - as the port
+            operations.append(len(batch.lock_ops))
+            await pause(0.5)
+            return await super().commit(batch, owner)
+
+    async with engine_on(SlowStorage(), clocked=TickingClock) as engine:
+        raw = command(phase("p", node("a", minutes=5)), resources=locks("db", maxWaitTime=2000))
+        await engine.start(plan(raw), executor="simulate")
+        second = await engine.start(plan(raw), executor="simulate")
+        assert (await ended(engine, second)).status is RunStatus.FAILED
+    assert max(operations) < 5
+
+
+async def test_a_sub_command_behind_a_circuit_breaker_starts_though_time_goes_on_while_it_is_looked_at() -> None:
+    raw = command(phase("p", {"id": "g", "agentId": "command", "task": "/sub", "circuitBreaker": "api"}))
+    sub = command(phase("s", node("x")), name="/sub")
+    async with engine_on(MemoryStorage(), clocked=TickingClock) as engine:
+        run = await engine.start(plan(raw, sub), executor="simulate")
+        assert (await ended(engine, run)).status is RunStatus.COMPLETED
 
 
 async def test_a_signal_to_a_run_that_is_not_here_is_refused() -> None:
