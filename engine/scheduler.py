@@ -242,8 +242,8 @@ def _phase_due(turn: Turn, index: int) -> None:
             settlement.fail(turn, node, failure)
 
 
-def _interrupt(turn: Turn, signal: sig.Interrupt) -> None:  # noqa: ARG001 - one signature for all signals
-    turn.emit(ev.RunInterrupted(turn.now))
+def _interrupt(turn: Turn, signal: sig.Interrupt) -> None:
+    turn.emit(ev.RunInterrupted(turn.now, since=turn.run.changed_at if signal.dead else None))
 
 
 def check_resumable(run: Run, *, failed: bool) -> None:

@@ -270,6 +270,8 @@ class RunInterrupted(Fact, frozen=True):
     at: datetime
     reason: str = ""
     """Why, where there is more to say than that its process ended."""
+    since: datetime | None = None
+    """The last that was heard of an owner who was found dead; None: it said so itself."""
 
 
 class RunResumed(Fact, frozen=True):

@@ -79,6 +79,7 @@ def _run_interrupted(run: Run, event: ev.RunInterrupted) -> None:
     if run.before_interrupt is None:  # else it was waiting for its locks, to go on with what it did before that
         run.before_interrupt = before
     run.ended_at = event.at
+    run.unowned_since = event.since or event.at
     run.message = event.reason
 
 
@@ -88,8 +89,8 @@ def _run_resumed(run: Run, event: ev.RunResumed) -> None:
         run.before_interrupt = None
     run.owner = event.owner
     run.message = ""
-    _postpone(run, event.at - (run.ended_at or event.at))
-    run.ended_at = None
+    _postpone(run, event.at - (run.unowned_since or event.at))
+    run.ended_at = run.unowned_since = None
     _drop_locks(run, event.at)
 
 

@@ -122,6 +122,8 @@ class Tick(Request, frozen=True):
 class Interrupt(Request, frozen=True):
     """The owner is closing, or was found dead."""
 
+    dead: bool = False
+
 
 class Resume(Request, frozen=True):
     """Go on with an interrupted run, or take a failed one up at its failed nodes."""

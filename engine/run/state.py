@@ -222,6 +222,8 @@ class Run:
     """Number of events folded; the next one's place in the journal."""
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    unowned_since: datetime | None = None
+    """While interrupted: since when nobody goes on with it, as far as is known."""
     deadline: datetime | None = None
     """When `max_duration_seconds` is used up; time in which the run was interrupted does not count."""
     changed_at: datetime | None = None

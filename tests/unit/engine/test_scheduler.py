@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from engine.errors import StateError
@@ -10,6 +12,7 @@ from engine.model.policy import Failure, FailureKind
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import RunStatus
+from engine.run.state import parts_at
 from tests.support.by_hand import HEIR, ByHand, calling, locks, rollback
 from tests.support.definitions import command, node, phase
 
@@ -272,3 +275,18 @@ def test_a_failing_node_that_undoes_itself_is_waited_for_before_the_run_that_sto
     story.wait(seconds=1)
     story.succeed("a")
     assert story.state() == "failed"
+
+
+def test_the_time_from_the_last_that_was_heard_of_a_dead_owner_counts_against_no_limit() -> None:
+    limits = ev.Limits(max_duration_seconds=600)
+    story = ByHand(command(phase("p", node("a", minutes=1), timeout=300_000)), limits=limits)
+    story.now += timedelta(days=2)  # only then somebody looks
+    story.send(sig.Interrupt(dead=True))
+    story.resume()
+    assert story.live() == ["a"]
+    story.wait(seconds=299)
+    assert story.live() == ["a"]
+    story.wait(seconds=1)
+    failure = story.node("a").attempts[-1].stopping
+    assert failure is not None
+    assert failure.code == "PHASE_TIMEOUT"
