@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from engine.executors.claude import ClaudeExecutor
 from engine.executors.process import ProcessExecutor
 from engine.executors.python import PythonExecutor
+from engine.executors.scratch import remove_abandoned
 from engine.model.agent import AgentKind
 from engine.runtime.clock import SystemClock
 from engine.runtime.owner import FileOwner
@@ -41,9 +42,14 @@ async def open_engine(project: Path, *, claude_program: str | None = None) -> As
     }
     engine = Engine(project, storage=storage, owner=owner, clock=SystemClock(), executors=executors)
     async with engine.serving():
-        cleaning = asyncio.create_task(engine.archive.clean_up())
+        cleaning = asyncio.create_task(_clean_up(engine))
         try:
             yield engine
         finally:
             cleaning.cancel()
             await asyncio.gather(cleaning, return_exceptions=True)
+
+
+async def _clean_up(engine: Engine) -> None:
+    await engine.clean_up()
+    await asyncio.to_thread(remove_abandoned, engine.project)

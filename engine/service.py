@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import scheduler
 from engine.arguments import bind_arguments, initial_context
-from engine.errors import InputError, StateError
+from engine.errors import InputError, OrchestrationError, StateError
 from engine.executors.tree import end_orphans
 from engine.graph import with_estimates
 from engine.ids import OwnerId, RunId, attempt_id, parse_attempt_id
@@ -28,14 +28,14 @@ from engine.runtime.garbage import patient_collector
 from engine.runtime.guards import Guards
 from engine.runtime.inbox import POLL_SECONDS, Inbox
 from engine.runtime.pool import Pool
-from engine.runtime.store import Store
+from engine.runtime.store import RETRY_SECONDS, Store
 from engine.runtime.upkeep import LockLine, lock_lines, prunable
 from engine.settlement import is_clients
 from engine.storage.cache import ValueStore, overflow_text
 from engine.storage.port import Batch, BreakerAnswer, Message
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
     from datetime import timedelta
     from pathlib import Path
 
@@ -120,13 +120,14 @@ class Engine:
             on_action=self._action,
         )
         self.store.listeners.append(lambda run, _events: self.feed.moved(run.id))
-        self.archive = Archive(
-            storage, self.store, project=project, owner=owner, owner_id=self._owner_id, end_orphans=orphans
-        )
+        self.archive = Archive(storage, self.store, owner=owner, owner_id=self._owner_id, end_left=self._end_left)
+        self.store.on_fault.append(self._let_go)
+        self.store.on_recovery.append(self._recovered)
         self._inbox = Inbox(storage, self.store, self.archive)
         self._actions: dict[RunId, dict[NodeId, str]] = {}
         self._warnings: dict[RunId, tuple[str, ...]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._recovery: asyncio.Task[None] | None = None
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[Engine]:
@@ -149,12 +150,41 @@ class Engine:
         with contextlib.suppress(Exception):
             await self.store.committed()
         self.store.stop_timer()
-        for task in self._tasks:
+        tasks = [*self._tasks, *([self._recovery] if self._recovery else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.storage.close()
         if self._owner is not None:
             self._owner.close()
+
+    async def clean_up(self) -> None:
+        """Look after what dead processes left: runs, and what of them still runs."""
+        await self.archive.look_after_all()
+        await self._end_orphans(self.project)
+
+    def _let_go(self, runs: Sequence[Run]) -> None:
+        for run in runs:
+            self.feed.moved(run.id)
+
+    def _recovered(self) -> None:
+        if self._recovery is None or self._recovery.done():
+            self._recovery = asyncio.create_task(self._look_after_lost())
+
+    async def _look_after_lost(self) -> None:
+        """Record as interrupted what we had to let go of when storage failed, as soon as it lets us."""
+        while True:
+            try:
+                await self.archive.look_after_all()
+            except OrchestrationError as error:
+                log.warning("runs without an owner cannot be recorded as interrupted yet: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    async def _end_left(self, run: Run) -> None:
+        await self._pool.ended(run.id)
+        await self._end_orphans(self.project, lost=live_attempts(run))
 
     async def start(
         self,
@@ -208,6 +238,7 @@ class Engine:
         """
         run = await self.archive.find(run_id)
         estimates = await self.storage.estimates(run.plan.command) if not run.ended else {}
+        run = self.store.runs.get(run.id) or await self.archive.find(run.id)  # it may have been let go meanwhile
         shown = project(
             View(
                 run=run,

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from engine import scheduler
 from engine.errors import NotFound
-from engine.executors.scratch import remove_abandoned
 from engine.ids import attempt_id
 from engine.run import signals as sig
 from engine.run.reducer import apply, fold
@@ -18,10 +18,10 @@ from engine.runtime.residue import summary_of
 from engine.storage.port import Batch
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from engine.executors.port import EndOrphans
     from engine.ids import AttemptId, OwnerId, RunId
+    from engine.run.events import Event
     from engine.run.state import Run
     from engine.runtime.owner import Owner
     from engine.runtime.store import Store
@@ -36,18 +36,19 @@ class Archive:
         storage: Storage,
         store: Store,
         *,
-        project: Path,
         owner: Owner | None,
         owner_id: OwnerId,
-        end_orphans: EndOrphans,
+        end_left: Callable[[Run], Awaitable[None]],
     ) -> None:
-        """Without an *owner*, as in a simulation, nobody is looked after."""
+        """Without an *owner*, as in a simulation, nobody is looked after.
+
+        *end_left* ends what still runs of a run that nobody goes on with.
+        """
         self._storage = storage
         self._store = store
-        self._project = project
         self._owner = owner
         self._owner_id = owner_id
-        self._end_orphans = end_orphans
+        self._end_left = end_left
         self._folded: dict[RunId, Run] = {}
         self._burying = asyncio.Lock()
         """One run at a time is taken from its dead owner, and nobody reads it in between."""
@@ -68,11 +69,7 @@ class Archive:
             return live
         summary = await self._storage.summary(run_id)
         if summary is None:
-            raise NotFound(
-                f'there is no run "{run_id}" in this project',
-                code="RUN_NOT_FOUND",
-                hint="`orchestrate runs` lists the runs.",
-            )
+            raise _not_found(run_id)
         await self.look_after(summary)
         folded = self._folded.get(run_id)
         if folded is not None and folded.ended and folded.ended_at == summary.ended_at:
@@ -81,34 +78,58 @@ class Archive:
 
     async def _fold(self, run_id: RunId) -> Run:
         run = self._folded.get(run_id)
-        events = await self._storage.events(run_id, run.events if run is not None else 0)
+        since = run.events if run is not None else 0
+        events = await self._storage.events(run_id, since)
         if run is None:
-            run = fold(events)
+            run = _folded(run_id, events)
         else:
-            for event in events:
+            for event in events[run.events - since :]:  # somebody else may have folded some of them meanwhile
                 apply(run, event)
         self._folded = {run_id: run}
         return run
 
     async def look_after(self, summary: RunSummary) -> None:
-        """Record a run as interrupted whose owner has died, and end what of it still runs."""
-        if summary.status in END_STATES or self._owner is None:
+        """Record a run as interrupted whose owner has died, or had to let go of it; what of it still runs is ended."""
+        if summary.status in END_STATES or self._is_owned(summary):
             return
         async with self._burying:
-            if not self._owner.is_alive(summary.owner):
-                await self._bury(summary)
+            row = await self._storage.summary(summary.id)  # somebody may have been faster
+            if row is not None and row.status not in END_STATES and not self._is_owned(row):
+                await self._bury(row)
+
+    def _is_owned(self, summary: RunSummary) -> bool:
+        """Whether somebody goes on with a run; we ourselves let go of ours when storage fails."""
+        if self._owner is None or summary.owner == self._owner_id:
+            return self._owner is None or summary.id in self._store.runs
+        return self._owner.is_alive(summary.owner)
 
     async def _bury(self, summary: RunSummary) -> None:
         if not await self._storage.take_over(summary.id, summary.owner, self._owner_id):
             return
         run = fold(await self._storage.events(summary.id))
-        if run.ended:  # it did so after the summary was read, or was being taken up by the dead
+        if run.ended:  # it was being taken up by the dead
             await self._storage.commit(Batch(summaries={run.id: summary_of(run, self._owner_id)}), self._owner_id)
             return
-        lost = live_attempts(run)
-        self._store.adopt(run, sig.Interrupt())
+        await self._end_left(run)  # before its locks are free: what still runs relies on them
+        self._store.adopt(run, sig.Interrupt(dead=True))
         await self._store.committed()
-        await self._end_orphans(self._project, lost=lost)
+
+    async def take_up(self, run_id: RunId, signal: sig.Resume) -> bool:
+        """Go on with a run that has ended, as its owner; False where somebody else was faster. Raises `StateError`."""
+        async with self._burying:
+            summary = await self._storage.summary(run_id)
+            if summary is None or summary.status not in END_STATES or run_id in self._store.runs:
+                return False
+            run = _folded(
+                run_id, await self._storage.events(run_id)
+            )  # its own: what readers look at moves on when the run does
+            scheduler.check_resumable(run, failed=signal.failed)
+            await self._end_left(run)  # no new attempt begins beside an old one
+            if not await self._storage.take_over(run_id, summary.owner, self._owner_id, ended=run.status):
+                return False
+            self.forget()
+            self._store.adopt(run, signal)
+            return True
 
     async def look_after_holders(self) -> None:
         """Of runs that hold locks, record those as interrupted whose owner has died."""
@@ -119,17 +140,25 @@ class Archive:
                 if summary is not None:
                     await self.look_after(summary)
 
-    async def clean_up(self) -> None:
-        """Look after what dead processes left: runs, processes, scratch folders."""
-        await self.look_after_all()
-        await self._end_orphans(self._project)
-        await asyncio.to_thread(remove_abandoned, self._project)
-
     async def look_after_all(self) -> list[RunSummary]:
         """All runs, newest first; those whose owner has died are recorded as interrupted first."""
         for summary in await self._storage.summaries():
             await self.look_after(summary)
         return await self._storage.summaries()
+
+
+def _not_found(run_id: RunId) -> NotFound:
+    return NotFound(
+        f'there is no run "{run_id}" in this project',
+        code="RUN_NOT_FOUND",
+        hint="`orchestrate runs` lists the runs.",
+    )
+
+
+def _folded(run_id: RunId, events: Sequence[Event]) -> Run:
+    if not events:  # it was forgotten since its row was read
+        raise _not_found(run_id)
+    return fold(events)
 
 
 def live_attempts(run: Run) -> list[AttemptId]:

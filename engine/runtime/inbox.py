@@ -37,6 +37,10 @@ class Inbox:
         self._storage = storage
         self._store = store
         self._archive = archive
+        self._behind = False
+        """Something was written that was not looked at to the end, since storage did not let us."""
+        self._taken: list[Message] = []
+        """Messages that were taken and not obeyed yet."""
 
     async def read(self) -> None:
         """Look for messages again and again, until cancelled."""
@@ -48,11 +52,13 @@ class Inbox:
                 log.warning("other processes cannot be heard: %s", fault)
 
     async def _poll(self, *, holders: bool) -> None:
-        if self._store.runs and await self._storage.changed():
-            messages = await self._storage.inbox(list(self._store.runs))
+        if self._store.runs and (self._behind or await self._storage.changed()):
+            self._behind = True
+            self._taken += await self._storage.inbox(list(self._store.runs))
             held = set()
-            if any(message.kind == "granted" for message in messages):
+            if any(message.kind == "granted" for message in self._taken):
                 held = {claim.holder for claim in await self._storage.claims() if claim.granted}
+            messages, self._taken, self._behind = self._taken, [], False
             for message in messages:
                 # A grant may be older than what its run did since: only the table says what is held.
                 if message.kind != "granted" or Holder(message.run, message.payload["node"]) in held:

@@ -108,7 +108,7 @@ class Pool:
         self._closing = False
         store.on_tick.append(self._end_silent)
         store.listeners.append(self._committed)
-        store.on_fault.append(lambda _fault: self.end_all())
+        store.on_fault.append(lambda _runs: self.end_all())
 
     def _committed(self, run: Run, events: Sequence[ev.Event]) -> None:
         for event in events:
@@ -251,11 +251,19 @@ class Pool:
             orders.append(make_order(run, node, event, agent=agent, values=self._values, project=self._project))
         return orders
 
+    async def ended(self, run: RunId) -> None:
+        """Wait until nothing of *run* runs in this process."""
+        await self._gone([work for key, work in self._works.items() if key[0] == run])
+
     async def close(self) -> None:
         """End every attempt and wait until nothing of them is left; reports nothing."""
         self._closing = True
-        tasks = [work.task for work in self._works.values() if work.task is not None]
+        works = list(self._works.values())
         self.end_all()
+        await self._gone(works)
+
+    async def _gone(self, works: Sequence[_Work]) -> None:
+        tasks = [work.task for work in works if work.task is not None]
         if tasks:
             await asyncio.wait(tasks)
 
@@ -282,13 +290,6 @@ def _check(plan: NodePlan, outputs: Mapping[str, Any]) -> Failure | None:
         and FailureKind.VALIDATION in compensation.on
     )
     return context.check_outputs(plan.outputs, outputs, cascade_on_validation=cascade)
-
-
-def order_agent(plan: NodePlan, role: Role) -> str:
-    """Id of the agent that an attempt of *role* is for."""
-    if role is Role.COMPENSATE and plan.compensation is not None:
-        return plan.compensation.agent
-    return plan.agent
 
 
 def make_order(

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 LONGEST_SLEEP = 60.0
 """Seconds after which due times are looked at again, should the machine have slept."""
+RETRY_SECONDS = 5.0
+"""How long after a commit that failed the next one may be tried."""
 
 
 class Facts(Protocol):
@@ -61,7 +63,10 @@ class Store:
         """Start with no run; `run_flusher` has to run as long as the store is used."""
         self.runs: dict[RunId, Run] = {}
         self.listeners: list[Listener] = []
-        self.on_fault: list[Callable[[OrchestrationError], None]] = []
+        self.on_fault: list[Callable[[Sequence[Run]], None]] = []
+        """Told the runs that are live no more, since a commit has failed."""
+        self.on_recovery: list[Callable[[], None]] = []
+        """Told that commits may be tried again."""
         self.on_tick: list[Callable[[datetime], datetime | None]] = []
         """Told the time when something is due; each says when it wants to be told next."""
         self._storage = storage
@@ -79,6 +84,7 @@ class Store:
         self._claims_until: dict[RunId, datetime] = {}
         """When a run that waits for its own locks gives up."""
         self._timer: asyncio.TimerHandle | None = None
+        self._retry: asyncio.TimerHandle | None = None
         self._armed: datetime | None = None
 
     def start(self, signal: sig.StartRun) -> Run:
@@ -98,7 +104,7 @@ class Store:
         self.runs[run.id] = run
         if isinstance(signal, sig.Resume) and uses_locks(run):
             self._batch.lock_ops.append(self._guards.adoption(run.id))
-        self.send(run.id, signal)
+        self._decide(run, signal, self._clock.now())
         self._claim_for(run)
 
     def _claim_for(self, run: Run) -> None:
@@ -121,12 +127,19 @@ class Store:
         if run is None:
             raise StateError(f"run {run_id} is not live in this process", code="NOT_OWNED")
         due, now = run.next_due(), self._clock.now()
-        if due is not None and due <= now and not isinstance(signal, sig.Tick):  # what comes late comes after it
-            self._decide(run, sig.Tick(), now)
+        if due is not None and due <= now and not isinstance(signal, sig.Tick | sig.Interrupt):
+            self._decide(run, sig.Tick(), now)  # what comes late comes after it
         self._decide(run, signal, now)
 
     def _decide(self, run: Run, signal: sig.Signal, now: datetime) -> None:
-        turn = scheduler.decide(run, signal, now)
+        try:
+            turn = scheduler.decide(run, signal, now)
+        except StateError:  # nothing was changed
+            raise
+        except Exception as error:  # ours; the run is ahead of its journal by something that nobody knows
+            log.exception("a decision about run %s failed", run.id)
+            self._fail(InternalError(f"a decision failed: {type(error).__name__}: {error}"))
+            raise
         self._collect(run, turn.events)
         self._supply(run, turn.wants, now)
 
@@ -200,7 +213,7 @@ class Store:
             raise self._fault
 
     async def run_flusher(self) -> None:
-        """Commit what was decided, again and again, until cancelled or until storage fails."""
+        """Commit what was decided, again and again, until cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -209,11 +222,9 @@ class Store:
                 await self._flush()
             except EnvironmentFault as fault:
                 self._fail(fault)
-                return
             except Exception as error:  # ours; whoever waits must hear of it all the same
                 log.exception("a commit failed")
                 self._fail(InternalError(f"a commit failed: {type(error).__name__}: {error}"))
-                return
             finally:
                 self._flushing = False
 
@@ -288,18 +299,33 @@ class Store:
             self._guard(holder.run, sig.RefuseLocks(holder.node, outcome.failure))
 
     def _fail(self, fault: OrchestrationError) -> None:
-        """Storage is gone: nothing may go on that could not be told truthfully later."""
-        log.error("storage failed: %s", fault)
+        """Let go of all live runs: they are ahead of their journals, and nothing of that was made durable.
+
+        What the journals say is the truth again; who finds a run there without an owner records it as interrupted.
+        """
+        log.error("all live runs are let go: %s", fault)
         self._fault = fault
+        gone = list(self.runs.values())
+        self.runs.clear()
+        self._claims_until.clear()
+        self._batch, self._touched = Batch(), {}
+        self.stop_timer()
         for waiter in self._committed:
             if not waiter.done():
                 waiter.set_exception(fault)
         self._committed = []
+        self._retry = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._recover)
         for listener in self.on_fault:
-            listener(fault)
+            listener(gone)
+
+    def _recover(self) -> None:
+        self._fault = self._retry = None
+        for listener in self.on_recovery:
+            listener()
 
     def stop_timer(self) -> None:
         """Set no timer any more; used when the store is closed."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._retry):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._armed = self._retry = None

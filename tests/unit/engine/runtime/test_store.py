@@ -25,6 +25,7 @@ from engine.run.events import RunStatus
 from engine.run.state import Run
 from engine.runtime.clock import VirtualClock, VirtualLoop
 from engine.runtime.owner import Owner
+from engine.runtime.store import RETRY_SECONDS
 from engine.service import Engine
 from engine.storage.memory import MemoryStorage
 from engine.storage.port import Batch
@@ -168,6 +169,63 @@ async def test_a_fault_of_storage_reaches_who_waits_ends_what_runs_and_lets_noth
     assert "RunStopping" not in kinds
 
 
+class Alone:
+    """An owner that knows of no other."""
+
+    id = OwnerId("o-alone")
+
+    def is_alive(self, owner: OwnerId) -> bool:
+        return owner == self.id
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("kind", [EnvironmentFault, RuntimeError])
+async def test_when_storage_works_again_what_had_to_be_let_go_is_interrupted_and_can_be_resumed(
+    kind: type[Exception],
+) -> None:
+    storage = FailingStorage()
+    hanging = True
+
+    class Hanging:
+        async def execute(self, _order: Any, _heartbeat: Any) -> Outcome:  # noqa: ANN401 - as the port
+            return await asyncio.get_running_loop().create_future() if hanging else Outcome()
+
+    async with engine_on(storage, Hanging(), owner=Alone()) as engine:
+        run = await engine.start(plan(TWO, agents=(WORKER,)))
+        storage.error = kind("the disk is gone")
+        waiting = asyncio.ensure_future(engine.wait(run, LONG))
+        with pytest.raises(OrchestrationError):
+            await engine.cancel(run)
+        assert await asyncio.wait_for(waiting, LONG) is True
+        storage.error = None
+        with pytest.raises(OrchestrationError):
+            await engine.view(run)
+        await pause(RETRY_SECONDS)
+        seen = await ended(engine, run)
+        assert seen.status is RunStatus.INTERRUPTED
+        assert "RunStopping" not in {type(event).__name__ for event in await storage.events(run)}
+        hanging = False
+        await engine.resume(run)
+        assert (await ended(engine, run)).status is RunStatus.COMPLETED
+
+
+async def test_a_server_whose_storage_fails_does_not_keep_its_processor_busy() -> None:
+    storage = FailingStorage()
+    async with engine_on(storage, owner=Alone()) as engine:
+        told: list[datetime] = []
+        engine.store.on_tick.append(told.append)
+        raw = plan(command(phase("p", node("a", timeout=60_000))), agents=(WORKER,))
+        run, _other = [await engine.start(raw, executor="host") for _ in range(2)]
+        storage.error = EnvironmentFault("the disk is full", code="DISK_FULL")
+        with pytest.raises(EnvironmentFault):
+            await engine.cancel(run)
+        await pause(600)
+        assert len(told) < 10
+        storage.error = None
+
+
 async def test_who_waits_for_locks_over_its_time_is_refused_once_while_the_disk_is_slow() -> None:
     operations: list[int] = []
 
@@ -190,6 +248,30 @@ async def test_a_sub_command_behind_a_circuit_breaker_starts_though_time_goes_on
     sub = command(phase("s", node("x")), name="/sub")
     async with engine_on(MemoryStorage(), clocked=TickingClock) as engine:
         run = await engine.start(plan(raw, sub), executor="simulate")
+        assert (await ended(engine, run)).status is RunStatus.COMPLETED
+
+
+async def test_a_decision_that_breaks_down_half_way_leaves_no_gap_in_the_journal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage = FailingStorage()
+
+    def broken(turn: Turn, signal: sig.Decide) -> None:
+        turn.emit(ev.NodeReady(turn.now, signal.node))
+        raise ZeroDivisionError
+
+    asked = plan(command(phase("p", node("a", approval={"message": "?"}))), agents=(WORKER,))
+    async with engine_on(storage, owner=Alone()) as engine:
+        run = await engine.start(asked)
+        table: dict[type[Any], Any] = {**scheduler._DECIDE, sig.Decide: broken}
+        with monkeypatch.context() as patched:
+            patched.setattr(scheduler, "_DECIDE", table)
+            with pytest.raises(ZeroDivisionError):
+                await engine.decide(run, NodeId("a"), "yes")
+        await pause(RETRY_SECONDS)
+        assert (await ended(engine, run)).status is RunStatus.INTERRUPTED
+        await engine.resume(run)
+        await engine.decide(run, NodeId("a"), "yes")
         assert (await ended(engine, run)).status is RunStatus.COMPLETED
 
 
