@@ -265,41 +265,50 @@ class Engine:
         return await self.feed.wait(run_id, min(seconds, POLL_SECONDS))
 
     async def cancel(self, run_id: RunId, *, reason: str = "", compensate: bool = True) -> None:
-        """Ask *run_id* to end; returns at once for runs of other processes, which are asked through their inbox."""
-        run = await self.archive.find(run_id)
+        """Ask *run_id* to end; returns at once for runs of other processes, which are asked through their inbox.
+
+        An interrupted run is taken up for it. Raises `StateError`, `NotFound`.
+        """
+        run = await self._settled(run_id)
+        if run.status is RunStatus.INTERRUPTED:
+            try:
+                await self._take_up(run, failed=False)
+            except StateError:
+                run = await self.archive.find(run_id)
+                if run.ended:
+                    raise
         if run.id in self.store.runs:
             self.store.send(run.id, sig.RequestCancel(reason, compensate))
             await self.store.committed()
-        elif run.status is RunStatus.INTERRUPTED:
-            await self.resume(run.id)
-            await self.cancel(run.id, reason=reason, compensate=compensate)
         elif not run.ended:
             payload = {"reason": reason, "compensate": compensate}
             await self.storage.post(Message(run=run.id, kind="cancel", payload=payload))
 
     async def resume(self, run_id: RunId, *, failed: bool = False) -> None:
         """Go on with an interrupted run, or take up a failed one. Raises `StateError`, `NotFound`."""
+        await self._take_up(await self._settled(run_id), failed=failed)
+        await self.store.committed()
+
+    async def _settled(self, run_id: RunId) -> Run:
+        """The run; one that has ended here a moment ago when that is durable, and it is anybody's."""
         run = await self.archive.find(run_id)
-        if run.id in self.store.runs:
-            raise StateError(f"run {run_id} is {run.status} and runs in this process", code="NOT_RESUMABLE")
-        summary = await self.storage.summary(run_id)
-        if summary is None or not run.ended:
+        if run.ended and run.id in self.store.runs:
+            await self.store.committed()
+            run = await self.archive.find(run_id)
+        return run
+
+    async def _take_up(self, run: Run, *, failed: bool) -> None:
+        if not run.ended:
+            here = run.id in self.store.runs
             raise StateError(
-                f"run {run_id} is {run.status} in another process",
+                f"run {run.id} is {run.status} {'and runs in this process' if here else 'in another process'}",
                 code="NOT_RESUMABLE",
-                hint="Cancel it there or wait.",
+                hint=None if here else "Cancel it there or wait.",
             )
         scheduler.check_resumable(run, failed=failed)
         self.permit(run.plan.agents.values())
-        # Whoever found the owner dead may still be ending what it left; no new attempt begins beside an old one.
-        await self._end_orphans(self.project, lost=live_attempts(run))
-        fresh = (summary.status, summary.ended_at) == (run.status, run.ended_at)
-        taken = fresh and await self.storage.take_over(run_id, summary.owner, self._owner_id, ended=summary.status)
-        if not taken or run.id in self.store.runs:
-            raise StateError(f"run {run_id} was taken up by somebody else meanwhile", code="NOT_RESUMABLE")
-        self.archive.forget()
-        self.store.adopt(run, sig.Resume(self._owner_id, failed))
-        await self.store.committed()
+        if not await self.archive.take_up(run.id, sig.Resume(self._owner_id, failed)):
+            raise StateError(f"run {run.id} was taken up by somebody else meanwhile", code="NOT_RESUMABLE")
 
     def open_work(self, run: Run) -> list[WorkOrder]:
         """The attempts that the client has to do, where *run* is owned here and delegated to it."""

@@ -1,0 +1,286 @@
+"""Two engines on one project: what one takes over of another that has died, and what they cannot both have."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from anyio.lowlevel import checkpoint
+
+from engine.errors import EnvironmentFault, NotFound, StateError
+from engine.executors.inline import InlineExecutor
+from engine.executors.port import Outcome, WorkOrder
+from engine.ids import AttemptId, NodeId, OwnerId, RunId
+from engine.locks import Claim
+from engine.model.agent import Agent, AgentKind
+from engine.run import events as ev
+from engine.run.events import RunStatus
+from engine.run.state import Run
+from engine.runtime.clock import VirtualClock, VirtualLoop
+from engine.service import Engine
+from engine.storage.memory import MemoryStorage
+from engine.storage.port import Message, RunSummary
+from tests.support.by_hand import locks, rollback
+from tests.support.definitions import command, node, phase, plan
+
+LONG = 10_000.0
+"""Virtual seconds that bound every wait."""
+WORKER = Agent(id="worker", kind=AgentKind.CUSTOM)
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return ("asyncio", {"loop_factory": VirtualLoop})
+
+
+class Named:
+    """An owner by name, alive as long as it stands in *alive*."""
+
+    def __init__(self, name: str, alive: set[OwnerId]) -> None:
+        self.id = OwnerId(name)
+        self._alive = alive
+        alive.add(self.id)
+
+    def is_alive(self, owner: OwnerId) -> bool:
+        return owner in self._alive
+
+    def close(self) -> None:
+        self._alive.discard(self.id)
+
+
+class Slow(MemoryStorage):
+    """A way to the project on which something may happen before or after one of its operations."""
+
+    def __init__(self, project: MemoryStorage) -> None:
+        super().__init__()
+        self._tables = project._tables
+        self.after_summary: Callable[[], Awaitable[None]] | None = None
+        self.after_events: Callable[[], Awaitable[None]] | None = None
+        self.no_claims = False
+
+    async def summary(self, run: RunId) -> RunSummary | None:
+        row = await super().summary(run)
+        await self._once("after_summary")
+        return row
+
+    async def events(self, run: RunId, since: int = 0) -> list[ev.Event]:
+        found = await super().events(run, since)
+        await self._once("after_events")
+        return found
+
+    async def _once(self, name: str) -> None:
+        then = getattr(self, name)
+        setattr(self, name, None)
+        if then is not None:
+            await then()
+
+    async def claims(self) -> list[Claim]:
+        if self.no_claims:
+            self.no_claims = False
+            message = "not now"
+            raise EnvironmentFault(message, code="DATABASE_LOCKED")
+        return await super().claims()
+
+
+class Project:
+    """Engines on one storage in memory, whose agents hang until they are told to end."""
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self.storage = MemoryStorage()
+        self.alive: set[OwnerId] = set()
+        self.ended: list[tuple[list[AttemptId], list[str]]] = []
+        """Attempts whose orphans were ended, and who held locks then."""
+        self.began: list[str] = []
+        self._stack = stack
+        self._names: Iterator[str] = iter(("o-1", "o-2", "o-3"))
+
+    async def engine(self, *, hang: bool = False) -> Engine:
+        """One more server."""
+        storage = Slow(self.storage)
+
+        async def work(order: WorkOrder) -> Outcome:
+            self.began.append(order.node)
+            if hang:
+                await asyncio.get_running_loop().create_future()
+            return Outcome()
+
+        async def end_orphans(project: Path, *, lost: Collection[AttemptId] = ()) -> int:
+            assert project == Path()
+            holders = [str(claim.holder.node) for claim in await self.storage.claims() if claim.granted]
+            self.ended.append((sorted(lost), holders))
+            return 0
+
+        clock = VirtualClock(asyncio.get_running_loop(), random.Random(len(self.alive)))  # noqa: S311 - repeatable by intent
+        engine = Engine(
+            Path(),
+            storage=storage,
+            owner=Named(next(self._names), self.alive),
+            clock=clock,
+            executors={AgentKind.CUSTOM: InlineExecutor({"worker": work})},
+            orphans=end_orphans,
+        )
+        return await self._stack.enter_async_context(engine.serving())
+
+    async def begins(self, node: str) -> None:
+        """Wait until an agent works on *node*."""
+        for _ in range(100):
+            if node in self.began:
+                return
+            await checkpoint()
+        pytest.fail(f"nobody works on {node}")
+
+    def kill(self, engine: Engine) -> None:
+        """*engine* counts as dead from now on; what it still does is its own affair."""
+        self.alive.discard(engine._owner_id)
+        engine.store.stop_timer()
+        engine.store.runs.clear()
+
+
+@pytest.fixture
+async def project() -> AsyncIterator[Project]:
+    async with AsyncExitStack() as stack:
+        yield Project(stack)
+
+
+def slow(engine: Engine) -> Slow:
+    assert isinstance(engine.storage, Slow)
+    return engine.storage
+
+
+async def until(engine: Engine, run: RunId, *states: RunStatus) -> Run:
+    """The run once it is in one of *states*."""
+
+    async def reached() -> Run:
+        while (seen := (await engine.view(run)).run).status not in states:
+            await engine.wait(run, 1)
+        return seen
+
+    return await asyncio.wait_for(reached(), LONG)
+
+
+TWO = plan(command(phase("p", node("a"), node("b", "a"))), agents=(WORKER,))
+LOCKED = plan(command(phase("p", node("a", resources=locks("db")))), agents=(WORKER,))
+
+
+async def test_the_locks_of_a_dead_owner_are_free_only_when_what_it_left_running_has_ended(project: Project) -> None:
+    one, other = await project.engine(hang=True), await project.engine()
+    run = await one.start(LOCKED)
+    await project.begins("a")
+    project.kill(one)
+    assert (await other.view(run)).run.status is RunStatus.INTERRUPTED
+    assert project.ended == [([f"{run}:a#1"], ["a"])]
+    assert await other.storage.claims() == []
+
+
+async def test_who_was_slower_at_taking_up_a_run_does_not_take_it_from_its_new_owner(project: Project) -> None:
+    one, other, third = [await project.engine(hang=True) for _ in range(3)]
+    run = await one.start(TWO)
+    project.kill(one)
+    assert (await other.view(run)).run.status is RunStatus.INTERRUPTED
+
+    async def faster() -> None:
+        await third.resume(run)
+        assert (await other.view(run)).run.status is RunStatus.RUNNING
+
+    slow(other).after_events = faster
+    with pytest.raises(StateError) as caught:
+        await other.resume(run)
+    assert caught.value.code == "NOT_RESUMABLE"
+    row = await other.storage.summary(run)
+    assert row is not None
+    assert row.owner == third._owner_id
+    assert run in third.store.runs
+    assert run not in other.store.runs
+
+
+async def test_two_who_read_a_run_at_once_fold_no_event_twice(project: Project) -> None:
+    one, other = await project.engine(hang=True), await project.engine()
+    run = await one.start(TWO)
+    await other.view(run)
+    await one.cancel(run)
+    await until(one, run, RunStatus.CANCELLED)
+
+    async def reads_too() -> None:
+        await other.view(run)
+
+    slow(other).after_events = reads_too
+    seen = (await other.view(run)).run
+    assert seen.events == len(await other.storage.events(run))
+
+
+async def test_a_run_that_is_forgotten_while_somebody_reads_it_is_not_found(project: Project) -> None:
+    one, other = await project.engine(), await project.engine()
+    run = await one.start(TWO)
+    await until(one, run, RunStatus.COMPLETED)
+
+    async def forget() -> None:
+        assert [row.id for row in await one.prune(keep=0)] == [run]
+
+    slow(other).after_summary = forget
+    with pytest.raises(NotFound):
+        await other.view(run)
+
+
+async def test_who_forgets_runs_keeps_the_one_that_somebody_takes_up_meanwhile(project: Project) -> None:
+    one, other = await project.engine(hang=True), await project.engine()
+    run = await one.start(LOCKED)
+    project.kill(one)
+    assert (await other.view(run)).run.status is RunStatus.INTERRUPTED
+    rows = await other.storage.summaries()
+    third = await project.engine(hang=True)
+    project.began.clear()
+    await third.resume(run)
+    await project.begins("a")
+    assert await other.storage.remove(rows, OwnerId("o-2")) == ([], [])
+    assert [str(claim.holder.node) for claim in await other.storage.claims()] == ["a"]
+
+
+async def test_cancelling_a_run_that_does_not_get_its_locks_back_asks_for_them_once(project: Project) -> None:
+    undone = node("a", compensation=rollback(), resources=locks("db.a"))
+    first = plan(command(phase("p", undone)), agents=(WORKER,))
+    second = plan(command(phase("p", node("b", compensation=rollback())), resources=locks("db")), agents=(WORKER,))
+    one, other = await project.engine(hang=True), await project.engine()
+    waiting = await one.start(second)
+    await project.begins("b")
+    project.kill(one)
+    assert (await other.view(waiting)).run.status is RunStatus.INTERRUPTED
+    await other.release_locks(waiting)
+    third = await project.engine(hang=True)
+    holding = await third.start(first)
+    await project.begins("a")
+    project.kill(third)
+    assert (await other.view(holding)).run.status is RunStatus.INTERRUPTED
+    before = len(await other.storage.events(waiting))
+    await other.cancel(waiting)
+    seen = (await other.view(waiting)).run
+    assert seen.status is RunStatus.INTERRUPTED
+    assert seen.message.startswith("it did not get its locks back")
+    assert seen.stop is not None
+    assert len(await other.storage.events(waiting)) - before <= 10
+
+
+async def test_a_run_of_which_a_call_was_given_up_half_way_through_taking_it_up_is_not_stuck(project: Project) -> None:
+    one, other = await project.engine(hang=True), await project.engine()
+    run = await one.start(TWO)
+    project.kill(one)
+    assert (await other.view(run)).run.status is RunStatus.INTERRUPTED
+    taken = await other.storage.take_over(run, other._owner_id, other._owner_id, ended=RunStatus.INTERRUPTED)
+    assert taken, "and then the call was given up"
+    assert (await other.view(run)).run.status is RunStatus.INTERRUPTED
+    await other.resume(run)
+    assert (await until(other, run, RunStatus.COMPLETED)).status is RunStatus.COMPLETED
+
+
+async def test_a_message_is_obeyed_though_storage_fails_while_it_is_looked_at(project: Project) -> None:
+    one, other = await project.engine(hang=True), await project.engine()
+    run = await one.start(TWO)
+    slow(one).no_claims = True
+    await one.storage.post(Message(run=run, kind="granted", payload={"node": NodeId("b")}))
+    await other.cancel(run, reason="enough")
+    assert (await until(other, run, RunStatus.CANCELLED)).message == "cancelled: enough"
+    assert not slow(one).no_claims
