@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from engine.errors import InputError
-from engine.ids import AttemptId, RunId, parse_attempt_id
+from engine.ids import AttemptId, NodeId, RunId, parse_attempt_id
 from engine.model.policy import Failure, FailureKind
 
 SCARCITY_CODES = frozenset({"RATE_LIMIT", "OVERLOADED", "QUOTA_EXHAUSTED"})
@@ -146,12 +146,12 @@ def record_cancel(state: BreakerState, attempt: AttemptId) -> BreakerState:
     return replace(state, trial=None) if state.trial == attempt else state
 
 
-def abandon(state: BreakerState, run: RunId) -> BreakerState:
-    """As `record_cancel`, for whatever trial the dead *run* had."""
-    if state.trial is None:
+def abandon(state: BreakerState, run: RunId, node: NodeId | None = None) -> BreakerState:
+    """As `record_cancel`, for whatever trial *node* had, or any node of *run*, that makes no call any more."""
+    parsed = None if state.trial is None else parse_attempt_id(state.trial)
+    if parsed is None or parsed[0] != run or node not in {None, parsed[1]}:
         return state
-    parsed = parse_attempt_id(state.trial)
-    return replace(state, trial=None) if parsed is not None and parsed[0] == run else state
+    return replace(state, trial=None)
 
 
 def circuit_open(name: str, rejected: Rejected) -> Failure:

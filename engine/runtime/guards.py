@@ -104,6 +104,9 @@ class Guards:
         elif isinstance(event, ev.AttemptFailed):
             config = self._configs.get(name, breakers.BreakerConfig())
             batch.breaker_ops.append((name, _failure(run.id, event, config)))
+        elif isinstance(event, ev.NodeFailed | ev.NodeSkipped | ev.NodeCancelled):
+            # It may have been let through as a trial, and does not call.
+            batch.breaker_ops.append((name, lambda state: (breakers.abandon(state, run.id, plan.id), None)))
 
 
 def _release(run: RunId, node: NodeId) -> LockOp:
