@@ -159,7 +159,7 @@ def _end_status(run: Run) -> RunStatus:
 def _end_message(run: Run) -> str:
     message = run.stop.message if run.stop else ""
     if run.undo_failures:
-        return "\n".join(failure_text(run.nodes[name], run) for name in run.undo_failures)
+        message = "\n".join(failure_text(run.nodes[name], run) for name in run.undo_failures)
     if run.stop is not None and not run.stop.compensate:
         left = not_undone(run)
         if left:

@@ -180,6 +180,16 @@ def test_a_cancel_without_compensation_says_what_is_not_undone() -> None:
     assert not_undone(story.run) == ["a", "b"]
 
 
+def test_a_cancel_without_compensation_says_so_beside_the_undoing_that_failed() -> None:
+    story = two()
+    story.fail("c")
+    story.cancel(compensate=False)
+    story.fail("b")
+    assert story.run.status is RunStatus.COMPENSATION_FAILED
+    assert story.run.message.startswith('Compensation failed for node "b"')
+    assert story.run.message.endswith("(not undone: a, b)")
+
+
 def test_a_cancel_without_compensation_lets_the_live_compensation_end_and_begins_no_other() -> None:
     story = two()
     story.fail("c")
