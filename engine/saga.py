@@ -117,9 +117,12 @@ def step(turn: Turn) -> None:
 
 
 def compensate(turn: Turn, node: NodeState) -> None:
-    """Schedule the compensation of *node*, or wait for its locks first."""
+    """Schedule the compensation of *node*, or wait for its locks first.
+
+    A run that was resumed undoes nothing before it has its own locks again.
+    """
     plan = node.plan
-    if node.waiting is not None or node.live is not None:
+    if node.waiting is not None or node.live is not None or turn.run.status is RunStatus.PENDING:
         return
     if plan.locks and not node.locked:
         turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.LOCKS, turn.now + plan.lock_wait))

@@ -299,3 +299,19 @@ def test_a_sub_command_taken_up_again_is_still_undone_after_what_is_inside_it() 
     story.fail("last", FailureKind.VALIDATION)
     order = [event.order for event in story.events if isinstance(event, ev.SagaStarted)]
     assert order == [("g/x", "g")]
+
+
+def test_a_resumed_run_that_waits_for_its_own_locks_undoes_nothing_meanwhile() -> None:
+    undone = node("a", compensation=rollback(), retryPolicy={"maxAttempts": 1, "initialDelay": 1000})
+    story = ByHand(command(phase("p", undone, node("b"), continueOnError=True, timeout=300_000), resources=locks("db")))
+    story.grant()
+    story.fail("a")
+    story.wait(seconds=1)
+    story.fail("a")
+    story.fail("a")
+    story.crash()
+    story.resume()
+    story.wait(minutes=10)
+    assert story.live() == []
+    story.grant()
+    assert story.live() == ["a"]
