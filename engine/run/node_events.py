@@ -38,7 +38,7 @@ def _node_waiting(run: Run, event: ev.NodeWaiting) -> None:
         move_node(node, NodeStatus.WAITING)
     node.checked = True
     if event.reason is WaitReason.RETRY:
-        node.retries += 1
+        node.retries += not event.by_compensation  # it is one more than the policy allows
         node.retried_by_compensation |= event.by_compensation
     if event.reason is WaitReason.LOCKS:
         node.asked_locks = True

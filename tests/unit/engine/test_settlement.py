@@ -72,6 +72,16 @@ def test_compensation_of_type_retry_grants_one_more_try() -> None:
     assert story.run.status is RunStatus.FAILED
 
 
+@pytest.mark.parametrize("codes", [("DOWN", "BUSY", "BUSY"), ("BUSY", "DOWN", "BUSY"), ("BUSY", "BUSY", "DOWN")])
+def test_the_one_more_try_of_a_compensation_is_none_of_those_that_the_policy_grants(codes: tuple[str, ...]) -> None:
+    policy = {"maxAttempts": 1, "strategy": "immediate", "retryableErrors": ["BUSY"]}
+    story = ByHand(command(phase("p", node("a", retryPolicy=policy, compensation={"type": "retry"}))))
+    for code in codes:
+        assert story.live() == ["a"]
+        story.fail("a", code=code)
+    assert story.state() == "failed"
+
+
 def test_a_phase_that_is_over_time_grants_no_more_tries() -> None:
     story = ByHand(command(phase("p", node("a", minutes=5, compensation={"type": "retry"}), timeout=60_000)))
     story.wait(minutes=1)
