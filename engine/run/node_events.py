@@ -116,7 +116,9 @@ def _attempt_scheduled(run: Run, event: ev.AttemptScheduled) -> None:
         run.phases[node.plan.phase].running += 1
     if node.plan.kind is NodeKind.GROUP and forward:
         for key, ref in event.inputs.items():
-            contribute(run, f"{node.plan.id}/{key}", ref, event.at, Merge.REPLACE, node=node.plan.id)
+            inner = f"{node.plan.id}/{key}"
+            if all(part.node in {None, event.node} for part in run.context.get(inner, ())):  # else it is newer inside
+                contribute(run, inner, ref, event.at, Merge.REPLACE, node=node.plan.id)
         for index in node.plan.inner:  # open already where the sub-command goes on after a crash
             offer(run, run.phases[index])
     else:

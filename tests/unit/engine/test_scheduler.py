@@ -290,3 +290,15 @@ def test_the_time_from_the_last_that_was_heard_of_a_dead_owner_counts_against_no
     failure = story.node("a").attempts[-1].stopping
     assert failure is not None
     assert failure.code == "PHASE_TIMEOUT"
+
+
+def test_a_sub_command_that_is_taken_up_again_hides_no_value_that_was_made_inside_it() -> None:
+    made, read = {"outputs": [{"key": "k"}]}, {"inputs": [{"key": "k"}]}
+    sub = command(phase("s", node("x", context=made), node("y", "x", context=read)), name="/sub")
+    story = ByHand(command(phase("p", calling("g", "/sub", context=read))), sub, initial={"k": "from around"})
+    story.succeed("g/x", k="from inside")
+    story.fail("g/y")
+    story.resume(failed=True)
+    assert story.live() == ["g/y"]
+    [value] = parts_at(story.run, "g/k", story.run.version)
+    assert story.values.get(value.ref) == "from inside"
