@@ -270,23 +270,34 @@ def _resume_interrupted(turn: Turn, signal: sig.Resume) -> None:
     run = turn.run
     turn.emit(ev.RunResumed(turn.now, signal.owner))
     for name, node in run.nodes.items():
-        if run.stop is None and name in run.stopping:
-            continue  # a sub-command that has failed is still to be undone; nothing of it was lost
-        if node.live is not None:
-            turn.emit(ev.AttemptLost(turn.now, name, node.live.number))
-        if node.status is not NodeStatus.RUNNING:
+        live = node.live
+        if live is not None and live.stopping is not None:
             continue
-        if settlement.is_stopping(run, name):
-            turn.emit(ev.NodeCancelled(turn.now, name))
-        elif node.plan.idempotent or node.plan.kind is NodeKind.GROUP:
-            turn.emit(ev.NodeReady(turn.now, name))
-        else:
-            detail = "its attempt was lost in a crash and it is not idempotent: retry, skip or fail"
-            turn.emit(ev.NodeWaiting(turn.now, name, WaitReason.DECISION, None, detail))
+        if live is not None:
+            turn.emit(ev.AttemptLost(turn.now, name, live.number))
+        if node.status is NodeStatus.RUNNING:
+            _forward_lost(turn, node)
+    for name, node in run.nodes.items():
+        live = node.live
+        if live is not None and live.stopping is not None and not (run.stop is None and name in run.stopping):
+            # It was told to end, and has; a sub-command that has failed is still to be undone, so that it goes on.
+            settlement.attempt_ended(turn, sig.ReportOutcome(name, live.number, {}, live.stopping))
+    _tick(turn, sig.Tick())  # nothing starts whose time is over
     if run.status is not RunStatus.PENDING:
         _continue(turn)
     elif not run.plan.locks:
         _begin(turn)
+
+
+def _forward_lost(turn: Turn, node: NodeState) -> None:
+    name = node.plan.id
+    if settlement.is_stopping(turn.run, name):
+        turn.emit(ev.NodeCancelled(turn.now, name))
+    elif node.plan.idempotent or node.plan.kind is NodeKind.GROUP:
+        turn.emit(ev.NodeReady(turn.now, name))
+    else:
+        detail = "its attempt was lost in a crash and it is not idempotent: retry, skip or fail"
+        turn.emit(ev.NodeWaiting(turn.now, name, WaitReason.DECISION, None, detail))
 
 
 def _continue(turn: Turn) -> None:

@@ -277,6 +277,28 @@ def test_a_failing_node_that_undoes_itself_is_waited_for_before_the_run_that_sto
     assert story.state() == "failed"
 
 
+def test_an_attempt_that_was_told_to_end_has_ended_when_its_owner_died() -> None:
+    policy = {"maxAttempts": 1, "strategy": "immediate"}
+    story = ByHand(command(phase("p", node("a", timeout=120_000, retryPolicy=policy))))
+    story.wait(minutes=2)
+    story.crash()
+    story.resume()
+    [first, second] = story.node("a").attempts
+    assert not first.lost
+    assert first.failure is not None
+    assert first.failure.code == "TIMEOUT"
+    assert second.ended_at is None
+
+
+def test_nothing_starts_in_a_resumed_run_whose_time_was_over_when_it_was_interrupted() -> None:
+    story = ByHand(command(phase("p", node("a", timeout=3_600_000))), limits=ev.Limits(max_duration_seconds=600))
+    story.now += timedelta(minutes=11)  # the machine slept, and the owner ended before it looked at what is due
+    story.crash()
+    story.resume()
+    assert len(story.node("a").attempts) == 1
+    assert story.run.message.startswith("the run may take 600 s")
+
+
 def test_the_time_from_the_last_that_was_heard_of_a_dead_owner_counts_against_no_limit() -> None:
     limits = ev.Limits(max_duration_seconds=600)
     story = ByHand(command(phase("p", node("a", minutes=1), timeout=300_000)), limits=limits)
