@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.ids import NodeId
 from engine.model.policy import CompensationType, Failure, FailureKind
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, StopKind, WaitReason
-from engine.run.state import STARTED_STATES, NodeStatus, inside
+from engine.run.state import STARTED_STATES, NodeStatus, inside, outer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from engine.ids import NodeId
+    from engine.model.policy import LockSpec
     from engine.run.state import NodeState, Run
     from engine.turn import Turn
 
@@ -74,11 +75,9 @@ def _order(nodes: Iterable[NodeState]) -> tuple[NodeId, ...]:
     }
     first = dict(chosen)
     for name, start in chosen.items():
-        around = NodeId(name.rpartition("/")[0])
-        while around:  # a sub-command that was taken up again has started after nodes inside it
+        for around in outer(name):  # a sub-command that was taken up again has started after nodes inside it
             if around in first:
                 first[around] = min(first[around], start)
-            around = NodeId(around.rpartition("/")[0])
     return tuple(sorted(chosen, key=lambda name: (first[name], name.count("/")), reverse=True))
 
 
@@ -124,7 +123,7 @@ def compensate(turn: Turn, node: NodeState) -> None:
     plan = node.plan
     if node.waiting is not None or node.live is not None or turn.run.status is RunStatus.PENDING:
         return
-    if plan.locks and not node.locked:
+    if locks_to_undo(turn.run, node) and not node.locked:
         turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.LOCKS, turn.now + plan.lock_wait))
         return
     turn.emit(
@@ -137,6 +136,15 @@ def compensate(turn: Turn, node: NodeState) -> None:
             turn.now + plan.timeout,
         )
     )
+
+
+def locks_to_undo(run: Run, node: NodeState) -> tuple[LockSpec, ...]:
+    """What undoing *node* relies on: its locks, and those of the sub-commands around it that have given theirs up."""
+    locks = list(node.plan.locks)
+    for group in (run.nodes[name] for name in outer(node.plan.id)):
+        if group.live is None:
+            locks += group.plan.locks
+    return tuple(dict.fromkeys(locks))
 
 
 def not_undone(run: Run) -> list[NodeId]:

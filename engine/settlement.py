@@ -15,7 +15,7 @@ from engine.model.plan import NodeKind
 from engine.model.policy import CompensationType, Failure, FailureKind
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, StopKind, WaitReason
-from engine.run.state import NodeStatus, inside, is_inside
+from engine.run.state import NodeStatus, inside, is_inside, outer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,7 +99,13 @@ def go_on_stopping(turn: Turn) -> None:
 def _compensate_undoing(turn: Turn) -> None:
     run = turn.run
     for name in sorted(run.undoing, key=lambda name: run.nodes[name].plan.index):
-        saga.compensate(turn, run.nodes[name])
+        if not any(_goes_on_later(run.nodes[around]) for around in outer(name)):
+            saga.compensate(turn, run.nodes[name])
+
+
+def _goes_on_later(group: NodeState) -> bool:
+    """Whether a sub-command was lost in a crash and has yet to get back what it holds."""
+    return bool(group.attempts) and group.attempts[-1].lost and group.status in {NodeStatus.PENDING, NodeStatus.WAITING}
 
 
 def _end_group(turn: Turn, group: NodeState) -> None:
@@ -166,6 +172,11 @@ def _compensation_failed(turn: Turn, node: NodeState, failure: Failure) -> None:
 def fail(turn: Turn, node: NodeState, failure: Failure) -> None:
     """The node has failed for good: go on where the phase allows it, else stop the run."""
     plan = node.plan
+    if plan.kind is NodeKind.GROUP:
+        if _goes_on(turn.run, node, failure) and _goes_on_later(node):
+            _fail_in_an_attempt(turn, node, failure)
+            return
+        _cancel_idle(turn, (turn.run.nodes[name] for name in inside(turn.run, plan.id)))
     if _goes_on(turn.run, node, failure):
         undo = node.started_at is not None and saga.answers(node, failure.kind)
         turn.emit(ev.NodeFailed(turn.now, plan.id, failure, compensating=undo))
@@ -174,6 +185,16 @@ def fail(turn: Turn, node: NodeState, failure: Failure) -> None:
         return
     turn.emit(ev.NodeFailed(turn.now, plan.id, failure))
     _stop_for(turn, node, failure)
+
+
+def _fail_in_an_attempt(turn: Turn, group: NodeState, failure: Failure) -> None:
+    """A sub-command that cannot go on after a crash goes on for as long as it takes to undo what was done inside it."""
+    name = group.plan.id
+    number, version = len(group.attempts) + 1, turn.run.version if group.version is None else group.version
+    due = turn.now + group.plan.timeout
+    turn.emit(ev.AttemptScheduled(turn.now, name, number, Role.FORWARD, version, due))
+    end_attempt(turn, name, failure)
+    go_on_stopping(turn)
 
 
 def _cascades(node: NodeState, failure: Failure) -> bool:
@@ -233,7 +254,16 @@ def _cancel(turn: Turn, nodes: Iterable[NodeState], failure: Failure) -> None:
             group = node.plan.kind is NodeKind.GROUP
             if live.role is Role.FORWARD and (group or live.stopping is None):
                 end_attempt(turn, node.plan.id, failure)
-        elif node.status is NodeStatus.WAITING or (node.status is NodeStatus.PENDING and node.started_at is not None):
+        else:
+            _cancel_idle(turn, (node,))
+
+
+def _cancel_idle(turn: Turn, nodes: Iterable[NodeState]) -> None:
+    """Those of *nodes* that wait, would run again, or are let through, do not start; what they hold is free."""
+    for node in nodes:
+        has = node.started_at is not None or node.locked or node.admitted_at is not None
+        idle = node.status is NodeStatus.WAITING or (node.status is NodeStatus.PENDING and has)
+        if node.live is None and idle:
             turn.emit(ev.NodeCancelled(turn.now, node.plan.id))
 
 

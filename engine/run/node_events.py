@@ -102,6 +102,7 @@ def _attempt_scheduled(run: Run, event: ev.AttemptScheduled) -> None:
     node = run.nodes[event.node]
     forward = event.role is Role.FORWARD
     move_node(node, NodeStatus.RUNNING if forward else NodeStatus.COMPENSATING)
+    stop_waiting(run, node, event.at)
     record = AttemptRecord(event.number, event.role, event.at, event.deadline)
     node.attempts.append(record)
     node.live = record

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from engine.ids import NodeId
 from engine.model.policy import Merge
 from engine.run.events import Limits, Role, RunStatus
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime, timedelta
 
-    from engine.ids import NodeId, OwnerId, RunId
+    from engine.ids import OwnerId, RunId
     from engine.model.plan import NodePlan, PhasePlan, Plan
     from engine.model.policy import Failure, Usage
     from engine.run.events import StopCause, ValueRef, WaitReason
@@ -42,7 +43,7 @@ class NodeStatus(StrEnum):
 _N = NodeStatus
 NODE_TRANSITIONS: dict[NodeStatus, frozenset[NodeStatus]] = {
     _N.PENDING: frozenset({_N.WAITING, _N.RUNNING, _N.SKIPPED, _N.FAILED, _N.CANCELLED}),
-    _N.WAITING: frozenset({_N.PENDING, _N.WAITING, _N.FAILED, _N.SKIPPED, _N.CANCELLED}),
+    _N.WAITING: frozenset({_N.PENDING, _N.WAITING, _N.RUNNING, _N.FAILED, _N.SKIPPED, _N.CANCELLED}),
     _N.RUNNING: frozenset({_N.COMPLETED, _N.FAILED, _N.WAITING, _N.CANCELLED, _N.PENDING}),
     _N.COMPLETED: frozenset({_N.COMPENSATING, _N.COMPENSATION_FAILED, _N.PENDING}),
     _N.FAILED: frozenset({_N.COMPENSATING, _N.COMPENSATION_FAILED, _N.PENDING}),
@@ -302,6 +303,14 @@ def inside(run: Run, group: NodeId) -> Iterator[NodeId]:
         for name in run.phases[index].plan.nodes:
             yield name
             yield from inside(run, name)
+
+
+def outer(name: NodeId) -> Iterator[NodeId]:
+    """The sub-commands around *name*, innermost first."""
+    around = name.rpartition("/")[0]
+    while around:
+        yield NodeId(around)
+        around = around.rpartition("/")[0]
 
 
 def is_inside(name: NodeId, group: NodeId) -> bool:

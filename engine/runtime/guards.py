@@ -14,7 +14,9 @@ from engine.ids import attempt_id
 from engine.model.policy import FailureKind
 from engine.run import events as ev
 from engine.run.events import RunStatus, WaitReason
-from engine.saga import not_undone
+from engine.run.state import AFTER_ITS_WORK, inside, outer
+from engine.saga import locks_to_undo, not_undone
+from engine.settlement import is_stopping
 from engine.storage.port import BreakerAnswer
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class Guards:
                 self._breakers_of_run(run, event, batch)
         elif type(event) in _OF_NODES:
             node = run.nodes[event.node]  # type: ignore[union-attr]
-            if node.plan.locks:
+            if may_claim(run, node) or node.plan.inner:
                 self._locks_of_node(run, node, event, batch)
             if node.plan.breaker is not None:
                 self._breaker_of_node(run, node, event, batch)
@@ -56,7 +58,15 @@ class Guards:
     ) -> LockOp:
         """Claim *specs* for *node*, or for the run itself."""
         claim = Claim.of(Holder(run.id, node), self._owner, specs, now=now, max_wait=wait)
-        return lambda table: table.request(claim, now)
+
+        def ask(table: LockTable) -> list[LockOutcome]:
+            standing = table.get(claim.holder)
+            if standing is None or standing.specs == specs:
+                return table.request(claim, now)
+            # The dead owner had it for the node's work, and undoing that needs more.
+            return table.release(claim.holder) + table.request(claim, now)
+
+        return ask
 
     def adoption(self, run: RunId) -> LockOp:
         """Hold on to what was reserved for *run*, which has a new owner."""
@@ -70,18 +80,31 @@ class Guards:
     def _locks_of_run(self, run: Run, event: ev.Event, batch: Batch) -> None:
         name = run.id
         if isinstance(event, ev.RunInterrupted):
-            keep = bool(not_undone(run))
-            batch.lock_ops.append(lambda table: table.reserve(name) if keep else table.release_run(name))
+            if not not_undone(run):
+                batch.lock_ops.append(lambda table: table.release_run(name))
+                return
+            for node in run.nodes.values():
+                if node.plan.locks and node.started_at is None:
+                    batch.lock_ops.append(_release(name, node.plan.id))
+            batch.lock_ops.append(lambda table: table.reserve(name))
         elif isinstance(event, ev.RunEnded):
             batch.lock_ops.append(lambda table: table.release_run(name))
 
     def _locks_of_node(self, run: Run, node: NodeState, event: ev.Event, batch: Batch) -> None:
         plan = node.plan
+        if plan.inner and isinstance(event, ev.NodeFailed) and not is_stopping(run, plan.id):
+            groups = (run.nodes[name].plan for name in inside(run, plan.id) if run.nodes[name].plan.inner)
+            batch.lock_ops += [_release(run.id, group.id) for group in groups if group.locks]
+        if not may_claim(run, node):
+            return
         if isinstance(event, ev.NodeWaiting):
             if event.reason is WaitReason.LOCKS:
-                batch.lock_ops.append(self.request(run, plan.id, plan.locks, wait=plan.lock_wait, now=event.at))
+                locks = locks_to_undo(run, node) if node.status in AFTER_ITS_WORK else plan.locks
+                batch.lock_ops.append(self.request(run, plan.id, locks, wait=plan.lock_wait, now=event.at))
         elif isinstance(event, ev.AttemptFailed):
             pass  # held over retries; the event that ends the node follows
+        elif plan.inner and is_stopping(run, plan.id) and isinstance(event, ev.NodeFailed | ev.NodeCancelled):
+            batch.lock_ops.append(_stop_waiting(run.id, plan.id))  # what is inside has yet to end, and to be undone
         elif not (isinstance(event, ev.NodeFailed) and event.compensating):
             batch.lock_ops.append(_release(run.id, plan.id))
 
@@ -113,6 +136,14 @@ def _release(run: RunId, node: NodeId) -> LockOp:
     return lambda table: table.release(Holder(run, node))
 
 
+def _stop_waiting(run: RunId, node: NodeId) -> LockOp:
+    def give_up(table: LockTable) -> list[LockOutcome]:
+        claim = table.get(Holder(run, node))
+        return [] if claim is None or claim.granted else table.release(claim.holder)
+
+    return give_up
+
+
 def _waits(node: NodeState, reason: WaitReason) -> bool:
     return node.waiting is not None and node.waiting.reason is reason
 
@@ -142,6 +173,11 @@ def _failure(run: RunId, event: ev.AttemptFailed, config: BreakerConfig) -> Brea
     if failure.kind is FailureKind.CANCEL:
         return lambda state: (breakers.record_cancel(state, attempt), None)
     return lambda state: (breakers.record_failure(state, config, attempt, failure.code, event.at), None)
+
+
+def may_claim(run: Run, node: NodeState) -> bool:
+    """Whether *node* may ever have a claim: for its work, or to be undone (`saga.locks_to_undo`)."""
+    return bool(node.plan.locks) or any(run.nodes[name].plan.locks for name in outer(node.plan.id))
 
 
 def uses_locks(run: Run) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from engine.model.policy import FailureKind
 from engine.run import events as ev
 from engine.run.events import RunStatus
-from engine.saga import not_undone
+from engine.saga import locks_to_undo, not_undone
 from tests.support.by_hand import ByHand, calling, locks, rollback
 from tests.support.definitions import command, node, phase
 
@@ -299,6 +299,22 @@ def test_a_sub_command_taken_up_again_is_still_undone_after_what_is_inside_it() 
     story.fail("last", FailureKind.VALIDATION)
     order = [event.order for event in story.events if isinstance(event, ev.SagaStarted)]
     assert order == [("g/x", "g")]
+
+
+def test_what_is_inside_a_sub_command_is_undone_with_the_locks_around_it() -> None:
+    sub = command(phase("s", node("x", compensation=rollback(), resources=locks("x"))), name="/sub")
+    raw = command(phase("p", calling("g", "/sub", resources=locks("g")), node("z", "g")))
+    story = ByHand(raw, sub)
+    story.grant("g")
+    assert [lock.resource for lock in locks_to_undo(story.run, story.node("g/x"))] == ["x"]
+    story.grant("g/x")
+    story.succeed("g/x")
+    assert story.live() == ["z"]
+    story.fail("z")
+    assert [lock.resource for lock in locks_to_undo(story.run, story.node("g/x"))] == ["x", "g"]
+    assert story.live() == []
+    story.grant("g/x")
+    assert story.live() == ["g/x"]
 
 
 def test_a_resumed_run_that_waits_for_its_own_locks_undoes_nothing_meanwhile() -> None:

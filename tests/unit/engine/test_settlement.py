@@ -272,6 +272,51 @@ def test_a_sub_command_with_a_compensation_of_type_retry_is_not_run_twice() -> N
     assert story.run.stop is not None
 
 
+def lost_group(**fields: object) -> ByHand:
+    """A sub-command with locks that was at work when its owner died; its first node is done, the second was not."""
+    sub = command(phase("s", node("x", compensation=rollback()), node("y", "x", resources=locks("y"))), name="/sub")
+    story = ByHand(
+        command(phase("p", calling("g", "/sub", resources=locks("g")), **fields), phase("q", node("z"))), sub
+    )
+    story.grant("g")
+    story.succeed("g/x")
+    story.grant("g/y")
+    story.crash()
+    story.resume()
+    assert story.live() == []
+    return story
+
+
+def test_a_sub_command_that_does_not_get_its_locks_back_is_undone_inside_before_it_fails() -> None:
+    story = lost_group(continueOnError=True)
+    story.refuse("g")
+    assert story.undone() == ["g/x"]
+    story.grant("g/x")
+    assert story.status("g") == "running"
+    story.succeed("g/x")
+    assert (story.status("g"), story.status("g/y"), story.live()) == ("failed", "cancelled", ["z"])
+    assert not story.node("g").locked
+
+
+def test_what_would_have_gone_on_inside_a_sub_command_that_fails_is_cancelled_by_name() -> None:
+    story = lost_group()
+    story.refuse("g")
+    assert NodeId("g/y") in [event.node for event in story.events if isinstance(event, ev.NodeCancelled)]
+    assert story.undone() == []
+    story.grant("g/x")
+    assert story.undone() == ["g/x"]
+
+
+def test_a_node_that_has_its_locks_and_no_slot_is_cancelled_by_name_when_the_run_stops() -> None:
+    story = ByHand(command(phase("p", node("a"), node("b", resources=locks("db")), maxParallelism=1)))
+    story.fail("a")
+    story = ByHand(command(phase("p", node("b", resources=locks("db"), priority=1), node("a"), maxParallelism=1)))
+    story.grant("b")
+    assert story.live() == ["a"]
+    story.cancel()
+    assert [event.node for event in story.events if isinstance(event, ev.NodeCancelled)] == ["b"]
+
+
 def test_the_run_may_stop_while_a_sub_command_is_undone() -> None:
     story = alone()
     story.succeed("g/side")

@@ -60,6 +60,67 @@ UNDO = rollback()
 SUB = command(phase("s", node("x", compensation=UNDO), node("y", "x")), name="/sub")
 
 
+def test_a_sub_command_keeps_its_locks_until_what_is_inside_has_ended_and_is_undone() -> None:
+    story = Guarded(command(phase("p", calling("g", "/sub", resources=locks("db")), node("z"))), SUB)
+    story.succeed("g/x")
+    story.fail("z")
+    assert (story.status("g"), story.held()) == ("cancelled", ["g"])
+    story.stopped("g/y")
+    assert story.undone() == ["g/x"]
+    assert "g" in story.held()
+    story.succeed("g/x")
+    assert story.run.ended
+    assert story.held() == []
+
+
+def test_a_sub_command_that_has_failed_alone_gives_up_its_locks_and_those_inside() -> None:
+    inner = command(phase("s", calling("h", "/sub", resources=locks("db.h"))), name="/inner")
+    raw = command(phase("p", calling("g", "/inner"), continueOnError=True), phase("q", node("z")))
+    story = Guarded(raw, inner, SUB)
+    story.succeed("g/h/x")
+    assert story.held() == ["g/h"]
+    story.fail("g/h/y")
+    assert "g/h" in story.held()
+    story.succeed("g/h/x")
+    assert story.live() == ["z"]
+    assert story.held() == []
+
+
+def test_a_sub_command_that_still_waits_for_its_locks_when_the_run_stops_waits_no_longer() -> None:
+    story = Guarded(
+        command(phase("p", node("a", resources=locks("db"), priority=1), calling("g", "/sub", resources=locks("db")))),
+        SUB,
+    )
+    assert [claim.granted for claim in story.table] == [True, False]
+    story.cancel()
+    story.stopped("a")
+    assert list(story.table) == []
+
+
+def test_what_has_not_started_gives_up_its_locks_when_the_owner_dies() -> None:
+    waiting = node("b", resources=locks("disk"), priority=1)
+    raw = command(
+        phase("p", node("a", compensation=UNDO, resources=locks("db"), priority=2), waiting, maxParallelism=1)
+    )
+    story = Guarded(raw)
+    assert (story.live(), story.held()) == (["a"], ["a", "b"])
+    story.crash()
+    assert story.held() == ["a"]
+
+
+def test_undoing_that_needs_more_than_the_work_asks_anew_after_a_crash() -> None:
+    sub = command(phase("s", node("x", compensation=UNDO, resources=locks("x")), continueOnError=True), name="/sub")
+    raw = command(phase("p", calling("g", "/sub", resources=locks("g")), node("z")))
+    story = Guarded(raw, sub)
+    story.fail("g/x")
+    assert story.undone() == ["g/x"]
+    story.fail("z")
+    story.taken_up()
+    assert story.undone() == ["g/x", "g/x"]
+    story.succeed("g/x")
+    assert story.held() == []
+
+
 def test_a_trial_that_is_let_through_and_not_made_blocks_nobody() -> None:
     asks = node("b", circuitBreaker="api")
     story = Guarded(
