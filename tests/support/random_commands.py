@@ -5,12 +5,15 @@ A seed and a size are all that Hypothesis has to choose; it shrinks the size, an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tests.support.definitions import MINUTE, command, phase
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
+
+NodeMaker: TypeAlias = "Callable[[Random, str, list[str], tuple[str, ...]], dict[str, Any]]"
 
 KINDS = ("error", "timeout", "validation", "cancel")
 STRATEGIES = ("immediate", "linear", "exponential", "fibonacci")
@@ -81,7 +84,13 @@ def rich_node(dice: Random, name: str, before: list[str], calls: tuple[str, ...]
 
 
 def random_command(
-    dice: Random, size: int, *, name: str = "/test", plain: bool = False, calls: tuple[str, ...] = ()
+    dice: Random,
+    size: int,
+    *,
+    name: str = "/test",
+    plain: bool = False,
+    calls: tuple[str, ...] = (),
+    node_of: NodeMaker = rich_node,
 ) -> dict[str, Any]:
     """A command with up to *size* nodes in each phase; a *plain* one has only graphs, limits and priorities."""
     phases: list[dict[str, Any]] = []
@@ -90,7 +99,7 @@ def random_command(
         members = []
         for _ in range(dice.randint(1, size)):
             node = f"n{len(known)}"
-            members.append(plain_node(dice, node, known) if plain else rich_node(dice, node, known, calls))
+            members.append(plain_node(dice, node, known) if plain else node_of(dice, node, known, calls))
             known.append(node)
         extra: dict[str, Any] = {"parallel": not once_in(5, dice), "barrier": not once_in(5, dice)}
         if once_in(2, dice):

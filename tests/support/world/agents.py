@@ -1,0 +1,206 @@
+"""The agents of a world: programs that do attempts, change the world, and outlive the server that started them.
+
+Effects: none. What an agent really did stands in `effects`, whatever the journal says about it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from engine.executors.port import Outcome
+from engine.executors.tree import uncancelled
+from engine.ids import attempt_id
+from engine.run.events import Role
+from tests.support.world.scripts import AgentBroke, Script, script_for
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from engine.executors.port import Heartbeat, WorkOrder
+    from engine.ids import AttemptId, NodeId, RunId
+    from engine.run.state import NodeState
+    from tests.support.world.record import Record
+    from tests.support.world.server import Server
+    from tests.support.world.world import World
+
+GRACE = 2.0
+"""Seconds after which a program is killed that was told to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Something that an agent really did."""
+
+    at: float
+    run: RunId
+    node: NodeId
+    role: str
+    attempt: AttemptId
+
+
+@dataclass(slots=True, eq=False)
+class Program:
+    """One attempt that runs."""
+
+    order: WorkOrder
+    script: Script
+    server: Server
+    """Who started it, and would hear its answer."""
+    answer: asyncio.Future[Outcome | AgentBroke]
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    told: bool = False
+    """It was told to end."""
+    acted: bool = False
+    """It has changed the world."""
+
+    @property
+    def run(self) -> RunId:
+        """Its run."""
+        return self.order.run
+
+    @property
+    def node(self) -> NodeId:
+        """Its node."""
+        return self.order.node
+
+
+class Agents:
+    """All programs that run now, and what programs ever did."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.running: dict[AttemptId, Program] = {}
+        self._begun: list[Program] = []
+        self.effects: list[Effect] = []
+        self.replies: dict[AttemptId, Outcome | AgentBroke] = {}
+        """What was answered, by attempt."""
+
+    def begin(self, server: Server, order: WorkOrder, heartbeat: Heartbeat) -> Program:
+        """Start a program for *order*."""
+        world = self._world
+        if not server.alive:
+            raise asyncio.CancelledError
+        script = script_for(world.seed, order, calm=world.calm)
+        program = Program(order, script, server, server.loop.create_future())
+        world.audit.begins(server, order)
+        self.running[order.attempt] = program
+        self._begun.append(program)
+        world.timeline.after(script.effect_at, lambda: self._act(program))
+        if script.seconds is not None:
+            world.timeline.after(script.seconds, lambda: self._end(program, script.reply))
+        if script.beat is not None and order.agent.idle_timeout is not None:
+            self._beat(program, script.beat, heartbeat)
+        return program
+
+    def _beat(self, program: Program, seconds: float, heartbeat: Heartbeat) -> None:
+        if self._lives(program) and program.server.alive and not program.told:
+            heartbeat("working", said=".")
+            self._world.timeline.after(seconds, lambda: self._beat(program, seconds, heartbeat))
+
+    def _lives(self, program: Program) -> bool:
+        return self.running.get(program.order.attempt) is program
+
+    def _act(self, program: Program) -> None:
+        if self._lives(program) and not program.acted:
+            program.acted = True
+            self.record(program.order)
+
+    def answer_late(self, program: Program, reply: Outcome) -> Outcome:
+        """It was told to end, and has done its work all the same."""
+        if not program.acted:
+            program.acted = True
+            self.record(program.order)
+        self.replies[program.order.attempt] = reply
+        return reply
+
+    def reply_of(self, record: Record, node: NodeState) -> Mapping[str, Any] | None:
+        """The outputs that *node* succeeded with, as they were answered."""
+        for tried in reversed(node.attempts):
+            if tried.role is Role.FORWARD and tried.failure is None and not tried.lost:
+                reply = self.replies.get(attempt_id(record.id, node.plan.id, tried.number))
+                return reply.outputs if isinstance(reply, Outcome) else None
+        return None
+
+    def record(self, order: WorkOrder) -> None:
+        """The work of *order* has changed the world."""
+        self.effects.append(Effect(self._world.timeline.now, order.run, order.node, order.role, order.attempt))
+
+    def _end(self, program: Program, reply: Outcome | AgentBroke | None) -> None:
+        """The program is gone; None: it has nothing to say."""
+        if not self._lives(program):
+            return
+        del self.running[program.order.attempt]
+        loop = program.server.loop
+        if not program.server.alive:
+            return
+        program.gone.set()
+        if reply is not None and not program.answer.done():
+            self.replies[program.order.attempt] = reply
+            loop.call_soon(lambda: None if program.answer.done() else program.answer.set_result(reply))
+
+    def tell_to_end(self, program: Program) -> None:
+        """What follows when its server ends it."""
+        if not program.told:
+            program.told = True
+            self._world.timeline.after(min(GRACE, program.script.dies_after), lambda: self._end(program, None))
+
+    async def end_orphans(self, server: Server, lost: Collection[AttemptId]) -> int:
+        """See `engine.executors.port.EndOrphans`; *server* is who looks."""
+        del lost  # no agent of a world may keep its processes
+        left = [program for program in self.running.values() if not program.server.alive]
+        if left:
+            server.world.tell(f"{server.name} ends orphans {[program.order.attempt for program in left]}")
+            await asyncio.sleep(max(min(GRACE, program.script.dies_after) for program in left))  # noqa: TID251 - virtual
+            for program in left:
+                self._end(program, None)
+        return len(left)
+
+    def orphan(self, server: Server) -> None:
+        """*server* was killed: some of its programs die with it, the others go on until somebody ends them."""
+        for program in [one for one in self.running.values() if one.server is server]:
+            if server.dice.randrange(3) == 0:
+                del self.running[program.order.attempt]
+
+    def let_go(self, server: Server) -> None:
+        """*server* is taken apart: nobody waits for its programs any more."""
+        for program in self._begun:
+            if program.server is server:
+                program.gone.set()
+
+    def of(self, run: RunId, node: NodeId | None = None) -> list[Program]:
+        """The programs of *run*, or of one node of it, that run now."""
+        return [one for one in self.running.values() if one.run == run and node in {None, one.node}]
+
+    def tries(self, run: RunId, node: NodeId, role: str) -> list[Effect]:
+        """What was really done for *node*, in order."""
+        return [effect for effect in self.effects if (effect.run, effect.node, effect.role) == (run, node, role)]
+
+
+class AgentExecutor:
+    """Has the agents of a world do the attempts of one server."""
+
+    def __init__(self, agents: Agents, server: Server) -> None:
+        self._agents = agents
+        self._server = server
+
+    async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
+        """See `engine.executors.port.Executor`."""
+        agents = self._agents
+        program = agents.begin(self._server, order, heartbeat)
+        try:
+            reply = await program.answer
+        except asyncio.CancelledError:
+            agents.tell_to_end(program)
+            await uncancelled(_until(program.gone))
+            if program.script.answers_all_the_same and isinstance(program.script.reply, Outcome):
+                return agents.answer_late(program, program.script.reply)
+            raise
+        if isinstance(reply, AgentBroke):
+            raise reply
+        return reply
+
+
+async def _until(event: asyncio.Event) -> None:
+    await event.wait()

@@ -1,0 +1,66 @@
+"""Somebody who looks after a project in which nothing goes wrong any more: opens a session, resumes, answers.
+
+Effects: none beyond the world.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.readiness import waiting_for
+from engine.run.events import RunStatus
+from tests.support.world.happenings import asked
+
+if TYPE_CHECKING:
+    from tests.support.world.record import Record
+    from tests.support.world.world import World
+
+VISIT = 3.0
+"""Seconds between two visits."""
+
+
+class Caretaker:
+    """Comes again and again until every run has ended."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._at_work = True
+
+    def go(self) -> None:
+        """Come no more."""
+        self._at_work = False
+
+    def visit(self) -> None:
+        """Do what people do for runs, now and ever after."""
+        world = self._world
+        if not self._at_work:
+            return
+        server = world.any_server() or world.open_server()
+        world.clients.look_after(server)
+        for record in world.audit.present():
+            questions = asked(record)
+            if record.run.status is RunStatus.INTERRUPTED:
+                world.clients.resume(world.any_server() or server, record.id, failed=False)
+            elif questions:
+                node = world.dice.choice(sorted(questions))
+                world.clients.decide(world.any_server() or server, record.id, node, world.dice.choice(questions[node]))
+        world.timeline.after(VISIT, self.visit)
+
+    def all_is_done(self) -> bool:
+        """Whether every run has come to its end, and every call to its answer."""
+        runs = self._world.audit.present()
+        return all(one.run.ended and one.run.status is not RunStatus.INTERRUPTED for one in runs)
+
+    def left(self) -> list[str]:
+        """What is not done, with its reasons."""
+        return [_reasons(one) for one in self._world.audit.present() if not one.run.ended or _interrupted(one)]
+
+
+def _interrupted(record: Record) -> bool:
+    return record.run.status is RunStatus.INTERRUPTED
+
+
+def _reasons(record: Record) -> str:
+    run = record.run
+    waits = {name: waiting_for(run, node) for name, node in run.nodes.items() if not node.settled}
+    return f"{run.id} {run.status} of {record.owner}, live {sorted(run.live)}, waits {waits}, stop {run.stop}"

@@ -1,0 +1,226 @@
+"""Laws of single events: what may be written into a run's journal, given what stands there.
+
+Pure. Each law is a function that yields what breaks it; its docstring is the law. The record is as it was before the
+event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeAlias
+
+from engine import retry, saga
+from engine.model.plan import NodeKind
+from engine.model.policy import CompensationType, FailureKind
+from engine.run import events as ev
+from engine.run.events import Role, RunStatus, StopKind, WaitReason
+from engine.run.state import END_STATES, NodeStatus, is_inside
+from engine.saga import UNDOING
+from engine.settlement import PHASE_TIMEOUT, is_stopping
+
+if TYPE_CHECKING:
+    from engine.ids import OwnerId
+    from tests.support.world.record import Record
+
+Law: TypeAlias = "Callable[[Record, ev.Event, OwnerId], Iterator[str]]"
+
+
+def one_owner(record: Record, _event: ev.Event, writer: OwnerId) -> Iterator[str]:
+    """Only the owner of a run writes its journal."""
+    if record.owner != writer:
+        yield f"{writer} writes, and {record.owner} owns it"
+
+
+def nothing_in_anothers_name(record: Record, event: ev.Event, writer: OwnerId) -> Iterator[str]:
+    """Who finds a run without its owner writes that it is interrupted, and nothing else before it takes the run up."""
+    first = isinstance(event, ev.RunInterrupted | ev.RunResumed | ev.RunReopened)
+    if record.run.owner != writer and not first:
+        yield f"{writer} writes {event}, and has not taken the run up"
+
+
+def nothing_after_the_end(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
+    """After a run has ended nothing happens to it but that it is taken up again."""
+    status = record.run.status
+    if status is RunStatus.INTERRUPTED:
+        if not isinstance(event, ev.RunResumed):
+            yield f"{status}, then {event}"
+    elif status in END_STATES and not (
+        isinstance(event, ev.RunReopened) and status in {RunStatus.FAILED, RunStatus.DEGRADED}
+    ):
+        yield f"{status}, then {event}"
+
+
+def nothing_twice(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
+    """What has succeeded is neither done nor undone once more, until it is reset."""
+    if isinstance(event, ev.AttemptScheduled):
+        names = record.done if event.role is Role.FORWARD else record.undone
+        if event.node in names:
+            yield f"{event.node} has succeeded before ({event.role})"
+
+
+def dependencies_first(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
+    """No node starts before all that it depends on is settled and its phase is open."""
+    if isinstance(event, ev.AttemptScheduled) and event.role is Role.FORWARD:
+        plan = record.node(event.node).plan
+        missing = [name for name in plan.depends_on if not record.node(name).settled]
+        if missing:
+            yield f"{event.node} starts before {missing}"
+        phase = record.run.phases[plan.phase]
+        if phase.opened_at is None or phase.ended_at is not None:
+            yield f"{event.node} starts, and its phase {phase.plan.id} is not open"
+
+
+def limits(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
+    """No limit of parallelism, attempts, cost or time is passed."""
+    if not isinstance(event, ev.AttemptScheduled) or event.role is not Role.FORWARD:
+        return
+    run, plan = record.run, record.node(event.node).plan
+    most = run.limits
+    phase = run.phases[plan.phase]
+    fails = plan.kind is NodeKind.GROUP and record.node(event.node).attempts  # it may go on only to undo what it did
+    if phase.plan.limit is not None and phase.running >= phase.plan.limit and not fails:
+        yield f"{event.node} is one too many in phase {phase.plan.id}"
+    if run.deadline is not None and event.at > run.deadline and run.stop is None:
+        yield f"{event.node} starts at {event.at}, and the time was over at {run.deadline}"
+    if phase.deadline is not None and event.at > phase.deadline and not fails:
+        yield f"{event.node} starts at {event.at}, and the time of its phase was over at {phase.deadline}"
+    if plan.kind is NodeKind.GROUP:
+        return
+    if most.max_parallelism is not None and run.running >= most.max_parallelism:
+        yield f"{event.node} is one too many"
+    if most.max_attempts_total is not None and run.attempts_total >= most.max_attempts_total:
+        yield f"{event.node} starts after {run.attempts_total} attempts"
+    if most.max_cost_usd is not None and run.cost_usd >= most.max_cost_usd:
+        yield f"{event.node} starts after ${run.cost_usd}"
+
+
+def a_lost_attempt_is_no_retry(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
+    """A node is tried again exactly as often as its policy says; attempts that a crash took do not count."""
+    if not isinstance(event, ev.NodeFailed | ev.CompensationFailed):
+        return
+    node = record.node(event.node)
+    policy, failure = node.plan.retry, event.failure
+    if record.failure.get(event.node) != failure or failure.code == PHASE_TIMEOUT or node.plan.kind is NodeKind.GROUP:
+        return
+    forward = isinstance(event, ev.NodeFailed)
+    if forward and is_stopping(record.run, event.node):
+        return
+    if not forward and record.run.stop is not None and not record.run.stop.compensate:
+        return
+    tries = record.failed[event.node, Role.FORWARD if forward else Role.COMPENSATE]
+    by_policy = policy.max_retries if policy is not None and retry.is_retryable(policy, failure) else None
+    extra = forward and node.retried_by_compensation
+    if by_policy is not None and tries != 1 + by_policy + extra:
+        yield f"{event.node} ({event.failure.code}) is given up after {tries} tries of {1 + by_policy + extra}"
+    if policy is None and tries > 1 + extra:
+        yield f"{event.node} was tried {tries} times without a policy"
+
+
+def no_second_harm(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
+    """A node that is not idempotent and was lost in a crash does not run again before a person has decided."""
+    if isinstance(event, ev.AttemptScheduled) and event.role is Role.FORWARD and event.node in record.held:
+        yield f"{event.node} runs again"
+
+
+def undone_in_order(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
+    """What depends on a node, or is inside it, is undone before it is."""
+    if not isinstance(event, ev.AttemptScheduled) or event.role is not Role.COMPENSATE:
+        return
+    sagas = [record.run.saga, *record.run.stopping.values()]
+    order = next((one.order for one in sagas if one is not None and event.node in one.order), ())
+    over = {NodeStatus.COMPENSATED, NodeStatus.COMPENSATION_FAILED}
+    for name in order:
+        later = name in record.node(event.node).plan.dependents or is_inside(name, event.node)
+        if later and record.node(name).status not in over:
+            yield f"{event.node} is undone before {name}"
+
+
+def completed_means_all_done(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
+    """A run is completed if and only if every node has completed or was skipped."""
+    if isinstance(event, ev.RunEnded):
+        good = {NodeStatus.COMPLETED, NodeStatus.SKIPPED}
+        left = {name: node.status.value for name, node in record.run.nodes.items() if node.status not in good}
+        if (event.status is RunStatus.COMPLETED) != (not left and record.run.stop is None):
+            yield f"{event.status} with {left}, stop {record.run.stop}"
+
+
+def ends_idle(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
+    """When a run ends, nothing of it runs."""
+    if isinstance(event, ev.RunEnded):
+        live = sorted(record.run.live)
+        if live:
+            yield f"{event.status} while {live} run"
+
+
+def undone_or_reported(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
+    """At the end of a stopped run all that had to be undone is undone, recorded as not undone, or named as left."""
+    run = record.run
+    if not isinstance(event, ev.RunEnded) or run.stop is None or run.stop.rollback_to is not None:
+        return
+    kind = run.stop.failure.kind if run.stop.failure is not None else FailureKind.CANCEL
+    for name, node in run.nodes.items():
+        undo = node.plan.compensation
+        if node.started_at is None or undo is None or undo.type not in UNDOING:
+            continue
+        if node.status in {NodeStatus.COMPENSATED, NodeStatus.COMPENSATION_FAILED}:
+            continue
+        if run.stop.compensate and kind in undo.on:
+            yield f"{name} is {node.status}"
+        if not run.stop.compensate and name not in event.message:
+            yield f"{name} is {node.status} and not named: {event.message}"
+
+
+def undone_inside(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
+    """A sub-command that fails while the run goes on fails when what was done inside it is undone."""
+    if not isinstance(event, ev.NodeFailed) or record.run.stop is not None:
+        return
+    group, undo = record.node(event.node).plan, record.node(event.node).plan.compensation
+    cascades = undo is not None and undo.type is CompensationType.CASCADE and event.failure.kind in undo.on
+    if not group.inner or cascades or not record.run.phases[group.phase].plan.continue_on_error:
+        return
+    for name, node in record.run.nodes.items():
+        over = node.status in {NodeStatus.COMPENSATED, NodeStatus.COMPENSATION_FAILED}
+        done = is_inside(name, group.id) and node.started_at is not None and saga.answers(node, event.failure.kind)
+        if done and not over:
+            yield f"{name} is {node.status}"
+
+
+def ended_as_it_went(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
+    """The end state says what happened: cancelled by a person, undone, failed, or a failed undoing."""
+    run = record.run
+    if not isinstance(event, ev.RunEnded):
+        return
+    if (event.status is RunStatus.COMPENSATION_FAILED) != bool(run.undo_failures):
+        yield f"{event.status} with failed undoing of {run.undo_failures}"
+    cancelled = run.stop is not None and run.stop.kind is StopKind.CANCEL and not run.undo_failures
+    if (event.status is RunStatus.CANCELLED) != cancelled:
+        yield f"{event.status}, stopped by {run.stop}"
+    if event.status is RunStatus.DEGRADED and not run.failures:
+        yield "degraded without a failure"
+
+
+def waits_have_reasons(_record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
+    """Waiting for a retry, a lock or a breaker ends by itself; only people are waited for without end."""
+    if isinstance(event, ev.NodeWaiting) and event.until is None:
+        asked = {WaitReason.APPROVAL, WaitReason.DECISION, WaitReason.BREAKER}
+        if event.reason not in asked:
+            yield f"{event.node} waits for {event.reason} for ever"
+
+
+JOURNAL_LAWS: tuple[Law, ...] = (
+    one_owner,
+    nothing_in_anothers_name,
+    nothing_after_the_end,
+    nothing_twice,
+    dependencies_first,
+    limits,
+    a_lost_attempt_is_no_retry,
+    no_second_harm,
+    undone_in_order,
+    completed_means_all_done,
+    ends_idle,
+    undone_or_reported,
+    undone_inside,
+    ended_as_it_went,
+    waits_have_reasons,
+)

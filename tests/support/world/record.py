@@ -1,0 +1,102 @@
+"""A run as its journal has it, and what laws remember of it.
+
+Pure. The state is folded from the bytes that went into the journal, event by event, beside the engine's own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from engine.run import events as ev
+from engine.run.events import Role
+from engine.run.reducer import apply, create
+from engine.storage.codec import decode_event, encode_event
+
+if TYPE_CHECKING:
+    from engine.ids import NodeId, OwnerId, RunId
+    from engine.model.policy import Failure
+    from engine.run.state import NodeState, Run
+
+
+@dataclass(slots=True)
+class Record:
+    """One run."""
+
+    run: Run
+    owner: OwnerId
+    """Who owns it by its row in the list of runs."""
+    log: list[tuple[str, bytes]] = field(default_factory=list)
+    """Its journal as bytes."""
+    removed: bool = False
+    done: set[NodeId] = field(default_factory=set)
+    """Nodes whose work has succeeded, and was not reset."""
+    undone: set[NodeId] = field(default_factory=set)
+    failed: Counter[tuple[NodeId, Role]] = field(default_factory=Counter)
+    """Failed attempts since the node's last success or end, lost ones not counted."""
+    failure: dict[NodeId, Failure] = field(default_factory=dict)
+    """How the attempt failed that was the last event of its node."""
+    held: set[NodeId] = field(default_factory=set)
+    """Nodes that are not idempotent, whose attempt was lost, and that nobody has decided about."""
+    inputs: dict[NodeId, dict[str, Any]] = field(default_factory=dict)
+    """What the node's first attempt was given."""
+
+    @property
+    def id(self) -> RunId:
+        """The run's name."""
+        return self.run.id
+
+    def node(self, name: NodeId) -> NodeState:
+        """One node as the journal has it."""
+        return self.run.nodes[name]
+
+    def role_of(self, event: ev.AttemptSucceeded | ev.AttemptFailed | ev.AttemptLost) -> Role:
+        """What the attempt was for that *event* ends."""
+        return self.node(event.node).attempts[event.number - 1].role
+
+    def take(self, event: ev.Event) -> None:
+        """Fold *event*, and remember what laws will ask."""
+        data = encode_event(event)
+        self.log.append(data)
+        stored = decode_event(*data)
+        if not isinstance(event, ev.RunCreated):
+            self._remember(event)
+            apply(self.run, stored)
+
+    def _remember(self, event: ev.Event) -> None:
+        if isinstance(event, ev.AttemptSucceeded):
+            role = self.role_of(event)
+            (self.done if role is Role.FORWARD else self.undone).add(event.node)
+            self.failed[event.node, role] = 0
+        elif isinstance(event, ev.AttemptFailed):
+            self.failed[event.node, self.role_of(event)] += 1
+            self.failure[event.node] = event.failure
+            return
+        elif isinstance(event, ev.AttemptLost):
+            plan = self.node(event.node).plan
+            if not plan.idempotent and not plan.inner and self.role_of(event) is Role.FORWARD:
+                self.held.add(event.node)
+        elif isinstance(event, ev.NodeReady):
+            waiting = self.node(event.node).waiting
+            if waiting is not None and waiting.reason is ev.WaitReason.DECISION:
+                self.held.discard(event.node)
+        elif isinstance(event, ev.NodeReset):
+            for names in (self.done, self.undone, self.held):
+                names.discard(event.node)
+            self.inputs.pop(event.node, None)
+        if isinstance(event, ev.NodeReset | ev.NodeFailed | ev.NodeCancelled):
+            self.failed[event.node, Role.FORWARD] = 0
+        name = getattr(event, "node", None)
+        if name is not None:
+            self.failure.pop(name, None)
+
+
+def begin(event: ev.RunCreated, owner: OwnerId) -> Record:
+    """The record of a new run."""
+    data = encode_event(event)
+    stored = decode_event(*data)
+    assert isinstance(stored, ev.RunCreated)
+    record = Record(create(stored), owner)
+    record.log.append(data)
+    return record
