@@ -14,7 +14,7 @@ from mcp import Client, StdioServerParameters
 from mcp_server.app import OrchestrationServer
 from tests.interaction.projects import environment, make_project
 from tests.support.claude_code import TOOLS
-from tests.support.uv import uv_environment
+from tests.support.uv import path_with_uv, uv_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,7 @@ async def test_the_bundle_starts_the_server_for_the_chosen_project(tmp_path: Pat
     parameters = StdioServerParameters(
         command=config["command"],
         args=[filled(argument, folder=folder, project=project) for argument in config["args"]],
-        env={**environment(project), **uv_environment(), "PYTHONPATH": str(folder), **env},
+        env={**environment(project), **uv_environment(), "PATH": path_with_uv(), "PYTHONPATH": str(folder), **env},
         cwd=tmp_path,
     )
     async with Client(parameters, mode="legacy", read_timeout_seconds=40) as client:
