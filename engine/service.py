@@ -35,7 +35,7 @@ from engine.runtime.store import Store
 from engine.runtime.upkeep import LockLine, lock_lines, prunable
 from engine.settlement import is_delegated
 from engine.storage.cache import ValueStore, overflow_text
-from engine.storage.port import Batch, BreakerAnswer, Message
+from engine.storage.port import Batch, Message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -311,8 +311,7 @@ class Engine:
 
     async def _change_locks(self, operations: list[LockOp]) -> None:
         for outcome in await self.storage.commit(Batch(lock_ops=operations), self._owner_id):
-            if not isinstance(outcome, BreakerAnswer):
-                self.store.lock_outcome(outcome)
+            self.store.table_outcome(outcome)
 
     async def report(self, attempt: str, outcome: Outcome | None) -> None:
         """Take the report of work that the client did; without an outcome it says that it still works on it.
@@ -382,7 +381,3 @@ def stopped_work(run: Run) -> tuple[AttemptId, ...]:
         for record in node.attempts
         if record.stopping is not None and is_delegated(run, node)
     )
-
-
-def _live_attempts(run: Run) -> list[AttemptId]:
-    return [attempt_id(run.id, name, live.number) for name in run.live if (live := run.nodes[name].live) is not None]

@@ -15,7 +15,7 @@ from engine.locks import Claim, Granted, LockOutcome, LockTable
 from engine.run.events import RunStatus
 from engine.run.state import END_STATES
 from engine.storage import codec, compression
-from engine.storage.port import Batch, Message, RunSummary, SessionValue, TableOutcome
+from engine.storage.port import Batch, Follow, Message, RunSummary, SessionValue, TableOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,8 +41,14 @@ class MemoryStorage:
         self._inbox: list[Message] = []
         self._breakers: dict[str, BreakerState] = {}
 
-    async def commit(self, batch: Batch, owner: OwnerId) -> list[TableOutcome]:
+    async def commit(self, batch: Batch, owner: OwnerId, follow: Follow | None = None) -> list[TableOutcome]:
         """See `port.Storage.commit`."""
+        outcomes = self._write(batch, owner)
+        while outcomes and follow is not None:
+            outcomes = self._write(follow(outcomes), owner)
+        return outcomes
+
+    def _write(self, batch: Batch, owner: OwnerId) -> list[TableOutcome]:
         locks = LockTable(self._locks) if batch.lock_ops else self._locks
         outcomes = [outcome for op in batch.lock_ops for outcome in op(locks)]
         self._locks = locks

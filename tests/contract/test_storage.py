@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
@@ -19,7 +20,7 @@ from engine.run import events as ev
 from engine.run.events import RunStatus
 from engine.storage.codec import encode_value
 from engine.storage.memory import MemoryStorage
-from engine.storage.port import Batch, Message, RunSummary, Sample, SessionValue, Storage
+from engine.storage.port import Batch, Message, RunSummary, Sample, SessionValue, Storage, TableOutcome
 from engine.storage.sqlite import SqliteStorage
 from tests.support.by_hand import NOON, OWNER, RUN, ByHand
 from tests.support.definitions import review_code
@@ -89,6 +90,51 @@ async def test_a_commit_whose_lock_operation_fails_leaves_nothing(storage: Stora
     assert await storage.claims() == []
     assert await storage.session_values(NOON) == []
     assert await storage.commit(Batch(events=a_run()), OWNER) == []
+
+
+async def test_what_follows_from_the_answers_of_locks_is_part_of_the_commit(storage: Storage) -> None:
+    rows, answers = a_run(), []
+
+    def follow(outcomes: list[TableOutcome]) -> Batch:
+        answers.append(outcomes)
+        return Batch(events=rows[1:]) if len(answers) > 1 else Batch(events=rows[:1], lock_ops=[claim_of(RUN, "b")])
+
+    batch = Batch(summaries={RUN: a_summary()}, lock_ops=[claim_of(RUN, "a"), lambda table: table.release_run(RUN)])
+    assert await storage.commit(batch, OWNER, follow) == []
+    assert answers == [[Granted(Holder(RUN, NodeId(name)))] for name in ("a", "b")]
+    assert await storage.events(RUN) == [event for _run, _place, event in rows]
+    assert [claim.holder.node for claim in await storage.claims()] == ["b"]
+
+
+async def test_a_commit_during_which_the_following_fails_leaves_nothing_on_disk(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "state")
+
+    def broken(_outcomes: list[TableOutcome]) -> Batch:
+        raise RuntimeError
+
+    batch = Batch(summaries={RUN: a_summary()}, lock_ops=[claim_of(RUN, "a")])
+    with pytest.raises(RuntimeError):
+        await storage.commit(batch, OWNER, broken)
+    assert (await storage.summary(RUN), await storage.claims()) == (None, [])
+    assert await storage.commit(batch, OWNER) == [Granted(Holder(RUN, NodeId("a")))]
+    await storage.close()
+
+
+async def test_a_commit_that_is_cancelled_between_its_steps_leaves_no_transaction_open(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "state")
+    committing: asyncio.Task[list[TableOutcome]]
+
+    def cancelled(_outcomes: list[TableOutcome]) -> Batch:
+        committing.cancel()
+        return Batch(events=a_run(), lock_ops=[lambda table: table.release_run(RUN), claim_of(RUN, "b")])
+
+    batch = Batch(summaries={RUN: a_summary()}, lock_ops=[claim_of(RUN, "a")])
+    committing = asyncio.ensure_future(storage.commit(batch, OWNER, cancelled))
+    with pytest.raises(asyncio.CancelledError):
+        await committing
+    assert (await storage.events(RUN), await storage.claims()) == ([], [])
+    assert await storage.commit(batch, OWNER) == [Granted(Holder(RUN, NodeId("a")))]
+    await storage.close()
 
 
 async def test_small_and_large_values_come_back_to_the_byte(storage: Storage) -> None:
