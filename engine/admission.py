@@ -138,8 +138,8 @@ def _admit(turn: Turn, node: NodeState) -> bool:
     elif plan.locks and not node.locked:
         resources = ", ".join(lock.resource for lock in plan.locks)
         turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.LOCKS, turn.now + plan.lock_wait, resources))
-    elif plan.breaker is not None and node.admitted_at != turn.now:
-        turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.BREAKER, None, plan.breaker))
+    elif (breaker := readiness.asks_breaker(turn.run, node)) is not None and node.admitted_at != turn.now:
+        turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.BREAKER, None, breaker))
     else:
         _start(turn, node, node_inputs)
     return True

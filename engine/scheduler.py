@@ -113,11 +113,23 @@ def _grant(turn: Turn, signal: sig.GrantLocks) -> None:
     node = run.nodes[signal.node]
     if node.waiting is None or node.waiting.reason is not WaitReason.LOCKS:
         return
-    if _is_undone_now(run, node):
-        turn.emit(ev.NodeReady(turn.now, signal.node))
+    _go_on(turn, node)
+
+
+def _go_on(turn: Turn, node: NodeState) -> None:
+    """What *node* waited for has come: its work, or its compensation, may begin."""
+    turn.emit(ev.NodeReady(turn.now, node.plan.id))
+    if _is_undone_now(turn.run, node):
         saga.compensate(turn, node)
+
+
+def _turned_away(turn: Turn, node: NodeState, failure: Failure) -> None:
+    """What *node* waited for will not come: its work, or its compensation, has failed."""
+    if _is_undone_now(turn.run, node):
+        turn.emit(ev.CompensationFailed(turn.now, node.plan.id, failure))
+        settlement.go_on_stopping(turn)
     else:
-        turn.emit(ev.NodeReady(turn.now, signal.node))
+        settlement.fail(turn, node, failure)
 
 
 def _is_undone_now(run: Run, node: NodeState) -> bool:
@@ -140,23 +152,20 @@ def _refuse(turn: Turn, signal: sig.RefuseLocks) -> None:
     node = run.nodes[signal.node]
     if node.waiting is None or node.waiting.reason is not WaitReason.LOCKS:
         return
-    if _is_undone_now(run, node):
-        turn.emit(ev.CompensationFailed(turn.now, signal.node, signal.failure))
-        settlement.go_on_stopping(turn)
-    else:
-        settlement.fail(turn, node, signal.failure)
+    _turned_away(turn, node, signal.failure)
 
 
 def _breaker(turn: Turn, signal: sig.AnswerBreaker) -> None:
     node = turn.run.nodes[signal.node]
-    if turn.run.stop is not None or node.waiting is None or node.waiting.reason is not WaitReason.BREAKER:
+    if node.waiting is None or node.waiting.reason is not WaitReason.BREAKER:
         return
     if signal.admitted:
-        turn.emit(ev.NodeReady(turn.now, signal.node))
+        _go_on(turn, node)
     elif signal.failure is not None:
-        settlement.fail(turn, node, signal.failure)
+        _turned_away(turn, node, signal.failure)
     else:
-        until = signal.until or turn.now + ASK_AGAIN
+        waited = turn.now - node.waiting.since + node.waited.get(WaitReason.BREAKER, timedelta(0))
+        until = signal.until or turn.now + max(ASK_AGAIN, waited / 4)
         turn.emit(ev.NodeWaiting(turn.now, signal.node, WaitReason.BREAKER, until, node.waiting.detail))
 
 
@@ -210,12 +219,10 @@ def _due(turn: Turn, timer: Timer) -> None:
 def _wait_due(turn: Turn, node: NodeState) -> None:
     waiting = node.waiting
     reason = None if waiting is None else waiting.reason
-    if reason is WaitReason.BREAKER:
-        turn.emit(ev.NodeWaiting(turn.now, node.plan.id, WaitReason.BREAKER, None, node.plan.breaker or ""))
+    if waiting is not None and reason is WaitReason.BREAKER:
+        turn.emit(ev.NodeWaiting(turn.now, node.plan.id, WaitReason.BREAKER, None, waiting.detail))
     elif reason is WaitReason.RETRY:
-        turn.emit(ev.NodeReady(turn.now, node.plan.id))
-        if node.status is NodeStatus.COMPENSATING:
-            saga.compensate(turn, node)
+        _go_on(turn, node)
 
 
 def _phase_due(turn: Turn, index: int) -> None:
@@ -324,7 +331,7 @@ def _to_redo(run: Run) -> set[NodeId]:
 
 
 ASK_AGAIN = timedelta(seconds=1)
-"""When a node asks again whose breaker has a trial under way."""
+"""When a node asks again whose breaker has a trial under way; the longer it has waited, the more seldom it asks."""
 _ANSWERS = {WaitReason.APPROVAL: ("yes", "no"), WaitReason.DECISION: ("retry", "skip", "fail")}
 """What a person may answer, by what the node waits for."""
 

@@ -6,13 +6,14 @@ Pure. SPEC 4 and 5. Undoing is `saga`'s; starting nodes is `admission`'s.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from engine import retry, saga
+from engine import readiness, retry, saga
 from engine.errors import StateError
 from engine.model.agent import AgentKind
 from engine.model.plan import NodeKind
-from engine.model.policy import CompensationType, Failure, FailureKind
+from engine.model.policy import QUOTA_EXHAUSTED, CompensationType, Failure, FailureKind
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, StopKind, WaitReason
 from engine.run.state import NodeStatus, inside, is_inside
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from engine.turn import Turn
 
 PHASE_TIMEOUT = "PHASE_TIMEOUT"
+LONGEST_WAIT = timedelta(hours=24)
+"""How long a node waits in all for a quota that is used up, before it fails of it."""
 
 
 def live_attempt(turn: Turn, name: NodeId, number: int) -> tuple[NodeState, AttemptRecord]:
@@ -126,7 +129,7 @@ def _forward_failed(turn: Turn, node: NodeState, failure: Failure) -> None:
             turn.emit(ev.NodeFailed(turn.now, plan.id, failure))
         return
     in_time = failure.code != PHASE_TIMEOUT
-    if in_time and _try_again(turn, node, failure):
+    if _awaits_quota(turn, node, failure) or (in_time and _try_again(turn, node, failure)):
         return
     compensation = plan.compensation
     if (
@@ -141,6 +144,16 @@ def _forward_failed(turn: Turn, node: NodeState, failure: Failure) -> None:
         turn.emit(ev.NodeReady(turn.now, plan.id))
         return
     fail(turn, node, failure)
+
+
+def _awaits_quota(turn: Turn, node: NodeState, failure: Failure) -> bool:
+    """Have *node* wait for its breaker, which the exhausted quota has opened: that is no fault of the node's."""
+    breaker = readiness.breaker_of(turn.run, node)
+    waited = node.waited.get(WaitReason.BREAKER, timedelta(0))
+    if failure.code != QUOTA_EXHAUSTED or breaker is None or waited >= LONGEST_WAIT:
+        return False
+    turn.emit(ev.NodeWaiting(turn.now, node.plan.id, WaitReason.BREAKER, None, f"{breaker}: {failure.message}"))
+    return True
 
 
 def _try_again(turn: Turn, node: NodeState, failure: Failure) -> bool:
@@ -158,7 +171,7 @@ def _try_again(turn: Turn, node: NodeState, failure: Failure) -> bool:
 
 
 def _compensation_failed(turn: Turn, node: NodeState, failure: Failure) -> None:
-    if not _try_again(turn, node, failure):
+    if not (_awaits_quota(turn, node, failure) or _try_again(turn, node, failure)):
         turn.emit(ev.CompensationFailed(turn.now, node.plan.id, failure))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from engine.gerunds import active_form
 from engine.redaction import redact
 from engine.run.events import RunStatus
+from engine.run.state import NodeStatus
 from engine.views.durations import about
 from engine.views.todos import subject
 
@@ -92,7 +93,8 @@ def _doing(now: Snapshot, run: Run, actions: Mapping[NodeId, str]) -> str:
     if now.questions:
         return f"waiting for your answer: {_short(now.questions[0].text, 60)}"
     if not now.running:
-        return ""
+        waiting = [line.waiting_for for line in now.nodes if line.state is NodeStatus.WAITING and line.waiting_for]
+        return f"waiting for {_short(waiting[0], 80)}" if waiting else ""
     first = now.running[-1]
     told = actions.get(first) or active_form(subject(run, run.nodes[first]))
     more = f" (+{len(now.running) - 1})" if len(now.running) > 1 else ""

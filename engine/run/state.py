@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from engine.model.agent import AgentKind
 from engine.model.policy import Merge
 from engine.run.events import Limits, Role, RunStatus
 
@@ -130,6 +131,8 @@ class AttemptRecord:
     usage: Usage | None = None
     lost: bool = False
     stopping: Failure | None = None
+    admitted: bool = False
+    """A circuit breaker was asked before it, and hears how it ends."""
 
 
 @dataclass(slots=True)
@@ -246,6 +249,8 @@ class Run:
     starts: int = 0
     attempts_total: int = 0
     cost_usd: float = 0.0
+    scarce: bool = False
+    """When a model agent was last heard of, its service was overloaded or its quota used up."""
     settled: int = 0
     failures: list[NodeId] = field(default_factory=list)
     undo_failures: list[NodeId] = field(default_factory=list)
@@ -287,6 +292,12 @@ class Run:
             return phase.ended_at is None and phase.deadline == timer.due and self.stop is None
         node = self.nodes[timer.key]  # type: ignore[index]
         return node.waiting is not None and node.waiting.until == timer.due
+
+
+def is_model_work(run: Run, plan: NodePlan, *, undo: bool) -> bool:
+    """Whether a model agent does the work of a node, or undoes it."""
+    agent = run.plan.agents.get(plan.worker(undo=undo))
+    return agent is not None and agent.kind is AgentKind.CLAUDE
 
 
 def level_of(run: Run, group: NodeId | None) -> tuple[int, ...]:

@@ -120,7 +120,7 @@ class Pool:
         node = run.nodes[event.node]
         if node.plan.kind is NodeKind.GROUP and event.role is Role.FORWARD:
             return  # its work is the nodes inside
-        agent_name = order_agent(node.plan, event.role)
+        agent_name = node.plan.worker(undo=event.role is Role.COMPENSATE)
         agent = run.plan.agents.get(agent_name)
         if node.live is None or node.live.number != event.number or self._closing:
             return
@@ -243,7 +243,8 @@ class Pool:
         for name in sorted(run.live, key=lambda name: run.nodes[name].start_order):
             node = run.nodes[name]
             live = node.live
-            agent = None if live is None else run.plan.agents.get(order_agent(node.plan, live.role))
+            undo = live is not None and live.role is Role.COMPENSATE
+            agent = run.plan.agents.get(node.plan.worker(undo=undo))
             if live is None or agent is None or live.stopping or self._choose(run, agent) is not None:
                 continue
             event = ev.AttemptScheduled(live.started_at, name, live.number, live.role, node.version or 0, live.deadline)
@@ -281,13 +282,6 @@ def _check(plan: NodePlan, outputs: Mapping[str, Any]) -> Failure | None:
         and FailureKind.VALIDATION in compensation.on
     )
     return context.check_outputs(plan.outputs, outputs, cascade_on_validation=cascade)
-
-
-def order_agent(plan: NodePlan, role: Role) -> str:
-    """Id of the agent that an attempt of *role* is for."""
-    if role is Role.COMPENSATE and plan.compensation is not None:
-        return plan.compensation.agent
-    return plan.agent
 
 
 def make_order(

@@ -51,6 +51,14 @@ def test_a_live_run_says_how_to_follow_it() -> None:
     assert f"resume with run_id={run.id}" in advice(fold(interrupted), interrupted)
 
 
+def test_a_run_in_which_nothing_runs_says_what_it_waits_for() -> None:
+    events = run_of(ONE, "only-node:1=error/QUOTA_EXHAUSTED")
+    place = next(place for place, event in enumerate(events) if isinstance(event, ev.NodeWaiting))
+    waiting = fold(events[: place + 1])
+    line = progress_line(snapshot(waiting, events[place].at), waiting, {})
+    assert "waiting for circuit breaker: claude: simulated failure of only-node" in line
+
+
 def test_a_run_that_is_rolled_back_or_was_cancelled_says_so() -> None:
     events = run_of(UNDONE, "only-node=error")
     place = next(place for place, event in enumerate(events) if isinstance(event, ev.SagaStarted))
