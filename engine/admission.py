@@ -217,5 +217,6 @@ def _start(turn: Turn, node: NodeState, inputs: Mapping[str, ValueRef]) -> None:
 
 def exceed(turn: Turn, code: str, message: str) -> None:
     """Stop the run because one of its limits is used up."""
-    failure = Failure(FailureKind.ERROR, code, message, hint="Run the command again with a higher limit.")
+    hint = "Resume the failed run with a higher limit; one that was rolled back has to be run again."
+    failure = Failure(FailureKind.ERROR, code, message, hint=hint)
     settlement.stop(turn, ev.StopCause(kind=StopKind.FAILURE, message=message, failure=failure))

@@ -271,7 +271,7 @@ def _resume(turn: Turn, signal: sig.Resume) -> None:
 
 def _resume_interrupted(turn: Turn, signal: sig.Resume) -> None:
     run = turn.run
-    turn.emit(ev.RunResumed(turn.now, signal.owner))
+    turn.emit(ev.RunResumed(turn.now, signal.owner, signal.limits and signal.limits.over(run.limits)))
     for name, node in run.nodes.items():
         if run.stop is None and name in run.stopping:
             continue  # a sub-command that has failed is still to be undone; nothing of it was lost
@@ -303,7 +303,7 @@ def _continue(turn: Turn) -> None:
 def _reopen(turn: Turn, signal: sig.Resume) -> None:
     run = turn.run
     again = _to_redo(run)
-    turn.emit(ev.RunReopened(turn.now, signal.owner))
+    turn.emit(ev.RunReopened(turn.now, signal.owner, signal.limits and signal.limits.over(run.limits)))
     for name in run.nodes:
         if name in again:
             turn.emit(ev.NodeReset(turn.now, name))

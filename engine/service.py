@@ -243,8 +243,11 @@ class Engine:
             payload = {"reason": reason, "compensate": compensate}
             await self.storage.post(Message(run=run.id, kind="cancel", payload=payload))
 
-    async def resume(self, run_id: RunId, *, failed: bool = False) -> None:
-        """Go on with an interrupted run, or take up a failed one. Raises `StateError`, `NotFound`."""
+    async def resume(self, run_id: RunId, *, failed: bool = False, limits: Limits | None = None) -> None:
+        """Go on with an interrupted run, or take up a failed one; *limits* win over those it had.
+
+        Raises `StateError`, `NotFound`.
+        """
         run = await self.archive.find(run_id)
         if run.id in self.store.runs:
             raise StateError(f"run {run_id} is {run.status} and runs in this process", code="NOT_RESUMABLE")
@@ -264,7 +267,7 @@ class Engine:
         if not taken or run.id in self.store.runs:
             raise StateError(f"run {run_id} was taken up by somebody else meanwhile", code="NOT_RESUMABLE")
         self.archive.forget()
-        self.store.adopt(run, sig.Resume(self._owner_id, failed))
+        self.store.adopt(run, sig.Resume(self._owner_id, failed, limits))
         await self.store.committed()
 
     def open_work(self, run: Run) -> list[WorkOrder]:

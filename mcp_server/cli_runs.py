@@ -26,6 +26,10 @@ from mcp_server.cli_shared import (
     INTERRUPTED,
     OK,
     Json,
+    MaxAttempts,
+    MaxCost,
+    MaxDuration,
+    MaxParallelism,
     RunArgument,
     Source,
     as_data,
@@ -49,10 +53,10 @@ def run(
     arg: Annotated[list[str] | None, typer.Option(metavar="K=V", help="One argument; repeatable.")] = None,
     arguments: Annotated[str | None, typer.Option(help="The whole argument text, as typed after /name.")] = None,
     executor: Annotated[str, typer.Option(help="auto, claude or simulate.")] = "auto",
-    max_parallelism: Annotated[int | None, typer.Option(min=1, help="Agents at once.")] = None,
-    max_cost_usd: Annotated[float | None, typer.Option(min=0, help="Stop before spending more.")] = None,
-    max_attempts_total: Annotated[int | None, typer.Option(min=1, help="Stop after so many attempts.")] = None,
-    max_duration_seconds: Annotated[float | None, typer.Option(min=0, help="Stop after so many seconds.")] = None,
+    max_parallelism: MaxParallelism = None,
+    max_cost_usd: MaxCost = None,
+    max_attempts_total: MaxAttempts = None,
+    max_duration_seconds: MaxDuration = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Run in a process of its own; answer as soon as it has begun.")
     ] = False,
@@ -88,11 +92,21 @@ def run(
 def resume(
     run_id: RunArgument = None,
     failed: Annotated[bool, typer.Option("--failed", help="Take a failed or degraded run up at its failures.")] = False,
+    max_parallelism: MaxParallelism = None,
+    max_cost_usd: MaxCost = None,
+    max_attempts_total: MaxAttempts = None,
+    max_duration_seconds: MaxDuration = None,
     detach: Annotated[bool, typer.Option("--detach", help="Go on in a process of its own.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Go on with an interrupted run."""
-    finish(_resume(run_id, failed=failed, detach=detach, as_json=as_json))
+    """Go on with an interrupted run; limits that are given win over those it had."""
+    limits = Limits(
+        max_parallelism=max_parallelism,
+        max_cost_usd=max_cost_usd,
+        max_attempts_total=max_attempts_total,
+        max_duration_seconds=max_duration_seconds,
+    )
+    finish(_resume(run_id, failed=failed, limits=limits, detach=detach, as_json=as_json))
 
 
 def status(
@@ -161,13 +175,13 @@ async def _started(project: Project, run_id: RunId, *, as_json: bool) -> int:
     return OK
 
 
-async def _resume(name: str | None, *, failed: bool, detach: bool, as_json: bool) -> int:
+async def _resume(name: str | None, *, failed: bool, limits: Limits, detach: bool, as_json: bool) -> int:
     async with open_project(project_root()) as project:
         run_id = (await project.view(RunId(name) if name else None)).run.id
         if detach:
-            await project.resume_in_background(run_id, failed=failed)
+            await project.resume_in_background(run_id, failed=failed, limits=limits)
             return await _started(project, run_id, as_json=as_json)
-        await project.resume(run_id, failed=failed)
+        await project.resume(run_id, failed=failed, limits=limits)
         return await _follow(project, run_id, as_json=as_json)
 
 

@@ -71,7 +71,8 @@ compensating.
 
 RESUME = """\
 Go on with a run that was interrupted because its server ended: completed nodes are not run again. With failed true, \
-take up a failed or degraded run at its failed nodes, once their cause is gone. Follow `next` in the answer.
+take up a failed or degraded run at its failed nodes, once their cause is gone. Limits that are given win over those \
+that the run had: raise one that is used up. Follow `next` in the answer.
 """
 
 

@@ -134,11 +134,13 @@ class Project:
     def limits(self, asked: Limits) -> Limits:
         """*asked*, and the project's settings where nothing was asked."""
         settings = self.settings
-        return Limits(
-            max_parallelism=asked.max_parallelism or settings.max_parallelism,
-            max_cost_usd=asked.max_cost_usd if asked.max_cost_usd is not None else settings.max_cost_usd,
-            max_attempts_total=asked.max_attempts_total or settings.max_attempts_total,
-            max_duration_seconds=asked.max_duration_seconds or settings.max_duration_seconds,
+        return asked.over(
+            Limits(
+                max_parallelism=settings.max_parallelism,
+                max_cost_usd=settings.max_cost_usd,
+                max_attempts_total=settings.max_attempts_total,
+                max_duration_seconds=settings.max_duration_seconds,
+            )
         )
 
     async def start(self, request: RunRequest) -> RunId:
@@ -176,9 +178,9 @@ class Project:
         }
         return await self._background({"run": asked})
 
-    async def resume_in_background(self, run_id: RunId, *, failed: bool = False) -> None:
+    async def resume_in_background(self, run_id: RunId, *, failed: bool = False, limits: Limits | None = None) -> None:
         """Go on with a run in a process of its own. Raises what `resume` does, and `EnvironmentFault`."""
-        await self._background({"resume": run_id, "failed": failed})
+        await self._background({"resume": run_id, "failed": failed, "limits": asdict(limits or Limits())})
 
     async def _background(self, request: Mapping[str, Any]) -> RunId:
         home = None if self._home is None else str(self._home)
@@ -241,14 +243,17 @@ class Project:
             epoch=SystemClock().now(),
         )
 
-    async def resume(self, run_id: RunId, *, failed: bool = False) -> None:
-        """Go on with an interrupted run, or take up a failed one. Raises `StateError`, `NotFound`."""
+    async def resume(self, run_id: RunId, *, failed: bool = False, limits: Limits | None = None) -> None:
+        """Go on with an interrupted run, or take up a failed one; *limits* win over those it had.
+
+        Raises `StateError`, `NotFound`.
+        """
         engine = await self.engine()
         if (await engine.view(run_id)).run.executor == "simulate":
             raise StateError(
                 f"run {run_id} was simulated", code="NOT_RESUMABLE", hint="Run the command again; it takes no time."
             )
-        await engine.resume(run_id, failed=failed)
+        await engine.resume(run_id, failed=failed, limits=limits)
 
     async def decide(self, run_id: RunId | None, node: str, answer: str) -> None:
         """Give a person's answer; a run of another process finds it in its inbox. Raises `StateError`, `NotFound`."""

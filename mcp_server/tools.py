@@ -42,6 +42,10 @@ Source = Annotated[
 ]
 Wait = Annotated[float, Field(ge=0, le=3600, description="How long to wait, in seconds; 0 answers at once")]
 RunIdText = Annotated[str, Field(min_length=1, max_length=200, description="The run, as its status names it")]
+MaxParallelism = Annotated[int | None, Field(ge=1, le=1000, description="Agents at once")]
+MaxCost = Annotated[float | None, Field(gt=0, description="Stop when the agents have cost so much")]
+MaxAttempts = Annotated[int | None, Field(ge=1, description="Stop after so many attempts")]
+MaxDuration = Annotated[float | None, Field(gt=0, description="Stop after so many seconds")]
 Executor = Annotated[
     Literal["auto", "claude", "host", "simulate"],
     Field(description="Who does the work of model agents; simulate replaces all agents and does nothing"),
@@ -109,10 +113,10 @@ async def run(  # noqa: PLR0917 - a client names each parameter
     dry_run: Annotated[bool, Field(description="Only predict the timeline; nothing is run or recorded")] = False,  # noqa: FBT002
     wait_seconds: Wait = 0,
     detach: Annotated[bool, Field(description="The run goes on when this call or this client ends")] = False,  # noqa: FBT002
-    max_parallelism: Annotated[int | None, Field(ge=1, le=1000, description="Agents at once")] = None,
-    max_cost_usd: Annotated[float | None, Field(gt=0, description="Stop when the agents have cost so much")] = None,
-    max_attempts_total: Annotated[int | None, Field(ge=1, description="Stop after so many attempts")] = None,
-    max_duration_seconds: Annotated[float | None, Field(gt=0, description="Stop after so many seconds")] = None,
+    max_parallelism: MaxParallelism = None,
+    max_cost_usd: MaxCost = None,
+    max_attempts_total: MaxAttempts = None,
+    max_duration_seconds: MaxDuration = None,
 ) -> Asking:
     """See `instructions.RUN`."""
     session = _session(ctx)
@@ -222,17 +226,29 @@ async def cancel(
     return await _status(session, project, wanted)
 
 
-async def resume(
+async def resume(  # noqa: PLR0917 - a client names each parameter
     ctx: Ctx,
     run_id: RunIdText,
     failed: Annotated[bool, Field(description="Take up a failed run at its failed nodes")] = False,  # noqa: FBT002
+    max_parallelism: MaxParallelism = None,
+    max_cost_usd: MaxCost = None,
+    max_attempts_total: MaxAttempts = None,
+    max_duration_seconds: MaxDuration = None,
 ) -> Status:
     """See `instructions.RESUME`."""
     session = _session(ctx)
     project = await session.project()
+    from engine.run.events import Limits  # noqa: PLC0415 - heavy: see session.py
+
+    limits = Limits(
+        max_parallelism=max_parallelism,
+        max_cost_usd=max_cost_usd,
+        max_attempts_total=max_attempts_total,
+        max_duration_seconds=max_duration_seconds,
+    )
     wanted = _known(run_id)
     with anyio.CancelScope(shield=True):
-        await project.resume(wanted, failed=failed)
+        await project.resume(wanted, failed=failed, limits=limits)
     return await _status(session, project, wanted)
 
 

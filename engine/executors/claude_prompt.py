@@ -157,12 +157,18 @@ def arguments_of(order: WorkOrder, *, session: str, agents: str | None, mcp_conf
         ("model", None if agent.model == "inherit" else agent.model),
         ("effort", agent.effort),
         ("max-turns", agent.max_turns),
-        ("max-budget-usd", agent.max_budget_usd),
+        ("max-budget-usd", _least(agent.max_budget_usd, order.max_cost_usd)),
         ("allowedTools", ",".join(agent.tools) if agent.tools else None),
         ("disallowedTools", ",".join(agent.disallowed_tools) or None),
     ]
     given = [f"--{name}={value}" for name, value in options if value is not None]
     return ["-p", "--verbose", "--strict-mcp-config", *given]
+
+
+def _least(*limits: float | None) -> float | None:
+    """The smallest of *limits*, and not less than a cent: Claude Code takes no budget of nothing."""
+    given = [limit for limit in limits if limit is not None]
+    return max(0.01, min(given)) if given else None
 
 
 def permission_mode(agent: Agent) -> str:

@@ -48,6 +48,8 @@ class WorkOrder:
     """Project root: the working directory of every agent."""
     timeout: timedelta
     """Limit of this attempt. The runtime enforces it by cancelling `execute`; executors may pass it on."""
+    max_cost_usd: float | None = None
+    """What is left of the run's budget; None: no limit."""
     estimate: timedelta = timedelta(minutes=1)
     """How long the command expects the node to take; the simulation lets this much of its clock pass."""
 

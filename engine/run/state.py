@@ -270,6 +270,12 @@ class Run:
         """Whether nothing more happens by itself."""
         return self.status in END_STATES
 
+    @property
+    def budget_left(self) -> float | None:
+        """What the run may still cost, in dollars; None: no limit."""
+        limit = self.limits.max_cost_usd
+        return None if limit is None else max(0.0, limit - self.cost_usd)
+
     def next_due(self) -> datetime | None:
         """When the next timer is due, stale ones dropped; None where nothing is."""
         timers = self.timers

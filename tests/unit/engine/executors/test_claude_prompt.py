@@ -169,6 +169,17 @@ def test_a_built_in_agent_is_only_named() -> None:
     assert agent_definition(Agent(id="Explore", source=AgentSource.BUILTIN)) is None
 
 
+@pytest.mark.parametrize(
+    ("file", "run", "told"),
+    [(1.5, None, "1.5"), (None, 0.4, "0.4"), (1.5, 0.4, "0.4"), (0.2, 0.4, "0.2"), (None, 0.0, "0.01")],
+)
+def test_an_agent_may_spend_what_its_file_and_the_budget_of_the_run_leave(
+    file: float | None, run: float | None, told: str
+) -> None:
+    order = order_for(Agent(id="rev", max_budget_usd=file), project=PROJECT, max_cost_usd=run)
+    assert arguments(order)["--max-budget-usd"] == told
+
+
 def test_limits_and_tools_of_the_file_are_options() -> None:
     agent = Agent(
         id="rev",
