@@ -5,7 +5,7 @@ Effects: none outside the process. It keeps the promises of `port.Storage` but d
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 LEARNED_FROM = 3
 """Samples that replace an estimate (SPEC 10)."""
+SAMPLES_KEPT = 50
+"""Newest samples of a node: an estimate follows what its work has become, and costs the same however often it ran."""
 
 
 class MemoryStorage:
@@ -37,7 +39,7 @@ class MemoryStorage:
         self._summaries: dict[RunId, RunSummary] = {}
         self._locks = LockTable()
         self._session: dict[str, SessionValue] = {}
-        self._samples: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self._samples: dict[tuple[str, str], deque[float]] = defaultdict(lambda: deque(maxlen=SAMPLES_KEPT))
         self._inbox: list[Message] = []
         self._breakers: dict[str, BreakerState] = {}
 

@@ -7,7 +7,9 @@ crash of the process and of the machine. It decides nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from statistics import median
@@ -24,7 +26,7 @@ from engine.run.events import RunStatus
 from engine.run.state import END_STATES
 from engine.storage import codec, compression
 from engine.storage.database import connect, faults, is_locked, make_folder, rolled_back, transaction
-from engine.storage.memory import LEARNED_FROM, lock_message
+from engine.storage.memory import LEARNED_FROM, SAMPLES_KEPT, lock_message
 from engine.storage.port import Batch, Message, RunSummary, SessionValue
 from engine.storage.rows import COLUMNS, session_row, summary_row, to_summary, to_time
 
@@ -143,6 +145,11 @@ class SqliteStorage:
             db.executemany(
                 "INSERT INTO samples(command, node, seconds) VALUES (?,?,?)",
                 [(row.command, row.node, row.seconds) for row in batch.samples],
+            )
+            db.executemany(
+                "DELETE FROM samples WHERE command=?1 AND node=?2 AND id <= "
+                "(SELECT id FROM samples WHERE command=?1 AND node=?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)",
+                [(row.command, row.node, SAMPLES_KEPT) for row in batch.samples],
             )
 
     def _change_breakers(self, batch: Batch) -> list[TableOutcome]:
@@ -305,6 +312,13 @@ class SqliteStorage:
     async def remove(self, runs: Iterable[RunId]) -> None:
         """See `port.Storage.remove`."""
         await self._call(self._remove, list(runs))
+        await self._call(self._shrink)
+
+    def _shrink(self) -> None:
+        """Give the disk back what was removed; left for the next time where others use the file, or it has no room."""
+        with contextlib.suppress(sqlite3.OperationalError):
+            self._db.execute("VACUUM")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _remove(self, runs: list[RunId]) -> None:
         with transaction(self._db):

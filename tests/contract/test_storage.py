@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -19,7 +20,7 @@ from engine.model.policy import LockSpec
 from engine.run import events as ev
 from engine.run.events import RunStatus
 from engine.storage.codec import encode_value
-from engine.storage.memory import MemoryStorage
+from engine.storage.memory import SAMPLES_KEPT, MemoryStorage
 from engine.storage.port import Batch, Message, RunSummary, Sample, SessionValue, Storage, TableOutcome
 from engine.storage.sqlite import SqliteStorage
 from tests.support.by_hand import NOON, OWNER, RUN, ByHand
@@ -202,6 +203,33 @@ async def test_an_estimate_is_the_median_of_three_samples_or_more(storage: Stora
     assert await storage.estimates("/test") == {}
     await storage.commit(Batch(summaries={RUN: a_summary()}, samples=[sample("a", 20)]), OWNER)
     assert await storage.estimates("/test") == {"a": 20}
+
+
+async def test_estimates_are_taken_from_the_newest_samples_of_each_node(storage: Storage) -> None:
+    old = [Sample(command="/test", node=name, seconds=1) for name in "ab" for _ in range(SAMPLES_KEPT)]
+    new = [Sample(command="/test", node="a", seconds=9) for _ in range(SAMPLES_KEPT)]
+    for rows in (old, new[:-1], new[-1:]):
+        await storage.commit(Batch(summaries={RUN: a_summary()}, samples=rows), OWNER)
+    assert await storage.estimates("/test") == {"a": 9, "b": 1}
+
+
+async def test_removing_a_run_gives_the_disk_back_what_it_took(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "state")
+    dice = Random(0)
+    encoded = [encode_value(dice.randbytes(50_000).hex()) for _ in range(20)]  # nothing of it can be compressed away
+    values = {ref.digest: data for ref, data in encoded}
+    await storage.commit(Batch(events=a_run(), summaries={RUN: a_summary()}, values=values), OWNER)
+    await storage.commit(Batch(events=a_run(OTHER), summaries={OTHER: a_summary(OTHER)}), OWNER)
+    full = size_of(tmp_path / "state")
+    await storage.remove([RUN])
+    assert size_of(tmp_path / "state") < full / 4
+    assert await storage.events(OTHER) == [event for _run, _place, event in a_run()]
+    await storage.close()
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of a state folder."""
+    return sum(path.stat().st_size for path in folder.iterdir())
 
 
 async def test_removing_a_run_drops_its_journal_and_the_values_that_nothing_else_refers_to(storage: Storage) -> None:
