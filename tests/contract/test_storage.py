@@ -215,7 +215,7 @@ async def test_estimates_are_taken_from_the_newest_samples_of_each_node(storage:
 
 async def test_removing_a_run_gives_the_disk_back_what_it_took(tmp_path: Path) -> None:
     storage = SqliteStorage(tmp_path / "state")
-    dice = Random(0)
+    dice = Random(0)  # noqa: S311 - repeatable by intent
     encoded = [encode_value(dice.randbytes(50_000).hex()) for _ in range(20)]  # nothing of it can be compressed away
     values = {ref.digest: data for ref, data in encoded}
     await storage.commit(Batch(events=a_run(), summaries={RUN: a_summary()}, values=values), OWNER)
