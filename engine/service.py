@@ -27,15 +27,16 @@ from engine.runtime.archive import Archive, live_attempts
 from engine.runtime.facts import ProjectFacts
 from engine.runtime.feed import Feed
 from engine.runtime.garbage import patient_collector
-from engine.runtime.guards import Guards
+from engine.runtime.guards import Guards, uses_locks
 from engine.runtime.inbox import POLL_SECONDS, Inbox
 from engine.runtime.owner import Owner
 from engine.runtime.pool import Pool
 from engine.runtime.store import Store
-from engine.runtime.upkeep import LockLine, lock_lines, prunable
+from engine.runtime.upkeep import prunable
 from engine.settlement import is_delegated
 from engine.storage.cache import ValueStore, overflow_text
 from engine.storage.port import Batch, Message
+from engine.views.locks import LockLine, lock_lines
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -72,6 +73,8 @@ class View:
     """What the client is asked to do now."""
     stop: tuple[AttemptId, ...] = ()
     """Work of the client that is not wanted any more."""
+    locks: tuple[LockLine, ...] = ()
+    """What the run has, wants or has reserved."""
     warnings: tuple[str, ...] = ()
     """What this process has to say about the run beside the plan's own warnings."""
 
@@ -205,6 +208,7 @@ class Engine:
         """
         run = await self.archive.find(run_id)
         estimates = await self.storage.estimates(run.plan.command) if not run.ended else {}
+        locks = await self._locks_of(run)
         shown = project(
             View(
                 run=run,
@@ -213,12 +217,18 @@ class Engine:
                 now=self.clock.now(),
                 work=tuple(self.open_work(run)),
                 stop=stopped_work(run) if run.executor == "host" else (),
+                locks=locks,
                 warnings=self._warnings.get(run.id, ()),
             )
         )
         if run.id in self.store.runs:
             await self.store.committed()
         return shown
+
+    async def _locks_of(self, run: Run) -> tuple[LockLine, ...]:
+        if not uses_locks(run) or (run.ended and run.status is not RunStatus.INTERRUPTED):
+            return ()
+        return tuple(line for line in lock_lines(await self.storage.claims()) if line.run == run.id)
 
     async def view(self, run_id: RunId | None = None) -> View:
         """The state of *run_id*, or of the newest run; what is shown to anybody goes through `read`."""

@@ -17,6 +17,7 @@ from engine.errors import InputError, NotFound
 from engine.executors.simulate import parse_fault, parse_value, values_by_node
 from engine.ids import RunId
 from engine.run.events import Limits, RunStatus
+from engine.views.headline import headline
 from engine.views.status import questions
 from mcp_server import console
 from mcp_server.cli_questions import answer_questions, has_terminal
@@ -262,7 +263,7 @@ async def _print_end(project: Project, view: View, *, as_json: bool) -> None:
     if as_json:
         console.print_json(await _full_status(project, view))
         return
-    console.results.print(console.headline(view), highlight=False, markup=False, soft_wrap=True)
+    console.results.print(headline(view.run, view.now, view.estimates), highlight=False, markup=False, soft_wrap=True)
     for text in console.failures(view.run):
         console.results.print(text, highlight=False, markup=False, soft_wrap=True)
     if view.run.status not in {RunStatus.COMPLETED, RunStatus.DEGRADED} and view.run.message:
@@ -303,7 +304,9 @@ async def _status(name: str | None, *, watch: bool, view: str, as_json: bool) ->
         elif view in {"outputs", "report"}:
             await _print_outputs(project, shown.run)
         elif watch:
-            console.results.print(console.headline(shown), highlight=False, markup=False, soft_wrap=True)
+            console.results.print(
+                headline(shown.run, shown.now, shown.estimates), highlight=False, markup=False, soft_wrap=True
+            )
         else:
             console.results.print(console.tree(shown))
     return OK

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.model.agent import Agent
-    from engine.runtime.upkeep import LockLine
+    from engine.views.locks import LockLine
 
 KEPT = 100
 """Runs that `prune` keeps where it is told neither a number nor an age."""
@@ -119,24 +119,14 @@ async def _locks(release: RunId | None, *, as_json: bool) -> int:
             console.notes.print(f"released {len(lines)} locks of run {release}", markup=False, highlight=False)
         lines = await engine.locks()
     if as_json:
-        console.print_json({"locks": [_lock_row(line) for line in lines]})
+        from mcp_server.wire import lock_lines  # noqa: PLC0415 - the wire models are needed for JSON only
+
+        console.print_json({"locks": [line.data() for line in lock_lines(lines)]})
     elif lines:
         console.results.print(_lock_table(lines))
     else:
         console.notes.print("nobody has or waits for a lock")
     return OK
-
-
-def _lock_row(line: LockLine) -> dict[str, Any]:
-    return {
-        "resource": line.resource,
-        "type": line.type,
-        "state": line.state,
-        "run": line.run,
-        "node": line.node,
-        "since": line.since.isoformat(),
-        "waitsFor": list(line.waits_for),
-    }
 
 
 def _lock_table(lines: Sequence[LockLine]) -> Table:

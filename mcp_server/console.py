@@ -17,10 +17,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from engine.model.agent import AgentKind
-from engine.run.events import RunStatus
 from engine.run.state import NodeStatus
-from engine.views.durations import about, took
-from engine.views.progress import progress, remaining
+from engine.views.durations import took
+from engine.views.headline import MARKS, headline
 from engine.views.todos import line, subject
 
 if TYPE_CHECKING:
@@ -38,15 +37,6 @@ results = Console()
 notes = Console(stderr=True)
 """Where everything else goes."""
 
-STATE_MARKS = {
-    RunStatus.COMPLETED: "✅",
-    RunStatus.DEGRADED: "⚠️",
-    RunStatus.FAILED: "❌",
-    RunStatus.COMPENSATED: "↩️",
-    RunStatus.COMPENSATION_FAILED: "❌",
-    RunStatus.CANCELLED: "❌",
-    RunStatus.INTERRUPTED: "⏸",
-}
 _STYLES = {
     NodeStatus.COMPLETED: "green",
     NodeStatus.SKIPPED: "dim",
@@ -60,35 +50,9 @@ _STYLES = {
 LONGEST_ACTION = 60
 
 
-def headline(view: View) -> str:
-    """One line about a run: `✅ /review-code completed in 4.2s · 4/4 · run r-…`."""
-    run = view.run
-    counted = progress(run)
-    parts = [f"{counted.done}/{counted.total}"]
-    elapsed = (run.ended_at or view.now) - run.created_at
-    if run.ended:
-        mark = STATE_MARKS[run.status]
-        state = f"{run.status.value.replace('_', ' ')} in {took(elapsed)}"
-        failed = len(run.failures)
-        if failed:
-            parts.append(f"{failed} failed")
-    else:
-        mark = "⚙️" if run.status is RunStatus.RUNNING else "↩️" if run.status is RunStatus.COMPENSATING else "⏳"
-        state = f"{run.status.value} for {took(elapsed)}"
-        left = remaining(run, view.now, view.estimates)
-        if left:
-            parts.append(f"{about(left)} left")
-    if run.cost_usd:
-        parts.append(f"${run.cost_usd:.2f}")
-    if run.executor == "simulate":
-        parts.append("simulated")
-    parts.append(f"run {run.id}")
-    return f"{mark} {run.plan.command} {state} · {' · '.join(parts)}"
-
-
 def tree(view: View, spinner: Spinner | None = None) -> Tree:
     """A run as a tree of phases and nodes."""
-    root = Tree(Text(headline(view)), guide_style="dim")
+    root = Tree(Text(headline(view.run, view.now, view.estimates)), guide_style="dim")
     number = 0
     for phase in view.run.phases:
         if phase.plan.group is None:
@@ -96,6 +60,9 @@ def tree(view: View, spinner: Spinner | None = None) -> Tree:
         branch = root.add(Text(f"Phase {number}: {phase.plan.name}", style=_phase_style(phase)))
         for name in phase.plan.nodes:
             branch.add(_node(view, view.run.nodes[name], spinner))
+    for lock in view.locks:
+        if lock.waits_for:
+            root.add(Text(f"🔒 {lock}", style="yellow"))
     return root
 
 
@@ -214,7 +181,7 @@ def runs_table(rows: Sequence[RunSummary], now: datetime) -> Table:
         table.add_row(
             row.id,
             row.command + (" (simulated)" if row.executor == "simulate" else ""),
-            f"{STATE_MARKS.get(row.status, '⚙️')} {row.status.value}",
+            f"{MARKS[row.status]} {row.status.value}",
             f"{row.done}/{row.total}",
             row.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
             took(ended - row.created_at),

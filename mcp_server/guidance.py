@@ -93,7 +93,9 @@ def _doing(now: Snapshot, run: Run, actions: Mapping[NodeId, str]) -> str:
     if now.questions:
         return f"waiting for your answer: {_short(now.questions[0].text, 60)}"
     if not now.running:
-        waiting = [line.waiting_for for line in now.nodes if line.state is NodeStatus.WAITING and line.waiting_for]
+        locks = [line for lock in now.locks for line in lock.waits_for]
+        nodes = [line.waiting_for for line in now.nodes if line.state is NodeStatus.WAITING and line.waiting_for]
+        waiting = locks or nodes
         return f"waiting for {_short(waiting[0], 80)}" if waiting else ""
     first = now.running[-1]
     told = actions.get(first) or active_form(subject(run, run.nodes[first]))

@@ -225,6 +225,22 @@ class DecisionLine(Wire):
     answers: list[str]
 
 
+class LockLine(Wire):
+    """One lock that somebody has or wants."""
+
+    resource: str
+    type: str
+    """exclusive, shared or upgrade."""
+    state: str
+    """held, waiting, or reserved for a run whose process died before its work was undone."""
+    run: str
+    node: str | None = None
+    """Absent: the run itself."""
+    since: str
+    waits_for: list[str] | None = None
+    """Waiting: what for, each as `resource (locked by run:node)`."""
+
+
 class WorkLine(Wire):
     """Work that the client is asked to do with a subagent of its own; report it with `report`."""
 
@@ -292,6 +308,8 @@ class Status(Wire):
     stop: list[str] | None = None
     """Attempts that the client should stop working on, with executor host."""
     decisions: list[DecisionLine] | None = None
+    locks: list[LockLine] | None = None
+    """What the run has locked or waits for; what its nodes have locked in view `nodes` only."""
     warnings: list[str] | None = None
     cost_usd: float | None = None
     estimate: EstimateLine | None = None
@@ -309,6 +327,22 @@ def redacted(value: Any, redact: Callable[[str], str]) -> Any:  # noqa: ANN401 -
     if isinstance(value, dict):
         return {key: redacted(item, redact) for key, item in value.items()}
     return value
+
+
+def lock_lines(lines: Iterable[Any]) -> list[LockLine]:
+    """`engine.views.locks.LockLine` values for the wire."""
+    return [
+        LockLine(
+            resource=line.resource,
+            type=line.type,
+            state=line.state,
+            run=line.run,
+            node=line.node,
+            since=line.since.isoformat(timespec="milliseconds"),
+            waits_for=list(line.waits_for) or None,
+        )
+        for line in lines
+    ]
 
 
 def problem_lines(problems: Iterable[Any]) -> list[ProblemLine]:

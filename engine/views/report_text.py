@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.redaction import one_line
-from engine.run.events import RunStatus
 from engine.views.durations import took
+from engine.views.headline import headline
 from engine.views.status import failures
 from engine.views.svg import clean, short_time
 from engine.views.timeline import SpanEnd, SpanKind
@@ -26,18 +26,6 @@ CHART = 48
 """Letters of the time axis."""
 LONGEST_NAME = 32
 LONGEST_LINE = 160
-MARKS = {
-    RunStatus.COMPLETED: "✅",
-    RunStatus.DEGRADED: "⚠️",
-    RunStatus.FAILED: "❌",
-    RunStatus.COMPENSATED: "↩️",
-    RunStatus.COMPENSATION_FAILED: "❌",
-    RunStatus.CANCELLED: "🚫",
-    RunStatus.INTERRUPTED: "⏸️",
-    RunStatus.PENDING: "⏳",
-    RunStatus.RUNNING: "⚙️",
-    RunStatus.COMPENSATING: "↩️",
-}
 _FILL = {SpanKind.ATTEMPT: "█", SpanKind.WAIT: "·", SpanKind.UNDO: "▒"}
 
 
@@ -77,10 +65,7 @@ def percent(value: float | None) -> str:
 
 
 def _summary(run: Run, numbers: Metrics) -> Iterator[str]:
-    state = numbers.status.value.replace("_", " ")
-    how = f"{state} in" if run.ended else f"{state} for"
-    simulated = " · simulated" if numbers.executor == "simulate" else ""
-    yield f"{MARKS[numbers.status]} {numbers.command} {how} {took(numbers.total)} · run {numbers.run}{simulated}"
+    yield headline(run, run.created_at + numbers.total, {})
     if run.message:
         yield f"   {one_line(run.message, limit=LONGEST_LINE)}"
     yield ""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from engine.ids import NodeId
     from engine.model.plan import Plan
     from engine.run.state import NodeState, PhaseState, Run
+    from engine.views.locks import LockLine
 
 FEW_NODES = 40
 """Nodes up to which a todo list names each; above it, phases that are over become one line."""
@@ -117,6 +118,8 @@ class Snapshot:
     """Nodes with a live attempt, in the order in which they started."""
     message: str
     warnings: tuple[str, ...]
+    locks: tuple[LockLine, ...]
+    """What the run has, wants or has reserved."""
     cost_usd: float
 
 
@@ -127,10 +130,11 @@ def snapshot(
     options: TodoOptions | None = None,
     *,
     warnings: Sequence[str] = (),
+    locks: Sequence[LockLine] = (),
 ) -> Snapshot:
     """*run* as it stands at *now*; *learned* are seconds by node that replace the file's estimates.
 
-    *warnings* are told beside those of the plan.
+    *warnings* are told beside those of the plan, *locks* are the lines of the lock table about *run*.
     """
     learned = learned or {}
     until = run.ended_at or (run.changed_at if run.ended else None) or now
@@ -157,6 +161,7 @@ def snapshot(
         running=tuple(sorted(run.live, key=lambda name: run.nodes[name].start_order)),
         message=run.message,
         warnings=(*run.plan.warnings, *warnings),
+        locks=tuple(locks),
         cost_usd=run.cost_usd,
     )
 
