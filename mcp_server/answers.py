@@ -239,6 +239,8 @@ def _failure(line: FailureLine) -> wire.FailureLine:
         code=failure.code,
         message=redact(failure.message)[:LONGEST_MESSAGE],
         hint=redact(failure.hint)[:LONGEST_MESSAGE] if failure.hint else None,
+        last_output=redact(failure.partial)[-LONGEST_MESSAGE:] if failure.partial else None,
+        session=line.session,
         compensated=line.compensated,
     )
 

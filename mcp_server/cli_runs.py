@@ -16,6 +16,7 @@ import typer
 from engine.errors import InputError, NotFound
 from engine.executors.simulate import parse_fault, parse_value, values_by_node
 from engine.ids import RunId
+from engine.redaction import printable
 from engine.run.events import Limits, RunStatus
 from engine.views.headline import headline
 from engine.views.status import questions
@@ -264,10 +265,10 @@ async def _print_end(project: Project, view: View, *, as_json: bool) -> None:
         console.print_json(await _full_status(project, view))
         return
     console.results.print(headline(view.run, view.now, view.estimates), highlight=False, markup=False, soft_wrap=True)
-    for text in console.failures(view.run):
+    for text in console.failure_lines(view.run):
         console.results.print(text, highlight=False, markup=False, soft_wrap=True)
     if view.run.status not in {RunStatus.COMPLETED, RunStatus.DEGRADED} and view.run.message:
-        console.results.print(view.run.message, highlight=False, markup=False, soft_wrap=True)
+        console.results.print(printable(view.run.message), highlight=False, markup=False, soft_wrap=True)
     for key in _report_keys(view.run):
         value = await project.output(view.run.id, key)
         if isinstance(value, str):

@@ -17,9 +17,12 @@ from rich.text import Text
 from rich.tree import Tree
 
 from engine.model.agent import AgentKind
+from engine.redaction import one_line, printable
 from engine.run.state import NodeStatus
 from engine.views.durations import took
 from engine.views.headline import MARKS, headline
+from engine.views.report_text import last_lines
+from engine.views.status import failures
 from engine.views.todos import line, subject
 
 if TYPE_CHECKING:
@@ -81,7 +84,7 @@ def _node(view: View, node: NodeState, spinner: Spinner | None) -> Text | Group 
     agent = view.run.plan.agents.get(node.plan.agent)
     action = view.actions.get(node.plan.id)
     if action and agent is not None and agent.kind is AgentKind.CLAUDE:  # a program's own name tells nothing new
-        cut = action if len(action) <= LONGEST_ACTION else action[: LONGEST_ACTION - 1] + "…"
+        cut = one_line(action, limit=LONGEST_ACTION)
         shown.append(f"  {cut}", style="dim")
     if spinner is None:
         return shown
@@ -131,44 +134,54 @@ class LiveTree:
                 notes.print(Text(line(view.run, node, view.now, view.estimates)), soft_wrap=True)
 
 
-def failures(run: Run) -> Iterable[str]:
-    """One paragraph for each node that failed."""
-    for name in run.failures:
-        node = run.nodes[name]
-        if node.failure is None:
-            continue
+def failure_lines(run: Run) -> Iterable[str]:
+    """What there is to say about each node that failed: why, what helps, what its agent said last."""
+    for told in failures(run):
+        node, failure = run.nodes[told.node], told.failure
+        if failure is not node.failure:
+            continue  # the end of the run tells how undoing failed
         undone = {
             NodeStatus.COMPENSATED: " (rolled back)",
             NodeStatus.COMPENSATION_FAILED: " (rollback failed)",
         }.get(node.status, "")
-        yield f"❌ {subject(run, node)}{undone}\n   {node.failure.code}: {node.failure.message}".rstrip()
-        if node.failure.hint:
-            yield f"   hint: {node.failure.hint}"
+        yield f"❌ {subject(run, node)}{undone}\n   {failure.code}: {printable(failure.message)}".rstrip()
+        if failure.hint:
+            yield f"   hint: {printable(failure.hint)}"
+        if told.session:
+            yield f"   transcript: claude --resume {told.session}"
+        if failure.partial:
+            yield "   last output:"
+            yield from (f"     {text}" for text in last_lines(failure.partial))
+
+
+def _plain(text: str) -> str:
+    """*text* as it is, whatever it holds: no markup of ours, and nothing that steers the terminal."""
+    return escape(printable(text))
 
 
 def print_error(error: OrchestrationError) -> None:
     """One clear error: code, message, place, hint; validation problems one by one."""
     problems: Sequence[Problem] = getattr(error, "problems", ())
-    notes.print(f"[red]error[/red] {escape(error.code)}: {escape(error.message)}", soft_wrap=True, highlight=False)
+    notes.print(f"[red]error[/red] {escape(error.code)}: {_plain(error.message)}", soft_wrap=True, highlight=False)
     if error.pointer:
-        notes.print(f"  at {escape(error.pointer)}", highlight=False)
+        notes.print(f"  at {_plain(error.pointer)}", highlight=False)
     print_problems(problems, notes)
     if error.hint:
-        notes.print(f"hint: {escape(error.hint)}", soft_wrap=True, highlight=False)
+        notes.print(f"hint: {_plain(error.hint)}", soft_wrap=True, highlight=False)
 
 
 def print_problems(problems: Iterable[Problem], console: Console = results) -> None:
     """Validation problems, each with code, place and suggestion."""
     for problem in problems:
         style = "red" if problem.severity == "error" else "yellow"
-        place = f"  [dim]{escape(problem.pointer)}[/dim]" if problem.pointer else ""
+        place = f"  [dim]{_plain(problem.pointer)}[/dim]" if problem.pointer else ""
         console.print(
-            f"[{style}]{problem.severity}[/{style}] {problem.code}: {escape(problem.message)}{place}",
+            f"[{style}]{problem.severity}[/{style}] {problem.code}: {_plain(problem.message)}{place}",
             soft_wrap=True,
             highlight=False,
         )
         if problem.suggestion:
-            console.print(f"  hint: {escape(problem.suggestion)}", soft_wrap=True, highlight=False)
+            console.print(f"  hint: {_plain(problem.suggestion)}", soft_wrap=True, highlight=False)
 
 
 def runs_table(rows: Sequence[RunSummary], now: datetime) -> Table:
@@ -194,7 +207,7 @@ def print_text(text: str) -> None:
     if results.is_terminal:
         from rich.markdown import Markdown  # noqa: PLC0415 - a quarter of the start-up, needed at the very end only
 
-        results.print(Markdown(text))
+        results.print(Markdown(printable(text)))
     else:
         sys.stdout.write(text.rstrip("\n") + "\n")
 

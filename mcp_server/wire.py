@@ -213,6 +213,10 @@ class FailureLine(Wire):
     code: str
     message: str
     hint: str | None = None
+    last_output: str | None = None
+    """What the attempt had said last."""
+    session: str | None = None
+    """The Claude Code session of the attempt: `claude --resume` shows what it did."""
     compensated: bool
     """Whether what the node had done is undone."""
 

@@ -1,6 +1,6 @@
 """Does the work of model agents: one headless Claude Code process for each order.
 
-Effects: starts processes, writes large inputs into private files for the time of the attempt, makes a session id.
+Effects: starts processes, writes large inputs into private files for the time of the attempt.
 What is asked stands in `claude_prompt.py`, how the answer is judged in `claude_result.py`.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import uuid
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +27,7 @@ from engine.executors.marks import environment_of, mark_of
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
 from engine.executors.scratch import scratch_folder, write_private
 from engine.executors.tree import run_program
+from engine.ids import session_id
 from engine.model.policy import FailureKind
 
 LONGEST_LINE = 32 * 1024 * 1024
@@ -77,7 +77,7 @@ class ClaudeExecutor:
         mark = mark_of(order.attempt, order.project, keep=order.agent.keep_processes)
         arguments = arguments_of(
             order,
-            session=str(uuid.uuid4()),
+            session=session_id(order.attempt),
             agents=_json_or_file(agent_definition(order.agent), folder / "agents.json"),
             mcp_config=_private({"mcpServers": servers}, folder / "mcp.json") if servers else None,
         )

@@ -202,13 +202,12 @@ def _denied_tools(results: Sequence[Mapping[str, Any]]) -> list[str]:
 def _usage(result: Mapping[str, Any]) -> Usage:
     models = result.get("modelUsage")
     entries = [entry for entry in models.values() if isinstance(entry, Mapping)] if isinstance(models, Mapping) else []
-    cost, session = result.get("total_cost_usd"), result.get("session_id")
+    cost = result.get("total_cost_usd")
     read = ("inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
     return Usage(
         cost_usd=float(cost) if isinstance(cost, int | float) else None,
         input_tokens=sum(_count(entry, key) for entry in entries for key in read) if entries else None,
         output_tokens=sum(_count(entry, "outputTokens") for entry in entries) if entries else None,
-        session=session if isinstance(session, str) else None,
     )
 
 

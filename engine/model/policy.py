@@ -47,8 +47,6 @@ class Usage:
     cost_usd: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
-    session: str | None = None
-    """Claude Code session id, by which the transcript is found."""
 
 
 class RetryStrategy(StrEnum):

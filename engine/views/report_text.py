@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.redaction import one_line
+from engine.redaction import clean, one_line
 from engine.views.durations import took
 from engine.views.headline import headline
 from engine.views.status import failures
-from engine.views.svg import clean, short_time
+from engine.views.svg import short_time
 from engine.views.timeline import SpanEnd, SpanKind
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ CHART = 48
 """Letters of the time axis."""
 LONGEST_NAME = 32
 LONGEST_LINE = 160
+LAST_LINES = 8
+"""Lines of a failed attempt's last output."""
 _FILL = {SpanKind.ATTEMPT: "█", SpanKind.WAIT: "·", SpanKind.UNDO: "▒"}
 
 
@@ -136,6 +138,17 @@ def _failures(run: Run) -> Iterator[str]:
         yield f"  {line.node}{undone}: {line.failure.code}: {text}"
         if line.failure.hint:
             yield f"    hint: {one_line(line.failure.hint, limit=LONGEST_LINE)}"
+        if line.session:
+            yield f"    transcript: claude --resume {line.session}"
+        if line.failure.partial:
+            yield "    last output:"
+            yield from (f"      {text}" for text in last_lines(line.failure.partial))
+
+
+def last_lines(text: str) -> list[str]:
+    """The last lines of what an attempt said, as a terminal may show them."""
+    lines = [one_line(part, limit=LONGEST_LINE) for part in text.splitlines() if part.strip()]
+    return lines[-LAST_LINES:]
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from engine.ids import OwnerId, RunId
+from engine.ids import OwnerId, RunId, attempt_id, session_id
 from engine.model.policy import Failure
 from engine.readiness import waiting_for
 from engine.run import events as ev
-from engine.run.events import RunStatus, WaitReason
+from engine.run.events import Role, RunStatus, WaitReason
 from engine.run.reducer import create
-from engine.run.state import NodeStatus, keys_at, parts_at
+from engine.run.state import NodeStatus, is_model_work, keys_at, parts_at
 from engine.views.progress import DONE, Progress, progress, remaining
 from engine.views.todos import Todo, TodoOptions, display, todos
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from engine.ids import NodeId
     from engine.model.plan import Plan
-    from engine.run.state import NodeState, PhaseState, Run
+    from engine.run.state import AttemptRecord, NodeState, PhaseState, Run
     from engine.views.locks import LockLine
 
 FEW_NODES = 40
@@ -72,6 +72,8 @@ class FailureLine:
     failure: Failure
     compensated: bool
     """Whether what the node had done is undone."""
+    session: str | None = None
+    """The Claude Code session of the attempt that failed so, where there is one: `claude --resume` shows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,8 +182,23 @@ def failures(run: Run) -> tuple[FailureLine, ...]:
         node = run.nodes[name]
         undone = node.status is NodeStatus.COMPENSATED
         told = [failure for failure in (node.failure, node.compensation_failure) if failure is not None]
-        lines += [FailureLine(node=name, failure=failure, compensated=undone) for failure in told]
+        lines += [
+            FailureLine(node=name, failure=failure, compensated=undone, session=_session_of(run, node, failure))
+            for failure in told
+        ]
     return tuple(lines)
+
+
+def _session_of(run: Run, node: NodeState, failure: Failure) -> str | None:
+    records = [record for record in node.attempts if record.failure == failure]
+    return session_of(run, node, records[-1]) if records else None
+
+
+def session_of(run: Run, node: NodeState, record: AttemptRecord) -> str | None:
+    """The Claude Code session in which an attempt was made; None where it was made by somebody else."""
+    if run.executor != "claude" or not is_model_work(run, node.plan, undo=record.role is Role.COMPENSATE):
+        return None
+    return session_id(attempt_id(run.id, node.plan.id, record.number))
 
 
 def questions(run: Run) -> tuple[Question, ...]:

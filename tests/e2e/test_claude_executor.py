@@ -11,6 +11,7 @@ import pytest
 
 from engine.executors.claude import ClaudeExecutor
 from engine.executors.port import Outcome, OutputSpec, WorkOrder
+from engine.ids import session_id
 from engine.model.agent import Agent, AgentSource
 from engine.model.policy import FailureKind
 from tests.support.claude_code import program
@@ -44,13 +45,14 @@ async def test_an_agent_of_ours_works_with_its_prompt_its_model_and_its_tools(
     api.routes = [Route(match=TASK, steps=[{"tool": "Read", "input": {"file_path": f"{project}/beans.txt"}}, ANSWER])]
     agent = Agent(id="counter", prompt="You count beans.", tools=("Read",), model="haiku", max_turns=5, effort="low")
     beats = Beats()
-    outcome = await run(executor, order(project, agent, inputs={"where": "beans.txt"}), beats)
+    given = order(project, agent, inputs={"where": "beans.txt"})
+    outcome = await run(executor, given, beats)
     assert outcome.failure is None
     assert outcome.outputs == {"n": 3}
     assert outcome.usage is not None
     assert outcome.usage.cost_usd
-    assert outcome.usage.session
     turn = api.turns[0]
+    assert turn.session == session_id(given.attempt)
     assert "You count beans." in turn.prompt
     assert '"beans.txt"' in turn.prompt
     assert "haiku" in turn.body["model"]

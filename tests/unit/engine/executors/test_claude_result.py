@@ -49,7 +49,6 @@ def test_a_recorded_failure_of_the_real_program_is_told_by_its_cause(
     assert (outcome.failure.kind, outcome.failure.code) == (kind, code)
     assert outcome.failure.message
     assert outcome.usage is not None
-    assert outcome.usage.session
 
 
 @pytest.mark.parametrize("name", ["structured", "structured_second_try"])
@@ -153,14 +152,13 @@ def test_odd_shapes_of_usage_and_messages_do_not_matter() -> None:
     odd = result(
         structured_output={"outputs": {}},
         total_cost_usd="free",
-        session_id=7,
         modelUsage={"m": {"inputTokens": "x", "outputTokens": 3}, "k": 1},
         permission_denials=None,
     )
     outcome = judge([{"type": "assistant", "message": "x"}, odd], exit_code=0, stderr="")
     assert outcome.failure is None
     assert outcome.usage is not None
-    assert (outcome.usage.cost_usd, outcome.usage.session) == (None, None)
+    assert outcome.usage.cost_usd is None
     assert (outcome.usage.input_tokens, outcome.usage.output_tokens) == (0, 3)
 
 
