@@ -20,7 +20,7 @@ from mcp_server import console
 from mcp_server.cli_shared import FAILED, OK, Json, errors, finish, project_root
 from mcp_server.project import open_catalog, open_project
 from mcp_server.settings import load_settings
-from mcp_server.trusted import Trust, program_of, trust_file
+from mcp_server.trusted import Trust, open_trust, program_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,8 +73,9 @@ def _trust(root: Path, *, yes: bool) -> bool:
 
     Raises `StateError` where an agent of ours asks: it would say yes to itself.
     """
-    catalog = open_catalog(root, load_settings(root))
-    trust = Trust(catalog.project, trust_file())
+    settings = load_settings(root)
+    catalog = open_catalog(root, settings)
+    trust = open_trust(catalog.project, settings)
     missing = trust.missing(catalog.agents().agents.values())
     if not missing:
         console.notes.print("every program of this project is trusted as it is now")

@@ -35,7 +35,7 @@ from engine.views.todos import TodoOptions
 from mcp_server.background import LOGS, start_worker
 from mcp_server.forecast import Forecast, costs_of, forecast_of
 from mcp_server.settings import load_settings
-from mcp_server.trusted import Trust, trust_file
+from mcp_server.trusted import Trust, open_trust
 from registry.catalog import Catalog, Loaded
 from registry.paths import find_project_root
 
@@ -304,7 +304,7 @@ async def open_project(root: Path, *, host: bool = False, home: Path | None = No
     catalog = open_catalog(root, settings, home=home)
     async with contextlib.AsyncExitStack() as stack:
         yield Project(
-            root, settings, catalog, stack, host=host, trust=Trust(catalog.project, trust_file(home)), home=home
+            root, settings, catalog, stack, host=host, trust=open_trust(catalog.project, settings, home=home), home=home
         )
 
 
@@ -312,7 +312,9 @@ def open_catalog(root: Path, settings: Settings, *, home: Path | None = None) ->
     """The commands and agents of the project at *root*; needs no state folder, so it serves validation alone."""
     named = os.environ.get(LIBRARY)  # not a setting of the project: programs of the library may run unasked
     library = root / named if named else None
-    return Catalog(root, home=home or Path.home(), library=library, breakers=settings.breakers)
+    return Catalog(
+        root, home=home or Path.home(), library=library, breakers=settings.breakers, defaults=settings.claude.defaults()
+    )
 
 
 def find_root(given: str | Path | None = None) -> Path:

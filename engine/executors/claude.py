@@ -26,6 +26,7 @@ from engine.executors.claude_result import action_of, judge, parse_line, text_of
 from engine.executors.marks import environment_of, mark_of
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
 from engine.executors.scratch import scratch_folder, write_private
+from engine.executors.servers import named_servers
 from engine.executors.tree import run_program
 from engine.ids import session_id
 from engine.model.policy import FailureKind
@@ -123,23 +124,6 @@ class _Stream:
         self._heartbeat(action_of(message, project=self._project), text_of(message) or "")
 
 
-def named_servers(names: tuple[str, ...], project: Path) -> tuple[dict[str, Any], list[str]]:
-    """The MCP servers *names* as the project's .mcp.json or the user defines them, and the names that nobody defines.
-
-    Only these are started for an agent: not the rest of the project's, and this server again only if it is asked for.
-    """
-    if not names:
-        return {}, []
-    user = _json_file(Path.home() / ".claude.json")
-    local = _mapping(_mapping(user.get("projects")).get(str(project)))
-    known = {
-        **_mapping(user.get("mcpServers")),
-        **_mapping(_json_file(project / ".mcp.json").get("mcpServers")),
-        **_mapping(local.get("mcpServers")),
-    }
-    return {name: known[name] for name in names if name in known}, [name for name in names if name not in known]
-
-
 def _files_of(order: WorkOrder, folder: Path) -> dict[str, str]:
     """Write the large inputs of *order* into *folder*, and say where each is."""
     files = {}
@@ -161,14 +145,3 @@ def _json_or_file(value: Mapping[str, Any] | None, path: Path) -> str | None:
 def _private(value: Mapping[str, Any], path: Path) -> str:
     write_private(path, json.dumps(value).encode())
     return str(path)
-
-
-def _json_file(path: Path) -> Mapping[str, Any]:
-    try:
-        return _mapping(json.loads(path.read_bytes()))
-    except (OSError, ValueError, RecursionError):
-        return {}
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -32,7 +32,9 @@ CODE = re.compile(
     r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|TIMEOUT|DEADLOCK|CANCELLED|OVERLOADED|AUTHENTICATION|INTERNAL|ENVIRONMENT"
 )
 NO_CODES = {
+    "CLAUDE_CONFIG_DIR": "an environment variable",
     "CLAUDE_PROJECT_DIR": "an environment variable",
+    "ORCHESTRATION_CLAUDE_PROGRAM": "an environment variable",
     "ORCHESTRATION_ATTEMPT": "an environment variable",
     "ORCHESTRATION_MARK": "an environment variable",
     "ORCHESTRATION_LIBRARY": "an environment variable",
