@@ -11,16 +11,15 @@ import os
 import signal
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from tests.support.node_tools import TOOLS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-ROOT = Path(__file__).parents[2]
-TOOLS = ROOT / ".cache" / "npm" / "node_modules"
+    from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
