@@ -1,23 +1,67 @@
-"""The protocol's own conformance tests against our server, for the scenarios that need no fixture of theirs."""
+"""The protocol's own conformance tests against our server, for the scenarios that need no fixture of theirs.
+
+Those of tasks call tools with fixed names; here they are runs of our own, so that the tasks are ours.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mcp_server.app import OrchestrationServer
 from mcp_server.http import HttpServer, loopback
 from tests.interaction.projects import make_project
+from tests.support.definitions import Raw, command, node, phase
 from tests.support.node_tools import node_tool
+
+if TYPE_CHECKING:
+    from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 
 PAGE = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text(encoding="utf-8")
 REVISIONS = ("2025-11-25", "2026-07-28")
 LEFT_OUT = set(re.findall(r"^\| `([\w-]+)` \| [^|]+ \|$", PAGE, re.MULTILINE))
 """Single checks that the page says we leave out."""
+
+WITHOUT_END = 60
+"""Seconds of a tool that the tests cancel."""
+
+
+def made(*nodes: Raw) -> Raw:
+    return command(phase("work", *nodes), name="/made")
+
+
+def asking(name: str) -> Raw:
+    return node(name, minutes=0.1, approval={"message": "Go on?"})
+
+
+RUNS = {
+    "failing_job": made(node("failing-node", agent="failer", minutes=0.1)),
+    "confirm_delete": made(asking("left-node")),
+    "multi_input": made(asking("left-node"), asking("right-node")),
+}
+
+
+async def runs(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Make of a call of their tools a call of `run` that waits."""
+    params = ctx.params or {}
+    name, given = params.get("name"), params.get("arguments") or {}
+    if ctx.method != "tools/call" or name not in {*RUNS, "slow_compute"}:
+        return await call_next(ctx)
+    agent = "gated" if given.get("seconds") == WITHOUT_END else "worker"
+    definition = RUNS.get(name) or made(node("only-node", agent=agent, minutes=0.1))
+    arguments = {"command": definition, "wait_seconds": 30}
+    return await call_next(replace(ctx, params={**params, "name": "run", "arguments": arguments}))
+
+
+async def greet(name: str) -> str:
+    """Greet somebody."""
+    return f"Hello, {name}!"
 
 
 def told(revision: str) -> dict[str, bool]:
@@ -50,7 +94,10 @@ async def conformance(url: str, revision: str, folder: Path) -> dict[str, set[st
 async def test_the_server_conforms_as_the_page_says(tmp_path: Path, revision: str) -> None:
     make_project(tmp_path)
     with loopback() as (listening, port):
-        server = HttpServer(OrchestrationServer(root=tmp_path, home=tmp_path / "home"), port=port, token=None)
+        ours = OrchestrationServer(root=tmp_path, home=tmp_path / "home")
+        ours.middleware.append(runs)
+        ours.add_tool(greet)
+        server = HttpServer(ours, port=port, token=None)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         failed = await conformance(f"http://127.0.0.1:{port}/mcp", revision, tmp_path)
         server.should_exit = True

@@ -134,6 +134,23 @@ def test_the_inspector_calls_a_tool_that_is_told_a_run(ask: Connection, run_id: 
             ask.call(tool, run_id=run_id)
 
 
+def test_the_inspector_takes_a_task_and_answers_what_it_asks(connected: dict[Era, Connection]) -> None:
+    modern = connected["modern"]
+    pending = modern.call("run", command="/ask", wait_seconds=30)["elicitationPending"]
+    assert (pending["origin"], pending["message"]) == ("task-input-required", "careful-node: Really?")
+    answer = modern.ask("elicitation/respond", pending["elicitationId"], "answer:=yes")
+    assert answer["structuredContent"]["state"] == "completed"
+
+
+def test_the_inspector_finds_a_run_as_a_task_and_cancels_it(connected: dict[Era, Connection]) -> None:
+    modern = connected["modern"]
+    run_id = modern.call("run", command="/wait")["structuredContent"]["runId"]
+    assert modern.ask("tasks/get", run_id)["task"]["status"] == "working"
+    modern.ask("tasks/cancel", run_id)
+    modern.call("cancel", run_id=run_id)  # waits until no agent runs
+    assert modern.ask("tasks/get", run_id)["task"]["status"] == "cancelled"
+
+
 def test_the_inspector_lists_and_reads_resources(ask: Connection, run_id: str) -> None:
     listed = {found["uri"] for found in ask.ask("resources/list")["resources"]}
     assert {"orchestration://commands/hello", f"orchestration://runs/{run_id}"} <= listed
