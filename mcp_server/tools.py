@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import anyio
 import anyio.lowlevel
 from mcp.server.mcpserver import Context, MCPServer
-from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from mcp_server import instructions, wire
+from mcp_server.results import Begun, result_of, takes_tasks
 from mcp_server.session import Session
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ async def load_command(ctx: Ctx, source: Source) -> Loaded:
     from mcp_server.answers import loaded_of  # noqa: PLC0415 - heavy: see session.py
 
     loaded = project.load(source)
-    return _answer(loaded_of(loaded, project.plan(loaded), project.todo_options))
+    return result_of(loaded_of(loaded, project.plan(loaded), project.todo_options))
 
 
 async def validate(
@@ -99,7 +100,7 @@ async def validate(
     project = await _session(ctx).project()
     from mcp_server.answers import validation_of  # noqa: PLC0415 - heavy: see session.py
 
-    return _answer(validation_of(project.load(source), strict=strict))
+    return result_of(validation_of(project.load(source), strict=strict))
 
 
 async def run(  # noqa: PLR0917 - a client names each parameter
@@ -142,13 +143,15 @@ async def run(  # noqa: PLR0917 - a client names each parameter
         from mcp_server.answers import status_of  # noqa: PLC0415
 
         predicted = status_of(await project.dry_run(request), values=None, dry_run=True)
-        return _answer(predicted.model_copy(update={"estimate": estimate}))
+        return result_of(predicted.model_copy(update={"estimate": estimate}))
     with anyio.CancelScope(shield=True):  # a run that has begun must not be lost between here and its id
         begun = await asked_run(ctx, project)  # the call is made again, with a person's answers
         start = project.start_in_background if detach else project.start
         run_id = begun if begun is not None else await start(request)
     try:
         await anyio.lowlevel.checkpoint()
+        if wait_seconds and takes_tasks(ctx.request_context):
+            return await _status(session, project, run_id, kind=Begun)
         await follow(project, run_id, ctx.report_progress, seconds=wait_seconds)
         while wait_seconds and (asked := await ask(ctx, project, run_id)):
             if isinstance(asked, InputRequiredResult):
@@ -308,6 +311,7 @@ async def _status(
     *,
     view_name: wire.ViewName = "summary",
     estimate: wire.EstimateLine | None = None,
+    kind: type[CallToolResult] = CallToolResult,
 ) -> CallToolResult:
     from mcp_server.answers import status_of  # noqa: PLC0415 - heavy: see session.py
     from mcp_server.tasks import task_lines  # noqa: PLC0415
@@ -326,7 +330,7 @@ async def _status(
 
     found, events, answer = await engine.read(run_id, told)
     session.told[found] = events
-    return _answer(answer)
+    return result_of(answer, kind)
 
 
 async def _estimate(project: Project, request: RunRequest) -> wire.EstimateLine:
@@ -340,8 +344,3 @@ async def _estimate(project: Project, request: RunRequest) -> wire.EstimateLine:
         cost_usd=found.cost_usd,
         cost_runs=found.cost_runs or None,
     )
-
-
-def _answer(answer: wire.Wire) -> CallToolResult:
-    data = answer.data()
-    return CallToolResult(content=[TextContent(type="text", text=wire.compact(data))], structured_content=data)

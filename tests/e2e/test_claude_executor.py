@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from engine.executors.port import Outcome, OutputSpec, WorkOrder
 from engine.ids import session_id
 from engine.model.agent import Agent, AgentSource
 from engine.model.policy import FailureKind
-from tests.support.claude_code import program
+from tests.support.claude_code import VERSIONS
 from tests.support.fake_messages_api import FakeMessagesApi, Route, Step
 from tests.support.orders import Beats, alive_with, order_for
 
@@ -25,7 +26,7 @@ COUNT = (OutputSpec(key="n", schema={"type": "integer", "format": "int32", "x-un
 
 @pytest.fixture
 def executor(environ: dict[str, str]) -> ClaudeExecutor:
-    return ClaudeExecutor(str(program()), environment=environ)
+    return ClaudeExecutor(shutil.which("claude", path=environ["PATH"]), environment=environ)
 
 
 def order(project: Path, agent: Agent, **options: object) -> WorkOrder:
@@ -38,6 +39,7 @@ async def run(executor: ClaudeExecutor, given: WorkOrder, beats: Beats | None = 
     return outcome
 
 
+@pytest.mark.parametrize("environ", VERSIONS, indirect=True)
 async def test_an_agent_of_ours_works_with_its_prompt_its_model_and_its_tools(
     api: FakeMessagesApi, executor: ClaudeExecutor, project: Path
 ) -> None:

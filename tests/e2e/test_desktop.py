@@ -13,8 +13,8 @@ from mcp import Client, StdioServerParameters
 
 from mcp_server.app import OrchestrationServer
 from tests.interaction.projects import environment, make_project
-from tests.support.claude_code import TOOLS
-from tests.support.uv import path_with_uv, uv_environment
+from tests.support.node_tools import node_tool
+from tests.support.uv import uv_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,7 @@ async def test_the_bundle_starts_the_server_for_the_chosen_project(tmp_path: Pat
     bundle, folder, project = tmp_path / "made.mcpb", tmp_path / "unpacked", tmp_path / "project"
     project.mkdir()
     make_project(project)
-    for command in ([ROOT / ".ci" / "bundle", bundle], [TOOLS / ".bin" / "mcpb", "unpack", bundle, folder]):
+    for command in ([ROOT / ".ci" / "bundle", bundle], [*node_tool("mcpb"), "unpack", bundle, folder]):
         done = await asyncio.to_thread(
             subprocess.run, [str(part) for part in command], capture_output=True, text=True, timeout=50, check=False
         )
@@ -43,7 +43,7 @@ async def test_the_bundle_starts_the_server_for_the_chosen_project(tmp_path: Pat
     parameters = StdioServerParameters(
         command=config["command"],
         args=[filled(argument, folder=folder, project=project) for argument in config["args"]],
-        env={**environment(project), **uv_environment(), "PATH": path_with_uv(), "PYTHONPATH": str(folder), **env},
+        env={**environment(project), **uv_environment(), "PYTHONPATH": str(folder), **env},
         cwd=tmp_path,
     )
     async with Client(parameters, mode="legacy", read_timeout_seconds=40) as client:

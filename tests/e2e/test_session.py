@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 TODO_WRITE = {"CLAUDE_CODE_ENABLE_TASKS": "0", "CLAUDE_CODE_ENABLE_TODO_TOOLS": "1"}
 RUN, STATUS = "mcp__orchestration__run", "mcp__orchestration__status"
 DONE = "That was the review."
+HELD = {"MCP_PROTOCOL_NEGOTIATION": "legacy"}
+"""Claude Code shakes hands, as older ones do: there are no tasks then, and a call that waits is held."""
 PROMPT = "\N{HEAVY RIGHT-POINTING ANGLE QUOTATION MARK ORNAMENT}"
 """Where Claude Code lets one type."""
 
@@ -81,6 +83,9 @@ class Model(Route):
         if told[-1]["state"] == "running":
             return [{"tool": STATUS, "input": {"run_id": told[-1]["runId"], "wait_seconds": 30}}]
         return [{"text": DONE}]
+
+
+WAIT = {"delay": 2, "tool": RUN, "input": {"command": "/review-code", "wait_seconds": 600}}
 
 
 def conversation(messages: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
@@ -140,12 +145,46 @@ def test_a_typed_command_runs_and_the_todo_list_moves(
     assert any("in_progress" in statuses for statuses in lists)
 
 
-def test_escape_cancels_the_run(api: FakeMessagesApi, review: Path, environ: dict[str, str]) -> None:
+def test_escape_cancels_the_run_of_a_call_that_is_held(
+    api: FakeMessagesApi, review: Path, environ: dict[str, str]
+) -> None:
     api.routes = [route("analyzer", {"hang": True}), Model(api, wait_seconds=600)]
-    with session(review, {**environ, **TODO_WRITE}) as found:
+    with session(review, {**environ, **TODO_WRITE, **HELD}) as found:
         enter(found, "/review-code")
         api.wait_until(lambda: bool(api.turns_with(TASKS["analyzer"][0])), timeout=40)
         found.press("Escape")
+        wait_until(lambda: state(review, environ), lambda seen: seen == "cancelled")
+
+
+def test_a_run_that_is_waited_for_goes_on_in_the_background_and_claude_is_told_its_end(
+    api: FakeMessagesApi, review: Path, environ: dict[str, str]
+) -> None:
+    model = Route(match="<arguments>", steps=[WAIT, {"text": "It runs."}, {"text": DONE}])
+    api.routes = [*(route(node, answer(node, delay=1)) for node in TASKS), model]
+    with session(review, environ) as found:
+        enter(found, "/review-code focus on auth")
+        found.wait_for("1 MCP task")
+        found.wait_for(DONE, timeout=90)
+    last = [turn for turn in api.turns if model.match in turn.prompt][-1]
+    assert "moved to the background" in conversation(last.messages)[1][0]
+    told = json.dumps(last.messages).partition("<task-notification>")[2]
+    assert "report-generator says so" in told
+    assert "Present the outputs to the user." in told
+
+
+def test_stopping_the_background_task_cancels_the_run(
+    api: FakeMessagesApi, review: Path, environ: dict[str, str]
+) -> None:
+    api.routes = [route("analyzer", {"hang": True}), Route(match="<arguments>", steps=[WAIT, {"text": "It runs."}])]
+    with session(review, environ) as found:
+        enter(found, "/review-code")
+        api.wait_until(lambda: bool(api.turns_with(TASKS["analyzer"][0])), timeout=40)
+        found.wait_for("1 MCP task")
+        found.press("Down")
+        found.wait_for("to view tasks")
+        found.press("Enter")
+        found.wait_for("Phase 1/3 Code Analysis")
+        found.press("x")
         wait_until(lambda: state(review, environ), lambda seen: seen == "cancelled")
 
 

@@ -9,15 +9,8 @@ import os
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-
 
 def uv_environment() -> dict[str, str]:
     """What `uv run` needs to find everything where it is."""
     cache = os.environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache" / "uv")
     return {"UV_PROJECT_ENVIRONMENT": sys.prefix, "UV_CACHE_DIR": cache, "UV_OFFLINE": "1", "UV_NO_SYNC": "1"}
-
-
-def path_with_uv() -> str:
-    """The search path of somebody who has installed uv: behind it, the one that `.ci/uv` has installed."""
-    return os.pathsep.join([os.environ["PATH"], str(ROOT / ".cache" / "uv" / "bin")])

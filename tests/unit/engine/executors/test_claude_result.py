@@ -148,6 +148,13 @@ def test_without_a_result_the_end_of_the_program_tells(exit_code: int, stderr: s
     assert code == "AGENT_NOT_FOUND" or failure.partial == "half way"
 
 
+def test_a_program_that_does_not_know_an_option_is_to_be_updated() -> None:
+    failure = failure_of({"type": "system"}, exit_code=1, stderr="error: unknown option '--json-schema={}'\n")
+    assert failure.code == "AGENT_CRASHED"
+    assert "update Claude Code" in (failure.hint or "")
+    assert failure_of({"type": "system"}, exit_code=1, stderr="boom").hint is None
+
+
 def test_odd_shapes_of_usage_and_messages_do_not_matter() -> None:
     odd = result(
         structured_output={"outputs": {}},
