@@ -45,8 +45,8 @@ Returns a status at once, or, with wait_seconds, when the run has ended or the t
 background; follow `next` in the answer. executor: "auto" takes Claude Code for model agents and runs programs and \
 Python agents natively; "host" gives the model agents' work to you, as `work` in the answer; "simulate" pretends, in \
 no time, and does nothing; dry_run only predicts the timeline and records nothing. Cancelling this call while it waits \
-cancels the run, unless detach is true. For a client with the tasks extension a call that waits is a task, which lasts \
-as long as the run.
+cancels the run, unless detach is true. For a client with the tasks extension a run that goes on after wait_seconds, \
+or after a minute, is a task, which lasts as long as the run.
 """
 
 STATUS = """\

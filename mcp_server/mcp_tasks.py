@@ -1,6 +1,6 @@
 """Runs as tasks of the protocol: the tasks extension, for clients that offer it (SEP-2663, protocol 2026-07-28).
 
-Effects: gives a waiting call of `run` a task in the place of an answer, and serves `tasks/get`, `tasks/update` and
+Effects: gives a call of `run` that has waited long enough a task in the place of an answer, and serves `tasks/get`, `tasks/update` and
 `tasks/cancel`. A task is a run and has its id, which nobody can guess; it is read from the journal, so every server of
 the project knows it. How a task stands is said by `task_states.py`. Clients are not told of changes: they ask.
 """
@@ -62,7 +62,7 @@ class RunTasks(Extension):
         ]
 
     async def intercept_tool_call(self, params: CallToolRequestParams, ctx: Ctx, call_next: CallNext) -> HandlerResult:  # noqa: ARG002 - the SDK gives all three
-        """A task in the place of a run that has only begun; one that is over already is answered at once."""
+        """A task in the place of a run that still goes on; one that is over is answered as ever."""
         result = await call_next(ctx)
         if not isinstance(result, Begun):
             return result

@@ -1,4 +1,4 @@
-"""What a call of a tool comes to: an answer, or the news that a run has only begun, which is to become a task.
+"""What a call of a tool comes to: an answer, or the news that a run goes on, which is to become a task.
 
 Pure. `mcp_tasks.py` makes the task.
 """
@@ -20,7 +20,7 @@ TASKS: Final = "io.modelcontextprotocol/tasks"
 
 
 class Begun(CallToolResult):
-    """The status of a run that has begun, for a client that takes a task in the place of the answer."""
+    """The status of a run that may go on, for a client that takes a task in the place of the answer."""
 
 
 def result_of(answer: wire.Wire, kind: type[CallToolResult] = CallToolResult) -> CallToolResult:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 ALWAYS_LOAD = {"anthropic/alwaysLoad": True}
 """Claude Code shows such a tool to the model from the start; others by name only."""
+HELD_SECONDS = 60.0
+"""How long a call of `run` is held, and Esc cancels the run, before it becomes a task where the client takes tasks."""
 CANCEL_SECONDS = 30.0
 """How long `cancel` waits for agents to end."""
 
@@ -151,6 +153,7 @@ async def run(  # noqa: PLR0917 - a client names each parameter
     try:
         await anyio.lowlevel.checkpoint()
         if wait_seconds and takes_tasks(ctx.request_context):
+            await follow(project, run_id, ctx.report_progress, seconds=min(wait_seconds, HELD_SECONDS))
             return await _status(session, project, run_id, kind=Begun)
         await follow(project, run_id, ctx.report_progress, seconds=wait_seconds)
         while wait_seconds and (asked := await ask(ctx, project, run_id)):

@@ -55,7 +55,7 @@ async def runs(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Hand
         return await call_next(ctx)
     agent = "gated" if given.get("seconds") == WITHOUT_END else "worker"
     definition = RUNS.get(name) or made(node("only-node", agent=agent, minutes=0.1))
-    arguments = {"command": definition, "wait_seconds": 30}
+    arguments = {"command": definition, "wait_seconds": 0.01}
     return await call_next(replace(ctx, params={**params, "name": "run", "arguments": arguments}))
 
 

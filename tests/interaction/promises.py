@@ -29,7 +29,7 @@ PROMISES = {
     "cancel": "cancel answers when no agent runs forward any more",
     "decisions": "an approval is asked for in the status and answered with report",
     "asking": "where the client can be asked, a call that waits asks the person there; else it is left to decisions",
-    "task-offer": "a client that offers tasks gets one from a run that it waits for; nobody else sees a difference",
+    "task-offer": "a client that offers tasks gets one from a run that outlasts its call; nobody else does",
     "task-end": "a task ends once, with the answer that the call would have had; every server of the project knows it",
     "task-questions": "a task asks what its run waits for; an answer is taken once, and no answer is left to report",
     "task-cancel": "cancelling a task cancels its run, and nothing else does; one that is over stays as it is",

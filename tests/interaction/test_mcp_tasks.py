@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from mcp import Client
 
 YES = {"action": "accept", "content": {"answer": "yes"}}
+SOON = 0.01
+"""Seconds after which a call that waits becomes a task."""
 LEGACY_OR_SILENT: tuple[tuple[Era, bool], ...] = (("legacy", True), ("auto", False))
 
 
@@ -56,7 +58,7 @@ def asking(*names: str) -> Raw:
 
 @keeps("task-offer", "task-end")
 async def test_a_run_that_is_waited_for_is_a_task_until_it_has_ended(client: Client, project: Path) -> None:
-    created = await begin(client, command="/wait", wait_seconds=1)
+    created = await begin(client, command="/wait", wait_seconds=SOON)
     assert created["status"] == "working"
     assert created["ttlMs"] is None
     assert "result" not in created
@@ -114,7 +116,7 @@ async def test_the_extension_is_told_in_the_era_that_has_it(project: Path, era: 
 @keeps("task-end")
 async def test_a_run_that_failed_is_a_completed_task_with_the_answer_of_the_tool(client: Client) -> None:
     definition = command(phase("work", node("failing-node", agent="failer", minutes=0.1)), name="/made")
-    done = await until(client, (await begin(client, command=definition, wait_seconds=9))["taskId"], "completed")
+    done = await until(client, (await begin(client, command=definition, wait_seconds=SOON))["taskId"], "completed")
     result = done["result"]
     assert (result["isError"], result["structuredContent"]["state"]) == (False, "failed")
     assert "hunter22" not in str(done)
@@ -125,7 +127,7 @@ async def test_every_server_of_the_project_knows_the_task_and_after_the_end_of_i
     client: Client, project: Path
 ) -> None:
     async with connected(project, "auto", extensions=[TakesTasks()]) as other:
-        task_id = (await begin(other, command="/wait", wait_seconds=9))["taskId"]
+        task_id = (await begin(other, command="/wait", wait_seconds=SOON))["taskId"]
         await until(client, task_id, "working", line="Gate")
     done = await until(client, task_id, "completed")
     assert done["result"]["structuredContent"]["state"] == "interrupted"
@@ -135,7 +137,7 @@ async def test_every_server_of_the_project_knows_the_task_and_after_the_end_of_i
 @keeps("task-end")
 async def test_a_task_ends_once_though_its_run_goes_on(client: Client, project: Path) -> None:
     async with connected(project, "auto", extensions=[TakesTasks()]) as other:
-        task_id = (await begin(other, command="/wait", wait_seconds=9))["taskId"]
+        task_id = (await begin(other, command="/wait", wait_seconds=SOON))["taskId"]
         await until(client, task_id, "working", line="Gate")
     await until(client, task_id, "completed")
     assert (await call(client, "resume", run_id=task_id))["state"] == "running"
@@ -148,7 +150,7 @@ async def test_a_task_ends_once_though_its_run_goes_on(client: Client, project: 
 
 @keeps("task-questions")
 async def test_a_task_asks_all_that_is_open_and_takes_the_answers_one_by_one(client: Client) -> None:
-    created = await begin(client, command=asking("left", "right"), wait_seconds=9)
+    created = await begin(client, command=asking("left", "right"), wait_seconds=SOON)
     assert "inputRequests" not in created
     task = await until(client, created["taskId"], "input_required")
     assert len(task["inputRequests"]) == 2
@@ -167,7 +169,7 @@ async def test_a_task_asks_all_that_is_open_and_takes_the_answers_one_by_one(cli
 
 @keeps("task-questions")
 async def test_who_declines_says_no_and_other_answers_are_ignored(client: Client) -> None:
-    created = await begin(client, command=asking("left"), wait_seconds=9)
+    created = await begin(client, command=asking("left"), wait_seconds=SOON)
     task = await until(client, created["taskId"], "input_required")
     assert await ask(client, "tasks/update", task["taskId"], inputResponses={"other": YES, "more": {"roots": []}}) == {}
     assert await ask(client, "tasks/get", task["taskId"]) == task
@@ -182,7 +184,7 @@ async def test_who_declines_says_no_and_other_answers_are_ignored(client: Client
 async def test_a_question_that_was_closed_ends_the_task_and_is_left_to_report(
     client: Client, response: dict[str, Any]
 ) -> None:
-    created = await begin(client, command=asking("left"), wait_seconds=9)
+    created = await begin(client, command=asking("left"), wait_seconds=SOON)
     task = await until(client, created["taskId"], "input_required")
     await answered(client, task, left=response)
     done = await until(client, task["taskId"], "completed")
@@ -200,7 +202,7 @@ async def test_a_question_that_was_closed_ends_the_task_and_is_left_to_report(
 async def test_where_nobody_can_be_asked_a_task_ends_with_the_question(project: Path) -> None:
     later = command(phase("first", node("gate-keeper", agent="gated")), phase("work", asked_for("left")), name="/later")
     async with connected(project, "auto", extensions=[TakesTasks()]) as client:
-        task_id = (await begin(client, command=later, wait_seconds=9))["taskId"]
+        task_id = (await begin(client, command=later, wait_seconds=SOON))["taskId"]
         await anyio.to_thread.run_sync(open_gate, project)
         done = await until(client, task_id, "completed")
         assert [line["node"] for line in done["result"]["structuredContent"]["decisions"]] == ["left"]
@@ -208,7 +210,7 @@ async def test_where_nobody_can_be_asked_a_task_ends_with_the_question(project: 
 
 @keeps("task-cancel")
 async def test_cancelling_a_task_cancels_its_run_and_is_no_more_after_the_end(client: Client) -> None:
-    task_id = (await begin(client, command="/wait", wait_seconds=9))["taskId"]
+    task_id = (await begin(client, command="/wait", wait_seconds=SOON))["taskId"]
     await until(client, task_id, "working", line="Gate")
     assert await ask(client, "tasks/cancel", task_id) == {}
     done = await until(client, task_id, "cancelled")
@@ -221,7 +223,7 @@ async def test_cancelling_a_task_cancels_its_run_and_is_no_more_after_the_end(cl
 @keeps("task-cancel")
 async def test_a_task_of_an_interrupted_run_cannot_be_cancelled_into_a_rollback(client: Client, project: Path) -> None:
     async with connected(project, "auto", extensions=[TakesTasks()]) as other:
-        task_id = (await begin(other, command="/wait", wait_seconds=9))["taskId"]
+        task_id = (await begin(other, command="/wait", wait_seconds=SOON))["taskId"]
         await until(client, task_id, "working", line="Gate")
     assert await ask(client, "tasks/cancel", task_id) == {}
     assert (await call(client, "status", run_id=task_id))["state"] == "interrupted"
@@ -229,7 +231,7 @@ async def test_a_task_of_an_interrupted_run_cannot_be_cancelled_into_a_rollback(
 
 @keeps("task-cancel", "cancelled-run-call")
 async def test_cancelling_the_call_that_became_a_task_does_not_cancel_the_run(client: Client, project: Path) -> None:
-    task_id = (await begin(client, command="/wait", wait_seconds=9))["taskId"]
+    task_id = (await begin(client, command="/wait", wait_seconds=SOON))["taskId"]
     for number in range(10):  # one of them is the call's
         params = CancelledNotificationParams(request_id=number)
         await client.session.send_notification(CancelledNotification(params=params))
@@ -255,7 +257,7 @@ async def test_cancelling_the_call_that_became_a_task_does_not_cancel_the_run(cl
 )
 @keeps("task-errors")
 async def test_what_is_no_task_or_no_answer_is_invalid(client: Client, method: str, params: dict[str, Any]) -> None:
-    created = await begin(client, command=asking("left"), wait_seconds=9)
+    created = await begin(client, command=asking("left"), wait_seconds=SOON)
     task = await until(client, created["taskId"], "input_required")
     filled = {"RUN": task["taskId"], "ASKED": next(iter(task["inputRequests"]))}
     sent = {name: filled.get(str(value), value) for name, value in params.items()}
