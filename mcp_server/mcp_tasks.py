@@ -1,8 +1,9 @@
 """Runs as tasks of the protocol: the tasks extension, for clients that offer it (SEP-2663, protocol 2026-07-28).
 
-Effects: gives a call of `run` that has waited long enough a task in the place of an answer, and serves `tasks/get`, `tasks/update` and
-`tasks/cancel`. A task is a run and has its id, which nobody can guess; it is read from the journal, so every server of
-the project knows it. How a task stands is said by `task_states.py`. Clients are not told of changes: they ask.
+Effects: gives a call of `run` that has waited long enough a task in the place of an answer, and serves `tasks/get`,
+`tasks/update` and `tasks/cancel`. A task is a run and has its id, which nobody can guess; it is read from the journal,
+so every server of the project knows it. How a task stands is said by `task_states.py`. Clients are not told of changes:
+they ask.
 """
 
 from __future__ import annotations
