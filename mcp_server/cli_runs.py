@@ -163,6 +163,9 @@ async def _run(request: RunRequest, *, detach: bool, as_json: bool) -> int:
         if detach:
             return await _started(project, await project.start_in_background(request), as_json=as_json)
         run_id = await project.start(request)
+        if not as_json:
+            for warning in (await project.view(run_id)).run.plan.warnings:
+                console.notes.print(f"warning: {printable(warning)}", highlight=False, markup=False, soft_wrap=True)
         return await _follow(project, run_id, as_json=as_json)
 
 

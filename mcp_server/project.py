@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import secrets
 from dataclasses import asdict, dataclass, field
@@ -34,6 +35,7 @@ from engine.storage.port import Batch, Message
 from engine.views.todos import TodoOptions
 from mcp_server.background import LOGS, start_worker
 from mcp_server.forecast import Forecast, costs_of, forecast_of
+from mcp_server.preflight import preflight
 from mcp_server.settings import load_settings
 from mcp_server.trusted import Trust, open_trust
 from registry.catalog import Catalog, Loaded
@@ -153,6 +155,8 @@ class Project:
         executor = resolve_executor(plan, request.executor, program=self.settings.claude_program, host=self._host)
         if executor == "simulate":
             return await self._simulate(plan, request)
+        if executor == "claude":
+            plan = self._looked_over(plan)
         engine = await self.engine()
         return await engine.start(
             plan, arguments=request.arguments, executor=executor, limits=self.limits(request.limits)
@@ -201,10 +205,14 @@ class Project:
 
     async def dry_run(self, request: RunRequest) -> View:
         """The end of a simulated run that is not recorded: its times are the prediction."""
-        plan = self.plan(request.source)
+        plan = self._looked_over(self.plan(request.source))
         simulated = await asyncio.to_thread(simulate, plan, self._scenario(request), project=self.root)
         run = simulated.run
         return View(run=run, actions={}, estimates={}, now=run.ended_at or run.created_at)
+
+    def _looked_over(self, plan: Plan) -> Plan:
+        """*plan* with warnings of what its model agents will lack."""
+        return dataclasses.replace(plan, warnings=(*plan.warnings, *preflight(plan, self.root, home=self._home)))
 
     async def forecast(self, request: RunRequest) -> Forecast:
         """What a run will probably take. Where nothing was ever run here, the estimates of the file say it."""

@@ -79,6 +79,8 @@ def test_each_failure_has_its_code_and_harms_nobody_else(
         "hears-nonsense": "AGENT_ERROR",
     }
     assert told["state"] == "degraded"
+    [warned] = told["warnings"]
+    assert warned.startswith("worker: no tools in the agent's file, so Bash, Edit, ")
     nodes = {one["id"]: (one["state"], one["attempts"]) for one in newest_status(failing, marked)["nodes"]}
     assert [nodes[name] for name in ("is-limited", "has-no-credit", "works")] == [
         ("completed", 2),
