@@ -108,7 +108,7 @@ def status_of(
         locks=_locks(now, every=view_name == "nodes") or None,
         warnings=[redact(text) for text in now.warnings] or None,
         cost_usd=round(now.cost_usd, 6) or None,
-        next=next_step(now, dry_run=dry_run, refs=refs, work=len(view.work)),
+        next=next_step(now, dry_run=dry_run, refs=refs, work=len(view.work), tasks=bool(tasks)),
     )
 
 
