@@ -92,13 +92,13 @@ async def undo(git: Git, changes: Sequence[Change], *, staging: Path) -> None:
     made = await _made(git, changes, staging)
     back = [change.reversed for change in changes if change.path in made]
     top = os.fsencode(git.top)
+    for change in changes:
+        if change.old is None:
+            _remove_empty_folders(top, change)
     blocked = set(_blocked(top, back))
     back = [change for change in back if change.path not in blocked]
     await _stage(git, back, staging)
     await asyncio.to_thread(_move, top, back, os.fsencode(staging / "files"))
-    for change in changes:
-        if change.old is None:
-            _remove_empty_folders(top, change)
 
 
 def _change(meta: str, path: bytes) -> Change:
@@ -126,8 +126,9 @@ async def _made(git: Git, changes: Sequence[Change], staging: Path) -> set[bytes
 
 
 def _is_left(git: Git, change: Change) -> bool:
-    """Whether a file is there that should have gone."""
-    return change.new is None and os.path.lexists(_at(os.fsencode(git.top), change.path))
+    """Whether a file is there that should have gone; a folder may have come in its place."""
+    place = _at(os.fsencode(git.top), change.path)
+    return change.new is None and os.path.lexists(place) and not _is_folder(place)
 
 
 async def _index_of(git: Git, changes: Iterable[Change], staging: Path) -> Path:
@@ -152,15 +153,27 @@ def _blocked(top: bytes, changes: Sequence[Change]) -> Iterator[bytes]:
     """Paths of *changes* in whose place, or on whose way, something is that is no file of the old side."""
     going = {change.path for change in changes if change.new is None}
     emptied = {folder for path in going for folder in _folders(path)}
-
-    def is_taken(change: Change) -> bool:
-        return change.old is None and change.path not in emptied and os.path.lexists(_at(top, change.path))
-
     for change in changes:
-        if change.new is not None:
-            way = (folder for folder in _folders(change.path) if folder not in going)
-            if is_taken(change) or any(_is_no_folder(_at(top, folder)) for folder in way):
-                yield change.path
+        if change.new is None:
+            continue
+        bar = _bar(top, change.path)
+        if bar is not None:
+            free = bar in going
+        else:
+            free = change.old is not None or change.path in emptied or not os.path.lexists(_at(top, change.path))
+        if not free:
+            yield change.path
+
+
+def _bar(top: bytes, path: bytes) -> bytes | None:
+    """What of the folders that *path* lies in is there and is no folder: a link is none, wherever it leads."""
+    for folder in reversed([*_folders(path)]):
+        place = _at(top, folder)
+        if not os.path.lexists(place):
+            return None
+        if not _is_folder(place):
+            return folder
+    return None
 
 
 def _move(top: bytes, changes: Sequence[Change], ready: bytes) -> None:
@@ -203,11 +216,8 @@ def _folders(path: bytes) -> Iterator[bytes]:
         yield path
 
 
-def _is_no_folder(path: bytes) -> bool:
-    try:
-        return not stat.S_ISDIR(os.lstat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+def _is_folder(path: bytes) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path)
 
 
 def _at(folder: bytes, path: bytes) -> bytes:
