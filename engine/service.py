@@ -317,8 +317,8 @@ class Engine:
         names = [row.id for row in gone]
         if names:
             await self._change_locks([partial(LockTable.release_run, run=name) for name in names])
-            await self.storage.remove(names)
             await forget(self.project, names)
+            await self.storage.remove(names)
             self.archive.forget()
         return gone
 

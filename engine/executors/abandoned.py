@@ -15,7 +15,7 @@ from pathlib import Path
 from engine.errors import OrchestrationError
 from engine.executors.branches import ROOT, branches_of
 from engine.executors.git import Git, IsolationUnavailable, open_git
-from engine.executors.marks import server_lives
+from engine.executors.marks import has_lost_its_server
 from engine.executors.merging import alone
 from engine.executors.snapshot import STATE
 from engine.executors.worktree import Worktree, found_worktree, remove_folder
@@ -38,10 +38,11 @@ async def keep_abandoned(project: Path) -> list[str]:
             for state, tree in _found(git, project):
                 if tree is None:
                     remove_folder(state)
-                elif not tree.record.kept and not server_lives(tree.record.mark):
+                elif not tree.record.kept and has_lost_its_server(tree.record.mark, project):
                     with _told(f"the worktree {tree.place} cannot be kept"):
                         where = await tree.keep()
                         kept += [where] if where else []
+                        log.info("what the lost attempt %s changed: %s", tree.record.attempt, where or "nothing")
     return kept
 
 

@@ -67,15 +67,16 @@ async def changes_between(git: Git, old: str, new: str) -> list[Change]:
     return [_change(meta.decode("ascii"), path) for meta, path in zip(fields[::2], fields[1::2], strict=False)]
 
 
-async def apply(git: Git, changes: Sequence[Change], *, index: Path, staging: Path) -> None:
-    """Make *changes* in the project's working tree, whose files were as *index* knows them; *staging* is a free folder.
+async def apply(git: Git, changes: Sequence[Change], *, staging: Path) -> None:
+    """Make *changes* in the project's working tree; *staging* is a folder of our own for it.
 
-    Raises `ChangedMeanwhile` where one of them is not any more, `IsolationUnavailable` or OSError where it cannot be
-    written; the tree is as it was then, as it is where this is cancelled.
+    Raises `ChangedMeanwhile` where a file is not what it is to be changed from, `IsolationUnavailable` or OSError where
+    it cannot be written; the tree is as it was then, as it is where this is cancelled.
     """
     await _stage(git, changes, staging)
-    listed = await git.run("diff-files", "-z", "--name-only", "--ignore-submodules=all", index=index)
-    touched = set(listed.stdout.split(b"\0")) & {change.path for change in changes}
+    # The files themselves are read: an index may be told to take a file as unchanged.
+    former = [change.reversed for change in changes if change.old is not None]
+    touched = {change.path for change in former} - await _made(git, former, staging / "former")
     top = os.fsencode(git.top)
     blocked = await asyncio.to_thread(lambda: sorted(touched | set(_blocked(top, changes))))
     if blocked:
@@ -89,7 +90,7 @@ async def apply(git: Git, changes: Sequence[Change], *, index: Path, staging: Pa
 
 async def undo(git: Git, changes: Sequence[Change], *, staging: Path) -> None:
     """Take back those of *changes* that were made; a file that somebody has changed since stays as it is."""
-    made = await _made(git, changes, staging)
+    made = await _made(git, changes, staging / "made")
     back = [change.reversed for change in changes if change.path in made]
     top = os.fsencode(git.top)
     for change in changes:

@@ -127,7 +127,7 @@ async def open_git(project: Path, attempt: AttemptId) -> Git:
     if inside.stdout.strip() != b"true":
         raise IsolationUnavailable(
             f"{project} is not in the working tree of a git repository: {complaint(inside) or 'it is a bare one'}",
-            hint="`git init` makes one; or take `isolation` out of the agent's file",
+            hint="see what `git status` says there; `git init` makes a repository; without `isolation` none is needed",
         )
     directory = Path(await git.line("rev-parse", "--absolute-git-dir"))
     top = Path(await git.line("rev-parse", "--show-toplevel"))

@@ -59,6 +59,7 @@ class IsolatedExecutor:
         except BaseException as error:
             kept = await uncancelled(_kept(tree))
             if kept:
+                log.info("%s: %s", order.attempt, kept)
                 error.add_note(kept)  # a cancelled attempt has no other way to say it
             raise
 

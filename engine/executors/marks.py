@@ -46,10 +46,11 @@ def environment_of(
     return {**ours, **own, ATTEMPT_VARIABLE: attempt, MARK_VARIABLE: f"{outer} {mark}".strip()}
 
 
-def server_lives(mark: str) -> bool:
-    """Whether the process runs that began the attempt of *mark*."""
+def has_lost_its_server(mark: str, project: Path) -> bool:
+    """Whether the process has ended that began the attempt of *mark* in *project*; no, where it ran elsewhere."""
     found = _MARK.fullmatch(mark)
-    return found is not None and _start_of(int(found["pid"])) == int(found["start"])
+    ours = found is not None and found["project"] == _project_id(project)
+    return found is not None and ours and _start_of(int(found["pid"])) != int(found["start"])
 
 
 def orphans(

@@ -76,7 +76,7 @@ async def merge(git: Git, project: Path, *, base: Commit, theirs: Commit, state:
         merged = theirs.tree if ours.tree == base.tree else await _merged(git, ours, theirs)
         changes = await changes_between(git, ours.tree, merged)
         try:
-            await _write(git, changes, index=_index(project), state=state, trees=(ours.tree, merged))
+            await _write(git, changes, state=state, trees=(ours.tree, merged))
         except ChangedMeanwhile as error:
             paths = error.paths
         except OSError as error:
@@ -92,7 +92,7 @@ async def merge(git: Git, project: Path, *, base: Commit, theirs: Commit, state:
 
 async def project_commit(git: Git, project: Path, parents: Sequence[str], message: str) -> Commit:
     """A commit of the working tree of *project* as it is now; to be made `alone`."""
-    tree = await project_tree(git, _index(project))
+    tree = await project_tree(git, project / STATE / "project.index")
     return Commit(await commit(git, tree, parents, message), tree)
 
 
@@ -106,12 +106,12 @@ async def _merged(git: Git, ours: Commit, theirs: Commit) -> str:
     return tree.decode("ascii")
 
 
-async def _write(git: Git, changes: Sequence[Change], *, index: Path, state: Path, trees: tuple[str, str]) -> None:
+async def _write(git: Git, changes: Sequence[Change], *, state: Path, trees: tuple[str, str]) -> None:
     """Make *changes*, which lead from one of *trees* to the other, and say so where a crash leaves it."""
     intent = state / _INTENT
     intent.write_text(json.dumps(trees), encoding="ascii")
     try:
-        await apply(git, changes, index=index, staging=state / "staging")
+        await apply(git, changes, staging=state / "staging")
     finally:
         intent.unlink(missing_ok=True)
 
@@ -153,11 +153,6 @@ def _refuse_what_is_not_ours(git: Git, changes: Sequence[Change]) -> None:
 def _conflict(git: Git, paths: Sequence[bytes]) -> NotMerged:
     inside = [path.removeprefix(os.fsencode(git.prefix)) for path in paths]
     return NotMerged(f"it conflicts with what changed meanwhile in {names(inside)}", code="MERGE_CONFLICT")
-
-
-def _index(project: Path) -> Path:
-    """The index for looking at the project's files; whoever is `alone` may write it."""
-    return project / STATE / "project.index"
 
 
 def names(paths: Sequence[bytes]) -> str:

@@ -24,7 +24,7 @@ _GITLINK = b"160000"
 
 
 async def project_tree(git: Git, index: Path) -> str:
-    """The tree object of the project's working tree as it is now; *index* is written, and knows its files' times.
+    """The tree object of the project's working tree as it is now; *index* is a file of our own for it.
 
     Outside of the project's root, where that is a folder of a larger repository, only files count that git tracks.
     """

@@ -247,6 +247,17 @@ async def test_an_edit_follows_a_file_that_another_agent_has_renamed(project: Pa
     assert (project / "moved.txt").read_text() == LINES.replace("line 3\n", "LINE 3\n")
 
 
+async def test_a_new_file_stays_in_its_folder_though_the_others_in_it_were_moved(project: Path) -> None:
+    moves = step("moves", "os.rename('src', 'lib'); meet()")
+    adds = step("adds", "write('src/new.txt', 'n'); meet()")
+    async with running(project, moves, adds) as (engine, run):
+        await together(project, "moves", "adds")
+        assert (await ended(engine, run)).status is RunStatus.COMPLETED
+    assert sorted(str(path.relative_to(project)) for path in project.glob("*/*.*")) == [
+        *("lib/gone.txt", "lib/tool.sh", "src/new.txt")
+    ]
+
+
 async def test_what_people_change_meanwhile_is_merged_or_is_a_conflict(project: Path) -> None:
     merged = step("merged", "replace('lines.txt', 'line 2\\n', 'LINE 2\\n'); meet()")
     clashes = step("clashes", "write('a.txt', 'by the agent'); write('made.txt', 'agent'); meet()", "merged")

@@ -154,19 +154,48 @@ async def test_while_the_work_of_a_failed_attempt_is_kept(project: Path) -> None
     assert on_branch(project, BRANCH, "new/c.txt") == "C"
 
 
-async def test_somebody_who_saves_a_file_at_the_last_moment_wins(project: Path) -> None:
-    """A file that is written between the merge and the move is seen, and merged anew."""
-    saves = iter(["by hand\n", None])
+def saving(attempt: asyncio.Task[Any], path: Path, *texts: str) -> None:
+    """Let a person write *path* between the merge of what was changed and the moment in which files are moved."""
+    left = iter(texts)
 
     def save() -> None:
-        text = next(saves, None)
+        text = next(left, None)
         if text is not None:
-            write_files(project, {"a.txt": text})
+            path.write_text(text)
 
-    attempt = begin(project, Beats(), "write('new.txt', 'n'); write('a.txt', 'A')")
+    assert not attempt.done()
     asyncio.get_running_loop().set_default_executor(Meddling(changes._emptied, save))
+
+
+async def test_somebody_who_saves_a_file_at_the_last_moment_wins(project: Path) -> None:
+    attempt = begin(project, Beats(), "write('new.txt', 'n'); write('a.txt', 'A')")
+    saving(attempt, project / "a.txt", "by hand\n")
     outcome = await outcome_of(attempt)
     assert outcome.failure is not None
     assert outcome.failure.code == "MERGE_CONFLICT"
     assert (project / "a.txt").read_text() == "by hand\n"
     assert not (project / "new.txt").exists()
+
+
+async def test_what_is_saved_at_the_last_moment_is_merged_anew(project: Path) -> None:
+    lines = "".join(f"line {number}\n" for number in range(1, 21))
+    write_files(project, {"lines.txt": lines})
+    attempt = begin(project, Beats(), "replace('lines.txt', 'line 2\\n', 'LINE 2\\n')")
+    saving(attempt, project / "lines.txt", lines.replace("line 19\n", "by hand\n"))
+    assert (await outcome_of(attempt)).failure is None
+    assert (project / "lines.txt").read_text() == lines.replace("line 2\n", "LINE 2\n").replace(
+        "line 19\n", "by hand\n"
+    )
+
+
+async def test_who_never_stops_to_save_wins_in_the_end(project: Path) -> None:
+    lines = [f"line {number}\n" for number in range(1, 41)]
+    write_files(project, {"lines.txt": "".join(lines)})
+    attempt = begin(project, Beats(), "replace('lines.txt', 'line 2\\n', 'LINE 2\\n')")
+    texts = ["".join([*lines, f"save {number}\n"]) for number in range(100)]
+    saving(attempt, project / "lines.txt", *texts)
+    outcome = await outcome_of(attempt)
+    assert outcome.failure is not None
+    assert (outcome.failure.code, "lines.txt" in outcome.failure.message) == ("MERGE_CONFLICT", True)
+    assert (project / "lines.txt").read_text() in texts
+    assert "LINE 2" in on_branch(project, BRANCH, "lines.txt")

@@ -125,16 +125,22 @@ async def test_what_an_agent_had_changed_when_its_server_was_killed_is_on_its_br
     assert leftovers(project) == []
 
 
-async def test_a_resume_waits_for_nobody_else_to_keep_the_work(project: Path) -> None:
+async def test_servers_that_find_it_at_once_are_not_in_each_others_way(project: Path) -> None:
     run = await killed(project, f"{CHANGES}; meet()")
+    told = await asyncio.gather(*(keep_abandoned(project) for _ in range(3)))
+    assert [where for found in told for where in found] == [f"on the branch orchestration/{run}/edits/1"]
+    assert leftovers(project) == []
+
+
+async def test_a_resume_waits_for_nobody_else_to_keep_the_work(project: Path) -> None:
     async with open_engine(project) as engine:
+        run = await killed(project, f"{CHANGES}; meet()")
         assert (await engine.view(run)).run.status is RunStatus.INTERRUPTED
-        cleaning = asyncio.gather(keep_abandoned(project), keep_abandoned(project))
         working = asyncio.ensure_future(resumed(engine, run))
         await ready(project, "edits")
+        assert branches(project) == [f"{run}/edits/1"]
         await let_go(project, "edits")
         assert (await working).status is RunStatus.COMPLETED
-        await cleaning
     assert (branches(project), leftovers(project)) == ([f"{run}/edits/1"], [])
 
 
@@ -181,6 +187,21 @@ async def test_the_worktree_of_a_server_that_lives_is_left_alone(project: Path) 
         found = leftovers(project)
         assert await keep_abandoned(project) == []
         assert leftovers(project) == found
+
+
+async def test_the_worktree_of_a_server_of_another_machine_is_left_alone(project: Path) -> None:
+    """A container that shares the project has processes of its own, which nobody sees from here."""
+    await killed(project, f"{CHANGES}; meet()")
+    [record] = (project / ".claude" / "orchestration" / "worktrees").glob("*/worktree.json")
+    text = record.read_text()
+    record.write_text(
+        text.replace("om1-", "om1-0000000000000000", 1).replace(text[text.index("om1-") + 4 :][:16], "", 1)
+    )
+    found = leftovers(project)
+    assert await keep_abandoned(project) == []
+    assert leftovers(project) == found
+    record.write_text(text)
+    assert len(await keep_abandoned(project)) == 1
 
 
 async def test_no_git_of_a_killed_server_runs_on(project: Path) -> None:

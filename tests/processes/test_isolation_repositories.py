@@ -5,17 +5,23 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.errors import EnvironmentFault
+from engine.errors import EnvironmentFault, StateError
 from engine.executors.git import IsolationUnavailable
+from engine.executors.inline import InlineExecutor
 from engine.executors.isolated import IsolatedExecutor, check_isolation
+from engine.executors.port import Outcome, WorkOrder
 from engine.executors.process import ProcessExecutor
+from engine.executors.python import PythonExecutor
+from engine.model.agent import Agent, AgentKind
+from engine.model.policy import FailureKind, Usage
 from engine.opening import open_engine
+from engine.run.state import NodeStatus
 from tests.support.definitions import command, node, phase, plan
 from tests.support.orders import Beats, order_for
+from tests.support.real_agents import until
 from tests.support.repositories import (
     branches,
     editor,
@@ -25,9 +31,6 @@ from tests.support.repositories import (
     on_branch,
     write_files,
 )
-
-if TYPE_CHECKING:
-    from engine.executors.port import Outcome
 
 pytestmark = pytest.mark.processes
 
@@ -46,6 +49,11 @@ async def done(project: Path, task: str) -> None:
     outcome = await work(project, task)
     assert outcome.failure is None, outcome.failure
     assert (branches(project), leftovers(project)) == ([], [])
+
+
+async def done_again(project: Path, task: str) -> None:
+    """A second attempt, that succeeds."""
+    assert (await work(project, task, number=2)).failure is None
 
 
 async def refused(project: Path, part: str) -> None:
@@ -122,6 +130,60 @@ async def test_a_run_that_could_not_isolate_its_agent_is_not_started(
             await engine.start(compiled)
         assert await engine.storage.summaries() == []
     assert caught.value.code == "ISOLATION_UNAVAILABLE"
+
+
+async def test_agents_that_others_run_need_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client isolates its own subagents, and a program that embeds the engine does as it likes."""
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    project = tmp_path / "project"
+    project.mkdir()
+    custom, model = editor(project), Agent(id="model", isolation="worktree")
+    async with open_engine(project) as engine:
+        engine.custom_executors["worker"] = InlineExecutor({"worker": lambda _order: {"outputs": {}}})
+        compiled = plan(command(phase("p", node("one"), node("two", agent="model"))), agents=(custom, model))
+        run = await engine.start(compiled, executor="host")
+        await until(engine, run, lambda seen: seen.nodes[compiled.nodes[0].id].status is NodeStatus.COMPLETED)
+        with pytest.raises(EnvironmentFault):
+            await engine.start(compiled, executor="claude")
+
+
+async def test_a_python_agent_works_in_its_worktree(tmp_path: Path) -> None:
+    source = "def run(request):\n    open('made.txt', 'w').write(__file__)\n    return {'outputs': {}}\n"
+    project = make_repository(tmp_path, {"edits.py": source, ".gitignore": "__pycache__/\n"})
+    agent = Agent(id="worker", kind=AgentKind.PYTHON, callable="edits:run", isolation="worktree")
+    executor = IsolatedExecutor(PythonExecutor(), permit=lambda _agent: None)
+    outcome = await executor.execute(order_for(agent, project=project, outputs=()), Beats())
+    assert outcome.failure is None
+    assert (project / "made.txt").read_text() == str(project / ".claude/worktrees/r-1-check-1/edits.py")
+    assert leftovers(project) == []
+
+
+async def test_what_an_attempt_has_cost_is_told_though_it_is_not_merged(tmp_path: Path) -> None:
+    usage = Usage(cost_usd=1.5)
+
+    def clash(order: WorkOrder) -> Outcome:
+        (order.folder / "a.txt").write_text("by the agent")
+        (order.project / "a.txt").write_text("by hand")
+        return Outcome(usage=usage)
+
+    project = make_repository(tmp_path, {"a.txt": "a\n"})
+    executor = IsolatedExecutor(InlineExecutor({"worker": clash}), permit=lambda _agent: None)
+    outcome = await executor.execute(order_for(editor(project), project=project, outputs=()), Beats())
+    assert outcome.failure is not None
+    assert (outcome.failure.code, outcome.usage) == ("MERGE_CONFLICT", usage)
+
+
+async def test_a_program_that_changed_while_its_attempt_waited_does_not_run(tmp_path: Path) -> None:
+    def permit(_agent: Agent) -> None:
+        raise StateError("it has changed", code="NOT_TRUSTED", hint="look at it")
+
+    project = make_repository(tmp_path, {"a.txt": "a\n"})
+    order = order_for(editor(project), project=project, outputs=(), task=f"open({str(tmp_path / 'ran')!r}, 'w')")
+    failure = (await IsolatedExecutor(ProcessExecutor(), permit=permit).execute(order, Beats())).failure
+    assert failure is not None
+    assert (failure.kind, failure.code, failure.hint) == (FailureKind.VALIDATION, "NOT_TRUSTED", "look at it")
+    assert not (tmp_path / "ran").exists()
+    assert (branches(project), leftovers(project)) == ([], [])
 
 
 async def test_a_repository_without_a_commit(tmp_path: Path) -> None:
@@ -238,6 +300,7 @@ async def test_a_sparse_checkout(tmp_path: Path) -> None:
     project = make_repository(tmp_path, {"in/a.txt": "a\n", "out/b.txt": "b\n"})
     git(project, "sparse-checkout", "set", "in")
     assert not (project / "out").exists()
+    write_files(project, {"elsewhere/untracked.txt": "u\n"})
     await done(project, "assert not os.path.exists('out'); write('in/a.txt', 'changed'); write('in/new.txt', 'n')")
     assert ((project / "in/a.txt").read_text(), (project / "in/new.txt").exists()) == ("changed", True)
     assert not (project / "out").exists()
@@ -253,6 +316,33 @@ async def test_line_ends_that_git_converts(tmp_path: Path) -> None:
     assert (project / "a.txt").read_bytes() == b"one\r\ntwo\r\nthree\r\n"
     assert (project / "b.txt").read_bytes() == b"b\n", "what nobody changed stays as it is"
     assert (project / "mixed.txt").read_bytes() == b"x\r\ny\n"
+
+
+@pytest.mark.parametrize("flag", ["--skip-worktree", "--assume-unchanged"])
+async def test_a_file_that_git_was_told_not_to_look_at_is_not_written_over(flag: str, tmp_path: Path) -> None:
+    project = make_repository(tmp_path, {"a.txt": "a\n", "local.cfg": "shared\n"})
+    git(project, "update-index", flag, "local.cfg")
+    write_files(project, {"local.cfg": "by hand\n"})
+    failure = (await work(project, "write('a.txt', 'A'); write('local.cfg', 'by the agent')")).failure
+    assert failure is not None
+    assert (failure.code, "local.cfg" in failure.message) == ("MERGE_CONFLICT", True)
+    assert ((project / "local.cfg").read_text(), (project / "a.txt").read_text()) == ("by hand\n", "a\n")
+    assert on_branch(project, "r-1/check/1", "local.cfg") == "by the agent"
+    await done_again(project, "write('a.txt', 'A')")
+    assert (project / "local.cfg").read_text() == "by hand\n"
+
+
+async def test_a_change_in_the_same_moment_as_git_add_is_seen(tmp_path: Path) -> None:
+    """Git tells such a file by its age: it is as young as the index, so it is read."""
+    project = make_repository(tmp_path, {"a.txt": "one\n"})
+    git(project, "config", "core.trustCtime", "false")
+    earlier = (project / "a.txt").stat().st_mtime - 60
+    os.utime(project / "a.txt", (earlier, earlier))
+    git(project, "add", "a.txt")
+    (project / "a.txt").write_text("two\n")
+    for path in (project / "a.txt", project / ".git" / "index"):
+        os.utime(path, (earlier, earlier))
+    await done(project, "assert open('a.txt').read() == 'two\\n'; write('b.txt', 'b')")
 
 
 async def test_what_the_configuration_would_start_is_not_started(tmp_path: Path) -> None:

@@ -139,22 +139,22 @@ class Failing:
 TREES = st.dictionaries(st.sampled_from(NESTED), FILES).filter(is_possible)
 
 
-async def transition(project: Path, old: Files, new: Files) -> tuple[Git, list[Change], Path]:
-    """The changes from *old* to *new* in *project*, which holds *old*, and the index that knows it."""
+async def transition(project: Path, old: Files, new: Files) -> tuple[Git, list[Change]]:
+    """The changes from *old* to *new* in *project*, which holds *old*."""
     git = await open_git(project, AttemptId("r-1:node#1"))
     index = project.parent / "index"
     write(project, new)
     tree = await project_tree(git, index)
     write(project, old)
-    return git, await changes_between(git, await project_tree(git, index), tree), index
+    return git, await changes_between(git, await project_tree(git, index), tree)
 
 
 @given(old=TREES, new=TREES)
 @settings(max_examples=40)
 def test_a_change_makes_the_new_tree_of_the_old_and_is_undone_to_it(old: Files, new: Files) -> None:
     async def forth_and_back(project: Path) -> None:
-        git, changes, index = await transition(project, old, new)
-        await apply(git, changes, index=index, staging=project.parent / "staging")
+        git, changes = await transition(project, old, new)
+        await apply(git, changes, staging=project.parent / "staging")
         assert read(project) == new
         await undo(git, changes, staging=project.parent / "staging")
         assert read(project) == old
@@ -167,10 +167,10 @@ def test_a_change_makes_the_new_tree_of_the_old_and_is_undone_to_it(old: Files, 
 @settings(max_examples=40)
 def test_a_change_that_fails_at_any_file_leaves_the_old_tree(old: Files, new: Files, number: int) -> None:
     async def forth(project: Path) -> None:
-        git, changes, index = await transition(project, old, new)
+        git, changes = await transition(project, old, new)
         try:
             with Failing(number):
-                await apply(git, changes, index=index, staging=project.parent / "staging")
+                await apply(git, changes, staging=project.parent / "staging")
         except OSError:
             assert read(project) == old
         else:
