@@ -130,7 +130,9 @@ async def _kept(tree: Worktree) -> str | None:
     except (OrchestrationError, OSError) as error:
         log.warning("what is in the worktree %s cannot be put on a branch", tree.place, exc_info=True)
         return f"What the attempt changed is in the folder {tree.place}, for it cannot be put on a branch: {error}"
-    return where and (
+    if where is None or tree.branch not in where:
+        return where and f"What the attempt changed is kept {where}."
+    return (
         f"What the attempt changed is kept {where}. `git cherry-pick {tree.branch}` takes it into yours, once your own "
         "changes are committed."
     )

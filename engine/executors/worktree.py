@@ -74,7 +74,9 @@ class Worktree:
             link = (self.place / ".git").read_text(encoding="utf-8", errors="surrogateescape")
             own = self.place / link.removeprefix("gitdir:").strip()
             # The last step: a worktree without it was not finished, and no agent has worked there.
-            shutil.copy2(own / "index", self.state / _INDEX)
+            copy = self.state / "new.index"
+            shutil.copy2(own / "index", copy)
+            copy.replace(self.state / _INDEX)
         except BaseException:
             await uncancelled(self.remove())
             raise
@@ -84,6 +86,10 @@ class Worktree:
 
         Raises `NotMerged`, and `IsolationUnavailable` where git fails; the project is as it was then.
         """
+        if not self.place.exists():
+            raise NotMerged(
+                "its worktree is gone", code="MERGE_REFUSED", hint="tell the agent not to remove the folder it works in"
+            )
         tree, foreign = await self._work()
         if foreign:
             raise NotMerged(
@@ -135,7 +141,7 @@ class Worktree:
     async def _work(self) -> tuple[str, list[bytes]]:
         """The tree of what is in the worktree now, and what of it belongs to other repositories."""
         index = self.state / _INDEX
-        if not index.exists():
+        if not index.exists() or not self.place.exists():
             return self.record.base_tree, []
         tree = await worktree_tree(self._git, self.place, index)
         foreign = await repositories_inside(self._git, self.place, index, "")

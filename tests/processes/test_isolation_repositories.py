@@ -284,7 +284,18 @@ async def test_a_repository_that_an_agent_makes_is_refused_and_stays_where_it_is
     assert failure is not None
     assert (failure.code, "own" in failure.message) == ("MERGE_REFUSED", True)
     assert (project / ".claude/worktrees/r-1-check-1/own/x").read_text() == "x"
+    assert (failure.hint or "").endswith(f"is kept in the folder {project}/.claude/worktrees/r-1-check-1.")
     assert branches(project) == []
+
+
+@pytest.mark.parametrize("task", ["shutil.rmtree(os.getcwd())", "sys.exit(shutil.rmtree(os.getcwd()) or 'it broke')"])
+async def test_an_agent_that_removes_its_worktree_removes_nothing_else(task: str, tmp_path: Path) -> None:
+    project = make_repository(tmp_path, {"a.txt": "a\n"})
+    failure = (await work(project, task)).failure
+    assert failure is not None
+    assert failure.code == ("EXIT_1" if "sys.exit" in task else "MERGE_REFUSED")
+    assert (project / "a.txt").read_text() == "a\n"
+    assert (branches(project), leftovers(project)) == ([], [])
 
 
 async def test_a_repository_inside_of_the_project_is_left_alone(tmp_path: Path) -> None:
