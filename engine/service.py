@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from engine import scheduler
 from engine.arguments import bind_arguments, initial_context
 from engine.errors import InputError, StateError
+from engine.executors.abandoned import forget, keep_abandoned
+from engine.executors.isolated import check_isolation
 from engine.executors.tree import end_orphans
 from engine.graph import with_estimates
 from engine.ids import OwnerId, RunId, attempt_id, parse_attempt_id
@@ -167,11 +169,11 @@ class Engine:
         """Start a run of *plan*; it is durable when this returns.
 
         *executor* is resolved already: `native` (no model needed), `claude`, `host` or `simulate`. Raises `InputError`
-        where an argument is missing.
+        where an argument is missing, `EnvironmentFault` where an isolated agent could not work.
         """
         given, text = bind_arguments(plan, arguments)
         if executor != "simulate":
-            self.permit(plan.agents.values())
+            await self._check_agents(plan, executor)
         limits = limits or Limits()
         if limits.max_parallelism is None:
             limits = replace(limits, max_parallelism=DEFAULT_PARALLELISM)
@@ -193,6 +195,14 @@ class Engine:
         )
         await self.store.committed()
         return run_id
+
+    async def _check_agents(self, plan: Plan, executor: str) -> None:
+        """Raise where an agent of *plan* may not run, or one that this process runs cannot be isolated as it wants."""
+        self.permit(plan.agents.values())
+        ours = [agent for agent in plan.agents.values() if agent.id not in self.custom_executors]
+        if executor == "host":
+            ours = [agent for agent in ours if agent.kind is not AgentKind.CLAUDE]
+        await check_isolation(self.project, ours)
 
     async def _session(self, plan: Plan) -> dict[str, Any]:
         produced = {output.key for node in plan.nodes for output in node.outputs}
@@ -269,9 +279,10 @@ class Engine:
                 hint="Cancel it there or wait.",
             )
         scheduler.check_resumable(run, failed=failed)
-        self.permit(run.plan.agents.values())
+        await self._check_agents(run.plan, run.executor)
         # Whoever found the owner dead may still be ending what it left; no new attempt begins beside an old one.
         await end_orphans(self.project, lost=live_attempts(run))
+        await keep_abandoned(self.project)
         fresh = (summary.status, summary.ended_at) == (run.status, run.ended_at)
         taken = fresh and await self.storage.take_over(run_id, summary.owner, self._owner_id, ended=summary.status)
         if not taken or run.id in self.store.runs:
@@ -310,7 +321,8 @@ class Engine:
     ) -> list[RunSummary]:
         """Forget runs beyond the newest *keep* and those that ended longer ago than *older_than*; gives them.
 
-        Never a run that lives, and interrupted ones only where *interrupted* says so; their locks are given up.
+        Never a run that lives, and interrupted ones only where *interrupted* says so; their locks are given up, and
+        the branches go that hold what their isolated agents changed.
         """
         before = None if older_than is None else self.clock.now() - older_than
         rows = await self.archive.look_after_all()
@@ -318,6 +330,7 @@ class Engine:
         names = [row.id for row in gone]
         if names:
             await self._change_locks([partial(LockTable.release_run, run=name) for name in names])
+            await forget(self.project, names)
             await self.storage.remove(names)
             self.archive.forget()
         return gone

@@ -55,7 +55,7 @@ def attempt_ended(turn: Turn, signal: ReportOutcome) -> None:
         go_on_stopping(turn)
         return
     if stopping is not None and (failure is not None or stopping.kind is not FailureKind.CANCEL):
-        failure = replace(stopping, partial=failure.partial if failure else None)
+        failure = _stopped(stopping, failure)
     if failure is None:
         turn.emit(ev.AttemptSucceeded(turn.now, signal.node, signal.number, dict(signal.outputs), signal.usage))
     else:
@@ -65,6 +65,14 @@ def attempt_ended(turn: Turn, signal: ReportOutcome) -> None:
         else:
             _compensation_failed(turn, node, failure)
     go_on_stopping(turn)
+
+
+def _stopped(stopping: Failure, failure: Failure | None) -> Failure:
+    """*stopping*, which ended the attempt, with what the attempt left: its last output, and where its work is kept."""
+    if failure is None:
+        return stopping
+    hint = " ".join(part for part in (stopping.hint, failure.hint) if part) or None
+    return replace(stopping, partial=failure.partial, hint=hint)
 
 
 def renew(turn: Turn, name: NodeId, number: int) -> None:

@@ -64,7 +64,7 @@ def prune(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Forget old runs; never one that lives."""
+    """Forget old runs, and the branches of their isolated agents; never a run that lives."""
     finish(_prune(keep, older_than, interrupted=interrupted, as_json=as_json))
 
 

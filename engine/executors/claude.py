@@ -42,7 +42,7 @@ def find_program(program: str | None = None) -> str | None:
 
 
 class ClaudeExecutor:
-    """Runs `claude -p` with an agent's definition, in the project root."""
+    """Runs `claude -p` with an agent's definition, in the project root or in the agent's worktree."""
 
     def __init__(self, program: str | None = None, *, environment: Mapping[str, str] | None = None) -> None:
         """*program* is a path or a name, `claude` by default; *environment* is added to that of every agent."""
@@ -74,20 +74,24 @@ class ClaudeExecutor:
                 f'the agent "{order.agent.id}" wants the MCP server {", ".join(missing)}, which is not configured',
                 hint="add it to .mcp.json, or with `claude mcp add`",
             )
-        stream = _Stream(heartbeat, str(order.project))
+        stream = _Stream(heartbeat, str(order.folder))
         mark = mark_of(order.attempt, order.project, keep=order.agent.keep_processes)
         arguments = arguments_of(
             order,
             session=session_id(order.attempt),
             agents=_json_or_file(agent_definition(order.agent), folder / "agents.json"),
             mcp_config=_private({"mcpServers": servers}, folder / "mcp.json") if servers else None,
+            readable=None if order.worktree is None else str(folder),
+            settings=None if order.worktree is None else _local_settings(order.project),
         )
         heartbeat(f"Starting {order.agent.id}")
         try:
             ended = await run_program(
                 [program, *arguments],
-                cwd=order.project,
-                environment=environment_of(order.attempt, mark, {**self._environment, **order.agent.env}),
+                cwd=order.folder,
+                environment=environment_of(
+                    order.attempt, mark, {**self._environment, **order.agent.env}, without=order.hidden
+                ),
                 mark=mark,
                 stdin=prompt_of(order, _files_of(order, folder)).encode("utf-8", "replace"),
                 on_line=stream.take,
@@ -122,6 +126,12 @@ class _Stream:
         elif message.get("type") == "assistant":
             self.said.append(message)
         self._heartbeat(action_of(message, project=self._project), text_of(message) or "")
+
+
+def _local_settings(project: Path) -> str | None:
+    """The user's own settings of *project*: git ignores them, so they are not in a worktree."""
+    path = project / ".claude" / "settings.local.json"
+    return str(path) if path.is_file() else None
 
 
 def _files_of(order: WorkOrder, folder: Path) -> dict[str, str]:

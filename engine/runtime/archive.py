@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from engine.errors import NotFound
+from engine.executors.abandoned import keep_abandoned
 from engine.executors.scratch import remove_abandoned
 from engine.executors.tree import end_orphans
 from engine.ids import attempt_id
@@ -112,10 +113,11 @@ class Archive:
                     await self.look_after(summary)
 
     async def clean_up(self) -> None:
-        """Look after what dead processes left: runs, processes, scratch folders."""
+        """Look after what dead processes left: runs, processes, scratch folders, worktrees."""
         await self.look_after_all()
         await end_orphans(self._project)
         await asyncio.to_thread(remove_abandoned, self._project)
+        await keep_abandoned(self._project)
 
     async def look_after_all(self) -> list[RunSummary]:
         """All runs, newest first; those whose owner has died are recorded as interrupted first."""

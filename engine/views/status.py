@@ -195,8 +195,14 @@ def _session_of(run: Run, node: NodeState, failure: Failure) -> str | None:
 
 
 def session_of(run: Run, node: NodeState, record: AttemptRecord) -> str | None:
-    """The Claude Code session in which an attempt was made; None where it was made by somebody else."""
-    if run.executor != "claude" or not is_model_work(run, node.plan, undo=record.role is Role.COMPENSATE):
+    """The Claude Code session in which an attempt was made; None where it was made by somebody else.
+
+    Nor of an agent in a worktree: Claude Code finds a session only in the folder in which it began.
+    """
+    undo = record.role is Role.COMPENSATE
+    if run.executor != "claude" or not is_model_work(run, node.plan, undo=undo):
+        return None
+    if run.plan.agents[node.plan.worker(undo=undo)].isolation is not None:
         return None
     return session_id(attempt_id(run.id, node.plan.id, record.number))
 

@@ -45,6 +45,18 @@ def test_a_success_that_comes_after_the_timeout_does_not_count() -> None:
     assert failure.message.splitlines()[1:] == ["Estimated time was: 60000ms", "Actual time exceeded by: 60000ms"]
 
 
+def test_what_an_attempt_left_is_told_with_what_ended_it() -> None:
+    story = ByHand(command(phase("p", node("a", timeout=120_000))))
+    story.wait(minutes=2)
+    late = Failure(FailureKind.CANCEL, "CANCELLED", "cancelled", hint="It is on a branch.", partial="half")
+    story.send(sig.ReportOutcome(NodeId("a"), 1, failure=late))
+    failure = story.node("a").failure
+    assert failure is not None
+    assert (failure.kind, failure.code, failure.partial) == (FailureKind.TIMEOUT, "TIMEOUT", "half")
+    assert (failure.hint or "").startswith("Raise `timeout`")
+    assert (failure.hint or "").endswith(" It is on a branch.")
+
+
 def test_a_success_that_comes_after_a_cancel_counts_and_is_undone() -> None:
     story = ByHand(command(phase("p", node("a", compensation=rollback()))))
     story.cancel()
