@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from mcp import Client
 
 YES = {"action": "accept", "content": {"answer": "yes"}}
-SOON = 0.01
-"""Seconds after which a call that waits becomes a task."""
+SOON = 1e-9
+"""Seconds that a call is held before it becomes a task."""
 LEGACY_OR_SILENT: tuple[tuple[Era, bool], ...] = (("legacy", True), ("auto", False))
 
 
