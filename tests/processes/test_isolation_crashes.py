@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from engine.executors.abandoned import keep_abandoned
+from engine.executors.tree import end_orphans
 from engine.ids import RunId
 from engine.opening import open_engine
 from engine.run.events import RunStatus
@@ -103,11 +104,12 @@ async def resumed(engine: Engine, run: RunId) -> Run:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+async def project(tmp_path: Path) -> AsyncIterator[Path]:
     project = make_repository(tmp_path / "project", BEFORE)
     for name in ("edits.ready", "edits.go"):
         os.mkfifo(project / name)
-    return project
+    yield project
+    await end_orphans(project)  # the agents of killed servers, where no later server has looked
 
 
 async def test_what_an_agent_had_changed_when_its_server_was_killed_is_on_its_branch(project: Path) -> None:
