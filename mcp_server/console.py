@@ -237,10 +237,12 @@ def run_row(row: RunSummary) -> dict[str, Any]:
 
 
 def print_agents(rows: Sequence[dict[str, str]]) -> None:
-    """The agents, one a line; a pipe gets whole lines."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("AGENT", "EXECUTOR", "SOURCE", "DESCRIPTION"):
-        table.add_column(heading, no_wrap=True, overflow="ellipsis", ratio=1 if heading == "DESCRIPTION" else None)
-    for row in rows:
-        table.add_row(row["id"], row["executor"], row["source"], Text(" ".join(row["description"].split())))
-    results.print(table)
+    """The agents, one a line; a terminal cuts descriptions, a pipe gets whole lines."""
+    heads = {"id": "AGENT", "executor": "EXECUTOR", "source": "SOURCE", "description": "DESCRIPTION"}
+    cells = [heads, *({key: " ".join(printable(row[key]).split()) for key in heads} for row in rows)]
+    widths = {key: max(len(row[key]) for row in cells) for key in heads if key != "description"}
+    for row in cells:
+        text = "  ".join([*(f"{row[key]:<{width}}" for key, width in widths.items()), row["description"]]).rstrip()
+        cut = results.is_terminal and len(text) > results.width
+        shown = f"{text[: results.width - 1]}…" if cut else text
+        results.print(shown, highlight=False, markup=False, soft_wrap=True)

@@ -22,6 +22,7 @@ from mcp_server.session import Session
 if TYPE_CHECKING:
     from engine.executors.port import Outcome
     from engine.ids import RunId
+    from engine.run.events import Limits
     from engine.service import View
     from mcp_server.project import Project, RunRequest
 
@@ -124,22 +125,12 @@ async def run(  # noqa: PLR0917 - a client names each parameter
     """See `instructions.RUN`."""
     session = _session(ctx)
     project = await session.project()
-    from engine.run.events import Limits  # noqa: PLC0415 - heavy: see session.py
-    from mcp_server.asking import ask, asked_run  # noqa: PLC0415
+    from mcp_server.asking import ask, asked_run  # noqa: PLC0415 - heavy: see session.py
     from mcp_server.following import follow  # noqa: PLC0415
     from mcp_server.project import RunRequest  # noqa: PLC0415
 
-    request = RunRequest(
-        source=command,
-        arguments=arguments,
-        executor=executor,
-        limits=Limits(
-            max_parallelism=max_parallelism,
-            max_cost_usd=max_cost_usd,
-            max_attempts_total=max_attempts_total,
-            max_duration_seconds=max_duration_seconds,
-        ),
-    )
+    limits = _limits(max_parallelism, max_cost_usd, max_attempts_total, max_duration_seconds)
+    request = RunRequest(source=command, arguments=arguments, executor=executor, limits=limits)
     estimate = await _estimate(project, request)
     if dry_run:
         from mcp_server.answers import status_of  # noqa: PLC0415
@@ -244,14 +235,7 @@ async def resume(  # noqa: PLR0917 - a client names each parameter
     """See `instructions.RESUME`."""
     session = _session(ctx)
     project = await session.project()
-    from engine.run.events import Limits  # noqa: PLC0415 - heavy: see session.py
-
-    limits = Limits(
-        max_parallelism=max_parallelism,
-        max_cost_usd=max_cost_usd,
-        max_attempts_total=max_attempts_total,
-        max_duration_seconds=max_duration_seconds,
-    )
+    limits = _limits(max_parallelism, max_cost_usd, max_attempts_total, max_duration_seconds)
     wanted = _known(run_id)
     with anyio.CancelScope(shield=True):
         await project.resume(wanted, failed=failed, limits=limits)
@@ -295,6 +279,17 @@ def _run_id(text: str | None) -> RunId | None:
 
 def _known(text: str) -> RunId:
     return text  # type: ignore[return-value]
+
+
+def _limits(parallelism: int | None, cost_usd: float | None, attempts: int | None, seconds: float | None) -> Limits:
+    from engine.run.events import Limits  # noqa: PLC0415 - heavy: see session.py
+
+    return Limits(
+        max_parallelism=parallelism,
+        max_cost_usd=cost_usd,
+        max_attempts_total=attempts,
+        max_duration_seconds=seconds,
+    )
 
 
 def _outcome(result: Result) -> Outcome | None:
