@@ -39,11 +39,11 @@ def command(name: str, agent: str, nodes: int) -> dict[str, Any]:
     return {"version": "2.0.0", "name": name, "description": "A benchmark", "phases": phases}
 
 
-def make_project(root: Path) -> None:
-    """Two agents: one that ends at once, one that does not."""
+def make_project(root: Path, **programs: str) -> None:
+    """Two agents, one that ends at once, and one that does not; and one more for each of *programs*."""
     folder = root / ".claude" / "agents"
     folder.mkdir(parents=True)
-    for name, code in (("quick", "print('{\"outputs\": {}}')"), ("slow", SLOW)):
+    for name, code in {"quick": "print('{\"outputs\": {}}')", "slow": SLOW, **programs}.items():
         argv = json.dumps([sys.executable, "-c", code])
         (folder / f"{name}.md").write_text(AGENT.format(name=name, command=argv), encoding="utf-8")
 

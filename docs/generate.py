@@ -233,7 +233,8 @@ def _settings(model: type[BaseModel], place: str) -> list[tuple[str, str, str, s
         shape = schema["properties"][name]
         inner = shape.get("$ref") or shape.get("additionalProperties", {}).get("$ref")
         if inner is None:
-            default = "" if field.default is None else code(field.default)
+            value = field.get_default(call_default_factory=True)
+            default = "" if value is None or value == [] else code(value)
             rows.append((f"`{place}{name}`", kind(shape), default, field.description or ""))
             continue
         annotation: Any = field.annotation

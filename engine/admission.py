@@ -138,8 +138,8 @@ def _admit(turn: Turn, node: NodeState) -> bool:
     elif plan.locks and not node.locked:
         resources = ", ".join(lock.resource for lock in plan.locks)
         turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.LOCKS, turn.now + plan.lock_wait, resources))
-    elif plan.breaker is not None and node.admitted_at != turn.now:
-        turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.BREAKER, None, plan.breaker))
+    elif (breaker := readiness.asks_breaker(turn.run, node)) is not None and node.admitted_at != turn.now:
+        turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.BREAKER, None, breaker))
     else:
         _start(turn, node, node_inputs)
     return True
@@ -217,5 +217,6 @@ def _start(turn: Turn, node: NodeState, inputs: Mapping[str, ValueRef]) -> None:
 
 def exceed(turn: Turn, code: str, message: str) -> None:
     """Stop the run because one of its limits is used up."""
-    failure = Failure(FailureKind.ERROR, code, message, hint="Run the command again with a higher limit.")
+    hint = "Resume the failed run with a higher limit; one that was rolled back has to be run again."
+    failure = Failure(FailureKind.ERROR, code, message, hint=hint)
     settlement.stop(turn, ev.StopCause(kind=StopKind.FAILURE, message=message, failure=failure))

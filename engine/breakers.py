@@ -21,10 +21,7 @@ from typing import TypeAlias
 
 from engine.errors import InputError
 from engine.ids import AttemptId, NodeId, RunId, parse_attempt_id
-from engine.model.policy import Failure, FailureKind
-
-SCARCITY_CODES = frozenset({"RATE_LIMIT", "OVERLOADED", "QUOTA_EXHAUSTED"})
-"""Failures that pass with time: opened by them a breaker makes callers wait, so that paid work is not rolled back."""
+from engine.model.policy import MODEL_BREAKER, QUOTA_EXHAUSTED, SCARCITY_CODES, Failure, FailureKind
 
 
 class BreakerPhase(StrEnum):
@@ -128,10 +125,11 @@ def record_failure(
 ) -> BreakerState:
     """Count the failure of *attempt*, and open at the threshold, or at once again if it was the trial.
 
-    Callers will wait if at least half of the failures that opened the breaker are of `SCARCITY_CODES`.
+    Callers will wait if at least half of the failures that opened the breaker are of `SCARCITY_CODES`, so that paid
+    work is not rolled back. An exhausted quota opens it at once: every other call would fail as well.
     """
     strike = Strike(now, code.upper() in SCARCITY_CODES)
-    if state.trial == attempt:
+    if state.trial == attempt or (state.next_trial_at is None and code.upper() == QUOTA_EXHAUSTED):
         return _opened((strike,), config, now)
     if state.next_trial_at is not None:
         return state
@@ -139,6 +137,11 @@ def record_failure(
     if len(recent) >= config.failure_threshold:
         return _opened(recent, config, now)
     return BreakerState(strikes=recent)
+
+
+def concerns(name: str, code: str) -> bool:
+    """Whether a failure with *code* counts for breaker *name*: the built-in one looks at a scarce service only."""
+    return name != MODEL_BREAKER or code.upper() in SCARCITY_CODES
 
 
 def record_cancel(state: BreakerState, attempt: AttemptId) -> BreakerState:

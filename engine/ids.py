@@ -5,6 +5,7 @@ Pure. Ids are strings everywhere; the types only keep them apart. Making a rando
 
 from __future__ import annotations
 
+import hashlib
 from typing import NewType
 
 RunId = NewType("RunId", str)
@@ -20,6 +21,13 @@ OwnerId = NewType("OwnerId", str)
 def attempt_id(run: RunId, node: NodeId, number: int) -> AttemptId:
     """The id of try *number* (from 1, compensations counted on) of *node*."""
     return AttemptId(f"{run}:{node}#{number}")
+
+
+def session_id(attempt: AttemptId) -> str:
+    """The session in which Claude Code makes *attempt*: a name-based UUID (version 5), told from the attempt alone."""
+    digits = hashlib.sha256(attempt.encode()).hexdigest()
+    variant = "89ab"[int(digits[16], 16) % 4]
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
 
 def parse_attempt_id(text: str) -> tuple[RunId, NodeId, int] | None:

@@ -10,6 +10,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from engine.executors.claude import ClaudeExecutor
+from engine.executors.isolated import IsolatedExecutor
 from engine.executors.process import ProcessExecutor
 from engine.executors.python import PythonExecutor
 from engine.executors.scratch import remove_abandoned
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.executors.port import Executor
+    from engine.model.agent import Agent
 
 
 @contextlib.asynccontextmanager
@@ -35,10 +37,14 @@ async def open_engine(project: Path, *, claude_program: str | None = None) -> As
     folder = project / ".claude" / "orchestration"
     storage = SqliteStorage(folder)
     owner = FileOwner(folder / "owners")
+
+    def permit(agent: Agent) -> None:
+        engine.permit((agent,))
+
     executors: dict[AgentKind, Executor] = {
-        AgentKind.PROCESS: ProcessExecutor(),
-        AgentKind.PYTHON: PythonExecutor(),
-        AgentKind.CLAUDE: ClaudeExecutor(program=claude_program),
+        AgentKind.PROCESS: IsolatedExecutor(ProcessExecutor(), permit=permit),
+        AgentKind.PYTHON: IsolatedExecutor(PythonExecutor(), permit=permit),
+        AgentKind.CLAUDE: IsolatedExecutor(ClaudeExecutor(program=claude_program), permit=permit),
     }
     engine = Engine(project, storage=storage, owner=owner, clock=SystemClock(), executors=executors)
     async with engine.serving():

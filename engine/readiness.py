@@ -9,9 +9,10 @@ import heapq
 from typing import TYPE_CHECKING
 
 from engine.model.plan import NodeKind
+from engine.model.policy import MODEL_BREAKER
 from engine.run.changes import make_ready, offer
 from engine.run.events import Role, WaitReason
-from engine.run.state import NodeStatus, keys_at, parts_at
+from engine.run.state import NodeStatus, is_model_work, keys_at, parts_at
 
 if TYPE_CHECKING:
     from engine.ids import NodeId
@@ -76,6 +77,19 @@ def needs_facts(node: NodeState) -> bool:
     if plan.skip is not None or plan.kind is NodeKind.GROUP:
         return True
     return bool(plan.inputs) and any(spec.transform for spec in plan.inputs)
+
+
+def breaker_of(run: Run, node: NodeState) -> str | None:
+    """The circuit breaker that hears of *node*'s attempts: its own, or for a model agent the built-in one."""
+    if node.plan.breaker is not None:
+        return node.plan.breaker
+    undo = node.status in {NodeStatus.COMPENSATING, NodeStatus.COMPENSATED, NodeStatus.COMPENSATION_FAILED}
+    return MODEL_BREAKER if is_model_work(run, node.plan, undo=undo) else None
+
+
+def asks_breaker(run: Run, node: NodeState) -> str | None:
+    """The circuit breaker that *node* has to ask before it starts; a built-in one while the service seems scarce."""
+    return node.plan.breaker or (breaker_of(run, node) if run.scarce else None)
 
 
 def waiting_for(run: Run, node: NodeState) -> str | None:

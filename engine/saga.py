@@ -139,10 +139,10 @@ def compensate(turn: Turn, node: NodeState) -> None:
 
 
 def locks_to_undo(run: Run, node: NodeState) -> tuple[LockSpec, ...]:
-    """What undoing *node* relies on: its locks, and those of the sub-commands around it that have given theirs up."""
+    """What undoing *node* relies on: its locks, and those of the sub-commands around it that have not got theirs."""
     locks = list(node.plan.locks)
     for group in (run.nodes[name] for name in outer(node.plan.id)):
-        if group.live is None:
+        if group.live is None or not group.locked:
             locks += group.plan.locks
     return tuple(dict.fromkeys(locks))
 

@@ -118,11 +118,23 @@ def _grant(turn: Turn, signal: sig.GrantLocks) -> None:
     node = run.nodes[signal.node]
     if node.waiting is None or node.waiting.reason is not WaitReason.LOCKS:
         return
-    if _is_undone_now(run, node):
-        turn.emit(ev.NodeReady(turn.now, signal.node))
+    _go_on(turn, node)
+
+
+def _go_on(turn: Turn, node: NodeState) -> None:
+    """What *node* waited for has come: its work, or its compensation, may begin."""
+    turn.emit(ev.NodeReady(turn.now, node.plan.id))
+    if _is_undone_now(turn.run, node):
         saga.compensate(turn, node)
+
+
+def _turned_away(turn: Turn, node: NodeState, failure: Failure) -> None:
+    """What *node* waited for will not come: its work, or its compensation, has failed."""
+    if _is_undone_now(turn.run, node):
+        turn.emit(ev.CompensationFailed(turn.now, node.plan.id, failure))
+        settlement.go_on_stopping(turn)
     else:
-        turn.emit(ev.NodeReady(turn.now, signal.node))
+        settlement.fail(turn, node, failure)
 
 
 def _is_undone_now(run: Run, node: NodeState) -> bool:
@@ -145,23 +157,20 @@ def _refuse(turn: Turn, signal: sig.RefuseLocks) -> None:
     node = run.nodes[signal.node]
     if node.waiting is None or node.waiting.reason is not WaitReason.LOCKS:
         return
-    if _is_undone_now(run, node):
-        turn.emit(ev.CompensationFailed(turn.now, signal.node, signal.failure))
-        settlement.go_on_stopping(turn)
-    else:
-        settlement.fail(turn, node, signal.failure)
+    _turned_away(turn, node, signal.failure)
 
 
 def _breaker(turn: Turn, signal: sig.AnswerBreaker) -> None:
     node = turn.run.nodes[signal.node]
-    if turn.run.stop is not None or node.waiting is None or node.waiting.reason is not WaitReason.BREAKER:
+    if node.waiting is None or node.waiting.reason is not WaitReason.BREAKER:
         return
     if signal.admitted:
-        turn.emit(ev.NodeReady(turn.now, signal.node))
+        _go_on(turn, node)
     elif signal.failure is not None:
-        settlement.fail(turn, node, signal.failure)
+        _turned_away(turn, node, signal.failure)
     else:
-        until = signal.until or turn.now + ASK_AGAIN
+        waited = turn.now - node.waiting.since + node.waited.get(WaitReason.BREAKER, timedelta(0))
+        until = signal.until or turn.now + max(ASK_AGAIN, waited / 4)
         turn.emit(ev.NodeWaiting(turn.now, signal.node, WaitReason.BREAKER, until, node.waiting.detail))
 
 
@@ -215,12 +224,10 @@ def _due(turn: Turn, timer: Timer) -> None:
 def _wait_due(turn: Turn, node: NodeState) -> None:
     waiting = node.waiting
     reason = None if waiting is None else waiting.reason
-    if reason is WaitReason.BREAKER:
-        turn.emit(ev.NodeWaiting(turn.now, node.plan.id, WaitReason.BREAKER, None, node.plan.breaker or ""))
+    if waiting is not None and reason is WaitReason.BREAKER:
+        turn.emit(ev.NodeWaiting(turn.now, node.plan.id, WaitReason.BREAKER, None, waiting.detail))
     elif reason is WaitReason.RETRY:
-        turn.emit(ev.NodeReady(turn.now, node.plan.id))
-        if node.status is NodeStatus.COMPENSATING:
-            saga.compensate(turn, node)
+        _go_on(turn, node)
 
 
 def _phase_due(turn: Turn, index: int) -> None:
@@ -268,7 +275,7 @@ def _resume(turn: Turn, signal: sig.Resume) -> None:
 
 def _resume_interrupted(turn: Turn, signal: sig.Resume) -> None:
     run = turn.run
-    turn.emit(ev.RunResumed(turn.now, signal.owner))
+    turn.emit(ev.RunResumed(turn.now, signal.owner, signal.limits and signal.limits.over(run.limits)))
     for name, node in run.nodes.items():
         live = node.live
         if live is not None and live.stopping is not None:
@@ -311,7 +318,7 @@ def _continue(turn: Turn) -> None:
 def _reopen(turn: Turn, signal: sig.Resume) -> None:
     run = turn.run
     again = _to_redo(run)
-    turn.emit(ev.RunReopened(turn.now, signal.owner))
+    turn.emit(ev.RunReopened(turn.now, signal.owner, signal.limits and signal.limits.over(run.limits)))
     for name in run.nodes:
         if name in again:
             turn.emit(ev.NodeReset(turn.now, name))
@@ -339,7 +346,7 @@ def _to_redo(run: Run) -> set[NodeId]:
 
 
 ASK_AGAIN = timedelta(seconds=1)
-"""When a node asks again whose breaker has a trial under way."""
+"""When a node asks again whose breaker has a trial under way; the longer it has waited, the more seldom it asks."""
 _ANSWERS = {WaitReason.APPROVAL: ("yes", "no"), WaitReason.DECISION: ("retry", "skip", "fail")}
 """What a person may answer, by what the node waits for."""
 

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import scheduler
 from engine.arguments import bind_arguments, initial_context
-from engine.errors import InputError, OrchestrationError, StateError
-from engine.executors.tree import end_orphans
+from engine.errors import InputError, StateError
+from engine.executors.abandoned import forget
+from engine.executors.isolated import check_isolation
+from engine.executors.left import end_left
 from engine.graph import with_estimates
 from engine.ids import OwnerId, RunId, attempt_id, parse_attempt_id
 from engine.model.agent import Agent, AgentKind
@@ -25,17 +27,19 @@ from engine.runtime.archive import Archive, live_attempts
 from engine.runtime.facts import ProjectFacts
 from engine.runtime.feed import Feed
 from engine.runtime.garbage import patient_collector
-from engine.runtime.guards import Guards
+from engine.runtime.guards import Guards, uses_locks
 from engine.runtime.inbox import POLL_SECONDS, Inbox
 from engine.runtime.pool import Pool
-from engine.runtime.store import RETRY_SECONDS, Store
-from engine.runtime.upkeep import LockLine, lock_lines, prunable
+from engine.runtime.recovery import Recovery
+from engine.runtime.store import Store
+from engine.runtime.upkeep import prunable
 from engine.settlement import is_clients
 from engine.storage.cache import ValueStore, overflow_text
-from engine.storage.port import Batch, BreakerAnswer, Message
+from engine.storage.port import Batch, Message
+from engine.views.locks import LockLine, lock_lines
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
     from datetime import timedelta
     from pathlib import Path
 
@@ -71,6 +75,8 @@ class View:
     """What the client is asked to do now."""
     stop: tuple[AttemptId, ...] = ()
     """Work of the client that is not wanted any more."""
+    locks: tuple[LockLine, ...] = ()
+    """What the run has, wants or has reserved."""
     warnings: tuple[str, ...] = ()
     """What this process has to say about the run beside the plan's own warnings."""
 
@@ -86,7 +92,7 @@ class Engine:
         owner: Owner | None,
         clock: Clock,
         executors: Mapping[AgentKind, Executor],
-        orphans: EndOrphans = end_orphans,
+        orphans: EndOrphans = end_left,
     ) -> None:
         """Use `open_engine` for the ordinary one; this takes its parts, so that simulation can bring others."""
         self.project = project
@@ -121,13 +127,11 @@ class Engine:
         )
         self.store.listeners.append(lambda run, _events: self.feed.moved(run.id))
         self.archive = Archive(storage, self.store, owner=owner, owner_id=self._owner_id, end_left=self._end_left)
-        self.store.on_fault.append(self._let_go)
-        self.store.on_recovery.append(self._recovered)
+        self._recovery = Recovery(self.store, self.archive, self.feed)
         self._inbox = Inbox(storage, self.store, self.archive)
         self._actions: dict[RunId, dict[NodeId, str]] = {}
         self._warnings: dict[RunId, tuple[str, ...]] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._recovery: asyncio.Task[None] | None = None
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[Engine]:
@@ -150,10 +154,10 @@ class Engine:
         with contextlib.suppress(Exception):
             await self.store.committed()
         self.store.stop_timer()
-        tasks = [*self._tasks, *([self._recovery] if self._recovery else [])]
-        for task in tasks:
+        self._recovery.stop()
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.storage.close()
         if self._owner is not None:
             self._owner.close()
@@ -162,25 +166,6 @@ class Engine:
         """Look after what dead processes left: runs, and what of them still runs."""
         await self.archive.look_after_all()
         await self._end_orphans(self.project)
-
-    def _let_go(self, runs: Sequence[Run]) -> None:
-        for run in runs:
-            self.feed.moved(run.id)
-
-    def _recovered(self) -> None:
-        if self._recovery is None or self._recovery.done():
-            self._recovery = asyncio.create_task(self._look_after_lost())
-
-    async def _look_after_lost(self) -> None:
-        """Record as interrupted what we had to let go of when storage failed, as soon as it lets us."""
-        while True:
-            try:
-                await self.archive.look_after_all()
-            except OrchestrationError as error:
-                log.warning("runs without an owner cannot be recorded as interrupted yet: %s", error)
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                return
 
     async def _end_left(self, run: Run) -> None:
         await self._pool.ended(run.id)
@@ -197,18 +182,21 @@ class Engine:
         """Start a run of *plan*; it is durable when this returns.
 
         *executor* is resolved already: `native` (no model needed), `claude`, `host` or `simulate`. Raises `InputError`
-        where an argument is missing.
+        where an argument is missing, `EnvironmentFault` where an isolated agent could not work.
         """
         given, text = bind_arguments(plan, arguments)
         if executor != "simulate":
-            self.permit(plan.agents.values())
+            await self._check_agents(plan, executor)
         limits = limits or Limits()
         if limits.max_parallelism is None:
             limits = replace(limits, max_parallelism=DEFAULT_PARALLELISM)
-        initial = {key: self.values.put(value) for key, value in {**initial_context(plan, text), **given}.items()}
+        kept: dict[str, ValueRef] = {}
         if executor != "simulate":
-            initial = {**await self._session(plan), **initial}
             plan = with_estimates(plan, await self.storage.estimates(plan.command))
+            kept = await self._session(plan)
+        # Nothing is awaited from here to the start: values that no run refers to may be pruned at any time.
+        initial = {key: ref for key, ref in kept.items() if self.values.renew(ref)}
+        initial |= {key: self.values.put(value) for key, value in {**initial_context(plan, text), **given}.items()}
         run_id = self.clock.new_run_id()
         self.store.start(
             sig.StartRun(
@@ -224,11 +212,18 @@ class Engine:
         await self.store.committed()
         return run_id
 
-    async def _session(self, plan: Plan) -> dict[str, Any]:
+    async def _check_agents(self, plan: Plan, executor: str) -> None:
+        """Raise where an agent of *plan* may not run, or one that this process runs cannot be isolated as it wants."""
+        self.permit(plan.agents.values())
+        ours = [agent for agent in plan.agents.values() if agent.id not in self.custom_executors]
+        if executor == "host":
+            ours = [agent for agent in ours if agent.kind is not AgentKind.CLAUDE]
+        await check_isolation(self.project, ours)
+
+    async def _session(self, plan: Plan) -> dict[str, ValueRef]:
         produced = {output.key for node in plan.nodes for output in node.outputs}
         rows = await self.storage.session_values(self.clock.now())
-        from_rows = {row.key: (row.digest, row.size) for row in rows if row.key not in produced}
-        return {key: ValueRef(*found) for key, found in from_rows.items()}
+        return {row.key: ValueRef(row.digest, row.size) for row in rows if row.key not in produced}
 
     async def read(self, run_id: RunId | None, project: Callable[[View], T]) -> T:
         """What *project* makes of *run_id*, or of the newest run; it is durable when this returns.
@@ -238,6 +233,7 @@ class Engine:
         """
         run = await self.archive.find(run_id)
         estimates = await self.storage.estimates(run.plan.command) if not run.ended else {}
+        locks = await self._locks_of(run)
         run = self.store.runs.get(run.id) or await self.archive.find(run.id)  # it may have been let go meanwhile
         shown = project(
             View(
@@ -247,12 +243,18 @@ class Engine:
                 now=self.clock.now(),
                 work=tuple(self.open_work(run)),
                 stop=stopped_work(run) if run.executor == "host" else (),
+                locks=locks,
                 warnings=self._warnings.get(run.id, ()),
             )
         )
         if run.id in self.store.runs:
             await self.store.committed()
         return shown
+
+    async def _locks_of(self, run: Run) -> tuple[LockLine, ...]:
+        if not uses_locks(run) or (run.ended and run.status is not RunStatus.INTERRUPTED):
+            return ()
+        return tuple(line for line in lock_lines(await self.storage.claims()) if line.run == run.id)
 
     async def view(self, run_id: RunId | None = None) -> View:
         """The state of *run_id*, or of the newest run; what is shown to anybody goes through `read`."""
@@ -272,7 +274,7 @@ class Engine:
         run = await self._settled(run_id)
         if run.status is RunStatus.INTERRUPTED:
             try:
-                await self._take_up(run, failed=False)
+                await self._take_up(run)
             except StateError:
                 run = await self.archive.find(run_id)
                 if run.ended:
@@ -284,9 +286,12 @@ class Engine:
             payload = {"reason": reason, "compensate": compensate}
             await self.storage.post(Message(run=run.id, kind="cancel", payload=payload))
 
-    async def resume(self, run_id: RunId, *, failed: bool = False) -> None:
-        """Go on with an interrupted run, or take up a failed one. Raises `StateError`, `NotFound`."""
-        await self._take_up(await self._settled(run_id), failed=failed)
+    async def resume(self, run_id: RunId, *, failed: bool = False, limits: Limits | None = None) -> None:
+        """Go on with an interrupted run, or take up a failed one; *limits* win over those it had.
+
+        Raises `StateError`, `NotFound`.
+        """
+        await self._take_up(await self._settled(run_id), failed=failed, limits=limits)
         await self.store.committed()
 
     async def _settled(self, run_id: RunId) -> Run:
@@ -297,7 +302,7 @@ class Engine:
             run = await self.archive.find(run_id)
         return run
 
-    async def _take_up(self, run: Run, *, failed: bool) -> None:
+    async def _take_up(self, run: Run, *, failed: bool = False, limits: Limits | None = None) -> None:
         if not run.ended:
             here = run.id in self.store.runs
             raise StateError(
@@ -306,8 +311,8 @@ class Engine:
                 hint=None if here else "Cancel it there or wait.",
             )
         scheduler.check_resumable(run, failed=failed)
-        self.permit(run.plan.agents.values())
-        if not await self.archive.take_up(run.id, sig.Resume(self._owner_id, failed)):
+        await self._check_agents(run.plan, run.executor)
+        if not await self.archive.take_up(run.id, sig.Resume(self._owner_id, failed, limits)):
             raise StateError(f"run {run.id} was taken up by somebody else meanwhile", code="NOT_RESUMABLE")
 
     def open_work(self, run: Run) -> list[WorkOrder]:
@@ -337,8 +342,8 @@ class Engine:
             """None, where somebody has taken the run up meanwhile."""
             return table.release_run(run_id) if all(claim.reserved for claim in table.of_run(run_id)) else []
 
-        outcomes = await self.storage.commit(Batch(lock_ops=[give_up]), self._owner_id)
-        self._lock_outcomes(outcome for outcome in outcomes if not isinstance(outcome, BreakerAnswer))
+        for outcome in await self.storage.commit(Batch(lock_ops=[give_up]), self._owner_id):
+            self.store.table_outcome(outcome)
         return lines
 
     async def prune(
@@ -346,7 +351,8 @@ class Engine:
     ) -> list[RunSummary]:
         """Forget runs beyond the newest *keep* and those that ended longer ago than *older_than*; gives them.
 
-        Never a run that lives, and interrupted ones only where *interrupted* says so; their locks are given up.
+        Never a run that lives, and interrupted ones only where *interrupted* says so; their locks are given up, and
+        the branches go that hold what their isolated agents changed.
         """
         before = None if older_than is None else self.clock.now() - older_than
         rows = await self.archive.look_after_all()
@@ -354,13 +360,11 @@ class Engine:
         if not gone:
             return []
         names, outcomes = await self.storage.remove(gone, self._owner_id)
+        await forget(self.project, names)
         self.archive.forget()
-        self._lock_outcomes(outcomes)
-        return [row for row in gone if row.id in names]
-
-    def _lock_outcomes(self, outcomes: Iterable[LockOutcome]) -> None:
         for outcome in outcomes:
-            self.store.lock_outcome(outcome)
+            self.store.table_outcome(outcome)
+        return [row for row in gone if row.id in names]
 
     async def report(self, attempt: str, outcome: Outcome | None) -> None:
         """Take the report of work that the client did; without an outcome it says that it still works on it.

@@ -6,13 +6,14 @@ Pure. SPEC 4 and 5. Undoing is `saga`'s; starting nodes is `admission`'s.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from engine import retry, saga
+from engine import readiness, retry, saga
 from engine.errors import StateError
 from engine.model.agent import AgentKind
 from engine.model.plan import NodeKind
-from engine.model.policy import CompensationType, Failure, FailureKind
+from engine.model.policy import QUOTA_EXHAUSTED, CompensationType, Failure, FailureKind
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, StopKind, WaitReason
 from engine.run.state import NodeStatus, inside, is_inside, outer
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from engine.ids import NodeId
-    from engine.model.plan import NodePlan
     from engine.run.events import StopCause
     from engine.run.signals import ReportOutcome
     from engine.run.state import AttemptRecord, NodeState, Run
     from engine.turn import Turn
 
 PHASE_TIMEOUT = "PHASE_TIMEOUT"
+LONGEST_WAIT = timedelta(hours=24)
+"""How long a node waits in all for a quota that is used up, before it fails of it."""
 
 
 def live_attempt(turn: Turn, name: NodeId, number: int) -> tuple[NodeState, AttemptRecord]:
@@ -53,7 +55,7 @@ def attempt_ended(turn: Turn, signal: ReportOutcome) -> None:
         go_on_stopping(turn)
         return
     if stopping is not None and (failure is not None or stopping.kind is not FailureKind.CANCEL):
-        failure = replace(stopping, partial=failure.partial if failure else None)
+        failure = _stopped(stopping, failure)
     if failure is None:
         turn.emit(ev.AttemptSucceeded(turn.now, signal.node, signal.number, dict(signal.outputs), signal.usage))
     else:
@@ -63,6 +65,14 @@ def attempt_ended(turn: Turn, signal: ReportOutcome) -> None:
         else:
             _compensation_failed(turn, node, failure)
     go_on_stopping(turn)
+
+
+def _stopped(stopping: Failure, failure: Failure | None) -> Failure:
+    """*stopping*, which ended the attempt, with what the attempt left: its last output, and where its work is kept."""
+    if failure is None:
+        return stopping
+    hint = " ".join(part for part in (stopping.hint, failure.hint) if part) or None
+    return replace(stopping, partial=failure.partial, hint=hint)
 
 
 def renew(turn: Turn, name: NodeId, number: int) -> None:
@@ -108,6 +118,12 @@ def _goes_on_later(group: NodeState) -> bool:
     return bool(group.attempts) and group.attempts[-1].lost and group.status in {NodeStatus.PENDING, NodeStatus.WAITING}
 
 
+def _was_at_work(run: Run, group: NodeState, failure: Failure) -> bool:
+    """Whether a sub-command that does not run has work inside it to undo: from before a crash, or before a resume."""
+    idle = group.status in {NodeStatus.PENDING, NodeStatus.WAITING}
+    return _goes_on_later(group) or (idle and bool(saga.undo_order_inside(run, group.plan.id, failure.kind)))
+
+
 def _end_group(turn: Turn, group: NodeState) -> None:
     """The sub-command has failed: what was done inside it is undone, then it fails as a node of its phase does."""
     run = turn.run
@@ -133,7 +149,7 @@ def _forward_failed(turn: Turn, node: NodeState, failure: Failure) -> None:
             turn.emit(ev.NodeFailed(turn.now, plan.id, failure))
         return
     in_time = failure.code != PHASE_TIMEOUT
-    if in_time and _try_again(turn, node, failure):
+    if _awaits_quota(turn, node, failure) or (in_time and _try_again(turn, node, failure)):
         return
     compensation = plan.compensation
     if (
@@ -148,6 +164,16 @@ def _forward_failed(turn: Turn, node: NodeState, failure: Failure) -> None:
         turn.emit(ev.NodeReady(turn.now, plan.id))
         return
     fail(turn, node, failure)
+
+
+def _awaits_quota(turn: Turn, node: NodeState, failure: Failure) -> bool:
+    """Have *node* wait for its breaker, which the exhausted quota has opened: that is no fault of the node's."""
+    breaker = readiness.breaker_of(turn.run, node)
+    waited = node.waited.get(WaitReason.BREAKER, timedelta(0))
+    if failure.code != QUOTA_EXHAUSTED or breaker is None or waited >= LONGEST_WAIT:
+        return False
+    turn.emit(ev.NodeWaiting(turn.now, node.plan.id, WaitReason.BREAKER, None, f"{breaker}: {failure.message}"))
+    return True
 
 
 def _try_again(turn: Turn, node: NodeState, failure: Failure) -> bool:
@@ -165,7 +191,7 @@ def _try_again(turn: Turn, node: NodeState, failure: Failure) -> bool:
 
 
 def _compensation_failed(turn: Turn, node: NodeState, failure: Failure) -> None:
-    if not _try_again(turn, node, failure):
+    if not (_awaits_quota(turn, node, failure) or _try_again(turn, node, failure)):
         turn.emit(ev.CompensationFailed(turn.now, node.plan.id, failure))
 
 
@@ -173,7 +199,7 @@ def fail(turn: Turn, node: NodeState, failure: Failure) -> None:
     """The node has failed for good: go on where the phase allows it, else stop the run."""
     plan = node.plan
     if plan.kind is NodeKind.GROUP:
-        if _goes_on(turn.run, node, failure) and _goes_on_later(node):
+        if _goes_on(turn.run, node, failure) and _was_at_work(turn.run, node, failure):
             _fail_in_an_attempt(turn, node, failure)
             return
         _cancel_idle(turn, (turn.run.nodes[name] for name in inside(turn.run, plan.id)))
@@ -188,7 +214,7 @@ def fail(turn: Turn, node: NodeState, failure: Failure) -> None:
 
 
 def _fail_in_an_attempt(turn: Turn, group: NodeState, failure: Failure) -> None:
-    """A sub-command that cannot go on after a crash goes on for as long as it takes to undo what was done inside it."""
+    """A sub-command that cannot go on does so all the same, for as long as it takes to undo what was done inside it."""
     name = group.plan.id
     number, version = len(group.attempts) + 1, turn.run.version if group.version is None else group.version
     due = turn.now + group.plan.timeout
@@ -295,16 +321,11 @@ def end_attempt(turn: Turn, name: NodeId, failure: Failure) -> None:
             _compensation_failed(turn, node, failure)
 
 
-def agent_of(plan: NodePlan, role: Role) -> str:
-    """Id of the agent that attempts of *role* are for."""
-    return plan.compensation.agent if role is Role.COMPENSATE and plan.compensation is not None else plan.agent
-
-
 def is_clients(run: Run, node: NodeState, role: Role) -> bool:
     """Whether the client does the attempts of *role*: no program of ours has to end, and the client reports them."""
     if node.plan.kind is NodeKind.GROUP and role is Role.FORWARD:
         return False  # done by the nodes inside
-    agent = run.plan.agents.get(agent_of(node.plan, role))
+    agent = run.plan.agents.get(node.plan.worker(undo=role is Role.COMPENSATE))
     return run.executor == "host" and agent is not None and agent.kind is AgentKind.CLAUDE
 
 

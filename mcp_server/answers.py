@@ -14,6 +14,7 @@ from engine.run.state import NodeStatus
 from engine.runtime.facts import values_of
 from engine.views.diagram import mermaid
 from engine.views.durations import milliseconds
+from engine.views.headline import headline
 from engine.views.metrics import metrics
 from engine.views.report_text import text_report
 from engine.views.status import preview, snapshot
@@ -45,6 +46,9 @@ MOST_PROBLEMS = 60
 MOST_WARNINGS = 20
 """Warnings that come along with a loaded command."""
 MOST_FAILURES = 20
+MOST_LOCKS = 20
+FEW_WAITS = 5
+"""Waits for locks that the text block names."""
 MOST_DIAGRAM_NODES = 150
 LONGEST_MESSAGE = 600
 LONGEST_ERROR = 160
@@ -71,7 +75,7 @@ def status_of(
     them.
     """
     run = view.run
-    now = snapshot(run, view.now, view.estimates, options, warnings=view.warnings)
+    now = snapshot(run, view.now, view.estimates, options, warnings=view.warnings, locks=view.locks)
     listed = view_name in {"summary", "todos"}
     refs: list[str] = []
     outputs = None
@@ -96,14 +100,15 @@ def status_of(
         outputs=outputs,
         todos=todo_write(now.todos) if listed and not dry_run else None,
         tasks=tasks,
-        display=redact(now.display) if listed and not dry_run else None,
+        display=redact(_display(view, now)) if listed and not dry_run else None,
         report=_report(view) if view_name == "report" else None,
         work=work_lines(view) or None,
         stop=list(view.stop[-MOST_STOPPED:]) or None,
         decisions=_decisions(now) or None,
+        locks=_locks(now, every=view_name == "nodes") or None,
         warnings=[redact(text) for text in now.warnings] or None,
         cost_usd=round(now.cost_usd, 6) or None,
-        next=next_step(now, dry_run=dry_run, refs=refs, work=len(view.work)),
+        next=next_step(now, dry_run=dry_run, refs=refs, work=len(view.work), tasks=bool(tasks)),
     )
 
 
@@ -234,8 +239,23 @@ def _failure(line: FailureLine) -> wire.FailureLine:
         code=failure.code,
         message=redact(failure.message)[:LONGEST_MESSAGE],
         hint=redact(failure.hint)[:LONGEST_MESSAGE] if failure.hint else None,
+        last_output=redact(failure.partial)[-LONGEST_MESSAGE:] if failure.partial else None,
+        session=line.session,
         compensated=line.compensated,
     )
+
+
+def _display(view: View, now: Snapshot) -> str:
+    """The todo list as text; what became of an ended run stands above it, what it waits for below."""
+    waits = [f"🔒 {line}" for line in now.locks if line.waits_for][:FEW_WAITS]
+    above = headline(view.run, view.now, view.estimates) if now.ended else ""
+    return "\n\n".join(part for part in (above, now.display, "\n".join(waits)) if part)
+
+
+def _locks(now: Snapshot, *, every: bool) -> list[wire.LockLine]:
+    """The run's own locks and all waits; with *every* those that its nodes have too."""
+    lines = [line for line in now.locks if every or line.waits_for or line.node is None]
+    return wire.lock_lines(lines[:MOST_LOCKS])
 
 
 def _decisions(now: Snapshot) -> list[wire.DecisionLine]:

@@ -27,6 +27,7 @@ from pydantic import ValidationError
 from engine.errors import InternalError, InvalidCommand, NotFound, OrchestrationError
 from mcp_server import instructions
 from mcp_server.lines import Lines
+from mcp_server.mcp_tasks import RunTasks
 from mcp_server.prompts import add_prompts
 from mcp_server.resources import add_resources
 from mcp_server.session import Session
@@ -76,6 +77,7 @@ class OrchestrationServer(MCPServer[Session]):
             lifespan=lifespan,
             log_level="WARNING",
             subscriptions=bus,
+            extensions=[RunTasks()],
         )
         add_tools(self)
         add_resources(self, bus)

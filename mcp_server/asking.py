@@ -1,8 +1,8 @@
 """Asks the person at the client what a run waits for, where the client can be asked: approvals and held nodes.
 
 Effects: sends questions and gives the answers to the run. In protocol 2026-07-28 a question is the answer of the call,
-which the client then makes again with what the person said; older clients are asked while the call waits. A question
-that nobody answered is left to `decisions` and the tool `report`.
+which the client then makes again with what the person said, or a part of a task (`task_states.py`); older clients are
+asked while the call waits. A question that nobody answered is left to `decisions` and the tool `report`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from engine.views.status import questions
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import Context
+    from mcp_types import ClientCapabilities
 
     from engine.service import View
     from engine.views.status import Question
@@ -72,21 +73,21 @@ async def asked_run(ctx: Context[Session, Any], project: Project) -> RunId | Non
         return None
     state = json.loads(ctx.request_state)  # sealed by the SDK: it is what `ask` wrote
     run_id = RunId(state["run"])
-    waiting = {one.mark: one for one in await _open(project, run_id)}
+    waiting = {one.mark: one for one in await open_questions(project, run_id)}
     for key, mark in state["asked"].items():
         answer = (ctx.input_responses or {}).get(key)
         if mark in waiting:
-            said = _said(waiting[mark].question, answer if isinstance(answer, ElicitResult) else None)
-            await _give(ctx, project, waiting[mark], said)
+            said = what_was_said(waiting[mark].question, answer if isinstance(answer, ElicitResult) else None)
+            await give(_session(ctx), project, waiting[mark], said)
     return run_id
 
 
 async def ask(ctx: Context[Session, Any], project: Project, run_id: RunId) -> InputRequiredResult | bool:
     """Ask what *run_id* waits for; True where something was asked, False where there is nothing or nobody to ask."""
-    session: Session = ctx.request_context.lifespan_context
-    if not _can_be_asked(ctx):
+    session = _session(ctx)
+    if not can_be_asked(ctx.client_capabilities):
         return False
-    fresh = [one for one in await _open(project, run_id) if one.mark not in session.asked]
+    fresh = [one for one in await open_questions(project, run_id) if one.mark not in session.asked]
     if not fresh:
         return False
     if is_version_at_least(ctx.protocol_version or "", MODERN):
@@ -100,34 +101,36 @@ async def ask(ctx: Context[Session, Any], project: Project, run_id: RunId) -> In
         said = result.data.answer if isinstance(result, AcceptedElicitation) else _refusal(question, result.action)
     except (MCPError, ValueError):  # the client failed, or said something else
         said = None
-    await _give(ctx, project, fresh[0], said)
+    await give(session, project, fresh[0], said)
     return True
 
 
-def _can_be_asked(ctx: Context[Session, Any]) -> bool:
-    capabilities = ctx.client_capabilities
+def can_be_asked(capabilities: ClientCapabilities | None) -> bool:
+    """Whether the client can put a form before a person."""
     declared = capabilities.elicitation if capabilities is not None else None
     return declared is not None and (declared.form is not None or declared.url is None)
 
 
-async def _open(project: Project, run_id: RunId) -> list[Open]:
-    def found(view: View) -> list[Open]:
-        nodes = view.run.nodes
-        return [Open(run_id, question, len(nodes[question.node].attempts)) for question in questions(view.run)]
-
-    return await (await project.engine()).read(run_id, found)
+async def open_questions(project: Project, run_id: RunId) -> list[Open]:
+    """What *run_id* waits with. Raises `NotFound`."""
+    return await (await project.engine()).read(run_id, open_in)
 
 
-async def _give(ctx: Context[Session, Any], project: Project, one: Open, said: str | None) -> None:
+def open_in(view: View) -> list[Open]:
+    """What the run of *view* waits with."""
+    run = view.run
+    return [Open(run.id, question, len(run.nodes[question.node].attempts)) for question in questions(run)]
+
+
+async def give(session: Session, project: Project, one: Open, said: str | None) -> None:
     """Pass on what was said; the question is not asked again, whatever becomes of it."""
-    session: Session = ctx.request_context.lifespan_context
     session.asked.add(one.mark)
     if said is not None:
         with contextlib.suppress(OrchestrationError):  # answered elsewhere, or the run has ended: the status tells
             await project.decide(one.run_id, one.question.node, said)
 
 
-def _said(question: Question, answer: ElicitResult | None) -> str | None:
+def what_was_said(question: Question, answer: ElicitResult | None) -> str | None:
     """The answer in a client's result; None where there is none."""
     if answer is None:
         return None
@@ -152,6 +155,16 @@ def _form(question: Question) -> type[Approval | Held]:
 def _request(question: Question) -> ElicitRequest:
     schema = render_elicitation_schema(_form(question))
     return ElicitRequest(params=ElicitRequestFormParams(message=_text(question), requested_schema=schema))
+
+
+def form_request(one: Open) -> dict[str, Any]:
+    """The form that asks for *one*, as JSON data."""
+    return _request(one.question).model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _session(ctx: Context[Session, Any]) -> Session:
+    session: Session = ctx.request_context.lifespan_context
+    return session
 
 
 def _text(question: Question) -> str:

@@ -16,7 +16,9 @@ import typer
 from engine.errors import InputError, NotFound
 from engine.executors.simulate import parse_fault, parse_value, values_by_node
 from engine.ids import RunId
+from engine.redaction import printable
 from engine.run.events import Limits, RunStatus
+from engine.views.headline import headline
 from engine.views.status import questions
 from mcp_server import console
 from mcp_server.cli_questions import answer_questions, has_terminal
@@ -26,6 +28,10 @@ from mcp_server.cli_shared import (
     INTERRUPTED,
     OK,
     Json,
+    MaxAttempts,
+    MaxCost,
+    MaxDuration,
+    MaxParallelism,
     RunArgument,
     Source,
     as_data,
@@ -49,10 +55,10 @@ def run(
     arg: Annotated[list[str] | None, typer.Option(metavar="K=V", help="One argument; repeatable.")] = None,
     arguments: Annotated[str | None, typer.Option(help="The whole argument text, as typed after /name.")] = None,
     executor: Annotated[str, typer.Option(help="auto, claude or simulate.")] = "auto",
-    max_parallelism: Annotated[int | None, typer.Option(min=1, help="Agents at once.")] = None,
-    max_cost_usd: Annotated[float | None, typer.Option(min=0, help="Stop before spending more.")] = None,
-    max_attempts_total: Annotated[int | None, typer.Option(min=1, help="Stop after so many attempts.")] = None,
-    max_duration_seconds: Annotated[float | None, typer.Option(min=0, help="Stop after so many seconds.")] = None,
+    max_parallelism: MaxParallelism = None,
+    max_cost_usd: MaxCost = None,
+    max_attempts_total: MaxAttempts = None,
+    max_duration_seconds: MaxDuration = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Run in a process of its own; answer as soon as it has begun.")
     ] = False,
@@ -88,11 +94,21 @@ def run(
 def resume(
     run_id: RunArgument = None,
     failed: Annotated[bool, typer.Option("--failed", help="Take a failed or degraded run up at its failures.")] = False,
+    max_parallelism: MaxParallelism = None,
+    max_cost_usd: MaxCost = None,
+    max_attempts_total: MaxAttempts = None,
+    max_duration_seconds: MaxDuration = None,
     detach: Annotated[bool, typer.Option("--detach", help="Go on in a process of its own.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Go on with an interrupted run."""
-    finish(_resume(run_id, failed=failed, detach=detach, as_json=as_json))
+    """Go on with an interrupted run; limits that are given win over those it had."""
+    limits = Limits(
+        max_parallelism=max_parallelism,
+        max_cost_usd=max_cost_usd,
+        max_attempts_total=max_attempts_total,
+        max_duration_seconds=max_duration_seconds,
+    )
+    finish(_resume(run_id, failed=failed, limits=limits, detach=detach, as_json=as_json))
 
 
 def status(
@@ -147,6 +163,9 @@ async def _run(request: RunRequest, *, detach: bool, as_json: bool) -> int:
         if detach:
             return await _started(project, await project.start_in_background(request), as_json=as_json)
         run_id = await project.start(request)
+        if not as_json:
+            for warning in (await project.view(run_id)).run.plan.warnings:
+                console.notes.print(f"warning: {printable(warning)}", highlight=False, markup=False, soft_wrap=True)
         return await _follow(project, run_id, as_json=as_json)
 
 
@@ -161,13 +180,13 @@ async def _started(project: Project, run_id: RunId, *, as_json: bool) -> int:
     return OK
 
 
-async def _resume(name: str | None, *, failed: bool, detach: bool, as_json: bool) -> int:
+async def _resume(name: str | None, *, failed: bool, limits: Limits, detach: bool, as_json: bool) -> int:
     async with open_project(project_root()) as project:
         run_id = (await project.view(RunId(name) if name else None)).run.id
         if detach:
-            await project.resume_in_background(run_id, failed=failed)
+            await project.resume_in_background(run_id, failed=failed, limits=limits)
             return await _started(project, run_id, as_json=as_json)
-        await project.resume(run_id, failed=failed)
+        await project.resume(run_id, failed=failed, limits=limits)
         return await _follow(project, run_id, as_json=as_json)
 
 
@@ -248,11 +267,11 @@ async def _print_end(project: Project, view: View, *, as_json: bool) -> None:
     if as_json:
         console.print_json(await _full_status(project, view))
         return
-    console.results.print(console.headline(view), highlight=False, markup=False, soft_wrap=True)
-    for text in console.failures(view.run):
+    console.results.print(headline(view.run, view.now, view.estimates), highlight=False, markup=False, soft_wrap=True)
+    for text in console.failure_lines(view.run):
         console.results.print(text, highlight=False, markup=False, soft_wrap=True)
     if view.run.status not in {RunStatus.COMPLETED, RunStatus.DEGRADED} and view.run.message:
-        console.results.print(view.run.message, highlight=False, markup=False, soft_wrap=True)
+        console.results.print(printable(view.run.message), highlight=False, markup=False, soft_wrap=True)
     for key in _report_keys(view.run):
         value = await project.output(view.run.id, key)
         if isinstance(value, str):
@@ -289,7 +308,9 @@ async def _status(name: str | None, *, watch: bool, view: str, as_json: bool) ->
         elif view in {"outputs", "report"}:
             await _print_outputs(project, shown.run)
         elif watch:
-            console.results.print(console.headline(shown), highlight=False, markup=False, soft_wrap=True)
+            console.results.print(
+                headline(shown.run, shown.now, shown.estimates), highlight=False, markup=False, soft_wrap=True
+            )
         else:
             console.results.print(console.tree(shown))
     return OK

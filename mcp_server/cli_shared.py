@@ -25,6 +25,12 @@ OK, FAILED, USAGE, CANCELLED, INTERRUPTED = 0, 1, 2, 3, 130
 Source = Annotated[str, typer.Argument(help="/name, a path under the project root, or a JSON definition.")]
 RunArgument = Annotated[str | None, typer.Argument(metavar="RUN", help="Run id; the newest where absent.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
+MaxParallelism = Annotated[int | None, typer.Option(min=1, help="Agents at once.")]
+MaxCost = Annotated[float | None, typer.Option("--max-cost-usd", min=0, help="Stop before spending more.")]
+MaxAttempts = Annotated[int | None, typer.Option("--max-attempts-total", min=1, help="Stop after so many attempts.")]
+MaxDuration = Annotated[
+    float | None, typer.Option("--max-duration-seconds", min=0.001, help="Stop after so many seconds.")
+]
 ProjectOption = Annotated[
     Path | None, typer.Option("--project", help="Project root; else the nearest folder with .claude or .git.")
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -20,14 +20,14 @@ from mcp_server import console
 from mcp_server.cli_shared import FAILED, OK, Json, errors, finish, project_root
 from mcp_server.project import open_catalog, open_project
 from mcp_server.settings import load_settings
-from mcp_server.trusted import Trust, program_of, trust_file
+from mcp_server.trusted import Trust, open_trust, program_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from engine.model.agent import Agent
-    from engine.runtime.upkeep import LockLine
+    from engine.views.locks import LockLine
 
 KEPT = 100
 """Runs that `prune` keeps where it is told neither a number nor an age."""
@@ -64,7 +64,7 @@ def prune(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Forget old runs; never one that lives."""
+    """Forget old runs, and the branches of their isolated agents; never a run that lives."""
     finish(_prune(keep, older_than, interrupted=interrupted, as_json=as_json))
 
 
@@ -73,8 +73,9 @@ def _trust(root: Path, *, yes: bool) -> bool:
 
     Raises `StateError` where an agent of ours asks: it would say yes to itself.
     """
-    catalog = open_catalog(root, load_settings(root))
-    trust = Trust(catalog.project, trust_file())
+    settings = load_settings(root)
+    catalog = open_catalog(root, settings)
+    trust = open_trust(catalog.project, settings)
     missing = trust.missing(catalog.agents().agents.values())
     if not missing:
         console.notes.print("every program of this project is trusted as it is now")
@@ -119,24 +120,14 @@ async def _locks(release: RunId | None, *, as_json: bool) -> int:
             console.notes.print(f"released {len(lines)} locks of run {release}", markup=False, highlight=False)
         lines = await engine.locks()
     if as_json:
-        console.print_json({"locks": [_lock_row(line) for line in lines]})
+        from mcp_server.wire import lock_lines  # noqa: PLC0415 - the wire models are needed for JSON only
+
+        console.print_json({"locks": [line.data() for line in lock_lines(lines)]})
     elif lines:
         console.results.print(_lock_table(lines))
     else:
         console.notes.print("nobody has or waits for a lock")
     return OK
-
-
-def _lock_row(line: LockLine) -> dict[str, Any]:
-    return {
-        "resource": line.resource,
-        "type": line.type,
-        "state": line.state,
-        "run": line.run,
-        "node": line.node,
-        "since": line.since.isoformat(),
-        "waitsFor": list(line.waits_for),
-    }
 
 
 def _lock_table(lines: Sequence[LockLine]) -> Table:

@@ -17,10 +17,12 @@ from rich.text import Text
 from rich.tree import Tree
 
 from engine.model.agent import AgentKind
-from engine.run.events import RunStatus
+from engine.redaction import one_line, printable
 from engine.run.state import NodeStatus
-from engine.views.durations import about, took
-from engine.views.progress import progress, remaining
+from engine.views.durations import took
+from engine.views.headline import MARKS, headline
+from engine.views.report_text import last_lines
+from engine.views.status import failures
 from engine.views.todos import line, subject
 
 if TYPE_CHECKING:
@@ -38,15 +40,6 @@ results = Console()
 notes = Console(stderr=True)
 """Where everything else goes."""
 
-STATE_MARKS = {
-    RunStatus.COMPLETED: "✅",
-    RunStatus.DEGRADED: "⚠️",
-    RunStatus.FAILED: "❌",
-    RunStatus.COMPENSATED: "↩️",
-    RunStatus.COMPENSATION_FAILED: "❌",
-    RunStatus.CANCELLED: "❌",
-    RunStatus.INTERRUPTED: "⏸",
-}
 _STYLES = {
     NodeStatus.COMPLETED: "green",
     NodeStatus.SKIPPED: "dim",
@@ -60,35 +53,9 @@ _STYLES = {
 LONGEST_ACTION = 60
 
 
-def headline(view: View) -> str:
-    """One line about a run: `✅ /review-code completed in 4.2s · 4/4 · run r-…`."""
-    run = view.run
-    counted = progress(run)
-    parts = [f"{counted.done}/{counted.total}"]
-    elapsed = (run.ended_at or view.now) - run.created_at
-    if run.ended:
-        mark = STATE_MARKS[run.status]
-        state = f"{run.status.value.replace('_', ' ')} in {took(elapsed)}"
-        failed = len(run.failures)
-        if failed:
-            parts.append(f"{failed} failed")
-    else:
-        mark = "⚙️" if run.status is RunStatus.RUNNING else "↩️" if run.status is RunStatus.COMPENSATING else "⏳"
-        state = f"{run.status.value} for {took(elapsed)}"
-        left = remaining(run, view.now, view.estimates)
-        if left:
-            parts.append(f"{about(left)} left")
-    if run.cost_usd:
-        parts.append(f"${run.cost_usd:.2f}")
-    if run.executor == "simulate":
-        parts.append("simulated")
-    parts.append(f"run {run.id}")
-    return f"{mark} {run.plan.command} {state} · {' · '.join(parts)}"
-
-
 def tree(view: View, spinner: Spinner | None = None) -> Tree:
     """A run as a tree of phases and nodes."""
-    root = Tree(Text(headline(view)), guide_style="dim")
+    root = Tree(Text(headline(view.run, view.now, view.estimates)), guide_style="dim")
     number = 0
     for phase in view.run.phases:
         if phase.plan.group is None:
@@ -96,6 +63,9 @@ def tree(view: View, spinner: Spinner | None = None) -> Tree:
         branch = root.add(Text(f"Phase {number}: {phase.plan.name}", style=_phase_style(phase)))
         for name in phase.plan.nodes:
             branch.add(_node(view, view.run.nodes[name], spinner))
+    for lock in view.locks:
+        if lock.waits_for:
+            root.add(Text(f"🔒 {lock}", style="yellow"))
     return root
 
 
@@ -114,7 +84,7 @@ def _node(view: View, node: NodeState, spinner: Spinner | None) -> Text | Group 
     agent = view.run.plan.agents.get(node.plan.agent)
     action = view.actions.get(node.plan.id)
     if action and agent is not None and agent.kind is AgentKind.CLAUDE:  # a program's own name tells nothing new
-        cut = action if len(action) <= LONGEST_ACTION else action[: LONGEST_ACTION - 1] + "…"
+        cut = one_line(action, limit=LONGEST_ACTION)
         shown.append(f"  {cut}", style="dim")
     if spinner is None:
         return shown
@@ -164,44 +134,54 @@ class LiveTree:
                 notes.print(Text(line(view.run, node, view.now, view.estimates)), soft_wrap=True)
 
 
-def failures(run: Run) -> Iterable[str]:
-    """One paragraph for each node that failed."""
-    for name in run.failures:
-        node = run.nodes[name]
-        if node.failure is None:
-            continue
+def failure_lines(run: Run) -> Iterable[str]:
+    """What there is to say about each node that failed: why, what helps, what its agent said last."""
+    for told in failures(run):
+        node, failure = run.nodes[told.node], told.failure
+        if failure is not node.failure:
+            continue  # the end of the run tells how undoing failed
         undone = {
             NodeStatus.COMPENSATED: " (rolled back)",
             NodeStatus.COMPENSATION_FAILED: " (rollback failed)",
         }.get(node.status, "")
-        yield f"❌ {subject(run, node)}{undone}\n   {node.failure.code}: {node.failure.message}".rstrip()
-        if node.failure.hint:
-            yield f"   hint: {node.failure.hint}"
+        yield f"❌ {subject(run, node)}{undone}\n   {failure.code}: {printable(failure.message)}".rstrip()
+        if failure.hint:
+            yield f"   hint: {printable(failure.hint)}"
+        if told.session:
+            yield f"   transcript: claude --resume {told.session}"
+        if failure.partial:
+            yield "   last output:"
+            yield from (f"     {text}" for text in last_lines(failure.partial))
+
+
+def _plain(text: str) -> str:
+    """*text* as it is, whatever it holds: no markup of ours, and nothing that steers the terminal."""
+    return escape(printable(text))
 
 
 def print_error(error: OrchestrationError) -> None:
     """One clear error: code, message, place, hint; validation problems one by one."""
     problems: Sequence[Problem] = getattr(error, "problems", ())
-    notes.print(f"[red]error[/red] {escape(error.code)}: {escape(error.message)}", soft_wrap=True, highlight=False)
+    notes.print(f"[red]error[/red] {escape(error.code)}: {_plain(error.message)}", soft_wrap=True, highlight=False)
     if error.pointer:
-        notes.print(f"  at {escape(error.pointer)}", highlight=False)
+        notes.print(f"  at {_plain(error.pointer)}", highlight=False)
     print_problems(problems, notes)
     if error.hint:
-        notes.print(f"hint: {escape(error.hint)}", soft_wrap=True, highlight=False)
+        notes.print(f"hint: {_plain(error.hint)}", soft_wrap=True, highlight=False)
 
 
 def print_problems(problems: Iterable[Problem], console: Console = results) -> None:
     """Validation problems, each with code, place and suggestion."""
     for problem in problems:
         style = "red" if problem.severity == "error" else "yellow"
-        place = f"  [dim]{escape(problem.pointer)}[/dim]" if problem.pointer else ""
+        place = f"  [dim]{_plain(problem.pointer)}[/dim]" if problem.pointer else ""
         console.print(
-            f"[{style}]{problem.severity}[/{style}] {problem.code}: {escape(problem.message)}{place}",
+            f"[{style}]{problem.severity}[/{style}] {problem.code}: {_plain(problem.message)}{place}",
             soft_wrap=True,
             highlight=False,
         )
         if problem.suggestion:
-            console.print(f"  hint: {escape(problem.suggestion)}", soft_wrap=True, highlight=False)
+            console.print(f"  hint: {_plain(problem.suggestion)}", soft_wrap=True, highlight=False)
 
 
 def runs_table(rows: Sequence[RunSummary], now: datetime) -> Table:
@@ -214,7 +194,7 @@ def runs_table(rows: Sequence[RunSummary], now: datetime) -> Table:
         table.add_row(
             row.id,
             row.command + (" (simulated)" if row.executor == "simulate" else ""),
-            f"{STATE_MARKS.get(row.status, '⚙️')} {row.status.value}",
+            f"{MARKS[row.status]} {row.status.value}",
             f"{row.done}/{row.total}",
             row.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
             took(ended - row.created_at),
@@ -227,7 +207,7 @@ def print_text(text: str) -> None:
     if results.is_terminal:
         from rich.markdown import Markdown  # noqa: PLC0415 - a quarter of the start-up, needed at the very end only
 
-        results.print(Markdown(text))
+        results.print(Markdown(printable(text)))
     else:
         sys.stdout.write(text.rstrip("\n") + "\n")
 
@@ -257,10 +237,12 @@ def run_row(row: RunSummary) -> dict[str, Any]:
 
 
 def print_agents(rows: Sequence[dict[str, str]]) -> None:
-    """The agents, one a line; a pipe gets whole lines."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("AGENT", "EXECUTOR", "SOURCE", "DESCRIPTION"):
-        table.add_column(heading, no_wrap=True, overflow="ellipsis", ratio=1 if heading == "DESCRIPTION" else None)
-    for row in rows:
-        table.add_row(row["id"], row["executor"], row["source"], Text(" ".join(row["description"].split())))
-    results.print(table)
+    """The agents, one a line; a terminal cuts descriptions, a pipe gets whole lines."""
+    heads = {"id": "AGENT", "executor": "EXECUTOR", "source": "SOURCE", "description": "DESCRIPTION"}
+    cells = [heads, *({key: " ".join(printable(row[key]).split()) for key in heads} for row in rows)]
+    widths = {key: max(len(row[key]) for row in cells) for key in heads if key != "description"}
+    for row in cells:
+        text = "  ".join([*(f"{row[key]:<{width}}" for key, width in widths.items()), row["description"]]).rstrip()
+        cut = results.is_terminal and len(text) > results.width
+        shown = f"{text[: results.width - 1]}…" if cut else text
+        results.print(shown, highlight=False, markup=False, soft_wrap=True)

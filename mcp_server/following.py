@@ -52,7 +52,7 @@ class Glimpse:
 def glimpse(view: View) -> Glimpse:
     """What a wait has to know of *view*."""
     run = view.run
-    now = snapshot(run, view.now, view.estimates)
+    now = snapshot(run, view.now, view.estimates, locks=view.locks)
     return Glimpse(
         events=run.events,
         line=progress_line(now, run, view.actions),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from engine.gerunds import active_form
 from engine.redaction import redact
 from engine.run.events import RunStatus
+from engine.run.state import NodeStatus
 from engine.views.durations import about
 from engine.views.todos import subject
 
@@ -22,11 +23,21 @@ if TYPE_CHECKING:
 
 LONGEST_LINE = 200
 """Characters of a progress message that Claude Code shows."""
-SHOW = "Show the user todos with TodoWrite if you have that tool, else print display"
+SHOW = (
+    'Show the user todos with TodoWrite if you have that tool; if you have TaskCreate, call status with view="todos" '
+    "and make the calls in tasks; else print display"
+)
+MAKE_CALLS = "Make the calls in tasks: create with TaskCreate, update with TaskUpdate and the taskId of its task"
 
 
-def next_step(now: Snapshot, *, dry_run: bool = False, refs: Sequence[str] = (), work: int = 0) -> str:
-    """What the model should do now; *refs* are keys of outputs too large to be told, *work* counts work orders."""
+def next_step(
+    now: Snapshot, *, dry_run: bool = False, refs: Sequence[str] = (), work: int = 0, tasks: bool = False
+) -> str:
+    """What the model should do now.
+
+    *refs* are keys of outputs too large to be told, *work* counts work orders, *tasks*: calls of the Task tools are
+    told.
+    """
     if dry_run:
         return "Nothing was run: tell the user this predicted timeline, and call run without dry_run to start it."
     if now.questions:
@@ -37,14 +48,15 @@ def next_step(now: Snapshot, *, dry_run: bool = False, refs: Sequence[str] = (),
     if work:
         each = "all of them at once, in one message" if work > 1 else "now"
         return (
-            f"{SHOW}. Start the subagent of each entry of work with your Agent tool ({each}): subagent_type, "
-            "description, prompt and isolation as given. As each one ends, call report with "
+            f"{MAKE_CALLS if tasks else SHOW}. Start the subagent of each entry of work with your Agent tool ({each}): "
+            "subagent_type, description, prompt and isolation as given. As each one ends, call report with "
             f"run_id={now.id} and results=[{{attempt, outputs}}], or {{attempt, failure}} if it failed."
         )
     if not now.ended:
         undoing = " The run is being rolled back." if now.state is RunStatus.COMPENSATING else ""
-        return f"{SHOW}; then call status with run_id={now.id} and wait_seconds=60.{undoing}"
-    return _after_the_end(now, refs)
+        show, view = (MAKE_CALLS, 'view="todos", ') if tasks else (SHOW, "")
+        return f"{show}; then call status with run_id={now.id}, {view}wait_seconds=60.{undoing}"
+    return f"{MAKE_CALLS}. {_after_the_end(now, refs)}" if tasks else _after_the_end(now, refs)
 
 
 def _after_the_end(now: Snapshot, refs: Sequence[str]) -> str:
@@ -92,7 +104,10 @@ def _doing(now: Snapshot, run: Run, actions: Mapping[NodeId, str]) -> str:
     if now.questions:
         return f"waiting for your answer: {_short(now.questions[0].text, 60)}"
     if not now.running:
-        return ""
+        locks = [line for lock in now.locks for line in lock.waits_for]
+        nodes = [line.waiting_for for line in now.nodes if line.state is NodeStatus.WAITING and line.waiting_for]
+        waiting = locks or nodes
+        return f"waiting for {_short(waiting[0], 80)}" if waiting else ""
     first = now.running[-1]
     told = actions.get(first) or active_form(subject(run, run.nodes[first]))
     more = f" (+{len(now.running) - 1})" if len(now.running) > 1 else ""

@@ -45,7 +45,8 @@ Returns a status at once, or, with wait_seconds, when the run has ended or the t
 background; follow `next` in the answer. executor: "auto" takes Claude Code for model agents and runs programs and \
 Python agents natively; "host" gives the model agents' work to you, as `work` in the answer; "simulate" pretends, in \
 no time, and does nothing; dry_run only predicts the timeline and records nothing. Cancelling this call while it waits \
-cancels the run, unless detach is true.
+cancels the run, unless detach is true. For a client with the tasks extension a run that goes on after wait_seconds, \
+or after a minute, is a task, which lasts as long as the run.
 """
 
 STATUS = """\
@@ -71,7 +72,8 @@ compensating.
 
 RESUME = """\
 Go on with a run that was interrupted because its server ended: completed nodes are not run again. With failed true, \
-take up a failed or degraded run at its failed nodes, once their cause is gone. Follow `next` in the answer.
+take up a failed or degraded run at its failed nodes, once their cause is gone. Limits that are given win over those \
+that the run had: raise one that is used up. Follow `next` in the answer.
 """
 
 

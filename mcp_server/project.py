@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import secrets
 from dataclasses import asdict, dataclass, field
@@ -34,8 +35,9 @@ from engine.storage.port import Batch
 from engine.views.todos import TodoOptions
 from mcp_server.background import LOGS, start_worker
 from mcp_server.forecast import Forecast, costs_of, forecast_of
+from mcp_server.preflight import preflight
 from mcp_server.settings import load_settings
-from mcp_server.trusted import Trust, trust_file
+from mcp_server.trusted import Trust, open_trust
 from registry.catalog import Catalog, Loaded
 from registry.paths import find_project_root
 
@@ -134,11 +136,13 @@ class Project:
     def limits(self, asked: Limits) -> Limits:
         """*asked*, and the project's settings where nothing was asked."""
         settings = self.settings
-        return Limits(
-            max_parallelism=asked.max_parallelism or settings.max_parallelism,
-            max_cost_usd=asked.max_cost_usd if asked.max_cost_usd is not None else settings.max_cost_usd,
-            max_attempts_total=asked.max_attempts_total or settings.max_attempts_total,
-            max_duration_seconds=asked.max_duration_seconds or settings.max_duration_seconds,
+        return asked.over(
+            Limits(
+                max_parallelism=settings.max_parallelism,
+                max_cost_usd=settings.max_cost_usd,
+                max_attempts_total=settings.max_attempts_total,
+                max_duration_seconds=settings.max_duration_seconds,
+            )
         )
 
     async def start(self, request: RunRequest) -> RunId:
@@ -151,6 +155,8 @@ class Project:
         executor = resolve_executor(plan, request.executor, program=self.settings.claude_program, host=self._host)
         if executor == "simulate":
             return await self._simulate(plan, request)
+        if executor == "claude":
+            plan = self._looked_over(plan)
         engine = await self.engine()
         return await engine.start(
             plan, arguments=request.arguments, executor=executor, limits=self.limits(request.limits)
@@ -176,9 +182,9 @@ class Project:
         }
         return await self._background({"run": asked})
 
-    async def resume_in_background(self, run_id: RunId, *, failed: bool = False) -> None:
+    async def resume_in_background(self, run_id: RunId, *, failed: bool = False, limits: Limits | None = None) -> None:
         """Go on with a run in a process of its own. Raises what `resume` does, and `EnvironmentFault`."""
-        await self._background({"resume": run_id, "failed": failed})
+        await self._background({"resume": run_id, "failed": failed, "limits": asdict(limits or Limits())})
 
     async def _background(self, request: Mapping[str, Any]) -> RunId:
         home = None if self._home is None else str(self._home)
@@ -199,10 +205,14 @@ class Project:
 
     async def dry_run(self, request: RunRequest) -> View:
         """The end of a simulated run that is not recorded: its times are the prediction."""
-        plan = self.plan(request.source)
+        plan = self._looked_over(self.plan(request.source))
         simulated = await asyncio.to_thread(simulate, plan, self._scenario(request), project=self.root)
         run = simulated.run
         return View(run=run, actions={}, estimates={}, now=run.ended_at or run.created_at)
+
+    def _looked_over(self, plan: Plan) -> Plan:
+        """*plan* with warnings of what its model agents will lack."""
+        return dataclasses.replace(plan, warnings=(*plan.warnings, *preflight(plan, self.root, home=self._home)))
 
     async def forecast(self, request: RunRequest) -> Forecast:
         """What a run will probably take. Where nothing was ever run here, the estimates of the file say it."""
@@ -241,14 +251,17 @@ class Project:
             epoch=SystemClock().now(),
         )
 
-    async def resume(self, run_id: RunId, *, failed: bool = False) -> None:
-        """Go on with an interrupted run, or take up a failed one. Raises `StateError`, `NotFound`."""
+    async def resume(self, run_id: RunId, *, failed: bool = False, limits: Limits | None = None) -> None:
+        """Go on with an interrupted run, or take up a failed one; *limits* win over those it had.
+
+        Raises `StateError`, `NotFound`.
+        """
         engine = await self.engine()
         if (await engine.view(run_id)).run.executor == "simulate":
             raise StateError(
                 f"run {run_id} was simulated", code="NOT_RESUMABLE", hint="Run the command again; it takes no time."
             )
-        await engine.resume(run_id, failed=failed)
+        await engine.resume(run_id, failed=failed, limits=limits)
 
     async def decide(self, run_id: RunId | None, node: str, answer: str) -> None:
         """Give a person's answer; a run of another process finds it in its inbox. Raises `StateError`, `NotFound`."""
@@ -293,7 +306,7 @@ async def open_project(root: Path, *, host: bool = False, home: Path | None = No
     catalog = open_catalog(root, settings, home=home)
     async with contextlib.AsyncExitStack() as stack:
         yield Project(
-            root, settings, catalog, stack, host=host, trust=Trust(catalog.project, trust_file(home)), home=home
+            root, settings, catalog, stack, host=host, trust=open_trust(catalog.project, settings, home=home), home=home
         )
 
 
@@ -301,7 +314,9 @@ def open_catalog(root: Path, settings: Settings, *, home: Path | None = None) ->
     """The commands and agents of the project at *root*; needs no state folder, so it serves validation alone."""
     named = os.environ.get(LIBRARY)  # not a setting of the project: programs of the library may run unasked
     library = root / named if named else None
-    return Catalog(root, home=home or Path.home(), library=library, breakers=settings.breakers)
+    return Catalog(
+        root, home=home or Path.home(), library=library, breakers=settings.breakers, defaults=settings.claude.defaults()
+    )
 
 
 def find_root(given: str | Path | None = None) -> Path:

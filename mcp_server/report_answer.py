@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.redaction import one_line
+from engine.redaction import one_line, redact
 from engine.views.durations import milliseconds
 from engine.views.metrics import metrics
 from engine.views.timeline import timeline
@@ -59,6 +59,10 @@ class AttemptSpan(Wire):
     attempt: int | None = None
     note: str | None = None
     """What was waited for, or how the attempt failed."""
+    last_output: str | None = None
+    """What an attempt that failed had said last."""
+    session: str | None = None
+    """The Claude Code session of an attempt; `claude --resume` shows it."""
 
 
 class NodeTimes(Wire):
@@ -158,6 +162,8 @@ def _node(phase: str, row: Row) -> NodeTimes:
                 outcome=span.outcome.value,
                 attempt=span.attempt,
                 note=one_line(span.note, limit=LONGEST_NOTE) or None,
+                last_output=redact(span.last_output) or None,
+                session=span.session,
             )
             for span in row.spans
         ],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from mcp.server.mcpserver import require_client_extension
 from mcp.server.subscriptions import ListenHandler, SubscriptionBus
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -32,6 +33,7 @@ from mcp_types import (
 )
 
 from mcp_server.addresses import AGENTS, COMMAND, COMMANDS, OUTPUT, RUN, RUNS, SCHEMA, command_address
+from mcp_server.results import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -143,6 +145,8 @@ def add_resources(server: MCPServer[Session], bus: SubscriptionBus) -> None:
     async def listen(
         ctx: ServerRequestContext[Session, Any], params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
+        if (params.notifications.model_extra or {}).get("taskIds"):  # none is agreed to: a client asks for its tasks
+            require_client_extension(ctx, TASKS)
         uris = params.notifications.resource_subscriptions
         if not uris:  # a client that listens from the start needs no project for that
             return await streams(ctx, params)

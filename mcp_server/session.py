@@ -40,6 +40,8 @@ class Session:
         """What the Task tools of the client were told of each run."""
         self.asked: set[str] = set()
         """Questions that the person at the client was asked: none is asked twice."""
+        self.told_as_over: set[RunId] = set()
+        """Runs whose task was told as completed: it stays so, whatever becomes of the run."""
         self.closing = False
         """The client has gone: calls that end now were not cancelled by anybody."""
         self._root = root

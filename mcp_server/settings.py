@@ -5,19 +5,26 @@ Effects: reads the file and the environment. Nothing is guessed: an unknown key 
 
 from __future__ import annotations
 
+import os
 import tomllib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from engine.errors import InputError
+from engine.model.agent import AgentDefaults
+from registry import agent_fields
 from registry.naming import closest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+_PREFIX = "ORCHESTRATION_"
+PROGRAM_VARIABLE = "ORCHESTRATION_CLAUDE_PROGRAM"
+"""The user's own word on which Claude Code it is; in the project's file it is the project's."""
 SETTINGS_FILE = ".claude/orchestration.toml"
 LARGEST_FILE = 1_000_000
 """Bytes of a settings file that are read; a larger one is no settings file."""
@@ -49,11 +56,56 @@ class BreakerSettings(BaseModel):
     """Milliseconds for which a failure counts."""
 
 
+def _read_as(read: Callable[[Any], Any]) -> AfterValidator:
+    """A value that is read as an agent file's field is."""
+
+    def check(value: Any) -> Any:  # noqa: ANN401 - as the field has it
+        try:
+            read(value)
+        except InputError as error:
+            raise ValueError(f"{error.message} ({error.hint})") from None
+        return value
+
+    return AfterValidator(check)
+
+
+Word = Annotated[str, _read_as(agent_fields.argument)]
+
+
+class ClaudeSettings(BaseModel):
+    """What model agents get whose file does not say."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    model: Word | None = None
+    """Model of agents whose file has no `model`."""
+    effort: Word | None = None
+    """Effort of agents whose file has no `effort`."""
+    permission_mode: Literal["default", "acceptEdits", "plan", "dontAsk", "auto"] | None = None
+    """Permission mode of agents whose file has no `permissionMode`; permissions cannot be switched off."""
+    max_turns: int | None = Field(default=None, ge=1)
+    """Turns that an attempt may take, where the agent's file has no `maxTurns`."""
+    max_budget_usd: float | None = Field(default=None, gt=0)
+    """What an attempt may cost, where the agent's file has no `maxBudgetUsd`."""
+    isolation: Literal["worktree"] | None = None
+    """`worktree`: agents work in worktrees of their own, where their file has no `isolation`."""
+    mcp_servers: list[str] = Field(default_factory=list)
+    """MCP servers of agents whose file has no `mcpServers`."""
+    tools: Annotated[list[str], _read_as(agent_fields.tools)] | None = None
+    """Tools of agents whose file has no `tools`; Claude Code's built-in agents have their own."""
+
+    def defaults(self) -> AgentDefaults:
+        """The same for agents."""
+        values = self.model_dump(exclude={"mcp_servers", "tools"})
+        tools = None if self.tools is None else agent_fields.tools([*self.tools])
+        return AgentDefaults(**values, mcp_servers=tuple(self.mcp_servers), tools=tools)
+
+
 class Settings(BaseSettings):
     """What a project can set; `ORCHESTRATION_MAX_PARALLELISM=4` and its like win over the file."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", env_prefix="ORCHESTRATION_", env_nested_delimiter="__", use_attribute_docstrings=True
+        extra="forbid", env_prefix=_PREFIX, env_nested_delimiter="__", use_attribute_docstrings=True
     )
 
     claude_program: str | None = Field(default=None, min_length=1)
@@ -68,10 +120,19 @@ class Settings(BaseSettings):
     """How long one run may take, where the run itself does not say."""
     idle_timeout_ms: int | None = Field(default=None, ge=1)
     """Milliseconds without output after which an agent times out, where its file has no `idleTimeoutMs`."""
+    claude: ClaudeSettings = Field(default_factory=ClaudeSettings)
+    """What model agents get whose file does not say."""
     todos: TodoSettings = Field(default_factory=TodoSettings)
     """How todo lists are made."""
     breakers: dict[str, BreakerSettings] = Field(default_factory=dict)
     """Circuit breakers by the name that nodes give as `circuitBreaker`."""
+
+    _own_program: str | None = PrivateAttr(default=None)
+
+    @property
+    def own_program(self) -> str | None:
+        """The Claude Code that the project's own file names; None where the user's environment does, or nobody."""
+        return self._own_program
 
     @classmethod
     def settings_customise_sources(
@@ -94,7 +155,7 @@ def load_settings(project: Path) -> Settings:
 def parse_settings(values: Mapping[str, Any]) -> Settings:
     """The settings that *values*, a parsed file, give together with the environment."""
     _check_keys(values, Settings, "")
-    for name, model in (("todos", TodoSettings), ("breakers", None)):
+    for name, model in (("todos", TodoSettings), ("claude", ClaudeSettings), ("breakers", None)):
         table = values.get(name)
         if isinstance(table, dict) and model is not None:
             _check_keys(table, model, f"{name}.")
@@ -103,10 +164,13 @@ def parse_settings(values: Mapping[str, Any]) -> Settings:
                 if isinstance(entry, dict):
                     _check_keys(entry, BreakerSettings, f"{name}.{breaker}.")
     try:
-        return Settings(**values)
+        settings = Settings(**values)
     except ValidationError as error:
         lines = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
         raise InputError(f"{SETTINGS_FILE} or its ORCHESTRATION_ variables: {'; '.join(lines)}", code=_CODE) from None
+    if PROGRAM_VARIABLE not in {name.upper() for name in os.environ}:
+        settings._own_program = settings.claude_program  # noqa: SLF001 - its own module
+    return settings
 
 
 _CODE = "INVALID_SETTINGS"

@@ -12,20 +12,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import anyio
 import anyio.lowlevel
 from mcp.server.mcpserver import Context, MCPServer
-from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from mcp_server import instructions, wire
+from mcp_server.results import Begun, result_of, takes_tasks
 from mcp_server.session import Session
 
 if TYPE_CHECKING:
     from engine.executors.port import Outcome
     from engine.ids import RunId
+    from engine.run.events import Limits
     from engine.service import View
     from mcp_server.project import Project, RunRequest
 
 ALWAYS_LOAD = {"anthropic/alwaysLoad": True}
 """Claude Code shows such a tool to the model from the start; others by name only."""
+HELD_SECONDS = 60.0
+"""How long a call of `run` is held, and Esc cancels the run, before it becomes a task where the client takes tasks."""
 CANCEL_SECONDS = 30.0
 """How long `cancel` waits for agents to end."""
 
@@ -42,6 +46,10 @@ Source = Annotated[
 ]
 Wait = Annotated[float, Field(ge=0, le=3600, description="How long to wait, in seconds; 0 answers at once")]
 RunIdText = Annotated[str, Field(min_length=1, max_length=200, description="The run, as its status names it")]
+MaxParallelism = Annotated[int | None, Field(ge=1, le=1000, description="Agents at once")]
+MaxCost = Annotated[float | None, Field(gt=0, description="Stop when the agents have cost so much")]
+MaxAttempts = Annotated[int | None, Field(ge=1, description="Stop after so many attempts")]
+MaxDuration = Annotated[float | None, Field(gt=0, description="Stop after so many seconds")]
 Executor = Annotated[
     Literal["auto", "claude", "host", "simulate"],
     Field(description="Who does the work of model agents; simulate replaces all agents and does nothing"),
@@ -83,7 +91,7 @@ async def load_command(ctx: Ctx, source: Source) -> Loaded:
     from mcp_server.answers import loaded_of  # noqa: PLC0415 - heavy: see session.py
 
     loaded = project.load(source)
-    return _answer(loaded_of(loaded, project.plan(loaded), project.todo_options))
+    return result_of(loaded_of(loaded, project.plan(loaded), project.todo_options))
 
 
 async def validate(
@@ -95,7 +103,7 @@ async def validate(
     project = await _session(ctx).project()
     from mcp_server.answers import validation_of  # noqa: PLC0415 - heavy: see session.py
 
-    return _answer(validation_of(project.load(source), strict=strict))
+    return result_of(validation_of(project.load(source), strict=strict))
 
 
 async def run(  # noqa: PLR0917 - a client names each parameter
@@ -109,42 +117,35 @@ async def run(  # noqa: PLR0917 - a client names each parameter
     dry_run: Annotated[bool, Field(description="Only predict the timeline; nothing is run or recorded")] = False,  # noqa: FBT002
     wait_seconds: Wait = 0,
     detach: Annotated[bool, Field(description="The run goes on when this call or this client ends")] = False,  # noqa: FBT002
-    max_parallelism: Annotated[int | None, Field(ge=1, le=1000, description="Agents at once")] = None,
-    max_cost_usd: Annotated[float | None, Field(gt=0, description="Stop when the agents have cost so much")] = None,
-    max_attempts_total: Annotated[int | None, Field(ge=1, description="Stop after so many attempts")] = None,
-    max_duration_seconds: Annotated[float | None, Field(gt=0, description="Stop after so many seconds")] = None,
+    max_parallelism: MaxParallelism = None,
+    max_cost_usd: MaxCost = None,
+    max_attempts_total: MaxAttempts = None,
+    max_duration_seconds: MaxDuration = None,
 ) -> Asking:
     """See `instructions.RUN`."""
     session = _session(ctx)
     project = await session.project()
-    from engine.run.events import Limits  # noqa: PLC0415 - heavy: see session.py
-    from mcp_server.asking import ask, asked_run  # noqa: PLC0415
+    from mcp_server.asking import ask, asked_run  # noqa: PLC0415 - heavy: see session.py
     from mcp_server.following import follow  # noqa: PLC0415
     from mcp_server.project import RunRequest  # noqa: PLC0415
 
-    request = RunRequest(
-        source=command,
-        arguments=arguments,
-        executor=executor,
-        limits=Limits(
-            max_parallelism=max_parallelism,
-            max_cost_usd=max_cost_usd,
-            max_attempts_total=max_attempts_total,
-            max_duration_seconds=max_duration_seconds,
-        ),
-    )
+    limits = _limits(max_parallelism, max_cost_usd, max_attempts_total, max_duration_seconds)
+    request = RunRequest(source=command, arguments=arguments, executor=executor, limits=limits)
     estimate = await _estimate(project, request)
     if dry_run:
         from mcp_server.answers import status_of  # noqa: PLC0415
 
         predicted = status_of(await project.dry_run(request), values=None, dry_run=True)
-        return _answer(predicted.model_copy(update={"estimate": estimate}))
+        return result_of(predicted.model_copy(update={"estimate": estimate}))
     with anyio.CancelScope(shield=True):  # a run that has begun must not be lost between here and its id
         begun = await asked_run(ctx, project)  # the call is made again, with a person's answers
         start = project.start_in_background if detach else project.start
         run_id = begun if begun is not None else await start(request)
     try:
         await anyio.lowlevel.checkpoint()
+        if wait_seconds and takes_tasks(ctx.request_context):
+            await follow(project, run_id, ctx.report_progress, seconds=min(wait_seconds, HELD_SECONDS))
+            return await _status(session, project, run_id, kind=Begun)
         await follow(project, run_id, ctx.report_progress, seconds=wait_seconds)
         while wait_seconds and (asked := await ask(ctx, project, run_id)):
             if isinstance(asked, InputRequiredResult):
@@ -222,17 +223,22 @@ async def cancel(
     return await _status(session, project, wanted)
 
 
-async def resume(
+async def resume(  # noqa: PLR0917 - a client names each parameter
     ctx: Ctx,
     run_id: RunIdText,
     failed: Annotated[bool, Field(description="Take up a failed run at its failed nodes")] = False,  # noqa: FBT002
+    max_parallelism: MaxParallelism = None,
+    max_cost_usd: MaxCost = None,
+    max_attempts_total: MaxAttempts = None,
+    max_duration_seconds: MaxDuration = None,
 ) -> Status:
     """See `instructions.RESUME`."""
     session = _session(ctx)
     project = await session.project()
+    limits = _limits(max_parallelism, max_cost_usd, max_attempts_total, max_duration_seconds)
     wanted = _known(run_id)
     with anyio.CancelScope(shield=True):
-        await project.resume(wanted, failed=failed)
+        await project.resume(wanted, failed=failed, limits=limits)
     return await _status(session, project, wanted)
 
 
@@ -275,6 +281,17 @@ def _known(text: str) -> RunId:
     return text  # type: ignore[return-value]
 
 
+def _limits(parallelism: int | None, cost_usd: float | None, attempts: int | None, seconds: float | None) -> Limits:
+    from engine.run.events import Limits  # noqa: PLC0415 - heavy: see session.py
+
+    return Limits(
+        max_parallelism=parallelism,
+        max_cost_usd=cost_usd,
+        max_attempts_total=attempts,
+        max_duration_seconds=seconds,
+    )
+
+
 def _outcome(result: Result) -> Outcome | None:
     from engine.executors.port import Outcome  # noqa: PLC0415 - heavy: see session.py
     from engine.model.policy import Failure, FailureKind  # noqa: PLC0415
@@ -292,6 +309,7 @@ async def _status(
     *,
     view_name: wire.ViewName = "summary",
     estimate: wire.EstimateLine | None = None,
+    kind: type[CallToolResult] = CallToolResult,
 ) -> CallToolResult:
     from mcp_server.answers import status_of  # noqa: PLC0415 - heavy: see session.py
     from mcp_server.tasks import task_lines  # noqa: PLC0415
@@ -310,7 +328,7 @@ async def _status(
 
     found, events, answer = await engine.read(run_id, told)
     session.told[found] = events
-    return _answer(answer)
+    return result_of(answer, kind)
 
 
 async def _estimate(project: Project, request: RunRequest) -> wire.EstimateLine:
@@ -324,8 +342,3 @@ async def _estimate(project: Project, request: RunRequest) -> wire.EstimateLine:
         cost_usd=found.cost_usd,
         cost_runs=found.cost_runs or None,
     )
-
-
-def _answer(answer: wire.Wire) -> CallToolResult:
-    data = answer.data()
-    return CallToolResult(content=[TextContent(type="text", text=wire.compact(data))], structured_content=data)

@@ -16,17 +16,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import EnvironmentFault, StateError
+from engine.model.agent import Agent, AgentKind
+from mcp_server.settings import SETTINGS_FILE
 from registry.trust import needs_trust, trust_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from engine.model.agent import Agent
+    from mcp_server.settings import Settings
 
 CODE = "NOT_TRUSTED"
 VERSION = 1
 LARGEST_FILE = 10_000_000
 """Bytes of a trust file that are read; a larger one was not written by us."""
+PROGRAM = "claude_program"
+"""Under this name the yes to the Claude Code of the project's settings is kept; no agent has it."""
 MOST_NAMED = 10
 """Agents that one refusal names."""
 
@@ -38,6 +42,11 @@ def trust_file(home: Path | None = None) -> Path:
     return base / "orchestration-mcp" / "trust.json"
 
 
+def open_trust(project: Path, settings: Settings, *, home: Path | None = None) -> Trust:
+    """The user's word about *project*, a resolved root with these *settings*."""
+    return Trust(project, trust_file(home), settings.own_program)
+
+
 @dataclass(frozen=True, slots=True)
 class Trust:
     """What the user of this machine has agreed to for one project."""
@@ -45,14 +54,23 @@ class Trust:
     project: Path
     """Project root, resolved."""
     file: Path
+    program: str | None = None
+    """The Claude Code that the project's own settings name: model agents need a yes to it."""
 
     def missing(self, agents: Iterable[Agent]) -> list[Agent]:
         """Those of *agents* that may not run: new, or changed since the user said yes."""
-        asked = [agent for agent in agents if needs_trust(agent)]
+        asked = [agent for agent in self._with_program(agents) if needs_trust(agent, self.project)]
         if not asked:
             return []
         known = self._remembered()
         return [agent for agent in asked if known.get(agent.id) != trust_digest(agent, self.project)]
+
+    def _with_program(self, agents: Iterable[Agent]) -> list[Agent]:
+        """*agents*, and the program of the model agents among them as one more where the project names it."""
+        found = list(agents)
+        if self.program is not None and any(agent.kind is AgentKind.CLAUDE for agent in found):
+            found.append(Agent(id=PROGRAM, kind=AgentKind.PROCESS, command=(self.program,), path=SETTINGS_FILE))
+        return found
 
     def check(self, agents: Iterable[Agent]) -> None:
         """Raise `StateError` (NOT_TRUSTED) that names those of *agents* which may not run, and what to type."""
@@ -72,7 +90,8 @@ class Trust:
         try:
             data = self._read(strict=True)
             said: dict[str, Any] = data.setdefault("projects", {}).setdefault(str(self.project), {})
-            said.update({agent.id: trust_digest(agent, self.project) for agent in agents if needs_trust(agent)})
+            asked = [agent for agent in agents if needs_trust(agent, self.project)]
+            said.update({agent.id: trust_digest(agent, self.project) for agent in asked})
             self._write({**data, "version": VERSION})
         except (OSError, ValueError, AttributeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
@@ -123,4 +142,8 @@ class Trust:
 
 def program_of(agent: Agent) -> str:
     """What *agent* starts, as one line for a person."""
+    if agent.kind is AgentKind.CLAUDE:
+        variables = f" with {' '.join(f'{name}={value}' for name, value in agent.env.items())}" if agent.env else ""
+        servers = f", MCP servers {', '.join(agent.mcp_servers)}" if agent.mcp_servers else ""
+        return f"claude{variables}{servers}"
     return f"python {agent.callable}" if agent.callable else " ".join(agent.command)

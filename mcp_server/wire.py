@@ -213,6 +213,10 @@ class FailureLine(Wire):
     code: str
     message: str
     hint: str | None = None
+    last_output: str | None = None
+    """What the attempt had said last."""
+    session: str | None = None
+    """The Claude Code session of the attempt: `claude --resume` shows what it did."""
     compensated: bool
     """Whether what the node had done is undone."""
 
@@ -223,6 +227,22 @@ class DecisionLine(Wire):
     node: str
     question: str
     answers: list[str]
+
+
+class LockLine(Wire):
+    """One lock that somebody has or wants."""
+
+    resource: str
+    type: str
+    """exclusive, shared or upgrade."""
+    state: str
+    """held, waiting, or reserved for a run whose process died before its work was undone."""
+    run: str
+    node: str | None = None
+    """Absent: the run itself."""
+    since: str
+    waits_for: list[str] | None = None
+    """Waiting: what for, each as `resource (locked by run:node)`."""
 
 
 class WorkLine(Wire):
@@ -292,6 +312,8 @@ class Status(Wire):
     stop: list[str] | None = None
     """Attempts that the client should stop working on, with executor host."""
     decisions: list[DecisionLine] | None = None
+    locks: list[LockLine] | None = None
+    """What the run has locked or waits for; what its nodes have locked in view `nodes` only."""
     warnings: list[str] | None = None
     cost_usd: float | None = None
     estimate: EstimateLine | None = None
@@ -309,6 +331,22 @@ def redacted(value: Any, redact: Callable[[str], str]) -> Any:  # noqa: ANN401 -
     if isinstance(value, dict):
         return {key: redacted(item, redact) for key, item in value.items()}
     return value
+
+
+def lock_lines(lines: Iterable[Any]) -> list[LockLine]:
+    """`engine.views.locks.LockLine` values for the wire."""
+    return [
+        LockLine(
+            resource=line.resource,
+            type=line.type,
+            state=line.state,
+            run=line.run,
+            node=line.node,
+            since=line.since.isoformat(timespec="milliseconds"),
+            waits_for=list(line.waits_for) or None,
+        )
+        for line in lines
+    ]
 
 
 def problem_lines(problems: Iterable[Any]) -> list[ProblemLine]:

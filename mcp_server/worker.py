@@ -67,7 +67,7 @@ async def _work(request: Mapping[str, Any]) -> int:
 async def _begin(project: Project, request: Mapping[str, Any]) -> RunId:
     resumed = request.get("resume")
     if resumed is not None:
-        await project.resume(RunId(resumed), failed=request["failed"])
+        await project.resume(RunId(resumed), failed=request["failed"], limits=Limits(**request["limits"]))
         return RunId(resumed)
     asked = dict(request["run"])
     return await project.start(RunRequest(**{**asked, "limits": Limits(**asked["limits"])}))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engine.api.port import Request, Workplace
     from engine.ids import RunId
     from engine.model.agent import Agent
+    from engine.run.events import Limits
     from engine.service import Engine
     from engine.views.todos import TodoOptions
 
@@ -77,9 +78,9 @@ class ProjectPlace:
         plan = self._project.plan(request.source)
         return await engine.start(plan, arguments=request.arguments, executor="native", limits=limits)
 
-    async def resume(self, run_id: RunId, *, failed: bool) -> None:
+    async def resume(self, run_id: RunId, *, failed: bool, limits: Limits) -> None:
         """See `Workplace.resume`."""
-        await self._project.resume(run_id, failed=failed)
+        await self._project.resume(run_id, failed=failed, limits=limits)
 
     async def decide(self, run_id: RunId, node: str, answer: str) -> None:
         """See `Workplace.decide`."""

@@ -119,7 +119,7 @@ def _catalog(found: list[Agent], problems: list[AgentProblem]) -> AgentCatalog:
     shadowed: list[Shadowed] = []
     for agent in found:
         first = used.setdefault(agent.id, agent)
-        if first is not agent:
+        if first is not agent and not _is_same_file(first.path, agent.path):
             shadowed.append(
                 Shadowed(
                     id=agent.id,
@@ -131,6 +131,10 @@ def _catalog(found: list[Agent], problems: list[AgentProblem]) -> AgentCatalog:
             )
     agents = {name: used[name] for name in sorted(used, key=str.casefold)}
     return AgentCatalog(agents=MappingProxyType(agents), problems=tuple(problems), shadowed=tuple(shadowed))
+
+
+def _is_same_file(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and _same_place(Path(one), Path(other))
 
 
 def _read_folder(folder: Path, *, boundary: Path, source: AgentSource) -> Iterator[Agent | AgentProblem]:

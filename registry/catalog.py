@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cachetools import LRUCache
 
 from engine.errors import InputError, InvalidCommand, NotFound
-from engine.model.agent import Agent, AgentKind, AgentSource
+from engine.model.agent import Agent, AgentDefaults, AgentKind, AgentSource
 from engine.model.command import CommandDefinition
 from engine.model.plan import Bundle
 from engine.validation import Severity, validate_definition
@@ -83,17 +83,20 @@ class Catalog:
         packaged_agents: Path | None = PACKAGED_AGENTS,
         library: Path | None = None,
         breakers: Collection[str] = (),
+        defaults: AgentDefaults | None = None,
         custom_agents: Collection[str] = (),
     ) -> None:
         """*home* is the user's home directory, None to leave the user's own files out.
 
         *library* is a folder with `.claude/commands` and `.claude/agents` that stand behind the user's own.
 
-        *breakers* are the names of configured circuit breakers, *custom_agents* the agent ids that an executor of the
+        *breakers* are the names of configured circuit breakers, *defaults* what agents get whose file does not say,
+        *custom_agents* the agent ids that an executor of the
         Python API has added; both may be assigned anew later.
         """
         self.project = project.resolve()
         self.breakers = frozenset(breakers)
+        self._defaults = defaults or AgentDefaults()
         self.custom_agents = frozenset(custom_agents)
         self._home = home
         self._packaged_agents = packaged_agents
@@ -107,7 +110,8 @@ class Catalog:
         signature = (self._agent_files(), self.custom_agents)
         if self._agents is None or self._agents[0] != signature:
             found = load_agents(self.project, home=self._home, packaged=self._packaged_agents, library=self._library)
-            self._agents = (signature, _with_custom(found, self.custom_agents))
+            filled = {name: self._defaults.fill(agent) for name, agent in found.agents.items()}
+            self._agents = (signature, _with_custom(replace(found, agents=filled), self.custom_agents))
         return self._agents[1]
 
     def commands(self) -> tuple[CommandSummary, ...]:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.executors.servers import project_servers
 from engine.model.agent import AgentKind, AgentSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from engine.model.agent import Agent
 
@@ -24,49 +26,66 @@ DATA = frozenset({".csv", ".db", ".duckdb", ".jsonl", ".log", ".parquet", ".sqli
 """Endings of files that a program works on; none of them is run by anything."""
 
 
-def needs_trust(agent: Agent) -> bool:
-    """Whether *agent* is a program or Python function that came in a file of the project or the user (SPEC 11)."""
-    return agent.kind in {AgentKind.PROCESS, AgentKind.PYTHON} and agent.source in {
-        AgentSource.PROJECT,
-        AgentSource.USER,
-    }
+def needs_trust(agent: Agent, project: Path) -> bool:
+    """Whether *agent* brings something that is run: a program or Python function in a file of the project or the user.
+
+    (SPEC 11.) So does a model agent with variables for its process, since some of these name code to load, or with an
+    MCP server that the project defines.
+    """
+    own = agent.source in {AgentSource.PROJECT, AgentSource.USER}
+    if own and (agent.kind in {AgentKind.PROCESS, AgentKind.PYTHON} or agent.env):
+        return True
+    return agent.kind is AgentKind.CLAUDE and bool(project_servers(agent.mcp_servers, project))
 
 
 def trust_digest(agent: Agent, project: Path) -> str:
     """SHA-256, hex, over all that a user says yes to: the agent, its file, its program's files and the project.
 
-    The program's files are those of the project that the agent names: arguments of `command` that are files (also
-    behind `=`, as in `--config=x.toml`), the module behind `-m`, and the module of `callable` with the packages around
-    it. A file that is not there counts as well, so that its appearing asks again. Databases, logs and the like
-    (`DATA`) are what a program works on and do not count: else each run would ask for the next. What those files import
-    or call in turn is not followed, and programs outside the project are the machine's.
+    The program's files are those of the project that the agent names, or an MCP server that the project defines for
+    it: arguments that are files (also behind `=`, as in `--config=x.toml`), the module behind `-m`, and the module of
+    `callable` with the packages around it. A file that is not there counts as well, so that its appearing asks again.
+    Databases, logs and the like (`DATA`) are what a program works on and do not count: else each run would ask for the
+    next. What those files import or call in turn is not followed, and programs outside the project are the machine's.
     """
     root = Path(os.path.abspath(project))  # noqa: PTH100 - joins `..` without following links
     settings = asdict(agent)
     for key in ("timeout", "idle_timeout"):
         settings[key] = settings[key] and settings[key].total_seconds()
-    files = {_name(path, root): _hash(path) for path in _program_files(agent, root)}
-    material = {
+    servers = project_servers(agent.mcp_servers, root) if agent.kind is AgentKind.CLAUDE else {}
+    commands = [agent.command, *(_words(server) for server in servers.values())]
+    files = {_name(path, root): _hash(path) for path in _program_files(agent, commands, root)}
+    material: dict[str, object] = {
         "agent": settings,
         "agentFile": _hash(Path(agent.path)) if agent.path else None,
         "files": files,
         "project": _text(str(root)),
         "version": 1,
     }
+    if servers:
+        material["servers"] = servers
     return hashlib.sha256(json.dumps(material, sort_keys=True).encode()).hexdigest()
 
 
-def _program_files(agent: Agent, root: Path) -> Iterator[Path]:
+def _words(server: object) -> tuple[str, ...]:
+    """The command line of an MCP server, as far as its definition makes sense."""
+    found = server if isinstance(server, Mapping) else {}
+    given = found.get("args")
+    words = [found.get("command"), *(given if isinstance(given, list) else [])]
+    return tuple(word for word in words if isinstance(word, str))
+
+
+def _program_files(agent: Agent, commands: Iterable[tuple[str, ...]], root: Path) -> Iterator[Path]:
     if agent.callable:
         yield from _module_files(agent.callable.partition(":")[0], root)
-    for before, entry in zip(("", *agent.command), agent.command, strict=False):
-        if before == "-m":
-            yield from _module_files(entry, root)
-        for name in {entry, entry.partition("=")[2]} - {""}:
-            path = Path(os.path.abspath(root / name))  # noqa: PTH100
-            if path.is_relative_to(root) and path.suffix.lower() not in DATA:
-                # Python runs a folder by the file of this name in it.
-                yield path / "__main__.py" if os.path.isdir(path) else path  # noqa: PTH112 - raises for no name
+    for command in commands:
+        for before, entry in zip(("", *command), command, strict=False):
+            if before == "-m":
+                yield from _module_files(entry, root)
+            for name in {entry, entry.partition("=")[2]} - {""}:
+                path = Path(os.path.abspath(root / name))  # noqa: PTH100
+                if path.is_relative_to(root) and path.suffix.lower() not in DATA:
+                    # Python runs a folder by the file of this name in it.
+                    yield path / "__main__.py" if os.path.isdir(path) else path  # noqa: PTH112 - raises for no name
 
 
 def _module_files(module: str, root: Path) -> Iterator[Path]:

@@ -189,5 +189,4 @@ def _sum(handed: Collection[Usage], own: Usage | None) -> Usage | None:
         cost_usd=sum(costs) if costs else None,
         input_tokens=sum(read) if read else None,
         output_tokens=sum(written) if written else None,
-        session=next((usage.session for usage in reversed(used) if usage.session), None),
     )

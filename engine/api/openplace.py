@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engine.api.hooks import Caller
     from engine.api.options import ContextManagerConfig
     from engine.api.port import Request, Workplace
-    from engine.run.events import Event
+    from engine.run.events import Event, Limits
     from engine.run.state import Run
     from engine.service import Engine
 
@@ -80,11 +80,11 @@ class OpenPlace:
             self._give_rest(self.every, self.workplace.agent_ids(request.source))
         return await self.workplace.start(request)
 
-    async def resume(self, run_id: RunId, *, failed: bool) -> RunId:
+    async def resume(self, run_id: RunId, *, failed: bool, limits: Limits) -> RunId:
         """Take up a run; see `Workplace.resume`."""
         if self.every is not None:
             self._give_rest(self.every, (await self.engine.view(run_id)).run.plan.agents)
-        await self.workplace.resume(run_id, failed=failed)
+        await self.workplace.resume(run_id, failed=failed, limits=limits)
         return run_id
 
     def _give_rest(self, program: Program, names: Iterable[str]) -> None:

@@ -180,10 +180,28 @@ class OrchestrationEngine:
         async with self._opened() as place:
             return await self._follow(place, place.start(request))
 
-    async def resume(self, run_id: str, *, failed: bool = False) -> RunResult:
-        """Go on with an interrupted run, or take up a failed one at its failed nodes, and wait for its end."""
+    async def resume(
+        self,
+        run_id: str,
+        *,
+        failed: bool = False,
+        max_parallelism: int | None = None,
+        max_cost_usd: float | None = None,
+        max_attempts_total: int | None = None,
+        max_duration_seconds: float | None = None,
+    ) -> RunResult:
+        """Go on with an interrupted run, or take up a failed one at its failed nodes, and wait for its end.
+
+        Limits that are given win over those it had.
+        """
+        limits = Limits(
+            max_parallelism=max_parallelism,
+            max_cost_usd=max_cost_usd,
+            max_attempts_total=max_attempts_total,
+            max_duration_seconds=max_duration_seconds,
+        )
         async with self._opened() as place:
-            return await self._follow(place, place.resume(RunId(run_id), failed=failed))
+            return await self._follow(place, place.resume(RunId(run_id), failed=failed, limits=limits))
 
     async def cancel(self, run_id: str, *, reason: str = "", compensate: bool = True) -> None:
         """Ask a run to end, of this or of another process, and to undo what it did."""

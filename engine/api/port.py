@@ -77,8 +77,11 @@ class Workplace(Protocol):
     async def start(self, request: Request) -> RunId:
         """Start a run, or simulate one to its end. Raises `InvalidCommand`, `InputError`, `EnvironmentFault`."""
 
-    async def resume(self, run_id: RunId, *, failed: bool) -> None:
-        """Go on with an interrupted run, or take up a failed one. Raises `StateError`, `NotFound`."""
+    async def resume(self, run_id: RunId, *, failed: bool, limits: Limits) -> None:
+        """Go on with an interrupted run, or take up a failed one, by these *limits* where they say something.
+
+        Raises `StateError`, `NotFound`.
+        """
 
     async def decide(self, run_id: RunId, node: str, answer: str) -> None:
         """Give a person's answer. Raises `StateError`, `NotFound`."""

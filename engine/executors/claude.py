@@ -1,6 +1,6 @@
 """Does the work of model agents: one headless Claude Code process for each order.
 
-Effects: starts processes, writes large inputs into private files for the time of the attempt, makes a session id.
+Effects: starts processes, writes large inputs into private files for the time of the attempt.
 What is asked stands in `claude_prompt.py`, how the answer is judged in `claude_result.py`.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import uuid
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +26,9 @@ from engine.executors.claude_result import action_of, judge, parse_line, text_of
 from engine.executors.marks import environment_of, mark_of
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
 from engine.executors.scratch import scratch_folder, write_private
+from engine.executors.servers import named_servers
 from engine.executors.tree import run_program
+from engine.ids import session_id
 from engine.model.policy import FailureKind
 
 LONGEST_LINE = 32 * 1024 * 1024
@@ -41,7 +42,7 @@ def find_program(program: str | None = None) -> str | None:
 
 
 class ClaudeExecutor:
-    """Runs `claude -p` with an agent's definition, in the project root."""
+    """Runs `claude -p` with an agent's definition, in the project root or in the agent's worktree."""
 
     def __init__(self, program: str | None = None, *, environment: Mapping[str, str] | None = None) -> None:
         """*program* is a path or a name, `claude` by default; *environment* is added to that of every agent."""
@@ -73,20 +74,24 @@ class ClaudeExecutor:
                 f'the agent "{order.agent.id}" wants the MCP server {", ".join(missing)}, which is not configured',
                 hint="add it to .mcp.json, or with `claude mcp add`",
             )
-        stream = _Stream(heartbeat, str(order.project))
+        stream = _Stream(heartbeat, str(order.folder))
         mark = mark_of(order.attempt, order.project, keep=order.agent.keep_processes)
         arguments = arguments_of(
             order,
-            session=str(uuid.uuid4()),
+            session=session_id(order.attempt),
             agents=_json_or_file(agent_definition(order.agent), folder / "agents.json"),
             mcp_config=_private({"mcpServers": servers}, folder / "mcp.json") if servers else None,
+            readable=None if order.worktree is None else str(folder),
+            settings=None if order.worktree is None else _local_settings(order.project),
         )
         heartbeat(f"Starting {order.agent.id}")
         try:
             ended = await run_program(
                 [program, *arguments],
-                cwd=order.project,
-                environment=environment_of(order.attempt, mark, {**self._environment, **order.agent.env}),
+                cwd=order.folder,
+                environment=environment_of(
+                    order.attempt, mark, {**self._environment, **order.agent.env}, without=order.hidden
+                ),
                 mark=mark,
                 stdin=prompt_of(order, _files_of(order, folder)).encode("utf-8", "replace"),
                 on_line=stream.take,
@@ -123,21 +128,10 @@ class _Stream:
         self._heartbeat(action_of(message, project=self._project), text_of(message) or "")
 
 
-def named_servers(names: tuple[str, ...], project: Path) -> tuple[dict[str, Any], list[str]]:
-    """The MCP servers *names* as the project's .mcp.json or the user defines them, and the names that nobody defines.
-
-    Only these are started for an agent: not the rest of the project's, and this server again only if it is asked for.
-    """
-    if not names:
-        return {}, []
-    user = _json_file(Path.home() / ".claude.json")
-    local = _mapping(_mapping(user.get("projects")).get(str(project)))
-    known = {
-        **_mapping(user.get("mcpServers")),
-        **_mapping(_json_file(project / ".mcp.json").get("mcpServers")),
-        **_mapping(local.get("mcpServers")),
-    }
-    return {name: known[name] for name in names if name in known}, [name for name in names if name not in known]
+def _local_settings(project: Path) -> str | None:
+    """The user's own settings of *project*: git ignores them, so they are not in a worktree."""
+    path = project / ".claude" / "settings.local.json"
+    return str(path) if path.is_file() else None
 
 
 def _files_of(order: WorkOrder, folder: Path) -> dict[str, str]:
@@ -161,14 +155,3 @@ def _json_or_file(value: Mapping[str, Any] | None, path: Path) -> str | None:
 def _private(value: Mapping[str, Any], path: Path) -> str:
     write_private(path, json.dumps(value).encode())
     return str(path)
-
-
-def _json_file(path: Path) -> Mapping[str, Any]:
-    try:
-        return _mapping(json.loads(path.read_bytes()))
-    except (OSError, ValueError, RecursionError):
-        return {}
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

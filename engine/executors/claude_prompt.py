@@ -40,7 +40,15 @@ def prompt_of(order: WorkOrder, files: Mapping[str, str]) -> str:
     """The prompt of *order*; *files* names, for inputs too large for it, the file that holds their JSON."""
     how = f"Give them with the tool {ANSWER_TOOL}"
     done = f"When you are done, say so with the tool {ANSWER_TOOL}"
-    return "\n\n".join(_parts(order, files, how=how, done=done)) + "\n"
+    parts = _parts(order, files, how=how, done=done)
+    if order.worktree is not None:
+        parts.insert(
+            1,
+            f"You work in {order.worktree}, a git worktree of the project {order.project}. Where a path below the "
+            "project is named, use the same path below your worktree: what you change there is merged into the "
+            "project when you are done.",
+        )
+    return "\n\n".join(parts) + "\n"
 
 
 def host_prompt_of(order: WorkOrder, files: Mapping[str, str]) -> str:
@@ -139,8 +147,18 @@ def agent_definition(agent: Agent) -> dict[str, Any] | None:
     return {agent.id: definition}
 
 
-def arguments_of(order: WorkOrder, *, session: str, agents: str | None, mcp_config: str | None) -> list[str]:
+def arguments_of(
+    order: WorkOrder,
+    *,
+    session: str,
+    agents: str | None,
+    mcp_config: str | None,
+    readable: str | None = None,
+    settings: str | None = None,
+) -> list[str]:
     """All arguments behind the program. *agents* and *mcp_config* are JSON or the path of a file that holds it.
+
+    *readable* is a folder outside of the agent's own that it may read, *settings* a file of settings to be added.
 
     Values stand behind `=`, so that nothing from an agent's file can pass as an option. Limits and permission mode in a
     definition have no effect on the main conversation, so they are options here.
@@ -154,15 +172,23 @@ def arguments_of(order: WorkOrder, *, session: str, agents: str | None, mcp_conf
         ("agents", agents),
         ("agent", agent.id),
         ("mcp-config", mcp_config),
+        ("add-dir", readable),
+        ("settings", settings),
         ("model", None if agent.model == "inherit" else agent.model),
         ("effort", agent.effort),
         ("max-turns", agent.max_turns),
-        ("max-budget-usd", agent.max_budget_usd),
+        ("max-budget-usd", _least(agent.max_budget_usd, order.max_cost_usd)),
         ("allowedTools", ",".join(agent.tools) if agent.tools else None),
         ("disallowedTools", ",".join(agent.disallowed_tools) or None),
     ]
     given = [f"--{name}={value}" for name, value in options if value is not None]
     return ["-p", "--verbose", "--strict-mcp-config", *given]
+
+
+def _least(*limits: float | None) -> float | None:
+    """The smallest of *limits*, and not less than a cent: Claude Code takes no budget of nothing."""
+    given = [limit for limit in limits if limit is not None]
+    return max(0.01, min(given)) if given else None
 
 
 def permission_mode(agent: Agent) -> str:

@@ -32,6 +32,7 @@ _CONNECTION = re.compile(
     r"|socket hang up|fetch failed|network error|request timed out|unable to connect",
     re.IGNORECASE,
 )
+_NO_OPTION = re.compile(r"unknown option '?--")
 _NO_AGENT = re.compile(r"--agent .{1,200}? not found", re.DOTALL)
 _ENDINGS = {
     "error_max_turns": ("MAX_TURNS", "give the agent a higher `maxTurns`, or a smaller task"),
@@ -175,7 +176,13 @@ def _crashed(exit_code: int, stderr: str, said: str | None) -> Outcome:
     ending = f"was ended by {signal_name(-exit_code)}" if exit_code < 0 else f"exited with code {exit_code}"
     reason = f": {stderr.strip()[-1500:]}" if stderr.strip() else " and said nothing on stderr"
     return failed(
-        FailureKind.ERROR, "AGENT_CRASHED", f"Claude Code {ending} before it had a result{reason}", partial=said
+        FailureKind.ERROR,
+        "AGENT_CRASHED",
+        f"Claude Code {ending} before it had a result{reason}",
+        hint="update Claude Code: version 2.1.197 knows all options that are used"
+        if _NO_OPTION.search(stderr)
+        else None,
+        partial=said,
     )
 
 
@@ -202,13 +209,12 @@ def _denied_tools(results: Sequence[Mapping[str, Any]]) -> list[str]:
 def _usage(result: Mapping[str, Any]) -> Usage:
     models = result.get("modelUsage")
     entries = [entry for entry in models.values() if isinstance(entry, Mapping)] if isinstance(models, Mapping) else []
-    cost, session = result.get("total_cost_usd"), result.get("session_id")
+    cost = result.get("total_cost_usd")
     read = ("inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
     return Usage(
         cost_usd=float(cost) if isinstance(cost, int | float) else None,
         input_tokens=sum(_count(entry, key) for entry in entries for key in read) if entries else None,
         output_tokens=sum(_count(entry, "outputTokens") for entry in entries) if entries else None,
-        session=session if isinstance(session, str) else None,
     )
 
 

@@ -28,7 +28,7 @@ async def ask(
     try:
         ended = await run_program(
             argv,
-            cwd=order.project,
+            cwd=order.folder,
             environment=environment,
             mark=mark,
             stdin=json.dumps(request_of(order), ensure_ascii=False).encode("utf-8", "replace") + b"\n",

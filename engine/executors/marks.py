@@ -37,10 +37,20 @@ def mark_of(attempt: AttemptId, project: Path, *, keep: bool = False) -> str:
     return f"om1-{_project_id(project)}-{owner}-{_start_of(owner) or 0}-{_digest(attempt)}{'k' if keep else ''}"
 
 
-def environment_of(attempt: AttemptId, mark: str, own: Mapping[str, str]) -> dict[str, str]:
-    """The environment of an agent: ours, *own* over it, and the mark, which nothing overrides."""
+def environment_of(
+    attempt: AttemptId, mark: str, own: Mapping[str, str], *, without: Collection[str] = ()
+) -> dict[str, str]:
+    """The environment of an agent: ours *without* some, *own* over it, and the mark, which nothing overrides."""
     outer = os.environ.get(MARK_VARIABLE, "")
-    return {**os.environ, **own, ATTEMPT_VARIABLE: attempt, MARK_VARIABLE: f"{outer} {mark}".strip()}
+    ours = {name: value for name, value in os.environ.items() if name not in without}
+    return {**ours, **own, ATTEMPT_VARIABLE: attempt, MARK_VARIABLE: f"{outer} {mark}".strip()}
+
+
+def has_lost_its_server(mark: str, project: Path) -> bool:
+    """Whether the process has ended that began the attempt of *mark* in *project*; no, where it ran elsewhere."""
+    found = _MARK.fullmatch(mark)
+    ours = found is not None and found["project"] == _project_id(project)
+    return found is not None and ours and _start_of(int(found["pid"])) != int(found["start"])
 
 
 def orphans(

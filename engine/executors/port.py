@@ -19,6 +19,21 @@ if TYPE_CHECKING:
     from engine.model.policy import Failure, Usage
 
 
+_LEADING = frozenset(
+    {
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_COMMON_DIR",
+        "GIT_DIR",
+        "GIT_INDEX_FILE",
+        "GIT_NAMESPACE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_WORK_TREE",
+    }
+)
+"""Variables by which git is led to a repository wherever it is started, as a hook has them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputSpec:
     """One output that the attempt has to answer with."""
@@ -45,11 +60,25 @@ class WorkOrder:
     produced: Mapping[str, Any] = field(default_factory=dict)
     """What the node's forward attempt produced; filled for compensations only."""
     project: Path
-    """Project root: the working directory of every agent."""
+    """Project root: the working directory of every agent that has no worktree."""
+    worktree: Path | None = None
+    """What the project's root is in the git worktree of an isolated agent."""
     timeout: timedelta
     """Limit of this attempt. The runtime enforces it by cancelling `execute`; executors may pass it on."""
+    max_cost_usd: float | None = None
+    """What is left of the run's budget; None: no limit."""
     estimate: timedelta = timedelta(minutes=1)
     """How long the command expects the node to take; the simulation lets this much of its clock pass."""
+
+    @property
+    def folder(self) -> Path:
+        """The working directory of the agent."""
+        return self.worktree or self.project
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """Variables of ours that the agent is not given: git has to find its worktree, not the project."""
+        return frozenset() if self.worktree is None else _LEADING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +101,7 @@ class Executor(Protocol):
     """Does attempts.
 
     Cancelling the awaited `execute` must end everything it started (processes, tasks) before the cancellation goes on.
+    A note on the `CancelledError` becomes the hint of the attempt's failure.
     """
 
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:

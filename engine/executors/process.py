@@ -22,24 +22,27 @@ PYTHON_ENTRY = "{python}"
 
 
 class ProcessExecutor:
-    """Runs an agent's `command` in the project root."""
+    """Runs an agent's `command` in the project root, or in the agent's worktree."""
 
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
         """Do *order* in a process of its own; that process and all it started are gone when this returns."""
         agent = order.agent
         mark = mark_of(order.attempt, order.project, keep=agent.keep_processes)
-        environment = environment_of(order.attempt, mark, agent.env)
-        argv = resolve(agent.command, order.project, path=environment.get("PATH"))
+        environment = environment_of(order.attempt, mark, agent.env, without=order.hidden)
+        argv = resolve(agent.command, order.project, path=environment.get("PATH"), worktree=order.worktree)
         if isinstance(argv, Outcome):
             return argv
         name = Path(argv[0]).name
         return await ask(order, argv, name=name, environment=environment, mark=mark, heartbeat=heartbeat)
 
 
-def resolve(command: Sequence[str], project: Path, *, path: str | None) -> list[str] | Outcome:
+def resolve(
+    command: Sequence[str], project: Path, *, path: str | None, worktree: Path | None = None
+) -> list[str] | Outcome:
     """The argv to start for *command*, or the failure that says why there is none.
 
-    A bare name is looked up in *path*, a relative path in *project*, which it must not leave.
+    A bare name is looked up in *path*, a relative path in *worktree*, where there is one, and then in *project*, which
+    it must not leave: a program finds its tree by its own place, and one that git ignores is in the project only.
     """
     argv = [sys.executable if word == PYTHON_ENTRY else word for word in command]
     if not argv or not argv[0]:
@@ -61,6 +64,8 @@ def resolve(command: Sequence[str], project: Path, *, path: str | None) -> list[
                 f"the program {program} lies outside of the project root {project}",
                 hint="keep the agent's program inside of the project, or name one that is on the PATH",
             )
+        copy = None if worktree is None else _inside(program, worktree)
+        found = copy if copy is not None and os.path.isfile(copy) else found  # noqa: PTH113 -- no Path is needed
     else:
         found = shutil.which(program, path=path)
     if found is None or not os.path.isfile(found):  # noqa: PTH113 -- no Path is needed

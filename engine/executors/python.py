@@ -39,6 +39,6 @@ class PythonExecutor:
         # -P keeps the child's own folder off sys.path; the project's comes first where the function is the project's.
         argv = [sys.executable, "-P", str(_CHILD), target]
         if agent.source is AgentSource.PROJECT:
-            argv.append(str(order.project))
-        environment = environment_of(order.attempt, mark, agent.env)
+            argv.append(str(order.folder))
+        environment = environment_of(order.attempt, mark, agent.env, without=order.hidden)
         return await ask(order, argv, name=target, environment=environment, mark=mark, heartbeat=heartbeat)

@@ -5,7 +5,7 @@ Pure. Reading agent files is `registry/agents.py`'s; running them is the executo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -70,3 +70,34 @@ class Agent:
     Else its prompt has to be handed over: packaged agents, and files that only we can read.
     """
     env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentDefaults:
+    """What model agents get whose file does not say; a built-in agent has the tools of its own."""
+
+    model: str | None = None
+    effort: str | None = None
+    permission_mode: str | None = None
+    max_turns: int | None = None
+    max_budget_usd: float | None = None
+    isolation: str | None = None
+    mcp_servers: tuple[str, ...] = ()
+    tools: tuple[str, ...] | None = None
+
+    def fill(self, agent: Agent) -> Agent:
+        """*agent* with these where its file says nothing; no other than a model agent is changed."""
+        if agent.kind is not AgentKind.CLAUDE:
+            return agent
+        tools = None if agent.source is AgentSource.BUILTIN else self.tools
+        return replace(
+            agent,
+            model=agent.model or self.model,
+            effort=agent.effort or self.effort,
+            permission_mode=agent.permission_mode or self.permission_mode,
+            max_turns=agent.max_turns or self.max_turns,
+            max_budget_usd=agent.max_budget_usd or self.max_budget_usd,
+            isolation=agent.isolation or self.isolation,
+            mcp_servers=agent.mcp_servers or self.mcp_servers,
+            tools=tools if agent.tools is None else agent.tools,
+        )

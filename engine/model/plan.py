@@ -114,6 +114,10 @@ class NodePlan:
     inner: tuple[int, ...] = ()
     """Phases of a group node, in order."""
 
+    def worker(self, *, undo: bool) -> str:
+        """Id of the agent that does the node's work, or undoes it."""
+        return self.compensation.agent if undo and self.compensation is not None else self.agent
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhasePlan:

@@ -10,6 +10,13 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+MODEL_BREAKER = "claude"
+"""The circuit breaker of model agents whose nodes name none; it is asked after the service was scarce only."""
+QUOTA_EXHAUSTED = "QUOTA_EXHAUSTED"
+"""The failure that trying again cures after hours and not after seconds."""
+SCARCITY_CODES = frozenset({"RATE_LIMIT", "OVERLOADED", QUOTA_EXHAUSTED})
+"""Failures that pass with time and are no fault of the work."""
+
 
 class FailureKind(StrEnum):
     """Why an attempt failed, as compensation triggers and answers name it (SPEC 5)."""
@@ -40,8 +47,6 @@ class Usage:
     cost_usd: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
-    session: str | None = None
-    """Claude Code session id, by which the transcript is found."""
 
 
 class RetryStrategy(StrEnum):

@@ -74,6 +74,15 @@ class Limits:
     max_attempts_total: int | None = None
     max_duration_seconds: float | None = None
 
+    def over(self, other: Limits) -> Limits:
+        """These, and those of *other* where these say nothing."""
+        return Limits(
+            max_parallelism=self.max_parallelism or other.max_parallelism,
+            max_cost_usd=other.max_cost_usd if self.max_cost_usd is None else self.max_cost_usd,
+            max_attempts_total=self.max_attempts_total or other.max_attempts_total,
+            max_duration_seconds=self.max_duration_seconds or other.max_duration_seconds,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopCause:
@@ -279,6 +288,8 @@ class RunResumed(Fact, frozen=True):
 
     at: datetime
     owner: OwnerId
+    limits: Limits | None = None
+    """What the run may use from now on; None: what it might before."""
 
 
 class NodeReset(Fact, frozen=True):
@@ -293,6 +304,8 @@ class RunReopened(Fact, frozen=True):
 
     at: datetime
     owner: OwnerId
+    limits: Limits | None = None
+    """What the run may use from now on; None: what it might before."""
 
 
 class RunEnded(Fact, frozen=True):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import InternalError
 from engine.model.plan import NodeKind
-from engine.model.policy import Merge
+from engine.model.policy import SCARCITY_CODES, Merge
 from engine.run import events as ev
 from engine.run.changes import (
     ask_breaker,
@@ -22,11 +22,10 @@ from engine.run.changes import (
     offer,
     set_timer,
     settle,
-    stop_asking,
     stop_waiting,
 )
 from engine.run.events import Role, WaitReason
-from engine.run.state import AFTER_ITS_WORK, AttemptRecord, NodeState, NodeStatus, Run, Waiting, parts_at
+from engine.run.state import AFTER_ITS_WORK, AttemptRecord, NodeState, NodeStatus, Run, Waiting, is_model_work, parts_at
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,7 +41,7 @@ def _node_waiting(run: Run, event: ev.NodeWaiting) -> None:
         node.retried_by_compensation |= event.by_compensation
     if event.reason is WaitReason.LOCKS:
         node.asked_locks = True
-    stop_asking(run, node)
+    stop_waiting(run, node, event.at)
     if event.reason is WaitReason.BREAKER and event.until is None:
         ask_breaker(run, node)
     node.waiting = Waiting(event.reason, event.at, event.until, event.detail)
@@ -102,8 +101,9 @@ def _attempt_scheduled(run: Run, event: ev.AttemptScheduled) -> None:
     node = run.nodes[event.node]
     forward = event.role is Role.FORWARD
     move_node(node, NodeStatus.RUNNING if forward else NodeStatus.COMPENSATING)
+    admitted = node.admitted_at is not None
     stop_waiting(run, node, event.at)
-    record = AttemptRecord(event.number, event.role, event.at, event.deadline)
+    record = AttemptRecord(event.number, event.role, event.at, event.deadline, admitted=admitted)
     node.attempts.append(record)
     node.live = record
     node.version = event.version
@@ -150,6 +150,8 @@ def _attempt_succeeded(run: Run, event: ev.AttemptSucceeded) -> None:
     record = end_live(run, node, event.number, event.at)
     record.usage = event.usage
     _add_cost(run, record)
+    if run.scarce and _is_model(run, node, record):
+        run.scarce = False
     node.retries = 0
     if record.role is Role.COMPENSATE:
         move_node(node, NodeStatus.COMPENSATED)
@@ -188,6 +190,8 @@ def _attempt_failed(run: Run, event: ev.AttemptFailed) -> None:
     record.failure = event.failure
     record.usage = event.usage
     _add_cost(run, record)
+    if event.failure.code in SCARCITY_CODES and _is_model(run, node, record):
+        run.scarce = True
 
 
 def _attempt_lost(run: Run, event: ev.AttemptLost) -> None:
@@ -199,6 +203,10 @@ def _attempt_lost(run: Run, event: ev.AttemptLost) -> None:
 def _add_cost(run: Run, record: AttemptRecord) -> None:
     if record.usage is not None and record.usage.cost_usd is not None:
         run.cost_usd += record.usage.cost_usd
+
+
+def _is_model(run: Run, node: NodeState, record: AttemptRecord) -> bool:
+    return is_model_work(run, node.plan, undo=record.role is Role.COMPENSATE)
 
 
 def _next_in_saga(run: Run, node: NodeState, at: datetime) -> None:

@@ -89,9 +89,22 @@ def _run_resumed(run: Run, event: ev.RunResumed) -> None:
         run.before_interrupt = None
     run.owner = event.owner
     run.message = ""
+    _limit(run, event.limits)
     _postpone(run, event.at - (run.unowned_since or event.at))
     run.ended_at = run.unowned_since = None
     _drop_locks(run, event.at)
+
+
+def _limit(run: Run, limits: ev.Limits | None) -> None:
+    """Let *limits* hold from now on; a longer duration is longer than that of before, not counted anew."""
+    if limits is None:
+        return
+    before, run.limits = run.limits.max_duration_seconds, limits
+    if run.started_at is not None and limits.max_duration_seconds not in {None, before}:
+        longer = timedelta(seconds=limits.max_duration_seconds or 0)
+        run.deadline = (
+            run.started_at + longer if run.deadline is None else run.deadline + longer - timedelta(seconds=before or 0)
+        )
 
 
 def _postpone(run: Run, pause: timedelta) -> None:
@@ -127,6 +140,7 @@ def _run_reopened(run: Run, event: ev.RunReopened) -> None:
     run.failures.clear()
     run.undo_failures.clear()
     run.message = ""
+    run.limits = event.limits or run.limits
     _allow_duration(run, event.at)
 
 

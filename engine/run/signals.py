@@ -130,6 +130,8 @@ class Resume(Request, frozen=True):
 
     owner: OwnerId
     failed: bool = False
+    limits: Limits | None = None
+    """New limits in the place of the run's; what they do not say stays as it is."""
 
 
 Signal = (

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.ids import NodeId
+from engine.model.agent import AgentKind
 from engine.model.policy import Merge
 from engine.run.events import Limits, Role, RunStatus
 
@@ -131,6 +132,8 @@ class AttemptRecord:
     usage: Usage | None = None
     lost: bool = False
     stopping: Failure | None = None
+    admitted: bool = False
+    """A circuit breaker was asked before it, and hears how it ends."""
 
 
 @dataclass(slots=True)
@@ -249,6 +252,8 @@ class Run:
     starts: int = 0
     attempts_total: int = 0
     cost_usd: float = 0.0
+    scarce: bool = False
+    """When a model agent was last heard of, its service was overloaded or its quota used up."""
     settled: int = 0
     failures: list[NodeId] = field(default_factory=list)
     undo_failures: list[NodeId] = field(default_factory=list)
@@ -267,6 +272,12 @@ class Run:
     def ended(self) -> bool:
         """Whether nothing more happens by itself."""
         return self.status in END_STATES
+
+    @property
+    def budget_left(self) -> float | None:
+        """What the run may still cost, in dollars; None: no limit."""
+        limit = self.limits.max_cost_usd
+        return None if limit is None else max(0.0, limit - self.cost_usd)
 
     def next_due(self) -> datetime | None:
         """When the next timer is due, stale ones dropped; None where nothing is."""
@@ -290,6 +301,12 @@ class Run:
             return phase.ended_at is None and phase.deadline == timer.due and self.stop is None
         node = self.nodes[timer.key]  # type: ignore[index]
         return node.waiting is not None and node.waiting.until == timer.due
+
+
+def is_model_work(run: Run, plan: NodePlan, *, undo: bool) -> bool:
+    """Whether a model agent does the work of a node, or undoes it."""
+    agent = run.plan.agents.get(plan.worker(undo=undo))
+    return agent is not None and agent.kind is AgentKind.CLAUDE
 
 
 def level_of(run: Run, group: NodeId | None) -> tuple[int, ...]:

@@ -120,9 +120,8 @@ class Archive:
             summary = await self._storage.summary(run_id)
             if summary is None or summary.status not in END_STATES or run_id in self._store.runs:
                 return False
-            run = _folded(
-                run_id, await self._storage.events(run_id)
-            )  # its own: what readers look at moves on when the run does
+            # A run of its own: the one that readers look at moves on when its journal does.
+            run = _folded(run_id, await self._storage.events(run_id))
             scheduler.check_resumable(run, failed=signal.failed)
             await self._end_left(run)  # no new attempt begins beside an old one
             if not await self._storage.take_over(run_id, summary.owner, self._owner_id, ended=run.status):

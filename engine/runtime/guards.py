@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from engine import breakers
 from engine.claims import Claim, Holder
 from engine.ids import attempt_id
-from engine.model.policy import FailureKind
+from engine.model.policy import MODEL_BREAKER, FailureKind
+from engine.readiness import breaker_of
 from engine.run import events as ev
 from engine.run.events import RunStatus, WaitReason
 from engine.run.state import AFTER_ITS_WORK, inside, outer
@@ -44,13 +45,12 @@ class Guards:
         if type(event) in _OF_RUNS:
             if uses_locks(run):
                 self._locks_of_run(run, event, batch)
-            if any(node.breaker for node in run.plan.nodes):
-                self._breakers_of_run(run, event, batch)
+            self._breakers_of_run(run, event, batch)
         elif type(event) in _OF_NODES:
             node = run.nodes[event.node]  # type: ignore[union-attr]
             if may_claim(run, node) or node.plan.inner:
                 self._locks_of_node(run, node, event, batch)
-            if node.plan.breaker is not None:
+            if node.plan.breaker is not None or run.scarce or _asks_breaker(event) or _was_admitted(node, event):
                 self._breaker_of_node(run, node, event, batch)
 
     def request(
@@ -112,24 +112,36 @@ class Guards:
         if isinstance(event, ev.RunEnded):
             return
         name = run.id
-        for breaker in {node.breaker for node in run.plan.nodes if node.breaker is not None}:
+        named = {node.breaker for node in run.plan.nodes if node.breaker is not None}
+        asked = any((live := run.nodes[node].live) is not None and live.admitted for node in run.live)
+        for breaker in {*named, MODEL_BREAKER} if asked else named:
             batch.breaker_ops.append((breaker, lambda state: (breakers.abandon(state, name), None)))
 
     def _breaker_of_node(self, run: Run, node: NodeState, event: ev.Event, batch: Batch) -> None:
         plan = node.plan
-        name = plan.breaker or ""
-        if isinstance(event, ev.NodeWaiting):
-            if event.reason is WaitReason.BREAKER and event.until is None:
-                batch.breaker_ops.append((name, _ask(run.id, node, name, event.at)))
+        name = breaker_of(run, node)
+        if name is None:
             return
-        if isinstance(event, ev.AttemptSucceeded):
+        if _asks_breaker(event):
+            batch.breaker_ops.append((name, _ask(run.id, node, name, event.at)))
+        elif isinstance(event, ev.AttemptSucceeded):
             batch.breaker_ops.append((name, _success(run.id, plan.id, event.number)))
         elif isinstance(event, ev.AttemptFailed):
             config = self._configs.get(name, breakers.BreakerConfig())
-            batch.breaker_ops.append((name, _failure(run.id, event, config)))
+            batch.breaker_ops.append((name, _failure(run.id, event, name, config)))
         elif isinstance(event, ev.NodeFailed | ev.NodeSkipped | ev.NodeCancelled):
             # It may have been let through as a trial, and does not call.
             batch.breaker_ops.append((name, lambda state: (breakers.abandon(state, run.id, plan.id), None)))
+
+
+def _asks_breaker(event: ev.Event) -> bool:
+    return isinstance(event, ev.NodeWaiting) and event.reason is WaitReason.BREAKER and event.until is None
+
+
+def _was_admitted(node: NodeState, event: ev.Event) -> bool:
+    if isinstance(event, ev.AttemptSucceeded | ev.AttemptFailed):
+        return node.attempts[event.number - 1].admitted
+    return node.admitted_at is not None
 
 
 def _release(run: RunId, node: NodeId) -> LockOp:
@@ -167,11 +179,13 @@ def _success(run: RunId, node: NodeId, number: int) -> BreakerOp:
     return lambda state: (breakers.record_success(state, attempt), None)
 
 
-def _failure(run: RunId, event: ev.AttemptFailed, config: BreakerConfig) -> BreakerOp:
+def _failure(run: RunId, event: ev.AttemptFailed, name: str, config: BreakerConfig) -> BreakerOp:
     attempt = attempt_id(run, event.node, event.number)
     failure = event.failure
     if failure.kind is FailureKind.CANCEL:
         return lambda state: (breakers.record_cancel(state, attempt), None)
+    if not breakers.concerns(name, failure.code):  # the service was there
+        return lambda state: (breakers.record_success(state, attempt), None)
     return lambda state: (breakers.record_failure(state, config, attempt, failure.code, event.at), None)
 
 

@@ -26,10 +26,9 @@ from engine.run import signals as sig
 from engine.run.events import Role
 from engine.run.state import keys_at
 from engine.runtime.facts import values_of
-from engine.settlement import agent_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
     from pathlib import Path
 
@@ -121,7 +120,7 @@ class Pool:
         node = run.nodes[event.node]
         if node.plan.kind is NodeKind.GROUP and event.role is Role.FORWARD:
             return  # its work is the nodes inside
-        agent_name = agent_of(node.plan, event.role)
+        agent_name = node.plan.worker(undo=event.role is Role.COMPENSATE)
         agent = run.plan.agents.get(agent_name)
         if node.live is None or node.live.number != event.number or self._closing:
             return
@@ -146,17 +145,13 @@ class Pool:
         if work is not None and work.task is not None:
             work.task.cancel()
             if not work.begun and not self._closing:
-                self._ended(key, work, None)
+                self._ended(key, _cancelled(work))
 
-    def _ended(self, key: Key, work: _Work, outcome: Outcome | None) -> None:
-        """Report how an attempt ended; None: it was cancelled."""
+    def _ended(self, key: Key, outcome: Outcome) -> None:
+        """Report how an attempt ended."""
         del self._works[key]
-        if self._closing:
-            return
-        if outcome is None:
-            partial = excerpt(work.tail) if work.tail.strip() else None
-            outcome = Outcome(failure=Failure(FailureKind.CANCEL, "CANCELLED", "cancelled", partial=partial))
-        self._report(*key, outcome)
+        if not self._closing:
+            self._report(*key, outcome)
 
     def _end_silent(self, now: datetime) -> datetime | None:
         """Tell the scheduler of attempts that were silent for too long; gives the time of the next that may be."""
@@ -184,17 +179,16 @@ class Pool:
                 work.tail = (work.tail + said)[-LONGEST_TAIL:]
             self._on_action(run.id, event.node, action)
 
-        outcome: Outcome | None
         try:
             order = self._order(run, event, agent)
             outcome = order if isinstance(order, Outcome) else await executor.execute(order, heartbeat)
-        except asyncio.CancelledError:
-            outcome = None
+        except asyncio.CancelledError as error:
+            outcome = _cancelled(work, getattr(error, "__notes__", ()))
         except Exception as error:
             log.exception("executor of %s:%s failed", run.id, event.node)
             message = f"{type(error).__name__}: {error}"
             outcome = Outcome(failure=Failure(FailureKind.ERROR, "EXECUTOR_FAILED", message))
-        self._ended((run.id, event.node, event.number), work, outcome)
+        self._ended((run.id, event.node, event.number), outcome)
 
     def _order(self, run: Run, event: ev.AttemptScheduled, agent: Agent) -> WorkOrder | Outcome:
         """What the executor is given, or the failure that keeps it from being asked."""
@@ -244,7 +238,8 @@ class Pool:
         for name in sorted(run.live, key=lambda name: run.nodes[name].start_order):
             node = run.nodes[name]
             live = node.live
-            agent = None if live is None else run.plan.agents.get(agent_of(node.plan, live.role))
+            undo = live is not None and live.role is Role.COMPENSATE
+            agent = run.plan.agents.get(node.plan.worker(undo=undo))
             if live is None or agent is None or live.stopping or self._choose(run, agent) is not None:
                 continue
             event = ev.AttemptScheduled(live.started_at, name, live.number, live.role, node.version or 0, live.deadline)
@@ -266,6 +261,13 @@ class Pool:
         tasks = [work.task for work in works if work.task is not None]
         if tasks:
             await asyncio.wait(tasks)
+
+
+def _cancelled(work: _Work, notes: Iterable[str] = ()) -> Outcome:
+    """The outcome of a cancelled attempt; *notes* is what its executor has to say."""
+    partial = excerpt(work.tail) if work.tail.strip() else None
+    hint = " ".join(notes) or None
+    return Outcome(failure=Failure(FailureKind.CANCEL, "CANCELLED", "cancelled", hint=hint, partial=partial))
 
 
 def _silent(node: NodeId, silence: timedelta) -> Failure:
@@ -310,6 +312,7 @@ def make_order(
         produced={key: values.get(ref) for key, ref in node.outputs.items()} if undo else {},
         project=project,
         timeout=event.deadline - event.at,
+        max_cost_usd=None if undo else run.budget_left,
         estimate=plan.estimate,
     )
 

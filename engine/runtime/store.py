@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from engine import scheduler
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from engine.ids import NodeId, OwnerId, RunId
-    from engine.locks import LockOutcome
     from engine.run.events import ValueRef
     from engine.run.state import Contribution, Run
     from engine.runtime.clock import Clock
@@ -54,6 +54,20 @@ class Listener(Protocol):
         """*run* has moved by *events*; it may be ahead of them already."""
 
 
+@dataclass(slots=True)
+class Decided:
+    """What was decided and is not durable yet."""
+
+    batch: Batch = field(default_factory=Batch)
+    events: dict[RunId, list[ev.Event]] = field(default_factory=dict)
+    """By run, for those who are told."""
+    waiters: list[asyncio.Future[None]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        """Whether anything was decided, or anybody waits."""
+        return bool(self.batch or self.waiters)
+
+
 class Store:
     """The live runs of this process."""
 
@@ -74,10 +88,8 @@ class Store:
         self._clock = clock
         self._owner = owner
         self._facts = facts
-        self._batch = Batch()
-        self._touched: dict[RunId, list[ev.Event]] = {}
+        self._decided = Decided()
         self._wake = asyncio.Event()
-        self._committed: list[asyncio.Future[None]] = []
         self._flushing = False
         self._fault: OrchestrationError | None = None
         self._guards = guards
@@ -103,7 +115,7 @@ class Store:
         self._check()
         self.runs[run.id] = run
         if isinstance(signal, sig.Resume) and uses_locks(run):
-            self._batch.lock_ops.append(self._guards.adoption(run.id))
+            self._decided.batch.lock_ops.append(self._guards.adoption(run.id))
         self._decide(run, signal, self._clock.now())
         self._claim_for(run)
 
@@ -112,7 +124,9 @@ class Store:
         plan = run.plan
         if run.status is ev.RunStatus.PENDING and plan.locks:
             now = self._clock.now()
-            self._batch.lock_ops.append(self._guards.request(run, None, plan.locks, wait=plan.lock_wait, now=now))
+            self._decided.batch.lock_ops.append(
+                self._guards.request(run, None, plan.locks, wait=plan.lock_wait, now=now)
+            )
             self._claims_until[run.id] = now + plan.lock_wait
             self._arm(self._claims_until[run.id])
             self._wake.set()
@@ -153,12 +167,12 @@ class Store:
     def _collect(self, run: Run, events: list[ev.Event]) -> None:
         if events:
             place = run.events - len(events)
-            batch = self._batch
+            batch = self._decided.batch
             for event in events:
                 batch.events.append((run.id, place, event))
                 place += 1
                 self._guards.follow(run, event, batch)
-            self._touched.setdefault(run.id, []).extend(events)
+            self._decided.events.setdefault(run.id, []).extend(events)
             self._wake.set()
         self._arm(run.next_due())
 
@@ -188,7 +202,7 @@ class Store:
         for tell in self.on_tick:
             self._arm(tell(now))
         if any(waits_for_locks(run) for run in self.runs.values()):
-            self._batch.lock_ops.append(lambda table: table.expire(now))
+            self._decided.batch.lock_ops.append(lambda table: table.expire(now))
             self._wake.set()
 
     def _guard(self, run: RunId, signal: sig.Signal) -> None:
@@ -201,12 +215,12 @@ class Store:
     async def committed(self) -> None:
         """Wait until everything decided so far is durable; raises the fault that keeps it from being."""
         self._check()
-        if not self._batch and not self._committed and not self._flushing:
+        if not self._decided and not self._flushing:
             return
         done = asyncio.get_running_loop().create_future()
-        self._committed.append(done)
+        self._decided.waiters.append(done)
         self._wake.set()
-        await asyncio.shield(done)
+        await done
 
     def _check(self) -> None:
         if self._fault is not None:
@@ -229,32 +243,40 @@ class Store:
                 self._flushing = False
 
     async def _flush(self) -> None:
-        batch, self._batch = self._batch, Batch()
-        touched, self._touched = self._touched, {}
-        waiters, self._committed = self._committed, []
-        try:
-            if batch:
-                for run_id in touched:
-                    batch.summaries[run_id] = summary_of(self.runs[run_id], self._owner)
-                self._remember(batch, touched)
-                batch.values = self._values.uncommitted()
-                outcomes = await self._storage.commit(batch, self._owner)
-                self._values.committed(batch.values)
-                self._told(touched, outcomes)
-        except BaseException:
-            self._committed = waiters + self._committed
-            raise
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        """Commit what was decided, and what follows from the answers of locks and breakers, in one transaction."""
+        taken = [self._take()]
 
-    def _remember(self, batch: Batch, touched: dict[RunId, list[ev.Event]]) -> None:
-        for run_id, events in touched.items():
-            run = self.runs[run_id]
-            for event in events:
-                if isinstance(event, ev.RunEnded) and run.executor != "simulate":
-                    batch.session.extend(session_values(run, event, self._refer))
-                    batch.samples.extend(samples(run))
+        def follow(outcomes: list[TableOutcome]) -> Batch:
+            for outcome in outcomes:
+                self.table_outcome(outcome)
+            taken.append(self._take(known=taken))
+            return taken[-1].batch
+
+        try:
+            if taken[0].batch:
+                await self._storage.commit(taken[0].batch, self._owner, follow)
+        except BaseException:
+            self._decided.waiters += [waiter for part in taken for waiter in part.waiters]
+            raise
+        self._told(taken)
+
+    def _take(self, known: Sequence[Decided] = ()) -> Decided:
+        """What was decided since the last time, complete; values in *known* are on their way already."""
+        taken, self._decided = self._decided, Decided()
+        batch = taken.batch
+        if batch:
+            for run_id, events in taken.events.items():
+                run = self.runs[run_id]
+                batch.summaries[run_id] = summary_of(run, self._owner)
+                for event in events:
+                    if isinstance(event, ev.RunEnded) and run.executor != "simulate":
+                        batch.session.extend(session_values(run, event, self._refer))
+                        batch.samples.extend(samples(run))
+            values = self._values.uncommitted()
+            batch.values = {
+                key: data for key, data in values.items() if not any(key in part.batch.values for part in known)
+            }
+        return taken
 
     def _refer(self, parts: Sequence[Contribution]) -> ValueRef | None:
         if len(parts) == 1:
@@ -265,31 +287,34 @@ class Store:
             log.warning("a persisted value is not kept: %s", error)
             return None
 
-    def _told(self, touched: dict[RunId, list[ev.Event]], outcomes: list[TableOutcome]) -> None:
-        for run_id, events in touched.items():
-            run = self.runs[run_id]
-            for listener in self.listeners:
-                try:
-                    listener(run, events)
-                except Exception:
-                    log.exception("a listener of run %s failed", run_id)
-        for outcome in outcomes:
-            if isinstance(outcome, BreakerAnswer):
-                self._guard(
-                    outcome.run, sig.AnswerBreaker(outcome.node, outcome.admitted, outcome.until, outcome.failure)
-                )
-            else:
-                self.lock_outcome(outcome)
-        for run_id in touched:
-            run = self.runs[run_id]
-            if run.ended and not self._touched.get(run_id):
+    def _told(self, taken: Sequence[Decided]) -> None:
+        """All of *taken* is durable: tell whoever has to hear of it."""
+        for part in taken:
+            self._values.committed(part.batch.values)
+        for part in taken:
+            for run_id, events in part.events.items():
+                for listener in self.listeners:
+                    try:
+                        listener(self.runs[run_id], events)
+                    except Exception:
+                        log.exception("a listener of run %s failed", run_id)
+        for run_id in {run_id for part in taken for run_id in part.events}:
+            if self.runs[run_id].ended and not self._decided.events.get(run_id):
                 del self.runs[run_id]
                 self._claims_until.pop(run_id, None)
         if not self.runs:
             self._values.clear()
+        for part in taken:
+            for waiter in part.waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
 
-    def lock_outcome(self, outcome: LockOutcome) -> None:
-        """Tell a run of this process what became of its claim."""
+    def table_outcome(self, outcome: TableOutcome) -> None:
+        """Tell a run of this process what became of its claim, or what a circuit breaker answered."""
+        if isinstance(outcome, BreakerAnswer):
+            answer = sig.AnswerBreaker(outcome.node, outcome.admitted, outcome.until, outcome.failure)
+            self._guard(outcome.run, answer)
+            return
         holder = outcome.holder
         if holder.run not in self.runs:
             return
@@ -308,12 +333,12 @@ class Store:
         gone = list(self.runs.values())
         self.runs.clear()
         self._claims_until.clear()
-        self._batch, self._touched = Batch(), {}
         self.stop_timer()
-        for waiter in self._committed:
+        waiters = self._decided.waiters
+        self._decided = Decided()
+        for waiter in waiters:
             if not waiter.done():
                 waiter.set_exception(fault)
-        self._committed = []
         self._retry = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._recover)
         for listener in self.on_fault:
             listener(gone)

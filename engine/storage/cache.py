@@ -110,17 +110,32 @@ class ValueStore:
         self._keep({digest: data}, {})
         return data
 
+    def renew(self, ref: ValueRef) -> bool:
+        """Have a stored value written once more by the next commit, as its run may be forgotten before that.
+
+        False where it is gone already.
+        """
+        data = self._storage.value(ref.digest)
+        if data is None:
+            return ref.digest in self._uncommitted
+        self._uncommitted[ref.digest] = data
+        self._until[ref.digest] = None
+        return True
+
     def uncommitted(self) -> dict[str, bytes]:
         """Values that the next commit has to write."""
         return dict(self._uncommitted)
 
     def committed(self, values: Mapping[str, bytes]) -> None:
-        """*values* are on disk: from now on they may be evicted."""
+        """*values*, as `uncommitted` gave them, are on disk: from now on they may be evicted."""
         if values:
-            ends = {digest: self._until.pop(digest, None) for digest in values}
-            for digest in values:
+            # What was put once more meanwhile is written once more: it may have been pruned in between.
+            done = [digest for digest, data in values.items() if self._uncommitted.get(digest, data) is data]
+            for digest in done:
                 self._uncommitted.pop(digest, None)
-            self._keep(values, ends)
+            self._keep(
+                {digest: values[digest] for digest in done}, {digest: self._until.pop(digest, None) for digest in done}
+            )
 
     def clear(self) -> None:
         """Let go of all values that are committed; used when no run needs them."""

@@ -92,9 +92,16 @@ def _use_wal(db: sqlite3.Connection, busy_seconds: float) -> None:
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
     """All or nothing."""
     db.execute("BEGIN IMMEDIATE")
-    try:
+    with rolled_back(db):
         yield
         db.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def rolled_back(db: sqlite3.Connection) -> Iterator[None]:
+    """Undo the open transaction where the block fails."""
+    try:
+        yield
     except BaseException:
         with contextlib.suppress(sqlite3.Error):
             db.execute("ROLLBACK")

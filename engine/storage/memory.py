@@ -5,8 +5,9 @@ Effects: none outside the process. It keeps the promises of `port.Storage` but d
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass, field, replace
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from engine.locks import Claim, Granted, LockOutcome, LockTable
 from engine.run.events import RunStatus
 from engine.run.state import END_STATES
 from engine.storage import codec, compression
-from engine.storage.port import Batch, Message, RunSummary, SessionValue, TableOutcome
+from engine.storage.port import Batch, Follow, LockOp, Message, RunSummary, SessionValue, TableOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 LEARNED_FROM = 3
 """Samples that replace an estimate (SPEC 10)."""
+SAMPLES_KEPT = 50
+"""Newest samples of a node: an estimate follows what its work has become, and costs the same however often it ran."""
 
 
 @dataclass(slots=True)
@@ -39,11 +42,53 @@ class _Tables:
     summaries: dict[RunId, RunSummary] = field(default_factory=dict)
     locks: LockTable = field(default_factory=LockTable)
     session: dict[str, SessionValue] = field(default_factory=dict)
-    samples: defaultdict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    samples: dict[tuple[str, str], deque[float]] = field(
+        default_factory=lambda: defaultdict(lambda: deque(maxlen=SAMPLES_KEPT))
+    )
     inbox: list[Message] = field(default_factory=list)
     breakers: dict[str, BreakerState] = field(default_factory=dict)
     writes: int = 0
     """How often anybody wrote."""
+
+
+class _Answers:
+    """What locks and breakers answer in a commit, on copies: it is all or nothing."""
+
+    def __init__(self, tables: _Tables, owner: OwnerId) -> None:
+        self.locks = tables.locks
+        self.breakers = tables.breakers
+        self.inbox: list[Message] = []
+        """What runs of others have to hear."""
+        self._tables = tables
+        self._owner = owner
+        self._owners: dict[RunId, OwnerId] = {}
+
+    def to(self, batch: Batch) -> list[TableOutcome]:
+        """What *batch* asks for, answered to runs of the owner."""
+        self._owners.update((run, row.owner) for run, row in batch.summaries.items())
+        mine: list[TableOutcome] = []
+        if batch.lock_ops:
+            mine += self.of_locks(batch.lock_ops)
+        if batch.breaker_ops:
+            self.breakers = dict(self.breakers)
+            for name, change in batch.breaker_ops:
+                self.breakers[name], answer = change(self.breakers.get(name, BreakerState()))
+                if answer is not None:
+                    mine.append(answer)
+        return mine
+
+    def of_locks(self, operations: Iterable[LockOp]) -> list[LockOutcome]:
+        """What claims become of *operations*, where it is for runs of the owner."""
+        self.locks = LockTable(self.locks)
+        outcomes = [outcome for op in operations for outcome in op(self.locks)]
+        self.inbox += [lock_message(outcome) for outcome in outcomes if not self._is_mine(outcome.holder.run)]
+        return [outcome for outcome in outcomes if self._is_mine(outcome.holder.run)]
+
+    def _is_mine(self, run: RunId) -> bool:
+        if run not in self._owners:
+            row = self._tables.summaries.get(run)
+            return row is None or row.owner == self._owner
+        return self._owners[run] == self._owner
 
 
 class MemoryStorage:
@@ -64,15 +109,28 @@ class MemoryStorage:
         self._tables.writes += 1
         self._own_writes += 1
 
-    async def commit(self, batch: Batch, owner: OwnerId) -> list[TableOutcome]:
+    async def commit(self, batch: Batch, owner: OwnerId, follow: Follow | None = None) -> list[TableOutcome]:
         """See `port.Storage.commit`."""
         tables = self._tables
-        for run, place, _event in batch.events:
-            if place in tables.events.get(run, ()):
-                raise EnvironmentFault(f"run {run} has an event at place {place} already", code="STORAGE_FAILED")
-        locks = LockTable(tables.locks) if batch.lock_ops else tables.locks
-        outcomes = [outcome for op in batch.lock_ops for outcome in op(locks)]
-        tables.locks = locks
+        answers = _Answers(tables, owner)
+        taken = [batch]
+        outcomes = answers.to(batch)
+        while outcomes and follow is not None:
+            taken.append(follow(outcomes))
+            outcomes = answers.to(taken[-1])
+        for part in taken:
+            for run, place, _event in part.events:
+                if place in tables.events.get(run, ()):
+                    raise EnvironmentFault(f"run {run} has an event at place {place} already", code="STORAGE_FAILED")
+        tables.locks, tables.breakers = answers.locks, answers.breakers
+        for part in taken:
+            self._insert(part)
+        tables.inbox += answers.inbox
+        self._wrote()
+        return outcomes
+
+    def _insert(self, batch: Batch) -> None:
+        tables = self._tables
         for run, place, event in batch.events:
             journal = tables.events.get(run)
             if journal is None:
@@ -83,24 +141,6 @@ class MemoryStorage:
         tables.session.update((value.key, value) for value in batch.session)
         for sample in batch.samples:
             tables.samples[sample.command, sample.node].append(sample.seconds)
-        mine: list[TableOutcome] = [*self._deliver(outcomes, owner)]
-        for name, change in batch.breaker_ops:
-            tables.breakers[name], answer = change(tables.breakers.get(name, BreakerState()))
-            if answer is not None:
-                mine.append(answer)
-        self._wrote()
-        return mine
-
-    def _deliver(self, outcomes: Iterable[LockOutcome], owner: OwnerId) -> list[LockOutcome]:
-        """Those for runs of *owner*; the others are put into inboxes."""
-        mine: list[LockOutcome] = []
-        for outcome in outcomes:
-            summary = self._tables.summaries.get(outcome.holder.run)
-            if summary is None or summary.owner == owner:
-                mine.append(outcome)
-            else:
-                self._tables.inbox.append(lock_message(outcome))
-        return mine
 
     async def events(self, run: RunId, since: int = 0) -> list[Event]:
         """See `port.Storage.events`."""
@@ -176,7 +216,10 @@ class MemoryStorage:
         """See `port.Storage.remove`."""
         tables = self._tables
         gone = [row.id for row in rows if _is_still(row, tables.summaries.get(row.id))]
-        mine = self._deliver([outcome for run in gone for outcome in tables.locks.release_run(run)], owner)
+        answers = _Answers(tables, owner)
+        mine = answers.of_locks([partial(LockTable.release_run, run=run) for run in gone])
+        tables.locks = answers.locks
+        tables.inbox += answers.inbox
         for run in gone:
             tables.events.pop(run, None)
             tables.summaries.pop(run, None)

@@ -111,6 +111,10 @@ class Batch:
         return bool(self.events or self.lock_ops or self.breaker_ops or self.summaries)
 
 
+Follow: TypeAlias = Callable[[list[TableOutcome]], Batch]
+"""What follows from the answers of locks and breakers; it runs inside the transaction, in the owner's loop."""
+
+
 class Storage(Protocol):
     """A project's journal, values, locks and inbox.
 
@@ -118,9 +122,11 @@ class Storage(Protocol):
     the disk does not let it; nothing is half written then.
     """
 
-    async def commit(self, batch: Batch, owner: OwnerId) -> list[TableOutcome]:
+    async def commit(self, batch: Batch, owner: OwnerId, follow: Follow | None = None) -> list[TableOutcome]:
         """Make *batch* durable; gives what locks and breakers answered to runs of *owner*.
 
+        With *follow* the answers go there instead, and what follows from them becomes durable together with *batch*:
+        asked again and again, until nothing is answered. If it raises, nothing is durable.
         Outcomes for runs of other owners are put into their inboxes in the same transaction.
         """
 

@@ -7,7 +7,9 @@ crash of the process and of the machine. It decides nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
@@ -24,8 +26,8 @@ from engine.locks import Claim, LockTable
 from engine.run.events import RunStatus
 from engine.run.state import END_STATES
 from engine.storage import codec, compression
-from engine.storage.database import connect, faults, is_locked, make_folder, transaction
-from engine.storage.memory import LEARNED_FROM, lock_message
+from engine.storage.database import connect, faults, is_locked, make_folder, rolled_back, transaction
+from engine.storage.memory import LEARNED_FROM, SAMPLES_KEPT, lock_message
 from engine.storage.port import Batch, Message, RunSummary, SessionValue
 from engine.storage.rows import COLUMNS, session_row, summary_row, to_summary, to_time
 
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
     from engine.locks import LockOutcome
     from engine.run.events import Event
-    from engine.storage.port import LockOp, TableOutcome
+    from engine.storage.port import Follow, LockOp, TableOutcome
 
 T = TypeVar("T")
 
@@ -63,10 +65,16 @@ class SqliteStorage:
             self._reader = connect(self._path, busy_seconds)
         self._patience_seconds = patience_seconds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._turn = asyncio.Lock()
+        """Held by whoever uses the connection: a commit takes several steps on it."""
         self._data_version = -1
         self._closed = False
 
     async def _call(self, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - arguments of *function*
+        async with self._turn:
+            return await self._patiently(function, *args)
+
+    async def _patiently(self, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - arguments of *function*
         try:
             return await self._once(function, *args)
         except EnvironmentFault as fault:
@@ -87,35 +95,63 @@ class SqliteStorage:
         with faults(self._path):
             return function(*args)
 
-    async def commit(self, batch: Batch, owner: OwnerId) -> list[TableOutcome]:
+    async def commit(self, batch: Batch, owner: OwnerId, follow: Follow | None = None) -> list[TableOutcome]:
         """See `port.Storage.commit`."""
-        return await self._call(self._commit, batch, owner)
+        async with self._turn:
+            try:
+                outcomes = await self._patiently(self._begin, batch, owner, follow is not None)
+                while outcomes and follow is not None:
+                    outcomes = await self._once(self._go_on, follow(outcomes), owner)
+            except BaseException:
+                self._thread.submit(self._db.rollback)  # behind a step that goes on though it was cancelled
+                raise
+            return outcomes
 
-    def _commit(self, batch: Batch, owner: OwnerId) -> list[TableOutcome]:
+    def _begin(self, batch: Batch, owner: OwnerId, followed: bool) -> list[TableOutcome]:  # noqa: FBT001
+        """Write *batch*; the transaction stays open where its answers are *followed*."""
+        self._db.execute("BEGIN IMMEDIATE")
+        return self._write(batch, owner, followed=followed)
+
+    def _go_on(self, batch: Batch, owner: OwnerId) -> list[TableOutcome]:
+        return self._write(batch, owner, followed=True)
+
+    def _write(self, batch: Batch, owner: OwnerId, *, followed: bool) -> list[TableOutcome]:
+        with rolled_back(self._db):
+            self._insert(batch)
+            outcomes: list[TableOutcome] = [*self._change_locks(batch.lock_ops, owner)] if batch.lock_ops else []
+            if batch.breaker_ops:
+                outcomes += self._change_breakers(batch)
+            if not (outcomes and followed):
+                self._db.execute("COMMIT")
+            return outcomes
+
+    def _insert(self, batch: Batch) -> None:
         db = self._db
         rows = [(run, place, *codec.encode_event(event)) for run, place, event in batch.events]
-        values = [(digest, *compression.pack(data)) for digest, data in batch.values.items()]
-        with transaction(db):
-            db.executemany("INSERT INTO events VALUES (?,?,?,?)", rows)
-            if values:
-                db.executemany("INSERT OR IGNORE INTO vals VALUES (?,?,?)", values)
-            if batch.summaries:
-                marks = ",".join("?" * 12)
-                db.executemany(
-                    f"INSERT OR REPLACE INTO runs({COLUMNS}) VALUES ({marks})",  # noqa: S608 - constants only
-                    [summary_row(row) for row in batch.summaries.values()],
-                )
-            if batch.session:
-                db.executemany(
-                    "INSERT OR REPLACE INTO session VALUES (?,?,?,?,?,?)", [session_row(row) for row in batch.session]
-                )
-            if batch.samples:
-                db.executemany(
-                    "INSERT INTO samples(command, node, seconds) VALUES (?,?,?)",
-                    [(row.command, row.node, row.seconds) for row in batch.samples],
-                )
-            outcomes: list[TableOutcome] = [*self._change_locks(batch.lock_ops, owner)] if batch.lock_ops else []
-            return outcomes + self._change_breakers(batch) if batch.breaker_ops else outcomes
+        db.executemany("INSERT INTO events VALUES (?,?,?,?)", rows)
+        if batch.values:
+            values = [(digest, *compression.pack(data)) for digest, data in batch.values.items()]
+            db.executemany("INSERT OR IGNORE INTO vals VALUES (?,?,?)", values)
+        if batch.summaries:
+            marks = ",".join("?" * 12)
+            db.executemany(
+                f"INSERT OR REPLACE INTO runs({COLUMNS}) VALUES ({marks})",  # noqa: S608 - constants only
+                [summary_row(row) for row in batch.summaries.values()],
+            )
+        if batch.session:
+            db.executemany(
+                "INSERT OR REPLACE INTO session VALUES (?,?,?,?,?,?)", [session_row(row) for row in batch.session]
+            )
+        if batch.samples:
+            db.executemany(
+                "INSERT INTO samples(command, node, seconds) VALUES (?,?,?)",
+                [(row.command, row.node, row.seconds) for row in batch.samples],
+            )
+            db.executemany(
+                "DELETE FROM samples WHERE command=?1 AND node=?2 AND id <= "
+                "(SELECT id FROM samples WHERE command=?1 AND node=?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)",
+                [(row.command, row.node, SAMPLES_KEPT) for row in batch.samples],
+            )
 
     def _change_breakers(self, batch: Batch) -> list[TableOutcome]:
         states: dict[str, BreakerState] = {}
@@ -276,7 +312,15 @@ class SqliteStorage:
 
     async def remove(self, rows: Iterable[RunSummary], owner: OwnerId) -> tuple[list[RunId], list[LockOutcome]]:
         """See `port.Storage.remove`."""
-        return await self._call(self._remove, list(rows), owner)
+        removed = await self._call(self._remove, list(rows), owner)
+        await self._call(self._shrink)
+        return removed
+
+    def _shrink(self) -> None:
+        """Give the disk back what was removed; left for the next time where others use the file, or it has no room."""
+        with contextlib.suppress(sqlite3.OperationalError):
+            self._db.execute("VACUUM")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _remove(self, rows: list[RunSummary], owner: OwnerId) -> tuple[list[RunId], list[LockOutcome]]:
         with transaction(self._db):

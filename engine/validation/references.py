@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.graph.expand import SUB_COMMAND
+from engine.model.policy import MODEL_BREAKER
 from engine.validation.near import Names
 from engine.validation.subject import is_readable
 
@@ -43,7 +44,7 @@ def unknown_breakers(subject: Subject, report: Report) -> None:
     names = Names(subject.breakers)
     for spot in subject.spots:
         name = spot.node.circuit_breaker
-        if name is not None and name not in subject.breakers:
+        if name is not None and name != MODEL_BREAKER and name not in subject.breakers:
             report.add(
                 "UNKNOWN_BREAKER",
                 f'Circuit breaker "{name}" of node "{spot.node.id}" is not configured',

@@ -9,7 +9,8 @@ import re
 from typing import TYPE_CHECKING
 
 from engine.model.plan import NodeKind
-from engine.views.svg import clean, saving, short_time, svg
+from engine.redaction import clean
+from engine.views.svg import saving, short_time, svg
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,13 +8,13 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from engine.redaction import redact
+from engine.redaction import clean, redact
 from engine.run.state import NodeStatus
 from engine.views.durations import took
 from engine.views.report_style import STYLE
-from engine.views.report_text import facts, percent
+from engine.views.report_text import facts, last_lines, percent
 from engine.views.status import failures
-from engine.views.svg import clean, short_time
+from engine.views.svg import short_time
 from engine.views.timeline import FREE_SLOT, ZERO, SpanEnd, SpanKind
 
 if TYPE_CHECKING:
@@ -94,9 +94,12 @@ def _failures(run: Run) -> Iterator[str]:
         failure = line.failure
         undone = " · rolled back" if line.compensated else ""
         hint = f'<p class="hint">{_text(failure.hint, lines=True)}</p>' if failure.hint else ""
+        session = f'<p class="hint">claude --resume {_text(line.session)}</p>' if line.session else ""
+        said = "".join(f"{escape(text)}\n" for text in last_lines(failure.partial or ""))
         yield (
             f'<div class="failure"><strong>{_text(line.node)}</strong> · {_text(failure.code)}{undone}'
-            f"<p>{_text(failure.message, lines=True)}</p>{hint}</div>"
+            f"<p>{_text(failure.message, lines=True)}</p>{hint}{session}"
+            f"{f'<pre>{said}</pre>' if said else ''}</div>"
         )
 
 

@@ -75,6 +75,7 @@ td small{color:var(--soft)}
 .failure{background:var(--card);border:1px solid var(--line);border-left:4px solid var(--bad);border-radius:6px;
 padding:8px 12px;margin-bottom:8px;overflow-wrap:anywhere}
 .failure p{margin:2px 0 0;white-space:pre-line}.failure .hint{color:var(--soft)}
+.failure pre{margin:6px 0 0;white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px;color:var(--soft)}
 footer{margin-top:32px;color:var(--soft);font-size:12px}
 @media print{body{background:#fff}.chart{overflow:visible}*{print-color-adjust:exact}}
 @media (max-width:640px){main{padding:16px 10px}.row,.axis,.phase{grid-template-columns:110px 1fr 118px}}

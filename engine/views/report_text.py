@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.redaction import one_line
-from engine.run.events import RunStatus
+from engine.redaction import clean, one_line
 from engine.views.durations import took
+from engine.views.headline import headline
 from engine.views.status import failures
-from engine.views.svg import clean, short_time
+from engine.views.svg import short_time
 from engine.views.timeline import SpanEnd, SpanKind
 
 if TYPE_CHECKING:
@@ -26,18 +26,8 @@ CHART = 48
 """Letters of the time axis."""
 LONGEST_NAME = 32
 LONGEST_LINE = 160
-MARKS = {
-    RunStatus.COMPLETED: "✅",
-    RunStatus.DEGRADED: "⚠️",
-    RunStatus.FAILED: "❌",
-    RunStatus.COMPENSATED: "↩️",
-    RunStatus.COMPENSATION_FAILED: "❌",
-    RunStatus.CANCELLED: "🚫",
-    RunStatus.INTERRUPTED: "⏸️",
-    RunStatus.PENDING: "⏳",
-    RunStatus.RUNNING: "⚙️",
-    RunStatus.COMPENSATING: "↩️",
-}
+LAST_LINES = 8
+"""Lines of a failed attempt's last output."""
 _FILL = {SpanKind.ATTEMPT: "█", SpanKind.WAIT: "·", SpanKind.UNDO: "▒"}
 
 
@@ -77,10 +67,7 @@ def percent(value: float | None) -> str:
 
 
 def _summary(run: Run, numbers: Metrics) -> Iterator[str]:
-    state = numbers.status.value.replace("_", " ")
-    how = f"{state} in" if run.ended else f"{state} for"
-    simulated = " · simulated" if numbers.executor == "simulate" else ""
-    yield f"{MARKS[numbers.status]} {numbers.command} {how} {took(numbers.total)} · run {numbers.run}{simulated}"
+    yield headline(run, run.created_at + numbers.total, {})
     if run.message:
         yield f"   {one_line(run.message, limit=LONGEST_LINE)}"
     yield ""
@@ -151,6 +138,17 @@ def _failures(run: Run) -> Iterator[str]:
         yield f"  {line.node}{undone}: {line.failure.code}: {text}"
         if line.failure.hint:
             yield f"    hint: {one_line(line.failure.hint, limit=LONGEST_LINE)}"
+        if line.session:
+            yield f"    transcript: claude --resume {line.session}"
+        if line.failure.partial:
+            yield "    last output:"
+            yield from (f"      {text}" for text in last_lines(line.failure.partial))
+
+
+def last_lines(text: str) -> list[str]:
+    """The last lines of what an attempt said, as a terminal may show them."""
+    lines = [one_line(part, limit=LONGEST_LINE) for part in text.splitlines() if part.strip()]
+    return lines[-LAST_LINES:]
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from engine.ids import OwnerId, RunId
+from engine.ids import OwnerId, RunId, attempt_id, session_id
 from engine.model.policy import Failure
 from engine.readiness import waiting_for
 from engine.run import events as ev
-from engine.run.events import RunStatus, WaitReason
+from engine.run.events import Role, RunStatus, WaitReason
 from engine.run.reducer import create
-from engine.run.state import NodeStatus, keys_at, parts_at
+from engine.run.state import NodeStatus, is_model_work, keys_at, parts_at
 from engine.views.progress import DONE, Progress, progress, remaining
 from engine.views.todos import Todo, TodoOptions, display, todos
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from engine.ids import NodeId
     from engine.model.plan import Plan
-    from engine.run.state import NodeState, PhaseState, Run
+    from engine.run.state import AttemptRecord, NodeState, PhaseState, Run
+    from engine.views.locks import LockLine
 
 FEW_NODES = 40
 """Nodes up to which a todo list names each; above it, phases that are over become one line."""
@@ -71,6 +72,8 @@ class FailureLine:
     failure: Failure
     compensated: bool
     """Whether what the node had done is undone."""
+    session: str | None = None
+    """The Claude Code session of the attempt that failed so, where there is one: `claude --resume` shows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +120,8 @@ class Snapshot:
     """Nodes with a live attempt, in the order in which they started."""
     message: str
     warnings: tuple[str, ...]
+    locks: tuple[LockLine, ...]
+    """What the run has, wants or has reserved."""
     cost_usd: float
 
 
@@ -127,10 +132,11 @@ def snapshot(
     options: TodoOptions | None = None,
     *,
     warnings: Sequence[str] = (),
+    locks: Sequence[LockLine] = (),
 ) -> Snapshot:
     """*run* as it stands at *now*; *learned* are seconds by node that replace the file's estimates.
 
-    *warnings* are told beside those of the plan.
+    *warnings* are told beside those of the plan, *locks* are the lines of the lock table about *run*.
     """
     learned = learned or {}
     until = run.ended_at or (run.changed_at if run.ended else None) or now
@@ -157,6 +163,7 @@ def snapshot(
         running=tuple(sorted(run.live, key=lambda name: run.nodes[name].start_order)),
         message=run.message,
         warnings=(*run.plan.warnings, *warnings),
+        locks=tuple(locks),
         cost_usd=run.cost_usd,
     )
 
@@ -175,8 +182,29 @@ def failures(run: Run) -> tuple[FailureLine, ...]:
         node = run.nodes[name]
         undone = node.status is NodeStatus.COMPENSATED
         told = [failure for failure in (node.failure, node.compensation_failure) if failure is not None]
-        lines += [FailureLine(node=name, failure=failure, compensated=undone) for failure in told]
+        lines += [
+            FailureLine(node=name, failure=failure, compensated=undone, session=_session_of(run, node, failure))
+            for failure in told
+        ]
     return tuple(lines)
+
+
+def _session_of(run: Run, node: NodeState, failure: Failure) -> str | None:
+    records = [record for record in node.attempts if record.failure == failure]
+    return session_of(run, node, records[-1]) if records else None
+
+
+def session_of(run: Run, node: NodeState, record: AttemptRecord) -> str | None:
+    """The Claude Code session in which an attempt was made; None where it was made by somebody else.
+
+    Nor of an agent in a worktree: Claude Code finds a session only in the folder in which it began.
+    """
+    undo = record.role is Role.COMPENSATE
+    if run.executor != "claude" or not is_model_work(run, node.plan, undo=undo):
+        return None
+    if run.plan.agents[node.plan.worker(undo=undo)].isolation is not None:
+        return None
+    return session_id(attempt_id(run.id, node.plan.id, record.number))
 
 
 def questions(run: Run) -> tuple[Question, ...]:

@@ -5,7 +5,6 @@ Pure. SVG is made here as text, without a library; every text in it is escaped, 
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +12,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from engine.model.plan import NodeKind
+from engine.redaction import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,8 +51,6 @@ ARROW = (
     'markerUnits="userSpaceOnUse" orient="auto">'
     '<path d="M0 0L6 3L0 6z" fill="#7b8b9a"/></marker></defs>'
 )
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]+")
 
 
 def svg(plan: Plan, timeline: Timeline) -> str:
@@ -97,11 +95,6 @@ def short_time(time: timedelta) -> str:
         return f"{minutes:.3g} min"
     hours, rest = divmod(round(minutes), 60)
     return f"{hours} h {rest} min" if rest else f"{hours} h"
-
-
-def clean(text: str) -> str:
-    """*text* on one line, without control characters and the marks that turn the direction of text."""
-    return _CONTROL.sub(" ", text).strip()
 
 
 def _text(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from engine.model.plan import NodeKind
 from engine.run.events import Role, WaitReason
 from engine.run.state import NodeStatus
+from engine.views.status import session_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +60,10 @@ class Span:
     """Number of the attempt; None for a wait."""
     note: str = ""
     """What was waited for, or how an attempt failed: code and message."""
+    last_output: str = ""
+    """What an attempt that failed had said last."""
+    session: str | None = None
+    """The Claude Code session of an attempt."""
 
     @property
     def duration(self) -> timedelta:
@@ -190,7 +195,7 @@ def _spans(run: Run, node: NodeState, until: datetime) -> Iterator[Span]:
         wait = _wait(run, node, free, record.started_at, before, role=record.role)
         if wait is not None:
             yield wait
-        yield _attempt(run, record, until)
+        yield _attempt(run, node, record, until)
         free, before = end_of(record), record
     if node.waiting is not None and not run.ended:
         yield _open_wait(run, node.waiting, until)
@@ -199,7 +204,7 @@ def _spans(run: Run, node: NodeState, until: datetime) -> Iterator[Span]:
         yield from [refused] if refused is not None else []
 
 
-def _attempt(run: Run, record: AttemptRecord, until: datetime) -> Span:
+def _attempt(run: Run, node: NodeState, record: AttemptRecord, until: datetime) -> Span:
     failure = record.failure
     outcome = SpanEnd.OK
     if record.ended_at is None:
@@ -215,6 +220,8 @@ def _attempt(run: Run, record: AttemptRecord, until: datetime) -> Span:
         outcome=outcome,
         attempt=record.number,
         note=f"{failure.code}: {failure.message.splitlines()[0] if failure.message else ''}" if failure else "",
+        last_output=(failure.partial or "") if failure else "",
+        session=session_of(run, node, record),
     )
 
 

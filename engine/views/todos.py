@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from engine.context import fill_arguments
 from engine.gerunds import active_form
 from engine.readiness import waiting_for
+from engine.redaction import clean
 from engine.run.state import NodeStatus
 from engine.views.durations import about, took
 from engine.views.progress import node_remaining
@@ -79,7 +80,7 @@ def line(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float])
 
 def subject(run: Run, node: NodeState) -> str:
     """The node's task on one line, arguments filled in."""
-    return " ".join(fill_arguments(node.plan.task, run.arguments).split())
+    return " ".join(clean(fill_arguments(node.plan.task, run.arguments)).split())
 
 
 def _text(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> str:
@@ -100,7 +101,7 @@ def _note(run: Run, node: NodeState) -> str | None:
     if status is NodeStatus.COMPLETED:
         return f"completed in {took(_duration(node))}"
     if status is NodeStatus.SKIPPED:
-        return node.skip_message
+        return clean(node.skip_message) if node.skip_message else None
     if status is NodeStatus.FAILED:
         return f"failed: {_reason(node)}"
     fixed = _NOTES.get(status)
@@ -109,7 +110,7 @@ def _note(run: Run, node: NodeState) -> str | None:
     waiting = waiting_for(run, node)
     if waiting is None:
         return None
-    return f"waiting for {waiting if node.waiting is not None else _words(waiting)}"
+    return clean(f"waiting for {waiting if node.waiting is not None else _words(waiting)}")
 
 
 def _todo(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> Todo:
@@ -175,7 +176,7 @@ def _duration(node: NodeState) -> timedelta:
 
 def _reason(node: NodeState) -> str:
     failure = node.compensation_failure or node.failure
-    return failure.message.splitlines()[0] if failure and failure.message else "unknown"
+    return clean(failure.message.splitlines()[0]) if failure and failure.message else "unknown"
 
 
 _ICONS = {

@@ -206,7 +206,7 @@ def test_ctrl_c_cancels_the_run_and_leaves_with_130(project: Path) -> None:
         stdout, _ = process.communicate(timeout=30)
         os.close(gate)
     assert process.returncode == 130
-    assert stdout.startswith("❌ /wait cancelled")
+    assert stdout.startswith("🚫 /wait cancelled")
 
 
 def test_another_process_can_cancel_a_run(project: Path) -> None:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from mcp_server.cli import app
 from tests.interaction.projects import environment
+from tests.support.trust import trust_all
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +56,19 @@ def test_a_failed_run_has_a_report_with_the_failure(project: Path) -> None:
     assert "first-greeting: NO_DISK: simulated failure" in orchestrate(project, "report").stdout
     report = json.loads(orchestrate(project, "report", "--format", "json").stdout)
     assert report["nodes"][0]["spans"][-1]["note"].startswith("NO_DISK: ")
+
+
+def test_what_a_failed_agent_said_last_is_shown_and_steers_no_terminal(project: Path) -> None:
+    (project / "failer.py").write_text("print('half done \\x1b[31m')\nraise SystemExit(3)\n", encoding="utf-8")
+    trust_all(project, project / "home")
+    ran = orchestrate(project, "run", "/fail")
+    assert "last output:\n     half done [31m" in ran.stdout
+    assert "last output:\n      half done [31m" in orchestrate(project, "report").stdout
+    report = json.loads(orchestrate(project, "report", "--format", "json").stdout)
+    assert "half done" in report["nodes"][0]["spans"][0]["lastOutput"]
+    status = json.loads(orchestrate(project, "status", "--json").stdout)
+    assert "half done" in status["failures"][0]["lastOutput"]
+    assert "\x1b" not in ran.stdout + ran.stderr + orchestrate(project, "report").stdout
 
 
 def test_html_is_one_page(project: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -170,6 +171,11 @@ def test_the_limits_of_a_run_are_its_options(project: Path) -> None:
     refused = orchestrate(project, "run", "/wait", "--max-attempts-total", "1")
     assert refused.exit_code == 1
     assert "the run may make 1 attempts and has made them" in refused.stdout
+    opening = threading.Thread(target=open_gate, args=(project,))
+    opening.start()
+    higher = orchestrate(project, "resume", "--failed", "--max-attempts-total", "2", "--json")
+    opening.join()
+    assert (higher.exit_code, told(higher)["state"]) == (0, "completed"), higher.stderr
     late = orchestrate(project, "run", "/wait", "--max-duration-seconds", "0.5")
     assert late.exit_code == 1
     assert "the run may take 0.5 s and has taken them" in late.stdout

@@ -50,7 +50,13 @@ async def test_a_failure_that_an_agent_tells_is_handed_back(name: str, tmp_path:
 async def test_an_agent_that_breaks_down_is_a_failure_and_no_exception(name: str, tmp_path: Path) -> None:
     failure = await failure_of(name, "break", tmp_path)
     assert failure.kind is FailureKind.ERROR
-    codes = {"process": "EXIT_1", "python": "RUNTIME_ERROR", "inline": "RUNTIME_ERROR", "claude": "AGENT_CRASHED"}
+    codes = {
+        "process": "EXIT_1",
+        "isolated": "EXIT_1",
+        "python": "RUNTIME_ERROR",
+        "inline": "RUNTIME_ERROR",
+        "claude": "AGENT_CRASHED",
+    }
     assert failure.code == codes[name]
     assert "it broke" in failure.message
 

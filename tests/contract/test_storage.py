@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -19,8 +21,8 @@ from engine.model.policy import LockSpec
 from engine.run import events as ev
 from engine.run.events import RunStatus
 from engine.storage.codec import encode_value
-from engine.storage.memory import MemoryStorage
-from engine.storage.port import Batch, Message, RunSummary, Sample, SessionValue, Storage
+from engine.storage.memory import SAMPLES_KEPT, MemoryStorage
+from engine.storage.port import Batch, Message, RunSummary, Sample, SessionValue, Storage, TableOutcome
 from engine.storage.sqlite import SqliteStorage
 from tests.support.by_hand import NOON, OWNER, RUN, ByHand
 from tests.support.definitions import review_code
@@ -105,6 +107,51 @@ async def test_a_commit_whose_lock_operation_fails_leaves_nothing(storage: Stora
     assert await storage.commit(Batch(events=a_run()), OWNER) == []
 
 
+async def test_what_follows_from_the_answers_of_locks_is_part_of_the_commit(storage: Storage) -> None:
+    rows, answers = a_run(), []
+
+    def follow(outcomes: list[TableOutcome]) -> Batch:
+        answers.append(outcomes)
+        return Batch(events=rows[1:]) if len(answers) > 1 else Batch(events=rows[:1], lock_ops=[claim_of(RUN, "b")])
+
+    batch = Batch(summaries={RUN: a_summary()}, lock_ops=[claim_of(RUN, "a"), lambda table: table.release_run(RUN)])
+    assert await storage.commit(batch, OWNER, follow) == []
+    assert answers == [[Granted(Holder(RUN, NodeId(name)))] for name in ("a", "b")]
+    assert await storage.events(RUN) == [event for _run, _place, event in rows]
+    assert [claim.holder.node for claim in await storage.claims()] == ["b"]
+
+
+async def test_a_commit_during_which_the_following_fails_leaves_nothing_on_disk(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "state")
+
+    def broken(_outcomes: list[TableOutcome]) -> Batch:
+        raise RuntimeError
+
+    batch = Batch(summaries={RUN: a_summary()}, lock_ops=[claim_of(RUN, "a")])
+    with pytest.raises(RuntimeError):
+        await storage.commit(batch, OWNER, broken)
+    assert (await storage.summary(RUN), await storage.claims()) == (None, [])
+    assert await storage.commit(batch, OWNER) == [Granted(Holder(RUN, NodeId("a")))]
+    await storage.close()
+
+
+async def test_a_commit_that_is_cancelled_between_its_steps_leaves_no_transaction_open(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "state")
+    committing: asyncio.Task[list[TableOutcome]]
+
+    def cancelled(_outcomes: list[TableOutcome]) -> Batch:
+        committing.cancel()
+        return Batch(events=a_run(), lock_ops=[lambda table: table.release_run(RUN), claim_of(RUN, "b")])
+
+    batch = Batch(summaries={RUN: a_summary()}, lock_ops=[claim_of(RUN, "a")])
+    committing = asyncio.ensure_future(storage.commit(batch, OWNER, cancelled))
+    with pytest.raises(asyncio.CancelledError):
+        await committing
+    assert (await storage.events(RUN), await storage.claims()) == ([], [])
+    assert await storage.commit(batch, OWNER) == [Granted(Holder(RUN, NodeId("a")))]
+    await storage.close()
+
+
 async def test_small_and_large_values_come_back_to_the_byte(storage: Storage) -> None:
     values: dict[str, bytes] = {}
     for value in ("small", "large" * 10_000, {"b": [1, None], "a": "ü"}):
@@ -170,6 +217,33 @@ async def test_an_estimate_is_the_median_of_three_samples_or_more(storage: Stora
     assert await storage.estimates("/test") == {}
     await storage.commit(Batch(summaries={RUN: a_summary()}, samples=[sample("a", 20)]), OWNER)
     assert await storage.estimates("/test") == {"a": 20}
+
+
+async def test_estimates_are_taken_from_the_newest_samples_of_each_node(storage: Storage) -> None:
+    old = [Sample(command="/test", node=name, seconds=1) for name in "ab" for _ in range(SAMPLES_KEPT)]
+    new = [Sample(command="/test", node="a", seconds=9) for _ in range(SAMPLES_KEPT)]
+    for rows in (old, new[:-1], new[-1:]):
+        await storage.commit(Batch(summaries={RUN: a_summary()}, samples=rows), OWNER)
+    assert await storage.estimates("/test") == {"a": 9, "b": 1}
+
+
+async def test_removing_a_run_gives_the_disk_back_what_it_took(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "state")
+    dice = Random(0)  # noqa: S311 - repeatable by intent
+    encoded = [encode_value(dice.randbytes(50_000).hex()) for _ in range(20)]  # nothing of it can be compressed away
+    values = {ref.digest: data for ref, data in encoded}
+    await storage.commit(Batch(events=a_run(), summaries={RUN: a_summary()}, values=values), OWNER)
+    await storage.commit(Batch(events=a_run(OTHER), summaries={OTHER: a_summary(OTHER)}), OWNER)
+    full = size_of(tmp_path / "state")
+    await storage.remove([a_summary()], OWNER)
+    assert size_of(tmp_path / "state") < full / 4
+    assert await storage.events(OTHER) == [event for _run, _place, event in a_run()]
+    await storage.close()
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of a state folder."""
+    return sum(path.stat().st_size for path in folder.iterdir())
 
 
 async def test_removing_a_run_drops_its_journal_and_the_values_that_nothing_else_refers_to(storage: Storage) -> None:

@@ -104,7 +104,7 @@ def _commands(text: str) -> list[tuple[str, str]]:
 def run(project: Path, command: str, home: Path) -> tuple[int, str]:
     """Exit code and output, both streams in one, of one command line of a page."""
     words = shlex.split(command)
-    assert words[0] in {"orchestrate", "cat", "ls", "rm", "python3"}, f"{command}: pages run nothing else"
+    assert words[0] in {"orchestrate", "cat", "git", "ls", "rm", "python3"}, f"{command}: pages run nothing else"
     if words[0] == "orchestrate":
         words[:1] = [str(ORCHESTRATE)]
     elif words[0] == "python3":

@@ -43,7 +43,7 @@ def test_readme_shows_a_configuration_for_each_client() -> None:
 async def test_a_configuration_starts_the_server(tmp_path: Path, number: int) -> None:
     server = shown()[number]
     parameters = StdioServerParameters(
-        command=server["command"],
+        command=here(server["command"], tmp_path),
         args=[here(argument, tmp_path) for argument in server["args"]],
         env={
             **environment(tmp_path),

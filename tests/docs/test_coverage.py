@@ -32,7 +32,9 @@ CODE = re.compile(
     r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|TIMEOUT|DEADLOCK|CANCELLED|OVERLOADED|AUTHENTICATION|INTERNAL|ENVIRONMENT"
 )
 NO_CODES = {
+    "CLAUDE_CONFIG_DIR": "an environment variable",
     "CLAUDE_PROJECT_DIR": "an environment variable",
+    "ORCHESTRATION_CLAUDE_PROGRAM": "an environment variable",
     "ORCHESTRATION_ATTEMPT": "an environment variable",
     "ORCHESTRATION_MARK": "an environment variable",
     "ORCHESTRATION_LIBRARY": "an environment variable",
@@ -44,7 +46,11 @@ NO_CODES = {
     "O_NONBLOCK": "a constant of os",
 }
 """Names in capitals that are no codes, and what they are."""
-WITHOUT_CODES = {"engine/patterns.py": "names of the regular expression parser"}
+WITHOUT_CODES = {
+    "engine/executors/git.py": "environment variables of git",
+    "engine/executors/port.py": "environment variables of git",
+    "engine/patterns.py": "names of the regular expression parser",
+}
 ANY_PAGE = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 TROUBLE = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
 COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]

@@ -34,7 +34,8 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def environ(tmp_path: Path, api: FakeMessagesApi) -> dict[str, str]:
+def environ(tmp_path: Path, api: FakeMessagesApi, request: pytest.FixtureRequest) -> dict[str, str]:
+    """That of Claude Code; of another version where a test is parametrised with one."""
     home = tmp_path / "home"
     home.mkdir()
-    return environment(home=home, api_url=api.url)
+    return environment(home=home, api_url=api.url, version=getattr(request, "param", "current"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import pytest
 
 from engine.executors.claude import ClaudeExecutor
 from engine.executors.port import Outcome, OutputSpec, WorkOrder
+from engine.ids import session_id
 from engine.model.agent import Agent, AgentSource
 from engine.model.policy import FailureKind
-from tests.support.claude_code import program
+from tests.support.claude_code import VERSIONS
 from tests.support.fake_messages_api import FakeMessagesApi, Route, Step
 from tests.support.orders import Beats, alive_with, order_for
 
@@ -24,7 +26,7 @@ COUNT = (OutputSpec(key="n", schema={"type": "integer", "format": "int32", "x-un
 
 @pytest.fixture
 def executor(environ: dict[str, str]) -> ClaudeExecutor:
-    return ClaudeExecutor(str(program()), environment=environ)
+    return ClaudeExecutor(shutil.which("claude", path=environ["PATH"]), environment=environ)
 
 
 def order(project: Path, agent: Agent, **options: object) -> WorkOrder:
@@ -37,6 +39,7 @@ async def run(executor: ClaudeExecutor, given: WorkOrder, beats: Beats | None = 
     return outcome
 
 
+@pytest.mark.parametrize("environ", VERSIONS, indirect=True)
 async def test_an_agent_of_ours_works_with_its_prompt_its_model_and_its_tools(
     api: FakeMessagesApi, executor: ClaudeExecutor, project: Path
 ) -> None:
@@ -44,13 +47,14 @@ async def test_an_agent_of_ours_works_with_its_prompt_its_model_and_its_tools(
     api.routes = [Route(match=TASK, steps=[{"tool": "Read", "input": {"file_path": f"{project}/beans.txt"}}, ANSWER])]
     agent = Agent(id="counter", prompt="You count beans.", tools=("Read",), model="haiku", max_turns=5, effort="low")
     beats = Beats()
-    outcome = await run(executor, order(project, agent, inputs={"where": "beans.txt"}), beats)
+    given = order(project, agent, inputs={"where": "beans.txt"})
+    outcome = await run(executor, given, beats)
     assert outcome.failure is None
     assert outcome.outputs == {"n": 3}
     assert outcome.usage is not None
     assert outcome.usage.cost_usd
-    assert outcome.usage.session
     turn = api.turns[0]
+    assert turn.session == session_id(given.attempt)
     assert "You count beans." in turn.prompt
     assert '"beans.txt"' in turn.prompt
     assert "haiku" in turn.body["model"]

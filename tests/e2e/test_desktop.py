@@ -13,7 +13,7 @@ from mcp import Client, StdioServerParameters
 
 from mcp_server.app import OrchestrationServer
 from tests.interaction.projects import environment, make_project
-from tests.support.claude_code import TOOLS
+from tests.support.node_tools import node_tool
 from tests.support.uv import uv_environment
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ async def test_the_bundle_starts_the_server_for_the_chosen_project(tmp_path: Pat
     bundle, folder, project = tmp_path / "made.mcpb", tmp_path / "unpacked", tmp_path / "project"
     project.mkdir()
     make_project(project)
-    for command in ([ROOT / ".ci" / "bundle", bundle], [TOOLS / ".bin" / "mcpb", "unpack", bundle, folder]):
+    for command in ([ROOT / ".ci" / "bundle", bundle], [*node_tool("mcpb"), "unpack", bundle, folder]):
         done = await asyncio.to_thread(
             subprocess.run, [str(part) for part in command], capture_output=True, text=True, timeout=50, check=False
         )

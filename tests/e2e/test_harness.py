@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.claude_code import claude, processes_marked, run_claude, wait_until_gone
+from engine.executors.claude_result import judge
+from tests.support.claude_code import Version, claude, environment, processes_marked, run_claude, wait_until_gone
 from tests.support.fake_messages_api import FakeMessagesApi, Route
+from tests.support.node_tools import ROOT
 from tests.support.record_claude_results import JUDGED, RESULTS, SCENARIOS, play
 
 if TYPE_CHECKING:
@@ -27,6 +30,30 @@ def test_the_program_still_ends_as_recorded(name: str, tmp_path: Path) -> None:
     assert [denial["tool_name"] for denial in fresh["permission_denials"]] == [
         denial["tool_name"] for denial in old["permission_denials"]
     ]
+
+
+@pytest.mark.parametrize(
+    ("version", "package"), [("current", "@anthropic-ai/claude-code"), ("legacy", "claude-code-legacy")]
+)
+def test_each_program_is_the_one_that_is_pinned_and_first_on_the_path(
+    version: Version, package: str, tmp_path: Path
+) -> None:
+    pinned = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"][package]
+    environ = environment(home=tmp_path, api_url="http://127.0.0.1:9", version=version)
+    command = [shutil.which("claude", path=environ["PATH"]) or "", "--version"]
+    told = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=50, check=True).stdout
+    assert told.split()[0] == pinned.rpartition("@")[2]
+
+
+@pytest.mark.parametrize("name", ["structured_invalid", "denied_tool", "overloaded"])
+def test_the_older_program_words_its_end_otherwise_and_it_is_judged_the_same(name: str, tmp_path: Path) -> None:
+    run = play(SCENARIOS[name], folder=tmp_path, version="legacy")
+    recorded = [json.loads(line) for line in (RESULTS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+    outcomes = [judge(messages, exit_code=run.exit_code, stderr="") for messages in (run.messages, recorded)]
+    fresh, old = (outcome.failure for outcome in outcomes)
+    assert fresh is not None
+    assert old is not None
+    assert (fresh.kind, fresh.code, fresh.hint) == (old.kind, old.code, old.hint)
 
 
 def test_every_scenario_is_recorded() -> None:

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.claude_code import claude, run_claude, wait_until_gone
+from tests.support.claude_code import VERSIONS, claude, run_claude, wait_until_gone
 from tests.support.fake_messages_api import FakeMessagesApi, Route
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def newest_status(project: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     return status
 
 
+@pytest.mark.parametrize("environ", VERSIONS, indirect=True)
 def test_review_code_runs_four_real_agents_with_two_reviewers_at_a_time(
     api: FakeMessagesApi, review: Path, marked: dict[str, str]
 ) -> None:

@@ -83,6 +83,9 @@ class Model(Route):
         return [{"text": DONE}]
 
 
+WAIT = {"delay": 2, "tool": RUN, "input": {"command": "/review-code", "wait_seconds": 1}}
+
+
 def conversation(messages: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
     """The tool calls of a conversation, and the texts that answered them."""
     blocks = [block for message in messages if isinstance(message["content"], list) for block in message["content"]]
@@ -146,6 +149,38 @@ def test_escape_cancels_the_run(api: FakeMessagesApi, review: Path, environ: dic
         enter(found, "/review-code")
         api.wait_until(lambda: bool(api.turns_with(TASKS["analyzer"][0])), timeout=40)
         found.press("Escape")
+        wait_until(lambda: state(review, environ), lambda seen: seen == "cancelled")
+
+
+def test_a_run_that_is_waited_for_goes_on_in_the_background_and_claude_is_told_its_end(
+    api: FakeMessagesApi, review: Path, environ: dict[str, str]
+) -> None:
+    model = Route(match="<arguments>", steps=[WAIT, {"text": "It runs."}, {"text": DONE}])
+    api.routes = [*(route(node, answer(node, delay=1)) for node in TASKS), model]
+    with session(review, environ) as found:
+        enter(found, "/review-code focus on auth")
+        found.wait_for("1 MCP task")
+        found.wait_for(DONE, timeout=90)
+    last = [turn for turn in api.turns if model.match in turn.prompt][-1]
+    assert "moved to the background" in conversation(last.messages)[1][0]
+    told = json.dumps(last.messages).partition("<task-notification>")[2]
+    assert "report-generator says so" in told
+    assert "Present the outputs to the user." in told
+
+
+def test_stopping_the_background_task_cancels_the_run(
+    api: FakeMessagesApi, review: Path, environ: dict[str, str]
+) -> None:
+    api.routes = [route("analyzer", {"hang": True}), Route(match="<arguments>", steps=[WAIT, {"text": "It runs."}])]
+    with session(review, environ) as found:
+        enter(found, "/review-code")
+        api.wait_until(lambda: bool(api.turns_with(TASKS["analyzer"][0])), timeout=40)
+        found.wait_for("1 MCP task")
+        found.press("Down")
+        found.wait_for("to view tasks")
+        found.press("Enter")
+        found.wait_for("Phase 1/3 Code Analysis")
+        found.press("x")
         wait_until(lambda: state(review, environ), lambda seen: seen == "cancelled")
 
 

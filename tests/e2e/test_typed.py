@@ -13,7 +13,7 @@ import pytest
 from mcp_server.cli_sync import synchronise
 from registry.catalog import Catalog
 from tests.interaction.projects import make_project
-from tests.support.claude_code import program, run_claude
+from tests.support.claude_code import VERSIONS, program, run_claude
 from tests.support.fake_messages_api import FakeMessagesApi, Route
 from tests.support.trust import trust_all
 from tests.support.uv import uv_environment
@@ -69,6 +69,7 @@ def obedient(api: FakeMessagesApi, command: str, tool: str, **options: object) -
     return Obedient(match="<arguments>")
 
 
+@pytest.mark.parametrize("environ", VERSIONS, indirect=True)
 def test_a_typed_command_reaches_run_with_all_that_was_typed(
     api: FakeMessagesApi, ours: Path, environ: dict[str, str]
 ) -> None:

@@ -11,10 +11,12 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp_types import HEADER_MISMATCH, INVALID_PARAMS
 
 from mcp_server.http import TOKEN
 from tests.interaction.projects import ERAS, Era, call, environment
 from tests.interaction.promises import keeps
+from tests.interaction.task_client import EXTENSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,6 +81,26 @@ def test_a_request_without_the_token_or_from_elsewhere_is_refused(
         assert told == "as set"
         answer = httpx2.post(address, json=REQUEST, headers={**ACCEPT, **headers}, timeout=30)
         assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("r-000000000000", INVALID_PARAMS), ("r-other", HEADER_MISMATCH), (None, INVALID_PARAMS)]
+)
+@keeps("http", "task-errors")
+def test_a_header_that_names_another_task_than_the_request_is_refused(
+    project: Path, name: str | None, code: int
+) -> None:
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {"extensions": {EXTENSION: {}}},
+    }
+    request = {**REQUEST, "method": "tasks/get", "params": {"taskId": "r-000000000000", "_meta": meta}}
+    headers = {**ACCEPT, "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tasks/get"}
+    headers |= {"Mcp-Name": name} if name is not None else {}
+    with served(project, token="right") as (address, _, _process):  # noqa: S106 - made up
+        answer = httpx2.post(address, json=request, headers={**headers, "Authorization": "Bearer right"}, timeout=30)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == code
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

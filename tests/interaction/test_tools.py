@@ -55,7 +55,14 @@ PARAMETERS = {
     "status": {"run_id", "wait_seconds", "view"},
     "report": {"run_id", "results", "decisions"},
     "cancel": {"run_id", "reason", "compensate"},
-    "resume": {"run_id", "failed"},
+    "resume": {
+        "run_id",
+        "failed",
+        "max_parallelism",
+        "max_cost_usd",
+        "max_attempts_total",
+        "max_duration_seconds",
+    },
 }
 BYTES_OF_10_000_TOKENS = 30_000
 

@@ -10,6 +10,9 @@ import pytest
 from engine.errors import StateError
 from engine.run.events import RunStatus, WaitReason
 from engine.run.state import END_STATES
+from mcp_server.answers import status_of
+from mcp_server.console import tree
+from mcp_server.following import glimpse
 from mcp_server.project import Project, RunRequest, open_project
 from tests.support.definitions import command, node, phase
 from tests.support.real_agents import (
@@ -97,6 +100,31 @@ async def test_an_exclusive_lock_keeps_other_processes_out_and_passes_on_in_orde
     for run in (first, second, third):
         assert (await ended(engine, run)).status is RunStatus.COMPLETED
     assert await engine.locks() == []
+
+
+async def test_a_status_says_what_a_run_has_locked_and_whom_it_waits_for(project: Project) -> None:
+    engine = await project.engine()
+    first = await started(project, "/first")
+    await ready(project.root, "first-node")
+    second = await started(project, "/second")
+    await until(engine, second, waits)
+    has = status_of(await engine.view(first), view_name="nodes", values=None)
+    assert [(line.resource, line.state, line.node) for line in has.locks or ()] == [("database", "held", "first-node")]
+    seen = await engine.view(second)
+    wants = status_of(seen, values=None)
+    holder = f"database (locked by {first}:first-node)"
+    assert [line.waits_for for line in wants.locks or ()] == [[holder]]
+    assert (wants.display or "").endswith(f"🔒 second-node waits for {holder}")
+    assert f"waiting for {holder}" in glimpse(seen).line
+    assert f"🔒 second-node waits for {holder}" in str(tree(seen).children[-1].label)
+    await let_go(project.root, "first-node")
+    await ready(project.root, "second-node")
+    await let_go(project.root, "second-node")
+    for run in (first, second):
+        assert (await ended(engine, run)).status is RunStatus.COMPLETED
+    over = status_of(await engine.view(second), values=None)
+    assert over.locks is None
+    assert (over.display or "").startswith("✅ /second completed in ")
 
 
 async def test_readers_of_other_processes_share_and_a_writer_waits_for_them(project: Project) -> None:

@@ -13,6 +13,7 @@ from mcp_server.app import OrchestrationServer
 from mcp_server.project import RunRequest, open_project
 from mcp_server.trusted import trust_file
 from tests.interaction.projects import text_of
+from tests.support.agents import write_program
 from tests.support.definitions import command, node, phase
 from tests.support.real_agents import (
     ended,
@@ -93,3 +94,48 @@ async def test_no_tool_can_say_that_a_program_may_run(root: Path) -> None:
         tools = (await client.list_tools()).tools
         assert not any("trust" in str(tool.input_schema) for tool in tools)
     assert not (root / "log").exists()
+
+
+STAND_IN = """#!/bin/sh
+cat > /dev/null
+echo ran >> started
+echo '{"type": "result", "is_error": false, "structured_output": {"outputs": {}}}'
+"""
+
+
+@pytest.fixture
+def naming(tmp_path: Path) -> Path:
+    """A project whose settings name a Claude Code of its own."""
+    root = tmp_path / "naming"
+    (root / ".claude" / "agents").mkdir(parents=True)
+    (root / ".claude" / "agents" / "worker.md").write_text("---\nname: worker\ndescription: Works\n---\nWork.")
+    (root / ".claude" / "orchestration.toml").write_text('claude_program = "./claude"\n')
+    write_program(root / "claude", STAND_IN)
+    write_command(root, command(phase("work", node("first-node")), name="/one"))
+    return root
+
+
+async def test_a_claude_code_that_the_project_brings_needs_a_yes_as_its_other_programs_do(
+    naming: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(naming)
+    async with open_project(naming, home=naming / "home") as project:
+        with pytest.raises(StateError, match=r'"claude_program" \(\./claude\)') as caught:
+            await project.start(RunRequest(source="/one"))
+        assert caught.value.code == "NOT_TRUSTED"
+        trust_all(naming, naming / "home")
+        engine = await project.engine()
+        seen = await ended(engine, await project.start(RunRequest(source="/one")))
+        assert seen.status is RunStatus.COMPLETED
+        (naming / "claude").write_text(STAND_IN + "# changed\n")
+        with pytest.raises(StateError):
+            await project.start(RunRequest(source="/one"))
+    assert (naming / "started").read_text() == "ran\n"
+
+
+async def test_a_claude_code_that_the_user_names_is_the_users(naming: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(naming)
+    monkeypatch.setenv("ORCHESTRATION_CLAUDE_PROGRAM", str(naming / "claude"))
+    async with open_project(naming, home=naming / "home") as project:
+        seen = await ended(await project.engine(), await project.start(RunRequest(source="/one")))
+    assert seen.status is RunStatus.COMPLETED

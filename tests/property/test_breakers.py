@@ -105,7 +105,7 @@ class BreakerMachine(RuleBasedStateMachine):
             return
         self.state = record_failure(self.state, CONFIG, attempt, code, self.now)
         scarce = code.upper() in SCARCE
-        if is_trial:
+        if is_trial or (self.history.opened is None and code == "QUOTA_EXHAUSTED"):
             self.history.open(self.now, [(self.now, scarce)])
         elif self.history.opened is None:
             self.history.count(self.now, scarce=scarce)

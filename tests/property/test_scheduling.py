@@ -173,12 +173,12 @@ class Story(ByHand):
             case _:
                 pass
 
-    def resume(self, *, failed: bool = False) -> list[ev.Event]:
+    def resume(self, *, failed: bool = False, limits: ev.Limits | None = None) -> list[ev.Event]:
         """Go on as a new owner, who claims what the old one had."""
         self.outcomes.clear()
         self.guards = Guards(HEIR, {})
         self.guards.adoption(self.run.id)(self.table)
-        events = super().resume(failed=failed)
+        events = super().resume(failed=failed, limits=limits)
         self._claim_for_run()
         return events
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from engine.executors.claude import ClaudeExecutor
 from engine.executors.inline import InlineExecutor
+from engine.executors.isolated import IsolatedExecutor
 from engine.executors.port import Executor, WorkOrder
 from engine.executors.process import ProcessExecutor
 from engine.executors.python import PythonExecutor
@@ -23,6 +24,7 @@ from engine.ids import NodeId
 from engine.model.agent import Agent
 from engine.model.policy import FailureKind
 from tests.support.orders import order_for
+from tests.support.repositories import make_repository
 
 BEHAVIOURS = ("answer", "fail", "break", "garbage", "hang")
 
@@ -107,6 +109,13 @@ def process_setting(behaviour: str, folder: Path) -> Setting:
     return _setting(ProcessExecutor(), Agent(id="a", command=("{python}", "agent.py", behaviour)), folder)
 
 
+def isolated_setting(behaviour: str, folder: Path) -> Setting:
+    (folder / "agent.py").write_text(PROGRAM)
+    make_repository(folder)
+    agent = Agent(id="a", isolation="worktree", command=("{python}", "agent.py", behaviour))
+    return _setting(IsolatedExecutor(ProcessExecutor(), permit=lambda _agent: None), agent, folder)
+
+
 def python_setting(behaviour: str, folder: Path) -> Setting:
     (folder / "contract_agent.py").write_text(MODULE)
     name = {"break": "break_", "hang": "hang_"}.get(behaviour, behaviour)
@@ -144,6 +153,7 @@ def simulate_setting(behaviour: str, folder: Path) -> Setting:
 
 SETTINGS: Mapping[str, Callable[[str, Path], Setting]] = {
     "process": process_setting,
+    "isolated": isolated_setting,
     "python": python_setting,
     "claude": claude_setting,
     "inline": inline_setting,

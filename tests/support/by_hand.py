@@ -179,9 +179,9 @@ class ByHand:
         self.run = fold(decoded(self.events))
         self.send(sig.Interrupt())
 
-    def resume(self, *, failed: bool = False) -> list[ev.Event]:
+    def resume(self, *, failed: bool = False, limits: ev.Limits | None = None) -> list[ev.Event]:
         """A new owner goes on."""
-        return self.send(sig.Resume(HEIR, failed))
+        return self.send(sig.Resume(HEIR, failed, limits))
 
     def cut(self, length: int) -> None:
         """Forget all but the first *length* events, as a crash before their commit would."""

@@ -1,4 +1,4 @@
-"""The pinned Claude Code as tests run it: with a home of its own, no account and no network beyond loopback.
+"""The pinned Claude Codes as tests run them: with a home of their own, no account and no network beyond loopback.
 
 Effects: starts the real program, and looks at the processes of this machine. It installs nothing: `.ci/tools` does.
 """
@@ -8,19 +8,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
+from tests.support.node_tools import TOOLS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-TOOLS = ROOT / ".cache" / "npm" / "node_modules"
+Version = Literal["current", "legacy"]
+"""2.1.330 speaks protocol 2026-07-28; 2.1.197, which npm gives to who has node 20, shakes hands."""
+VERSIONS: tuple[Version, ...] = ("current", "legacy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,16 +54,19 @@ class ClaudeRun:
         return [block for block in blocks if block.get("type") == "tool_result"]
 
 
-def program() -> Path:
+def program(version: Version = "current") -> Path:
     """The pinned native program, named `claude`; FileNotFoundError where the tools are not installed."""
-    found = sorted((TOOLS / "@anthropic-ai").glob("claude-code-*/claude"))
+    packages = TOOLS if version == "current" else TOOLS / "claude-code-legacy" / "node_modules"
+    found = sorted((packages / "@anthropic-ai").glob("claude-code-*/claude"))
     if not found:
-        msg = f"Claude Code is not installed under {TOOLS}: run .ci/tools"
+        msg = f"Claude Code is not installed under {packages}: run .ci/tools"
         raise FileNotFoundError(msg)
     return found[0]
 
 
-def environment(*, home: Path, api_url: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+def environment(
+    *, home: Path, api_url: str, version: Version = "current", extra: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """A complete environment: `claude` first on the path, an own home, a key that opens nothing, no retries.
 
     Nothing of the caller's environment passes but the path, and what coverage needs to measure processes below.
@@ -67,7 +74,7 @@ def environment(*, home: Path, api_url: str, extra: Mapping[str, str] | None = N
     passed = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
     return {
         **passed,
-        "PATH": os.pathsep.join([str(program().parent), os.environ.get("PATH", os.defpath)]),
+        "PATH": os.pathsep.join([str(program(version).parent), os.environ.get("PATH", os.defpath)]),
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "CLAUDE_CONFIG_DIR": str(home / ".claude"),
@@ -85,8 +92,16 @@ def environment(*, home: Path, api_url: str, extra: Mapping[str, str] | None = N
 def claude(
     prompt: str, *, project: Path, environ: Mapping[str, str], arguments: Sequence[str] = ()
 ) -> Iterator[subprocess.Popen[str]]:
-    """A `claude -p` at work in the project's folder; leaving the context kills its process group."""
-    command = [str(program()), "-p", prompt, "--output-format", "stream-json", "--verbose", *arguments]
+    """A `claude -p`, of the path of *environ*, in the project's folder; leaving the context kills its process group."""
+    command = [
+        shutil.which("claude", path=environ["PATH"]) or "claude",
+        "-p",
+        prompt,
+        "--output-format",
+        "stream-json",
+        "--verbose",
+        *arguments,
+    ]
     with subprocess.Popen(
         command,
         cwd=project,

@@ -16,7 +16,7 @@ text; step i answers the i-th assistant turn of the conversation. What no route 
     {"tools": [{"tool": …, "input": …}]}  several tools in one turn
     {"structured": {…}}                   the value asked for by --json-schema (as text, where no schema was asked for)
     {"echo_last": true}                   the newest tool results as JSON text
-    {"error": 429, "type": "…"}           an HTTP error; "headers" adds to its headers
+    {"error": 429, "type": "…"}           an HTTP error; "message" is what it says, "headers" adds to its headers
     {"garbage": "…"}                      HTTP 200 with this body, which is no answer of any protocol
     {"hang": true}                        no answer until the server closes
     {"delay": 1.5, …}                     that many seconds before any of the above
@@ -254,9 +254,8 @@ class _Handler(BaseHTTPRequestHandler):
             api.pause(None)
             self.close_connection = True
         elif "error" in step:
-            self._json(
-                step["error"], _error(step.get("type", "api_error"), "scripted"), headers=step.get("headers", {})
-            )
+            told = _error(step.get("type", "api_error"), step.get("message", "scripted"))
+            self._json(step["error"], told, headers=step.get("headers", {}))
         elif "garbage" in step:
             self._send(200, str(step["garbage"]).encode(), content_type="text/html", headers={})
         else:

@@ -30,6 +30,7 @@ def order_for(
     produced: Mapping[str, Any] | None = None,
     task: str = "Check the thing",
     estimate: timedelta = timedelta(0),
+    max_cost_usd: float | None = None,
 ) -> WorkOrder:
     """An order of the run `r-1`."""
     return WorkOrder(
@@ -45,6 +46,7 @@ def order_for(
         project=project,
         timeout=timedelta(minutes=1),
         estimate=estimate,
+        max_cost_usd=max_cost_usd,
     )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.support.claude_code import ClaudeRun, environment, run_claude
+from tests.support.claude_code import ClaudeRun, Version, environment, run_claude
 from tests.support.fake_messages_api import FakeMessagesApi, Route
 
 if TYPE_CHECKING:
@@ -64,13 +64,13 @@ SCENARIOS = {
 }
 
 
-def play(scenario: Scenario, *, folder: Path) -> ClaudeRun:
+def play(scenario: Scenario, *, folder: Path, version: Version = "current") -> ClaudeRun:
     """One run of the real program in two new folders below this one."""
     home, project = folder / "home", folder / "project"
     home.mkdir()
     project.mkdir()
     with FakeMessagesApi(routes=[Route(match=TASK, steps=scenario.steps)]) as api:
-        environ = environment(home=home, api_url=api.url)
+        environ = environment(home=home, api_url=api.url, version=version)
         return run_claude(TASK, project=project, environ=environ, arguments=scenario.arguments)
 
 

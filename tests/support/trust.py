@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mcp_server.project import open_catalog
 from mcp_server.settings import load_settings
-from mcp_server.trusted import Trust, trust_file
+from mcp_server.trusted import open_trust
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,5 +17,6 @@ if TYPE_CHECKING:
 
 def trust_all(project: Path, home: Path) -> None:
     """Let every program of *project* run for the user whose home is *home*; again after an agent has changed."""
-    agents = open_catalog(project, load_settings(project), home=home).agents()
-    Trust(project.resolve(), trust_file(home)).remember(agents.agents.values())
+    settings = load_settings(project)
+    trust = open_trust(project.resolve(), settings, home=home)
+    trust.remember(trust.missing(open_catalog(project, settings, home=home).agents().agents.values()))

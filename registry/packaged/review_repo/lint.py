@@ -156,6 +156,8 @@ def to_finding(item: Mapping[str, Any], root: Path) -> Finding | None:
 
 def _rules(ruff: list[str], root: Path, codes: set[str], found: list[dict[str, Any]]) -> dict[str, Rule]:
     """Names and reasons of *codes*, from ruff's own documentation; the fix as ruff proposed it."""
+    if not codes:
+        return {}
     fixes: dict[str, str] = {}
     urls: dict[str, str] = {}
     for item in found:

@@ -5,6 +5,7 @@ Effects: starts processes and kills them, with their children, when their time i
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import subprocess
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+KILL_SECONDS = 5.0
+"""How long it is waited for what was killed to be gone."""
 BATCH_FILES = 400
 BATCH_CHARACTERS = 30_000
 """Below the shortest limit on one command line among the systems we run on."""
@@ -149,10 +152,18 @@ def _kill_tree(pid: int) -> None:
     except psutil.NoSuchProcess:
         return
     for member in family:
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
-        except psutil.NoSuchProcess:
-            continue
+    patience = time.monotonic() + KILL_SECONDS
+    while any(_lives(member) for member in family) and time.monotonic() < patience:
+        time.sleep(0.005)
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Whether a process still does something; one that has ended stays in the table until its parent has looked."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def python_tool(module: str, hint: str) -> list[str]:

@@ -57,18 +57,19 @@ class Audit:
             if not record.run.ended:
                 self._world.breaks(f"a live run is forgotten: {run}")
 
-    async def committed(self, server: Server, batch: Batch, storage: Storage) -> None:
-        """*batch* has just become durable."""
+    async def committed(self, server: Server, batches: Sequence[Batch], storage: Storage) -> None:
+        """*batches* have just become durable, together."""
         self.commits += 1
-        for run, place, event in batch.events:
-            self._event(server, run, place, event)
-        for run, row in batch.summaries.items():
-            self.records[run].owner = row.owner
-            if row.owner != server.owner.id:
-                self._world.breaks(f"{server.name} writes that {row.owner} owns {run}")
-        self._one_owner(server, batch)
-        self._complete(batch, storage)
-        if batch.lock_ops or batch.events:
+        for batch in batches:
+            for run, place, event in batch.events:
+                self._event(server, run, place, event)
+            for run, row in batch.summaries.items():
+                self.records[run].owner = row.owner
+                if row.owner != server.owner.id:
+                    self._world.breaks(f"{server.name} writes that {row.owner} owns {run}")
+            self._one_owner(server, batch)
+            self._complete(batch, storage)
+        if any(batch.lock_ops or batch.events for batch in batches):
             claims = await storage.claims()
             for law in TABLE_LAWS:
                 self._hold(law, law(self._world, claims), "")

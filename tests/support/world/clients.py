@@ -97,8 +97,8 @@ class Clients:
 
         self._call(server, f"cancel {run} {compensate=}", work(), lambda seen: self._durable(*seen))
 
-    def resume(self, server: Server, run: RunId, *, failed: bool) -> None:
-        """Resume a run."""
+    def resume(self, server: Server, run: RunId, *, failed: bool, limits: Limits | None = None) -> None:
+        """Resume a run; with *limits* it may do more or less than before."""
         record = self._world.audit.records[run]
         before = len(record.log)
 
@@ -106,7 +106,8 @@ class Clients:
             if not any(kind in {"RunResumed", "RunReopened"} for kind, _data in record.log[before:]):
                 self._world.breaks(f"{run} was resumed, and its journal does not say so")
 
-        self._call(server, f"resume {run} {failed=}", server.engine.resume(run, failed=failed), resumed)
+        work = server.engine.resume(run, failed=failed, limits=limits)
+        self._call(server, f"resume {run} {failed=} {limits or ''}", work, resumed)
 
     def decide(self, server: Server, run: RunId, node: NodeId, answer: str) -> None:
         """Answer a question of a run."""

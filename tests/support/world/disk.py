@@ -15,13 +15,15 @@ from engine.errors import EnvironmentFault
 from engine.ids import OwnerId, RunId
 from engine.locks import Claim, LockOutcome
 from engine.run.events import Event, RunStatus
-from engine.storage.port import Batch, Message, RunSummary, SessionValue, Storage, TableOutcome
+from engine.storage.port import Batch, Follow, Message, RunSummary, SessionValue, Storage, TableOutcome
 
 if TYPE_CHECKING:
     from tests.support.world.server import Server
 
 T = TypeVar("T")
 READS = frozenset({"events", "summaries", "summary", "claims", "session_values", "estimates", "changed"})
+WITHIN = "follow"
+"""Inside a commit: what locks and breakers answered is being followed."""
 WRITES = frozenset({"commit", "take_over", "post", "inbox", "remove"})
 STEP = 1e-6
 
@@ -79,12 +81,21 @@ class Disk:
                 raise EnvironmentFault(f"{what}: as the seed will have it", code=fault.code)
             self.fault = None
 
-    async def commit(self, batch: Batch, owner: OwnerId) -> list[TableOutcome]:
-        """See `Storage.commit`."""
+    async def commit(self, batch: Batch, owner: OwnerId, follow: Follow | None = None) -> list[TableOutcome]:
+        """See `Storage.commit`; the server may die within, too, and nothing of it is durable then."""
+        server = self._server
+        taken = [batch]
+
+        def followed(outcomes: list[TableOutcome]) -> Batch:
+            server.world.plot.reached(server, WITHIN, before=True)
+            assert follow is not None
+            taken.append(follow(outcomes))
+            server.world.plot.reached(server, WITHIN, before=False)
+            return taken[-1]
 
         async def action() -> list[TableOutcome]:
-            outcomes = await self._storage.commit(batch, owner)
-            await self._server.world.audit.committed(self._server, batch, self._storage)
+            outcomes = await self._storage.commit(batch, owner, None if follow is None else followed)
+            await server.world.audit.committed(server, taken, self._storage)
             return outcomes
 
         return await self._do("commit", action)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from engine.run.events import Limits, RunStatus, WaitReason
 from tests.support.definitions import plan
 from tests.support.living_commands import living_family
-from tests.support.world.disk import READS, WRITES, Fault
+from tests.support.world.disk import READS, WITHIN, WRITES, Fault
 from tests.support.world.people import AGENTS
 
 if TYPE_CHECKING:
@@ -81,14 +81,8 @@ class Happenings:
         if server is None or len(self._world.audit.records) >= MOST_RUNS:
             return
         family = living_family(dice, dice.randint(1, 4))
-        limits = Limits(
-            max_parallelism=dice.choice((None, 1, 2, 3)),
-            max_cost_usd=dice.choice((None, None, None, 0.5)),
-            max_attempts_total=dice.choice((None, None, None, 6)),
-            max_duration_seconds=dice.choice((None, None, None, 15.0)),
-        )
         executor = dice.choice(("native", "native", "host"))
-        self._world.clients.start(server, plan(*family, agents=AGENTS), executor=executor, limits=limits)
+        self._world.clients.start(server, plan(*family, agents=AGENTS), executor=executor, limits=some_limits(dice))
 
     def look(self) -> None:
         """Somebody looks at a run."""
@@ -119,7 +113,8 @@ class Happenings:
         server, record = self._server(), self._resumable()
         if server is not None and record is not None:
             failed = record.run.status is not RunStatus.INTERRUPTED
-            self._world.clients.resume(server, record.id, failed=failed)
+            limits = some_limits(self._dice) if self._dice.randrange(3) == 0 else None
+            self._world.clients.resume(server, record.id, failed=failed, limits=limits)
 
     def resume_twice(self) -> None:
         """Two take up one run at once."""
@@ -143,7 +138,7 @@ class Happenings:
 
     def plot_a_kill(self) -> None:
         """A server will die in the middle of something."""
-        what = self._dice.choice(("commit", "commit", *sorted(READS | WRITES)))
+        what = self._dice.choice(("commit", "commit", WITHIN, *sorted(READS | WRITES)))
         self._world.plot.lay(what, before=self._dice.randrange(2) == 0, after=self._dice.randint(1, 6))
 
     def open(self) -> None:
@@ -206,3 +201,13 @@ class Happenings:
     def give_up(self) -> None:
         """Somebody does not wait for an answer any longer: mostly one whose server is slow."""
         self._world.clients.give_up()
+
+
+def some_limits(dice: Random) -> Limits:
+    """Limits of a run, mostly none."""
+    return Limits(
+        max_parallelism=dice.choice((None, 1, 2, 3)),
+        max_cost_usd=dice.choice((None, None, None, 0.5)),
+        max_attempts_total=dice.choice((None, None, None, 6)),
+        max_duration_seconds=dice.choice((None, None, None, 15.0)),
+    )

@@ -95,7 +95,7 @@ def limits(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
 
 
 def a_lost_attempt_is_no_retry(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
-    """A node is tried again exactly as often as its policy says; attempts that a crash took do not count."""
+    """A node is tried again as often as its policy says; what a crash or an exhausted quota took does not count."""
     if not isinstance(event, ev.NodeFailed | ev.CompensationFailed):
         return
     node = record.node(event.node)

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from engine.model.policy import QUOTA_EXHAUSTED
 from engine.run import events as ev
 from engine.run.events import Role
 from engine.run.reducer import apply, create
@@ -34,7 +35,7 @@ class Record:
     """Nodes whose work has succeeded, and was not reset."""
     undone: set[NodeId] = field(default_factory=set)
     failed: Counter[tuple[NodeId, Role]] = field(default_factory=Counter)
-    """Failed attempts since the node's last success or end, lost ones not counted."""
+    """Failed attempts since the node's last success or end; neither lost ones nor those for want of quota count."""
     failure: dict[NodeId, Failure] = field(default_factory=dict)
     """How the attempt failed that was the last event of its node."""
     held: set[NodeId] = field(default_factory=set)
@@ -73,6 +74,8 @@ class Record:
             self.failed[event.node, self.role_of(event)] += 1
             self.failure[event.node] = event.failure
             return
+        elif isinstance(event, ev.NodeWaiting):
+            self._forgive(event)
         elif isinstance(event, ev.AttemptLost):
             plan = self.node(event.node).plan
             if not plan.idempotent and not plan.inner and self.role_of(event) is Role.FORWARD:
@@ -90,6 +93,12 @@ class Record:
         name = getattr(event, "node", None)
         if name is not None:
             self.failure.pop(name, None)
+
+    def _forgive(self, event: ev.NodeWaiting) -> None:
+        """An attempt that failed for want of quota, and that its breaker holds back, is no fault of the node's."""
+        failure = self.failure.get(event.node)
+        if failure is not None and event.reason is ev.WaitReason.BREAKER and failure.code == QUOTA_EXHAUSTED:
+            self.failed[event.node, self.node(event.node).attempts[-1].role] -= 1
 
 
 def begin(event: ev.RunCreated, owner: OwnerId) -> Record:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.ids import NodeId
-from engine.model.policy import Failure, FailureKind
+from engine.model.policy import Failure, FailureKind, Usage
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import RunStatus, WaitReason
@@ -170,6 +170,45 @@ def test_a_run_that_takes_too_long_is_stopped() -> None:
     story.wait(seconds=60)
     story.stopped("a")
     assert story.run.message == "the run may take 60 s and has taken them"
+
+
+def test_a_run_that_has_used_its_budget_up_goes_on_with_a_higher_one_where_it_was() -> None:
+    story = ByHand(command(phase("p", node("a"), node("b", "a"))), limits=ev.Limits(max_cost_usd=1.0))
+    story.send(sig.ReportOutcome(NodeId("a"), 1, usage=Usage(cost_usd=1.5)))
+    assert story.state() == "failed"
+    story.resume(failed=True)
+    assert story.state() == "failed", "the limit is what it was"
+    story.resume(failed=True, limits=ev.Limits(max_cost_usd=2.0))
+    assert story.live() == ["b"]
+    assert story.run.budget_left == 0.5
+    story.succeed("b")
+    assert story.state() == "completed"
+    assert len(story.node("a").attempts) == 1
+
+
+@pytest.mark.parametrize(("seconds", "left"), [(300, 230), (30, 0), (None, 30)])
+def test_a_longer_duration_counts_from_the_start_of_the_run(seconds: int | None, left: int) -> None:
+    story = ByHand(command(phase("p", node("a", minutes=9))), limits=ev.Limits(max_duration_seconds=100))
+    story.wait(seconds=70)
+    story.crash()
+    story.wait(hours=1)
+    story.resume(limits=ev.Limits(max_duration_seconds=seconds))
+    assert story.run.limits.max_duration_seconds == (seconds or 100)
+    if left:
+        story.wait(seconds=left - 1)
+        assert story.run.stop is None
+        story.wait(seconds=1)
+    else:
+        story.wait(seconds=0)
+    assert story.run.stop is not None
+
+
+def test_a_run_without_a_limit_may_get_one_when_it_goes_on() -> None:
+    story = ByHand(command(phase("p", node("a", minutes=9))))
+    story.crash()
+    story.resume(limits=ev.Limits(max_duration_seconds=60, max_attempts_total=1))
+    assert (story.run.limits.max_parallelism, story.run.limits.max_attempts_total) == (None, 1)
+    assert story.run.message == "the run may make 1 attempts and has made them"
 
 
 SUB = command(

@@ -15,6 +15,7 @@ from engine.breakers import (
     abandon,
     admit,
     circuit_open,
+    concerns,
     record_cancel,
     record_failure,
     record_success,
@@ -51,6 +52,18 @@ def tried(state: BreakerState, attempt: AttemptId = FIRST) -> BreakerState:
     assert isinstance(admission, Admitted)
     assert admission.state.phase is BreakerPhase.HALF_OPEN
     return admission.state
+
+
+def test_an_exhausted_quota_opens_it_at_once_and_callers_wait() -> None:
+    state = failed(BreakerState(), "AGENT_ERROR", "quota_exhausted")
+    assert admit(state, SECOND, NOW) == Rejected(NOW + CONFIG.reset_timeout, waits=True)
+    assert failed(state, "AGENT_ERROR", attempt=SECOND) == state
+
+
+def test_the_built_in_breaker_is_told_of_a_scarce_service_only() -> None:
+    codes = ("RATE_LIMIT", "overloaded", "QUOTA_EXHAUSTED", "AGENT_ERROR")
+    assert [concerns("claude", code) for code in codes] == [True, True, True, False]
+    assert all(concerns("external-api", code) for code in codes)
 
 
 def test_a_new_breaker_is_closed_and_lets_everything_through() -> None:

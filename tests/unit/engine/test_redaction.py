@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.redaction import MASK, excerpt, one_line, redact
+from engine.redaction import MASK, clean, excerpt, one_line, printable, redact
 
 
 @pytest.mark.parametrize(
@@ -77,3 +79,16 @@ def test_a_line_for_the_display_is_the_first_one_and_fits() -> None:
     line = one_line("word " * 100, limit=30)
     assert len(line) == 30
     assert line.endswith("…")
+
+
+def test_control_characters_are_taken_out() -> None:
+    assert clean(" a\x1b[31m\nb\u202e ") == "a [31m b"
+    assert printable("a\x1b[31m\n\tb\u202e\x07") == "a[31m\n\tb"
+    assert one_line("a\x1b[2Jb\nc") == "a [2Jb"
+
+
+@given(st.text())
+def test_nothing_of_a_printable_text_steers_a_terminal(text: str) -> None:
+    kept = printable(text)
+    assert not {letter for letter in kept if unicodedata.category(letter) in {"Cc", "Zl", "Zp", "Cs"}} - {"\n", "\t"}
+    assert printable(kept) == kept

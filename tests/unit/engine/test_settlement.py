@@ -47,6 +47,18 @@ def test_a_success_that_comes_after_the_timeout_does_not_count() -> None:
     assert failure.message.splitlines()[1:] == ["Estimated time was: 60000ms", "Actual time exceeded by: 60000ms"]
 
 
+def test_what_an_attempt_left_is_told_with_what_ended_it() -> None:
+    story = ByHand(command(phase("p", node("a", timeout=120_000))))
+    story.wait(minutes=2)
+    late = Failure(FailureKind.CANCEL, "CANCELLED", "cancelled", hint="It is on a branch.", partial="half")
+    story.send(sig.ReportOutcome(NodeId("a"), 1, failure=late))
+    failure = story.node("a").failure
+    assert failure is not None
+    assert (failure.kind, failure.code, failure.partial) == (FailureKind.TIMEOUT, "TIMEOUT", "half")
+    assert (failure.hint or "").startswith("Raise `timeout`")
+    assert (failure.hint or "").endswith(" It is on a branch.")
+
+
 def test_a_success_that_comes_after_a_cancel_counts_and_is_undone() -> None:
     story = ByHand(command(phase("p", node("a", compensation=rollback()))))
     story.cancel()
@@ -290,12 +302,27 @@ def lost_group(**fields: object) -> ByHand:
 def test_a_sub_command_that_does_not_get_its_locks_back_is_undone_inside_before_it_fails() -> None:
     story = lost_group(continueOnError=True)
     story.refuse("g")
-    assert story.undone() == ["g/x"]
-    story.grant("g/x")
-    assert story.status("g") == "running"
+    assert (story.undone(), story.status("g")) == ([], "running")
+    story.grant("g/x")  # what it had, and what the sub-command had
+    assert (story.undone(), story.status("g")) == (["g/x"], "running")
     story.succeed("g/x")
     assert (story.status("g"), story.status("g/y"), story.live()) == ("failed", "cancelled", ["z"])
     assert not story.node("g").locked
+
+
+def test_a_sub_command_of_a_resumed_run_that_cannot_start_again_is_undone_inside_before_it_fails() -> None:
+    sub = command(phase("s", node("x", compensation=rollback()), node("y"), continueOnError=True), name="/sub")
+    story = ByHand(command(phase("p", calling("g", "/sub", resources=locks("g")), continueOnError=True)), sub)
+    story.grant("g")
+    story.succeed("g/x")
+    story.fail("g/y")
+    assert story.run.status is RunStatus.DEGRADED
+    story.resume(failed=True)
+    story.refuse("g")
+    assert (story.status("g"), story.undone()) == ("running", [])
+    story.grant("g/x")
+    story.succeed("g/x")
+    assert (story.status("g"), story.status("g/x"), story.undone()) == ("failed", "compensated", ["g/x"])
 
 
 def test_what_would_have_gone_on_inside_a_sub_command_that_fails_is_cancelled_by_name() -> None:

@@ -46,9 +46,21 @@ def test_the_end_of_a_run_says_what_to_tell_the_user(raw: Raw, faults: list[str]
 def test_a_live_run_says_how_to_follow_it() -> None:
     events = run_of(ONE)[:4]
     run = fold(events)
-    assert f"call status with run_id={run.id} and wait_seconds=60" in advice(run, events)
+    assert f"call status with run_id={run.id}, wait_seconds=60" in advice(run, events)
+    assert "TodoWrite if you have that tool; if you have TaskCreate" in advice(run, events)
+    with_tasks = advice(run, events, tasks=True)
+    assert with_tasks.startswith("Make the calls in tasks")
+    assert f'call status with run_id={run.id}, view="todos", wait_seconds=60' in with_tasks
     interrupted = [*events, ev.RunInterrupted(events[-1].at)]
     assert f"resume with run_id={run.id}" in advice(fold(interrupted), interrupted)
+
+
+def test_a_run_in_which_nothing_runs_says_what_it_waits_for() -> None:
+    events = run_of(ONE, "only-node:1=error/QUOTA_EXHAUSTED")
+    place = next(place for place, event in enumerate(events) if isinstance(event, ev.NodeWaiting))
+    waiting = fold(events[: place + 1])
+    line = progress_line(snapshot(waiting, events[place].at), waiting, {})
+    assert "waiting for circuit breaker: claude: simulated failure of only-node" in line
 
 
 def test_a_run_that_is_rolled_back_or_was_cancelled_says_so() -> None:

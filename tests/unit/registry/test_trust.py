@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +33,47 @@ def python(project: Path, name: str) -> Agent:
 @pytest.mark.parametrize("source", list(AgentSource))
 def test_programs_and_functions_from_files_of_project_and_user_need_trust(kind: AgentKind, source: AgentSource) -> None:
     expected = kind in {AgentKind.PROCESS, AgentKind.PYTHON} and source in {AgentSource.PROJECT, AgentSource.USER}
-    assert needs_trust(Agent(id="a", kind=kind, source=source)) is expected
+    assert needs_trust(Agent(id="a", kind=kind, source=source), Path("/nowhere")) is expected
+
+
+@pytest.fixture
+def served(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project that defines an MCP server, for a user who defines none."""
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(project / "config"))
+    server = {"command": "python3", "args": ["tools/check.py"]}
+    (project / ".mcp.json").write_text(json.dumps({"mcpServers": {"db": server}}))
+    return project
+
+
+def test_a_model_agent_needs_trust_for_variables_and_for_servers_of_the_project(served: Path) -> None:
+    def asks(**fields: Any) -> bool:  # noqa: ANN401 - fields of an agent
+        return needs_trust(Agent(id="a", **fields), served)
+
+    assert not asks()
+    assert asks(env={"NODE_OPTIONS": "--require ./evil.js"})
+    assert not asks(env={"A": "b"}, source=AgentSource.PACKAGED)
+    assert asks(mcp_servers=("db",))
+    assert asks(mcp_servers=("other", "db"), source=AgentSource.BUILTIN), "settings of the project may name it too"
+    assert not asks(mcp_servers=("other",))
+
+
+def test_a_server_that_the_user_keeps_for_the_project_is_the_users(served: Path) -> None:
+    mine = {"projects": {str(served): {"mcpServers": {"db": {"command": "mine"}}}}}
+    (served / "config").mkdir()
+    (served / "config" / ".claude.json").write_text(json.dumps(mine))
+    assert not needs_trust(Agent(id="a", mcp_servers=("db",)), served)
+
+
+def test_a_changed_server_or_program_of_it_asks_again(served: Path) -> None:
+    agent = Agent(id="a", mcp_servers=("db",))
+    digests = [trust_digest(agent, served)]
+    (served / "tools" / "check.py").write_text("print('changed')")
+    digests.append(trust_digest(agent, served))
+    (served / ".mcp.json").write_text(json.dumps({"mcpServers": {"db": {"command": "sh"}}}))
+    digests.append(trust_digest(agent, served))
+    (served / ".mcp.json").write_text(json.dumps({"mcpServers": {"db": ["odd"], "x": {"command": 1, "args": 2}}}))
+    digests.append(trust_digest(agent, served))
+    assert len(set(digests)) == 4
 
 
 def test_the_digest_is_the_same_as_long_as_nothing_changes(project: Path) -> None:

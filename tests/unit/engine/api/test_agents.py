@@ -262,7 +262,7 @@ async def test_what_is_handed_on_sees_the_values_as_the_program_left_them(projec
 
 async def test_what_a_program_used_is_in_the_report(project: Path) -> None:
     def work(context: Context) -> int:
-        context.usage.append(Usage(cost_usd=0.5, input_tokens=10, output_tokens=3, session="s"))
+        context.usage.append(Usage(cost_usd=0.5, input_tokens=10, output_tokens=3))
         context.usage.append(Usage(input_tokens=5))
         return 1
 

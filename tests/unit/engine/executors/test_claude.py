@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.executors.claude import ClaudeExecutor, find_program, named_servers
+from engine.executors.claude import ClaudeExecutor, find_program
+from engine.executors.servers import named_servers
 from engine.model.agent import Agent
 from tests.support.orders import Beats, order_for
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,14 @@ def test_an_order_without_outputs_asks_for_an_empty_answer() -> None:
     prompt = prompt_of(order_for(Agent(id="a"), project=PROJECT, outputs=()), {})
     assert '{"outputs": {}}' in prompt
     assert "# Inputs" not in prompt
+
+
+def test_an_agent_in_a_worktree_is_told_where_it_works() -> None:
+    order = replace(order_for(Agent(id="a"), project=PROJECT, task="Edit"), worktree=Path("/p/.claude/worktrees/w"))
+    assert prompt_of(order, {}).startswith(
+        "Edit\n\nYou work in /p/.claude/worktrees/w, a git worktree of the project /p."
+    )
+    assert "worktree" not in prompt_of(replace(order, worktree=None), {})
 
 
 def test_a_compensation_is_told_what_it_undoes() -> None:
@@ -169,6 +178,17 @@ def test_a_built_in_agent_is_only_named() -> None:
     assert agent_definition(Agent(id="Explore", source=AgentSource.BUILTIN)) is None
 
 
+@pytest.mark.parametrize(
+    ("file", "run", "told"),
+    [(1.5, None, "1.5"), (None, 0.4, "0.4"), (1.5, 0.4, "0.4"), (0.2, 0.4, "0.2"), (None, 0.0, "0.01")],
+)
+def test_an_agent_may_spend_what_its_file_and_the_budget_of_the_run_leave(
+    file: float | None, run: float | None, told: str
+) -> None:
+    order = order_for(Agent(id="rev", max_budget_usd=file), project=PROJECT, max_cost_usd=run)
+    assert arguments(order)["--max-budget-usd"] == told
+
+
 def test_limits_and_tools_of_the_file_are_options() -> None:
     agent = Agent(
         id="rev",
@@ -214,3 +234,10 @@ def test_agents_and_servers_are_handed_on_where_there_are_any() -> None:
     given = arguments_of(order_for(Agent(id="a"), project=PROJECT), session="s", agents='{"a":1}', mcp_config="/f")
     assert '--agents={"a":1}' in given
     assert "--mcp-config=/f" in given
+
+
+def test_a_folder_to_read_and_settings_to_add_are_handed_on() -> None:
+    order = order_for(Agent(id="a"), project=PROJECT)
+    given = arguments_of(order, session="s", agents=None, mcp_config=None, readable="/s", settings="/p/local.json")
+    assert {"--add-dir=/s", "--settings=/p/local.json"} <= set(given)
+    assert not {"--add-dir", "--settings"} & set(arguments(order))

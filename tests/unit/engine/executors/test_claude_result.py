@@ -49,7 +49,6 @@ def test_a_recorded_failure_of_the_real_program_is_told_by_its_cause(
     assert (outcome.failure.kind, outcome.failure.code) == (kind, code)
     assert outcome.failure.message
     assert outcome.usage is not None
-    assert outcome.usage.session
 
 
 @pytest.mark.parametrize("name", ["structured", "structured_second_try"])
@@ -149,18 +148,24 @@ def test_without_a_result_the_end_of_the_program_tells(exit_code: int, stderr: s
     assert code == "AGENT_NOT_FOUND" or failure.partial == "half way"
 
 
+def test_a_program_that_does_not_know_an_option_is_to_be_updated() -> None:
+    failure = failure_of({"type": "system"}, exit_code=1, stderr="error: unknown option '--json-schema={}'\n")
+    assert failure.code == "AGENT_CRASHED"
+    assert "update Claude Code" in (failure.hint or "")
+    assert failure_of({"type": "system"}, exit_code=1, stderr="boom").hint is None
+
+
 def test_odd_shapes_of_usage_and_messages_do_not_matter() -> None:
     odd = result(
         structured_output={"outputs": {}},
         total_cost_usd="free",
-        session_id=7,
         modelUsage={"m": {"inputTokens": "x", "outputTokens": 3}, "k": 1},
         permission_denials=None,
     )
     outcome = judge([{"type": "assistant", "message": "x"}, odd], exit_code=0, stderr="")
     assert outcome.failure is None
     assert outcome.usage is not None
-    assert (outcome.usage.cost_usd, outcome.usage.session) == (None, None)
+    assert outcome.usage.cost_usd is None
     assert (outcome.usage.input_tokens, outcome.usage.output_tokens) == (0, 3)
 
 

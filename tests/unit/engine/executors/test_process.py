@@ -59,6 +59,24 @@ def test_an_absolute_program_is_taken_as_it_is(tmp_path: Path) -> None:
     assert resolve([sys.executable], tmp_path, path="") == [sys.executable]
 
 
+def test_in_a_worktree_its_own_program_comes_before_the_projects(tmp_path: Path) -> None:
+    project, worktree = tmp_path / "project", tmp_path / "worktree"
+    both = [program(root / "tools" / "check") for root in (project, worktree)]
+    ignored = program(project / "venv" / "python")
+    worktree.joinpath("venv").mkdir()
+    assert resolve(["tools/check"], project, path="", worktree=worktree) == [str(both[1])]
+    assert resolve(["venv/python"], project, path="", worktree=worktree) == [str(ignored)]
+
+
+def test_a_worktree_cannot_lead_to_a_program_outside_of_it(tmp_path: Path) -> None:
+    project, worktree = tmp_path / "project", tmp_path / "worktree"
+    own = program(project / "tools" / "check")
+    program(tmp_path / "evil" / "check")
+    worktree.mkdir()
+    (worktree / "tools").symlink_to(tmp_path / "evil")
+    assert resolve(["tools/check"], project, path="", worktree=worktree) == [str(own)]
+
+
 @pytest.mark.parametrize(
     "command", [[], [""], ["no-such-tool"], ["tools/missing"], ["/no/such/tool"], ["tools/folder"]]
 )

@@ -48,11 +48,11 @@ class FailingStorage(MemoryStorage):
     error: Exception | None = None
     commits = 0
 
-    async def commit(self, batch: Batch, owner: Any) -> Any:  # noqa: ANN401 - as the port
+    async def commit(self, batch: Batch, owner: Any, follow: Any = None) -> Any:  # noqa: ANN401 - as the port
         if self.error is not None:
             raise self.error
         self.commits += 1
-        return await super().commit(batch, owner)
+        return await super().commit(batch, owner, follow)
 
 
 class SleepingClock(VirtualClock):
@@ -122,6 +122,18 @@ async def test_what_is_decided_in_one_moment_is_one_commit() -> None:
         runs = await asyncio.gather(*(engine.start(plan(TWO), executor="simulate") for _ in range(5)))
         assert storage.commits == 1
         assert {(await ended(engine, run)).status for run in runs} == {RunStatus.COMPLETED}
+
+
+async def test_a_lock_that_nobody_else_wants_and_a_closed_breaker_cost_no_commit_of_their_own() -> None:
+    storage = FailingStorage()
+    guarded: dict[str, Any] = {"resources": {"locks": [{"resource": "db"}]}, "circuitBreaker": "api"}
+    async with engine_on(storage) as engine:
+        run = await engine.start(plan(command(phase("p", node("a", **guarded)))), executor="simulate")
+        assert storage.commits == 1
+        assert [claim.granted for claim in await storage.claims()] == [True]
+        assert (await engine.view(run)).run.live == {"a"}
+        assert (await ended(engine, run)).status is RunStatus.COMPLETED
+        assert storage.commits == 2
 
 
 async def test_listeners_are_told_in_order_after_the_commit_and_one_that_fails_harms_nobody() -> None:
@@ -230,10 +242,10 @@ async def test_who_waits_for_locks_over_its_time_is_refused_once_while_the_disk_
     operations: list[int] = []
 
     class SlowStorage(MemoryStorage):
-        async def commit(self, batch: Batch, owner: Any) -> Any:  # noqa: ANN401 - as the port
+        async def commit(self, batch: Batch, owner: Any, follow: Any = None) -> Any:  # noqa: ANN401 - as the port
             operations.append(len(batch.lock_ops))
             await pause(0.5)
-            return await super().commit(batch, owner)
+            return await super().commit(batch, owner, follow)
 
     async with engine_on(SlowStorage(), clocked=TickingClock) as engine:
         raw = command(phase("p", node("a", minutes=5)), resources=locks("db", maxWaitTime=2000))

@@ -305,6 +305,10 @@ def test_a_sub_command_cannot_undo(extra: Raw, place: str) -> None:
     assert only(raw, "AGENT_NOT_FOUND", INNER).pointer == f"/phases/0/agents/0/compensation{place}"
 
 
+def test_the_breaker_of_model_agents_is_there_without_being_configured() -> None:
+    assert told(one(node("build", circuitBreaker="claude")), "UNKNOWN_BREAKER") == []
+
+
 def test_an_unknown_breaker_with_nothing_near_is_to_be_configured() -> None:
     problem = only(one(node("build", circuitBreaker="api")), "UNKNOWN_BREAKER")
     assert problem.suggestion == "Configure it in .claude/orchestration.toml"

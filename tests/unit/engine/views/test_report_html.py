@@ -7,6 +7,7 @@ from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
+from msgspec import structs
 
 from engine.model.policy import Failure, FailureKind
 from engine.run.reducer import fold
@@ -130,6 +131,15 @@ def test_sub_commands_are_set_off() -> None:
     assert 'class="row group"' in text
     assert 'class="row critical depth1"' in text
     assert "sub-command" in text
+
+
+def test_a_failure_shows_what_its_agent_said_last() -> None:
+    events = simulated(command(phase("one", node("a"))), fail=("a=error",)).events
+    said = Failure(FailureKind.ERROR, "AGENT_ERROR", "it broke", partial="half\n<b>done</b>\x1b[2J")
+    run = fold([structs.replace(one, failure=said) if hasattr(one, "failure") else one for one in events])
+    page = Page(html_report(run, metrics(run, events[-1].at), timeline(run, events[-1].at)))
+    assert "half\n<b>done</b> [2J\n" in page.texts
+    assert ("pre", {}) in page.elements
 
 
 def test_a_live_run_is_told_as_one() -> None:

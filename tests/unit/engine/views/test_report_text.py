@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from engine.model.policy import Usage
+from engine.ids import NodeId, attempt_id, session_id
+from engine.model.policy import Failure, FailureKind, Usage
 from engine.run import events as ev
+from engine.run import signals as sig
 from engine.run.reducer import fold
 from engine.simulation import Simulated
 from engine.views.metrics import CacheUse, metrics
 from engine.views.report_text import text_report
 from engine.views.timeline import timeline
+from tests.support.by_hand import ByHand
 from tests.support.definitions import command, node, phase, review_code
 from tests.support.runs import simulated
 
@@ -29,7 +32,7 @@ def test_the_whole_report_of_a_run_that_went_well() -> None:
     done.run.executor = "native"
     shown = report(done, CacheUse(hits=9, misses=1))
     expected = """\
-✅ /review-code completed in 20.0 min · run RUN
+✅ /review-code completed in 20.0 min · 4/4 · run RUN
 
 Total time:             20.0 min
 Parallelism efficiency: 100% (20.0 min at best, 30.0 min of work)
@@ -67,12 +70,23 @@ def test_a_failed_run_shows_its_retries_waits_rollback_and_failures() -> None:
         phase("three", node("d", "c")),
     )
     shown = report(simulated(raw, fail=("b=error/NO_DISK",)))
-    assert "↩️ /test compensated in 4.0 min · run" in shown
+    assert "↩️ /test compensated in 4.0 min · 2/4 · 1 failed · simulated · run" in shown
     assert "Rolling back:           1.0 min" in shown
     assert " * a ████████████                        ▒▒▒▒▒▒▒▒▒▒▒▒ 1.0 min of 1 min estimated" in shown
     assert " * b             █████✗············█████✗             1.0 min of 1 min estimated, 2 attempts" in shown
     assert "   d cancelled" in shown
     assert shown.endswith("Failures\n  b: NO_DISK: simulated failure of b\n")
+
+
+def test_a_failure_shows_what_its_agent_said_last_and_where_the_whole_is_found() -> None:
+    story = ByHand(command(phase("p", node("a"))), executor="claude")
+    said = "\n".join(["the key is sk-ant-" + "a" * 40, *(f"line {number}" for number in range(20)), "", "\x1b[31mred"])
+    failure = Failure(FailureKind.TIMEOUT, "TIMEOUT", "too slow", partial=said)
+    story.send(sig.ReportOutcome(NodeId("a"), 1, {}, failure))
+    shown = text_report(story.run, metrics(story.run, story.now), timeline(story.run, story.now))
+    session = session_id(attempt_id(story.run.id, NodeId("a"), 1))
+    tail = "".join(f"      line {number}\n" for number in range(13, 20))
+    assert shown.endswith(f"    transcript: claude --resume {session}\n    last output:\n{tail}      [31mred\n")
 
 
 def test_a_live_run_is_told_as_one() -> None:
@@ -88,7 +102,7 @@ def test_a_skipped_node_says_why_and_a_simulated_run_that_it_is_one() -> None:
     skip = {"type": "context", "expression": "1 == 1", "skipMessage": "nothing to do"}
     shown = report(simulated(command(phase("one", node("a", skipCondition=skip), node("b")))))
     assert "a skipped: nothing to do" in shown
-    assert shown.splitlines()[0].endswith(" · simulated")
+    assert " · simulated · " in shown.splitlines()[0]
 
 
 def test_lock_waits_tokens_and_cost_are_told_where_there_are_any() -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from engine.graph import predict
-from engine.views.svg import STYLE, clean, saving, short_time, svg
+from engine.views.svg import STYLE, saving, short_time, svg
 from tests.support.definitions import Raw, command, node, phase, plan, review_code
 
 SPACE = "{http://www.w3.org/2000/svg}"
@@ -124,7 +124,3 @@ def test_the_saving_names_both_times_and_what_limits_cost() -> None:
     assert saving(slow, predict(slow)).endswith("2 min at best (67% faster), 4 min with the limits of the phases")
     single = plan(command(phase("one", node("only"))))
     assert saving(single, predict(single)).startswith("1 node: ")
-
-
-def test_control_characters_are_taken_out() -> None:
-    assert clean(" a\x1b[31m\nb\u202e ") == "a [31m b"

@@ -1,0 +1,80 @@
+"""Worktrees and branches that nobody works in any more: those of killed servers are kept, those of forgotten runs go.
+
+Effects: removes folders, worktrees and branches of the engine's own, makes branches. It never fails: what cannot be
+done is logged, and tried again by the next server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from engine.errors import OrchestrationError
+from engine.executors.branches import ROOT, branches_of
+from engine.executors.git import Git, IsolationUnavailable, open_git
+from engine.executors.marks import has_lost_its_server
+from engine.executors.merging import alone
+from engine.executors.snapshot import STATE
+from engine.executors.worktree import Worktree, found_worktree, remove_folder
+from engine.ids import AttemptId, RunId, parse_attempt_id
+
+_NOBODY = AttemptId("upkeep:worktrees#0")
+"""Stands for the attempt where git runs for none."""
+
+log = logging.getLogger(__name__)
+
+
+async def keep_abandoned(project: Path) -> list[str]:
+    """Keep what killed servers have left in worktrees on its branches, and remove these; says where it is."""
+    if not _folders(project):
+        return []
+    kept = []
+    with _told("worktrees of killed servers cannot be kept"):
+        git = await open_git(await asyncio.to_thread(project.resolve), _NOBODY)
+        async with alone(git, project, lambda _action=None, _said="": None):
+            for state, tree in _found(git, project):
+                if tree is None:
+                    remove_folder(state)
+                elif not tree.record.kept and has_lost_its_server(tree.record.mark, project):
+                    with _told(f"the worktree {tree.place} cannot be kept"):
+                        where = await tree.keep()
+                        kept += [where] if where else []
+                        log.info("what the lost attempt %s changed: %s", tree.record.attempt, where or "nothing")
+    return kept
+
+
+async def forget(project: Path, runs: Collection[RunId]) -> None:
+    """Remove the branches of *runs*, but for one that somebody works on, and the worktrees that are left of them."""
+    with contextlib.suppress(IsolationUnavailable):  # then there are none
+        git = await open_git(await asyncio.to_thread(project.resolve), _NOBODY)
+        with _told("branches of forgotten runs cannot be removed"):
+            for _state, tree in _found(git, project):
+                parsed = None if tree is None else parse_attempt_id(tree.record.attempt)
+                if tree is not None and parsed is not None and parsed[0] in runs:
+                    await tree.remove()
+            listed = await git.line("for-each-ref", "--format=%(refname:lstrip=2)", f"refs/heads/{ROOT}/")
+            prefixes = tuple(map(branches_of, runs))
+            names = [name for name in listed.splitlines() if name.startswith(prefixes)]
+            if names:
+                await git.run("branch", "--quiet", "-D", "--", *names, accept=(0, 1))
+
+
+def _folders(project: Path) -> list[Path]:
+    place = project.resolve() / STATE
+    return [folder for folder in place.iterdir() if folder.is_dir()] if place.is_dir() else []
+
+
+def _found(git: Git, project: Path) -> Iterator[tuple[Path, Worktree | None]]:
+    for state in _folders(project):
+        yield state, found_worktree(git, project, state)
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (OrchestrationError, OSError):
+        log.warning(what, exc_info=True)

@@ -1,0 +1,85 @@
+"""Which of the tools that a model agent's file names it will not have when nobody can be asked, told before it starts.
+
+Pure. The names are those of Claude Code 2.1.330; what may be used without a question is its rule for `-p`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from engine.model.agent import Agent, AgentSource
+
+FREE = frozenset(
+    {"Agent", "Glob", "Grep", "ListAgents", "Read", "ReportFindings", "Skill", "Task", "TaskStop", "ToolSearch"}
+)
+"""Tools that need no permission."""
+EDITS = frozenset({"Edit", "NotebookEdit", "Write"})
+"""Tools that the permission mode `acceptEdits` allows."""
+ASKING = EDITS | {"Bash", "WebFetch", "WebSearch"}
+"""Tools for which a person is asked, and which are denied where nobody is there."""
+KNOWN = (
+    FREE
+    | ASKING
+    | {
+        "CronCreate", "CronDelete", "CronList", "EnterWorktree", "ExitWorktree", "Monitor", "PowerShell",
+        "ScheduleWakeup", "SendMessage", "StructuredOutput", "TaskCreate", "TaskGet", "TaskList", "TaskUpdate",
+        "TodoWrite", "Workflow",
+    }
+)  # fmt: skip
+"""All tools that an agent's file may name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What the settings of Claude Code allow and deny, as rules: `Bash(git diff:*)`, `Edit`."""
+
+    allow: frozenset[str] = frozenset()
+    deny: frozenset[str] = frozenset()
+
+
+def lacking(agent: Agent, permissions: Permissions, servers: Collection[str]) -> Iterator[str]:
+    """What *agent* will lack, a sentence each; *servers* are the MCP servers that somebody has defined."""
+    name = f'agent "{agent.id}"'
+    undefined = [server for server in agent.mcp_servers if server not in servers]
+    if undefined:
+        yield f"{name} wants the MCP server {', '.join(undefined)}, which is not configured: its work will fail"
+    for tool in agent.tools or ():
+        missing = _missing(agent, tool_name(tool))
+        if missing is not None:
+            yield f"{name} names the tool {tool}, which it will not have: {missing}"
+    denied = [tool for tool in agent.tools or () if tool_name(tool) in permissions.deny]
+    if denied:
+        yield f"{name} names {', '.join(denied)}, which Claude Code's settings deny"
+
+
+def closed(agent: Agent, permissions: Permissions) -> tuple[str, ...]:
+    """The tools that are denied to *agent* though its file does not say so, since it names none and nobody is asked."""
+    if agent.tools is not None or agent.source is AgentSource.BUILTIN:
+        return ()
+    return tuple(sorted(ASKING - _allowed(agent, permissions) - {*agent.disallowed_tools}))
+
+
+def tool_name(rule: str) -> str:
+    """The tool that a rule is about: `Bash` of `Bash(git diff:*)`."""
+    return rule.partition("(")[0].strip()
+
+
+def _allowed(agent: Agent, permissions: Permissions) -> set[str]:
+    """Tools of which at least some use is allowed without a question."""
+    found = {tool_name(rule) for rule in permissions.allow}
+    return found | EDITS if agent.permission_mode == "acceptEdits" else found
+
+
+def _missing(agent: Agent, tool: str) -> str | None:
+    """Why *agent* will not have *tool*; None where it will."""
+    if tool.startswith("mcp__"):
+        server = tool.removeprefix("mcp__").partition("__")[0]
+        return None if server in agent.mcp_servers else f"its file does not name {server} in `mcpServers`"
+    if tool in agent.disallowed_tools:
+        return "its file disallows it"
+    if tool in KNOWN or "*" in tool:
+        return None
+    near = get_close_matches(tool, KNOWN, n=1, cutoff=0.6)
+    return "Claude Code has none of this name" + (f"; did you mean {near[0]}?" if near else "")

@@ -1,0 +1,165 @@
+"""Runs git on the repository that a project lies in, for one attempt, with nothing started that it need not start.
+
+Effects: starts the git program, which dies with the attempt whose mark it carries. What runs is git, and the filters
+and merge drivers that the user has configured: without them git can neither store nor merge what is in the files.
+Hooks, file system monitors, signing, pagers, external diffs and transports do not run, and no variable of a calling
+hook leads git to another repository or index.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from engine.errors import EnvironmentFault
+from engine.executors.marks import environment_of, mark_of
+from engine.executors.tree import Ended, run_program
+from engine.ids import AttemptId
+from engine.redaction import one_line
+
+OLDEST = (2, 38)
+"""The first git that merges without a working tree."""
+_LONGEST_ANSWER = 512 * 1024 * 1024
+_SETTINGS = (
+    "add.ignoreErrors=false",
+    "advice.addEmbeddedRepo=false",
+    "core.fsmonitor=false",
+    f"core.hooksPath={os.devnull}",
+    "core.pager=cat",
+    "core.safecrlf=false",
+    "core.splitIndex=false",
+    "core.sshCommand=false",
+    "core.untrackedCache=false",
+    "credential.helper=",
+    "diff.external=",
+    "gc.auto=0",
+    "gpg.program=false",
+    "maintenance.auto=false",
+    # A new file stays where it was made, though others move the folder around it: who wrote where is not guessed.
+    "merge.directoryRenames=false",
+    "protocol.allow=never",
+    "submodule.recurse=false",
+)
+_WHO = "orchestrate"
+_NAMED_CONFIGURATION = frozenset({"GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_EXEC_PATH"})
+"""Variables of git that say where the user keeps things, and no more."""
+
+
+class IsolationUnavailable(EnvironmentFault):
+    """An agent cannot be given a worktree here, or git failed at it."""
+
+    code = "ISOLATION_UNAVAILABLE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Git:
+    """Git, on one repository and for one attempt."""
+
+    program: str
+    environment: Mapping[str, str]
+    mark: str
+    top: Path
+    """Top of the working tree that the project lies in."""
+    directory: Path | None = None
+    """The `.git` of that working tree; None: git looks for it."""
+    prefix: str = ""
+    """The project's root below the top, with a slash at its end; empty at the top."""
+
+    async def run(
+        self,
+        *words: str,
+        stdin: bytes = b"",
+        tree: Path | None = None,
+        index: Path | None = None,
+        accept: Collection[int] = (0,),
+    ) -> Ended:
+        """Run one git command in *tree*, by default the project's own working tree, with *index* for its index.
+
+        Raises `IsolationUnavailable` with git's own words for an exit code that is not among *accept*.
+        """
+        tree = tree or self.top
+        where = [] if self.directory is None else [f"--git-dir={self.directory}", f"--work-tree={tree}"]
+        settings = [word for setting in _SETTINGS for word in ("-c", setting)]
+        environment = self.environment if index is None else {**self.environment, "GIT_INDEX_FILE": str(index)}
+        try:
+            ended = await run_program(
+                [self.program, "--no-pager", *settings, *where, *words],
+                cwd=tree,
+                environment=environment,
+                mark=self.mark,
+                stdin=stdin,
+                stdout_limit=_LONGEST_ANSWER,
+                keep=True,  # git leaves nothing behind, and looking for it costs more than git
+            )
+        except (OSError, ValueError) as error:
+            raise IsolationUnavailable(f"git cannot be started: {error}") from error
+        if ended.overflow or ended.returncode not in accept:
+            raise IsolationUnavailable(
+                f"git {words[0]} failed in {tree}: {complaint(ended)}", hint=f"try `git status` in {self.top}"
+            )
+        return ended
+
+    async def line(self, *words: str, stdin: bytes = b"", index: Path | None = None) -> str:
+        """What a command answers with, without the end of its line."""
+        return os.fsdecode((await self.run(*words, stdin=stdin, index=index)).stdout.removesuffix(b"\n"))
+
+
+async def open_git(project: Path, attempt: AttemptId) -> Git:
+    """Git on the repository of *project*, a resolved path, started for *attempt*.
+
+    Raises `IsolationUnavailable` where there is no repository, or no git.
+    """
+    program = shutil.which("git")
+    if program is None:
+        raise IsolationUnavailable("the program git was not found", hint="install git 2.38 or newer")
+    mark = mark_of(attempt, project)
+    git = Git(program=program, environment=_environment(attempt, mark), mark=mark, top=project)
+    version = await git.line("version")
+    if _version(version) < OLDEST:
+        raise IsolationUnavailable(
+            f"{version} is too old to merge what isolated agents change", hint="install git 2.38 or newer"
+        )
+    inside = await git.run("rev-parse", "--is-inside-work-tree", accept=range(256))
+    if inside.stdout.strip() != b"true":
+        raise IsolationUnavailable(
+            f"{project} is not in the working tree of a git repository: {complaint(inside) or 'it is a bare one'}",
+            hint="see what `git status` says there; `git init` makes a repository; without `isolation` none is needed",
+        )
+    directory = Path(await git.line("rev-parse", "--absolute-git-dir"))
+    top = Path(await git.line("rev-parse", "--show-toplevel"))
+    prefix = await git.line("rev-parse", "--show-prefix")
+    return replace(git, directory=directory, top=top, prefix=prefix)
+
+
+def complaint(ended: Ended) -> str:
+    """The line in which git says what is wrong."""
+    lines = ended.stderr.decode("utf-8", "replace").strip().splitlines()
+    told = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines
+    return one_line(told[-1], limit=300) if told else ""
+
+
+def _version(text: str) -> tuple[int, int]:
+    found = re.search(r"(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _environment(attempt: AttemptId, mark: str) -> dict[str, str]:
+    """Ours, without what would lead git elsewhere, in plain English, and with a name for the commits."""
+    inherited = environment_of(attempt, mark, {})
+    kept = {
+        name: value for name, value in inherited.items() if not name.startswith("GIT_") or name in _NAMED_CONFIGURATION
+    }
+    return kept | {
+        "GIT_AUTHOR_EMAIL": f"{_WHO}@localhost",
+        "GIT_AUTHOR_NAME": _WHO,
+        "GIT_COMMITTER_EMAIL": f"{_WHO}@localhost",
+        "GIT_COMMITTER_NAME": _WHO,
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "LC_ALL": "C",
+    }

@@ -1,0 +1,24 @@
+"""What dead processes have left of attempts: processes that still run, and worktrees with what was changed there.
+
+Effects: ends processes, commits to branches of the engine's own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.executors.abandoned import keep_abandoned
+from engine.executors.tree import end_orphans
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from engine.ids import AttemptId
+
+
+async def end_left(project: Path, *, lost: Collection[AttemptId] = ()) -> int:
+    """As `port.EndOrphans`; what was changed in worktrees is kept once nobody changes it any more."""
+    ended = await end_orphans(project, lost=lost)
+    await keep_abandoned(project)
+    return ended

@@ -1,0 +1,56 @@
+"""The MCP servers that an agent may name, as Claude Code is told of them.
+
+Effects: reads `.mcp.json` of the project and Claude Code's own file in the user's home; starts none of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def named_servers(names: tuple[str, ...], project: Path) -> tuple[dict[str, Any], list[str]]:
+    """The definitions of the MCP servers *names*, and the names that nobody defines.
+
+    Only these are started for an agent: not the rest of the project's, and our own server again only if it is asked
+    for. What the user keeps for this project wins over the project's `.mcp.json`, and that over the user's own.
+    """
+    if not names:
+        return {}, []
+    user, local = _of_user(project)
+    known = {**user, **_of_project(project), **local}
+    return {name: known[name] for name in names if name in known}, [name for name in names if name not in known]
+
+
+def project_servers(names: tuple[str, ...], project: Path) -> dict[str, Any]:
+    """Those of *names* that the project itself defines, in a file that came with it."""
+    if not names:
+        return {}
+    own, (_, local) = _of_project(project), _of_user(project)
+    return {name: own[name] for name in names if name in own and name not in local}
+
+
+def _of_project(project: Path) -> Mapping[str, Any]:
+    return _mapping(_json_file(project / ".mcp.json").get("mcpServers"))
+
+
+def _of_user(project: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The user's servers for all projects, and those for this one."""
+    configured = os.environ.get("CLAUDE_CONFIG_DIR")
+    data = _json_file((Path(configured) if configured else Path.home()) / ".claude.json")
+    local = _mapping(_mapping(data.get("projects")).get(str(project)))
+    return _mapping(data.get("mcpServers")), _mapping(local.get("mcpServers"))
+
+
+def _json_file(path: Path) -> Mapping[str, Any]:
+    try:
+        return _mapping(json.loads(path.read_bytes()))
+    except (OSError, ValueError, RecursionError):
+        return {}
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,217 @@
+"""A git worktree for one attempt: made of the project as it is; what is changed in it is merged back or kept.
+
+Effects: makes and removes folders below `.claude/worktrees` and the state folder, worktrees and branches of the
+project's repository. The user's index, HEAD, branches and stash are not touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from engine.executors.branches import branch_of, folder_of
+from engine.executors.git import Git, IsolationUnavailable, open_git
+from engine.executors.merging import Commit, NotMerged, alone, merge, names, project_commit
+from engine.executors.port import Heartbeat
+from engine.executors.snapshot import (
+    PLACE,
+    STATE,
+    commit,
+    head_of,
+    repositories_inside,
+    submodules_in_use,
+    worktree_tree,
+)
+from engine.executors.tree import uncancelled
+from engine.ids import AttemptId, parse_attempt_id
+
+RECORD = "worktree.json"
+_INDEX = "worktree.index"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What is written down of a worktree, for whoever finds it after a crash."""
+
+    attempt: AttemptId
+    mark: str
+    """Names the process that made it."""
+    base: str
+    """The commit that the agent began with."""
+    base_tree: str
+    kept: bool = False
+    """The worktree stays, because no branch can hold all that is in it."""
+
+
+class Worktree:
+    """One worktree; made by `open_worktree`, or found by `found_worktree`."""
+
+    def __init__(self, git: Git, project: Path, record: Record) -> None:
+        """Makes nothing."""
+        parsed = parse_attempt_id(record.attempt)
+        assert parsed is not None  # noqa: S101 -- an id of the engine's
+        root, name = project.resolve(), folder_of(*parsed)
+        self.record = record
+        self.branch = branch_of(*parsed)
+        self.place = root / PLACE / name
+        self.state = root / STATE / name
+        self.folder = self.place / git.prefix
+        """Where the agent works: what the project's root is in the worktree."""
+        self._git = git
+        self._project = root
+        self._where: str | None = None
+
+    async def make(self) -> None:
+        """Check the files out. Raises `IsolationUnavailable` or OSError, and leaves nothing behind then."""
+        try:
+            await self._git.run("worktree", "add", "--quiet", "--detach", "--lock", str(self.place), self.record.base)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            link = (self.place / ".git").read_text(encoding="utf-8", errors="surrogateescape")
+            own = self.place / link.removeprefix("gitdir:").strip()
+            # The last step: a worktree without it was not finished, and no agent has worked there.
+            copy = self.state / "new.index"
+            shutil.copy2(own / "index", copy)
+            copy.replace(self.state / _INDEX)
+        except BaseException:
+            await uncancelled(self.remove())
+            raise
+
+    async def merge_back(self, heartbeat: Heartbeat) -> None:
+        """Merge what was changed into the project's working tree.
+
+        Raises `NotMerged`, and `IsolationUnavailable` where git fails; the project is as it was then.
+        """
+        if not self.place.exists():
+            raise NotMerged(
+                "its worktree is gone", code="MERGE_REFUSED", hint="tell the agent not to remove the folder it works in"
+            )
+        tree, foreign = await self._work()
+        if foreign:
+            raise NotMerged(
+                f"it made or filled git repositories of their own: {names(foreign)}",
+                code="MERGE_REFUSED",
+                hint="let the agent remove them, or name them in .gitignore",
+            )
+        if tree == self.record.base_tree:
+            return
+        theirs = Commit(await self._commit(tree), tree)
+        base = Commit(self.record.base, self.record.base_tree)
+        async with alone(self._git, self._project, heartbeat):
+            await merge(self._git, self._project, base=base, theirs=theirs, state=self.state)
+
+    async def keep(self) -> str | None:
+        """Put what was changed on the branch and remove the worktree; says where it is, None where nothing changed.
+
+        What no branch can hold stays in the worktree's folder. Raises `IsolationUnavailable` or OSError, and leaves
+        all where it is, if it cannot be kept. Asked again, it says the same.
+        """
+        if not self.state.exists():
+            return self._where
+        tree, foreign = await self._work()
+        where = []
+        if tree != self.record.base_tree:
+            await self._git.run("update-ref", f"refs/heads/{self.branch}", await self._commit(tree))
+            where.append(f"on the branch {self.branch}")
+        if foreign:
+            self.write(replace(self.record, kept=True))
+            where.append(f"in the folder {self.place}")
+        self._where = " and ".join(where) or None
+        if not foreign:
+            await self.remove()
+        return self._where
+
+    async def remove(self) -> None:
+        """Remove the worktree with all that is in it."""
+        await asyncio.to_thread(remove_folder, self.place)
+        with contextlib.suppress(IsolationUnavailable):  # git knows of none
+            await self._git.run("worktree", "remove", "--force", "--force", str(self.place))
+        await asyncio.to_thread(remove_folder, self.state)
+
+    def write(self, record: Record) -> None:
+        """Write down what is to be known of the worktree."""
+        path = self.state / RECORD
+        path.with_suffix(".new").write_text(json.dumps(asdict(record)), encoding="utf-8")
+        path.with_suffix(".new").replace(path)
+
+    async def _work(self) -> tuple[str, list[bytes]]:
+        """The tree of what is in the worktree now, and what of it belongs to other repositories."""
+        index = self.state / _INDEX
+        if not index.exists() or not self.place.exists():
+            return self.record.base_tree, []
+        tree = await worktree_tree(self._git, self.place, index)
+        foreign = await repositories_inside(self._git, self.place, index, "")
+        return tree, foreign + await submodules_in_use(self._git, self.place, index)
+
+    async def _commit(self, tree: str) -> str:
+        return await commit(self._git, tree, [self.record.base], f"What attempt {self.record.attempt} changed")
+
+
+async def prepare(project: Path, attempt: AttemptId) -> Git:
+    """Git on the repository of *project*, and the folders for worktrees. Raises `IsolationUnavailable`."""
+    root = await asyncio.to_thread(project.resolve)
+    git = await open_git(root, attempt)
+    ignored = await git.run("check-ignore", "--quiet", str(root), accept=range(256)) if git.prefix else None
+    if ignored is not None and ignored.returncode == 0:
+        raise IsolationUnavailable(
+            f"{project} is a folder that the git repository {git.top} ignores",
+            hint="`git init` in the project makes it a repository of its own",
+        )
+    try:
+        await asyncio.to_thread(_make_places, root)
+    except OSError as error:
+        raise IsolationUnavailable(
+            f"no worktree can be made in {root / PLACE}: {error}", hint="free the disk, or make it writable"
+        ) from error
+    return git
+
+
+def _make_places(root: Path) -> None:
+    for place in (root / PLACE, root / STATE):
+        if not place.resolve().is_relative_to(root):
+            raise IsolationUnavailable(f"{place} leads out of the project", hint="remove the link on the way to it")
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    rules = root / PLACE / ".gitignore"
+    if not rules.exists():
+        rules.write_text("*\n", encoding="ascii")
+
+
+async def open_worktree(project: Path, attempt: AttemptId, heartbeat: Heartbeat) -> Worktree:
+    """A new worktree for *attempt*, with the files of *project* as they are now.
+
+    Raises `IsolationUnavailable` or OSError, and leaves nothing behind then.
+    """
+    git = await prepare(project, attempt)
+    async with alone(git, project, heartbeat):
+        head = await head_of(git)
+        base = await project_commit(git, project, [head] if head else [], f"What attempt {attempt} began with")
+        tree = Worktree(git, project, Record(attempt=attempt, mark=git.mark, base=base.id, base_tree=base.tree))
+        tree.state.mkdir(mode=0o700)
+        tree.write(tree.record)
+    await tree.make()
+    return tree
+
+
+def found_worktree(git: Git, project: Path, state: Path) -> Worktree | None:
+    """The worktree that *state*, a folder of the state folder, speaks of; None where nothing can be read there."""
+    try:
+        record = Record(**json.loads((state / RECORD).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return Worktree(git, project, record) if parse_attempt_id(record.attempt) else None
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove *folder* as far as this user may, folders that an agent has closed included."""
+
+    def reopen(remove: Callable[[str], object], path: str, _error: object) -> None:
+        with contextlib.suppress(OSError):
+            Path(path).parent.chmod(0o700)
+            Path(path).chmod(0o700)
+            remove(path)
+
+    shutil.rmtree(folder, onerror=reopen)

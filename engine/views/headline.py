@@ -1,0 +1,49 @@
+"""A run in one line: how it ended or stands, how much of it is done, what failed, what it cost.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.run.events import RunStatus
+from engine.views.durations import about, took
+from engine.views.progress import progress, remaining
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from engine.run.state import Run
+
+MARKS = {
+    RunStatus.COMPLETED: "✅",
+    RunStatus.DEGRADED: "⚠️",
+    RunStatus.FAILED: "❌",
+    RunStatus.COMPENSATED: "↩️",
+    RunStatus.COMPENSATION_FAILED: "❌",
+    RunStatus.CANCELLED: "🚫",
+    RunStatus.INTERRUPTED: "⏸️",
+    RunStatus.PENDING: "⏳",
+    RunStatus.RUNNING: "⚙️",
+    RunStatus.COMPENSATING: "↩️",
+}
+
+
+def headline(run: Run, now: datetime, learned: Mapping[str, float]) -> str:
+    """`⚠️ /analyze-api degraded in 19.8 min · 6/6 · 1 failed · $0.42 · run r-…`; *learned* are seconds by node."""
+    counted = progress(run)
+    state = run.status.value.replace("_", " ")
+    elapsed = took((run.ended_at or now) - run.created_at)
+    left = None if run.ended else remaining(run, now, learned)
+    parts = [
+        f"{MARKS[run.status]} {run.plan.command} {state} {'in' if run.ended else 'for'} {elapsed}",
+        f"{counted.done}/{counted.total}",
+        f"{len(run.failures)} failed" if run.failures else "",
+        f"{about(left)} left" if left else "",
+        f"${run.cost_usd:.2f}" if run.cost_usd else "",
+        "simulated" if run.executor == "simulate" else "",
+        f"run {run.id}",
+    ]
+    return " · ".join(part for part in parts if part)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from engine.model.agent import Agent, AgentKind
+from mcp_server.preflight import MOST_TOLD, preflight
+from tests.support.definitions import command, node, phase, plan
+
+
+@pytest.fixture(autouse=True)
+def _without_settings_of_this_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLAUDE_CONFIG_DIR", raising=False)
+
+
+def found(project: Path, *agents: Agent) -> tuple[str, ...]:
+    nodes = [node(f"node-{number}", agent=agent.id) for number, agent in enumerate(agents)]
+    return preflight(plan(command(phase("p", *nodes)), agents=agents), project, home=project / "home")
+
+
+def settings(path: Path, **permissions: list[object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"permissions": permissions}), encoding="utf-8")
+
+
+def test_agents_without_tools_are_told_together_and_programs_not_at_all(tmp_path: Path) -> None:
+    program = Agent(id="c", kind=AgentKind.PROCESS)
+    [line] = found(tmp_path, Agent(id="a"), Agent(id="b"), program)
+    tools = "Bash, Edit, NotebookEdit, WebFetch, WebSearch, Write"
+    assert line == f"a, b: no tools in the agent's file, so {tools} will be denied, since nobody can be asked"
+
+
+def test_what_the_settings_of_user_and_project_allow_and_deny_counts(tmp_path: Path) -> None:
+    settings(tmp_path / "home/.claude/settings.json", allow=["WebFetch", "WebSearch", 3])
+    settings(tmp_path / ".claude/settings.json", allow=["Edit", "Write", "NotebookEdit"], deny=["Read"])
+    settings(tmp_path / ".claude/settings.local.json", allow=["Bash(make)"])
+    assert found(tmp_path, Agent(id="a")) == ()
+    [line] = found(tmp_path, Agent(id="a", tools=("Read",)))
+    assert "settings deny" in line
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{broken", '{"permissions": 3}', '{"permissions": {"allow": "Bash"}}'])
+def test_settings_that_make_no_sense_allow_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".claude").mkdir()
+    (tmp_path / ".claude" / "settings.json").write_text(text, encoding="utf-8")
+    [line] = found(tmp_path, Agent(id="a"))
+    assert "Bash" in line
+
+
+def test_of_many_lacks_the_first_are_told(tmp_path: Path) -> None:
+    lines = found(tmp_path, Agent(id="a", tools=tuple(f"Tool{number}" for number in range(30))))
+    assert len(lines) == MOST_TOLD + 1
+    assert lines[-1] == "and 20 more"
