@@ -23,6 +23,9 @@ from engine.errors import InputError
 from engine.ids import AttemptId, NodeId, RunId, parse_attempt_id
 from engine.model.policy import MODEL_BREAKER, QUOTA_EXHAUSTED, SCARCITY_CODES, Failure, FailureKind
 
+LONGEST_RESET = 16
+"""By how much a quota that stays used up lengthens the reset timeout at most."""
+
 
 class BreakerPhase(StrEnum):
     """What a breaker does with calls."""
@@ -75,6 +78,8 @@ class BreakerState:
     """While half-open: the one attempt that was let through."""
     callers_wait: bool = False
     """While open or half-open: opened by scarcity, so callers wait for the next trial instead of failing."""
+    exhausted: int = 0
+    """How many calls in a row have opened it because the quota was used up."""
 
     @property
     def phase(self) -> BreakerPhase:
@@ -126,11 +131,13 @@ def record_failure(
     """Count the failure of *attempt*, and open at the threshold, or at once again if it was the trial.
 
     Callers will wait if at least half of the failures that opened the breaker are of `SCARCITY_CODES`, so that paid
-    work is not rolled back. An exhausted quota opens it at once: every other call would fail as well.
+    work is not rolled back. An exhausted quota opens it at once: every other call would fail as well. As it lasts for
+    hours, each trial that finds it so doubles the time to the next, up to `LONGEST_RESET` times the reset timeout.
     """
     strike = Strike(now, code.upper() in SCARCITY_CODES)
-    if state.trial == attempt or (state.next_trial_at is None and code.upper() == QUOTA_EXHAUSTED):
-        return _opened((strike,), config, now)
+    exhausted = code.upper() == QUOTA_EXHAUSTED
+    if state.trial == attempt or (state.next_trial_at is None and exhausted):
+        return _opened((strike,), config, now, exhausted=state.exhausted + 1 if exhausted else 0)
     if state.next_trial_at is not None:
         return state
     recent = (*(past for past in state.strikes if now - past.at < config.monitoring_period), strike)
@@ -171,6 +178,9 @@ def circuit_open(name: str, rejected: Rejected) -> Failure:
     )
 
 
-def _opened(strikes: tuple[Strike, ...], config: BreakerConfig, now: datetime) -> BreakerState:
+def _opened(
+    strikes: tuple[Strike, ...], config: BreakerConfig, now: datetime, *, exhausted: int = 0
+) -> BreakerState:
     scarce = sum(strike.scarcity for strike in strikes)
-    return BreakerState(next_trial_at=now + config.reset_timeout, callers_wait=2 * scarce >= len(strikes))
+    reset = config.reset_timeout * min(2 ** max(0, exhausted - 1), LONGEST_RESET)
+    return BreakerState(next_trial_at=now + reset, callers_wait=2 * scarce >= len(strikes), exhausted=exhausted)

@@ -39,6 +39,13 @@ class History:
     failures: list[tuple[datetime, bool]] = field(default_factory=list)
     opened: datetime | None = None
     waits: bool = False
+    exhausted: int = 0
+    """Calls in a row that found the quota used up and opened it."""
+
+    @property
+    def trial_at(self) -> datetime:
+        assert self.opened is not None
+        return self.opened + CONFIG.reset_timeout * {0: 1, 1: 1, 2: 2, 3: 4, 4: 8}.get(self.exhausted, 16)
 
     def count(self, at: datetime, *, scarce: bool) -> None:
         self.failures.append((at, scarce))
@@ -81,8 +88,8 @@ class BreakerMachine(RuleBasedStateMachine):
             self.live[attempt] = False
         elif self.trials():
             assert admission == Rejected(None, self.history.waits)
-        elif self.now < opened + CONFIG.reset_timeout:
-            assert admission == Rejected(opened + CONFIG.reset_timeout, self.history.waits)
+        elif self.now < self.history.trial_at:
+            assert admission == Rejected(self.history.trial_at, self.history.waits)
         else:
             assert isinstance(admission, Admitted)
             self.state = admission.state
@@ -107,6 +114,7 @@ class BreakerMachine(RuleBasedStateMachine):
         scarce = code.upper() in SCARCE
         if is_trial or (self.history.opened is None and code == "QUOTA_EXHAUSTED"):
             self.history.open(self.now, [(self.now, scarce)])
+            self.history.exhausted = self.history.exhausted + 1 if code == "QUOTA_EXHAUSTED" else 0
         elif self.history.opened is None:
             self.history.count(self.now, scarce=scarce)
 

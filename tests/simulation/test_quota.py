@@ -36,7 +36,7 @@ def test_a_node_waits_for_its_quota_and_that_is_no_retry() -> None:
     done = simulated(raw, fail=(f"a:1={USED_UP}", f"a:2={USED_UP}", "a:3=error"))
     assert done.run.status is RunStatus.COMPLETED
     first, second, third, fourth = (second for _node, second in starts(done))
-    assert (first, second, third) == (0, 30 + TRIAL, 30 + TRIAL + 30 + TRIAL)
+    assert (first, second, third) == (0, 30 + TRIAL, 30 + TRIAL + 30 + 2 * TRIAL)
     assert fourth == third + 30 + 1, "the retry of its policy is still there"
 
 

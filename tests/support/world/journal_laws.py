@@ -116,6 +116,19 @@ def a_lost_attempt_is_no_retry(record: Record, event: ev.Event, _writer: OwnerId
         yield f"{event.node} was tried {tries} times without a policy"
 
 
+def no_try_too_many(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
+    """No node is tried more often than its policy says."""
+    if not isinstance(event, ev.AttemptScheduled):
+        return
+    node = record.node(event.node)
+    if node.plan.kind is NodeKind.GROUP:
+        return
+    allowed = node.plan.retry.max_retries if node.plan.retry is not None else 0
+    allowed += event.role is Role.FORWARD and node.retried_by_compensation
+    if record.failed[event.node, event.role] > allowed:
+        yield f"{event.node} is tried, has failed {record.failed[event.node, event.role]} times and may {allowed} times"
+
+
 def no_second_harm(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
     """A node that is not idempotent and was lost in a crash does not run again before a person has decided."""
     if isinstance(event, ev.AttemptScheduled) and event.role is Role.FORWARD and event.node in record.held:
@@ -215,6 +228,7 @@ JOURNAL_LAWS: tuple[Law, ...] = (
     dependencies_first,
     limits,
     a_lost_attempt_is_no_retry,
+    no_try_too_many,
     no_second_harm,
     undone_in_order,
     completed_means_all_done,

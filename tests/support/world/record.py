@@ -88,6 +88,7 @@ class Record:
             for names in (self.done, self.undone, self.held):
                 names.discard(event.node)
             self.inputs.pop(event.node, None)
+            self.failed[event.node, Role.COMPENSATE] = 0
         if isinstance(event, ev.NodeReset | ev.NodeFailed | ev.NodeCancelled):
             self.failed[event.node, Role.FORWARD] = 0
         name = getattr(event, "node", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -179,6 +180,19 @@ def test_half_of_the_failures_being_scarcity_is_enough_to_wait() -> None:
 def test_the_failure_of_the_trial_decides_anew_whether_callers_wait() -> None:
     assert failed(tried(opened()), "QUOTA_EXHAUSTED").callers_wait
     assert not failed(tried(opened("RATE_LIMIT", "RATE_LIMIT", "RATE_LIMIT")), "AGENT_ERROR").callers_wait
+
+
+def test_a_quota_that_stays_used_up_is_asked_for_less_and_less_often() -> None:
+    state, now, waits = BreakerState(), NOW, []
+    for _ in range(7):
+        state = record_failure(state, BreakerConfig(), FIRST, "QUOTA_EXHAUSTED", now)
+        assert state.next_trial_at is not None
+        waits.append((state.next_trial_at - now).total_seconds() / 60)
+        now = state.next_trial_at
+        state = replace(state, trial=FIRST)
+    assert waits == [1, 2, 4, 8, 16, 16, 16]
+    other = record_failure(state, BreakerConfig(), FIRST, "OVERLOADED", now)
+    assert other.next_trial_at == now + seconds(60)
 
 
 @pytest.mark.parametrize(

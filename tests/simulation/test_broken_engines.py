@@ -1,0 +1,182 @@
+"""The laws of the simulated worlds can fail: engines with one thing broken break one of them within a few worlds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+
+from engine import admission, breakers, readiness, saga, scheduler, settlement
+from engine.errors import OrchestrationError
+from engine.locks import LockTable
+from engine.run import events as ev
+from engine.run.events import RunStatus
+from engine.run.state import Run
+from engine.runtime.guards import Guards
+from engine.runtime.pool import Key, Pool
+from engine.runtime.store import Store
+from engine.service import Engine
+from engine.storage.cache import ValueStore
+from tests.support.world.world import Broken, World
+
+if TYPE_CHECKING:
+    from engine.model.policy import Failure
+    from engine.run.state import NodeState
+    from engine.turn import Turn
+
+Patch: TypeAlias = pytest.MonkeyPatch
+WORLDS = 150
+
+
+def caught() -> str:
+    """What the first world says in which a law is broken; nothing where all stand."""
+    for seed in range(WORLDS):
+        try:
+            World(seed).play()
+        except Broken as error:
+            return str(error).partition("\n")[0]
+    return ""
+
+
+def agents_start_before_it_is_durable(patch: Patch) -> None:
+    collect = Store._collect
+
+    def eager(store: Store, run: Run, events: list[ev.Event]) -> None:
+        collect(store, run, events)
+        for listener in store.listeners:
+            listener(run, events)
+
+    patch.setattr(Store, "_collect", eager)
+
+
+def whoever_asks_for_a_lock_gets_it(patch: Patch) -> None:
+    patch.setattr(LockTable, "request", lambda table, claim, _now: table._grant(claim))
+
+
+def locks_are_kept_after_the_end(patch: Patch) -> None:
+    patch.setattr(Guards, "_locks_of_run", lambda *_: None)
+
+
+def what_dies_in_a_crash_is_not_ended(patch: Patch) -> None:
+    async def nothing(_engine: Engine, _run: Run) -> None:
+        """Leave it running."""
+
+    patch.setattr(Engine, "_end_left", nothing)
+
+
+def a_lost_attempt_is_always_made_again(patch: Patch) -> None:
+    def again(turn: Turn, node: NodeState) -> None:
+        turn.emit(ev.NodeReady(turn.now, node.plan.id))
+
+    patch.setattr(scheduler, "_forward_lost", again)
+
+
+def undoing_goes_forward(patch: Patch) -> None:
+    order = saga._order
+    patch.setattr(saga, "_order", lambda nodes: tuple(reversed(order(nodes))))
+
+
+def nothing_is_undone(patch: Patch) -> None:
+    patch.setattr(saga, "undo_order", lambda _run: ())
+
+
+def what_is_inside_a_sub_command_is_not_undone(patch: Patch) -> None:
+    patch.setattr(saga, "undo_order_inside", lambda _run, _group, _kind: ())
+
+
+def a_failed_commit_is_shrugged_off(patch: Patch) -> None:
+    def shrug(store: Store, fault: OrchestrationError) -> None:
+        for waiter in store._decided.waiters:
+            if not waiter.done():
+                waiter.set_exception(fault)
+        store._decided.waiters = []
+
+    patch.setattr(Store, "_fail", shrug)
+
+
+def answers_are_given_before_they_are_durable(patch: Patch) -> None:
+    async def at_once(store: Store) -> None:
+        store._check()
+
+    patch.setattr(Store, "committed", at_once)
+
+
+def values_are_not_stored(patch: Patch) -> None:
+    patch.setattr(ValueStore, "uncommitted", lambda _values: {})
+
+
+def retries_have_no_end(patch: Patch) -> None:
+    try_again = settlement._try_again
+
+    def stubborn(turn: Turn, node: NodeState, failure: Failure) -> bool:
+        node.retries = 0
+        return try_again(turn, node, failure)
+
+    patch.setattr(settlement, "_try_again", stubborn)
+
+
+def trials_are_never_given_back(patch: Patch) -> None:
+    patch.setattr(breakers, "abandon", lambda state, *_: state)
+
+
+def budgets_are_not_looked_at(patch: Patch) -> None:
+    start = admission._start
+
+    def generous(turn: Turn, node: NodeState, inputs: Mapping[str, ev.ValueRef]) -> None:
+        limits = turn.run.limits
+        turn.run.limits = replace(limits, max_cost_usd=None, max_attempts_total=None)
+        start(turn, node, inputs)
+        turn.run.limits = limits
+
+    patch.setattr(admission, "_start", generous)
+
+
+def phases_have_all_slots(patch: Patch) -> None:
+    patch.setattr(readiness, "_has_slot", lambda _run, _phase: True)
+
+
+def a_cancelled_attempt_counts_as_ended_at_once(patch: Patch) -> None:
+    cancel = Pool._cancel
+
+    def hasty(pool: Pool, key: Key) -> None:
+        work = pool._works.get(key)
+        cancel(pool, key)
+        if work is not None and key in pool._works:
+            work.begun = False
+            cancel(pool, key)
+
+    patch.setattr(Pool, "_cancel", hasty)
+
+
+def runs_end_as_they_like(patch: Patch) -> None:
+    end = admission._end
+    patch.setattr(admission, "_end", lambda turn: (RunStatus.COMPLETED, end(turn)[1]))
+
+
+BROKEN: tuple[Callable[[Patch], None], ...] = (
+    agents_start_before_it_is_durable,
+    whoever_asks_for_a_lock_gets_it,
+    locks_are_kept_after_the_end,
+    what_dies_in_a_crash_is_not_ended,
+    a_lost_attempt_is_always_made_again,
+    undoing_goes_forward,
+    nothing_is_undone,
+    what_is_inside_a_sub_command_is_not_undone,
+    a_failed_commit_is_shrugged_off,
+    answers_are_given_before_they_are_durable,
+    values_are_not_stored,
+    retries_have_no_end,
+    trials_are_never_given_back,
+    budgets_are_not_looked_at,
+    phases_have_all_slots,
+    a_cancelled_attempt_counts_as_ended_at_once,
+    runs_end_as_they_like,
+)
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
+def test_an_engine_with_one_thing_broken_breaks_a_law(broken: Callable[[Patch], None], monkeypatch: Patch) -> None:
+    broken(monkeypatch)
+    assert caught()
