@@ -178,9 +178,7 @@ def circuit_open(name: str, rejected: Rejected) -> Failure:
     )
 
 
-def _opened(
-    strikes: tuple[Strike, ...], config: BreakerConfig, now: datetime, *, exhausted: int = 0
-) -> BreakerState:
+def _opened(strikes: tuple[Strike, ...], config: BreakerConfig, now: datetime, *, exhausted: int = 0) -> BreakerState:
     scarce = sum(strike.scarcity for strike in strikes)
     reset = config.reset_timeout * min(2 ** max(0, exhausted - 1), LONGEST_RESET)
     return BreakerState(next_trial_at=now + reset, callers_wait=2 * scarce >= len(strikes), exhausted=exhausted)
