@@ -7,29 +7,25 @@ crash of the process and of the machine. It decides nothing.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import tenacity
 
-from engine.breakers import BreakerState
 from engine.errors import EnvironmentFault
 from engine.ids import OwnerId, RunId
-from engine.locks import Claim, LockTable
+from engine.locks import Claim
 from engine.run.events import RunStatus
 from engine.run.state import END_STATES
-from engine.storage import codec, compression
+from engine.storage import codec, compression, writing
 from engine.storage.database import connect, faults, is_locked, make_folder, rolled_back, transaction
-from engine.storage.memory import LEARNED_FROM, SAMPLES_KEPT, lock_message
+from engine.storage.memory import LEARNED_FROM
 from engine.storage.port import Batch, Message, RunSummary, SessionValue
-from engine.storage.rows import COLUMNS, session_row, summary_row, to_summary, to_time
+from engine.storage.rows import COLUMNS, to_summary, to_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,7 +33,7 @@ if TYPE_CHECKING:
 
     from engine.locks import LockOutcome
     from engine.run.events import Event
-    from engine.storage.port import Follow, LockOp, TableOutcome
+    from engine.storage.port import Follow, TableOutcome
 
 T = TypeVar("T")
 
@@ -117,74 +113,12 @@ class SqliteStorage:
 
     def _write(self, batch: Batch, owner: OwnerId, *, followed: bool) -> list[TableOutcome]:
         with rolled_back(self._db):
-            self._insert(batch)
-            outcomes: list[TableOutcome] = [*self._change_locks(batch.lock_ops, owner)] if batch.lock_ops else []
-            if batch.breaker_ops:
-                outcomes += self._change_breakers(batch)
+            writing.insert(self._db, batch)
+            outcomes: list[TableOutcome] = [*writing.change_locks(self._db, batch.lock_ops, owner)]
+            outcomes += writing.change_breakers(self._db, batch.breaker_ops)
             if not (outcomes and followed):
                 self._db.execute("COMMIT")
             return outcomes
-
-    def _insert(self, batch: Batch) -> None:
-        db = self._db
-        rows = [(run, place, *codec.encode_event(event)) for run, place, event in batch.events]
-        db.executemany("INSERT INTO events VALUES (?,?,?,?)", rows)
-        if batch.values:
-            values = [(digest, *compression.pack(data)) for digest, data in batch.values.items()]
-            db.executemany("INSERT OR IGNORE INTO vals VALUES (?,?,?)", values)
-        if batch.summaries:
-            marks = ",".join("?" * 12)
-            db.executemany(
-                f"INSERT OR REPLACE INTO runs({COLUMNS}) VALUES ({marks})",  # noqa: S608 - constants only
-                [summary_row(row) for row in batch.summaries.values()],
-            )
-        if batch.session:
-            db.executemany(
-                "INSERT OR REPLACE INTO session VALUES (?,?,?,?,?,?)", [session_row(row) for row in batch.session]
-            )
-        if batch.samples:
-            db.executemany(
-                "INSERT INTO samples(command, node, seconds) VALUES (?,?,?)",
-                [(row.command, row.node, row.seconds) for row in batch.samples],
-            )
-            db.executemany(
-                "DELETE FROM samples WHERE command=?1 AND node=?2 AND id <= "
-                "(SELECT id FROM samples WHERE command=?1 AND node=?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)",
-                [(row.command, row.node, SAMPLES_KEPT) for row in batch.samples],
-            )
-
-    def _change_breakers(self, batch: Batch) -> list[TableOutcome]:
-        states: dict[str, BreakerState] = {}
-        answers: list[TableOutcome] = []
-        for name, change in batch.breaker_ops:
-            if name not in states:
-                row = self._db.execute("SELECT data FROM breakers WHERE name=?", (name,)).fetchone()
-                states[name] = codec.decode_breaker(row[0]) if row else BreakerState()
-            states[name], answer = change(states[name])
-            if answer is not None:
-                answers.append(answer)
-        rows = [(name, codec.encode_breaker(state)) for name, state in states.items()]
-        self._db.executemany("INSERT OR REPLACE INTO breakers VALUES (?,?)", rows)
-        return answers
-
-    def _change_locks(self, operations: Iterable[LockOp], owner: OwnerId) -> list[LockOutcome]:
-        db = self._db
-        table = LockTable(self._claims())
-        outcomes = [outcome for op in operations for outcome in op(table)]
-        changes = table.changes()
-        db.executemany("DELETE FROM claims WHERE holder=?", [(str(holder),) for holder in changes.removed])
-        db.executemany(
-            "INSERT OR REPLACE INTO claims VALUES (?,?)",
-            [(str(claim.holder), codec.encode_claim(claim)) for claim in changes.stored],
-        )
-        mine: list[LockOutcome] = []
-        for outcome in outcomes:
-            row = db.execute("SELECT owner FROM runs WHERE id=?", (outcome.holder.run,)).fetchone()
-            if row is None or row[0] == owner:
-                mine.append(outcome)
-            else:
-                self._post(lock_message(outcome))
-        return mine
 
     async def events(self, run: RunId, since: int = 0) -> list[Event]:
         """See `port.Storage.events`."""
@@ -255,11 +189,7 @@ class SqliteStorage:
 
     def _post_alone(self, message: Message) -> None:
         with transaction(self._db):
-            self._post(message)
-
-    def _post(self, message: Message) -> None:
-        payload = msgspec.json.encode(message.payload)
-        self._db.execute("INSERT INTO inbox(run, kind, payload) VALUES (?,?,?)", (message.run, message.kind, payload))
+            writing.post(self._db, message)
 
     async def inbox(self, runs: Sequence[RunId]) -> list[Message]:
         """See `port.Storage.inbox`."""
@@ -275,10 +205,7 @@ class SqliteStorage:
 
     async def claims(self) -> list[Claim]:
         """See `port.Storage.claims`."""
-        return await self._call(self._claims)
-
-    def _claims(self) -> list[Claim]:
-        return [codec.decode_claim(data) for (data,) in self._db.execute("SELECT data FROM claims")]
+        return await self._call(writing.claims, self._db)
 
     async def session_values(self, now: datetime) -> list[SessionValue]:
         """See `port.Storage.session_values`."""
@@ -313,33 +240,12 @@ class SqliteStorage:
     async def remove(self, rows: Iterable[RunSummary], owner: OwnerId) -> tuple[list[RunId], list[LockOutcome]]:
         """See `port.Storage.remove`."""
         removed = await self._call(self._remove, list(rows), owner)
-        await self._call(self._shrink)
+        await self._call(writing.shrink, self._db)
         return removed
-
-    def _shrink(self) -> None:
-        """Give the disk back what was removed; left for the next time where others use the file, or it has no room."""
-        with contextlib.suppress(sqlite3.OperationalError):
-            self._db.execute("VACUUM")
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _remove(self, rows: list[RunSummary], owner: OwnerId) -> tuple[list[RunId], list[LockOutcome]]:
         with transaction(self._db):
-            still = "SELECT 1 FROM runs WHERE id=? AND owner=? AND status=?"
-            gone = [row.id for row in rows if self._db.execute(still, (row.id, row.owner, row.status.value)).fetchone()]
-            releases: list[LockOp] = [partial(LockTable.release_run, run=run) for run in gone]
-            mine = self._change_locks(releases, owner) if releases else []
-            for table in ("events", "inbox", "session"):
-                self._db.executemany(f"DELETE FROM {table} WHERE run=?", [(run,) for run in gone])  # noqa: S608 - constants only
-            self._db.executemany("DELETE FROM runs WHERE id=?", [(run,) for run in gone])
-            used: set[str] = {row[0] for row in self._db.execute("SELECT digest FROM session")}
-            # Not LIKE: many builds of SQLite let it match no blob, and then every value would seem unused.
-            holding = 'SELECT data FROM events WHERE instr(data, CAST(\'"digest":"\' AS BLOB))'
-            for (data,) in self._db.execute(holding):
-                used.update(compression.digests(data))
-            stored = [row[0] for row in self._db.execute("SELECT digest FROM vals")]
-            unused = [(digest,) for digest in stored if digest not in used]
-            self._db.executemany("DELETE FROM vals WHERE digest=?", unused)
-            return gone, mine
+            return writing.remove(self._db, rows, owner)
 
     async def changed(self) -> bool:
         """See `port.Storage.changed`."""

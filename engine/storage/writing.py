@@ -1,0 +1,131 @@
+"""What a transaction writes: journals, values, the tables of locks and breakers, and what is removed of them.
+
+Effects: statements on the connection that it is given. Whoever calls has begun a transaction, and ends it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.breakers import BreakerState
+from engine.locks import Claim, LockTable
+from engine.storage import codec, compression
+from engine.storage.memory import SAMPLES_KEPT, lock_message
+from engine.storage.rows import COLUMNS, session_row, summary_row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.ids import OwnerId, RunId
+    from engine.locks import LockOutcome
+    from engine.storage.port import Batch, BreakerAnswer, BreakerOp, LockOp, Message, RunSummary
+
+
+def insert(db: sqlite3.Connection, batch: Batch) -> None:
+    """Write all of *batch* that asks nothing."""
+    rows = [(run, place, *codec.encode_event(event)) for run, place, event in batch.events]
+    db.executemany("INSERT INTO events VALUES (?,?,?,?)", rows)
+    if batch.values:
+        values = [(digest, *compression.pack(data)) for digest, data in batch.values.items()]
+        db.executemany("INSERT OR IGNORE INTO vals VALUES (?,?,?)", values)
+    if batch.summaries:
+        marks = ",".join("?" * 12)
+        db.executemany(
+            f"INSERT OR REPLACE INTO runs({COLUMNS}) VALUES ({marks})",  # noqa: S608 - constants only
+            [summary_row(row) for row in batch.summaries.values()],
+        )
+    if batch.session:
+        db.executemany(
+            "INSERT OR REPLACE INTO session VALUES (?,?,?,?,?,?)", [session_row(row) for row in batch.session]
+        )
+    if batch.samples:
+        db.executemany(
+            "INSERT INTO samples(command, node, seconds) VALUES (?,?,?)",
+            [(row.command, row.node, row.seconds) for row in batch.samples],
+        )
+        db.executemany(
+            "DELETE FROM samples WHERE command=?1 AND node=?2 AND id <= "
+            "(SELECT id FROM samples WHERE command=?1 AND node=?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)",
+            [(row.command, row.node, SAMPLES_KEPT) for row in batch.samples],
+        )
+
+
+def claims(db: sqlite3.Connection) -> list[Claim]:
+    """The rows of the lock table."""
+    return [codec.decode_claim(data) for (data,) in db.execute("SELECT data FROM claims")]
+
+
+def change_locks(db: sqlite3.Connection, operations: Sequence[LockOp], owner: OwnerId) -> list[LockOutcome]:
+    """Do *operations* on the lock table; gives what is for runs of *owner*, and leaves the rest in inboxes."""
+    if not operations:
+        return []
+    table = LockTable(claims(db))
+    outcomes = [outcome for op in operations for outcome in op(table)]
+    changes = table.changes()
+    db.executemany("DELETE FROM claims WHERE holder=?", [(str(holder),) for holder in changes.removed])
+    db.executemany(
+        "INSERT OR REPLACE INTO claims VALUES (?,?)",
+        [(str(claim.holder), codec.encode_claim(claim)) for claim in changes.stored],
+    )
+    mine: list[LockOutcome] = []
+    for outcome in outcomes:
+        row = db.execute("SELECT owner FROM runs WHERE id=?", (outcome.holder.run,)).fetchone()
+        if row is None or row[0] == owner:
+            mine.append(outcome)
+        else:
+            post(db, lock_message(outcome))
+    return mine
+
+
+def change_breakers(db: sqlite3.Connection, operations: Sequence[tuple[str, BreakerOp]]) -> list[BreakerAnswer]:
+    """Do *operations* on the circuit breakers, in order; gives what they answer."""
+    states: dict[str, BreakerState] = {}
+    answers = []
+    for name, change in operations:
+        if name not in states:
+            row = db.execute("SELECT data FROM breakers WHERE name=?", (name,)).fetchone()
+            states[name] = codec.decode_breaker(row[0]) if row else BreakerState()
+        states[name], answer = change(states[name])
+        if answer is not None:
+            answers.append(answer)
+    rows = [(name, codec.encode_breaker(state)) for name, state in states.items()]
+    db.executemany("INSERT OR REPLACE INTO breakers VALUES (?,?)", rows)
+    return answers
+
+
+def post(db: sqlite3.Connection, message: Message) -> None:
+    """Leave *message* for the owner of its run."""
+    payload = msgspec.json.encode(message.payload)
+    db.execute("INSERT INTO inbox(run, kind, payload) VALUES (?,?,?)", (message.run, message.kind, payload))
+
+
+def remove(db: sqlite3.Connection, rows: Sequence[RunSummary], owner: OwnerId) -> tuple[list[RunId], list[LockOutcome]]:
+    """See `port.Storage.remove`."""
+    still = "SELECT 1 FROM runs WHERE id=? AND owner=? AND status=?"
+    gone = [row.id for row in rows if db.execute(still, (row.id, row.owner, row.status.value)).fetchone()]
+    mine = change_locks(db, [partial(LockTable.release_run, run=run) for run in gone], owner)
+    for table in ("events", "inbox", "session"):
+        db.executemany(f"DELETE FROM {table} WHERE run=?", [(run,) for run in gone])  # noqa: S608 - constants only
+    db.executemany("DELETE FROM runs WHERE id=?", [(run,) for run in gone])
+    used: set[str] = {row[0] for row in db.execute("SELECT digest FROM session")}
+    # Not LIKE: many builds of SQLite let it match no blob, and then every value would seem unused.
+    for (data,) in db.execute('SELECT data FROM events WHERE instr(data, CAST(\'"digest":"\' AS BLOB))'):
+        used.update(compression.digests(data))
+    stored = [row[0] for row in db.execute("SELECT digest FROM vals")]
+    db.executemany("DELETE FROM vals WHERE digest=?", [(digest,) for digest in stored if digest not in used])
+    return gone, mine
+
+
+def shrink(db: sqlite3.Connection) -> None:
+    """Give the disk back what was removed, outside of any transaction.
+
+    Left for the next time where others use the file, or the disk has no room.
+    """
+    with contextlib.suppress(sqlite3.OperationalError):
+        db.execute("VACUUM")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
