@@ -13,6 +13,7 @@ from mcp_server import background
 from mcp_server.project import Project, RunRequest, open_project
 from tests.interaction.projects import make_project, open_gate
 from tests.support.real_agents import SECONDS, ended, until
+from tests.support.workers import owner_of, wait_until_gone
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -33,13 +34,6 @@ def root(tmp_path: Path) -> Path:
 
 def opened(root: Path) -> AbstractAsyncContextManager[Project]:
     return open_project(root, home=root / "home")
-
-
-async def owner_of(engine: Engine, run: RunId) -> int:
-    """The number of the process that owns *run*; owners carry it."""
-    summary = await engine.storage.summary(run)
-    assert summary is not None
-    return int(summary.owner.split("-")[1])
 
 
 async def worker_of(engine: Engine, run: RunId) -> psutil.Process:
@@ -156,10 +150,7 @@ async def test_a_worker_that_hangs_is_ended(root: Path, monkeypatch: pytest.Monk
     async with opened(root) as project:
         with pytest.raises(EnvironmentFault, match="ended, or hung"):
             await project.start_in_background(RunRequest(source="/hello"))
-    number = int((root / "pid").read_text(encoding="utf-8"))
-    if psutil.pid_exists(number):
-        psutil.wait_procs([psutil.Process(number)], timeout=SECONDS)
-    assert not psutil.pid_exists(number)
+    wait_until_gone(int((root / "pid").read_text(encoding="utf-8")))
 
 
 async def test_pruning_removes_the_logs_of_runs(root: Path) -> None:
@@ -167,9 +158,7 @@ async def test_pruning_removes_the_logs_of_runs(root: Path) -> None:
         run = await project.start_in_background(RunRequest(source="/hello"))
         engine = await project.engine()
         await ended(engine, run)
-        number = await owner_of(engine, run)
-        if psutil.pid_exists(number):
-            psutil.wait_procs([psutil.Process(number)], timeout=SECONDS)
+        wait_until_gone(await owner_of(engine, run))
         assert [row.id for row in await project.prune(keep=0)] == [run]
         assert await engine.storage.summaries() == []
     assert list((root / background.LOGS).iterdir()) == []

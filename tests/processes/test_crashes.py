@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from engine.errors import EnvironmentFault
@@ -13,7 +12,8 @@ from engine.run.state import NodeStatus
 from mcp_server import background
 from mcp_server.project import RunRequest, open_project
 from tests.support.definitions import command, node, phase
-from tests.support.real_agents import SECONDS, ended, logged, make_programs, write_agents, write_command
+from tests.support.real_agents import ended, logged, make_programs, write_agents, write_command
+from tests.support.workers import owner_of, wait_until_gone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,11 +72,7 @@ async def killed_at(project: Project, point: tuple[int, str], monkeypatch: pytes
         if not found:
             return None
         run = found[0].id
-    summary = await engine.storage.summary(run)
-    assert summary is not None
-    number = int(summary.owner.split("-")[1])
-    if psutil.pid_exists(number):
-        psutil.wait_procs([psutil.Process(number)], timeout=SECONDS)
+    wait_until_gone(await owner_of(engine, run))
     return (await engine.view(run)).run
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 
 from engine.errors import StateError
@@ -16,7 +15,6 @@ from mcp_server.following import glimpse
 from mcp_server.project import Project, RunRequest, open_project
 from tests.support.definitions import command, node, phase
 from tests.support.real_agents import (
-    SECONDS,
     ended,
     let_go,
     logged,
@@ -26,6 +24,7 @@ from tests.support.real_agents import (
     write_agents,
     write_command,
 )
+from tests.support.workers import kill_worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
     from engine.ids import RunId
     from engine.run.state import Run
-    from engine.service import Engine
 
 pytestmark = pytest.mark.processes
 
@@ -70,14 +68,6 @@ async def started(project: Project, name: str) -> RunId:
 
 def waits(run: Run) -> bool:
     return any(state.waiting is not None and state.waiting.reason is WaitReason.LOCKS for state in run.nodes.values())
-
-
-async def kill_worker(engine: Engine, run: RunId) -> None:
-    summary = await engine.storage.summary(run)
-    assert summary is not None
-    worker = psutil.Process(int(summary.owner.split("-")[1]))
-    worker.kill()
-    psutil.wait_procs([worker], timeout=SECONDS)
 
 
 async def test_an_exclusive_lock_keeps_other_processes_out_and_passes_on_in_order(project: Project) -> None:

@@ -9,20 +9,18 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from engine.run.events import RunStatus
 from mcp_server.project import Project, RunRequest, open_project
-from tests.support.real_agents import SECONDS, ended, ready
+from tests.support.real_agents import ended, ready
 from tests.support.trust import trust_all
+from tests.support.workers import kill_worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from engine.ids import RunId
     from engine.run.state import Run
-    from engine.service import Engine
 
 pytestmark = pytest.mark.processes
 
@@ -65,14 +63,6 @@ def steps(project: Project, *, undone: bool = True) -> list[str]:
 async def migrate(project: Project) -> Run:
     engine = await project.engine()
     return await ended(engine, await project.start(RunRequest(source="/database-migration")))
-
-
-async def kill_worker(engine: Engine, run: RunId) -> None:
-    summary = await engine.storage.summary(run)
-    assert summary is not None
-    worker = psutil.Process(int(summary.owner.split("-")[1]))
-    worker.kill()
-    psutil.wait_procs([worker], timeout=SECONDS)
 
 
 async def test_without_a_failure_every_address_has_moved(project: Project) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 LOOK_SECONDS = 0.1
+PRESS_AGAIN_SECONDS = 3.0
 
 
 class Terminal:
@@ -63,6 +64,17 @@ class Terminal:
         condition = (lambda screen: wanted in screen) if isinstance(wanted, str) else wanted
         return wait_until(self.screen, condition, timeout=timeout)
 
+    def press_until(self, key: str, wanted: str | Callable[[str], bool], *, timeout: float = 40.0) -> str:
+        """Press *key* until *wanted* stands on the screen: again only where nothing has come of it for long."""
+        end = time.monotonic() + timeout
+        while True:
+            self.press(key)
+            try:
+                return self.wait_for(wanted, timeout=PRESS_AGAIN_SECONDS)
+            except TimeoutError:
+                if time.monotonic() > end:
+                    raise
+
     def end(self) -> None:
         with contextlib.suppress(RuntimeError):
             self._tmux("kill-server")
@@ -103,7 +115,13 @@ def settle_in(home: Path, project: Path) -> None:
         "theme": "dark",
         "customApiKeyResponses": {"approved": ["dummy"], "rejected": []},
         "bypassPermissionsModeAccepted": True,
-        "projects": {str(project): {"hasTrustDialogAccepted": True, "hasCompletedProjectOnboarding": True}},
+        "projects": {
+            str(project): {
+                "hasTrustDialogAccepted": True,
+                "hasCompletedProjectOnboarding": True,
+                "enabledMcpjsonServers": ["orchestration"],
+            }
+        },
     }
     folder = home / ".claude"
     folder.mkdir(exist_ok=True)
