@@ -5,7 +5,7 @@ Effects: none outside the process. It keeps the promises of `port.Storage` but d
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import median
@@ -42,9 +42,7 @@ class _Tables:
     summaries: dict[RunId, RunSummary] = field(default_factory=dict)
     locks: LockTable = field(default_factory=LockTable)
     session: dict[str, SessionValue] = field(default_factory=dict)
-    samples: dict[tuple[str, str], deque[float]] = field(
-        default_factory=lambda: defaultdict(lambda: deque(maxlen=SAMPLES_KEPT))
-    )
+    samples: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     inbox: list[Message] = field(default_factory=list)
     breakers: dict[str, BreakerState] = field(default_factory=dict)
     writes: int = 0
@@ -140,7 +138,9 @@ class MemoryStorage:
         tables.summaries.update(batch.summaries)
         tables.session.update((value.key, value) for value in batch.session)
         for sample in batch.samples:
-            tables.samples[sample.command, sample.node].append(sample.seconds)
+            kept = tables.samples[sample.command, sample.node]  # as a deque it would take 700 bytes from the first on
+            kept.append(sample.seconds)
+            del kept[:-SAMPLES_KEPT]
 
     async def events(self, run: RunId, since: int = 0) -> list[Event]:
         """See `port.Storage.events`."""
