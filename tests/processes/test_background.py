@@ -13,7 +13,7 @@ from mcp_server import background
 from mcp_server.project import Project, RunRequest, open_project
 from tests.interaction.projects import make_project, open_gate
 from tests.support.real_agents import SECONDS, ended, until
-from tests.support.workers import owner_of, wait_until_gone
+from tests.support.workers import owner_of, wait_for_end
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -150,7 +150,7 @@ async def test_a_worker_that_hangs_is_ended(root: Path, monkeypatch: pytest.Monk
     async with opened(root) as project:
         with pytest.raises(EnvironmentFault, match="ended, or hung"):
             await project.start_in_background(RunRequest(source="/hello"))
-    wait_until_gone(int((root / "pid").read_text(encoding="utf-8")))
+    wait_for_end(int((root / "pid").read_text(encoding="utf-8")))
 
 
 async def test_pruning_removes_the_logs_of_runs(root: Path) -> None:
@@ -158,7 +158,7 @@ async def test_pruning_removes_the_logs_of_runs(root: Path) -> None:
         run = await project.start_in_background(RunRequest(source="/hello"))
         engine = await project.engine()
         await ended(engine, run)
-        wait_until_gone(await owner_of(engine, run))
+        wait_for_end(await owner_of(engine, run))
         assert [row.id for row in await project.prune(keep=0)] == [run]
         assert await engine.storage.summaries() == []
     assert list((root / background.LOGS).iterdir()) == []

@@ -13,7 +13,7 @@ from mcp_server import background
 from mcp_server.project import RunRequest, open_project
 from tests.support.definitions import command, node, phase
 from tests.support.real_agents import ended, logged, make_programs, write_agents, write_command
-from tests.support.workers import owner_of, wait_until_gone
+from tests.support.workers import owner_of, wait_for_end
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,7 @@ async def killed_at(project: Project, point: tuple[int, str], monkeypatch: pytes
         if not found:
             return None
         run = found[0].id
-    wait_until_gone(await owner_of(engine, run))
+    wait_for_end(await owner_of(engine, run))
     return (await engine.view(run)).run
 
 

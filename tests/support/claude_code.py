@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 Version = Literal["current", "legacy"]
 """2.1.330 speaks protocol 2026-07-28; 2.1.197, which npm gives to who has node 20, shakes hands."""
 VERSIONS: tuple[Version, ...] = ("current", "legacy")
+LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,5 +152,7 @@ def processes_marked(name: str, value: str | None = None) -> list[psutil.Process
 
 def wait_until_gone(name: str, value: str | None = None, *, timeout: float = 10.0) -> list[psutil.Process]:
     """The processes marked so which still live after at most `timeout` seconds: an empty list is what a test wants."""
-    _, alive = psutil.wait_procs(processes_marked(name, value), timeout=timeout)
-    return [*alive, *(process for process in processes_marked(name, value) if process not in alive)]
+    end = time.monotonic() + timeout
+    while (alive := processes_marked(name, value)) and time.monotonic() < end:
+        psutil.wait_procs(alive, timeout=LOOK_SECONDS)  # a zombie whose parent takes its time would be waited for
+    return alive

@@ -21,7 +21,7 @@ async def owner_of(engine: Engine, run: RunId) -> int:
     return int(summary.owner.split("-")[1])
 
 
-def wait_until_gone(number: int) -> None:
+def wait_for_end(number: int) -> None:
     """Wait for the end of the process *number*, which may have come already."""
     with contextlib.suppress(psutil.NoSuchProcess):
         psutil.wait_procs([psutil.Process(number)], timeout=SECONDS)
@@ -32,4 +32,4 @@ async def kill_worker(engine: Engine, run: RunId) -> None:
     """Kill -9 the process that owns *run*."""
     number = await owner_of(engine, run)
     psutil.Process(number).kill()
-    wait_until_gone(number)
+    wait_for_end(number)
