@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_review_code import arguments, newest_status
-from tests.e2e.test_session import PROMPT, enter, state
+from tests.e2e.test_session import PROMPT, TICK, enter, state
 from tests.e2e.test_typed import obedient, ours
 from tests.support.claude_code import VERSIONS
 from tests.support.fake_messages_api import FakeMessagesApi
@@ -19,8 +19,6 @@ __all__ = ["ours"]
 pytestmark = pytest.mark.timeout(150)
 CHOSEN = "\N{HEAVY RIGHT-POINTING ANGLE QUOTATION MARK ORNAMENT} "
 """Stands before what Enter would take."""
-TICK = "\N{HEAVY CHECK MARK}"
-"""Stands beside a server that has answered."""
 
 
 def wait_until_connected(found: Terminal) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -34,11 +35,14 @@ if TYPE_CHECKING:
 
     from tests.support.terminal import Terminal
 
-TODO_WRITE = {"CLAUDE_CODE_ENABLE_TASKS": "0", "CLAUDE_CODE_ENABLE_TODO_TOOLS": "1"}
+TASK_TOOLS = {"CLAUDE_CODE_ENABLE_TODO_TOOLS": "1"}
+TODO_WRITE = {"CLAUDE_CODE_ENABLE_TASKS": "0", **TASK_TOOLS}
 RUN, STATUS = "mcp__orchestration__run", "mcp__orchestration__status"
 DONE = "That was the review."
 PROMPT = "\N{HEAVY RIGHT-POINTING ANGLE QUOTATION MARK ORNAMENT}"
 """Where Claude Code lets one type."""
+TICK, WORKS = "\N{HEAVY CHECK MARK}", "\N{BLACK MEDIUM SQUARE}"
+"""Stand before a task that is done, and before one that is worked on."""
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -83,6 +87,38 @@ class Model(Route):
         return [{"text": DONE}]
 
 
+class TaskModel(Model):
+    """A model that keeps the session's tasks by the calls that `status` gives it."""
+
+    def steps_of(self, attempt: int) -> Sequence[Mapping[str, Any]]:
+        turn = [turn for turn in self.__dict__["api"].turns if self.match in turn.prompt][-1]
+        calls, results = conversation(turn.messages)
+        if not calls:
+            return super().steps_of(attempt)
+        newest = max(place for place, (name, _) in enumerate(calls) if name in {RUN, STATUS})
+        told = json.loads(results[newest])
+        made = {name for name, _ in calls[newest + 1 :]}
+        creates = [line["create"] for line in told.get("tasks", []) if "create" in line]
+        if creates and "TaskCreate" not in made:
+            return [{"tools": [{"tool": "TaskCreate", "input": create} for create in creates]}]
+        ids = ids_of(calls, results)
+        updates = [
+            {"taskId": ids[line["task"]], **line["update"]} for line in told.get("tasks", []) if "update" in line
+        ]
+        if updates and "TaskUpdate" not in made:
+            return [{"tools": [{"tool": "TaskUpdate", "input": update} for update in updates]}]
+        if calls[newest][0] == STATUS and told["state"] != "running":
+            return [{"text": DONE}]
+        waiting = {} if calls[newest][0] == RUN else {"wait_seconds": 30}
+        return [{"tool": STATUS, "input": {"run_id": told["runId"], "view": "todos", **waiting}}]
+
+
+def ids_of(calls: Sequence[tuple[str, Mapping[str, Any]]], results: Sequence[str]) -> dict[str, str]:
+    """The ids that TaskCreate gave, by subject."""
+    created = ((given, result) for (name, given), result in zip(calls, results, strict=True) if name == "TaskCreate")
+    return {given["subject"]: re.findall(r"#(\d+)", result)[0] for given, result in created}
+
+
 WAIT = {"delay": 2, "tool": RUN, "input": {"command": "/review-code", "wait_seconds": 1}}
 
 
@@ -102,7 +138,7 @@ def text_of(content: str | Sequence[Mapping[str, Any]]) -> str:
 @contextlib.contextmanager
 def session(project: Path, environ: Mapping[str, str]) -> Iterator[Terminal]:
     """Claude Code as a person starts it."""
-    tools = ["TodoWrite", "mcp__orchestration__resume"]
+    tools = ["TodoWrite", "TaskCreate", "TaskUpdate", "mcp__orchestration__resume"]
     command = [str(program()), *arguments(project), *tools]
     with terminal(command, folder=project, environ=environ) as found:
         found.wait_for(PROMPT)
@@ -141,6 +177,22 @@ def test_a_typed_command_runs_and_the_todo_list_moves(
     assert done[0] == 0
     assert lists[-1] == ["completed"] * 4
     assert any("in_progress" in statuses for statuses in lists)
+
+
+def test_the_list_of_tasks_on_the_screen_moves(api: FakeMessagesApi, review: Path, environ: dict[str, str]) -> None:
+    model = TaskModel(api)
+    api.routes = [*(route(node, answer(node, delay=2)) for node in TASKS), model]
+    with session(review, {**environ, **TASK_TOOLS}) as found:
+        enter(found, "/review-code focus on auth")
+        found.wait_for(f"{WORKS} Analyze code structure")
+        screen = found.wait_for(f"{WORKS} Review security")
+        assert f"{TICK} Analyze code structure" in screen
+        assert f"{WORKS} Review code quality" in screen
+        found.wait_for("4/4 tasks done", timeout=90)
+    last = [turn for turn in api.turns if model.match in turn.prompt][-1]
+    made = [(name, json.dumps(given)) for name, given in conversation(last.messages)[0] if name.startswith("Task")]
+    assert [name for name, _ in made].count("TaskCreate") == 4
+    assert len(set(made)) == len(made)
 
 
 def test_escape_cancels_the_run(api: FakeMessagesApi, review: Path, environ: dict[str, str]) -> None:
