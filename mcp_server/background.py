@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from engine.errors import EnvironmentFault, OrchestrationError
+from engine.executors.answer import signal_name
 from engine.ids import RunId
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 LOGS = Path(".claude/orchestration/logs")
 START_SECONDS = 60.0
 """How long a worker may take until its run is durable."""
+END_SECONDS = 2.0
+"""How long a worker that says nothing more may take to end."""
 LONGEST_TAIL = 2000
 # The package is appended, not prepended: nothing in its folder can stand in for a module of Python's own.
 START = "import sys; sys.path.append(sys.argv.pop(1)); from mcp_server.worker import main; main()"
@@ -67,8 +70,18 @@ def start_worker(root: Path, request: Mapping[str, Any]) -> RunId:
     if "error" in answer:
         told = answer["error"]
         raise OrchestrationError(told["message"], code=told["code"], hint=told["hint"])
-    process.kill()
-    raise _failed("it ended, or hung, before its run had begun", log)
+    raise _failed(_end(process), log)
+
+
+def _end(process: subprocess.Popen[bytes]) -> str:
+    """How the worker ended that began no run; one that has not ended is killed."""
+    try:
+        code = process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return "it hung before its run had begun"
+    how = f"was ended by {signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
+    return f"it {how} before its run had begun"
 
 
 def _answer(stdout: IO[bytes]) -> dict[str, Any]:

@@ -147,10 +147,24 @@ async def test_a_worker_that_hangs_is_ended(root: Path, monkeypatch: pytest.Monk
     hang = "import os, signal; open('pid', 'w').write(str(os.getpid())); signal.pause()"
     monkeypatch.setattr(background, "START", hang)
     monkeypatch.setattr(background, "START_SECONDS", 2.0)
+    monkeypatch.setattr(background, "END_SECONDS", 0.1)
     async with opened(root) as project:
-        with pytest.raises(EnvironmentFault, match="ended, or hung"):
+        with pytest.raises(EnvironmentFault, match="it hung before its run had begun"):
             await project.start_in_background(RunRequest(source="/hello"))
     wait_for_end(int((root / "pid").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("last", "how"),
+    [("os.kill(os.getpid(), 9)", "was ended by SIGKILL"), ("os._exit(3)", "ended with exit code 3")],
+)
+async def test_a_worker_that_dies_at_its_start_is_told_with_how_it_ended(
+    root: Path, monkeypatch: pytest.MonkeyPatch, last: str, how: str
+) -> None:
+    monkeypatch.setattr(background, "START", f"import os; {last}")
+    async with opened(root) as project:
+        with pytest.raises(EnvironmentFault, match=f"it {how} before its run had begun"):
+            await project.start_in_background(RunRequest(source="/hello"))
 
 
 async def test_pruning_removes_the_logs_of_runs(root: Path) -> None:
