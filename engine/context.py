@@ -195,16 +195,16 @@ def check_outputs(
     node whose compensation cascades on validation: it says that what the node validated is not valid (Tutorial 4).
     Outputs that are not declared are ignored and dropped by `declared_outputs`.
     """
-    absent = [spec.key for spec in specs if spec.key not in outputs]
+    absent = [spec.key for spec in specs if spec.required and spec.key not in outputs]
     if absent:
         named = ", ".join(f'"{key}"' for key in absent)
         given = ", ".join(f'"{key}"' for key in sorted(outputs)) or "none"
         return _invalid("MISSING_OUTPUT", f"Declared outputs are missing: {named}\nOutputs given: {given}")
     for spec in specs:
-        failure = _check_output(spec, outputs[spec.key])
+        failure = _check_output(spec, outputs[spec.key]) if spec.key in outputs else None
         if failure is not None:
             return failure
-    refused = [spec.key for spec in specs if outputs[spec.key] is False] if cascade_on_validation else []
+    refused = [spec.key for spec in specs if outputs.get(spec.key) is False] if cascade_on_validation else []
     if refused:
         named = ", ".join(f'"{key}"' for key in refused)
         return _invalid("VALIDATION_FAILED", f"Validation failed: {named} is false")

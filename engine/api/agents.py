@@ -45,7 +45,7 @@ class Context:
         self.attempt: str = order.attempt
         self.role: str = order.role
         """`forward`, or `compensate` where the node is undone."""
-        self.outputs: tuple[str, ...] = tuple(output.key for output in order.outputs)
+        self.outputs: tuple[str, ...] = tuple(output.key for output in order.outputs if output.required)
         """The keys that the answer must have."""
         self.produced: Mapping[str, Any] = order.produced
         """What the node had produced; filled where it is undone."""

@@ -32,7 +32,7 @@ def request_of(order: WorkOrder) -> dict[str, Any]:
         "attempt": order.attempt,
         "task": order.task,
         "inputs": dict(order.inputs),
-        "outputs": [output.key for output in order.outputs],
+        "outputs": [output.key for output in order.outputs if output.required],
     }
     schemas = {output.key: output.schema for output in order.outputs if output.schema is not None}
     if schemas:

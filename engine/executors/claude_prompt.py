@@ -97,7 +97,7 @@ def answer_schema(outputs: Sequence[OutputSpec]) -> dict[str, Any]:
     The API refuses alternatives at the top, so both are properties; the judge tells afterwards what is missing.
     """
     keys = [output.key for output in outputs]
-    properties = {output.key: portable(output.schema) for output in outputs}
+    properties = {output.key: portable(output.schema) if output.required else {"type": "string"} for output in outputs}
     if len(_json(properties)) > LONGEST_ARGUMENT // 2:
         properties = {key: {} for key in keys}
     wanted: dict[str, Any] = {"type": "object", "properties": properties}
@@ -212,6 +212,8 @@ def _data(title: str, values: Mapping[str, Any], files: Mapping[str, str]) -> li
 
 
 def _output(output: OutputSpec) -> str:
+    if not output.required:
+        return f"- `{output.key}`, a text for the user: what was asked for, or what was done and found"
     return f"- `{output.key}`" + (f", by the JSON Schema {_json(output.schema)}" if output.schema is not None else "")
 
 

@@ -41,6 +41,8 @@ class OutputSpec:
     key: str
     schema: Mapping[str, Any] | bool | None = None
     """JSON Schema of the value, where the command declares one."""
+    required: bool = True
+    """False for the text about itself that a node gives which declares no output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

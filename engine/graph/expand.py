@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import InvalidCommand
 from engine.ids import NodeId
+from engine.model.agent import AgentKind
 from engine.model.plan import Compensation, NodeKind, NodePlan, PhasePlan, Skip, SkipType
 from engine.model.policy import (
     ALL_KINDS,
@@ -107,13 +108,33 @@ def _add_command(
             given["arguments"] = arguments
         draft.initial.update({scope + key: value for key, value in given.items()})
     own: list[int] = []
+    before = len(draft.nodes)
     for phase in command.phases:
         own.append(len(draft.phases))
         first = len(draft.phases)
         draft.phases.append(_phase(phase, scope, first, after=own[-2] if len(own) > 1 else None, group=group))
         for node in phase.agents:
             _add_node(draft, node, command, phase=first, scope=scope, arguments=arguments, calls=calls)
+    _ask_for_words(draft, command, scope=scope, start=before)
     return tuple(own)
+
+
+def _ask_for_words(draft: Draft, command: CommandDefinition, *, scope: str, start: int) -> None:
+    """Let each model agent of *command* that declares no output say what came of its task, under the id of its node.
+
+    A key of that name which the command uses itself keeps its meaning, and the node then gives nothing.
+    """
+    contexts = [node.context for phase in command.phases for node in phase.agents]
+    named: set[str] = {item.key for context in contexts for item in context.inputs}
+    named |= {item.key for context in contexts for item in context.outputs}
+    named |= {"arguments", *command.global_context.initial, *(item.name for item in command.arguments)}
+    for at in range(start, len(draft.nodes)):
+        plan = draft.nodes[at]
+        key = plan.id[len(scope) :]
+        if plan.scope != scope or plan.kind is NodeKind.GROUP or plan.outputs or key in named:
+            continue
+        if draft.agents[plan.agent].kind is AgentKind.CLAUDE:
+            draft.nodes[at] = replace(plan, outputs=(OutputDecl(key=key, required=False),))
 
 
 def _phase(phase: Phase, scope: str, index: int, *, after: int | None, group: NodeId | None) -> PhasePlan:

@@ -129,6 +129,8 @@ class OutputDecl:
     """A context value that a node must answer with."""
 
     key: str
+    required: bool = True
+    """False for what is asked for though the command does not declare it: the answer may do without it."""
     schema: dict[str, Any] | bool | None = None
     """JSON Schema of the value; None: any."""
     ttl: timedelta | None = None

@@ -308,7 +308,11 @@ def make_order(
         agent=agent,
         task=context.fill_arguments(undo.task if undo else plan.task, run.arguments),
         inputs=_inputs(run, plan, event.version, values) if plan.inputs or plan.passthrough else {},
-        outputs=() if undo else tuple(OutputSpec(key=output.key, schema=output.schema) for output in plan.outputs),
+        outputs=()
+        if undo
+        else tuple(
+            OutputSpec(key=output.key, schema=output.schema, required=output.required) for output in plan.outputs
+        ),
         produced={key: values.get(ref) for key, ref in node.outputs.items()} if undo else {},
         project=project,
         timeout=event.deadline - event.at,

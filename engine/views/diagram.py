@@ -136,7 +136,7 @@ def _flow(plan: Plan) -> Iterator[str]:
     for node in plan.nodes:
         for item in node.inputs:
             consumers.setdefault(node.scope + item.key, []).append(node.id)
-        for output in node.outputs:
+        for output in (output for output in node.outputs if output.required):
             producers.setdefault(node.scope + output.key, []).append(node.id)
             if output.persist:
                 kept.add(node.scope + output.key)

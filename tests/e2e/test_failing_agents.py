@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 PROGRAMS = Path(sys.executable).parent
 MARK = "ORCHESTRATION_E2E"
-DONE: dict[str, Any] = {"structured": {"outputs": {}}}
+DONE: dict[str, Any] = {
+    "structured": {"outputs": dict.fromkeys(("asks-for-a-shell", "is-limited", "has-no-credit", "works"), "Done.")}
+}
 NO_CREDIT = "Your credit balance is too low to access the Anthropic API."
 SHELL = {"tool": "Bash", "input": {"command": "touch made", "description": "Make a file"}}
 

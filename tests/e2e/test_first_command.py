@@ -17,6 +17,7 @@ from tests.support.terminal import settle_in, wait_until
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "first-command.md").read_text(encoding="utf-8")
 pytestmark = pytest.mark.timeout(150)
+HELLO = "Hello, dear world!"
 TASK = "Generate a friendly hello world message"
 
 
@@ -31,14 +32,18 @@ def test_hello_world_is_written_typed_and_run(api: FakeMessagesApi, project: Pat
     subprocess.run(sync, env=environ, check=True, timeout=40, capture_output=True)
     settle_in(Path(environ["HOME"]), project)
     model = Model(api, command="/hello-world", wait_seconds=30)
-    api.routes = [Route(match=TASK, steps=[{"delay": 1, "structured": {"outputs": {}}}]), model]
+    api.routes = [Route(match=TASK, steps=[{"delay": 1, "structured": {"outputs": {"greet": HELLO}}}]), model]
     with session(project, {**environ, **TODO_WRITE}) as found:
         enter(found, "/hello-world")
         found.wait_for("Phase 1/1 Execute Greeting")
         found.wait_for(DONE, timeout=90)
     wait_until(lambda: state(project, environ), lambda seen: seen == "completed")
     last = [turn for turn in api.turns if model.match in turn.prompt][-1]
-    [(name, given), *_] = conversation(last.messages)[0]
+    calls, results = conversation(last.messages)
+    name, given = calls[0]
+    told = json.loads(results[-2] if calls[-1][0] == "TodoWrite" else results[-1])
+    assert told["outputs"] == {"greet": HELLO}
+    assert told["next"].startswith("Present the outputs to the user")
     assert (name, given["command"], given["arguments"]) == (RUN, "/hello-world", "")
     agent = load_agents(project).get("documentation-expert")
     assert agent is not None

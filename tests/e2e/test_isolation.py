@@ -21,7 +21,7 @@ from tests.support.repositories import branches, git, leftovers, make_repository
 
 LINES = "".join(f"line {number}\n" for number in range(1, 21))
 TASKS = ("Change the beginning", "Change the end")
-ANSWER: Step = {"structured": {"outputs": {}}}
+ANSWER: Step = {"structured": {"outputs": dict.fromkeys(("first", "second"), "Edited.")}}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -174,6 +174,13 @@ def test_outputs_that_are_there_and_keep_to_their_schemas_are_fine() -> None:
     assert checked(specs, {"a": None, "b": 1, "c": False, "undeclared": object()}) is None
 
 
+def test_an_output_that_is_not_required_may_be_missing() -> None:
+    assert checked([OutputDecl(key="a"), OutputDecl(key="b", required=False)], {"a": 1}) is None
+    failure = checked([OutputDecl(key="b", required=False)], {"b": float("nan")})
+    assert failure is not None
+    assert failure.code == "INVALID_OUTPUT"
+
+
 def test_all_missing_outputs_are_named_with_those_given() -> None:
     failure = checked([OutputDecl(key="a"), OutputDecl(key="b"), OutputDecl(key="c")], {"b": 1, "x": 1})
     assert failure == Failure(

@@ -54,6 +54,16 @@ def test_an_order_without_outputs_asks_for_an_empty_answer() -> None:
     assert "# Inputs" not in prompt
 
 
+def test_an_agent_that_declares_no_output_is_asked_for_a_text_to_the_user() -> None:
+    asked = OutputSpec(key="greet", required=False)
+    prompt = prompt_of(order_for(Agent(id="a"), project=PROJECT, outputs=(asked,)), {})
+    assert "- `greet`, a text for the user: what was asked for, or what was done and found\n" in prompt
+    check = Draft7Validator(answer_schema((asked,)))
+    assert check.is_valid({"outputs": {"greet": "Hello"}})
+    assert not check.is_valid({"outputs": {"greet": 1}})
+    assert not check.is_valid({"outputs": {}})
+
+
 def test_an_agent_in_a_worktree_is_told_where_it_works() -> None:
     order = replace(order_for(Agent(id="a"), project=PROJECT, task="Edit"), worktree=Path("/p/.claude/worktrees/w"))
     assert prompt_of(order, {}).startswith(

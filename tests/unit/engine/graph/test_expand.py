@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from engine.errors import InvalidCommand
 from engine.graph import compile_plan, expand
-from engine.model.agent import Agent
+from engine.model.agent import Agent, AgentKind
 from engine.model.plan import Bundle, NodeKind, SkipType
 from engine.model.policy import (
     ALL_KINDS,
@@ -42,6 +43,46 @@ def test_a_file_without_options_gets_every_default() -> None:
     assert (only.kind, only.scope, only.idempotent, only.priority) == (NodeKind.AGENT, "", True, 0)
     assert made.digest == "d" * 64
     assert list(made.agents) == ["worker"]
+
+
+def test_a_model_agent_that_declares_no_output_says_what_came_of_its_task() -> None:
+    greets = node("greet", context={"inputs": [{"key": "seed"}]})
+    [first, second] = plan(
+        command(phase("one", greets, node("give", context={"outputs": [{"key": "n"}]}))), agents=(Agent(id="worker"),)
+    ).nodes
+    assert first.outputs == (OutputDecl(key="greet", required=False),)
+    assert [output.key for output in second.outputs] == ["n"]
+
+
+def test_a_program_that_declares_no_output_is_asked_for_none() -> None:
+    program = Agent(id="worker", kind=AgentKind.PROCESS, command=("true",))
+    assert plan(command(phase("one", node("build"))), agents=(program,)).nodes[0].outputs == ()
+
+
+@pytest.mark.parametrize(
+    ("other", "fields"),
+    [
+        ({"outputs": [{"key": "greet"}]}, {}),
+        ({"inputs": [{"key": "greet", "required": False}]}, {}),
+        ({}, {"globalContext": {"initial": {"greet": 1}}}),
+        ({}, {"arguments": [{"name": "greet"}]}),
+    ],
+)
+def test_a_key_that_the_command_uses_keeps_its_meaning(other: dict[str, Any], fields: dict[str, Any]) -> None:
+    made = plan(command(phase("one", node("greet"), node("other", context=other)), **fields))
+    assert made.nodes[0].outputs == ()
+
+
+def test_nodes_of_a_sub_command_say_it_under_their_own_ids_and_the_group_says_nothing() -> None:
+    raw = command(phase("one", call("deploy", task="/deploy")))
+    made = plan(raw, DEPLOY)
+    said = {item.id: [output.key for output in item.outputs] for item in made.nodes}
+    assert said == {
+        "deploy": [],
+        "deploy/build": ["build"],
+        "deploy/upload": ["upload"],
+        "deploy/announce": ["announce"],
+    }
 
 
 def test_the_timeout_is_three_times_a_long_estimate() -> None:
