@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ from mcp_server.tools import add_tools
 from registry.naming import closest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from mcp.server.context import ServerRequestContext
@@ -115,7 +116,7 @@ class OrchestrationServer(MCPServer[Session]):
             if isinstance(cause, OrchestrationError):
                 return _failed(cause)
             if isinstance(cause, ValidationError):
-                return _failed(_bad_parameters(name, cause))
+                return _failed(_bad_parameters(name, arguments, cause))
             if not isinstance(error, UnexpectedToolError):
                 raise
             log.exception("tool %s failed", name)
@@ -138,14 +139,32 @@ class OrchestrationServer(MCPServer[Session]):
                 raise NotFound(message, code="INVALID_PARAMETERS", hint=hint)
 
 
-def _bad_parameters(name: str, error: ValidationError) -> OrchestrationError:
+def _bad_parameters(name: str, given: Mapping[str, Any], error: ValidationError) -> OrchestrationError:
     """One line for each parameter that is wrong; values are not repeated, they may be secret or long."""
     wrong: dict[str, list[str]] = {}
     for item in error.errors(include_url=False, include_input=False):
-        place = str(item["loc"][0]) if item["loc"] else "parameters"
+        place = _place(item["loc"], given) or "parameters"
         wrong.setdefault(place, []).append(item["msg"])
     lines = [f"{place}: {' or: '.join(dict.fromkeys(messages))}" for place, messages in wrong.items()]
     return OrchestrationError(f"{name}: {'; '.join(lines)}", code="INVALID_PARAMETERS")
+
+
+def _place(steps: Sequence[str | int], given: object) -> str:
+    """Where in *given* something is wrong, as `results.0.failure`, without the types that pydantic tried."""
+    place: list[str] = []
+    for step in steps:
+        inside: object = None
+        if isinstance(given, Mapping) and isinstance(step, str):
+            if place and step not in given and not step.isidentifier():
+                break
+            inside = given.get(step)
+        elif isinstance(given, list) and isinstance(step, int) and step < len(given):
+            inside = given[step]
+        else:
+            break
+        place.append(str(step))
+        given = inside
+    return ".".join(place)
 
 
 def error_text(error: OrchestrationError) -> str:

@@ -61,7 +61,8 @@ Give the user's answers to what a run waits for: approvals ("yes" or "no") and n
 must not be repeated blindly ("retry", "skip" or "fail"). The questions are in the status field `decisions`. Ask the \
 user; do not answer for them. `results` reports work that the run asked this client to do (executor host): for each \
 attempt of `work` its outputs, or a failure {code, kind, message}; an attempt with neither is still worked on and gets \
-its time anew. A report that comes too late is refused and says so.
+its time anew. A report that comes too late is refused and says so; of several, `refused` names those that were not \
+taken.
 """
 
 CANCEL = """\

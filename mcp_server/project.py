@@ -25,7 +25,7 @@ from engine.executors.claude import find_program
 from engine.graph import compile_plan
 from engine.ids import NodeId, parse_attempt_id
 from engine.opening import open_engine
-from engine.run.events import Limits, RunCreated
+from engine.run.events import Limits, RunCreated, RunStatus
 from engine.runtime.clock import SystemClock
 from engine.runtime.facts import values_of
 from engine.runtime.residue import summary_of
@@ -281,6 +281,12 @@ class Project:
         parsed = parse_attempt_id(attempt)
         if parsed is None or parsed[0] != run.id or parsed[1] not in run.nodes:
             raise InputError(f'"{attempt}" is no attempt of run {run.id}', code="INVALID_ATTEMPT")
+        if run.ended:
+            raise StateError(
+                f"run {run.id} is {run.status}; the report is refused",
+                code="STALE_ATTEMPT",
+                hint="Resume the run; it gives its work out anew." if run.status is RunStatus.INTERRUPTED else None,
+            )
         if run.executor != "host":
             raise StateError(f"the work of run {run.id} is not the client's: its executor is {run.executor}")
         await engine.report(attempt, outcome)

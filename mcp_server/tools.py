@@ -13,8 +13,9 @@ import anyio
 import anyio.lowlevel
 from mcp.server.mcpserver import Context, MCPServer
 from mcp_types import CallToolResult, InputRequiredResult, ToolAnnotations
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from engine.errors import OrchestrationError
 from mcp_server import instructions, wire
 from mcp_server.results import Begun, result_of, takes_tasks
 from mcp_server.session import Session
@@ -74,6 +75,13 @@ class Result(BaseModel):
     attempt: str = Field(max_length=500)
     outputs: dict[str, Any] | None = None
     failure: Failed | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Result:
+        if self.outputs is not None and self.failure is not None:
+            msg = "an attempt has outputs or a failure, not both"
+            raise ValueError(msg)
+        return self
 
 
 class Decision(BaseModel):
@@ -197,11 +205,23 @@ async def report(
     session = _session(ctx)
     project = await session.project()
     wanted = _run_id(run_id)
+    refused: list[OrchestrationError] = []
+    lines: list[wire.RefusedLine] = []
+
+    async def take(of: str, taking: Awaitable[None]) -> None:
+        try:
+            await taking
+        except OrchestrationError as error:
+            refused.append(error)
+            lines.append(wire.RefusedLine(of=of, code=error.code, message=error.message))
+
     for result in results:
-        await project.report(wanted, result.attempt, _outcome(result))
+        await take(result.attempt, project.report(wanted, result.attempt, _outcome(result)))
     for decision in decisions:
-        await project.decide(wanted, decision.node, decision.answer)
-    return await _status(session, project, wanted)
+        await take(decision.node, project.decide(wanted, decision.node, decision.answer))
+    if refused and len(refused) == len(results) + len(decisions):
+        raise refused[0]
+    return await _status(session, project, wanted, refused=lines or None)
 
 
 async def cancel(
@@ -309,6 +329,7 @@ async def _status(
     *,
     view_name: wire.ViewName = "summary",
     estimate: wire.EstimateLine | None = None,
+    refused: list[wire.RefusedLine] | None = None,
     kind: type[CallToolResult] = CallToolResult,
 ) -> CallToolResult:
     from mcp_server.answers import status_of  # noqa: PLC0415 - heavy: see session.py
@@ -324,6 +345,8 @@ async def _status(
         answer = status_of(view, view_name=view_name, values=engine.values, options=options, tasks=tasks)
         if estimate is not None and not view.run.ended:
             answer = answer.model_copy(update={"estimate": estimate})
+        if refused is not None:
+            answer = answer.model_copy(update={"refused": refused})
         return view.run.id, view.run.events, answer
 
     found, events, answer = await engine.read(run_id, told)

@@ -94,6 +94,15 @@ class TaskLine(Wire):
     """Pass it to TaskUpdate with the `taskId` of the task."""
 
 
+class RefusedLine(Wire):
+    """A part of a report that was not taken; the other parts were."""
+
+    of: str
+    """The attempt, or the node of a decision."""
+    code: str
+    message: str
+
+
 class ProblemLine(Wire):
     """One thing that is wrong with a command, or could be better."""
 
@@ -312,6 +321,8 @@ class Status(Wire):
     stop: list[str] | None = None
     """Attempts that the client should stop working on, with executor host."""
     decisions: list[DecisionLine] | None = None
+    refused: list[RefusedLine] | None = None
+    """In the answer of `report`: what of it was not taken."""
     locks: list[LockLine] | None = None
     """What the run has locked or waits for; what its nodes have locked in view `nodes` only."""
     warnings: list[str] | None = None

@@ -76,7 +76,8 @@ def _parts(order: WorkOrder, files: Mapping[str, str], *, how: str, done: str) -
         form = f'{done}, as {{"outputs": {{}}}}.'
     parts.append(
         f"{form} If you cannot do the task, or something that it needs was denied to you, answer "
-        '{"failure": {"kind", "code", "message"}} instead. Never make an output up. Nobody can answer questions here.'
+        '{"failure": {"kind", "code", "message"}} instead, kind being error, timeout or validation. '
+        "Never make an output up. Nobody can answer questions here."
     )
     return parts
 

@@ -26,6 +26,7 @@ from engine.run import signals as sig
 from engine.run.events import Role
 from engine.run.state import keys_at
 from engine.runtime.facts import values_of
+from engine.runtime.store import not_live
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -213,7 +214,7 @@ class Pool:
         run = self._store.runs.get(run_id)
         state = None if run is None else run.nodes.get(node)
         if run is None or state is None:
-            raise StateError(f"run {run_id} is not live in this process", code="NOT_OWNED")
+            raise not_live(run_id)
         failure = outcome.failure
         live = state.live
         plan = state.plan

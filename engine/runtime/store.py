@@ -68,6 +68,15 @@ class Decided:
         return bool(self.batch or self.waiters)
 
 
+def not_live(run_id: RunId) -> StateError:
+    """What is said to who asks this process for a run that it does not own."""
+    return StateError(
+        f"run {run_id} is not live in this process",
+        code="NOT_OWNED",
+        hint="The session that runs it takes reports; `status` and `cancel` work from anywhere.",
+    )
+
+
 class Store:
     """The live runs of this process."""
 
@@ -139,7 +148,7 @@ class Store:
         self._check()
         run = self.runs.get(run_id)
         if run is None:
-            raise StateError(f"run {run_id} is not live in this process", code="NOT_OWNED")
+            raise not_live(run_id)
         due, now = run.next_due(), self._clock.now()
         if due is not None and due <= now and not isinstance(signal, sig.Tick | sig.Interrupt):
             self._decide(run, sig.Tick(), now)  # what comes late comes after it

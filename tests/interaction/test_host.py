@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.interaction.projects import call, refused
+from tests.interaction.projects import call, connected, refused
 from tests.interaction.promises import keeps
 from tests.support.definitions import command, node, phase
 
@@ -77,6 +77,59 @@ async def test_a_report_that_comes_too_late_is_refused_and_says_so(client: Clien
     report = {"run_id": status["runId"], "results": [result_of(status["work"][0], "done")]}
     await call(client, "report", **report)
     assert "STALE_ATTEMPT" in await refused(client, "report", report)
+
+
+@keeps("host-fence")
+async def test_a_report_to_a_run_that_has_ended_is_too_late(client: Client) -> None:
+    status = await start(client)
+    await call(client, "cancel", run_id=status["runId"])
+    report = {"run_id": status["runId"], "results": [result_of(status["work"][0], "done")]}
+    assert (await refused(client, "report", report)).startswith("STALE_ATTEMPT: run")
+
+
+@keeps("host-fence")
+async def test_a_report_to_an_interrupted_run_is_refused_until_it_is_resumed(review: Path) -> None:
+    async with connected(review, "auto") as client:
+        status = await start(client)
+    report = {"run_id": status["runId"], "results": [result_of(status["work"][0], "done")]}
+    async with connected(review, "auto") as client:
+        text = await refused(client, "report", report)
+    assert text.startswith("STALE_ATTEMPT: ")
+    assert "interrupted" in text
+    assert "Resume the run" in text
+
+
+@keeps("host-fence")
+async def test_of_several_reports_the_good_ones_are_taken_and_the_others_named(client: Client) -> None:
+    status = await start(client)
+    [first] = status["work"]
+    status = await call(client, "report", run_id=status["runId"], results=[result_of(first, "fine")])
+    quality, security = sorted(status["work"], key=lambda work: work["node"])
+    results = [result_of(quality, "a"), result_of(quality, "again"), result_of(security, "b")]
+    answer = [{"node": "quality", "answer": "yes"}]
+    status = await call(client, "report", run_id=status["runId"], results=results, decisions=answer)
+    assert [(line["of"], line["code"]) for line in status["refused"]] == [
+        (quality["attempt"], "STALE_ATTEMPT"),
+        ("quality", "NO_DECISION_PENDING"),
+    ]
+    assert [work["node"] for work in status["work"]] == ["summary"]
+
+
+@keeps("host-fence")
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ({"outputs": {}, "failure": {"message": "no"}}, "results.0: Value error, an attempt has outputs or a failure"),
+        ({"failure": {"message": "no", "kind": "denied"}}, "results.0.failure.kind: Input should be 'error'"),
+        ({"failure": {}}, "results.0.failure.message: Field required"),
+    ],
+)
+async def test_a_result_of_the_wrong_form_is_refused_with_its_place(
+    client: Client, result: dict[str, Any], said: str
+) -> None:
+    status = await start(client)
+    report = {"run_id": status["runId"], "results": [{"attempt": status["work"][0]["attempt"], **result}]}
+    assert said in await refused(client, "report", report)
 
 
 @keeps("host-fence")
