@@ -36,9 +36,13 @@ MODERN = "2026-07-28"
 LONGEST_QUESTION = 2000
 
 
-class Approval(BaseModel):
-    """A person's yes or no; the form says yes, so that a client's own Accept and Decline are enough."""
+# Clients show these docstrings to the person.
 
+
+class Approval(BaseModel):
+    """Whether the node may start."""
+
+    # The form says yes, so that a client's own Accept and Decline are enough.
     answer: Literal["yes", "no"] = Field(
         default="yes", title="Go on?", description="yes: the node starts; no: it fails"
     )

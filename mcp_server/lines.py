@@ -8,6 +8,7 @@ server.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import threading
 from collections import deque
@@ -81,4 +82,16 @@ class Lines:
             self._lines.append(None)
             raise StopAsyncIteration
         self._room.release()
+        return whole_letters(line) if "\\ud" in line.lower() else line
+
+
+def whole_letters(line: str) -> str:
+    """*line* of JSON with a question mark for each half of a surrogate pair.
+
+    JavaScript sends a text that was cut inside an emoji so; the SDK cannot read such a line, and drops it unanswered.
+    """
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
         return line
+    return json.dumps(message, ensure_ascii=False).encode("utf-8", "replace").decode() + "\n"
