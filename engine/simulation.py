@@ -11,14 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.errors import InputError
 from engine.executors.simulate import SimulateExecutor
 from engine.model.agent import AgentKind
+from engine.model.plan import NodeKind
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import WaitReason
 from engine.runtime.clock import EPOCH, VirtualClock, VirtualLoop
 from engine.service import Engine
 from engine.storage.memory import MemoryStorage
+from engine.validation.near import Names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,8 +30,12 @@ if TYPE_CHECKING:
     from engine.executors.port import Executor
     from engine.executors.simulate import Fault
     from engine.ids import NodeId, RunId
-    from engine.model.plan import Plan
+    from engine.model.plan import NodePlan, Plan
     from engine.run.state import Run
+
+
+_MOST_LISTED = 20
+"""Names that one hint tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +66,46 @@ class Scenario:
 def simulate(plan: Plan, scenario: Scenario, *, project: Path = Path()) -> Simulated:
     """Run *plan* to its end on a virtual clock; equal plans, scenarios and seeds give equal events.
 
-    Approvals are answered with yes. Must not be called from a running event loop: use a thread.
+    Approvals are answered with yes. Must not be called from a running event loop: use a thread. Raises `InputError`
+    (INVALID_FAULT, INVALID_VALUE) where the scenario names what the plan does not have.
     """
+    _check_names(plan, scenario)
     executor = SimulateExecutor(faults=scenario.faults, values=scenario.values)
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(_simulate(plan, scenario, executor, project))
+
+
+def _check_names(plan: Plan, scenario: Scenario) -> None:
+    """Refuse a scenario of which some part would never come to pass, since nothing has its name."""
+    for name, number in scenario.faults:
+        # What undoes a sub-command is work of its own, and is told by the number of its attempt.
+        _working_node(plan, name, code="INVALID_FAULT", undo=number is not None)
+    for name, values in scenario.values.items():
+        node = _working_node(plan, name, code="INVALID_VALUE")
+        keys = [output.key for output in node.outputs]
+        for key in values:
+            if key not in keys:
+                known = f"Its outputs are {_listed(keys)}" if keys else "It declares none"
+                hint = Names(keys).question(key) or known
+                raise InputError(f'node "{name}" has no output "{key}"', code="INVALID_VALUE", hint=hint)
+
+
+def _working_node(plan: Plan, name: NodeId, *, code: str, undo: bool = False) -> NodePlan:
+    nodes = {node.id: node for node in plan.nodes}
+    node = nodes.get(name)
+    if node is None:
+        hint = Names(nodes).question(name) or f"Its nodes are {_listed([*nodes])}"
+        raise InputError(f'{plan.command} has no node "{name}"', code=code, hint=hint)
+    if node.kind is NodeKind.GROUP and not undo:
+        inside = _listed([inner for phase in node.inner for inner in plan.phases[phase].nodes])
+        raise InputError(
+            f'"{name}" is a sub-command, which does no work itself', code=code, hint=f"Name a node inside it: {inside}"
+        )
+    return node
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:_MOST_LISTED])}{', …' if len(names) > _MOST_LISTED else ''}"
 
 
 async def _simulate(plan: Plan, scenario: Scenario, executor: Executor, project: Path) -> Simulated:

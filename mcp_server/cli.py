@@ -27,7 +27,8 @@ app = typer.Typer(
 
 def serve(
     http: Annotated[
-        int | None, typer.Option(metavar="PORT", help="Over HTTP on this loopback port instead, with a token.")
+        int | None,
+        typer.Option(metavar="PORT", min=0, max=65_535, help="Over HTTP on this loopback port instead, with a token."),
     ] = None,
 ) -> None:
     """Serve MCP over stdio; what Claude Code starts."""

@@ -118,6 +118,8 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show a run, the newest where none is named."""
+    if view not in {"summary", "outputs", "report"}:
+        raise typer.BadParameter(f"{view} is no view: summary, outputs or report")
     finish(_status(run_id, watch=watch, view=view, as_json=as_json))
 
 

@@ -17,7 +17,7 @@ from mcp_server.cli_shared import errors, project_root
 from mcp_server.project import open_catalog
 from mcp_server.settings import load_settings
 from mcp_server.skills import LONGEST_NAME, is_ours, skill_text
-from registry.commands import CommandSource
+from registry.commands import NAME, CommandSource
 from registry.paths import inside, shown
 
 if TYPE_CHECKING:
@@ -44,7 +44,14 @@ def synchronise(root: Path, catalog: Catalog) -> Iterator[str]:
 
     Raises `EnvironmentFault` (FILE_UNWRITABLE).
     """
-    wanted = {command.name.removeprefix("/"): command for command in catalog.commands() if _is_wanted(command)}
+    wanted = {}
+    for command in filter(_is_wanted, catalog.commands()):
+        name = command.name.removeprefix("/")
+        if NAME.fullmatch(command.name) and len(name) <= LONGEST_NAME:
+            wanted[name] = command
+        else:
+            why = f"{command.name} can be no skill: lower-case letters, digits and -, at most {LONGEST_NAME}"
+            yield f"left out {shown(root, command.path)}: {why}"
     for name, command in wanted.items():
         inside(root, SKILLS / name)  # a link out of the project is refused
         path = root / SKILLS / name / FILE
@@ -68,7 +75,7 @@ def synchronise(root: Path, catalog: Catalog) -> Iterator[str]:
 def _is_wanted(command: CommandSummary) -> bool:
     """Whether *command* is a readable one of the project itself; v1 markdown files are slash commands already."""
     own = command.source is CommandSource.PROJECT and command.shadowed_by is None and command.problem is None
-    return own and command.format != "markdown" and len(command.name) <= LONGEST_NAME
+    return own and command.format != "markdown"
 
 
 def _read(path: Path) -> str | None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from engine.model.agent import Agent
     from engine.views.locks import LockLine
 
+SESSION_VARIABLE = "CLAUDECODE"
+"""Claude Code sets it for whatever a session starts, the commands of its model among them."""
 KEPT = 100
 """Runs that `prune` keeps where it is told neither a number nor an age."""
 
@@ -71,7 +73,7 @@ def prune(
 def _trust(root: Path, *, yes: bool) -> bool:
     """Show what of the project wants to run and is not trusted, and keep the answer; whether all is trusted now.
 
-    Raises `StateError` where an agent of ours asks: it would say yes to itself.
+    Raises `StateError` as `ask_trust` does.
     """
     settings = load_settings(root)
     catalog = open_catalog(root, settings)
@@ -84,10 +86,19 @@ def _trust(root: Path, *, yes: bool) -> bool:
 
 
 def ask_trust(trust: Trust, agents: Sequence[Agent], *, yes: bool = False) -> bool:
-    """Show *agents* and keep a yes, said already or typed now; whether there was one. No answer is a no."""
-    if ATTEMPT_VARIABLE in os.environ:
+    """Show *agents* and keep a yes, said already or typed now; whether there was one. No answer is a no.
+
+    Raises `StateError` where a model would say yes to what it may have written: in an agent of ours, and in what a
+    session of Claude Code starts, unless somebody types the answer there. This looks at the environment, which a
+    program with the user's rights can change.
+    """
+    typed = not yes and can_ask() and sys.stdout.isatty()
+    if ATTEMPT_VARIABLE in os.environ or (os.environ.get(SESSION_VARIABLE) and not typed):
+        teller = "an agent" if ATTEMPT_VARIABLE in os.environ else "a command that Claude Code starts"
         raise StateError(
-            "an agent cannot say which programs may run", code="NOT_TRUSTED", hint="Type it in a terminal of your own."
+            f"{teller} cannot say which programs may run",
+            code="NOT_TRUSTED",
+            hint=f"Type in a terminal of your own: orchestrate --project {trust.project} trust",
         )
     console.notes.print("These agents run programs of the project with your rights:")
     table = Table(box=None, pad_edge=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleDimensions, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.spinner import Spinner
@@ -35,9 +35,27 @@ if TYPE_CHECKING:
     from engine.storage.port import RunSummary
     from engine.validation import Problem
 
-results = Console()
+WIDE = 100_000
+"""Columns of what is no terminal: programs read lines whole."""
+
+
+class Unbroken(Console):
+    """A console that cuts and wraps at a terminal only."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """That of the terminal."""
+        found = super().size
+        return found if self.is_terminal else ConsoleDimensions(WIDE, found.height)
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
+
+
+results = Unbroken()
 """Where results go."""
-notes = Console(stderr=True)
+notes = Unbroken(stderr=True)
 """Where everything else goes."""
 
 _STYLES = {
@@ -185,16 +203,18 @@ def print_problems(problems: Iterable[Problem], console: Console = results) -> N
 
 
 def runs_table(rows: Sequence[RunSummary], now: datetime) -> Table:
-    """The list of runs, newest first."""
+    """The list of runs, newest first; where they do not fit, commands are wrapped, ids and states stay whole."""
+    states = [Text(f"{MARKS[row.status]} {row.status.value}") for row in rows]
+    whole = {"RUN": max(len(row.id) for row in rows), "STATE": max(state.cell_len for state in states)}
     table = Table(box=None, pad_edge=False)
     for heading in ("RUN", "COMMAND", "STATE", "DONE", "STARTED", "TOOK"):
-        table.add_column(heading, no_wrap=heading != "STATE")
-    for row in rows:
+        table.add_column(heading, no_wrap=heading != "COMMAND", overflow="fold", min_width=whole.get(heading))
+    for row, state in zip(rows, states, strict=True):
         ended = row.ended_at or now
         table.add_row(
             row.id,
             row.command + (" (simulated)" if row.executor == "simulate" else ""),
-            f"{MARKS[row.status]} {row.status.value}",
+            state,
             f"{row.done}/{row.total}",
             row.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
             took(ended - row.created_at),

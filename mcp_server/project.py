@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
 LIBRARY = "ORCHESTRATION_LIBRARY"
 """Names a folder whose `.claude/commands` and `.claude/agents` stand behind the user's own: what our plugin brings."""
+UNAVAILABLE = "EXECUTOR_UNAVAILABLE"
 JOURNAL = Path(".claude/orchestration/journal.sqlite3")
 RUNS_LOOKED_AT = 500
 """Newest runs among which those of a command are looked for, to tell what it costs."""
@@ -254,10 +255,18 @@ class Project:
     async def resume(self, run_id: RunId, *, failed: bool = False, limits: Limits | None = None) -> None:
         """Go on with an interrupted run, or take up a failed one; *limits* win over those it had.
 
-        Raises `StateError`, `NotFound`.
+        Raises `StateError`, `NotFound`, and `EnvironmentFault` (EXECUTOR_UNAVAILABLE) for a client's work where
+        there is no client.
         """
         engine = await self.engine()
-        if (await engine.view(run_id)).run.executor == "simulate":
+        run = (await engine.view(run_id)).run
+        if run.executor == "host" and not self._host:
+            raise EnvironmentFault(
+                f"the work of run {run_id} is a client's, and no MCP client is there to do it",
+                code=UNAVAILABLE,
+                hint="Resume it from the client, with the tool `resume`, or run the command anew with executor claude.",
+            )
+        if run.executor == "simulate":
             raise StateError(
                 f"run {run_id} was simulated", code="NOT_RESUMABLE", hint="Run the command again; it takes no time."
             )
@@ -374,7 +383,7 @@ def resolve_executor(plan: Plan, asked: str, *, program: str | None, host: bool)
     )
     raise EnvironmentFault(
         f"{plan.command} has model agents and nobody can do their work: {missing}",
-        code="EXECUTOR_UNAVAILABLE",
+        code=UNAVAILABLE,
         hint="Install Claude Code (npm install -g @anthropic-ai/claude-code) or name its program as claude_program in "
         '.claude/orchestration.toml; executor "simulate" tries the command without doing any work.',
     )

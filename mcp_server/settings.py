@@ -109,7 +109,7 @@ class Settings(BaseSettings):
     )
 
     claude_program: str | None = Field(default=None, min_length=1)
-    """Path or name of the Claude Code program; `claude` on the search path where it is absent."""
+    """Path (from the project root on) or name of the Claude Code program; absent: `claude` on the search path."""
     max_parallelism: int = Field(default=10, ge=1, le=1000)
     """Agents at once in one run, where the run itself does not say."""
     max_cost_usd: float | None = Field(default=None, gt=0)
@@ -127,12 +127,12 @@ class Settings(BaseSettings):
     breakers: dict[str, BreakerSettings] = Field(default_factory=dict)
     """Circuit breakers by the name that nodes give as `circuitBreaker`."""
 
-    _own_program: str | None = PrivateAttr(default=None)
+    _program_is_users: bool = PrivateAttr(default=False)
 
     @property
     def own_program(self) -> str | None:
         """The Claude Code that the project's own file names; None where the user's environment does, or nobody."""
-        return self._own_program
+        return None if self._program_is_users else self.claude_program
 
     @classmethod
     def settings_customise_sources(
@@ -149,7 +149,11 @@ class Settings(BaseSettings):
 
 def load_settings(project: Path) -> Settings:
     """The settings of *project*; the defaults where there is no file. Raises `InputError` (INVALID_SETTINGS)."""
-    return parse_settings(_read(project / SETTINGS_FILE))
+    settings = parse_settings(_read(project / SETTINGS_FILE))
+    program = settings.claude_program
+    if program is not None and os.sep in program:  # from here on it is the same file from whatever folder one asks
+        settings.claude_program = os.path.abspath(project / program)  # noqa: PTH100 - joins `..` without following links
+    return settings
 
 
 def parse_settings(values: Mapping[str, Any]) -> Settings:
@@ -168,8 +172,7 @@ def parse_settings(values: Mapping[str, Any]) -> Settings:
     except ValidationError as error:
         lines = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
         raise InputError(f"{SETTINGS_FILE} or its ORCHESTRATION_ variables: {'; '.join(lines)}", code=_CODE) from None
-    if PROGRAM_VARIABLE not in {name.upper() for name in os.environ}:
-        settings._own_program = settings.claude_program  # noqa: SLF001 - its own module
+    settings._program_is_users = PROGRAM_VARIABLE in {name.upper() for name in os.environ}  # noqa: SLF001 - its own module
     return settings
 
 

@@ -69,7 +69,8 @@ class Trust:
         """*agents*, and the program of the model agents among them as one more where the project names it."""
         found = list(agents)
         if self.program is not None and any(agent.kind is AgentKind.CLAUDE for agent in found):
-            found.append(Agent(id=PROGRAM, kind=AgentKind.PROCESS, command=(self.program,), path=SETTINGS_FILE))
+            path = str(self.project / SETTINGS_FILE)
+            found.append(Agent(id=PROGRAM, kind=AgentKind.PROCESS, command=(self.program,), path=path))
         return found
 
     def check(self, agents: Iterable[Agent]) -> None:

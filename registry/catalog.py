@@ -132,6 +132,8 @@ class Catalog:
             source = source.model_dump(mode="json", by_alias=True, exclude_unset=True)
         if isinstance(source, Mapping):
             return self._check(parse_definition(jsonfile.adopt(source)), path=None)
+        if not isinstance(source, str):
+            raise InputError(f"a command cannot be made of {source!r:.100}", hint='name it as "/name" or by its path')
         if source.lstrip().startswith("{"):
             value = jsonfile.parse(source, name="definition")
             return self._check(parse_definition(jsonfile.as_object(value, name="definition")), path=None)

@@ -37,7 +37,10 @@ def inside(root: Path, given: str | Path) -> Path:
         raise InputError(message, code="INVALID_PATH", hint="a symbolic link may lead to itself") from None
     if not path.is_relative_to(root):
         message = f'Path "{text}" leads out of the project'
-        raise InputError(message, code="PATH_OUTSIDE_PROJECT", hint=f"copy the file into {root}, or pass --project")
+        hint = (
+            f"copy the file into {root}, or choose its project: `orchestrate --project`, CLAUDE_PROJECT_DIR of a server"
+        )
+        raise InputError(message, code="PATH_OUTSIDE_PROJECT", hint=hint)
     return path
 
 

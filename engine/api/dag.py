@@ -5,25 +5,27 @@ Effects: none. Agents are not looked up, so a graph can be drawn of a command wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.api.given import data_of
 from engine.errors import InputError, InvalidCommand
 from engine.graph import Timeline, compile_plan, predict
 from engine.model.agent import Agent
-from engine.model.command import CommandDefinition
 from engine.model.plan import Bundle
 from engine.validation import Problem, Severity, validate_definition
 from engine.views import diagram
 from engine.views.durations import milliseconds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.api.given import Definition
     from engine.ids import NodeId
+    from engine.model.command import CommandDefinition
     from engine.model.plan import Plan
 
 SUB_COMMAND = "command"
-Definition = CommandDefinition | Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,7 @@ class DAGBuilder:
         self._commands = dict(commands or {})
 
     def build_dag(self, definition: Definition) -> DAG:
-        """The graph of *definition*. Raises `InvalidCommand` with every problem, such as a cycle."""
+        """The graph of *definition*. Raises `InvalidCommand` with every problem, such as a cycle, and `InputError`."""
         command = self._sound(definition)
         commands: dict[str, CommandDefinition] = {}
         names = set(_agents(command))
@@ -123,10 +125,7 @@ class _Any(frozenset[str]):
 
 
 def _raw(definition: Definition) -> Mapping[str, Any]:
-    if isinstance(definition, CommandDefinition):
-        dumped: dict[str, Any] = definition.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        return dumped
-    return definition
+    return data_of(definition, hint="Give a definition, or a command that CommandLoader().load has loaded by its name.")
 
 
 def _told(errors: list[Problem]) -> str:

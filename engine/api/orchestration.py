@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from engine.api.agents import agents_of
+from engine.api.given import data_of
 from engine.api.hooks import Caller, Hooks
 from engine.api.metrics import MetricsCollector, observe, report_of
 from engine.api.openplace import OpenPlace
@@ -30,7 +31,6 @@ from engine.api.updates import TodoUpdates
 from engine.errors import InputError
 from engine.executors.simulate import parse_fault, parse_value, values_by_node
 from engine.ids import RunId
-from engine.model.command import CommandDefinition
 from engine.run.events import Limits
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from engine.api.agents import Program
+    from engine.api.given import Definition
     from engine.api.hooks import Hook
     from engine.api.metrics import MetricsReport
     from engine.api.port import Opener, Workplace
@@ -142,7 +143,7 @@ class OrchestrationEngine:
 
     async def execute(
         self,
-        command: str | Path | Mapping[str, Any] | CommandDefinition,
+        command: str | Path | Definition,
         arguments: str | Mapping[str, Any] | None = None,
         *,
         executor: str | None = None,
@@ -154,7 +155,7 @@ class OrchestrationEngine:
         given: Sequence[str] = (),
         seed: int | None = None,
     ) -> RunResult:
-        """Run *command* to its end: "/name", a path under the project, or a definition made by the program.
+        """Run *command* to its end: "/name", a path under the project, a definition or what was loaded.
 
         A failed run is a result, no exception; cancelling the call cancels the run and undoes what it did. *fail* and
         *given* are for `simulate`, spelled as `--fail` and `--set`. Raises `InvalidCommand` with every problem,
@@ -314,8 +315,7 @@ class OrchestrationEngine:
         return run_result(view, place.engine.values, self._todos(place.workplace).options, report)
 
 
-def _source(command: str | Path | Mapping[str, Any] | CommandDefinition) -> str | Mapping[str, Any]:
-    if isinstance(command, CommandDefinition):
-        dumped: dict[str, Any] = command.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        return dumped
-    return str(command) if isinstance(command, Path) else command
+def _source(command: str | Path | Definition) -> str | Mapping[str, Any]:
+    if isinstance(command, str | Path):
+        return str(command)
+    return data_of(command, hint='Give "/name", a path, a definition, or what CommandLoader.load gave.')

@@ -150,7 +150,7 @@ def _not_found(run_id: RunId) -> NotFound:
     return NotFound(
         f'there is no run "{run_id}" in this project',
         code="RUN_NOT_FOUND",
-        hint="`orchestrate runs` lists the runs.",
+        hint="List the runs: `orchestrate runs`, or the resource orchestration://runs.",
     )
 
 

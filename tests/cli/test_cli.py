@@ -81,6 +81,8 @@ def test_a_failed_run_has_exit_code_1_and_says_why(project: Path) -> None:
         (("run", "/hello", "--executor", "magic"), "INVALID_ARGUMENT"),
         (("run", "/hello", "--executor", "simulate", "--fail", "x"), "INVALID_FAULT"),
         (("run", "/hello", "--executor", "simulate", "--set", "x"), "INVALID_VALUE"),
+        (("run", "/hello", "--executor", "simulate", "--fail", "first-greting=error"), '"first-greeting"?'),
+        (("run", "/hello", "--executor", "simulate", "--set", "first-greeting.greting=1"), '"greeting"?'),
         (("status", "r-nothing"), "RUN_NOT_FOUND"),
         (("status",), "RUN_NOT_FOUND"),
         (("cancel", "r-nothing"), "RUN_NOT_FOUND"),
@@ -135,6 +137,21 @@ def test_a_plan_is_shown_in_each_form(project: Path, form: str, sign: str) -> No
 
 def test_an_unknown_form_of_a_plan_is_wrong_usage(project: Path) -> None:
     assert orchestrate(project, "plan", "/hello", "--format", "poem").exit_code == 2
+
+
+@pytest.mark.parametrize("view", ["todos", "bogus"])
+def test_a_view_that_a_terminal_does_not_show_is_wrong_usage(project: Path, view: str) -> None:
+    orchestrate(project, "run", "/hello")
+    result = orchestrate(project, "status", "--view", view)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "outputs" in result.stderr
+
+
+@pytest.mark.parametrize("port", ["99999", "-1"])
+def test_a_port_that_cannot_be_is_wrong_usage(project: Path, port: str) -> None:
+    result = orchestrate(project, "serve", "--http", port)
+    assert result.exit_code == 2
+    assert "--http" in result.stderr
 
 
 def test_the_newest_run_is_shown_where_none_is_named(project: Path) -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from engine.executors.marks import ATTEMPT_VARIABLE
 from mcp_server.cli import app
+from mcp_server.cli_upkeep import SESSION_VARIABLE
 from mcp_server.trusted import trust_file
 from tests.interaction.projects import AGENTS, environment, open_gate
 
@@ -28,7 +29,8 @@ SECONDS = 30
 
 @pytest.fixture(autouse=True)
 def _home(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    for name in ("XDG_CONFIG_HOME", SESSION_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
     for name, value in environment(project).items():
         monkeypatch.setenv(name, value)
 
@@ -109,25 +111,48 @@ def test_an_agent_cannot_say_that_it_is_trusted(untrusted: Path, monkeypatch: py
     assert not trust_file(untrusted / "home").exists()
 
 
-@pytest.mark.processes
-@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("\n", 1), ("no\n", 1)])
-def test_on_a_terminal_a_run_asks_and_no_is_the_default(untrusted: Path, answer: str, code: int) -> None:
+@pytest.mark.parametrize("words", [("trust", "--yes"), ("trust",)])
+def test_what_claude_code_starts_cannot_say_it_either(
+    untrusted: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv(SESSION_VARIABLE, "1")
+    result = orchestrate(untrusted, *words)
+    assert result.exit_code == 2
+    assert "NOT_TRUSTED" in result.stderr
+    assert f"in a terminal of your own: orchestrate --project {untrusted} trust" in result.stderr
+    assert not trust_file(untrusted / "home").exists()
+
+
+def typed(project: Path, words: tuple[str, ...], answer: str, **variables: str) -> int:
+    """The exit code of a command on a terminal, where somebody types *answer*."""
     primary, secondary = pty.openpty()
     try:
         with subprocess.Popen(
-            [sys.executable, "-c", "from mcp_server.cli import main; main()", "run", "/hello"],
-            cwd=untrusted,
-            env={**environment(untrusted), "TERM": "dumb"},
+            [sys.executable, "-c", "from mcp_server.cli import main; main()", *words],
+            cwd=project,
+            env={**environment(project), "TERM": "dumb", **variables},
             stdin=secondary,
-            stdout=subprocess.PIPE,
+            stdout=secondary,
             stderr=secondary,
         ) as process:
             os.write(primary, answer.encode())
-            process.communicate(timeout=SECONDS)
-        assert process.returncode == code
+            return process.wait(timeout=SECONDS)
     finally:
         os.close(primary)
         os.close(secondary)
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("\n", 1), ("no\n", 1)])
+def test_on_a_terminal_a_run_asks_and_no_is_the_default(untrusted: Path, answer: str, code: int) -> None:
+    assert typed(untrusted, ("run", "/hello"), answer) == code
+    assert trust_file(untrusted / "home").exists() is (code == 0)
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(("words", "code"), [(("trust",), 0), (("trust", "--yes"), 2)])
+def test_a_person_at_a_terminal_inside_claude_code_is_asked(untrusted: Path, words: tuple[str, ...], code: int) -> None:
+    assert typed(untrusted, words, "y\n", **{SESSION_VARIABLE: "1"}) == code
     assert trust_file(untrusted / "home").exists() is (code == 0)
 
 

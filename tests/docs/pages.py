@@ -114,7 +114,6 @@ def run(project: Path, command: str, home: Path) -> tuple[int, str]:
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "PYTHONUTF8": "1",
-        "COLUMNS": "200",
         "CLAUDE_PROJECT_DIR": str(project),
     }
     done = subprocess.run(

@@ -134,6 +134,20 @@ async def test_what_is_wrong_with_a_request_is_told_as_without_a_worker(root: Pa
         assert unknown.value.code == "RUN_NOT_FOUND"
 
 
+async def test_the_work_of_a_client_is_taken_up_only_where_a_client_is(root: Path) -> None:
+    async with open_project(root, host=True, home=root / "home") as project:
+        run = await project.start(RunRequest(source="/model", executor="host"))
+    async with opened(root) as project:
+        for resume in (project.resume, project.resume_in_background):
+            with pytest.raises(OrchestrationError, match="no MCP client is there to do it") as caught:
+                await resume(run)
+            assert caught.value.code == "EXECUTOR_UNAVAILABLE"
+        assert (await project.view(run)).run.status is RunStatus.INTERRUPTED
+    async with open_project(root, host=True, home=root / "home") as project:
+        await project.resume(run)
+        assert (await project.view(run)).work
+
+
 async def test_a_worker_that_cannot_start_is_one_clear_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "START", "raise SystemExit('no room for a worker')")
     async with opened(root) as project:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -120,7 +121,7 @@ async def test_a_claude_code_that_the_project_brings_needs_a_yes_as_its_other_pr
 ) -> None:
     monkeypatch.chdir(naming)
     async with open_project(naming, home=naming / "home") as project:
-        with pytest.raises(StateError, match=r'"claude_program" \(\./claude\)') as caught:
+        with pytest.raises(StateError, match=rf'"claude_program" \({re.escape(str(naming))}/claude\)') as caught:
             await project.start(RunRequest(source="/one"))
         assert caught.value.code == "NOT_TRUSTED"
         trust_all(naming, naming / "home")
@@ -131,6 +132,21 @@ async def test_a_claude_code_that_the_project_brings_needs_a_yes_as_its_other_pr
         with pytest.raises(StateError):
             await project.start(RunRequest(source="/one"))
     assert (naming / "started").read_text() == "ran\n"
+
+
+@pytest.mark.parametrize("named", ["./claude", "{project}/claude"])
+async def test_a_yes_to_the_projects_claude_code_holds_wherever_it_was_said(
+    naming: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    (naming / ".claude" / "orchestration.toml").write_text(f'claude_program = "{named.format(project=naming)}"\n')
+    monkeypatch.chdir(tmp_path)
+    trust_all(naming, naming / "home")
+    for folder in (tmp_path, naming):
+        monkeypatch.chdir(folder)
+        async with open_project(naming, home=naming / "home") as project:
+            seen = await ended(await project.engine(), await project.start(RunRequest(source="/one")))
+            assert seen.status is RunStatus.COMPLETED
+    assert (naming / "started").read_text() == "ran\nran\n"
 
 
 async def test_a_claude_code_that_the_user_names_is_the_users(naming: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,20 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
     assert (settings.todos.batch_size, settings.todos.grouping) == (5, False)
 
 
+@pytest.mark.parametrize("given", ["./bin/claude", "bin/claude"])
+def test_a_program_with_a_slash_is_meant_from_the_project_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    path = tmp_path / SETTINGS_FILE
+    path.parent.mkdir()
+    path.write_text(f'claude_program = "{given}"\n', encoding="utf-8")
+    settings = load_settings(tmp_path)
+    assert settings.claude_program == settings.own_program == str(tmp_path / "bin/claude")
+    monkeypatch.setenv("ORCHESTRATION_CLAUDE_PROGRAM", given)
+    settings = load_settings(tmp_path)
+    assert (settings.claude_program, settings.own_program) == (str(tmp_path / "bin/claude"), None)
+
+
 def test_breakers_are_tables_by_name() -> None:
     settings = parse_settings({"breakers": {"api": {"failure_threshold": 2}}})
     assert settings.breakers["api"].failure_threshold == 2

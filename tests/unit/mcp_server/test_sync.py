@@ -86,6 +86,17 @@ def test_commands_that_are_not_the_projects_or_cannot_be_read_get_none(tmp_path:
     assert sync(tmp_path) == []
 
 
+@pytest.mark.parametrize("name", ["ns:thing", "Thing", "a" * 65])
+def test_a_name_that_no_skill_can_have_is_passed_over_with_a_word(tmp_path: Path, name: str) -> None:
+    add(tmp_path, "hello")
+    path = add(tmp_path, "odd")
+    path.write_text(path.read_text(encoding="utf-8").replace('"/odd"', f'"/{name}"'), encoding="utf-8")
+    written, passed_over = sorted(synchronise(tmp_path, Catalog(tmp_path)), reverse=True)
+    assert written == "written .claude/skills/hello/SKILL.md"
+    assert passed_over.startswith(f"left out .claude/commands/v2/odd.json: /{name} can be no skill")
+    assert [folder.name for folder in (tmp_path / ".claude" / "skills").iterdir()] == ["hello"]
+
+
 def test_a_file_name_cannot_bring_a_program_into_a_skill() -> None:
     summary = CommandSummary(
         name="/hello", description="a\nb", path=Path("x"), source=CommandSource.PROJECT, format="json"

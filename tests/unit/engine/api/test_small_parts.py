@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,9 +21,10 @@ from engine import (
     StateError,
     TodoWriteConfig,
 )
-from engine.api.dag import Definition
+from engine.api.given import Definition
 from engine.api.metrics import REPORTS_KEPT, report_of
 from engine.ids import NodeId
+from registry import CommandLoader
 from tests.support.definitions import command, implement_feature, node, phase, review_code
 from tests.support.programs import Functions, opened, step, steps
 from tests.support.runs import simulated
@@ -118,6 +119,32 @@ def test_a_definition_with_errors_has_no_graph() -> None:
     assert "UNKNOWN_DEPENDENCY" in str(caught.value)
     with pytest.raises(InvalidCommand):
         DAGBuilder().build_dag({})
+
+
+def test_a_graph_is_drawn_of_what_the_loader_gave(project: Path) -> None:
+    loaded = CommandLoader(project).load_sync(review_code())
+    assert DAGBuilder().build_dag(loaded).nodes == DAGBuilder().build_dag(review_code()).nodes
+    assert "CommandLoader().load" in (refused(DAGBuilder().build_dag, "/review-code").hint or "")
+
+
+async def test_what_the_loader_gave_is_run_and_what_is_no_command_is_one_clear_error(project: Path) -> None:
+    loader = CommandLoader(project)
+    loaded = loader.load_sync(steps([step("a")]))
+    async with opened(project, Functions(worker=lambda context: dict.fromkeys(context.outputs, 1))) as opened_engine:
+        assert (await opened_engine.execute(loaded)).success
+        for nothing in (None, 7, ["/made"]):
+            with pytest.raises(InputError, match="a command cannot be made of"):
+                await opened_engine.execute(nothing)  # type: ignore[arg-type]
+            refused(loader.load_sync, nothing)
+            refused(loader.validate, nothing)
+            refused(DAGBuilder().build_dag, nothing)
+
+
+def refused(call: Callable[[Any], object], given: object) -> InputError:
+    """The error of a call that cannot make a command of what it was given."""
+    with pytest.raises(InputError, match="a command cannot be made of") as caught:
+        call(given)
+    return caught.value
 
 
 async def test_a_collector_has_what_it_was_told_to_collect(project: Path) -> None:
