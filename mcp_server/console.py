@@ -135,9 +135,18 @@ class LiveTree:
 
 
 def failure_lines(run: Run) -> Iterable[str]:
-    """What there is to say about each node that failed: why, what helps, what its agent said last."""
+    """What there is to say about each node that failed: why, what helps, what its agent said last.
+
+    Of what stopped the run itself, code and hint: the message of the run tells the rest.
+    """
     for told in failures(run):
-        node, failure = run.nodes[told.node], told.failure
+        failure = told.failure
+        if told.node is None:
+            yield f"❌ {run.plan.command}: {failure.code}"
+            if failure.hint:
+                yield f"   hint: {printable(failure.hint)}"
+            continue
+        node = run.nodes[told.node]
         if failure is not node.failure:
             continue  # the end of the run tells how undoing failed
         undone = {

@@ -194,6 +194,8 @@ class AttemptScheduled(Fact, frozen=True):
     deadline: datetime
     inputs: dict[str, ValueRef] = msgspec.field(default_factory=dict)
     """For a sub-command: what its own context begins with."""
+    budget: float | None = None
+    """What it may cost, in dollars; None: no limit."""
 
 
 class AttemptStopping(Fact, frozen=True):

@@ -7,6 +7,7 @@ timers) so that no decision ever rescans the nodes: a run costs time in proporti
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -134,6 +135,8 @@ class AttemptRecord:
     stopping: Failure | None = None
     admitted: bool = False
     """A circuit breaker was asked before it, and hears how it ends."""
+    budget: float | None = None
+    """What it may cost, in dollars; None: no limit."""
 
 
 @dataclass(slots=True)
@@ -275,9 +278,13 @@ class Run:
 
     @property
     def budget_left(self) -> float | None:
-        """What the run may still cost, in dollars; None: no limit."""
+        """What the run may still cost, in dollars, beside what its live attempts may; None: no limit."""
         limit = self.limits.max_cost_usd
-        return None if limit is None else max(0.0, limit - self.cost_usd)
+        if limit is None:
+            return None
+        live = (self.nodes[name].live for name in self.live)
+        granted = math.fsum(record.budget or 0.0 for record in live if record is not None)
+        return max(0.0, limit - self.cost_usd - granted)
 
     def next_due(self) -> datetime | None:
         """When the next timer is due, stale ones dropped; None where nothing is."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.budget import overspent
 from engine.run.events import RunStatus
 from engine.views.durations import about, took
 from engine.views.progress import progress, remaining
@@ -42,7 +43,7 @@ def headline(run: Run, now: datetime, learned: Mapping[str, float]) -> str:
         f"{counted.done}/{counted.total}",
         f"{len(run.failures)} failed" if run.failures else "",
         f"{about(left)} left" if left else "",
-        f"${run.cost_usd:.2f}" if run.cost_usd else "",
+        overspent(run) or (f"${run.cost_usd:.2f}" if run.cost_usd else ""),
         "simulated" if run.executor == "simulate" else "",
         f"run {run.id}",
     ]

@@ -135,7 +135,7 @@ def _failures(run: Run) -> Iterator[str]:
     for line in lines:
         undone = " (rolled back)" if line.compensated else ""
         text = one_line(line.failure.message, limit=LONGEST_LINE)
-        yield f"  {line.node}{undone}: {line.failure.code}: {text}"
+        yield f"  {line.node or 'the run'}{undone}: {line.failure.code}: {text}"
         if line.failure.hint:
             yield f"    hint: {one_line(line.failure.hint, limit=LONGEST_LINE)}"
         if line.session:
