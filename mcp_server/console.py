@@ -77,7 +77,7 @@ def _phase_style(phase: PhaseState) -> str:
 
 def _node(view: View, node: NodeState, spinner: Spinner | None) -> Text | Group | Table:
     text = Text(line(view.run, node, view.now, view.estimates), style=_STYLES.get(node.status, ""))
-    if node.status is not NodeStatus.RUNNING or node.live is None:
+    if node.status is not NodeStatus.RUNNING or node.live is None or view.run.ended:
         return text
     shown: Text = Text(line(view.run, node, view.now, view.estimates), style="bold")
     shown.append(f"  {took(view.now - node.live.started_at)}", style="cyan")
