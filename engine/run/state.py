@@ -231,6 +231,8 @@ class Run:
     ended_at: datetime | None = None
     unowned_since: datetime | None = None
     """While interrupted: since when nobody goes on with it, as far as is known."""
+    pauses: list[tuple[datetime, datetime]] = field(default_factory=list)
+    """When nobody went on with it, until it was resumed or taken up again; they count as no time of the run."""
     deadline: datetime | None = None
     """When `max_duration_seconds` is used up; time in which the run was interrupted does not count."""
     changed_at: datetime | None = None

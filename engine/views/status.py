@@ -17,7 +17,7 @@ from engine.run import events as ev
 from engine.run.events import Role, RunStatus, WaitReason
 from engine.run.reducer import create
 from engine.run.state import NodeStatus, is_model_work, keys_at, parts_at
-from engine.views.progress import DONE, Progress, progress, remaining
+from engine.views.progress import DONE, Progress, progress, remaining, time_between
 from engine.views.todos import Todo, TodoOptions, display, todos
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def snapshot(
         ended=run.ended,
         executor=run.executor,
         started_at=started,
-        elapsed=max(until - started, until - until),
+        elapsed=time_between(run, started, until),
         remaining=remaining(run, now, learned),
         progress=progress(run),
         phases=tuple(_phase(run, phase) for phase in run.phases),
@@ -311,7 +311,7 @@ def _node(run: Run, node: NodeState, started: datetime, until: datetime) -> Node
         state=node.status,
         attempts=len(node.attempts),
         started=begun - started if begun is not None else None,
-        duration=(node.ended_at or until) - begun if begun is not None else None,
+        duration=time_between(run, begun, node.ended_at or until) if begun is not None else None,
         waiting_for=waiting_for(run, node),
         failure=node.compensation_failure or node.failure,
     )
