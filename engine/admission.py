@@ -1,14 +1,15 @@
 """Opening phases and starting nodes: what must hold before an attempt exists.
 
 Pure. SPEC 4 and 6. A node goes through skip condition, required inputs, approval, locks, breaker and budget, in this
-order, and is started in the same decision that frees its slot.
+order, and is started in the same decision that frees its slot. Where the budget is used up, nodes are held for as long
+as something runs; when nothing does, the run stops.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine import conditions, context, readiness, saga, settlement
+from engine import budget, conditions, context, readiness, saga, settlement
 from engine.errors import InputError
 from engine.model.plan import NodeKind, SkipType
 from engine.model.policy import Failure, FailureKind
@@ -23,23 +24,34 @@ if TYPE_CHECKING:
     from engine.ids import NodeId
     from engine.run.events import ValueRef
     from engine.run.signals import SupplyFacts
-    from engine.run.state import NodeState, PhaseState
+    from engine.run.state import NodeState, PhaseState, Run
     from engine.turn import Turn
 
 
 def advance(turn: Turn) -> None:
     """Start all that can start now; ends when slots, nodes or facts run out."""
     run = turn.run
+    back: list[NodeState] = []
     while run.status is RunStatus.RUNNING and run.stop is None:
         if _end_phases(turn):
             continue
         node = readiness.pop_ready(run)
         if node is None:
-            return
-        if not _admit(turn, node):
-            readiness.put_back(run, node)
+            break
+        if _is_held(run, node):  # before its facts are asked for: those of the next node would make it ask anew
+            back.append(node)
+        elif not _admit(turn, node):
+            back.append(node)
             turn.wants = node.plan.id
-            return
+            break
+    if run.stop is None:
+        for node in back:
+            readiness.put_back(run, node)
+
+
+def _is_held(run: Run, node: NodeState) -> bool:
+    """Whether *node* has to wait for what runs: only when that has ended is it known what is left, if anything."""
+    return run.running > 0 and budget.spent(run, node) is not None
 
 
 def open_phases(turn: Turn, group: NodeId | None = None) -> None:
@@ -185,12 +197,7 @@ def _lacks_inputs(turn: Turn, node: NodeState, missing: list[str]) -> bool:
 
 def _start(turn: Turn, node: NodeState, inputs: Mapping[str, ValueRef]) -> None:
     run = turn.run
-    limits = run.limits
-    spent = None
-    if limits.max_attempts_total is not None and run.attempts_total >= limits.max_attempts_total:
-        spent = ("ATTEMPTS_EXHAUSTED", f"the run may make {limits.max_attempts_total} attempts and has made them")
-    elif limits.max_cost_usd is not None and run.cost_usd >= limits.max_cost_usd:
-        spent = ("BUDGET_EXCEEDED", f"the run may cost ${limits.max_cost_usd:g} and has cost ${run.cost_usd:.4f}")
+    spent = budget.spent(run, node)
     if spent is not None:
         readiness.put_back(run, node)
         exceed(turn, *spent)
@@ -206,6 +213,7 @@ def _start(turn: Turn, node: NodeState, inputs: Mapping[str, ValueRef]) -> None:
             run.version if node.version is None else node.version,
             turn.now + plan.timeout,
             dict(inputs),
+            budget.grant(run, node),
         )
     )
     if plan.kind is NodeKind.GROUP:
@@ -215,8 +223,19 @@ def _start(turn: Turn, node: NodeState, inputs: Mapping[str, ValueRef]) -> None:
         open_phases(turn, plan.id)
 
 
+_OPTIONS = {
+    "ATTEMPTS_EXHAUSTED": "--max-attempts-total",
+    "BUDGET_EXCEEDED": "--max-cost-usd",
+    "DURATION_EXCEEDED": "--max-duration-seconds",
+}
+"""How more of what is used up is given."""
+
+
 def exceed(turn: Turn, code: str, message: str) -> None:
     """Stop the run because one of its limits is used up."""
-    hint = "Resume the failed run with a higher limit; one that was rolled back has to be run again."
+    hint = (
+        f"Resume it with more: `orchestrate resume RUN --failed {_OPTIONS[code]} N` (settings count for new runs). "
+        "One that was rolled back has to be run again."
+    )
     failure = Failure(FailureKind.ERROR, code, message, hint=hint)
     settlement.stop(turn, ev.StopCause(kind=StopKind.FAILURE, message=message, failure=failure))

@@ -13,7 +13,7 @@ from engine import readiness, retry, saga
 from engine.errors import StateError
 from engine.model.agent import AgentKind
 from engine.model.plan import NodeKind
-from engine.model.policy import QUOTA_EXHAUSTED, CompensationType, Failure, FailureKind
+from engine.model.policy import NOT_TRUSTED, QUOTA_EXHAUSTED, CompensationType, Failure, FailureKind
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, StopKind, WaitReason
 from engine.run.state import NodeStatus, inside, is_inside, outer
@@ -191,8 +191,14 @@ def _try_again(turn: Turn, node: NodeState, failure: Failure) -> bool:
 
 
 def _compensation_failed(turn: Turn, node: NodeState, failure: Failure) -> None:
-    if not (_awaits_quota(turn, node, failure) or _try_again(turn, node, failure)):
-        turn.emit(ev.CompensationFailed(turn.now, node.plan.id, failure))
+    if _awaits_quota(turn, node, failure) or _try_again(turn, node, failure):
+        return
+    run = turn.run
+    if failure.code == NOT_TRUSTED and run.stop is not None and run.stop.compensate and not run.live:
+        # The user may agree to the program later; a failed compensation would be failed for good.
+        turn.emit(ev.RunInterrupted(turn.now, f'undoing node "{node.plan.id}" waits for your trust: {failure.message}'))
+        return
+    turn.emit(ev.CompensationFailed(turn.now, node.plan.id, failure))
 
 
 def fail(turn: Turn, node: NodeState, failure: Failure) -> None:

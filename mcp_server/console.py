@@ -95,7 +95,7 @@ def _phase_style(phase: PhaseState) -> str:
 
 def _node(view: View, node: NodeState, spinner: Spinner | None) -> Text | Group | Table:
     text = Text(line(view.run, node, view.now, view.estimates), style=_STYLES.get(node.status, ""))
-    if node.status is not NodeStatus.RUNNING or node.live is None:
+    if node.status is not NodeStatus.RUNNING or node.live is None or view.run.ended:
         return text
     shown: Text = Text(line(view.run, node, view.now, view.estimates), style="bold")
     shown.append(f"  {took(view.now - node.live.started_at)}", style="cyan")
@@ -153,9 +153,18 @@ class LiveTree:
 
 
 def failure_lines(run: Run) -> Iterable[str]:
-    """What there is to say about each node that failed: why, what helps, what its agent said last."""
+    """What there is to say about each node that failed: why, what helps, what its agent said last.
+
+    Of what stopped the run itself, code and hint: the message of the run tells the rest.
+    """
     for told in failures(run):
-        node, failure = run.nodes[told.node], told.failure
+        failure = told.failure
+        if told.node is None:
+            yield f"❌ {run.plan.command}: {failure.code}"
+            if failure.hint:
+                yield f"   hint: {printable(failure.hint)}"
+            continue
+        node = run.nodes[told.node]
         if failure is not node.failure:
             continue  # the end of the run tells how undoing failed
         undone = {

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import EnvironmentFault, StateError
 from engine.model.agent import Agent, AgentKind
+from engine.model.policy import NOT_TRUSTED
 from mcp_server.settings import SETTINGS_FILE
 from registry.trust import needs_trust, trust_digest
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from mcp_server.settings import Settings
 
-CODE = "NOT_TRUSTED"
 VERSION = 1
 LARGEST_FILE = 10_000_000
 """Bytes of a trust file that are read; a larger one was not written by us."""
@@ -82,7 +82,7 @@ class Trust:
             raise StateError(
                 "these agents run programs of the project, and the user has not agreed to them as they are now: "
                 f"{', '.join(names)}{more}",
-                code=CODE,
+                code=NOT_TRUSTED,
                 hint=f"Look at them, then type in a terminal: orchestrate --project {self.project} trust",
             )
 

@@ -217,7 +217,8 @@ class SpanLine(Wire):
 class FailureLine(Wire):
     """One failure of a run."""
 
-    node: str
+    node: str | None = None
+    """Absent: the run itself, which has used a limit up or did not get its locks."""
     kind: str
     code: str
     message: str

@@ -9,6 +9,7 @@ import json
 import re
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from engine.executors.port import Outcome, WorkOrder
@@ -130,10 +131,10 @@ def ended_badly(returncode: int, *, stdout: bytes, stderr: bytes, what: str) -> 
     last = errors.rsplit("\n", 1)[-1].strip()
     told = _object_in(last)
     if told is not None and ("code" in told or "message" in told):
-        return Outcome(failure=parse_failure(told, partial=printed))
+        return with_stderr(Outcome(failure=parse_failure(told, partial=printed)), errors.removesuffix(last))
     answer = _object_in(printed)
     if answer is not None and answer.get("failure") is not None:
-        return parse_answer(answer)
+        return with_stderr(parse_answer(answer), errors)
     if returncode < 0:
         name = signal_name(-returncode)
         code, ending = f"SIGNAL_{name}", f"was ended by {name}"
@@ -142,6 +143,14 @@ def ended_badly(returncode: int, *, stdout: bytes, stderr: bytes, what: str) -> 
     said = excerpt(errors, limit=1500)
     message = f"{what} {ending}: {said}" if said else f"{what} {ending} and said nothing on stderr"
     return failed(FailureKind.ERROR, code, message, partial=printed)
+
+
+def with_stderr(outcome: Outcome, stderr: str) -> Outcome:
+    """*outcome* of a program; a failure that keeps no last output of its own has what was written to stderr."""
+    failure = outcome.failure
+    if failure is None or failure.partial is not None:
+        return outcome
+    return replace(outcome, failure=replace(failure, partial=excerpt(_writable(stderr))))
 
 
 def not_writable(value: object) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from engine.executors.answer import ended_badly, failed, parse_text, request_of
+from engine.executors.answer import ended_badly, failed, parse_text, request_of, with_stderr
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
 from engine.executors.tree import STDOUT_LIMIT, run_program
 from engine.model.policy import FailureKind
@@ -52,4 +52,4 @@ async def ask(
         )
     if ended.returncode != 0:
         return ended_badly(ended.returncode, stdout=ended.stdout, stderr=ended.stderr, what=name)
-    return parse_text(ended.stdout)
+    return with_stderr(parse_text(ended.stdout), ended.stderr.decode("utf-8", "replace"))

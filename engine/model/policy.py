@@ -14,6 +14,8 @@ MODEL_BREAKER = "claude"
 """The circuit breaker of model agents whose nodes name none; it is asked after the service was scarce only."""
 QUOTA_EXHAUSTED = "QUOTA_EXHAUSTED"
 """The failure that trying again cures after hours and not after seconds."""
+NOT_TRUSTED = "NOT_TRUSTED"
+"""The failure of an attempt whose program the user has not agreed to as it is now."""
 SCARCITY_CODES = frozenset({"RATE_LIMIT", "OVERLOADED", QUOTA_EXHAUSTED})
 """Failures that pass with time and are no fault of the work."""
 

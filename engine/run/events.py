@@ -194,6 +194,8 @@ class AttemptScheduled(Fact, frozen=True):
     deadline: datetime
     inputs: dict[str, ValueRef] = msgspec.field(default_factory=dict)
     """For a sub-command: what its own context begins with."""
+    budget: float | None = None
+    """What it may cost, in dollars; None: no limit."""
 
 
 class AttemptStopping(Fact, frozen=True):
@@ -274,7 +276,10 @@ class SagaStarted(Fact, frozen=True):
 
 
 class RunInterrupted(Fact, frozen=True):
-    """The owner of the run died or was closed in mid-run, or a resumed run did not get its locks back."""
+    """The owner of the run died or was closed in mid-run, or the run waits for what it needs to go on.
+
+    A resumed run may not get its locks back; what undoes a node may be a program that the user does not trust as it is.
+    """
 
     at: datetime
     reason: str = ""

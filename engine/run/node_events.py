@@ -103,7 +103,7 @@ def _attempt_scheduled(run: Run, event: ev.AttemptScheduled) -> None:
     move_node(node, NodeStatus.RUNNING if forward else NodeStatus.COMPENSATING)
     admitted = node.admitted_at is not None
     stop_waiting(run, node, event.at)
-    record = AttemptRecord(event.number, event.role, event.at, event.deadline, admitted=admitted)
+    record = AttemptRecord(event.number, event.role, event.at, event.deadline, admitted=admitted, budget=event.budget)
     node.attempts.append(record)
     node.live = record
     node.version = event.version

@@ -90,7 +90,9 @@ def _run_resumed(run: Run, event: ev.RunResumed) -> None:
     run.owner = event.owner
     run.message = ""
     _limit(run, event.limits)
-    _postpone(run, event.at - (run.unowned_since or event.at))
+    since = run.unowned_since or event.at
+    run.pauses.append((since, event.at))
+    _postpone(run, event.at - since)
     run.ended_at = run.unowned_since = None
     _drop_locks(run, event.at)
 
@@ -134,6 +136,7 @@ def _drop_locks(run: Run, at: datetime) -> None:
 def _run_reopened(run: Run, event: ev.RunReopened) -> None:
     move_run(run, RunStatus.PENDING if run.plan.locks else RunStatus.RUNNING)
     run.owner = event.owner
+    run.pauses.append((run.ended_at or event.at, event.at))
     run.ended_at = None
     run.stop = None
     run.saga = None

@@ -7,6 +7,7 @@ timers) so that no decision ever rescans the nodes: a run costs time in proporti
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -134,6 +135,8 @@ class AttemptRecord:
     stopping: Failure | None = None
     admitted: bool = False
     """A circuit breaker was asked before it, and hears how it ends."""
+    budget: float | None = None
+    """What it may cost, in dollars; None: no limit."""
 
 
 @dataclass(slots=True)
@@ -228,6 +231,8 @@ class Run:
     ended_at: datetime | None = None
     unowned_since: datetime | None = None
     """While interrupted: since when nobody goes on with it, as far as is known."""
+    pauses: list[tuple[datetime, datetime]] = field(default_factory=list)
+    """When nobody went on with it, until it was resumed or taken up again; they count as no time of the run."""
     deadline: datetime | None = None
     """When `max_duration_seconds` is used up; time in which the run was interrupted does not count."""
     changed_at: datetime | None = None
@@ -275,9 +280,13 @@ class Run:
 
     @property
     def budget_left(self) -> float | None:
-        """What the run may still cost, in dollars; None: no limit."""
+        """What the run may still cost, in dollars, beside what its live attempts may; None: no limit."""
         limit = self.limits.max_cost_usd
-        return None if limit is None else max(0.0, limit - self.cost_usd)
+        if limit is None:
+            return None
+        live = (self.nodes[name].live for name in self.live)
+        granted = math.fsum(record.budget or 0.0 for record in live if record is not None)
+        return max(0.0, limit - self.cost_usd - granted)
 
     def next_due(self) -> datetime | None:
         """When the next timer is due, stale ones dropped; None where nothing is."""

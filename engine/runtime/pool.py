@@ -317,7 +317,7 @@ def make_order(
         produced={key: values.get(ref) for key, ref in node.outputs.items()} if undo else {},
         project=project,
         timeout=event.deadline - event.at,
-        max_cost_usd=None if undo else run.budget_left,
+        max_cost_usd=event.budget,
         estimate=plan.estimate,
     )
 

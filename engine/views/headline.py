@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.budget import overspent
 from engine.run.events import RunStatus
 from engine.views.durations import about, took
-from engine.views.progress import progress, remaining
+from engine.views.progress import progress, remaining, time_between
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,14 +36,14 @@ def headline(run: Run, now: datetime, learned: Mapping[str, float]) -> str:
     """`⚠️ /analyze-api degraded in 19.8 min · 6/6 · 1 failed · $0.42 · run r-…`; *learned* are seconds by node."""
     counted = progress(run)
     state = run.status.value.replace("_", " ")
-    elapsed = took((run.ended_at or now) - run.created_at)
+    elapsed = took(time_between(run, run.created_at, run.ended_at or now))
     left = None if run.ended else remaining(run, now, learned)
     parts = [
         f"{MARKS[run.status]} {run.plan.command} {state} {'in' if run.ended else 'for'} {elapsed}",
         f"{counted.done}/{counted.total}",
         f"{len(run.failures)} failed" if run.failures else "",
         f"{about(left)} left" if left else "",
-        f"${run.cost_usd:.2f}" if run.cost_usd else "",
+        overspent(run) or (f"${run.cost_usd:.2f}" if run.cost_usd else ""),
         "simulated" if run.executor == "simulate" else "",
         f"run {run.id}",
     ]

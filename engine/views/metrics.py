@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from engine.graph.forecast import forecast, serial_limits
 from engine.model.plan import NodeKind
 from engine.run.events import Role, WaitReason
+from engine.views.progress import time_between
 from engine.views.timeline import ZERO, closing, ending, work_of
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Metrics:
     status: RunStatus
     executor: str
     total: timedelta
-    """From asking for the run to its end, or to now."""
+    """From asking for the run to its end, or to now, without the time in which nobody went on with it."""
     best: timedelta
     """What the same work would have taken at least, with every node as long as it was."""
     work: timedelta
@@ -108,7 +109,7 @@ class Metrics:
 def metrics(run: Run, now: datetime, cache: CacheUse | None = None) -> Metrics:
     """*run* in numbers; what still goes on counts up to *now*."""
     until = ending(run, now)
-    total = until - run.created_at
+    total = time_between(run, run.created_at, until)
     durations = {name: work_of(node, until) for name, node in run.nodes.items() if node.plan.kind is NodeKind.AGENT}
     undo = sum((_undo_of(node, until) for node in run.nodes.values()), ZERO)
     best = min(total, lower_bound(run, durations) + undo)
@@ -170,7 +171,7 @@ def _phase(run: Run, phase: PhaseState, until: datetime) -> PhaseMetrics:
     return PhaseMetrics(
         id=phase.plan.id,
         name=phase.plan.name,
-        duration=closing(run, phase, until) - opened if opened is not None else None,
+        duration=time_between(run, opened, closing(run, phase, until)) if opened is not None else None,
         agent_count=len(nodes),
         parallel_executions=_most_at_once(nodes, until),
         success_rate=100 * sum(map(_succeeded, tried)) / len(tried) if tried else None,

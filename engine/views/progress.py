@@ -67,6 +67,15 @@ def node_remaining(node: NodeState, now: datetime, learned: Mapping[str, float])
     return max(ZERO, estimate - (now - node.live.started_at))
 
 
+def time_between(run: Run, start: datetime, end: datetime) -> timedelta:
+    """How long *run* was under way from *start* to *end*: without the time in which nobody went on with it."""
+    pauses = list(run.pauses)
+    if run.unowned_since is not None:
+        pauses.append((run.unowned_since, end))
+    idle = sum((max(ZERO, min(end, until) - max(start, since)) for since, until in pauses), ZERO)
+    return max(ZERO, end - start - idle)
+
+
 def remaining(run: Run, now: datetime, learned: Mapping[str, float]) -> timedelta | None:
     """How long *run* will still take; None where that cannot be said: undoing, interrupted."""
     if run.status not in {RunStatus.PENDING, RunStatus.RUNNING}:

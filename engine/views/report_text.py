@@ -16,7 +16,7 @@ from engine.views.timeline import SpanEnd, SpanKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from engine.run.state import Run
     from engine.views.metrics import Metrics
@@ -34,7 +34,7 @@ _FILL = {SpanKind.ATTEMPT: "█", SpanKind.WAIT: "·", SpanKind.UNDO: "▒"}
 def text_report(run: Run, numbers: Metrics, chart: Timeline) -> str:
     """The report of *run*, from its *numbers* and its *chart*."""
     parts = [
-        "\n".join(_summary(run, numbers)),
+        "\n".join(_summary(run, numbers, run.created_at + chart.total)),
         _table(
             ("Phase", "Time", "Agents", "At once", "Success"),
             [
@@ -66,8 +66,8 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{int(round(value, 6))}%"
 
 
-def _summary(run: Run, numbers: Metrics) -> Iterator[str]:
-    yield headline(run, run.created_at + numbers.total, {})
+def _summary(run: Run, numbers: Metrics, now: datetime) -> Iterator[str]:
+    yield headline(run, now, {})
     if run.message:
         yield f"   {one_line(run.message, limit=LONGEST_LINE)}"
     yield ""
@@ -135,7 +135,7 @@ def _failures(run: Run) -> Iterator[str]:
     for line in lines:
         undone = " (rolled back)" if line.compensated else ""
         text = one_line(line.failure.message, limit=LONGEST_LINE)
-        yield f"  {line.node}{undone}: {line.failure.code}: {text}"
+        yield f"  {line.node or 'the run'}{undone}: {line.failure.code}: {text}"
         if line.failure.hint:
             yield f"    hint: {one_line(line.failure.hint, limit=LONGEST_LINE)}"
         if line.session:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from engine.budget import overspent
 from engine.ids import OwnerId, RunId, attempt_id, session_id
 from engine.model.policy import Failure
 from engine.readiness import waiting_for
@@ -16,7 +17,7 @@ from engine.run import events as ev
 from engine.run.events import Role, RunStatus, WaitReason
 from engine.run.reducer import create
 from engine.run.state import NodeStatus, is_model_work, keys_at, parts_at
-from engine.views.progress import DONE, Progress, progress, remaining
+from engine.views.progress import DONE, Progress, progress, remaining, time_between
 from engine.views.todos import Todo, TodoOptions, display, todos
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ class NodeLine:
 class FailureLine:
     """One failure that a user has to know of."""
 
-    node: NodeId
+    node: NodeId | None
+    """None: the run itself, which has used a limit up or did not get its locks."""
     failure: Failure
     compensated: bool
     """Whether what the node had done is undone."""
@@ -143,6 +145,7 @@ def snapshot(
     started = run.started_at or run.created_at
     few = len(run.nodes) <= FEW_NODES
     full = few or run.status is RunStatus.PENDING
+    over = (f"The run has cost {overspent(run)}",) if overspent(run) else ()
     return Snapshot(
         id=run.id,
         command=run.plan.command,
@@ -150,7 +153,7 @@ def snapshot(
         ended=run.ended,
         executor=run.executor,
         started_at=started,
-        elapsed=max(until - started, until - until),
+        elapsed=time_between(run, started, until),
         remaining=remaining(run, now, learned),
         progress=progress(run),
         phases=tuple(_phase(run, phase) for phase in run.phases),
@@ -162,7 +165,7 @@ def snapshot(
         display=display(run, now, learned, options) if full else short_display(run, now, learned, options),
         running=tuple(sorted(run.live, key=lambda name: run.nodes[name].start_order)),
         message=run.message,
-        warnings=(*run.plan.warnings, *warnings),
+        warnings=(*run.plan.warnings, *warnings, *over),
         locks=tuple(locks),
         cost_usd=run.cost_usd,
     )
@@ -176,8 +179,15 @@ def preview(plan: Plan, options: TodoOptions | None = None) -> list[Todo]:
 
 
 def failures(run: Run) -> tuple[FailureLine, ...]:
-    """Every failure, in the order in which nodes failed; a compensation's own failure after its node's."""
+    """Every failure, in the order in which nodes failed; a compensation's own failure after its node's.
+
+    What stopped the run itself comes first.
+    """
     lines: list[FailureLine] = []
+    stop = run.stop
+    if stop is not None and stop.node is None and stop.failure is not None:
+        undone = run.status is RunStatus.COMPENSATED
+        lines.append(FailureLine(node=None, failure=stop.failure, compensated=undone))
     for name in dict.fromkeys((*run.failures, *run.undo_failures)):
         node = run.nodes[name]
         undone = node.status is NodeStatus.COMPENSATED
@@ -301,7 +311,7 @@ def _node(run: Run, node: NodeState, started: datetime, until: datetime) -> Node
         state=node.status,
         attempts=len(node.attempts),
         started=begun - started if begun is not None else None,
-        duration=(node.ended_at or until) - begun if begun is not None else None,
+        duration=time_between(run, begun, node.ended_at or until) if begun is not None else None,
         waiting_for=waiting_for(run, node),
         failure=node.compensation_failure or node.failure,
     )

@@ -12,8 +12,10 @@ from engine.context import fill_arguments
 from engine.gerunds import active_form
 from engine.readiness import waiting_for
 from engine.redaction import clean
+from engine.run.events import RunStatus
 from engine.run.state import NodeStatus
 from engine.views.durations import about, took
+from engine.views.headline import MARKS
 from engine.views.progress import node_remaining
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ def display(run: Run, now: datetime, learned: Mapping[str, float], options: Todo
 
 def line(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> str:
     """One node with its icon: `⚙️ Reviewing security... (in progress, ~6 min remaining)`."""
-    return f"{_ICONS[node.status]} {_text(run, node, now, learned)}"
+    return f"{MARKS[run.status] if _is_cut_off(run, node) else _ICONS[node.status]} {_text(run, node, now, learned)}"
 
 
 def subject(run: Run, node: NodeState) -> str:
@@ -86,6 +88,8 @@ def subject(run: Run, node: NodeState) -> str:
 def _text(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> str:
     task = subject(run, node)
     status = node.status
+    if _is_cut_off(run, node):
+        return f"{task} (interrupted; resume goes on with it)"
     if status is NodeStatus.RUNNING:
         left = node_remaining(node, now, learned)
         rest = f"{about(left)} remaining" if left else "longer than estimated"
@@ -93,6 +97,11 @@ def _text(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]
         return f"{active_form(task)} (in progress{tries}, {rest})"
     note = _note(run, node)
     return f"{task} ({note})" if note else task
+
+
+def _is_cut_off(run: Run, node: NodeState) -> bool:
+    """Whether *node* was at work, or undone, when its run was interrupted: nobody works on it now."""
+    return run.status is RunStatus.INTERRUPTED and node.status in {NodeStatus.RUNNING, NodeStatus.COMPENSATING}
 
 
 def _note(run: Run, node: NodeState) -> str | None:
@@ -117,6 +126,8 @@ def _todo(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]
     task = subject(run, node)
     text = _text(run, node, now, learned)
     status = node.status
+    if _is_cut_off(run, node):
+        return Todo(text, "pending", active_form(task))
     if status is NodeStatus.RUNNING:
         return Todo(task, "in_progress", active_form(task))
     if status in {NodeStatus.FAILED, NodeStatus.COMPENSATION_FAILED}:

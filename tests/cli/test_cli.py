@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from mcp_server.cli import app
 from tests.interaction.projects import environment, open_gate
+from tests.support.definitions import command, node, phase
 from tests.support.trust import trust_all
 
 if TYPE_CHECKING:
@@ -181,6 +182,19 @@ def test_a_failed_run_is_taken_up_again_at_its_failed_node(project: Path) -> Non
     again = orchestrate(project, "resume", "--failed")
     assert again.exit_code == 2
     assert "NOT_RESUMABLE" in again.stderr
+
+
+def test_a_run_that_has_used_its_attempts_up_says_so_and_goes_on_with_more(project: Path) -> None:
+    four = command(phase("work", *(node(f"node-{number}", minutes=0.1) for number in range(4))), name="/four")
+    (project / ".claude/commands/v2/four.json").write_text(json.dumps(four), encoding="utf-8")
+    result = orchestrate(project, "run", "/four", "--max-attempts-total", "2")
+    assert result.exit_code == 1
+    assert "· 2/4 ·" in result.stdout
+    assert "❌ /four: ATTEMPTS_EXHAUSTED\n   hint: Resume it with more" in result.stdout
+    (failure,) = told(orchestrate(project, "status", "--json"))["failures"]
+    assert (failure["code"], "node" in failure) == ("ATTEMPTS_EXHAUSTED", False)
+    again = orchestrate(project, "resume", "--failed", "--max-attempts-total", "4")
+    assert again.exit_code == 0, again.stderr
 
 
 def test_a_run_that_has_ended_cannot_be_cancelled(project: Path) -> None:

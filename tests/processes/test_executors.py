@@ -111,6 +111,13 @@ async def test_what_a_program_leaves_is_ended_when_it_has_answered(code: str, tm
     assert sleepers_since(before) == []
 
 
+async def test_what_a_program_logged_is_kept_where_it_tells_that_it_failed(tmp_path: Path) -> None:
+    code = """print("connecting", file=sys.stderr); print('{"failure": {"code": "A", "message": "m"}}')"""
+    failure = (await run(order_of(code, tmp_path))).failure
+    assert failure is not None
+    assert (failure.code, failure.partial) == ("A", "connecting")
+
+
 def sleepers_since(before: set[int]) -> list[psutil.Process]:
     """Processes that run our sleeping code and were not there before, marked or not."""
     found = []

@@ -59,10 +59,16 @@ async def test_a_program_that_changes_while_the_run_goes_on_is_not_started(root:
         change(root)
         await let_go(root, "first-node")
         seen = await ended(engine, run)
-    failures = {str(name): state.failure.code for name, state in seen.nodes.items() if state.failure}
-    assert failures == {"second-node": "NOT_TRUSTED"}
-    assert seen.status is RunStatus.COMPENSATION_FAILED, "what undoes is such a program too"
-    assert logged(root) == ["first-node: Do first-node"]
+        failures = {str(name): state.failure.code for name, state in seen.nodes.items() if state.failure}
+        assert failures == {"second-node": "NOT_TRUSTED"}
+        assert seen.status is RunStatus.INTERRUPTED, "what undoes is such a program too"
+        assert 'undoing node "first-node" waits for your trust' in seen.message
+        assert logged(root) == ["first-node: Do first-node"]
+        trust_all(root, root / "home")
+        await engine.resume(run)
+        seen = await ended(engine, run)
+    assert seen.status is RunStatus.COMPENSATED
+    assert logged(root)[1:] == ["first-node: Undo it"]
 
 
 async def test_an_interrupted_run_goes_on_when_its_changed_program_is_trusted_again(root: Path) -> None:

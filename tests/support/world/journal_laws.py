@@ -92,6 +92,8 @@ def limits(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
         yield f"{event.node} starts after {run.attempts_total} attempts"
     if most.max_cost_usd is not None and run.cost_usd >= most.max_cost_usd:
         yield f"{event.node} starts after ${run.cost_usd}"
+    if event.budget is not None and (run.budget_left is None or event.budget > run.budget_left):
+        yield f"{event.node} may cost ${event.budget}, and ${run.budget_left} is left"
 
 
 def a_lost_attempt_is_no_retry(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:

@@ -165,6 +165,57 @@ def test_no_more_attempts_are_made_than_the_run_may_make() -> None:
     assert story.status("c") == "cancelled"
 
 
+def test_what_runs_is_not_ended_because_the_attempts_of_the_run_are_used_up() -> None:
+    four = command(phase("p", node("a"), node("b"), node("c"), node("d")))
+    story = ByHand(four, limits=ev.Limits(max_attempts_total=2))
+    assert story.live() == ["a", "b"]
+    story.succeed("a")
+    assert (story.live(), story.run.stop) == (["b"], None)
+    story.succeed("b")
+    assert story.state() == "failed"
+    assert [story.status(name) for name in "abcd"] == ["completed", "completed", "cancelled", "cancelled"]
+    story.resume(failed=True, limits=ev.Limits(max_attempts_total=4))
+    story.succeed("c")
+    story.succeed("d")
+    assert story.state() == "completed"
+
+
+def test_a_run_whose_last_attempts_are_within_its_limit_completes() -> None:
+    story = ByHand(command(phase("p", node("a"), node("b"))), limits=ev.Limits(max_attempts_total=2))
+    story.succeed("a")
+    story.succeed("b")
+    assert story.state() == "completed"
+
+
+def test_a_retry_is_an_attempt_too() -> None:
+    again = node("a", retryPolicy={"maxAttempts": 3, "initialDelay": 1000})
+    story = ByHand(command(phase("p", again, node("b"))), limits=ev.Limits(max_attempts_total=2))
+    story.fail("a")
+    story.wait(minutes=1)
+    assert (story.live(), story.run.stop) == (["b"], None)
+    story.succeed("b")
+    assert story.run.message == "the run may make 2 attempts and has made them"
+    assert (story.status("a"), story.status("b")) == ("cancelled", "completed")
+
+
+def test_what_runs_is_not_ended_because_another_node_has_used_the_budget_up() -> None:
+    story = ByHand(command(phase("p", node("a"), node("b"), node("c", "a"))), limits=ev.Limits(max_cost_usd=1.0))
+    story.send(sig.ReportOutcome(NodeId("a"), 1, usage=Usage(cost_usd=1.5)))
+    assert (story.live(), story.run.stop) == (["b"], None)
+    story.send(sig.ReportOutcome(NodeId("b"), 1, usage=Usage(cost_usd=0.25)))
+    assert story.run.message == "the run may cost $1 and has cost $1.7500"
+    assert (story.status("b"), story.status("c")) == ("completed", "cancelled")
+
+
+def test_a_node_that_looks_at_facts_is_asked_for_them_once_what_runs_has_ended() -> None:
+    skips = node("c", skipCondition={"type": "context", "expression": "missing == null", "message": "Nothing to do"})
+    last = node("d", skipCondition={"type": "context", "expression": "missing == null", "message": "Nothing to do"})
+    story = ByHand(command(phase("p", node("a"), node("b", "a"), skips, last)), limits=ev.Limits(max_attempts_total=2))
+    story.succeed("a")
+    story.succeed("b")
+    assert story.state() == "completed"
+
+
 def test_a_run_that_takes_too_long_is_stopped() -> None:
     story = ByHand(command(phase("p", node("a", minutes=9))), limits=ev.Limits(max_duration_seconds=60))
     story.wait(seconds=60)
@@ -180,7 +231,9 @@ def test_a_run_that_has_used_its_budget_up_goes_on_with_a_higher_one_where_it_wa
     assert story.state() == "failed", "the limit is what it was"
     story.resume(failed=True, limits=ev.Limits(max_cost_usd=2.0))
     assert story.live() == ["b"]
-    assert story.run.budget_left == 0.5
+    live = story.node("b").live
+    assert live is not None
+    assert live.budget == 0.5
     story.succeed("b")
     assert story.state() == "completed"
     assert len(story.node("a").attempts) == 1

@@ -6,6 +6,7 @@ import pytest
 
 from engine.model.policy import FailureKind
 from engine.run import events as ev
+from engine.run import signals as sig
 from engine.run.events import RunStatus
 from engine.saga import locks_to_undo, not_undone
 from tests.support.by_hand import ByHand, calling, locks, rollback
@@ -299,6 +300,26 @@ def test_a_sub_command_taken_up_again_is_still_undone_after_what_is_inside_it() 
     story.fail("last", FailureKind.VALIDATION)
     order = [event.order for event in story.events if isinstance(event, ev.SagaStarted)]
     assert order == [("g/x", "g")]
+
+
+def test_undoing_waits_for_a_program_that_is_not_trusted_as_it_is_now() -> None:
+    story = two()
+    story.fail("c")
+    story.fail("b", code="NOT_TRUSTED")
+    assert (story.state(), story.live()) == ("interrupted", [])
+    assert story.run.message == 'undoing node "b" waits for your trust: b broke'
+    story.resume()
+    story.succeed("b")
+    story.succeed("a")
+    assert (story.state(), story.undone()) == ("compensated", ["b", "b", "a"])
+
+
+def test_undoing_that_is_given_up_waits_for_nobodys_trust() -> None:
+    story = two()
+    story.fail("c")
+    story.send(sig.RequestCancel("", compensate=False))
+    story.fail("b", code="NOT_TRUSTED")
+    assert story.state() == "compensation_failed"
 
 
 def test_what_is_inside_a_sub_command_is_undone_with_the_locks_around_it() -> None:

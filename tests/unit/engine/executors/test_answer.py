@@ -18,6 +18,7 @@ from engine.executors.answer import (
     request_of,
     signal_name,
     upper_snake,
+    with_stderr,
 )
 from engine.executors.port import OutputSpec
 from engine.model.agent import Agent
@@ -143,7 +144,25 @@ def test_a_program_that_says_why_it_failed_is_quoted() -> None:
 def test_a_program_may_also_tell_its_failure_on_stdout_and_exit_with_a_code() -> None:
     outcome = ended_badly(1, stdout=b'{"failure": {"code": "A", "message": "m"}}', stderr=b"noise", what="x")
     assert outcome.failure is not None
-    assert outcome.failure.code == "A"
+    assert (outcome.failure.code, outcome.failure.partial) == ("A", "noise")
+
+
+def test_what_a_program_logged_is_kept_beside_the_failure_that_it_tells() -> None:
+    told = parse_text(b'{"failure": {"code": "A", "message": "m"}}')
+    failure = with_stderr(told, "connecting\npassword=hunter22\n").failure
+    assert failure is not None
+    assert failure.partial == "connecting\npassword=[redacted]"
+    last = b'{"code": "NO_DB", "message": "gone"}'
+    failure = ended_badly(3, stdout=b"", stderr=b"connecting\n" + last, what="x").failure
+    assert failure is not None
+    assert failure.partial == "connecting"
+
+
+def test_what_a_program_logged_takes_the_place_of_nothing() -> None:
+    half = parse_text(b'{"failure": "gone", "outputs": {"n": 1}}')
+    assert with_stderr(half, "connecting") == half
+    done = parse_text(b'{"outputs": {}}')
+    assert with_stderr(done, "connecting") == done
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ from engine.ids import NodeId
 from engine.model.policy import Usage
 from engine.run import signals as sig
 from engine.views.headline import headline
+from engine.views.metrics import metrics
+from engine.views.status import snapshot
 from tests.support.by_hand import RUN, ByHand, rollback
 from tests.support.definitions import command, node, phase
 
@@ -47,3 +49,27 @@ def test_each_end_has_its_mark() -> None:
     interrupted = ByHand(TWO, executor="simulate")
     interrupted.crash()
     assert line(interrupted) == f"⏸️ /test interrupted in 0.0s · 0/2 · simulated · run {RUN}"
+
+
+def test_time_in_which_nobody_went_on_with_a_run_is_no_time_of_the_run() -> None:
+    story = ByHand(TWO)
+    story.wait(minutes=1)
+    story.succeed("b")
+    story.crash()
+    story.now += timedelta(minutes=12)
+    assert line(story).startswith("⏸️ /test interrupted in 1.0 min")
+    story.resume()
+    story.wait(minutes=1)
+    assert line(story).startswith("⚙️ /test running for 2.0 min")
+    assert metrics(story.run, story.now).phases[0].duration == timedelta(minutes=2)
+    story.fail("a")
+    story.now += timedelta(hours=3)
+    story.resume(failed=True)
+    story.wait(minutes=1)
+    story.succeed("a")
+    assert line(story).startswith("✅ /test completed in 3.0 min")
+    found = metrics(story.run, story.now)
+    assert (found.total, found.best) == (timedelta(minutes=3), timedelta(minutes=2))
+    assert found.phases[0].duration == timedelta(minutes=1), "it was opened anew"
+    now = snapshot(story.run, story.now)
+    assert now.elapsed == timedelta(minutes=3)

@@ -11,6 +11,7 @@ from engine.run import signals as sig
 from engine.run.reducer import fold
 from engine.simulation import Simulated
 from engine.views.metrics import CacheUse, metrics
+from engine.views.report_html import html_report
 from engine.views.report_text import text_report
 from engine.views.timeline import timeline
 from tests.support.by_hand import ByHand
@@ -151,3 +152,16 @@ def test_secrets_in_failures_are_masked_and_hints_told() -> None:
     shown = report(done)
     assert 'a: TIMEOUT: Node "a" timed out after' in shown
     assert "    hint: " in shown
+
+
+def test_a_limit_that_is_used_up_is_told_with_what_helps() -> None:
+    story = ByHand(command(phase("one", node("a"), node("b", "a"))), limits=ev.Limits(max_attempts_total=1))
+    story.succeed("a")
+    shown = text_report(story.run, metrics(story.run, story.now), timeline(story.run, story.now))
+    assert (
+        "  the run: ATTEMPTS_EXHAUSTED: the run may make 1 attempts and has made them\n    hint: Resume it with more"
+        in shown
+    )
+    assert shown.endswith("One that was rolled back has to be run again.\n")
+    page = html_report(story.run, metrics(story.run, story.now), timeline(story.run, story.now))
+    assert "<strong>the run</strong> · ATTEMPTS_EXHAUSTED" in page

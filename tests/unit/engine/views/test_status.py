@@ -12,8 +12,9 @@ from engine.run.events import RunStatus
 from engine.run.reducer import fold
 from engine.run.state import NodeStatus
 from engine.simulation import Scenario, simulate
-from engine.views.status import FEW_NODES, Snapshot, preview, snapshot
+from engine.views.status import FEW_NODES, Snapshot, failures, preview, snapshot
 from engine.views.todos import TodoOptions
+from tests.support.by_hand import ByHand
 from tests.support.definitions import Raw, command, node, phase, plan, review_code
 
 if TYPE_CHECKING:
@@ -100,6 +101,17 @@ def test_a_rolled_back_run_tells_the_failure_and_what_was_undone() -> None:
     before = seen(until(events, lambda event: isinstance(event, ev.NodeFailed)))
     assert not before.failures[0].compensated
     assert before.phases[1].state == "failed"
+
+
+def test_a_limit_that_is_used_up_is_a_failure_of_the_run_itself() -> None:
+    story = ByHand(command(phase("p", node("a"), node("b", "a"))), limits=ev.Limits(max_attempts_total=1))
+    story.succeed("a")
+    (line,) = failures(story.run)
+    assert (line.node, line.failure.code) == (None, "ATTEMPTS_EXHAUSTED")
+    assert line.failure.hint is not None
+    assert "orchestrate resume RUN --failed --max-attempts-total N" in line.failure.hint
+    story.resume(failed=True, limits=ev.Limits(max_attempts_total=2))
+    assert failures(story.run) == ()
 
 
 def test_a_compensation_that_fails_is_told_after_its_node() -> None:

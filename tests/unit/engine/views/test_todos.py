@@ -47,6 +47,24 @@ def test_a_todo_has_the_task_and_its_gerund() -> None:
     assert listed(story)[0] == Todo("Do a (completed in 0.0s)", "completed", "Do a...")
 
 
+def test_what_was_at_work_when_its_run_was_interrupted_waits_for_a_resume() -> None:
+    story = ByHand(command(phase("p", node("a"), node("b", "a"))))
+    story.crash()
+    text = "Do a (interrupted; resume goes on with it)"
+    assert listed(story)[0] == Todo(text, "pending", "Do a...")
+    assert shown(story)[1] == f"  ⏸️ {text}"
+    story.resume()
+    assert listed(story)[0].status == "in_progress"
+
+
+def test_what_was_being_undone_when_its_run_was_interrupted_waits_for_a_resume_too() -> None:
+    story = ByHand(command(phase("p", node("a", compensation=rollback())), phase("q", node("b"))))
+    story.succeed("a")
+    story.fail("b")
+    story.crash()
+    assert listed(story)[0].content == "Do a (interrupted; resume goes on with it)"
+
+
 def test_a_failure_is_in_progress_while_the_run_lives_and_completed_after() -> None:
     story = ByHand(command(phase("p", node("a"), node("b"), continueOnError=True)))
     story.fail("a")

@@ -1,0 +1,81 @@
+"""What a run may still use: which limit leaves nothing for another attempt, and what one attempt may cost.
+
+Pure. SPEC 4. Limits are looked at before each attempt; what runs is never ended because another has used one up.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from math import floor
+from typing import TYPE_CHECKING
+
+from engine.run.state import NodeStatus, is_model_work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.run.state import NodeState, PhaseState, Run
+
+SMALLEST = 10_000
+"""Parts of a dollar in which money is granted: less than a hundredth of a cent is nothing."""
+
+
+def spent(run: Run, node: NodeState) -> tuple[str, str] | None:
+    """Code and message of the limit that leaves nothing for an attempt of *node*; None where it may be made."""
+    limits = run.limits
+    if limits.max_attempts_total is not None and run.attempts_total >= limits.max_attempts_total:
+        return "ATTEMPTS_EXHAUSTED", f"the run may make {limits.max_attempts_total} attempts and has made them"
+    most = limits.max_cost_usd
+    if most is not None and (run.cost_usd >= most or grant(run, node) == 0):
+        return "BUDGET_EXCEEDED", f"the run may cost ${most:g} and has cost ${run.cost_usd:.4f}"
+    return None
+
+
+def grant(run: Run, node: NodeState) -> float | None:
+    """What an attempt of *node* may cost in dollars; None: no limit, or nobody who keeps to one.
+
+    What is left, less what live attempts were granted, in equal parts for *node* and the nodes that may start beside
+    it: however many run at once, together they cannot cost more than the limit.
+    """
+    left = run.budget_left
+    if left is None or not _pays(run, node):
+        return None
+    part = floor(left / (1 + _beside(run, node)) * SMALLEST) / SMALLEST
+    own = run.plan.agents[node.plan.agent].max_budget_usd
+    return min(left, part if own is None else min(part, own))  # a part may be above by a rounding error
+
+
+def overspent(run: Run) -> str:
+    """What *run* has cost, where that is more than it may; else empty.
+
+    Agents tell what they have cost only when they end, and one may pass what it was granted with its last step.
+    """
+    most = run.limits.max_cost_usd
+    return f"${run.cost_usd:.2f}, more than its limit of ${most:g}" if most is not None and run.cost_usd > most else ""
+
+
+def _pays(run: Run, node: NodeState) -> bool:
+    """Whether attempts of *node* cost what they are granted at most; the client's own subagents know no limit."""
+    return run.executor != "host" and is_model_work(run, node.plan, undo=False)
+
+
+def _beside(run: Run, node: NodeState) -> int:
+    """How many nodes may start beside *node* before anything ends, as far as the run has places."""
+    most = run.limits.max_parallelism
+    places = len(run.nodes) if most is None else most - run.running - 1
+    count = 0
+    for index in run.open_phases:
+        phase = run.phases[index]
+        free = places - count
+        if phase.plan.limit is not None:
+            free = min(free, phase.plan.limit - phase.running - (index == node.plan.phase))
+        count += sum(1 for _ in islice(_startable(run, phase, node), max(0, free)))
+    return count
+
+
+def _startable(run: Run, phase: PhaseState, but: NodeState) -> Iterator[NodeState]:
+    for name in phase.plan.nodes:
+        node = run.nodes[name]
+        idle = node.status in {NodeStatus.PENDING, NodeStatus.WAITING}
+        if idle and not node.blockers and node is not but and _pays(run, node):
+            yield node
