@@ -21,11 +21,12 @@ from engine.views.status import preview, snapshot
 from engine.views.timeline import timeline
 from mcp_server import wire
 from mcp_server.guidance import next_step
-from mcp_server.work import work_lines
+from mcp_server.work import hand_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from engine.ids import AttemptId
     from engine.model.plan import Plan
     from engine.run.state import Run
     from engine.service import View
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
     from mcp_server.wire import ViewName
     from registry.catalog import Loaded
 
+LARGEST_ANSWER = 28_000
+"""Characters up to which an answer is filled with work orders: 10,000 tokens and a rest for `next`."""
 LARGEST_VALUE = 8 * 1024
 """Bytes of a value that an answer carries itself."""
-MOST_STOPPED = 50
+MOST_STOPPED = 200
 LARGEST_OUTPUTS = 16 * 1024
 """Bytes of all values that one answer carries."""
 MOST_NODES = 200
@@ -46,6 +49,8 @@ MOST_PROBLEMS = 60
 MOST_WARNINGS = 20
 """Warnings that come along with a loaded command."""
 MOST_FAILURES = 20
+FEW_FAILURES = 5
+"""Failures that are told with hint and last output; of more each is one line."""
 MOST_LOCKS = 20
 FEW_WAITS = 5
 """Waits for locks that the text block names."""
@@ -68,11 +73,12 @@ def status_of(
     options: TodoOptions | None = None,
     dry_run: bool = False,
     tasks: list[wire.TaskLine] | None = None,
+    handed: set[AttemptId] | None = None,
 ) -> wire.Status:
     """A run for the wire; *values* is where its outputs are kept, None to leave them out; *tasks* are passed on.
 
     `nodes` and `timeline` come only in the view that asks for them, outputs when the run has ended or the view asks for
-    them.
+    them. *handed* are the attempts whose work orders the client has, and it is kept up to date.
     """
     run = view.run
     now = snapshot(run, view.now, view.estimates, options, warnings=view.warnings, locks=view.locks)
@@ -81,7 +87,7 @@ def status_of(
     outputs = None
     if values is not None and (view_name in {"outputs", "report"} or (listed and now.ended)):
         outputs = outputs_of(run, now, values, refs)
-    return wire.Status(
+    told = wire.Status(
         run_id=None if dry_run else now.id,
         command=now.command,
         state=str(now.state),
@@ -96,19 +102,28 @@ def status_of(
         nodes=_nodes(now) if view_name == "nodes" else None,
         nodes_left_out=max(0, len(now.nodes) - MOST_NODES) or None if view_name == "nodes" else None,
         timeline=_timeline(now) if view_name == "timeline" or dry_run else None,
-        failures=[_failure(line) for line in now.failures[:MOST_FAILURES]] or None,
+        failures=_failures(now) or None,
         outputs=outputs,
         todos=todo_write(now.todos) if listed and not dry_run else None,
         tasks=tasks,
-        display=redact(_display(view, now)) if listed and not dry_run else None,
+        display=redact(_display(view, now)) if view_name == "summary" and not dry_run else None,
         report=_report(view) if view_name == "report" else None,
-        work=work_lines(view) or None,
         stop=list(view.stop[-MOST_STOPPED:]) or None,
         decisions=_decisions(now) or None,
         locks=_locks(now, every=view_name == "nodes") or None,
         warnings=[redact(text) for text in now.warnings] or None,
         cost_usd=round(now.cost_usd, 6) or None,
-        next=next_step(now, dry_run=dry_run, refs=refs, work=len(view.work), tasks=bool(tasks)),
+        next="",
+    )
+    room = LARGEST_ANSWER - len(told.text()) if view.work else 0
+    work = hand_out(view, set() if handed is None else handed, room=room)
+    return told.model_copy(
+        update={
+            "work": list(work.new) or None,
+            "work_left_out": work.left_out or None,
+            "open": list(work.open) or None,
+            "next": next_step(now, dry_run=dry_run, refs=refs, work=work, tasks=tasks),
+        }
     )
 
 
@@ -231,15 +246,21 @@ def _timeline(now: Snapshot) -> list[wire.SpanLine]:
     ]
 
 
-def _failure(line: FailureLine) -> wire.FailureLine:
+def _failures(now: Snapshot) -> list[wire.FailureLine]:
+    told = now.failures[:MOST_FAILURES]
+    return [_failure(line, short=place >= FEW_FAILURES) for place, line in enumerate(told)]
+
+
+def _failure(line: FailureLine, *, short: bool) -> wire.FailureLine:
     failure = line.failure
+    message = one_line(failure.message, limit=LONGEST_ERROR) if short else redact(failure.message)[:LONGEST_MESSAGE]
     return wire.FailureLine(
         node=line.node,
         kind=str(failure.kind),
         code=failure.code,
-        message=redact(failure.message)[:LONGEST_MESSAGE],
-        hint=redact(failure.hint)[:LONGEST_MESSAGE] if failure.hint else None,
-        last_output=redact(failure.partial)[-LONGEST_MESSAGE:] if failure.partial else None,
+        message=message,
+        hint=redact(failure.hint)[:LONGEST_MESSAGE] if failure.hint and not short else None,
+        last_output=redact(failure.partial)[-LONGEST_MESSAGE:] if failure.partial and not short else None,
         session=line.session,
         compensated=line.compensated,
     )

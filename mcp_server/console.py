@@ -16,7 +16,6 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from engine.model.agent import AgentKind
 from engine.redaction import one_line, printable
 from engine.run.state import NodeStatus
 from engine.views.durations import took
@@ -99,9 +98,8 @@ def _node(view: View, node: NodeState, spinner: Spinner | None) -> Text | Group 
         return text
     shown: Text = Text(line(view.run, node, view.now, view.estimates), style="bold")
     shown.append(f"  {took(view.now - node.live.started_at)}", style="cyan")
-    agent = view.run.plan.agents.get(node.plan.agent)
     action = view.actions.get(node.plan.id)
-    if action and agent is not None and agent.kind is AgentKind.CLAUDE:  # a program's own name tells nothing new
+    if action:
         cut = one_line(action, limit=LONGEST_ACTION)
         shown.append(f"  {cut}", style="dim")
     if spinner is None:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from engine.views.status import snapshot
 from mcp_server.guidance import progress_line
+from mcp_server.work import new_work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
-    from engine.ids import RunId
+    from engine.ids import AttemptId, RunId
     from engine.run.state import Run
     from engine.service import Engine, View
     from mcp_server.project import Project
@@ -44,13 +45,13 @@ class Glimpse:
     done: int
     total: int
     over: bool
-    """It has ended, or waits for a person and nothing else."""
+    """It has ended, has work for the client that it was not given yet, or waits for a person and nothing else."""
     run: Run
     """The run itself, for seeing that it has moved on."""
 
 
-def glimpse(view: View) -> Glimpse:
-    """What a wait has to know of *view*."""
+def glimpse(view: View, handed: Collection[AttemptId] = ()) -> Glimpse:
+    """What a wait has to know of *view*; *handed* are attempts whose work orders the client has."""
     run = view.run
     now = snapshot(run, view.now, view.estimates, locks=view.locks)
     return Glimpse(
@@ -59,7 +60,7 @@ def glimpse(view: View) -> Glimpse:
         shape=(*((phase.id, phase.state) for phase in now.phases), len(now.failures), now.state),
         done=now.progress.done,
         total=now.progress.total,
-        over=now.ended or bool(view.work) or (bool(now.questions) and not run.live),
+        over=now.ended or bool(new_work(view, handed)) or (bool(now.questions) and not run.live),
         run=run,
     )
 
@@ -91,17 +92,26 @@ class Teller:
         return (self._interval if changed else HEARTBEAT_SECONDS) - since
 
 
-async def follow(project: Project, run_id: RunId, tell: Tell, *, seconds: float, seen: int | None = None) -> None:
-    """Wait until a run has ended or waits for a person only, at most *seconds*; tell how it goes on meanwhile.
+async def follow(
+    project: Project,
+    run_id: RunId,
+    tell: Tell,
+    *,
+    seconds: float,
+    seen: int | None = None,
+    handed: Collection[AttemptId] = (),
+) -> None:
+    """Wait until a run has ended or waits for the client or a person only, at most *seconds*; tell how it goes on.
 
-    With *seen*, a number of events, the wait ends as soon as the run has another.
+    With *seen*, a number of events, the wait ends as soon as the run has another. *handed* are attempts whose work
+    orders the client has: those are not waited with.
     """
     engine = await project.engine()
     time = asyncio.get_running_loop().time
     end = time() + seconds
     teller = Teller(tell, interval=project.settings.todos.batch_delay_ms / 1000, time=time)
     while (left := end - time()) > 0:
-        now = await engine.read(run_id, glimpse)
+        now = await engine.read(run_id, lambda view: glimpse(view, handed))
         pause = await teller.show(now)
         if now.over or (seen is not None and now.events != seen):
             return

@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.gerunds import active_form
+from engine.graph.expand import SUB_COMMAND
 from engine.redaction import redact
 from engine.run.events import RunStatus
 from engine.run.state import NodeStatus
 from engine.views.durations import about
 from engine.views.todos import subject
+from mcp_server.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,40 +25,69 @@ if TYPE_CHECKING:
 
 LONGEST_LINE = 200
 """Characters of a progress message that Claude Code shows."""
+FEW_NAMES = 5
 SHOW = (
     'Show the user todos with TodoWrite if you have that tool; if you have TaskCreate, call status with view="todos" '
-    "and make the calls in tasks; else print display"
+    "and make the calls in tasks; else print display."
 )
-MAKE_CALLS = "Make the calls in tasks: create with TaskCreate, update with TaskUpdate and the taskId of its task"
+MAKE_CALLS = "Make the calls in tasks: create with TaskCreate, update with TaskUpdate and the taskId of its task."
+STOP = "Stop the subagents of the attempts in stop: nobody waits for their results any more."
+SIMULATED = "it was a simulation and nothing was really done"
 
 
 def next_step(
-    now: Snapshot, *, dry_run: bool = False, refs: Sequence[str] = (), work: int = 0, tasks: bool = False
+    now: Snapshot,
+    *,
+    dry_run: bool = False,
+    refs: Sequence[str] = (),
+    work: Work | None = None,
+    tasks: Sequence[object] | None = None,
 ) -> str:
     """What the model should do now.
 
-    *refs* are keys of outputs too large to be told, *work* counts work orders, *tasks*: calls of the Task tools are
-    told.
+    *refs* are keys of outputs too large to be told, *work* is what the client is told of its own, *tasks* are calls
+    of the Task tools, None where they were not asked for.
     """
     if dry_run:
         return "Nothing was run: tell the user this predicted timeline, and call run without dry_run to start it."
+    work = work or Work()
+    said = [STOP] if work.stop else []
+    if tasks:
+        said.append(MAKE_CALLS)
+    if now.ended:
+        return " ".join([*said, _after_the_end(now, refs)])
+    if tasks is None and (work.new or not now.questions):
+        said.append(SHOW)
+    if work.new:
+        said += _start(now, work)
     if now.questions:
         nodes = ", ".join(question.node for question in now.questions)
-        return (
+        said.append(
             f"Ask the user the questions in decisions ({nodes}), then call report with run_id={now.id} and decisions."
         )
-    if work:
-        each = "all of them at once, in one message" if work > 1 else "now"
-        return (
-            f"{MAKE_CALLS if tasks else SHOW}. Start the subagent of each entry of work with your Agent tool ({each}): "
-            "subagent_type, description, prompt and isolation as given. As each one ends, call report with "
-            f"run_id={now.id} and results=[{{attempt, outputs}}], or {{attempt, failure}} if it failed."
+    if work.new or work.open:
+        which = "" if work.new else " of the attempts in open"
+        said.append(
+            f"As each subagent{which} ends, call report with run_id={now.id} and results=[{{attempt, outputs}}], or "
+            "{attempt, failure} if it failed."
         )
-    if not now.ended:
-        undoing = " The run is being rolled back." if now.state is RunStatus.COMPENSATING else ""
-        show, view = (MAKE_CALLS, 'view="todos", ') if tasks else (SHOW, "")
-        return f"{show}; then call status with run_id={now.id}, {view}wait_seconds=60.{undoing}"
-    return f"{MAKE_CALLS}. {_after_the_end(now, refs)}" if tasks else _after_the_end(now, refs)
+    if not (work.new or now.questions):
+        until = "Until then" if work.open else "Then"
+        view = 'view="todos", ' if tasks is not None else ""
+        said.append(f"{until} call status with run_id={now.id}, {view}wait_seconds=60.")
+    if now.state is RunStatus.COMPENSATING:
+        said.append("The run is being rolled back.")
+    return " ".join(said)
+
+
+def _start(now: Snapshot, work: Work) -> list[str]:
+    each = "all of them at once, in one message" if len(work.new) > 1 else "now"
+    start = (
+        f"Start the subagent of each entry of work with your Agent tool ({each}): subagent_type, description, prompt "
+        "and isolation as given; or do it yourself if you have no such tool."
+    )
+    more = f"Then call status with run_id={now.id} for the rest of the work ({work.left_out} more)."
+    return [start, more] if work.left_out else [start]
 
 
 def _after_the_end(now: Snapshot, refs: Sequence[str]) -> str:
@@ -65,17 +96,37 @@ def _after_the_end(now: Snapshot, refs: Sequence[str]) -> str:
         where = f" (large ones by reading their $ref as a resource: {', '.join(refs[:5])})" if refs else ""
         what = f"Present the outputs to the user{where}" if now.outputs else "Tell the user that the run has completed"
         if now.executor == "simulate":
-            what += ", and say that it was a simulation and nothing was really done"
+            what += f", and say that {SIMULATED}"
         return what + ("; name the failures too." if state is RunStatus.DEGRADED else ".")
+    if now.executor == "simulate":
+        return f"Tell the user how the run ended and why, and say that {SIMULATED}; to try again, call run."
     if state is RunStatus.INTERRUPTED:
         return f"Ask the user whether to go on: resume with run_id={now.id} continues, cancel undoes what was done."
     if state is RunStatus.FAILED:
         return f"Tell the user what failed; when its cause is gone, resume with run_id={now.id} and failed=true."
     if state is RunStatus.COMPENSATION_FAILED:
-        return "Tell the user what failed and which nodes could not be undone: that needs a person's hand."
+        return f"Tell the user what failed{_effects(now)}; what could not be undone needs a person's hand."
     if state is RunStatus.COMPENSATED:
-        return "Tell the user what failed and that everything done was undone; a new run starts afresh."
-    return "Tell the user that the run was cancelled and what was undone."
+        return f"Tell the user what failed{_effects(now)}; a new run starts afresh."
+    return f"Tell the user that the run was cancelled{_effects(now)}."
+
+
+def _effects(now: Snapshot) -> str:
+    """Whose work was undone, whose could not be, and whose stays; a sub-command is told by the nodes in it."""
+    said = ""
+    for state, became in _BECAME.items():
+        names = [line.id for line in now.nodes if line.state is state and line.agent != SUB_COMMAND]
+        if names:
+            more = f" and {len(names) - FEW_NAMES} more" if len(names) > FEW_NAMES else ""
+            said += f", that what {', '.join(names[:FEW_NAMES])}{more} did {became}"
+    return said
+
+
+_BECAME = {
+    NodeStatus.COMPENSATED: "was undone",
+    NodeStatus.COMPENSATION_FAILED: "could not be undone",
+    NodeStatus.COMPLETED: "stays",
+}
 
 
 def progress_line(now: Snapshot, run: Run, actions: Mapping[NodeId, str]) -> str:

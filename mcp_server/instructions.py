@@ -53,7 +53,8 @@ STATUS = """\
 Tell where a run stands: state, progress, phases, failures, todos, what waits for the user, and outputs when it has \
 ended. With wait_seconds it waits and returns early at the next change, so prefer it to calling again and again. \
 Cancelling this call only ends the wait. view: "summary" (default), "todos" (with tasks for TaskCreate and \
-TaskUpdate), "nodes" (every node), "outputs" (values so far), "timeline" (when each node ran), "report".
+TaskUpdate), "nodes" (every node, and again the open work that you were given), "outputs" (values so far), "timeline" \
+(when each node ran), "report".
 """
 
 REPORT = """\
@@ -61,8 +62,8 @@ Give the user's answers to what a run waits for: approvals ("yes" or "no") and n
 must not be repeated blindly ("retry", "skip" or "fail"). The questions are in the status field `decisions`. Ask the \
 user; do not answer for them. `results` reports work that the run asked this client to do (executor host): for each \
 attempt of `work` its outputs, or a failure {code, kind, message}; an attempt with neither is still worked on and gets \
-its time anew. A report that comes too late is refused and says so; of several, `refused` names those that were not \
-taken.
+its time anew. Each order stands in `work` once; `open` names those that you have. A report that comes too late is \
+refused and says so; of several, `refused` names those that were not taken.
 """
 
 CANCEL = """\
@@ -79,8 +80,7 @@ that the run had: raise one that is used up. Follow `next` in the answer.
 
 
 FOLLOW = """\
-Then do what the `next` field of each answer says until the run has ended, and show the progress meanwhile: pass \
-`todos` to TodoWrite as it is if you have that tool, else print `display`.
+Then do what the `next` field of each answer says until the run has ended, and show the progress meanwhile as it says.
 """
 
 

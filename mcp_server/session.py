@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mcp.server.subscriptions import SubscriptionBus
 
-    from engine.ids import RunId
+    from engine.ids import AttemptId, RunId
     from mcp_server.project import Project
     from mcp_server.tasks import Told
 
@@ -38,6 +38,8 @@ class Session:
         """Events of each run that the client has seen the effect of."""
         self.tasks: dict[RunId, Told] = {}
         """What the Task tools of the client were told of each run."""
+        self.orders: dict[RunId, set[AttemptId]] = {}
+        """Attempts of each run whose work orders the client was given."""
         self.asked: set[str] = set()
         """Questions that the person at the client was asked: none is asked twice."""
         self.told_as_over: set[RunId] = set()

@@ -59,7 +59,8 @@ async def task_of(project: Project, ctx: ServerRequestContext[Session, Any], run
         waits = bool(view.work) or (bool(now.questions) and not asked and not run.live)
         if now.ended or waits or run.id in session.told_as_over:
             session.told_as_over.add(run.id)
-            answer = status_of(view, values=engine.values, options=project.todo_options)
+            handed = session.orders[run.id] = set()  # this answer is the same whenever it is fetched
+            answer = status_of(view, values=engine.values, options=project.todo_options, handed=handed)
             result = result_of(answer).model_dump(mode="json", by_alias=True, exclude_none=True)
             return {**task, "status": "completed", "result": result}
         if asked:

@@ -187,11 +187,12 @@ async def status(
         wanted = await asked_run(ctx, project) or wanted
         found, events = await engine.read(wanted, lambda shown: (shown.run.id, shown.run.events))
         wanted, seen = found, session.told.get(found, events)
-        await follow(project, found, ctx.report_progress, seconds=wait_seconds, seen=seen)
+        handed = session.orders.get(found, ())
+        await follow(project, found, ctx.report_progress, seconds=wait_seconds, seen=seen, handed=handed)
         while asked := await ask(ctx, project, found):
             if isinstance(asked, InputRequiredResult):
                 return asked
-            await follow(project, found, ctx.report_progress, seconds=wait_seconds, seen=seen)
+            await follow(project, found, ctx.report_progress, seconds=wait_seconds, seen=seen, handed=handed)
     return await _status(session, project, wanted, view_name=view)
 
 
@@ -342,7 +343,10 @@ async def _status(
         if view_name == "todos":
             tasks = task_lines(view.run, view.now, session.tasks.setdefault(view.run.id, {}))
         options = project.todo_options
-        answer = status_of(view, view_name=view_name, values=engine.values, options=options, tasks=tasks)
+        handed = session.orders.setdefault(view.run.id, set())
+        if view_name == "nodes":  # asked for by who has lost them
+            handed.difference_update(order.attempt for order in view.work)
+        answer = status_of(view, view_name=view_name, values=engine.values, options=options, tasks=tasks, handed=handed)
         if estimate is not None and not view.run.ended:
             answer = answer.model_copy(update={"estimate": estimate})
         if refused is not None:

@@ -223,6 +223,7 @@ class FailureLine(Wire):
     code: str
     message: str
     hint: str | None = None
+    """Of the first failures only, as is `last_output`."""
     last_output: str | None = None
     """What the attempt had said last."""
     session: str | None = None
@@ -270,6 +271,13 @@ class WorkLine(Wire):
     deadline: str
 
 
+class OpenLine(Wire):
+    """Work that the client was given before and has not reported."""
+
+    attempt: str
+    deadline: str
+
+
 class EstimateLine(Wire):
     """What a run will probably take."""
 
@@ -314,11 +322,15 @@ class Status(Wire):
     tasks: list[TaskLine] | None = None
     """In view `todos`: what TaskCreate and TaskUpdate were not told yet in this session."""
     display: str | None = None
-    """The same list as text."""
+    """The same list as text, in view `summary`."""
     report: str | None = None
     """What happened when, and the run in numbers, as text."""
     work: list[WorkLine] | None = None
-    """Work for the client, with executor host."""
+    """Work for the client, with executor host: what this session was not given yet."""
+    work_left_out: int | None = None
+    """Work beyond that told: the next answer tells more."""
+    open: list[OpenLine] | None = None
+    """Work that this session was given before and has not reported; view `nodes` tells it in full again."""
     stop: list[str] | None = None
     """Attempts that the client should stop working on, with executor host."""
     decisions: list[DecisionLine] | None = None

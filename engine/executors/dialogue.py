@@ -24,7 +24,7 @@ async def ask(
     heartbeat: Heartbeat,
 ) -> Outcome:
     """Give the request of *order* to the program *argv*, shown as *name*, and judge its answer and how it ended."""
-    heartbeat(f"Running {name}")
+    heartbeat("")  # what the program is called tells nothing that its node's task does not tell better
     try:
         ended = await run_program(
             argv,

@@ -96,7 +96,10 @@ class Heartbeat(Protocol):
     """How an executor tells that an attempt is alive and what it does; cheap, never raises."""
 
     def __call__(self, action: str | None = None, said: str = "") -> None:
-        """*action* is one short line such as "Reading src/app.py", *said* a piece of what the agent wrote."""
+        """*action* is one short line such as "Reading src/app.py", *said* a piece of what the agent wrote.
+
+        An empty *action* takes back the one before: the attempt does its task and no more can be told.
+        """
 
 
 class Executor(Protocol):

@@ -22,9 +22,10 @@ MOST_AGENTS = 20
 
 def unknown_agents(subject: Subject, report: Report) -> None:
     """SPEC 2: AGENT_NOT_FOUND; worded as the guide's Troubleshooting does."""
+    unknown = _Unknown(subject, report)
     for spot in subject.spots:
         if not spot.is_call:
-            _check(subject, spot.node.agent_id, subject.pointer(spot, "agentId"), report)
+            unknown.check(spot.node.agent_id, subject.pointer(spot, "agentId"))
         undo = spot.node.compensation
         if undo is None or undo.type not in ("rollback", "custom"):
             continue
@@ -37,7 +38,7 @@ def unknown_agents(subject: Subject, report: Report) -> None:
                 'Give the compensation an "agentId" of its own',
             )
         elif undo.agent_id:
-            _check(subject, undo.agent_id, place, report)
+            unknown.check(undo.agent_id, place)
 
 
 def unknown_breakers(subject: Subject, report: Report) -> None:
@@ -53,14 +54,25 @@ def unknown_breakers(subject: Subject, report: Report) -> None:
             )
 
 
-def _check(subject: Subject, name: str, place: str, report: Report) -> None:
-    if name not in subject.agents and is_readable(name):
-        report.add(
-            "AGENT_NOT_FOUND",
-            lambda: f'Agent "{name}" not found in agent registry\nAvailable agents: {_list(subject.agent_names.names)}',
-            place,
-            lambda: subject.agent_names.question(name) or "Add a file for it to .claude/agents/",
-        )
+class _Unknown:
+    """Tells agents that are not there, and only with the first of them which are."""
+
+    def __init__(self, subject: Subject, report: Report) -> None:
+        self._subject = subject
+        self._report = report
+        self._listed = False
+
+    def check(self, name: str, place: str) -> None:
+        subject = self._subject
+        if name not in subject.agents and is_readable(name):
+            available = "" if self._listed else f"\nAvailable agents: {_list(subject.agent_names.names)}"
+            self._listed = True
+            self._report.add(
+                "AGENT_NOT_FOUND",
+                f'Agent "{name}" not found in agent registry{available}',
+                place,
+                lambda: subject.agent_names.question(name) or "Add a file for it to .claude/agents/",
+            )
 
 
 def _list(names: list[str]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from engine.context import fill_arguments
 from engine.gerunds import active_form
 from engine.readiness import waiting_for
-from engine.redaction import clean
+from engine.redaction import clean, one_line
 from engine.run.events import RunStatus
 from engine.run.state import NodeStatus
 from engine.views.durations import about, took
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     from engine.run.state import NodeState, PhaseState, Run
 
+LONGEST_TASK = 120
+"""Characters of a task in a list: an answer tells it several times, and the whole of it is in the command."""
+LONGEST_NOTE = 100
+"""Characters of what is told about a node behind its task, such as why it failed."""
 BATCH_SIZE = 10
 """Nodes above which phases that have not opened are folded into one line each."""
 
@@ -81,8 +85,13 @@ def line(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float])
 
 
 def subject(run: Run, node: NodeState) -> str:
-    """The node's task on one line, arguments filled in."""
-    return " ".join(clean(fill_arguments(node.plan.task, run.arguments)).split())
+    """The node's task on one line that is not too long for a list, arguments filled in."""
+    return _cut(" ".join(clean(fill_arguments(node.plan.task, run.arguments)).split()), LONGEST_TASK)
+
+
+def _cut(text: str, limit: int) -> str:
+    """*text* of one line, within *limit*; a long one is redacted first, since a cut can hide what makes a secret."""
+    return text if len(text) <= limit else one_line(text, limit=limit)
 
 
 def _text(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> str:
@@ -110,7 +119,7 @@ def _note(run: Run, node: NodeState) -> str | None:
     if status is NodeStatus.COMPLETED:
         return f"completed in {took(_duration(node))}"
     if status is NodeStatus.SKIPPED:
-        return clean(node.skip_message) if node.skip_message else None
+        return _cut(clean(node.skip_message), LONGEST_NOTE) if node.skip_message else None
     if status is NodeStatus.FAILED:
         return f"failed: {_reason(node)}"
     fixed = _NOTES.get(status)
@@ -119,7 +128,7 @@ def _note(run: Run, node: NodeState) -> str | None:
     waiting = waiting_for(run, node)
     if waiting is None:
         return None
-    return clean(f"waiting for {waiting if node.waiting is not None else _words(waiting)}")
+    return _cut(clean(f"waiting for {waiting if node.waiting is not None else _words(waiting)}"), LONGEST_NOTE)
 
 
 def _todo(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> Todo:
@@ -187,7 +196,7 @@ def _duration(node: NodeState) -> timedelta:
 
 def _reason(node: NodeState) -> str:
     failure = node.compensation_failure or node.failure
-    return clean(failure.message.splitlines()[0]) if failure and failure.message else "unknown"
+    return _cut(clean(failure.message.splitlines()[0]), LONGEST_NOTE) if failure and failure.message else "unknown"
 
 
 _ICONS = {

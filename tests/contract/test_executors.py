@@ -39,6 +39,15 @@ async def test_outputs_are_handed_back(name: str, tmp_path: Path) -> None:
     assert outcome.outputs == {"n": 2}
 
 
+@pytest.mark.parametrize("name", ["process", "python", "isolated"])
+async def test_a_program_is_not_called_by_its_name_where_its_task_says_what_it_does(name: str, tmp_path: Path) -> None:
+    setting = SETTINGS[name]("answer", tmp_path)
+    beats = Beats()
+    await asyncio.wait_for(setting.executor.execute(setting.order, beats), 30)
+    around = {"Making a worktree", "Merging what was changed"} if name == "isolated" else set()
+    assert set(beats.actions) == {"", *around}
+
+
 @everyone
 async def test_a_failure_that_an_agent_tells_is_handed_back(name: str, tmp_path: Path) -> None:
     failure = await failure_of(name, "fail", tmp_path)

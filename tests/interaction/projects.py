@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 Era = Literal["legacy", "auto"]
 ERAS: tuple[Era, ...] = ("legacy", "auto")
 """The `initialize` handshake, and protocol 2026-07-28."""
+BYTES_OF_10_000_TOKENS = 30_000
 
 AGENTS = {
     "worker": """

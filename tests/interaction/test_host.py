@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
-from tests.interaction.projects import call, connected, refused
+from tests.interaction.projects import BYTES_OF_10_000_TOKENS, call, connected, refused, text_of
 from tests.interaction.promises import keeps
 from tests.support.definitions import command, node, phase
 
@@ -156,8 +157,9 @@ async def test_an_attempt_that_is_still_worked_on_gets_its_time_anew(client: Cli
     (work,) = status["work"]
     result = {"attempt": work["attempt"]}
     again = await call(client, "report", run_id=status["runId"], results=[result])
-    assert [order["attempt"] for order in again["work"]] == [work["attempt"]]
-    assert again["work"][0]["deadline"] >= work["deadline"]
+    (known,) = again["open"]
+    assert known["attempt"] == work["attempt"]
+    assert known["deadline"] >= work["deadline"]
 
 
 @keeps("host")
@@ -166,6 +168,9 @@ async def test_a_cancel_says_which_work_to_stop(client: Client) -> None:
     cancelled = await call(client, "cancel", run_id=status["runId"])
     assert cancelled["state"] == "cancelled"
     assert cancelled["stop"] == [status["work"][0]["attempt"]]
+    assert cancelled["next"].startswith("Stop the subagents of the attempts in stop")
+    again = await call(client, "status", run_id=status["runId"])
+    assert "Stop the subagents" not in again["next"]
 
 
 @keeps("host")
@@ -185,3 +190,59 @@ async def test_without_a_claude_program_the_client_does_the_work(client: Client)
     status = await call(client, "run", command="/host-review", wait_seconds=30)
     assert status["executor"] == "host"
     assert len(status["work"]) == 1
+
+
+@keeps("host")
+async def test_an_order_is_handed_out_once_and_in_full_to_who_has_lost_it(client: Client, review: Path) -> None:
+    status = await start(client)
+    run_id = status["runId"]
+    both = await call(client, "report", run_id=run_id, results=[result_of(status["work"][0], "good")])
+    first, second = both["work"]
+    rest = await call(client, "report", run_id=run_id, results=[result_of(first, "fine")])
+    assert "work" not in rest
+    assert [known["attempt"] for known in rest["open"]] == [second["attempt"]]
+    assert "Start" not in rest["next"]
+    again = await call(client, "status", run_id=run_id, view="nodes")
+    assert [(order["attempt"], order["prompt"]) for order in again["work"]] == [(second["attempt"], second["prompt"])]
+    async with connected(review, "auto") as other:
+        told = await call(other, "status", run_id=run_id)
+    assert "work" not in told, "another server of the project does not lead the run"
+
+
+@keeps("host")
+async def test_a_status_waits_where_the_client_has_all_orders_and_ends_with_the_next_one(client: Client) -> None:
+    status = await start(client)
+    run_id, (first,) = status["runId"], status["work"]
+    answers: list[dict[str, Any]] = []
+
+    async def wait() -> None:
+        answers.append(await call(client, "status", run_id=run_id, wait_seconds=30))
+
+    with anyio.fail_after(20):
+        began = anyio.current_time()
+        short = await call(client, "status", run_id=run_id, wait_seconds=0.2)
+        assert anyio.current_time() - began >= 0.2
+        assert "work" not in short
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            answers.append(await call(client, "report", run_id=run_id, results=[result_of(first, "good")]))
+    assert sorted(order["node"] for answer in answers for order in answer.get("work", [])) == ["quality", "security"]
+
+
+@keeps("host", "few-tokens")
+async def test_orders_beyond_what_an_answer_holds_are_told_by_the_next_ones(client: Client) -> None:
+    task = "Look into every module and say what its next owner has to know about it. " * 10
+    nodes = [node(f"reviewer-number-{number}", agent="reviewer", task=task) for number in range(100)]
+    definition = command(phase("many", *nodes), name="/many")
+    limits = {"executor": "host", "max_parallelism": 100, "wait_seconds": 30}
+    result = await client.call_tool("run", {"command": definition, **limits})
+    told: list[str] = []
+    while True:
+        assert len(text_of(result)) < BYTES_OF_10_000_TOKENS
+        status = result.structured_content or {}
+        told += [order["node"] for order in status.get("work", [])]
+        if "workLeftOut" not in status:
+            break
+        assert f"({status['workLeftOut']} more)" in status["next"]
+        result = await client.call_tool("status", {"run_id": status["runId"], "wait_seconds": 30})
+    assert told == [line["id"] for line in nodes]

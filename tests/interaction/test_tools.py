@@ -8,9 +8,10 @@ import jsonschema
 import pytest
 
 from mcp_server import instructions
-from tests.interaction.projects import call, connected, ended, open_gate, refused, text_of
+from tests.interaction.projects import BYTES_OF_10_000_TOKENS, call, connected, ended, open_gate, refused, text_of
 from tests.interaction.promises import keeps
 from tests.support.definitions import command, node, phase
+from tests.support.trust import trust_all
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +65,6 @@ PARAMETERS = {
         "max_duration_seconds",
     },
 }
-BYTES_OF_10_000_TOKENS = 30_000
 
 
 @keeps("tool-list", "eras")
@@ -120,6 +120,14 @@ async def test_validate_names_all_problems_and_strict_counts_warnings(client: Cl
     strict = await call(client, "validate", source="/large", strict=True)
     assert (relaxed["valid"], strict["valid"]) == (True, False)
     assert strict["warnings"] == relaxed["warnings"] != []
+
+
+@keeps("few-tokens")
+async def test_many_errors_of_one_kind_do_not_repeat_what_there_is(client: Client) -> None:
+    unknown = [node(f"node-number-{number}", agent=f"nobody-{number}") for number in range(70)]
+    result = await client.call_tool("validate", {"source": command(phase("work", *unknown), name="/many")})
+    assert len(text_of(result)) < BYTES_OF_10_000_TOKENS
+    assert text_of(result).count("Available agents") == 1
 
 
 @keeps("eras")
@@ -297,3 +305,21 @@ async def test_no_view_of_200_nodes_is_too_long(project: Path, view: str) -> Non
         result = await client.call_tool("status", {"view": view})
         assert len(text_of(result)) < BYTES_OF_10_000_TOKENS
         assert (result.structured_content or {})["progress"]["total"] == 200
+
+
+@pytest.mark.parametrize("executor", ["simulate", "auto"])
+@keeps("few-tokens")
+async def test_long_tasks_and_long_failures_do_not_make_long_answers(project: Path, executor: str) -> None:
+    said = "The reviewer had this to say, and took its time to say it. " * 150
+    failing = f"import json, sys\nsys.exit(json.dumps({{'code': 'BAD', 'kind': 'error', 'message': {said!r}}}))"
+    (project / "failer.py").write_text(failing, encoding="utf-8")
+    trust_all(project, project / "home")
+    task = "Look into every single module. " * 120
+    long = [node(f"review-{number}", agent="failer", task=task) for number in range(40)]
+    definition = command(phase("many", *long, continueOnError=True), name="/long")
+    async with connected(project, "auto") as client:
+        await call(client, "run", command=definition, executor=executor, wait_seconds=50)
+        for view in ("summary", "nodes", "report", "todos"):
+            result = await client.call_tool("status", {"view": view})
+            most = 60_000 if view == "todos" else 40_000  # four characters a token; a list of both kinds is told once
+            assert len(text_of(result)) < most, view

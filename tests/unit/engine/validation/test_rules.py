@@ -79,6 +79,14 @@ def test_an_unknown_agent_reads_as_in_the_guide() -> None:
     assert problem.suggestion == 'Did you mean "senior-reviewer"?'
 
 
+def test_the_agents_that_there_are_stand_at_the_first_unknown_one_only() -> None:
+    raw = command(phase("work", node("a", agent="nobody"), node("b", agent="senior-revewer")))
+    first, second = validate_definition(raw, agents=["senior-reviewer"]).errors
+    assert "Available agents" in first.message
+    assert second.message == 'Agent "senior-revewer" not found in agent registry'
+    assert second.suggestion == 'Did you mean "senior-reviewer"?'
+
+
 def test_many_agents_are_not_all_listed_and_none_is_an_empty_list() -> None:
     raw = one(node("review", agent="zzz"))
     many = validate_definition(raw, agents=[f"agent-{at}" for at in range(50)]).errors[0].message

@@ -139,3 +139,17 @@ def test_a_failure_without_words_is_unknown_and_arguments_are_filled_in() -> Non
     assert failure is not None
     story.node("a").failure = type(failure)(failure.kind, failure.code, "")
     assert listed(story)[0].content == "❌ Review well (failed: unknown)"
+
+
+def test_long_tasks_and_reasons_are_cut_and_a_secret_across_the_cut_is_still_masked() -> None:
+    task = "Read " + "x" * 100 + " with password=hunter22hunter22 and go on" * 3
+    story = ByHand(command(phase("p", node("a", task=task), node("b"), continueOnError=True)))
+    [todo, _] = listed(story)
+    assert len(todo.content) == 120
+    assert todo.content.endswith("…")
+    assert "hunter" not in todo.content
+    story.fail("a")
+    failure = story.node("a").failure
+    assert failure is not None
+    story.node("a").failure = type(failure)(failure.kind, failure.code, "broken " * 1000)
+    assert len(listed(story)[0].content) < 300
