@@ -41,6 +41,7 @@ LARGEST_ANSWER = 28_000
 LARGEST_VALUE = 8 * 1024
 """Bytes of a value that an answer carries itself."""
 MOST_STOPPED = 200
+MOST_REFERENCES = 50
 LARGEST_OUTPUTS = 16 * 1024
 """Bytes of all values that one answer carries."""
 MOST_NODES = 200
@@ -100,6 +101,7 @@ def status_of(
         progress=wire.ProgressCount(done=now.progress.done, total=now.progress.total, percent=now.progress.percent),
         phases=_phases(now),
         nodes=_nodes(now) if view_name == "nodes" else None,
+        outputs_left_out=(len(now.outputs) - len(outputs)) or None if outputs is not None else None,
         nodes_left_out=max(0, len(now.nodes) - MOST_NODES) or None if view_name == "nodes" else None,
         timeline=_timeline(now) if view_name == "timeline" or dry_run else None,
         failures=_failures(now) or None,
@@ -134,11 +136,16 @@ def _report(view: View) -> str:
 
 
 def outputs_of(run: Run, now: Snapshot, values: ValueStore, refs: list[str]) -> dict[str, Any]:
-    """The run's outputs: small ones as they are, large ones as references, whose keys are added to *refs*."""
+    """The run's outputs: small ones as they are, large ones as references, whose keys are added to *refs*.
+
+    What finds no room is left out: those of the last phase come first, and each is a resource of its own.
+    """
     outputs: dict[str, Any] = {}
     left = LARGEST_OUTPUTS
     for line in now.outputs:
         if line.size > min(LARGEST_VALUE, left):
+            if len(refs) >= MOST_REFERENCES:
+                continue
             uri = f"orchestration://runs/{run.id}/outputs/{line.key}"
             outputs[line.key] = {"$ref": uri, "bytes": line.size}
             refs.append(line.key)

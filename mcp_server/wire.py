@@ -317,6 +317,8 @@ class Status(Wire):
     failures: list[FailureLine] | None = None
     outputs: dict[str, Any] | None = None
     """Values by key; a large one is `{"$ref": uri, "bytes": n}`."""
+    outputs_left_out: int | None = None
+    """Outputs beyond those told; each is the resource `orchestration://runs/{id}/outputs/{key}`."""
     todos: TodoWrite | None = None
     """Pass it to TodoWrite as it is."""
     tasks: list[TaskLine] | None = None

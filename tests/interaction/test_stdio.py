@@ -144,7 +144,7 @@ def test_a_line_that_is_no_message_does_not_stop_the_server(project: Path) -> No
         process.communicate(timeout=SECONDS)
 
 
-@keeps("stdin-closed", "resume")
+@keeps("errors")
 def test_a_text_that_was_cut_inside_an_emoji_gets_an_answer(project: Path) -> None:
     with started(project, "-m", "mcp_server") as process:
         answer = Server(process).ask("validate", source={"version": "2.0.0", "name": "/cut-\ud83d"})
@@ -152,6 +152,7 @@ def test_a_text_that_was_cut_inside_an_emoji_gets_an_answer(project: Path) -> No
     assert answer["valid"] is False
 
 
+@keeps("stdin-closed", "resume")
 def test_closed_stdin_ends_the_server_and_the_next_one_goes_on(server: Server, project: Path) -> None:
     agent = server.started_agent(project)
     server.send("status", wait_seconds=3600)

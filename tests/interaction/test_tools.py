@@ -307,6 +307,28 @@ async def test_no_view_of_200_nodes_is_too_long(project: Path, view: str) -> Non
         assert (result.structured_content or {})["progress"]["total"] == 200
 
 
+@keeps("few-tokens")
+async def test_many_long_outputs_are_told_as_far_as_there_is_room(project: Path) -> None:
+    made = "import json, os, sys\nkey = json.load(sys.stdin)['outputs'][0]\n"
+    (project / "failer.py").write_text(
+        f"{made}print(json.dumps({{'outputs': {{key: 'long ' * 300}}}}))", encoding="utf-8"
+    )
+    trust_all(project, project / "home")
+    many = [
+        node(f"make-{number}", agent="failer", context={"outputs": [{"key": f"k{number}"}]}) for number in range(80)
+    ]
+    definition = command(phase("many", *many), name="/outputs")
+    async with connected(project, "auto") as client:
+        status = await call(client, "run", command=definition, wait_seconds=50)
+        result = await client.call_tool("status", {"view": "outputs"})
+    assert status["state"] == "completed"
+    whole = [value for value in status["outputs"].values() if isinstance(value, str)]
+    assert len(whole) == 10
+    assert len(status["outputs"]) - len(whole) == 50
+    assert status["outputsLeftOut"] == 20
+    assert len(text_of(result)) < BYTES_OF_10_000_TOKENS
+
+
 @pytest.mark.parametrize("executor", ["simulate", "auto"])
 @keeps("few-tokens")
 async def test_long_tasks_and_long_failures_do_not_make_long_answers(project: Path, executor: str) -> None:
