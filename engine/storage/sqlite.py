@@ -13,7 +13,6 @@ from datetime import datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
 import tenacity
 
 from engine.errors import EnvironmentFault
@@ -25,7 +24,7 @@ from engine.storage import codec, compression, writing
 from engine.storage.database import connect, faults, is_locked, make_folder, rolled_back, transaction
 from engine.storage.memory import LEARNED_FROM
 from engine.storage.port import Batch, Message, RunSummary, SessionValue
-from engine.storage.rows import COLUMNS, to_summary, to_time
+from engine.storage.rows import COLUMNS, to_message, to_summary, to_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -201,7 +200,7 @@ class SqliteStorage:
         if mine:
             with transaction(self._db):
                 self._db.executemany("DELETE FROM inbox WHERE id=?", [(row[0],) for row in mine])
-        return [Message(run=RunId(run), kind=kind, payload=msgspec.json.decode(data)) for _, run, kind, data in mine]
+        return [message for row in mine if (message := to_message(row)) is not None]
 
     async def claims(self) -> list[Claim]:
         """See `port.Storage.claims`."""

@@ -175,6 +175,21 @@ async def test_a_message_is_given_once_and_only_to_the_runs_it_is_for(storage: S
     assert await storage.inbox([OTHER, RUN]) == [second]
 
 
+async def test_a_message_that_cannot_be_read_does_not_cost_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = SqliteStorage(tmp_path)
+    good = Message(run=RUN, kind="cancel", payload={"reason": "enough", "compensate": True})
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite3", isolation_level=None)) as db:
+        db.execute("INSERT INTO inbox(run, kind, payload) VALUES (?, 'cut off', '{')", (RUN,))
+        db.execute("INSERT INTO inbox(run, kind, payload) VALUES (?, 'a list', '[]')", (RUN,))
+    await storage.post(good)
+    assert await storage.inbox([RUN]) == [good]
+    assert "cut off" in caplog.text
+    assert "a list" in caplog.text
+    await storage.close()
+
+
 async def test_a_run_is_taken_over_only_from_the_owner_that_is_named(storage: Storage) -> None:
     await storage.commit(Batch(summaries={RUN: a_summary()}), OWNER)
     assert await storage.take_over(RUN, STRANGER, OwnerId("o-2")) is False

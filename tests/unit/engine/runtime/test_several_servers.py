@@ -284,3 +284,44 @@ async def test_a_message_is_obeyed_though_storage_fails_while_it_is_looked_at(pr
     await other.cancel(run, reason="enough")
     assert (await until(other, run, RunStatus.CANCELLED)).message == "cancelled: enough"
     assert not slow(one).no_claims
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [("noop", {}), ("cancel", {}), ("granted", {}), ("refused", {"node": "a"}), ("decide", {"answer": "yes"})],
+)
+async def test_a_message_that_nobody_understands_is_logged_and_the_next_one_is_obeyed(
+    project: Project, caplog: pytest.LogCaptureFixture, kind: str, payload: dict[str, Any]
+) -> None:
+    one, other = await project.engine(hang=True), await project.engine()
+    run = await one.start(TWO)
+    await one.storage.post(Message(run=run, kind=kind, payload=payload))
+    await other.cancel(run, reason="enough")
+    assert (await until(other, run, RunStatus.CANCELLED)).message == "cancelled: enough"
+    assert kind in caplog.text
+
+
+async def test_an_answer_for_no_node_at_all_does_not_cost_the_run(project: Project) -> None:
+    one, other = await project.engine(hang=True), await project.engine()
+    run = await one.start(TWO)
+    await one.storage.post(Message(run=run, kind="decide", payload={"node": [], "answer": 1}))
+    await other.cancel(run, reason="enough")
+    assert (await until(other, run, RunStatus.CANCELLED)).message == "cancelled: enough"
+
+
+async def test_who_fails_at_looking_for_messages_looks_again(
+    project: Project, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = await project.engine(hang=True), await project.engine()
+    run = await one.start(TWO)
+    inbox = one.storage.inbox
+
+    async def broken(_runs: object) -> list[Message]:
+        monkeypatch.setattr(one.storage, "inbox", inbox)
+        message = "a fault of ours"
+        raise KeyError(message)
+
+    monkeypatch.setattr(one.storage, "inbox", broken)
+    await other.cancel(run, reason="enough")
+    assert (await until(other, run, RunStatus.CANCELLED)).message == "cancelled: enough"
+    assert "a fault of ours" in caplog.text
