@@ -131,7 +131,10 @@ class Storage(Protocol):
         """
 
     async def events(self, run: RunId, since: int = 0) -> list[Event]:
-        """The events of *run* from place *since* on; empty where there is no such run."""
+        """The events of *run* from place *since* on; empty where there is no such run.
+
+        Raises `EnvironmentFault` (RUN_UNREADABLE) where one of them is damaged.
+        """
 
     async def summaries(self, limit: int | None = None) -> list[RunSummary]:
         """All runs, newest first."""

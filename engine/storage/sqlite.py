@@ -125,7 +125,10 @@ class SqliteStorage:
 
     def _events(self, run: RunId, since: int) -> list[Event]:
         rows = self._db.execute("SELECT kind, data FROM events WHERE run=? AND seq>=? ORDER BY seq", (run, since))
-        return [codec.decode_event(kind, data) for kind, data in rows]
+        try:
+            return [codec.decode_event(kind, data) for kind, data in rows]
+        except ValueError as error:
+            raise codec.unreadable(run, str(error)) from error
 
     async def summaries(self, limit: int | None = None) -> list[RunSummary]:
         """See `port.Storage.summaries`."""

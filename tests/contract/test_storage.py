@@ -410,14 +410,15 @@ async def test_a_database_of_a_newer_program_is_left_alone(tmp_path: Path) -> No
     assert opening_fails(tmp_path) == "NEWER_SCHEMA"
 
 
-async def test_an_event_that_cannot_be_read_is_one_clear_fault(tmp_path: Path) -> None:
+async def test_an_event_that_cannot_be_read_is_one_clear_fault_that_names_its_run(tmp_path: Path) -> None:
     storage = SqliteStorage(tmp_path)
     await storage.commit(Batch(events=a_run()), OWNER)
     with closing(sqlite3.connect(tmp_path / "journal.sqlite3", isolation_level=None)) as db:
         db.execute("UPDATE events SET data='{' WHERE seq=1")
     with pytest.raises(EnvironmentFault) as caught:
         await storage.events(RUN)
-    assert caught.value.code == "CORRUPT_DATABASE"
+    assert caught.value.code == "RUN_UNREADABLE"
+    assert RUN in caught.value.message
     await storage.close()
 
 
