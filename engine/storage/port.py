@@ -118,8 +118,8 @@ Follow: TypeAlias = Callable[[list[TableOutcome]], Batch]
 class Storage(Protocol):
     """A project's journal, values, locks and inbox.
 
-    Every method raises `EnvironmentFault` (DISK_FULL, READ_ONLY, DATABASE_LOCKED, CORRUPT_DATABASE, NEWER_SCHEMA) where
-    the disk does not let it; nothing is half written then.
+    Every method raises `EnvironmentFault` (DISK_FULL, READ_ONLY, DATABASE_LOCKED, CORRUPT_DATABASE, NEWER_SCHEMA,
+    STATE_REMOVED) where the disk does not let it; nothing is half written then.
     """
 
     async def commit(self, batch: Batch, owner: OwnerId, follow: Follow | None = None) -> list[TableOutcome]:

@@ -21,7 +21,16 @@ from engine.locks import Claim
 from engine.run.events import RunStatus
 from engine.run.state import END_STATES
 from engine.storage import codec, compression, writing
-from engine.storage.database import connect, faults, is_locked, make_folder, rolled_back, transaction
+from engine.storage.database import (
+    connect,
+    faults,
+    is_locked,
+    make_folder,
+    make_private,
+    removed,
+    rolled_back,
+    transaction,
+)
 from engine.storage.memory import LEARNED_FROM
 from engine.storage.port import Batch, Message, RunSummary, SessionValue
 from engine.storage.rows import COLUMNS, to_message, to_summary, to_time
@@ -42,6 +51,18 @@ PATIENCE_SECONDS = 60.0
 """How long it is tried again: a backup or a browser of the file may hold it for a while, which no run should die of."""
 
 
+def _make_file(path: Path) -> tuple[int, int]:
+    """Make the database file where it is missing, for us alone as all beside it; gives its device and number."""
+    opened = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        found = os.fstat(opened)
+    finally:
+        os.close(opened)
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        make_private(path.with_name(name), 0o600)
+    return found.st_dev, found.st_ino
+
+
 class SqliteStorage:
     """The runs of one project, on disk."""
 
@@ -55,7 +76,7 @@ class SqliteStorage:
         self._path = folder / "journal.sqlite3"
         with faults(self._path):
             make_folder(folder)
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._place = _make_file(self._path)
             self._db = connect(self._path, busy_seconds)
             self._reader = connect(self._path, busy_seconds)
         self._patience_seconds = patience_seconds
@@ -88,7 +109,17 @@ class SqliteStorage:
 
     def _guarded(self, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - arguments of *function*
         with faults(self._path):
+            if not self._is_in_place():
+                raise removed(self._path)
             return function(*args)
+
+    def _is_in_place(self) -> bool:
+        """Whether others who open the database find this one: without its folder it is open, and lost."""
+        try:
+            found = self._path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return (found.st_dev, found.st_ino) == self._place
 
     async def commit(self, batch: Batch, owner: OwnerId, follow: Follow | None = None) -> list[TableOutcome]:
         """See `port.Storage.commit`."""
@@ -264,6 +295,7 @@ class SqliteStorage:
         if self._closed:
             return
         self._closed = True
-        await self._call(self._db.close)
+        async with self._turn:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._db.close)
         self._reader.close()
         self._thread.shutdown(wait=False)
