@@ -54,7 +54,7 @@ async def open_engine(project: Path, *, claude_program: str | None = None) -> As
     }
     engine = Engine(project, storage=storage, owner=owner, clock=SystemClock(), executors=executors)
     async with engine.serving():
-        cleaning = asyncio.create_task(_clean_up(engine))
+        cleaning = asyncio.create_task(_clean_up(engine, owner))
         try:
             yield engine
         finally:
@@ -62,6 +62,7 @@ async def open_engine(project: Path, *, claude_program: str | None = None) -> As
             await asyncio.gather(cleaning, return_exceptions=True)
 
 
-async def _clean_up(engine: Engine) -> None:
+async def _clean_up(engine: Engine, owner: FileOwner) -> None:
     await engine.clean_up()
+    owner.remove_dead()
     await asyncio.to_thread(remove_abandoned, engine.project)
