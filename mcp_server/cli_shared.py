@@ -16,7 +16,7 @@ import typer
 from engine.errors import EnvironmentFault, OrchestrationError
 from engine.runtime.store import log as store_log
 from mcp_server import console
-from mcp_server.project import find_root
+from mcp_server.root import find_root
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator

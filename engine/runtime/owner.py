@@ -6,13 +6,12 @@ Effects: one lock file a process in the state folder. Whose lock is free has die
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock, Timeout
 
 from engine.ids import OwnerId
-from engine.runtime.clock import new_owner_id
+from engine.runtime.clock import SystemClock, new_owner_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +67,7 @@ class FileOwner:
 
         Files of the last minute are let be: their process may be about to take its lock.
         """
-        young = time.time() - YOUNG_SECONDS
+        young = SystemClock().now().timestamp() - YOUNG_SECONDS
         for path in list(self._folder.glob("*.lock")):
             with contextlib.suppress(OSError):  # somebody else was faster
                 if path.stat().st_mtime < young:

@@ -28,7 +28,7 @@ ENVELOPE = {
 }
 NOISY = """
 import os, subprocess, sys
-import mcp_server.project as project
+import mcp_server.root as project
 find = project.find_root
 def noisy(given=None):
     print("printed")
@@ -144,7 +144,7 @@ def test_a_line_that_is_no_message_does_not_stop_the_server(project: Path) -> No
         process.communicate(timeout=SECONDS)
 
 
-@keeps("stdin-closed", "resume")
+@keeps("stdout")
 def test_a_text_that_was_cut_inside_an_emoji_gets_an_answer(project: Path) -> None:
     with started(project, "-m", "mcp_server") as process:
         answer = Server(process).ask("validate", source={"version": "2.0.0", "name": "/cut-\ud83d"})
@@ -152,6 +152,7 @@ def test_a_text_that_was_cut_inside_an_emoji_gets_an_answer(project: Path) -> No
     assert answer["valid"] is False
 
 
+@keeps("stdin-closed", "resume")
 def test_closed_stdin_ends_the_server_and_the_next_one_goes_on(server: Server, project: Path) -> None:
     agent = server.started_agent(project)
     server.send("status", wait_seconds=3600)
@@ -191,6 +192,18 @@ def test_a_killed_server_leaves_a_run_that_the_next_one_finds_interrupted(server
     server.process.wait(timeout=SECONDS)
     assert latest(project)["state"] == "interrupted"
     agent.wait(timeout=SECONDS)  # the next server has ended what the killed one left
+
+
+@pytest.mark.parametrize("era", ERAS)
+@keeps("orphans")
+async def test_what_a_killed_server_left_is_ended_at_the_next_start_though_no_tool_is_called(
+    server: Server, project: Path, era: Era
+) -> None:
+    agent = server.started_agent(project)
+    server.process.kill()
+    server.process.wait(timeout=SECONDS)
+    async with Client(stdio_parameters(project), mode=era, read_timeout_seconds=SECONDS):
+        await anyio.to_thread.run_sync(agent.wait, SECONDS)
 
 
 @keeps("one-project")

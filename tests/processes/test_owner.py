@@ -170,16 +170,21 @@ def test_locks_of_the_dead_are_removed_though_they_owned_no_run_and_those_of_the
     owner.close()
 
 
-async def test_who_opens_a_project_removes_the_locks_that_killed_processes_left(tmp_path: Path) -> None:
+async def test_who_opens_a_project_removes_the_locks_that_killed_processes_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, remove_dead = asyncio.Event(), FileOwner.remove_dead
+
+    def seen(owner: FileOwner) -> None:
+        remove_dead(owner)
+        looked.set()
+
+    monkeypatch.setattr(FileOwner, "remove_dead", seen)
     owners = tmp_path / ".claude" / "orchestration" / "owners"
     owners.mkdir(parents=True)
     dead = owners / "o-dead.lock"
     dead.write_text("", encoding="utf-8")
     os.utime(dead, (1, 1))
-
-    async def gone() -> None:
-        while dead.exists():
-            await asyncio.sleep(0)
-
     async with open_engine(tmp_path):
-        await asyncio.wait_for(gone(), SECONDS)
+        await asyncio.wait_for(looked.wait(), SECONDS)
+    assert not dead.exists()
