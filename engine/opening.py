@@ -18,6 +18,7 @@ from engine.model.agent import AgentKind
 from engine.runtime.clock import SystemClock
 from engine.runtime.owner import FileOwner
 from engine.service import Engine
+from engine.storage.database import faults
 from engine.storage.sqlite import SqliteStorage
 
 if TYPE_CHECKING:
@@ -36,7 +37,12 @@ async def open_engine(project: Path, *, claude_program: str | None = None) -> As
     """
     folder = project / ".claude" / "orchestration"
     storage = SqliteStorage(folder)
-    owner = FileOwner(folder / "owners")
+    try:
+        with faults(folder / "owners"):
+            owner = FileOwner(folder / "owners")
+    except BaseException:
+        await storage.close()
+        raise
 
     def permit(agent: Agent) -> None:
         engine.permit((agent,))
@@ -48,7 +54,7 @@ async def open_engine(project: Path, *, claude_program: str | None = None) -> As
     }
     engine = Engine(project, storage=storage, owner=owner, clock=SystemClock(), executors=executors)
     async with engine.serving():
-        cleaning = asyncio.create_task(_clean_up(engine))
+        cleaning = asyncio.create_task(_clean_up(engine, owner))
         try:
             yield engine
         finally:
@@ -56,6 +62,7 @@ async def open_engine(project: Path, *, claude_program: str | None = None) -> As
             await asyncio.gather(cleaning, return_exceptions=True)
 
 
-async def _clean_up(engine: Engine) -> None:
+async def _clean_up(engine: Engine, owner: FileOwner) -> None:
     await engine.clean_up()
+    owner.remove_dead()
     await asyncio.to_thread(remove_abandoned, engine.project)

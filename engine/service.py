@@ -23,7 +23,8 @@ from engine.ids import OwnerId, RunId, attempt_id, parse_attempt_id
 from engine.model.agent import Agent, AgentKind
 from engine.run import signals as sig
 from engine.run.events import Limits, RunStatus, ValueRef
-from engine.runtime.archive import Archive, live_attempts
+from engine.run.state import END_STATES
+from engine.runtime.archive import Archive
 from engine.runtime.facts import ProjectFacts
 from engine.runtime.feed import Feed
 from engine.runtime.garbage import patient_collector
@@ -39,7 +40,7 @@ from engine.storage.port import Batch, Message
 from engine.views.locks import LockLine, lock_lines
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
     from datetime import timedelta
     from pathlib import Path
 
@@ -126,7 +127,9 @@ class Engine:
             on_action=self._action,
         )
         self.store.listeners.append(lambda run, _events: self.feed.moved(run.id))
-        self.archive = Archive(storage, self.store, owner=owner, owner_id=self._owner_id, end_left=self._end_left)
+        self.archive = Archive(
+            storage, self.store, owner=owner, owner_id=self._owner_id, now=clock.now, end_left=self._end_left
+        )
         self._recovery = Recovery(self.store, self.archive, self.feed)
         self._inbox = Inbox(storage, self.store, self.archive)
         self._actions: dict[RunId, dict[NodeId, str]] = {}
@@ -164,12 +167,14 @@ class Engine:
 
     async def clean_up(self) -> None:
         """Look after what dead processes left: runs, and what of them still runs."""
-        await self.archive.look_after_all()
-        await self._end_orphans(self.project)
+        try:
+            await self.archive.look_after_all()
+        finally:
+            await self._end_orphans(self.project)
 
-    async def _end_left(self, run: Run) -> None:
-        await self._pool.ended(run.id)
-        await self._end_orphans(self.project, lost=live_attempts(run))
+    async def _end_left(self, run: RunId, lost: Sequence[AttemptId]) -> None:
+        await self._pool.ended(run)
+        await self._end_orphans(self.project, lost=lost)
 
     async def start(
         self,
@@ -329,10 +334,10 @@ class Engine:
 
         Raises `NotFound`, and `StateError` for a run that lives.
         """
-        run = await self.archive.find(run_id)
-        if not run.ended:
+        row = await self.archive.row(run_id)
+        if row.status not in END_STATES:
             raise StateError(
-                f"run {run_id} is {run.status} and needs its locks",
+                f"run {run_id} is {row.status} and needs its locks",
                 code="RUN_IS_LIVE",
                 hint=f"`orchestrate cancel {run_id}` ends it and gives them up.",
             )

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from mcp.server.context import ServerRequestContext
+    from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
     from mcp.server.mcpserver import Context
     from mcp_types import InputRequiredResult
 
@@ -61,7 +61,7 @@ class OrchestrationServer(MCPServer[Session]):
 
         @contextlib.asynccontextmanager
         async def lifespan(_: MCPServer[Session]) -> AsyncIterator[Session]:
-            session = Session(bus, root=root, home=home)
+            session = Session(bus, place=root, home=home)
             self.sessions.add(session)
             try:
                 yield session
@@ -84,6 +84,7 @@ class OrchestrationServer(MCPServer[Session]):
         add_resources(self, bus)
         add_prompts(self)
         self._tell_of_changes()
+        self._look_after_projects()
 
     def _tell_of_changes(self) -> None:
         """Say in the handshake that lists change; in protocol 2026-07-28 the SDK says so by itself."""
@@ -96,6 +97,15 @@ class OrchestrationServer(MCPServer[Session]):
             ctx.lifespan_context.news.connected(ctx.session)
 
         low.add_notification_handler("notifications/initialized", NotificationParams, connected)
+
+    def _look_after_projects(self) -> None:
+        """At a client's first request of any kind, see to what killed servers left."""
+
+        async def asked(ctx: ServerRequestContext[Session, Any], call_next: CallNext) -> HandlerResult:
+            ctx.lifespan_context.look_after()
+            return await call_next(ctx)
+
+        self._lowlevel_server.middleware.append(asked)
 
     def client_gone(self) -> None:
         """What ends from now on is ended by nobody's wish: runs are interrupted, not cancelled."""

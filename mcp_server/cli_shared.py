@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from engine.errors import OrchestrationError
+from engine.errors import EnvironmentFault, OrchestrationError
+from engine.runtime.store import log as store_log
 from mcp_server import console
-from mcp_server.project import find_root
+from mcp_server.root import find_root
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -51,9 +53,18 @@ def project_root() -> Path:
 
 def finish(work: Coroutine[Any, Any, int]) -> NoReturn:
     """Run *work* and leave with the exit code that it gives."""
-    with errors():
-        code = asyncio.run(work)
+    # What ends the command is its error, and is told once.
+    store_log.addFilter(_is_no_fault)
+    try:
+        with errors():
+            code = asyncio.run(work)
+    finally:
+        store_log.removeFilter(_is_no_fault)
     raise typer.Exit(code)
+
+
+def _is_no_fault(record: logging.LogRecord) -> bool:
+    return not any(isinstance(told, EnvironmentFault) for told in record.args or ())
 
 
 @contextlib.contextmanager

@@ -36,10 +36,10 @@ from engine.views.todos import TodoOptions
 from mcp_server.background import LOGS, start_worker
 from mcp_server.forecast import Forecast, costs_of, forecast_of
 from mcp_server.preflight import preflight
+from mcp_server.root import JOURNAL
 from mcp_server.settings import load_settings
 from mcp_server.trusted import Trust, open_trust
 from registry.catalog import Catalog, Loaded
-from registry.paths import find_project_root
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
 LIBRARY = "ORCHESTRATION_LIBRARY"
 """Names a folder whose `.claude/commands` and `.claude/agents` stand behind the user's own: what our plugin brings."""
 UNAVAILABLE = "EXECUTOR_UNAVAILABLE"
-JOURNAL = Path(".claude/orchestration/journal.sqlite3")
 RUNS_LOOKED_AT = 500
 """Newest runs among which those of a command are looked for, to tell what it costs."""
 
@@ -332,20 +331,6 @@ def open_catalog(root: Path, settings: Settings, *, home: Path | None = None) ->
     return Catalog(
         root, home=home or Path.home(), library=library, breakers=settings.breakers, defaults=settings.claude.defaults()
     )
-
-
-def find_root(given: str | Path | None = None) -> Path:
-    """The project root: *given*, else CLAUDE_PROJECT_DIR, else the nearest directory with `.claude` or `.git`.
-
-    Raises `NotFound` where a directory that was named is none.
-    """
-    named = given or os.environ.get("CLAUDE_PROJECT_DIR")
-    if not named:
-        return find_project_root(Path.cwd())
-    root = Path(named).expanduser()
-    if not root.is_dir():
-        raise NotFound(f'the project "{root}" is no directory', code="PROJECT_NOT_FOUND")
-    return root.resolve()
 
 
 def _breakers(settings: Settings) -> dict[str, BreakerConfig]:

@@ -1,4 +1,4 @@
-"""What one connection to the server keeps: the project, opened when the first tool needs it.
+"""What one connection to the server keeps: the project, opened when the first tool needs it, or there may be orphans.
 
 Effects: opens and closes the project. The heavy half of the program is imported here, on the first call, so that a
 client that only connects does not wait for it.
@@ -9,8 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import logging
 from typing import TYPE_CHECKING
 
+from engine.errors import OrchestrationError
+from mcp_server import root
 from mcp_server.news import News
 
 if TYPE_CHECKING:
@@ -25,11 +28,17 @@ if TYPE_CHECKING:
     from mcp_server.tasks import Told
 
 
+QUIET_SECONDS = 1.0
+"""After its first request a client is left alone for so long: what it asks next is answered before anything else."""
+
+log = logging.getLogger(__name__)
+
+
 class Session:
     """One client's connection."""
 
-    def __init__(self, bus: SubscriptionBus, *, root: str | Path | None = None, home: Path | None = None) -> None:
-        """*root* is the project root, *home* the user's home; by default what the environment says.
+    def __init__(self, bus: SubscriptionBus, *, place: str | Path | None = None, home: Path | None = None) -> None:
+        """*place* is the project root, *home* the user's home; by default what the environment says.
 
         *bus* carries news to clients of protocol 2026-07-28.
         """
@@ -46,11 +55,12 @@ class Session:
         """Runs whose task was told as completed: it stays so, whatever becomes of the run."""
         self.closing = False
         """The client has gone: calls that end now were not cancelled by anybody."""
-        self._root = root
+        self._place = place
         self._home = home
         self._project: Project | None = None
         self._opening = asyncio.Lock()
         self._stack = contextlib.AsyncExitStack()
+        self._looking: asyncio.Task[None] | None = None
 
     async def project(self) -> Project:
         """The project. Raises `OrchestrationError` where it cannot be opened; the next call tries again."""
@@ -59,11 +69,24 @@ class Session:
                 return self._project
             module = await asyncio.to_thread(_import_project)
             opened: AbstractAsyncContextManager[Project] = module.open_project(
-                module.find_root(self._root), host=True, home=self._home
+                root.find_root(self._place), host=True, home=self._home
             )
             project = self._project = await self._stack.enter_async_context(opened)
             self.news.watch(project)
             return project
+
+    def look_after(self) -> None:
+        """Have what killed servers left looked after in a moment, though the client may never ask about runs."""
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look_after())
+
+    async def _look_after(self) -> None:
+        await asyncio.sleep(QUIET_SECONDS)
+        try:
+            if (root.find_root(self._place) / root.JOURNAL).is_file():
+                await (await self.project()).engine()
+        except OrchestrationError as error:  # whoever asks about runs hears of it
+            log.warning("what earlier servers left cannot be looked after: %s", error)
 
     @property
     def opened(self) -> Project | None:
@@ -73,6 +96,9 @@ class Session:
     async def close(self) -> None:
         """End what runs, and record it as interrupted."""
         self.closing = True
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
         await self.news.close()
         await self._stack.aclose()
 

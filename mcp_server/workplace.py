@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import EnvironmentFault
-from mcp_server.project import Project, RunRequest, find_root, open_project
+from mcp_server.project import Project, RunRequest, open_project
+from mcp_server.root import find_root
 from registry.agents import load_agents
 
 if TYPE_CHECKING:

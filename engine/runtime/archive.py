@@ -6,19 +6,24 @@ Effects: reads the journal; records a run as interrupted whose owner has died, a
 from __future__ import annotations
 
 import asyncio
+import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine import scheduler
-from engine.errors import NotFound
+from engine.errors import EnvironmentFault, NotFound
 from engine.ids import attempt_id
 from engine.run import signals as sig
+from engine.run.events import RunStatus
 from engine.run.reducer import apply, fold
 from engine.run.state import END_STATES
 from engine.runtime.residue import summary_of
+from engine.storage.codec import UNREADABLE, unreadable
 from engine.storage.port import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from datetime import datetime
 
     from engine.ids import AttemptId, OwnerId, RunId
     from engine.run.events import Event
@@ -26,6 +31,9 @@ if TYPE_CHECKING:
     from engine.runtime.owner import Owner
     from engine.runtime.store import Store
     from engine.storage.port import RunSummary, Storage
+
+
+log = logging.getLogger(__name__)
 
 
 class Archive:
@@ -38,16 +46,18 @@ class Archive:
         *,
         owner: Owner | None,
         owner_id: OwnerId,
-        end_left: Callable[[Run], Awaitable[None]],
+        now: Callable[[], datetime],
+        end_left: Callable[[RunId, Sequence[AttemptId]], Awaitable[None]],
     ) -> None:
         """Without an *owner*, as in a simulation, nobody is looked after.
 
-        *end_left* ends what still runs of a run that nobody goes on with.
+        *end_left* ends what still runs of a run that nobody goes on with, and of those of its attempts that were lost.
         """
         self._storage = storage
         self._store = store
         self._owner = owner
         self._owner_id = owner_id
+        self._now = now
         self._end_left = end_left
         self._folded: dict[RunId, Run] = {}
         self._burying = asyncio.Lock()
@@ -106,13 +116,33 @@ class Archive:
     async def _bury(self, summary: RunSummary) -> None:
         if not await self._storage.take_over(summary.id, summary.owner, self._owner_id):
             return
-        run = fold(await self._storage.events(summary.id))
+        try:
+            run = _fold(summary.id, await self._storage.events(summary.id))
+        except EnvironmentFault as fault:
+            if fault.code != UNREADABLE:
+                raise
+            await self._write_off(summary, fault)
+            return
         if run.ended:  # it was being taken up by the dead
             await self._storage.commit(Batch(summaries={run.id: summary_of(run, self._owner_id)}), self._owner_id)
             return
-        await self._end_left(run)  # before its locks are free: what still runs relies on them
+        await self._end_left(run.id, live_attempts(run))  # before its locks are free: what still runs relies on them
         self._store.adopt(run, sig.Interrupt(dead=True))
         await self._store.committed()
+
+    async def _write_off(self, summary: RunSummary, fault: EnvironmentFault) -> None:
+        """Record a run as failed that nobody can go on with, since its journal cannot be read.
+
+        What it has locked stays locked until a person says otherwise: who knows what state its work is in.
+        """
+        log.warning("%s; it is recorded as failed", fault.message)
+        await self._end_left(summary.id, ())
+        row = replace(
+            summary, status=RunStatus.FAILED, owner=self._owner_id, ended_at=self._now(), message=fault.message
+        )
+        batch = Batch(summaries={row.id: row}, lock_ops=[lambda table: table.reserve(row.id)])
+        for outcome in await self._storage.commit(batch, self._owner_id):
+            self._store.table_outcome(outcome)
 
     async def take_up(self, run_id: RunId, signal: sig.Resume) -> bool:
         """Go on with a run that has ended, as its owner; False where somebody else was faster. Raises `StateError`."""
@@ -123,12 +153,22 @@ class Archive:
             # A run of its own: the one that readers look at moves on when its journal does.
             run = _folded(run_id, await self._storage.events(run_id))
             scheduler.check_resumable(run, failed=signal.failed)
-            await self._end_left(run)  # no new attempt begins beside an old one
+            await self._end_left(run_id, live_attempts(run))  # no new attempt begins beside an old one
             if not await self._storage.take_over(run_id, summary.owner, self._owner_id, ended=run.status):
                 return False
             self.forget()
             self._store.adopt(run, signal)
             return True
+
+    async def row(self, run_id: RunId) -> RunSummary:
+        """The newest row of a run, which is there though its journal cannot be read. Raises `NotFound`."""
+        summary = await self._storage.summary(run_id)
+        if summary is not None:
+            await self.look_after(summary)
+            summary = await self._storage.summary(run_id)
+        if summary is None:
+            raise _not_found(run_id)
+        return summary
 
     async def look_after_holders(self) -> None:
         """Of runs that hold locks, record those as interrupted whose owner has died."""
@@ -157,7 +197,14 @@ def _not_found(run_id: RunId) -> NotFound:
 def _folded(run_id: RunId, events: Sequence[Event]) -> Run:
     if not events:  # it was forgotten since its row was read
         raise _not_found(run_id)
-    return fold(events)
+    return _fold(run_id, events)
+
+
+def _fold(run_id: RunId, events: Sequence[Event]) -> Run:
+    try:
+        return fold(events)
+    except Exception as error:  # one of them is not there, or not what was written
+        raise unreadable(run_id, f"its events do not fit together ({type(error).__name__})") from error
 
 
 def live_attempts(run: Run) -> list[AttemptId]:

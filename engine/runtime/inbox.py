@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING
 
 from engine.claims import Holder
 from engine.errors import EnvironmentFault, StateError
+from engine.ids import NodeId
 from engine.model.policy import Failure, FailureKind
 from engine.run import signals as sig
 from engine.runtime.guards import waits_for_locks
+from engine.storage.database import REMOVED
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from engine.runtime.archive import Archive
     from engine.runtime.store import Store
     from engine.storage.port import Message, Storage
@@ -48,8 +52,13 @@ class Inbox:
             await asyncio.sleep(POLL_SECONDS)
             try:
                 await self._poll(holders=turn % LOOK_AT_HOLDERS == 0)
-            except EnvironmentFault as fault:  # the disk may be well again the next time; commits say it if it is not
-                log.warning("other processes cannot be heard: %s", fault)
+            except EnvironmentFault as fault:
+                if fault.code == REMOVED:  # others work on another database already
+                    self._store.touch()
+                else:  # the disk may be well again the next time; commits say it if it is not
+                    log.warning("other processes cannot be heard: %s", fault)
+            except Exception:  # ours; who listens no more could never be asked to cancel
+                log.exception("looking for messages of other processes failed")
 
     async def _poll(self, *, holders: bool) -> None:
         if self._store.runs and (self._behind or await self._storage.changed()):
@@ -60,23 +69,35 @@ class Inbox:
                 held = {claim.holder for claim in await self._storage.claims() if claim.granted}
             messages, self._taken, self._behind = self._taken, [], False
             for message in messages:
-                # A grant may be older than what its run did since: only the table says what is held.
-                if message.kind != "granted" or Holder(message.run, message.payload["node"]) in held:
-                    self._obey(message)
+                try:
+                    self._obey(message, held)
+                except Exception:  # the messages behind it are none the worse
+                    log.exception("a message of kind %r for run %s cannot be obeyed", message.kind, message.run)
         if holders and any(waits_for_locks(run) for run in self._store.runs.values()):
             await self._archive.look_after_holders()
 
-    def _obey(self, message: Message) -> None:
-        payload = message.payload
-        signal: sig.Signal
-        if message.kind == "cancel":
-            signal = sig.RequestCancel(str(payload["reason"]), bool(payload["compensate"]))
-        elif message.kind == "granted":
-            signal = sig.GrantLocks(payload["node"])
-        elif message.kind == "refused":
-            failure = Failure(FailureKind.ERROR, payload["code"], payload["message"], payload["hint"])
-            signal = sig.RefuseLocks(payload["node"], failure)
-        else:
-            signal = sig.Decide(payload["node"], payload["answer"])
+    def _obey(self, message: Message, held: Collection[Holder]) -> None:
+        # A grant may be older than what its run did since: only the table says what is held.
+        if message.kind == "granted" and Holder(message.run, message.payload["node"]) not in held:
+            return
+        signal = _signal(message)
+        if signal is None:
+            log.warning("a message of unknown kind %r for run %s is ignored", message.kind, message.run)
+            return
         with contextlib.suppress(StateError):
             self._store.send(message.run, signal)
+
+
+def _signal(message: Message) -> sig.Signal | None:
+    """What *message* asks for; None where nobody knows its kind."""
+    payload = message.payload
+    if message.kind == "cancel":
+        return sig.RequestCancel(str(payload["reason"]), bool(payload["compensate"]))
+    if message.kind == "decide":
+        return sig.Decide(NodeId(str(payload["node"])), str(payload["answer"]))
+    if message.kind == "granted":
+        return sig.GrantLocks(payload["node"])
+    if message.kind == "refused":
+        failure = Failure(FailureKind.ERROR, payload["code"], payload["message"], payload["hint"])
+        return sig.RefuseLocks(payload["node"], failure)
+    return None

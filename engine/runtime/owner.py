@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock, Timeout
 
-from engine.runtime.clock import new_owner_id
+from engine.ids import OwnerId
+from engine.runtime.clock import SystemClock, new_owner_id
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.ids import OwnerId
+YOUNG_SECONDS = 60.0
+"""For so long a lock file that nobody holds may be one that is just being made."""
 
 
 class Owner(Protocol):
@@ -59,6 +61,17 @@ class FileOwner:
         path.unlink(missing_ok=True)
         probe.release()
         return False
+
+    def remove_dead(self) -> None:
+        """Remove the lock files of processes that were killed, whether they owned a run or not.
+
+        Files of the last minute are let be: their process may be about to take its lock.
+        """
+        young = SystemClock().now().timestamp() - YOUNG_SECONDS
+        for path in list(self._folder.glob("*.lock")):
+            with contextlib.suppress(OSError):  # somebody else was faster
+                if path.stat().st_mtime < young:
+                    self.is_alive(OwnerId(path.stem))
 
     def close(self) -> None:
         """See `Owner.close`."""

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
 from engine.breakers import BreakerState
 from engine.claims import Claim
-from engine.errors import EnvironmentFault, InternalError
+from engine.errors import EnvironmentFault
 from engine.run import events as ev
 from engine.run.events import ValueRef
 
+if TYPE_CHECKING:
+    from engine.ids import RunId
+
 SCHEMA_VERSION = 1
 """Raised with each change that an older program could not read."""
+
+UNREADABLE = "RUN_UNREADABLE"
+"""The code of the fault that concerns one run alone."""
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(ev.Event)}
 _decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
@@ -45,19 +51,26 @@ def encode_event(event: ev.Event) -> tuple[str, bytes]:
 
 
 def decode_event(kind: str, data: bytes) -> ev.Event:
-    """The event that `encode_event` gave *kind* and *data* for."""
+    """The event that `encode_event` gave *kind* and *data* for. Raises `ValueError` where they are no event."""
     shape = _KINDS.get(kind)
     if shape is None:
-        raise InternalError(f"the journal has an event of unknown kind {kind!r}", code="UNKNOWN_EVENT")
+        message = f"nobody knows events of kind {kind!r}"
+        raise ValueError(message)
     try:
         event: ev.Event = _decoder(shape).decode(data)
     except (msgspec.DecodeError, ValueError) as error:
-        raise EnvironmentFault(
-            f"an event of kind {kind} in the journal cannot be read: {error}",
-            code="CORRUPT_DATABASE",
-            hint="Move the file away; runs in it are lost to this program.",
-        ) from error
+        message = f"an event of kind {kind} is damaged: {error}"
+        raise ValueError(message) from error
     return event
+
+
+def unreadable(run: RunId, why: str) -> EnvironmentFault:
+    """What there is to say of a run whose journal is no journal of a run; other runs are none the worse."""
+    return EnvironmentFault(
+        f"the journal of run {run} cannot be read: {why}",
+        code=UNREADABLE,
+        hint="Only this run is lost. `orchestrate prune` removes it with the old ones, `--keep 0` with all that ended.",
+    )
 
 
 def encode_claim(claim: Claim) -> bytes:

@@ -6,6 +6,7 @@ Effects: makes the state folder and the file. What is stored in it is `sqlite.py
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -41,15 +42,26 @@ CREATE TABLE IF NOT EXISTS samples(
 );
 CREATE INDEX IF NOT EXISTS samples_by_command ON samples(command, node);
 """
+REMOVED = "STATE_REMOVED"
+"""The code of the fault that no waiting helps against."""
 IGNORE_ALL = "# made by orchestration-mcp: run state is not for version control\n*\n"
 
 
 def make_folder(folder: Path) -> None:
     """Make the state folder where it is missing, with a .gitignore of its own."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(folder, 0o700)
     ignore = folder / ".gitignore"
     if not ignore.exists():
         ignore.write_text(IGNORE_ALL, encoding="utf-8")
+
+
+def make_private(path: Path, mode: int) -> None:
+    """Give *path* its *mode* where it is ours and others may do something with it."""
+    with contextlib.suppress(OSError):  # it is not there, or its file system knows no modes
+        found = path.stat()
+        if found.st_uid == os.geteuid() and found.st_mode & 0o077:
+            path.chmod(mode)
 
 
 def connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
@@ -119,25 +131,58 @@ def faults(path: Path) -> Iterator[None]:
         raise _fault(path, error.strerror or str(error)) from error
 
 
+ROOM = 2**17
+"""Bytes without which SQLite cannot even make the files beside the database that it reads with."""
+_FULL = ("write", "DISK_FULL", "Free some space on this disk; then `orchestrate prune` can remove old runs.")
+_WRITABLE = "Make the project's .claude/orchestration folder writable."
+_IN_THE_WAY = "Something else is in its place; move it away."
+_DAMAGED = ("read", "CORRUPT_DATABASE", "Move the file away; runs in it are lost to this program.")
+_KNOWN = {
+    "full": _FULL,
+    "no space left": _FULL,
+    "readonly": ("write", "READ_ONLY", _WRITABLE),
+    "read-only": ("write", "READ_ONLY", _WRITABLE),
+    "permission denied": ("use", "READ_ONLY", _WRITABLE),
+    "unable to open": ("open", "READ_ONLY", _WRITABLE),
+    "file exists": ("make", "READ_ONLY", _IN_THE_WAY),
+    "is a directory": ("open", "READ_ONLY", _IN_THE_WAY),
+    "not a directory": ("make", "READ_ONLY", _IN_THE_WAY),
+    "locked": ("use", "DATABASE_LOCKED", "Another program holds the database; end it or try again."),
+    "malformed": _DAMAGED,
+    "not a database": _DAMAGED,
+}
+"""By a sign in the text of the disk or SQLite: what could not be done, code and hint."""
+_OTHER = ("use", "STORAGE_FAILED", "The disk may be broken; the system's log may say more.")
+_MAYBE_FULL = ("disk i/o error", "unable to open")
+"""What SQLite says of a full disk too, where it cannot make the files beside the database."""
+
+
 def _fault(path: Path, text: str) -> EnvironmentFault:
-    known = {
-        "full": ("DISK_FULL", "Free some space; `orchestrate prune` removes old runs."),
-        "no space left": ("DISK_FULL", "Free some space; `orchestrate prune` removes old runs."),
-        "readonly": ("READ_ONLY", "Make the project's .claude/orchestration folder writable."),
-        "read-only": ("READ_ONLY", "Make the project's .claude/orchestration folder writable."),
-        "permission denied": ("READ_ONLY", "Make the project's .claude/orchestration folder writable."),
-        "unable to open": ("READ_ONLY", "Make the project's .claude/orchestration folder writable."),
-        "file exists": ("READ_ONLY", "Something else is in the place of the state folder; move it away."),
-        "is a directory": ("READ_ONLY", "A folder is in the place of the database; move it away."),
-        "not a directory": ("READ_ONLY", "Something else is in the place of the state folder; move it away."),
-        "locked": ("DATABASE_LOCKED", "Another program holds the database; end it or try again."),
-        "malformed": ("CORRUPT_DATABASE", "Move the file away; runs in it are lost to this program."),
-        "not a database": ("CORRUPT_DATABASE", "Move the file away; runs in it are lost to this program."),
-    }
-    for sign, (code, hint) in known.items():
-        if sign in text.lower():
-            return EnvironmentFault(f"cannot write {path}: {text}", code=code, hint=hint)
-    return EnvironmentFault(f"cannot use {path}: {text}", code="STORAGE_FAILED")
+    said = text.lower()
+    if any(sign in said for sign in _MAYBE_FULL) and not _has_room(path):
+        what, code, hint = _FULL
+    else:
+        what, code, hint = next((known for sign, known in _KNOWN.items() if sign in said), _OTHER)
+    return EnvironmentFault(f"cannot {what} {path}: {text}", code=code, hint=hint)
+
+
+def _has_room(path: Path) -> bool:
+    """Whether the disk has room for a small file; yes, where that cannot be told."""
+    try:
+        found = os.statvfs(path.parent)
+    except OSError:
+        return True
+    few = found.f_files > 0 and found.f_favail == 0  # some file systems count no files
+    return found.f_bavail * found.f_frsize >= ROOM and not few
+
+
+def removed(path: Path) -> EnvironmentFault:
+    """What there is to say where the database is not in its place any more, though it is open."""
+    return EnvironmentFault(
+        f"{path} was removed or replaced while it was in use",
+        code=REMOVED,
+        hint="Start the program or the server again; what ran is in no journal any more.",
+    )
 
 
 def is_locked(error: BaseException) -> bool:

@@ -118,8 +118,8 @@ Follow: TypeAlias = Callable[[list[TableOutcome]], Batch]
 class Storage(Protocol):
     """A project's journal, values, locks and inbox.
 
-    Every method raises `EnvironmentFault` (DISK_FULL, READ_ONLY, DATABASE_LOCKED, CORRUPT_DATABASE, NEWER_SCHEMA) where
-    the disk does not let it; nothing is half written then.
+    Every method raises `EnvironmentFault` (DISK_FULL, READ_ONLY, DATABASE_LOCKED, CORRUPT_DATABASE, NEWER_SCHEMA,
+    STATE_REMOVED) where the disk does not let it; nothing is half written then.
     """
 
     async def commit(self, batch: Batch, owner: OwnerId, follow: Follow | None = None) -> list[TableOutcome]:
@@ -131,7 +131,10 @@ class Storage(Protocol):
         """
 
     async def events(self, run: RunId, since: int = 0) -> list[Event]:
-        """The events of *run* from place *since* on; empty where there is no such run."""
+        """The events of *run* from place *since* on; empty where there is no such run.
+
+        Raises `EnvironmentFault` (RUN_UNREADABLE) where one of them is damaged.
+        """
 
     async def summaries(self, limit: int | None = None) -> list[RunSummary]:
         """All runs, newest first."""

@@ -1,19 +1,24 @@
 """Rows of the tables as values, and back.
 
-Pure. Times are ISO 8601 texts in the database.
+Effects: none but the log. Times are ISO 8601 texts in the database.
 """
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from engine.ids import OwnerId, RunId
 from engine.run.events import RunStatus
-from engine.storage.port import RunSummary, SessionValue
+from engine.storage.port import Message, RunSummary, SessionValue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+log = logging.getLogger(__name__)
 
 COLUMNS = "id, command, status, executor, owner, created_at, ended_at, done, total, failed, cost_usd, message"
 
@@ -53,3 +58,14 @@ def session_row(row: SessionValue) -> tuple[Any, ...]:
     """What goes into the row of a session value."""
     expires = row.expires_at.isoformat() if row.expires_at else None
     return (row.key, row.digest, row.size, row.run, row.produced_at.isoformat(), expires)
+
+
+def to_message(row: Sequence[Any]) -> Message | None:
+    """What a row of the inbox asks for; None, and a line in the log, where nobody can read it."""
+    _number, run, kind, data = row
+    try:
+        payload = msgspec.json.decode(data, type=dict[str, Any])
+    except (msgspec.DecodeError, ValueError) as error:
+        log.warning("a message of kind %r for run %s cannot be read: %s", kind, run, error)
+        return None
+    return Message(run=RunId(run), kind=kind, payload=payload)

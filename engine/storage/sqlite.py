@@ -13,7 +13,6 @@ from datetime import datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
 import tenacity
 
 from engine.errors import EnvironmentFault
@@ -22,10 +21,19 @@ from engine.locks import Claim
 from engine.run.events import RunStatus
 from engine.run.state import END_STATES
 from engine.storage import codec, compression, writing
-from engine.storage.database import connect, faults, is_locked, make_folder, rolled_back, transaction
+from engine.storage.database import (
+    connect,
+    faults,
+    is_locked,
+    make_folder,
+    make_private,
+    removed,
+    rolled_back,
+    transaction,
+)
 from engine.storage.memory import LEARNED_FROM
 from engine.storage.port import Batch, Message, RunSummary, SessionValue
-from engine.storage.rows import COLUMNS, to_summary, to_time
+from engine.storage.rows import COLUMNS, to_message, to_summary, to_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -43,6 +51,18 @@ PATIENCE_SECONDS = 60.0
 """How long it is tried again: a backup or a browser of the file may hold it for a while, which no run should die of."""
 
 
+def _make_file(path: Path) -> tuple[int, int]:
+    """Make the database file where it is missing, for us alone as all beside it; gives its device and number."""
+    opened = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        found = os.fstat(opened)
+    finally:
+        os.close(opened)
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        make_private(path.with_name(name), 0o600)
+    return found.st_dev, found.st_ino
+
+
 class SqliteStorage:
     """The runs of one project, on disk."""
 
@@ -56,7 +76,7 @@ class SqliteStorage:
         self._path = folder / "journal.sqlite3"
         with faults(self._path):
             make_folder(folder)
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._place = _make_file(self._path)
             self._db = connect(self._path, busy_seconds)
             self._reader = connect(self._path, busy_seconds)
         self._patience_seconds = patience_seconds
@@ -89,7 +109,17 @@ class SqliteStorage:
 
     def _guarded(self, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - arguments of *function*
         with faults(self._path):
+            if not self._is_in_place():
+                raise removed(self._path)
             return function(*args)
+
+    def _is_in_place(self) -> bool:
+        """Whether others who open the database find this one: without its folder it is open, and lost."""
+        try:
+            found = self._path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return (found.st_dev, found.st_ino) == self._place
 
     async def commit(self, batch: Batch, owner: OwnerId, follow: Follow | None = None) -> list[TableOutcome]:
         """See `port.Storage.commit`."""
@@ -126,7 +156,10 @@ class SqliteStorage:
 
     def _events(self, run: RunId, since: int) -> list[Event]:
         rows = self._db.execute("SELECT kind, data FROM events WHERE run=? AND seq>=? ORDER BY seq", (run, since))
-        return [codec.decode_event(kind, data) for kind, data in rows]
+        try:
+            return [codec.decode_event(kind, data) for kind, data in rows]
+        except ValueError as error:
+            raise codec.unreadable(run, str(error)) from error
 
     async def summaries(self, limit: int | None = None) -> list[RunSummary]:
         """See `port.Storage.summaries`."""
@@ -201,7 +234,7 @@ class SqliteStorage:
         if mine:
             with transaction(self._db):
                 self._db.executemany("DELETE FROM inbox WHERE id=?", [(row[0],) for row in mine])
-        return [Message(run=RunId(run), kind=kind, payload=msgspec.json.decode(data)) for _, run, kind, data in mine]
+        return [message for row in mine if (message := to_message(row)) is not None]
 
     async def claims(self) -> list[Claim]:
         """See `port.Storage.claims`."""
@@ -262,6 +295,7 @@ class SqliteStorage:
         if self._closed:
             return
         self._closed = True
-        await self._call(self._db.close)
+        async with self._turn:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._db.close)
         self._reader.close()
         self._thread.shutdown(wait=False)

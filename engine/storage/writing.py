@@ -114,7 +114,7 @@ def remove(db: sqlite3.Connection, rows: Sequence[RunSummary], owner: OwnerId) -
     db.executemany("DELETE FROM runs WHERE id=?", [(run,) for run in gone])
     used: set[str] = {row[0] for row in db.execute("SELECT digest FROM session")}
     # Not LIKE: many builds of SQLite let it match no blob, and then every value would seem unused.
-    for (data,) in db.execute('SELECT data FROM events WHERE instr(data, CAST(\'"digest":"\' AS BLOB))'):
+    for (data,) in db.execute('SELECT CAST(data AS BLOB) FROM events WHERE instr(data, CAST(\'"digest":"\' AS BLOB))'):
         used.update(compression.digests(data))
     stored = [row[0] for row in db.execute("SELECT digest FROM vals")]
     db.executemany("DELETE FROM vals WHERE digest=?", [(digest,) for digest in stored if digest not in used])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 import threading
@@ -204,3 +205,17 @@ def test_the_limits_of_a_run_are_its_options(project: Path) -> None:
     late = orchestrate(project, "run", "/wait", "--max-duration-seconds", "0.5")
     assert late.exit_code == 1
     assert "the run may take 0.5 s and has taken them" in late.stdout
+
+
+@pytest.mark.processes
+def test_a_run_whose_state_is_removed_ends_with_one_error_that_says_so(project: Path) -> None:
+    program = [sys.executable, "-c", "from mcp_server.cli import main; main()", "run", "/wait"]
+    with (
+        subprocess.Popen(program, cwd=project, env=environment(project), stderr=subprocess.PIPE, text=True) as process,
+        (project / "gate").open("w"),  # the agent has come to it
+    ):
+        shutil.rmtree(project / ".claude" / "orchestration")
+        _, told = process.communicate(timeout=SECONDS)
+    assert process.returncode == 2
+    assert told.count("STATE_REMOVED") == 1
+    assert not (project / ".claude" / "orchestration").exists()

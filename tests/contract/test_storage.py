@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
@@ -10,6 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,6 +24,7 @@ from engine.model.policy import LockSpec
 from engine.run import events as ev
 from engine.run.events import RunStatus
 from engine.storage.codec import encode_value
+from engine.storage.database import faults
 from engine.storage.memory import SAMPLES_KEPT, MemoryStorage
 from engine.storage.port import Batch, Message, RunSummary, Sample, SessionValue, Storage, TableOutcome
 from engine.storage.sqlite import SqliteStorage
@@ -173,6 +177,21 @@ async def test_a_message_is_given_once_and_only_to_the_runs_it_is_for(storage: S
     assert await storage.inbox([RUN]) == [first, third]
     assert await storage.inbox([RUN]) == []
     assert await storage.inbox([OTHER, RUN]) == [second]
+
+
+async def test_a_message_that_cannot_be_read_does_not_cost_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = SqliteStorage(tmp_path)
+    good = Message(run=RUN, kind="cancel", payload={"reason": "enough", "compensate": True})
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite3", isolation_level=None)) as db:
+        db.execute("INSERT INTO inbox(run, kind, payload) VALUES (?, 'cut off', '{')", (RUN,))
+        db.execute("INSERT INTO inbox(run, kind, payload) VALUES (?, 'a list', '[]')", (RUN,))
+    await storage.post(good)
+    assert await storage.inbox([RUN]) == [good]
+    assert "cut off" in caplog.text
+    assert "a list" in caplog.text
+    await storage.close()
 
 
 async def test_a_run_is_taken_over_only_from_the_owner_that_is_named(storage: Storage) -> None:
@@ -395,14 +414,15 @@ async def test_a_database_of_a_newer_program_is_left_alone(tmp_path: Path) -> No
     assert opening_fails(tmp_path) == "NEWER_SCHEMA"
 
 
-async def test_an_event_that_cannot_be_read_is_one_clear_fault(tmp_path: Path) -> None:
+async def test_an_event_that_cannot_be_read_is_one_clear_fault_that_names_its_run(tmp_path: Path) -> None:
     storage = SqliteStorage(tmp_path)
     await storage.commit(Batch(events=a_run()), OWNER)
     with closing(sqlite3.connect(tmp_path / "journal.sqlite3", isolation_level=None)) as db:
         db.execute("UPDATE events SET data='{' WHERE seq=1")
     with pytest.raises(EnvironmentFault) as caught:
         await storage.events(RUN)
-    assert caught.value.code == "CORRUPT_DATABASE"
+    assert caught.value.code == "RUN_UNREADABLE"
+    assert RUN in caught.value.message
     await storage.close()
 
 
@@ -425,6 +445,98 @@ async def test_a_full_disk_is_one_clear_fault_and_nothing_is_half_written(tmp_pa
     storage._db.execute("PRAGMA max_page_count=1000000")
     await storage.commit(Batch(events=a_run()), OWNER)
     assert len(await storage.events(RUN)) == len(a_run())
+    await storage.close()
+
+
+def a_disk(monkeypatch: pytest.MonkeyPatch, *, free_bytes: int, free_files: int) -> None:
+    """Let every disk have so much room."""
+    real = os.statvfs
+
+    def statvfs(path: Path) -> SimpleNamespace:
+        found = real(path)
+        return SimpleNamespace(f_frsize=1, f_bavail=free_bytes, f_files=found.f_files or 1, f_favail=free_files)
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+
+
+@pytest.mark.parametrize("said", ["disk I/O error", "unable to open database file"])
+def test_a_disk_without_room_for_the_files_beside_the_database_is_full_whatever_sqlite_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    def says() -> str:
+        with pytest.raises(EnvironmentFault) as caught, faults(tmp_path / "journal.sqlite3"):
+            raise sqlite3.OperationalError(said)
+        assert caught.value.hint
+        return caught.value.code
+
+    a_disk(monkeypatch, free_bytes=0, free_files=1000)
+    assert says() == "DISK_FULL"
+    a_disk(monkeypatch, free_bytes=2**30, free_files=0)
+    assert says() == "DISK_FULL"
+    a_disk(monkeypatch, free_bytes=2**30, free_files=1000)
+    assert says() == {"disk I/O error": "STORAGE_FAILED", "unable to open database file": "READ_ONLY"}[said]
+
+
+async def test_a_fault_says_what_could_not_be_done(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path)
+    await storage.close()
+    path = tmp_path / "journal.sqlite3"
+    data = bytearray(path.read_bytes())
+    data[4096:] = b"\xff" * (len(data) - 4096)
+    path.write_bytes(data)
+    damaged = SqliteStorage(tmp_path)
+    with pytest.raises(EnvironmentFault) as caught:
+        await damaged.summaries()
+    assert caught.value.code == "CORRUPT_DATABASE"
+    assert caught.value.message.startswith(f"cannot read {path}: ")
+    await damaged.close()
+
+
+def remove_state(folder: Path) -> None:
+    """Remove the folder, as `git clean -fdx` does."""
+    shutil.rmtree(folder)
+
+
+def move_state(folder: Path) -> None:
+    """Put the folder elsewhere, and a file in its place."""
+    folder.rename(folder.with_name("elsewhere"))
+    folder.write_text("", encoding="utf-8")
+
+
+def replace_state(folder: Path) -> None:
+    """Let another process make a second database in place of the one that is open."""
+    folder.rename(folder.with_name("elsewhere"))
+    folder.mkdir()
+    (folder / "journal.sqlite3").write_bytes(b"")
+
+
+@pytest.mark.parametrize("take_away", [remove_state, move_state, replace_state])
+async def test_a_database_that_is_not_in_its_place_any_more_is_one_clear_fault(
+    tmp_path: Path, take_away: Callable[[Path], None]
+) -> None:
+    storage = SqliteStorage(tmp_path / "state")
+    await storage.commit(Batch(events=a_run(), summaries={RUN: a_summary()}), OWNER)
+    take_away(tmp_path / "state")
+    for call in (storage.commit(Batch(events=a_run(OTHER)), OWNER), storage.changed(), storage.summaries()):
+        with pytest.raises(EnvironmentFault) as caught:
+            await call
+        assert caught.value.code == "STATE_REMOVED"
+        assert caught.value.hint
+    await storage.close()
+
+
+async def test_state_that_others_could_read_is_ours_alone_once_it_was_opened(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    await SqliteStorage(folder).close()
+    names = ["journal.sqlite3", "journal.sqlite3-wal", "journal.sqlite3-shm"]
+    folder.chmod(0o755)
+    for name in names:
+        (folder / name).touch()
+        (folder / name).chmod(0o644)
+    storage = SqliteStorage(folder)
+    await storage.commit(Batch(events=a_run()), OWNER)
+    assert [(folder / name).stat().st_mode & 0o777 for name in names] == [0o600] * 3
+    assert folder.stat().st_mode & 0o777 == 0o700
     await storage.close()
 
 

@@ -46,6 +46,7 @@ PROMISES = {
     "http": "over HTTP every request needs the token and a local Host and Origin; both eras are served on loopback",
     "stdin-closed": "when stdin closes the server ends, its runs are interrupted, and no process is left",
     "signals": "on SIGTERM, SIGINT and SIGHUP the server ends as when stdin closes",
+    "orphans": "what a killed server left running is ended when the next one starts, though no tool is called",
     "resume": "an interrupted run goes on in the next server, completed nodes are not run again",
     "resources": "commands, agents, runs and their parts are resources with media types; what is missing is named",
     "resource-names": "addresses complete names of commands, ids of runs and keys of outputs",

@@ -28,7 +28,7 @@ ENVELOPE = {
 }
 NOISY = """
 import os, subprocess, sys
-import mcp_server.project as project
+import mcp_server.root as project
 find = project.find_root
 def noisy(given=None):
     print("printed")
@@ -192,6 +192,18 @@ def test_a_killed_server_leaves_a_run_that_the_next_one_finds_interrupted(server
     server.process.wait(timeout=SECONDS)
     assert latest(project)["state"] == "interrupted"
     agent.wait(timeout=SECONDS)  # the next server has ended what the killed one left
+
+
+@pytest.mark.parametrize("era", ERAS)
+@keeps("orphans")
+async def test_what_a_killed_server_left_is_ended_at_the_next_start_though_no_tool_is_called(
+    server: Server, project: Path, era: Era
+) -> None:
+    agent = server.started_agent(project)
+    server.process.kill()
+    server.process.wait(timeout=SECONDS)
+    async with Client(stdio_parameters(project), mode=era, read_timeout_seconds=SECONDS):
+        await anyio.to_thread.run_sync(agent.wait, SECONDS)
 
 
 @keeps("one-project")

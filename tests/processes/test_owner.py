@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -153,3 +154,37 @@ def test_the_lock_that_a_dead_owner_left_is_found_free_and_taken_away(tmp_path: 
     assert not owner.is_alive(OwnerId("o-dead"))
     assert not (tmp_path / "o-dead.lock").exists()
     owner.close()
+
+
+def test_locks_of_the_dead_are_removed_though_they_owned_no_run_and_those_of_the_living_and_the_newborn_stay(
+    tmp_path: Path,
+) -> None:
+    owner, other = FileOwner(tmp_path), FileOwner(tmp_path)
+    for name in ("o-dead", "o-newborn"):
+        (tmp_path / f"{name}.lock").write_text("", encoding="utf-8")
+    for name in ("o-dead", owner.id, other.id):
+        os.utime(tmp_path / f"{name}.lock", (1, 1))
+    owner.remove_dead()
+    assert {path.stem for path in tmp_path.iterdir()} == {owner.id, other.id, "o-newborn"}
+    other.close()
+    owner.close()
+
+
+async def test_who_opens_a_project_removes_the_locks_that_killed_processes_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, remove_dead = asyncio.Event(), FileOwner.remove_dead
+
+    def seen(owner: FileOwner) -> None:
+        remove_dead(owner)
+        looked.set()
+
+    monkeypatch.setattr(FileOwner, "remove_dead", seen)
+    owners = tmp_path / ".claude" / "orchestration" / "owners"
+    owners.mkdir(parents=True)
+    dead = owners / "o-dead.lock"
+    dead.write_text("", encoding="utf-8")
+    os.utime(dead, (1, 1))
+    async with open_engine(tmp_path):
+        await asyncio.wait_for(looked.wait(), SECONDS)
+    assert not dead.exists()

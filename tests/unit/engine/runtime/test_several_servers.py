@@ -23,6 +23,7 @@ from engine.run.events import RunStatus
 from engine.run.state import Run
 from engine.runtime.clock import VirtualClock, VirtualLoop
 from engine.service import Engine
+from engine.storage.codec import unreadable
 from engine.storage.memory import MemoryStorage
 from engine.storage.port import Message, RunSummary
 from tests.support.by_hand import locks, rollback
@@ -62,6 +63,7 @@ class Slow(MemoryStorage):
         self.after_summary: Callable[[], Awaitable[None]] | None = None
         self.after_events: Callable[[], Awaitable[None]] | None = None
         self.no_claims = False
+        self.damaged: set[RunId] = set()
 
     async def summary(self, run: RunId) -> RunSummary | None:
         row = await super().summary(run)
@@ -69,6 +71,8 @@ class Slow(MemoryStorage):
         return row
 
     async def events(self, run: RunId, since: int = 0) -> list[ev.Event]:
+        if run in self.damaged:
+            raise unreadable(run, "an event is damaged")
         found = await super().events(run, since)
         await self._once("after_events")
         return found
@@ -284,3 +288,102 @@ async def test_a_message_is_obeyed_though_storage_fails_while_it_is_looked_at(pr
     await other.cancel(run, reason="enough")
     assert (await until(other, run, RunStatus.CANCELLED)).message == "cancelled: enough"
     assert not slow(one).no_claims
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [("noop", {}), ("cancel", {}), ("granted", {}), ("refused", {"node": "a"}), ("decide", {"answer": "yes"})],
+)
+async def test_a_message_that_nobody_understands_is_logged_and_the_next_one_is_obeyed(
+    project: Project, caplog: pytest.LogCaptureFixture, kind: str, payload: dict[str, Any]
+) -> None:
+    one, other = await project.engine(hang=True), await project.engine()
+    run = await one.start(TWO)
+    await one.storage.post(Message(run=run, kind=kind, payload=payload))
+    await other.cancel(run, reason="enough")
+    assert (await until(other, run, RunStatus.CANCELLED)).message == "cancelled: enough"
+    assert kind in caplog.text
+
+
+async def test_an_answer_for_no_node_at_all_does_not_cost_the_run(project: Project) -> None:
+    one, other = await project.engine(hang=True), await project.engine()
+    run = await one.start(TWO)
+    await one.storage.post(Message(run=run, kind="decide", payload={"node": [], "answer": 1}))
+    await other.cancel(run, reason="enough")
+    assert (await until(other, run, RunStatus.CANCELLED)).message == "cancelled: enough"
+
+
+async def test_who_fails_at_looking_for_messages_looks_again(
+    project: Project, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = await project.engine(hang=True), await project.engine()
+    run = await one.start(TWO)
+    inbox = one.storage.inbox
+
+    async def broken(_runs: object) -> list[Message]:
+        monkeypatch.setattr(one.storage, "inbox", inbox)
+        message = "a fault of ours"
+        raise KeyError(message)
+
+    monkeypatch.setattr(one.storage, "inbox", broken)
+    await other.cancel(run, reason="enough")
+    assert (await until(other, run, RunStatus.CANCELLED)).message == "cancelled: enough"
+    assert "a fault of ours" in caplog.text
+
+
+async def test_a_run_whose_journal_is_damaged_keeps_nobody_from_the_others(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = await project.engine(hang=True), await project.engine()
+    healthy, damaged = await one.start(TWO), await one.start(LOCKED)
+    await until(one, damaged, RunStatus.RUNNING)
+    project.kill(one)
+    slow(other).damaged.add(damaged)
+    await other.clean_up()
+    rows = {row.id: row for row in await other.archive.look_after_all()}
+    assert rows[healthy].status is RunStatus.INTERRUPTED
+    assert rows[damaged].status is RunStatus.FAILED
+    assert rows[damaged].ended_at == other.clock.now()
+    assert f"the journal of run {damaged} cannot be read" in rows[damaged].message
+    assert f"the journal of run {damaged} cannot be read" in caplog.text
+    with pytest.raises(EnvironmentFault) as caught:
+        await other.view(damaged)
+    assert caught.value.code == "RUN_UNREADABLE"
+    assert [row.id for row in await other.prune(keep=0)] == [damaged]
+    assert await other.locks() == []
+
+
+async def test_what_a_run_with_a_damaged_journal_had_locked_is_reserved_until_a_person_releases_it(
+    project: Project,
+) -> None:
+    one, other = await project.engine(hang=True), await project.engine()
+    run = await one.start(LOCKED)
+    await project.begins("a")
+    project.kill(one)
+    slow(other).damaged.add(run)
+    assert [(line.run, line.state) for line in await other.locks()] == [(run, "reserved")]
+    assert len(await other.release_locks(run)) == 1
+    assert await other.locks() == []
+
+
+async def test_a_run_whose_events_do_not_fit_together_counts_as_damaged(project: Project) -> None:
+    one, other = await project.engine(hang=True), await project.engine()
+    run = await one.start(TWO)
+    project.kill(one)
+    project.storage._tables.events[run].pop(0)
+    assert [row.status for row in await other.archive.look_after_all()] == [RunStatus.FAILED]
+
+
+async def test_orphans_are_ended_though_runs_cannot_be_looked_after(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = await project.engine()
+
+    async def unreadable_table(_limit: int | None = None) -> list[RunSummary]:
+        message = "the disk is broken"
+        raise EnvironmentFault(message, code="STORAGE_FAILED")
+
+    monkeypatch.setattr(engine.storage, "summaries", unreadable_table)
+    with pytest.raises(EnvironmentFault):
+        await engine.clean_up()
+    assert project.ended == [([], [])]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from engine.errors import EnvironmentFault, InternalError
 from engine.storage.codec import decode_event, decode_value, encode_event, encode_value
 from tests.support.record_golden import journals
 
@@ -15,13 +14,11 @@ def test_every_event_comes_back_as_it_was() -> None:
 
 
 def test_an_event_of_an_unknown_kind_and_one_that_is_broken_are_named() -> None:
-    with pytest.raises(InternalError) as unknown:
+    with pytest.raises(ValueError, match="RunPainted"):
         decode_event("RunPainted", b"{}")
-    assert unknown.value.code == "UNKNOWN_EVENT"
     for data in (b"{", b"{}", b'{"at": "yesterday"}', b"\xff"):
-        with pytest.raises(EnvironmentFault) as broken:
+        with pytest.raises(ValueError, match="RunStarted"):
             decode_event("RunStarted", data)
-        assert broken.value.code == "CORRUPT_DATABASE"
 
 
 def test_equal_values_have_one_reference_whatever_the_order_of_their_keys() -> None:
