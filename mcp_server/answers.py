@@ -85,9 +85,8 @@ def status_of(
     now = snapshot(run, view.now, view.estimates, options, warnings=view.warnings, locks=view.locks)
     listed = view_name in {"summary", "todos"}
     refs: list[str] = []
-    outputs = None
-    if values is not None and (view_name in {"outputs", "report"} or (listed and now.ended)):
-        outputs = outputs_of(run, now, values, refs)
+    wanted = view_name in {"outputs", "report"} or (listed and now.ended)
+    outputs = outputs_of(run, now, values, refs) if values is not None and wanted else None
     told = wire.Status(
         run_id=None if dry_run else now.id,
         command=now.command,

@@ -46,7 +46,8 @@ def test_no_run_takes_longer_than_grahams_bound(seed: int, size: int, slots: int
 def test_equal_seeds_give_journals_that_are_equal_to_the_byte(seed: int, size: int) -> None:
     dice = Random(seed)  # noqa: S311 - repeatable by intent
     raw = random_command(dice, size)
-    fail = tuple(f"n{number}:1=error" for number in range(size) if once_in(3, dice))
+    names = [node["id"] for phase in raw["phases"] for node in phase["agents"]]
+    fail = tuple(f"{name}:1=error" for name in names if once_in(3, dice))
     one, other = (simulated(raw, fail=fail, seed=seed % 1000) for _ in range(2))
     assert [encode_event(event) for event in one.events] == [encode_event(event) for event in other.events]
     assert comparable(fold(decoded(one.events))) == comparable(one.run)
