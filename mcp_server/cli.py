@@ -46,7 +46,8 @@ def serve(
         return
     from mcp_server.__main__ import main as serve_stdio  # noqa: PLC0415 - the MCP SDK is the larger half of the start-up
 
-    serve_stdio()
+    with errors():
+        serve_stdio(["--project", str(project_root())])  # its own options: those of this program are read already
 
 
 for command in (
