@@ -240,6 +240,28 @@ def test_ctrl_c_cancels_the_run_and_leaves_with_130(project: Path) -> None:
     assert stdout.startswith("🚫 /wait cancelled")
 
 
+@pytest.mark.parametrize("numbers", [(signal.SIGHUP,), (signal.SIGINT, signal.SIGINT)])
+def test_who_leaves_at_once_leaves_with_130_and_a_run_that_nobody_goes_on_with(
+    project: Path, numbers: tuple[signal.Signals, ...]
+) -> None:
+    program = project / "gated.py"
+    program.write_text(f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{program.read_text('utf-8')}")
+    trust_all(project, project / "home")
+    with start(project, "run", "/wait") as process:
+        gate = wait_for_the_gate(project)
+        for number in numbers:
+            process.send_signal(number)
+            if number is not numbers[-1]:
+                assert process.stderr is not None
+                while "again to leave at once" not in process.stderr.readline():
+                    pass
+        _, stderr = process.communicate(timeout=30)
+        os.close(gate)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    assert told(orchestrate(project, "status", "--json"))["state"] in {"interrupted", "cancelled"}
+
+
 def test_another_process_can_cancel_a_run(project: Path) -> None:
     with start(project, "run", "/wait") as process:
         gate = wait_for_the_gate(project)

@@ -70,9 +70,10 @@ def test_the_end_of_the_terminal_leaves_a_run_that_can_be_resumed(project: Path)
         os.close(theirs)
         until(ours, "Really? [yes/no]")
         process.send_signal(signal.SIGHUP)
-        until(ours, None)
-        process.wait(timeout=40)
+        seen = until(ours, None)
+        assert process.wait(timeout=40) == 130
     os.close(ours)
+    assert "Traceback" not in seen
     told = subprocess.run(
         [*ASK[:3], "status", "--json"],
         cwd=project,
