@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from typer.testing import Result
 
-COMMANDS = ("run", "validate", "plan", "status", "runs", "cancel", "resume", "agents", "serve")
+COMMANDS = ("run", "validate", "plan", "status", "runs", "cancel", "decide", "resume", "agents", "serve")
 
 
 @pytest.fixture(autouse=True)
@@ -219,6 +219,7 @@ def start(project: Path, *words: str) -> subprocess.Popen[str]:
         [sys.executable, "-c", "from mcp_server.cli import main; main()", *words],
         cwd=project,
         env=environment(project),
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -228,6 +229,12 @@ def start(project: Path, *words: str) -> subprocess.Popen[str]:
 def wait_for_the_gate(project: Path) -> int:
     """Until the gated agent has come to its gate; opening a pipe for writing waits for its reader."""
     return os.open(project / "gate", os.O_WRONLY)
+
+
+def wait_for_agents(project: Path, count: int) -> None:
+    """Until so many gated agents have been started."""
+    while len((project / "started").read_text("utf-8")) < count:
+        orchestrate(project, "runs")
 
 
 def test_ctrl_c_cancels_the_run_and_leaves_with_130(project: Path) -> None:
@@ -289,3 +296,67 @@ def test_a_run_whose_process_was_killed_is_interrupted_and_can_be_resumed(projec
     resumed = json.loads(stdout)
     assert resumed["state"] == "completed"
     assert [node["attempts"] for node in resumed["nodes"]] == [1, 2]
+
+
+def test_without_a_person_what_nobody_decides_stays_and_all_else_is_done(project: Path) -> None:
+    nodes = [node("pay", agent="gated", idempotent=False), node("other", agent="gated")]
+    raw = command(phase("work", *nodes, parallel=True), name="/pay")
+    (project / ".claude/commands/v2/pay.json").write_text(json.dumps(raw), encoding="utf-8")
+    with start(project, "run", "/pay") as process:
+        gate = wait_for_the_gate(project)
+        wait_for_agents(project, 2)
+        process.kill()
+        process.communicate(timeout=30)
+        os.close(gate)
+    with start(project, "resume") as process:
+        wait_for_agents(project, 3)  # none of before is left at the gate
+        open_gate(project)
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 1
+    status = told(orchestrate(project, "status", "--json"))
+    run = status["runId"]
+    assert f"orchestrate decide {run} pay retry or skip or fail" in stderr
+    assert status["state"] == "interrupted"
+    assert {one["id"]: (one["state"], one["attempts"]) for one in status["nodes"] if one["id"] == "other"} == {
+        "other": ("completed", 2)
+    }
+    refused = orchestrate(project, "decide", run, "pay", "skip")
+    assert "NO_DECISION_PENDING" in refused.stderr
+    assert f"orchestrate resume {run} --detach" in refused.stderr
+    assert orchestrate(project, "resume", "--detach").exit_code == 0
+    assert orchestrate(project, "decide", run, "pay", "skip").exit_code == 0
+    assert told(orchestrate(project, "status", "--watch", "--json"))["state"] == "completed"
+
+
+def test_a_run_of_another_process_is_answered_and_its_status_says_how(project: Path) -> None:
+    run = orchestrate(project, "run", "/ask", "--detach").stdout.strip()
+    with start(project, "status", run, "--watch") as watching:
+        assert watching.stderr is not None
+        while f"orchestrate decide {run} careful-node yes or no" not in watching.stderr.readline():
+            assert watching.poll() is None
+        assert f"orchestrate decide {run} careful-node yes or no" in orchestrate(project, "status").stdout
+        assert "INVALID_ANSWER" in orchestrate(project, "decide", run, "careful-node", "skip").stderr
+        assert "NODE_NOT_FOUND" in orchestrate(project, "decide", run, "nobody", "yes").stderr
+        assert orchestrate(project, "decide", run, "careful-node", "yes").exit_code == 0
+        stdout, _ = watching.communicate(timeout=30)
+    assert stdout.startswith("✅ /ask completed")
+    late = orchestrate(project, "decide", run, "careful-node", "yes")
+    assert late.exit_code == 2
+    assert "NO_DECISION_PENDING" in late.stderr
+
+
+def test_who_cancels_a_run_whose_process_does_not_answer_is_told_so(project: Path) -> None:
+    with start(project, "run", "/wait") as process:
+        gate = wait_for_the_gate(project)
+        run_id = told(orchestrate(project, "status", "--json"))["runId"]
+        process.send_signal(signal.SIGSTOP)
+        with start(project, "cancel", run_id) as cancelling:
+            assert cancelling.stderr is not None
+            line = cancelling.stderr.readline()
+            process.send_signal(signal.SIGCONT)
+            cancelling.communicate(timeout=30)
+        process.communicate(timeout=30)
+        os.close(gate)
+    assert f"process {process.pid}" in line
+    assert "has not answered" in line
+    assert (cancelling.returncode, process.returncode) == (0, 3)
