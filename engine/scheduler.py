@@ -67,7 +67,7 @@ def _after_the_end(run: Run, signal: sig.Signal) -> None:
     if isinstance(signal, sig.ReportOutcome | sig.RenewAttempt):
         raise StateError(f"run {run.id} has ended ({run.status}); the report is refused", code="STALE_ATTEMPT")
     if isinstance(signal, sig.Decide):
-        raise StateError(f"run {run.id} has ended ({run.status}); it waits for no answer", code="NO_DECISION_PENDING")
+        check_answer(run, signal.node, signal.answer)
 
 
 def _begin(turn: Turn) -> None:
@@ -176,6 +176,12 @@ def _breaker(turn: Turn, signal: sig.AnswerBreaker) -> None:
 
 def check_answer(run: Run, name: NodeId, answer: str) -> NodeState:
     """The node that *answer* is for. Raises `StateError` where it waits for none, or for another."""
+    if run.ended:
+        hint = f"First resume it: `orchestrate resume {run.id} --detach`."
+        raise StateError(
+            f"run {run.id} has ended ({run.status}); it waits for no answer",
+            hint=hint if run.status is RunStatus.INTERRUPTED else None,
+        )
     node = run.nodes.get(name)
     reason = node.waiting.reason if node is not None and node.waiting is not None else None
     allowed = _ANSWERS.get(reason, ()) if reason is not None else ()

@@ -400,14 +400,6 @@ class Engine:
         if run.id in self.store.runs:
             self.store.send(run.id, sig.Decide(node, answer, failure))
             await self.store.committed()
-        elif run.ended:
-            raise StateError(
-                f"run {run.id} has ended ({run.status}); it waits for no answer",
-                code="NO_DECISION_PENDING",
-                hint=f"`orchestrate resume {run.id} --detach` goes on with it; then it can be answered."
-                if run.status is RunStatus.INTERRUPTED
-                else None,
-            )
         else:
             scheduler.check_answer(run, node, answer)
             await self.storage.post(Message(run=run.id, kind="decide", payload={"node": node, "answer": answer}))
