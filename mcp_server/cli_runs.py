@@ -39,6 +39,7 @@ from mcp_server.cli_shared import (
 )
 from mcp_server.cli_upkeep import ask_trust, can_ask
 from mcp_server.cli_watch import until_heard, watch
+from mcp_server.forecast import in_words
 from mcp_server.project import Project, RunRequest, open_project
 
 if TYPE_CHECKING:
@@ -158,9 +159,13 @@ async def _run(request: RunRequest, *, detach: bool, as_json: bool) -> int:
             missing = project.trust.missing(project.plan(request.source).agents.values())
             if missing and not ask_trust(project.trust, missing):
                 return FAILED
+        told = not as_json and request.executor != "simulate"  # a simulation takes no time and costs nothing
+        expected = in_words(await project.forecast(request)) if told else ""
+        run_id = await (project.start_in_background if detach else project.start)(request)
+        if expected:
+            console.notes.print(expected, highlight=False, markup=False, soft_wrap=True)
         if detach:
-            return await _started(project, await project.start_in_background(request), as_json=as_json)
-        run_id = await project.start(request)
+            return await _started(project, run_id, as_json=as_json)
         if not as_json:
             for warning in (await project.view(run_id)).run.plan.warnings:
                 console.notes.print(f"warning: {printable(warning)}", highlight=False, markup=False, soft_wrap=True)

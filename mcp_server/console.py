@@ -122,7 +122,7 @@ class Picture(NamedTuple):
 
 
 class LiveTree:
-    """Shows a run as it moves, where stderr is a terminal; elsewhere one line for each node that ends.
+    """Shows a run as it moves, where stderr is a terminal; elsewhere one line for each change of a node.
 
     A live run is ahead of its journal: `picture` is for `Engine.read`, and `show` for what came back from there.
     """

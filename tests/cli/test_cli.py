@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
+from engine.storage.memory import LEARNED_FROM
 from mcp_server.cli import app
 from tests.interaction.projects import environment, open_gate
 from tests.support.definitions import command, node, phase
@@ -134,6 +135,21 @@ def test_a_plan_is_shown_in_each_form(project: Path, form: str, sign: str) -> No
     result = orchestrate(project, "plan", "/hello", "--format", form)
     assert result.exit_code == 0
     assert sign in result.stdout
+
+
+def test_a_run_tells_what_is_expected_and_a_plan_what_earlier_runs_took(project: Path) -> None:
+    assert told(orchestrate(project, "plan", "/hello", "--format", "json"))["estimate"] == {
+        "agents": 1,
+        "sequentialMs": 6000,
+        "expectedMs": 6000,
+    }
+    assert not (project / ".claude/orchestration").exists(), "a question leaves no state folder behind"
+    assert orchestrate(project, "run", "/hello").stderr.startswith("1 agent, about 6s\n")
+    assert "agent, about" not in orchestrate(project, "run", "/hello", "--executor", "simulate").stderr
+    for _ in range(LEARNED_FROM - 1):
+        orchestrate(project, "run", "/hello")
+    learned = told(orchestrate(project, "plan", "/hello", "--format", "json"))
+    assert learned["estimate"]["expectedMs"] == learned["criticalPathMs"] < 6000
 
 
 def test_an_unknown_form_of_a_plan_is_wrong_usage(project: Path) -> None:
@@ -321,7 +337,7 @@ def test_without_a_person_what_nobody_decides_stays_and_all_else_is_done(project
         "other": ("completed", 2)
     }
     refused = orchestrate(project, "decide", run, "pay", "skip")
-    assert "NO_DECISION_PENDING" in refused.stderr
+    assert "INVALID_STATE" in refused.stderr
     assert f"orchestrate resume {run} --detach" in refused.stderr
     assert orchestrate(project, "resume", "--detach").exit_code == 0
     assert orchestrate(project, "decide", run, "pay", "skip").exit_code == 0
@@ -342,7 +358,7 @@ def test_a_run_of_another_process_is_answered_and_its_status_says_how(project: P
     assert stdout.startswith("✅ /ask completed")
     late = orchestrate(project, "decide", run, "careful-node", "yes")
     assert late.exit_code == 2
-    assert "NO_DECISION_PENDING" in late.stderr
+    assert "INVALID_STATE" in late.stderr
 
 
 def test_who_cancels_a_run_whose_process_does_not_answer_is_told_so(project: Path) -> None:

@@ -123,6 +123,7 @@ async def test_the_real_server_answers_in_both_eras(project: Path, era: Era) -> 
 
 
 @pytest.mark.parametrize("words", [["serve"], ["--project", ".", "serve"]])
+@keeps("eras")
 async def test_the_command_line_serves_too(project: Path, words: list[str]) -> None:
     start = ["-c", "from mcp_server.cli import main; main()", *words]
     server = stdio_parameters(project).model_copy(update={"args": start})

@@ -241,6 +241,7 @@ async def given_up(client: Client, tool: str, **arguments: object) -> None:
             await client.call_tool(tool, arguments, progress_callback=listen)
 
 
+@keeps("cancel")
 async def test_a_cancel_that_is_not_obeyed_in_time_says_that_it_is_pending(
     client: Client, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
