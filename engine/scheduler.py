@@ -67,7 +67,7 @@ def _after_the_end(run: Run, signal: sig.Signal) -> None:
     if isinstance(signal, sig.ReportOutcome | sig.RenewAttempt):
         raise StateError(f"run {run.id} has ended ({run.status}); the report is refused", code="STALE_ATTEMPT")
     if isinstance(signal, sig.Decide):
-        raise StateError(f"run {run.id} has ended ({run.status}); it waits for no answer", code="NO_DECISION_PENDING")
+        check_answer(run, signal.node, signal.answer)
 
 
 def _begin(turn: Turn) -> None:
@@ -174,24 +174,36 @@ def _breaker(turn: Turn, signal: sig.AnswerBreaker) -> None:
         turn.emit(ev.NodeWaiting(turn.now, signal.node, WaitReason.BREAKER, until, node.waiting.detail))
 
 
-def _decision(turn: Turn, signal: sig.Decide) -> None:
-    node = turn.run.nodes.get(signal.node)
+def check_answer(run: Run, name: NodeId, answer: str) -> NodeState:
+    """The node that *answer* is for. Raises `StateError` where it waits for none, or for another."""
+    if run.ended:
+        hint = f"First resume it: `orchestrate resume {run.id} --detach`."
+        raise StateError(
+            f"run {run.id} has ended ({run.status}); it waits for no answer",
+            hint=hint if run.status is RunStatus.INTERRUPTED else None,
+        )
+    node = run.nodes.get(name)
     reason = node.waiting.reason if node is not None and node.waiting is not None else None
     allowed = _ANSWERS.get(reason, ()) if reason is not None else ()
     if node is None or not allowed:
-        raise StateError(f'node "{signal.node}" waits for no decision', code="NO_DECISION_PENDING")
-    if signal.answer not in allowed:
+        raise StateError(f'node "{name}" waits for no decision', code="NO_DECISION_PENDING")
+    if answer not in allowed:
         raise StateError(
-            f'"{signal.answer}" is no answer for node "{signal.node}"',
+            f'"{answer}" is no answer for node "{name}"',
             code="INVALID_ANSWER",
             hint=f"Answer one of: {', '.join(allowed)}.",
         )
+    return node
+
+
+def _decision(turn: Turn, signal: sig.Decide) -> None:
+    node = check_answer(turn.run, signal.node, signal.answer)
     if signal.answer in {"yes", "retry"}:
         turn.emit(ev.NodeReady(turn.now, signal.node))
     elif signal.answer == "skip":
         turn.emit(ev.NodeSkipped(turn.now, signal.node, "Skipped by decision"))
     else:
-        refused = reason is WaitReason.APPROVAL
+        refused = node.waiting is not None and node.waiting.reason is WaitReason.APPROVAL
         code = "NOT_APPROVED" if refused else "ATTEMPT_LOST"
         message = f'Node "{signal.node}" was not approved' if refused else f'Node "{signal.node}" was lost in a crash'
         settlement.fail(turn, node, signal.failure or Failure(FailureKind.ERROR, code, message))

@@ -400,9 +400,8 @@ class Engine:
         if run.id in self.store.runs:
             self.store.send(run.id, sig.Decide(node, answer, failure))
             await self.store.committed()
-        elif run.ended:
-            raise StateError(f"run {run.id} has ended ({run.status}); it waits for no answer")
         else:
+            scheduler.check_answer(run, node, answer)
             await self.storage.post(Message(run=run.id, kind="decide", payload={"node": node, "answer": answer}))
 
     def _choose(self, run: Run, agent: Agent) -> Executor | None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from engine.storage.cache import ValueStore
     from engine.views.status import FailureLine, NodeLine, Snapshot
     from engine.views.todos import Todo, TodoOptions
+    from mcp_server.forecast import Forecast
     from mcp_server.wire import ViewName
     from registry.catalog import Loaded
 
@@ -178,6 +179,17 @@ def loaded_of(loaded: Loaded, plan: Plan, options: TodoOptions | None = None) ->
         problems_left_out=max(0, len(loaded.problems) - MOST_WARNINGS) or None,
         mermaid=mermaid(plan) if len(plan.nodes) <= MOST_DIAGRAM_NODES else None,
         todos=todo_write(preview(plan, options)),
+    )
+
+
+def estimate_of(found: Forecast) -> wire.EstimateLine:
+    """What a run will probably take, for the wire."""
+    return wire.EstimateLine(
+        agents=found.agents,
+        sequential_ms=milliseconds(found.sequential),
+        expected_ms=milliseconds(found.expected),
+        cost_usd=found.cost_usd,
+        cost_runs=found.cost_runs or None,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from engine.errors import EnvironmentFault
-from mcp_server import cli_files, cli_report, cli_runs, cli_sync, cli_upkeep
+from mcp_server import cli_files, cli_questions, cli_report, cli_runs, cli_sync, cli_upkeep
 from mcp_server.cli_shared import choose_project, errors, project_root
 
 app = typer.Typer(
@@ -46,7 +46,8 @@ def serve(
         return
     from mcp_server.__main__ import main as serve_stdio  # noqa: PLC0415 - the MCP SDK is the larger half of the start-up
 
-    serve_stdio()
+    with errors():
+        serve_stdio(["--project", str(project_root())])  # its own options: those of this program are read already
 
 
 for command in (
@@ -55,6 +56,7 @@ for command in (
     cli_runs.status,
     cli_runs.runs,
     cli_runs.cancel,
+    cli_questions.decide,
     cli_report.report,
     cli_files.validate,
     cli_files.plan,

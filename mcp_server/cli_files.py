@@ -1,6 +1,6 @@
 """The commands about files: validate, plan, migrate, agents.
 
-Effects: reads command and agent files; `migrate` writes one file. No run is touched.
+Effects: reads command and agent files; `migrate` writes one file. `plan` reads what earlier runs took.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import typer
 
 from engine.errors import EnvironmentFault, InputError
 from mcp_server import console
-from mcp_server.cli_shared import OK, USAGE, Json, Source, as_data, errors, project_root
-from mcp_server.project import open_catalog, plan_of
+from mcp_server.cli_shared import OK, USAGE, Json, Source, as_data, errors, finish, project_root
+from mcp_server.forecast import in_words
+from mcp_server.project import RunRequest, open_catalog, open_project
 from mcp_server.settings import load_settings
 from registry.paths import inside
 
@@ -47,27 +48,33 @@ def plan(
     format_: Annotated[str, typer.Option("--format", help="text, mermaid, json or svg.")] = "text",
 ) -> None:
     """Show how a command would run: phases, critical path, times, context flow."""
-    from engine.graph import predict  # noqa: PLC0415 - brings networkx
-    from engine.views import diagram  # noqa: PLC0415
-    from mcp_server.answers import loaded_of  # noqa: PLC0415
-
     if format_ not in {"text", "mermaid", "json", "svg"}:
         raise typer.BadParameter(f"{format_} is no format: text, mermaid, json or svg")
-    with errors():
-        root = project_root()
-        catalog = open_catalog(root, load_settings(root))
-        loaded = catalog.load(source)
-        compiled = plan_of(catalog, loaded)
+    finish(_plan(source, format_))
+
+
+async def _plan(source: str, format_: str) -> int:
+    """The times are those of earlier runs where there are any."""
+    from engine.graph import predict  # noqa: PLC0415 - brings networkx
+    from engine.views import diagram  # noqa: PLC0415
+    from mcp_server.answers import estimate_of, loaded_of  # noqa: PLC0415
+
+    async with open_project(project_root()) as project:
+        found = await project.forecast(RunRequest(source=source))
         if format_ == "json":
-            console.print_json(as_data(loaded_of(loaded, compiled)))
-            return
-        if format_ == "mermaid":
-            text = diagram.mermaid(compiled)
-        elif format_ == "svg":
-            text = diagram.svg(compiled, predict(compiled))
-        else:
-            text = diagram.text_tree(compiled, predict(compiled))
-        sys.stdout.write(text.rstrip("\n") + "\n")
+            shown = as_data(loaded_of(project.load(source), found.plan))
+            console.print_json({**shown, "estimate": as_data(estimate_of(found))})
+            return OK
+    if format_ == "mermaid":
+        text = diagram.mermaid(found.plan)
+    elif format_ == "svg":
+        text = diagram.svg(found.plan, predict(found.plan))
+    else:
+        text = diagram.text_tree(found.plan, predict(found.plan))
+        if found.cost_runs:
+            text += f"\nExpected: {in_words(found)}\n"
+    sys.stdout.write(text.rstrip("\n") + "\n")
+    return OK
 
 
 def agents(as_json: Json = False) -> None:

@@ -6,9 +6,7 @@ Effects: starts, ends and waits for runs; prints results to stdout, all else to 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,9 +17,9 @@ from engine.ids import RunId
 from engine.redaction import printable
 from engine.run.events import Limits, RunStatus
 from engine.views.headline import headline
-from engine.views.status import questions
+from engine.views.status import questions, waits_for_people
 from mcp_server import console
-from mcp_server.cli_questions import answer_questions, has_terminal
+from mcp_server.cli_questions import answer_questions, has_terminal, question_lines
 from mcp_server.cli_shared import (
     CANCELLED,
     FAILED,
@@ -40,14 +38,13 @@ from mcp_server.cli_shared import (
     project_root,
 )
 from mcp_server.cli_upkeep import ask_trust, can_ask
+from mcp_server.cli_watch import until_heard, watch
+from mcp_server.forecast import in_words
 from mcp_server.project import Project, RunRequest, open_project
 
 if TYPE_CHECKING:
     from engine.run.state import Run
     from engine.service import Engine, View
-
-LOOK_AGAIN = 0.25
-"""Seconds after which a run of another process is looked at again."""
 
 
 def run(
@@ -162,9 +159,13 @@ async def _run(request: RunRequest, *, detach: bool, as_json: bool) -> int:
             missing = project.trust.missing(project.plan(request.source).agents.values())
             if missing and not ask_trust(project.trust, missing):
                 return FAILED
+        told = not as_json and request.executor != "simulate"  # a simulation takes no time and costs nothing
+        expected = in_words(await project.forecast(request)) if told else ""
+        run_id = await (project.start_in_background if detach else project.start)(request)
+        if expected:
+            console.notes.print(expected, highlight=False, markup=False, soft_wrap=True)
         if detach:
-            return await _started(project, await project.start_in_background(request), as_json=as_json)
-        run_id = await project.start(request)
+            return await _started(project, run_id, as_json=as_json)
         if not as_json:
             for warning in (await project.view(run_id)).run.plan.warnings:
                 console.notes.print(f"warning: {printable(warning)}", highlight=False, markup=False, soft_wrap=True)
@@ -199,11 +200,17 @@ async def _follow(project: Project, run_id: RunId, *, as_json: bool) -> int:
     """
     engine = await project.engine()
     stopped = _cancel_on_signals(engine, run_id)
-    view = await _watch(engine, run_id, quiet=as_json, answering=True)
-    while not view.run.ended:
-        if not await answer_questions(engine, run_id, person=has_terminal()):
+    person = has_terminal()
+
+    def halts(run: Run) -> bool:
+        """Without a person what cannot be refused is left open as long as anything else goes on."""
+        asked = questions(run)
+        return bool(asked) if person else waits_for_people(run) or any("no" in one.answers for one in asked)
+
+    live = None if as_json else console.LiveTree()
+    while not (view := await watch(engine, run_id, live, until=halts)).run.ended:
+        if not await answer_questions(engine, run_id, person=person):
             return FAILED
-        view = await _watch(engine, run_id, quiet=as_json, answering=True)
     await _print_end(project, view, as_json=as_json)
     return INTERRUPTED if stopped else exit_code(view.run)
 
@@ -227,31 +234,6 @@ def _cancel_on_signals(engine: Engine, run_id: RunId) -> list[int]:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop, number)
     return stopped
-
-
-async def _watch(engine: Engine, run_id: RunId, *, quiet: bool, answering: bool = False) -> View:
-    """Follow *run_id* to its end, or with *answering* until it asks something."""
-
-    def over(view: View) -> bool:
-        return view.run.ended or (answering and bool(questions(view.run)))
-
-    shown = await engine.view(run_id)
-
-    def current() -> View:
-        return _now(engine, shown)
-
-    with contextlib.nullcontext() if quiet else console.LiveTree(current) as live:
-        while not await engine.read(run_id, over):
-            await engine.wait(run_id, LOOK_AGAIN)
-            shown = await engine.view(run_id)
-            if live is not None:
-                live.moved()
-        shown = await engine.view(run_id)
-    return shown
-
-
-def _now(engine: Engine, view: View) -> View:
-    return replace(view, now=engine.clock.now())
 
 
 async def _full_status(project: Project, view: View) -> dict[str, Any]:
@@ -304,7 +286,7 @@ async def _status(name: str | None, *, watch: bool, view: str, as_json: bool) ->
         engine = await project.engine()
         shown = await engine.view(RunId(name) if name else None)
         if watch:
-            shown = await _watch(engine, shown.run.id, quiet=as_json)
+            shown = await _watched(engine, shown.run.id, None if as_json else console.LiveTree())
         if as_json:
             console.print_json(await _full_status(project, shown))
         elif view in {"outputs", "report"}:
@@ -315,7 +297,25 @@ async def _status(name: str | None, *, watch: bool, view: str, as_json: bool) ->
             )
         else:
             console.results.print(console.tree(shown))
+            for text in question_lines(shown.run):
+                console.results.print(text, highlight=False, markup=False, soft_wrap=True)
     return OK
+
+
+async def _watched(engine: Engine, run_id: RunId, live: console.LiveTree | None) -> View:
+    """Follow a run to its end: what it asks is asked here where a person is, and told once where none is."""
+    told: set[str] = set()
+    while not (
+        view := await watch(engine, run_id, live, until=lambda run: not told.issuperset(question_lines(run)))
+    ).run.ended:
+        if not has_terminal():
+            for text in question_lines(view.run):
+                if text not in told:
+                    console.notes.print(text, highlight=False, markup=False, soft_wrap=True)
+                    told.add(text)
+        elif not await answer_questions(engine, run_id, person=True):
+            return view
+    return view
 
 
 async def _print_outputs(project: Project, run: Run) -> None:
@@ -345,10 +345,11 @@ async def _cancel(run_id: RunId, *, reason: str, compensate: bool, as_json: bool
         engine = await project.engine()
         before = (await engine.view(run_id)).run.status
         await engine.cancel(run_id, reason=reason, compensate=compensate)
-        view = await _watch(engine, run_id, quiet=True)
+        await until_heard(engine, run_id, lambda run: run.stop is not None)
+        view = await watch(engine, run_id, None)
         if view.run.status is RunStatus.INTERRUPTED:  # its process died before it could obey
             await engine.cancel(run_id, reason=reason, compensate=compensate)
-            view = await _watch(engine, run_id, quiet=True)
+            view = await watch(engine, run_id, None)
         await _print_end(project, view, as_json=as_json)
         if before is view.run.status or view.run.status in {RunStatus.COMPLETED, RunStatus.DEGRADED}:
             raise NotFound(

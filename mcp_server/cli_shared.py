@@ -69,13 +69,13 @@ def _is_no_fault(record: logging.LogRecord) -> bool:
 
 @contextlib.contextmanager
 def errors() -> Iterator[None]:
-    """Turn an error of ours into its text on stderr and exit code 2."""
+    """Turn an error of ours into its text on stderr and exit code 2, and what a signal ends into exit code 130."""
     try:
         yield
     except OrchestrationError as error:
         console.print_error(error)
         raise typer.Exit(USAGE) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
         raise typer.Exit(OK) from None

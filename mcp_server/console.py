@@ -6,7 +6,7 @@ Effects: writes to the terminal. Results go to stdout, everything else to stderr
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from rich.console import Console, ConsoleDimensions, Group
 from rich.live import Live
@@ -25,10 +25,11 @@ from engine.views.status import failures
 from engine.views.todos import line, subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from engine.errors import OrchestrationError
+    from engine.ids import NodeId
     from engine.run.state import NodeState, PhaseState, Run
     from engine.service import View
     from engine.storage.port import RunSummary
@@ -68,6 +69,8 @@ _STYLES = {
     NodeStatus.COMPENSATED: "yellow",
 }
 LONGEST_ACTION = 60
+FRAMES = 8
+"""Pictures of a live run in a second."""
 
 
 def tree(view: View, spinner: Spinner | None = None) -> Tree:
@@ -109,20 +112,33 @@ def _node(view: View, node: NodeState, spinner: Spinner | None) -> Text | Group 
     return row
 
 
-class LiveTree:
-    """Shows a run as it moves, where stderr is a terminal; elsewhere one line for each node that ends."""
+class Picture(NamedTuple):
+    """What there is to see of a run at one moment: unlike the run itself it does not move on."""
 
-    def __init__(self, current: Callable[[], View]) -> None:
-        """*current* gives the run as it is now; it is asked a few times a second."""
-        self._current = current
+    tree: Tree | None
+    """The whole run, for a terminal."""
+    changes: Sequence[tuple[NodeId, NodeStatus, str]]
+    """Nodes that have changed, each with its line, for everything else."""
+
+
+class LiveTree:
+    """Shows a run as it moves, where stderr is a terminal; elsewhere one line for each change of a node.
+
+    A live run is ahead of its journal: `picture` is for `Engine.read`, and `show` for what came back from there.
+    """
+
+    def __init__(self) -> None:
         self._spinner = Spinner("dots")
+        self._tree = Tree("")
         self._live = Live(
-            console=notes, refresh_per_second=8, transient=True, get_renderable=self._render, redirect_stdout=False
+            console=notes,
+            refresh_per_second=FRAMES,
+            transient=True,
+            get_renderable=lambda: self._tree,
+            redirect_stdout=False,
         )
         self._seen: dict[str, NodeStatus] = {}
-
-    def _render(self) -> Tree:
-        return tree(self._current(), self._spinner)
+        self._drawn = float("-inf")
 
     def __enter__(self) -> Self:
         """Begin to show."""
@@ -130,24 +146,35 @@ class LiveTree:
             self._live.start()
         return self
 
-    def moved(self) -> None:
-        """The run has moved."""
+    def picture(self, view: View, *, last: bool) -> Picture | None:
+        """What is to be shown of *view*; None where there was another just now, and this is not the *last*."""
         if not notes.is_terminal:
-            self._print_changes(self._current())
+            changes = [
+                (name, node.status, line(view.run, node, view.now, view.estimates))
+                for name, node in view.run.nodes.items()
+                if node.status is not self._seen.get(name, NodeStatus.PENDING)
+            ]
+            return Picture(None, changes)
+        now = notes.get_time()
+        if not last and now - self._drawn < 1 / FRAMES:
+            return None
+        self._drawn = now
+        return Picture(tree(view, self._spinner), ())
 
-    def __exit__(self, *_: object) -> None:
-        """Leave the last state standing."""
+    def show(self, picture: Picture) -> None:
+        """Show *picture*, which is durable."""
+        if picture.tree is not None:
+            self._tree = picture.tree
+        for name, status, text in picture.changes:
+            self._seen[name] = status
+            notes.print(Text(text), soft_wrap=True)
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """Leave the last state standing, where nothing went wrong."""
         if notes.is_terminal:
             self._live.stop()
-            notes.print(tree(self._current()))
-        else:
-            self._print_changes(self._current())
-
-    def _print_changes(self, view: View) -> None:
-        for name, node in view.run.nodes.items():
-            if node.status is not self._seen.get(name, NodeStatus.PENDING):
-                self._seen[name] = node.status
-                notes.print(Text(line(view.run, node, view.now, view.estimates)), soft_wrap=True)
+            if error is None:
+                notes.print(self._tree)
 
 
 def failure_lines(run: Run) -> Iterable[str]:

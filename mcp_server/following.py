@@ -9,7 +9,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from engine.views.status import snapshot
+from engine.views.status import snapshot, works
 from mcp_server.guidance import progress_line
 from mcp_server.work import new_work
 
@@ -60,7 +60,7 @@ def glimpse(view: View, handed: Collection[AttemptId] = ()) -> Glimpse:
         shape=(*((phase.id, phase.state) for phase in now.phases), len(now.failures), now.state),
         done=now.progress.done,
         total=now.progress.total,
-        over=now.ended or bool(new_work(view, handed)) or (bool(now.questions) and not run.live),
+        over=now.ended or bool(new_work(view, handed)) or (bool(now.questions) and not works(run)),
         run=run,
     )
 

@@ -5,17 +5,18 @@ Pure. Reading what earlier runs took is `project.py`'s.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from engine.graph import predict
+from engine.graph import as_learned, predict
 from engine.model.plan import NodeKind
 from engine.run.events import RunStatus
+from engine.views.durations import rounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import timedelta
 
     from engine.model.plan import Plan
     from engine.storage.port import RunSummary
@@ -28,6 +29,8 @@ COSTS_KEPT = 10
 class Forecast:
     """What a run of a command will probably take."""
 
+    plan: Plan
+    """Its times are those that earlier runs took, where they are known."""
     agents: int
     """Nodes that an agent does; skip conditions may spare some."""
     sequential: timedelta
@@ -44,20 +47,24 @@ def forecast_of(
     plan: Plan, *, learned: Mapping[str, float], costs: Sequence[float], max_parallelism: int | None
 ) -> Forecast:
     """The forecast for *plan*; *learned* are seconds by node, which win over the file's estimates."""
-    nodes = tuple(
-        replace(node, estimate=timedelta(seconds=learned[node.id]))
-        if node.kind is NodeKind.AGENT and node.id in learned
-        else node
-        for node in plan.nodes
-    )
-    agents = [node for node in nodes if node.kind is NodeKind.AGENT]
+    plan = as_learned(plan, learned)
     return Forecast(
-        agents=len(agents),
-        sequential=sum((node.estimate for node in agents), timedelta(0)),
-        expected=predict(replace(plan, nodes=nodes), max_parallelism=max_parallelism).total,
+        plan=plan,
+        agents=sum(node.kind is NodeKind.AGENT for node in plan.nodes),
+        sequential=plan.sequential_time,
+        expected=predict(plan, max_parallelism=max_parallelism).total,
         cost_usd=median(costs) if costs else None,
         cost_runs=len(costs),
     )
+
+
+def in_words(found: Forecast) -> str:
+    """`4 agents, about 20 min, about $2.40 (3 earlier runs)`; without the cost where no run has told it."""
+    parts = [f"{found.agents} agent{'s' if found.agents != 1 else ''}", f"about {rounded(found.expected)}"]
+    if found.cost_usd is not None:
+        runs = f"{found.cost_runs} earlier run{'s' if found.cost_runs != 1 else ''}"
+        parts.append(f"about ${found.cost_usd:.2f} ({runs})")
+    return ", ".join(parts)
 
 
 def costs_of(rows: Iterable[RunSummary], command: str) -> list[float]:

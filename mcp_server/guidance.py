@@ -34,6 +34,8 @@ MAKE_CALLS = "Make the calls in tasks: create with TaskCreate, update with TaskU
 STOP = "Stop the subagents of the attempts in stop: nobody waits for their results any more."
 SIMULATED = "it was a simulation and nothing was really done"
 
+CANCEL_PENDING = "It was asked to be cancelled and has not stopped yet: what still runs of it ends first."
+
 
 def next_step(
     now: Snapshot,

@@ -241,7 +241,7 @@ async def cancel(
     with anyio.CancelScope(shield=True):  # one that was asked for is carried out
         await engine.cancel(wanted, reason=reason, compensate=compensate)
     await until_calm(engine, wanted, seconds=CANCEL_SECONDS)
-    return await _status(session, project, wanted)
+    return await _status(session, project, wanted, cancelling=True)
 
 
 async def resume(  # noqa: PLR0917 - a client names each parameter
@@ -331,9 +331,11 @@ async def _status(
     view_name: wire.ViewName = "summary",
     estimate: wire.EstimateLine | None = None,
     refused: list[wire.RefusedLine] | None = None,
+    cancelling: bool = False,
     kind: type[CallToolResult] = CallToolResult,
 ) -> CallToolResult:
     from mcp_server.answers import status_of  # noqa: PLC0415 - heavy: see session.py
+    from mcp_server.guidance import CANCEL_PENDING  # noqa: PLC0415
     from mcp_server.tasks import task_lines  # noqa: PLC0415
 
     engine = await project.engine()
@@ -351,6 +353,8 @@ async def _status(
             answer = answer.model_copy(update={"estimate": estimate})
         if refused is not None:
             answer = answer.model_copy(update={"refused": refused})
+        if cancelling and not (view.run.ended or view.run.saga is not None):
+            answer = answer.model_copy(update={"next": f"{CANCEL_PENDING} {answer.next}"})
         return view.run.id, view.run.events, answer
 
     found, events, answer = await engine.read(run_id, told)
@@ -359,13 +363,6 @@ async def _status(
 
 
 async def _estimate(project: Project, request: RunRequest) -> wire.EstimateLine:
-    from engine.views.durations import milliseconds  # noqa: PLC0415 - heavy: see session.py
+    from mcp_server.answers import estimate_of  # noqa: PLC0415 - heavy: see session.py
 
-    found = await project.forecast(request)
-    return wire.EstimateLine(
-        agents=found.agents,
-        sequential_ms=milliseconds(found.sequential),
-        expected_ms=milliseconds(found.expected),
-        cost_usd=found.cost_usd,
-        cost_runs=found.cost_runs or None,
-    )
+    return estimate_of(await project.forecast(request))

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from engine.graph.compile import compile_plan
 from engine.graph.forecast import Span, Timeline, predict
-from engine.graph.learned import with_estimates
+from engine.graph.learned import as_learned, with_estimates
 from engine.graph.order import shortest_cycles, topological_order
 
-__all__ = ["Span", "Timeline", "compile_plan", "predict", "shortest_cycles", "topological_order", "with_estimates"]
+__all__ = [
+    "Span",
+    "Timeline",
+    "as_learned",
+    "compile_plan",
+    "predict",
+    "shortest_cycles",
+    "topological_order",
+    "with_estimates",
+]

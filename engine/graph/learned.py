@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from engine.errors import InternalError
 from engine.graph.expand import milliseconds
+from engine.graph.forecast import forecast, serial_limits
 from engine.graph.order import rank
 from engine.model.plan import NodeKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.model.plan import Plan
+    from engine.model.plan import NodePlan, Plan
 
 
 def with_estimates(plan: Plan, learned: Mapping[str, float]) -> Plan:
@@ -26,14 +27,43 @@ def with_estimates(plan: Plan, learned: Mapping[str, float]) -> Plan:
     Nodes of which nothing is learned count by the file's estimate. The estimates themselves stay the file's: messages
     about timeouts quote them. A sub-command is as long as what is inside it, whatever was learned of it.
     """
+    nodes = _timed(plan, learned)
+    if nodes is None:
+        return plan
+    return replace(plan, nodes=tuple(replace(node, rank=now.rank) for node, now in zip(plan.nodes, nodes, strict=True)))
+
+
+def as_learned(plan: Plan, learned: Mapping[str, float]) -> Plan:
+    """*plan* as it would be if its file gave the times of *learned*: for telling what a run will take."""
+    nodes = _timed(plan, learned)
+    if nodes is None:
+        return plan
+    shortest = forecast(nodes, plan.phases, limits=serial_limits(plan.phases))
+    return replace(
+        plan,
+        nodes=tuple(nodes),
+        critical_path=shortest.path,
+        critical_path_time=shortest.total,
+        sequential_time=sum((node.estimate for node in nodes if node.kind is NodeKind.AGENT), timedelta(0)),
+    )
+
+
+def _timed(plan: Plan, learned: Mapping[str, float]) -> list[NodePlan] | None:
+    """The nodes of *plan* with the times of *learned*; None where none of them is in it."""
     known = {node.id for node in plan.nodes if node.kind is NodeKind.AGENT and node.id in learned}
     if not known:
-        return plan
+        return None
     timed = [
         replace(node, estimate=timedelta(seconds=learned[node.id])) if node.id in known else node for node in plan.nodes
     ]
     ranks = rank(timed, plan.phases)
     if ranks is None:
         raise InternalError(f"the plan of {plan.command} has a cycle")
-    nodes = (replace(node, rank=milliseconds(ranks.upward[node.index])) for node in plan.nodes)
-    return replace(plan, nodes=tuple(nodes))
+    return [
+        replace(
+            node,
+            estimate=milliseconds(ranks.length[node.index]) if node.kind is NodeKind.GROUP else node.estimate,
+            rank=milliseconds(ranks.upward[node.index]),
+        )
+        for node in timed
+    ]

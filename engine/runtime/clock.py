@@ -67,6 +67,11 @@ def new_owner_id() -> OwnerId:
     return OwnerId(f"o-{os.getpid()}-{secrets.token_hex(6)}")
 
 
+def process_of(owner: OwnerId) -> str:
+    """The pid in an id that `new_owner_id` made."""
+    return owner.split("-")[1]
+
+
 class _JumpingSelector(selectors.DefaultSelector):
     """Never waits: where the loop would sleep until a timer, time jumps to it."""
 

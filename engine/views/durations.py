@@ -26,12 +26,17 @@ def took(duration: timedelta) -> str:
 
 def about(duration: timedelta) -> str:
     """How long something will take, roughly: `~40s`, `~6 min`, `~2 h`."""
+    return f"~{rounded(duration)}"
+
+
+def rounded(duration: timedelta) -> str:
+    """A duration in whole numbers: `40s`, `6 min`, `2 h`."""
     seconds = duration.total_seconds()
     if seconds < MINUTE:
-        return f"~{max(1, round(seconds))}s"
+        return f"{max(1, round(seconds))}s"
     if seconds < 2 * HOUR:
-        return f"~{round(seconds / MINUTE)} min"
-    return f"~{round(seconds / HOUR)} h"
+        return f"{round(seconds / MINUTE)} min"
+    return f"{round(seconds / HOUR)} h"
 
 
 def milliseconds(duration: timedelta) -> int:

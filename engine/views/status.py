@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from engine.budget import overspent
 from engine.ids import OwnerId, RunId, attempt_id, session_id
+from engine.model.plan import NodeKind
 from engine.model.policy import Failure
 from engine.readiness import waiting_for
 from engine.run import events as ev
@@ -230,6 +231,21 @@ def questions(run: Run) -> tuple[Question, ...]:
         elif waiting.reason is WaitReason.DECISION:
             found.append(Question(node=name, text=waiting.detail, answers=("retry", "skip", "fail")))
     return tuple(found)
+
+
+def works(run: Run) -> bool:
+    """Whether an agent is at work; a sub-command is as long as anything in it waits."""
+    return any(run.nodes[name].plan.kind is NodeKind.AGENT for name in run.live)
+
+
+def waits_for_people(run: Run) -> bool:
+    """Whether *run* waits for answers of people, and nothing else moves it."""
+    if not questions(run) or works(run):
+        return False
+    asks = {WaitReason.APPROVAL, WaitReason.DECISION}
+    return not any(
+        node.asking or (node.waiting is not None and node.waiting.reason not in asks) for node in run.nodes.values()
+    )
 
 
 def short_todos(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
+from engine.storage.memory import LEARNED_FROM
 from mcp_server.cli import app
 from tests.interaction.projects import environment, open_gate
 from tests.support.definitions import command, node, phase
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from typer.testing import Result
 
-COMMANDS = ("run", "validate", "plan", "status", "runs", "cancel", "resume", "agents", "serve")
+COMMANDS = ("run", "validate", "plan", "status", "runs", "cancel", "decide", "resume", "agents", "serve")
 
 
 @pytest.fixture(autouse=True)
@@ -136,6 +137,21 @@ def test_a_plan_is_shown_in_each_form(project: Path, form: str, sign: str) -> No
     assert sign in result.stdout
 
 
+def test_a_run_tells_what_is_expected_and_a_plan_what_earlier_runs_took(project: Path) -> None:
+    assert told(orchestrate(project, "plan", "/hello", "--format", "json"))["estimate"] == {
+        "agents": 1,
+        "sequentialMs": 6000,
+        "expectedMs": 6000,
+    }
+    assert not (project / ".claude/orchestration").exists(), "a question leaves no state folder behind"
+    assert orchestrate(project, "run", "/hello").stderr.startswith("1 agent, about 6s\n")
+    assert "agent, about" not in orchestrate(project, "run", "/hello", "--executor", "simulate").stderr
+    for _ in range(LEARNED_FROM - 1):
+        orchestrate(project, "run", "/hello")
+    learned = told(orchestrate(project, "plan", "/hello", "--format", "json"))
+    assert learned["estimate"]["expectedMs"] == learned["criticalPathMs"] < 6000
+
+
 def test_an_unknown_form_of_a_plan_is_wrong_usage(project: Path) -> None:
     assert orchestrate(project, "plan", "/hello", "--format", "poem").exit_code == 2
 
@@ -219,6 +235,7 @@ def start(project: Path, *words: str) -> subprocess.Popen[str]:
         [sys.executable, "-c", "from mcp_server.cli import main; main()", *words],
         cwd=project,
         env=environment(project),
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -230,6 +247,12 @@ def wait_for_the_gate(project: Path) -> int:
     return os.open(project / "gate", os.O_WRONLY)
 
 
+def wait_for_agents(project: Path, count: int) -> None:
+    """Until so many gated agents have been started."""
+    while len((project / "started").read_text("utf-8")) < count:
+        orchestrate(project, "runs")
+
+
 def test_ctrl_c_cancels_the_run_and_leaves_with_130(project: Path) -> None:
     with start(project, "run", "/wait") as process:
         gate = wait_for_the_gate(project)
@@ -238,6 +261,28 @@ def test_ctrl_c_cancels_the_run_and_leaves_with_130(project: Path) -> None:
         os.close(gate)
     assert process.returncode == 130
     assert stdout.startswith("🚫 /wait cancelled")
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGHUP,), (signal.SIGINT, signal.SIGINT)])
+def test_who_leaves_at_once_leaves_with_130_and_a_run_that_nobody_goes_on_with(
+    project: Path, numbers: tuple[signal.Signals, ...]
+) -> None:
+    program = project / "gated.py"
+    program.write_text(f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{program.read_text('utf-8')}")
+    trust_all(project, project / "home")
+    with start(project, "run", "/wait") as process:
+        gate = wait_for_the_gate(project)
+        for number in numbers:
+            process.send_signal(number)
+            if number is not numbers[-1]:
+                assert process.stderr is not None
+                while "again to leave at once" not in process.stderr.readline():
+                    pass
+        _, stderr = process.communicate(timeout=30)
+        os.close(gate)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    assert told(orchestrate(project, "status", "--json"))["state"] in {"interrupted", "cancelled"}
 
 
 def test_another_process_can_cancel_a_run(project: Path) -> None:
@@ -267,3 +312,67 @@ def test_a_run_whose_process_was_killed_is_interrupted_and_can_be_resumed(projec
     resumed = json.loads(stdout)
     assert resumed["state"] == "completed"
     assert [node["attempts"] for node in resumed["nodes"]] == [1, 2]
+
+
+def test_without_a_person_what_nobody_decides_stays_and_all_else_is_done(project: Path) -> None:
+    nodes = [node("pay", agent="gated", idempotent=False), node("other", agent="gated")]
+    raw = command(phase("work", *nodes, parallel=True), name="/pay")
+    (project / ".claude/commands/v2/pay.json").write_text(json.dumps(raw), encoding="utf-8")
+    with start(project, "run", "/pay") as process:
+        gate = wait_for_the_gate(project)
+        wait_for_agents(project, 2)
+        process.kill()
+        process.communicate(timeout=30)
+        os.close(gate)
+    with start(project, "resume") as process:
+        wait_for_agents(project, 3)  # none of before is left at the gate
+        open_gate(project)
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 1
+    status = told(orchestrate(project, "status", "--json"))
+    run = status["runId"]
+    assert f"orchestrate decide {run} pay retry or skip or fail" in stderr
+    assert status["state"] == "interrupted"
+    assert {one["id"]: (one["state"], one["attempts"]) for one in status["nodes"] if one["id"] == "other"} == {
+        "other": ("completed", 2)
+    }
+    refused = orchestrate(project, "decide", run, "pay", "skip")
+    assert "INVALID_STATE" in refused.stderr
+    assert f"orchestrate resume {run} --detach" in refused.stderr
+    assert orchestrate(project, "resume", "--detach").exit_code == 0
+    assert orchestrate(project, "decide", run, "pay", "skip").exit_code == 0
+    assert told(orchestrate(project, "status", "--watch", "--json"))["state"] == "completed"
+
+
+def test_a_run_of_another_process_is_answered_and_its_status_says_how(project: Path) -> None:
+    run = orchestrate(project, "run", "/ask", "--detach").stdout.strip()
+    with start(project, "status", run, "--watch") as watching:
+        assert watching.stderr is not None
+        while f"orchestrate decide {run} careful-node yes or no" not in watching.stderr.readline():
+            assert watching.poll() is None
+        assert f"orchestrate decide {run} careful-node yes or no" in orchestrate(project, "status").stdout
+        assert "INVALID_ANSWER" in orchestrate(project, "decide", run, "careful-node", "skip").stderr
+        assert "NODE_NOT_FOUND" in orchestrate(project, "decide", run, "nobody", "yes").stderr
+        assert orchestrate(project, "decide", run, "careful-node", "yes").exit_code == 0
+        stdout, _ = watching.communicate(timeout=30)
+    assert stdout.startswith("✅ /ask completed")
+    late = orchestrate(project, "decide", run, "careful-node", "yes")
+    assert late.exit_code == 2
+    assert "INVALID_STATE" in late.stderr
+
+
+def test_who_cancels_a_run_whose_process_does_not_answer_is_told_so(project: Path) -> None:
+    with start(project, "run", "/wait") as process:
+        gate = wait_for_the_gate(project)
+        run_id = told(orchestrate(project, "status", "--json"))["runId"]
+        process.send_signal(signal.SIGSTOP)
+        with start(project, "cancel", run_id) as cancelling:
+            assert cancelling.stderr is not None
+            line = cancelling.stderr.readline()
+            process.send_signal(signal.SIGCONT)
+            cancelling.communicate(timeout=30)
+        process.communicate(timeout=30)
+        os.close(gate)
+    assert f"process {process.pid}" in line
+    assert "has not answered" in line
+    assert (cancelling.returncode, process.returncode) == (0, 3)

@@ -122,6 +122,16 @@ async def test_the_real_server_answers_in_both_eras(project: Path, era: Era) -> 
     assert status["outputs"] == {"greeting": "hello from first-greeting"}
 
 
+@pytest.mark.parametrize("words", [["serve"], ["--project", ".", "serve"]])
+@keeps("eras")
+async def test_the_command_line_serves_too(project: Path, words: list[str]) -> None:
+    start = ["-c", "from mcp_server.cli import main; main()", *words]
+    server = stdio_parameters(project).model_copy(update={"args": start})
+    async with Client(server, mode="legacy", read_timeout_seconds=SECONDS) as client:
+        status = await call(client, "run", command="/hello", wait_seconds=SECONDS)
+    assert status["state"] == "completed"
+
+
 @keeps("stdout")
 def test_stdout_carries_the_protocol_only(project: Path) -> None:
     with started(project, "-c", NOISY) as process:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import anyio
 import jsonschema
 import pytest
 
-from mcp_server import instructions
+from mcp_server import instructions, tools
+from mcp_server.guidance import CANCEL_PENDING
 from tests.interaction.projects import BYTES_OF_10_000_TOKENS, call, connected, ended, open_gate, refused, text_of
 from tests.interaction.promises import keeps
 from tests.support.definitions import command, node, phase
@@ -237,6 +239,22 @@ async def given_up(client: Client, tool: str, **arguments: object) -> None:
 
         while True:  # a status call that answers before that is called again
             await client.call_tool(tool, arguments, progress_callback=listen)
+
+
+@keeps("cancel")
+async def test_a_cancel_that_is_not_obeyed_in_time_says_that_it_is_pending(
+    client: Client, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = project / "gated.py"
+    program.write_text(f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{program.read_text('utf-8')}")
+    trust_all(project, project / "home")
+    monkeypatch.setattr(tools, "CANCEL_SECONDS", 0)
+    started = await call(client, "run", command="/wait")
+    gate = await anyio.to_thread.run_sync(os.open, project / "gate", os.O_WRONLY)
+    status = await call(client, "cancel", run_id=started["runId"])
+    os.close(gate)
+    assert status["state"] == "running"
+    assert status["next"].startswith(CANCEL_PENDING)
 
 
 @keeps("cancel")

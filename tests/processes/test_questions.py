@@ -62,6 +62,31 @@ def test_on_a_terminal_the_person_is_asked(project: Path, typed: str, code: int,
     assert seen.count("[yes/no]") == typed.count("\n")
 
 
+def test_who_follows_a_run_of_another_process_on_a_terminal_is_asked_too(project: Path) -> None:
+    begun = subprocess.run(
+        [*ASK, "--detach"], cwd=project, env=environment(project), capture_output=True, timeout=40, check=True
+    )
+    assert begun.stdout
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*ASK[:3], "status", "--watch"],
+        cwd=project,
+        env=environment(project),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        close_fds=True,
+    ) as process:
+        os.close(theirs)
+        until(ours, "Really? [yes/no]")
+        os.write(ours, b"yes\n")
+        seen = until(ours, None)
+        assert process.wait(timeout=40) == 0, seen
+    os.close(ours)
+    assert "/ask completed" in seen
+    assert "[yes/no]" not in seen
+
+
 def test_the_end_of_the_terminal_leaves_a_run_that_can_be_resumed(project: Path) -> None:
     ours, theirs = pty.openpty()
     with subprocess.Popen(
@@ -70,9 +95,10 @@ def test_the_end_of_the_terminal_leaves_a_run_that_can_be_resumed(project: Path)
         os.close(theirs)
         until(ours, "Really? [yes/no]")
         process.send_signal(signal.SIGHUP)
-        until(ours, None)
-        process.wait(timeout=40)
+        seen = until(ours, None)
+        assert process.wait(timeout=40) == 130
     os.close(ours)
+    assert "Traceback" not in seen
     told = subprocess.run(
         [*ASK[:3], "status", "--json"],
         cwd=project,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from engine.ids import OwnerId, RunId
 from engine.run.events import RunStatus
 from engine.storage.port import RunSummary
-from mcp_server.forecast import COSTS_KEPT, costs_of, forecast_of
+from mcp_server.forecast import COSTS_KEPT, costs_of, forecast_of, in_words
 from tests.support.definitions import command, implement_feature, node, phase, plan
 
 
@@ -65,3 +65,21 @@ def test_the_cost_is_the_median_of_whole_real_runs_of_the_command() -> None:
 
 def test_old_costs_are_forgotten() -> None:
     assert len(costs_of([row(1.0)] * 50, "/test")) == COSTS_KEPT
+
+
+def test_a_forecast_is_told_in_one_line_with_the_cost_where_it_is_known() -> None:
+    compiled = plan(command(phase("work", node("a", minutes=10), node("b", "a", minutes=1))))
+    found = forecast_of(compiled, learned={"a": 30.0}, costs=[], max_parallelism=None)
+    assert in_words(found) == "2 agents, about 2 min"
+    known = forecast_of(compiled, learned={"b": 600.0}, costs=[2.4, 1.0, 3.0], max_parallelism=None)
+    assert in_words(known) == "2 agents, about 20 min, about $2.40 (3 earlier runs)"
+    one = forecast_of(plan(command(phase("work", node("a")))), learned={"a": 5.0}, costs=[1.0], max_parallelism=None)
+    assert in_words(one) == "1 agent, about 5s, about $1.00 (1 earlier run)"
+
+
+def test_the_plan_of_a_forecast_has_the_times_and_the_critical_path_that_were_learned() -> None:
+    raw = command(phase("work", node("a", minutes=10), node("b", minutes=1), parallel=True))
+    found = forecast_of(plan(raw), learned={"b": 1200.0}, costs=[], max_parallelism=None)
+    assert found.plan.critical_path == ("b",)
+    assert found.plan.critical_path_time == timedelta(minutes=20)
+    assert found.plan.sequential_time == found.sequential == timedelta(minutes=30)
