@@ -21,12 +21,15 @@ from engine.storage.cache import ValueStore
 from tests.support.world.world import Broken, World
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.ids import AttemptId, RunId
     from engine.model.policy import Failure
     from engine.run.state import NodeState
     from engine.turn import Turn
 
 Patch: TypeAlias = pytest.MonkeyPatch
-WORLDS = 150
+WORLDS = 400
 
 
 def caught() -> str:
@@ -59,7 +62,7 @@ def locks_are_kept_after_the_end(patch: Patch) -> None:
 
 
 def what_dies_in_a_crash_is_not_ended(patch: Patch) -> None:
-    async def nothing(_engine: Engine, _run: Run) -> None:
+    async def nothing(_engine: Engine, _run: RunId, _lost: Sequence[AttemptId]) -> None:
         """Leave it running."""
 
     patch.setattr(Engine, "_end_left", nothing)
