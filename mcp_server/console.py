@@ -130,19 +130,20 @@ class LiveTree:
     def __init__(self) -> None:
         self._spinner = Spinner("dots")
         self._tree = Tree("")
-        self._live = Live(
-            console=notes,
-            refresh_per_second=FRAMES,
-            transient=True,
-            get_renderable=lambda: self._tree,
-            redirect_stdout=False,
-        )
+        self._live: Live | None = None
         self._seen: dict[str, NodeStatus] = {}
         self._drawn = float("-inf")
 
     def __enter__(self) -> Self:
-        """Begin to show."""
+        """Begin to show, below all that stands there: a display that was ended would draw over what came after it."""
         if notes.is_terminal:
+            self._live = Live(
+                console=notes,
+                refresh_per_second=FRAMES,
+                transient=True,
+                get_renderable=lambda: self._tree,
+                redirect_stdout=False,
+            )
             self._live.start()
         return self
 
@@ -171,7 +172,7 @@ class LiveTree:
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         """Leave the last state standing, where nothing went wrong."""
-        if notes.is_terminal:
+        if self._live is not None:
             self._live.stop()
             if error is None:
                 notes.print(self._tree)

@@ -18,6 +18,7 @@ from tests.interaction.projects import environment, make_project
 if TYPE_CHECKING:
     from pathlib import Path
 
+CURSOR_UP = "\x1b[1A"
 ASK = [sys.executable, "-c", "from mcp_server.cli import main; main()", "run", "/ask"]
 
 
@@ -55,11 +56,13 @@ def test_on_a_terminal_the_person_is_asked(project: Path, typed: str, code: int,
         os.close(theirs)
         seen = until(ours, "Really? [yes/no]")
         os.write(ours, typed.encode())
-        seen += until(ours, None)
+        after = until(ours, None)
+        seen += after
         assert process.wait(timeout=40) == code, seen
     os.close(ours)
     assert told in seen
     assert seen.count("[yes/no]") == typed.count("\n")
+    assert CURSOR_UP not in after.partition("/ask")[0], "the question stays where it was asked"
 
 
 def test_who_follows_a_run_of_another_process_on_a_terminal_is_asked_too(project: Path) -> None:
