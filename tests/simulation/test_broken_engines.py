@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from engine.turn import Turn
 
 Patch: TypeAlias = pytest.MonkeyPatch
-WORLDS = 400
+WORLDS = 250
 
 
 def caught() -> str:
