@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from engine.run.state import NodeStatus, is_model_work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from engine.run.state import NodeState, PhaseState, Run
+    from engine.run.state import NodeState, Run
 
 SMALLEST = 10_000
 """Parts of a dollar in which money is granted: less than a hundredth of a cent is nothing."""
+MOST_BESIDE = 100
+"""Ready nodes of a phase that are looked at."""
 
 
 def spent(run: Run, node: NodeState) -> tuple[str, str] | None:
@@ -26,7 +26,9 @@ def spent(run: Run, node: NodeState) -> tuple[str, str] | None:
     if limits.max_attempts_total is not None and run.attempts_total >= limits.max_attempts_total:
         return "ATTEMPTS_EXHAUSTED", f"the run may make {limits.max_attempts_total} attempts and has made them"
     most = limits.max_cost_usd
-    if most is not None and (run.cost_usd >= most or grant(run, node) == 0):
+    if most is None:
+        return None
+    if run.cost_usd >= most or (_pays(run, node) and (run.budget_left or 0) * SMALLEST < 1):
         return "BUDGET_EXCEEDED", f"the run may cost ${most:g} and has cost ${run.cost_usd:.4f}"
     return None
 
@@ -34,13 +36,14 @@ def spent(run: Run, node: NodeState) -> tuple[str, str] | None:
 def grant(run: Run, node: NodeState) -> float | None:
     """What an attempt of *node* may cost in dollars; None: no limit, or nobody who keeps to one.
 
-    What is left, less what live attempts were granted, in equal parts for *node* and the nodes that may start beside
-    it: however many run at once, together they cannot cost more than the limit.
+    What is left, less what live attempts were granted, in equal parts for *node* and the ready nodes that may start
+    beside it: however many run at once, together they cannot cost more than the limit. For an attempt for which
+    `spent` finds something left, it is never nothing.
     """
     left = run.budget_left
     if left is None or not _pays(run, node):
         return None
-    part = floor(left / (1 + _beside(run, node)) * SMALLEST) / SMALLEST
+    part = max(1, floor(left / (1 + _beside(run, node)) * SMALLEST)) / SMALLEST
     own = run.plan.agents[node.plan.agent].max_budget_usd
     return min(left, part if own is None else min(part, own))  # a part may be above by a rounding error
 
@@ -60,22 +63,21 @@ def _pays(run: Run, node: NodeState) -> bool:
 
 
 def _beside(run: Run, node: NodeState) -> int:
-    """How many nodes may start beside *node* before anything ends, as far as the run has places."""
+    """How many ready nodes may start beside *node* before anything ends, as far as the run has places.
+
+    Of each phase the first are looked at, so that a start costs the same however many nodes there are.
+    """
     most = run.limits.max_parallelism
-    places = len(run.nodes) if most is None else most - run.running - 1
+    places = MOST_BESIDE if most is None else min(MOST_BESIDE, most - run.running - 1)
     count = 0
     for index in run.open_phases:
+        if count >= places:
+            break
         phase = run.phases[index]
         free = places - count
         if phase.plan.limit is not None:
             free = min(free, phase.plan.limit - phase.running - (index == node.plan.phase))
-        count += sum(1 for _ in islice(_startable(run, phase, node), max(0, free)))
+        ready = (run.nodes[key.node] for key in islice(phase.ready, MOST_BESIDE))
+        paid = sum(other.status is NodeStatus.PENDING and _pays(run, other) for other in ready)
+        count += max(0, min(free, paid))
     return count
-
-
-def _startable(run: Run, phase: PhaseState, but: NodeState) -> Iterator[NodeState]:
-    for name in phase.plan.nodes:
-        node = run.nodes[name]
-        idle = node.status in {NodeStatus.PENDING, NodeStatus.WAITING}
-        if idle and not node.blockers and node is not but and _pays(run, node):
-            yield node

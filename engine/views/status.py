@@ -146,7 +146,7 @@ def snapshot(
     started = run.started_at or run.created_at
     few = len(run.nodes) <= FEW_NODES
     full = few or run.status is RunStatus.PENDING
-    over = (f"The run has cost {overspent(run)}",) if overspent(run) else ()
+    over = overspent(run)
     return Snapshot(
         id=run.id,
         command=run.plan.command,
@@ -166,7 +166,7 @@ def snapshot(
         display=display(run, now, learned, options) if full else short_display(run, now, learned, options),
         running=tuple(sorted(run.live, key=lambda name: run.nodes[name].start_order)),
         message=run.message,
-        warnings=(*run.plan.warnings, *warnings, *over),
+        warnings=(*run.plan.warnings, *warnings, *([f"The run has cost {over}"] if over else [])),
         locks=tuple(locks),
         cost_usd=run.cost_usd,
     )

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from engine.budget import overspent
+from engine.budget import grant, overspent
 from engine.ids import NodeId
 from engine.model.agent import Agent, AgentKind
 from engine.model.policy import Usage
 from engine.run import signals as sig
 from engine.run.events import Limits
+from engine.run.state import NodeState
 from engine.views.headline import headline
 from engine.views.status import snapshot
 from tests.support.by_hand import ByHand
@@ -91,6 +92,27 @@ def test_the_run_stops_where_what_runs_gives_nothing_back() -> None:
 def test_an_attempt_without_a_limit_is_granted_nothing(limits: Limits, executor: str) -> None:
     story = story_of(phase("p", model("a"), model("b")), limits=limits, executor=executor)
     assert budgets(story) == {"a": None, "b": None}
+
+
+class Counting(dict[NodeId, NodeState]):
+    """Nodes that count how often one is looked at."""
+
+    looks = 0
+
+    def __getitem__(self, name: NodeId) -> NodeState:
+        self.looks += 1
+        return super().__getitem__(name)
+
+
+@pytest.mark.parametrize("needs", ["chain", "none"])
+def test_what_a_start_looks_at_does_not_grow_with_the_number_of_nodes(needs: str) -> None:
+    names = [f"n{number}" for number in range(1000)]
+    nodes = [model(name, *(names[place - 1 : place] if needs == "chain" else ())) for place, name in enumerate(names)]
+    story = story_of(phase("p", *nodes), limits=Limits(max_cost_usd=1.0, max_parallelism=200))
+    story.run.nodes = counting = Counting(story.run.nodes)
+    story.run.limits = Limits(max_cost_usd=5.0)
+    assert grant(story.run, story.node(names[-1])) is not None
+    assert counting.looks < 400
 
 
 def test_it_is_told_that_a_run_has_cost_more_than_it_may() -> None:
