@@ -234,8 +234,8 @@ _OPTIONS = {
 def exceed(turn: Turn, code: str, message: str) -> None:
     """Stop the run because one of its limits is used up."""
     hint = (
-        f"Resume it with more: `orchestrate resume RUN --failed {_OPTIONS[code]} N` (settings count for new runs). "
-        "One that was rolled back has to be run again."
+        f"Give it more: `orchestrate resume {turn.run.id} --failed {_OPTIONS[code]} N` (settings count for new runs); "
+        "run it again where it was rolled back."
     )
     failure = Failure(FailureKind.ERROR, code, message, hint=hint)
     settlement.stop(turn, ev.StopCause(kind=StopKind.FAILURE, message=message, failure=failure))

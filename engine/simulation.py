@@ -77,11 +77,12 @@ def simulate(plan: Plan, scenario: Scenario, *, project: Path = Path()) -> Simul
 
 def _check_names(plan: Plan, scenario: Scenario) -> None:
     """Refuse a scenario of which some part would never come to pass, since nothing has its name."""
+    nodes = {node.id: node for node in plan.nodes}
     for name, number in scenario.faults:
         # What undoes a sub-command is work of its own, and is told by the number of its attempt.
-        _working_node(plan, name, code="INVALID_FAULT", undo=number is not None)
+        _working_node(plan, nodes, name, code="INVALID_FAULT", undo=number is not None)
     for name, values in scenario.values.items():
-        node = _working_node(plan, name, code="INVALID_VALUE")
+        node = _working_node(plan, nodes, name, code="INVALID_VALUE")
         keys = [output.key for output in node.outputs]
         for key in values:
             if key not in keys:
@@ -90,8 +91,9 @@ def _check_names(plan: Plan, scenario: Scenario) -> None:
                 raise InputError(f'node "{name}" has no output "{key}"', code="INVALID_VALUE", hint=hint)
 
 
-def _working_node(plan: Plan, name: NodeId, *, code: str, undo: bool = False) -> NodePlan:
-    nodes = {node.id: node for node in plan.nodes}
+def _working_node(
+    plan: Plan, nodes: Mapping[NodeId, NodePlan], name: NodeId, *, code: str, undo: bool = False
+) -> NodePlan:
     node = nodes.get(name)
     if node is None:
         hint = Names(nodes).question(name) or f"Its nodes are {_listed([*nodes])}"

@@ -153,27 +153,21 @@ def _bad_parameters(name: str, given: Mapping[str, Any], error: ValidationError)
     """One line for each parameter that is wrong; values are not repeated, they may be secret or long."""
     wrong: dict[str, list[str]] = {}
     for item in error.errors(include_url=False, include_input=False):
-        place = _place(item["loc"], given) or "parameters"
+        place = _place(item["loc"], given, missing=item["type"] == "missing") or "parameters"
         wrong.setdefault(place, []).append(item["msg"])
     lines = [f"{place}: {' or: '.join(dict.fromkeys(messages))}" for place, messages in wrong.items()]
     return OrchestrationError(f"{name}: {'; '.join(lines)}", code="INVALID_PARAMETERS")
 
 
-def _place(steps: Sequence[str | int], given: object) -> str:
-    """Where in *given* something is wrong, as `results.0.failure`, without the types that pydantic tried."""
+def _place(steps: Sequence[str | int], given: Any, *, missing: bool) -> str:  # noqa: ANN401 - what a client sent
+    """Where in *given* something is wrong or *missing*, as `results.0.failure`, without the types that were tried."""
     place: list[str] = []
     for step in steps:
-        inside: object = None
-        if isinstance(given, Mapping) and isinstance(step, str):
-            if place and step not in given and not step.isidentifier():
-                break
-            inside = given.get(step)
-        elif isinstance(given, list) and isinstance(step, int) and step < len(given):
-            inside = given[step]
-        else:
-            break
+        try:
+            given = given[step]
+        except (KeyError, IndexError, TypeError):
+            return ".".join([*place, str(step)] if missing else place)
         place.append(str(step))
-        given = inside
     return ".".join(place)
 
 

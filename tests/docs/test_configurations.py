@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,24 @@ def here(text: str, project: Path) -> str:
 
 def test_readme_shows_a_configuration_for_each_client() -> None:
     assert len(shown()) >= 3
+
+
+@pytest.mark.nightly  # it takes the newest versions of what we depend on, from the network
+def test_the_line_of_readme_puts_the_programs_on_the_path(tmp_path: Path) -> None:
+    [line] = re.findall(r"`(~/orchestration-mcp/\.ci/uv tool install [^`]+)`", README)
+    folders = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
+    subprocess.run(
+        shlex.split(here(line, tmp_path)), env={**os.environ, **folders}, cwd=tmp_path, check=True, timeout=200
+    )
+    assert {"orchestrate", "orchestration-mcp"} <= {path.name for path in (tmp_path / "bin").iterdir()}
+    done = subprocess.run(
+        [tmp_path / "bin" / "orchestrate", "validate", "/review-code"],
+        cwd=ROOT,
+        check=True,
+        timeout=50,
+        capture_output=True,
+    )
+    assert b"/review-code" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("number", range(len(shown())))

@@ -188,6 +188,7 @@ def test_the_list_of_tasks_on_the_screen_moves(api: FakeMessagesApi, review: Pat
         screen = found.wait_for(f"{WORKS} Review security")
         assert f"{TICK} Analyze code structure" in screen
         assert f"{WORKS} Review code quality" in screen
+        assert "ctrl+t to hide tasks" in screen
         found.wait_for("4/4 tasks done", timeout=90)
     last = [turn for turn in api.turns if model.match in turn.prompt][-1]
     made = [(name, json.dumps(given)) for name, given in conversation(last.messages)[0] if name.startswith("Task")]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +95,25 @@ def test_the_plugin_is_valid(environ: dict[str, str]) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_lines_of_readme_install_the_plugin(environ: dict[str, str]) -> None:
+    clone = Path(environ["HOME"]) / "orchestration-mcp"
+    shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(".git", ".venv", ".cache", "dist", "__pycache__"))
+    [lines] = re.findall(
+        r"```bash\n(claude plugin .*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"set -e\n{lines}\nclaude plugin list"],
+        env=environ,
+        cwd=clone.parent,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "orchestration@orchestration-mcp" in done.stdout
 
 
 def test_the_skills_of_this_repository_are_those_that_sync_writes() -> None:

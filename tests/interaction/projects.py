@@ -48,7 +48,7 @@ print(json.dumps({"outputs": {"greeting": "the gate is open"}}))
 """,
     "large": """
 import json
-print(json.dumps({"outputs": {"report": "long " * 4000, "short": "sk-ant-REDACTME0123456789abcdef"}}))
+print(json.dumps({"outputs": {"report": "long " * 4000, "short": "sk-ant-" + "a" * 30}}))
 """,
 }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from engine.runtime.clock import process_of
 from tests.support.real_agents import SECONDS
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ async def owner_of(engine: Engine, run: RunId) -> int:
     """The number of the process that owns *run*; owners carry it."""
     summary = await engine.storage.summary(run)
     assert summary is not None
-    return int(summary.owner.split("-")[1])
+    return int(process_of(summary.owner))
 
 
 def wait_for_end(number: int) -> None:

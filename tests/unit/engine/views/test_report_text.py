@@ -159,9 +159,8 @@ def test_a_limit_that_is_used_up_is_told_with_what_helps() -> None:
     story.succeed("a")
     shown = text_report(story.run, metrics(story.run, story.now), timeline(story.run, story.now))
     assert (
-        "  the run: ATTEMPTS_EXHAUSTED: the run may make 1 attempts and has made them\n    hint: Resume it with more"
-        in shown
+        "  the run: ATTEMPTS_EXHAUSTED: the run may make 1 attempts and has made them\n    hint: Give it more" in shown
     )
-    assert shown.endswith("One that was rolled back has to be run again.\n")
+    assert shown.endswith("run it again where it was rolled back.\n")
     page = html_report(story.run, metrics(story.run, story.now), timeline(story.run, story.now))
     assert "<strong>the run</strong> · ATTEMPTS_EXHAUSTED" in page

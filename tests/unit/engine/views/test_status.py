@@ -109,7 +109,7 @@ def test_a_limit_that_is_used_up_is_a_failure_of_the_run_itself() -> None:
     (line,) = failures(story.run)
     assert (line.node, line.failure.code) == (None, "ATTEMPTS_EXHAUSTED")
     assert line.failure.hint is not None
-    assert "orchestrate resume RUN --failed --max-attempts-total N" in line.failure.hint
+    assert f"orchestrate resume {story.run.id} --failed --max-attempts-total N" in line.failure.hint
     story.resume(failed=True, limits=ev.Limits(max_attempts_total=2))
     assert failures(story.run) == ()
 
