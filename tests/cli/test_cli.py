@@ -206,10 +206,12 @@ def test_a_run_that_has_used_its_attempts_up_says_so_and_goes_on_with_more(proje
     result = orchestrate(project, "run", "/four", "--max-attempts-total", "2")
     assert result.exit_code == 1
     assert "· 2/4 ·" in result.stdout
-    assert "❌ /four: ATTEMPTS_EXHAUSTED\n   hint: Resume it with more" in result.stdout
+    assert "❌ /four: ATTEMPTS_EXHAUSTED\n   hint: Give it more" in result.stdout
     (failure,) = told(orchestrate(project, "status", "--json"))["failures"]
     assert (failure["code"], "node" in failure) == ("ATTEMPTS_EXHAUSTED", False)
-    again = orchestrate(project, "resume", "--failed", "--max-attempts-total", "4")
+    advised = failure["hint"].split("`")[1].split()
+    assert advised[0] == "orchestrate"
+    again = orchestrate(project, *(word.replace("N", "4") for word in advised[1:]))
     assert again.exit_code == 0, again.stderr
 
 
