@@ -99,7 +99,7 @@ class Git:
             raise IsolationUnavailable(f"git cannot be started: {error}") from error
         if ended.overflow or ended.returncode not in accept:
             raise IsolationUnavailable(
-                f"git {words[0]} failed in {tree}: {complaint(ended)}", hint=f"try `git status` in {self.top}"
+                f"git {words[0]} failed in {tree}: {complaint(ended.stderr)}", hint=f"try `git status` in {self.top}"
             )
         return ended
 
@@ -125,8 +125,9 @@ async def open_git(project: Path, attempt: AttemptId) -> Git:
         )
     inside = await git.run("rev-parse", "--is-inside-work-tree", accept=range(256))
     if inside.stdout.strip() != b"true":
+        cause = complaint(inside.stderr) or "it is a bare one"
         raise IsolationUnavailable(
-            f"{project} is not in the working tree of a git repository: {complaint(inside) or 'it is a bare one'}",
+            f"{project} is not in the working tree of a git repository: {cause}",
             hint="see what `git status` says there; `git init` makes a repository; without `isolation` none is needed",
         )
     directory = Path(await git.line("rev-parse", "--absolute-git-dir"))
@@ -135,11 +136,14 @@ async def open_git(project: Path, attempt: AttemptId) -> Git:
     return replace(git, directory=directory, top=top, prefix=prefix)
 
 
-def complaint(ended: Ended) -> str:
-    """The line in which git says what is wrong."""
-    lines = ended.stderr.decode("utf-8", "replace").strip().splitlines()
-    told = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines
-    return one_line(told[-1], limit=300) if told else ""
+def complaint(stderr: bytes) -> str:
+    """What git says is wrong: the line that names an error, else all but its hints and warnings."""
+    lines = stderr.decode("utf-8", "replace").strip().splitlines()
+    for sign in ("fatal:", "error:"):
+        named = [line for line in lines if line.startswith(sign)]
+        if named:
+            return one_line(named[-1], limit=300)
+    return one_line(" ".join(line for line in lines if not line.startswith(("hint:", "warning:"))), limit=300)
 
 
 def _version(text: str) -> tuple[int, int]:

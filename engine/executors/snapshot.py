@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -83,7 +84,17 @@ async def _add(git: Git, tree: Path, index: Path, paths: Iterable[bytes]) -> str
 
 
 def _but(paths: Iterable[bytes]) -> list[bytes]:
-    return [b":(top,exclude,literal)" + path + b"/" for path in paths]
+    """Pathspecs that leave *paths* out, files or folders.
+
+    They are patterns: git refuses to add anything where an exclusion that is written plainly names what it ignores.
+    """
+    patterns = [b":(top,exclude,glob)\\" + _escaped(path) for path in paths]
+    return [pattern + end for pattern in patterns for end in (b"", b"/**")]
+
+
+def _escaped(path: bytes) -> bytes:
+    """*path* as a pattern that follows a backslash, and so begins with none."""
+    return re.sub(rb"(?<!^)[*?\[\\]", rb"\\\g<0>", path)
 
 
 def _copy_index(source: Path, index: Path) -> None:

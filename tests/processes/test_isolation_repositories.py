@@ -186,6 +186,36 @@ async def test_a_program_that_changed_while_its_attempt_waited_does_not_run(tmp_
     assert (branches(project), leftovers(project)) == ([], [])
 
 
+SPELLINGS = (
+    *(".claude", ".claude/", "/.claude", "/.claude/", ".claude/*", ".claude/**", "**/.claude/"),
+    *(".claude/worktrees", ".claude/worktrees/", "/.claude/worktrees/*", "worktrees/", "**/worktrees/"),
+)
+
+
+@pytest.mark.parametrize("place", [".gitignore", ".git/info/exclude", "the user's own file"])
+@pytest.mark.parametrize("spelling", SPELLINGS)
+async def test_a_repository_that_ignores_our_folders(
+    spelling: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_repository(tmp_path / "project", {"a.txt": "a\n"})
+    if place == "the user's own file":
+        write_files(tmp_path, {"config": f"[core]\n\texcludesFile = {tmp_path}/excludes\n", "excludes": spelling})
+        monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
+    else:
+        write_files(project, {place: f"{spelling}\n"})
+    await done(project, "write('a.txt', 'changed'); write('new/b.txt', 'b')")
+    assert ((project / "a.txt").read_text(), (project / "new/b.txt").read_text()) == ("changed", "b")
+
+
+@pytest.mark.parametrize("spelling", ["worktrees/", "parts/pro[[]1]/.claude", "parts/*/.claude/worktrees"])
+async def test_a_larger_repository_that_ignores_our_folders(spelling: str, tmp_path: Path) -> None:
+    files = {"parts/pro[1]/a.txt": "a\n", "parts/pro1/.claude/worktrees/x.txt": "x\n"}
+    project = make_repository(tmp_path, files) / "parts/pro[1]"
+    write_files(tmp_path, {".gitignore": f"{spelling}\n"})
+    await done(project, "assert os.path.exists('../pro1/.claude/worktrees/x.txt'); write('a.txt', 'changed')")
+    assert (project / "a.txt").read_text() == "changed"
+
+
 async def test_a_repository_without_a_commit(tmp_path: Path) -> None:
     project = make_repository(tmp_path / "project")
     write_files(project, {"a.txt": "one\n"})
