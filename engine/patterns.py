@@ -1,297 +1,156 @@
-"""Whether a regular expression of a schema can be matched in linear time by a backtracking engine.
+r"""Regular expressions of a schema, matched in time that is linear in the text whatever the pattern is.
 
-Pure. It matches nothing itself.
-
-Theory of operation. Python's `re` tries alternatives one after the other, so `(a+)+b` or `a*a*a*b` on a long run of `a`
-takes exponential or cubic time, and no call can be interrupted. Such a pattern needs two ways to read the same text.
-The pattern is taken apart into its positions (each character class that stands in it) with the positions that can
-follow each (Glushkov's construction). If at every step the next character decides which position comes next, there is
-one way to read any text, and a failed match costs one pass. Two exceptions are cheap and common enough to allow:
-choices that are met once, as between `feat` and `fix`, while they multiply to little; and one repetition whose end is
-a guess, as in `^.*foo$`, when no other repetition depends on the guess. A pattern without `^` is tried at each place
-of the text, so that no repetition may stand before its end.
+Pure. Matching is RE2's; this module brings patterns as JSON Schemas are written, in the dialect of ECMA-262 with
+Unicode, into RE2's own, and bounds the work. Where the two differ and nothing can be done about it, RE2's reading
+holds: no lookaround and no back references, no repetition of more than 1,000, and `.` is everything but a newline.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
 
-MAX_LENGTH: Final = 200
+    class _Compiled(Protocol):
+        programsize: int
+
+        def search(self, text: str) -> object: ...
+
+
+MAX_LENGTH: Final = 1_000
 """Characters of a pattern."""
-MAX_POSITIONS: Final = 150
-"""Character classes in a pattern, fixed repetitions written out."""
-MAX_WAYS: Final = 256
-"""Ways in which choices that are met once may combine."""
+MAX_PROGRAM: Final = 10_000
+"""Instructions that a pattern compiles to; a letter of any alphabet, as in `\\p{L}`, takes some 600."""
+MAX_WORK: Final = 2_000_000_000
+"""Instructions of the pattern times characters of the text: some ten seconds at the worst."""
+_MAX_MEMORY: Final = 2 * 2**20
+"""Bytes that RE2 may use for one pattern, caches included."""
 
-_ASCII_SIZE = 128
-_OTHER = 1 << _ASCII_SIZE
-"""The bit of all characters beyond ASCII; below it each ASCII character has its own."""
-_END = _OTHER << 1
-"""The bit of the end of the text."""
-_ASCII = _OTHER - 1
-_CLASSES = frozenset({"ANY", "IN", "LITERAL", "NOT_LITERAL"})
-_REPEATS = frozenset({"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"})
-_UNBOUNDED = "repeats what can be read in two ways; such a pattern can take exponential time"
-_SLOW = (
-    "can take more than linear time; let what stands behind a repetition differ from what is repeated, "
-    r"as `\)` does in ^[^)]+\)"
+_SPACE = r"\t-\r \x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}\x{feff}-\x{feff}"
+_NO_SPACE = (
+    r"\x{0}-\x{8}\x{e}-\x{1f}!-\x{9f}\x{a1}-\x{167f}\x{1681}-\x{1fff}\x{200b}-\x{2027}\x{202a}-\x{202e}"
+    r"\x{2030}-\x{205e}\x{2060}-\x{2fff}\x{3001}-\x{fefe}\x{ff00}-\x{10ffff}"
 )
-_UNANCHORED = "repeats something before its end but does not begin with ^; it would be tried at every place of the text"
-_FEATURE = "uses a lookaround, a back reference, a flag or another feature that is not supported"
+"""White space of ECMA-262 (RE2's own `\\s` is ASCII), and its complement, which a class cannot negate in its inside."""
+_ANY = r"[\x{0}-\x{10ffff}]"
+_NOTHING = r"[^\x{0}-\x{10ffff}]"
+"""What `[^]` and `[]` are in ECMA-262; for RE2 the bracket would be a member."""
+_CATEGORIES: Final = {
+    "Other": "C", "Control": "Cc", "Format": "Cf", "Private_Use": "Co", "Surrogate": "Cs",
+    "Letter": "L", "Lowercase_Letter": "Ll", "Modifier_Letter": "Lm", "Other_Letter": "Lo", "Titlecase_Letter": "Lt",
+    "Uppercase_Letter": "Lu", "Mark": "M", "Combining_Mark": "M", "Spacing_Mark": "Mc", "Enclosing_Mark": "Me",
+    "Nonspacing_Mark": "Mn", "Number": "N", "Decimal_Number": "Nd", "digit": "Nd", "Letter_Number": "Nl",
+    "Other_Number": "No", "Punctuation": "P", "punct": "P", "Connector_Punctuation": "Pc", "Dash_Punctuation": "Pd",
+    "Close_Punctuation": "Pe", "Final_Punctuation": "Pf", "Initial_Punctuation": "Pi", "Other_Punctuation": "Po",
+    "Open_Punctuation": "Ps", "Symbol": "S", "Currency_Symbol": "Sc", "Modifier_Symbol": "Sk", "Math_Symbol": "Sm",
+    "Other_Symbol": "So", "Separator": "Z", "Line_Separator": "Zl", "Paragraph_Separator": "Zp",
+    "Space_Separator": "Zs",
+}  # fmt: skip
+"""RE2's short names of Unicode's general categories, by the long ones that ECMA-262 takes too."""
+_PIECES = re.compile(
+    r"""
+      \\u(?P<lead>[dD][89abAB][0-9a-fA-F]{2})\\u(?P<trail>[dD][c-fC-F][0-9a-fA-F]{2})
+    | \\u(?:(?P<unit>[0-9a-fA-F]{4})|\{(?P<point>[0-9a-fA-F]{1,6})\})
+    | \\c(?P<control>[A-Za-z])
+    | \\(?P<sign>[pP])\{(?:(?:General_Category|gc|Script|sc)=)?(?P<property>\w+)\}
+    | \\(?P<space>[sS])
+    | \\.
+    | \[(?P<nothing>\^?)\]
+    | (?P<bracket>[\[\]])
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 
 
 class _Refused(Exception):
     """Why a pattern is not accepted."""
 
 
-@lru_cache(maxsize=512)
 def pattern_problem(pattern: str) -> str | None:
     """Why *pattern* is not accepted, as the end of a sentence that begins with it; None where it is."""
-    if len(pattern) > MAX_LENGTH:
-        return f"is longer than {MAX_LENGTH} characters"
     try:
-        tree = _tree(pattern)
-        graph = _Graph()
-        whole = graph.sequence(tree)
-        _check(graph, whole, anchored=_is_anchored(tree))
+        _compiled(pattern)
     except _Refused as refusal:
         return str(refusal)
     return None
 
 
-def _tree(pattern: str) -> Any:  # noqa: ANN401 - the standard library does not publish the type
-    """The syntax tree that `re` makes of *pattern*."""
+def found_in(pattern: str, text: str) -> bool:
+    """Whether *pattern*, which `pattern_problem` has accepted, matches some part of *text*.
+
+    Raises `OverflowError` where the text is too long for a pattern of this size.
+    """
+    compiled = _compiled(pattern)
+    if len(text) * compiled.programsize > MAX_WORK:
+        message = f"a text of {len(text):,} characters is too long for a pattern of this size"
+        raise OverflowError(message)
+    return compiled.search(_whole(text)) is not None
+
+
+@lru_cache(maxsize=128)
+def _compiled(pattern: str) -> _Compiled:
+    import re2  # type: ignore[import-untyped] # noqa: PLC0415 - only commands with patterns pay for it
+
+    if len(pattern) > MAX_LENGTH:
+        message = f"is longer than {MAX_LENGTH:,} characters"
+        raise _Refused(message)
+    options = re2.Options()
+    options.log_errors = False  # else it writes to stderr
+    options.max_mem = _MAX_MEMORY
     try:
-        re.compile(pattern)
-        tree = _parse(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        message = f"is no regular expression: {error}"
+        compiled: _Compiled = re2.compile(_translated(_whole(pattern)), options)
+    except re2.error as error:
+        message = f"is not supported: {_reason(error)}"
         raise _Refused(message) from None
-    if tree.state.flags & ~re.UNICODE.value:
-        raise _Refused(_FEATURE)
-    return tree
+    if compiled.programsize > MAX_PROGRAM:
+        message = "is too large once its repetitions and character classes are written out"
+        raise _Refused(message)
+    return compiled
 
 
-_parse: Callable[[str], Any] = re._parser.parse  # type: ignore[attr-defined] # noqa: SLF001 - there is no public parser
+def _reason(error: Exception) -> str:
+    """What RE2 says, which comes as bytes and may cut a character in two."""
+    said = error.args[0] if error.args else b""
+    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
 
 
-def _is_anchored(tree: Iterable[tuple[Any, Any]]) -> bool:
-    """Whether every way through *tree* begins with `^`."""
-    first: tuple[Any, Any] | None = next(iter(tree), None)
-    if first is None:
-        return False
-    name, value = str(first[0]), first[1]
-    if name == "SUBPATTERN":
-        return _is_anchored(value[3])
-    if name == "BRANCH":
-        return all(_is_anchored(way) for way in value[1])
-    return name == "AT" and str(value) in {"AT_BEGINNING", "AT_BEGINNING_STRING"}
+def _whole(text: str) -> str:
+    """*text* with what UTF-8 cannot say, halves of surrogate pairs, replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _size(tree: Iterable[tuple[Any, Any]]) -> int:
-    """How many character classes *tree* has, fixed repetitions written out."""
-    total = 0
-    for kind, value in tree:
-        name = str(kind)
-        if name in _REPEATS:
-            least, most, body = value
-            total += _size(body) * (least if least == most else 1)
-        elif name == "SUBPATTERN":
-            total += _size(value[3])
-        elif name == "BRANCH":
-            total += sum(map(_size, value[1]))
-        else:
-            total += 1
-    return total
+def _translated(pattern: str) -> str:
+    """*pattern* in RE2's syntax."""
+    inside = False
+
+    def translated(piece: re.Match[str]) -> str:
+        nonlocal inside
+        if piece["nothing"] is not None and not inside:
+            return _ANY if piece["nothing"] else _NOTHING
+        if piece["nothing"] is not None or piece["bracket"]:
+            # In a class "[" is a character like others, and RE2 wants it escaped where a POSIX class could begin.
+            text = piece[0].replace("[", r"\[") if inside else piece[0]
+            inside = not text.endswith("]")
+            return text
+        return _escape(piece, inside=inside)
+
+    return _PIECES.sub(translated, pattern)
 
 
-# --- positions and what follows them ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A part of a pattern; sets of positions are bits of integers."""
-
-    empty: bool
-    """Whether it can match nothing."""
-    first: int = 0
-    """Positions that it can begin with."""
-    last: int = 0
-    """Positions that it can end with."""
-
-
-_NOTHING = _Part(empty=True)
-
-
-class _Graph:
-    """The positions of a pattern, and which can follow which."""
-
-    def __init__(self) -> None:
-        self.characters: list[int] = []
-        """What each position matches."""
-        self.follow: list[int] = []
-        """The positions that can follow each."""
-
-    def sequence(self, tree: Iterable[tuple[Any, Any]]) -> _Part:
-        """Parts one after the other."""
-        result = _NOTHING
-        for name, value in tree:
-            result = self.joined(result, self.part(str(name), value))
-        return result
-
-    def joined(self, one: _Part, two: _Part) -> _Part:
-        self.link(one.last, two.first)
-        return _Part(
-            empty=one.empty and two.empty,
-            first=one.first | (two.first if one.empty else 0),
-            last=two.last | (one.last if two.empty else 0),
-        )
-
-    def part(self, name: str, value: Any) -> _Part:  # noqa: ANN401 - see _tree
-        if name in _CLASSES:
-            return self.position(_characters(name, value))
-        if name in _REPEATS:
-            return self.repeated(*value)
-        if name == "SUBPATTERN" and not (value[1] or value[2]):
-            return self.sequence(value[3])
-        if name == "BRANCH":
-            return self.either([self.sequence(way) for way in value[1]])
-        if name == "AT":
-            at_end = str(value) in {"AT_END", "AT_END_STRING"}
-            return self.position(_END | 1 << ord("\n")) if at_end else _NOTHING
-        raise _Refused(_FEATURE)
-
-    @staticmethod
-    def either(ways: list[_Part]) -> _Part:
-        """A choice; two ways of choosing nothing would multiply without showing as positions."""
-        if sum(way.empty for way in ways) > 1:
-            raise _Refused(_UNBOUNDED)
-        return _Part(
-            empty=any(way.empty for way in ways),
-            first=_union(way.first for way in ways),
-            last=_union(way.last for way in ways),
-        )
-
-    def position(self, characters: int) -> _Part:
-        if len(self.characters) >= MAX_POSITIONS:
-            message = f"has more than {MAX_POSITIONS} character classes, repetitions written out"
-            raise _Refused(message)
-        bit = 1 << len(self.characters)
-        self.characters.append(characters)
-        self.follow.append(0)
-        return _Part(empty=False, first=bit, last=bit)
-
-    def repeated(self, least: int, most: int, tree: Iterable[tuple[Any, Any]]) -> _Part:
-        """A repetition; a range such as {2,5} counts as any number of times, which is no less ambiguous."""
-        size = _size(tree)
-        if least == most and size and least * size <= MAX_POSITIONS:
-            result = _NOTHING
-            for _ in range(least):
-                result = self.joined(result, self.sequence(tree))
-            return result
-        body = self.sequence(tree)
-        if body.empty or (most > 1 and any(self.follow[place] & body.first for place in _places(body.last))):
-            raise _Refused(_UNBOUNDED)
-        if most > 1:
-            self.link(body.last, body.first)
-        return _Part(empty=least == 0, first=body.first, last=body.last)
-
-    def link(self, before: int, after: int) -> None:
-        for place in _places(before):
-            self.follow[place] |= after
-
-    def clashing(self, positions: int) -> list[int]:
-        """Those of *positions* that one character could choose together with another of them."""
-        places = list(_places(positions))
-        return [
-            one for one in places if any(one != two and self.characters[one] & self.characters[two] for two in places)
-        ]
-
-    def reached(self) -> list[int]:
-        """The positions that can come anywhere behind each."""
-        reach = list(self.follow)
-        for middle, _ in enumerate(reach):
-            for place, _ in enumerate(reach):
-                if reach[place] >> middle & 1:
-                    reach[place] |= reach[middle]
-        return reach
-
-
-def _check(graph: _Graph, whole: _Part, *, anchored: bool) -> None:
-    """Refuse what can be read in too many ways."""
-    reach = graph.reached()
-    cyclic = _union(1 << place for place, behind in enumerate(reach) if behind >> place & 1)
-    if not anchored and cyclic & ~whole.last:
-        raise _Refused(_UNANCHORED)
-    ways = max(1, len(graph.clashing(whole.first)))
-    guesses = 0
-    for place, following in enumerate(graph.follow):
-        clashing = graph.clashing(following)
-        if not clashing:
-            continue
-        if cyclic >> place & 1:
-            guesses += 1
-            _check_guess(clashing, reach, cyclic)
-        else:
-            ways *= len(clashing)
-    if guesses > 1 or ways > MAX_WAYS:
-        raise _Refused(_SLOW)
-
-
-def _check_guess(clashing: list[int], reach: list[int], cyclic: int) -> None:
-    """Refuse a guess that is made inside what it leads to, or that leads to more than one repetition."""
-    behind = _union(reach[place] | 1 << place for place in clashing) & cyclic
-    if any(reach[place] & behind != behind for place in _places(behind)):
-        raise _Refused(_SLOW)
-    inside = [place for place in clashing if behind >> place & 1]
-    if len(inside) > 1:
-        raise _Refused(_UNBOUNDED)
-
-
-# --- sets ------------------------------------------------------------------------------------------------------------
-
-
-def _characters(name: str, value: Any) -> int:  # noqa: ANN401 - see _tree
-    """The set of characters that one class matches; at least those, beyond ASCII."""
-    if name == "LITERAL":
-        return 1 << value if value < _ASCII_SIZE else _OTHER
-    if name == "NOT_LITERAL":
-        return (_ASCII & ~_characters("LITERAL", value)) | _OTHER
-    if name == "ANY":
-        return (_ASCII & ~(1 << ord("\n"))) | _OTHER
-    if name == "RANGE":
-        low, high = value
-        inside = _union(1 << code for code in range(low, min(high + 1, _ASCII_SIZE)))
-        return inside | (_OTHER if high >= _ASCII_SIZE else 0)
-    if name == "CATEGORY":
-        return _union(1 << code for code in range(_ASCII_SIZE) if _in_category(str(value), chr(code))) | _OTHER
-    negated = any(str(kind) == "NEGATE" for kind, _ in value)
-    members = _union(_characters(str(kind), item) for kind, item in value if str(kind) != "NEGATE")
-    return (_ASCII & ~members) | _OTHER if negated else members
-
-
-def _in_category(name: str, character: str) -> bool:
-    """Whether *character* is one of a category such as CATEGORY_NOT_DIGIT."""
-    escape = {"DIGIT": r"\d", "WORD": r"\w", "SPACE": r"\s"}[name.rpartition("_")[2]]
-    return (re.match(escape, character) is not None) != ("_NOT_" in name)
-
-
-def _union(sets: Iterable[int]) -> int:
-    result = 0
-    for one in sets:
-        result |= one
-    return result
-
-
-def _places(positions: int) -> Iterator[int]:
-    """The numbers of the bits that are set."""
-    while positions:
-        lowest = positions & -positions
-        yield lowest.bit_length() - 1
-        positions ^= lowest
+def _escape(piece: re.Match[str], *, inside: bool) -> str:
+    """One escape in RE2's syntax; *inside* of a character class, or outside."""
+    if piece["lead"]:
+        high, low = int(piece["lead"], 16), int(piece["trail"], 16)
+        return f"\\x{{{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):x}}}"
+    if code := piece["unit"] or piece["point"]:
+        return f"\\x{{{code}}}"
+    if piece["control"]:
+        return f"\\x{{{ord(piece['control']) % 32:x}}}"
+    if piece["property"]:
+        return f"\\{piece['sign']}{{{_CATEGORIES.get(piece['property'], piece['property'])}}}"
+    if piece["space"]:
+        members = _SPACE if piece["space"] == "s" else _NO_SPACE
+        return members if inside else f"[{members}]"
+    return piece[0]

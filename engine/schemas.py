@@ -4,7 +4,7 @@ Pure. Validation is the jsonschema library's; this module keeps its work bounded
 may be hostile, and never lets it reach the network. `format` is an annotation here, as the standard has it by default.
 
 What is refused at plan time: a `$ref` that leaves the schema or comes back to itself, an expansion of more than 5,000
-subschemas, unevaluated and dynamic keywords, and patterns whose matching is not linear in the text (`patterns.py`).
+subschemas, unevaluated and dynamic keywords, and patterns that are not matched in linear time (`patterns.py`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _NAMED = frozenset({"dependencies", "dependentSchemas", "patternProperties", "pr
 _DEFINITIONS = frozenset({"$defs", "definitions"})
 _LOCAL = re.compile(r"#(?:/[^%#]*)?")
 """A reference within the schema; one with percent signs could be read in two ways."""
-_DRAFTS = re.compile(r"https?://json-schema\.org/(?:draft-0[67]|draft/20(?:19-09|20-12))/schema#?")
+_DRAFTS = re.compile(r"https?://(?P<path>json-schema\.org/(?P<draft>draft-0[67]|draft/20(?:19-09|20-12))/schema)#?")
 _REFUSED: Final = {
     "$anchor": "Name the place by a JSON Pointer, as in #/$defs/item.",
     "$dynamicAnchor": "Name the place by a JSON Pointer, as in #/$defs/item.",
@@ -70,7 +70,10 @@ def violation(schema: Schema, value: Any) -> str | None:  # noqa: ANN401 - JSON
     """Where and how *value* breaks *schema*, which `check_schema` has accepted; None where it does not."""
     if isinstance(schema, bool):
         return None if schema else "no value is allowed"
-    error = next(_validator(_Same(schema)).iter_errors(value), None)
+    try:
+        error = next(_validator(_Same(schema)).iter_errors(value), None)
+    except OverflowError as too_long:
+        return f"cannot be checked: {too_long}"
     return None if error is None else _describe(error)
 
 
@@ -216,10 +219,12 @@ class _Expansion:
 
 def _refuse_invalid(schema: Mapping[str, Any]) -> None:
     """Raise where *schema* is no JSON Schema of its draft."""
-    from jsonschema import SchemaError  # noqa: PLC0415 - 90 ms that only runs with output schemas pay
+    from jsonschema import FormatChecker, SchemaError  # noqa: PLC0415 - 90 ms that only runs with output schemas pay
 
     try:
-        _validator_class(schema.get("$schema")).check_schema(dict(schema))
+        # Formats are left out: that of a regular expression is what Python's `re` reads, and it is not what matches.
+        validator: Any = _validator_class(schema.get("$schema"))
+        validator.check_schema(dict(schema), format_checker=FormatChecker(formats=()))
     except SchemaError as error:
         place = pointer(error.absolute_path)
         message = f"it is no JSON Schema{' at ' + place if place else ''}: {error.message[:MAX_SHOWN]}"
@@ -239,32 +244,19 @@ def _validator(key: _Same) -> Validator:
 
 @lru_cache(maxsize=16)
 def _validator_class(draft: object) -> type[Validator]:
-    """The library's validator of *draft* (2020-12 where none is named), with a `uniqueItems` that is not quadratic."""
-    from jsonschema import Draft202012Validator, ValidationError, validators  # noqa: PLC0415 - see _refuse_invalid
+    """The library's validator of *draft* (2020-12 where none is named) with keywords of ours."""
+    from jsonschema import Draft202012Validator, validators  # noqa: PLC0415 - see _refuse_invalid
 
-    def unique(_validator: Validator, wanted: object, value: object, _schema: object) -> Iterator[ValidationError]:
-        if wanted and isinstance(value, list) and len({_canonical(item) for item in value}) < len(value):
-            yield ValidationError("")
+    from engine.schema_keywords import KEYWORDS  # noqa: PLC0415 - it imports the library
 
-    base = validators.validator_for({"$schema": draft} if isinstance(draft, str) else {}, default=Draft202012Validator)
-    extended: type[Validator] = validators.extend(base, {"uniqueItems": unique})  # type: ignore[no-untyped-call]
+    named = _DRAFTS.fullmatch(draft) if isinstance(draft, str) else None
+    identity = ""
+    if named is not None:  # the library knows each draft by one address only
+        old = named["draft"].startswith("draft-0")
+        identity = f"http://{named['path']}#" if old else f"https://{named['path']}"
+    base = validators.validator_for({"$schema": identity} if identity else {}, default=Draft202012Validator)
+    extended: type[Validator] = validators.extend(base, KEYWORDS)  # type: ignore[no-untyped-call]
     return extended
-
-
-def _canonical(value: object) -> str:
-    """One text for equal JSON values: keys sorted, 1.0 as 1."""
-    return json.dumps(_integral(value), sort_keys=True)
-
-
-def _integral(value: object) -> object:
-    """*value* with whole floats as integers."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list):
-        return [_integral(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _integral(item) for key, item in value.items()}
-    return value
 
 
 def _describe(error: ValidationError) -> str:

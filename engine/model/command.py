@@ -8,16 +8,23 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 MAX_MILLISECONDS = 30 * 24 * 3600 * 1000
 """No time in a command is longer than thirty days: beyond that it is a slip, and date arithmetic would overflow."""
 
-Milliseconds = Annotated[int, Field(gt=0, le=MAX_MILLISECONDS, strict=True)]
-Delay = Annotated[int, Field(ge=0, le=MAX_MILLISECONDS, strict=True)]
-Seconds = Annotated[int, Field(gt=0, le=10 * 365 * 24 * 3600, strict=True)]
-Priority = Annotated[int, Field(ge=-1_000_000, le=1_000_000, strict=True)]
+
+def _as_integer(value: object) -> object:
+    """JSON knows one kind of number: 5000.0 and 5e3 are the integer 5000, as JSON Schema has it."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+INTEGRAL = BeforeValidator(_as_integer)
+Milliseconds = Annotated[int, Field(gt=0, le=MAX_MILLISECONDS, strict=True), INTEGRAL]
+Delay = Annotated[int, Field(ge=0, le=MAX_MILLISECONDS, strict=True), INTEGRAL]
+Seconds = Annotated[int, Field(gt=0, le=10 * 365 * 24 * 3600, strict=True), INTEGRAL]
+Priority = Annotated[int, Field(ge=-1_000_000, le=1_000_000, strict=True), INTEGRAL]
 Flag = Annotated[bool, Field(strict=True)]
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
@@ -133,7 +140,7 @@ class Argument(Part):
 class RetryPolicy(Part):
     """When a failed attempt is tried again."""
 
-    max_attempts: Annotated[int, Field(ge=1, le=10, strict=True)]
+    max_attempts: Annotated[int, Field(ge=1, le=10, strict=True), INTEGRAL]
     """Retries after the first execution."""
     strategy: Literal["immediate", "linear", "exponential", "fibonacci"] = "exponential"
     """How the delay grows."""
@@ -269,7 +276,7 @@ class Phase(Part):
     """What the phase is for."""
     parallel: Flag = True
     """False: one node at a time."""
-    max_parallelism: Annotated[int, Field(ge=1, le=100_000, strict=True)] | None = None
+    max_parallelism: Annotated[int, Field(ge=1, le=100_000, strict=True), INTEGRAL] | None = None
     """At most so many nodes at once."""
     continue_on_error: Flag = False
     """A failed node does not stop the run."""

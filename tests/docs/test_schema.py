@@ -26,8 +26,13 @@ FILES = sorted([*(ROOT / ".claude" / "commands" / "v2").rglob("*.json"), *PACKAG
 SHAPE = {"SCHEMA", "UNKNOWN_FIELD"}
 """Codes of what is wrong with one file's shape, whatever else is in the project."""
 WHOLE: dict[str, Any] = json.loads((ROOT / ".claude/commands/v2/database-migration.json").read_text(encoding="utf-8"))
-VALUES = [None, True, False, 0, 1, -1, 2.5, 10**12, "", "/x", "x", "A b", "2.0.0", [], ["x"], [1], {}, {"x-note": 1}]
-"""What a field may hold by mistake. 1.0 is left out: JSON Schema takes it for an integer, the program does not."""
+NUMBERS = [0, 1, -1, 2.5, 0.0, 1.0, 3.0, 5e3, -2.0, 1e300, 10**12]
+VALUES = [None, True, False, *NUMBERS, "", "/x", "x", "A b", "2.0.0", [], ["x"], [1], {}, {"x-note": 1}]
+"""What a field may hold by mistake."""
+NUMERIC_FIELDS = {
+    *("backoffMultiplier", "cacheTTL", "estimatedTime", "initialDelay"),
+    *("maxAttempts", "maxParallelism", "priority", "timeout"),
+}
 
 
 def has_shape(raw: object) -> bool:
@@ -107,3 +112,21 @@ def test_schema_and_program_agree_on_a_file_with_one_slip(data: st.DataObject) -
     else:
         holder[step] = data.draw(st.sampled_from(VALUES), label="value")
     assert VALIDATOR.is_valid(raw) == has_shape(raw)
+
+
+def numeric_places(raw: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """The way to every number of *raw*."""
+    return [way for way in places(raw) if type(at(raw, way)) in {int, float}]
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=str)
+def test_schema_and_program_take_the_same_numbers(number: float) -> None:
+    full = copy.deepcopy(WHOLE)
+    full["globalContext"] = {"cacheTTL": 60}
+    full["phases"][0]["agents"][0].setdefault("retryPolicy", {"maxAttempts": 2})["backoffMultiplier"] = 2
+    ways = numeric_places(full)
+    assert {way[-1] for way in ways} >= NUMERIC_FIELDS
+    for way in ways:
+        raw = copy.deepcopy(full)
+        at(raw, way[:-1])[way[-1]] = number
+        assert (way, VALIDATOR.is_valid(raw)) == (way, has_shape(raw))

@@ -1,98 +1,41 @@
-"""The law of patterns: what is accepted takes a backtracking matcher a number of steps that is linear in the text."""
+"""The law of patterns: what is accepted matches as the standard library does, where the two dialects are the same."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
 
-from hypothesis import assume, example, given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine.patterns import _parse, pattern_problem
+from engine.patterns import found_in, pattern_problem
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
+CHARACTERS = "ab-[].^ \t\u00a0é"
+MEMBERS = ["a", "b", "a-b", r"\d", r"\s", r"\S", r"\-", r"\]", r"\.", r"\u00e9", "é"]
+classes = st.tuples(st.sampled_from(["", "^"]), st.lists(st.sampled_from(MEMBERS), min_size=1, max_size=3)).map(
+    lambda parts: f"[{parts[0]}{''.join(parts[1])}]"
+)
 patterns = st.recursive(
-    st.sampled_from(["a", "b", "[ab]", "c", "."]),
+    st.one_of(classes, st.sampled_from(["a", "b", r"\.", r"\[", r"\s", r"\S", ".", r"\u00e9", "(?:)"])),
     lambda inner: st.one_of(
         st.lists(inner, min_size=1, max_size=4).map("".join),
         st.lists(inner, min_size=1, max_size=3).map(lambda ways: f"(?:{'|'.join(ways)})"),
-        st.tuples(inner, st.sampled_from(["*", "+", "?", "{2}", "{1,2}"])).map(lambda part: f"(?:{part[0]}){part[1]}"),
+        st.tuples(inner, st.sampled_from(["*", "+", "?", "{2}", "{1,2}", "+?"])).map(
+            lambda part: f"(?:{part[0]}){part[1]}"
+        ),
     ),
     max_leaves=7,
 )
 
-ENOUGH = 20_000
+
+@given(patterns, st.text(CHARACTERS, max_size=12), st.sampled_from(["{}", "^{}", "^(?:{})$"]))
+@example(r"[\S]", "\u00a0", "{}")
+def test_a_pattern_matches_what_the_standard_library_matches(pattern: str, text: str, place: str) -> None:
+    whole = place.format(pattern)
+    assert pattern_problem(whole) is None
+    assert found_in(whole, text) == (re.search(whole.replace("$", r"\Z"), text) is not None)
 
 
-class Matcher:
-    """Walks the tree that `re` makes of a pattern as its engine does, and counts the steps."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.steps = 0
-
-    def sequence(self, parts: list[tuple[Any, Any]], at: int, then: Callable[[int], bool]) -> bool:
-        if not parts:
-            return then(at)
-        return self.part(*parts[0], at, lambda after: self.sequence(parts[1:], after, then))
-
-    def part(self, kind: Any, value: Any, at: int, then: Callable[[int], bool]) -> bool:  # noqa: ANN401
-        self.steps += 1
-        if self.steps > ENOUGH:
-            return True
-        match str(kind):
-            case "SUBPATTERN":
-                return self.sequence(list(value[3]), at, then)
-            case "BRANCH":
-                return any(self.sequence(list(way), at, then) for way in value[1])
-            case "MAX_REPEAT":
-                least, most, body = value
-                return self.repeat(least, most, body, at, then)
-            case "AT":
-                return at == 0 and then(at)
-            case _:
-                return at < len(self.text) and self.matches(str(kind), value, self.text[at]) and then(at + 1)
-
-    def repeat(self, least: int, most: int, body: Any, at: int, then: Callable[[int], bool]) -> bool:  # noqa: ANN401
-        def again(after: int) -> bool:
-            if after == at and least == 0:
-                return then(after)
-            return self.repeat(max(least - 1, 0), most - 1, body, after, then)
-
-        return (most > 0 and self.sequence(list(body), at, again)) or (least == 0 and then(at))
-
-    @staticmethod
-    def matches(kind: str, value: Any, character: str) -> bool:  # noqa: ANN401
-        if kind == "IN":
-            return any(Matcher.matches(str(member), item, character) for member, item in value)
-        if kind == "RANGE":
-            return bool(value[0] <= ord(character) <= value[1])
-        return kind == "ANY" or value == ord(character)
-
-
-def steps(pattern: str, text: str) -> int:
-    matcher = Matcher(text)
-    matcher.sequence(list(_parse(pattern)), 0, lambda _end: False)
-    return matcher.steps
-
-
-def test_the_matcher_of_this_test_sees_exponential_patterns() -> None:
-    assert steps("^(?:a+)+", "a" * 40) > ENOUGH
-    assert steps("^a*b", "a" * 40) < 200
-
-
-@given(patterns, st.text(alphabet="abc", min_size=1, max_size=3))
-@example("(?:ab|ac)*", "ab")
-@example("(?:a?b)*", "ab")
-@example(".*a", "a")
-def test_an_accepted_pattern_fails_in_linear_time(pattern: str, piece: str) -> None:
-    assume(pattern_problem("^" + pattern) is None)
-    short, long = (steps(f"^(?:{pattern})", (piece * length)[:length]) for length in (10, 40))
-    assert long <= 5 * short + 100
-
-
-@given(st.text(max_size=60))
-def test_any_text_is_accepted_or_refused_with_a_reason(pattern: str) -> None:
+@given(st.text(max_size=30))
+def test_any_text_as_a_pattern_has_an_answer(pattern: str) -> None:
     problem = pattern_problem(pattern)
-    assert problem is None or problem
+    assert problem or isinstance(found_in(pattern, pattern), bool)
