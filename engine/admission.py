@@ -149,7 +149,7 @@ def _admit(turn: Turn, node: NodeState) -> bool:
         turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.APPROVAL, None, plan.approval))
     elif plan.locks and not node.locked:
         resources = ", ".join(lock.resource for lock in plan.locks)
-        turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.LOCKS, turn.now + plan.lock_wait, resources))
+        turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.LOCKS, None, resources))
     elif (breaker := readiness.asks_breaker(turn.run, node)) is not None and node.admitted_at != turn.now:
         turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.BREAKER, None, breaker))
     else:

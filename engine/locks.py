@@ -72,7 +72,7 @@ if TYPE_CHECKING:
 
     from engine.ids import OwnerId, RunId
 
-__all__ = ["Blocker", "Claim", "Granted", "Holder", "LockChanges", "LockOutcome", "LockTable", "Refused"]
+__all__ = ["Blocker", "Claim", "Granted", "Holder", "LockChanges", "LockOutcome", "LockTable", "Queued", "Refused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,15 @@ class Refused:
     failure: Failure
 
 
-LockOutcome: TypeAlias = Granted | Refused
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The holder has asked and waits, until *deadline* at most; said by who hands the question in (`queued`)."""
+
+    holder: Holder
+    deadline: datetime
+
+
+LockOutcome: TypeAlias = Granted | Queued | Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +146,11 @@ class LockTable:
     def next_deadline(self) -> datetime | None:
         """When `expire` has something to do next."""
         return min((self._claims[holder].deadline for holder in self._waiting.holders), default=None)
+
+    def queued(self, holder: Holder) -> list[LockOutcome]:
+        """That *holder* waits, where it does: what a node has to hear that has asked."""
+        claim = self._claims.get(holder)
+        return [] if claim is None or claim.granted else [Queued(holder, claim.deadline)]
 
     def blockers(self, holder: Holder) -> tuple[Blocker, ...]:
         """What the waiter *holder* waits for: the claims that hold, or, where all is free, those ahead in the queue."""

@@ -124,7 +124,7 @@ def compensate(turn: Turn, node: NodeState) -> None:
     if node.waiting is not None or node.live is not None or turn.run.status is RunStatus.PENDING:
         return
     if locks_to_undo(turn.run, node) and not node.locked:
-        turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.LOCKS, turn.now + plan.lock_wait))
+        turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.LOCKS, None))
         return
     turn.emit(
         ev.AttemptScheduled(

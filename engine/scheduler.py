@@ -121,6 +121,12 @@ def _grant(turn: Turn, signal: sig.GrantLocks) -> None:
     _go_on(turn, node)
 
 
+def _await(turn: Turn, signal: sig.AwaitLocks) -> None:
+    node = None if signal.node is None else turn.run.nodes[signal.node]
+    if node is not None and node.asking and node.waiting is not None and node.waiting.reason is WaitReason.LOCKS:
+        turn.emit(ev.NodeWaiting(turn.now, node.plan.id, WaitReason.LOCKS, signal.until, node.waiting.detail))
+
+
 def _go_on(turn: Turn, node: NodeState) -> None:
     """What *node* waited for has come: its work, or its compensation, may begin."""
     turn.emit(ev.NodeReady(turn.now, node.plan.id))
@@ -369,6 +375,7 @@ _DECIDE: dict[type[Any], Callable[[Turn, Any], None]] = {
     sig.RequestCancel: _cancel,
     sig.Decide: _decision,
     sig.GrantLocks: _grant,
+    sig.AwaitLocks: _await,
     sig.RefuseLocks: _refuse,
     sig.AnswerBreaker: _breaker,
     sig.SupplyFacts: _supply,

@@ -117,8 +117,8 @@ def close_phase(run: Run, index: int) -> None:
     run.drained.pop(index, None)
 
 
-def ask_breaker(run: Run, node: NodeState) -> None:
-    """Take a slot while the circuit breaker of *node* is asked."""
+def ask(run: Run, node: NodeState) -> None:
+    """Take a slot while the locks or the circuit breaker of *node* are asked for: whoever is behind it stays there."""
     node.asking = True
     run.running += 1
     run.phases[node.plan.phase].running += 1

@@ -50,6 +50,10 @@ class WaitReason(StrEnum):
     """An attempt of a node that is not idempotent was lost in a crash; a person decides."""
 
 
+ASKED = frozenset({WaitReason.LOCKS, WaitReason.BREAKER})
+"""What a table of the project is asked for; the answer comes in the commit that asks."""
+
+
 class StopKind(StrEnum):
     """What stopped a run."""
 
@@ -150,7 +154,10 @@ class NodeWaiting(Fact, frozen=True):
     node: NodeId
     reason: WaitReason
     until: datetime | None = None
-    """When the wait ends by itself: the retry's due time, the lock's deadline."""
+    """When the wait ends by itself: the retry's due time, the locks' deadline, the breaker's next trial.
+
+    None for locks and breakers: they are asked now, and answer in the same commit. Meanwhile the node takes a slot.
+    """
     detail: str = ""
     by_compensation: bool = False
     """The retry that a compensation of type `retry` grants."""

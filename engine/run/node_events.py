@@ -13,7 +13,7 @@ from engine.model.plan import NodeKind
 from engine.model.policy import SCARCITY_CODES, Merge
 from engine.run import events as ev
 from engine.run.changes import (
-    ask_breaker,
+    ask,
     close_phase,
     contribute,
     end_live,
@@ -24,7 +24,7 @@ from engine.run.changes import (
     settle,
     stop_waiting,
 )
-from engine.run.events import Role, WaitReason
+from engine.run.events import ASKED, Role, WaitReason
 from engine.run.state import AFTER_ITS_WORK, AttemptRecord, NodeState, NodeStatus, Run, Waiting, is_model_work, parts_at
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def _node_waiting(run: Run, event: ev.NodeWaiting) -> None:
     if event.reason is WaitReason.LOCKS:
         node.asked_locks = True
     stop_waiting(run, node, event.at)
-    if event.reason is WaitReason.BREAKER and event.until is None:
-        ask_breaker(run, node)
+    if event.reason in ASKED and event.until is None:
+        ask(run, node)
     node.waiting = Waiting(event.reason, event.at, event.until, event.detail)
     set_timer(run, event.until, "wait", event.node)
 

@@ -83,6 +83,13 @@ class GrantLocks(Request, frozen=True):
     node: NodeId | None
 
 
+class AwaitLocks(Request, frozen=True):
+    """The lock table cannot grant yet what the node had asked for: it waits in the queue."""
+
+    node: NodeId | None
+    until: datetime
+
+
 class RefuseLocks(Request, frozen=True):
     """The lock table refused: waited too long, deadlock, reserved."""
 
@@ -142,6 +149,7 @@ Signal = (
     | RequestCancel
     | Decide
     | GrantLocks
+    | AwaitLocks
     | RefuseLocks
     | AnswerBreaker
     | SupplyFacts

@@ -178,7 +178,8 @@ class NodeState:
     """Its locks are granted."""
     asked_locks: bool = False
     asking: bool = False
-    """Its circuit breaker is asked; meanwhile it takes a slot, so that no more ask than can start."""
+    """Its locks or its circuit breaker are asked for; meanwhile it takes a slot, so that no more ask than can start,
+    and nothing behind it starts in its place."""
     admitted_at: datetime | None = None
     """When its circuit breaker let it through; good for the same decision only, for the breaker may open after."""
     retried_by_compensation: bool = False

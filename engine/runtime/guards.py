@@ -56,15 +56,16 @@ class Guards:
     def request(
         self, run: Run, node: NodeId | None, specs: tuple[LockSpec, ...], *, wait: timedelta, now: datetime
     ) -> LockOp:
-        """Claim *specs* for *node*, or for the run itself."""
+        """Claim *specs* for *node*, or for the run itself; whoever has to wait is told so, too."""
         claim = Claim.of(Holder(run.id, node), self._owner, specs, now=now, max_wait=wait)
 
         def ask(table: LockTable) -> list[LockOutcome]:
             standing = table.get(claim.holder)
-            if standing is None or standing.specs == specs:
-                return table.request(claim, now)
-            # The dead owner had it for the node's work, and undoing that needs more.
-            return table.release(claim.holder) + table.request(claim, now)
+            outcomes: list[LockOutcome] = []
+            if standing is not None and standing.specs != specs:
+                # The dead owner had it for the node's work, and undoing that needs more.
+                outcomes += table.release(claim.holder)
+            return [*outcomes, *table.request(claim, now), *table.queued(claim.holder)]
 
         return ask
 
@@ -98,7 +99,7 @@ class Guards:
         if not may_claim(run, node):
             return
         if isinstance(event, ev.NodeWaiting):
-            if event.reason is WaitReason.LOCKS:
+            if event.reason is WaitReason.LOCKS and event.until is None:
                 locks = locks_to_undo(run, node) if node.status in AFTER_ITS_WORK else plan.locks
                 batch.lock_ops.append(self.request(run, plan.id, locks, wait=plan.lock_wait, now=event.at))
         elif isinstance(event, ev.AttemptFailed):

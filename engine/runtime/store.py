@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from engine import scheduler
 from engine.context import Part, merge_values
 from engine.errors import EnvironmentFault, InternalError, OrchestrationError, StateError
-from engine.locks import Granted
+from engine.locks import Granted, Queued
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.runtime.guards import uses_locks, waits_for_locks
@@ -334,6 +334,8 @@ class Store:
             return
         if isinstance(outcome, Granted):
             self._guard(holder.run, sig.GrantLocks(holder.node))
+        elif isinstance(outcome, Queued):
+            self._guard(holder.run, sig.AwaitLocks(holder.node, outcome.deadline))
         else:
             self._guard(holder.run, sig.RefuseLocks(holder.node, outcome.failure))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from engine.breakers import BreakerState
 from engine.errors import EnvironmentFault
-from engine.locks import Claim, Granted, LockOutcome, LockTable
+from engine.locks import Claim, Granted, LockOutcome, LockTable, Queued, Refused
 from engine.run.events import RunStatus
 from engine.run.state import END_STATES
 from engine.storage import codec, compression
@@ -79,7 +79,8 @@ class _Answers:
         """What claims become of *operations*, where it is for runs of the owner."""
         self.locks = LockTable(self.locks)
         outcomes = [outcome for op in operations for outcome in op(self.locks)]
-        self.inbox += [lock_message(outcome) for outcome in outcomes if not self._is_mine(outcome.holder.run)]
+        others = [outcome for outcome in outcomes if not self._is_mine(outcome.holder.run)]
+        self.inbox += [lock_message(outcome) for outcome in others if not isinstance(outcome, Queued)]
         return [outcome for outcome in outcomes if self._is_mine(outcome.holder.run)]
 
     def _is_mine(self, run: RunId) -> bool:
@@ -247,7 +248,7 @@ def _is_still(row: RunSummary, stored: RunSummary | None) -> bool:
     return stored is not None and (stored.owner, stored.status) == (row.owner, row.status)
 
 
-def lock_message(outcome: LockOutcome) -> Message:
+def lock_message(outcome: Granted | Refused) -> Message:
     """What the owner of another run is told about its locks."""
     holder = outcome.holder
     if isinstance(outcome, Granted):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.breakers import BreakerState
-from engine.locks import Claim, LockTable
+from engine.locks import Claim, LockTable, Queued
 from engine.storage import codec, compression
 from engine.storage.memory import SAMPLES_KEPT, lock_message
 from engine.storage.rows import COLUMNS, session_row, summary_row
@@ -77,7 +77,7 @@ def change_locks(db: sqlite3.Connection, operations: Sequence[LockOp], owner: Ow
         row = db.execute("SELECT owner FROM runs WHERE id=?", (outcome.holder.run,)).fetchone()
         if row is None or row[0] == owner:
             mine.append(outcome)
-        else:
+        elif not isinstance(outcome, Queued):  # that hears only who has asked
             post(db, lock_message(outcome))
     return mine
 

@@ -234,3 +234,13 @@ async def test_pruning_never_takes_a_live_or_an_interrupted_run_unless_asked(pro
     assert await project.prune(keep=0, interrupted=True) == []
     await let_go(project.root, "third-node")
     assert (await ended(engine, live)).status is RunStatus.COMPLETED
+
+
+async def test_with_one_slot_the_urgent_node_starts_first_though_it_asks_for_a_lock(project: Project) -> None:
+    write_agents(project.root, worker="")
+    make_programs(project.root, "urgent", "chore")
+    urgent, chore = node("urgent", priority=100, resources=lock(priority=100)), node("chore", priority=1)
+    write_command(project.root, command(phase("work", urgent, chore, maxParallelism=1), name="/urgent"))
+    run = await started(project, "/urgent")
+    assert (await ended(await project.engine(), run)).status is RunStatus.COMPLETED
+    assert logged(project.root) == ["urgent: Do urgent", "chore: Do chore"]

@@ -142,6 +142,7 @@ def replay(rows: Rows, outcomes: list[LockOutcome], now: datetime) -> None:
             assert may_be_granted(rows, claim)
             rows[outcome.holder] = replace(claim, granted=True)
             continue
+        assert isinstance(outcome, Refused)
         if outcome.failure.code == "DEADLOCK":
             check_deadlock(rows, outcome)
         elif outcome.failure.code == "LOCK_TIMEOUT":

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.claims import Holder
-from engine.locks import Granted, LockTable
+from engine.locks import Granted, LockTable, Queued, Refused
 from engine.model.plan import NodeKind
 from engine.model.policy import FailureKind, LockType
 from engine.readiness import is_at_work
@@ -62,10 +62,9 @@ class Story(ByHand):
         """Tell the run what the lock table has decided."""
         while self.outcomes:
             outcome = self.outcomes.pop(0)
-            node = outcome.holder.node
             if self.run.ended:
                 continue
-            self.send(sig.GrantLocks(node) if isinstance(outcome, Granted) else sig.RefuseLocks(node, outcome.failure))
+            self.send(answer_of(outcome))
             self.check_now()
 
     def check_now(self) -> None:
@@ -76,12 +75,13 @@ class Story(ByHand):
             for node in run.nodes.values()
             if node.live is not None and node.live.role is Role.FORWARD and node.plan.kind is NodeKind.AGENT
         ]
-        assert run.running == len(at_work)
+        asking = [node for node in run.nodes.values() if node.asking]
+        assert run.running == len(at_work) + len(asking)
         limit = run.limits.max_parallelism
         assert limit is None or len(at_work) <= limit
         for phase in run.phases:
             live = [name for name in phase.plan.nodes if (it := run.nodes[name].live) and it.role is Role.FORWARD]
-            assert phase.running == len(live)
+            assert phase.running == len(live) + sum(node.plan.phase == phase.plan.index for node in asking)
             assert phase.plan.limit is None or len(live) <= phase.plan.limit
             assert phase.unsettled == sum(not run.nodes[name].settled for name in phase.plan.nodes)
         assert run.settled == sum(node.settled for node in run.nodes.values())
@@ -203,6 +203,18 @@ class Story(ByHand):
             self.check_now()
         message = "the run does not come to its end"
         raise AssertionError(message)
+
+
+def answer_of(outcome: Granted | Queued | Refused) -> sig.Signal:
+    """What a run is told of the lock table's decision, as its owner tells it."""
+    node = outcome.holder.node
+    if isinstance(outcome, Granted):
+        return sig.GrantLocks(node)
+    return (
+        sig.AwaitLocks(node, outcome.deadline)
+        if isinstance(outcome, Queued)
+        else sig.RefuseLocks(node, outcome.failure)
+    )
 
 
 ANSWERS = {WaitReason.APPROVAL: ("yes", "no"), WaitReason.DECISION: ("retry", "skip", "fail")}

@@ -11,6 +11,7 @@ from engine import admission, breakers, budget, readiness, saga, scheduler, sett
 from engine.errors import OrchestrationError
 from engine.locks import LockTable
 from engine.run import events as ev
+from engine.run import node_events
 from engine.run.events import RunStatus
 from engine.run.state import Run
 from engine.runtime.guards import Guards
@@ -144,6 +145,10 @@ def a_cancelled_attempt_counts_as_ended_at_once(patch: Patch) -> None:
     patch.setattr(Pool, "_cancel", hasty)
 
 
+def what_asks_for_a_lock_lets_others_pass(patch: Patch) -> None:
+    patch.setattr(node_events, "ask", lambda _run, _node: None)
+
+
 def runs_end_as_they_like(patch: Patch) -> None:
     end = admission._end
     patch.setattr(admission, "_end", lambda turn: (RunStatus.COMPLETED, end(turn)[1]))
@@ -166,6 +171,7 @@ BROKEN: tuple[Callable[[Patch], None], ...] = (
     budgets_are_not_looked_at,
     phases_have_all_slots,
     a_cancelled_attempt_counts_as_ended_at_once,
+    what_asks_for_a_lock_lets_others_pass,
     runs_end_as_they_like,
 )
 

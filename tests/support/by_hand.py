@@ -156,6 +156,10 @@ class ByHand:
         """The lock table grants what *name*, or the run, had asked for."""
         return self.send(sig.GrantLocks(None if name is None else NodeId(name)))
 
+    def queue(self, name: str) -> list[ev.Event]:
+        """The lock table has *name* wait."""
+        return self.send(sig.AwaitLocks(NodeId(name), self.now + self.node(name).plan.lock_wait))
+
     def refuse(self, name: str | None = None) -> list[ev.Event]:
         """The lock table refuses."""
         failure = Failure(FailureKind.TIMEOUT, "LOCK_TIMEOUT", "waited too long")

@@ -20,6 +20,7 @@ from engine.settlement import PHASE_TIMEOUT, is_stopping
 
 if TYPE_CHECKING:
     from engine.ids import OwnerId
+    from engine.run.state import NodeState
     from tests.support.world.record import Record
 
 Law: TypeAlias = "Callable[[Record, ev.Event, OwnerId], Iterator[str]]"
@@ -94,6 +95,30 @@ def limits(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
         yield f"{event.node} starts after ${run.cost_usd}"
     if event.budget is not None and (run.budget_left is None or event.budget > run.budget_left):
         yield f"{event.node} may cost ${event.budget}, and ${run.budget_left} is left"
+
+
+def the_best_goes_first(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
+    """No node takes the slot of a better one of its phase that has only to hear from its locks or its breaker."""
+    if not isinstance(event, ev.AttemptScheduled) or event.role is not Role.FORWARD:
+        return
+    phase = record.run.phases[record.node(event.node).plan.phase].plan
+    if phase.limit is None or record.node(event.node).plan.kind is NodeKind.GROUP:
+        return
+    nodes = [record.node(name) for name in phase.nodes]
+    live = sum(node.live is not None and node.live.role is Role.FORWARD for node in nodes)
+    better = [node.plan.id for node in nodes if _asks(node) and _rank(node) < _rank(record.node(event.node))]
+    if better and live + len(better) >= phase.limit:
+        yield f"{event.node} starts before {better}"
+
+
+def _asks(node: NodeState) -> bool:
+    waiting = node.waiting
+    asked = waiting is not None and waiting.until is None and waiting.reason in ev.ASKED
+    return asked and node.status is NodeStatus.WAITING
+
+
+def _rank(node: NodeState) -> tuple[int, float, int]:
+    return (-node.plan.priority, -node.plan.rank.total_seconds(), node.plan.index)
 
 
 def a_lost_attempt_is_no_retry(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
@@ -215,11 +240,9 @@ def ended_as_it_went(record: Record, event: ev.Event, _writer: OwnerId) -> Itera
 
 
 def waits_have_reasons(_record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
-    """Waiting for a retry, a lock or a breaker ends by itself; only people are waited for without end."""
-    if isinstance(event, ev.NodeWaiting) and event.until is None:
-        asked = {WaitReason.APPROVAL, WaitReason.DECISION, WaitReason.BREAKER}
-        if event.reason not in asked:
-            yield f"{event.node} waits for {event.reason} for ever"
+    """Waiting for a retry ends by itself; only people, and tables that answer at once, are waited for without end."""
+    if isinstance(event, ev.NodeWaiting) and event.until is None and event.reason is WaitReason.RETRY:
+        yield f"{event.node} waits for {event.reason} for ever"
 
 
 JOURNAL_LAWS: tuple[Law, ...] = (
@@ -229,6 +252,7 @@ JOURNAL_LAWS: tuple[Law, ...] = (
     nothing_twice,
     dependencies_first,
     limits,
+    the_best_goes_first,
     a_lost_attempt_is_no_retry,
     no_try_too_many,
     no_second_harm,

@@ -66,4 +66,17 @@ def reserved_means_interrupted(world: World, claims: Sequence[Claim]) -> Iterato
             yield f"{claim.holder} is reserved, and its run is {record.run.status}"
 
 
-TABLE_LAWS: tuple[TableLaw, ...] = (exclusive_is_never_shared, no_lock_leaks, reserved_means_interrupted)
+def questions_are_answered(world: World, _claims: Sequence[Claim]) -> Iterator[str]:
+    """What a node asks of locks and breakers is answered in the commit in which it asks."""
+    for record in world.audit.live():
+        asking = [name for name, node in record.run.nodes.items() if node.asking]
+        if asking:
+            yield f"{record.id}: {asking} are not answered"
+
+
+TABLE_LAWS: tuple[TableLaw, ...] = (
+    exclusive_is_never_shared,
+    no_lock_leaks,
+    reserved_means_interrupted,
+    questions_are_answered,
+)

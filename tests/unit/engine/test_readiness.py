@@ -55,6 +55,7 @@ def test_a_waiting_node_says_for_what() -> None:
         limits=ev.Limits(max_parallelism=2),
     )
     story.fail("again", code="RATE_LIMIT")
+    story.queue("locked")
     assert words(story, "locked") == "locks: db"
     assert words(story, "asked") == "approval: Go on?"
     assert words(story, "again") == "retry: 1 of 2 after RATE_LIMIT"

@@ -335,9 +335,8 @@ def test_what_would_have_gone_on_inside_a_sub_command_that_fails_is_cancelled_by
 
 
 def test_a_node_that_has_its_locks_and_no_slot_is_cancelled_by_name_when_the_run_stops() -> None:
-    story = ByHand(command(phase("p", node("a"), node("b", resources=locks("db")), maxParallelism=1)))
-    story.fail("a")
     story = ByHand(command(phase("p", node("b", resources=locks("db"), priority=1), node("a"), maxParallelism=1)))
+    story.queue("b")
     story.grant("b")
     assert story.live() == ["a"]
     story.cancel()

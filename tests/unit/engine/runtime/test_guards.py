@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from engine.breakers import BreakerConfig, BreakerState
-from engine.locks import LockTable
+from engine.ids import RunId
+from engine.locks import Claim, Holder, LockTable, Queued
+from engine.model.policy import LockSpec
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.runtime.guards import Guards
 from engine.storage.port import Batch, BreakerAnswer
-from tests.support.by_hand import HEIR, OWNER, RUN, ByHand, calling, locks, rollback
+from tests.support.by_hand import HEIR, NOON, OWNER, RUN, ByHand, calling, locks, rollback
 from tests.support.definitions import command, node, phase
 
 API = BreakerConfig(failure_threshold=1, reset_timeout=timedelta(seconds=30))
@@ -20,8 +24,8 @@ API = BreakerConfig(failure_threshold=1, reset_timeout=timedelta(seconds=30))
 class Guarded(ByHand):
     """A run whose events are followed on tables; what they answer is told to it at once."""
 
-    def __init__(self, *raw: dict[str, Any]) -> None:
-        self.table = LockTable()
+    def __init__(self, *raw: dict[str, Any], standing: Iterable[Claim] = ()) -> None:
+        self.table = LockTable(standing)
         self.breaker = BreakerState()
         self.guards = Guards(OWNER, {"api": API})
         super().__init__(*raw)
@@ -41,8 +45,15 @@ class Guarded(ByHand):
     def _tell(self, outcome: Any) -> None:  # noqa: ANN401 - of either table
         if isinstance(outcome, BreakerAnswer):
             self.send(sig.AnswerBreaker(outcome.node, outcome.admitted, outcome.until, outcome.failure))
+        elif outcome.holder.run == RUN and isinstance(outcome, Queued):
+            self.send(sig.AwaitLocks(outcome.holder.node, outcome.deadline))
         elif outcome.holder.run == RUN:
             self.send(sig.GrantLocks(outcome.holder.node))
+
+    def given_up(self, stranger: Holder) -> None:
+        """Another run has given its locks up."""
+        for outcome in self.table.release(stranger):
+            self._tell(outcome)
 
     def held(self) -> list[str]:
         """Who holds locks."""
@@ -98,11 +109,14 @@ def test_a_sub_command_that_still_waits_for_its_locks_when_the_run_stops_waits_n
 
 
 def test_what_has_not_started_gives_up_its_locks_when_the_owner_dies() -> None:
-    waiting = node("b", resources=locks("disk"), priority=1)
+    waiting = node("b", resources=locks("disk"), priority=2)
     raw = command(
-        phase("p", node("a", compensation=UNDO, resources=locks("db"), priority=2), waiting, maxParallelism=1)
+        phase("p", node("a", compensation=UNDO, resources=locks("db"), priority=1), waiting, maxParallelism=1)
     )
-    story = Guarded(raw)
+    stranger = Holder(RunId("r-stranger"))
+    claim = Claim.of(stranger, OWNER, [LockSpec("disk")], now=NOON, max_wait=timedelta(0))
+    story = Guarded(raw, standing=[replace(claim, granted=True)])
+    story.given_up(stranger)
     assert (story.live(), story.held()) == (["a"], ["a", "b"])
     story.crash()
     assert story.held() == ["a"]
