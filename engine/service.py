@@ -19,7 +19,7 @@ from engine.executors.abandoned import forget
 from engine.executors.isolated import check_isolation
 from engine.executors.left import end_left
 from engine.graph import with_estimates
-from engine.ids import OwnerId, RunId, attempt_id, parse_attempt_id
+from engine.ids import OwnerId, RunId, parse_attempt_id
 from engine.model.agent import Agent, AgentKind
 from engine.run import signals as sig
 from engine.run.events import Limits, RunStatus, ValueRef
@@ -38,6 +38,7 @@ from engine.settlement import is_clients
 from engine.storage.cache import ValueStore, overflow_text
 from engine.storage.port import Batch, Message
 from engine.views.locks import LockLine, lock_lines
+from engine.views.status import stopped_work
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from engine.locks import LockOutcome, LockTable
     from engine.model.plan import Plan
     from engine.model.policy import Failure
+    from engine.model.trust import TrustItem
     from engine.run.state import Run
     from engine.runtime.clock import Clock
     from engine.runtime.owner import Owner
@@ -105,6 +107,8 @@ class Engine:
         self.conditions: dict[str, Callable[[Mapping[str, Any]], bool]] = {}
         self.permit: Callable[[Iterable[Agent]], None] = lambda _agents: None
         """Raises `OrchestrationError` where one of the agents may not run; asked for runs and for each attempt."""
+        self.accepts: Callable[[TrustItem], bool] = lambda _item: False
+        """Whether the user has said yes to something else of the project as it is now."""
         self.idle_timeout: timedelta | None = None
         """How long an agent may be silent whose file does not say; None: for ever."""
         self._owner = owner
@@ -436,13 +440,3 @@ class Engine:
     def _last_run_completed(self, command: str) -> bool:
         name = command if command.startswith("/") else f"/{command}"
         return self.storage.last_status(name) is RunStatus.COMPLETED
-
-
-def stopped_work(run: Run) -> tuple[AttemptId, ...]:
-    """The client's attempts that were ended before it reported them, oldest first."""
-    return tuple(
-        attempt_id(run.id, name, record.number)
-        for name, node in run.nodes.items()
-        for record in node.attempts
-        if record.stopping is not None and is_clients(run, node, record.role)
-    )

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from engine.errors import EnvironmentFault
-from mcp_server import cli_files, cli_questions, cli_report, cli_runs, cli_sync, cli_upkeep
+from mcp_server import cli_files, cli_questions, cli_report, cli_runs, cli_sync, cli_trust, cli_upkeep
 from mcp_server.cli_shared import choose_project, errors, project_root
 
 app = typer.Typer(
@@ -63,7 +63,7 @@ for command in (
     cli_files.migrate,
     cli_files.agents,
     cli_upkeep.locks,
-    cli_upkeep.trust,
+    cli_trust.trust,
     cli_upkeep.prune,
     cli_sync.sync,
     serve,

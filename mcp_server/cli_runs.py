@@ -37,7 +37,7 @@ from mcp_server.cli_shared import (
     finish,
     project_root,
 )
-from mcp_server.cli_upkeep import ask_trust, can_ask
+from mcp_server.cli_trust import ask_trust, can_ask
 from mcp_server.cli_watch import until_heard, watch
 from mcp_server.forecast import in_words
 from mcp_server.project import Project, RunRequest, open_project

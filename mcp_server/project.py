@@ -110,6 +110,7 @@ class Project:
                 opened = open_engine(self.root, claude_program=self.settings.claude_program)
                 self._engine = await self._stack.enter_async_context(opened)
                 self._engine.permit = self.trust.check
+                self._engine.accepts = self.trust.accepts
                 self._engine.breakers.update(_breakers(self.settings))
                 idle = self.settings.idle_timeout_ms
                 self._engine.idle_timeout = None if idle is None else timedelta(milliseconds=idle)
@@ -320,7 +321,7 @@ async def open_project(root: Path, *, host: bool = False, home: Path | None = No
     catalog = open_catalog(root, settings, home=home)
     async with contextlib.AsyncExitStack() as stack:
         yield Project(
-            root, settings, catalog, stack, host=host, trust=open_trust(catalog.project, settings, home=home), home=home
+            root, settings, catalog, stack, host=host, trust=open_trust(catalog, settings, home=home), home=home
         )
 
 

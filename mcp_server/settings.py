@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
@@ -15,16 +15,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from engine.errors import InputError
 from engine.model.agent import AgentDefaults
+from mcp_server.guarded import GUARDED, check_no_secret, guarded_values
 from registry import agent_fields
 from registry.naming import closest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 _PREFIX = "ORCHESTRATION_"
-PROGRAM_VARIABLE = "ORCHESTRATION_CLAUDE_PROGRAM"
-"""The user's own word on which Claude Code it is; in the project's file it is the project's."""
 SETTINGS_FILE = ".claude/orchestration.toml"
 LARGEST_FILE = 1_000_000
 """Bytes of a settings file that are read; a larger one is no settings file."""
@@ -108,7 +106,7 @@ class Settings(BaseSettings):
         extra="forbid", env_prefix=_PREFIX, env_nested_delimiter="__", use_attribute_docstrings=True
     )
 
-    claude_program: str | None = Field(default=None, min_length=1)
+    claude_program: Annotated[str | None, GUARDED] = Field(default=None, min_length=1)
     """Path (from the project root on) or name of the Claude Code program; absent: `claude` on the search path."""
     max_parallelism: int = Field(default=10, ge=1, le=1000)
     """Agents at once in one run, where the run itself does not say."""
@@ -127,12 +125,15 @@ class Settings(BaseSettings):
     breakers: dict[str, BreakerSettings] = Field(default_factory=dict)
     """Circuit breakers by the name that nodes give as `circuitBreaker`."""
 
-    _program_is_users: bool = PrivateAttr(default=False)
+    _guarded: Mapping[str, Mapping[str, Any]] = PrivateAttr(default_factory=dict)
 
     @property
-    def own_program(self) -> str | None:
-        """The Claude Code that the project's own file names; None where the user's environment does, or nobody."""
-        return None if self._program_is_users else self.claude_program
+    def guarded(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the project's own file says of programs, hosts and addresses: value by dotted key, by top-level name.
+
+        It has no effect before the user's yes; see `Trust.setting`. What the user's environment says is not in it.
+        """
+        return self._guarded
 
     @classmethod
     def settings_customise_sources(
@@ -167,12 +168,16 @@ def parse_settings(values: Mapping[str, Any]) -> Settings:
             for breaker, entry in table.items():
                 if isinstance(entry, dict):
                     _check_keys(entry, BreakerSettings, f"{name}.{breaker}.")
+    guarded = guarded_values(Settings, values, variables={name.upper() for name in os.environ}, prefix=_PREFIX)
+    for found in guarded.values():
+        for key, value in found.items():
+            check_no_secret(value, f"{SETTINGS_FILE}: {key}", code=_CODE)
     try:
         settings = Settings(**values)
     except ValidationError as error:
         lines = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
         raise InputError(f"{SETTINGS_FILE} or its ORCHESTRATION_ variables: {'; '.join(lines)}", code=_CODE) from None
-    settings._program_is_users = PROGRAM_VARIABLE in {name.upper() for name in os.environ}  # noqa: SLF001 - its own module
+    settings._guarded = guarded  # noqa: SLF001 - its own module
     return settings
 
 

@@ -1,150 +1,151 @@
-"""Remembers outside the project which of its programs the user has agreed to run, and refuses all others.
+"""Says what of a project the user has agreed to as it is now, and refuses the rest.
 
-Effects: reads and writes one file in the user's configuration folder, mode 0600. It asks nobody: that is the command
-line's, so that no tool call of a model can give the answer.
+Effects: reads the files that a yes covers, and the file of answers. It asks nobody: that is the command line's, so
+that no tool call of a model can give the answer.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import stat
-import tempfile
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from engine.errors import EnvironmentFault, StateError
-from engine.model.agent import Agent, AgentKind
+from engine.errors import StateError
+from engine.model.agent import AgentKind
 from engine.model.policy import NOT_TRUSTED
+from engine.model.trust import ItemKind, TrustItem, trust_item
+from engine.redaction import one_line
+from engine.runtime.clock import SystemClock
+from mcp_server.grants import Grants, trust_file
 from mcp_server.settings import SETTINGS_FILE
-from registry.trust import needs_trust, trust_digest
+from registry.trust import agent_item, needs_trust, program_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
+    from engine.model.agent import Agent
+    from mcp_server.grants import Grant
     from mcp_server.settings import Settings
+    from registry.catalog import Catalog
 
-VERSION = 1
-LARGEST_FILE = 10_000_000
-"""Bytes of a trust file that are read; a larger one was not written by us."""
 PROGRAM = "claude_program"
-"""Under this name the yes to the Claude Code of the project's settings is kept; no agent has it."""
+"""The setting that names the Claude Code of model agents."""
 MOST_NAMED = 10
-"""Agents that one refusal names."""
+"""Items that one refusal names."""
+MOST_LINES, LONGEST_LINE = 50, 500
+"""What is kept of the lines that were shown."""
+
+FINDERS: tuple[Callable[[Path], Iterable[TrustItem]], ...] = ()
+"""What else of a project needs a yes: each takes its root, a resolved path, and finds the items of one kind."""
 
 
-def trust_file(home: Path | None = None) -> Path:
-    """Where the user's word is kept: under XDG_CONFIG_HOME, or `.config` of *home*, which wins where it is given."""
-    configured = os.environ.get("XDG_CONFIG_HOME", "") if home is None else ""
-    base = Path(configured) if configured.startswith("/") else (home or Path.home()) / ".config"
-    return base / "orchestration-mcp" / "trust.json"
+def open_trust(catalog: Catalog, settings: Settings, *, home: Path | None = None) -> Trust:
+    """The user's word about the project of *catalog* with these *settings*."""
+    return Trust(catalog, settings, Grants(trust_file(home)))
 
 
-def open_trust(project: Path, settings: Settings, *, home: Path | None = None) -> Trust:
-    """The user's word about *project*, a resolved root with these *settings*."""
-    return Trust(project, trust_file(home), settings.own_program)
-
-
-@dataclass(frozen=True, slots=True)
 class Trust:
     """What the user of this machine has agreed to for one project."""
 
-    project: Path
-    """Project root, resolved."""
-    file: Path
-    program: str | None = None
-    """The Claude Code that the project's own settings name: model agents need a yes to it."""
+    def __init__(self, catalog: Catalog, settings: Settings, grants: Grants) -> None:
+        """*catalog* finds all agents that the project's commands can name."""
+        self.project = catalog.project
+        """Its root, resolved."""
+        self.grants = grants
+        self._settings = settings
+        self._catalog = catalog
 
-    def missing(self, agents: Iterable[Agent]) -> list[Agent]:
-        """Those of *agents* that may not run: new, or changed since the user said yes."""
-        asked = [agent for agent in self._with_program(agents) if needs_trust(agent, self.project)]
-        if not asked:
-            return []
-        known = self._remembered()
-        return [agent for agent in asked if known.get(agent.id) != trust_digest(agent, self.project)]
+    def items(self) -> list[TrustItem]:
+        """All of the project that needs a yes, accepted or not."""
+        return [*self._own_items(), *self._of_agents(self._catalog.agents().agents.values())]
 
-    def _with_program(self, agents: Iterable[Agent]) -> list[Agent]:
-        """*agents*, and the program of the model agents among them as one more where the project names it."""
+    def missing(self, agents: Iterable[Agent]) -> list[TrustItem]:
+        """What keeps *agents* from running: new, or changed since the user said yes."""
         found = list(agents)
-        if self.program is not None and any(agent.kind is AgentKind.CLAUDE for agent in found):
-            path = str(self.project / SETTINGS_FILE)
-            found.append(Agent(id=PROGRAM, kind=AgentKind.PROCESS, command=(self.program,), path=path))
-        return found
+        needed = self._of_agents(found)
+        program = self.setting(PROGRAM)
+        if program is not None and any(agent.kind is AgentKind.CLAUDE for agent in found):
+            needed.append(program)
+        return self.unaccepted(needed)
+
+    def setting(self, name: str) -> TrustItem | None:
+        """The item of the setting or table *name*; None where the project's file leaves it to the user."""
+        values = self._settings.guarded.get(name)
+        if values is None:
+            return None
+        words = tuple(str(value) for value in values.values())
+        return trust_item(
+            ItemKind.SETTING,
+            name,
+            summary=(self._settings.claude_program or "") if name == PROGRAM else ", ".join(words),
+            lines=(*(f"{key} = {value}" for key, value in values.items()), f"file: {self.project / SETTINGS_FILE}"),
+            content=values,
+            place={"project": str(self.project)},
+            files=program_files(words, self.project),
+        )
+
+    def accepts(self, item: TrustItem | None) -> bool:
+        """Whether the user has said yes to *item* as it is now; None, nothing to ask about, is accepted."""
+        return item is None or not self.unaccepted([item])
+
+    def unaccepted(self, items: Sequence[TrustItem]) -> list[TrustItem]:
+        """Those of *items* that the user has not agreed to as they are now.
+
+        A project with answers of its own is judged by these, item by item. Anywhere else, in a moved project or a
+        copy, answers hold only where one project was accepted with all that is covered here, equal in content.
+        """
+        if not items:
+            return []
+        answers = self.grants.all()
+        own = answers.get(str(self.project))
+        if own is not None:
+            return [item for item in items if not _is_same(item, own.get(item.id), place=True)]
+        here = {item.id: item for item in (*self.items(), *items)}
+        if any(all(_is_same(item, other.get(item.id)) for item in here.values()) for other in answers.values()):
+            return []
+        return list(items)
 
     def check(self, agents: Iterable[Agent]) -> None:
-        """Raise `StateError` (NOT_TRUSTED) that names those of *agents* which may not run, and what to type."""
+        """Raise `StateError` (NOT_TRUSTED) that names what keeps *agents* from running, and what to type."""
         missing = self.missing(agents)
         if missing:
-            names = [f'"{agent.id}" ({program_of(agent)})' for agent in missing[:MOST_NAMED]]
+            names = [f'"{_name(item)}" ({one_line(item.summary, limit=200)})' for item in missing[:MOST_NAMED]]
             more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
             raise StateError(
                 "these agents run programs of the project, and the user has not agreed to them as they are now: "
-                f"{', '.join(names)}{more}",
+                + ", ".join(names)
+                + more,
                 code=NOT_TRUSTED,
                 hint=f"Look at them, then type in a terminal: orchestrate --project {self.project} trust",
             )
 
-    def remember(self, agents: Iterable[Agent]) -> None:
-        """Keep the user's yes to *agents* as they are now. Raises `EnvironmentFault` where it cannot be kept."""
-        try:
-            data = self._read(strict=True)
-            said: dict[str, Any] = data.setdefault("projects", {}).setdefault(str(self.project), {})
-            asked = [agent for agent in agents if needs_trust(agent, self.project)]
-            said.update({agent.id: trust_digest(agent, self.project) for agent in asked})
-            self._write({**data, "version": VERSION})
-        except (OSError, ValueError, AttributeError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise EnvironmentFault(
-                f"the answer cannot be kept in {self.file}: {reason}",
-                code="TRUST_NOT_KEPT",
-                hint="Make the file writable, or remove it if it is damaged; every project then asks again.",
-            ) from None
+    def remember(self, items: Iterable[TrustItem]) -> None:
+        """Keep the user's yes to *items*. Raises `EnvironmentFault` where it cannot be kept."""
+        at = SystemClock().now().isoformat(timespec="seconds")
+        said = {item.id: _grant(item, at) for item in items}
 
-    def _remembered(self) -> dict[str, Any]:
-        """Digest by agent id; nothing where the file is damaged, or others can write it."""
-        try:
-            found = self._read()["projects"][str(self.project)]
-        except (OSError, ValueError, KeyError, TypeError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        def add(answers: dict[str, dict[str, Grant]]) -> None:
+            answers.setdefault(str(self.project), {}).update(said)
 
-    def _read(self, *, strict: bool = False) -> dict[str, Any]:
-        try:
-            with self.file.open("rb") as file:
-                status = os.fstat(file.fileno())
-                shared = status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o022
-                if shared:
-                    raise ValueError("others can write it")
-                data = json.loads(file.read(LARGEST_FILE))
-        except FileNotFoundError:
-            return {}
-        if not isinstance(data, dict) or (strict and data.get("version", VERSION) != VERSION):
-            raise ValueError("it was not written by this version")
-        return data
+        self.grants.change(add)
 
-    def _write(self, data: dict[str, Any]) -> None:
-        """Replace the file whole, so that whoever reads it meanwhile finds the old or the new one."""
-        folder = self.file.parent
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(dir=folder, prefix="trust-")  # mode 0600
-        try:
-            with os.fdopen(number, "w", encoding="utf-8") as file:
-                json.dump(data, file, indent=1, sort_keys=True)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self.file)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
+    def _own_items(self) -> list[TrustItem]:
+        """What the project brings beside its agents."""
+        settings = [item for name in self._settings.guarded if (item := self.setting(name)) is not None]
+        return settings + [item for find in FINDERS for item in find(self.project)]
+
+    def _of_agents(self, agents: Iterable[Agent]) -> list[TrustItem]:
+        return [agent_item(agent, self.project) for agent in agents if needs_trust(agent, self.project)]
 
 
-def program_of(agent: Agent) -> str:
-    """What *agent* starts, as one line for a person."""
-    if agent.kind is AgentKind.CLAUDE:
-        variables = f" with {' '.join(f'{name}={value}' for name, value in agent.env.items())}" if agent.env else ""
-        servers = f", MCP servers {', '.join(agent.mcp_servers)}" if agent.mcp_servers else ""
-        return f"claude{variables}{servers}"
-    return f"python {agent.callable}" if agent.callable else " ".join(agent.command)
+def _is_same(item: TrustItem, grant: Grant | None, *, place: bool = False) -> bool:
+    return grant is not None and grant["content"] == item.content and (not place or grant["place"] == item.place)
+
+
+def _grant(item: TrustItem, at: str) -> Grant:
+    lines = [line[:LONGEST_LINE] for line in item.lines[:MOST_LINES]]
+    return {"content": item.content, "place": item.place, "at": at, "lines": lines, "files": dict(item.files)}
+
+
+def _name(item: TrustItem) -> str:
+    """The agent or setting that *item* is about, by the name that its file uses."""
+    return item.id.partition(":")[2] or item.id

@@ -18,12 +18,11 @@ from engine.model.agent import Agent, AgentSource
 from registry.agent_format import read_agent
 from registry.agent_problems import AgentProblem, AgentProblemCode
 from registry.naming import closest
-from registry.trust import needs_trust, trust_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["FOLDER", "PACKAGED_AGENTS", "AgentCatalog", "Shadowed", "load_agents", "needs_trust", "trust_digest"]
+__all__ = ["FOLDER", "PACKAGED_AGENTS", "AgentCatalog", "Shadowed", "load_agents"]
 
 FOLDER = Path(".claude", "agents")
 """Where a project, and a user's home directory, keep agent files."""

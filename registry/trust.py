@@ -1,4 +1,4 @@
-"""Says which agents may run only after the user's word, and by what hash that word is remembered.
+"""The agents of a project that need the user's yes, each as an item of all that the yes covers.
 
 Effects: reads files. Remembering and asking are the command line's; the executors never ask.
 """
@@ -6,7 +6,6 @@ Effects: reads files. Remembering and asking are the command line's; the executo
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from engine.executors.servers import project_servers
 from engine.model.agent import AgentKind, AgentSource
+from engine.model.trust import ItemKind, TrustItem, trust_item
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 DATA = frozenset({".csv", ".db", ".duckdb", ".jsonl", ".log", ".parquet", ".sqlite", ".sqlite3", ".tsv"})
 """Endings of files that a program works on; none of them is run by anything."""
+ABSENT = "absent"
+"""Stands for the digest of a file that is not there: its appearing asks again."""
 
 
 def needs_trust(agent: Agent, project: Path) -> bool:
@@ -38,8 +40,8 @@ def needs_trust(agent: Agent, project: Path) -> bool:
     return agent.kind is AgentKind.CLAUDE and bool(project_servers(agent.mcp_servers, project))
 
 
-def trust_digest(agent: Agent, project: Path) -> str:
-    """SHA-256, hex, over all that a user says yes to: the agent, its file, its program's files and the project.
+def agent_item(agent: Agent, project: Path) -> TrustItem:
+    """All that a user says yes to: the agent, its file, its program's files and the servers that the project defines.
 
     The program's files are those of the project that the agent names, or an MCP server that the project defines for
     it: arguments that are files (also behind `=`, as in `--config=x.toml`), the module behind `-m`, and the module of
@@ -49,21 +51,47 @@ def trust_digest(agent: Agent, project: Path) -> str:
     """
     root = Path(os.path.abspath(project))  # noqa: PTH100 - joins `..` without following links
     settings = asdict(agent)
+    del settings["path"]
     for key in ("timeout", "idle_timeout"):
         settings[key] = settings[key] and settings[key].total_seconds()
     servers = project_servers(agent.mcp_servers, root) if agent.kind is AgentKind.CLAUDE else {}
     commands = [agent.command, *(_words(server) for server in servers.values())]
-    files = {_name(path, root): _hash(path) for path in _program_files(agent, commands, root)}
-    material: dict[str, object] = {
-        "agent": settings,
-        "agentFile": _hash(Path(agent.path)) if agent.path else None,
-        "files": files,
-        "project": _text(str(root)),
-        "version": 1,
-    }
-    if servers:
-        material["servers"] = servers
-    return hashlib.sha256(json.dumps(material, sort_keys=True).encode()).hexdigest()
+    return trust_item(
+        ItemKind.AGENT,
+        agent.id,
+        summary=_summary(agent),
+        lines=_lines(agent, servers),
+        content={
+            "agent": settings,
+            "agentFile": _hash(Path(agent.path)) if agent.path else None,
+            "servers": servers,
+        },
+        place={"project": _text(str(root)), "agentFile": _text(agent.path or "")},
+        files={_name(path, root): _hash(path) for path in _program_files(agent, commands, root)},
+    )
+
+
+def _summary(agent: Agent) -> str:
+    """What *agent* starts."""
+    if agent.kind is AgentKind.CLAUDE:
+        variables = f" with {' '.join(f'{name}={value}' for name, value in agent.env.items())}" if agent.env else ""
+        servers = f", MCP servers {', '.join(agent.mcp_servers)}" if agent.mcp_servers else ""
+        return f"claude{variables}{servers}"
+    return f"python {agent.callable}" if agent.callable else " ".join(agent.command)
+
+
+def _lines(agent: Agent, servers: Mapping[str, object]) -> tuple[str, ...]:
+    """What a person decides on."""
+    lines = []
+    if agent.command:
+        lines.append(f"program: {' '.join(agent.command)}")
+    if agent.callable:
+        lines.append(f"function: {agent.callable}")
+    lines += [f"env: {name}={value}" for name, value in agent.env.items()]
+    lines += [f"MCP server {name}: {' '.join(_words(server))}" for name, server in servers.items()]
+    if agent.path:
+        lines.append(f"file: {agent.path}")
+    return tuple(lines)
 
 
 def _words(server: object) -> tuple[str, ...]:
@@ -74,18 +102,27 @@ def _words(server: object) -> tuple[str, ...]:
     return tuple(word for word in words if isinstance(word, str))
 
 
+def program_files(command: tuple[str, ...], root: Path) -> dict[str, str]:
+    """Digests of the files of the project *root* that a command line names, by their paths below it."""
+    return {_name(path, root): _hash(path) for path in _command_files(command, root)}
+
+
 def _program_files(agent: Agent, commands: Iterable[tuple[str, ...]], root: Path) -> Iterator[Path]:
     if agent.callable:
         yield from _module_files(agent.callable.partition(":")[0], root)
     for command in commands:
-        for before, entry in zip(("", *command), command, strict=False):
-            if before == "-m":
-                yield from _module_files(entry, root)
-            for name in {entry, entry.partition("=")[2]} - {""}:
-                path = Path(os.path.abspath(root / name))  # noqa: PTH100
-                if path.is_relative_to(root) and path.suffix.lower() not in DATA:
-                    # Python runs a folder by the file of this name in it.
-                    yield path / "__main__.py" if os.path.isdir(path) else path  # noqa: PTH112 - raises for no name
+        yield from _command_files(command, root)
+
+
+def _command_files(command: tuple[str, ...], root: Path) -> Iterator[Path]:
+    for before, entry in zip(("", *command), command, strict=False):
+        if before == "-m":
+            yield from _module_files(entry, root)
+        for name in {entry, entry.partition("=")[2]} - {""}:
+            path = Path(os.path.abspath(root / name))  # noqa: PTH100
+            if path.is_relative_to(root) and path.suffix.lower() not in DATA:
+                # Python runs a folder by the file of this name in it.
+                yield path / "__main__.py" if os.path.isdir(path) else path  # noqa: PTH112 - raises for no name
 
 
 def _module_files(module: str, root: Path) -> Iterator[Path]:
@@ -111,12 +148,12 @@ def _text(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _hash(path: Path) -> str | None:
-    """SHA-256 of a regular file, links followed; None where there is none to read."""
+def _hash(path: Path) -> str:
+    """SHA-256 of a regular file, links followed; `ABSENT` where there is none to read."""
     try:
         if not path.is_file():
-            return None
+            return ABSENT
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
-        return None
+        return ABSENT

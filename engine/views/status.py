@@ -18,6 +18,7 @@ from engine.run import events as ev
 from engine.run.events import Role, RunStatus, WaitReason
 from engine.run.reducer import create
 from engine.run.state import NodeStatus, is_model_work, keys_at, parts_at
+from engine.settlement import is_clients
 from engine.views.progress import DONE, Progress, progress, remaining, time_between
 from engine.views.todos import Todo, TodoOptions, display, todos
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import timedelta
 
-    from engine.ids import NodeId
+    from engine.ids import AttemptId, NodeId
     from engine.model.plan import Plan
     from engine.run.state import AttemptRecord, NodeState, PhaseState, Run
     from engine.views.locks import LockLine
@@ -347,3 +348,13 @@ def _outputs(run: Run) -> tuple[OutputLine, ...]:
         line = OutputLine(key=key, size=sum(part.ref.size for part in parts), persist=persist)
         found.append(((not late, not persist, place), line))
     return tuple(line for _, line in sorted(found, key=lambda item: item[0]))
+
+
+def stopped_work(run: Run) -> tuple[AttemptId, ...]:
+    """The client's attempts that were ended before it reported them, oldest first."""
+    return tuple(
+        attempt_id(run.id, name, record.number)
+        for name, node in run.nodes.items()
+        for record in node.attempts
+        if record.stopping is not None and is_clients(run, node, record.role)
+    )

@@ -11,8 +11,8 @@ from mcp import Client
 from engine.errors import StateError
 from engine.run.events import RunStatus
 from mcp_server.app import OrchestrationServer
+from mcp_server.grants import trust_file
 from mcp_server.project import RunRequest, open_project
-from mcp_server.trusted import trust_file
 from tests.interaction.projects import text_of
 from tests.support.agents import write_program
 from tests.support.definitions import command, node, phase

@@ -18,5 +18,5 @@ if TYPE_CHECKING:
 def trust_all(project: Path, home: Path) -> None:
     """Let every program of *project* run for the user whose home is *home*; again after an agent has changed."""
     settings = load_settings(project)
-    trust = open_trust(project.resolve(), settings, home=home)
-    trust.remember(trust.missing(open_catalog(project, settings, home=home).agents().agents.values()))
+    trust = open_trust(open_catalog(project, settings, home=home), settings, home=home)
+    trust.remember(trust.unaccepted(trust.items()))

@@ -35,10 +35,11 @@ def test_a_program_with_a_slash_is_meant_from_the_project_on(
     path.parent.mkdir()
     path.write_text(f'claude_program = "{given}"\n', encoding="utf-8")
     settings = load_settings(tmp_path)
-    assert settings.claude_program == settings.own_program == str(tmp_path / "bin/claude")
+    assert settings.claude_program == str(tmp_path / "bin/claude")
+    assert settings.guarded == {"claude_program": {"claude_program": given}}
     monkeypatch.setenv("ORCHESTRATION_CLAUDE_PROGRAM", given)
     settings = load_settings(tmp_path)
-    assert (settings.claude_program, settings.own_program) == (str(tmp_path / "bin/claude"), None)
+    assert (settings.claude_program, settings.guarded) == (str(tmp_path / "bin/claude"), {})
 
 
 def test_breakers_are_tables_by_name() -> None:

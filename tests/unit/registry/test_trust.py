@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine.model.agent import Agent, AgentKind, AgentSource
-from registry.trust import needs_trust, trust_digest
+from registry.trust import agent_item, needs_trust
 
 
 @pytest.fixture
@@ -19,6 +19,12 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "tools" / "check.py").write_text("print(1)")
     (tmp_path / "tools" / "checks" / "__main__.py").write_text("print(2)")
     return tmp_path
+
+
+def trust_digest(agent: Agent, project: Path) -> tuple[str, str]:
+    """What a yes is remembered by."""
+    item = agent_item(agent, project)
+    return item.content, item.place
 
 
 def process(project: Path, *command: str) -> Agent:
@@ -81,7 +87,7 @@ def test_the_digest_is_the_same_as_long_as_nothing_changes(project: Path) -> Non
     first = trust_digest(agent, project)
     (project / "README.md").write_text("unrelated")
     assert trust_digest(agent, project) == first
-    assert len(first) == 64
+    assert [len(part) for part in first] == [64, 64]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +167,7 @@ def test_files_outside_the_project_are_not_read(project: Path, tmp_path_factory:
     "command", [("python3", "-m", ""), ("python3", "-m", "../.."), ("x" * 5000,), ("a\0b",), ("",)]
 )
 def test_odd_arguments_give_a_digest_and_no_error(project: Path, command: tuple[str, ...]) -> None:
-    assert len(trust_digest(process(project, *command), project)) == 64
+    assert len(trust_digest(process(project, *command), project)[0]) == 64
 
 
 @pytest.mark.parametrize("word", ["app.sqlite3", "--database=data/APP.DB", "runs.log"])

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from engine import AgentExecutor, AgentFailure, Usage, default_executor
-from mcp_server.trusted import Trust, trust_file
-from registry.agents import load_agents
 from tests.support.programs import Functions, opened, step, steps
+from tests.support.trust import trust_all
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from engine import Context
 
 ONE = steps([step("a")])
@@ -40,7 +38,7 @@ def write_agent(project: Path, name: str, answer: object) -> None:
 
 def trust(project: Path) -> None:
     """The user's yes to the project's agents."""
-    Trust(project.resolve(), trust_file()).remember(load_agents(project).agents.values())
+    trust_all(project, Path.home())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,95 @@
+"""The command about the user's yes: trust.
+
+Effects: shows what of a project waits, keeps and takes back the user's word; prints to stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.errors import StateError
+from engine.executors.marks import ATTEMPT_VARIABLE
+from engine.redaction import printable
+from mcp_server import console
+from mcp_server.cli_shared import FAILED, OK, errors, project_root
+from mcp_server.project import open_catalog
+from mcp_server.settings import load_settings
+from mcp_server.trusted import Trust, open_trust
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from engine.model.trust import TrustItem
+
+SESSION_VARIABLE = "CLAUDECODE"
+"""Claude Code sets it for whatever a session starts, the commands of its model among them."""
+
+
+def trust(
+    yes: Annotated[bool, typer.Option("--yes", help="Say yes to all that is listed, without a question.")] = False,
+) -> None:
+    """Say which programs of this project may run; asked once, and again after a change."""
+    with errors():
+        trusted = _trust(project_root(), yes=yes)
+    raise typer.Exit(OK if trusted else FAILED)
+
+
+def _trust(root: Path, *, yes: bool) -> bool:
+    """Show what of the project wants to run and is not trusted, and keep the answer; whether all is trusted now.
+
+    Raises `StateError` as `ask_trust` does.
+    """
+    settings = load_settings(root)
+    trust = open_trust(open_catalog(root, settings), settings)
+    missing = trust.unaccepted(trust.items())
+    if not missing:
+        console.notes.print("every program of this project is trusted as it is now")
+        return True
+    return ask_trust(trust, missing, yes=yes)
+
+
+def ask_trust(trust: Trust, items: Sequence[TrustItem], *, yes: bool = False) -> bool:
+    """Show *items* and keep a yes, said already or typed now; whether there was one. No answer is a no.
+
+    Raises `StateError` where a model would say yes to what it may have written: in an agent of ours, and in what a
+    session of Claude Code starts, unless somebody types the answer there. This looks at the environment, which a
+    program with the user's rights can change.
+    """
+    typed = not yes and can_ask() and sys.stdout.isatty()
+    if ATTEMPT_VARIABLE in os.environ or (os.environ.get(SESSION_VARIABLE) and not typed):
+        teller = "an agent" if ATTEMPT_VARIABLE in os.environ else "a command that Claude Code starts"
+        raise StateError(
+            f"{teller} cannot say which programs may run",
+            code="NOT_TRUSTED",
+            hint=f"Type in a terminal of your own: orchestrate --project {trust.project} trust",
+        )
+    if trust.grants.outdated:
+        _say("answers of an earlier version no longer hold: a yes covers more now")
+    _say("this project wants to run or reach, with your rights:")
+    for item in items:
+        _say(f"{item.id}")
+        for line in item.lines:
+            _say(f"  {printable(line)}")
+    if not yes and can_ask():
+        console.notes.print("Let them run? A change of a program asks again. [y/N] ", end="", markup=False)
+        yes = sys.stdin.readline().strip().lower() in {"y", "yes"}
+    if not yes:
+        _say("nothing was trusted; `orchestrate trust` asks on a terminal, --yes says it at once")
+        return False
+    trust.remember(items)
+    _say(f"{len(items)} trusted; remembered in {trust.grants.file}")
+    return True
+
+
+def can_ask() -> bool:
+    """Whether a person can be asked: question and answer go through a terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _say(line: str) -> None:
+    console.notes.print(line, highlight=False, markup=False, soft_wrap=True)
