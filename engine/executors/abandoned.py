@@ -14,11 +14,12 @@ from pathlib import Path
 
 from engine.errors import OrchestrationError
 from engine.executors.branches import ROOT, branches_of
+from engine.executors.folders import folders_in
 from engine.executors.git import Git, IsolationUnavailable, open_git
 from engine.executors.marks import has_lost_its_server
 from engine.executors.merging import alone
 from engine.executors.snapshot import STATE
-from engine.executors.worktree import Worktree, found_worktree, remove_folder
+from engine.executors.worktree import Worktree, found_worktree, remove_unfinished
 from engine.ids import AttemptId, RunId, parse_attempt_id
 
 _NOBODY = AttemptId("upkeep:worktrees#0")
@@ -29,15 +30,17 @@ log = logging.getLogger(__name__)
 
 async def keep_abandoned(project: Path) -> list[str]:
     """Keep what killed servers have left in worktrees on its branches, and remove these; says where it is."""
-    if not _folders(project):
+    root = await asyncio.to_thread(project.resolve)
+    if not folders_in(root, STATE):
         return []
     kept = []
     with _told("worktrees of killed servers cannot be kept"):
-        git = await open_git(await asyncio.to_thread(project.resolve), _NOBODY)
-        async with alone(git, project, lambda _action=None, _said="": None):
-            for state, tree in _found(git, project):
+        git = await open_git(root, _NOBODY)
+        async with alone(git, root, lambda _action=None, _said="": None):
+            for state, tree in _found(git, root):
                 if tree is None:
-                    remove_folder(state)
+                    if not remove_unfinished(state):
+                        log.warning("%s is left alone: it does not say what it is of", state)
                 elif not tree.record.kept and has_lost_its_server(tree.record.mark, project):
                     with _told(f"the worktree {tree.place} cannot be kept"):
                         where = await tree.keep()
@@ -49,9 +52,10 @@ async def keep_abandoned(project: Path) -> list[str]:
 async def forget(project: Path, runs: Collection[RunId]) -> None:
     """Remove the branches of *runs*, but for one that somebody works on, and the worktrees that are left of them."""
     with contextlib.suppress(IsolationUnavailable):  # then there are none
-        git = await open_git(await asyncio.to_thread(project.resolve), _NOBODY)
+        root = await asyncio.to_thread(project.resolve)
+        git = await open_git(root, _NOBODY)
         with _told("branches of forgotten runs cannot be removed"):
-            for _state, tree in _found(git, project):
+            for _state, tree in _found(git, root):
                 parsed = None if tree is None else parse_attempt_id(tree.record.attempt)
                 if tree is not None and parsed is not None and parsed[0] in runs:
                     await tree.remove()
@@ -62,14 +66,9 @@ async def forget(project: Path, runs: Collection[RunId]) -> None:
                 await git.run("branch", "--quiet", "-D", "--", *names, accept=(0, 1))
 
 
-def _folders(project: Path) -> list[Path]:
-    place = project.resolve() / STATE
-    return [folder for folder in place.iterdir() if folder.is_dir()] if place.is_dir() else []
-
-
-def _found(git: Git, project: Path) -> Iterator[tuple[Path, Worktree | None]]:
-    for state in _folders(project):
-        yield state, found_worktree(git, project, state)
+def _found(git: Git, root: Path) -> Iterator[tuple[Path, Worktree | None]]:
+    for state in folders_in(root, STATE):
+        yield state, found_worktree(git, root, state)
 
 
 @contextlib.contextmanager

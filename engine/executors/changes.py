@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.errors import OrchestrationError
 from engine.executors.git import Git
 from engine.executors.tree import uncancelled
+from engine.paths import path_problem
 
+_NAMED = 5
 _SUBMODULE = "160000"
 _PROGRAM = "100755"
 _REGULAR = frozenset({"100644", _PROGRAM})
@@ -51,6 +55,12 @@ class Change:
         return Change(self.path, self.new, self.old)
 
 
+class ForeignPath(OrchestrationError):
+    """A path that two trees differ in, and that is not to be touched: it does not belong to the project's files."""
+
+    code = "MERGE_REFUSED"
+
+
 class ChangedMeanwhile(Exception):
     """Files are not as they were when the change was computed; `paths` names them."""
 
@@ -60,11 +70,44 @@ class ChangedMeanwhile(Exception):
         self.paths = paths
 
 
-async def changes_between(git: Git, old: str, new: str) -> list[Change]:
-    """The paths in which the trees *old* and *new* differ; a rename is a path that goes and one that comes."""
+async def changes_between(git: Git, old: str, new: str, *, foreign: Collection[bytes] = ()) -> list[Change]:
+    """The paths in which the trees *old* and *new* differ; a rename is a path that goes and one that comes.
+
+    Raises `ForeignPath` where one of them is not the project's to change, or lies in one of the *foreign* folders.
+    """
     listed = await git.run("diff-tree", "-r", "-z", "--raw", "--no-renames", "--ignore-submodules=none", old, new)
     fields = listed.stdout.split(b"\0")
-    return [_change(meta.decode("ascii"), path) for meta, path in zip(fields[::2], fields[1::2], strict=False)]
+    changes = [_change(meta.decode("ascii"), path) for meta, path in zip(fields[::2], fields[1::2], strict=False)]
+    refuse_foreign(changes, below=os.fsencode(git.prefix), foreign=foreign)
+    return changes
+
+
+def refuse_foreign(changes: Sequence[Change], *, below: bytes, foreign: Collection[bytes] = ()) -> None:
+    """Raise `ForeignPath` where one of *changes* is not the project's to make, which lies *below* the top."""
+    problems = {change.path: path_problem(change.path, below=below, but=foreign) for change in changes}
+    new = {change.path for change in changes if change.new is not None}
+    problems |= {path: "lies in a file" for path in new if any(folder in new for folder in _folders(path))}
+    refused = sorted(path for path, problem in problems.items() if problem)
+    if refused:
+        raise ForeignPath(
+            f"it changed what does not belong to the project: {names(refused)} ({problems[refused[0]]})",
+            hint="Only files of the project are merged back, none of git's or the engine's.",
+        )
+    submodules = [change.path for change in changes if change.is_submodule]
+    if submodules:
+        raise ForeignPath(
+            f"it changed what is a repository of its own: {names(submodules)}",
+            hint="Let an agent without `isolation` work on submodules.",
+        )
+
+
+def names(paths: Sequence[bytes]) -> str:
+    """Some of *paths* for a message, on one line."""
+    told = [
+        "".join(c if c.isprintable() else "?" for c in path.decode("utf-8", "replace")) for path in sorted(set(paths))
+    ]
+    more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
+    return ", ".join(told[:_NAMED]) + more
 
 
 async def apply(git: Git, changes: Sequence[Change], *, staging: Path) -> None:
@@ -179,19 +222,24 @@ def _bar(top: bytes, path: bytes) -> bytes | None:
 
 def _move(top: bytes, changes: Sequence[Change], ready: bytes) -> None:
     for change in changes:
-        if change.new is None:
+        if change.new is None and _bar(top, change.path) is None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(_at(top, change.path))
             _remove_empty_folders(top, change)
     for change in changes:
         if change.new is not None:
             source, target = _at(ready, change.path), _at(top, change.path)
+            bar = _bar(top, change.path)
+            if bar is not None:
+                raise NotADirectoryError(errno.ENOTDIR, "it is on the way of a file and is not a folder", bar)
             os.makedirs(os.path.dirname(target), exist_ok=True)
             _keep_permissions(source, target, change.new)
             os.replace(source, target)
 
 
 def _remove_empty_folders(top: bytes, change: Change) -> None:
+    if _bar(top, change.path) is not None:
+        return  # what is behind a link is another's
     for folder in _folders(change.path):
         with contextlib.suppress(OSError):  # something else is in it
             os.rmdir(_at(top, folder))

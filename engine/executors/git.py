@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeGuard
 
 from engine.errors import EnvironmentFault
 from engine.executors.marks import environment_of, mark_of
@@ -44,6 +45,7 @@ _SETTINGS = (
     "protocol.allow=never",
     "submodule.recurse=false",
 )
+_OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _WHO = "orchestrate"
 _NAMED_CONFIGURATION = frozenset({"GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_EXEC_PATH"})
 """Variables of git that say where the user keeps things, and no more."""
@@ -144,6 +146,11 @@ def complaint(stderr: bytes) -> str:
         if named:
             return one_line(named[-1], limit=300)
     return one_line(" ".join(line for line in lines if not line.startswith(("hint:", "warning:"))), limit=300)
+
+
+def is_object(name: object) -> TypeGuard[str]:
+    """Whether *name* is the name of an object, written out; anything else may be an option, or lead anywhere."""
+    return isinstance(name, str) and _OBJECT.fullmatch(name) is not None
 
 
 def _version(text: str) -> tuple[int, int]:

@@ -18,8 +18,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from engine.errors import OrchestrationError
-from engine.executors.changes import Change, ChangedMeanwhile, apply, changes_between, undo
-from engine.executors.git import Git
+from engine.executors.changes import Change, ChangedMeanwhile, apply, changes_between, names, undo
+from engine.executors.folders import folders_in, own_folder
+from engine.executors.git import Git, is_object
 from engine.executors.port import Heartbeat
 from engine.executors.snapshot import OURS, STATE, commit, project_tree
 
@@ -27,7 +28,6 @@ _INTENT = "merging.json"
 _PAUSE = 0.02
 _TRIES = 5
 """How often the merge begins anew because somebody changed a file that it is about to write."""
-_NAMED = 5
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +47,7 @@ class NotMerged(OrchestrationError):
 @contextlib.asynccontextmanager
 async def alone(git: Git, project: Path, heartbeat: Heartbeat) -> AsyncIterator[None]:
     """The only one, among all processes, that reads or writes the whole working tree of *project*."""
-    folder = project / STATE
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = await asyncio.to_thread(own_folder, project, STATE)
     lock = FileLock(folder / "lock", timeout=0, mode=0o600)
     while True:
         try:
@@ -58,7 +57,7 @@ async def alone(git: Git, project: Path, heartbeat: Heartbeat) -> AsyncIterator[
             heartbeat()
             await asyncio.sleep(_PAUSE)
     try:
-        await _heal(git, folder)
+        await _heal(git, project)
         yield
     finally:
         lock.release()
@@ -69,12 +68,13 @@ async def merge(git: Git, project: Path, *, base: Commit, theirs: Commit, state:
 
     Raises `NotMerged`, and `IsolationUnavailable` where git fails; the working tree is as it was then.
     """
-    _refuse_what_is_not_ours(git, await changes_between(git, base.tree, theirs.tree))
+    foreign = _foreign(git)
+    await changes_between(git, base.tree, theirs.tree, foreign=foreign)
     paths: Sequence[bytes] = ()
     for _ in range(_TRIES):
         ours = await project_commit(git, project, [base.id], "The project meanwhile")
         merged = theirs.tree if ours.tree == base.tree else await _merged(git, ours, theirs)
-        changes = await changes_between(git, ours.tree, merged)
+        changes = await changes_between(git, ours.tree, merged, foreign=foreign)
         try:
             await _write(git, changes, state=state, trees=(ours.tree, merged))
         except ChangedMeanwhile as error:
@@ -116,49 +116,36 @@ async def _write(git: Git, changes: Sequence[Change], *, state: Path, trees: tup
         intent.unlink(missing_ok=True)
 
 
-async def _heal(git: Git, folder: Path) -> None:
+async def _heal(git: Git, project: Path) -> None:
     """Take back what processes had begun to write when they were killed."""
-    for intent in _intents(folder):
+    for intent in _intents(project):
         try:
-            old, new = json.loads(intent.read_bytes())
-            await undo(git, await changes_between(git, old, new), staging=intent.parent / "staging")
+            old, new = _trees(intent)
+            changes = await changes_between(git, old, new, foreign=_foreign(git))
+            await undo(git, changes, staging=intent.parent / "staging")
         except (OSError, ValueError, OrchestrationError):
             log.warning("a merge that was cut off cannot be taken back: %s", intent, exc_info=True)
         intent.unlink(missing_ok=True)
 
 
-def _intents(folder: Path) -> list[Path]:
-    return list(folder.glob(f"*/{_INTENT}"))
+def _intents(project: Path) -> list[Path]:
+    places = [folder / _INTENT for folder in folders_in(project, STATE)]
+    return [place for place in places if place.exists()]
 
 
-def _refuse_what_is_not_ours(git: Git, changes: Sequence[Change]) -> None:
-    root = os.fsencode(git.prefix)
-    own = tuple(root + os.fsencode(place) for place in OURS)
-    outside = [change.path for change in changes if not change.path.startswith(root) or change.path.startswith(own)]
-    if outside:
-        raise NotMerged(
-            f"it changed what does not belong to the project: {names(outside)}",
-            code="MERGE_REFUSED",
-            hint="only files of the project, and none of the engine's, are merged back",
-        )
-    submodules = [change.path for change in changes if change.is_submodule]
-    if submodules:
-        raise NotMerged(
-            f"it changed what is a repository of its own: {names(submodules)}",
-            code="MERGE_REFUSED",
-            hint="let an agent without `isolation` work on submodules",
-        )
+def _trees(intent: Path) -> tuple[str, str]:
+    """The trees that *intent* names. Raises ValueError."""
+    match json.loads(intent.read_bytes()):
+        case [old, new] if is_object(old) and is_object(new):
+            return old, new
+    raise ValueError("it names no trees")
+
+
+def _foreign(git: Git) -> list[bytes]:
+    """The folders of the engine in the project, from the top."""
+    return [os.fsencode(f"{git.prefix}{place}") for place in OURS]
 
 
 def _conflict(git: Git, paths: Sequence[bytes]) -> NotMerged:
     inside = [path.removeprefix(os.fsencode(git.prefix)) for path in paths]
     return NotMerged(f"it conflicts with what changed meanwhile in {names(inside)}", code="MERGE_CONFLICT")
-
-
-def names(paths: Sequence[bytes]) -> str:
-    """Some of *paths* for a message, on one line."""
-    told = [
-        "".join(c if c.isprintable() else "?" for c in path.decode("utf-8", "replace")) for path in sorted(set(paths))
-    ]
-    more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
-    return ", ".join(told[:_NAMED]) + more

@@ -19,7 +19,7 @@ STATE = Path(".claude/orchestration/worktrees")
 """What is known of worktrees, a folder each."""
 PLACE = Path(".claude/worktrees")
 """Where worktrees lie. Claude Code lets its agents edit there, and nowhere else below `.claude`."""
-OURS = (f"{STATE.parent}/", f"{PLACE}/")
+OURS = (str(STATE.parent), str(PLACE))
 """Folders of the engine, which are no part of a project's files."""
 _GITLINK = b"160000"
 
@@ -34,7 +34,7 @@ async def project_tree(git: Git, index: Path) -> str:
     if git.prefix:
         await git.run("add", "--update", "--sparse", "--", ":/", index=index)
     skipped = await repositories_inside(git, git.top, index, git.prefix)
-    skipped += [os.fsencode(f"{git.prefix}{place}".rstrip("/")) for place in OURS]
+    skipped += [os.fsencode(f"{git.prefix}{place}") for place in OURS]
     return await _add(git, git.top, index, [os.fsencode(f":(top,literal){git.prefix}"), *_but(skipped)])
 
 

@@ -10,13 +10,15 @@ import asyncio
 import contextlib
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from engine.errors import EnvironmentFault
 from engine.executors.branches import branch_of, folder_of
-from engine.executors.git import Git, IsolationUnavailable, open_git
-from engine.executors.merging import Commit, NotMerged, alone, merge, names, project_commit
+from engine.executors.changes import names
+from engine.executors.folders import is_own, own_folder, remove_folder
+from engine.executors.git import Git, IsolationUnavailable, is_object, open_git
+from engine.executors.merging import Commit, NotMerged, alone, merge, project_commit
 from engine.executors.port import Heartbeat
 from engine.executors.snapshot import (
     PLACE,
@@ -86,7 +88,7 @@ class Worktree:
 
         Raises `NotMerged`, and `IsolationUnavailable` where git fails; the project is as it was then.
         """
-        if not self.place.exists():
+        if not await asyncio.to_thread(self._is_there):
             raise NotMerged(
                 "its worktree is gone", code="MERGE_REFUSED", hint="tell the agent not to remove the folder it works in"
             )
@@ -127,7 +129,8 @@ class Worktree:
 
     async def remove(self) -> None:
         """Remove the worktree with all that is in it."""
-        await asyncio.to_thread(remove_folder, self.place)
+        if await asyncio.to_thread(self._is_there):
+            await asyncio.to_thread(remove_folder, self.place)
         with contextlib.suppress(IsolationUnavailable):  # git knows of none
             await self._git.run("worktree", "remove", "--force", "--force", str(self.place))
         await asyncio.to_thread(remove_folder, self.state)
@@ -138,10 +141,14 @@ class Worktree:
         path.with_suffix(".new").write_text(json.dumps(asdict(record)), encoding="utf-8")
         path.with_suffix(".new").replace(path)
 
+    def _is_there(self) -> bool:
+        """Whether the worktree is where it was made, and no link has come in its place."""
+        return is_own(self._project, self.place.relative_to(self._project))
+
     async def _work(self) -> tuple[str, list[bytes]]:
         """The tree of what is in the worktree now, and what of it belongs to other repositories."""
         index = self.state / _INDEX
-        if not index.exists() or not self.place.exists():
+        if not index.exists() or not await asyncio.to_thread(self._is_there):
             return self.record.base_tree, []
         tree = await worktree_tree(self._git, self.place, index)
         foreign = await repositories_inside(self._git, self.place, index, "")
@@ -163,6 +170,8 @@ async def prepare(project: Path, attempt: AttemptId) -> Git:
         )
     try:
         await asyncio.to_thread(_make_places, root)
+    except EnvironmentFault as fault:
+        raise IsolationUnavailable(fault.message, hint=fault.hint) from fault
     except OSError as error:
         raise IsolationUnavailable(
             f"no worktree can be made in {root / PLACE}: {error}", hint="free the disk, or make it writable"
@@ -171,13 +180,10 @@ async def prepare(project: Path, attempt: AttemptId) -> Git:
 
 
 def _make_places(root: Path) -> None:
-    for place in (root / PLACE, root / STATE):
-        if not place.resolve().is_relative_to(root):
-            raise IsolationUnavailable(f"{place} leads out of the project", hint="remove the link on the way to it")
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    rules = root / PLACE / ".gitignore"
-    if not rules.exists():
-        rules.write_text("*\n", encoding="ascii")
+    own_folder(root, STATE)
+    rules = own_folder(root, PLACE) / ".gitignore"
+    with contextlib.suppress(FileExistsError), rules.open("x", encoding="ascii") as file:
+        file.write("*\n")
 
 
 async def open_worktree(project: Path, attempt: AttemptId, heartbeat: Heartbeat) -> Worktree:
@@ -197,21 +203,19 @@ async def open_worktree(project: Path, attempt: AttemptId, heartbeat: Heartbeat)
 
 
 def found_worktree(git: Git, project: Path, state: Path) -> Worktree | None:
-    """The worktree that *state*, a folder of the state folder, speaks of; None where nothing can be read there."""
+    """The worktree that *state*, a folder of the state folder, says it is of; None where it says so of none."""
     try:
         record = Record(**json.loads((state / RECORD).read_bytes()))
-    except (OSError, ValueError, TypeError):
+        parsed = parse_attempt_id(record.attempt)
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
-    return Worktree(git, project, record) if parse_attempt_id(record.attempt) else None
+    ours = parsed is not None and folder_of(*parsed) == state.name
+    return Worktree(git, project, record) if ours and is_object(record.base) and is_object(record.base_tree) else None
 
 
-def remove_folder(folder: Path) -> None:
-    """Remove *folder* as far as this user may, folders that an agent has closed included."""
-
-    def reopen(remove: Callable[[str], object], path: str, _error: object) -> None:
-        with contextlib.suppress(OSError):
-            Path(path).parent.chmod(0o700)
-            Path(path).chmod(0o700)
-            remove(path)
-
-    shutil.rmtree(folder, onerror=reopen)
+def remove_unfinished(state: Path) -> bool:
+    """Remove *state* where nothing but the beginning of a record is in it; whether it is gone."""
+    (state / RECORD).with_suffix(".new").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        state.rmdir()
+    return not state.exists()

@@ -59,7 +59,7 @@ os.remove('plain')
 write('plain/deep/er', 'a folder now')
 os.remove('to-link')
 os.symlink('plain', 'to-link')
-write('sp ace\nand line \u00e9.txt', 'odd')
+write('sp ace and line \u00e9.txt', 'odd')
 write(os.fsdecode(b'\xff\xfe.bin'), 'bytes')
 write('empty', '')
 """
@@ -231,7 +231,7 @@ async def test_every_kind_of_change_comes_back(project: Path) -> None:
     assert ((project / "link").readlink().name, (project / "new link").readlink().name) == ("lines.txt", "nowhere")
     assert ((project / "dir").read_text(), (project / "plain/deep/er").read_text()) == ("a file now", "a folder now")
     assert (project / "to-link").readlink().name == "plain"
-    assert (project / "sp ace\nand line é.txt").read_text() == "odd"
+    assert (project / "sp ace and line é.txt").read_text() == "odd"
     assert (project / os.fsdecode(b"\xff\xfe.bin")).read_text() == "bytes"
     assert (project / "empty").read_bytes() == b""
     assert leftovers(project) == []

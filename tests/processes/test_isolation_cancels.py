@@ -11,10 +11,10 @@ import pytest
 from filelock import FileLock
 
 from engine.executors import changes
+from engine.executors.folders import remove_folder
 from engine.executors.isolated import IsolatedExecutor
 from engine.executors.port import Outcome
 from engine.executors.process import ProcessExecutor
-from engine.executors.worktree import remove_folder
 from tests.support.orders import Beats, alive_with, order_for
 from tests.support.real_agents import SECONDS, let_go, ready
 from tests.support.repositories import branches, editor, git, leftovers, make_repository, on_branch, write_files

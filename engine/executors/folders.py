@@ -1,0 +1,62 @@
+"""Folders of the engine inside of a project: made, found and removed without following a link.
+
+Effects: makes and removes folders. What a link leads to is another's, wherever that is: links come with the files of
+a project, and what lies in a project is input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from engine.errors import EnvironmentFault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def own_folder(root: Path, place: Path) -> Path:
+    """The folder *place* of *root*, a resolved path; made where it is missing, for this user alone.
+
+    Raises `EnvironmentFault` where a link is on the way, OSError where it cannot be made.
+    """
+    folder = root
+    for part in place.parts:
+        folder /= part
+        if folder.is_symlink():
+            raise EnvironmentFault(
+                f"{folder} is a symbolic link",
+                code="PATH_OUTSIDE_PROJECT",
+                hint=f"Remove the link on the way to {place}.",
+            )
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def is_own(root: Path, place: Path) -> bool:
+    """Whether *place* below *root*, a resolved path, is a folder with no link on the way to it."""
+    steps = [root.joinpath(*place.parts[: count + 1]) for count in range(len(place.parts))]
+    return not any(step.is_symlink() for step in steps) and steps[-1].is_dir()
+
+
+def folders_in(root: Path, place: Path) -> list[Path]:
+    """The folders in *place* of *root*, a resolved path; none where that is not a folder of our own."""
+    if not is_own(root, place):
+        return []
+    return [folder for folder in (root / place).iterdir() if folder.is_dir() and not folder.is_symlink()]
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove *folder* as far as this user may, folders that an agent has closed included; a link is left alone."""
+
+    def reopen(remove: Callable[[str], object], path: str, _error: object) -> None:
+        with contextlib.suppress(OSError):
+            for closed in (os.path.dirname(path), path):  # noqa: PTH120 -- both may be links: only folders are opened
+                if os.path.isdir(closed) and not os.path.islink(closed):  # noqa: PTH112, PTH114
+                    os.chmod(closed, 0o700)  # noqa: PTH101
+            remove(path)
+
+    shutil.rmtree(folder, onerror=reopen)
