@@ -180,7 +180,8 @@ def error_text(error: OrchestrationError) -> str:
     lines = [f"{error.code}: {error.message.splitlines()[0]}"]
     for problem in wrong[:MOST_PROBLEMS]:
         suggestion = f" ({problem.suggestion})" if problem.suggestion else ""
-        lines.append(f"- {problem.code} at {problem.pointer or '/'}: {problem.message}{suggestion}")
+        place = f" ({problem.place})" if problem.place else ""
+        lines.append(f"- {problem.code} at {problem.pointer or '/'}{place}: {problem.message}{suggestion}")
     if len(wrong) > MOST_PROBLEMS:
         lines.append(f"- and {len(wrong) - MOST_PROBLEMS} more")
     if error.hint:

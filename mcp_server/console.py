@@ -233,6 +233,8 @@ def print_problems(problems: Iterable[Problem], console: Console = results) -> N
             soft_wrap=True,
             highlight=False,
         )
+        if problem.place:
+            console.print(f"  at {_plain(problem.place)}", soft_wrap=True, highlight=False)
         if problem.suggestion:
             console.print(f"  hint: {_plain(problem.suggestion)}", soft_wrap=True, highlight=False)
 

@@ -112,6 +112,8 @@ class ProblemLine(Wire):
     pointer: str
     """JSON Pointer into the command file."""
     suggestion: str | None = None
+    place: str | None = None
+    """File, line and column, as in `.claude/commands/v2/ship.json:12:7`."""
 
 
 class Validation(Wire):
@@ -143,7 +145,7 @@ class Loaded(Wire):
     description: str
     hash: str
     """SHA-256 of the definition."""
-    format: Literal["json", "markdown", "dialect"]
+    format: Literal["json", "yaml", "markdown", "dialect"]
     """What the file is written in."""
     source: str
     """The file, relative to the project."""
@@ -384,6 +386,7 @@ def problem_lines(problems: Iterable[Any]) -> list[ProblemLine]:
             message=problem.message,
             pointer=problem.pointer,
             suggestion=problem.suggestion,
+            place=problem.place,
         )
         for problem in problems
     ]

@@ -19,19 +19,19 @@ from engine.errors import InputError, InvalidCommand, NotFound
 from engine.model.agent import Agent, AgentDefaults, AgentKind, AgentSource
 from engine.model.command import CommandDefinition
 from engine.model.plan import Bundle
-from engine.validation import Severity, validate_definition
-from registry import jsonfile
+from engine.validation import Problem, Severity, validate_definition
+from registry import jsonfile, yamlfile
 from registry.agents import FOLDER as AGENT_FOLDER
 from registry.agents import PACKAGED_AGENTS, AgentCatalog, load_agents
 from registry.collector import collector_paused
 from registry.commands import CommandIndex, CommandSummary, Parsed, parse_definition
 from registry.markdown_v1 import suggest_agents
 from registry.paths import shown
+from registry.positions import positions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from engine.validation import Problem
 
 PACKAGED_COMMANDS = Path(__file__).parent / "packaged" / "commands"
 SUB_COMMAND = "command"
@@ -48,7 +48,7 @@ class Loaded:
     raw: Mapping[str, Any]
     """The definition as v2 JSON data, whatever the file was written in."""
     format: str
-    """`json`, `markdown` or `dialect`."""
+    """`json`, `yaml`, `markdown` or `dialect`."""
     problems: tuple[Problem, ...]
     """All of them, errors first: what was inferred on the way to v2, and what the validator found."""
     definition: CommandDefinition | None
@@ -177,7 +177,11 @@ class Catalog:
         told = parsed.problems
         if parsed.format == "markdown":
             told = suggest_agents(told, parsed.raw, agents.values())
+        source = "definition" if path is None else shown(self.project, path)
+        told += self._twins(path)
         problems = sorted((*told, *validation.problems), key=lambda problem: problem.severity is not Severity.ERROR)
+        if parsed.text is not None and problems:
+            problems = _placed(problems, parsed.text, parsed.format, source)
         failed = any(problem.severity is Severity.ERROR for problem in problems)
         name = parsed.raw.get("name")
         loaded = Loaded(
@@ -188,10 +192,18 @@ class Catalog:
             definition=None if failed else validation.definition,
             digest=parsed.digest,
             path=path,
-            source="definition" if path is None else shown(self.project, path),
+            source=source,
         )
         self._loaded[key] = (around, loaded)
         return loaded
+
+    def _twins(self, path: Path | None) -> tuple[Problem, ...]:
+        """A warning where several files define one command, so that an edit of the wrong one is no riddle."""
+        files = [shown(self.project, twin) for twin in (self._index.twins(path) if path is not None else ())]
+        if not files:
+            return ()
+        message = f"This command is also defined in {', '.join(files)}; by its name, .json is run before .yaml"
+        return (Problem("DEFINED_TWICE", Severity.WARNING, message, "/name", "Keep one of the files."),)
 
     def _agent(self, agent_id: str, *, command: str) -> Agent:
         agents = self.agents()
@@ -213,6 +225,16 @@ class Catalog:
             places.append((self._packaged_agents, self._packaged_agents.resolve()))
         seen: set[str] = set()
         return tuple(entry for folder, boundary in places for entry in _entries(folder, boundary=boundary, seen=seen))
+
+
+def _placed(problems: list[Problem], text: str, form: str, source: str) -> list[Problem]:
+    """*problems* with file, line and column. Of an older dialect only what is in the file as it is has a place."""
+    yaml = source.endswith(tuple(yamlfile.SUFFIXES))
+    found = positions(text, {problem.pointer for problem in problems}, yaml=yaml, exact=form == "dialect")
+    return [
+        replace(problem, place=f"{source}:{place[0]}:{place[1]}") if (place := found.get(problem.pointer)) else problem
+        for problem in problems
+    ]
 
 
 class _Definitions(Mapping[str, Mapping[str, Any]]):

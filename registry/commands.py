@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cachetools import LRUCache
 
 from engine.errors import InputError, NotFound
-from registry import jsonfile
+from registry import jsonfile, yamlfile
 from registry.dialects import migrate
 from registry.markdown_v1 import NO_STEPS, convert, is_prompt
 from registry.naming import closest
@@ -36,6 +36,8 @@ _CACHE_BYTES = 64 * 1024 * 1024
 _MOST_FILES = 10_000
 _NAMED = 12
 _MARKDOWN = frozenset({".md", ".markdown"})
+_DEFINITIONS = frozenset({".json", *yamlfile.SUFFIXES})
+_SUFFIXES = _DEFINITIONS | _MARKDOWN
 
 
 class CommandSource(StrEnum):
@@ -56,11 +58,13 @@ class Parsed:
     raw: dict[str, Any]
     """The definition in v2 spelling, whatever the file's was."""
     format: str
-    """`json`, `markdown` or `dialect`."""
+    """`json`, `yaml`, `markdown` or `dialect`."""
     problems: tuple[Problem, ...] = ()
     """What was inferred or spelled anew on the way to v2."""
     digest: str = ""
     """SHA-256 of the canonical JSON of `raw`, hex."""
+    text: str | None = None
+    """The text of a JSON or YAML file; None for markdown and for a definition that was handed over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +77,7 @@ class CommandSummary:
     path: Path
     source: CommandSource
     format: str
-    """`json`, `markdown` or `dialect`."""
+    """`json`, `yaml`, `markdown` or `dialect`."""
     deprecated: bool = False
     arguments: tuple[str, ...] = ()
     """Names of the declared arguments."""
@@ -85,13 +89,14 @@ class CommandSummary:
     """A markdown file that is a prompt of Claude Code, and no v1 command: lists leave it out."""
 
     @property
-    def _order(self) -> tuple[int, bool, bool, bool, bool, str]:
-        """Who wins among files of one name: source first, then what can be read, then v2, then the file named so."""
+    def _order(self) -> tuple[int, bool, bool, bool, bool, bool, str]:
+        """Precedence among files of one name: source, readable, v2, JSON before YAML, the file named so."""
         return (
             _RANK[self.source],
             self.prompt,
             self.problem is not None,
             self.format == "markdown",
+            self.path.suffix.lower() in yamlfile.SUFFIXES,
             self.path.stem != self.name[1:],
             str(self.path),
         )
@@ -139,11 +144,7 @@ class CommandIndex:
             message = f'"{source[:200]}" is not a command name'
             hint = f"name {word[0]} alone, and give the rest as arguments"
             raise NotFound(message, code="COMMAND_NOT_FOUND", hint=hint)
-        if (
-            source.startswith("/")
-            and "/" not in source[1:]
-            and Path(source).suffix.lower() not in {".json", *_MARKDOWN}
-        ):
+        if source.startswith("/") and "/" not in source[1:] and Path(source).suffix.lower() not in _SUFFIXES:
             raise self._unknown(source)
         path = inside(self.project, source)
         if path.is_file():
@@ -158,14 +159,14 @@ class CommandIndex:
     def read(self, path: Path) -> Parsed:
         """The content of *path* in v2 spelling; InputError where it cannot be read or is no command."""
         suffix = path.suffix.lower()
-        if suffix != ".json" and suffix not in _MARKDOWN:
-            message = f'"{path.name}" is no command file'
+        if suffix not in _SUFFIXES:
+            message = f'"{path.name}" is not a command file'
             raise InputError(
-                message, code="UNSUPPORTED_FILE", hint="commands are .json files, or v1 commands in .md files"
+                message, code="UNSUPPORTED_FILE", hint="Commands are .json or .yaml files, or v1 commands in .md files."
             )
         data = jsonfile.read_bytes(path)
         # The name of a v1 command may come from its file's, so the same bytes elsewhere are another command.
-        key = (path.stem if suffix in _MARKDOWN else "", hashlib.sha256(data).hexdigest())
+        key = (path.stem if suffix in _MARKDOWN else suffix, hashlib.sha256(data).hexdigest())
         found = self._parsed.get(key)
         if found is None:
             try:
@@ -182,6 +183,19 @@ class CommandIndex:
         return tuple(
             (str(path), self._summary(path, source).name, self._summaries[path][0]) for path, source in self._files()
         )
+
+    def twins(self, path: Path) -> tuple[Path, ...]:
+        """Other v2 files from where *path* is from that define its command too, as of the last look at the folders."""
+        known = self._summaries.get(path)
+        if known is None:
+            return ()
+        mine = known[1]
+        others = (
+            other.path
+            for _, other in self._summaries.values()
+            if (other.name, other.source) == (mine.name, mine.source) and other.path != path
+        )
+        return tuple(sorted(one for one in others if one.suffix.lower() in _DEFINITIONS and one.exists()))
 
     def _all(self) -> tuple[CommandSummary, ...]:
         """Every file that may be a command, by name and precedence, each knowing who shadows it."""
@@ -210,7 +224,7 @@ class CommandIndex:
             if commands is None or commands.resolve() in seen:
                 continue
             seen.add(commands.resolve())
-            yield from ((path, source) for path in _tree(commands / "v2", ".json"))
+            yield from ((path, source) for path in _tree(commands / "v2", _DEFINITIONS))
             yield from ((path, source) for path in _flat(commands, ".md"))
         if self._packaged is not None:
             yield from ((path, CommandSource.PACKAGED) for path in _flat(self._packaged, ".json"))
@@ -242,7 +256,7 @@ class CommandIndex:
                 description="",
                 path=path,
                 source=source,
-                format="markdown" if markdown else "json",
+                format="markdown" if markdown else "yaml" if path.suffix.lower() in yamlfile.SUFFIXES else "json",
                 problem=error,
                 prompt=markdown and error.code == NO_STEPS,
             )
@@ -284,7 +298,10 @@ def _parse(data: bytes, path: Path) -> Parsed:
             problems=converted.problems,
             digest=jsonfile.digest(converted.definition),
         )
-    return parse_definition(jsonfile.as_object(jsonfile.parse(text, name=path.name), name=path.name))
+    yaml = path.suffix.lower() in yamlfile.SUFFIXES
+    value = yamlfile.parse(text, name=path.name) if yaml else jsonfile.parse(text, name=path.name)
+    found = parse_definition(jsonfile.as_object(value, name=path.name))
+    return replace(found, format="yaml" if yaml and found.format == "json" else found.format, text=text)
 
 
 def parse_definition(raw: dict[str, Any]) -> Parsed:
@@ -323,7 +340,9 @@ def _again(error: InputError) -> InputError:
 
 def _cost(found: Parsed | InputError) -> int:
     """Roughly the bytes that a parsed file takes, by the length of its text."""
-    return 1000 if isinstance(found, InputError) else 5 * len(jsonfile.canonical(found.raw)) + 1000
+    return (
+        1000 if isinstance(found, InputError) else 5 * len(jsonfile.canonical(found.raw)) + len(found.text or "") + 1000
+    )
 
 
 def _text(value: object) -> str:
@@ -344,12 +363,15 @@ def _flat(directory: Path, suffix: str) -> list[Path]:
     return [directory / name for name in names[:_MOST_FILES]]
 
 
-def _tree(directory: Path, suffix: str) -> list[Path]:
-    """Files below *directory* with *suffix*, sorted; linked directories are not followed: they may be circles."""
+def _tree(directory: Path, suffixes: frozenset[str]) -> list[Path]:
+    """Files below *directory* with one of *suffixes*, sorted.
+
+    Linked directories are not followed: they may be circles.
+    """
     found: list[Path] = []
     for folder, folders, files in os.walk(directory, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(folder, name) for name in sorted(files) if name.endswith(suffix)]
+        found += [Path(folder, name) for name in sorted(files) if Path(name).suffix in suffixes]
         if len(found) >= _MOST_FILES:
             break
     return found[:_MOST_FILES]

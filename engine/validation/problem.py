@@ -34,6 +34,8 @@ class Problem:
     """JSON Pointer (RFC 6901) into the file, in the file's own spelling."""
     suggestion: str | None = None
     """What to do about it, where that can be said."""
+    place: str | None = field(default=None, compare=False)
+    """File, line and column, as in `.claude/commands/v2/ship.json:12:7`, where there is a file."""
 
 
 @dataclass(frozen=True, slots=True)
