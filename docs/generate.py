@@ -35,6 +35,7 @@ from mcp_server import answers
 from mcp_server.app import OrchestrationServer
 from mcp_server.cli import app
 from mcp_server.settings import Settings
+from mcp_server.user_settings import UserSettings
 from registry.jsonfile import MAX_DEPTH, MAX_FILE_BYTES, MAX_OBJECT_BYTES
 
 if TYPE_CHECKING:
@@ -226,6 +227,11 @@ def settings() -> str:
     return table(("setting", "type", "default", "meaning"), _settings(Settings, ""))
 
 
+def user_settings() -> str:
+    """The settings of the user's own file."""
+    return table(("setting", "type", "default", "meaning"), _settings(UserSettings, ""))
+
+
 def _settings(model: type[BaseModel], place: str) -> list[tuple[str, str, str, str]]:
     schema = model.model_json_schema()
     rows = []
@@ -268,6 +274,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "tools": tools,
     "command-line": command_line,
     "settings": settings,
+    "user-settings": user_settings,
     "journal": journal,
 }
 

@@ -22,7 +22,7 @@ from engine.storage.database import faults
 from engine.storage.sqlite import SqliteStorage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
     from engine.executors.port import Executor
@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 
 
 @contextlib.asynccontextmanager
-async def open_engine(project: Path, *, claude_program: str | None = None) -> AsyncIterator[Engine]:
+async def open_engine(
+    project: Path, *, claude_program: str | None = None, agent_environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Engine]:
     """The engine of *project*, whose state is in `.claude/orchestration`, for the length of the block.
 
+    *agent_environment* is added to the variables of every agent; `$NAME` in it stands for a variable of this process.
     Raises `EnvironmentFault` where the state folder cannot be used.
     """
     folder = project / ".claude" / "orchestration"
@@ -48,9 +51,11 @@ async def open_engine(project: Path, *, claude_program: str | None = None) -> As
         engine.permit((agent,))
 
     executors: dict[AgentKind, Executor] = {
-        AgentKind.PROCESS: IsolatedExecutor(ProcessExecutor(), permit=permit),
-        AgentKind.PYTHON: IsolatedExecutor(PythonExecutor(), permit=permit),
-        AgentKind.CLAUDE: IsolatedExecutor(ClaudeExecutor(program=claude_program), permit=permit),
+        AgentKind.PROCESS: IsolatedExecutor(ProcessExecutor(agent_environment), permit=permit),
+        AgentKind.PYTHON: IsolatedExecutor(PythonExecutor(agent_environment), permit=permit),
+        AgentKind.CLAUDE: IsolatedExecutor(
+            ClaudeExecutor(claude_program, environment=agent_environment), permit=permit
+        ),
     }
     engine = Engine(project, storage=storage, owner=owner, clock=SystemClock(), executors=executors)
     async with engine.serving():

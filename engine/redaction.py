@@ -1,14 +1,22 @@
-"""Takes secrets out of text that is kept or shown: failure messages, partial outputs, progress lines.
+"""Takes secrets out of what is kept or shown: outputs, failure messages, partial outputs, progress lines.
 
-Pure. It knows how common keys look and what people call them; it is a net under careless agents, not a proof that no
-secret is left.
+Pure. It knows how common keys look, what people call them, and the values that an agent was given as secrets; it is a
+net under careless agents, not a proof that no secret is left.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 MASK = "[redacted]"
+CUT = "…"
+"""Stands where a text was cut."""
+_SHORTEST_IN_DATA = 16
+"""No secret that is sure is shorter."""
 _MARGIN = 8192
 """Longer than any private key."""
 
@@ -16,13 +24,13 @@ _MARGIN = 8192
 _KEYS = re.compile(
     r"""
     \b(
-        sk-(?:ant-|proj-|or-|live-|test-)?      # Anthropic, OpenAI and those who copied the form
-      | [sr]k_(?:live|test)_                    # Stripe
+        [sr]k_(?:live|test)_                    # Stripe
       | (?:AKIA|ASIA|AROA)                      # AWS key ids
       | gh[pousr]_ | github_pat_ | glpat-       # GitHub, GitLab
       | xox[abeoprs]- | xapp-                   # Slack
       | AIza | ya29\.                           # Google
-      | npm_ | pypi- | dop_v1_ | hf_
+      | sk-(?:ant|proj|or|live|test)-           # Anthropic, OpenAI and those who copied the form
+      | (?:sk- | npm_ | pypi- | dop_v1_ | hf_)(?=[A-Za-z_\-]*[0-9])                  # npm_config_registry is not a key
     )[A-Za-z0-9_\-]{12,}
     """,
     re.VERBOSE,
@@ -30,10 +38,16 @@ _KEYS = re.compile(
 _TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?")  # JSON web tokens
 _AUTHORIZATION = re.compile(r"\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{12,}", re.IGNORECASE)
 _PASSWORD_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://[^\s:/@]{0,128}:)[^\s/@]{1,256}@", re.IGNORECASE)
-_NAMED = re.compile(
+_NAME = (
     r"((?:api[_-]?key|secret(?:[_-]?(?:access[_-]?)?key)?|access[_-]?token|auth[_-]?token|_token|passwd|password)"
-    r"""["']?\s{0,8}[=:]\s{0,8}["']?)(?!\[redacted\])[^\s"',;&]{4,}""",
-    re.IGNORECASE,
+    r"""["']?\s{0,8}[=:]\s{0,8}["']?)"""
+)
+_NAMED = re.compile(rf"""{_NAME}(?!\[redacted\])[^\s"',;&]{{4,}}""", re.IGNORECASE)
+_NAMED_SURELY = re.compile(  # in data: code says `password: str` and `token = settings.token`
+    rf"{_NAME}(?=[A-Za-z_/+-]*[0-9])(?=[0-9_/+-]*[A-Za-z])[A-Za-z0-9_/+-]{{16,}}+(?![\w.(\[])", re.IGNORECASE
+)
+_SECRET_NAME = re.compile(
+    r"(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|KEY|(?:^|_)PAT|(?:^|_)PW)$", re.IGNORECASE
 )
 _PRIVATE_KEY = re.compile(
     r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----).*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)", re.DOTALL
@@ -66,15 +80,95 @@ def redact(text: str) -> str:
     return _NAMED.sub(rf"\1{MASK}", text)
 
 
+def redact_data(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """*value*, JSON, with the secrets masked that cannot be anything else; the same object where there are none.
+
+    Data is worked on by the next agent, and code in it says `password: str`: a value is not masked for a weak name.
+    """
+    return _replaced(value, _redact_surely)
+
+
+def _redact_surely(text: str) -> str:
+    if len(text) < _SHORTEST_IN_DATA:
+        return text
+    text = _PRIVATE_KEY.sub(rf"\1 {MASK}", text)
+    text = _KEYS.sub(rf"\1{MASK}", text)
+    text = _TOKEN.sub(MASK, text)
+    return _NAMED_SURELY.sub(rf"\1{MASK}", text)
+
+
+def names_a_secret(name: str) -> bool:
+    """Whether a variable called *name* holds a secret, by its ending: GITHUB_TOKEN, DB_PASSWORD."""
+    return _SECRET_NAME.search(name) is not None
+
+
+class Mask:
+    """Replaces values that are known to be secret, wherever they stand in a text; false where there are none."""
+
+    __slots__ = ("_found", "_values")
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        """*values* are the secrets; where one is part of another, the longer is replaced first."""
+        self._values = sorted(set(values), key=len, reverse=True)
+        self._found = re.compile("|".join(map(re.escape, self._values))) if self._values else None
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to mask."""
+        return self._found is not None
+
+    def hide(self, text: str) -> str:
+        """*text* with every secret replaced by `[redacted]`."""
+        return text if self._found is None else self._found.sub(MASK, text)
+
+    def hide_cut(self, text: str) -> str:
+        """As `hide`, of a text that was cut at each "…" in it: what a cut has left of a secret goes as well."""
+        parts = self.hide(text).split(CUT)
+        for number, part in enumerate(parts):
+            start = self._left_at_start(part) if number else 0
+            end = self.open_end(part) if number < len(parts) - 1 else len(part)
+            parts[number] = part[start:end]
+        return CUT.join(parts)
+
+    def _left_at_start(self, text: str) -> int:
+        """How many characters at the start of *text* may be the end of a secret."""
+        longest = max(map(len, self._values), default=1) - 1
+        sizes = range(min(longest, len(text)), 0, -1)
+        return next((size for size in sizes if any(value.endswith(text[:size]) for value in self._values)), 0)
+
+    def hide_in(self, value: T) -> T:
+        """*value*, JSON, with every secret in its texts replaced; the same object where there are none."""
+        return value if self._found is None else _replaced(value, self.hide)
+
+    def open_end(self, text: str) -> int:
+        """Where the end of *text* begins that may turn out to be the start of a secret; its length, if none may."""
+        longest = max(map(len, self._values), default=1) - 1
+        starts = range(max(0, len(text) - longest), len(text))
+        return next((at for at in starts if any(value.startswith(text[at:]) for value in self._values)), len(text))
+
+
+def _replaced(value: Any, replace: Callable[[str], str]) -> Any:  # noqa: ANN401 - any JSON value
+    """*value* with *replace* applied to each text in it; the same object where nothing changes."""
+    if isinstance(value, str):
+        return replace(value)
+    if isinstance(value, Mapping):
+        changed = {replace(key): _replaced(item, replace) for key, item in value.items()}
+        same = all(one is other for one, other in zip(changed.values(), value.values(), strict=False))
+        return value if same and list(changed) == list(value) else changed
+    if isinstance(value, list | tuple):
+        items = [_replaced(item, replace) for item in value]
+        return value if all(one is other for one, other in zip(items, value, strict=True)) else items
+    return value
+
+
 def excerpt(text: str, *, limit: int = 2000) -> str | None:
     """The last *limit* characters of *text*, redacted; None where there is nothing but white space."""
     text = redact(text.strip()[-(limit + _MARGIN) :])  # the margin holds a secret that the cut would halve
     if len(text) > limit:
-        text = "…" + text[-limit:]
+        text = CUT + text[-limit:]
     return text or None
 
 
 def one_line(text: str, *, limit: int = 80) -> str:
     """The first line of *text*, redacted and cut, for a progress display."""
     line = " ".join(clean(redact(text.strip()[: limit * 20]).split("\n", 1)[0]).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    return line if len(line) <= limit else line[: limit - 1] + CUT

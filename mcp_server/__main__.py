@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from mcp_server.app import serve
+from mcp_server.logs import log_to_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,9 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="orchestration-mcp", description="Serve a project's commands over MCP stdio.")
     parser.add_argument("--project", metavar="DIR", help="the project root")
     options = parser.parse_args(argv)
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    log_to_stderr(logging.WARNING)
     sys.exit(asyncio.run(serve(root=options.project)))
 
 

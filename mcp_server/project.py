@@ -107,7 +107,13 @@ class Project:
         """The engine of the project. Raises `EnvironmentFault` where the state folder cannot be used."""
         async with self._opening:
             if self._engine is None:
-                opened = open_engine(self.root, claude_program=self.settings.claude_program)
+                from mcp_server.user_settings import load_user_settings  # noqa: PLC0415 - for runs only
+
+                opened = open_engine(
+                    self.root,
+                    claude_program=self.settings.claude_program,
+                    agent_environment=load_user_settings(self._home).agents.variables,
+                )
                 self._engine = await self._stack.enter_async_context(opened)
                 self._engine.permit = self.trust.check
                 self._engine.accepts = self.trust.accepts

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _PREFIX = "ORCHESTRATION_"
 SETTINGS_FILE = ".claude/orchestration.toml"
+CODE = "INVALID_SETTINGS"
+_USERS = {"agents": "[agents] env in ~/.config/orchestration-mcp/settings.toml."}
+"""Tables of the user's own settings, which stand for all projects."""
 LARGEST_FILE = 1_000_000
 """Bytes of a settings file that are read; a larger one is no settings file."""
 
@@ -150,7 +153,7 @@ class Settings(BaseSettings):
 
 def load_settings(project: Path) -> Settings:
     """The settings of *project*; the defaults where there is no file. Raises `InputError` (INVALID_SETTINGS)."""
-    settings = parse_settings(_read(project / SETTINGS_FILE))
+    settings = parse_settings(read_toml(project / SETTINGS_FILE, SETTINGS_FILE))
     program = settings.claude_program
     if program is not None and os.sep in program:  # from here on it is the same file from whatever folder one asks
         settings.claude_program = os.path.abspath(project / program)  # noqa: PTH100 - joins `..` without following links
@@ -159,50 +162,55 @@ def load_settings(project: Path) -> Settings:
 
 def parse_settings(values: Mapping[str, Any]) -> Settings:
     """The settings that *values*, a parsed file, give together with the environment."""
-    _check_keys(values, Settings, "")
+    check_keys(values, Settings, "")
     for name, model in (("todos", TodoSettings), ("claude", ClaudeSettings), ("breakers", None)):
         table = values.get(name)
         if isinstance(table, dict) and model is not None:
-            _check_keys(table, model, f"{name}.")
+            check_keys(table, model, f"{name}.")
         elif isinstance(table, dict):
             for breaker, entry in table.items():
                 if isinstance(entry, dict):
-                    _check_keys(entry, BreakerSettings, f"{name}.{breaker}.")
+                    check_keys(entry, BreakerSettings, f"{name}.{breaker}.")
     guarded = guarded_values(Settings, values, variables={name.upper() for name in os.environ}, prefix=_PREFIX)
     for found in guarded.values():
         for key, value in found.items():
-            check_no_secret(value, f"{SETTINGS_FILE}: {key}", code=_CODE)
+            check_no_secret(value, f"{SETTINGS_FILE}: {key}", code=CODE)
     try:
         settings = Settings(**values)
     except ValidationError as error:
         lines = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
-        raise InputError(f"{SETTINGS_FILE} or its ORCHESTRATION_ variables: {'; '.join(lines)}", code=_CODE) from None
+        raise InputError(f"{SETTINGS_FILE} or its ORCHESTRATION_ variables: {'; '.join(lines)}", code=CODE) from None
     settings._guarded = guarded  # noqa: SLF001 - its own module
     return settings
 
 
-_CODE = "INVALID_SETTINGS"
+def read_toml(path: Path, name: str) -> dict[str, Any]:
+    """What the settings file *path* says, shown as *name*; empty where there is none.
 
-
-def _read(path: Path) -> dict[str, Any]:
+    Raises `InputError` (INVALID_SETTINGS).
+    """
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise InputError(f"{SETTINGS_FILE} cannot be read: {error.strerror}", code=_CODE) from None
+        raise InputError(f"{name} cannot be read: {error.strerror}", code=CODE) from None
     if len(data) > LARGEST_FILE:
-        raise InputError(f"{SETTINGS_FILE} is larger than {LARGEST_FILE} bytes", code=_CODE)
+        raise InputError(f"{name} is larger than {LARGEST_FILE} bytes", code=CODE)
     try:
         return tomllib.loads(data.decode("utf-8-sig"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"{SETTINGS_FILE} is not TOML: {error}", code=_CODE) from None
+        raise InputError(f"{name} is not TOML: {error}", code=CODE) from None
 
 
-def _check_keys(values: Mapping[str, Any], model: type[BaseModel], place: str) -> None:
+def check_keys(values: Mapping[str, Any], model: type[BaseModel], place: str, file: str = SETTINGS_FILE) -> None:
+    """Raise `InputError` (INVALID_SETTINGS) for a key of *values* that *model* has not; *place* stands before it."""
     for key in values:
         if key not in model.model_fields:
+            if key in _USERS and model is Settings:
+                message = f"{file} has [{key}], which a project cannot set"
+                raise InputError(message, code=CODE, hint=f"Write it into your own settings: {_USERS[key]}")
             near = closest(key, model.model_fields)
             hint = f'did you mean "{place}{near}"?' if near else f"known are {', '.join(model.model_fields)}"
-            raise InputError(f'{SETTINGS_FILE} has the unknown key "{place}{key}"', code=_CODE, hint=hint)
+            raise InputError(f'{file} has the unknown key "{place}{key}"', code=CODE, hint=hint)

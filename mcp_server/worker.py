@@ -20,6 +20,7 @@ from engine.errors import OrchestrationError
 from engine.ids import RunId
 from engine.run.events import Limits
 from mcp_server.background import LOGS
+from mcp_server.logs import log_to_stderr
 from mcp_server.project import RunRequest, open_project
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 
 def main() -> None:
     """Do what stdin says; the exit code is 0 where the run came to an end, however."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr(logging.INFO)
     request = json.load(sys.stdin)
     sys.exit(asyncio.run(_work(request)))
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from engine.errors import InputError
+from engine.variables import malformed
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -161,10 +162,14 @@ def python_callable(value: Value) -> str:
 
 
 def environment(value: Value) -> dict[str, str]:
-    """Variables for the agent's process."""
+    """Variables for the agent's process; in a value `$NAME` stands for a variable of where the agent runs."""
     if not isinstance(value, dict):
         raise FieldError("takes variables", hint="write one indented `NAME: value` per line below env:")
     for name in value:
         if not _VARIABLE.fullmatch(name):
             raise FieldError(f"has the variable {name[:60]!r}", hint="use letters, digits and _ in its name")
-    return {name: "" if content is None else text(content) for name, content in value.items()}
+    found = {name: "" if content is None else text(content) for name, content in value.items()}
+    for name, content in found.items():
+        if wrong := malformed(content):
+            raise FieldError(f"sets {name} with {wrong!r}", hint="write $NAME, ${NAME} or ${NAME:-default}; $$ is a $")
+    return found

@@ -13,18 +13,22 @@ import unicodedata
 from typing import TYPE_CHECKING, TypeVar
 
 from engine.model.agent import Agent, AgentKind, AgentSource
+from engine.redaction import names_a_secret, redact
+from engine.variables import references
 from registry import agent_fields as fields
 from registry.agent_problems import AgentProblem, AgentProblemCode, Severity
 from registry.frontmatter import Frontmatter, FrontmatterError, read_frontmatter
 from registry.naming import closest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from registry.frontmatter import Value
 
 RESERVED_ID = "command"
 """An `agentId` of this name runs a sub-command, so no agent can have it."""
+
+_SHORTEST_SECRET = 8
 
 _ID = re.compile(r"\w[\w .-]{0,63}")
 """Narrower than Claude Code's names (it refuses `:` and a leading `-`): ids stand in addresses and on command lines."""
@@ -92,6 +96,7 @@ class _Reading:
             env=take("env", fields.environment) or {},
         )
         self._check_executor(kind)
+        self._warn_of_secrets(agent.env)
         return agent
 
     def _take(self, key: str, convert: Callable[[Value], Result]) -> Result | None:
@@ -131,6 +136,16 @@ class _Reading:
                 # Left out in silence, the work would go to a model that was never meant to do it.
                 message = f"`{key}` is for {needed_by.value} agents, but this is a {kind.value} agent"
                 self._tell(AgentProblemCode.FIELD_INVALID, message, f"write executor: {needed_by.value}, or drop {key}")
+
+    def _warn_of_secrets(self, env: Mapping[str, str]) -> None:
+        for name, value in env.items():
+            named = names_a_secret(name) and len(value) >= _SHORTEST_SECRET and not value.startswith("/")
+            if (named and not references(value)) or redact(value) != value:
+                message = (
+                    f"`env` sets {name} to what looks like a secret, and all that the file says is kept in journals"
+                )
+                hint = f'write {name}: "${name}", and set the variable where you start the program'
+                self._warn(AgentProblemCode.SECRET_IN_FILE, message, hint)
 
     def _read_by_claude_code(self) -> bool:
         named = all(isinstance(self._front.fields.get(key), str) for key in ("name", "description"))

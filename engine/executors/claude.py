@@ -23,7 +23,8 @@ from engine.executors.claude_prompt import (
     prompt_of,
 )
 from engine.executors.claude_result import action_of, judge, parse_line, text_of
-from engine.executors.marks import environment_of, mark_of
+from engine.executors.environment import open_environment
+from engine.executors.marks import mark_of
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
 from engine.executors.scratch import scratch_folder, write_private
 from engine.executors.servers import named_servers
@@ -45,7 +46,10 @@ class ClaudeExecutor:
     """Runs `claude -p` with an agent's definition, in the project root or in the agent's worktree."""
 
     def __init__(self, program: str | None = None, *, environment: Mapping[str, str] | None = None) -> None:
-        """*program* is a path or a name, `claude` by default; *environment* is added to that of every agent."""
+        """*program* is a path or a name, `claude` by default; *environment* is added to that of every agent.
+
+        `$NAME` in it stands for a variable of this process.
+        """
         self._program = program
         self._environment = dict(environment or {})
 
@@ -74,8 +78,11 @@ class ClaudeExecutor:
                 f'the agent "{order.agent.id}" wants the MCP server {", ".join(missing)}, which is not configured',
                 hint="add it to .mcp.json, or with `claude mcp add`",
             )
-        stream = _Stream(heartbeat, str(order.folder))
         mark = mark_of(order.attempt, order.project, keep=order.agent.keep_processes)
+        environment = open_environment(order, mark, self._environment, whole=True)
+        if isinstance(environment, Outcome):
+            return environment
+        stream = _Stream(environment.heartbeat(heartbeat), str(order.folder))
         arguments = arguments_of(
             order,
             session=session_id(order.attempt),
@@ -89,9 +96,7 @@ class ClaudeExecutor:
             ended = await run_program(
                 [program, *arguments],
                 cwd=order.folder,
-                environment=environment_of(
-                    order.attempt, mark, {**self._environment, **order.agent.env}, without=order.hidden
-                ),
+                environment=environment.variables,
                 mark=mark,
                 stdin=prompt_of(order, _files_of(order, folder)).encode("utf-8", "replace"),
                 on_line=stream.take,
@@ -103,7 +108,8 @@ class ClaudeExecutor:
         stderr = ended.stderr.decode("utf-8", "replace")
         if not stream.results and stream.garbage:
             stderr = f"{stderr}\n(stdout was not stream-json: {stream.garbage})"
-        return judge([*stream.said, *stream.results], exit_code=ended.returncode, stderr=stderr)
+        outcome = judge([*stream.said, *stream.results], exit_code=ended.returncode, stderr=stderr)
+        return environment.told(outcome, order)
 
 
 class _Stream:

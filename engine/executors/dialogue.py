@@ -5,10 +5,13 @@ Effects: starts a process through `tree.py`. Which program that is, its callers 
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from engine.executors.answer import ended_badly, failed, parse_text, request_of, with_stderr
+from engine.executors.environment import Environment
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
 from engine.executors.tree import STDOUT_LIMIT, run_program
 from engine.model.policy import FailureKind
@@ -19,17 +22,30 @@ async def ask(
     argv: Sequence[str],
     *,
     name: str,
-    environment: Mapping[str, str],
+    environment: Environment,
     mark: str,
     heartbeat: Heartbeat,
+    sources: Iterable[Path] = (),
 ) -> Outcome:
-    """Give the request of *order* to the program *argv*, shown as *name*, and judge its answer and how it ended."""
+    """Give the request of *order* to the program *argv*, shown as *name*, and judge its answer and how it ended.
+
+    *sources* are the files of the program, as far as they are known.
+    """
+    outcome = await _asked(order, argv, name, environment, mark, environment.heartbeat(heartbeat))
+    if outcome.failure is None:
+        return environment.told(outcome, order)
+    return await asyncio.to_thread(environment.told, outcome, order, sources)
+
+
+async def _asked(  # noqa: PLR0917 - what `ask` is given
+    order: WorkOrder, argv: Sequence[str], name: str, environment: Environment, mark: str, heartbeat: Heartbeat
+) -> Outcome:
     heartbeat("")  # what the program is called tells nothing that its node's task does not tell better
     try:
         ended = await run_program(
             argv,
             cwd=order.folder,
-            environment=environment,
+            environment=environment.variables,
             mark=mark,
             stdin=json.dumps(request_of(order), ensure_ascii=False).encode("utf-8", "replace") + b"\n",
             on_news=lambda data: heartbeat(said=data.decode("utf-8", "replace")),

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from engine.executors.answer import failed
 from engine.executors.dialogue import ask
-from engine.executors.marks import environment_of, mark_of
+from engine.executors.environment import open_environment
+from engine.executors.marks import mark_of
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
 from engine.model.policy import FailureKind
 
@@ -24,16 +25,26 @@ PYTHON_ENTRY = "{python}"
 class ProcessExecutor:
     """Runs an agent's `command` in the project root, or in the agent's worktree."""
 
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        """*environment* is added to that of every agent; `$NAME` in it stands for a variable of this process."""
+        self._environment = environment or {}
+
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
         """Do *order* in a process of its own; that process and all it started are gone when this returns."""
         agent = order.agent
         mark = mark_of(order.attempt, order.project, keep=agent.keep_processes)
-        environment = environment_of(order.attempt, mark, agent.env, without=order.hidden)
-        argv = resolve(agent.command, order.project, path=environment.get("PATH"), worktree=order.worktree)
+        environment = open_environment(order, mark, self._environment)
+        if isinstance(environment, Outcome):
+            return environment
+        path = environment.variables.get("PATH")
+        argv = resolve(agent.command, order.project, path=path, worktree=order.worktree)
         if isinstance(argv, Outcome):
             return argv
         name = Path(argv[0]).name
-        return await ask(order, argv, name=name, environment=environment, mark=mark, heartbeat=heartbeat)
+        sources = [order.folder / word for word in argv]  # what is no file is not read
+        return await ask(
+            order, argv, name=name, environment=environment, mark=mark, heartbeat=heartbeat, sources=sources
+        )
 
 
 def resolve(

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from engine.executors.answer import failed
 from engine.executors.dialogue import ask
-from engine.executors.marks import environment_of, mark_of
+from engine.executors.environment import open_environment
+from engine.executors.marks import mark_of
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
 from engine.model.agent import AgentSource
 from engine.model.policy import FailureKind
@@ -23,6 +25,10 @@ _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 class PythonExecutor:
     """Calls an agent's `callable`, `module:function`, plain or async, with the request, and takes what it returns."""
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        """*environment* is added to that of every agent; `$NAME` in it stands for a variable of this process."""
+        self._environment = environment or {}
 
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
         """Do *order* in a child process; an exception is a failure, its code `exc.code` or the class's name."""
@@ -40,5 +46,11 @@ class PythonExecutor:
         argv = [sys.executable, "-P", str(_CHILD), target]
         if agent.source is AgentSource.PROJECT:
             argv.append(str(order.folder))
-        environment = environment_of(order.attempt, mark, agent.env, without=order.hidden)
-        return await ask(order, argv, name=target, environment=environment, mark=mark, heartbeat=heartbeat)
+        environment = open_environment(order, mark, self._environment)
+        if isinstance(environment, Outcome):
+            return environment
+        module = order.folder.joinpath(*target.partition(":")[0].split("."))
+        sources = [module.with_name(f"{module.name}.py"), module / "__init__.py"]
+        return await ask(
+            order, argv, name=target, environment=environment, mark=mark, heartbeat=heartbeat, sources=sources
+        )

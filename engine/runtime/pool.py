@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from engine import context
@@ -20,7 +20,7 @@ from engine.ids import attempt_id
 from engine.jsonvalue import json_problem
 from engine.model.plan import NodeKind
 from engine.model.policy import CompensationType, Failure, FailureKind
-from engine.redaction import excerpt
+from engine.redaction import excerpt, redact, redact_data
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import Role
@@ -215,7 +215,7 @@ class Pool:
         state = None if run is None else run.nodes.get(node)
         if run is None or state is None:
             raise not_live(run_id)
-        failure = outcome.failure
+        failure = None if outcome.failure is None else _redacted(outcome.failure)
         live = state.live
         plan = state.plan
         if failure is not None or (live is not None and live.role is Role.COMPENSATE) or not plan.outputs:
@@ -225,7 +225,7 @@ class Pool:
         if failure is not None:
             return sig.ReportOutcome(node, number, {}, failure, outcome.usage)
         ttls = {spec.key: spec.ttl for spec in plan.outputs}
-        refs = {key: self._values.put(value, ttl=ttls[key]) for key, value in outputs.items()}
+        refs = {key: self._values.put(redact_data(value), ttl=ttls[key]) for key, value in outputs.items()}
         return sig.ReportOutcome(node, number, refs, None, outcome.usage)
 
     def end_all(self) -> None:
@@ -269,6 +269,12 @@ def _cancelled(work: _Work, notes: Iterable[str] = ()) -> Outcome:
     partial = excerpt(work.tail) if work.tail.strip() else None
     hint = " ".join(notes) or None
     return Outcome(failure=Failure(FailureKind.CANCEL, "CANCELLED", "cancelled", hint=hint, partial=partial))
+
+
+def _redacted(failure: Failure) -> Failure:
+    """*failure* as it may be kept, whoever reported it."""
+    hint, partial = (None if text is None else redact(text) for text in (failure.hint, failure.partial))
+    return replace(failure, message=redact(failure.message), hint=hint, partial=partial)
 
 
 def _silent(node: NodeId, silence: timedelta) -> Failure:

@@ -22,6 +22,7 @@ from engine.validation import CODES
 from mcp_server import cli, cli_shared
 from mcp_server.app import OrchestrationServer
 from mcp_server.settings import BreakerSettings, Settings, TodoSettings
+from mcp_server.user_settings import AgentSettings, UserSettings
 from registry.agent_fields import FIELDS
 from tests.docs.pages import DOCS, PAGES, ROOT
 
@@ -39,6 +40,10 @@ NO_CODES = {
     "ORCHESTRATION_MARK": "an environment variable",
     "ORCHESTRATION_LIBRARY": "an environment variable",
     "ORCHESTRATION_HTTP_TOKEN": "an environment variable",
+    "DYLD_LIBRARY_PATH": "an environment variable",
+    "LD_LIBRARY_PATH": "an environment variable",
+    "NODE_PATH": "an environment variable",
+    "SSH_AUTH_SOCK": "an environment variable",
     "XDG_CONFIG_HOME": "an environment variable",
     "O_BINARY": "a constant of os",
     "O_CLOEXEC": "a constant of os",
@@ -131,7 +136,7 @@ def test_every_exit_code_is_documented() -> None:
 
 def test_every_setting_is_documented() -> None:
     text = page("reference/settings.md")
-    for model in (Settings, TodoSettings, BreakerSettings):
+    for model in (Settings, TodoSettings, BreakerSettings, UserSettings, AgentSettings):
         for name in model.model_fields:
             assert re.search(rf"`(?:[\w.]+\.)?{name}(?:\.[\w.]+)?`", text), name
 

@@ -116,6 +116,34 @@ async def test_an_agent_has_our_environment_and_its_own(tmp_path: Path, monkeypa
     assert outcome.outputs == {"CLAUDECODE": "1", "ADDED": "1", "MINE": "2", "ORCHESTRATION_ATTEMPT": "r-1:check#1"}
 
 
+async def test_an_agent_has_what_claude_in_a_terminal_has_but_no_token_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_OWN", "seen")
+    monkeypatch.setenv("ORCHESTRATION_HTTP_TOKEN", "ours")
+    code = """
+        names = ("MY_OWN", "ORCHESTRATION_HTTP_TOKEN")
+        result(structured_output={"outputs": {name: os.environ.get(name) for name in names}})
+        """
+    outcome = await run(code, tmp_path)
+    assert outcome.outputs == {"MY_OWN": "seen", "ORCHESTRATION_HTTP_TOKEN": None}
+
+
+async def test_what_an_agent_says_of_a_secret_of_its_environment_is_masked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPLOY_TOKEN", "not-of-any-form")
+    code = """
+        token = os.environ["DEPLOY_TOKEN"]
+        say({"type": "assistant", "message": {"content": [{"type": "text", "text": "it is " + token}]}})
+        result(structured_output={"outputs": {"n": "I used " + token}})
+        """
+    beats = Beats()
+    outcome = await run(code, tmp_path, beats=beats)
+    assert outcome.outputs == {"n": "I used [redacted]"}
+    assert "it is [redacted]" in beats.said
+
+
 @pytest.mark.parametrize(
     ("code", "part"),
     [

@@ -20,7 +20,13 @@ from tests.support.orders import Beats, order_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.anyio]
 
-EXECUTORS: dict[AgentKind, Executor] = {AgentKind.PYTHON: PythonExecutor(), AgentKind.PROCESS: ProcessExecutor()}
+
+def executors(**environment: str) -> dict[AgentKind, Executor]:
+    """The executors of agents that get *environment* beside what all agents get."""
+    return {AgentKind.PYTHON: PythonExecutor(environment), AgentKind.PROCESS: ProcessExecutor(environment)}
+
+
+EXECUTORS = executors()
 
 
 def git(root: Path, *arguments: str) -> None:
@@ -42,7 +48,11 @@ def repository(root: Path, **files: str) -> Path:
     return root
 
 
-async def review(root: Path, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:  # noqa: ANN401 - JSON
+async def review(
+    root: Path,
+    running: dict[AgentKind, Executor] = EXECUTORS,
+    **arguments: Any,  # noqa: ANN401 - JSON
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """All outputs, and the failures by node, of the nodes run one after the other in file order."""
     catalog = Catalog(root)
     bundle = catalog.bundle(catalog.load("/review-repo"))
@@ -56,7 +66,7 @@ async def review(root: Path, **arguments: Any) -> tuple[dict[str, Any], dict[str
         keys = tuple(OutputSpec(key=output.key) for output in node.context.outputs)
         inputs = {item.key: context.get(item.key, item.default) for item in node.context.inputs}
         order = order_for(agent, project=root, inputs=inputs, outputs=keys, node=node.id)
-        outcome = await EXECUTORS[agent.kind].execute(order, Beats())
+        outcome = await running[agent.kind].execute(order, Beats())
         if outcome.failure is not None:
             failures[node.id] = outcome.failure
         context.update(outcome.outputs)
@@ -126,16 +136,13 @@ async def test_reviewers_with_nothing_to_look_at_are_skipped_and_the_report_cope
     assert "There is nothing to review" in context["report"]
 
 
-async def test_a_failed_reviewer_leaves_the_report_to_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_failed_reviewer_leaves_the_report_to_the_others(tmp_path: Path) -> None:
     root = repository(tmp_path / "repo", **{"app.py": "import os\n"})
     broken = tmp_path / "broken"
     (broken / "bandit").mkdir(parents=True)
     (broken / "bandit" / "__init__.py").write_text("")
     (broken / "bandit" / "__main__.py").write_text("raise SystemExit('bandit is broken')\n")
-    monkeypatch.setenv("PYTHONPATH", str(broken))
-    context, failures = await review(root)
+    context, failures = await review(root, executors(PYTHONPATH=str(broken)))
     assert {node: failure.code for node, failure in failures.items()} == {"scan-python-security": "TOOL_FAILED"}
     assert "bandit is broken" in failures["scan-python-security"].message
     assert "Python security did not finish" in context["report"]

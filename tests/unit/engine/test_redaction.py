@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.redaction import MASK, clean, excerpt, one_line, printable, redact
+from engine.redaction import MASK, Mask, clean, excerpt, names_a_secret, one_line, printable, redact, redact_data
 
 
 @pytest.mark.parametrize(
@@ -92,3 +92,79 @@ def test_nothing_of_a_printable_text_steers_a_terminal(text: str) -> None:
     kept = printable(text)
     assert not {letter for letter in kept if unicodedata.category(letter) in {"Cc", "Zl", "Zp", "Cs"}} - {"\n", "\t"}
     assert printable(kept) == kept
+
+
+KEY = "ghp_" + "a1" * 18
+
+
+def test_secrets_that_are_sure_are_masked_in_data_at_any_depth_and_in_keys() -> None:
+    secret = "aB3" * 8
+    data = {"a": [f"the key {KEY}", {f"k {KEY}": 1}], "log": f"AWS_SECRET_ACCESS_KEY={secret}", "n": [1, None, True]}
+    masked = redact_data(data)
+    assert KEY not in str(masked)
+    assert secret not in str(masked)
+    assert masked["n"] == [1, None, True]
+    assert masked["a"][0] == f"the key ghp_{MASK}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def login(password: str, api_key: str = settings.api_key_2024) -> None:",
+        "npm_config_registry_url and sk-toggle-container-label",
+        "password = get_password_of_user1(name)",
+        "postgres://{user}:{password}@{host}",
+        "Authorization: Bearer abcdefghijklmnop",
+    ],
+)
+def test_code_in_data_stays_as_it_is(text: str) -> None:
+    data = {"code": [text]}
+    assert redact_data(data) is data
+
+
+@pytest.mark.parametrize(
+    "name", ["GITHUB_TOKEN", "DB_PASSWORD", "api_key", "AWS_SECRET_ACCESS_KEY", "MY_PAT", "SECRET"]
+)
+def test_a_variable_is_known_to_be_secret_by_its_ending(name: str) -> None:
+    assert names_a_secret(name)
+
+
+@pytest.mark.parametrize("name", ["HOME", "TOKEN_COUNT", "KEYBOARD", "SPAT", "AWS_REGION"])
+def test_a_variable_of_another_ending_is_no_secret(name: str) -> None:
+    assert not names_a_secret(name)
+
+
+def test_a_known_secret_is_masked_wherever_it_stands_the_longer_first() -> None:
+    mask = Mask(["hunter2", "hunter2!long"])
+    assert mask.hide("xhunter2!longx hunter2") == f"x{MASK}x {MASK}"
+    assert mask.hide_in({"hunter2": ["a", ("hunter2", 2)]}) == {MASK: ["a", [MASK, 2]]}
+    data = {"a": ["b", 1]}
+    assert mask.hide_in(data) is data
+
+
+def test_without_secrets_nothing_is_looked_at() -> None:
+    mask, data = Mask(), {"a": "hunter2"}
+    assert not mask
+    assert mask.hide_in(data) is data
+    assert mask.hide("a…b") == mask.hide_cut("a…b") == "a…b"
+
+
+@given(
+    st.text("ab…", min_size=4, max_size=6), st.text("ab", max_size=30), st.text("ab", max_size=30), st.integers(0, 8)
+)
+def test_pieces_of_a_text_that_is_masked_as_it_comes_never_show_the_secret(
+    secret: str, before: str, after: str, cut: int
+) -> None:
+    mask, shown, held = Mask([secret]), "", ""
+    text = before + secret + after
+    for piece in (text[: len(before) + cut], text[len(before) + cut :]):
+        held = mask.hide(held + piece)
+        end = mask.open_end(held)
+        shown, held = shown + held[:end], held[end:]
+    assert secret not in shown
+
+
+@pytest.mark.parametrize("text", ["exit 3: …er2 said", "starts with: say hunt…", "…2", "hunter2"])
+def test_what_a_cut_leaves_of_a_secret_is_masked_too(text: str) -> None:
+    left = Mask(["hunter2"]).hide_cut(text)
+    assert not any(part in left for part in ("er2", "hunt", "…2"))

@@ -138,6 +138,7 @@ def test_servers_written_as_a_mapping_give_their_names() -> None:
         ("env: PATH=x", "`env` takes variables"),
         ("env: {'A=B': x}", "`env` has the variable 'A=B'"),
         ("env: {A: [x]}", "`env` takes text"),
+        ('env: {A: "${B"}', "`env` sets A with '${B'"),
         ("skills: [[a]]", "`skills` takes text"),
         ('effort: "hi\\e[0m"', "`effort` has the control character U+001B"),
         ("callable: a:b", "`callable` is for python agents, but this is a claude agent"),
@@ -265,3 +266,20 @@ def test_a_file_without_readable_fields_gives_one_problem_with_its_line() -> Non
     assert [(problem.code, problem.line) for problem in problems] == [(AgentProblemCode.FRONTMATTER, 3)]
     _, problems = read_agent("no fields", path="/p/x.md", stem="x", source=AgentSource.USER)
     assert [(problem.code, problem.line) for problem in problems] == [(AgentProblemCode.FRONTMATTER, None)]
+
+
+@pytest.mark.parametrize(
+    "written", ['{API_TOKEN: "abcdefgh"}', '{A: "ghp_%s"}' % ("a1" * 18), '{A: "https://me:pw@host"}']
+)
+def test_a_secret_in_the_file_is_warned_of(written: str) -> None:
+    ((code, message, hint),) = warnings(f"name: a\ndescription: Does a.\nenv: {written}")
+    assert code is AgentProblemCode.SECRET_IN_FILE
+    assert message.startswith("`env` sets A")
+    assert '"$A' in hint
+
+
+@pytest.mark.parametrize(
+    "written", ['{API_TOKEN: "$TOKEN"}', "{API_KEY: dummy}", "{KEY: /etc/app/key.pem}", "{A: value}"]
+)
+def test_a_reference_or_an_ordinary_value_is_not(written: str) -> None:
+    assert agent(f"env: {written}").env

@@ -1,0 +1,194 @@
+"""The environment of one attempt: what of ours an agent gets, what is withheld, and what must not come back.
+
+Effects: reads this process's environment and, after a failure, the text of the program that failed.
+
+Claude Code gets what it has in a terminal. Programs and functions get a short list of variables, what the user's own
+settings hand to all agents, and what their file asks for. Values that were handed over as secrets are masked in all
+that the agent says. This keeps secrets out of the journal; it is not a sandbox, for a program reads the user's files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from engine.executors.answer import failed
+from engine.executors.marks import environment_of
+from engine.executors.port import Heartbeat, Outcome, WorkOrder
+from engine.model.policy import Failure, FailureKind
+from engine.redaction import Mask, names_a_secret
+from engine.variables import needed, references, resolve
+
+_GIVEN = re.compile(
+    r"""
+    HOME | PATH | LANG | LANGUAGE | LC_\w+ | TMPDIR | TZ | USER | LOGNAME | XDG_\w+
+    | (?:HTTP|HTTPS|ALL|NO|FTP)_PROXY | (?:http|https|all|no|ftp)_proxy
+    | SSL_CERT_(?:FILE|DIR) | NIX_SSL_CERT_FILE | (?:REQUESTS|CURL|AWS)_CA_BUNDLE | NODE_EXTRA_CA_CERTS
+    | CARGO_HTTP_CAINFO | DENO_CERT | GIT_SSL_CA(?:INFO|PATH) | PIP_CERT
+    """,
+    re.VERBOSE,
+)
+"""What programs and functions get of our environment."""
+_OUR_TOKEN = re.compile(r"ORCHESTRAT(?:E|ION)_(?:\w+_)?(?:TOKEN|KEY|SECRET|PASSWORD)")
+_OF_THE_SHELL = frozenset({"OLDPWD", "PWD", "SHLVL"})
+"""What a shell keeps for itself: nothing fails for want of it."""
+_SHORTEST_VALUE = 8
+"""A shorter value is masked only where the name says that it is a secret: "prod" stands in too many texts."""
+_SHORTEST_SECRET = 4
+_SYMPTOMS = (
+    ("No module named", "PYTHONPATH"),
+    ("Cannot find module", "NODE_PATH"),
+    ("error while loading shared libraries", "LD_LIBRARY_PATH"),
+    ("Library not loaded", "DYLD_LIBRARY_PATH"),
+    ("Permission denied (publickey", "SSH_AUTH_SOCK"),
+)
+"""Failures that do not name the variable which they lack."""
+_MOST_NAMED = 5
+_LARGEST_SOURCE = 512 * 1024
+_MOST_SOURCES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What an attempt's process gets, and what is to be watched for in all that it says."""
+
+    variables: Mapping[str, str]
+    withheld: frozenset[str]
+    """Names of our variables that the process does not get."""
+    mask: Mask
+
+    def heartbeat(self, heartbeat: Heartbeat) -> Heartbeat:
+        """*heartbeat*, with the secrets taken out of what passes, also where one comes in two pieces."""
+        if not self.mask:
+            return heartbeat
+        held = ""
+
+        def masked(action: str | None = None, said: str = "") -> None:
+            nonlocal held
+            text = self.mask.hide(held + said)
+            cut = self.mask.open_end(text)
+            text, held = text[:cut], text[cut:]
+            heartbeat(action if action is None else self.mask.hide(action), text)
+
+        return masked
+
+    def told(self, outcome: Outcome, order: WorkOrder, sources: Iterable[Path] = ()) -> Outcome:
+        """*outcome* of the process, without secrets; a failure names the withheld variables that it may be due to.
+
+        These are the ones that the failure itself or the program's text mentions. *sources* are the program's files;
+        those of the same kind beside them are looked at as well, as far as they are the agent's.
+        """
+        outputs = self.mask.hide_in(outcome.outputs)
+        failure = None if outcome.failure is None else self._explained(self._masked(outcome.failure), order, sources)
+        if failure is outcome.failure and outputs is outcome.outputs:
+            return outcome
+        return replace(outcome, outputs=outputs, failure=failure)
+
+    def _masked(self, failure: Failure) -> Failure:
+        if not self.mask:
+            return failure
+        hide = self.mask.hide_cut
+        hint, partial = (None if text is None else hide(text) for text in (failure.hint, failure.partial))
+        return replace(failure, message=hide(failure.message), hint=hint, partial=partial)
+
+    def _explained(self, failure: Failure, order: WorkOrder, sources: Iterable[Path]) -> Failure:
+        if not self.withheld:
+            return failure
+        said = "\n".join(filter(None, (failure.message, failure.partial)))
+        missed = self.withheld & _words(said)
+        missed |= {name for symptom, name in _SYMPTOMS if symptom in said and name in self.withheld}
+        inside = [path for path in sources if path.is_relative_to(order.folder)]
+        missed = missed or self.withheld & _words_of_program(order.agent.command, inside)
+        if not missed:
+            return failure
+        hint = _withheld_hint(sorted(missed), order)
+        return replace(failure, hint=f"{failure.hint} {hint}" if failure.hint else hint)
+
+
+def open_environment(
+    order: WorkOrder, mark: str, added: Mapping[str, str], *, whole: bool = False
+) -> Environment | Outcome:
+    """The environment for *order*, or the failure that says which variable of its file is not set.
+
+    *whole*: all that we have, but for our own tokens; else the short list for programs and functions.
+    *added* is what the user's own settings give to every agent; the agent's file wins over it. In both `$NAME` stands
+    for our variable of this name: it is looked up here, where the agent runs, and nowhere kept.
+    """
+    ours = {name: value for name, value in os.environ.items() if not _OUR_TOKEN.fullmatch(name)}
+    passed = {name for name in ours if whole or _is_given(name)}
+    asked = {**added, **order.agent.env}
+    secrets: dict[str, str] = {}
+    own: dict[str, str] = {}
+    for name, text in asked.items():
+        missing = [found for found in needed(text) if found not in ours]
+        if missing:
+            return _not_set(missing[0], name, in_file=name in order.agent.env)
+        own[name] = resolve(text, ours)
+        if own[name] != text or names_a_secret(name):
+            secrets |= {name: own[name]} | {part: ours[part] for part in references(text) if part in ours}
+    secrets |= {name: ours[name] for name in passed if names_a_secret(name)}
+    plain = {ours[name] for name in ours if _is_given(name)}
+    return Environment(
+        variables=environment_of(order.attempt, mark, own, without={*os.environ.keys() - passed, *order.hidden}),
+        withheld=frozenset(ours.keys() - passed - own.keys() - order.hidden - _OF_THE_SHELL),
+        mask=Mask(value for name, value in secrets.items() if value not in plain and _is_secret(name, value)),
+    )
+
+
+def _is_given(name: str) -> bool:
+    return _GIVEN.fullmatch(name) is not None
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """Whether *value* is worth masking: a path that a name calls a key is none."""
+    least = _SHORTEST_SECRET if names_a_secret(name) else _SHORTEST_VALUE
+    return len(value) >= least and not value.startswith("/")
+
+
+def _not_set(name: str, wanted_by: str, *, in_file: bool) -> Outcome:
+    where = "`env` of the agent's file" if in_file else "`[agents] env` of your settings"
+    return failed(
+        FailureKind.VALIDATION,
+        "VARIABLE_NOT_SET",
+        f"{where} sets {wanted_by} from the variable {name}, which is not set where the agent runs",
+        hint=f"Set {name} before you start the program that runs the agents, or write ${{{name}:-default}}.",
+    )
+
+
+def _words(text: str) -> set[str]:
+    """What may be names of variables in *text*; one or two letters are not enough to go by."""
+    return set(re.findall(r"(?<!\w)[A-Za-z_]\w{2,}", text, re.ASCII))
+
+
+def _words_of_program(command: Iterable[str], sources: Iterable[Path]) -> set[str]:
+    """The words of a program's arguments and of its files, with those of the same ending beside each of them."""
+    words = _words(" ".join(command))
+    for source in sources:
+        beside = sorted(source.parent.glob(f"*{source.suffix}"))[:_MOST_SOURCES] if source.suffix else []
+        for path in {source, *beside}:
+            words |= _words(_text_of(path))
+    return words
+
+
+def _text_of(path: Path) -> str:
+    try:
+        if not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            return file.read(_LARGEST_SOURCE).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _withheld_hint(names: list[str], order: WorkOrder) -> str:
+    some = ", ".join(names[:_MOST_NAMED])
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    one = names[0]
+    file = f"the file of the agent {order.agent.id}"
+    return (
+        f"Withheld from this agent: {some}{more}. Programs and functions get only some of your variables; to hand one "
+        f'on, write {one}: "${one}" below `env:` in {file}, or put it into `[agents] env` of your own settings.'
+    )
