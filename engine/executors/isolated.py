@@ -14,6 +14,7 @@ from pathlib import Path
 
 from engine.errors import OrchestrationError
 from engine.executors.answer import failed
+from engine.executors.brought import links_of
 from engine.executors.git import IsolationUnavailable
 from engine.executors.port import Executor, Heartbeat, Outcome, WorkOrder
 from engine.executors.tree import uncancelled
@@ -49,7 +50,8 @@ class IsolatedExecutor:
         heartbeat("Making a worktree")
         try:
             _check(order.agent)
-            tree = await open_worktree(order.project, order.attempt, heartbeat)
+            links = await asyncio.to_thread(links_of, order.project)
+            tree = await open_worktree(order.project, order.attempt, heartbeat, links=links)
         except IsolationUnavailable as fault:
             return failed(FailureKind.ERROR, fault.code, fault.message, hint=fault.hint)
         except OSError as error:

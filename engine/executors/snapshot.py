@@ -38,12 +38,19 @@ async def project_tree(git: Git, index: Path) -> str:
     return await _add(git, git.top, index, [os.fsencode(f":(top,literal){git.prefix}"), *_but(skipped)])
 
 
-async def worktree_tree(git: Git, tree: Path, index: Path) -> str:
+async def worktree_tree(git: Git, tree: Path, index: Path, *, without: Iterable[bytes] = ()) -> str:
     """The tree object of the worktree *tree*, where *index* is its index as it was when nobody had worked there.
 
-    The agent's own index, HEAD and `.git` do not count, whatever it did to them.
+    The agent's own index, HEAD and `.git` do not count, whatever it did to them; nor does what it found there that is
+    not the project's, the paths *without*.
     """
-    return await _add(git, tree, index, [b":/", *_but(await repositories_inside(git, tree, index, ""))])
+    added = await _add(git, tree, index, [b":/", *_but(await repositories_inside(git, tree, index, ""))])
+    paths = b"".join(b":(top,literal)" + path + b"\0" for path in without)
+    if not paths:
+        return added
+    words = ("--cached", "-r", "--force", "--quiet", "--sparse", "--ignore-unmatch")
+    await git.run(*("rm", *words, "--pathspec-from-file=-", "--pathspec-file-nul"), stdin=paths, tree=tree, index=index)
+    return await git.line("write-tree", index=index)
 
 
 async def repositories_inside(git: Git, tree: Path, index: Path, prefix: str) -> list[bytes]:

@@ -10,11 +10,13 @@ import asyncio
 import contextlib
 import json
 import shutil
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from engine.errors import EnvironmentFault
 from engine.executors.branches import branch_of, folder_of
+from engine.executors.brought import bring, to_bring
 from engine.executors.changes import names
 from engine.executors.folders import is_own, own_folder, remove_folder
 from engine.executors.git import Git, IsolationUnavailable, is_object, open_git
@@ -33,6 +35,7 @@ from engine.executors.tree import uncancelled
 from engine.ids import AttemptId, parse_attempt_id
 
 RECORD = "worktree.json"
+_BROUGHT = "brought"
 _INDEX = "worktree.index"
 
 
@@ -68,8 +71,11 @@ class Worktree:
         self._project = root
         self._where: str | None = None
 
-    async def make(self) -> None:
-        """Check the files out. Raises `IsolationUnavailable` or OSError, and leaves nothing behind then."""
+    async def make(self, links: Iterable[str]) -> None:
+        """Check the files out, and bring what git ignores; *links* names what is only linked to.
+
+        Raises `IsolationUnavailable` or OSError, and leaves nothing behind then.
+        """
         try:
             await self._git.run("worktree", "add", "--quiet", "--detach", "--lock", str(self.place), self.record.base)
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -78,10 +84,17 @@ class Worktree:
             # The last step: a worktree without it was not finished, and no agent has worked there.
             copy = self.state / "new.index"
             shutil.copy2(own / "index", copy)
+            await self._bring(links)
             copy.replace(self.state / _INDEX)
         except BaseException:
             await uncancelled(self.remove())
             raise
+
+    async def _bring(self, links: Iterable[str]) -> None:
+        """Give the worktree what git ignores, written down first: none of it is the agent's work."""
+        brought = await to_bring(self._git, links)
+        (self.state / _BROUGHT).write_bytes(b"\0".join(brought))
+        await asyncio.to_thread(bring, self._git.top, self.place, brought)
 
     async def merge_back(self, heartbeat: Heartbeat) -> None:
         """Merge what was changed into the project's working tree.
@@ -150,7 +163,8 @@ class Worktree:
         index = self.state / _INDEX
         if not index.exists() or not await asyncio.to_thread(self._is_there):
             return self.record.base_tree, []
-        tree = await worktree_tree(self._git, self.place, index)
+        brought = (self.state / _BROUGHT).read_bytes().split(b"\0")
+        tree = await worktree_tree(self._git, self.place, index, without=filter(None, brought))
         foreign = await repositories_inside(self._git, self.place, index, "")
         return tree, foreign + await submodules_in_use(self._git, self.place, index)
 
@@ -186,8 +200,10 @@ def _make_places(root: Path) -> None:
         file.write("*\n")
 
 
-async def open_worktree(project: Path, attempt: AttemptId, heartbeat: Heartbeat) -> Worktree:
-    """A new worktree for *attempt*, with the files of *project* as they are now.
+async def open_worktree(
+    project: Path, attempt: AttemptId, heartbeat: Heartbeat, *, links: Iterable[str] = ()
+) -> Worktree:
+    """A new worktree for *attempt*, with the files of *project* as they are now, and links for the names *links*.
 
     Raises `IsolationUnavailable` or OSError, and leaves nothing behind then.
     """
@@ -198,7 +214,7 @@ async def open_worktree(project: Path, attempt: AttemptId, heartbeat: Heartbeat)
         tree = Worktree(git, project, Record(attempt=attempt, mark=git.mark, base=base.id, base_tree=base.tree))
         tree.state.mkdir(mode=0o700)
         tree.write(tree.record)
-    await tree.make()
+    await tree.make(links)
     return tree
 
 
