@@ -31,7 +31,7 @@ def preflight(plan: Plan, project: Path, *, home: Path | None = None) -> tuple[s
     without: dict[tuple[str, ...], list[str]] = {}
     for agent in plan.agents.values():
         if agent.kind is AgentKind.CLAUDE:
-            found, _ = named_servers(agent.mcp_servers, project)
+            found, _ = named_servers(agent, project)
             told += lacking(agent, permissions, found.keys())
             without.setdefault(closed(agent, permissions), []).append(agent.id)
     for tools, agents in without.items():

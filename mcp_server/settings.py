@@ -82,7 +82,7 @@ class ClaudeSettings(BaseModel):
     """Model of agents whose file has no `model`."""
     effort: Word | None = None
     """Effort of agents whose file has no `effort`."""
-    permission_mode: Literal["default", "acceptEdits", "plan", "dontAsk", "auto"] | None = None
+    permission_mode: Literal["default", "acceptEdits", "plan", "dontAsk", "auto", "manual"] | None = None
     """Permission mode of agents whose file has no `permissionMode`; permissions cannot be switched off."""
     max_turns: int | None = Field(default=None, ge=1)
     """Turns that an attempt may take, where the agent's file has no `maxTurns`."""

@@ -21,24 +21,38 @@ if TYPE_CHECKING:
 
 CLAUDE_CODE_FIELDS = frozenset({
     "name", "description", "tools", "disallowedTools", "model", "permissionMode", "maxTurns", "skills", "mcpServers",
-    "effort", "isolation", "hooks", "memory", "background", "color", "initialPrompt",
+    "effort", "isolation", "hooks", "memory", "background", "color", "initialPrompt", "omitClaudeMd",
+    "autoCompactWindow", "observer", "observerMessage", "observeSubagents", "observeToolResults", "experimental",
 })  # fmt: skip
-"""Fields of Claude Code 2.1.330; `hooks` and those behind it mean something to Claude Code only."""
+"""All fields of Claude Code 2.1.330."""
+TYPED = frozenset({"hooks", "mcpServers"})
+"""Those that hold data for Claude Code, with numbers and truth values."""
+NO_EFFECT = frozenset({"experimental"})
+"""Those of them that Claude Code takes from a file only, and not from whoever starts it with a definition."""
 OWN_FIELDS = frozenset({
     "executor", "command", "callable", "timeoutMs", "idleTimeoutMs", "keepProcesses", "env", "maxBudgetUsd",
 })  # fmt: skip
 """What we read beside Claude Code's fields; it ignores them."""
 FIELDS = CLAUDE_CODE_FIELDS | OWN_FIELDS
+GUARDS = frozenset({
+    "tools", "disallowedTools", "permissionMode", "hooks", "isolation", "maxTurns", "maxBudgetUsd", "timeoutMs",
+    "idleTimeoutMs", "mcpServers",
+})  # fmt: skip
+"""What limits an agent. Under another spelling it would limit nothing, so such a field is an error."""
 MISNOMERS = {
     "allowed-tools": "tools",
     "allowedTools": "tools",
     "allowed_tools": "tools",
+    "tool": "tools",
     "id": "name",
     "timeout": "timeoutMs",
 }
 """Names that people write for a field, where the nearest field by spelling would be another one."""
 
-PERMISSION_MODES = ("acceptEdits", "auto", "bypassPermissions", "default", "dontAsk", "plan")
+PERMISSION_MODES = ("acceptEdits", "auto", "bypassPermissions", "default", "dontAsk", "manual", "plan")
+ISOLATIONS = ("worktree",)
+MEMORIES = ("user", "project", "local")
+SMALLEST_WINDOW = 100_000
 EXECUTORS = ("claude", "process", "python")
 LONGEST_TIMEOUT = timedelta(days=7)
 
@@ -92,6 +106,14 @@ def integer(value: Value) -> int:
     return int(digits)
 
 
+def window(value: Value) -> int:
+    """Tokens from which on Claude Code sums up a conversation."""
+    tokens = integer(value)
+    if tokens < SMALLEST_WINDOW:
+        raise FieldError(f"cannot be {tokens}", hint=f"write {SMALLEST_WINDOW} or more")
+    return tokens
+
+
 def milliseconds(value: Value) -> timedelta:
     """A duration that the file gives in milliseconds; at most `LONGEST_TIMEOUT`."""
     number = integer(value)
@@ -123,7 +145,9 @@ def names(value: Value) -> tuple[str, ...]:
         return tuple(word for part in text(value).split(",") if (word := part.strip()))
     if isinstance(value, dict):
         return tuple(text(name) for name in value)
-    return tuple(text(name) for item in value or () for name in (item if isinstance(item, dict) else [item]))
+    if not isinstance(value, list):
+        raise FieldError("takes names", hint="write a list, or text with commas")
+    return tuple(text(name) for item in value for name in (item if isinstance(item, dict) else [item]))
 
 
 def tools(value: Value) -> tuple[str, ...] | None:
@@ -139,6 +163,14 @@ def tools(value: Value) -> tuple[str, ...] | None:
         return None
     if wrong := next((tool for tool in found if not _TOOL.fullmatch(tool)), None):
         raise FieldError(f"names no tool with {wrong[:60]!r}", hint="write tools: Read, Grep, Bash(git diff:*)")
+    return found
+
+
+def disallowed_tools(value: Value) -> tuple[str, ...]:
+    """Tools that are taken away; a pattern in brackets takes the whole tool, as in Claude Code."""
+    found = tools(value)
+    if found is None:
+        raise FieldError("cannot be `*`: Claude Code takes no tool away then", hint="write tools: [] for no tools")
     return found
 
 

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.model.agent import Agent, AgentKind, AgentSource
+from engine.executors.claude_tools import KNOWN
+from engine.model.agent import Agent, AgentKind, AgentSource, tool_name
 from engine.redaction import names_a_secret, redact
 from engine.variables import references
 from registry import agent_fields as fields
+from registry import agent_programs as programs
 from registry.agent_problems import AgentProblem, AgentProblemCode, Severity
 from registry.frontmatter import Frontmatter, FrontmatterError, read_frontmatter
-from registry.naming import closest
+from registry.naming import closest, is_spelling_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,14 +50,15 @@ def read_agent(
     *stem* is the file's name without its ending, the id of an agent that has no `name`.
     """
     try:
-        front = read_frontmatter(text, known=fields.FIELDS, free_text={"description"})
+        front = read_frontmatter(text, known=fields.FIELDS, free_text={"description"}, typed=fields.TYPED)
     except FrontmatterError as error:
         code, line = AgentProblemCode.FRONTMATTER, error.line or None
-        return None, (AgentProblem(code=code, message=error.message, hint=error.hint or "", path=path, line=line),)
+        hint = error.hint or ""
+        return None, (AgentProblem(code=code, message=error.message, hint=hint, path=path, line=line, agent=stem),)
     reading = _Reading(front, path=path)
     agent = reading.agent(stem=stem, source=source)
     failed = any(problem.severity is Severity.ERROR for problem in reading.problems)
-    return None if failed else agent, tuple(reading.problems)
+    return None if failed else agent, tuple(replace(problem, agent=agent.id) for problem in reading.problems)
 
 
 class _Reading:
@@ -78,15 +82,18 @@ class _Reading:
             prompt=self._front.body,
             path=self._path,
             model=take("model", fields.argument),
-            tools=take("tools", fields.tools),
-            disallowed_tools=take("disallowedTools", fields.names) or (),
+            tools=self._tools(),
+            disallowed_tools=take("disallowedTools", fields.disallowed_tools) or (),
             permission_mode=take("permissionMode", lambda value: fields.choice(value, fields.PERMISSION_MODES)),
             max_turns=take("maxTurns", fields.integer),
             max_budget_usd=take("maxBudgetUsd", fields.dollars),
             effort=take("effort", fields.argument),
-            isolation=take("isolation", fields.argument),
+            isolation=take("isolation", lambda value: fields.choice(value, fields.ISOLATIONS)),
             mcp_servers=take("mcpServers", fields.names) or (),
+            inline_servers=take("mcpServers", programs.inline_servers) or {},
             skills=take("skills", fields.names) or (),
+            hooks=take("hooks", programs.hooks) or {},
+            handed_on=self._handed_on(),
             command=take("command", fields.command) or (),
             callable=take("callable", fields.python_callable),
             timeout=take("timeoutMs", fields.milliseconds),
@@ -108,6 +115,34 @@ class _Reading:
         except fields.FieldError as error:
             self._tell(AgentProblemCode.FIELD_INVALID, f"`{key}` {error.message}", error.hint or "")
             return None
+
+    def _tools(self) -> tuple[str, ...] | None:
+        """What `tools` says: nothing behind it is no tool, and only an absent field is all of them."""
+        if self._front.fields.get("tools", ()) is None:
+            return ()
+        found = self._take("tools", fields.tools)
+        if found and not any(tool.startswith("mcp__") or tool_name(tool) in KNOWN for tool in found):
+            near = closest(tool_name(found[0]), KNOWN)
+            hint = f"did you mean {near}?" if near else "write tools: Read, Grep, Glob"
+            message = f"`tools` names no tool that Claude Code has: {', '.join(found[:5])}"
+            self._tell(AgentProblemCode.FIELD_INVALID, message, hint)
+        return found
+
+    def _handed_on(self) -> dict[str, Any]:
+        """What has a meaning for Claude Code only, under its own names."""
+        take = self._take
+        found = {
+            "memory": take("memory", lambda value: fields.choice(value, fields.MEMORIES)),
+            "initialPrompt": take("initialPrompt", fields.text),
+            "background": take("background", fields.boolean),
+            "omitClaudeMd": take("omitClaudeMd", fields.boolean),
+            "autoCompactWindow": take("autoCompactWindow", fields.window),
+            "observer": take("observer", fields.text),
+            "observerMessage": take("observerMessage", fields.text),
+            "observeSubagents": take("observeSubagents", fields.boolean),
+            "observeToolResults": take("observeToolResults", fields.boolean),
+        }
+        return {key: value for key, value in found.items() if value is not None}
 
     def _id(self, stem: str) -> str:
         written = self._take("name", fields.text) if "name" in self._front.fields else None
@@ -160,13 +195,28 @@ class _Reading:
             hint = "put values with a colon in double quotes, or indent long ones below `description: |`"
             self._warn(AgentProblemCode.FRONTMATTER_REPAIRED, message, hint)
         for key in self._front.fields:
-            if key not in fields.FIELDS and not key.startswith("x-"):
-                meant = fields.MISNOMERS.get(key) or closest(key, fields.FIELDS)
-                hint = f"did you mean {meant}?" if meant else "take it out, or begin its name with x-"
-                self._warn(AgentProblemCode.FIELD_UNKNOWN, f"the field `{key[:60]}` means nothing here", hint)
+            if key in fields.NO_EFFECT:
+                message = f"the field `{key}` has no effect on an agent that a command starts"
+                self._warn(AgentProblemCode.FIELD_UNKNOWN, message, "take it out, or leave it for Claude Code itself")
+            elif key not in fields.FIELDS and not key.startswith("x-"):
+                self._tell_unknown(key)
         if self._front.fields.get("description") is None:
             hint = "say in description: when to use it; Claude Code itself ignores agents without"
             self._warn(AgentProblemCode.DESCRIPTION_MISSING, "the agent has no description", hint)
+
+    def _tell_unknown(self, key: str) -> None:
+        if key in programs.EVENTS:
+            message = f"`{key}` is no field but a hook event, so it guards nothing here"
+            self._tell(AgentProblemCode.FIELD_INVALID, message, f"write {key}: indented below hooks:")
+            return
+        meant = fields.MISNOMERS.get(key) or closest(key, fields.FIELDS)
+        message = f"the field `{key[:60]}` means nothing here"
+        if meant in fields.GUARDS and (key in fields.MISNOMERS or is_spelling_of(key, meant)):
+            message += ", and the agent would run without that limit"
+            self._tell(AgentProblemCode.FIELD_INVALID, message, f"write {meant}: in place of {key[:60]}:")
+            return
+        hint = f"did you mean {meant}?" if meant else "take it out, or begin its name with x-"
+        self._warn(AgentProblemCode.FIELD_UNKNOWN, message, hint)
 
     def _tell(self, code: AgentProblemCode, message: str, hint: str) -> None:
         self.problems.append(AgentProblem(code=code, message=message, hint=hint, path=self._path))

@@ -63,3 +63,10 @@ class AgentProblem:
     """The file, or the folder that could not be listed; bytes that are no UTF-8 are escaped."""
     line: int | None = None
     """Line in the file, from 1, where it is known."""
+    agent: str = ""
+    """The id that the file's agent has or would have; empty where a folder or a limit is to blame."""
+
+    def __str__(self) -> str:
+        """One sentence for a list of notes: where, what, and what to do."""
+        place = self.path if self.line is None else f"{self.path}:{self.line}"
+        return f"{place}: {self.message}; {self.hint}" if self.hint else f"{place}: {self.message}"

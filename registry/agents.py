@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from engine.model.agent import Agent, AgentSource
 from registry.agent_format import read_agent
-from registry.agent_problems import AgentProblem, AgentProblemCode
+from registry.agent_problems import AgentProblem, AgentProblemCode, Severity
 from registry.naming import closest
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class AgentCatalog:
     """By id, in alphabetical order."""
     problems: tuple[AgentProblem, ...] = ()
     shadowed: tuple[Shadowed, ...] = ()
+    unusable: Mapping[str, AgentProblem] = field(default_factory=dict)
+    """By id: the first thing wrong with the file of an agent that nothing can name because of it."""
 
     def get(self, name: str) -> Agent | None:
         """The agent of exactly this id."""
@@ -88,7 +90,8 @@ def load_agents(
     """Reads all agent files; never raises for what a file or folder holds.
 
     The order of precedence is project, user (*home*), packaged, built into Claude Code; within one folder the first
-    path in alphabetical order. A file with an error hides nothing. Without *home* or *packaged* these are left out.
+    path in alphabetical order. A file with an error keeps its id: no other agent stands in for it, since that one may
+    do more than the file would have allowed. Without *home* or *packaged* these are left out.
     """
     project = project.absolute()
     places = [(AgentSource.PROJECT, project / FOLDER, project)]
@@ -98,38 +101,42 @@ def load_agents(
         places.append((AgentSource.PACKAGED, library / FOLDER, library))
     if packaged is not None:
         places.append((AgentSource.PACKAGED, packaged.absolute(), packaged.absolute()))
-    found: list[Agent] = []
-    problems: list[AgentProblem] = []
+    found: list[Agent | AgentProblem] = []
     for source, folder, boundary in places:
-        for item in _read_folder(folder, boundary=boundary, source=source):
-            if isinstance(item, Agent):
-                found.append(item)
-            else:
-                problems.append(item)
+        found.extend(_read_folder(folder, boundary=boundary, source=source))
     found.extend(
         Agent(id=name, source=AgentSource.BUILTIN, description=description) for name, description in _BUILT_IN.items()
     )
-    return _catalog(found, problems)
+    return _catalog(found)
 
 
-def _catalog(found: list[Agent], problems: list[AgentProblem]) -> AgentCatalog:
-    """The first agent of each id is used; the others are told as shadowed."""
+def _catalog(found: list[Agent | AgentProblem]) -> AgentCatalog:
+    """The first file of each id is used, unless it has an error; the others are told as shadowed."""
     used: dict[str, Agent] = {}
+    unusable: dict[str, AgentProblem] = {}
     shadowed: list[Shadowed] = []
-    for agent in found:
-        first = used.setdefault(agent.id, agent)
-        if first is not agent and not _is_same_file(first.path, agent.path):
-            shadowed.append(
-                Shadowed(
-                    id=agent.id,
-                    source=agent.source,
-                    path=agent.path,
-                    used_source=first.source,
-                    used_path=first.path,
+    for item in found:
+        if isinstance(item, AgentProblem):
+            if item.severity is Severity.ERROR and item.agent and item.agent not in used:
+                unusable.setdefault(item.agent, item)
+        elif item.id not in unusable:
+            first = used.setdefault(item.id, item)
+            if first is not item and not _is_same_file(first.path, item.path):
+                shadowed.append(
+                    Shadowed(
+                        id=item.id,
+                        source=item.source,
+                        path=item.path,
+                        used_source=first.source,
+                        used_path=first.path,
+                    )
                 )
-            )
-    agents = {name: used[name] for name in sorted(used, key=str.casefold)}
-    return AgentCatalog(agents=MappingProxyType(agents), problems=tuple(problems), shadowed=tuple(shadowed))
+    return AgentCatalog(
+        agents=MappingProxyType({name: used[name] for name in sorted(used, key=str.casefold)}),
+        problems=tuple(item for item in found if isinstance(item, AgentProblem)),
+        shadowed=tuple(shadowed),
+        unusable=MappingProxyType(unusable),
+    )
 
 
 def _is_same_file(one: str | None, other: str | None) -> bool:
@@ -148,7 +155,7 @@ def _read_folder(folder: Path, *, boundary: Path, source: AgentSource) -> Iterat
             continue
         text = _text(item, boundary=real_boundary)
         if isinstance(text, AgentProblem):
-            yield text
+            yield replace(text, agent=_shown(Path(item.stem)))
             continue
         agent, problems = read_agent(text, path=str(item), stem=item.stem, source=source)
         yield from problems

@@ -165,7 +165,8 @@ class Catalog:
 
     def _check(self, parsed: Parsed, *, path: Path | None) -> Loaded:
         """*parsed* validated against the agents and commands of this moment; remembered until one of these changes."""
-        agents = self.agents().agents
+        found = self.agents()
+        agents = found.agents
         definitions = _Definitions(self._index)
         key = f"{parsed.digest} {parsed.format} {path}"
         around = (self._agents and self._agents[0], self._index.signature(), self.breakers, parsed.problems)
@@ -173,7 +174,13 @@ class Catalog:
         if known is not None and known[0] == around:
             return known[1]
         with collector_paused():
-            validation = validate_definition(parsed.raw, agents=agents, commands=definitions, breakers=self.breakers)
+            validation = validate_definition(
+                parsed.raw,
+                agents=agents,
+                commands=definitions,
+                breakers=self.breakers,
+                unusable={name: f"{problem.message} ({problem.path})" for name, problem in found.unusable.items()},
+            )
         told = parsed.problems
         if parsed.format == "markdown":
             told = suggest_agents(told, parsed.raw, agents.values())
@@ -261,7 +268,7 @@ def _with_custom(found: AgentCatalog, names: Collection[str]) -> AgentCatalog:
     if not names:
         return found
     custom = {name: Agent(id=name, kind=AgentKind.CUSTOM, source=AgentSource.PROJECT) for name in sorted(names)}
-    return AgentCatalog(agents={**found.agents, **custom}, problems=found.problems, shadowed=found.shadowed)
+    return replace(found, agents={**found.agents, **custom})
 
 
 def _entries(folder: Path, *, boundary: Path, seen: set[str]) -> Iterator[tuple[str, int, int, int]]:

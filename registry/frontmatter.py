@@ -22,8 +22,11 @@ from engine.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-Value: TypeAlias = "str | list[Value] | dict[str, Value] | None"
-"""What a field holds. Scalars stay the text that was written; None is an empty value or a plain `null`."""
+Value: TypeAlias = "str | bool | int | float | list[Value] | dict[str, Value] | None"
+"""What a field holds. Scalars stay the text that was written, but in *typed* fields numbers and truth values are such.
+
+None is an empty value or a plain `null`.
+"""
 
 LARGEST = 64 * 1024
 """Characters between the `---` lines; longest seen in public use: about 9,000."""
@@ -33,6 +36,8 @@ DEEPEST = 8
 _FENCE = re.compile(r"---[ \t]*")
 _FIELD = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)[ \t]*:(?:[ \t]+(.*))?")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?")
+_TRUTHS = {"true": True, "false": False}
 _BLOCK_MARKS = frozenset({"|", ">", "|-", ">-", "|+", ">+"})
 
 
@@ -60,18 +65,21 @@ class _NotYaml(Exception):
     """The text is not YAML, or not of the plain kind that fields are written in."""
 
 
-def read_frontmatter(text: str, *, known: Collection[str], free_text: Collection[str]) -> Frontmatter:
+def read_frontmatter(
+    text: str, *, known: Collection[str], free_text: Collection[str], typed: Collection[str] = ()
+) -> Frontmatter:
     """The fields and body of *text*.
 
     *known* are the field names that begin a field even where the text is no YAML; *free_text* those of them whose value
-    may run over lines that look like fields. Raises `FrontmatterError`.
+    may run over lines that look like fields; *typed* those that hold data for another program, which tells 30 from
+    "30". Raises `FrontmatterError`.
     """
     plain = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     front, body = _split(plain)
     try:
-        fields = _mapping(_from_yaml(front, first_line=2, known=known))
+        fields = _mapping(_from_yaml(front, first_line=2, known=known, typed=typed))
     except _NotYaml:
-        fields, one_line = _field_by_field(front, known=known, free_text=free_text)
+        fields, one_line = _field_by_field(front, known=known, free_text=free_text, typed=typed)
         # With CRLF line ends Claude Code's own repair fails.
         return Frontmatter(fields=fields, body=body, repaired=True, read_by_claude_code=one_line and "\r" not in text)
     return Frontmatter(fields=fields, body=body, repaired=False, read_by_claude_code=True)
@@ -100,11 +108,11 @@ def _mapping(value: Value) -> dict[str, Value]:
     return value
 
 
-def _from_yaml(text: str, *, first_line: int, known: Collection[str]) -> Value:
+def _from_yaml(text: str, *, first_line: int, known: Collection[str], typed: Collection[str]) -> Value:
     """The one document in *text*. A field twice is an error where the field is known, else a sign of prose."""
     import yaml  # noqa: PLC0415 - costs 10 ms, and a server without agent files never needs it
 
-    tree = _Tree(first_line=first_line, known=known)
+    tree = _Tree(first_line=first_line, known=known, typed=typed)
     try:
         # An installation without libyaml has no C loader; the events are the same.
         for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
@@ -117,15 +125,18 @@ def _from_yaml(text: str, *, first_line: int, known: Collection[str]) -> Value:
 class _Tree:
     """Builds values from YAML events, and refuses what plain fields never need."""
 
-    def __init__(self, *, first_line: int, known: Collection[str]) -> None:
+    def __init__(self, *, first_line: int, known: Collection[str], typed: Collection[str]) -> None:
         self.root: Value = None
         self._first_line = first_line
         self._known = known
+        self._typed = typed
         self._documents = 0
         self._anchors: set[str] = set()
         self._open: list[list[Value] | dict[str, Value]] = []
         self._keys: list[str | None] = []
         """Beside each open container: the key that waits for its value."""
+        self._field = ""
+        """The field that is being read."""
 
     def take(self, event: Any) -> None:  # noqa: ANN401 - yaml's events share no typed base with these fields
         """Adds one event of `yaml.parse`."""
@@ -156,8 +167,7 @@ class _Tree:
 
     def _start(self, event: Any, kind: str, line: int) -> None:  # noqa: ANN401
         if kind == "ScalarEvent":
-            plain_null = event.implicit[0] and event.value in _NULLS
-            self._add(None if plain_null else event.value, line)
+            self._add(self._scalar(event.value, plain=event.implicit[0]), line)
             return
         container: list[Value] | dict[str, Value] = [] if kind == "SequenceStartEvent" else {}
         self._add(container, line)
@@ -166,6 +176,17 @@ class _Tree:
             raise FrontmatterError(message, code="FRONTMATTER_TOO_DEEP", hint="write fields flat", line=line)
         self._open.append(container)
         self._keys.append(None)
+
+    def _scalar(self, text: str, *, plain: bool) -> Value:
+        if plain and text in _NULLS:
+            return None
+        is_key = bool(self._open) and isinstance(self._open[-1], dict) and self._keys[-1] is None
+        if is_key or not plain or self._field not in self._typed:
+            return text
+        if match := _NUMBER.fullmatch(text):
+            number = float(text) if match[2] else int(text)
+            return number if str(number) == text else text  # 1.10 may be a version
+        return _TRUTHS.get(text, text)
 
     def _add(self, value: Value, line: int) -> None:
         if not self._open:
@@ -185,6 +206,7 @@ class _Tree:
             raise _twice(value, line)
         else:
             self._keys[-1] = value
+            self._field = value if len(self._open) == 1 else self._field
 
 
 def _twice(key: str, line: int) -> FrontmatterError:
@@ -192,7 +214,9 @@ def _twice(key: str, line: int) -> FrontmatterError:
     return FrontmatterError(message, code="DUPLICATE_FIELD", hint="keep one of them", line=line)
 
 
-def _field_by_field(front: str, *, known: Collection[str], free_text: Collection[str]) -> tuple[dict[str, Value], bool]:
+def _field_by_field(
+    front: str, *, known: Collection[str], free_text: Collection[str], typed: Collection[str]
+) -> tuple[dict[str, Value], bool]:
     """The fields, each read on its own, and whether no value but one-line ones had to be taken as plain text."""
     fields: dict[str, Value] = {}
     one_line = True
@@ -200,7 +224,8 @@ def _field_by_field(front: str, *, known: Collection[str], free_text: Collection
         if key in fields:
             raise _twice(key, line)
         try:
-            alone = _mapping(_from_yaml("".join(f"{text}\n" for text in lines), first_line=line, known=known))
+            part = "".join(f"{text}\n" for text in lines)
+            alone = _mapping(_from_yaml(part, first_line=line, known=known, typed=typed))
             if list(alone) != [key]:
                 raise _NotYaml  # noqa: TRY301 - same way out as for text that is no YAML
             fields[key] = alone[key]

@@ -36,6 +36,12 @@ def closest(name: str, candidates: Iterable[str]) -> str | None:
     return candidate if shared else None
 
 
+def is_spelling_of(name: str, known: str) -> bool:
+    """Whether *name* can only be *known* with another case or separator, or with a letter wrong."""
+    wanted, other = _fold(name), _fold(known)
+    return edit_distance(wanted, other) <= (1 if len(other) > 3 else 0)  # noqa: PLR2004 - `id` is not `is`
+
+
 def edit_distance(left: str, right: str) -> int:
     """Insertions, deletions, replacements and swaps of neighbours that turn *left* into *right*."""
     before: list[int] = []

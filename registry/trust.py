@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from engine.executors.servers import project_servers
 from engine.model.agent import AgentKind, AgentSource
 from engine.model.trust import ItemKind, TrustItem, trust_item
+from registry.agent_programs import commands_of, hook_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,13 +32,14 @@ ABSENT = "absent"
 def needs_trust(agent: Agent, project: Path) -> bool:
     """Whether *agent* brings something that is run: a program or Python function in a file of the project or the user.
 
-    (SPEC 11.) So does a model agent with variables for its process, since some of these name code to load, or with an
-    MCP server that the project defines.
+    (SPEC 11.) So does a model agent with variables for its process, since some of these name code to load, with hooks
+    or MCP servers of its own, or with an MCP server that the project defines.
     """
     own = agent.source in {AgentSource.PROJECT, AgentSource.USER}
-    if own and (agent.kind in {AgentKind.PROCESS, AgentKind.PYTHON} or agent.env):
+    brought = agent.env or agent.hooks or agent.inline_servers
+    if own and (agent.kind in {AgentKind.PROCESS, AgentKind.PYTHON} or brought):
         return True
-    return agent.kind is AgentKind.CLAUDE and bool(project_servers(agent.mcp_servers, project))
+    return agent.kind is AgentKind.CLAUDE and bool(project_servers(agent, project))
 
 
 def agent_item(agent: Agent, project: Path) -> TrustItem:
@@ -54,13 +56,14 @@ def agent_item(agent: Agent, project: Path) -> TrustItem:
     del settings["path"]
     for key in ("timeout", "idle_timeout"):
         settings[key] = settings[key] and settings[key].total_seconds()
-    servers = project_servers(agent.mcp_servers, root) if agent.kind is AgentKind.CLAUDE else {}
-    commands = [agent.command, *(_words(server) for server in servers.values())]
+    servers = project_servers(agent, root) if agent.kind is AgentKind.CLAUDE else {}
+    brought = servers | agent.inline_servers
+    commands = [agent.command, *commands_of(agent.hooks), *(_words(server) for server in brought.values())]
     return trust_item(
         ItemKind.AGENT,
         agent.id,
         summary=_summary(agent),
-        lines=_lines(agent, servers),
+        lines=_lines(agent, brought),
         content={
             "agent": settings,
             "agentFile": _hash(Path(agent.path)) if agent.path else None,
@@ -76,7 +79,8 @@ def _summary(agent: Agent) -> str:
     if agent.kind is AgentKind.CLAUDE:
         variables = f" with {' '.join(f'{name}={value}' for name, value in agent.env.items())}" if agent.env else ""
         servers = f", MCP servers {', '.join(agent.mcp_servers)}" if agent.mcp_servers else ""
-        return f"claude{variables}{servers}"
+        hooks = "".join(f", hook {' '.join(words)}" for words in commands_of(agent.hooks))
+        return f"claude{variables}{servers}{hooks}"
     return f"python {agent.callable}" if agent.callable else " ".join(agent.command)
 
 
@@ -89,6 +93,7 @@ def _lines(agent: Agent, servers: Mapping[str, object]) -> tuple[str, ...]:
         lines.append(f"function: {agent.callable}")
     lines += [f"env: {name}={value}" for name, value in agent.env.items()]
     lines += [f"MCP server {name}: {' '.join(_words(server))}" for name, server in servers.items()]
+    lines += hook_lines(agent.hooks)
     if agent.path:
         lines.append(f"file: {agent.path}")
     return tuple(lines)
@@ -98,7 +103,7 @@ def _words(server: object) -> tuple[str, ...]:
     """The command line of an MCP server, as far as its definition makes sense."""
     found = server if isinstance(server, Mapping) else {}
     given = found.get("args")
-    words = [found.get("command"), *(given if isinstance(given, list) else [])]
+    words = [found.get("command"), *(given if isinstance(given, list) else []), found.get("url")]
     return tuple(word for word in words if isinstance(word, str))
 
 

@@ -70,7 +70,7 @@ class ClaudeExecutor:
             return failed(FailureKind.ERROR, fault.code, fault.message, hint=fault.hint)
 
     async def _run(self, program: str, order: WorkOrder, heartbeat: Heartbeat, folder: Path) -> Outcome:
-        servers, missing = named_servers(order.agent.mcp_servers, order.project)
+        servers, missing = named_servers(order.agent, order.project)
         if missing:
             return failed(
                 FailureKind.ERROR,

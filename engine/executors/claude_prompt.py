@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.executors.port import OutputSpec, WorkOrder
-from engine.model.agent import Agent, AgentSource
+from engine.model.agent import Agent, AgentSource, tool_name
 
 LARGE_INPUT = 32 * 1024
 """Bytes of JSON from which on an input goes into a file that the agent reads."""
@@ -19,7 +19,7 @@ LONGEST_ARGUMENT = 100_000
 ANSWER_TOOL = "StructuredOutput"
 """The tool that gives the value for --json-schema. An agent with a tool list has it only if the list names it."""
 
-_MODES = frozenset({"default", "acceptEdits", "plan", "dontAsk", "auto", "manual"})
+_MODES = frozenset({"default", "acceptEdits", "plan", "dontAsk", "auto"})
 _DEEPEST = 64
 _TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
 _NUMBERS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
@@ -85,8 +85,8 @@ def _parts(order: WorkOrder, files: Mapping[str, str], *, how: str, done: str) -
 def large_inputs(order: WorkOrder, limit: int = LARGE_INPUT) -> dict[str, bytes]:
     """The inputs of *limit* bytes of JSON and more; none for an agent that may not read files."""
     tools = order.agent.tools
-    readable = tools is None or any(tool.split("(")[0].strip() == "Read" for tool in tools)
-    if not readable or "Read" in order.agent.disallowed_tools:
+    readable = tools is None or "Read" in map(tool_name, tools)
+    if not readable or "Read" in map(tool_name, order.agent.disallowed_tools):
         return {}
     encoded = {key: _json(value).encode("utf-8", "replace") for key, value in order.inputs.items()}
     return {key: value for key, value in encoded.items() if len(value) > limit}
@@ -145,7 +145,9 @@ def agent_definition(agent: Agent) -> dict[str, Any] | None:
         definition["disallowedTools"] = list(agent.disallowed_tools)
     if agent.skills:
         definition["skills"] = list(agent.skills)
-    return {agent.id: definition}
+    if agent.hooks:
+        definition["hooks"] = agent.hooks
+    return {agent.id: definition | agent.handed_on}
 
 
 def arguments_of(
@@ -195,7 +197,8 @@ def _least(*limits: float | None) -> float | None:
 def permission_mode(agent: Agent) -> str:
     """The mode of the agent's file; in `default` what would need a question is denied, since nobody can be asked.
 
-    A file cannot switch permissions off: bypassPermissions and modes we do not know count as `default`.
+    A file cannot switch permissions off: bypassPermissions and modes we do not know count as `default`. So does
+    `manual`, which is its newer name; 2.1.197 refuses it.
     """
     return agent.permission_mode if agent.permission_mode in _MODES else "default"
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from engine.model.agent import Agent, AgentSource
+from engine.model.agent import Agent, AgentSource, tool_name
 
 FREE = frozenset(
     {"Agent", "Glob", "Grep", "ListAgents", "Read", "ReportFindings", "Skill", "Task", "TaskStop", "ToolSearch"}
@@ -49,6 +49,7 @@ def lacking(agent: Agent, permissions: Permissions, servers: Collection[str]) ->
         missing = _missing(agent, tool_name(tool))
         if missing is not None:
             yield f"{name} names the tool {tool}, which it will not have: {missing}"
+    yield from _not_taken_away(agent, name)
     denied = [tool for tool in agent.tools or () if tool_name(tool) in permissions.deny]
     if denied:
         yield f"{name} names {', '.join(denied)}, which Claude Code's settings deny"
@@ -58,12 +59,7 @@ def closed(agent: Agent, permissions: Permissions) -> tuple[str, ...]:
     """The tools that are denied to *agent* though its file does not say so, since it names none and nobody is asked."""
     if agent.tools is not None or agent.source is AgentSource.BUILTIN:
         return ()
-    return tuple(sorted(ASKING - _allowed(agent, permissions) - {*agent.disallowed_tools}))
-
-
-def tool_name(rule: str) -> str:
-    """The tool that a rule is about: `Bash` of `Bash(git diff:*)`."""
-    return rule.partition("(")[0].strip()
+    return tuple(sorted(ASKING - _allowed(agent, permissions) - {*map(tool_name, agent.disallowed_tools)}))
 
 
 def _allowed(agent: Agent, permissions: Permissions) -> set[str]:
@@ -77,9 +73,17 @@ def _missing(agent: Agent, tool: str) -> str | None:
     if tool.startswith("mcp__"):
         server = tool.removeprefix("mcp__").partition("__")[0]
         return None if server in agent.mcp_servers else f"its file does not name {server} in `mcpServers`"
-    if tool in agent.disallowed_tools:
+    if tool in map(tool_name, agent.disallowed_tools):
         return "its file disallows it"
-    if tool in KNOWN or "*" in tool:
-        return None
+    return None if tool in KNOWN else _unknown(tool)
+
+
+def _not_taken_away(agent: Agent, name: str) -> Iterator[str]:
+    for tool in map(tool_name, agent.disallowed_tools):
+        if tool not in KNOWN and not tool.startswith("mcp__"):
+            yield f"{name} disallows the tool {tool}, which takes nothing away: {_unknown(tool)}"
+
+
+def _unknown(tool: str) -> str:
     near = get_close_matches(tool, KNOWN, n=1, cutoff=0.6)
     return "Claude Code has none of this name" + (f"; did you mean {near[0]}?" if near else "")

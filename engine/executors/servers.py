@@ -9,24 +9,30 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.model.agent import Agent
 
 
-def named_servers(names: tuple[str, ...], project: Path) -> tuple[dict[str, Any], list[str]]:
-    """The definitions of the MCP servers *names*, and the names that nobody defines.
+def named_servers(agent: Agent, project: Path) -> tuple[dict[str, Any], list[str]]:
+    """The definitions of the MCP servers that *agent* names, and the names that nobody defines.
 
     Only these are started for an agent: not the rest of the project's, and our own server again only if it is asked
-    for. What the user keeps for this project wins over the project's `.mcp.json`, and that over the user's own.
+    for. What the agent's file defines wins over what the user keeps for this project, that over the project's
+    `.mcp.json`, and that over the user's own.
     """
+    names = agent.mcp_servers
     if not names:
         return {}, []
     user, local = _of_user(project)
-    known = {**user, **_of_project(project), **local}
+    known = {**user, **_of_project(project), **local, **agent.inline_servers}
     return {name: known[name] for name in names if name in known}, [name for name in names if name not in known]
 
 
-def project_servers(names: tuple[str, ...], project: Path) -> dict[str, Any]:
-    """Those of *names* that the project itself defines, in a file that came with it."""
+def project_servers(agent: Agent, project: Path) -> dict[str, Any]:
+    """Those that *agent* names and the project itself defines, in a file that came with it."""
+    names = [name for name in agent.mcp_servers if name not in agent.inline_servers]
     if not names:
         return {}
     own, (_, local) = _of_project(project), _of_user(project)

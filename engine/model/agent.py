@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
 
 class AgentKind(StrEnum):
@@ -55,7 +56,14 @@ class Agent:
     effort: str | None = None
     isolation: str | None = None
     mcp_servers: tuple[str, ...] = ()
+    """All that the file names, those that it defines itself too."""
+    inline_servers: dict[str, Any] = field(default_factory=dict)
+    """Definitions of MCP servers in the file itself, by name: programs or addresses."""
     skills: tuple[str, ...] = ()
+    hooks: dict[str, Any] = field(default_factory=dict)
+    """Claude Code's hooks, by event, as it takes them: programs."""
+    handed_on: dict[str, Any] = field(default_factory=dict)
+    """Further fields of Claude Code's own, by its names, as it takes them: `memory`, `initialPrompt` …"""
     command: tuple[str, ...] = ()
     """argv of a process agent."""
     callable: str | None = None
@@ -101,3 +109,8 @@ class AgentDefaults:
             mcp_servers=agent.mcp_servers or self.mcp_servers,
             tools=tools if agent.tools is None else agent.tools,
         )
+
+
+def tool_name(rule: str) -> str:
+    """The tool that *rule* is about: `Bash` of `Bash(git diff:*)`."""
+    return rule.partition("(")[0].strip()

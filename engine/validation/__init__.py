@@ -72,17 +72,20 @@ def validate_definition(
     agents: Collection[str],
     commands: Mapping[str, CommandDefinition | Mapping[str, Any]] | None = None,
     breakers: Collection[str] = (),
+    unusable: Mapping[str, str] | None = None,
 ) -> Validation:
     """Everything that is to be said about the definition *raw*, JSON as Python values; never raises for its content.
 
     *agents* are the ids that exist, *commands* what sub-commands may be by name, and *breakers* the configured names.
+    *unusable* says, of agents that have a file and do not exist all the same, what is wrong with it.
     """
     report = Report()
     shape = read_shape(raw, report)
     if shape.definition is not None:
         known = commands or {}
-        subject = Subject(shape.definition, shape, agents, known, breakers)
-        calls = subcommands.Calls(known, _checker(agents, known, breakers))
+        broken = unusable or {}
+        subject = Subject(shape.definition, shape, agents, known, breakers, unusable=broken)
+        calls = subcommands.Calls(known, _checker(agents, known, breakers, broken))
         for rule in ERRORS:
             rule(subject, report)
         subcommands.sub_commands(subject, report, calls)
@@ -93,13 +96,17 @@ def validate_definition(
 
 
 def _checker(
-    agents: Collection[str], commands: Mapping[str, CommandDefinition | Mapping[str, Any]], breakers: Collection[str]
+    agents: Collection[str],
+    commands: Mapping[str, CommandDefinition | Mapping[str, Any]],
+    breakers: Collection[str],
+    unusable: Mapping[str, str],
 ) -> subcommands.Check:
     """How sub-commands are judged: by the rules that make errors, and their own sub-commands by the same."""
 
     def check(command: CommandDefinition, given: frozenset[str]) -> list[Problem]:
         report = Report()
-        subject = Subject(command, Shape(command, sound=True, name=command.name), agents, commands, breakers, given)
+        shape = Shape(command, sound=True, name=command.name)
+        subject = Subject(command, shape, agents, commands, breakers, given, unusable)
         for rule in ERRORS:
             rule(subject, report)
         subcommands.sub_commands(subject, report, calls)

@@ -74,6 +74,11 @@ CODES: dict[str, Code] = {
         "A typing error, the wrong case or separator, or an agent file that is not there.",
         "Use an id of the list, or add a file to `.claude/agents/`.",
     ),
+    "AGENT_UNUSABLE": _error(
+        "The agent that a node or its compensation names has a file, and something in it is an error.",
+        "A field that cannot be read, or one that would limit the agent and is misspelled, as `allowed-tools`.",
+        "Correct the file as the message says.",
+    ),
     "INPUT_WITHOUT_PROVIDER": _error(
         "A required input that nothing before the node provides.",
         "No node of an earlier phase, no node it depends on, no initial value and no argument has the key.",

@@ -21,7 +21,7 @@ MOST_AGENTS = 20
 
 
 def unknown_agents(subject: Subject, report: Report) -> None:
-    """SPEC 2: AGENT_NOT_FOUND; worded as the guide's Troubleshooting does."""
+    """SPEC 2: AGENT_NOT_FOUND; worded as the guide's Troubleshooting does. AGENT_UNUSABLE where there is a file."""
     unknown = _Unknown(subject, report)
     for spot in subject.spots:
         if not spot.is_call:
@@ -64,7 +64,10 @@ class _Unknown:
 
     def check(self, name: str, place: str) -> None:
         subject = self._subject
-        if name not in subject.agents and is_readable(name):
+        if name not in subject.agents and name in subject.unusable:
+            message = f'Agent "{name}" has a file that cannot be used: {subject.unusable[name]}'
+            self._report.add("AGENT_UNUSABLE", message, place, "Correct the file; `orchestrate agents` tells the rest")
+        elif name not in subject.agents and is_readable(name):
             available = "" if self._listed else f"\nAvailable agents: {_list(subject.agent_names.names)}"
             self._listed = True
             self._report.add(

@@ -73,6 +73,8 @@ class Subject:
     breakers: Collection[str]
     given: frozenset[str] = frozenset()
     """Keys that a caller provides, where this is a sub-command."""
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    """Why agents that have a file are none of `agents`, by id."""
     spots: list[Spot] = field(init=False)
 
     def __post_init__(self) -> None:

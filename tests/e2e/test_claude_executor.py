@@ -15,6 +15,7 @@ from engine.executors.port import Outcome, OutputSpec, WorkOrder
 from engine.ids import session_id
 from engine.model.agent import Agent, AgentSource
 from engine.model.policy import FailureKind
+from registry.agent_format import read_agent
 from tests.support.claude_code import VERSIONS
 from tests.support.fake_messages_api import FakeMessagesApi, Route, Step
 from tests.support.orders import Beats, alive_with, order_for
@@ -61,6 +62,88 @@ async def test_an_agent_of_ours_works_with_its_prompt_its_model_and_its_tools(
     assert {"Read", "StructuredOutput"} <= set(turn.tools)
     assert not {"Bash", "Write", "Edit"} & set(turn.tools)
     assert "Reading beans.txt" in beats.actions
+
+
+def guarded(tmp_path: Path, fields: str) -> Agent:
+    """The agent of a file with these *fields*."""
+    text = f"---\nname: counter\ndescription: Counts.\n{fields}\n---\nYou count beans."
+    agent, problems = read_agent(text, path=str(tmp_path / "counter.md"), stem="counter", source=AgentSource.PROJECT)
+    assert problems == ()
+    assert agent is not None
+    return agent
+
+
+SHELL: Step = {"tool": "Bash", "input": {"command": "touch made", "description": "x"}}
+REFUSE = "type: command, command: 'touch hooked; echo not that >&2; exit 2', timeout: 20"
+
+
+@pytest.mark.parametrize("environ", VERSIONS, indirect=True)
+async def test_a_hook_of_an_agents_file_guards_it(
+    api: FakeMessagesApi, executor: ClaudeExecutor, project: Path, tmp_path: Path
+) -> None:
+    api.routes = [Route(match=TASK, steps=[SHELL, ANSWER])]
+    agent = guarded(tmp_path, f"tools: Bash\nhooks:\n  PreToolUse:\n    - matcher: Bash\n      hooks: [{{{REFUSE}}}]")
+    outcome = await run(executor, order(project, agent))
+    assert outcome.failure is not None
+    assert outcome.failure.code == "PERMISSION_DENIED", "as any tool that is denied"
+    assert (project / "hooked").exists()
+    assert not (project / "made").exists()
+    assert "not that" in json.dumps(api.turns[1].messages)
+
+
+@pytest.mark.parametrize("environ", VERSIONS, indirect=True)
+@pytest.mark.parametrize(
+    ("fields", "tools", "said"),
+    [
+        ("tools:", {"StructuredOutput"}, ""),
+        ("tools: []", {"StructuredOutput"}, ""),
+        ("tools: Bash\npermissionMode: manual", {"StructuredOutput", "Bash"}, ""),
+        ("tools: Bash\nmemory: project", {"StructuredOutput", "Bash", "Read", "Write", "Edit"}, "agent-memory/counter"),
+        ("tools: Bash\ninitialPrompt: First look around.", {"StructuredOutput", "Bash"}, "First look around."),
+        (
+            (
+                "tools: Bash\nbackground: true\nomitClaudeMd: true\nautoCompactWindow: 100000\ncolor: red\n"
+                "observer: x\nobserverMessage: y\nobserveSubagents: false\nobserveToolResults: false\neffort: low"
+            ),
+            {"StructuredOutput", "Bash"},
+            "",
+        ),
+    ],
+)
+async def test_fields_of_an_agents_file_have_the_effect_that_they_have_in_claude_code(
+    fields: str,
+    tools: set[str],
+    said: str,
+    *,
+    api: FakeMessagesApi,
+    executor: ClaudeExecutor,
+    project: Path,
+    tmp_path: Path,
+) -> None:
+    api.routes = [Route(match=TASK, steps=[ANSWER])]
+    outcome = await run(executor, order(project, guarded(tmp_path, fields)))
+    assert outcome.outputs == {"n": 3}
+    assert set(api.turns[0].tools) - {"DeferredToolPlaceholder"} == tools
+    assert said in json.dumps(api.turns[0].body)
+
+
+async def test_a_pattern_that_a_file_disallows_takes_the_whole_tool_away(
+    api: FakeMessagesApi, executor: ClaudeExecutor, project: Path, tmp_path: Path
+) -> None:
+    api.routes = [Route(match=TASK, steps=[ANSWER])]
+    outcome = await run(executor, order(project, guarded(tmp_path, "disallowedTools: Bash(rm *, rmdir *), Write")))
+    assert outcome.outputs == {"n": 3}
+    assert not {"Bash", "Write"} & set(api.turns[0].tools)
+
+
+async def test_a_server_that_an_agents_file_defines_is_started_for_it(
+    api: FakeMessagesApi, executor: ClaudeExecutor, project: Path, tmp_path: Path
+) -> None:
+    api.routes = [Route(match=TASK, steps=[ANSWER])]
+    server = "{command: sh, args: ['-c', 'echo $PORT > served; cat > /dev/null'], env: {PORT: 80}}"
+    outcome = await run(executor, order(project, guarded(tmp_path, f"tools: Bash\nmcpServers:\n  - own: {server}")))
+    assert outcome.outputs == {"n": 3}
+    assert (project / "served").read_text() == "80\n"
 
 
 async def test_an_agent_that_claude_code_has_built_in_is_started_by_its_name(

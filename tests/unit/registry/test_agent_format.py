@@ -56,7 +56,10 @@ def test_every_field_of_claude_code_and_of_ours_reaches_the_agent() -> None:
         "idleTimeoutMs: 1500\n"
         "keepProcesses: true\n"
         "env: {LANG: C, EMPTY: }\n"
-        "color: red\nhooks: {}\nmemory: user\nbackground: false\ninitialPrompt: go"
+        "color: red\n"
+        "hooks:\n  PreToolUse:\n    - matcher: Bash\n      hooks: [{type: command, command: ./guard, timeout: 5}]\n"
+        "memory: user\nbackground: false\ninitialPrompt: go\nomitClaudeMd: true\nautoCompactWindow: 100000\n"
+        "observer: watcher\nobserverMessage: Look.\nobserveSubagents: false\nobserveToolResults: false"
     )
     assert found == Agent(
         id="a",
@@ -71,6 +74,23 @@ def test_every_field_of_claude_code_and_of_ours_reaches_the_agent() -> None:
         effort="high",
         isolation="worktree",
         mcp_servers=("github", "files"),
+        inline_servers={"files": {"command": "x"}},
+        hooks={
+            "PreToolUse": [
+                {"matcher": "Bash", "hooks": [{"type": "command", "command": "./guard", "timeout": 5}]},
+            ]
+        },
+        handed_on={
+            "memory": "user",
+            "background": False,
+            "initialPrompt": "go",
+            "omitClaudeMd": True,
+            "autoCompactWindow": 100_000,
+            "observer": "watcher",
+            "observerMessage": "Look.",
+            "observeSubagents": False,
+            "observeToolResults": False,
+        },
         skills=("review", "test"),
         max_budget_usd=0.5,
         timeout=timedelta(minutes=10),
@@ -97,7 +117,11 @@ def test_a_python_agent_names_module_and_function() -> None:
         ("tools: Read Grep", ("Read", "Grep")),
         ("tools:\n  - Read\n  - Grep, Glob", ("Read", "Grep", "Glob")),
         ("tools: []", ()),
-        ("tools:", None),
+        ("tools:", ()),
+        ("tools: null", ()),
+        ('tools: ""', ()),
+        ("tools: mcp__db__query", ("mcp__db__query",)),
+        ("tools: Raed, Grep", ("Raed", "Grep")),
         ('tools: "*"', None),
         ("model: sonnet", None),
         ("tools: Agent(Explore, Plan), Read", ("Agent(Explore, Plan)", "Read")),
@@ -113,7 +137,17 @@ def test_truth_is_spelled_in_more_than_one_way(written: str, *, value: bool) -> 
 
 
 def test_servers_written_as_a_mapping_give_their_names() -> None:
-    assert agent("mcpServers:\n  github: {command: x}\n  files:\n").mcp_servers == ("github", "files")
+    found = agent("mcpServers:\n  github: {command: x, env: {PORT: 80, ON: true, RATE: 0.5, V: 1.10}}\n  files:\n")
+    assert found.mcp_servers == ("github", "files")
+    variables = {"PORT": "80", "ON": "true", "RATE": "0.5", "V": "1.10"}
+    assert found.inline_servers == {"github": {"command": "x", "env": variables}}
+
+
+def test_a_server_of_the_file_may_be_an_address() -> None:
+    found = agent("mcpServers:\n  - docs: {type: http, url: 'https://x', headers: {A: b}, alwaysLoad: true}\n")
+    assert found.inline_servers == {
+        "docs": {"type": "http", "url": "https://x", "headers": {"A": "b"}, "alwaysLoad": True}
+    }
 
 
 @pytest.mark.parametrize(
@@ -134,6 +168,24 @@ def test_servers_written_as_a_mapping_give_their_names() -> None:
         ("maxBudgetUsd: 1e9", "`maxBudgetUsd` cannot be '1e9'"),
         ("keepProcesses: perhaps", "`keepProcesses` cannot be 'perhaps'"),
         ("permissionMode: silly", "`permissionMode` cannot be 'silly'"),
+        ("isolation: remote", "`isolation` cannot be 'remote'"),
+        ("memory: everything", "`memory` cannot be 'everything'"),
+        ("autoCompactWindow: 99999", "`autoCompactWindow` cannot be 99999"),
+        ("disallowedTools: Read, *", "`disallowedTools` cannot be `*`: Claude Code takes no tool away then"),
+        ("tools: Raed, Re*", "`tools` names no tool that Claude Code has: Raed, Re*"),
+        ("mcpServers: 5", "`mcpServers` takes names"),
+        ("mcpServers: [{db: {args: [x]}}]", "`mcpServers` does not say how 'db' is reached"),
+        ("mcpServers: {db: run}", "`mcpServers` does not say how 'db' is reached"),
+        ("hooks: ./guard", "`hooks` takes hooks by event"),
+        ("hooks: {PreTool: []}", "`hooks` has the event 'PreTool', which Claude Code has not"),
+        ("hooks: {PreToolUse: }", "`hooks` has no list below PreToolUse"),
+        ("hooks: {Stop: [x]}", "`hooks` has below Stop what is no matcher"),
+        ("hooks: {Stop: [{matcher: [x]}]}", "`hooks` has below Stop what is no matcher"),
+        ("hooks: {Stop: [{matcher: x}]}", "`hooks` has no list below Stop"),
+        ("hooks: {Stop: [{hooks: [x]}]}", "`hooks` has below Stop a hook without a type that Claude Code has"),
+        ("hooks: {Stop: [{hooks: [{type: x}]}]}", "`hooks` has below Stop a hook without a type that Claude Code has"),
+        ("hooks: {Stop: [{hooks: [{type: http}]}]}", "`hooks` has below Stop a http hook without `url`"),
+        ("PreToolUse: [{hooks: []}]", "`PreToolUse` is no field but a hook event, so it guards nothing here"),
         ("executor: shell", "`executor` cannot be 'shell'"),
         ("env: PATH=x", "`env` takes variables"),
         ("env: {'A=B': x}", "`env` has the variable 'A=B'"),
@@ -244,15 +296,50 @@ def test_a_repaired_file_says_whether_claude_code_reads_it_too() -> None:
 @pytest.mark.parametrize(
     ("field", "hint"),
     [
-        ("timeout_ms", "did you mean timeoutMs?"),
-        ("allowed-tools", "did you mean tools?"),
-        ("Tools", "did you mean tools?"),
+        ("memry", "did you mean memory?"),
+        ("tools-version", "did you mean tools?"),
         ("priority", "take it out, or begin its name with x-"),
     ],
 )
 def test_an_unknown_field_is_told_with_the_one_that_was_meant(field: str, hint: str) -> None:
     assert warnings(f"name: a\ndescription: x\n{field}: 1") == [
         (AgentProblemCode.FIELD_UNKNOWN, f"the field `{field}` means nothing here", hint)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "meant"),
+    [
+        ("allowed-tools", "tools"),
+        ("allowedTools", "tools"),
+        ("Tools", "tools"),
+        ("disallowed-tools", "disallowedTools"),
+        ("disalowedTools", "disallowedTools"),
+        ("permission_mode", "permissionMode"),
+        ("max-turns", "maxTurns"),
+        ("timeout_ms", "timeoutMs"),
+        ("hook", "hooks"),
+    ],
+)
+def test_a_limit_under_another_name_is_an_error_that_says_the_right_one(field: str, meant: str) -> None:
+    found, problems = read(f"name: a\ndescription: x\n{field}: 1")
+    assert found is None
+    assert [(problem.code, problem.message, problem.hint) for problem in problems] == [
+        (
+            AgentProblemCode.FIELD_INVALID,
+            f"the field `{field}` means nothing here, and the agent would run without that limit",
+            f"write {meant}: in place of {field}:",
+        )
+    ]
+
+
+def test_a_field_that_cannot_be_handed_on_is_told() -> None:
+    assert warnings("name: a\ndescription: x\nexperimental: {cacheTtl: 1h}") == [
+        (
+            AgentProblemCode.FIELD_UNKNOWN,
+            "the field `experimental` has no effect on an agent that a command starts",
+            "take it out, or leave it for Claude Code itself",
+        )
     ]
 
 

@@ -116,15 +116,19 @@ def test_the_home_directory_as_project_is_read_once(home: Path) -> None:
     assert catalog.shadowed == ()
 
 
-def test_a_broken_file_is_told_and_hides_neither_its_neighbours_nor_what_is_behind_it(
+def test_a_broken_file_is_told_and_no_agent_behind_it_does_its_work_with_other_rights(
     project: Path, home: Path
 ) -> None:
     write(home / FOLDER, "reviewer")
+    (home / FOLDER / "good.md").write_text("---\nname: good\ntools: {a: b}\n---\n")
     write(project / FOLDER, "good")
     (project / FOLDER / "broken.md").write_text("---\nname: reviewer\ntools: {a: b}\n---\n")
     catalog = load_agents(project, home=home, packaged=None)
-    assert catalog.agents["reviewer"].source is AgentSource.USER
-    assert files(catalog) == ["good", "reviewer"]
+    assert files(catalog) == ["good"]
+    assert list(catalog.unusable) == ["reviewer"], "a broken file behind a good one is in nobody's way"
+    assert str(catalog.unusable["reviewer"]) == (
+        f"{project / FOLDER / 'broken.md'}: `tools` takes a list of tools; write tools: Read, Grep, Glob"
+    )
     assert (AgentProblemCode.FIELD_INVALID, "broken.md") in codes(catalog)
 
 

@@ -152,6 +152,18 @@ def test_a_new_agent_file_has_the_command_checked_again(project: Path) -> None:
     assert caught.value.code == "AGENT_NOT_FOUND"
 
 
+def test_a_limit_of_an_agent_that_cannot_hold_is_an_error_of_the_command_that_names_it(project: Path) -> None:
+    write(project, definition("/hello", {"id": "a", "agentId": "reader", "task": "Look"}))
+    agent = project / ".claude" / "agents" / "reader.md"
+    agent.write_text("---\nname: reader\ndescription: Changes nothing\nallowed-tools: Read, Grep\n---\nRead.\n")
+    (problem,) = Catalog(project).load("/hello").errors
+    assert problem.code == "AGENT_UNUSABLE"
+    assert problem.message == (
+        'Agent "reader" has a file that cannot be used: the field `allowed-tools` means nothing here, and the agent '
+        f"would run without that limit ({agent})"
+    )
+
+
 def test_a_changed_sub_command_has_its_caller_checked_again(project: Path) -> None:
     write(project, definition("/outer", call("/inner")))
     catalog = Catalog(project)

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from registry.frontmatter import DEEPEST, LARGEST, Frontmatter, FrontmatterError, read_frontmatter
 
-KNOWN = frozenset({"name", "description", "tools", "env", "model"})
+KNOWN = frozenset({"data", "name", "description", "tools", "env", "model"})
 
 
 def read(text: str) -> Frontmatter:
-    return read_frontmatter(text, known=KNOWN, free_text={"description"})
+    return read_frontmatter(text, known=KNOWN, free_text={"description"}, typed={"data"})
 
 
 def refusal(text: str) -> FrontmatterError:
@@ -24,6 +26,17 @@ def test_yaml_gives_text_lists_and_mappings_without_guessing_types() -> None:
     assert front.body == "Body"
     assert not front.repaired
     assert front.read_by_claude_code
+
+
+@pytest.mark.parametrize("other", ["", "description: Use when: x\n"])
+def test_a_field_with_data_for_a_program_keeps_numbers_and_truth_values_apart_from_text(other: str) -> None:
+    front = read(
+        f"---\n{other}env: {{A: 1}}\ndata:\n  a: [1, 0.5, -3, true, false]\n  1: {{b: '2', c: 1.10, d: True}}\n---\n"
+    )
+    assert front.fields["env"] == {"A": "1"}
+    assert json.dumps(front.fields["data"]) == json.dumps(
+        {"a": [1, 0.5, -3, True, False], "1": {"b": "2", "c": "1.10", "d": "True"}}
+    )
 
 
 def test_a_quoted_null_is_text_and_a_plain_one_is_nothing() -> None:

@@ -11,6 +11,12 @@ import pytest
 from engine.model.agent import Agent, AgentKind, AgentSource
 from registry.trust import agent_item, needs_trust
 
+GUARD = {
+    "PreToolUse": [
+        {"hooks": [{"type": "prompt", "prompt": "Safe?"}, {"type": "command", "command": "tools/check.py -v"}]}
+    ]
+}
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -57,10 +63,53 @@ def test_a_model_agent_needs_trust_for_variables_and_for_servers_of_the_project(
 
     assert not asks()
     assert asks(env={"NODE_OPTIONS": "--require ./evil.js"})
+    assert asks(hooks=GUARD)
+    assert asks(hooks=GUARD, source=AgentSource.USER)
+    assert asks(mcp_servers=("own",), inline_servers={"own": {"command": "x"}})
+    assert not asks(hooks=GUARD, source=AgentSource.PACKAGED)
     assert not asks(env={"A": "b"}, source=AgentSource.PACKAGED)
     assert asks(mcp_servers=("db",))
     assert asks(mcp_servers=("other", "db"), source=AgentSource.BUILTIN), "settings of the project may name it too"
     assert not asks(mcp_servers=("other",))
+
+
+@pytest.mark.parametrize(
+    ("brought", "file"),
+    [
+        ({"hooks": GUARD}, "tools/check.py"),
+        ({"inline_servers": {"own": {"command": "python3", "args": ["tools/check.py"]}}}, "tools/check.py"),
+        ({"inline_servers": {"own": {"command": "./tools/check.py"}}}, "tools/check.py"),
+    ],
+)
+def test_a_changed_hook_or_own_server_or_a_file_of_it_asks_again(
+    served: Path, brought: dict[str, Any], file: str
+) -> None:
+    agent = Agent(id="a", **brought)
+    digests = [trust_digest(agent, served), trust_digest(Agent(id="a"), served)]
+    (served / file).write_text("print('changed')")
+    digests.append(trust_digest(agent, served))
+    assert len(set(digests)) == 3
+
+
+def test_hooks_and_own_servers_are_shown_whole(served: Path) -> None:
+    servers = {"own": {"command": "./serve", "args": ["-v"]}, "far": {"type": "http", "url": "https://x"}}
+    item = agent_item(Agent(id="a", hooks=GUARD, mcp_servers=("own", "far"), inline_servers=servers), served)
+    assert item.summary == "claude, MCP servers own, far, hook tools/check.py -v"
+    assert item.lines == (
+        "MCP server own: ./serve -v",
+        "MCP server far: https://x",
+        'hook PreToolUse: {"type": "prompt", "prompt": "Safe?"}',
+        'hook PreToolUse: {"type": "command", "command": "tools/check.py -v"}',
+    )
+
+
+def test_a_hook_that_no_shell_would_take_is_covered_as_it_stands(served: Path) -> None:
+    def digest(command: str) -> tuple[str, str]:
+        return trust_digest(
+            Agent(id="a", hooks={"Stop": [{"hooks": [{"type": "command", "command": command}]}]}), served
+        )
+
+    assert digest('echo "') != digest('echo "a')
 
 
 def test_a_server_that_the_user_keeps_for_the_project_is_the_users(served: Path) -> None:

@@ -39,21 +39,27 @@ def test_the_program_is_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert find_program("other") is None
 
 
+def wants(*names: str) -> Agent:
+    return Agent(id="a", mcp_servers=names)
+
+
 def test_only_the_servers_that_an_agent_names_are_handed_on(tmp_path: Path, home: Path) -> None:
     (tmp_path / ".mcp.json").write_text(json.dumps({"mcpServers": {"db": {"command": "db"}, "other": {}}}))
     user = {"mcpServers": {"mine": {"command": "m"}, "db": {}}, "projects": {str(tmp_path): {"mcpServers": {"l": {}}}}}
     (home / ".claude.json").write_text(json.dumps(user))
-    servers, missing = named_servers(("db", "mine", "l", "nobody"), tmp_path)
+    servers, missing = named_servers(wants("db", "mine", "l", "nobody"), tmp_path)
     assert servers == {"db": {"command": "db"}, "mine": {"command": "m"}, "l": {}}
     assert missing == ["nobody"]
+    own = Agent(id="a", mcp_servers=("db", "o"), inline_servers={"db": {"command": "own"}, "o": {"url": "x"}})
+    assert named_servers(own, tmp_path) == ({"db": {"command": "own"}, "o": {"url": "x"}}, [])
 
 
 @pytest.mark.usefixtures("home")
 def test_broken_configuration_defines_no_server(tmp_path: Path) -> None:
     (tmp_path / ".mcp.json").write_text("[not json")
-    assert named_servers(("db",), tmp_path) == ({}, ["db"])
+    assert named_servers(wants("db"), tmp_path) == ({}, ["db"])
     (tmp_path / ".mcp.json").write_text('{"mcpServers": [1]}')
-    assert named_servers(("db",), tmp_path) == ({}, ["db"])
+    assert named_servers(wants("db"), tmp_path) == ({}, ["db"])
 
 
 @pytest.mark.usefixtures("home")

@@ -180,6 +180,20 @@ def test_an_agent_is_defined_inline_and_may_answer() -> None:
     }
 
 
+def test_hooks_and_what_only_claude_code_understands_are_handed_on_as_they_are() -> None:
+    hooks = {"PreToolUse": [{"matcher": "Bash", "hooks": [{"type": "command", "command": "./guard"}]}]}
+    agent = Agent(id="rev", hooks=hooks, handed_on={"memory": "project", "initialPrompt": "Go."})
+    assert agent_definition(agent) == {
+        "rev": {"description": "rev", "prompt": "rev", "hooks": hooks, "memory": "project", "initialPrompt": "Go."}
+    }
+
+
+def test_an_agent_with_an_empty_tool_list_can_do_nothing_but_answer() -> None:
+    agent = Agent(id="rev", tools=())
+    assert (agent_definition(agent) or {})["rev"]["tools"] == ["StructuredOutput"]
+    assert "--allowedTools" not in arguments(order_for(agent, project=PROJECT))
+
+
 def test_an_agent_without_tools_prompt_or_description_is_still_defined() -> None:
     assert agent_definition(Agent(id="rev")) == {"rev": {"description": "rev", "prompt": "rev"}}
 
@@ -229,7 +243,7 @@ def test_nothing_that_a_file_does_not_grant_is_granted() -> None:
     assert given["--permission-mode"] == "default"
 
 
-@pytest.mark.parametrize("mode", ["bypassPermissions", "--dangerously-skip-permissions", "", None])
+@pytest.mark.parametrize("mode", ["manual", "bypassPermissions", "--dangerously-skip-permissions", "", None])
 def test_no_file_switches_permissions_off(mode: str | None) -> None:
     assert permission_mode(Agent(id="a", permission_mode=mode)) == "default"
 

@@ -25,13 +25,23 @@ def test_an_agent_whose_tools_are_all_there_lacks_nothing() -> None:
     [
         ("MultiEdit", "Claude Code has none of this name; did you mean Edit?"),
         ("LS", "Claude Code has none of this name"),
+        ("Re*", "Claude Code has none of this name"),
         ("mcp__db__query", "its file does not name db in `mcpServers`"),
         ("Write", "its file disallows it"),
     ],
 )
 def test_a_tool_that_an_agent_names_and_will_not_have_is_told(tool: str, why: str) -> None:
-    assert told(tools=("Read", tool), disallowed_tools=("Write",)) == [
+    assert told(tools=("Read", tool), disallowed_tools=("Write(secrets/**)",)) == [
         f'agent "rev" names the tool {tool}, which it will not have: {why}'
+    ]
+
+
+def test_a_tool_that_is_taken_away_under_a_wrong_name_is_told() -> None:
+    assert told(disallowed_tools=("Bsh", "Write", "mcp__db")) == [
+        (
+            'agent "rev" disallows the tool Bsh, which takes nothing away: '
+            "Claude Code has none of this name; did you mean Bash?"
+        )
     ]
 
 
@@ -51,4 +61,4 @@ def test_without_a_tool_list_what_would_be_asked_for_is_closed() -> None:
     assert closed(Agent(id="a", source=AgentSource.BUILTIN), NOTHING) == ()
     allowing = Permissions(allow=frozenset({"Bash(make:*)", "WebSearch"}))
     assert closed(Agent(id="a", permission_mode="acceptEdits"), allowing) == ("WebFetch",)
-    assert "Bash" not in closed(Agent(id="a", disallowed_tools=("Bash",)), NOTHING)
+    assert "Bash" not in closed(Agent(id="a", disallowed_tools=("Bash(rm *)",)), NOTHING)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from engine.validation import Validation
 
 AGENTS = {"worker", "senior-reviewer", "test-engineer", "architect-supreme"}
+UNUSABLE = {"reader": "the field `allowed-tools` means nothing here (/p/.claude/agents/reader.md)"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def call(name: str, task: str, **fields: object) -> Raw:
 def validate(raw: object, commands: Iterable[Raw] = (), breakers: Iterable[str] = ()) -> Validation:
     """The validation of *raw* among the agents of these tests."""
     known = {item["name"]: item for item in commands}
-    return validate_definition(raw, agents=AGENTS, commands=known, breakers=frozenset(breakers))
+    return validate_definition(raw, agents=AGENTS, commands=known, breakers=frozenset(breakers), unusable=UNUSABLE)
 
 
 def locks(*names: str, **fields: object) -> Raw:
@@ -99,6 +100,11 @@ EXAMPLES: dict[str, Example] = {
     ),
     "AGENT_NOT_FOUND": Example(
         one(node("review", agent="senoir-reviewer")),
+        "/phases/0/agents/0/agentId",
+        one(node("review", agent="senior-reviewer")),
+    ),
+    "AGENT_UNUSABLE": Example(
+        one(node("review", agent="reader")),
         "/phases/0/agents/0/agentId",
         one(node("review", agent="senior-reviewer")),
     ),
