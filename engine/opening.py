@@ -16,7 +16,7 @@ from engine.executors.python import PythonExecutor
 from engine.executors.scratch import remove_abandoned
 from engine.model.agent import AgentKind
 from engine.runtime.clock import SystemClock
-from engine.runtime.owner import FileOwner
+from engine.runtime.owner import FileOwner, has_lock
 from engine.service import Engine
 from engine.storage.database import faults
 from engine.storage.sqlite import SqliteStorage
@@ -39,7 +39,7 @@ async def open_engine(
     Raises `EnvironmentFault` where the state folder cannot be used.
     """
     folder = project / ".claude" / "orchestration"
-    storage = SqliteStorage(folder)
+    storage = SqliteStorage(folder, is_alive=lambda owner: has_lock(folder / "owners", owner))
     try:
         with faults(folder / "owners"):
             owner = FileOwner(folder / "owners")

@@ -18,7 +18,7 @@ from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import Limits, Role, RunStatus, StopKind, WaitReason
 from engine.run.reducer import create
-from engine.run.state import NodeStatus, inside
+from engine.run.state import NodeStatus, inside, is_undone_now
 from engine.turn import Turn
 
 if TYPE_CHECKING:
@@ -130,23 +130,17 @@ def _await(turn: Turn, signal: sig.AwaitLocks) -> None:
 def _go_on(turn: Turn, node: NodeState) -> None:
     """What *node* waited for has come: its work, or its compensation, may begin."""
     turn.emit(ev.NodeReady(turn.now, node.plan.id))
-    if _is_undone_now(turn.run, node):
+    if is_undone_now(turn.run, node.plan.id):
         saga.compensate(turn, node)
 
 
 def _turned_away(turn: Turn, node: NodeState, failure: Failure) -> None:
     """What *node* waited for will not come: its work, or its compensation, has failed."""
-    if _is_undone_now(turn.run, node):
+    if is_undone_now(turn.run, node.plan.id):
         turn.emit(ev.CompensationFailed(turn.now, node.plan.id, failure))
         settlement.go_on_stopping(turn)
     else:
         settlement.fail(turn, node, failure)
-
-
-def _is_undone_now(run: Run, node: NodeState) -> bool:
-    """Whether it is its compensation that *node* waits for, and not its work."""
-    saga_at = () if run.saga is None else run.saga.order[run.saga.next : run.saga.next + 1]
-    return node.plan.id in run.undoing or node.plan.id in saga_at
 
 
 def _refuse(turn: Turn, signal: sig.RefuseLocks) -> None:

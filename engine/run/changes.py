@@ -38,6 +38,14 @@ def contribute(run: Run, key: str, ref: ev.ValueRef, at: datetime, merge: Merge,
     run.context.setdefault(key, []).append(Contribution(run.version, ref, merge, node, at))
 
 
+def illegal(run: Run, event: ev.Event) -> InternalError:
+    """What there is to say of an event that may not happen now."""
+    name = getattr(event, "node", None)
+    node = run.nodes.get(name) if name is not None else None
+    where = f"run {run.id} is {run.status}" if node is None else f'node "{name}" is {node.status}'
+    return InternalError(f"{type(event).__name__} cannot happen now: {where}")
+
+
 def move_node(node: NodeState, status: NodeStatus) -> None:
     """Move *node* to *status*, where the table allows it."""
     if status not in NODE_TRANSITIONS[node.status]:
@@ -144,11 +152,15 @@ def stop_waiting(run: Run, node: NodeState, at: datetime) -> None:
         node.waiting = None
 
 
-def end_live(run: Run, node: NodeState, number: int, at: datetime) -> AttemptRecord:
+def live_of(node: NodeState) -> AttemptRecord:
+    """The live attempt of *node*, which has one."""
+    assert node.live is not None  # noqa: S101 - `run.legal` has seen it
+    return node.live
+
+
+def end_live(run: Run, node: NodeState, at: datetime) -> AttemptRecord:
     """End the live attempt of *node* and give its record."""
-    live = node.live
-    if live is None or live.number != number:
-        raise InternalError(f'attempt {number} of node "{node.plan.id}" is not live')
+    live = live_of(node)
     node.live = None
     node.admitted_at = None
     live.ended_at = at

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import InternalError
 from engine.model.plan import NodeKind
 from engine.model.policy import SCARCITY_CODES, Merge
 from engine.run import events as ev
@@ -17,6 +16,7 @@ from engine.run.changes import (
     close_phase,
     contribute,
     end_live,
+    live_of,
     make_ready,
     move_node,
     offer,
@@ -130,24 +130,20 @@ def _attempt_scheduled(run: Run, event: ev.AttemptScheduled) -> None:
 
 def _attempt_stopping(run: Run, event: ev.AttemptStopping) -> None:
     node = run.nodes[event.node]
-    if node.live is None or node.live.number != event.number:
-        raise InternalError(f'attempt {event.number} of node "{event.node}" is not live')
-    node.live.stopping = event.failure
-    if node.plan.kind is NodeKind.GROUP and node.live.role is Role.FORWARD:
+    live = live_of(node)
+    live.stopping = event.failure
+    if node.plan.kind is NodeKind.GROUP and live.role is Role.FORWARD:
         run.stopping.setdefault(event.node, None)
 
 
 def _attempt_renewed(run: Run, event: ev.AttemptRenewed) -> None:
-    node = run.nodes[event.node]
-    if node.live is None or node.live.number != event.number:
-        raise InternalError(f'attempt {event.number} of node "{event.node}" is not live')
-    node.live.deadline = event.deadline
+    live_of(run.nodes[event.node]).deadline = event.deadline
     set_timer(run, event.deadline, "attempt", event.node, event.number)
 
 
 def _attempt_succeeded(run: Run, event: ev.AttemptSucceeded) -> None:
     node = run.nodes[event.node]
-    record = end_live(run, node, event.number, event.at)
+    record = end_live(run, node, event.at)
     record.usage = event.usage
     _add_cost(run, record)
     if run.scarce and _is_model(run, node, record):
@@ -186,7 +182,7 @@ def _hand_out(run: Run, node: NodeState, at: datetime) -> None:
 
 def _attempt_failed(run: Run, event: ev.AttemptFailed) -> None:
     node = run.nodes[event.node]
-    record = end_live(run, node, event.number, event.at)
+    record = end_live(run, node, event.at)
     record.failure = event.failure
     record.usage = event.usage
     _add_cost(run, record)
@@ -196,7 +192,7 @@ def _attempt_failed(run: Run, event: ev.AttemptFailed) -> None:
 
 def _attempt_lost(run: Run, event: ev.AttemptLost) -> None:
     node = run.nodes[event.node]
-    record = end_live(run, node, event.number, event.at)
+    record = end_live(run, node, event.at)
     record.lost = True
 
 

@@ -12,7 +12,8 @@ from engine.errors import InternalError
 from engine.model.policy import Merge
 from engine.run import events as ev
 from engine.run import node_events, run_events
-from engine.run.changes import contribute
+from engine.run.changes import contribute, illegal
+from engine.run.legal import may_happen
 from engine.run.state import NodeState, PhaseState, Run
 
 if TYPE_CHECKING:
@@ -44,7 +45,12 @@ def create(event: ev.RunCreated) -> Run:
 
 
 def apply(run: Run, event: ev.Event) -> None:
-    """Change *run* in place by *event*, in time proportional to what changes."""
+    """Change *run* in place by *event*, in time proportional to what changes.
+
+    Raises `InternalError` where it may not happen, before anything is changed.
+    """
+    if not may_happen(run, event):
+        raise illegal(run, event)
     _APPLY[type(event)](run, event)
     run.events += 1
     run.changed_at = event.at

@@ -345,6 +345,13 @@ def is_inside(name: NodeId, group: NodeId) -> bool:
     return name.startswith(f"{group}/")
 
 
+def is_undone_now(run: Run, name: NodeId) -> bool:
+    """Whether it is the turn of *name* to be undone."""
+    return name in run.undoing or (
+        run.saga is not None and run.saga.order[run.saga.next : run.saga.next + 1] == (name,)
+    )
+
+
 def parts_at(run: Run, key: str, version: int) -> tuple[Contribution, ...]:
     """Contributions that make up the value of scoped *key* as seen at *version*; empty where there is none."""
     parts: list[Contribution] = []

@@ -32,6 +32,21 @@ class Owner(Protocol):
         """Give up; the runs of this owner are free for others from now on."""
 
 
+def has_lock(folder: Path, owner: OwnerId) -> bool:
+    """Whether the process that *owner* names still holds its lock in *folder*; a free one is removed."""
+    path = folder / f"{owner}.lock"
+    if not path.exists():
+        return False
+    probe = FileLock(path, timeout=0)
+    try:
+        probe.acquire()
+    except Timeout:
+        return True
+    path.unlink(missing_ok=True)
+    probe.release()
+    return False
+
+
 class FileOwner:
     """This process, as long as it holds its lock."""
 
@@ -48,19 +63,7 @@ class FileOwner:
 
     def is_alive(self, owner: OwnerId) -> bool:
         """See `Owner.is_alive`."""
-        if owner == self.id:
-            return True
-        path = self._path(owner)
-        if not path.exists():
-            return False
-        probe = FileLock(path, timeout=0)
-        try:
-            probe.acquire()
-        except Timeout:
-            return True
-        path.unlink(missing_ok=True)
-        probe.release()
-        return False
+        return owner == self.id or has_lock(self._folder, owner)
 
     def remove_dead(self) -> None:
         """Remove the lock files of processes that were killed, whether they owned a run or not.

@@ -21,9 +21,6 @@ from engine.run.events import ValueRef
 if TYPE_CHECKING:
     from engine.ids import RunId
 
-SCHEMA_VERSION = 1
-"""Raised with each change that an older program could not read."""
-
 UNREADABLE = "RUN_UNREADABLE"
 """The code of the fault that concerns one run alone."""
 

@@ -1,4 +1,4 @@
-"""The database file of a project: its folder, its schema, its connections, and what the disk may say.
+"""The database file of a project: its folder, its connections, and what the disk may say.
 
 Effects: makes the state folder and the file. What is stored in it is `sqlite.py`'s.
 """
@@ -13,35 +13,14 @@ from typing import TYPE_CHECKING
 import tenacity
 
 from engine.errors import EnvironmentFault
-from engine.storage import codec
+from engine.storage import schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS events(
-    run TEXT NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY(run, seq)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS runs(
-    id TEXT PRIMARY KEY, command TEXT NOT NULL, status TEXT NOT NULL, executor TEXT NOT NULL, owner TEXT NOT NULL,
-    created_at TEXT NOT NULL, ended_at TEXT, done INTEGER NOT NULL, total INTEGER NOT NULL, failed INTEGER NOT NULL,
-    cost_usd REAL NOT NULL, message TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS runs_by_time ON runs(created_at);
-CREATE TABLE IF NOT EXISTS vals(digest TEXT PRIMARY KEY, encoding TEXT NOT NULL, data BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS claims(holder TEXT PRIMARY KEY, data BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS breakers(name TEXT PRIMARY KEY, data BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS inbox(id INTEGER PRIMARY KEY, run TEXT NOT NULL, kind TEXT NOT NULL, payload BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS session(
-    key TEXT PRIMARY KEY, digest TEXT NOT NULL, size INTEGER NOT NULL, run TEXT NOT NULL, produced_at TEXT NOT NULL,
-    expires_at TEXT
-);
-CREATE TABLE IF NOT EXISTS samples(
-    id INTEGER PRIMARY KEY, command TEXT NOT NULL, node TEXT NOT NULL, seconds REAL NOT NULL
-);
-CREATE INDEX IF NOT EXISTS samples_by_command ON samples(command, node);
-"""
+    from engine.storage.schema import IsAlive
+
 REMOVED = "STATE_REMOVED"
 """The code of the fault that no waiting helps against."""
 IGNORE_ALL = "# made by orchestration-mcp: run state is not for version control\n*\n"
@@ -64,29 +43,22 @@ def make_private(path: Path, mode: int) -> None:
             path.chmod(mode)
 
 
-def connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
-    """A connection in WAL mode with synchronous=FULL, the schema made. Raises `EnvironmentFault` for a newer one."""
+def connect(path: Path, busy_seconds: float, is_alive: IsAlive) -> sqlite3.Connection:
+    """A connection in WAL mode with synchronous=FULL, the schema made or brought up to date.
+
+    Raises `EnvironmentFault` for a newer one, and for an older one with which a process that *is_alive* is at work.
+    """
     db = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     try:
         _use_wal(db, busy_seconds)
         db.execute("PRAGMA synchronous=FULL")
-        _make_schema(db, path)
+        if schema.version_of(db) != schema.VERSION:
+            with transaction(db):
+                schema.bring_up_to_date(db, path, is_alive)
     except BaseException:
         db.close()
         raise
     return db
-
-
-def _make_schema(db: sqlite3.Connection, path: Path) -> None:
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version > codec.SCHEMA_VERSION:
-        raise EnvironmentFault(
-            f"{path} was written by a newer version (schema {version}, this one reads {codec.SCHEMA_VERSION})",
-            code="NEWER_SCHEMA",
-            hint="Update orchestration-mcp.",
-        )
-    if version < codec.SCHEMA_VERSION:
-        db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={codec.SCHEMA_VERSION}; COMMIT;")
 
 
 def _use_wal(db: sqlite3.Connection, busy_seconds: float) -> None:
@@ -110,11 +82,22 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def rolled_back(db: sqlite3.Connection) -> Iterator[None]:
-    """Undo the open transaction where the block fails."""
+def reading(db: sqlite3.Connection) -> Iterator[None]:
+    """All statements of the block see the database as it is at one moment."""
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def rolled_back(db: sqlite3.Connection, undone: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Undo the open transaction where the block fails, and say that it is *undone*."""
     try:
         yield
     except BaseException:
+        undone()
         with contextlib.suppress(sqlite3.Error):
             db.execute("ROLLBACK")
         raise

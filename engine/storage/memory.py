@@ -12,11 +12,10 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from engine.breakers import BreakerState
-from engine.errors import EnvironmentFault
 from engine.locks import Claim, Granted, LockOutcome, LockTable, Queued, Refused
 from engine.run.events import RunStatus
 from engine.run.state import END_STATES
-from engine.storage import codec, compression
+from engine.storage import codec, compression, journal
 from engine.storage.port import Batch, Follow, LockOp, Message, RunSummary, SessionValue, TableOutcome
 
 if TYPE_CHECKING:
@@ -36,8 +35,7 @@ SAMPLES_KEPT = 50
 class _Tables:
     """What all connections to one project share."""
 
-    events: dict[RunId, dict[int, Event]] = field(default_factory=dict)
-    """By run and place."""
+    events: dict[RunId, list[Event]] = field(default_factory=lambda: defaultdict(list))
     values: dict[str, bytes] = field(default_factory=dict)
     summaries: dict[RunId, RunSummary] = field(default_factory=dict)
     locks: LockTable = field(default_factory=LockTable)
@@ -117,10 +115,15 @@ class MemoryStorage:
         while outcomes and follow is not None:
             taken.append(follow(outcomes))
             outcomes = answers.to(taken[-1])
-        for part in taken:
-            for run, place, _event in part.events:
-                if place in tables.events.get(run, ()):
-                    raise EnvironmentFault(f"run {run} has an event at place {place} already", code="STORAGE_FAILED")
+        counts: dict[RunId, int] = {}
+        for run, place, _event in (row for part in taken for row in part.events):
+            count = counts.get(run, len(tables.events.get(run, ())))
+            if place != count:
+                raise journal.misplaced(run, count)
+            counts[run] = count + 1
+        for run in counts:
+            if run not in tables.summaries and not any(run in part.summaries for part in taken):
+                raise journal.rowless(run)
         tables.locks, tables.breakers = answers.locks, answers.breakers
         for part in taken:
             self._insert(part)
@@ -130,11 +133,8 @@ class MemoryStorage:
 
     def _insert(self, batch: Batch) -> None:
         tables = self._tables
-        for run, place, event in batch.events:
-            journal = tables.events.get(run)
-            if journal is None:
-                journal = tables.events[run] = {}
-            journal[place] = event
+        for run, _place, event in batch.events:
+            tables.events[run].append(event)
         tables.values.update(batch.values)
         tables.summaries.update(batch.summaries)
         tables.session.update((value.key, value) for value in batch.session)
@@ -145,8 +145,7 @@ class MemoryStorage:
 
     async def events(self, run: RunId, since: int = 0) -> list[Event]:
         """See `port.Storage.events`."""
-        journal = self._tables.events.get(run, {})
-        return [journal[place] for place in sorted(journal) if place >= since]
+        return self._tables.events.get(run, [])[since:]
 
     async def summaries(self, limit: int | None = None) -> list[RunSummary]:
         """See `port.Storage.summaries`."""
@@ -227,7 +226,7 @@ class MemoryStorage:
         tables.inbox = [message for message in tables.inbox if message.run not in gone]
         tables.session = {key: value for key, value in tables.session.items() if value.run not in gone}
         used = {value.digest for value in tables.session.values()}
-        for event in (event for journal in tables.events.values() for event in journal.values()):
+        for event in (event for events in tables.events.values() for event in events):
             used.update(compression.digests(codec.encode_event(event)[1]))
         tables.values = {digest: data for digest, data in tables.values.items() if digest in used}
         self._wrote()

@@ -96,7 +96,10 @@ class Batch:
     """All that is made durable together, or not at all."""
 
     events: list[tuple[RunId, int, Event]] = field(default_factory=list)
-    """Run, place of the event in the run's journal from 0, event."""
+    """Run, place of the event in the run's journal from 0, event; each follows on the one before it.
+
+    The run has a row already, or gets it in `summaries`.
+    """
     values: dict[str, bytes] = field(default_factory=dict)
     """New values: canonical JSON by digest."""
     summaries: dict[RunId, RunSummary] = field(default_factory=dict)
@@ -133,7 +136,7 @@ class Storage(Protocol):
     async def events(self, run: RunId, since: int = 0) -> list[Event]:
         """The events of *run* from place *since* on; empty where there is no such run.
 
-        Raises `EnvironmentFault` (RUN_UNREADABLE) where one of them is damaged.
+        Raises `EnvironmentFault` (RUN_UNREADABLE) where they are not all that was written, as it was written.
         """
 
     async def summaries(self, limit: int | None = None) -> list[RunSummary]:

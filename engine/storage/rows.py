@@ -1,6 +1,6 @@
 """Rows of the tables as values, and back.
 
-Effects: none but the log. Times are ISO 8601 texts in the database.
+Effects: none but the log and what is read. Times are ISO 8601 texts in the database.
 """
 
 from __future__ import annotations
@@ -16,11 +16,21 @@ from engine.run.events import RunStatus
 from engine.storage.port import Message, RunSummary, SessionValue
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Sequence
+
+    from engine.storage.journal import Row
 
 log = logging.getLogger(__name__)
 
-COLUMNS = "id, command, status, executor, owner, created_at, ended_at, done, total, failed, cost_usd, message"
+COLUMNS = "id, created_at, command, status, executor, owner, ended_at, done, total, failed, cost_usd, message"
+
+
+def rows_of(db: sqlite3.Connection, run: RunId, since: int = 0) -> list[Row]:
+    """The events of *run* from place *since* on, as they are stored."""
+    return db.execute(
+        "SELECT run, seq, kind, data FROM events WHERE run=? AND seq>=? ORDER BY seq", (run, since)
+    ).fetchall()
 
 
 def to_time(text: str | None) -> datetime | None:
@@ -32,7 +42,7 @@ def summary_row(row: RunSummary) -> tuple[Any, ...]:
     """What goes into the row of a run."""
     ended = row.ended_at.isoformat() if row.ended_at else None
     created = row.created_at.isoformat()
-    head = (row.id, row.command, row.status.value, row.executor, row.owner, created, ended)
+    head = (row.id, created, row.command, row.status.value, row.executor, row.owner, ended)
     return (*head, row.done, row.total, row.failed, row.cost_usd, row.message)
 
 
@@ -40,11 +50,11 @@ def to_summary(row: Sequence[Any]) -> RunSummary:
     """The run that a row tells of."""
     return RunSummary(
         id=RunId(row[0]),
-        command=row[1],
-        status=RunStatus(row[2]),
-        executor=row[3],
-        owner=OwnerId(row[4]),
-        created_at=datetime.fromisoformat(row[5]),
+        created_at=datetime.fromisoformat(row[1]),
+        command=row[2],
+        status=RunStatus(row[3]),
+        executor=row[4],
+        owner=OwnerId(row[5]),
         ended_at=to_time(row[6]),
         done=row[7],
         total=row[8],

@@ -20,20 +20,22 @@ from engine.ids import OwnerId, RunId
 from engine.locks import Claim
 from engine.run.events import RunStatus
 from engine.run.state import END_STATES
-from engine.storage import codec, compression, writing
+from engine.storage import compression, writing
 from engine.storage.database import (
     connect,
     faults,
     is_locked,
     make_folder,
     make_private,
+    reading,
     removed,
     rolled_back,
     transaction,
 )
+from engine.storage.journal import Chain, checked
 from engine.storage.memory import LEARNED_FROM
 from engine.storage.port import Batch, Message, RunSummary, SessionValue
-from engine.storage.rows import COLUMNS, to_message, to_summary, to_time
+from engine.storage.rows import COLUMNS, rows_of, to_message, to_summary, to_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from engine.locks import LockOutcome
     from engine.run.events import Event
     from engine.storage.port import Follow, TableOutcome
+    from engine.storage.schema import IsAlive
 
 T = TypeVar("T")
 
@@ -67,23 +70,32 @@ class SqliteStorage:
     """The runs of one project, on disk."""
 
     def __init__(
-        self, folder: Path, *, busy_seconds: float = BUSY_SECONDS, patience_seconds: float = PATIENCE_SECONDS
+        self,
+        folder: Path,
+        *,
+        busy_seconds: float = BUSY_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+        is_alive: IsAlive = lambda _owner: False,
     ) -> None:
         """*folder* is the state folder, made where it is missing, with a .gitignore of its own.
 
         A statement waits *busy_seconds* for another program's transaction, and is tried again for *patience_seconds*.
+        A database of an earlier version is brought up to date, unless a process that *is_alive* has a run in it.
         """
         self._path = folder / "journal.sqlite3"
         with faults(self._path):
             make_folder(folder)
             self._place = _make_file(self._path)
-            self._db = connect(self._path, busy_seconds)
-            self._reader = connect(self._path, busy_seconds)
+            self._db = connect(self._path, busy_seconds, is_alive)
+            self._reader = connect(self._path, busy_seconds, is_alive)
         self._patience_seconds = patience_seconds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._turn = asyncio.Lock()
         """Held by whoever uses the connection: a commit takes several steps on it."""
         self._data_version = -1
+        self._chains = writing.Chains()
+        self._read_to: dict[tuple[RunId, int], Chain] = {}
+        """The chain of the journal that was read last, so that what is added to it can be checked alone."""
         self._closed = False
 
     async def _call(self, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - arguments of *function*
@@ -129,9 +141,14 @@ class SqliteStorage:
                 while outcomes and follow is not None:
                     outcomes = await self._once(self._go_on, follow(outcomes), owner)
             except BaseException:
-                self._thread.submit(self._db.rollback)  # behind a step that goes on though it was cancelled
+                self._thread.submit(self._take_back)  # behind a step that goes on though it was cancelled
                 raise
             return outcomes
+
+    def _take_back(self) -> None:
+        """Nothing of a commit is written."""
+        self._chains.clear()
+        self._db.rollback()
 
     def _begin(self, batch: Batch, owner: OwnerId, followed: bool) -> list[TableOutcome]:  # noqa: FBT001
         """Write *batch*; the transaction stays open where its answers are *followed*."""
@@ -142,8 +159,8 @@ class SqliteStorage:
         return self._write(batch, owner, followed=True)
 
     def _write(self, batch: Batch, owner: OwnerId, *, followed: bool) -> list[TableOutcome]:
-        with rolled_back(self._db):
-            writing.insert(self._db, batch)
+        with rolled_back(self._db, self._chains.clear):
+            writing.insert(self._db, batch, self._chains)
             outcomes: list[TableOutcome] = [*writing.change_locks(self._db, batch.lock_ops, owner)]
             outcomes += writing.change_breakers(self._db, batch.breaker_ops)
             if not (outcomes and followed):
@@ -155,11 +172,14 @@ class SqliteStorage:
         return await self._call(self._events, run, since)
 
     def _events(self, run: RunId, since: int) -> list[Event]:
-        rows = self._db.execute("SELECT kind, data FROM events WHERE run=? AND seq>=? ORDER BY seq", (run, since))
-        try:
-            return [codec.decode_event(kind, data) for kind, data in rows]
-        except ValueError as error:
-            raise codec.unreadable(run, str(error)) from error
+        chain = self._read_to.pop((run, since), None) or Chain(run)
+        begin = chain.events
+        with reading(self._db):
+            end = writing.head(self._db, run)
+            rows = rows_of(self._db, run, begin)
+        events = checked(run, rows, chain, end)
+        self._read_to = {(run, end.events): chain}
+        return events[since - begin :]
 
     async def summaries(self, limit: int | None = None) -> list[RunSummary]:
         """See `port.Storage.summaries`."""
@@ -213,6 +233,7 @@ class SqliteStorage:
                 )
             if done.rowcount != 1:
                 return False
+            self._chains.drop(run)  # its old owner may have written since
             self._db.execute("DELETE FROM inbox WHERE run=?", (run,))
             return True
 

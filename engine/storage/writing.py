@@ -14,9 +14,11 @@ import msgspec
 
 from engine.breakers import BreakerState
 from engine.locks import Claim, LockTable, Queued
+from engine.run.state import END_STATES
 from engine.storage import codec, compression
+from engine.storage.journal import Chain, Head, check_end, misplaced, rowless
 from engine.storage.memory import SAMPLES_KEPT, lock_message
-from engine.storage.rows import COLUMNS, session_row, summary_row
+from engine.storage.rows import COLUMNS, rows_of, session_row, summary_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,19 +28,57 @@ if TYPE_CHECKING:
     from engine.storage.port import Batch, BreakerAnswer, BreakerOp, LockOp, Message, RunSummary
 
 
-def insert(db: sqlite3.Connection, batch: Batch) -> None:
+_INSERT_RUN = f"INSERT INTO runs({COLUMNS}, events, chain) VALUES ({','.join('?' * 14)})"  # noqa: S608 - constants only
+_CHANGED = ", ".join(f"{name}=?" for name in COLUMNS.split(", ")[2:])
+_UPDATE_RUN = f"UPDATE runs SET {_CHANGED}, events=?, chain=? WHERE id=? AND chain=?"  # noqa: S608 - constants only
+_UPDATE_HEAD = "UPDATE runs SET events=?, chain=? WHERE id=? AND chain=?"
+
+
+class Chains:
+    """The hashes of the journals that are written here, kept so that no commit has to read what is there already."""
+
+    def __init__(self) -> None:
+        """Knows none yet."""
+        self._kept: dict[RunId, Chain] = {}
+
+    def of(self, db: sqlite3.Connection, run: RunId) -> Chain:
+        """The chain of *run* as far as it is written."""
+        chain = self._kept.get(run)
+        if chain is None:
+            chain = Chain(run)
+            chain.add(rows_of(db, run))
+            check_end(run, chain, head(db, run))
+            self._kept[run] = chain
+        return chain
+
+    def drop(self, run: RunId) -> None:
+        """Forget *run*: nothing more is written of it, or somebody else may have written."""
+        self._kept.pop(run, None)
+
+    def clear(self) -> None:
+        """Forget all: something was not written after all."""
+        self._kept.clear()
+
+
+def head(db: sqlite3.Connection, run: RunId) -> Head:
+    """How far the journal of *run* goes, as its row says."""
+    row = db.execute("SELECT events, chain FROM runs WHERE id=?", (run,)).fetchone()
+    return Chain(run).head() if row is None else Head(*row)
+
+
+def insert(db: sqlite3.Connection, batch: Batch, chains: Chains) -> None:
     """Write all of *batch* that asks nothing."""
-    rows = [(run, place, *codec.encode_event(event)) for run, place, event in batch.events]
-    db.executemany("INSERT INTO events VALUES (?,?,?,?)", rows)
+    moves = _insert_events(db, batch, chains)
     if batch.values:
         values = [(digest, *compression.pack(data)) for digest, data in batch.values.items()]
         db.executemany("INSERT OR IGNORE INTO vals VALUES (?,?,?)", values)
-    if batch.summaries:
-        marks = ",".join("?" * 12)
-        db.executemany(
-            f"INSERT OR REPLACE INTO runs({COLUMNS}) VALUES ({marks})",  # noqa: S608 - constants only
-            [summary_row(row) for row in batch.summaries.values()],
-        )
+    for run, row in batch.summaries.items():
+        _write_run(db, row, *moves.pop(run, None) or [head(db, run)] * 2)
+        if row.status in END_STATES:
+            chains.drop(run)
+    for run, (before, after) in moves.items():
+        if db.execute(_UPDATE_HEAD, (*after, run, before.chain)).rowcount != 1:
+            raise rowless(run)
     if batch.session:
         db.executemany(
             "INSERT OR REPLACE INTO session VALUES (?,?,?,?,?,?)", [session_row(row) for row in batch.session]
@@ -53,6 +93,33 @@ def insert(db: sqlite3.Connection, batch: Batch) -> None:
             "(SELECT id FROM samples WHERE command=?1 AND node=?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)",
             [(row.command, row.node, SAMPLES_KEPT) for row in batch.samples],
         )
+
+
+def _write_run(db: sqlite3.Connection, row: RunSummary, before: Head, after: Head) -> None:
+    """Write the row of a run whose journal goes from *before* to *after*."""
+    name, created, *values = summary_row(row)
+    if db.execute(_UPDATE_RUN, (*values, *after, name, before.chain)).rowcount == 1:
+        return
+    if before.events:  # somebody else has written since it was looked at
+        raise misplaced(row.id, before.events)
+    db.execute(_INSERT_RUN, (name, created, *values, *after))
+
+
+def _insert_events(db: sqlite3.Connection, batch: Batch, chains: Chains) -> dict[RunId, tuple[Head, Head]]:
+    """Write the events; gives how far the journals of their runs went before, and go now."""
+    rows = [(run, place, *codec.encode_event(event)) for run, place, event in batch.events]
+    moves: dict[RunId, tuple[Head, Head]] = {}
+    for run in dict.fromkeys([row[0] for row in rows]):
+        chain = chains.of(db, run)
+        mine = [row for row in rows if row[0] == run]
+        gap = chain.gap(mine)
+        if gap is not None:
+            raise misplaced(run, gap)
+        before = chain.head()
+        chain.add(mine)
+        moves[run] = before, chain.head()
+    db.executemany("INSERT INTO events VALUES (?,?,?,?)", rows)
+    return moves
 
 
 def claims(db: sqlite3.Connection) -> list[Claim]:

@@ -85,7 +85,7 @@ def claim_of(run: RunId, node_id: str | None, owner: OwnerId = OWNER) -> Callabl
 
 async def test_events_come_back_as_they_were_written_from_any_place_on(storage: Storage) -> None:
     rows = a_run()
-    await storage.commit(Batch(events=rows[:2]), OWNER)
+    await storage.commit(Batch(events=rows[:2], summaries={RUN: a_summary()}), OWNER)
     await storage.commit(Batch(events=rows[2:]), OWNER)
     events = [event for _run, _place, event in rows]
     assert await storage.events(RUN) == events
@@ -108,7 +108,7 @@ async def test_a_commit_whose_lock_operation_fails_leaves_nothing(storage: Stora
     assert storage.value(ref.digest) is None
     assert await storage.claims() == []
     assert await storage.session_values(NOON) == []
-    assert await storage.commit(Batch(events=a_run()), OWNER) == []
+    assert await storage.commit(Batch(events=a_run(), summaries={RUN: a_summary()}), OWNER) == []
 
 
 async def test_what_follows_from_the_answers_of_locks_is_part_of_the_commit(storage: Storage) -> None:
@@ -161,7 +161,7 @@ async def test_small_and_large_values_come_back_to_the_byte(storage: Storage) ->
     for value in ("small", "large" * 10_000, {"b": [1, None], "a": "ü"}):
         ref, data = encode_value(value)
         values[ref.digest] = data
-    await storage.commit(Batch(events=a_run(), values=values), OWNER)
+    await storage.commit(Batch(events=a_run(), values=values, summaries={RUN: a_summary()}), OWNER)
     await storage.commit(Batch(summaries={RUN: a_summary()}, values=values), OWNER)
     assert {digest: storage.value(digest) for digest in values} == values
     assert storage.value("0" * 40) is None
@@ -270,7 +270,8 @@ async def test_removing_a_run_drops_its_journal_and_the_values_that_nothing_else
 
     def giving(run: RunId, *values: tuple[ev.ValueRef, bytes]) -> Batch:
         outputs = {f"k{place}": ref for place, (ref, _data) in enumerate(values)}
-        rows = [*a_run(run), (run, 100, ev.AttemptSucceeded(NOON, NodeId("analyzer"), 1, outputs))]
+        rows = a_run(run)
+        rows.append((run, len(rows), ev.AttemptSucceeded(NOON, NodeId("analyzer"), 1, outputs)))
         return Batch(events=rows, summaries={run: a_summary(run)}, values={ref.digest: data for ref, data in values})
 
     await storage.commit(giving(RUN, shared, own), OWNER)
@@ -414,16 +415,98 @@ async def test_a_database_of_a_newer_program_is_left_alone(tmp_path: Path) -> No
     assert opening_fails(tmp_path) == "NEWER_SCHEMA"
 
 
-async def test_an_event_that_cannot_be_read_is_one_clear_fault_that_names_its_run(tmp_path: Path) -> None:
+HARMS = {
+    "an event that is no event": "UPDATE events SET data='{' WHERE run=:run AND seq=1",
+    "an event of an unknown kind": "UPDATE events SET kind='Nothing' WHERE run=:run AND seq=1",
+    "an event of another time": "UPDATE events SET data=CAST(replace(data, '12:00', '12:01') AS BLOB) "
+    "WHERE run=:run AND seq=1",
+    "a missing event": "DELETE FROM events WHERE run=:run AND seq=1",
+    "a missing first event": "DELETE FROM events WHERE run=:run AND seq=0",
+    "a missing event whose place was closed": "DELETE FROM events WHERE run=:run AND seq=1;"
+    "UPDATE events SET seq=seq-1 WHERE run=:run AND seq>1",
+    "a lost tail": "DELETE FROM events WHERE run=:run AND seq>2",
+    "an event too many": "INSERT INTO events SELECT run, seq+1, kind, data FROM events WHERE run=:run "
+    "ORDER BY seq DESC LIMIT 1",
+    "no event at all": "DELETE FROM events WHERE run=:run",
+    "no row": "DELETE FROM runs WHERE id=:run",
+}
+
+
+@pytest.mark.parametrize("harm", HARMS.values(), ids=list(HARMS))
+async def test_a_journal_that_is_not_what_was_written_is_one_clear_fault_and_other_runs_are_none_the_worse(
+    tmp_path: Path, harm: str
+) -> None:
     storage = SqliteStorage(tmp_path)
-    await storage.commit(Batch(events=a_run()), OWNER)
+    for run in (RUN, OTHER):
+        await storage.commit(Batch(events=a_run(run), summaries={run: a_summary(run)}), OWNER)
     with closing(sqlite3.connect(tmp_path / "journal.sqlite3", isolation_level=None)) as db:
-        db.execute("UPDATE events SET data='{' WHERE seq=1")
+        for statement in harm.split(";"):
+            db.execute(statement, {"run": RUN})
     with pytest.raises(EnvironmentFault) as caught:
         await storage.events(RUN)
     assert caught.value.code == "RUN_UNREADABLE"
     assert RUN in caught.value.message
+    assert await storage.events(OTHER) == [event for _run, _place, event in a_run(OTHER)]
     await storage.close()
+
+
+async def test_what_was_added_to_a_journal_is_checked_where_it_was_read_before(tmp_path: Path) -> None:
+    rows = a_run()
+    storage, other = SqliteStorage(tmp_path), SqliteStorage(tmp_path)
+    for part in (rows[:1], rows[1:2], rows[2:]):
+        await other.commit(Batch(events=part, summaries={RUN: a_summary()}), OWNER)
+        assert len(await storage.events(RUN, part[0][1])) == len(part)
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite3", isolation_level=None)) as db:
+        db.execute("DELETE FROM events WHERE seq=?", (len(rows) - 1,))
+    for since in (0, 1):
+        with pytest.raises(EnvironmentFault) as caught:
+            await storage.events(RUN, since)
+        assert caught.value.code == "RUN_UNREADABLE"
+    await storage.close()
+    await other.close()
+
+
+async def test_events_are_written_only_where_they_follow_on_and_their_run_has_a_row(storage: Storage) -> None:
+    rows = a_run()
+    await storage.commit(Batch(events=rows[:1], summaries={RUN: a_summary()}), OWNER)
+    for batch in (Batch(events=rows[2:]), Batch(events=[rows[1], rows[3]]), Batch(events=a_run(OTHER))):
+        with pytest.raises(EnvironmentFault) as caught:
+            await storage.commit(batch, OWNER)
+        assert caught.value.code == "STORAGE_FAILED"
+    await storage.commit(Batch(events=rows[1:]), OWNER)
+    assert await storage.events(RUN) == [event for _run, _place, event in rows]
+
+
+async def test_after_a_commit_that_failed_the_journal_goes_on_where_it_was(storage: Storage) -> None:
+    rows = a_run()
+    await storage.commit(Batch(events=rows[:1], summaries={RUN: a_summary()}), OWNER)
+
+    def broken(_table: LockTable) -> list[LockOutcome]:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await storage.commit(Batch(events=rows[1:3], summaries={RUN: a_summary()}, lock_ops=[broken]), OWNER)
+    await storage.commit(Batch(events=rows[1:], summaries={RUN: a_summary()}), OWNER)
+    assert await storage.events(RUN) == [event for _run, _place, event in rows]
+
+
+async def test_a_journal_goes_on_in_turn_where_a_run_changes_hands(connect: Callable[[], Storage]) -> None:
+    rows = a_run()
+    owners = {OWNER: connect(), STRANGER: connect()}
+    before = None
+    for place, row in enumerate(rows):
+        owner = (OWNER, STRANGER)[place % 2]
+        assert before is None or await owners[owner].take_over(RUN, before, owner)
+        await owners[owner].commit(Batch(events=[row], summaries={RUN: a_summary(owner=owner)}), owner)
+        before = owner
+    for storage in owners.values():
+        assert await storage.events(RUN) == [event for _run, _place, event in rows]
+
+
+async def test_a_row_that_is_written_alone_leaves_the_journal_as_it_is(storage: Storage) -> None:
+    await storage.commit(Batch(events=a_run(), summaries={RUN: a_summary()}), OWNER)
+    await storage.commit(Batch(summaries={RUN: replace(a_summary(), status=RunStatus.FAILED)}), OWNER)
+    assert len(await storage.events(RUN)) == len(a_run())
 
 
 async def commit_fails(storage: SqliteStorage) -> str:
@@ -443,7 +526,7 @@ async def test_a_full_disk_is_one_clear_fault_and_nothing_is_half_written(tmp_pa
     storage._db.execute(f"PRAGMA max_page_count={pages + 2}")
     assert await commit_fails(storage) == "DISK_FULL"
     storage._db.execute("PRAGMA max_page_count=1000000")
-    await storage.commit(Batch(events=a_run()), OWNER)
+    await storage.commit(Batch(events=a_run(), summaries={RUN: a_summary()}), OWNER)
     assert len(await storage.events(RUN)) == len(a_run())
     await storage.close()
 
@@ -517,7 +600,11 @@ async def test_a_database_that_is_not_in_its_place_any_more_is_one_clear_fault(
     storage = SqliteStorage(tmp_path / "state")
     await storage.commit(Batch(events=a_run(), summaries={RUN: a_summary()}), OWNER)
     take_away(tmp_path / "state")
-    for call in (storage.commit(Batch(events=a_run(OTHER)), OWNER), storage.changed(), storage.summaries()):
+    for call in (
+        storage.commit(Batch(events=a_run(OTHER), summaries={OTHER: a_summary(OTHER)}), OWNER),
+        storage.changed(),
+        storage.summaries(),
+    ):
         with pytest.raises(EnvironmentFault) as caught:
             await call
         assert caught.value.code == "STATE_REMOVED"
@@ -534,7 +621,7 @@ async def test_state_that_others_could_read_is_ours_alone_once_it_was_opened(tmp
         (folder / name).touch()
         (folder / name).chmod(0o644)
     storage = SqliteStorage(folder)
-    await storage.commit(Batch(events=a_run()), OWNER)
+    await storage.commit(Batch(events=a_run(), summaries={RUN: a_summary()}), OWNER)
     assert [(folder / name).stat().st_mode & 0o777 for name in names] == [0o600] * 3
     assert folder.stat().st_mode & 0o777 == 0o700
     await storage.close()
@@ -546,7 +633,7 @@ async def test_a_database_that_another_program_holds_is_one_clear_fault(tmp_path
         other.execute("BEGIN IMMEDIATE")
         assert await commit_fails(storage) == "DATABASE_LOCKED"
         other.execute("ROLLBACK")
-    await storage.commit(Batch(events=a_run()), OWNER)
+    await storage.commit(Batch(events=a_run(), summaries={RUN: a_summary()}), OWNER)
     await storage.close()
 
 
