@@ -18,6 +18,8 @@ from engine.model.agent import AgentKind
 from engine.runtime.clock import SystemClock
 from engine.runtime.owner import FileOwner, has_lock
 from engine.service import Engine
+from engine.statefolder.guard import open_state
+from engine.statefolder.links import STATE
 from engine.storage.database import faults
 from engine.storage.sqlite import SqliteStorage
 
@@ -31,14 +33,20 @@ if TYPE_CHECKING:
 
 @contextlib.asynccontextmanager
 async def open_engine(
-    project: Path, *, claude_program: str | None = None, agent_environment: Mapping[str, str] | None = None
+    project: Path,
+    *,
+    claude_program: str | None = None,
+    agent_environment: Mapping[str, str] | None = None,
+    home: Path | None = None,
 ) -> AsyncIterator[Engine]:
     """The engine of *project*, whose state is in `.claude/orchestration`, for the length of the block.
 
     *agent_environment* is added to the variables of every agent; `$NAME` in it stands for a variable of this process.
-    Raises `EnvironmentFault` where the state folder cannot be used.
+    *home* is that of the user, by default of the process. Raises `EnvironmentFault` where the state folder cannot be
+    used, and where this user did not make it (STATE_NOT_OURS).
     """
-    folder = project / ".claude" / "orchestration"
+    with faults(project / STATE):
+        folder = await asyncio.to_thread(open_state, project, home=home)
     storage = SqliteStorage(folder, is_alive=lambda owner: has_lock(folder / "owners", owner))
     try:
         with faults(folder / "owners"):

@@ -19,11 +19,12 @@ from typing import IO, TYPE_CHECKING, Any
 from engine.errors import EnvironmentFault, OrchestrationError
 from engine.executors.answer import signal_name
 from engine.ids import RunId
+from engine.statefolder.links import STATE, make_below
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LOGS = Path(".claude/orchestration/logs")
+LOGS = STATE / "logs"
 START_SECONDS = 60.0
 """How long a worker may take until its run is durable."""
 END_SECONDS = 2.0
@@ -42,7 +43,7 @@ def start_worker(root: Path, request: Mapping[str, Any]) -> RunId:
     folder = root / LOGS
     log = folder / f"worker-{secrets.token_hex(6)}.log"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_below(root, LOGS)
         with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600), "wb") as stderr:
             process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-P", "-c", START, str(Path(__file__).parents[1])],

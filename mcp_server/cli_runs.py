@@ -19,6 +19,7 @@ from engine.run.events import Limits, RunStatus
 from engine.views.headline import headline
 from engine.views.status import questions, waits_for_people
 from mcp_server import console
+from mcp_server.cli_person import can_ask
 from mcp_server.cli_questions import answer_questions, has_terminal, question_lines
 from mcp_server.cli_shared import (
     CANCELLED,
@@ -37,7 +38,7 @@ from mcp_server.cli_shared import (
     finish,
     project_root,
 )
-from mcp_server.cli_trust import ask_trust, can_ask
+from mcp_server.cli_trust import ask_trust
 from mcp_server.cli_watch import until_heard, watch
 from mcp_server.forecast import in_words
 from mcp_server.project import Project, RunRequest, open_project

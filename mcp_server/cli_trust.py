@@ -5,17 +5,15 @@ Effects: shows what of a project waits, keeps and takes back the user's word; pr
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.errors import StateError
-from engine.executors.marks import ATTEMPT_VARIABLE
 from engine.redaction import printable
 from mcp_server import console
+from mcp_server.cli_person import asked, can_ask, check_person
 from mcp_server.cli_shared import FAILED, OK, errors, project_root
+from mcp_server.cli_state import trust_state
 from mcp_server.project import open_catalog
 from mcp_server.settings import load_settings
 from mcp_server.trusted import Trust, open_trust
@@ -26,16 +24,16 @@ if TYPE_CHECKING:
 
     from engine.model.trust import TrustItem
 
-SESSION_VARIABLE = "CLAUDECODE"
-"""Claude Code sets it for whatever a session starts, the commands of its model among them."""
-
 
 def trust(
     yes: Annotated[bool, typer.Option("--yes", help="Say yes to all that is listed, without a question.")] = False,
+    state: Annotated[
+        bool, typer.Option("--state", help="Take over runs that came with the project, or are of an older version.")
+    ] = False,
 ) -> None:
     """Say which programs of this project may run; asked once, and again after a change."""
     with errors():
-        trusted = _trust(project_root(), yes=yes)
+        trusted = trust_state(project_root(), yes=yes) if state else _trust(project_root(), yes=yes)
     raise typer.Exit(OK if trusted else FAILED)
 
 
@@ -56,18 +54,9 @@ def _trust(root: Path, *, yes: bool) -> bool:
 def ask_trust(trust: Trust, items: Sequence[TrustItem], *, yes: bool = False) -> bool:
     """Show *items* and keep a yes, said already or typed now; whether there was one. No answer is a no.
 
-    Raises `StateError` where a model would say yes to what it may have written: in an agent of ours, and in what a
-    session of Claude Code starts, unless somebody types the answer there. This looks at the environment, which a
-    program with the user's rights can change.
+    Raises `StateError` as `check_person` does.
     """
-    typed = not yes and can_ask() and sys.stdout.isatty()
-    if ATTEMPT_VARIABLE in os.environ or (os.environ.get(SESSION_VARIABLE) and not typed):
-        teller = "an agent" if ATTEMPT_VARIABLE in os.environ else "a command that Claude Code starts"
-        raise StateError(
-            f"{teller} cannot say which programs may run",
-            code="NOT_TRUSTED",
-            hint=f"Type in a terminal of your own: orchestrate --project {trust.project} trust",
-        )
+    check_person("say which programs may run", f"orchestrate --project {trust.project} trust", yes=yes)
     if trust.grants.outdated:
         _say("answers of an earlier version no longer hold: a yes covers more now")
     _say("this project wants to run or reach, with your rights:")
@@ -76,19 +65,13 @@ def ask_trust(trust: Trust, items: Sequence[TrustItem], *, yes: bool = False) ->
         for line in item.lines:
             _say(f"  {printable(line)}")
     if not yes and can_ask():
-        console.notes.print("Let them run? A change of a program asks again. [y/N] ", end="", markup=False)
-        yes = sys.stdin.readline().strip().lower() in {"y", "yes"}
+        yes = asked("Let them run? A change of a program asks again.")
     if not yes:
         _say("nothing was trusted; `orchestrate trust` asks on a terminal, --yes says it at once")
         return False
     trust.remember(items)
     _say(f"{len(items)} trusted; remembered in {trust.grants.file}")
     return True
-
-
-def can_ask() -> bool:
-    """Whether a person can be asked: question and answer go through a terminal."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _say(line: str) -> None:

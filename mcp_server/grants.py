@@ -5,22 +5,16 @@ Effects: reads and writes one file in the user's configuration folder, mode 0600
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import stat
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from engine.errors import EnvironmentFault
+from engine.statefolder.userfile import changing, configuration_folder, load_private, write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+    from pathlib import Path
 
 VERSION = 2
-LARGEST_FILE = 50_000_000
-"""Bytes of a trust file that are read; a larger one was not written by us."""
 
 
 class Grant(TypedDict):
@@ -36,13 +30,6 @@ class Grant(TypedDict):
     """What was shown, cut; to be made showable like all that a project wrote."""
     files: dict[str, str]
     """Digests of the covered files at that time, to say later which of them has changed."""
-
-
-def configuration_folder(home: Path | None = None) -> Path:
-    """Where the user's own things are: under XDG_CONFIG_HOME, or `.config` of *home*, which wins where it is given."""
-    configured = os.environ.get("XDG_CONFIG_HOME", "") if home is None else ""
-    base = Path(configured) if configured.startswith("/") else (home or Path.home()) / ".config"
-    return base / "orchestration-mcp"
 
 
 def trust_file(home: Path | None = None) -> Path:
@@ -73,7 +60,7 @@ class Grants:
     def outdated(self) -> bool:
         """Whether there are answers of an earlier version, which covered less and hold no longer."""
         try:
-            data = _load(self.file)
+            data = load_private(self.file)
         except (OSError, ValueError):
             return False
         return isinstance(data, dict) and data.get("version") == 1 and bool(data.get("projects"))
@@ -81,9 +68,10 @@ class Grants:
     def change(self, change: Callable[[dict[str, dict[str, Grant]]], None]) -> None:
         """Apply *change* to the answers and keep them. Raises `EnvironmentFault` where they cannot be kept."""
         try:
-            projects = {} if self.outdated else self._read() or {}
-            change(projects)
-            write_private(self.file, {"version": VERSION, "projects": projects})
+            with changing(self.file):
+                projects = {} if self.outdated else self._read() or {}
+                change(projects)
+                write_private(self.file, {"version": VERSION, "projects": projects})
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise EnvironmentFault(
@@ -95,7 +83,7 @@ class Grants:
     def _read(self) -> dict[str, dict[str, Grant]] | None:
         """None where there is no file. Raises `ValueError` for what this version has not written."""
         try:
-            data = _load(self.file)
+            data = load_private(self.file)
         except FileNotFoundError:
             return None
         if not isinstance(data, dict) or data.get("version") != VERSION or not isinstance(data.get("projects"), dict):
@@ -112,32 +100,3 @@ def _is_grant(value: object) -> bool:
         return False
     texts = all(isinstance(value.get(key), str) for key in ("content", "place", "at"))
     return texts and isinstance(value.get("lines"), list) and isinstance(value.get("files"), dict)
-
-
-def _load(path: Path) -> object:
-    """The JSON value of a file that is the user's alone. Raises `ValueError`, `OSError`."""
-    with path.open("rb") as file:
-        status = os.fstat(file.fileno())
-        if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o022:
-            raise ValueError("others can write it")
-        try:
-            return json.loads(file.read(LARGEST_FILE))
-        except RecursionError:
-            raise ValueError("it was not written by this version") from None
-
-
-def write_private(path: Path, value: Mapping[str, object]) -> None:
-    """Replace *path* whole by JSON, so that a concurrent reader finds the old or the new content; mode 0600."""
-    folder = path.parent
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    number, name = tempfile.mkstemp(dir=folder, prefix=f"{path.stem}-")  # mode 0600
-    try:
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            json.dump(value, file, indent=1, sort_keys=True)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise

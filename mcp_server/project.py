@@ -31,12 +31,14 @@ from engine.runtime.facts import values_of
 from engine.runtime.residue import summary_of
 from engine.service import View
 from engine.simulation import Scenario, simulate
+from engine.statefolder.guard import open_state
+from engine.statefolder.links import STATE, has_journal
+from engine.storage.database import faults
 from engine.storage.port import Batch
 from engine.views.todos import TodoOptions
 from mcp_server.background import LOGS, start_worker
 from mcp_server.forecast import Forecast, costs_of, forecast_of
 from mcp_server.preflight import preflight
-from mcp_server.root import JOURNAL
 from mcp_server.settings import load_settings
 from mcp_server.trusted import Trust, open_trust
 from registry.catalog import Catalog, Loaded
@@ -113,6 +115,7 @@ class Project:
                     self.root,
                     claude_program=self.settings.claude_program,
                     agent_environment=load_user_settings(self._home).agents.variables,
+                    home=self._home,
                 )
                 self._engine = await self._stack.enter_async_context(opened)
                 self._engine.permit = self.trust.check
@@ -194,6 +197,8 @@ class Project:
         await self._background({"resume": run_id, "failed": failed, "limits": asdict(limits or Limits())})
 
     async def _background(self, request: Mapping[str, Any]) -> RunId:
+        with faults(self.root / STATE):  # the worker's log lies in there
+            await asyncio.to_thread(open_state, self.root, home=self._home)
         home = None if self._home is None else str(self._home)
         return await asyncio.to_thread(start_worker, self.root, {**request, "home": home})
 
@@ -226,7 +231,7 @@ class Project:
         plan = self.plan(request.source)
         learned: dict[str, float] = {}
         costs: list[float] = []
-        if self._engine is not None or (self.root / JOURNAL).exists():  # a question leaves no state folder behind
+        if self._engine is not None or has_journal(self.root):  # a question leaves no state folder behind
             storage = (await self.engine()).storage
             learned = await storage.estimates(plan.command)
             costs = costs_of(await storage.summaries(RUNS_LOOKED_AT), plan.command)

@@ -1,4 +1,4 @@
-"""Where a project is, and whether anything was ever run in it.
+"""Where a project is.
 
 Effects: looks at folders. It is imported before the first answer of the server, so it imports little.
 """
@@ -10,9 +10,6 @@ from pathlib import Path
 
 from engine.errors import NotFound
 from registry.paths import find_project_root
-
-JOURNAL = Path(".claude/orchestration/journal.sqlite3")
-"""The journal of a project; there is none before its first run."""
 
 
 def find_root(given: str | Path | None = None) -> Path:

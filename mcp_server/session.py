@@ -13,6 +13,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from engine.errors import OrchestrationError
+from engine.statefolder.links import has_journal
 from mcp_server import root
 from mcp_server.news import News
 
@@ -83,7 +84,7 @@ class Session:
     async def _look_after(self) -> None:
         await asyncio.sleep(QUIET_SECONDS)
         try:
-            if (root.find_root(self._place) / root.JOURNAL).is_file():
+            if has_journal(root.find_root(self._place)):
                 await (await self.project()).engine()
         except OrchestrationError as error:  # whoever asks about runs hears of it
             log.warning("what earlier servers left cannot be looked after: %s", error)

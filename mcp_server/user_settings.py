@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from engine.errors import InputError
-from mcp_server.grants import configuration_folder
+from engine.statefolder.userfile import configuration_folder
 from mcp_server.settings import CODE, check_keys, read_toml
 from registry import agent_fields
 from registry.agent_fields import FieldError

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from engine.executors import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 # Every commit is tested with the same examples, so that a red build is about the commit; the nightly run looks further.
 settings.register_profile("ci", max_examples=100, derandomize=True, deadline=None, print_blob=True)
@@ -33,3 +39,15 @@ def _measured_agents() -> None:
     """Agents get what coverage needs, where it measures; else they have the environment that agents of users have."""
     if any(name.startswith("COVERAGE_") for name in os.environ):
         environment._GIVEN = re.compile(rf"{environment._GIVEN.pattern}|COVERAGE_\w+", re.VERBOSE)
+
+
+@pytest.fixture(scope="session")
+def _configurations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("configurations")
+    return (folder / str(number) for number in itertools.count())
+
+
+@pytest.fixture(autouse=True)
+def _configuration(_configurations: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The configuration of a user of the test's own: nothing is written into, nor read from, that of whoever tests."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(next(_configurations)))

@@ -1,6 +1,6 @@
-"""Folders of the engine inside of a project: made, found and removed without following a link.
+"""Folders of the engine inside of a project: found and removed without following a link.
 
-Effects: makes and removes folders. What a link leads to is another's, wherever that is: links come with the files of
+Effects: removes folders. What a link leads to is another's, wherever that is: links come with the files of
 a project, and what lies in a project is input.
 """
 
@@ -11,29 +11,9 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from engine.errors import EnvironmentFault
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-
-def own_folder(root: Path, place: Path) -> Path:
-    """The folder *place* of *root*, a resolved path; made where it is missing, for this user alone.
-
-    Raises `EnvironmentFault` where a link is on the way, OSError where it cannot be made.
-    """
-    folder = root
-    for part in place.parts:
-        folder /= part
-        if folder.is_symlink():
-            raise EnvironmentFault(
-                f"{folder} is a symbolic link",
-                code="PATH_OUTSIDE_PROJECT",
-                hint=f"Remove the link on the way to {place}.",
-            )
-        folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
 
 
 def is_own(root: Path, place: Path) -> bool:

@@ -19,10 +19,11 @@ from filelock import FileLock, Timeout
 
 from engine.errors import OrchestrationError
 from engine.executors.changes import Change, ChangedMeanwhile, apply, changes_between, names, undo
-from engine.executors.folders import folders_in, own_folder
+from engine.executors.folders import folders_in
 from engine.executors.git import Git, is_object
 from engine.executors.port import Heartbeat
 from engine.executors.snapshot import OURS, STATE, commit, project_tree
+from engine.statefolder.links import make_below
 
 _INTENT = "merging.json"
 _PAUSE = 0.02
@@ -47,7 +48,7 @@ class NotMerged(OrchestrationError):
 @contextlib.asynccontextmanager
 async def alone(git: Git, project: Path, heartbeat: Heartbeat) -> AsyncIterator[None]:
     """The only one, among all processes, that reads or writes the whole working tree of *project*."""
-    folder = await asyncio.to_thread(own_folder, project, STATE)
+    folder = await asyncio.to_thread(make_below, project, STATE)
     lock = FileLock(folder / "lock", timeout=0, mode=0o600)
     while True:
         try:

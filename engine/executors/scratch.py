@@ -14,23 +14,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.errors import EnvironmentFault
+from engine.statefolder.links import STATE, make_below
 
-_PLACE = Path(".claude/orchestration/tmp")
+_PLACE = STATE / "tmp"
 
 
 @contextlib.contextmanager
 def scratch_folder(project: Path) -> Iterator[Path]:
     """A new folder under *project*, removed with its content on leaving; EnvironmentFault where it cannot be made."""
-    root = project.resolve()
-    place = root / _PLACE
+    place = project / _PLACE
     try:
-        if not place.resolve().is_relative_to(root):
-            raise EnvironmentFault(
-                f"{place} leads out of the project",
-                code="PATH_OUTSIDE_PROJECT",
-                hint=f"remove the link on the way to {_PLACE}",
-            )
-        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        place = make_below(project, _PLACE)
         # The number of this process tells later ones whose folder it is.
         folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=place))
     except OSError as error:
@@ -48,13 +42,10 @@ def keep_file(project: Path, name: str, data: bytes) -> Path:
 
     EnvironmentFault where it cannot be made.
     """
-    place = project.resolve() / _PLACE
-    folder = place / f"{os.getpid()}-host"
-    path = folder / name
+    folder = _PLACE / f"{os.getpid()}-host"
+    path = project.resolve() / folder / name
     try:
-        if not place.resolve().is_relative_to(project.resolve()):
-            raise EnvironmentFault(f"{place} leads out of the project", code="PATH_OUTSIDE_PROJECT")
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_below(project, folder)
         if not path.exists():
             write_private(path, data)
     except OSError as error:

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from engine.executors.git import Git
+from engine.statefolder import links
 
-STATE = Path(".claude/orchestration/worktrees")
+STATE = links.STATE / "worktrees"
 """What is known of worktrees, a folder each."""
 PLACE = Path(".claude/worktrees")
 """Where worktrees lie. Claude Code lets its agents edit there, and nowhere else below `.claude`."""

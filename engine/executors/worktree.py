@@ -18,7 +18,7 @@ from engine.errors import EnvironmentFault
 from engine.executors.branches import branch_of, folder_of
 from engine.executors.brought import bring, to_bring
 from engine.executors.changes import names
-from engine.executors.folders import is_own, own_folder, remove_folder
+from engine.executors.folders import is_own, remove_folder
 from engine.executors.git import Git, IsolationUnavailable, is_object, open_git
 from engine.executors.merging import Commit, NotMerged, alone, merge, project_commit
 from engine.executors.port import Heartbeat
@@ -33,6 +33,7 @@ from engine.executors.snapshot import (
 )
 from engine.executors.tree import uncancelled
 from engine.ids import AttemptId, parse_attempt_id
+from engine.statefolder.links import make_below
 
 RECORD = "worktree.json"
 _BROUGHT = "brought"
@@ -194,8 +195,8 @@ async def prepare(project: Path, attempt: AttemptId) -> Git:
 
 
 def _make_places(root: Path) -> None:
-    own_folder(root, STATE)
-    rules = own_folder(root, PLACE) / ".gitignore"
+    make_below(root, STATE)
+    rules = make_below(root, PLACE) / ".gitignore"
     with contextlib.suppress(FileExistsError), rules.open("x", encoding="ascii") as file:
         file.write("*\n")
 

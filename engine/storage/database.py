@@ -1,6 +1,6 @@
 """The database file of a project: its folder, its connections, and what the disk may say.
 
-Effects: makes the state folder and the file. What is stored in it is `sqlite.py`'s.
+Effects: makes the file. What is stored in it is `sqlite.py`'s.
 """
 
 from __future__ import annotations
@@ -23,24 +23,6 @@ if TYPE_CHECKING:
 
 REMOVED = "STATE_REMOVED"
 """The code of the fault that no waiting helps against."""
-IGNORE_ALL = "# made by orchestration-mcp: run state is not for version control\n*\n"
-
-
-def make_folder(folder: Path) -> None:
-    """Make the state folder where it is missing, with a .gitignore of its own."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    make_private(folder, 0o700)
-    ignore = folder / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text(IGNORE_ALL, encoding="utf-8")
-
-
-def make_private(path: Path, mode: int) -> None:
-    """Give *path* its *mode* where it is ours and others may do something with it."""
-    with contextlib.suppress(OSError):  # it is not there, or its file system knows no modes
-        found = path.stat()
-        if found.st_uid == os.geteuid() and found.st_mode & 0o077:
-            path.chmod(mode)
 
 
 def connect(path: Path, busy_seconds: float, is_alive: IsAlive) -> sqlite3.Connection:

@@ -7,6 +7,7 @@ crash of the process and of the machine. It decides nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -20,13 +21,12 @@ from engine.ids import OwnerId, RunId
 from engine.locks import Claim
 from engine.run.events import RunStatus
 from engine.run.state import END_STATES
+from engine.statefolder.links import make_private
 from engine.storage import compression, writing
 from engine.storage.database import (
     connect,
     faults,
     is_locked,
-    make_folder,
-    make_private,
     reading,
     removed,
     rolled_back,
@@ -56,11 +56,9 @@ PATIENCE_SECONDS = 60.0
 
 def _make_file(path: Path) -> tuple[int, int]:
     """Make the database file where it is missing, for us alone as all beside it; gives its device and number."""
-    opened = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        found = os.fstat(opened)
-    finally:
-        os.close(opened)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    found = path.lstat()
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
         make_private(path.with_name(name), 0o600)
     return found.st_dev, found.st_ino
@@ -77,14 +75,14 @@ class SqliteStorage:
         patience_seconds: float = PATIENCE_SECONDS,
         is_alive: IsAlive = lambda _owner: False,
     ) -> None:
-        """*folder* is the state folder, made where it is missing, with a .gitignore of its own.
+        """*folder* is made where it is missing; the state folder of a project is the guard's to make.
 
         A statement waits *busy_seconds* for another program's transaction, and is tried again for *patience_seconds*.
         A database of an earlier version is brought up to date, unless a process that *is_alive* has a run in it.
         """
         self._path = folder / "journal.sqlite3"
         with faults(self._path):
-            make_folder(folder)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._place = _make_file(self._path)
             self._db = connect(self._path, busy_seconds, is_alive)
             self._reader = connect(self._path, busy_seconds, is_alive)

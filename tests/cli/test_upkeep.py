@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from engine.executors.marks import ATTEMPT_VARIABLE
 from mcp_server.cli import app
-from mcp_server.cli_trust import SESSION_VARIABLE
+from mcp_server.cli_person import SESSION_VARIABLE
 from mcp_server.grants import trust_file
 from tests.interaction.projects import AGENTS, environment, open_gate
 
@@ -30,8 +30,7 @@ SECONDS = 30
 
 @pytest.fixture(autouse=True)
 def _home(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("XDG_CONFIG_HOME", SESSION_VARIABLE):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv(SESSION_VARIABLE, raising=False)
     for name, value in environment(project).items():
         monkeypatch.setenv(name, value)
 

@@ -138,6 +138,7 @@ def environment(project: Path) -> dict[str, str]:
         "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONPATH": str(ROOT),
         "HOME": str(project / "home"),
+        "XDG_CONFIG_HOME": str(project / "home" / ".config"),
         "CLAUDE_PROJECT_DIR": str(project),
     }
 

@@ -42,6 +42,7 @@ PROMISES = {
     "host": "a client can do the model agents' work: it is handed out in order, reported, renewed, stopped",
     "host-fence": "a late report, a wrong answer and a reported failure are told as what they are",
     "state-folder": "validation works where the state folder cannot be used; a run is refused with one error",
+    "foreign-state": "runs that came with the project are neither read nor touched; each call about runs says so",
     "stdout": "stdout carries the protocol and nothing else",
     "http": "over HTTP every request needs the token and a local Host and Origin; both eras are served on loopback",
     "stdin-closed": "when stdin closes the server ends, its runs are interrupted, and no process is left",

@@ -68,7 +68,7 @@ def test_a_module_says_in_a_sentence_what_it_is_and_whether_it_is_pure(module: s
 
 
 def test_a_room_of_the_engine_is_pure_unless_it_is_named_here() -> None:
-    rooms = ("api", "executors", "opening", "runtime", "service", "simulation", "storage")
+    rooms = ("api", "executors", "opening", "runtime", "service", "simulation", "statefolder", "storage")
     effects = {f"engine.{room}" for room in rooms}
     found = {
         "engine." + path.stem for path in (ROOT / "engine").iterdir() if path.suffix == ".py" or list(path.glob("*.py"))

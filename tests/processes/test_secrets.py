@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mcp_server.grants import configuration_folder
+from engine.statefolder.userfile import configuration_folder
 from mcp_server.project import RunRequest, open_project
 from mcp_server.user_settings import USER_FILE
 from tests.support.definitions import command, node, phase

@@ -13,10 +13,11 @@ from engine.executors.inline import InlineExecutor
 from engine.executors.port import Outcome, WorkOrder
 from engine.model.agent import Agent, AgentKind
 from engine.opening import open_engine
+from engine.statefolder.guard import open_state
+from engine.statefolder.links import STATE
 from engine.storage.sqlite import SqliteStorage
 from tests.support.definitions import command, node, phase, plan
 
-STATE = Path(".claude/orchestration")
 SECONDS = 30
 """Bound of every wait."""
 PLAN = plan(command(phase("p", node("a"))), agents=(Agent(id="worker", kind=AgentKind.CUSTOM),))
@@ -33,7 +34,7 @@ async def test_an_owners_folder_that_cannot_be_made_is_one_clear_fault_and_the_d
         await close(storage)
 
     monkeypatch.setattr(SqliteStorage, "close", seen)
-    (tmp_path / STATE).mkdir(parents=True)
+    open_state(tmp_path)
     (tmp_path / STATE / "owners").write_text("", encoding="utf-8")
     with pytest.raises(EnvironmentFault) as caught:
         async with open_engine(tmp_path):

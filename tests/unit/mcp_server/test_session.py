@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 from mcp.server.subscriptions import InMemorySubscriptionBus
 
+from engine.statefolder.guard import open_state
+from engine.statefolder.links import JOURNAL
 from mcp_server import session as sessions
-from mcp_server.root import JOURNAL
 from mcp_server.session import Session
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ async def test_a_project_in_which_nothing_was_run_is_not_opened_unasked(tmp_path
 
 
 async def test_a_project_that_has_a_journal_is_opened_unasked(tmp_path: Path) -> None:
-    (tmp_path / JOURNAL).parent.mkdir(parents=True)
+    await asyncio.to_thread(open_state, tmp_path, home=tmp_path)
     (tmp_path / JOURNAL).touch()
     session = await looked_after(tmp_path)
     assert session.opened is not None
@@ -54,7 +56,7 @@ async def test_a_project_that_has_a_journal_is_opened_unasked(tmp_path: Path) ->
 async def test_a_journal_that_cannot_be_used_is_logged_and_does_no_harm(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / JOURNAL).parent.mkdir(parents=True)
+    await asyncio.to_thread(open_state, tmp_path, home=tmp_path)
     (tmp_path / JOURNAL).write_text("no database" * 1000, encoding="utf-8")
     session = await looked_after(tmp_path)
     assert "CORRUPT_DATABASE" in caplog.text

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.errors import InputError
-from mcp_server.grants import configuration_folder
+from engine.statefolder.userfile import configuration_folder
 from mcp_server.settings import parse_settings
 from mcp_server.user_settings import USER_FILE, load_user_settings
 

@@ -45,7 +45,7 @@ def test_a_link_out_of_the_project_is_refused(tmp_path: Path) -> None:
     (project / ".claude" / "orchestration").symlink_to(tmp_path / "outside")
     with pytest.raises(EnvironmentFault) as caught, scratch_folder(project):
         pass
-    assert caught.value.code == "PATH_OUTSIDE_PROJECT"
+    assert caught.value.code == "STATE_NOT_OURS"
     assert not list((tmp_path / "outside").iterdir())
 
 

@@ -14,6 +14,7 @@ from engine.errors import EnvironmentFault
 from engine.ids import OwnerId, RunId
 from engine.opening import open_engine
 from engine.runtime.owner import FileOwner
+from engine.statefolder.guard import look_at, take_over
 from engine.storage import schema
 from engine.storage.sqlite import SqliteStorage
 from tests.support.recorded import DATA, put_database
@@ -142,7 +143,7 @@ def a_live_run_of(owner: OwnerId, folder: Path) -> str:
 async def test_a_run_that_an_earlier_version_has_under_way_is_not_taken_from_it(tmp_path: Path) -> None:
     folder = tmp_path / ".claude" / "orchestration"
     put_database(OLD, folder)
-    folder.chmod(0o700)
+    take_over(look_at(tmp_path))
     owner = FileOwner(folder / "owners")
     run = a_live_run_of(owner.id, folder)
     before = shape(folder)

@@ -1,0 +1,213 @@
+"""Believes the state folder of a project only where this user made it; makes it where there is none.
+
+Effects: looks at the state folder, makes, moves aside and stamps it, and remembers stamps in the user's configuration.
+Everything that reads or writes the state of a project comes through here first.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import logging
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import EnvironmentFault, OrchestrationError
+from engine.statefolder.links import NOT_OURS, STATE, check_links, make_below, make_private
+from engine.statefolder.stamps import Stamps, new_stamp, open_stamps, read_stamp, write_stamp
+from engine.statefolder.tracked import is_tracked
+
+IGNORE_ALL = "# made by orchestration-mcp: run state is not for version control\n*\n"
+ASIDE = ".copied"
+"""Is put behind the name of a state folder that was copied with its project."""
+_TRIES = 5
+_TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
+
+log = logging.getLogger(__name__)
+
+
+class Standing(enum.Enum):
+    """What a state folder is to this user."""
+
+    ABSENT = "absent"
+    """There is none, or an empty folder."""
+    OURS = "ours"
+    MOVED = "moved"
+    """Ours, and its project was somewhere else before."""
+    COPY = "copy"
+    """A copy of one that is ours and still in its place."""
+    FOREIGN = "foreign"
+    """Without a stamp, or with one that this user does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A state folder as it is."""
+
+    folder: Path
+    standing: Standing
+    stamp: str | None = None
+    origin: Path | None = None
+    """Where it was before, or the folder that it is a copy of."""
+    stamps: Path | None = None
+    """The file in which its stamp was looked for."""
+
+    @property
+    def story(self) -> str:
+        """Where it comes from, as far as that is known."""
+        if self.standing is Standing.COPY:
+            return f"it is a copy of {self.origin}"
+        return "it has no stamp" if self.stamp is None else f"its stamp is not known in {self.stamps}"
+
+
+def look_at(project: Path, *, home: Path | None = None) -> Found:
+    """What the state folder of *project* is to the user of *home*; nothing is changed, and only its stamp is read.
+
+    Raises `EnvironmentFault` (STATE_NOT_OURS) where it can be nobody's: with a link in it, or known to git.
+    """
+    root = project.resolve()
+    folder = root / STATE
+    check_links(root)
+    if is_tracked(root):
+        raise EnvironmentFault(
+            f"git has files of {folder}, so that they may come from anybody; nothing in it is used",
+            code=NOT_OURS,
+            hint=f"Take them out of the repository, `git rm -r --cached {STATE}`, and commit that.",
+        )
+    stamps = open_stamps(home)
+    if _is_absent(folder):
+        return Found(folder, Standing.ABSENT)
+    stamp = read_stamp(folder)
+    known = None if stamp is None else stamps.place(stamp)
+    if known is None:
+        return Found(folder, Standing.FOREIGN, stamp, stamps=stamps.file)
+    if known == folder:
+        return Found(folder, Standing.OURS, stamp)
+    if read_stamp(known) != stamp:
+        return Found(folder, Standing.MOVED, stamp, known)
+    if _are_one(known, folder):  # seen through another mount
+        return Found(folder, Standing.OURS, stamp)
+    return Found(folder, Standing.COPY, stamp, known)
+
+
+def open_state(project: Path, *, home: Path | None = None) -> Path:
+    """The state folder of *project*, which this user made; made and stamped now where there is none.
+
+    One that was copied with its project is put aside, so that the copy has a state of its own. Raises
+    `EnvironmentFault`: STATE_NOT_OURS for one that somebody else made, STAMP_NOT_KEPT where the user's configuration
+    cannot be used; and `OSError`.
+    """
+    for _ in range(_TRIES):  # others may do the same now
+        found = look_at(project, home=home)
+        if found.standing is Standing.FOREIGN:
+            raise refusal(found)
+        if found.standing is Standing.OURS:
+            make_private(found.folder, 0o700)
+            return found.folder
+        _settle(project, open_stamps(home), home)
+    raise EnvironmentFault(f"{project / STATE} is changed by others again and again", code=NOT_OURS, hint="Try again.")
+
+
+def found_state(project: Path, *, home: Path | None = None) -> Path | None:
+    """The state folder of *project* for a reader; None where there is none of its own. Changes nothing.
+
+    Raises as `open_state` does.
+    """
+    found = look_at(project, home=home)
+    if found.standing is Standing.FOREIGN:
+        raise refusal(found)
+    return found.folder if found.standing in {Standing.OURS, Standing.MOVED} else None
+
+
+def is_ours(project: Path, *, home: Path | None = None) -> bool:
+    """Whether what lies in the state folder of *project* was written by this user."""
+    try:
+        return found_state(project, home=home) is not None
+    except (OrchestrationError, OSError):
+        return False
+
+
+def take_over(found: Found, *, home: Path | None = None) -> None:
+    """Make the folder *found* this user's own: it gets a new stamp, for whoever brought it may know the old one.
+
+    Raises as `open_state` does, and where it belongs to another user.
+    """
+    if found.folder.stat().st_uid != os.geteuid():
+        raise EnvironmentFault(
+            f"{found.folder} belongs to another user", code=NOT_OURS, hint="Copy it as yourself, or `chown` it."
+        )
+    stamp = new_stamp()
+    make_private(found.folder, 0o700)
+    with open_stamps(home).changing() as known:
+        known.note(stamp, found.folder)
+    write_stamp(found.folder, stamp)
+
+
+def refusal(found: Found) -> EnvironmentFault:
+    """What there is to say of a folder that is not this user's."""
+    project = found.folder.parents[len(STATE.parts) - 1]
+    return EnvironmentFault(
+        f"{found.folder} was not made by this user here: {found.story}; nothing in it is used",
+        code=NOT_OURS,
+        hint=f"In a terminal of your own, `orchestrate --project {project} trust --state` shows its runs and takes it "
+        "over, if you say yes; or move it away to begin without it. Where the home folder is not kept, as in CI, keep "
+        "that file, or begin with `orchestrate trust --state --yes`.",
+    )
+
+
+def _is_absent(folder: Path) -> bool:
+    """Whether there is nothing, or a folder without anything in it. Raises `OSError` for what is no folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except FileNotFoundError:
+        return True
+
+
+def _are_one(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # somebody puts one of them aside just now
+        return False
+
+
+def _settle(project: Path, stamps: Stamps, home: Path | None) -> None:
+    """Bring a folder that is missing, was moved or was copied into order, as far as nobody else does it now."""
+    with stamps.changing() as known:
+        found = look_at(project, home=home)
+        if found.standing is Standing.MOVED and found.stamp is not None:
+            known.note(found.stamp, found.folder)
+        if found.standing is Standing.COPY:
+            _put_aside(found)
+        if found.standing not in {Standing.ABSENT, Standing.COPY}:
+            return
+        stamp = new_stamp()
+        known.note(stamp, found.folder)
+    _make(project, stamp)
+
+
+def _put_aside(found: Found) -> None:
+    """Move a copied folder out of the way, as it is."""
+    number, place = 1, found.folder.with_name(found.folder.name + ASIDE)
+    while os.path.lexists(place):
+        number += 1
+        place = found.folder.with_name(f"{found.folder.name}{ASIDE}-{number}")
+    found.folder.rename(place)
+    log.warning("this project is a copy, and begins without the runs of %s; they are kept in %s", found.origin, place)
+
+
+def _make(project: Path, stamp: str) -> None:
+    """Make the folder whole or not at all; whoever is faster has made it."""
+    parent = make_below(project, STATE.parent)
+    new = Path(tempfile.mkdtemp(prefix=f".{STATE.name}-", dir=parent))  # mode 0700
+    try:
+        (new / ".gitignore").write_text(IGNORE_ALL, encoding="utf-8")
+        write_stamp(new, stamp)
+        new.rename(parent / STATE.name)
+    except OSError as error:
+        shutil.rmtree(new, ignore_errors=True)
+        if error.errno not in _TAKEN:
+            raise

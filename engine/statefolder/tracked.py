@@ -1,0 +1,54 @@
+"""Whether git has something of a state folder, so that a pull can put files of somebody else's making into it.
+
+Effects: starts `git ls-files` where the project lies in a repository. Nothing that the repository configures is run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+from engine.statefolder.links import STATE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECONDS = 30.0
+"""How long git may take to look into its index."""
+_SETTINGS = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "safe.bareRepository=explicit")
+_KEPT = frozenset({"GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_EXEC_PATH"})
+
+
+def is_tracked(root: Path) -> bool:
+    """Whether the state folder below *root* is a repository of its own, or in the index of one around it."""
+    if os.path.lexists(root / STATE / ".git"):
+        return True
+    submodule = os.path.lexists(root / STATE.parent / ".git")
+    top, name = (root / STATE.parent, STATE.name) if submodule else (root, STATE.as_posix())
+    program = shutil.which("git")
+    if program is None or not any(os.path.lexists(folder / ".git") for folder in (top, *top.parents)):
+        return False
+    settings = [word for setting in _SETTINGS for word in ("-c", setting)]
+    try:
+        listed = subprocess.run(  # noqa: S603 - git, with words of ours
+            # Some file systems take .CLAUDE for .claude.
+            [program, "--no-pager", *settings, "ls-files", "-z", "--cached", "--", f":(icase,literal){name}"],
+            cwd=top,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return listed.returncode == 0 and bool(listed.stdout)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what would lead git to another repository or index."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _KEPT}
+    return {**kept, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1"}

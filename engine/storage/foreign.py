@@ -1,0 +1,55 @@
+"""What runs a journal tells of that nobody believes yet.
+
+Effects: reads a copy of it in a temporary folder, so that the journal itself stays as it is.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from engine.statefolder.links import JOURNAL
+from engine.storage.database import faults
+
+MOST_READ = 20
+"""Runs that are read, the newest ones; the others are counted."""
+MOST_STEPS = 50_000_000
+"""Steps of SQLite after which reading is given up: the journal may have been made to take for ever."""
+_NEWEST = """
+SELECT substr(id, 1, 200), substr(command, 1, 200), substr(status, 1, 200), substr(created_at, 1, 200)
+FROM runs ORDER BY created_at DESC, rowid DESC LIMIT ?
+"""
+
+
+class ForeignRun(NamedTuple):
+    """A run as its row says; nothing of it is checked."""
+
+    id: str
+    command: str
+    status: str
+    created_at: str
+
+
+def runs_of(folder: Path) -> tuple[int, list[ForeignRun]]:
+    """How many runs the journal of the state folder *folder* has, and the newest of them, newest first.
+
+    Raises `EnvironmentFault` where it cannot be read.
+    """
+    journal = folder / JOURNAL.name
+    with faults(journal), tempfile.TemporaryDirectory() as place:
+        for ending in ("", "-wal"):  # what was committed last may be in the second alone
+            source = journal.with_name(journal.name + ending)
+            if source.is_file() and not source.is_symlink():
+                shutil.copyfile(source, Path(place) / source.name, follow_symlinks=False)
+        copy = Path(place) / journal.name
+        if not copy.exists():
+            return 0, []
+        with closing(sqlite3.connect(copy)) as db:
+            db.execute("PRAGMA trusted_schema=OFF")
+            db.set_progress_handler(lambda: 1, MOST_STEPS)
+            [number] = db.execute("SELECT count(*) FROM runs").fetchone()
+            return number, [ForeignRun(*map(str, row)) for row in db.execute(_NEWEST, (MOST_READ,))]

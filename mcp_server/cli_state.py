@@ -1,0 +1,61 @@
+"""`orchestrate trust --state`: taking over the runs that somebody else, an older version, or the original made.
+
+Effects: shows what is in the state folder, asks, and stamps it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from engine.redaction import one_line
+from engine.statefolder.guard import Found, Standing, look_at, take_over
+from engine.statefolder.links import STATE
+from engine.storage.database import faults
+from engine.storage.foreign import ForeignRun, runs_of
+from mcp_server import console
+from mcp_server.cli_person import asked, can_ask, check_person
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+LONGEST_TEXT = 100
+
+
+def trust_state(root: Path, *, yes: bool) -> bool:
+    """Show the state folder of *root* and where it is from, and take it over after a yes; whether it is the user's now.
+
+    Raises `StateError` as `check_person` does, and `EnvironmentFault` where nobody can take it over.
+    """
+    with faults(root / STATE):
+        found = look_at(root)
+        if found.standing not in {Standing.FOREIGN, Standing.COPY}:
+            console.notes.print("this project has no state of anybody else")
+            return True
+        check_person("take over runs", f"orchestrate --project {root} trust --state", yes=yes)
+        _show(found, *runs_of(found.folder))
+        if not yes and can_ask():
+            yes = asked("Take it over? What is in it is believed then, as if you had run it.")
+        if not yes:
+            console.notes.print("nothing was taken over; `orchestrate trust --state` asks on a terminal, --yes says it")
+            return False
+        take_over(found)
+    console.notes.print(f"{found.folder} is yours now", soft_wrap=True, markup=False, highlight=False)
+    return True
+
+
+def _show(found: Found, number: int, newest: Sequence[ForeignRun]) -> None:
+    told = f"{found.folder} was not made by this user here: {found.story}. It holds {number} runs."
+    console.notes.print(told, soft_wrap=True, markup=False, highlight=False)
+    if not newest:
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("RUN", "COMMAND", "STATE", "STARTED"):
+        table.add_column(heading, overflow="fold")
+    for run in newest:
+        table.add_row(*(one_line(text, limit=LONGEST_TEXT) for text in run))
+    console.notes.print(table, markup=False, highlight=False)
+    if number > len(newest):
+        console.notes.print(f"and {number - len(newest)} more", highlight=False)
