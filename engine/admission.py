@@ -211,7 +211,7 @@ def _start(turn: Turn, node: NodeState, inputs: Mapping[str, ValueRef]) -> None:
             len(node.attempts) + 1,
             Role.FORWARD,
             run.version if node.version is None else node.version,
-            turn.now + plan.timeout,
+            turn.deadline(plan, Role.FORWARD),
             dict(inputs),
             budget.grant(run, node),
         )

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from engine.run.state import NodeState, PhaseState, Run
 
 
+ITS_TURN = "its turn"
+"""What an attempt waits for that exists and has not started: a machine, or others that are before it."""
+
+
 def pop_ready(run: Run) -> NodeState | None:
     """Take the best node that has a free slot: priority, then remaining path, then file order (SPEC 4)."""
     limit = run.limits.max_parallelism
@@ -92,6 +96,16 @@ def asks_breaker(run: Run, node: NodeState) -> str | None:
     return node.plan.breaker or (breaker_of(run, node) if run.scarce else None)
 
 
+def queues(node: NodeState) -> bool:
+    """Whether an attempt of *node* waits for its turn: it exists, and nobody is at work on it yet."""
+    return node.live is not None and node.live.started_at is None
+
+
+def standing(node: NodeState) -> NodeStatus:
+    """Where *node* stands for who looks at it: as long as its attempt waits for its turn it waits."""
+    return NodeStatus.WAITING if node.status is NodeStatus.RUNNING and queues(node) else node.status
+
+
 def waiting_for(run: Run, node: NodeState) -> str | None:
     """What keeps *node* from running, in words for a user; None where nothing does."""
     waiting = node.waiting
@@ -104,6 +118,8 @@ def waiting_for(run: Run, node: NodeState) -> str | None:
             WaitReason.DECISION: "a decision",
         }[waiting.reason]
         return f"{words}: {waiting.detail}" if waiting.detail else words
+    if queues(node) and not run.ended:
+        return ITS_TURN
     if node.status is not NodeStatus.PENDING or run.ended:
         return None
     phase = run.phases[node.plan.phase]

@@ -133,7 +133,7 @@ def compensate(turn: Turn, node: NodeState) -> None:
             len(node.attempts) + 1,
             Role.COMPENSATE,
             turn.run.version if node.version is None else node.version,
-            turn.now + plan.timeout,
+            turn.deadline(plan, Role.COMPENSATE),
         )
     )
 

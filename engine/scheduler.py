@@ -19,7 +19,7 @@ from engine.run import signals as sig
 from engine.run.events import Limits, Role, RunStatus, StopKind, WaitReason
 from engine.run.reducer import create
 from engine.run.state import NodeStatus, inside, is_undone_now
-from engine.turn import Turn
+from engine.turn import Turn, at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
     from engine.ids import NodeId
     from engine.run.state import NodeState, Run, Timer
+    from engine.turn import Queues
 
 
-def start(signal: sig.StartRun, now: datetime) -> Turn:
+def start(signal: sig.StartRun, now: datetime, queues: Queues = at_once) -> Turn:
     """Create a run; without locks of its own it starts at once, else its owner asks for them."""
     created = ev.RunCreated(
         now,
@@ -41,19 +42,20 @@ def start(signal: sig.StartRun, now: datetime) -> Turn:
         signal.arguments,
         signal.limits or Limits(),
     )
-    turn = Turn(create(created), now, [created])
+    turn = Turn(create(created), now, [created], queues)
     if not signal.plan.locks:
         _begin(turn)
     return turn
 
 
-def decide(run: Run, signal: sig.Signal, now: datetime) -> Turn:
+def decide(run: Run, signal: sig.Signal, now: datetime, queues: Queues = at_once) -> Turn:
     """Decide *signal* on *run*: the events are folded into it already and have yet to be committed.
 
+    *queues* says which attempts have to wait for their turn before their time runs.
     `Turn.wants` names a node whose facts are needed before the decision can go on: fetch them and decide `SupplyFacts`.
     Raises `StateError` for a request that the run is in no state for; nothing is changed then.
     """
-    turn = Turn(run, now)
+    turn = Turn(run, now, queues=queues)
     if run.ended and not isinstance(signal, sig.Resume):
         _after_the_end(run, signal)
         return turn
@@ -81,6 +83,10 @@ def _report(turn: Turn, signal: sig.ReportOutcome) -> None:
     if node.plan.kind is NodeKind.GROUP and live.role is Role.FORWARD:
         raise StateError(f'"{signal.node}" is a sub-command: report the work inside it', code="NOT_REPORTABLE")
     settlement.attempt_ended(turn, signal)
+
+
+def _start(turn: Turn, signal: sig.StartAttempt) -> None:
+    settlement.start(turn, signal.node, signal.number, signal.worker)
 
 
 def _renew(turn: Turn, signal: sig.RenewAttempt) -> None:
@@ -365,6 +371,7 @@ _ANSWERS = {WaitReason.APPROVAL: ("yes", "no"), WaitReason.DECISION: ("retry", "
 _DECIDE: dict[type[Any], Callable[[Turn, Any], None]] = {
     sig.ReportOutcome: _report,
     sig.EndAttempt: _end,
+    sig.StartAttempt: _start,
     sig.RenewAttempt: _renew,
     sig.RequestCancel: _cancel,
     sig.Decide: _decision,

@@ -18,11 +18,12 @@ from engine.errors import InputError, StateError
 from engine.executors.abandoned import forget
 from engine.executors.isolated import check_isolation
 from engine.executors.left import end_left
+from engine.executors.port import starts_later
 from engine.graph import with_estimates
 from engine.ids import OwnerId, RunId, parse_attempt_id
 from engine.model.agent import Agent, AgentKind
 from engine.run import signals as sig
-from engine.run.events import Limits, RunStatus, ValueRef
+from engine.run.events import Limits, Role, RunStatus, ValueRef
 from engine.run.state import END_STATES
 from engine.runtime.archive import Archive
 from engine.runtime.facts import ProjectFacts
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from engine.executors.port import EndOrphans, Executor, Outcome, WorkOrder
     from engine.ids import AttemptId, NodeId
     from engine.locks import LockOutcome, LockTable
-    from engine.model.plan import Plan
+    from engine.model.plan import NodePlan, Plan
     from engine.model.policy import Failure
     from engine.model.trust import TrustItem
     from engine.run.state import Run
@@ -118,7 +119,9 @@ class Engine:
         self.breakers: dict[str, BreakerConfig] = {}
         """Circuit breakers by name; assign before a run starts (SPEC 9)."""
         guards = Guards(self._owner_id, self.breakers)
-        self.store = Store(storage, self.values, clock, owner=self._owner_id, facts=facts, guards=guards)
+        self.store = Store(
+            storage, self.values, clock, owner=self._owner_id, facts=facts, guards=guards, queues=self._queues
+        )
         self.feed = Feed()
         self._pool = Pool(
             self.store,
@@ -417,6 +420,10 @@ class Engine:
         if run.executor == "host" and agent.kind is AgentKind.CLAUDE:
             return None
         return self.executors[agent.kind]
+
+    def _queues(self, run: Run, node: NodePlan, role: Role) -> bool:
+        agent = run.plan.agents.get(node.worker(undo=role is Role.COMPENSATE))
+        return agent is not None and starts_later(self._choose(run, agent), agent)
 
     def _idle_limit(self, run: Run, agent: Agent) -> timedelta | None:
         """How long *agent* may be silent; only what talks to us through pipes gives signs of life by itself."""

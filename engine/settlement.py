@@ -82,6 +82,13 @@ def renew(turn: Turn, name: NodeId, number: int) -> None:
         turn.emit(ev.AttemptRenewed(turn.now, name, number, turn.now + node.plan.timeout))
 
 
+def start(turn: Turn, name: NodeId, number: int, worker: str) -> None:
+    """Let the time of an attempt begin that has waited for its turn; what was told to end has none any more."""
+    node, live = live_attempt(turn, name, number)
+    if live.started_at is None and live.stopping is None:
+        turn.emit(ev.AttemptStarted(turn.now, name, number, worker, turn.now + node.plan.timeout))
+
+
 def go_on_stopping(turn: Turn) -> None:
     """Take the next step of undoing, where anything is to be undone and nothing runs that is in its way."""
     run = turn.run

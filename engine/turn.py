@@ -7,17 +7,30 @@ commits all of them together or drops the state.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from engine.model.plan import NodeKind
+from engine.run.events import Role
 from engine.run.reducer import apply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from engine.ids import NodeId
+    from engine.model.plan import NodePlan
     from engine.run.events import Event
     from engine.run.signals import SupplyFacts
     from engine.run.state import Run
+
+
+Queues: TypeAlias = "Callable[[Run, NodePlan, Role], bool]"
+"""Whether the attempts of a node in a role wait for their turn before they start: for a machine, or for each other."""
+
+
+def at_once(_run: Run, _node: NodePlan, _role: Role) -> bool:
+    """No attempt waits for anything."""
+    return False
 
 
 @dataclass(slots=True)
@@ -27,10 +40,16 @@ class Turn:
     run: Run
     now: datetime
     events: list[Event] = field(default_factory=list)
+    queues: Queues = at_once
     facts: SupplyFacts | None = None
     """Facts about one node, good for this turn only."""
     wants: NodeId | None = None
     """A node whose skip condition or inputs cannot be judged without facts; the decision goes on with them."""
+
+    def deadline(self, node: NodePlan, role: Role) -> datetime | None:
+        """When the time of an attempt is over that is made now; None where it has yet to wait for its turn."""
+        group = node.kind is NodeKind.GROUP and role is Role.FORWARD
+        return None if not group and self.queues(self.run, node, role) else self.now + node.timeout
 
     def emit(self, event: Event) -> None:
         """Decide *event*: fold it and keep it for the journal."""

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from engine.readiness import standing
 from engine.redaction import one_line, printable
 from engine.run.state import NodeStatus
 from engine.views.durations import took
@@ -96,11 +97,11 @@ def _phase_style(phase: PhaseState) -> str:
 
 
 def _node(view: View, node: NodeState, spinner: Spinner | None) -> Text | Group | Table:
-    text = Text(line(view.run, node, view.now, view.estimates), style=_STYLES.get(node.status, ""))
-    if node.status is not NodeStatus.RUNNING or node.live is None or view.run.ended:
+    text = Text(line(view.run, node, view.now, view.estimates), style=_STYLES.get(standing(node), ""))
+    if standing(node) is not NodeStatus.RUNNING or node.live is None or view.run.ended:
         return text
     shown: Text = Text(line(view.run, node, view.now, view.estimates), style="bold")
-    shown.append(f"  {took(view.now - node.live.started_at)}", style="cyan")
+    shown.append(f"  {took(view.run.worked(node.live, view.now))}", style="cyan")
     action = view.actions.get(node.plan.id)
     if action:
         cut = one_line(action, limit=LONGEST_ACTION)
@@ -151,9 +152,9 @@ class LiveTree:
         """What is to be shown of *view*; None where there was another just now, and this is not the *last*."""
         if not notes.is_terminal:
             changes = [
-                (name, node.status, line(view.run, node, view.now, view.estimates))
+                (name, standing(node), line(view.run, node, view.now, view.estimates))
                 for name, node in view.run.nodes.items()
-                if node.status is not self._seen.get(name, NodeStatus.PENDING)
+                if standing(node) is not self._seen.get(name, NodeStatus.PENDING)
             ]
             return Picture(None, changes)
         now = notes.get_time()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from engine.executors.port import WorkOrder
     from engine.ids import AttemptId
+    from engine.run.state import AttemptRecord
     from engine.service import View
 
 LARGE_INPUT = 2 * 1024
@@ -44,13 +45,18 @@ class Work:
     """Orders that it has are not wanted any more, and it did not know."""
 
 
+def _deadline(record: AttemptRecord) -> str:
+    """When the time of a client's attempt is over: it always starts at once."""
+    return record.deadline.isoformat(timespec="seconds") if record.deadline is not None else ""
+
+
 def hand_out(view: View, handed: set[AttemptId], *, room: int) -> Work:
     """The work of *view* for a client that has the orders of *handed*, which knows the new ones from now on.
 
     New orders are told as long as there is *room*, in characters, and at least one: the next answer tells more.
     """
     begun = {node: record for node, state in view.run.nodes.items() if (record := state.live) is not None}
-    deadlines = {order.attempt: begun[order.node].deadline.isoformat(timespec="seconds") for order in view.work}
+    deadlines = {order.attempt: _deadline(begun[order.node]) for order in view.work}
     had = [wire.OpenLine(attempt=name, deadline=deadline) for name, deadline in deadlines.items() if name in handed]
     known = tuple(had[:MOST_OPEN])
     room -= sum(len(line.text()) for line in known)

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from engine.api.results import NodeResult, node_result
 from engine.run import events as ev
 from engine.run.events import Role
+from engine.run.state import ZERO
 from engine.views.durations import milliseconds
-from engine.views.timeline import ZERO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -155,7 +155,7 @@ class Hooks:
         match event:
             case ev.AttemptScheduled(role=Role.COMPENSATE):
                 undoing.add((event.node, event.number))
-            case ev.AttemptScheduled() if event.node not in started:
+            case ev.AttemptScheduled() | ev.AttemptStarted() if self._starts(run, event):
                 started[event.node] = event.at
                 phase = run.phases[run.nodes[event.node].plan.phase].plan.id
                 yield "on_node_start", self._on_node_start, (event.node, phase)
@@ -168,15 +168,21 @@ class Hooks:
             case ev.PhaseEnded():
                 phase_plan = run.phases[event.phase].plan
                 results: Mapping[str, NodeResult] = {
-                    name: node_result(run.nodes[name], event.at) for name in phase_plan.nodes
+                    name: node_result(run, run.nodes[name], event.at) for name in phase_plan.nodes
                 }
                 yield "on_phase_complete", self._on_phase_complete, (phase_plan.id, results)
             case _:
                 pass
 
+    def _starts(self, run: Run, event: ev.AttemptScheduled | ev.AttemptStarted) -> bool:
+        """Whether work on a node begins with *event*: one that waits for its turn has not started yet."""
+        if event.node in self._started[run.id] or (event.node, event.number) in self._undoing[run.id]:
+            return False
+        return event.deadline is not None
+
     def _complete(
         self, run: Run, node: NodeId, at: datetime, *, success: bool
     ) -> tuple[str, Hook | None, tuple[Any, ...]]:
         begun = self._started[run.id].get(node)
-        duration = at - begun if begun is not None else ZERO
+        duration = run.lived(begun, at) if begun is not None else ZERO
         return "on_node_complete", self._on_node_complete, (node, milliseconds(duration), success)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.readiness import standing
 from engine.run.events import Role, RunStatus
 from engine.run.state import NodeStatus
 from engine.runtime.facts import values_of
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from engine.api.metrics import MetricsReport
     from engine.ids import RunId
-    from engine.run.state import NodeState
+    from engine.run.state import NodeState, Run
     from engine.service import View
     from engine.storage.cache import ValueStore
     from engine.views.todos import Todo, TodoOptions
@@ -78,7 +79,7 @@ def run_result(view: View, values: ValueStore, options: TodoOptions, report: Met
         status=run.status,
         message=run.message,
         outputs=values_of(run, "", [line.key for line in shown.outputs], run.version, values),
-        nodes={name: node_result(node, view.now) for name, node in run.nodes.items()},
+        nodes={name: node_result(run, node, view.now) for name, node in run.nodes.items()},
         failures=failures(run),
         todos=shown.todos,
         display=shown.display,
@@ -86,13 +87,13 @@ def run_result(view: View, values: ValueStore, options: TodoOptions, report: Met
     )
 
 
-def node_result(node: NodeState, now: datetime) -> NodeResult:
+def node_result(run: Run, node: NodeState, now: datetime) -> NodeResult:
     """Where *node* stands; what still runs is counted up to *now*."""
     failure = node.compensation_failure or node.failure
     return NodeResult(
-        status=node.status,
+        status=standing(node),
         success=node.status in {NodeStatus.COMPLETED, NodeStatus.SKIPPED},
-        duration=milliseconds(work_of(node, now)),
+        duration=milliseconds(work_of(run, node, now)),
         attempts=sum(record.role is Role.FORWARD for record in node.attempts),
         error=f"{failure.code}: {failure.message}" if failure is not None else node.skip_message,
     )

@@ -36,7 +36,7 @@ async def keep_abandoned(project: Path) -> list[str]:
     kept = []
     with _told("worktrees of killed servers cannot be kept"):
         git = await open_git(root, _NOBODY)
-        async with alone(git, root, lambda _action=None, _said="": None):
+        async with alone(git, root, lambda: None):
             for state, tree in _found(git, root):
                 if tree is None:
                     if not remove_unfinished(state):

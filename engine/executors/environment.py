@@ -51,6 +51,27 @@ _LARGEST_SOURCE = 512 * 1024
 _MOST_SOURCES = 100
 
 
+@dataclass(slots=True)
+class _Masked:
+    """A heartbeat that passes on what it hears without the secrets in it."""
+
+    heartbeat: Heartbeat
+    mask: Mask
+    held: str = ""
+    """The end of what was said that may be the beginning of a secret."""
+
+    def __call__(self, action: str | None = None, said: str = "") -> None:
+        """See `Heartbeat.__call__`."""
+        text = self.mask.hide(self.held + said)
+        cut = self.mask.open_end(text)
+        text, self.held = text[:cut], text[cut:]
+        self.heartbeat(action if action is None else self.mask.hide(action), text)
+
+    def started(self, worker: str) -> None:
+        """See `Heartbeat.started`."""
+        self.heartbeat.started(worker)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """What an attempt's process gets, and what is to be watched for in all that it says."""
@@ -62,18 +83,7 @@ class Environment:
 
     def heartbeat(self, heartbeat: Heartbeat) -> Heartbeat:
         """*heartbeat*, with the secrets taken out of what passes, also where one comes in two pieces."""
-        if not self.mask:
-            return heartbeat
-        held = ""
-
-        def masked(action: str | None = None, said: str = "") -> None:
-            nonlocal held
-            text = self.mask.hide(held + said)
-            cut = self.mask.open_end(text)
-            text, held = text[:cut], text[cut:]
-            heartbeat(action if action is None else self.mask.hide(action), text)
-
-        return masked
+        return _Masked(heartbeat, self.mask) if self.mask else heartbeat
 
     def told(self, outcome: Outcome, order: WorkOrder, sources: Iterable[Path] = ()) -> Outcome:
         """*outcome* of the process, without secrets; a failure names the withheld variables that it may be due to.

@@ -16,7 +16,7 @@ from engine.errors import OrchestrationError
 from engine.executors.answer import failed
 from engine.executors.brought import links_of
 from engine.executors.git import IsolationUnavailable
-from engine.executors.port import Executor, Heartbeat, Outcome, WorkOrder
+from engine.executors.port import Executor, Heartbeat, Outcome, WorkOrder, starts_later
 from engine.executors.tree import uncancelled
 from engine.executors.worktree import Worktree, open_worktree, prepare
 from engine.ids import AttemptId
@@ -42,6 +42,10 @@ class IsolatedExecutor:
         """
         self._executor = executor
         self._permit = permit
+
+    def queues(self, agent: Agent) -> bool:
+        """Who works in a worktree waits until others are done with the project's own files: see `starts_later`."""
+        return agent.isolation == WORKTREE or starts_later(self._executor, agent)
 
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
         """Do *order*; its worktree is gone when this returns, unless the outcome says otherwise."""

@@ -11,7 +11,7 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from engine.errors import OrchestrationError
 from engine.executors.changes import Change, ChangedMeanwhile, apply, changes_between, names, undo
 from engine.executors.folders import folders_in
 from engine.executors.git import Git, is_object
-from engine.executors.port import Heartbeat
 from engine.executors.snapshot import OURS, STATE, commit, project_tree
 from engine.statefolder.links import make_below
 
@@ -46,7 +45,7 @@ class NotMerged(OrchestrationError):
 
 
 @contextlib.asynccontextmanager
-async def alone(git: Git, project: Path, heartbeat: Heartbeat) -> AsyncIterator[None]:
+async def alone(git: Git, project: Path, beat: Callable[[], object]) -> AsyncIterator[None]:
     """The only one, among all processes, that reads or writes the whole working tree of *project*."""
     folder = await asyncio.to_thread(make_below, project, STATE)
     lock = FileLock(folder / "lock", timeout=0, mode=0o600)
@@ -55,7 +54,7 @@ async def alone(git: Git, project: Path, heartbeat: Heartbeat) -> AsyncIterator[
             lock.acquire()
             break
         except Timeout:
-            heartbeat()
+            beat()
             await asyncio.sleep(_PAUSE)
     try:
         await _heal(git, project)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from engine.model.policy import Failure, Usage
 
 
+HERE = "here"
+"""The worker of an attempt that this process does."""
 _LEADING = frozenset(
     {
         "GIT_ALTERNATE_OBJECT_DIRECTORIES",
@@ -101,6 +103,12 @@ class Heartbeat(Protocol):
         An empty *action* takes back the one before: the attempt does its task and no more can be told.
         """
 
+    def started(self, worker: str) -> None:
+        """The attempt waits no longer: *worker* does it, and its time runs. Once said, saying it again changes nothing.
+
+        For executors that let attempts wait (`starts_later`); what starts at once need not say it.
+        """
+
 
 class Executor(Protocol):
     """Does attempts.
@@ -111,6 +119,16 @@ class Executor(Protocol):
 
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
         """Do *order* to its end. Raises nothing but cancellation for what an agent did: that is a `Failure`."""
+
+
+def starts_later(executor: Executor | None, agent: Agent) -> bool:
+    """Whether attempts of *agent* wait for their turn at *executor*, which has a method `queues` then.
+
+    `queues(agent)` gives True where an attempt may have to wait, for a machine or for other attempts. Its time runs
+    from `Heartbeat.started` on.
+    """
+    queues = getattr(executor, "queues", None)
+    return queues is not None and bool(queues(agent))
 
 
 class EndOrphans(Protocol):

@@ -21,7 +21,7 @@ from engine.executors.changes import names
 from engine.executors.folders import is_own, remove_folder
 from engine.executors.git import Git, IsolationUnavailable, is_object, open_git
 from engine.executors.merging import Commit, NotMerged, alone, merge, project_commit
-from engine.executors.port import Heartbeat
+from engine.executors.port import HERE, Heartbeat
 from engine.executors.snapshot import (
     PLACE,
     STATE,
@@ -210,6 +210,7 @@ async def open_worktree(
     """
     git = await prepare(project, attempt)
     async with alone(git, project, heartbeat):
+        heartbeat.started(HERE)
         head = await head_of(git)
         base = await project_commit(git, project, [head] if head else [], f"What attempt {attempt} began with")
         tree = Worktree(git, project, Record(attempt=attempt, mark=git.mark, base=base.id, base_tree=base.tree))

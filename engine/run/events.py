@@ -198,11 +198,23 @@ class AttemptScheduled(Fact, frozen=True):
     role: Role
     version: int
     """Version of the context that the attempt sees."""
-    deadline: datetime
+    deadline: datetime | None
+    """When its time is over, where it starts at once; None: it waits for its turn, and `AttemptStarted` says."""
     inputs: dict[str, ValueRef] = msgspec.field(default_factory=dict)
     """For a sub-command: what its own context begins with."""
     budget: float | None = None
     """What it may cost, in dollars; None: no limit."""
+
+
+class AttemptStarted(Fact, frozen=True):
+    """An attempt that had to wait for its turn has begun: its time runs from now on."""
+
+    at: datetime
+    node: NodeId
+    number: int
+    worker: str
+    """The machine or place that does it, as its executor calls it."""
+    deadline: datetime
 
 
 class AttemptStopping(Fact, frozen=True):
@@ -340,6 +352,7 @@ Event = (
     | NodeCancelled
     | NodeReset
     | AttemptScheduled
+    | AttemptStarted
     | AttemptStopping
     | AttemptRenewed
     | AttemptSucceeded

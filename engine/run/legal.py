@@ -127,6 +127,11 @@ def _attempt_scheduled(run: Run, event: ev.AttemptScheduled) -> bool:
     return node.waiting is None and is_undone_now(run, event.node)
 
 
+def _attempt_started(run: Run, event: ev.AttemptStarted) -> bool:
+    live = run.nodes[event.node].live
+    return live is not None and live.number == event.number and live.started_at is None and live.stopping is None
+
+
 def _attempt_is_live(run: Run, event: ev.AttemptStopping | ev.AttemptSucceeded | ev.AttemptFailed) -> bool:
     live = run.nodes[event.node].live
     return live is not None and live.number == event.number
@@ -158,6 +163,7 @@ RULES: dict[type[Any], Rule] = {
     ev.NodeCancelled: _node_ended,
     ev.NodeReset: _node_reset,
     ev.AttemptScheduled: _attempt_scheduled,
+    ev.AttemptStarted: _attempt_started,
     ev.AttemptStopping: _attempt_is_live,
     ev.AttemptRenewed: _attempt_renewed,
     ev.AttemptSucceeded: _attempt_is_live,

@@ -103,7 +103,10 @@ def _attempt_scheduled(run: Run, event: ev.AttemptScheduled) -> None:
     move_node(node, NodeStatus.RUNNING if forward else NodeStatus.COMPENSATING)
     admitted = node.admitted_at is not None
     stop_waiting(run, node, event.at)
-    record = AttemptRecord(event.number, event.role, event.at, event.deadline, admitted=admitted, budget=event.budget)
+    at_once = None if event.deadline is None else event.at
+    record = AttemptRecord(
+        event.number, event.role, event.at, at_once, event.deadline, admitted=admitted, budget=event.budget
+    )
     node.attempts.append(record)
     node.live = record
     node.version = event.version
@@ -125,6 +128,14 @@ def _attempt_scheduled(run: Run, event: ev.AttemptScheduled) -> None:
     else:
         run.attempts_total += 1
         run.running += forward
+    set_timer(run, event.deadline, "attempt", event.node, event.number)
+
+
+def _attempt_started(run: Run, event: ev.AttemptStarted) -> None:
+    live = live_of(run.nodes[event.node])
+    live.started_at = event.at
+    live.deadline = event.deadline
+    live.worker = event.worker
     set_timer(run, event.deadline, "attempt", event.node, event.number)
 
 
@@ -264,6 +275,7 @@ APPLY: dict[type[Any], Callable[[Run, Any], None]] = {
     ev.NodeCancelled: _node_cancelled,
     ev.NodeReset: _node_reset,
     ev.AttemptScheduled: _attempt_scheduled,
+    ev.AttemptStarted: _attempt_started,
     ev.AttemptStopping: _attempt_stopping,
     ev.AttemptRenewed: _attempt_renewed,
     ev.AttemptSucceeded: _attempt_succeeded,

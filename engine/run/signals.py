@@ -45,6 +45,14 @@ class ReportOutcome(Request, frozen=True):
     usage: Usage | None = None
 
 
+class StartAttempt(Request, frozen=True):
+    """An attempt that waited for its turn has got it: *worker* begins to do it."""
+
+    node: NodeId
+    number: int
+    worker: str
+
+
 class RenewAttempt(Request, frozen=True):
     """The client still works on an attempt: its time begins anew."""
 
@@ -145,6 +153,7 @@ Signal = (
     StartRun
     | ReportOutcome
     | EndAttempt
+    | StartAttempt
     | RenewAttempt
     | RequestCancel
     | Decide

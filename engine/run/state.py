@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import math
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,12 +20,15 @@ from engine.run.events import Limits, Role, RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from engine.ids import OwnerId, RunId
     from engine.model.plan import NodePlan, PhasePlan, Plan
     from engine.model.policy import Failure, Usage
     from engine.run.events import StopCause, ValueRef, WaitReason
+
+
+ZERO = timedelta(0)
 
 
 class NodeStatus(StrEnum):
@@ -126,8 +130,13 @@ class AttemptRecord:
 
     number: int
     role: Role
-    started_at: datetime
-    deadline: datetime
+    scheduled_at: datetime
+    started_at: datetime | None
+    """When its time began to run; None: it still waits for its turn, or was over before it came."""
+    deadline: datetime | None
+    """When its time is over; None before it has started."""
+    worker: str = ""
+    """Who does it, as its executor says; empty for what starts at once."""
     ended_at: datetime | None = None
     failure: Failure | None = None
     usage: Usage | None = None
@@ -288,6 +297,16 @@ class Run:
         live = (self.nodes[name].live for name in self.live)
         granted = math.fsum(record.budget or 0.0 for record in live if record is not None)
         return max(0.0, limit - self.cost_usd - granted)
+
+    def lived(self, start: datetime, end: datetime) -> timedelta:
+        """How long the run was under way from *start* to *end*: without the time in which nobody went on with it."""
+        pauses = self.pauses if self.unowned_since is None else [*self.pauses, (self.unowned_since, end)]
+        idle = sum((max(ZERO, min(end, until) - max(start, since)) for since, until in pauses), ZERO)
+        return max(ZERO, end - start - idle)
+
+    def worked(self, record: AttemptRecord, now: datetime) -> timedelta:
+        """How long an attempt was at work, until *now* while it is; zero where it never began."""
+        return ZERO if record.started_at is None else self.lived(record.started_at, record.ended_at or now)
 
     def next_due(self) -> datetime | None:
         """When the next timer is due, stale ones dropped; None where nothing is."""

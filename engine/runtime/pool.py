@@ -70,11 +70,30 @@ class _Work:
     """One attempt that runs in this process, and its signs of life."""
 
     limit: timedelta | None
+    """How long it may be silent; None: for ever, or while it waits for its turn."""
     last: datetime
     tail: str = ""
     task: asyncio.Task[None] | None = None
     begun: bool = False
     """The task has taken its first step; one that is cancelled before never takes any."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Signs:
+    """The `Heartbeat` of one attempt."""
+
+    pool: Pool
+    key: Key
+    work: _Work
+    agent: Agent
+
+    def __call__(self, action: str | None = None, said: str = "") -> None:
+        """See `Heartbeat.__call__`."""
+        self.pool.alive(self.key, self.work, action, said)
+
+    def started(self, worker: str) -> None:
+        """See `Heartbeat.started`."""
+        self.pool.started(self.key, self.work, self.agent, worker)
 
 
 class Pool:
@@ -133,12 +152,37 @@ class Pool:
         if executor is None:
             return
         key = (run.id, event.node, event.number)
-        work = self._works[key] = _Work(self._idle_limit(run, agent), self._clock.now())
-        if work.limit is not None:
-            self._store.wake_at(work.last + work.limit)
-        work.task = asyncio.get_running_loop().create_task(self._attempt(work, run, event, agent, executor))
+        work = self._works[key] = _Work(None, self._clock.now())
+        if event.deadline is not None:
+            self._watch(work, self._idle_limit(run, agent))
+        signs = _Signs(self, key, work, agent)
+        work.task = asyncio.get_running_loop().create_task(self._attempt(signs, run, event, executor))
         if node.live.stopping is not None:
             self._cancel(key)
+
+    def _watch(self, work: _Work, limit: timedelta | None) -> None:
+        """From now on the attempt may be silent for *limit*."""
+        work.limit, work.last = limit, self._clock.now()
+        if limit is not None:
+            self._store.wake_at(work.last + limit)
+
+    def alive(self, key: Key, work: _Work, action: str | None, said: str) -> None:
+        """An attempt has given a sign of life."""
+        work.last = self._clock.now()
+        if said:
+            work.tail = (work.tail + said)[-LONGEST_TAIL:]
+        self._on_action(key[0], key[1], action)
+
+    def started(self, key: Key, work: _Work, agent: Agent, worker: str) -> None:
+        """An attempt has waited for its turn, and has it."""
+        run_id, node, number = key
+        run = self._store.runs.get(run_id)
+        live = None if run is None else run.nodes[node].live
+        if run is None or live is None or live.number != number or live.started_at is not None:
+            return
+        self._watch(work, self._idle_limit(run, agent))
+        with contextlib.suppress(OrchestrationError):
+            self._store.send(run_id, sig.StartAttempt(node, number, worker))
 
     def _cancel(self, key: Key) -> None:
         """Begin to end an attempt; it reports when it has ended, and at once where it has not begun."""
@@ -169,27 +213,18 @@ class Pool:
                 next_due = due
         return next_due
 
-    async def _attempt(
-        self, work: _Work, run: Run, event: ev.AttemptScheduled, agent: Agent, executor: Executor
-    ) -> None:
-        work.begun = True
-
-        def heartbeat(action: str | None = None, said: str = "") -> None:
-            work.last = self._clock.now()
-            if said:
-                work.tail = (work.tail + said)[-LONGEST_TAIL:]
-            self._on_action(run.id, event.node, action)
-
+    async def _attempt(self, signs: _Signs, run: Run, event: ev.AttemptScheduled, executor: Executor) -> None:
+        signs.work.begun = True
         try:
-            order = self._order(run, event, agent)
-            outcome = order if isinstance(order, Outcome) else await executor.execute(order, heartbeat)
+            order = self._order(run, event, signs.agent)
+            outcome = order if isinstance(order, Outcome) else await executor.execute(order, signs)
         except asyncio.CancelledError as error:
-            outcome = _cancelled(work, getattr(error, "__notes__", ()))
+            outcome = _cancelled(signs.work, getattr(error, "__notes__", ()))
         except Exception as error:
             log.exception("executor of %s:%s failed", run.id, event.node)
             message = f"{type(error).__name__}: {error}"
             outcome = Outcome(failure=Failure(FailureKind.ERROR, "EXECUTOR_FAILED", message))
-        self._ended((run.id, event.node, event.number), outcome)
+        self._ended(signs.key, outcome)
 
     def _order(self, run: Run, event: ev.AttemptScheduled, agent: Agent) -> WorkOrder | Outcome:
         """What the executor is given, or the failure that keeps it from being asked."""
@@ -243,7 +278,9 @@ class Pool:
             agent = run.plan.agents.get(node.plan.worker(undo=undo))
             if live is None or agent is None or live.stopping or self._choose(run, agent) is not None:
                 continue
-            event = ev.AttemptScheduled(live.started_at, name, live.number, live.role, node.version or 0, live.deadline)
+            event = ev.AttemptScheduled(
+                live.scheduled_at, name, live.number, live.role, node.version or 0, live.deadline
+            )
             orders.append(make_order(run, node, event, agent=agent, values=self._values, project=self._project))
         return orders
 
@@ -322,7 +359,7 @@ def make_order(
         ),
         produced={key: values.get(ref) for key, ref in node.outputs.items()} if undo else {},
         project=project,
-        timeout=event.deadline - event.at,
+        timeout=plan.timeout,
         max_cost_usd=event.budget,
         estimate=plan.estimate,
     )

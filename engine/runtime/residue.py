@@ -72,10 +72,10 @@ def samples(run: Run) -> list[Sample]:
         Sample(
             command=run.plan.command,
             node=node.plan.id,
-            seconds=(record.ended_at - record.started_at).total_seconds(),
+            seconds=run.worked(record, record.ended_at).total_seconds(),
         )
         for node in run.nodes.values()
         if node.status is NodeStatus.COMPLETED
         for record in node.attempts[-1:]
-        if record.role is Role.FORWARD and record.ended_at is not None
+        if record.role is Role.FORWARD and record.started_at is not None and record.ended_at is not None
     ]

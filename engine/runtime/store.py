@@ -20,6 +20,7 @@ from engine.run import signals as sig
 from engine.runtime.guards import uses_locks, waits_for_locks
 from engine.runtime.residue import samples, session_values, summary_of
 from engine.storage.port import Batch, BreakerAnswer
+from engine.turn import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from engine.runtime.guards import Guards
     from engine.storage.cache import ValueStore
     from engine.storage.port import Storage, TableOutcome
+    from engine.turn import Queues
 
 log = logging.getLogger(__name__)
 LONGEST_SLEEP = 60.0
@@ -81,9 +83,20 @@ class Store:
     """The live runs of this process."""
 
     def __init__(
-        self, storage: Storage, values: ValueStore, clock: Clock, *, owner: OwnerId, facts: Facts, guards: Guards
+        self,
+        storage: Storage,
+        values: ValueStore,
+        clock: Clock,
+        *,
+        owner: OwnerId,
+        facts: Facts,
+        guards: Guards,
+        queues: Queues = at_once,
     ) -> None:
-        """Start with no run; `run_flusher` has to run as long as the store is used."""
+        """Start with no run; `run_flusher` has to run as long as the store is used.
+
+        *queues* says which attempts have to wait for their turn before their time runs.
+        """
         self.runs: dict[RunId, Run] = {}
         self.listeners: list[Listener] = []
         self.on_fault: list[Callable[[Sequence[Run]], None]] = []
@@ -97,6 +110,7 @@ class Store:
         self._clock = clock
         self._owner = owner
         self._facts = facts
+        self._queues = queues
         self._decided = Decided()
         self._wake = asyncio.Event()
         self._flushing = False
@@ -112,7 +126,7 @@ class Store:
         """Create a run; it is durable once `committed` returns."""
         self._check()
         now = self._clock.now()
-        turn = scheduler.start(signal, now)
+        turn = scheduler.start(signal, now, self._queues)
         self.runs[signal.run] = turn.run
         self._collect(turn.run, turn.events)
         self._claim_for(turn.run)
@@ -156,7 +170,7 @@ class Store:
 
     def _decide(self, run: Run, signal: sig.Signal, now: datetime) -> None:
         try:
-            turn = scheduler.decide(run, signal, now)
+            turn = scheduler.decide(run, signal, now, self._queues)
         except StateError:  # nothing was changed
             raise
         except Exception as error:  # ours; the run is ahead of its journal by something that nobody knows
@@ -169,7 +183,7 @@ class Store:
     def _supply(self, run: Run, wants: NodeId | None, now: datetime) -> None:
         """Let the decision of *now* go on with what it wants to know: it is one, and has one time."""
         while wants is not None:
-            turn = scheduler.decide(run, self._facts.about(run, wants), now)
+            turn = scheduler.decide(run, self._facts.about(run, wants), now, self._queues)
             self._collect(run, turn.events)
             wants = turn.wants
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from engine.budget import overspent
 from engine.run.events import RunStatus
 from engine.views.durations import about, took
-from engine.views.progress import progress, remaining, time_between
+from engine.views.progress import progress, remaining
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ def headline(run: Run, now: datetime, learned: Mapping[str, float]) -> str:
     """`⚠️ /analyze-api degraded in 19.8 min · 6/6 · 1 failed · $0.42 · run r-…`; *learned* are seconds by node."""
     counted = progress(run)
     state = run.status.value.replace("_", " ")
-    elapsed = took(time_between(run, run.created_at, run.ended_at or now))
+    elapsed = took(run.lived(run.created_at, run.ended_at or now))
     left = None if run.ended else remaining(run, now, learned)
     parts = [
         f"{MARKS[run.status]} {run.plan.command} {state} {'in' if run.ended else 'for'} {elapsed}",

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from engine.graph.forecast import forecast, serial_limits
 from engine.model.plan import NodeKind
 from engine.run.events import Role, WaitReason
-from engine.views.progress import time_between
-from engine.views.timeline import ZERO, closing, ending, work_of
+from engine.run.state import ZERO
+from engine.views.timeline import closing, ending, work_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -109,9 +109,11 @@ class Metrics:
 def metrics(run: Run, now: datetime, cache: CacheUse | None = None) -> Metrics:
     """*run* in numbers; what still goes on counts up to *now*."""
     until = ending(run, now)
-    total = time_between(run, run.created_at, until)
-    durations = {name: work_of(node, until) for name, node in run.nodes.items() if node.plan.kind is NodeKind.AGENT}
-    undo = sum((_undo_of(node, until) for node in run.nodes.values()), ZERO)
+    total = run.lived(run.created_at, until)
+    durations = {
+        name: work_of(run, node, until) for name, node in run.nodes.items() if node.plan.kind is NodeKind.AGENT
+    }
+    undo = sum((_undo_of(run, node, until) for node in run.nodes.values()), ZERO)
     best = min(total, lower_bound(run, durations) + undo)
     names = sorted((name for name, time in durations.items() if time), key=lambda name: -durations[name])
     used = [record.usage for node in run.nodes.values() for record in node.attempts if record.usage is not None]
@@ -171,7 +173,7 @@ def _phase(run: Run, phase: PhaseState, until: datetime) -> PhaseMetrics:
     return PhaseMetrics(
         id=phase.plan.id,
         name=phase.plan.name,
-        duration=time_between(run, opened, closing(run, phase, until)) if opened is not None else None,
+        duration=run.lived(opened, closing(run, phase, until)) if opened is not None else None,
         agent_count=len(nodes),
         parallel_executions=_most_at_once(nodes, until),
         success_rate=100 * sum(map(_succeeded, tried)) / len(tried) if tried else None,
@@ -182,7 +184,8 @@ def _most_at_once(nodes: Iterable[NodeState], until: datetime) -> int:
     moves: list[tuple[datetime, int]] = []
     for node in nodes:
         for record in _forward(node):
-            moves += [(record.started_at, 1), (record.ended_at or until, -1)]
+            if record.started_at is not None:
+                moves += [(record.started_at, 1), (record.ended_at or until, -1)]
     most = count = 0
     for _, step in sorted(moves):  # at one moment ends come before starts
         count += step
@@ -209,11 +212,8 @@ def _retries(node: NodeState) -> int:
     return max(0, len(tries) - 1 - sum(record.lost for record in tries))
 
 
-def _undo_of(node: NodeState, until: datetime) -> timedelta:
-    return sum(
-        ((record.ended_at or until) - record.started_at for record in node.attempts if record.role is Role.COMPENSATE),
-        ZERO,
-    )
+def _undo_of(run: Run, node: NodeState, until: datetime) -> timedelta:
+    return sum((run.worked(record, until) for record in node.attempts if record.role is Role.COMPENSATE), ZERO)
 
 
 def _agent(node: NodeState, durations: Mapping[NodeId, timedelta]) -> AgentMetrics:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from engine.run.events import RunStatus
-from engine.run.state import NodeStatus
+from engine.run.state import ZERO, NodeStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,6 @@ DONE = frozenset(
         NodeStatus.COMPENSATION_FAILED,
     }
 )
-ZERO = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +56,14 @@ def estimate_of(node: NodeState, learned: Mapping[str, float]) -> timedelta:
     return node.plan.estimate if seconds is None else timedelta(seconds=seconds)
 
 
-def node_remaining(node: NodeState, now: datetime, learned: Mapping[str, float]) -> timedelta:
+def node_remaining(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> timedelta:
     """How long *node* will still take; zero once it is over or overdue."""
     if node.status in DONE:
         return ZERO
     estimate = estimate_of(node, learned)
     if node.live is None:
         return estimate
-    return max(ZERO, estimate - (now - node.live.started_at))
-
-
-def time_between(run: Run, start: datetime, end: datetime) -> timedelta:
-    """How long *run* was under way from *start* to *end*: without the time in which nobody went on with it."""
-    pauses = list(run.pauses)
-    if run.unowned_since is not None:
-        pauses.append((run.unowned_since, end))
-    idle = sum((max(ZERO, min(end, until) - max(start, since)) for since, until in pauses), ZERO)
-    return max(ZERO, end - start - idle)
+    return max(ZERO, estimate - run.worked(node.live, now))
 
 
 def remaining(run: Run, now: datetime, learned: Mapping[str, float]) -> timedelta | None:
@@ -96,7 +86,7 @@ def _phase_remaining(
     inside = set(phase.plan.nodes)
     for name in _in_order(run, phase):
         node = run.nodes[name]
-        own = node_remaining(node, now, learned)
+        own = node_remaining(run, node, now, learned)
         before = max((path.get(dep, ZERO) for dep in node.plan.depends_on if dep in inside), default=ZERO)
         path[name] = before + own
         longest = max(longest, path[name])

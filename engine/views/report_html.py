@@ -9,13 +9,13 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from engine.redaction import clean, redact
-from engine.run.state import NodeStatus
+from engine.run.state import ZERO, NodeStatus
 from engine.views.durations import took
 from engine.views.report_style import STYLE
 from engine.views.report_text import facts, last_lines, percent
 from engine.views.status import failures
 from engine.views.svg import short_time
-from engine.views.timeline import FREE_SLOT, ZERO, SpanEnd, SpanKind
+from engine.views.timeline import FREE_SLOT, SpanEnd, SpanKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -13,17 +13,17 @@ from engine.budget import overspent
 from engine.ids import OwnerId, RunId, attempt_id, session_id
 from engine.model.plan import NodeKind
 from engine.model.policy import Failure
-from engine.readiness import waiting_for
+from engine.readiness import queues, standing, waiting_for
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, WaitReason
 from engine.run.reducer import create
 from engine.run.state import NodeStatus, is_model_work, keys_at, parts_at
 from engine.settlement import is_clients
-from engine.views.progress import DONE, Progress, progress, remaining, time_between
+from engine.views.progress import DONE, Progress, progress, remaining
 from engine.views.todos import Todo, TodoOptions, display, todos
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import timedelta
 
     from engine.ids import AttemptId, NodeId
@@ -121,7 +121,7 @@ class Snapshot:
     todos: tuple[Todo, ...]
     display: str
     running: tuple[NodeId, ...]
-    """Nodes with a live attempt, in the order in which they started."""
+    """Nodes that somebody is at work on, in the order in which they started."""
     message: str
     warnings: tuple[str, ...]
     locks: tuple[LockLine, ...]
@@ -155,7 +155,7 @@ def snapshot(
         ended=run.ended,
         executor=run.executor,
         started_at=started,
-        elapsed=time_between(run, started, until),
+        elapsed=run.lived(started, until),
         remaining=remaining(run, now, learned),
         progress=progress(run),
         phases=tuple(_phase(run, phase) for phase in run.phases),
@@ -165,7 +165,7 @@ def snapshot(
         outputs=_outputs(run),
         todos=tuple(todos(run, now, learned, options) if full else short_todos(run, now, learned, options)),
         display=display(run, now, learned, options) if full else short_display(run, now, learned, options),
-        running=tuple(sorted(run.live, key=lambda name: run.nodes[name].start_order)),
+        running=tuple(sorted(at_work(run), key=lambda name: run.nodes[name].start_order)),
         message=run.message,
         warnings=(*run.plan.warnings, *warnings, *([f"The run has cost {over}"] if over else [])),
         locks=tuple(locks),
@@ -232,6 +232,11 @@ def questions(run: Run) -> tuple[Question, ...]:
         elif waiting.reason is WaitReason.DECISION:
             found.append(Question(node=name, text=waiting.detail, answers=("retry", "skip", "fail")))
     return tuple(found)
+
+
+def at_work(run: Run) -> Iterator[NodeId]:
+    """The nodes with an attempt that has started and not ended."""
+    return (name for name in run.live if not queues(run.nodes[name]))
 
 
 def works(run: Run) -> bool:
@@ -325,10 +330,10 @@ def _node(run: Run, node: NodeState, started: datetime, until: datetime) -> Node
         id=node.plan.id,
         phase=run.phases[node.plan.phase].plan.id,
         agent=node.plan.agent,
-        state=node.status,
+        state=standing(node),
         attempts=len(node.attempts),
         started=begun - started if begun is not None else None,
-        duration=time_between(run, begun, node.ended_at or until) if begun is not None else None,
+        duration=run.lived(begun, node.ended_at or until) if begun is not None else None,
         waiting_for=waiting_for(run, node),
         failure=node.compensation_failure or node.failure,
     )

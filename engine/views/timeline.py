@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from engine.model.plan import NodeKind
+from engine.readiness import ITS_TURN, standing
 from engine.run.events import Role, WaitReason
-from engine.run.state import NodeStatus
+from engine.run.state import ZERO, NodeStatus
 from engine.views.status import session_of
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from engine.ids import NodeId
     from engine.run.state import AttemptRecord, NodeState, PhaseState, Run, Waiting
 
-ZERO = timedelta(0)
 SHORTEST_WAIT = timedelta(milliseconds=1)
 """A shorter gap is the engine's own time and no wait."""
 FREE_SLOT = "a free slot"
@@ -146,15 +146,15 @@ def closing(run: Run, phase: PhaseState, until: datetime) -> datetime:
     return max(ends, default=phase.opened_at or until)
 
 
-def work_of(node: NodeState, until: datetime) -> timedelta:
+def work_of(run: Run, node: NodeState, until: datetime) -> timedelta:
     """The time that *node* spent in forward attempts; of those that were lost nobody knows how far they came."""
     tries = (record for record in node.attempts if record.role is Role.FORWARD and not record.lost)
-    return sum(((record.ended_at or until) - record.started_at for record in tries), ZERO)
+    return sum((run.worked(record, until) for record in tries), ZERO)
 
 
 def end_of(record: AttemptRecord) -> datetime | None:
     """When an attempt was over; a lost one is recorded when its run is taken up, and had a deadline before."""
-    if record.lost and record.ended_at is not None:
+    if record.lost and record.ended_at is not None and record.deadline is not None:
         return min(record.ended_at, record.deadline)
     return record.ended_at
 
@@ -178,10 +178,10 @@ def _row(run: Run, node: NodeState, until: datetime, critical: frozenset[NodeId]
     return Row(
         node=node.plan.id,
         agent=node.plan.agent,
-        status=node.status,
+        status=standing(node),
         spans=tuple(_spans(run, node, until)),
         estimate=node.plan.estimate,
-        duration=work_of(node, until),
+        duration=work_of(run, node, until),
         critical=node.plan.id in critical,
         group=node.plan.kind is NodeKind.GROUP,
         note=node.skip_message or "",
@@ -192,10 +192,13 @@ def _spans(run: Run, node: NodeState, until: datetime) -> Iterator[Span]:
     free = ready_at(run, node)
     before: AttemptRecord | None = None
     for record in node.attempts:
-        wait = _wait(run, node, free, record.started_at, before, role=record.role)
+        wait = _wait(run, node, free, record.scheduled_at, before, role=record.role)
         if wait is not None:
             yield wait
-        yield _attempt(run, node, record, until)
+        began = record.started_at or end_of(record) or until
+        if began - record.scheduled_at >= SHORTEST_WAIT:
+            yield _queue(run, record, began)
+        yield _attempt(run, node, record, began, until)
         free, before = end_of(record), record
     if node.waiting is not None and not run.ended:
         yield _open_wait(run, node.waiting, until)
@@ -204,7 +207,19 @@ def _spans(run: Run, node: NodeState, until: datetime) -> Iterator[Span]:
         yield from [refused] if refused is not None else []
 
 
-def _attempt(run: Run, node: NodeState, record: AttemptRecord, until: datetime) -> Span:
+def _queue(run: Run, record: AttemptRecord, began: datetime) -> Span:
+    """The time from which an attempt was to be made until it *began*, or was over without."""
+    waits = record.started_at is None and record.ended_at is None
+    return Span(
+        kind=SpanKind.WAIT,
+        start=record.scheduled_at - run.created_at,
+        end=began - run.created_at,
+        outcome=SpanEnd.OPEN if waits else SpanEnd.OK,
+        note=ITS_TURN,
+    )
+
+
+def _attempt(run: Run, node: NodeState, record: AttemptRecord, began: datetime, until: datetime) -> Span:
     failure = record.failure
     outcome = SpanEnd.OK
     if record.ended_at is None:
@@ -215,7 +230,7 @@ def _attempt(run: Run, node: NodeState, record: AttemptRecord, until: datetime) 
         outcome = SpanEnd.FAILED
     return Span(
         kind=SpanKind.ATTEMPT if record.role is Role.FORWARD else SpanKind.UNDO,
-        start=record.started_at - run.created_at,
+        start=began - run.created_at,
         end=(end_of(record) or until) - run.created_at,
         outcome=outcome,
         attempt=record.number,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from engine.context import fill_arguments
 from engine.gerunds import active_form
-from engine.readiness import waiting_for
+from engine.readiness import standing, waiting_for
 from engine.redaction import clean, one_line
 from engine.run.events import RunStatus
 from engine.run.state import NodeStatus
@@ -81,7 +81,8 @@ def display(run: Run, now: datetime, learned: Mapping[str, float], options: Todo
 
 def line(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> str:
     """One node with its icon: `⚙️ Reviewing security... (in progress, ~6 min remaining)`."""
-    return f"{MARKS[run.status] if _is_cut_off(run, node) else _ICONS[node.status]} {_text(run, node, now, learned)}"
+    mark = MARKS[run.status] if _is_cut_off(run, node) else _ICONS[standing(node)]
+    return f"{mark} {_text(run, node, now, learned)}"
 
 
 def subject(run: Run, node: NodeState) -> str:
@@ -96,11 +97,11 @@ def _cut(text: str, limit: int) -> str:
 
 def _text(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> str:
     task = subject(run, node)
-    status = node.status
+    status = standing(node)
     if _is_cut_off(run, node):
         return f"{task} (interrupted; resume goes on with it)"
     if status is NodeStatus.RUNNING:
-        left = node_remaining(node, now, learned)
+        left = node_remaining(run, node, now, learned)
         rest = f"{about(left)} remaining" if left else "longer than estimated"
         tries = f", attempt {len(node.attempts)}" if len(node.attempts) > 1 else ""
         return f"{active_form(task)} (in progress{tries}, {rest})"
@@ -115,9 +116,9 @@ def _is_cut_off(run: Run, node: NodeState) -> bool:
 
 def _note(run: Run, node: NodeState) -> str | None:
     """What stands in parentheses behind the task of a node that does not run."""
-    status = node.status
+    status = standing(node)
     if status is NodeStatus.COMPLETED:
-        return f"completed in {took(_duration(node))}"
+        return f"completed in {took(_duration(run, node))}"
     if status is NodeStatus.SKIPPED:
         return _cut(clean(node.skip_message), LONGEST_NOTE) if node.skip_message else None
     if status is NodeStatus.FAILED:
@@ -134,7 +135,7 @@ def _note(run: Run, node: NodeState) -> str | None:
 def _todo(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> Todo:
     task = subject(run, node)
     text = _text(run, node, now, learned)
-    status = node.status
+    status = standing(node)
     if _is_cut_off(run, node):
         return Todo(text, "pending", active_form(task))
     if status is NodeStatus.RUNNING:
@@ -189,9 +190,9 @@ def _words(names: str) -> str:
     return names.replace("-", " ").replace("_", " ")
 
 
-def _duration(node: NodeState) -> timedelta:
+def _duration(run: Run, node: NodeState) -> timedelta:
     last = node.attempts[-1]
-    return (last.ended_at or last.started_at) - last.started_at
+    return run.worked(last, last.scheduled_at)
 
 
 def _reason(node: NodeState) -> str:

@@ -81,15 +81,13 @@ async def test_garbage_is_an_invalid_answer(name: str, tmp_path: Path) -> None:
 async def test_a_cancel_ends_everything_before_it_goes_on(name: str, tmp_path: Path) -> None:
     setting = SETTINGS[name]("hang", tmp_path)
     ready = asyncio.Event()
-    beats = Beats()
 
-    def heartbeat(action: str | None = None, said: str = "") -> None:
-        beats(action, said)
+    def listen(action: str | None, _said: str) -> None:
         if name in {"inline", "simulate", "claude"} or action is None:
             ready.set()
 
     before = asyncio.all_tasks()
-    task = asyncio.ensure_future(setting.executor.execute(setting.order, heartbeat))
+    task = asyncio.ensure_future(setting.executor.execute(setting.order, Beats(listen)))
     if name == "inline":
         await asyncio.wait([task], timeout=0)
     else:

@@ -58,11 +58,11 @@ async def run(order: WorkOrder) -> Outcome:
 def at_first_word(ready: asyncio.Event) -> Heartbeat:
     """A heartbeat that sets *ready* when the agent has written something."""
 
-    def heartbeat(action: str | None = None, said: str = "") -> None:
+    def listen(action: str | None, said: str) -> None:
         if said and action is None:
             ready.set()
 
-    return heartbeat
+    return Beats(listen)
 
 
 async def cancel_when_ready(order: WorkOrder) -> None:

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.ids import NodeId
+from engine.executors.merging import alone
+from engine.executors.port import HERE
+from engine.executors.worktree import prepare
+from engine.ids import AttemptId, NodeId
 from engine.model.policy import Failure, FailureKind
 from engine.opening import open_engine
 from engine.run.events import RunStatus
@@ -337,6 +340,22 @@ async def test_the_work_of_an_attempt_that_took_too_long_is_kept(project: Path) 
     assert on_branch(project, f"{seen.id}/slow/1", "half.txt") == "half"
     assert not (project / "half.txt").exists()
     assert leftovers(project) == []
+
+
+async def test_while_others_have_the_files_of_the_project_no_time_of_an_isolated_attempt_runs(project: Path) -> None:
+    async with contextlib.AsyncExitStack() as others:
+        await others.enter_async_context(alone(await prepare(project, AttemptId("r-1:check#1")), project, lambda: None))
+        async with running(project, step("waits", "write('new.txt', 'new')")) as (engine, run):
+            seen = await until(engine, run, lambda run: bool(state_of(run, "waits").attempts))
+            [attempt] = state_of(seen, "waits").attempts
+            assert (attempt.started_at, attempt.deadline, seen.next_due()) == (None, None, None)
+            await others.aclose()
+            seen = await ended(engine, run)
+    [attempt] = state_of(seen, "waits").attempts
+    assert attempt.started_at is not None
+    assert attempt.deadline == attempt.started_at + state_of(seen, "waits").plan.timeout
+    assert (seen.status, attempt.worker) == (RunStatus.COMPLETED, HERE)
+    assert (project / "new.txt").read_text(encoding="utf-8") == "new"
 
 
 async def test_the_end_of_the_server_keeps_what_was_begun(project: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import scheduler
 from engine.ids import NodeId, OwnerId, RunId
-from engine.model.plan import Plan
+from engine.model.plan import NodePlan, Plan
 from engine.model.policy import Failure, FailureKind
 from engine.run import events as ev
 from engine.run import signals as sig
@@ -23,10 +23,13 @@ from engine.runtime.facts import ProjectFacts
 from engine.storage.cache import ValueStore
 from engine.storage.codec import decode_event, encode_event
 from engine.storage.memory import MemoryStorage
+from engine.turn import at_once
 from tests.support.definitions import plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from engine.turn import Queues
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RUN = RunId("r-000000000000")
@@ -63,8 +66,10 @@ class ByHand:
         executor: str = "native",
         initial: Mapping[str, Any] | None = None,
         project: Path = Path(),
+        queues: Queues = at_once,
     ) -> None:
         self.now = NOON
+        self.queues = queues
         self.values = ValueStore(MemoryStorage())
         self.facts = ProjectFacts(project, self.values, last_run_completed=lambda _name: False, custom={})
         compiled = raw if isinstance(raw, Plan) else plan(raw, *subcommands)
@@ -79,6 +84,7 @@ class ByHand:
                 limits=limits,
             ),
             self.now,
+            queues,
         )
         self.run = turn.run
         self.events: list[ev.Event] = []
@@ -90,14 +96,14 @@ class ByHand:
     def send(self, signal: sig.Signal) -> list[ev.Event]:
         """Decide *signal*; gives all events that followed."""
         before = len(self.events)
-        turn = scheduler.decide(self.run, signal, self.now)
+        turn = scheduler.decide(self.run, signal, self.now, self.queues)
         self._take(turn.events)
         self._supply(turn.wants)
         return self.events[before:]
 
     def _supply(self, wants: NodeId | None) -> None:
         while wants is not None:
-            turn = scheduler.decide(self.run, self.facts.about(self.run, wants), self.now)
+            turn = scheduler.decide(self.run, self.facts.about(self.run, wants), self.now, self.queues)
             self._take(turn.events)
             wants = turn.wants
 
@@ -137,6 +143,10 @@ class ByHand:
         live = self.node(name).live
         assert live is not None, f"{name} has no live attempt"
         return live.number
+
+    def began(self, name: str, worker: str = "w-1") -> list[ev.Event]:
+        """The live attempt of *name*, which waited for its turn, is begun by *worker*."""
+        return self.send(sig.StartAttempt(NodeId(name), self.number(name), worker))
 
     def succeed(self, name: str, **outputs: object) -> list[ev.Event]:
         """The live attempt of *name* ends well."""
@@ -204,6 +214,11 @@ class ByHand:
     def kinds(self) -> list[str]:
         """The journal by names of events."""
         return [type(event).__name__ for event in self.events]
+
+
+def all_queue(_run: Run, _node: NodePlan, _role: ev.Role) -> bool:
+    """Every attempt waits for its turn."""
+    return True
 
 
 def rollback(**fields_: object) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Effects: none, but for `alive_with`, which reads the process table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -53,16 +53,23 @@ def order_for(
 class Beats:
     """A heartbeat that remembers."""
 
-    def __init__(self) -> None:
+    def __init__(self, listen: Callable[[str | None, str], object] = lambda _action, _said: None) -> None:
+        """*listen* is told each sign of life."""
+        self._listen = listen
         self.actions: list[str] = []
         self.count = 0
         self.said = ""
+        self.workers: list[str] = []
+
+    def started(self, worker: str) -> None:
+        self.workers.append(worker)
 
     def __call__(self, action: str | None = None, said: str = "") -> None:
         self.count += 1
         self.said += said
         if action is not None:
             self.actions.append(action)
+        self._listen(action, said)
 
 
 def alive_with(order: WorkOrder) -> list[psutil.Process]:

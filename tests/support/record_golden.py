@@ -8,15 +8,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 
+from engine.ids import NodeId
 from engine.run import events as ev
+from engine.run import signals as sig
 from engine.run.reducer import fold
 from engine.run.state import Run
 from engine.storage.codec import encode_event
 from tests.simulation.test_crashes import RETRY, STORIES, chain, drive
-from tests.support.by_hand import ByHand, locks
-from tests.support.definitions import implement_feature
+from tests.support.by_hand import ByHand, all_queue, locks, rollback
+from tests.support.definitions import command, implement_feature, node, phase
 from tests.support.runs import simulated
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -59,9 +62,70 @@ def reopened() -> list[ev.Event]:
     return story.events
 
 
+def waits() -> list[ev.Event]:
+    """A run by the client, in which nodes wait for all that can be waited for, work is renewed, and one is skipped."""
+    skip = {"type": "context", "expression": "1 < 2"}
+    story = ByHand(
+        command(
+            phase(
+                "p",
+                node("locked", resources=locks("db")),
+                node("refused", resources=locks("disk")),
+                node("calls", circuitBreaker="api", retryPolicy=RETRY),
+                node("skipped", skipCondition=skip),
+                continueOnError=True,
+            )
+        ),
+        executor="host",
+    )
+    story.wait(seconds=1)
+    story.grant("locked")
+    story.send(sig.RenewAttempt(NodeId("locked"), 1))
+    story.refuse("refused")
+    story.send(sig.AnswerBreaker(NodeId("calls"), admitted=False, until=story.now + timedelta(seconds=30)))
+    story.wait(seconds=30)
+    story.send(sig.AnswerBreaker(NodeId("calls"), admitted=True))
+    story.fail("calls", code="RATE_LIMIT")
+    story.wait(seconds=2)
+    story.send(sig.AnswerBreaker(NodeId("calls"), admitted=True))
+    story.crash()
+    story.resume()
+    story.grant("locked")
+    for name in ("calls", "locked"):
+        story.send(sig.AnswerBreaker(NodeId(name), admitted=True))
+    for name in story.live():
+        story.succeed(name)
+    return story.events
+
+
+def started() -> list[ev.Event]:
+    """A run whose attempts wait for their turn: one is retried, one lost before it began, one undone."""
+    raw = command(phase("p", node("a", compensation=rollback(), retryPolicy=RETRY), node("b", "a"), node("c", "b")))
+    story = ByHand(raw, queues=all_queue)
+    story.wait(minutes=10)
+    story.began("a")
+    story.fail("a")
+    story.wait(seconds=2)
+    story.began("a", "w-2")
+    story.succeed("a")
+    story.crash()
+    story.resume()
+    story.began("b")
+    story.succeed("b")
+    story.fail("c")
+    story.began("a")
+    story.succeed("a")
+    return story.events
+
+
 def journals() -> dict[str, list[ev.Event]]:
     """The journals, by name."""
-    found: dict[str, list[ev.Event]] = {"interrupted": interrupted(), "reopened": reopened()}
+    found: dict[str, list[ev.Event]] = {
+        "interrupted": interrupted(),
+        "reopened": reopened(),
+        "waits": waits(),
+        "started": started(),
+    }
     for name in ("compensated", "compensation failed", "cancelled", "degraded", "a sub-command failed alone"):
         raw, faults, cancel_after, _end = STORIES[name]
         story = ByHand(*raw)

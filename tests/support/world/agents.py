@@ -13,13 +13,15 @@ from engine.executors.port import Outcome
 from engine.executors.tree import uncancelled
 from engine.ids import attempt_id
 from engine.run.events import Role
-from tests.support.world.scripts import AgentBroke, Script, script_for
+from tests.support.world.people import QUEUEING
+from tests.support.world.scripts import AgentBroke, Script, script_for, seconds_in_queue
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from engine.executors.port import Heartbeat, WorkOrder
     from engine.ids import AttemptId, NodeId, RunId
+    from engine.model.agent import Agent
     from engine.run.state import NodeState
     from tests.support.world.record import Record
     from tests.support.world.server import Server
@@ -185,9 +187,16 @@ class AgentExecutor:
         self._agents = agents
         self._server = server
 
+    def queues(self, agent: Agent) -> bool:
+        """See `engine.executors.port.starts_later`."""
+        return agent.id in QUEUEING
+
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
         """See `engine.executors.port.Executor`."""
-        agents = self._agents
+        agents, server = self._agents, self._server
+        if self.queues(order.agent):
+            await asyncio.sleep(seconds_in_queue(server.world.seed, order, calm=server.world.calm))  # noqa: TID251 - virtual
+            heartbeat.started(server.name)
         program = agents.begin(self._server, order, heartbeat)
         try:
             reply = await program.answer

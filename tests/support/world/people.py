@@ -12,3 +12,5 @@ AGENTS = (
     Agent(id="brief", kind=AgentKind.PYTHON, timeout=timedelta(seconds=4)),
     Agent(id="model", kind=AgentKind.CLAUDE),
 )
+QUEUEING = frozenset({"brief", "model"})
+"""Agents whose attempts wait for a machine before they start."""

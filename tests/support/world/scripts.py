@@ -67,6 +67,12 @@ def script_for(seed: int, order: WorkOrder, *, calm: bool) -> Script:
     )
 
 
+def seconds_in_queue(seed: int, order: WorkOrder, *, calm: bool) -> float:
+    """How long the attempt of *order* waits for its turn; longer than it may take, sometimes."""
+    dice = Random(f"{seed}:queue:{order.attempt}")  # noqa: S311 - repeatable by intent
+    return dice.choice((0.0, 0.2, 1.0)) if calm else dice.choice((0.0, 0.5, 6.0, 20.0))
+
+
 def _reply(dice: Random, order: WorkOrder, kind: str, usage: Usage | None) -> Outcome | AgentBroke:
     if kind == "fails":
         return Outcome(failure=_failure(dice), usage=usage)

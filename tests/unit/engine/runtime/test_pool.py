@@ -1,14 +1,16 @@
-"""Attempts that end before they begin."""
+"""Attempts that end before they begin, or wait for their turn."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from engine.executors.inline import InlineExecutor
-from engine.executors.port import Outcome, WorkOrder
+from engine.executors.port import Heartbeat, Outcome, WorkOrder
 from engine.model.agent import Agent, AgentKind
 from engine.run import events as ev
 from engine.run import signals as sig
@@ -52,3 +54,60 @@ async def _cancelled_at_once() -> tuple[Run, list[str]]:
         run_id = await engine.start(plan(command(phase("one", node("a"))), agents=(WORKER,)))
         await ended.wait()
         return (await engine.view(run_id)).run, called
+
+
+class _Machine:
+    """An executor with one place, for which attempts wait; each takes a minute there, in silence."""
+
+    def __init__(self) -> None:
+        self._place = asyncio.Lock()
+        self.timeouts: list[timedelta] = []
+
+    def queues(self, agent: Agent) -> bool:
+        return agent.id == WORKER.id
+
+    async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
+        self.timeouts.append(order.timeout)
+        async with self._place:
+            heartbeat.started("machine-1")
+            heartbeat.started("machine-1")
+            await asyncio.sleep(60)  # noqa: TID251 - of virtual time
+            return Outcome()
+
+
+def test_attempts_that_wait_for_a_place_longer_than_their_limits_are_done() -> None:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        run, machine = runner.run(_one_place(idle=timedelta(seconds=70)))
+    assert run.status is ev.RunStatus.COMPLETED
+    begun = [record.started_at for item in run.nodes.values() for record in item.attempts]
+    assert [(at - run.created_at).total_seconds() // 60 for at in begun if at is not None] == [0, 1, 2]
+    assert [record.worker for item in run.nodes.values() for record in item.attempts] == ["machine-1"] * 3
+    assert machine.timeouts == [timedelta(seconds=90)] * 3
+
+
+def test_what_has_its_place_may_be_silent_for_its_limit_and_no_longer() -> None:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        run, _machine = runner.run(_one_place(idle=timedelta(seconds=50)))
+    failures = [record.failure.code for item in run.nodes.values() for record in item.attempts if record.failure]
+    assert failures == ["IDLE_TIMEOUT"] * 3
+    assert run.ended_at is not None
+    assert (run.ended_at - run.created_at).total_seconds() == 150
+
+
+async def _one_place(*, idle: timedelta) -> tuple[Run, _Machine]:
+    ended, machine = asyncio.Event(), _Machine()
+
+    def listen(run: Run, events: Sequence[ev.Event]) -> None:
+        if events and run.ended:
+            ended.set()
+
+    clock = VirtualClock(asyncio.get_running_loop(), random.Random(1))  # noqa: S311 - repeatable by intent
+    engine = Engine(Path(), storage=MemoryStorage(), owner=None, clock=clock, executors={AgentKind.PROCESS: machine})
+    engine.idle_timeout = idle
+    engine.store.listeners.append(listen)
+    nodes = [node(name, timeout=90_000) for name in ("a", "b", "c")]
+    async with engine.serving():
+        silent = replace(WORKER, kind=AgentKind.PROCESS)
+        run_id = await engine.start(plan(command(phase("one", *nodes, continueOnError=True)), agents=(silent,)))
+        await ended.wait()
+        return (await engine.view(run_id)).run, machine

@@ -43,7 +43,7 @@ def test_what_has_run_for_a_while_remains_for_less_and_an_overdue_node_for_nothi
     story.wait(minutes=2)
     assert left(story) == 2 * MINUTE
     story.wait(minutes=5)
-    assert node_remaining(story.node("a"), story.now, {}) == timedelta(0)
+    assert node_remaining(story.run, story.node("a"), story.now, {}) == timedelta(0)
     assert left(story) == MINUTE
 
 
