@@ -19,11 +19,23 @@ if TYPE_CHECKING:
 
 
 def initial_context(plan: Plan, text: str) -> dict[str, Any]:
-    """The context that *plan* begins with; a sub-command's argument text may hold the run's."""
-    return {
-        key: fill_arguments(value, text) if key.endswith("/arguments") and isinstance(value, str) else value
+    """The context that *plan* begins with: `$ARGUMENTS` in a text is replaced, as it is in tasks.
+
+    In a sub-command it is the sub-command's own argument text, which in turn may hold the run's.
+    """
+    scoped = {
+        key: fill_arguments(value, text)
         for key, value in plan.initial.items()
+        if key.endswith("/arguments") and isinstance(value, str)
     }
+
+    def filled(key: str, value: object) -> object:
+        if key in scoped or not isinstance(value, str):
+            return scoped.get(key, value)
+        scope = key.rpartition("/")[0]
+        return fill_arguments(value, scoped.get(f"{scope}/arguments", "") if scope else text)
+
+    return {key: filled(key, value) for key, value in plan.initial.items()}
 
 
 def bind_arguments(plan: Plan, arguments: str | Mapping[str, Any] | None) -> tuple[dict[str, Any], str]:

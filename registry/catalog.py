@@ -25,7 +25,7 @@ from registry.agents import FOLDER as AGENT_FOLDER
 from registry.agents import PACKAGED_AGENTS, AgentCatalog, load_agents
 from registry.collector import collector_paused
 from registry.commands import CommandIndex, CommandSummary, Parsed, parse_definition
-from registry.markdown_v1 import suggest_agents
+from registry.markdown.guess import suggest_agents
 from registry.paths import shown
 from registry.positions import positions
 
@@ -182,9 +182,10 @@ class Catalog:
                 unusable={name: f"{problem.message} ({problem.path})" for name, problem in found.unusable.items()},
             )
         told = parsed.problems
+        source = "definition" if path is None else shown(self.project, path)
         if parsed.format == "markdown":
             told = suggest_agents(told, parsed.raw, agents.values())
-        source = "definition" if path is None else shown(self.project, path)
+            told = tuple(replace(one, place=one.place and f"{source}:{one.place}") for one in told)
         told += self._twins(path)
         problems = sorted((*told, *validation.problems), key=lambda problem: problem.severity is not Severity.ERROR)
         if parsed.text is not None and problems:

@@ -19,7 +19,7 @@ from cachetools import LRUCache
 from engine.errors import InputError, NotFound
 from registry import jsonfile, yamlfile
 from registry.dialects import migrate
-from registry.markdown_v1 import NO_STEPS, convert, is_prompt
+from registry.markdown.convert import NO_STEPS, convert
 from registry.naming import closest
 from registry.paths import inside
 
@@ -65,6 +65,8 @@ class Parsed:
     """SHA-256 of the canonical JSON of `raw`, hex."""
     text: str | None = None
     """The text of a JSON or YAML file; None for markdown and for a definition that was handed over."""
+    listed: bool = True
+    """False for markdown in which nothing says that it is a command: it is run where it is named, and in no list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +277,7 @@ class CommandIndex:
                 for one in (arguments if isinstance(arguments, list) else ())
                 if isinstance(one, dict)
             ),
-            prompt=markdown and is_prompt(jsonfile.read_text(path)),
+            prompt=not parsed.listed,
         )
 
     def _unknown(self, name: str) -> NotFound:
@@ -297,6 +299,7 @@ def _parse(data: bytes, path: Path) -> Parsed:
             format="markdown",
             problems=converted.problems,
             digest=jsonfile.digest(converted.definition),
+            listed=converted.sign,
         )
     yaml = path.suffix.lower() in yamlfile.SUFFIXES
     value = yamlfile.parse(text, name=path.name) if yaml else jsonfile.parse(text, name=path.name)

@@ -16,7 +16,7 @@ from engine.errors import InputError, InvalidCommand
 from registry import jsonfile
 from registry.catalog import Catalog
 from registry.dialects import migrate
-from registry.markdown_v1 import convert
+from registry.markdown.convert import convert
 from registry.wording import Names, duration, node_slug, phase_slug, shorten
 
 ROOT = Path(__file__).parents[2]

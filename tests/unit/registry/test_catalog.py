@@ -221,13 +221,13 @@ def test_linked_agent_folders_that_go_in_a_circle_are_no_trap(project: Path) -> 
 def test_a_v1_command_gets_a_guess_at_an_agent_that_is_there(project: Path) -> None:
     shutil.copytree(ROOT / ".claude" / "agents", project / ".claude" / "agents", dirs_exist_ok=True)
     (project / "x.md").write_text(
-        "# /x\n\nReviews.\n\n1. Review the security of the code (5 min)\n2. Qwertz uiop (1 min)\n"
+        "# /x\n\nReviews.\n\n1. Let the security specialist review the code (5 min)\n2. Qwertz uiop (1 min)\n"
     )
     loaded = Catalog(project).load("x.md")
     assert loaded.errors == ()
     assert loaded.format == "markdown"
     guesses = [problem.suggestion for problem in loaded.warnings if problem.code == "V1_DEFAULT_AGENT"]
-    assert guesses == ['perhaps "security-specialist"', None]
+    assert guesses == ['Perhaps "security-specialist".', None]
 
 
 def test_a_packaged_command_runs_in_any_project(project: Path) -> None:

@@ -145,7 +145,16 @@ def test_a_prompt_with_numbered_steps_is_no_command_in_lists(project: Path) -> N
     prompt.write_text("---\nallowed-tools: Bash\n---\nDo this:\n\n1. Look at the diff\n2. Write the message\n")
     commands = index(project)
     assert commands.list() == ()
-    assert commands.find("/commit") == prompt
+    with pytest.raises(InputError, match="prompt of Claude Code"):
+        commands.find("/commit")
+
+
+def test_a_plain_file_with_steps_is_found_by_its_name_and_is_in_no_list(project: Path) -> None:
+    plain = project / ".claude" / "commands" / "ship.md"
+    plain.write_text("# Ship\n\n1. Run the tests\n2. Push the branch\n")
+    commands = index(project)
+    assert commands.list() == ()
+    assert commands.find("/ship") == plain
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_and_how_to_list(project: Path) -> None:

@@ -1,14 +1,18 @@
-"""Reads one numbered step of a v1 markdown command: who does what, how long it takes, and after which steps.
+"""Reads one step of a v1 markdown command: who does what, how long it takes, and after which steps.
 
-Pure. Whole documents, and what the steps become, are `registry/markdown_v1.py`'s.
+Pure. Which lists and headings are steps is `outline.py`'s; what they become, `convert.py`'s.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from registry.wording import NUMBER, UNIT, milliseconds_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _RANGE = rf"(?:(?P<start>{NUMBER})\s*(?:-|\u2013|\u2014|to)\s*)?"
 _TIME = re.compile(
@@ -51,6 +55,44 @@ _LONGEST_LINE = 500
 _MOST_FACTS = 50
 """Lines below a step that may be facts about it."""
 _MOST_TAILS = 6
+_LONGEST_TASK = 80
+"""A task with its details is shown as a todo; beyond this the details are an input of their own."""
+_PERIOD = re.compile(
+    r"\b(?:last|past|within|every|each|previous|next|older|newer|more|less|than|per|for|in|since)\s+(?:the\s+)?\d",
+    re.IGNORECASE,
+)
+"""A time that says how far something reaches back or how often it is done, and not how long the step takes."""
+_MARKER = re.compile(r"^(?:[-*+]|\d{1,4}[.)])\s+")
+_FENCE = re.compile(r"^\s*(`{3,}|~{3,})")
+_NAMED_AGENT = re.compile(
+    r"\bsubagent_type\s*[=:]\s*[\"'`\u201c]?(?P<type>[A-Za-z][\w:-]*)(?![\w.\[({])"
+    r"|\b(?:use|launch|invoke|spawn|run|call|delegate to|dispatch|with|via)\s+(?:the\s+|an?\s+)?[`*@\"]{0,3}"
+    r"(?P<agent>[a-z][a-z0-9]*(?:-[a-z0-9]+)+)[`*\"]{0,3}\s+(?:sub-?)?agent\b",
+    re.IGNORECASE,
+)
+_ONLY_AGENT = re.compile(
+    r"(?:use|launch|invoke|call)?\s*(?:the\s+)?`?(?:Task|Agent)?`?(?:\s+tool)?\s*(?:with|:|,)?\s*"
+    r"`?subagent_type\s*[=:]\s*[\"'`\u201c]?[A-Za-z][\w:-]*[\"'`\u201d]*\.?",
+    re.IGNORECASE,
+)
+_COMMIT_TYPES = frozenset(
+    {
+        "build",
+        "chore",
+        "ci",
+        "docs",
+        "feat",
+        "fix",
+        "hotfix",
+        "perf",
+        "refactor",
+        "release",
+        "revert",
+        "style",
+        "test",
+        "wip",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +121,10 @@ class Step:
     """Steps before it that are named and not numbered."""
     says_order: bool = False
     """Something is said about what it depends on, be it nothing."""
+    head: str = ""
+    """The task without what stands below it."""
+    details: str = ""
+    """What stands below it and is too long for the task."""
 
 
 def read_time(text: str) -> tuple[Time | None, str]:
@@ -92,15 +138,41 @@ def read_time(text: str) -> tuple[Time | None, str]:
     return Time(milliseconds_of(found["number"], found["unit"]), start), _TIME.sub(" ", text)
 
 
-def read_step(number: int, text: str, details: list[str], *, line: int) -> Step:
-    """The step of numbered item *text*; *details* are the lines below it that belong to it."""
+def read_step(number: int, text: str, details: Sequence[str], *, line: int) -> Step:
+    """The step that is written as *text*; *details* are the lines below it that belong to it."""
     step = Step(number=number, line=line)
     text = " ".join(text.split())
+    named = agents_named("\n".join((text, *details)))
     if len(text) <= _LONGEST_LINE:
         text = _take_agent(step, _take_tail(step, _take_brackets(step, text)))
-    kept = [rest for place, detail in enumerate(details) if (rest := _take_detail(step, detail, place))]
-    step.task = _join(_plain(text), kept)
+    kept = list(_without_facts(step, details))
+    step.agent = step.agent or (named[0] if len(named) == 1 else None)
+    step.task = step.head = _plain(text)
+    step.details = "\n".join(kept).strip("\n")
+    if step.details and len(step.details) <= 2 * _LONGEST_TASK and not any(map(_FENCE.match, kept)):
+        joined = f"{step.task}: {'; '.join(_plain(_MARKER.sub('', line.strip())) for line in kept if line.strip())}"
+        if len(joined) <= _LONGEST_TASK:
+            step.task, step.details = joined, ""
     return step
+
+
+def agents_named(text: str) -> list[str]:
+    """The agents that *text* names as such: `subagent_type="x"`, or "use the x agent"."""
+    return list(dict.fromkeys(found["type"] or found["agent"] for found in _NAMED_AGENT.finditer(text)))
+
+
+def _without_facts(step: Step, details: Sequence[str]) -> Iterator[str]:
+    """The lines of *details* that are more than facts about *step*, which takes the facts."""
+    fence = ""
+    for place, line in enumerate(details):
+        mark = _FENCE.match(line)
+        if mark is not None and (not fence or mark[1].startswith(fence)):
+            fence = "" if fence else mark[1]
+        elif not fence and line.strip() and place < _MOST_FACTS and len(line) <= _LONGEST_LINE:
+            rest = _take_detail(step, line)
+            if rest is None:
+                continue
+        yield line
 
 
 def _take_facts(step: Step, text: str) -> str:
@@ -140,6 +212,8 @@ def _take_brackets(step: Step, text: str) -> str:
         inner = found[1]
         if not _speaks(inner):
             return found.group()
+        if _PERIOD.search(inner):
+            return found.group()
         rest = _take_facts(step, inner)
         return f" ({rest})" if rest else " "
 
@@ -169,34 +243,35 @@ def _take_agent(step: Step, text: str) -> str:
     for pattern in (_INNER_COLON, _BOLD_AGENT, _PLAIN_AGENT, _COLON_AGENT):
         found = pattern.match(text)
         # A bold word with a capital is a title: **Analyze** - the code.
-        if found is not None and found["agent"] == found["agent"].lower():
+        if found is not None and found["agent"] == found["agent"].lower() and _may_be_agent(found):
             step.agent = found["agent"]
             return found["task"].strip()
     return text
 
 
-def _take_detail(step: Step, detail: str, place: int) -> str:
-    """One line below the step: a fact about it, or a part of its task."""
-    text = re.sub(r"^(?:[-*+]|\d{1,4}[.)])\s+", "", " ".join(detail.split()))
-    if len(text) > _LONGEST_LINE or place >= _MOST_FACTS:
-        return _plain(text)
+def _may_be_agent(found: re.Match[str]) -> bool:
+    """One word alone is an agent only before a dash, and no type of commit: "**fix**: a bug" explains a word."""
+    word = found["agent"]
+    if "-" in word or "_" in word or found.group().startswith("@"):
+        return True
+    between = found.group()[: found.start("task") - found.start()]
+    return word not in _COMMIT_TYPES and "`" not in between and ":" not in between
+
+
+def _take_detail(step: Step, detail: str) -> str | None:
+    """One line below the step: None where it is a fact about it and nothing else."""
+    text = re.sub(_MARKER, "", " ".join(detail.split()))
     label = _LABEL.match(_plain(text))
     if label is not None and label["label"].casefold() == "agent" and re.fullmatch(r"@?[\w-]+", label["value"]):
         step.agent = step.agent or label["value"].lstrip("@")
-        return ""
+        return None
     if not _take_facts(Step(number=0, line=0), _plain(text)) and _speaks(text):
-        return _take_facts(step, _plain(text))
-    return _plain(text)
+        _take_facts(step, _plain(text))
+        return None
+    return None if _ONLY_AGENT.fullmatch(text) else text
 
 
 def _plain(text: str) -> str:
     """*text* without the marks of emphasis and code, and without links' addresses."""
     text = re.sub(r"\[([^\[\]]{1,200})\]\([^()]{0,500}\)", r"\1", text)
     return re.sub(r"\*\*|__|`|(?<!\w)[*_](?=\w)|(?<=\w)[*_](?!\w)", "", text).strip().rstrip(" .:;,-\u2013\u2014")
-
-
-def _join(task: str, details: list[str]) -> str:
-    """The task with its details behind a colon, as one line."""
-    if not details:
-        return task
-    return f"{task}: {'; '.join(details)}" if task else "; ".join(details)

@@ -7,13 +7,14 @@ import pytest
 
 from engine.errors import InputError
 from engine.graph import compile_plan
-from engine.model.agent import Agent, AgentSource
+from engine.model.agent import Agent, AgentKind, AgentSource
 from engine.validation import Severity
 from registry.catalog import Catalog
-from registry.markdown_phases import levels, needs_all_before, phase_names
-from registry.markdown_v1 import Converted, convert, guess_agent, is_prompt
+from registry.markdown.convert import Converted, convert
+from registry.markdown.guess import guess_agent
+from registry.markdown.phases import levels, needs_all_before, phase_names
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 TUTORIAL = """# /review-code
 
 Review code for quality and security issues.
@@ -92,6 +93,14 @@ def test_the_tutorial_takes_twenty_minutes_instead_of_thirty() -> None:
             "senior-reviewer - " + ("word " * 120).strip(),
             60_000,
         ),
+        ("Search the log (last 24 hours)", "general-assistant", "Search the log (last 24 hours)", 60_000),
+        (
+            "**Review**: Use the security-auditor agent",
+            "security-auditor",
+            "Review: Use the security-auditor agent",
+            60_000,
+        ),
+        ("Ask (subagent_type=task.role)", "general-assistant", "Ask (subagent_type=task.role)", 60_000),
         ("Ask for review (requires 2 reviewers)", "general-assistant", "Ask for review (requires 2 reviewers)", 60_000),
     ],
 )
@@ -142,7 +151,7 @@ def test_headings_with_steps_are_phases_and_headings_without_are_not() -> None:
         ("checks", "Checks"),
         ("release", "Release"),
     ]
-    assert converted.definition["phases"][0]["parallel"] is True
+    assert converted.definition["phases"][0]["parallel"] is False
     assert {node["estimatedTime"] for node in converted.definition["phases"][0]["agents"]} == {600_000}
     assert codes(converted).count("V1_TIME_SHARED") == 2
 
@@ -171,7 +180,9 @@ def test_a_heading_that_says_sequential_is_not_parallel() -> None:
 
 
 def test_steps_that_need_only_some_of_those_before_do_not_wait_for_the_rest() -> None:
-    text = "# /x\n\nText.\n\n## Work\n1. Do A\n2. Do B\n3. Do C (depends on 1)\n4. Do D (depends on 2)\n"
+    text = (
+        "# /x\n\nText.\n\n## Work\n1. Do A\n2. Do B (no dependencies)\n3. Do C (depends on 1)\n4. Do D (depends on 2)\n"
+    )
     converted = convert(text, stem="x")
     assert [phase.get("barrier", True) for phase in converted.definition["phases"]] == [True, False]
     assert [phase["name"] for phase in converted.definition["phases"]] == [
@@ -222,10 +233,10 @@ def test_what_stands_below_a_step_belongs_to_it() -> None:
         "2. Report\n   depends on 1\n"
     )
     found = nodes(convert(text, stem="x"))
-    assert found["test-all-with-coverage"]["task"] == "Test all: with coverage"
-    assert found["test-all-with-coverage"]["agentId"] == "test-engineer"
-    assert found["test-all-with-coverage"]["estimatedTime"] == 300_000
-    assert found["report"]["dependencies"] == ["test-all-with-coverage"]
+    assert found["test-all"]["task"] == "Test all: with coverage"
+    assert found["test-all"]["agentId"] == "test-engineer"
+    assert found["test-all"]["estimatedTime"] == 300_000
+    assert found["report"]["dependencies"] == ["test-all"]
 
 
 def test_ids_stay_when_a_step_is_added_elsewhere() -> None:
@@ -240,13 +251,15 @@ def test_ids_of_equal_steps_are_told_apart_by_agent_heading_and_number() -> None
 
 
 def test_code_blocks_and_comments_are_no_steps() -> None:
-    text = "# /x\n\nText.\n\n```bash\n1. not this\n```\n<!-- 2. nor this -->\n1. Only this <!-- really -->\n<!-- open\n"
-    assert list(nodes(convert(text, stem="x"))) == ["only-this"]
+    text = "# /x\n\nText.\n\n```bash\n1. not this\n```\n<!-- 2. nor this -->\n1. Do this <!-- really -->\n<!-- open\n"
+    assert list(nodes(convert(text, stem="x"))) == ["do-this"]
 
 
 def test_the_description_comes_from_the_text_the_frontmatter_or_the_title() -> None:
     assert (
-        convert("---\ndescription: From the front\n---\n1. One\n", stem="x").definition["description"]
+        convert("---\ndescription: From the front\n---\n# /x\n\nA paragraph.\n\n1. One\n", stem="x").definition[
+            "description"
+        ]
         == "From the front"
     )
     titled = convert("# Some title\n\n1. One\n", stem="x")
@@ -275,20 +288,34 @@ def test_far_too_many_steps_are_an_error() -> None:
     assert caught.value.code == "FILE_TOO_LARGE"
 
 
-def test_only_a_file_that_says_so_is_a_prompt() -> None:
-    assert is_prompt("---\nallowed-tools: Bash\n---\n1. Look\n")
-    assert not is_prompt("---\nallowed-tools: Bash\n---\n1. Look (5 min)\n")
-    assert not is_prompt("---\nallowed-tools: Bash\n---\n# /look\n1. Look\n")
-    assert not is_prompt("---\ndescription: x\n---\n1. Look\n")
-    assert not is_prompt("1. Look\n")
+@pytest.mark.parametrize("name", ["allowed-tools: Bash", "argument-hint: x", "model: opus", "description: Ships"])
+def test_a_prompt_of_claude_code_is_no_command_unless_something_in_it_says_so(name: str) -> None:
+    front = f"---\n{name}\n---\n"
+    with pytest.raises(InputError, match="prompt of Claude Code") as caught:
+        convert(f"{front}1. Look\n", stem="x")
+    assert caught.value.code == "NOT_A_COMMAND"
+    for signed in ("1. Look (5 min)\n", "# /look\n\n1. Look\n", "1. Look\n2. See (depends on 1)\n", "1. a-b - Look\n"):
+        assert convert(front + signed, stem="x").sign
 
 
-def test_the_guess_prefers_the_projects_own_agents() -> None:
+def test_a_plain_file_that_is_named_is_converted_with_a_warning() -> None:
+    converted = convert("1. Look\n2. Tell\n", stem="x")
+    assert not converted.sign
+    assert "V1_NO_SIGN" in codes(converted)
+
+
+def test_a_guess_needs_strong_evidence() -> None:
     packaged = Agent(id="security-scan", source=AgentSource.PACKAGED, description="Review the security")
     own = Agent(id="security-specialist")
-    assert guess_agent("Review the security", [packaged, own]) == "security-specialist"
-    assert guess_agent("Review the security", [packaged]) == "security-scan"
-    assert guess_agent("Bake bread", [packaged, own]) is None
+    program = Agent(id="security-report", kind=AgentKind.PROCESS)
+    builtin = Agent(id="statusline-setup", source=AgentSource.BUILTIN)
+    everybody = [packaged, own, program, builtin]
+    assert guess_agent("Let the security specialist review it", everybody) == "security-specialist"
+    assert guess_agent("Scan the security of the code", everybody) == "security-scan"
+    assert guess_agent("Review the security", everybody) is None
+    assert guess_agent("Write the security report", everybody) is None
+    assert guess_agent("Order the tasks: setup of the statusline before everything else", everybody) is None
+    assert guess_agent("Bake bread", everybody) is None
 
 
 def test_levels_are_the_longest_chains() -> None:
@@ -325,11 +352,12 @@ def test_phases_are_named_after_what_is_done_in_them() -> None:
     assert phase_names("", [["Anything"]]) == ["Default"]
 
 
-def test_of_very_many_details_the_late_ones_are_task_only() -> None:
+def test_of_very_many_details_the_late_ones_say_nothing_of_the_step() -> None:
     details = "".join(f"   - detail {number}\n" for number in range(60)) + "   - depends on 2\n"
-    first, second = nodes(convert(f"# /x\n\nText.\n\n1. One\n{details}2. Two\n", stem="x")).values()
-    assert first["task"].endswith("detail 59; depends on 2")
-    assert first["dependencies"] == second["dependencies"][1:] == []
+    converted = convert(f"# /x\n\nText.\n\n1. One\n{details}2. Two\n", stem="x")
+    first, _ = nodes(converted).values()
+    assert first["dependencies"] == []
+    assert converted.definition["globalContext"]["initial"]["one-details"].endswith("- detail 59\n- depends on 2")
 
 
 def test_a_dependency_named_twice_counts_once() -> None:

@@ -1,0 +1,223 @@
+"""Takes a markdown file apart: fields at its top, headings, lists with their items, and the prose between them.
+
+Pure. The grammar is CommonMark's, by markdown-it. What a list means is `lists.py`'s.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_FRONTMATTER = re.compile(r"\A---[ \t]*\n(?P<body>.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+_FIELD = re.compile(r"^(?P<name>[A-Za-z][\w-]*)[ \t]*:[ \t]*(?P<value>.*?)[ \t]*$")
+_BOLD_LINE = re.compile(r"^(?:\*\*|__)(?P<text>[^*_\n]{1,200}?):?(?:\*\*|__):?$")
+_NUMBERED = re.compile(
+    r"^(?:(?P<word>phase|stage|part|step)\s+(?P<count>\d{1,3}|[ivx]{1,5}|[a-z])\b\s*[:.)\u2013\u2014-]*"
+    r"|(?P<number>\d{1,3})(?:[.):]|\ufe0f?\u20e3)(?!\d))\s*(?P<text>.*)$",
+    re.IGNORECASE,
+)
+BOLD_LEVEL = 7
+"""A bold line of its own that is numbered stands for a heading below all others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of a list."""
+
+    number: int
+    """As printed; 0 in a list without numbers."""
+    line: int
+    text: str
+    """Its first paragraph on one line, marks of emphasis and code included."""
+    details: tuple[str, ...]
+    """The lines below that, without their indentation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A list, or anything else that stands between headings."""
+
+    line: int
+    raw: str
+    items: tuple[Item, ...] = ()
+    """Of a list."""
+    numbered: bool = False
+    paragraph: bool = False
+
+
+@dataclass(slots=True)
+class Section:
+    """A heading and what stands under it, up to the next one."""
+
+    heading: str = ""
+    """Without its number."""
+    level: int = 0
+    """1 to 6; `BOLD_LEVEL` for a bold line; 0 above the first heading."""
+    line: int = 1
+    number: str = ""
+    """What it is numbered by, as written; empty where it is not."""
+    word: str = ""
+    """`phase`, `stage`, `part` or `step`, where it begins so."""
+    blocks: list[Block] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A whole file."""
+
+    title: str
+    fields: dict[str, tuple[str, int]]
+    """The fields at its top, on one line each, with their lines."""
+    sections: tuple[Section, ...]
+    text: str
+    """Without the fields, lines and their numbers kept."""
+
+    def paragraph(self) -> str:
+        """The first paragraph, on one line; empty where the file begins with anything else."""
+        for section in self.sections[:2]:
+            for block in section.blocks:
+                return plain(block.raw) if block.paragraph else ""
+        return ""
+
+
+def read_document(text: str) -> Document:
+    """*text* taken apart. A comment in it is passed over; one that is not closed hides nothing."""
+    text = _without_comments(text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
+    fields: dict[str, tuple[str, int]] = {}
+    front = _FRONTMATTER.match(text)
+    if front is not None:
+        for number, line in enumerate(front["body"].split("\n"), start=2):
+            found = _FIELD.match(line)
+            if found is not None:
+                fields.setdefault(found["name"], (found["value"].strip("\"'"), number))
+        text = "\n" * front.group().count("\n") + text[front.end() :]
+    title, sections = "", [Section()]
+    lines = text.split("\n")
+    for part in _parts(text, lines):
+        if isinstance(part, Section) and part.level == 1 and not title:
+            title = part.heading
+            sections.append(Section(line=part.line))
+        elif isinstance(part, Section):
+            sections.append(part)
+        else:
+            sections[-1].blocks.append(part)
+    return Document(title=title, fields=fields, sections=tuple(sections), text=text)
+
+
+def plain(text: str) -> str:
+    """*text* on one line, without emphasis, code marks and quote marks."""
+    return re.sub(r"\s+", " ", re.sub(r"\*\*|__|`|^>\s*", "", text)).strip()
+
+
+def numbered_heading(text: str) -> re.Match[str] | None:
+    """How a heading's text is numbered: `word` and `count`, or `number`; and the `text` behind it."""
+    return _NUMBERED.match(text)
+
+
+@cache
+def _parser() -> Any:  # noqa: ANN401 - imported late
+    from markdown_it import MarkdownIt  # noqa: PLC0415 - 30 ms that only projects with such files pay
+
+    parser = MarkdownIt("commonmark").enable("table")
+    parser.core.ruler.disable(["inline", "text_join"])  # texts are wanted as they are written
+    return parser
+
+
+def _parts(text: str, lines: Sequence[str]) -> Iterator[Section | Block]:
+    """Headings and blocks at the top level, in order."""
+    tokens = _parser().parse(text)
+    place = 0
+    while place < len(tokens):
+        token = tokens[place]
+        end = _end(tokens, place)
+        first, last = token.map or (0, 0)
+        raw = "\n".join(lines[first:last]).strip("\n")
+        if token.type == "heading_open":
+            yield _section(tokens[place + 1].content, int(token.tag[1]), first + 1)
+        elif token.type in {"ordered_list_open", "bullet_list_open"}:
+            items = tuple(_items(tokens[place : end + 1], lines))
+            yield Block(first + 1, raw, items=items, numbered=token.type == "ordered_list_open")
+        elif token.type == "paragraph_open":
+            yield from _paragraph(raw, first + 1)
+        else:
+            yield Block(first + 1, raw)
+        place = end + 1
+
+
+def _end(tokens: Sequence[Any], place: int) -> int:
+    """The place of the token that closes the one at *place*."""
+    level = 0
+    for end in range(place, len(tokens)):
+        level += tokens[end].nesting
+        if level <= 0:
+            return end
+    return len(tokens) - 1
+
+
+def _section(text: str, level: int, line: int) -> Section:
+    heading = plain(text)
+    found = numbered_heading(heading)
+    if found is None:
+        return Section(heading=heading, level=level, line=line)
+    rest = found["text"].strip(" :,-\u2013\u2014")
+    return Section(
+        heading=rest or heading,
+        level=level,
+        line=line,
+        number=found["count"] or found["number"],
+        word=(found["word"] or "").casefold(),
+    )
+
+
+def _paragraph(raw: str, line: int) -> Iterator[Section | Block]:
+    """A paragraph; one that begins with a numbered bold line is a heading and the rest."""
+    first, _, rest = raw.partition("\n")
+    bold = _BOLD_LINE.match(first.strip())
+    if bold is None or numbered_heading(bold["text"]) is None:
+        yield Block(line, raw, paragraph=True)
+        return
+    yield _section(bold["text"], BOLD_LEVEL, line)
+    if rest.strip():
+        yield Block(line + 1, rest, paragraph=True)
+
+
+def _items(tokens: Sequence[Any], lines: Sequence[str]) -> Iterator[Item]:
+    """The items of the list that *tokens* are."""
+    for place, token in enumerate(tokens):
+        if token.type != "list_item_open" or token.level != tokens[0].level + 1:
+            continue
+        first, last = token.map
+        inside = tokens[place + 1]
+        text, below = "", first
+        if inside.type == "paragraph_open":
+            text, below = " ".join(tokens[place + 2].content.split()), inside.map[1]
+        details = "\n".join(lines[below:last]).rstrip("\n").split("\n") if below < last else []
+        kept = _dedented([line.expandtabs(4) for line in details])
+        yield Item(int(token.info or 0), first + 1, text, tuple(kept))
+
+
+def _dedented(lines: list[str]) -> list[str]:
+    """*lines* without the indentation that all of them share, and without blank ones at the ends."""
+    indents = [len(line) - len(line.lstrip()) for line in lines if line.strip()]
+    cut = min(indents, default=0)
+    kept = [line[cut:].rstrip() for line in lines]
+    while kept and not kept[-1]:
+        kept.pop()
+    while kept and not kept[0]:
+        del kept[0]
+    return kept
+
+
+def _without_comments(text: str) -> str:
+    """*text* without HTML comments, their line breaks kept; one that is not closed hides nothing."""
+    kept: list[str] = []
+    place = 0
+    while (start := text.find("<!--", place)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
+        kept += [text[place:start], "\n" * text.count("\n", start, end)]
+        place = end + 3
+    return "".join([*kept, text[place:]])

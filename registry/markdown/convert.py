@@ -1,0 +1,368 @@
+"""Turns a v1 markdown command into a v2 definition, and says everything that it had to infer (SPEC 12).
+
+Pure. What is a step is `outline.py`'s, reading one `steps.py`'s; whether the result is valid, the validator's.
+
+Steps run in the order of their numbers. They run side by side only where the text says so: by what they depend on, by a
+heading, or as a list without numbers in which every item names an agent. Nothing is lost: what is no step is read by
+every node as `instructions`, and what stands below a step by its node as `NODE-details`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import InputError
+from engine.validation import Problem, Severity
+from registry.markdown.blocks import Document, read_document
+from registry.markdown.outline import Group, Outline, outline_of
+from registry.markdown.phases import levels, needs_all_before, phase_names
+from registry.markdown.steps import Step, Time
+from registry.wording import Names, node_slug, phase_slug, shorten, slug
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NO_STEPS = "NOT_A_COMMAND"
+"""Code of the one error that prose gives."""
+DEFAULT_AGENT = "general-assistant"
+DEFAULT_TIME = 60_000
+INSTRUCTIONS = "instructions"
+"""The context key of what is no step."""
+_LONGEST_DESCRIPTION = 200
+_MOST_STEPS = 2000
+_MOST_LINES = 8
+"""Lines that one warning names."""
+_PROMPT_FIELDS = frozenset(
+    {"argument-hint", "allowed-tools", "model", "description", "disable-model-invocation", "hooks", "tools", "name"}
+)
+"""Fields of Claude Code at the top of a file: without a sign of a v1 command below them, it is a prompt."""
+_WITHOUT_EFFECT = {
+    "allowed-tools": "the tools are those of each agent's file",
+    "tools": "the tools are those of each agent's file",
+    "model": "the model is that of each agent's file",
+    "hooks": "hooks belong into an agent's file",
+}
+_NOT_CARRIED = (
+    (
+        re.compile(r"(?<![\w$\\])\$\d(?![\d.,]*\d)\b|\$ARGUMENTS\[\d+\]"),
+        "is not filled in; the node reads the whole text as the input `arguments`",
+    ),
+    (re.compile(r"(?<![\w`])!`[^`\n]+`"), "is not run beforehand; the agent reads it as it is written"),
+    (
+        re.compile(r"(?<![\w`@/.])@(?:\.{0,2}/)?[\w-]+(?:[./][\w.-]+)+"),
+        "is not read in beforehand; the agent reads it as it is written",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A v1 command as v2."""
+
+    definition: dict[str, Any]
+    problems: tuple[Problem, ...]
+    """What was inferred; pointers lead into `definition`, places are lines of the file."""
+    sign: bool
+    """Something in the file says that it is a command: lists show no other ones."""
+
+
+def convert(text: str, *, stem: str) -> Converted:
+    """The v2 definition of v1 command *text*; *stem* is its file's name without ending.
+
+    Raises InputError (NOT_A_COMMAND) for prose without steps and for prompts of Claude Code.
+    """
+    document = read_document(text)
+    outline = outline_of(document)
+    steps = outline.steps
+    if len(steps) > _MOST_STEPS:
+        message = f'"{stem}.md" has more than {_MOST_STEPS} steps'
+        raise InputError(message, code="FILE_TOO_LARGE", hint="Split it into sub-commands.")
+    sign = document.title.startswith("/") or any(step.agent or step.time or step.after for step in steps)
+    if not steps:
+        raise _no_steps(stem, outline)
+    if not sign and _PROMPT_FIELDS & document.fields.keys():
+        message = f'"{stem}.md" is a prompt of Claude Code, and nothing in it says that it is a v1 command'
+        hint = (
+            "Give it a title such as `# /name`, or steps with agents, times or dependencies; Claude Code runs prompts."
+        )
+        raise InputError(message, code=NO_STEPS, hint=hint)
+    return _Conversion(document, outline, "/" + _command_name(document.title, stem), sign=sign).result()
+
+
+def _no_steps(stem: str, outline: Outline) -> InputError:
+    if outline.alternatives:
+        named = ", ".join(f'"{one.heading}" (line {one.line})' for one in outline.alternatives[:_MOST_LINES])
+        message = f'"{stem}.md" has steps for different cases only, and no command can be made of alternatives: {named}'
+        return InputError(
+            message, code=NO_STEPS, hint="Write a command for each case, or skip conditions in a v2 file."
+        )
+    passed = "; ".join(f"the list in line {note.line} {note.what}" for note in outline.notes[:_MOST_LINES])
+    message = f'"{stem}.md" is prose without numbered steps, so it is not a v1 command'
+    hint = "A v1 command has steps such as `1. senior-reviewer - Review the code (5 min)`; Claude Code runs prompts."
+    return InputError(f"{message} ({passed})" if passed else message, code=NO_STEPS, hint=hint)
+
+
+class _Conversion:
+    """One conversion; collects what was inferred on the way."""
+
+    def __init__(self, document: Document, outline: Outline, name: str, *, sign: bool) -> None:
+        self._document = document
+        self._outline = outline
+        self._groups = outline.groups
+        self._name = name
+        self._sign = sign
+        self._steps = outline.steps
+        self._problems: list[Problem] = []
+        self._initial: dict[str, str] = {}
+        self._ids = self._name_steps()
+        self._after = self._order()
+
+    def result(self) -> Converted:
+        description = self._describe()
+        self._tell_outline()
+        self._share_times()
+        phases: list[dict[str, Any]] = []
+        taken = Names()
+        for group in self._groups:
+            phases += self._phases(group, taken=taken, first=len(phases))
+        definition: dict[str, Any] = {"version": "2.0.0", "name": self._name, "description": description}
+        if self._initial:
+            definition["globalContext"] = {"initial": self._initial}
+        return Converted({**definition, "phases": phases}, tuple(self._problems), self._sign)
+
+    def _tell(
+        self,
+        code: str,
+        message: str,
+        pointer: str = "/phases",
+        *,
+        line: int | None = None,
+        suggestion: str | None = None,
+        error: bool = False,
+    ) -> None:
+        severity = Severity.ERROR if error else Severity.WARNING
+        place = None if line is None else f"{line}:1"
+        self._problems.append(Problem(code, severity, message, pointer, suggestion, place))
+
+    def _tell_outline(self) -> None:
+        """What was passed over, handed on, or has no effect here."""
+        if not self._sign:
+            message = "Nothing in the file says that it is a v1 command, so lists leave it out"
+            hint = "Give it a title such as `# /name`, or steps with agents, times or dependencies."
+            self._tell("V1_NO_SIGN", message, "/name", line=1, suggestion=hint)
+        for note in self._outline.notes:
+            if note.conditional:
+                message = f"{note.what}; it is handed to the step before it"
+                self._tell("V1_CONDITIONAL", message, line=note.line, suggestion="Write a skip condition in a v2 file.")
+            else:
+                self._tell(
+                    "V1_LIST_PASSED_OVER", f"A numbered list is not read as steps: it {note.what}", line=note.line
+                )
+        for name, (_, line) in self._document.fields.items():
+            if name in _WITHOUT_EFFECT:
+                self._tell("V1_NOT_CARRIED", f"`{name}` has no effect here: {_WITHOUT_EFFECT[name]}", "", line=line)
+        for pattern, what in _NOT_CARRIED:
+            found = [
+                (number, match.group())
+                for number, line in enumerate(self._document.text.split("\n"), start=1)
+                for match in pattern.finditer(line)
+            ]
+            if found:
+                named = ", ".join(f"{text} (line {number})" for number, text in found[:_MOST_LINES])
+                more = f" and {len(found) - _MOST_LINES} more" if len(found) > _MOST_LINES else ""
+                self._tell("V1_NOT_CARRIED", f"{named}{more}: {what}", "", line=found[0][0])
+
+    def _describe(self) -> str:
+        """The frontmatter's description, else the first paragraph; what it does not say whole goes to the nodes."""
+        paragraph = self._document.paragraph()
+        written = self._document.fields.get("description", ("", 0))[0]
+        found = written or paragraph or self._document.title.lstrip("/")
+        if not (written or paragraph):
+            self._tell("V1_NO_DESCRIPTION", "No paragraph describes the command; its title was taken", "/description")
+        text = found or self._name
+        if len(text) > _LONGEST_DESCRIPTION:
+            message = f"The description has {len(text)} characters and was cut at {_LONGEST_DESCRIPTION}"
+            self._tell("V1_DESCRIPTION_CUT", message, "/description")
+        described = shorten(text, _LONGEST_DESCRIPTION)
+        prose = list(self._outline.prose)
+        if prose and paragraph == described and "$" not in paragraph and _first_is(prose, paragraph):
+            del prose[0]
+        if prose:
+            self._initial[INSTRUCTIONS] = "\n\n".join(prose)
+        return described
+
+    def _name_steps(self) -> dict[int, str]:
+        """An id per step, by its place: from the task's words, so that it stays when steps come or go elsewhere."""
+        ids: dict[int, str] = {}
+        taken = Names()
+        for group in self._groups:
+            for step in group.steps:
+                wanted = node_slug(step.head or step.agent or "")
+                if wanted in taken:
+                    more = [slug(step.agent or ""), slug(group.heading)]
+                    others = [f"{wanted}-{word}" for word in more if word]
+                    wanted = next((other for other in others if other not in taken), wanted)
+                ids[id(step)] = taken.claim(wanted)
+        return ids
+
+    # --- order -------------------------------------------------------------------------------------------------------
+
+    def _order(self) -> dict[str, list[str]]:
+        """The ids that each id depends on."""
+        after: dict[str, list[str]] = {}
+        for place, group in enumerate(self._groups):
+            inferred: list[Step] = []
+            before = ""
+            for step in group.steps:
+                here = self._ids[id(step)]
+                found = [self._by_number(number, step, place) for number in step.after]
+                found += [self._by_name(name, step) for name in step.after_names]
+                after[here] = list(dict.fromkeys(one for one in found if one is not None))
+                if before and not group.parallel and not step.says_order:
+                    after[here] = [before]
+                    inferred.append(step)
+                before = here
+            self._tell_order(group, inferred)
+        return after
+
+    def _tell_order(self, group: Group, inferred: list[Step]) -> None:
+        """What the text does not say of the order, and how it was read."""
+        where = f'under "{group.heading}"' if group.heading else "of the list"
+        line = group.steps[0].line
+        if group.parallel and len(group.steps) > 1:
+            message = f"The {len(group.steps)} steps {where} run side by side where nothing else is said of their order"
+            self._tell(
+                "V1_PARALLEL",
+                message,
+                line=line,
+                suggestion="Number them, without a word of parallel, to run in order.",
+            )
+        elif inferred and len(inferred) == len(group.steps) - 1:
+            message = f"The steps {where} run one after the other, as they are written"
+            hint = "Write (depends on 1) where a step needs another, or say in the heading that they run in parallel."
+            self._tell("V1_SEQUENTIAL", message, line=line, suggestion=hint)
+        elif inferred:
+            named = ", ".join(f"{step.number} (line {step.line})" for step in inferred[:_MOST_LINES])
+            message = f"Nothing is said of the order of these steps {where}, so each follows the one before it: {named}"
+            self._tell("V1_SEQUENTIAL", message, line=inferred[0].line, suggestion="Write what they depend on.")
+
+    def _by_number(self, number: int, step: Step, place: int) -> str | None:
+        """The step that *number* means: of the same heading, else the nearest heading before, else any."""
+        near = [*range(place, -1, -1), *range(place + 1, len(self._groups))]
+        for index in near:
+            steps = self._groups[index].steps
+            printed = [one for one in steps if one.number == number and one is not step]
+            if len({one.number for one in steps}) < len(steps):  # 1. 1. 1. is how some people number
+                printed = [one for one in steps[number - 1 : number] if one is not step]
+            if printed:
+                return self._ids[id(printed[0])]
+        self._unknown(step, f"step {number}")
+        return None
+
+    def _by_name(self, name: str, step: Step) -> str | None:
+        """The step that *name* means: its id, its agent, or the beginning of its task."""
+        wanted = node_slug(name)
+        others = [one for one in self._steps if one is not step]
+        for matches in (
+            [one for one in others if self._ids[id(one)] == wanted],
+            [one for one in others if one.agent in {name, wanted}],
+            [one for one in others if self._ids[id(one)].startswith(f"{wanted}-")],
+        ):
+            if len(matches) == 1:
+                return self._ids[id(matches[0])]
+        self._unknown(step, f'"{name}"')
+        return None
+
+    def _unknown(self, step: Step, what: str) -> None:
+        message = (
+            f'Step {step.number} ("{shorten(step.task, 60)}", line {step.line}) depends on {what}, which does not exist'
+        )
+        known = ", ".join(f"{one.number} ({self._ids[id(one)]})" for one in self._steps[:20])
+        self._tell("V1_UNKNOWN_STEP", message, "/phases", suggestion=f"the steps are {known}", error=True)
+
+    def _share_times(self) -> None:
+        """A heading's time is that of its steps together; a clock time (20-45 min) lasts from one end to the other."""
+        ends: set[int] = set()
+        for group in self._groups:
+            holders: list[Group | Step] = [group, *group.steps]
+            for holder in holders:
+                time = holder.time
+                if time is not None and time.start is not None:
+                    if time.start in ends and time.milliseconds > time.start:
+                        holder.time = Time(time.milliseconds - time.start)
+                    ends.add(time.milliseconds)
+
+    # --- phases ------------------------------------------------------------------------------------------------------
+
+    def _phases(self, group: Group, *, taken: Names, first: int) -> list[dict[str, Any]]:
+        """The phases of one group: one, or one per level where some of its steps can run side by side."""
+        inside = {self._ids[id(step)]: step for step in group.steps}
+        ranks = levels(list(inside), self._after)
+        if all(len(rank) == 1 for rank in ranks):
+            ranks = [list(inside)]
+        if len(ranks) > 1:
+            where = f' under "{group.heading}"' if group.heading else ""
+            message = f"Steps{where} depend on each other and became {len(ranks)} phases"
+            self._tell("V1_PHASES_INFERRED", message, f"/phases/{first}", line=group.steps[0].line)
+        names = phase_names(group.heading, [[inside[one].task for one in rank] for rank in ranks])
+        phases: list[dict[str, Any]] = []
+        for rank, name, barrier in zip(ranks, names, needs_all_before(ranks, self._after), strict=True):
+            pointer = f"/phases/{first + len(phases)}"
+            ordered = any(need in inside and need in rank for one in rank for need in self._after[one])
+            nodes = [self._node(inside[one], group, f"{pointer}/agents/{place}") for place, one in enumerate(rank)]
+            phase: dict[str, Any] = {
+                "id": taken.claim(phase_slug(name)),
+                "name": shorten(name, _LONGEST_DESCRIPTION),
+                "parallel": len(rank) > 1 and not ordered,
+                "agents": nodes,
+            }
+            if not barrier:
+                phase["barrier"] = False
+                message = "Its steps need only some of the steps before it; it does not wait for the rest"
+                self._tell("V1_NO_BARRIER", message, pointer, line=group.line)
+            phases.append(phase)
+        return phases
+
+    def _node(self, step: Step, group: Group, pointer: str) -> dict[str, Any]:
+        here = self._ids[id(step)]
+        if step.agent is None:
+            message = f'Step {step.number} names no agent; "{DEFAULT_AGENT}" was taken'
+            self._tell("V1_DEFAULT_AGENT", message, f"{pointer}/agentId", line=step.line)
+        return {
+            "id": here,
+            "agentId": step.agent or DEFAULT_AGENT,
+            "task": step.task or f"Do the work of {step.agent}",
+            "dependencies": self._after[here],
+            "estimatedTime": self._estimate(step, group, f"{pointer}/estimatedTime"),
+            "context": {"inputs": list(self._inputs(step, here))},
+        }
+
+    def _inputs(self, step: Step, here: str) -> Iterator[dict[str, Any]]:
+        if INSTRUCTIONS in self._initial:
+            yield {"key": INSTRUCTIONS}
+        if step.details:
+            self._initial[f"{here}-details"] = step.details
+            yield {"key": f"{here}-details"}
+        yield {"key": "arguments", "required": False}
+
+    def _estimate(self, step: Step, group: Group, pointer: str) -> int:
+        if step.time is not None:
+            return step.time.milliseconds
+        if group.time is not None:
+            message = f'Step {step.number} has no time; it got its share of "{group.heading}"'
+            self._tell("V1_TIME_SHARED", message, pointer, line=step.line)
+            return max(1, group.time.milliseconds // len(group.steps))
+        message = f"Step {step.number} has no time; one minute was taken"
+        self._tell("V1_DEFAULT_TIME", message, pointer, line=step.line)
+        return DEFAULT_TIME
+
+
+def _first_is(prose: list[str], paragraph: str) -> bool:
+    return " ".join(re.sub(r"\*\*|__|`|^>\s*", "", prose[0]).split()) == paragraph
+
+
+def _command_name(title: str, stem: str) -> str:
+    named = re.match(r"/(\S+)", title)
+    return slug(named[1] if named else stem, words=50) or "command"

@@ -1,0 +1,307 @@
+"""Finds the steps of a v1 markdown command: which lists and headings they are, and what around them is prose.
+
+Pure. Order, agents and times of the result are `convert.py`'s.
+
+Theory of operation. Where headings are numbered ("## 1. Build", "**Step 2: Test**"), they are the steps, or, called
+phases, they hold lists of steps. Elsewhere the numbered lists are the steps, but for those under headings such as
+"Rules" or "Output format", and those that read as rules, names or questions. What is done in some cases only is no
+step: it is handed to the step before it. Everything that is no step stays as prose, so that nothing is lost.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from registry.markdown.blocks import plain
+from registry.markdown.lists import (
+    is_alternative,
+    is_conditional,
+    is_passed_over,
+    says_parallel,
+    why_announced_otherwise,
+    why_no_steps,
+)
+from registry.markdown.steps import Step, Time, agents_named, read_step, read_time
+
+if TYPE_CHECKING:
+    from registry.markdown.blocks import Block, Document, Item, Section
+
+_PHASES = frozenset({"phase", "stage", "part"})
+_FEW = 2
+"""Numbered headings that make headings the steps."""
+
+
+@dataclass(slots=True)
+class Group:
+    """Steps that belong together: those of one list, or of headings that follow each other."""
+
+    heading: str
+    line: int
+    steps: list[Step] = field(default_factory=list)
+    parallel: bool = False
+    """The text says that they run side by side."""
+    time: Time | None = None
+    """The heading's, for all steps together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A part of the text that is no step, though it looks like one."""
+
+    line: int
+    what: str
+    conditional: bool = False
+    """Handed to the step before it."""
+
+
+@dataclass(slots=True)
+class Outline:
+    """What a document comes to."""
+
+    groups: list[Group] = field(default_factory=list)
+    prose: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    alternatives: list[Section] = field(default_factory=list)
+    """Headings of steps that are done in some cases only."""
+
+    @property
+    def steps(self) -> list[Step]:
+        """All steps in the order of the text."""
+        return [step for group in self.groups for step in group.steps]
+
+
+def outline_of(document: Document) -> Outline:
+    """The steps and the prose of *document*."""
+    return _Reading(document).read()
+
+
+class _Reading:
+    """One pass over the sections of a document."""
+
+    def __init__(self, document: Document) -> None:
+        self.outline = Outline()
+        self.sections = document.sections
+        self.expected = document.title.startswith("/")
+        self.above, self.ends = _nesting(document.sections)
+        numbered = [place for place, section in enumerate(self.sections) if section.number and self._counts(place)]
+        worded = any(self.sections[place].word for place in numbered)
+        self.numbered = set(numbered) if len(numbered) >= _FEW or worded else set()
+        self.counts = [0, *accumulate(place in self.numbered for place in range(len(self.sections)))]
+        """How many numbered headings there are before each place."""
+
+    def read(self) -> Outline:
+        place = 0
+        while place < len(self.sections):
+            if place in self.numbered:
+                below = range(0) if self._holds_numbered(place) else self._below(place)
+                self._heading(place, below)
+                place += 1 + len(below)
+            else:
+                self._section(place)
+                place += 1
+        self.outline.groups = [group for group in self.outline.groups if group.steps]
+        return self.outline
+
+    def _headings(self, place: int) -> tuple[str, ...]:
+        return (self.sections[place].heading, *(self.sections[one].heading for one in self.above[place]))
+
+    def _counts(self, place: int) -> bool:
+        """Whether a numbered heading is that of a step, and none of an example or an alternative."""
+        return not any(is_passed_over(one) or is_alternative(one) for one in self._headings(place)[1:])
+
+    def _below(self, place: int) -> range:
+        return range(place + 1, self.ends[place])
+
+    def _holds_numbered(self, place: int) -> bool:
+        return self.counts[self.ends[place]] > self.counts[place + 1]
+
+    # --- headings ----------------------------------------------------------------------------------------------------
+
+    def _heading(self, place: int, below: range) -> None:
+        """A numbered heading with the sections *below* it that are its own."""
+        section = self.sections[place]
+        heading_time, heading = read_time(section.heading)
+        inside = Outline()
+        for one in [place, *below]:
+            self._lists(one, inside)
+        steps = inside.steps
+        if steps and (section.word in _PHASES or _tell_most(steps)):
+            agent = self._agent_of(section)
+            for step in steps:
+                step.agent = step.agent or agent
+            groups = [group for group in inside.groups if group.steps]
+            merged = Group(_tidy(heading) or section.heading, section.line, steps, time=heading_time)
+            merged.parallel = says_parallel(section.heading) or all(group.parallel for group in groups)
+            self.outline.groups.append(merged)
+            self.outline.prose += inside.prose
+            self.outline.notes += inside.notes
+        elif self._holds_numbered(place):
+            self._prose(section, section.blocks, self.outline)
+        else:
+            self._heading_step(place, below)
+
+    def _heading_step(self, place: int, below: range) -> None:
+        """The heading itself is the step."""
+        section = self.sections[place]
+        lines = [line for block in section.blocks for line in (*block.raw.split("\n"), "")]
+        for one in below:
+            inner = self.sections[one]
+            lines += [f"{'#' * min(inner.level, 6)} {inner.heading}", ""]
+            lines += [line for block in inner.blocks for line in (*block.raw.split("\n"), "")]
+        number = int(section.number) if section.number.isdecimal() else 0
+        step = read_step(number, section.heading, lines, line=section.line)
+        last = self.outline.groups[-1] if self.outline.groups else None
+        parents = self.above[place]
+        parent = self.sections[parents[0]].heading if parents else ""
+        alone = section.word in _PHASES
+        if is_alternative(section.heading) and last is not None and last.steps:
+            self._hand_over(last.steps[-1], f"{section.heading}\n{step.details}", section.line)
+        elif alone or last is None or last.heading != (parent or "Steps"):
+            group = Group(section.heading if alone else parent or "Steps", section.line, [step])
+            group.parallel = says_parallel(parent)
+            self.outline.groups.append(group)
+        else:
+            last.steps.append(step)
+
+    @staticmethod
+    def _agent_of(section: Section) -> str | None:
+        """The agent that a paragraph of the heading names for all its steps."""
+        for block in section.blocks:
+            if block.paragraph:
+                step = read_step(0, "", block.raw.split("\n"), line=block.line)
+                named = agents_named(block.raw)
+                if step.agent or len(named) == 1:
+                    return step.agent or named[0]
+        return None
+
+    # --- lists -------------------------------------------------------------------------------------------------------
+
+    def _section(self, place: int) -> None:
+        """A section whose heading is no step."""
+        section = self.sections[place]
+        if not self.numbered:
+            self._lists(place, self.outline)
+            return
+        for block in section.blocks:
+            if block.numbered and len(block.items) > 1 and not is_passed_over(section.heading):
+                self.outline.notes.append(Note(block.line, "is no part of the numbered headings"))
+        self._prose(section, section.blocks, self.outline)
+
+    def _lists(self, place: int, into: Outline) -> None:
+        """The lists of steps of one section, and its prose."""
+        section, headings = self.sections[place], self._headings(place)
+        time, heading = read_time(section.heading)
+        group = Group(_tidy(heading) or section.heading, section.line, time=time)
+        group.parallel = says_parallel(section.heading)
+        alternative = any(map(is_alternative, headings))
+        prose: list[Block] = []
+        between: list[Block] = []
+        """What stands behind the last list: details of its last step, should the list go on."""
+        lead_in = ""
+        for block in section.blocks:
+            goes_on = bool(group.steps) and block.numbered and block.items[0].number == group.steps[-1].number + 1
+            if alternative and block.numbered:
+                into.alternatives.append(section)
+                reason: str | None = f'is done in some cases only: "{section.heading}"'
+            else:
+                reason = None if goes_on else self._why_not(block, lead_in, section, headings)
+            if reason is None:
+                if goes_on:
+                    _append(group.steps[-1], between)
+                else:
+                    prose += between
+                    group.parallel = group.parallel or not block.numbered or says_parallel(lead_in)
+                between = []
+                self._take(group, block.items, into)
+            else:
+                if block.numbered and reason:
+                    into.notes.append(Note(block.line, reason))
+                (between if group.steps else prose).append(block)
+            lead_in = block.raw if block.paragraph else ""
+        self._prose(section, [*prose, *between], into)
+        into.groups.append(group)
+
+    def _why_not(self, block: Block, lead_in: str, section: Section, headings: tuple[str, ...]) -> str | None:
+        """Why *block* is no list of steps; None where it is one, an empty text where it is no list."""
+        if not block.items:
+            return ""
+        steps = [read_step(item.number, item.text, item.details, line=item.line) for item in block.items]
+        if not block.numbered:
+            named = len(steps) > 1 and all(step.agent and "-" in step.agent for step in steps)
+            return why_announced_otherwise(lead_in, headings) if named else ""
+        if any(step.time or step.after for step in steps) or _tell_most(steps):
+            return why_announced_otherwise(lead_in, headings)
+        return why_no_steps(block, lead_in, section, headings=headings, expected=self.expected)
+
+    def _take(self, group: Group, items: tuple[Item, ...], into: Outline) -> None:
+        """The steps of one list; what is done in some cases only goes to the step before it."""
+        waiting: list[Item] = []
+        for item in items:
+            step = read_step(item.number, item.text, item.details, line=item.line)
+            if is_conditional(item) and not (step.agent or step.after):
+                into.notes.append(
+                    Note(item.line, f'"{plain(item.text)[:80]}" is done in some cases only', conditional=True)
+                )
+                if group.steps:
+                    _append_text(group.steps[-1], _source(item))
+                else:
+                    waiting.append(item)
+                continue
+            for earlier in waiting:
+                _append_text(step, _source(earlier))
+            waiting = []
+            group.steps.append(step)
+
+    def _hand_over(self, step: Step, text: str, line: int) -> None:
+        first = text.split("\n", 1)[0]
+        self.outline.notes.append(Note(line, f'"{first[:80]}" is done in some cases only', conditional=True))
+        _append_text(step, text)
+
+    @staticmethod
+    def _prose(section: Section, blocks: list[Block], into: Outline) -> None:
+        texts = [block.raw for block in blocks if block.raw.strip()]
+        if texts:
+            heading = [f"{'#' * min(section.level, 6)} {section.heading}"] if section.heading else []
+            into.prose += [*heading, *texts]
+
+
+def _tell_most(steps: list[Step]) -> bool:
+    """Whether at least half of *steps* say who does them, how long they take or what they need."""
+    return sum(bool(step.agent or step.time or step.after) for step in steps) * 2 >= len(steps)
+
+
+def _tidy(heading: str) -> str:
+    """*heading* without the brackets and separators that a time has left."""
+    return re.sub(r"[(\[]\s*[)\]]", "", heading).strip(" :,-\u2013\u2014")
+
+
+def _nesting(sections: tuple[Section, ...]) -> tuple[list[list[int]], list[int]]:
+    """The places of the headings above each section, the nearest first, and where what is below each ends."""
+    above: list[list[int]] = []
+    ends = [len(sections)] * len(sections)
+    stack: list[int] = []
+    for place, section in enumerate(sections):
+        while stack and sections[stack[-1]].level >= section.level:
+            ends[stack.pop()] = place
+        above.append(stack[::-1])
+        if section.level:
+            stack.append(place)
+        else:
+            ends[place] = place + 1
+    return above, ends
+
+
+def _source(item: Item) -> str:
+    return "\n".join((item.text, *item.details))
+
+
+def _append(step: Step, blocks: list[Block]) -> None:
+    for block in blocks:
+        _append_text(step, block.raw)
+
+
+def _append_text(step: Step, text: str) -> None:
+    step.details = "\n".join(filter(None, (step.details, text)))
