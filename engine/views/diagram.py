@@ -143,8 +143,8 @@ def _flow(plan: Plan) -> Iterator[str]:
     everything = [node.id for node in plan.nodes if node.passthrough]
     for key in dict.fromkeys([*producers, *consumers]):
         ends = [*consumers.get(key, []), *(["kept"] if key in kept else [])]
-        source = _names(producers.get(key, ["the group's inputs" if "/" in key else "nobody"]))
-        yield f"  {clean(key)}: {source} → {_names(ends) if ends else 'nobody'}"
+        source = _names(producers.get(key, [_outside(key)]))
+        yield f"  {clean(key)}: {source} → {_names(ends) if ends else 'not read'}"
     if everything:
         yield f"  everything → {_names(everything)}"
 
@@ -169,3 +169,10 @@ def _box(plan: Plan, phase: PhasePlan, by_id: dict[NodeId, NodePlan], indent: st
 
 def _label(text: str) -> str:
     return _UNSAFE.sub(" ", text)
+
+
+def _outside(key: str) -> str:
+    """Where a value comes from that no node writes."""
+    if "/" in key:
+        return "the group's inputs"
+    return "the run's arguments" if key == "arguments" else "nothing"

@@ -112,8 +112,8 @@ def test_context_flow_names_who_produces_and_who_consumes() -> None:
         "  seed: initial → read\n"
         "  who: argument → read\n"
         "  report: make → read, kept\n"
-        "  log: make → nobody\n"
-        "  lost: nobody → read\n"
+        "  log: make → not read\n"
+        "  lost: nothing → read\n"
         "  everything → all\n"
     )
 
