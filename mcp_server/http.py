@@ -21,6 +21,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.responses import PlainTextResponse
 
 from mcp_server.app import OrchestrationServer
+from mcp_server.http_limits import HttpLimits, bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,13 +43,13 @@ class RequireToken:
     def __init__(self, app: ASGIApp, token: str) -> None:
         """*app* gets the requests that carry *token*."""
         self._app = app
-        self._expected = f"Bearer {token}".encode()
+        self._token = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         if scope["type"] == "http":
-            given = dict(scope["headers"]).get(b"authorization", b"")
-            if not hmac.compare_digest(given, self._expected):
+            scheme, _, given = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
+            if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(b" "), self._token):
                 answer = PlainTextResponse(
                     "a bearer token is needed", status_code=401, headers={"WWW-Authenticate": "Bearer"}
                 )
@@ -60,8 +61,13 @@ class RequireToken:
 class HttpServer(uvicorn.Server):
     """uvicorn's server, which tells ours when it is asked to end: what runs is interrupted then, not cancelled."""
 
-    def __init__(self, server: OrchestrationServer, *, port: int, token: str | None) -> None:
-        """Serve *server* on *port*; without *token* anybody on this machine may use it, as tests do."""
+    def __init__(
+        self, server: OrchestrationServer, *, port: int, token: str | None, limits: HttpLimits | None = None
+    ) -> None:
+        """Serve *server* on *port*; without *token* anybody on this machine may use it, as tests do.
+
+        *limits* bound what a client may hold.
+        """
         self._ours = server
         app: ASGIApp = server.streamable_http_app(
             streamable_http_path=PATH,
@@ -72,7 +78,7 @@ class HttpServer(uvicorn.Server):
         )
         super().__init__(
             uvicorn.Config(
-                app if token is None else RequireToken(app, token),
+                **bounded(app if token is None else RequireToken(app, token), limits or HttpLimits()),
                 log_level="warning",
                 timeout_graceful_shutdown=GRACE_SECONDS,
             )

@@ -83,6 +83,14 @@ def test_a_request_without_the_token_or_from_elsewhere_is_refused(
         assert answer.status_code == status
 
 
+@pytest.mark.parametrize("given", ["Bearer right", "bearer right", "BEARER  right"])
+@keeps("http")
+def test_the_scheme_of_the_token_may_be_written_in_any_case(project: Path, given: str) -> None:
+    with served(project, token="right") as (address, _, _process):  # noqa: S106 - made up
+        answer = httpx2.post(address, json=REQUEST, headers={**ACCEPT, "Authorization": given}, timeout=30)
+    assert answer.status_code not in {401, 403}
+
+
 @pytest.mark.parametrize(
     ("name", "code"), [("r-000000000000", INVALID_PARAMS), ("r-other", HEADER_MISMATCH), (None, INVALID_PARAMS)]
 )
