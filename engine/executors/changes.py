@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import OrchestrationError
+from engine.executors.cancelling import uncancelled
 from engine.executors.git import Git
-from engine.executors.tree import uncancelled
 from engine.paths import path_problem
 
 _NAMED = 5

@@ -95,7 +95,7 @@ class Git:
                 mark=self.mark,
                 stdin=stdin,
                 stdout_limit=_LONGEST_ANSWER,
-                keep=True,  # git leaves nothing behind, and looking for it costs more than git
+                leaves_nothing=True,
             )
         except (OSError, ValueError) as error:
             raise IsolationUnavailable(f"git cannot be started: {error}") from error

@@ -15,9 +15,9 @@ from pathlib import Path
 from engine.errors import OrchestrationError
 from engine.executors.answer import failed
 from engine.executors.brought import links_of
+from engine.executors.cancelling import uncancelled
 from engine.executors.git import IsolationUnavailable
 from engine.executors.port import Executor, Heartbeat, Outcome, WorkOrder, starts_later
-from engine.executors.tree import uncancelled
 from engine.executors.worktree import Worktree, open_worktree, prepare
 from engine.ids import AttemptId
 from engine.model.agent import Agent

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.executors.abandoned import keep_abandoned
-from engine.executors.tree import end_orphans
+from engine.executors.search import end_orphans
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -17,6 +17,7 @@ from pathlib import Path
 from engine.errors import EnvironmentFault
 from engine.executors.branches import branch_of, folder_of
 from engine.executors.brought import bring, to_bring
+from engine.executors.cancelling import uncancelled
 from engine.executors.changes import names
 from engine.executors.folders import is_own, remove_folder
 from engine.executors.git import Git, IsolationUnavailable, is_object, open_git
@@ -31,7 +32,6 @@ from engine.executors.snapshot import (
     submodules_in_use,
     worktree_tree,
 )
-from engine.executors.tree import uncancelled
 from engine.ids import AttemptId, parse_attempt_id
 from engine.statefolder.links import make_below
 

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from engine.executors.marks import MARK_VARIABLE
-from engine.executors.tree import end_orphans
+from engine.executors.search import end_orphans
 from engine.opening import open_engine
 from engine.run.events import Limits, RunStatus
 from engine.run.state import NodeStatus

@@ -14,12 +14,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.executors import marks, tree
+from engine.executors import marks, output, search, wardens
+from engine.executors.cancelling import uncancelled
 from engine.executors.marks import ATTEMPT_VARIABLE, MARK_VARIABLE, environment_of, mark_of
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
 from engine.executors.process import ProcessExecutor
 from engine.executors.python import PythonExecutor
-from engine.executors.tree import Ended, end_orphans, run_program, uncancelled
+from engine.executors.search import end_orphans
+from engine.executors.tree import Ended, run_program
 from engine.ids import AttemptId
 from engine.model.agent import Agent, AgentSource
 from engine.model.policy import FailureKind
@@ -27,6 +29,15 @@ from tests.support.orders import Beats, alive_with, order_for
 
 pytestmark = pytest.mark.processes
 
+
+@pytest.fixture(params=["below a warden", "looked for"])
+def held(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways in which what a program starts is ended: the second one is that of systems without wardens."""
+    if request.param == "looked for":
+        monkeypatch.setattr(wardens, "_unsupported", True)
+
+
+both = pytest.mark.usefixtures("held")
 SLEEP = "import time; print(flush=True); time.sleep(600)"
 STUBBORN = "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
 LEAVE = f'''
@@ -88,6 +99,7 @@ async def program(code: str, folder: Path, **options: object) -> Ended:
     return await asyncio.wait_for(running, 30)
 
 
+@both
 @pytest.mark.parametrize(
     "code",
     [
@@ -127,12 +139,14 @@ def sleepers_since(before: set[int]) -> list[psutil.Process]:
     return found
 
 
+@both
 async def test_a_stubborn_orphan_is_killed_after_the_grace(tmp_path: Path) -> None:
     order = order_of("leave(STUBBORN)\nprint('{\"outputs\": {}}')", tmp_path)
     assert (await run(order)).failure is None
     assert alive_with(order) == []
 
 
+@both
 async def test_a_cancel_ends_children_that_hide_and_children_that_ignore_term(tmp_path: Path) -> None:
     order = order_of(
         """
@@ -152,6 +166,7 @@ async def test_a_cancel_ends_children_that_hide_and_children_that_ignore_term(tm
     assert sleepers_since(before) == []
 
 
+@both
 async def test_a_program_is_told_by_term_and_may_tidy_up(tmp_path: Path) -> None:
     order = order_of(
         """
@@ -168,6 +183,7 @@ async def test_a_program_is_told_by_term_and_may_tidy_up(tmp_path: Path) -> None
     assert (tmp_path / "tidied").exists()
 
 
+@both
 async def test_a_second_cancel_does_not_cut_the_ending_short(tmp_path: Path) -> None:
     order = order_of(
         "leave(STUBBORN)\nprint('ready', file=sys.stderr, flush=True)\nimport time; time.sleep(600)", tmp_path
@@ -184,6 +200,7 @@ async def test_a_second_cancel_does_not_cut_the_ending_short(tmp_path: Path) -> 
     assert alive_with(order) == []
 
 
+@both
 async def test_a_cancel_before_the_program_runs_leaves_nothing(tmp_path: Path) -> None:
     order = order_of("import time; time.sleep(600)", tmp_path)
     task = asyncio.ensure_future(ProcessExecutor().execute(order, Beats()))
@@ -194,6 +211,7 @@ async def test_a_cancel_before_the_program_runs_leaves_nothing(tmp_path: Path) -
     assert alive_with(order) == []
 
 
+@both
 def test_an_event_loop_that_goes_down_leaves_nothing(tmp_path: Path) -> None:
     order = order_of(
         "leave(STUBBORN)\nprint('ready', file=sys.stderr, flush=True)\nimport time; time.sleep(600)", tmp_path
@@ -212,6 +230,7 @@ def test_an_event_loop_that_goes_down_leaves_nothing(tmp_path: Path) -> None:
     assert alive_with(order) == []
 
 
+@both
 async def test_what_an_agent_may_keep_is_kept_when_it_has_answered(tmp_path: Path) -> None:
     order = order_of("leave(SLEEP)\nprint('{\"outputs\": {}}')", tmp_path, keep=True)
     outcome = await run(order)
@@ -225,6 +244,7 @@ async def test_what_an_agent_may_keep_is_kept_when_it_has_answered(tmp_path: Pat
             process.kill()
 
 
+@both
 async def test_a_cancel_ends_even_what_an_agent_may_keep(tmp_path: Path) -> None:
     code = "leave(SLEEP)\nprint('ready', file=sys.stderr, flush=True)\nimport time; time.sleep(600)"
     order = order_of(code, tmp_path, keep=True)
@@ -232,6 +252,7 @@ async def test_a_cancel_ends_even_what_an_agent_may_keep(tmp_path: Path) -> None
     assert alive_with(order) == []
 
 
+@both
 async def test_a_program_that_never_reads_its_large_input_does_not_hang(tmp_path: Path) -> None:
     order = order_of('print(\'{"outputs": {"n": 1}}\')', tmp_path, inputs={"big": "x" * 3_000_000})
     assert (await run(order)).outputs == {"n": 1}
@@ -241,9 +262,10 @@ async def test_a_program_that_writes_much_to_stderr_does_not_hang_and_its_end_is
     ended = await program("import sys; sys.stderr.write('a' * 3_000_000 + 'END'); sys.exit(4)", tmp_path)
     assert ended.returncode == 4
     assert ended.stderr.endswith(b"aEND")
-    assert len(ended.stderr) == tree.STDERR_TAIL
+    assert len(ended.stderr) == output.STDERR_TAIL
 
 
+@both
 async def test_too_much_on_stdout_ends_the_program(tmp_path: Path) -> None:
     order = order_of("while True: print('x' * 100_000)", tmp_path)
     failure = (await run(order)).failure
@@ -271,6 +293,7 @@ async def test_a_line_without_end_ends_the_program(tmp_path: Path) -> None:
     assert lines == []
 
 
+@both
 async def test_a_child_that_holds_stdout_open_does_not_hold_the_answer_up(tmp_path: Path) -> None:
     order = order_of('leave(STUBBORN)\nprint(\'{"outputs": {"n": 1}}\')', tmp_path, keep=True)
     outcome = await run(order)
@@ -309,6 +332,7 @@ async def test_nothing_of_a_value_goes_through_a_shell(tmp_path: Path) -> None:
     assert not (tmp_path / "evil").exists()
 
 
+@both
 async def test_a_program_ended_by_a_signal_says_so(tmp_path: Path) -> None:
     failure = (await run(order_of("os.kill(os.getpid(), 9)", tmp_path))).failure
     assert failure is not None
@@ -321,6 +345,7 @@ async def test_a_program_that_cannot_be_found_is_no_exception(tmp_path: Path) ->
     assert failure.code == "PROGRAM_NOT_FOUND"
 
 
+@both
 async def test_a_file_that_is_no_program_is_told(tmp_path: Path) -> None:
     (tmp_path / "bad").write_bytes(b"\x00\x01")
     (tmp_path / "bad").chmod(0o755)
@@ -413,23 +438,23 @@ def test_a_process_that_is_not_there_has_no_start_and_is_not_alive() -> None:
         child.wait()
     assert marks._start_of(child.pid) is None
     assert not marks.lives(process)
-    assert tree._descendants(child.pid) == []
+    assert search._descendants(child.pid) == []
 
 
 def test_a_stranger_that_got_the_number_of_an_ended_program_is_left_alone(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", SLEEP], start_new_session=True, stdout=subprocess.PIPE) as stranger:
         try:
             mark = mark_of(AttemptId("r-1:x#9"), tmp_path)
-            assert tree._left_of(stranger.pid, mark, exited=True) == []
+            assert search._left_of(stranger.pid, mark, exited=True) == []
         finally:
             stranger.kill()
 
 
 async def test_what_cannot_be_killed_is_given_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "_PERSISTENCE", timedelta(0))
+    monkeypatch.setattr(search, "_PERSISTENCE", timedelta(0))
     monkeypatch.setattr(psutil.Process, "kill", lambda _: None)
     ours = psutil.Process()
-    await asyncio.wait_for(tree._end_all(lambda: [ours], grace=timedelta(0)), 30)
+    await asyncio.wait_for(search.end_all(lambda: [ours], grace=timedelta(0)), 30)
 
 
 async def test_work_that_must_not_be_cut_off_ends_before_the_cancel_goes_on() -> None:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from engine.executors.abandoned import keep_abandoned
-from engine.executors.tree import end_orphans
+from engine.executors.search import end_orphans
 from engine.ids import RunId
 from engine.opening import open_engine
 from engine.run.events import RunStatus

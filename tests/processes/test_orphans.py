@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from engine.executors.marks import environment_of, mark_of, orphans
-from engine.executors.tree import end_orphans
+from engine.executors.search import end_orphans
 from engine.ids import AttemptId
 from tests.processes.test_executors import SLEEP
 

@@ -9,8 +9,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from engine.executors.cancelling import uncancelled
 from engine.executors.port import Outcome
-from engine.executors.tree import uncancelled
 from engine.ids import attempt_id
 from engine.run.events import Role
 from tests.support.world.people import QUEUEING

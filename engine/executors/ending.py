@@ -1,0 +1,119 @@
+"""Ends the descendants of this process, which must be a child subreaper. Linux only.
+
+Effects: sends signals, reads `/proc`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+
+PERSISTENCE = 5.0
+"""How long KILL is repeated for what does not go; beyond it the kernel holds the process."""
+_MOST_ROUNDS = 100
+
+
+class Ending:
+    """TERM to what is left, then KILL after a grace, until nothing is left or nothing more can be done."""
+
+    def __init__(self, grace: float, look: Callable[[], list[int]]) -> None:
+        """*look* says what is left."""
+        self.look = look
+        self.over = False
+        """Only what cannot be ended is left."""
+        self._patience = time.monotonic() + grace
+        self._told: set[int] = set()
+        self._refused: set[int] = set()
+        self._pause = 5.0
+
+    def pressed(self) -> float:
+        """Do what is due, and say after how many milliseconds it is due again."""
+        self._pause = min(self._pause * 2, 50.0)
+        now = time.monotonic()
+        if now >= self._patience:
+            left = self._killed()
+            self.over = now >= self._patience + PERSISTENCE or (bool(left) and self._refused.issuperset(left))
+            return self._pause
+        for pid in self.look():
+            if pid not in self._told:
+                self._told.add(pid)
+                self._tell(pid, signal.SIGTERM)
+                self._tell(pid, signal.SIGCONT)  # what is stopped hears nothing else
+        return min(self._pause, max(1.0, (self._patience - now) * 1000))
+
+    def _killed(self) -> set[int]:
+        """What was there; all are stopped before one is killed, so that what forks is not faster than we are."""
+        seen: set[int] = set()
+        for _round in range(_MOST_ROUNDS):
+            fresh = set(self.look()) - seen
+            if not fresh:
+                break
+            for pid in fresh:
+                self._tell(pid, signal.SIGSTOP)
+            seen |= fresh
+        for pid in seen:
+            self._tell(pid, signal.SIGKILL)
+        return seen
+
+    def _tell(self, pid: int, number: signal.Signals) -> None:
+        if not send_signal(pid, number):
+            self._refused.add(pid)
+
+
+def below(pid: int, *, without: Collection[int] = ()) -> list[int]:
+    """The descendants of *pid*, parents first, but for those in *without* and theirs."""
+    found: list[int] = []
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return found
+    for thread in threads:
+        for child in _children(f"/proc/{pid}/task/{thread}/children"):
+            if child not in without:
+                found += [child, *below(child)]
+    return found
+
+
+def _children(path: str) -> list[int]:
+    data = b""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return []
+    try:
+        while piece := os.read(file, 65536):
+            data += piece
+    except OSError:  # it has ended meanwhile
+        pass
+    finally:
+        os.close(file)
+    return [int(word) for word in data.split()]
+
+
+def send_signal(pid: int, number: signal.Signals) -> bool:
+    """False where that is not allowed: the process is another user's."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return True
+
+
+def reaped(options: int = 0) -> Iterator[tuple[int, int]]:
+    """Children that have ended, or were stopped, with their status; (0, 0) at the end where there are others."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG | options)
+        except ChildProcessError:
+            return
+        yield pid, status
+        if pid == 0:
+            return

@@ -1,0 +1,192 @@
+"""Ends programs, and what they have started, by looking for it: where there are no wardens, and where one was killed.
+
+Effects: reads the process table, starts and ends processes.
+
+Ending an attempt sends TERM, and KILL after a grace, to the program's session, to its descendants and to all that
+carries its mark (see `marks.py`). The last finds a child that made a session of its own and whose parent has ended; it
+does not find one that has emptied its environment as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Collection
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from engine.executors.cancelling import uncancelled
+from engine.executors.marks import carriers, lives, orphans
+from engine.executors.output import Pipes
+from engine.executors.wardens import End, Request
+from engine.ids import AttemptId
+
+GRACE = timedelta(seconds=2)
+"""Between TERM and KILL."""
+_PERSISTENCE = timedelta(seconds=5)
+"""How long KILL is repeated for what does not go; beyond it the kernel holds the process."""
+
+
+class Searched:
+    """One program whose tree is looked for at its end."""
+
+    def __init__(self, mark: str, *, leaves_nothing: bool) -> None:
+        """*leaves_nothing*: the program is known to, and looking would cost more than the program."""
+        self._mark = mark
+        self._leaves_nothing = leaves_nothing
+        self._told: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    async def run(self, request: Request, pipes: Pipes) -> End:
+        """Run *request* to its end. Raises OSError, ValueError where it cannot be started."""
+        if self._told.done():
+            return End(-signal.SIGTERM)
+        stdin, stdout, stderr = pipes.theirs
+        transport, program = await asyncio.get_running_loop().subprocess_exec(
+            _Program,
+            *request.argv,
+            cwd=request.cwd,
+            env=dict(request.environment),
+            start_new_session=True,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+        )
+        pipes.hand_over()
+        pid = transport.get_pid()
+        kept: list[psutil.Process] = []
+        refused: list[psutil.Process] = []
+        try:
+            either: list[asyncio.Future[Any]] = [program.exited, self._told]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            keep = request.keep
+            if not program.exited.done():
+                keep = self._told.result()
+                refused = await self._end_tree(program, pid, request.grace, program_only=keep)
+            elif not keep and not self._leaves_nothing:
+                refused = await end_all(lambda: _left_of(pid, self._mark, exited=True), grace=request.grace)
+            if keep:
+                kept = await asyncio.to_thread(_left_of, pid, self._mark, exited=True)
+        except asyncio.CancelledError:  # the loop itself is going down: no more time, but nothing may stay
+            _kill_now(pid, self._mark, exited=program.exited.done())
+            raise
+        finally:
+            transport.close()
+        code = transport.get_returncode()
+        return End(-signal.SIGKILL if code is None else code, kept=_pids(kept), refused=_pids(refused))
+
+    def end(self, *, program_only: bool, within: timedelta) -> None:  # noqa: ARG002 -- as `Warded.end`
+        """Begin to end it all, or the program alone."""
+        if not self._told.done():
+            self._told.set_result(program_only)
+
+    async def _end_tree(
+        self, program: _Program, pid: int, grace: timedelta, *, program_only: bool
+    ) -> list[psutil.Process]:
+        """End the program, and what it has started while that can still be asked; gives what did not go."""
+        family = [] if program_only else await asyncio.to_thread(_descendants, pid)
+
+        def left() -> list[psutil.Process]:
+            if program_only:
+                return [] if program.exited.done() else [psutil.Process(pid)]
+            seen = {process.pid: process for process in family if lives(process)}
+            seen |= {process.pid: process for process in _left_of(pid, self._mark, exited=program.exited.done())}
+            return list(seen.values())
+
+        stays = await end_all(left, grace=grace)
+        if not program.exited.done():  # it has ended, and the loop has yet to hear of it
+            await asyncio.wait([program.exited], timeout=_PERSISTENCE.total_seconds())
+        return stays
+
+
+class _Program(asyncio.SubprocessProtocol):
+    """Tells when a program has exited."""
+
+    def __init__(self) -> None:
+        self.exited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def process_exited(self) -> None:
+        if not self.exited.done():
+            self.exited.set_result(None)
+
+
+async def end_marked(mark: str, *, grace: timedelta) -> tuple[int, ...]:
+    """End what carries *mark*, and give what did not go."""
+
+    def left() -> list[psutil.Process]:
+        return carriers(lambda environment: mark in environment)
+
+    return _pids(await end_all(left, grace=grace))
+
+
+async def end_orphans(
+    project: Path,
+    *,
+    alive: Collection[AttemptId] = (),
+    lost: Collection[AttemptId] = (),
+    grace: timedelta = GRACE,
+) -> int:
+    """End what killed servers of *project* left running, and say how many processes that were.
+
+    Only processes of our user that carry a mark of this project, whose server no longer runs, and whose attempt is not
+    in *alive*. What an agent may keep (`keepProcesses`) stays, unless the crash cut its attempt off: those in *lost*.
+    """
+
+    def left() -> list[psutil.Process]:
+        return orphans(project, alive=alive, lost=lost)
+
+    found = await asyncio.to_thread(left)
+    if found:
+        await uncancelled(end_all(left, grace=grace))
+    return len(found)
+
+
+async def end_all(left: Callable[[], list[psutil.Process]], *, grace: timedelta) -> list[psutil.Process]:
+    """TERM to what *left* finds, KILL after *grace*, until it finds nothing; gives what did not go."""
+    loop = asyncio.get_running_loop()
+    patience = loop.time() + grace.total_seconds()
+    deadline = patience + _PERSISTENCE.total_seconds()
+    told: set[int] = set()
+    pause = 0.005
+    while processes := await asyncio.to_thread(left):
+        now = loop.time()
+        if now >= deadline:
+            return processes
+        for process in processes:
+            with contextlib.suppress(psutil.Error):
+                if now >= patience:
+                    process.kill()
+                elif process.pid not in told:
+                    told.add(process.pid)
+                    process.terminate()
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 0.05)
+    return []
+
+
+def _kill_now(pid: int, mark: str, *, exited: bool) -> None:
+    for process in [*_descendants(pid), *_left_of(pid, mark, exited=exited)]:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
+def _left_of(pid: int, mark: str, *, exited: bool) -> list[psutil.Process]:
+    """Everything alive that carries *mark* or belongs to the session which the program *pid* began."""
+    # A process of this number after the program's end is another one, and then the session has no members:
+    # the kernel gives no number anew while it names a session.
+    stranger = exited and psutil.pid_exists(pid)
+    return carriers(lambda environment: mark in environment, session=None if stranger else pid)
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _pids(processes: Collection[psutil.Process]) -> tuple[int, ...]:
+    return tuple(process.pid for process in processes)
