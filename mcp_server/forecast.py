@@ -13,6 +13,7 @@ from engine.graph import as_learned, predict
 from engine.model.plan import NodeKind
 from engine.run.events import RunStatus
 from engine.views.durations import rounded
+from engine.views.money import dollars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -63,7 +64,7 @@ def in_words(found: Forecast) -> str:
     parts = [f"{found.agents} agent{'s' if found.agents != 1 else ''}", f"about {rounded(found.expected)}"]
     if found.cost_usd is not None:
         runs = f"{found.cost_runs} earlier run{'s' if found.cost_runs != 1 else ''}"
-        parts.append(f"about ${found.cost_usd:.2f} ({runs})")
+        parts.append(f"about {dollars(found.cost_usd)} ({runs})")
     return ", ".join(parts)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from engine.gerunds import active_form
 from engine.redaction import redact
-from engine.views.todos import TodoOptions, subject, todos
+from engine.views.todos import MARKED, TodoOptions, subject, todos
 from mcp_server import wire
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 MOST_NODES = 40
 """Nodes up to which each is a task; above it each phase is one."""
 LONGEST_SUBJECT = 200
-MARKED = ("❌", "↩️", "Failed:")
-"""How the text of a todo begins that has become more than its task."""
-
 Told = dict[str, "tuple[TodoStatus, str]"]
 """Status and subject by task, as last told."""
 
@@ -79,7 +76,7 @@ def _nodes(run: Run, now: datetime) -> Iterator[_Task]:
             key=name,
             subject=called,
             status=line.status,
-            text=_cut(line.content) if line.content.startswith(MARKED) else called,
+            text=_cut(line.content) if line.content.startswith((*MARKED, "Failed:")) else called,
             description=_cut(f"{name}, by {plan.agent}, of {run.plan.command} run {run.id}"),
             active_form=_cut(active_form(alone)),
         )

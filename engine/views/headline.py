@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from engine.budget import overspent
 from engine.run.events import RunStatus
 from engine.views.durations import about, took
+from engine.views.money import dollars
 from engine.views.progress import progress, remaining
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def headline(run: Run, now: datetime, learned: Mapping[str, float]) -> str:
         f"{counted.done}/{counted.total}",
         f"{len(run.failures)} failed" if run.failures else "",
         f"{about(left)} left" if left else "",
-        overspent(run) or (f"${run.cost_usd:.2f}" if run.cost_usd else ""),
+        overspent(run) or (dollars(run.cost_usd) if run.cost_usd else ""),
         "simulated" if run.executor == "simulate" else "",
         f"run {run.id}",
     ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from engine.redaction import clean, one_line
 from engine.views.durations import took
 from engine.views.headline import headline
+from engine.views.money import dollars
 from engine.views.status import failures
 from engine.views.svg import short_time
 from engine.views.timeline import SpanEnd, SpanKind
@@ -89,7 +90,7 @@ def facts(numbers: Metrics) -> list[tuple[str, str]]:
     if numbers.input_tokens is not None or numbers.output_tokens is not None:
         told.append(("Tokens", f"{numbers.input_tokens or 0:,} in, {numbers.output_tokens or 0:,} out"))
     if numbers.cost_usd is not None:
-        told.append(("Cost", f"${numbers.cost_usd:.4f}" if numbers.cost_usd < 1 else f"${numbers.cost_usd:.2f}"))
+        told.append(("Cost", dollars(numbers.cost_usd)))
     return told
 
 

@@ -20,7 +20,7 @@ from engine.run.reducer import create
 from engine.run.state import NodeStatus, is_model_work, keys_at, parts_at
 from engine.settlement import is_clients
 from engine.views.progress import DONE, Progress, progress, remaining
-from engine.views.todos import Todo, TodoOptions, display, todos
+from engine.views.todos import MARKED, Todo, TodoOptions, display, todos
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -278,7 +278,7 @@ def short_display(run: Run, now: datetime, learned: Mapping[str, float], options
     """The text block of a large run, from the same lines as its short todo list."""
     icons = {"completed": "✅", "in_progress": "⚙️", "pending": "⏳"}
     return "\n".join(
-        todo.content if todo.content.startswith(("❌", "↩️")) else f"{icons[todo.status]} {todo.content}"
+        todo.content if todo.content.startswith(MARKED) else f"{icons[todo.status]} {todo.content}"
         for todo in short_todos(run, now, learned, options)
     )
 

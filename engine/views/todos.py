@@ -31,6 +31,9 @@ LONGEST_NOTE = 100
 BATCH_SIZE = 10
 """Nodes above which phases that have not opened are folded into one line each."""
 
+MARKED = ("❌", "↩️", "⏭️", "⏹️")
+"""How the text of a todo begins whose node did not simply complete."""
+
 TodoStatus = Literal["pending", "in_progress", "completed"]
 
 
@@ -81,7 +84,7 @@ def display(run: Run, now: datetime, learned: Mapping[str, float], options: Todo
 
 def line(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> str:
     """One node with its icon: `⚙️ Reviewing security... (in progress, ~6 min remaining)`."""
-    mark = MARKS[run.status] if _is_cut_off(run, node) else _ICONS[standing(node)]
+    mark = MARKS[run.status] if _is_cut_off(run, node) else _icon(node)
     return f"{mark} {_text(run, node, now, learned)}"
 
 
@@ -123,7 +126,7 @@ def _note(run: Run, node: NodeState) -> str | None:
         return _cut(clean(node.skip_message), LONGEST_NOTE) if node.skip_message else None
     if status is NodeStatus.FAILED:
         return f"failed: {_reason(node)}"
-    fixed = _NOTES.get(status)
+    fixed = "not started" if _icon(node) == NEVER_STARTED else _NOTES.get(status)
     if fixed is not None or run.phases[node.plan.phase].opened_at is None:
         return fixed
     waiting = waiting_for(run, node)
@@ -148,7 +151,7 @@ def _todo(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]
     if status is NodeStatus.COMPENSATING:
         return Todo(text, "in_progress", f"Rolling back: {task}...")
     if status in {NodeStatus.COMPLETED, NodeStatus.SKIPPED, NodeStatus.CANCELLED, NodeStatus.COMPENSATED}:
-        mark = "↩️ " if status is NodeStatus.COMPENSATED else "❌ " if status is NodeStatus.CANCELLED else ""
+        mark = "" if status is NodeStatus.COMPLETED else f"{_icon(node)} "
         return Todo(f"{mark}{text}", "completed", active_form(task))
     return Todo(text, "pending", active_form(task))
 
@@ -200,12 +203,18 @@ def _reason(node: NodeState) -> str:
     return _cut(clean(failure.message.splitlines()[0]), LONGEST_NOTE) if failure and failure.message else "unknown"
 
 
+def _icon(node: NodeState) -> str:
+    status = standing(node)
+    return NEVER_STARTED if status is NodeStatus.CANCELLED and not node.attempts else _ICONS[status]
+
+
+NEVER_STARTED = "⏹️"
 _ICONS = {
     NodeStatus.PENDING: "⏳",
     NodeStatus.WAITING: "⏳",
     NodeStatus.RUNNING: "⚙️",
     NodeStatus.COMPLETED: "✅",
-    NodeStatus.SKIPPED: "✅",
+    NodeStatus.SKIPPED: "⏭️",
     NodeStatus.FAILED: "❌",
     NodeStatus.CANCELLED: "❌",
     NodeStatus.COMPENSATING: "↩️",

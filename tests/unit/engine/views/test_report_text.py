@@ -114,7 +114,7 @@ def test_lock_waits_tokens_and_cost_are_told_where_there_are_any() -> None:
     shown = report(done)
     assert "Lock waits:             1, 1.0 min in all" in shown
     assert "Tokens:                 2,400 in, 0 out" in shown
-    assert "Cost:                   $0.0600" in shown
+    assert "Cost:                   $0.06" in shown
     for state in done.run.nodes.values():
         state.attempts[-1].usage = Usage(cost_usd=3.0)
     assert "Cost:                   $6.00" in report(done)

@@ -92,10 +92,10 @@ def test_skipped_cancelled_and_undone_nodes_say_so() -> None:
     contents = [todo.content for todo in listed(story)]
     assert contents == [
         "↩️ Do a (rolled back)",
-        "Do skipped (not needed)",
+        "⏭️ Do skipped (not needed)",
         "❌ Do b (rollback failed)",
         "❌ Do c (failed: c broke)",
-        "❌ Do never (cancelled)",
+        "⏹️ Do never (not started)",
     ]
 
 

@@ -194,8 +194,8 @@ def test_a_failed_task_is_in_progress_while_the_run_lives_and_completed_once_it_
 def test_a_skipped_task_is_completed_with_its_message() -> None:
     skip = {"type": "context", "expression": "1 == 1", "skipMessage": "nothing to test"}
     done = simulated(command(phase("one", node("a", task="Run tests", skipCondition=skip), node("b"))))
-    assert listed(done, 0.5)[0] == Todo("Run tests (nothing to test)", "completed", "Running tests...")
-    assert "  ✅ Run tests (nothing to test)" in shown(done, 0.5)
+    assert listed(done, 0.5)[0] == Todo("⏭️ Run tests (nothing to test)", "completed", "Running tests...")
+    assert "  ⏭️ Run tests (nothing to test)" in shown(done, 0.5)
 
 
 def test_a_task_that_is_tried_again_says_so() -> None:
