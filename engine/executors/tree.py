@@ -72,6 +72,7 @@ async def run_program(
     with Pipes(stdin, output) as pipes:
         hold = Searched(mark, leaves_nothing=leaves_nothing) if wardens is None else Warded(wardens)
         running = asyncio.ensure_future(_held(hold, request, pipes, mark))
+        running.add_done_callback(lambda done: done.cancelled() or done.exception())  # who is cancelled does not ask
         calm = False
         try:
             calm = await _over(running, output, enough)

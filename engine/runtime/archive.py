@@ -114,6 +114,8 @@ class Archive:
         return self._owner.is_alive(summary.owner)
 
     async def _bury(self, summary: RunSummary) -> None:
+        if summary.owner == self._owner_id:
+            await self._store.committed()  # what was decided about it before it was let go
         if not await self._storage.take_over(summary.id, summary.owner, self._owner_id):
             return
         try:

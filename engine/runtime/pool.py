@@ -127,7 +127,7 @@ class Pool:
         self._closing = False
         store.on_tick.append(self._end_silent)
         store.listeners.append(self._committed)
-        store.on_fault.append(lambda _runs: self.end_all())
+        store.on_fault.append(self._let_go)
 
     def _committed(self, run: Run, events: Sequence[ev.Event]) -> None:
         for event in events:
@@ -267,6 +267,13 @@ class Pool:
         """Begin to end every attempt."""
         for key in list(self._works):
             self._cancel(key)
+
+    def _let_go(self, runs: Sequence[Run]) -> None:
+        """Begin to end the attempts of *runs*, which nobody goes on with."""
+        gone = {run.id for run in runs}
+        for key in list(self._works):
+            if key[0] in gone:
+                self._cancel(key)
 
     def open_work(self, run: Run) -> list[WorkOrder]:
         """The attempts of *run* that the client has to do, ready to hand out."""

@@ -1,4 +1,4 @@
-"""What becomes of runs that were let go of because storage failed: recorded as interrupted as soon as it works again.
+"""What becomes of runs that were let go of, since storage or a decision failed: they are recorded as interrupted.
 
 Effects: one task, which reads and writes storage.
 """
@@ -28,6 +28,7 @@ class Recovery:
 
     def __init__(self, store: Store, archive: Archive, feed: Feed) -> None:
         """Listen to *store*; whoever waits in *feed* for a run that was let go looks again."""
+        self._store = store
         self._archive = archive
         self._feed = feed
         self._task: asyncio.Task[None] | None = None
@@ -50,6 +51,7 @@ class Recovery:
     async def _look_after_lost(self) -> None:
         while True:
             try:
+                await self._store.committed()  # a run that was just started has a row from then on
                 await self._archive.look_after_all()
             except OrchestrationError as error:
                 log.warning("runs without an owner cannot be recorded as interrupted yet: %s", error)

@@ -17,6 +17,7 @@ from engine.errors import EnvironmentFault, InternalError, OrchestrationError, S
 from engine.locks import Granted, Queued
 from engine.run import events as ev
 from engine.run import signals as sig
+from engine.run.reducer import fold
 from engine.runtime.guards import uses_locks, waits_for_locks
 from engine.runtime.residue import samples, session_values, summary_of
 from engine.storage.port import Batch, BreakerAnswer
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from engine.runtime.guards import Guards
     from engine.storage.cache import ValueStore
     from engine.storage.port import Storage, TableOutcome
-    from engine.turn import Queues
+    from engine.turn import Queues, Turn
 
 log = logging.getLogger(__name__)
 LONGEST_SLEEP = 60.0
@@ -100,9 +101,9 @@ class Store:
         self.runs: dict[RunId, Run] = {}
         self.listeners: list[Listener] = []
         self.on_fault: list[Callable[[Sequence[Run]], None]] = []
-        """Told the runs that are live no more, since a commit has failed."""
+        """Told the runs that are live no more: all of them since a commit has failed, or one that could not go on."""
         self.on_recovery: list[Callable[[], None]] = []
-        """Told that commits may be tried again."""
+        """Told that such runs may be looked after: commits may be tried again."""
         self.on_tick: list[Callable[[datetime], datetime | None]] = []
         """Told the time when something is due; each says when it wants to be told next."""
         self._storage = storage
@@ -128,18 +129,23 @@ class Store:
         now = self._clock.now()
         turn = scheduler.start(signal, now, self._queues)
         self.runs[signal.run] = turn.run
-        self._collect(turn.run, turn.events)
+        self._carry_out(turn, now)
         self._claim_for(turn.run)
-        self._supply(turn.run, turn.wants, now)
         return turn.run
 
     def adopt(self, run: Run, signal: sig.Signal) -> None:
         """Go on with a run folded from its journal, by *signal*."""
         self._check()
         self.runs[run.id] = run
+        operations = self._decided.batch.lock_ops
+        before = len(operations)
         if isinstance(signal, sig.Resume) and uses_locks(run):
-            self._decided.batch.lock_ops.append(self._guards.adoption(run.id))
-        self._decide(run, signal, self._clock.now())
+            operations.append(self._guards.adoption(run.id))
+        try:
+            self._decide(run, signal, self._clock.now())
+        except OrchestrationError:
+            del operations[before:]
+            raise
         self._claim_for(run)
 
     def _claim_for(self, run: Run) -> None:
@@ -173,19 +179,47 @@ class Store:
             turn = scheduler.decide(run, signal, now, self._queues)
         except StateError:  # nothing was changed
             raise
-        except Exception as error:  # ours; the run is ahead of its journal by something that nobody knows
-            log.exception("a decision about run %s failed", run.id)
-            self._fail(InternalError(f"a decision failed: {type(error).__name__}: {error}"))
-            raise
-        self._collect(run, turn.events)
-        self._supply(run, turn.wants, now)
+        except Exception as error:  # ours
+            raise self._let_go(run, error) from error
+        self._carry_out(turn, now)
 
-    def _supply(self, run: Run, wants: NodeId | None, now: datetime) -> None:
-        """Let the decision of *now* go on with what it wants to know: it is one, and has one time."""
-        while wants is not None:
-            turn = scheduler.decide(run, self._facts.about(run, wants), now, self._queues)
-            self._collect(run, turn.events)
-            wants = turn.wants
+    def _carry_out(self, turn: Turn, now: datetime) -> None:
+        """Keep what was decided, and let it go on with what it wants to know: it is one decision, and has one time."""
+        run, batch = turn.run, self._decided.batch
+        events, locks, breakers = len(batch.events), len(batch.lock_ops), len(batch.breaker_ops)
+        try:
+            while True:
+                self._collect(run, turn.events)
+                if turn.wants is None:
+                    return
+                turn = scheduler.decide(run, self._facts.about(run, turn.wants), now, self._queues)
+        except Exception as error:  # ours
+            del batch.events[events:], batch.lock_ops[locks:], batch.breaker_ops[breakers:]
+            raise self._let_go(run, error) from error
+
+    def _let_go(self, run: Run, error: Exception) -> InternalError:
+        """Go on without *run*, which is ahead of its journal by something that nobody knows; gives what to say of it.
+
+        What was decided about it before becomes durable all the same: whoever finds it without an owner goes on there.
+        """
+        log.error("a decision about run %s failed", run.id, exc_info=error)
+        self._forget(run)
+        self._decided.events.pop(run.id, None)
+        batch = self._decided.batch
+        before = [event for name, _place, event in batch.events if name == run.id]
+        if before and isinstance(before[0], ev.RunCreated):  # else it has a row, which whoever finds it will write anew
+            batch.summaries[run.id] = summary_of(fold(before), self._owner)
+        self._wake.set()
+        for listener in self.on_fault:
+            listener([run])
+        for look in self.on_recovery:
+            look()
+        return InternalError(f"a decision about run {run.id} failed: {type(error).__name__}: {error}")
+
+    def _forget(self, run: Run) -> None:
+        """The run is live no more."""
+        del self.runs[run.id]
+        self._claims_until.pop(run.id, None)
 
     def _collect(self, run: Run, events: list[ev.Event]) -> None:
         if events:
@@ -321,21 +355,27 @@ class Store:
             self._values.committed(part.batch.values)
         for part in taken:
             for run_id, events in part.events.items():
-                for listener in self.listeners:
-                    try:
-                        listener(self.runs[run_id], events)
-                    except Exception:
-                        log.exception("a listener of run %s failed", run_id)
+                self._tell(run_id, events)
         for run_id in {run_id for part in taken for run_id in part.events}:
-            if self.runs[run_id].ended and not self._decided.events.get(run_id):
-                del self.runs[run_id]
-                self._claims_until.pop(run_id, None)
+            run = self.runs.get(run_id)
+            if run is not None and run.ended and not self._decided.events.get(run_id):
+                self._forget(run)
         if not self.runs:
             self._values.clear()
         for part in taken:
             for waiter in part.waiters:
                 if not waiter.done():
                     waiter.set_result(None)
+
+    def _tell(self, run_id: RunId, events: Sequence[ev.Event]) -> None:
+        for listener in self.listeners:
+            run = self.runs.get(run_id)
+            if run is None:  # it was let go meanwhile
+                return
+            try:
+                listener(run, events)
+            except Exception:
+                log.exception("a listener of run %s failed", run_id)
 
     def table_outcome(self, outcome: TableOutcome) -> None:
         """Tell a run of this process what became of its claim, or what a circuit breaker answered."""
@@ -354,7 +394,7 @@ class Store:
             self._guard(holder.run, sig.RefuseLocks(holder.node, outcome.failure))
 
     def _fail(self, fault: OrchestrationError) -> None:
-        """Let go of all live runs: they are ahead of their journals, and nothing of that was made durable.
+        """Let go of all live runs: they are ahead of their journals, since what was decided cannot be made durable.
 
         What the journals say is the truth again; who finds a run there without an owner records it as interrupted.
         """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from engine import admission, breakers, budget, readiness, saga, scheduler, settlement
-from engine.errors import OrchestrationError
+from engine.errors import InternalError, OrchestrationError
 from engine.locks import LockTable
 from engine.run import events as ev
 from engine.run import node_events
@@ -23,6 +23,7 @@ from tests.support.world.world import Broken, World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from engine.ids import AttemptId, RunId
     from engine.model.policy import Failure
@@ -99,6 +100,29 @@ def a_failed_commit_is_shrugged_off(patch: Patch) -> None:
     patch.setattr(Store, "_fail", shrug)
 
 
+def a_decision_that_breaks_down_costs_all_runs(patch: Patch) -> None:
+    def let_all_go(store: Store, run: Run, error: Exception) -> InternalError:
+        fault = InternalError(f"{run.id}: {error}")
+        store._fail(fault)
+        return fault
+
+    patch.setattr(Store, "_let_go", let_all_go)
+
+
+def half_a_decision_is_written(patch: Patch) -> None:
+    carry_out = Store._carry_out
+
+    def as_far_as_it_came(store: Store, turn: Turn, now: datetime) -> None:
+        batch = store._decided.batch
+        try:
+            carry_out(store, turn, now)
+        except InternalError:
+            batch.events += [(turn.run.id, turn.run.events - len(turn.events), turn.events[0])] if turn.events else []
+            raise
+
+    patch.setattr(Store, "_carry_out", as_far_as_it_came)
+
+
 def answers_are_given_before_they_are_durable(patch: Patch) -> None:
     async def at_once(store: Store) -> None:
         store._check()
@@ -164,6 +188,8 @@ BROKEN: tuple[Callable[[Patch], None], ...] = (
     nothing_is_undone,
     what_is_inside_a_sub_command_is_not_undone,
     a_failed_commit_is_shrugged_off,
+    a_decision_that_breaks_down_costs_all_runs,
+    half_a_decision_is_written,
     answers_are_given_before_they_are_durable,
     values_are_not_stored,
     retries_have_no_end,

@@ -61,6 +61,7 @@ class Happenings:
             (1, self.prune),
             (2, self.release),
             (4, self.give_up),
+            (2, self.break_down),
         )
 
     def happen(self) -> None:
@@ -183,6 +184,12 @@ class Happenings:
         seconds = self._dice.choice((-3.0, 5.0, 3600.0))
         self._world.timeline.jumped += timedelta(seconds=seconds)
         self._world.tell(f"the clock jumps by {seconds} s")
+
+    def break_down(self) -> None:
+        """A decision of a server will break down half-way."""
+        server = self._server()
+        if server is not None:
+            server.breakdown.lay(self._dice.randint(1, 6))
 
     def prune(self) -> None:
         """Somebody forgets old runs."""

@@ -18,6 +18,7 @@ from engine.ids import OwnerId
 from engine.model.agent import AgentKind
 from engine.service import Engine
 from tests.support.world.agents import AgentExecutor
+from tests.support.world.breakdown import Breakdown
 from tests.support.world.disk import Disk, Killed
 from tests.support.world.time import ServerLoop
 
@@ -84,6 +85,7 @@ class Server:
         if self.dice.randrange(3) == 0:
             self.engine.values.configure(max_bytes=self.dice.choice((0, 200, 50_000)))
         self.engine.store.listeners.append(lambda run, events: world.audit.told(self, run, events))
+        self.breakdown = Breakdown(self)
         self._leave = asyncio.Event()
         self._main = self.loop.create_task(self._serve())
 

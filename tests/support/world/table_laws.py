@@ -67,8 +67,11 @@ def reserved_means_interrupted(world: World, claims: Sequence[Claim]) -> Iterato
 
 
 def questions_are_answered(world: World, _claims: Sequence[Claim]) -> Iterator[str]:
-    """What a node asks of locks and breakers is answered in the commit in which it asks."""
+    """What a node asks of locks and breakers is answered in the commit in which it asks, unless its run was let go."""
     for record in world.audit.live():
+        owner = world.owner_of(record)
+        if owner is None or record.id not in owner.engine.store.runs:
+            continue
         asking = [name for name, node in record.run.nodes.items() if node.asking]
         if asking:
             yield f"{record.id}: {asking} are not answered"

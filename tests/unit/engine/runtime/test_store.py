@@ -30,7 +30,7 @@ from engine.service import Engine
 from engine.storage.memory import MemoryStorage
 from engine.storage.port import Batch
 from engine.turn import Turn
-from tests.support.by_hand import locks
+from tests.support.by_hand import locks, rollback
 from tests.support.definitions import command, node, phase, plan
 
 LONG = 10_000.0
@@ -278,13 +278,171 @@ async def test_a_decision_that_breaks_down_half_way_leaves_no_gap_in_the_journal
         table: dict[type[Any], Any] = {**scheduler._DECIDE, sig.Decide: broken}
         with monkeypatch.context() as patched:
             patched.setattr(scheduler, "_DECIDE", table)
-            with pytest.raises(ZeroDivisionError):
+            with pytest.raises(InternalError, match=run):
                 await engine.decide(run, NodeId("a"), "yes")
-        await pause(RETRY_SECONDS)
         assert (await ended(engine, run)).status is RunStatus.INTERRUPTED
         await engine.resume(run)
         await engine.decide(run, NodeId("a"), "yes")
         assert (await ended(engine, run)).status is RunStatus.COMPLETED
+
+
+class Hanging:
+    """Works until it is told to end."""
+
+    def __init__(self) -> None:
+        self.began: list[str] = []
+        self.ended: list[str] = []
+        self.answers = False
+
+    async def execute(self, order: Any, _heartbeat: Any) -> Outcome:  # noqa: ANN401 - as the port
+        self.began.append(order.attempt)
+        try:
+            return Outcome() if self.answers else await asyncio.get_running_loop().create_future()
+        finally:
+            self.ended.append(order.attempt)
+
+
+def breaks_down(patch: pytest.MonkeyPatch, signal: type[Any], run: RunId | None = None) -> None:
+    """Have each decision about a *signal*, to *run* alone where one is named, raise when it has changed the state."""
+    decide = scheduler._DECIDE[signal]
+
+    def broken(turn: Turn, given: Any) -> None:  # noqa: ANN401 - any signal
+        decide(turn, given)
+        if run in {None, turn.run.id}:
+            raise ZeroDivisionError
+
+    patch.setattr(scheduler, "_DECIDE", {**scheduler._DECIDE, signal: broken})
+
+
+async def test_a_decision_that_breaks_down_costs_its_own_run_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage, work = FailingStorage(), Hanging()
+    async with engine_on(storage, work, owner=Alone()) as engine:
+        runs = [await engine.start(plan(TWO, agents=(WORKER,))) for _ in range(3)]
+        while len(work.began) < 3:
+            await pause(1)
+        with monkeypatch.context() as patched:
+            breaks_down(patched, sig.RequestCancel)
+            waiting = asyncio.ensure_future(engine.wait(runs[1], LONG))
+            with pytest.raises(InternalError, match=runs[1]):
+                await engine.cancel(runs[1])
+            assert await asyncio.wait_for(waiting, LONG)
+        assert (await ended(engine, runs[1])).status is RunStatus.INTERRUPTED
+        assert work.ended == [f"{runs[1]}:a#1"]
+        assert list(engine.store.runs) == [runs[0], runs[2]]
+        work.answers = True
+        await engine.resume(runs[1])
+        assert (await ended(engine, runs[1])).status is RunStatus.COMPLETED
+        assert [(await engine.view(run)).run.status for run in runs[::2]] == [RunStatus.RUNNING] * 2
+        for run in runs[::2]:
+            await engine.cancel(run)
+            assert (await ended(engine, run)).status is RunStatus.CANCELLED
+
+
+async def test_what_was_decided_before_a_decision_broke_down_is_durable(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = FailingStorage()
+    async with engine_on(storage, owner=Alone()) as engine:
+        run = await engine.start(plan(TWO), executor="host")
+        breaks_down(monkeypatch, sig.RequestCancel)
+        engine.store.send(run, sig.ReportOutcome(NodeId("a"), 1))
+        with pytest.raises(InternalError):
+            await engine.cancel(run)
+        found = await ended(engine, run)
+        assert found.status is RunStatus.INTERRUPTED
+        assert found.nodes[NodeId("a")].status.value == "completed"
+        assert found.live == {"b"}
+
+
+async def test_a_run_whose_first_decision_breaks_down_has_never_been(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage = FailingStorage()
+    raw = plan(command(phase("p", node("a", circuitBreaker="api", resources=locks("db")))), agents=(WORKER,))
+    async with engine_on(storage, Hanging(), owner=Alone()) as engine:
+        other = await engine.start(plan(TWO, agents=(WORKER,)))
+        with monkeypatch.context() as patched:
+            patched.setattr(engine.store._guards, "follow", broken_after(engine.store._guards.follow, ev.NodeWaiting))
+            with pytest.raises(InternalError):
+                await engine.start(raw)
+        await pause(1)
+        assert [row.id for row in await storage.summaries()] == [other]
+        assert await storage.claims() == []
+        assert list(engine.store.runs) == [other]
+
+
+async def test_a_run_that_breaks_down_before_it_was_durable_is_recorded_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage = FailingStorage()
+    async with engine_on(storage, Hanging(), owner=Alone()) as engine:
+        breaks_down(monkeypatch, sig.RequestCancel)
+        request = sig.StartRun(run=RunId("r-new"), plan=plan(TWO, agents=(WORKER,)), owner=Alone.id)
+        engine.store.start(request)
+        with pytest.raises(InternalError):
+            engine.store.send(RunId("r-new"), sig.RequestCancel())
+        await pause(1)  # nobody asks for it
+        assert [(row.id, row.status) for row in await storage.summaries()] == [("r-new", RunStatus.INTERRUPTED)]
+
+
+def broken_after(follow: Any, kind: type[ev.Event]) -> Any:  # noqa: ANN401 - as the guards have it
+    """*follow*, which raises after an event of *kind*."""
+
+    def broken(run: Run, event: ev.Event, batch: Batch) -> None:
+        follow(run, event, batch)
+        if isinstance(event, kind):
+            raise ZeroDivisionError
+
+    return broken
+
+
+async def test_a_decision_that_breaks_down_inside_a_commit_costs_its_own_run_and_the_commit_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage = FailingStorage()
+    raw = plan(command(phase("p", node("a", resources=locks("db")))), agents=(WORKER,))
+    async with engine_on(storage, Hanging(), owner=Alone()) as engine:
+        breaks_down(monkeypatch, sig.GrantLocks)
+        other, run = await asyncio.gather(engine.start(plan(TWO, agents=(WORKER,))), engine.start(raw))
+        assert (await ended(engine, run)).status is RunStatus.INTERRUPTED
+        assert (await engine.view(other)).run.status is RunStatus.RUNNING
+        assert list(engine.store.runs) == [other]
+
+
+async def test_a_run_whose_resume_breaks_down_stays_interrupted_with_its_locks_reserved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage = FailingStorage()
+    async with engine_on(storage, owner=Alone()) as engine:
+        raw = command(phase("p", node("a", resources=locks("db"), compensation=rollback())))
+        run = await engine.start(plan(raw), executor="host")
+        engine.store.send(run, sig.Interrupt())
+        await engine.store.committed()
+        with monkeypatch.context() as patched:
+            breaks_down(patched, sig.Resume)
+            with pytest.raises(InternalError):
+                await engine.resume(run)
+        assert (await ended(engine, run)).status is RunStatus.INTERRUPTED
+        assert [claim.reserved for claim in await storage.claims()] == [True]
+        await engine.resume(run)
+        assert (await engine.view(run)).run.status is RunStatus.RUNNING
+
+
+async def test_a_run_that_had_to_be_let_go_is_recorded_as_soon_as_a_full_disk_has_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage = FailingStorage()
+    async with engine_on(storage, Hanging(), owner=Alone()) as engine:
+        run = await engine.start(plan(TWO, agents=(WORKER,)))
+        with monkeypatch.context() as patched:
+            breaks_down(patched, sig.RequestCancel)
+            storage.error = EnvironmentFault("the disk is full", code="DISK_FULL")
+            with pytest.raises(InternalError):
+                await engine.cancel(run)
+        await pause(2 * RETRY_SECONDS)
+        storage.error = None
+        await pause(2 * RETRY_SECONDS)
+        row = await storage.summary(run)
+        assert row is not None
+        assert row.status is RunStatus.INTERRUPTED
 
 
 async def test_a_signal_to_a_run_that_is_not_here_is_refused() -> None:
