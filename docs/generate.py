@@ -22,7 +22,7 @@ from engine.conditions.parser import MAX_DEPTH as CONDITION_DEPTH
 from engine.executors.tree import STDOUT_LIMIT
 from engine.graph.expand import MAX_DEPTH as COMMAND_DEPTH
 from engine.graph.expand import MAX_NODES
-from engine.model.command import MAX_MILLISECONDS
+from engine.model.command import FEATURES, MAX_MILLISECONDS
 from engine.model.schema import command_schema
 from engine.patterns import MAX_LENGTH as LONGEST_PATTERN
 from engine.run import events
@@ -120,6 +120,11 @@ def _bounds(shape: dict[str, Any]) -> str:
     if "maxLength" in shape:
         found.append(f"at most {shape['maxLength']} characters")
     return f" ({', '.join(found)})" if found else ""
+
+
+def features() -> str:
+    """What a command can say that it needs."""
+    return table(("feature", "what it is"), ((f"`{name}`", meaning) for name, meaning in FEATURES.items()))
 
 
 def limits() -> str:
@@ -269,6 +274,7 @@ def _fields(found: type) -> str:
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "format": format_tables,
+    "features": features,
     "limits": limits,
     "validation-codes": validation_codes,
     "tools": tools,

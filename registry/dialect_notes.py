@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from engine.validation import Problem, Severity
-from engine.validation.fields import NEAR
+from engine.validation.near import NEAR, same_words
 from registry.wording import duration
 
 if TYPE_CHECKING:
@@ -205,8 +205,9 @@ def _is_slip(name: str, known: tuple[str, ...]) -> bool:
     if len(name) > _LONGEST_SLIP:
         return False
     matcher = SequenceMatcher(None, b=_fold(name))
-    for other in _folded(known):
-        matcher.set_seq1(other)
-        if matcher.real_quick_ratio() >= NEAR and matcher.quick_ratio() >= NEAR and matcher.ratio() >= NEAR:
+    for folded, other in _folded(known).items():
+        matcher.set_seq1(folded)
+        near = matcher.real_quick_ratio() >= NEAR and matcher.quick_ratio() >= NEAR and matcher.ratio() >= NEAR
+        if near and same_words(name, other):
             return True
     return False

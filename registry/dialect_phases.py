@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.model.command import Phase
 from engine.validation.fields import fields_of
+from registry.dialect_agents import join_agents
 from registry.dialect_conditions import RUN_WORDS, SKIP_WORDS, skip_condition
 from registry.dialect_flow import IN_ORDER
 from registry.dialect_nodes import carry_node, carry_resources, carry_retry, join_condition
@@ -71,6 +72,7 @@ def _phase(raw: dict[str, Any], at: int, carried: Carried) -> dict[str, Any]:
     if "timeout" in spread:
         fields.left.setdefault("timeout", spread["timeout"])
     fields.milliseconds("timeout")
+    join_agents(fields)
     fields.rename("agents", habits=("nodes", "tasks", "steps"))
     _phase_order(fields, carried.earlier)
     agents = fields.left.get("agents")

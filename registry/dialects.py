@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.model.command import Argument, CommandDefinition, GlobalContext
 from engine.validation.fields import fields_of
+from registry.dialect_agents import join_agents
 from registry.dialect_flow import settle
 from registry.dialect_metadata import carry_metadata
 from registry.dialect_nodes import carry_resources
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from engine.validation import Problem
 
 _LONGEST_DESCRIPTION = 200
+_OLDER_VERSION = re.compile(r"v?(?:[01](?:\.\d{1,9}){0,2}|2(?:\.0){0,2})")
+"""A version below 2, or 2.0.0 in another spelling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ def migrate(raw: dict[str, Any]) -> Migration:
 
 def _command(raw: dict[str, Any], notes: Notes) -> dict[str, Any]:
     fields = Fields(raw, "", notes)
+    join_agents(fields)
     _find_phases(fields)
     _identity(fields)
     _root_times(fields)
@@ -96,7 +100,7 @@ def _find_phases(fields: Fields) -> None:
 def _identity(fields: Fields) -> None:
     left, notes = fields.left, fields.notes
     version = left.get("version")
-    if version is None or (re.fullmatch(r"v?2(?:\.0){0,2}", str(version)) and version != "2.0.0"):
+    if version is None or (_OLDER_VERSION.fullmatch(str(version)) and version != "2.0.0"):
         notes.value("/version", f'version is "2.0.0" in v2, not {version!r}', 'write "2.0.0"')
         left["version"] = "2.0.0"
     name = left.get("name")

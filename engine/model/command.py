@@ -11,6 +11,34 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
+FORMAT_VERSION = "2.0.0"
+"""The version of the command format that we implement; the package has a version of its own."""
+FEATURES = {
+    "approvals": "`approval` of a node",
+    "arguments": "`arguments` of the command",
+    "barriers": "`barrier` of a phase",
+    "circuit-breakers": "`circuitBreaker` of a node",
+    "compensation": "`compensation` of a node, and the rollback of a failed run",
+    "context": "`context` of a node and `globalContext`",
+    "estimates": "`estimatedTime`, and what is learned from runs",
+    "idempotency": "`idempotent` of a node",
+    "isolation": "agents in git worktrees of their own",
+    "locks": "`resources` of a node or the command",
+    "output-schemas": "`schema` of an output",
+    "parallel": "`parallel` and `maxParallelism` of a phase",
+    "passthrough": "`passthrough` of a node's context",
+    "persistence": "`persist` of an output, and `persistKeys`",
+    "priorities": "`priority` of a node or a lock",
+    "process-agents": "agents that are programs",
+    "python-agents": "agents that are Python functions",
+    "retries": "`retryPolicy` of a node",
+    "skip-conditions": "`skipCondition` of a node",
+    "sub-commands": "the agent `command`",
+    "timeouts": "`timeout` of a node or a phase",
+    "transforms": "`transform` of an input",
+    "yaml": "commands in YAML files",
+}
+"""What `requirements.features` can name, each with what it stands for."""
 MAX_MILLISECONDS = 30 * 24 * 3600 * 1000
 """No time in a command is longer than thirty days: beyond that it is a slip, and date arithmetic would overflow."""
 
@@ -63,9 +91,9 @@ class Requirements(Part):
     """What the command needs of the engine."""
 
     min_version: Semver | None = None
-    """Oldest engine version that can run it."""
+    """Oldest version of the format that has what it uses; an engine of an older format refuses the command."""
     features: tuple[str, ...] = ()
-    """Engine features it relies on."""
+    """Features that it relies on, by the names below; an engine without one of them refuses the command."""
 
 
 class Metadata(Part):

@@ -16,6 +16,7 @@ from engine.validation import (
     ids,
     locks,
     references,
+    requirements,
     subcommands,
     times,
 )
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["CODES", "Code", "Problem", "Report", "Severity", "Validation", "validate_definition"]
 
 ERRORS: tuple[Callable[[Subject, Report], None], ...] = (
+    requirements.needs,
     ids.duplicate_node_ids,
     ids.duplicate_phase_ids,
     dependencies.unknown_dependencies,

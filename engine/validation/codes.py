@@ -46,6 +46,11 @@ CODES: dict[str, Code] = {
         "A slip of the pen, a field of another object, or a note of your own.",
         "Correct the spelling; begin the names of your own notes with `x-`, or use `$comment`.",
     ),
+    "NEEDS_NEWER_ENGINE": _error(
+        "The command needs a newer version of the format, or a feature that the engine does not have.",
+        "The file was written for another engine: `metadata.requirements` says what it needs.",
+        "Update the engine, or correct the requirement; `minVersion` is a version of the format.",
+    ),
     "DUPLICATE_NODE_ID": _error(
         "Two nodes have one id.",
         "Node ids are unique in the whole command, not only in their phase.",

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from engine.model.command import CommandDefinition, Node, Part, Phase
 from engine.validation.codes import Severity
-from engine.validation.near import fold
+from engine.validation.near import NEAR, fold, same_words
 from engine.validation.problem import pointer
 
 if TYPE_CHECKING:
     from engine.validation.problem import Report
 
 _UNKNOWN: Any = object()
-NEAR = 0.8
 SHORTEST_PREFIX = 5
 
 HABITS: dict[type[Part], dict[str, str]] = {
@@ -125,8 +124,8 @@ def _meant(name: object, model: type[Part]) -> str | None:
     longer = [other for folded, other in known.items() if len(wanted) >= SHORTEST_PREFIX and folded.startswith(wanted)]
     if len(longer) == 1:
         return longer[0]
-    near = difflib.get_close_matches(wanted, known, n=1, cutoff=NEAR)
-    return known[near[0]] if near else None
+    near = difflib.get_close_matches(wanted, known, n=3, cutoff=NEAR)
+    return next((known[folded] for folded in near if same_words(name, known[folded])), None)
 
 
 def _tell(name: object, meant: str | None, model: type[Part], place: Path, report: Report) -> None:

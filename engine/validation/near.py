@@ -16,7 +16,11 @@ MOST_COMPARED = 1000
 LONGEST_COMPARED = 100
 CUTOFF = 0.6
 SHORTEST_WORD = 4
+SHORTEST_PART = 3
+NEAR = 0.8
+"""How alike two words are of which one may be a slip for the other, from 0 to 1."""
 
+_PART = re.compile(r"[A-Z]*[^\WA-Z_]*[^\WA-Z_]|[A-Z]+")
 _SEPARATORS = re.compile(r"[\s_.\-/]+")
 
 
@@ -50,6 +54,26 @@ class Names:
 def fold(name: str) -> str:
     """*name* without case and separators."""
     return _SEPARATORS.sub("", name[:LONGEST_COMPARED]).casefold()
+
+
+def same_words(name: str, known: str) -> bool:
+    """Whether every word of *name* is like one of *known*: `requiredAgents` is no slip for `requirements`.
+
+    Words of one or two letters do not count: `timeoutMs` is `timeout`.
+    """
+    others = _parts(known)
+    return all(len(word) < SHORTEST_PART or any(_alike(word, other) for other in others) for word in _parts(name))
+
+
+def _alike(word: str, other: str) -> bool:
+    return (
+        word.startswith(other) or other.startswith(word) or difflib.SequenceMatcher(None, other, word).ratio() >= NEAR
+    )
+
+
+def _parts(name: str) -> list[str]:
+    """The words of a field's name, in small letters."""
+    return [word.casefold() for word in _PART.findall(name[:LONGEST_COMPARED])]
 
 
 def _words(name: str) -> set[str]:

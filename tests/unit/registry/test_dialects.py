@@ -562,7 +562,7 @@ def test_what_a_command_says_for_all_is_told_to_each() -> None:
     ("fields", "expected"),
     [
         ({"version": "2.0"}, {"version": "2.0.0"}),
-        ({"version": "1.0.0"}, {"version": "1.0.0"}),
+        ({"version": "1.0.0"}, {"version": "2.0.0"}),
         ({"name": "My Command"}, {"name": "/my-command"}),
         ({"description": None}, {"description": "/x"}),
         ({"description": "word " * 100}, {"x-description": "word " * 100}),
@@ -592,6 +592,80 @@ def test_a_command_says_the_same_in_v2(fields: dict[str, Any], expected: dict[st
     definition = migrate(raw).definition
     assert {name: definition[name] for name in expected} == expected
     assert len(definition["description"]) <= 200
+
+
+# --- agents and work in two lists ------------------------------------------------------------------------------------
+
+CREW = [
+    {"id": "ada", "name": "Ada", "type": "writer-agent"},
+    {"id": "bob", "name": "Bob", "agentType": "checker-agent"},
+]
+JOBS = [
+    {"id": "draft-text", "name": "Draft the text", "agentId": "ada"},
+    {"id": "draft-table", "description": "Draft the table", "assignedTo": "ada"},
+    {"id": "check-both", "task": "Check both", "agent": "bob", "dependsOn": ["draft-text", "draft-table"]},
+]
+
+
+def two_lists(agents: object, jobs: object, word: str = "tasks", **fields: object) -> dict[str, Any]:
+    return {"name": "Report", "description": "Writes it", "agents": agents, word: jobs, **fields}
+
+
+@pytest.mark.parametrize("word", ["tasks", "steps", "nodes"])
+def test_agents_and_work_in_two_lists_are_joined_by_their_ids(word: str) -> None:
+    migration = migrate(two_lists(CREW, JOBS, word))
+    (phase,) = migration.definition["phases"]
+    assert [(node["id"], node["agentId"], node["task"], node.get("dependencies", [])) for node in phase["agents"]] == [
+        ("draft-text", "writer-agent", "Draft the text", []),
+        ("draft-table", "writer-agent", "Draft the table", []),
+        ("check-both", "checker-agent", "Check both", ["draft-text", "draft-table"]),
+    ]
+    assert not any(name.startswith("x-") for name in migration.definition)
+    assert ("DIALECT_VALUE", f"/{word}") in told(migration)
+    assert validate_definition(migration.definition, agents={"writer-agent", "checker-agent"}).errors == ()
+
+
+def test_a_phase_with_two_lists_is_joined_too() -> None:
+    migration = migrate({"name": "r", "description": "R", "phases": [{"name": "Main", "agents": CREW, "tasks": JOBS}]})
+    (phase,) = migration.definition["phases"]
+    assert [node["agentId"] for node in phase["agents"]] == ["writer-agent", "writer-agent", "checker-agent"]
+
+
+def test_an_agent_that_says_no_kind_is_the_agent_of_its_id() -> None:
+    migration = migrate(two_lists([{"id": "ada"}], [{"id": "draft", "task": "Draft", "agentId": "ada"}]))
+    assert only(migration)["agentId"] == "ada"
+
+
+@pytest.mark.parametrize(
+    ("agents", "jobs", "why"),
+    [
+        ([{"name": "Ada"}], [{"id": "a", "agentId": "Ada"}], "agent 1 has no id"),
+        (["ada"], [{"id": "a", "agentId": "ada"}], "agent 1 has no id"),
+        ([CREW[0], CREW[0]], JOBS[:2], 'two agents have the id "ada"'),
+        ([CREW[0], CREW[1]], JOBS[:2], 'agent "bob" does none of the tasks'),
+        ([CREW[0]], [{"id": "a", "name": "A"}], '"a" of tasks names no agent'),
+        ([CREW[0]], [{"id": "a", "agentId": "eve"}], '"a" of tasks names the agent "eve", which is not among'),
+        ([CREW[0]], ["a"], "entry 1 of tasks is not an object"),
+        ([{**CREW[0], "dependencies": ["bob"]}], JOBS[:1], "agent \"ada\" has 'dependencies', which belongs to a task"),
+    ],
+)
+def test_what_cannot_be_joined_is_an_error_that_says_why(agents: object, jobs: object, why: str) -> None:
+    lost = [problem for problem in migrate(two_lists(agents, jobs)).problems if problem.code == "DIALECT_NOT_CARRIED"]
+    assert any(why in problem.message for problem in lost)
+    assert {problem.pointer for problem in lost} == {"/tasks"}
+
+
+@pytest.mark.parametrize("version", [None, "1.0", 1, 1.5, "v1.2.3", "0.9", "2", "v2.0"])
+def test_a_missing_and_an_older_version_are_treated_alike(version: object) -> None:
+    raw = two_lists(CREW, JOBS) | ({} if version is None else {"version": version})
+    migration = migrate(raw)
+    assert migration.definition["version"] == "2.0.0"
+    assert ("DIALECT_VALUE", "/version") in told(migration)
+
+
+@pytest.mark.parametrize("version", ["2.1.0", "3.0.0", "two", "1.x"])
+def test_a_newer_or_odd_version_is_left_to_the_validator(version: str) -> None:
+    assert migrate(two_lists(CREW, JOBS, version=version)).definition["version"] == version
 
 
 @pytest.mark.parametrize(

@@ -222,6 +222,11 @@ EXAMPLES: dict[str, Example] = {
         one(node("review") | {"task": LONG[:81]}), "/phases/0/agents/0/task", one(node("review") | {"task": LONG[:80]})
     ),
     "WEAK_ID": Example(one(node("task1")), "/phases/0/agents/0/id", one(node("unit-tests"))),
+    "NEEDS_NEWER_ENGINE": Example(
+        one(node("build")) | {"metadata": {"requirements": {"minVersion": "9.0.0"}}},
+        "/metadata/requirements/minVersion",
+        one(node("build")) | {"metadata": {"requirements": {"minVersion": "2.0.0", "features": ["locks"]}}},
+    ),
     "DEPRECATED_COMMAND": Example(
         one(node("build")) | {"metadata": {"deprecated": True}},
         "/metadata/deprecated",

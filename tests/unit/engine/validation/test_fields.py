@@ -57,6 +57,15 @@ def test_a_slip_beside_the_field_does_not_replace_it() -> None:
     assert [problem.code for problem in found.errors] == ["UNKNOWN_FIELD"]
 
 
+@pytest.mark.parametrize(
+    "name", ["requiredAgents", "requirementsFile", "deprecatedSince", "examplesUrl", "tagsRequired"]
+)
+def test_a_longer_name_with_a_word_of_its_own_is_no_slip(name: str) -> None:
+    [problem] = unknown(one(node("build")) | {"metadata": {name: ["senior-reviewer"]}})
+    assert problem.severity is Severity.WARNING
+    assert "is ignored" in problem.message
+
+
 @pytest.mark.parametrize("name", ["reviewer", "icon", "", "~", "a/b"])
 def test_any_other_field_is_a_warning(name: str) -> None:
     [problem] = unknown(one(node("build") | {name: 1}))

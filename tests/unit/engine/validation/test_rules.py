@@ -461,6 +461,35 @@ def test_a_deprecated_command_names_its_successor() -> None:
     assert only(raw, "DEPRECATED_COMMAND").suggestion == "Use /ship instead"
 
 
+def needing(**requirements: object) -> Raw:
+    return one(node("build")) | {"metadata": {"requirements": requirements}}
+
+
+@pytest.mark.parametrize("version", ["2.0.1", "2.1.0", "3.0.0-alpha", "10.0.0"])
+def test_a_command_of_a_newer_format_is_refused(version: str) -> None:
+    problem = only(needing(minVersion=version), "NEEDS_NEWER_ENGINE")
+    assert version in problem.message
+    assert "has 2.0.0" in problem.message
+
+
+@pytest.mark.parametrize("version", ["0.1.0", "1.99.0", "2.0.0", "2.0.0-beta.1", "2.0.0+build.7"])
+def test_a_command_of_this_format_or_an_older_one_is_not(version: str) -> None:
+    assert told(needing(minVersion=version), "NEEDS_NEWER_ENGINE") == []
+
+
+def test_a_feature_that_is_not_there_is_refused_with_the_one_that_may_be_meant() -> None:
+    raw = needing(features=["locks", "sub-comands", "time-travel"])
+    first, second = (one for one in validate(raw).problems if one.code == "NEEDS_NEWER_ENGINE")
+    assert (first.pointer, first.suggestion) == ("/metadata/requirements/features/1", 'Did you mean "sub-commands"?')
+    assert "time-travel" in second.message
+    assert "locks" in (second.suggestion or "")
+
+
+def test_what_a_sub_command_needs_counts() -> None:
+    inner = INNER | {"metadata": {"requirements": {"features": ["time-travel"]}}}
+    assert "time-travel" in str(validate(one(call("deploy", "/deploy")), [inner]).errors)
+
+
 def test_serial_and_small_phases_are_not_skewed() -> None:
     assert told(one(node("a"), node("b"), node("c", minutes=9), parallel=False), "SKEWED_PHASE") == []
     assert told(one(node("a"), node("c", minutes=9)), "SKEWED_PHASE") == []
