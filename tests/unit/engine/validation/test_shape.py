@@ -66,7 +66,7 @@ def test_the_command_itself(fields: Raw, pointer: str, message: str | None, sugg
 @pytest.mark.parametrize(
     ("field", "value", "message", "suggestion"),
     [
-        ("priority", 1.5, "must be a whole number, not a number", None),
+        ("priority", 1.5, "must be a whole number, not a number", "Write 2"),
         ("estimatedTime", "5000", "must be a whole number, not text", "Write 5000 without quotes"),
         ("estimatedTime", 0, "must be greater than 0, not 0", None),
         ("estimatedTime", 10**12, "must be at most 2592000000 (30 days), not 1000000000000", None),
