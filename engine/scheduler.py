@@ -7,6 +7,7 @@ Pure. All policy of a run is reached from here and nowhere else: order and limit
 from __future__ import annotations
 
 import heapq
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -261,10 +262,22 @@ def _phase_due(turn: Turn, index: int) -> None:
         node = turn.run.nodes[name]
         if settlement.is_stopping(turn.run, name):
             return
+        told = _with_cause(node, failure)
         if node.live is not None and node.live.role is Role.FORWARD:
-            settlement.end_attempt(turn, name, failure)
+            settlement.end_attempt(turn, name, told)
         elif node.status in {NodeStatus.PENDING, NodeStatus.WAITING}:
-            settlement.fail(turn, node, failure)
+            settlement.fail(turn, node, told)
+
+
+def _with_cause(node: NodeState, failure: Failure) -> Failure:
+    """*failure*, and what went wrong with *node* before: a timeout alone would hide why the time was not enough."""
+    earlier = next((one for one in reversed(node.attempts) if one.failure is not None), None)
+    if earlier is None or earlier.failure is None or earlier.role is not Role.FORWARD:
+        return failure
+    waits = node.waiting is not None and node.waiting.reason is WaitReason.RETRY
+    rest = "; it was waiting for its retry" if waits else ""
+    cause = f"attempt {earlier.number} had failed with {earlier.failure.code}: {earlier.failure.message}{rest}"
+    return replace(failure, message=f"{failure.message}; {cause}")
 
 
 def _interrupt(turn: Turn, signal: sig.Interrupt) -> None:

@@ -441,8 +441,12 @@ class Engine:
         text = overflow_text(limit, size)
         log.warning(text)
         for run_id in self.store.runs:
-            self._warnings[run_id] = (*self._warnings.get(run_id, ()), text)
-            self.feed.moved(run_id)
+            self.warn(run_id, text)
+
+    def warn(self, run_id: RunId, text: str) -> None:
+        """Tell *text* with every status of a run that this process gives."""
+        self._warnings[run_id] = (*self._warnings.get(run_id, ()), text)
+        self.feed.moved(run_id)
 
     def _last_run_completed(self, command: str) -> bool:
         name = command if command.startswith("/") else f"/{command}"

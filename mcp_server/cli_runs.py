@@ -44,6 +44,8 @@ from mcp_server.forecast import in_words
 from mcp_server.project import Project, RunRequest, open_project
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from engine.run.state import Run
     from engine.service import Engine, View
 
@@ -168,9 +170,13 @@ async def _run(request: RunRequest, *, detach: bool, as_json: bool) -> int:
         if detach:
             return await _started(project, run_id, as_json=as_json)
         if not as_json:
-            for warning in (await project.view(run_id)).run.plan.warnings:
-                console.notes.print(f"warning: {printable(warning)}", highlight=False, markup=False, soft_wrap=True)
+            _warn((await project.view(run_id)).run.plan.warnings)
         return await _follow(project, run_id, as_json=as_json)
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        console.notes.print(f"warning: {printable(warning)}", highlight=False, markup=False, soft_wrap=True)
 
 
 async def _started(project: Project, run_id: RunId, *, as_json: bool) -> int:
@@ -191,6 +197,7 @@ async def _resume(name: str | None, *, failed: bool, limits: Limits, detach: boo
             await project.resume_in_background(run_id, failed=failed, limits=limits)
             return await _started(project, run_id, as_json=as_json)
         await project.resume(run_id, failed=failed, limits=limits)
+        _warn((await project.view(run_id)).warnings)
         return await _follow(project, run_id, as_json=as_json)
 
 

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from engine.executors.simulate import Fault
     from engine.ids import RunId
     from engine.model.plan import Plan
+    from engine.run.state import Run
     from engine.service import Engine
     from engine.storage.port import RunSummary
     from mcp_server.settings import Settings
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
 LIBRARY = "ORCHESTRATION_LIBRARY"
 """Names a folder whose `.claude/commands` and `.claude/agents` stand behind the user's own: what our plugin brings."""
 UNAVAILABLE = "EXECUTOR_UNAVAILABLE"
+MOST_CHANGED = 5
+"""Changed files that a resumed run names."""
 RUNS_LOOKED_AT = 500
 """Newest runs among which those of a command are looked for, to tell what it costs."""
 
@@ -282,6 +285,31 @@ class Project:
                 f"run {run_id} was simulated", code="NOT_RESUMABLE", hint="Run the command again; it takes no time."
             )
         await engine.resume(run_id, failed=failed, limits=limits)
+        changed = await asyncio.to_thread(self._changed_since, run)
+        if changed:
+            engine.warn(run_id, changed)
+
+    def _changed_since(self, run: Run) -> str:
+        """What to say where the files of *run* are not those that it began with; it goes on with what it began with."""
+        plan = run.plan
+        try:
+            now = self.catalog.load(plan.source) if plan.source and plan.source != "definition" else None
+        except InputError:
+            now = None
+        agents = self.catalog.agents()
+        changed = [plan.source] if now is not None and now.digest != plan.digest else []
+        for name, agent in plan.agents.items():
+            known = agents.get(name)
+            if known is not None and known != agent:
+                changed.append(f'agent "{name}"')
+        if not changed:
+            return ""
+        what = ", ".join(changed[:MOST_CHANGED])
+        more = f" and {len(changed) - MOST_CHANGED} more" if len(changed) > MOST_CHANGED else ""
+        return (
+            f"Changed since this run began: {what}{more}. The run goes on with what it began with; "
+            f"run {plan.command} again to use the change."
+        )
 
     async def decide(self, run_id: RunId | None, node: str, answer: str) -> None:
         """Give a person's answer; a run of another process finds it in its inbox. Raises `StateError`, `NotFound`."""

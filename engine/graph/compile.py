@@ -36,6 +36,7 @@ def compile_plan(bundle: Bundle) -> Plan:
         command=command.name,
         description=command.description,
         digest=bundle.digest,
+        source=bundle.source,
         phases=tuple(draft.phases),
         nodes=tuple(nodes),
         agents=draft.agents,

@@ -157,6 +157,8 @@ class Plan:
     description: str = ""
     digest: str = ""
     """SHA-256 of the definition, hex."""
+    source: str = ""
+    """The file as people read its path, or `definition`; empty in journals of older builds."""
     phases: tuple[PhasePlan, ...]
     """Top-level phases and those of sub-commands; `group` tells them apart."""
     nodes: tuple[NodePlan, ...]

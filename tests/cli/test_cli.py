@@ -195,9 +195,23 @@ def test_a_failed_run_is_taken_up_again_at_its_failed_node(project: Path) -> Non
     trust_all(project, project / "home")
     result = orchestrate(project, "resume", "--failed")
     assert result.exit_code == 0, result.stderr
+    assert "Changed since" not in result.stderr
     again = orchestrate(project, "resume", "--failed")
     assert again.exit_code == 2
     assert "NOT_RESUMABLE" in again.stderr
+
+
+def test_a_resumed_run_says_that_its_file_was_edited_and_goes_on_with_what_it_began_with(project: Path) -> None:
+    orchestrate(project, "run", "/fail")
+    path = next((project / ".claude" / "commands" / "v2").glob("fail.json"))
+    definition = json.loads(path.read_text(encoding="utf-8"))
+    definition["phases"][0]["agents"][0]["task"] = "Do something else"
+    path.write_text(json.dumps(definition), encoding="utf-8")
+    result = orchestrate(project, "resume", "--failed")
+    assert result.exit_code == 1
+    assert "Changed since this run began: .claude/commands/v2/fail.json." in result.stderr
+    assert "goes on with what it began with" in result.stderr
+    assert "Do something else" not in result.stdout
 
 
 def test_a_run_that_has_used_its_attempts_up_says_so_and_goes_on_with_more(project: Path) -> None:

@@ -314,6 +314,21 @@ def test_the_time_from_the_last_that_was_heard_of_a_dead_owner_counts_against_no
     assert failure.code == "PHASE_TIMEOUT"
 
 
+def test_the_timeout_of_a_phase_says_what_had_gone_wrong_before() -> None:
+    retry = {"maxAttempts": 5, "strategy": "linear", "initialDelay": 60_000}
+    story = ByHand(command(phase("p", node("a", retryPolicy=retry), node("b"), timeout=30_000)))
+    story.fail("a", code="EXIT_3")
+    story.wait(seconds=31)
+    failure = story.node("a").failure
+    assert failure is not None
+    assert failure.code == "PHASE_TIMEOUT"
+    assert "attempt 1 had failed with EXIT_3" in failure.message
+    assert failure.message.endswith("it was waiting for its retry")
+    other = story.node("b").attempts[-1].stopping
+    assert other is not None
+    assert other.code == "CANCELLED"
+
+
 def test_a_sub_command_that_is_taken_up_again_hides_no_value_that_was_made_inside_it() -> None:
     made, read = {"outputs": [{"key": "k"}]}, {"inputs": [{"key": "k"}]}
     sub = command(phase("s", node("x", context=made), node("y", "x", context=read)), name="/sub")
