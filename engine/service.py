@@ -298,6 +298,10 @@ class Engine:
             payload = {"reason": reason, "compensate": compensate}
             await self.storage.post(Message(run=run.id, kind="cancel", payload=payload))
 
+    async def is_heard(self, run_id: RunId) -> bool:
+        """Whether the owner of *run_id* has taken all that it was asked; one that hangs or is stopped does not."""
+        return run_id in self.store.runs or not await self.storage.unread(run_id)
+
     async def resume(self, run_id: RunId, *, failed: bool = False, limits: Limits | None = None) -> None:
         """Go on with an interrupted run, or take up a failed one; *limits* win over those it had.
 

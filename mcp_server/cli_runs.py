@@ -39,7 +39,7 @@ from mcp_server.cli_shared import (
     project_root,
 )
 from mcp_server.cli_trust import ask_trust
-from mcp_server.cli_watch import until_heard, watch
+from mcp_server.cli_watch import until_heard, until_over, watch
 from mcp_server.forecast import in_words
 from mcp_server.project import Project, RunRequest, open_project
 
@@ -352,12 +352,16 @@ async def _cancel(run_id: RunId, *, reason: str, compensate: bool, as_json: bool
     async with open_project(project_root()) as project:
         engine = await project.engine()
         before = (await engine.view(run_id)).run.status
-        await engine.cancel(run_id, reason=reason, compensate=compensate)
-        await until_heard(engine, run_id, lambda run: run.stop is not None)
-        view = await watch(engine, run_id, None)
-        if view.run.status is RunStatus.INTERRUPTED:  # its process died before it could obey
+
+        async def ask() -> None:
             await engine.cancel(run_id, reason=reason, compensate=compensate)
-            view = await watch(engine, run_id, None)
+
+        await ask()
+        await until_heard(engine, run_id, lambda run: run.stop is not None)
+        view = await until_over(engine, run_id, ask)
+        if view.run.status is RunStatus.INTERRUPTED:  # its process died before it could obey
+            await ask()
+            view = await until_over(engine, run_id, ask)
         await _print_end(project, view, as_json=as_json)
         if before is view.run.status or view.run.status in {RunStatus.COMPLETED, RunStatus.DEGRADED}:
             raise NotFound(

@@ -34,6 +34,10 @@ MAKE_CALLS = "Make the calls in tasks: create with TaskCreate, update with TaskU
 STOP = "Stop the subagents of the attempts in stop: nobody waits for their results any more."
 SIMULATED = "it was a simulation and nothing was really done"
 
+CANCEL_UNHEARD = (
+    "It was asked to be cancelled, and process {process}, which runs it, has not answered: it hangs or is stopped. The "
+    "request stays for it. Ask the user whether to end that process (`kill -KILL {process}`): then cancel again."
+)
 CANCEL_PENDING = "It was asked to be cancelled and has not stopped yet: what still runs of it ends first."
 
 

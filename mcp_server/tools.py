@@ -334,11 +334,13 @@ async def _status(
     cancelling: bool = False,
     kind: type[CallToolResult] = CallToolResult,
 ) -> CallToolResult:
-    from mcp_server.answers import status_of  # noqa: PLC0415 - heavy: see session.py
-    from mcp_server.guidance import CANCEL_PENDING  # noqa: PLC0415
+    from engine.runtime.clock import process_of  # noqa: PLC0415 - heavy: see session.py
+    from mcp_server.answers import status_of  # noqa: PLC0415
+    from mcp_server.guidance import CANCEL_PENDING, CANCEL_UNHEARD  # noqa: PLC0415
     from mcp_server.tasks import task_lines  # noqa: PLC0415
 
     engine = await project.engine()
+    heard = not cancelling or run_id is None or await engine.is_heard(run_id)
 
     def told(view: View) -> tuple[RunId, int, wire.Status]:
         tasks = None
@@ -354,7 +356,8 @@ async def _status(
         if refused is not None:
             answer = answer.model_copy(update={"refused": refused})
         if cancelling and not (view.run.ended or view.run.saga is not None):
-            answer = answer.model_copy(update={"next": f"{CANCEL_PENDING} {answer.next}"})
+            pending = CANCEL_PENDING if heard else CANCEL_UNHEARD.format(process=process_of(view.run.owner))
+            answer = answer.model_copy(update={"next": f"{pending} {answer.next}"})
         return view.run.id, view.run.events, answer
 
     found, events, answer = await engine.read(run_id, told)

@@ -195,6 +195,10 @@ class MemoryStorage:
             self._wrote()
         return taken
 
+    async def unread(self, run: RunId) -> bool:
+        """See `port.Storage.unread`."""
+        return any(message.run == run for message in self._tables.inbox)
+
     async def claims(self) -> list[Claim]:
         """See `port.Storage.claims`."""
         return list(self._tables.locks)

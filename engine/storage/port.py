@@ -165,6 +165,9 @@ class Storage(Protocol):
     async def inbox(self, runs: Sequence[RunId]) -> list[Message]:
         """Take the messages for *runs*, oldest first; each is given once."""
 
+    async def unread(self, run: RunId) -> bool:
+        """Whether there are messages for *run* that its owner has not taken yet."""
+
     async def claims(self) -> list[Claim]:
         """The lock table's rows."""
 

@@ -255,6 +255,13 @@ class SqliteStorage:
                 self._db.executemany("DELETE FROM inbox WHERE id=?", [(row[0],) for row in mine])
         return [message for row in mine if (message := to_message(row)) is not None]
 
+    async def unread(self, run: RunId) -> bool:
+        """See `port.Storage.unread`."""
+        return await self._call(self._is_unread, run)
+
+    def _is_unread(self, run: RunId) -> bool:
+        return self._db.execute("SELECT 1 FROM inbox WHERE run=? LIMIT 1", (run,)).fetchone() is not None
+
     async def claims(self) -> list[Claim]:
         """See `port.Storage.claims`."""
         return await self._call(writing.claims, self._db)

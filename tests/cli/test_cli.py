@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from engine.storage.memory import LEARNED_FROM
+from mcp_server import cli_watch
 from mcp_server.cli import app
 from tests.interaction.projects import environment, open_gate
 from tests.support.definitions import command, node, phase
@@ -375,6 +376,41 @@ def test_a_run_of_another_process_is_answered_and_its_status_says_how(project: P
     late = orchestrate(project, "decide", run, "careful-node", "yes")
     assert late.exit_code == 2
     assert "INVALID_STATE" in late.stderr
+
+
+def test_a_cancel_of_a_run_whose_process_is_stopped_ends_with_what_can_be_done_and_so_does_the_next(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli_watch, "SILENT_SECONDS", 1)
+    with start(project, "run", "/wait") as process:
+        gate = wait_for_the_gate(project)
+        run_id = told(orchestrate(project, "status", "--json"))["runId"]
+        process.send_signal(signal.SIGSTOP)
+        for _again in range(2):
+            refused = orchestrate(project, "cancel", run_id)
+            assert refused.exit_code != 0
+            assert "OWNER_SILENT" in refused.stderr
+            assert f"kill -KILL {process.pid}" in refused.stderr
+        process.send_signal(signal.SIGCONT)
+        process.communicate(timeout=30)
+        os.close(gate)
+    assert process.returncode == 3
+
+
+def test_a_run_whose_process_was_stopped_and_then_killed_can_be_cancelled(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli_watch, "SILENT_SECONDS", 1)
+    with start(project, "run", "/wait") as process:
+        gate = wait_for_the_gate(project)
+        run_id = told(orchestrate(project, "status", "--json"))["runId"]
+        process.send_signal(signal.SIGSTOP)
+        assert "OWNER_SILENT" in orchestrate(project, "cancel", run_id).stderr
+        process.kill()
+        process.communicate(timeout=30)
+        os.close(gate)
+    assert orchestrate(project, "cancel", run_id).exit_code == 0
+    assert told(orchestrate(project, "status", run_id, "--json"))["state"] == "cancelled"
 
 
 def test_who_cancels_a_run_whose_process_does_not_answer_is_told_so(project: Path) -> None:

@@ -174,7 +174,9 @@ async def test_a_message_is_given_once_and_only_to_the_runs_it_is_for(storage: S
     for message in (first, second, third):
         await storage.post(message)
     assert await storage.changed() in {True, False}
+    assert [await storage.unread(run) for run in (RUN, OTHER)] == [True, True]
     assert await storage.inbox([RUN]) == [first, third]
+    assert [await storage.unread(run) for run in (RUN, OTHER)] == [False, True]
     assert await storage.inbox([RUN]) == []
     assert await storage.inbox([OTHER, RUN]) == [second]
 

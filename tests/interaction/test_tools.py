@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import anyio
@@ -9,8 +12,17 @@ import jsonschema
 import pytest
 
 from mcp_server import instructions, tools
-from mcp_server.guidance import CANCEL_PENDING
-from tests.interaction.projects import BYTES_OF_10_000_TOKENS, call, connected, ended, open_gate, refused, text_of
+from mcp_server.guidance import CANCEL_PENDING, CANCEL_UNHEARD
+from tests.interaction.projects import (
+    BYTES_OF_10_000_TOKENS,
+    call,
+    connected,
+    ended,
+    environment,
+    open_gate,
+    refused,
+    text_of,
+)
 from tests.interaction.promises import keeps
 from tests.support.definitions import command, node, phase
 from tests.support.trust import trust_all
@@ -255,6 +267,33 @@ async def test_a_cancel_that_is_not_obeyed_in_time_says_that_it_is_pending(
     os.close(gate)
     assert status["state"] == "running"
     assert status["next"].startswith(CANCEL_PENDING)
+
+
+def a_run_in_a_terminal(project: Path) -> subprocess.Popen[bytes]:
+    """A process that runs a command and is no server."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "from mcp_server.cli import main; main()", "run", "/wait"],
+        cwd=project, env=environment(project), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+@keeps("cancel")
+async def test_a_cancel_whose_run_is_in_a_process_that_is_stopped_says_so_each_time(
+    client: Client, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tools, "CANCEL_SECONDS", 1)
+    with a_run_in_a_terminal(project) as owner:
+        gate = await anyio.to_thread.run_sync(os.open, project / "gate", os.O_WRONLY)
+        run_id = (await call(client, "status"))["runId"]
+        owner.send_signal(signal.SIGSTOP)
+        for _again in range(2):
+            status = await call(client, "cancel", run_id=run_id)
+            assert status["state"] == "running"
+            assert status["next"].startswith(CANCEL_UNHEARD.format(process=owner.pid))
+        owner.send_signal(signal.SIGCONT)
+        await anyio.to_thread.run_sync(owner.wait, 30)
+        os.close(gate)
+    assert (await call(client, "status", run_id=run_id))["state"] == "cancelled"
 
 
 @keeps("cancel")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.support.world.server import Server
 
 T = TypeVar("T")
-READS = frozenset({"events", "summaries", "summary", "claims", "session_values", "estimates", "changed"})
+READS = frozenset({"events", "summaries", "summary", "claims", "unread", "session_values", "estimates", "changed"})
 WITHIN = "follow"
 """Inside a commit: what locks and breakers answered is being followed."""
 WRITES = frozenset({"commit", "take_over", "post", "inbox", "remove"})
@@ -138,6 +138,10 @@ class Disk:
     async def inbox(self, runs: Sequence[RunId]) -> list[Message]:
         """See `Storage.inbox`."""
         return await self._do("inbox", lambda: self._storage.inbox(runs))
+
+    async def unread(self, run: RunId) -> bool:
+        """See `Storage.unread`."""
+        return await self._do("unread", lambda: self._storage.unread(run))
 
     async def claims(self) -> list[Claim]:
         """See `Storage.claims`."""

@@ -12,11 +12,14 @@ from rich.console import Console
 
 from engine.errors import EnvironmentFault
 from engine.executors.port import Outcome
+from engine.ids import OwnerId
+from engine.run.events import RunStatus
 from engine.runtime.clock import VirtualLoop
-from engine.storage.port import Batch
+from engine.service import Engine
+from engine.storage.port import Batch, Message
 from engine.views.status import questions, waits_for_people
 from mcp_server import console
-from mcp_server.cli_watch import watch
+from mcp_server.cli_watch import SILENT_SECONDS, until_over, watch
 from tests.support.definitions import Raw, command, node, phase, plan
 from tests.unit.engine.runtime.test_store import TWO, WORKER, Alone, FailingStorage, engine_on, pause
 
@@ -57,6 +60,94 @@ async def test_what_was_never_recorded_is_never_shown(
         with pytest.raises(EnvironmentFault) if fault else contextlib.nullcontext():
             await asyncio.wait_for(watch(engine, run, console.LiveTree()), 60)
     assert ("Do b (completed" in screen.getvalue()) is (fault is None)
+
+
+class Pretended(Alone):
+    """An owner that takes all others for alive."""
+
+    id = OwnerId("o-other")
+
+    def is_alive(self, owner: OwnerId) -> bool:
+        return bool(owner)
+
+
+async def hang(engine: Engine) -> None:
+    """Stop listening to other processes, for ever."""
+    listening = engine._tasks[-1]
+    listening.cancel()
+    await asyncio.wait([listening])
+
+
+@pytest.mark.parametrize("heard", [False, True])
+async def test_who_waits_for_a_run_that_was_asked_to_end_is_told_where_its_process_has_hung_up(
+    heard: bool,  # noqa: FBT001
+) -> None:
+    storage = FailingStorage()
+    async with (
+        engine_on(storage, Stubborn(), owner=Alone()) as owning,
+        engine_on(storage.connect(), owner=Pretended()) as other,
+    ):
+        run = await owning.start(plan(TWO, agents=(WORKER,)))
+        asked: list[float] = []
+
+        async def ask() -> None:
+            asked.append(asyncio.get_running_loop().time())
+            await other.storage.post(Message(run=run, kind="cancel", payload={"reason": "", "compensate": True}))
+
+        if not heard:
+            await hang(owning)
+        await ask()
+        if heard:
+            await pause(1)
+            assert (await other.view(run)).run.stop is not None
+            await hang(owning)
+        with pytest.raises(EnvironmentFault) as caught:
+            await asyncio.wait_for(until_over(other, run, ask), 10 * SILENT_SECONDS)
+        assert caught.value.code == "OWNER_SILENT"
+        assert len(asked) == 1 + heard
+
+
+async def test_who_asks_once_more_on_a_full_disk_is_told_of_the_disk() -> None:
+    storage = FailingStorage()
+    async with (
+        engine_on(storage, Stubborn(), owner=Alone()) as owning,
+        engine_on(storage.connect(), owner=Pretended()) as other,
+    ):
+        run = await owning.start(plan(TWO, agents=(WORKER,)))
+
+        async def ask() -> None:
+            raise EnvironmentFault("no room", code="DISK_FULL")
+
+        with pytest.raises(EnvironmentFault) as caught:
+            await asyncio.wait_for(until_over(other, run, ask), 10 * SILENT_SECONDS)
+        assert caught.value.code == "DISK_FULL"
+
+
+async def test_who_waits_for_a_run_that_undoes_much_waits_for_as_long_as_that_takes() -> None:
+    storage = FailingStorage()
+    async with (
+        engine_on(storage, Stubborn(), owner=Alone()) as owning,
+        engine_on(storage.connect(), owner=Pretended()) as other,
+    ):
+        run = await owning.start(plan(TWO, agents=(WORKER,)))
+
+        async def ask() -> None:
+            await other.storage.post(Message(run=run, kind="cancel", payload={"reason": "", "compensate": True}))
+
+        await ask()
+        view = await asyncio.wait_for(until_over(other, run, ask), 100 * SILENT_SECONDS)
+        assert view.run.status is RunStatus.CANCELLED
+
+
+class Stubborn:
+    """Ends only long after it was told to."""
+
+    async def execute(self, _order: Any, _heartbeat: Any) -> Outcome:  # noqa: ANN401 - as the port
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await pause(20 * SILENT_SECONDS)
+        return Outcome()
 
 
 @pytest.mark.parametrize(("beside", "waits"), [([], True), ([node("other")], False)])
