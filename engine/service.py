@@ -29,7 +29,7 @@ from engine.runtime.archive import Archive
 from engine.runtime.facts import ProjectFacts
 from engine.runtime.feed import Feed
 from engine.runtime.garbage import patient_collector
-from engine.runtime.guards import Guards, uses_locks
+from engine.runtime.guards import Guards, release_of_the_dead, uses_locks
 from engine.runtime.inbox import POLL_SECONDS, Inbox
 from engine.runtime.pool import Pool
 from engine.runtime.recovery import Recovery
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from engine.breakers import BreakerConfig
     from engine.executors.port import EndOrphans, Executor, Outcome, WorkOrder
     from engine.ids import AttemptId, NodeId
-    from engine.locks import LockOutcome, LockTable
     from engine.model.plan import NodePlan, Plan
     from engine.model.policy import Failure
     from engine.model.trust import TrustItem
@@ -59,7 +58,6 @@ if TYPE_CHECKING:
     from engine.storage.port import RunSummary, Storage
 
 T = TypeVar("T")
-
 log = logging.getLogger(__name__)
 
 DEFAULT_PARALLELISM = 10
@@ -298,10 +296,6 @@ class Engine:
             payload = {"reason": reason, "compensate": compensate}
             await self.storage.post(Message(run=run.id, kind="cancel", payload=payload))
 
-    async def is_heard(self, run_id: RunId) -> bool:
-        """Whether the owner of *run_id* has taken all that it was asked; one that hangs or is stopped does not."""
-        return run_id in self.store.runs or not await self.storage.unread(run_id)
-
     async def resume(self, run_id: RunId, *, failed: bool = False, limits: Limits | None = None) -> None:
         """Go on with an interrupted run, or take up a failed one; *limits* win over those it had.
 
@@ -353,12 +347,7 @@ class Engine:
                 hint=f"`orchestrate cancel {run_id}` ends it and gives them up.",
             )
         lines = [line for line in lock_lines(await self.storage.claims()) if line.run == run_id]
-
-        def give_up(table: LockTable) -> list[LockOutcome]:
-            """None, where somebody has taken the run up meanwhile."""
-            return table.release_run(run_id) if all(claim.reserved for claim in table.of_run(run_id)) else []
-
-        for outcome in await self.storage.commit(Batch(lock_ops=[give_up]), self._owner_id):
+        for outcome in await self.storage.commit(Batch(lock_ops=[release_of_the_dead(run_id)]), self._owner_id):
             self.store.table_outcome(outcome)
         return lines
 

@@ -60,7 +60,7 @@ async def until_heard(engine: Engine, run_id: RunId, heard: Callable[[Run], bool
         if over:
             return
         waited = time() - began
-        if waited >= SILENT_SECONDS and not await engine.is_heard(run_id):
+        if waited >= SILENT_SECONDS and not await engine.archive.is_heard(run_id):
             raise silent(run_id, owner)
         if waited >= ANSWER_SECONDS and not told:
             told = True
@@ -84,7 +84,7 @@ async def until_over(engine: Engine, run_id: RunId, ask: Callable[[], Awaitable[
         if view.run.events != events:
             events, since = view.run.events, time()
         elif time() - since >= SILENT_SECONDS:
-            if not await engine.is_heard(run_id):
+            if not await engine.archive.is_heard(run_id):
                 raise silent(run_id, view.run.owner)
             since = time()
             with contextlib.suppress(StateError):  # it has ended meanwhile

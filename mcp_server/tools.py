@@ -340,7 +340,7 @@ async def _status(
     from mcp_server.tasks import task_lines  # noqa: PLC0415
 
     engine = await project.engine()
-    heard = not cancelling or run_id is None or await engine.is_heard(run_id)
+    heard = not cancelling or run_id is None or await engine.archive.is_heard(run_id)
 
     def told(view: View) -> tuple[RunId, int, wire.Status]:
         tasks = None

@@ -162,6 +162,10 @@ class Archive:
             self._store.adopt(run, signal)
             return True
 
+    async def is_heard(self, run_id: RunId) -> bool:
+        """Whether the owner of *run_id* has taken all that it was asked; one that hangs or is stopped does not."""
+        return run_id in self._store.runs or not await self._storage.unread(run_id)
+
     async def row(self, run_id: RunId) -> RunSummary:
         """The newest row of a run, which is there though its journal cannot be read. Raises `NotFound`."""
         summary = await self._storage.summary(run_id)

@@ -135,6 +135,15 @@ class Guards:
             batch.breaker_ops.append((name, lambda state: (breakers.abandon(state, run.id, plan.id), None)))
 
 
+def release_of_the_dead(run: RunId) -> LockOp:
+    """Give up what is reserved for the dead *run*; nothing, where somebody has taken it up meanwhile."""
+
+    def give_up(table: LockTable) -> list[LockOutcome]:
+        return table.release_run(run) if all(claim.reserved for claim in table.of_run(run)) else []
+
+    return give_up
+
+
 def _asks_breaker(event: ev.Event) -> bool:
     return isinstance(event, ev.NodeWaiting) and event.reason is WaitReason.BREAKER and event.until is None
 
