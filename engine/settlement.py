@@ -54,7 +54,8 @@ def attempt_ended(turn: Turn, signal: ReportOutcome) -> None:
         end_attempt(turn, signal.node, failure)
         go_on_stopping(turn)
         return
-    if stopping is not None and (failure is not None or stopping.kind is not FailureKind.CANCEL):
+    late = stopping is not None and stopping.kind is not FailureKind.CANCEL and not signal.in_time
+    if stopping is not None and (failure is not None or late):
         failure = _stopped(stopping, failure)
     if failure is None:
         turn.emit(ev.AttemptSucceeded(turn.now, signal.node, signal.number, dict(signal.outputs), signal.usage))

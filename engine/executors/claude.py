@@ -6,15 +6,18 @@ What is asked stands in `claude_prompt.py`, how the answer is judged in `claude_
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from engine.errors import EnvironmentFault
 from engine.executors.answer import failed
+from engine.executors.cancelling import uncancelled
 from engine.executors.claude_prompt import (
     LONGEST_ARGUMENT,
     agent_definition,
@@ -22,19 +25,20 @@ from engine.executors.claude_prompt import (
     large_inputs,
     prompt_of,
 )
-from engine.executors.claude_result import action_of, judge, parse_line, text_of
+from engine.executors.claude_result import action_of, judge, parse_line
+from engine.executors.claude_session import Session, text_of
 from engine.executors.environment import open_environment
 from engine.executors.marks import mark_of
-from engine.executors.port import Heartbeat, Outcome, WorkOrder
+from engine.executors.port import TIME_IS_UP, Heartbeat, Outcome, WorkOrder
 from engine.executors.scratch import scratch_folder, write_private
 from engine.executors.servers import named_servers
-from engine.executors.tree import run_program
+from engine.executors.tree import Ended, run_program
 from engine.ids import session_id
 from engine.model.policy import FailureKind
 
 LONGEST_LINE = 32 * 1024 * 1024
-_REMEMBERED = 8
-"""Messages of the agent that are kept for a partial output."""
+PATIENCE = timedelta(seconds=3)
+"""How long Claude Code has to end by itself after its answer; it stays for a shell that its agent left behind."""
 
 
 def find_program(program: str | None = None) -> str | None:
@@ -82,7 +86,8 @@ class ClaudeExecutor:
         environment = open_environment(order, mark, self._environment, whole=True)
         if isinstance(environment, Outcome):
             return environment
-        stream = _Stream(environment.heartbeat(heartbeat), str(order.folder))
+        session = Session(order.outputs)
+        stream = _Stream(session, environment.heartbeat(heartbeat), str(order.folder))
         arguments = arguments_of(
             order,
             session=session_id(order.attempt),
@@ -93,45 +98,83 @@ class ClaudeExecutor:
         )
         heartbeat(f"Starting {order.agent.id}")
         try:
-            ended = await run_program(
-                [program, *arguments],
-                cwd=order.folder,
-                environment=environment.variables,
-                mark=mark,
-                stdin=prompt_of(order, _files_of(order, folder)).encode("utf-8", "replace"),
-                on_line=stream.take,
-                stdout_limit=LONGEST_LINE,
-                keep=order.agent.keep_processes,
+            ended, in_time = await _until_answered(
+                run_program(
+                    [program, *arguments],
+                    cwd=order.folder,
+                    environment=environment.variables,
+                    mark=mark,
+                    stdin=prompt_of(order, _files_of(order, folder)).encode("utf-8", "replace"),
+                    on_line=stream.take,
+                    stdout_limit=LONGEST_LINE,
+                    keep=order.agent.keep_processes,
+                    enough=stream.enough,
+                ),
+                stream,
             )
         except (OSError, ValueError) as error:
             return failed(FailureKind.ERROR, "PROGRAM_NOT_STARTED", f"{program} cannot be started: {error}")
         stderr = ended.stderr.decode("utf-8", "replace")
-        if not stream.results and stream.garbage:
+        if not session.results and stream.garbage:
             stderr = f"{stderr}\n(stdout was not stream-json: {stream.garbage})"
-        outcome = judge([*stream.said, *stream.results], exit_code=ended.returncode, stderr=stderr)
-        return environment.told(outcome, order)
+        outcome = judge(session, exit_code=ended.returncode, stderr=stderr)
+        return environment.told(replace(outcome, in_time=in_time), order)
+
+
+async def _until_answered(program: Coroutine[Any, Any, Ended], stream: _Stream) -> tuple[Ended, bool]:
+    """How *program* ended, and whether its time was up and its answer there already.
+
+    An answer that was given is taken: where the time is up, the program is ended as it is after an answer.
+    """
+    running = asyncio.ensure_future(program)
+    try:
+        return await asyncio.shield(running), False
+    except asyncio.CancelledError as error:
+        if error.args != (TIME_IS_UP,) or not stream.session.has_answer:
+            running.cancel()
+            await uncancelled(_ended(running))
+            raise
+        stream.enough.set()
+        await uncancelled(_ended(running))
+        return running.result(), True
+    finally:
+        stream.close()
+
+
+async def _ended(running: asyncio.Future[Ended]) -> None:
+    await asyncio.wait([running])
 
 
 class _Stream:
-    """Takes stream-json line by line and keeps what the judge needs, so that memory does not grow with the session."""
+    """Takes stream-json line by line, and says when no more need be waited for."""
 
-    def __init__(self, heartbeat: Heartbeat, project: str) -> None:
-        self.results: list[dict[str, Any]] = []
-        self.said: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
+    def __init__(self, session: Session, heartbeat: Heartbeat, project: str) -> None:
+        self.session = session
         self.garbage = ""
+        self.enough = asyncio.Event()
+        """The answer was given, no turn is under way, and Claude Code has had the time to end by itself."""
         self._heartbeat = heartbeat
         self._project = project
+        self._patience: asyncio.TimerHandle | None = None
 
     def take(self, line: bytes) -> None:
         message = parse_line(line)
         if message is None:
             self.garbage = self.garbage or line[:200].decode("utf-8", "replace").strip()
             return
-        if message.get("type") == "result":
-            self.results.append(message)
-        elif message.get("type") == "assistant":
-            self.said.append(message)
+        self.session.take(message)
+        if not self.session.is_over:
+            self.close()
+        elif self._patience is None:
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(PATIENCE.total_seconds(), self.enough.set)
         self._heartbeat(action_of(message, project=self._project), text_of(message) or "")
+
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
 
 def _local_settings(project: Path) -> str | None:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from engine.executors.claude_session import ANSWER_TOOL
 from engine.executors.port import OutputSpec, WorkOrder
 from engine.model.agent import Agent, AgentSource, tool_name
 
@@ -16,8 +17,6 @@ LARGE_INPUT = 32 * 1024
 """Bytes of JSON from which on an input goes into a file that the agent reads."""
 LONGEST_ARGUMENT = 100_000
 """Linux takes 128 KB for one argument."""
-ANSWER_TOOL = "StructuredOutput"
-"""The tool that gives the value for --json-schema. An agent with a tool list has it only if the list names it."""
 
 _MODES = frozenset({"default", "acceptEdits", "plan", "dontAsk", "auto"})
 _DEEPEST = 64

@@ -1,18 +1,19 @@
 """Judges what a headless Claude Code said, and puts what it does into short lines.
 
 Pure. Measured with Claude Code 2.1.330: `is_error` tells whether a run failed, `subtype` does not (an API error is a
-"success"); costs and `modelUsage` are totals of the session, `usage` is not; work in the background can bring a second
-result.
+"success"); costs and `modelUsage` are totals of the session, `usage` is not. Which answer counts where there are
+several turns is `claude_session.py`'s to say.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.executors.answer import failed, parse_answer, signal_name
+from engine.executors.claude_session import ANSWER_TOOL, Session, blocks
 from engine.executors.port import Outcome
 from engine.model.policy import FailureKind, Usage
 from engine.redaction import one_line
@@ -56,20 +57,19 @@ _VERBS = {
 }
 
 
-def judge(messages: Iterable[Mapping[str, Any]], *, exit_code: int, stderr: str) -> Outcome:
-    """The outcome that the *messages* of stream-json tell; *exit_code* counts only where they hold no result."""
-    results, said = [], None
-    for message in messages:
-        if message.get("type") == "result":
-            results.append(message)
-        elif message.get("type") == "assistant":
-            said = text_of(message) or said
-    if not results:
+def judge(session: Session, *, exit_code: int, stderr: str) -> Outcome:
+    """The outcome that *session* tells: by its answer, not by its end.
+
+    *exit_code* counts only where it has no result.
+    """
+    said = session.said
+    if not session.results:
         return _crashed(exit_code, stderr, said)
-    last = results[-1]
+    last = session.results[-1]
     usage = _usage(last)
     text = _told(last)
-    if last.get("is_error") is not False:
+    answer, results = session.answer()
+    if answer is None and last.get("is_error") is not False:
         return _error(last, text, partial=said, usage=usage)
     denied = _denied_tools(results)
     if denied:
@@ -81,8 +81,7 @@ def judge(messages: Iterable[Mapping[str, Any]], *, exit_code: int, stderr: str)
             partial=text or said,
             usage=usage,
         )
-    answers = [result["structured_output"] for result in results if result.get("structured_output") is not None]
-    if not answers:
+    if answer is None:
         return failed(
             FailureKind.VALIDATION,
             "NO_STRUCTURED_OUTPUT",
@@ -91,7 +90,7 @@ def judge(messages: Iterable[Mapping[str, Any]], *, exit_code: int, stderr: str)
             partial=text or said,
             usage=usage,
         )
-    return parse_answer(answers[-1], usage=usage)
+    return parse_answer(answer, usage=usage)
 
 
 def parse_line(line: bytes) -> dict[str, Any] | None:
@@ -111,7 +110,7 @@ def action_of(message: Mapping[str, Any], *, project: str) -> str | None:
         return one_line(f"Waiting for the API ({message.get('error', 'error')}), try {message.get('attempt', '')}")
     if message.get("type") != "assistant":
         return None
-    for block in reversed(_blocks(message)):
+    for block in reversed(blocks(message)):
         if block.get("type") == "tool_use":
             return one_line(_doing(str(block.get("name", "")), block.get("input"), project))
     return None
@@ -125,7 +124,7 @@ def _doing(tool: str, given: object, project: str) -> str:
         return f"{verb} {detail.removeprefix(project.rstrip('/') + '/') if key.endswith('_path') else detail}"
     if tool.startswith("mcp__"):
         return f"Calling {' '.join(tool.split('__')[1:])}"
-    return "Answering" if tool == "StructuredOutput" else f"Using {tool}"
+    return "Answering" if tool == ANSWER_TOOL else f"Using {tool}"
 
 
 def _error(last: Mapping[str, Any], text: str, *, partial: str | None, usage: Usage) -> Outcome:
@@ -221,15 +220,3 @@ def _usage(result: Mapping[str, Any]) -> Usage:
 def _count(entry: Mapping[str, Any], key: str) -> int:
     value = entry.get(key)
     return value if isinstance(value, int) else 0
-
-
-def _blocks(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    inner = message.get("message")
-    content = inner.get("content") if isinstance(inner, Mapping) else None
-    return [block for block in content if isinstance(block, Mapping)] if isinstance(content, list) else []
-
-
-def text_of(message: Mapping[str, Any]) -> str | None:
-    """What the agent said in *message*, a message of stream-json."""
-    texts = [str(block.get("text", "")) for block in _blocks(message) if block.get("type") == "text"]
-    return "\n".join(texts).strip() or None

@@ -92,6 +92,12 @@ class Outcome:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
     usage: Usage | None = None
+    in_time: bool = False
+    """The outputs had been given when the attempt was stopped for its time: they count."""
+
+
+TIME_IS_UP = "time is up"
+"""The message of the `CancelledError` by which an attempt is stopped for its time, and not because it is unwanted."""
 
 
 class Heartbeat(Protocol):
@@ -114,7 +120,8 @@ class Executor(Protocol):
     """Does attempts.
 
     Cancelling the awaited `execute` must end everything it started (processes, tasks) before the cancellation goes on.
-    A note on the `CancelledError` becomes the hint of the attempt's failure.
+    A note on the `CancelledError` becomes the hint of the attempt's failure. One with `TIME_IS_UP` may be answered with
+    an outcome that is `in_time`, where the outputs are there already.
     """
 
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:

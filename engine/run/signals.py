@@ -43,6 +43,8 @@ class ReportOutcome(Request, frozen=True):
     outputs: Mapping[str, ValueRef] = msgspec.field(default_factory=dict)
     failure: Failure | None = None
     usage: Usage | None = None
+    in_time: bool = False
+    """The outputs were there before the attempt was stopped for its time."""
 
 
 class StartAttempt(Request, frozen=True):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from engine import context
 from engine.errors import InputError, OrchestrationError, StateError
-from engine.executors.port import Outcome, OutputSpec, WorkOrder
+from engine.executors.port import TIME_IS_UP, Outcome, OutputSpec, WorkOrder
 from engine.ids import attempt_id
 from engine.jsonvalue import json_problem
 from engine.model.plan import NodeKind
@@ -134,7 +134,7 @@ class Pool:
             if type(event) is ev.AttemptScheduled:
                 self._begin(run, event)
             elif type(event) is ev.AttemptStopping:
-                self._cancel((run.id, event.node, event.number))
+                self._cancel((run.id, event.node, event.number), event.failure.kind)
 
     def _begin(self, run: Run, event: ev.AttemptScheduled) -> None:
         node = run.nodes[event.node]
@@ -184,11 +184,11 @@ class Pool:
         with contextlib.suppress(OrchestrationError):
             self._store.send(run_id, sig.StartAttempt(node, number, worker))
 
-    def _cancel(self, key: Key) -> None:
+    def _cancel(self, key: Key, why: FailureKind = FailureKind.CANCEL) -> None:
         """Begin to end an attempt; it reports when it has ended, and at once where it has not begun."""
         work = self._works.get(key)
         if work is not None and work.task is not None:
-            work.task.cancel()
+            work.task.cancel(TIME_IS_UP if why is FailureKind.TIMEOUT else None)
             if not work.begun and not self._closing:
                 self._ended(key, _cancelled(work))
 
@@ -254,14 +254,14 @@ class Pool:
         live = state.live
         plan = state.plan
         if failure is not None or (live is not None and live.role is Role.COMPENSATE) or not plan.outputs:
-            return sig.ReportOutcome(node, number, {}, failure, outcome.usage)
+            return sig.ReportOutcome(node, number, {}, failure, outcome.usage, outcome.in_time)
         outputs = context.declared_outputs(plan.outputs, outcome.outputs)
         failure = _check(plan, outputs)
         if failure is not None:
             return sig.ReportOutcome(node, number, {}, failure, outcome.usage)
         ttls = {spec.key: spec.ttl for spec in plan.outputs}
         refs = {key: self._values.put(redact_data(value), ttl=ttls[key]) for key, value in outputs.items()}
-        return sig.ReportOutcome(node, number, refs, None, outcome.usage)
+        return sig.ReportOutcome(node, number, refs, None, outcome.usage, outcome.in_time)
 
     def end_all(self) -> None:
         """Begin to end every attempt."""

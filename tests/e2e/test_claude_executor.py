@@ -219,6 +219,58 @@ async def test_a_tool_that_the_file_names_needs_no_question(
     assert (project / "made").exists()
 
 
+STAY = {"tool": "Bash", "input": {"command": "touch began; sleep 600", "description": "x", "run_in_background": True}}
+
+
+@pytest.mark.parametrize("environ", VERSIONS, indirect=True)
+async def test_an_answer_is_taken_though_a_shell_in_the_background_keeps_claude_code(
+    api: FakeMessagesApi, executor: ClaudeExecutor, project: Path
+) -> None:
+    api.routes = [Route(match=TASK, steps=[STAY, ANSWER])]
+    outcome = await run(executor, order(project, Agent(id="counter", tools=("Bash",))))
+    assert outcome.outputs == {"n": 3}
+    assert (project / "began").exists()
+
+
+@pytest.mark.parametrize("environ", VERSIONS, indirect=True)
+async def test_an_answer_is_not_lost_by_an_error_of_the_turn_after_it(
+    api: FakeMessagesApi, executor: ClaudeExecutor, project: Path
+) -> None:
+    brief = {"command": "until test -e on; do sleep 0.1; done", "description": "x", "run_in_background": True}
+    failing: Step = {"error": 400, "type": "invalid_request_error"}
+
+    class Telling(Route):
+        """The shell in the background ends as soon as the answer was given."""
+
+        def steps_of(self, attempt: int) -> list[Step]:  # noqa: ARG002 -- one session
+            if len(api.turns) == 2:
+                (project / "on").touch()
+            return [{"tool": "Bash", "input": brief}, ANSWER, failing]
+
+    api.routes = [Telling(match=TASK)]
+    outcome = await run(executor, order(project, Agent(id="counter", tools=("Bash",))))
+    assert len(api.turns) > 2
+    assert outcome.outputs == {"n": 3}
+
+
+@pytest.mark.parametrize("environ", VERSIONS, indirect=True)
+async def test_an_answer_counts_in_the_turn_that_crosses_the_budget(
+    api: FakeMessagesApi, executor: ClaudeExecutor, project: Path
+) -> None:
+    dear = {"usage": {"input_tokens": 10_000_000, "output_tokens": 1000}}
+    api.routes = [Route(match=TASK, steps=[{**ANSWER, **dear}])]
+    outcome = await run(executor, order(project, Agent(id="counter", max_budget_usd=0.5)))
+    assert outcome.outputs == {"n": 3}
+    assert outcome.usage is not None
+    assert (outcome.usage.cost_usd or 0) > 0.5
+    api.routes = [Route(match=TASK, steps=[{**SHELL, **dear}, ANSWER])]
+    failure = (
+        await run(executor, order(project, Agent(id="counter", max_budget_usd=0.5, tools=("Bash",)), number=2))
+    ).failure
+    assert failure is not None
+    assert failure.code == "BUDGET_EXCEEDED"
+
+
 async def test_an_agent_that_does_not_come_to_an_end_is_stopped_by_its_turns(
     api: FakeMessagesApi, executor: ClaudeExecutor, project: Path
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.executors.claude_result import judge
+from engine.executors.claude_session import Session
 from tests.support.claude_code import Version, claude, environment, processes_marked, run_claude, wait_until_gone
 from tests.support.fake_messages_api import FakeMessagesApi, Route
 from tests.support.node_tools import ROOT
@@ -49,7 +50,8 @@ def test_each_program_is_the_one_that_is_pinned_and_first_on_the_path(
 def test_the_older_program_words_its_end_otherwise_and_it_is_judged_the_same(name: str, tmp_path: Path) -> None:
     run = play(SCENARIOS[name], folder=tmp_path, version="legacy")
     recorded = [json.loads(line) for line in (RESULTS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
-    outcomes = [judge(messages, exit_code=run.exit_code, stderr="") for messages in (run.messages, recorded)]
+    sessions = (Session(messages=run.messages), Session(messages=recorded))
+    outcomes = [judge(session, exit_code=run.exit_code, stderr="") for session in sessions]
     fresh, old = (outcome.failure for outcome in outcomes)
     assert fresh is not None
     assert old is not None

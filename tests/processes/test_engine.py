@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,11 @@ import pytest
 
 from engine.executors.marks import MARK_VARIABLE
 from engine.executors.search import end_orphans
+from engine.model.agent import Agent
 from engine.opening import open_engine
 from engine.run.events import Limits, RunStatus
 from engine.run.state import NodeStatus
+from tests.support.agents import write_program
 from tests.support.definitions import command, node, phase, plan
 from tests.support.real_agents import ended, let_go, logged, make_programs, program_agent, ready, until
 
@@ -66,6 +69,28 @@ async def test_a_timeout_ends_the_whole_tree_before_the_next_try_begins(tmp_path
     state = seen.nodes[compiled.nodes[0].id]
     assert [attempt.failure.code for attempt in state.attempts if attempt.failure] == ["TIMEOUT", "TIMEOUT"]
     assert seen.status is RunStatus.FAILED
+
+
+ANSWERED = """
+import json, sys, time
+print(json.dumps({"type": "result", "is_error": False, "structured_output": {"outputs": {}}}))
+print(json.dumps({"type": "system", "subtype": "init"}), flush=True)
+time.sleep(600)
+"""
+
+
+async def test_a_model_agent_that_answered_in_time_has_succeeded_when_its_time_is_up(tmp_path: Path) -> None:
+    program = write_program(tmp_path / "fake-claude", f"#!{sys.executable}{ANSWERED}")
+    compiled = plan(
+        command(phase("work", node("first-node"))), agents=(Agent(id="worker", idle_timeout=timedelta(seconds=1)),)
+    )
+    async with open_engine(tmp_path, claude_program=str(program)) as engine:
+        run = await engine.start(compiled)
+        seen = await ended(engine, run)
+        assert marked(tmp_path) == []
+    assert seen.status is RunStatus.COMPLETED
+    (attempt,) = seen.nodes[compiled.nodes[0].id].attempts
+    assert attempt.stopping is not None, "it was stopped, and not over by itself"
 
 
 async def test_the_end_of_the_engine_leaves_no_process_and_an_interrupted_run(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 import textwrap
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from engine.executors.claude import ClaudeExecutor
 from engine.executors.claude_prompt import LARGE_INPUT, LONGEST_ARGUMENT
-from engine.executors.port import Outcome
+from engine.executors.port import TIME_IS_UP, Outcome
 from engine.model.agent import Agent, AgentSource
 from tests.support.agents import write_program
 from tests.support.orders import Beats, alive_with, order_for
@@ -56,6 +57,87 @@ async def test_what_the_agent_does_is_told_while_it_does_it(tmp_path: Path) -> N
     assert (await run(code, tmp_path, beats=beats)).failure is None
     assert beats.actions == ["Starting rev", "Reading a.py", "Running make"]
     assert beats.count == 4
+
+
+ANSWER_AND_STAY = """
+import signal, subprocess, time
+subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+say({"type": "system", "subtype": "init"})
+result(structured_output={"outputs": {"n": 1}})
+"""
+
+
+async def test_an_answer_is_taken_and_what_claude_code_stays_for_is_ended(tmp_path: Path) -> None:
+    outcome = await run(f"{ANSWER_AND_STAY}signal.pause()", tmp_path)
+    assert outcome.outputs == {"n": 1}
+    assert not outcome.in_time
+
+
+async def test_a_turn_that_begins_after_the_answer_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.executors.claude.PATIENCE", timedelta(milliseconds=300))
+    outcome = await run(
+        f"""{ANSWER_AND_STAY}
+say({{"type": "system", "subtype": "init"}})
+time.sleep(1)
+result(structured_output={{"outputs": {{"n": 2}}}})
+signal.pause()
+""",
+        tmp_path,
+    )
+    assert outcome.outputs == {"n": 2}
+
+
+async def test_what_an_agent_may_keep_is_spared_when_its_answer_is_taken(tmp_path: Path) -> None:
+    program = write_program(tmp_path / "fake-claude", f"#!{sys.executable}\n{PRELUDE}{ANSWER_AND_STAY}signal.pause()")
+    order = order_for(Agent(id="rev", keep_processes=True), project=tmp_path)
+    outcome = await asyncio.wait_for(ClaudeExecutor(str(program)).execute(order, Beats()), 30)
+    left = alive_with(order)
+    for process in left:
+        process.kill()
+    assert outcome.outputs == {"n": 1}
+    assert [process.name() for process in left] == ["sleep"]
+
+
+async def stopped(code: str, folder: Path, why: str | None) -> Outcome:
+    """The outcome of an attempt that is cancelled in the turn after its first."""
+    program = write_program(folder / "fake-claude", f"#!{sys.executable}\n{PRELUDE}{textwrap.dedent(code)}")
+    order = order_for(Agent(id="rev"), project=folder)
+    later = asyncio.Event()
+
+    beats = Beats(lambda action, _said: later.set() if action == "Reading x" else None)
+    running = asyncio.ensure_future(ClaudeExecutor(str(program)).execute(order, beats))
+    await asyncio.wait_for(later.wait(), 20)
+    running.cancel(why)
+    try:
+        return await asyncio.wait_for(running, 30)
+    finally:
+        assert alive_with(order) == []
+
+
+WORK_ON = """
+say({"type": "system", "subtype": "init"})
+use = {"type": "tool_use", "id": "x", "name": "Read", "input": {"file_path": "x"}}
+say({"type": "assistant", "message": {"content": [use]}})
+signal.pause()
+"""
+
+
+async def test_an_answer_that_was_given_is_taken_when_the_time_is_up(tmp_path: Path) -> None:
+    outcome = await stopped(ANSWER_AND_STAY + WORK_ON, tmp_path, TIME_IS_UP)
+    assert outcome.outputs == {"n": 1}
+    assert outcome.in_time
+
+
+async def test_an_answer_is_dropped_when_nobody_wants_it_any_more(tmp_path: Path) -> None:
+    with pytest.raises(asyncio.CancelledError):
+        await stopped(ANSWER_AND_STAY + WORK_ON, tmp_path, None)
+
+
+async def test_without_an_answer_the_time_is_just_up(tmp_path: Path) -> None:
+    with pytest.raises(asyncio.CancelledError):
+        await stopped("import signal" + WORK_ON, tmp_path, TIME_IS_UP)
 
 
 async def test_the_prompt_is_not_in_the_arguments(tmp_path: Path) -> None:

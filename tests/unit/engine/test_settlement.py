@@ -47,6 +47,23 @@ def test_a_success_that_comes_after_the_timeout_does_not_count() -> None:
     assert failure.message.splitlines()[1:] == ["Estimated time was: 60000ms", "Actual time exceeded by: 60000ms"]
 
 
+def test_an_answer_that_was_there_before_the_timeout_counts() -> None:
+    story = ByHand(command(phase("p", node("a", timeout=120_000))))
+    story.wait(minutes=2)
+    story.send(sig.ReportOutcome(NodeId("a"), 1, in_time=True))
+    assert story.node("a").failure is None
+    assert story.status("a") == "completed"
+
+
+def test_a_failure_that_was_there_before_the_timeout_is_told_as_the_timeout() -> None:
+    story = ByHand(command(phase("p", node("a", timeout=120_000))))
+    story.wait(minutes=2)
+    story.send(sig.ReportOutcome(NodeId("a"), 1, failure=Failure(FailureKind.ERROR, "X", "x"), in_time=True))
+    failure = story.node("a").failure
+    assert failure is not None
+    assert failure.code == "TIMEOUT"
+
+
 def test_what_an_attempt_left_is_told_with_what_ended_it() -> None:
     story = ByHand(command(phase("p", node("a", timeout=120_000))))
     story.wait(minutes=2)

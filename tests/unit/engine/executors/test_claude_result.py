@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from engine.executors.claude_result import action_of, judge, parse_line
+from engine.executors.claude_session import Session
+from engine.executors.port import OutputSpec
 from engine.model.policy import Failure, FailureKind
 
 RECORDED = Path(__file__).parents[3] / "support" / "claude_results"
@@ -22,7 +24,7 @@ def result(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 -- any field of a r
 
 
 def failure_of(*messages: dict[str, Any], exit_code: int = 0, stderr: str = "") -> Failure:
-    failure = judge(messages, exit_code=exit_code, stderr=stderr).failure
+    failure = judge(Session(messages=messages), exit_code=exit_code, stderr=stderr).failure
     assert failure is not None
     return failure
 
@@ -44,7 +46,7 @@ def failure_of(*messages: dict[str, Any], exit_code: int = 0, stderr: str = "") 
 def test_a_recorded_failure_of_the_real_program_is_told_by_its_cause(
     name: str, exit_code: int, kind: FailureKind, code: str
 ) -> None:
-    outcome = judge(recorded(name), exit_code=exit_code, stderr="")
+    outcome = judge(Session(messages=recorded(name)), exit_code=exit_code, stderr="")
     assert outcome.failure is not None
     assert (outcome.failure.kind, outcome.failure.code) == (kind, code)
     assert outcome.failure.message
@@ -56,7 +58,7 @@ def test_a_recorded_structured_answer_is_read_as_an_answer(name: str) -> None:
     messages = recorded(name)
     given = messages[-1]["structured_output"]
     messages[-1]["structured_output"] = {"outputs": given}
-    outcome = judge(messages, exit_code=0, stderr="")
+    outcome = judge(Session(messages=messages), exit_code=0, stderr="")
     assert outcome.failure is None
     assert outcome.outputs == given
     assert outcome.usage is not None
@@ -86,7 +88,7 @@ def test_an_agent_may_say_that_it_failed() -> None:
 def test_the_last_result_counts() -> None:
     first = result(structured_output={"outputs": {"n": 1}}, total_cost_usd=0.1)
     last = result(structured_output={"outputs": {"n": 2}}, total_cost_usd=0.3)
-    outcome = judge([first, last], exit_code=0, stderr="")
+    outcome = judge(Session(messages=[first, last]), exit_code=0, stderr="")
     assert outcome.outputs == {"n": 2}
     assert outcome.usage is not None
     assert outcome.usage.cost_usd == 0.3  # a total already
@@ -94,12 +96,31 @@ def test_the_last_result_counts() -> None:
 
 def test_an_answer_stays_when_a_later_result_only_reports_that_background_work_ended() -> None:
     first = result(structured_output={"outputs": {"n": 1}})
-    assert judge([first, result(result="noted")], exit_code=0, stderr="").outputs == {"n": 1}
+    assert judge(Session(messages=[first, result(result="noted")]), exit_code=0, stderr="").outputs == {"n": 1}
 
 
-def test_an_error_after_an_answer_is_an_error() -> None:
-    first = result(structured_output={"outputs": {"n": 1}})
-    assert failure_of(first, result(is_error=True, api_error_status=500, result="API Error: 500")).code == "API_ERROR"
+def test_an_answer_is_not_lost_by_an_error_or_a_denial_of_a_later_turn() -> None:
+    first = result(structured_output={"outputs": {"n": 1}}, total_cost_usd=0.1)
+    later = [
+        result(is_error=True, api_error_status=500, result="API Error: 500", total_cost_usd=0.3),
+        result(is_error=True, subtype="error_max_turns"),
+        result(permission_denials=[{"tool_name": "Bash"}], total_cost_usd=0.4),
+    ]
+    outcome = judge(Session(messages=[first, *later]), exit_code=1, stderr="")
+    assert outcome.outputs == {"n": 1}
+    assert outcome.usage is not None
+    assert outcome.usage.cost_usd == 0.4
+
+
+def test_an_error_after_an_answer_that_has_not_the_form_is_an_error() -> None:
+    wrong = result(structured_output={"outputs": {"n": "one"}})
+    error = result(is_error=True, api_error_status=500, result="API Error: 500")
+    for asked in (OutputSpec(key="n", schema={"type": "integer"}), OutputSpec(key="m")):
+        outcome = judge(Session([asked], [wrong, error]), exit_code=1, stderr="")
+        assert outcome.failure is not None
+        assert outcome.failure.code == "API_ERROR"
+        assert judge(Session([asked], [wrong]), exit_code=0, stderr="").outputs == {"n": "one"}, "the engine tells why"
+    assert failure_of(result(structured_output={"n": 1}), error).code == "API_ERROR"
 
 
 @pytest.mark.parametrize(
@@ -162,7 +183,7 @@ def test_odd_shapes_of_usage_and_messages_do_not_matter() -> None:
         modelUsage={"m": {"inputTokens": "x", "outputTokens": 3}, "k": 1},
         permission_denials=None,
     )
-    outcome = judge([{"type": "assistant", "message": "x"}, odd], exit_code=0, stderr="")
+    outcome = judge(Session(messages=[{"type": "assistant", "message": "x"}, odd]), exit_code=0, stderr="")
     assert outcome.failure is None
     assert outcome.usage is not None
     assert outcome.usage.cost_usd is None
@@ -170,7 +191,9 @@ def test_odd_shapes_of_usage_and_messages_do_not_matter() -> None:
 
 
 def test_without_model_usage_tokens_are_unknown() -> None:
-    outcome = judge([result(structured_output={"outputs": {}}, modelUsage=[])], exit_code=0, stderr="")
+    outcome = judge(
+        Session(messages=[result(structured_output={"outputs": {}}, modelUsage=[])]), exit_code=0, stderr=""
+    )
     assert outcome.usage is not None
     assert (outcome.usage.input_tokens, outcome.usage.output_tokens) == (None, None)
 
