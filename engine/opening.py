@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.executors.claude import ClaudeExecutor
 from engine.executors.isolated import IsolatedExecutor
+from engine.executors.left import end_left
 from engine.executors.process import ProcessExecutor
 from engine.executors.python import PythonExecutor
 from engine.executors.scratch import remove_abandoned
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.executors.port import Executor
+    from engine.gitrules import Driver
     from engine.model.agent import Agent
 
 
@@ -58,14 +61,18 @@ async def open_engine(
     def permit(agent: Agent) -> None:
         engine.permit((agent,))
 
+    def allows(driver: Driver, top: Path) -> bool:
+        return engine.allows(driver, top)
+
     executors: dict[AgentKind, Executor] = {
-        AgentKind.PROCESS: IsolatedExecutor(ProcessExecutor(agent_environment), permit=permit),
-        AgentKind.PYTHON: IsolatedExecutor(PythonExecutor(agent_environment), permit=permit),
+        AgentKind.PROCESS: IsolatedExecutor(ProcessExecutor(agent_environment), permit=permit, allows=allows),
+        AgentKind.PYTHON: IsolatedExecutor(PythonExecutor(agent_environment), permit=permit, allows=allows),
         AgentKind.CLAUDE: IsolatedExecutor(
-            ClaudeExecutor(claude_program, environment=agent_environment), permit=permit
+            ClaudeExecutor(claude_program, environment=agent_environment), permit=permit, allows=allows
         ),
     }
-    engine = Engine(project, storage=storage, owner=owner, clock=SystemClock(), executors=executors)
+    orphans = partial(end_left, allows=allows)
+    engine = Engine(project, storage=storage, owner=owner, clock=SystemClock(), executors=executors, orphans=orphans)
     async with engine.serving():
         cleaning = asyncio.create_task(_clean_up(engine, owner))
         try:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import scheduler
 from engine.arguments import bind_arguments, initial_context
 from engine.errors import InputError, StateError
 from engine.executors.abandoned import forget
+from engine.executors.git import nothing
 from engine.executors.isolated import check_isolation
 from engine.executors.left import end_left
 from engine.executors.port import starts_later
@@ -35,6 +36,7 @@ from engine.runtime.pool import Pool
 from engine.runtime.recovery import Recovery
 from engine.runtime.store import Store
 from engine.runtime.upkeep import prunable
+from engine.runtime.view import View
 from engine.settlement import is_clients
 from engine.storage.cache import ValueStore, overflow_text
 from engine.storage.port import Batch, Message
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.breakers import BreakerConfig
+    from engine.executors.git import Allows
     from engine.executors.port import EndOrphans, Executor, Outcome, WorkOrder
     from engine.ids import AttemptId, NodeId
     from engine.model.plan import NodePlan, Plan
@@ -57,30 +60,13 @@ if TYPE_CHECKING:
     from engine.runtime.owner import Owner
     from engine.storage.port import RunSummary, Storage
 
+__all__ = ["DEFAULT_PARALLELISM", "Engine", "View"]
+
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 DEFAULT_PARALLELISM = 10
 """Agents at once in one run where neither the run nor the settings say otherwise."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """A run as far as it is durable, and what its agents were last seen doing."""
-
-    run: Run
-    actions: Mapping[NodeId, str]
-    estimates: Mapping[str, float]
-    """Learned seconds by node (SPEC 10)."""
-    now: Any
-    work: tuple[WorkOrder, ...] = ()
-    """What the client is asked to do now."""
-    stop: tuple[AttemptId, ...] = ()
-    """Work of the client that is not wanted any more."""
-    locks: tuple[LockLine, ...] = ()
-    """What the run has, wants or has reserved."""
-    warnings: tuple[str, ...] = ()
-    """What this process has to say about the run beside the plan's own warnings."""
 
 
 class Engine:
@@ -108,6 +94,8 @@ class Engine:
         """Raises `OrchestrationError` where one of the agents may not run; asked for runs and for each attempt."""
         self.accepts: Callable[[TrustItem], bool] = lambda _item: False
         """Whether the user has said yes to something else of the project as it is now."""
+        self.allows: Allows = nothing
+        """Whether the user has said yes to a filter or merge driver in the repository's own configuration."""
         self.idle_timeout: timedelta | None = None
         """How long an agent may be silent whose file does not say; None: for ever."""
         self._owner = owner
@@ -228,7 +216,7 @@ class Engine:
         ours = [agent for agent in plan.agents.values() if agent.id not in self.custom_executors]
         if executor == "host":
             ours = [agent for agent in ours if agent.kind is not AgentKind.CLAUDE]
-        await check_isolation(self.project, ours)
+        await check_isolation(self.project, ours, allows=self.allows)
 
     async def _session(self, plan: Plan) -> dict[str, ValueRef]:
         produced = {output.key for node in plan.nodes for output in node.outputs}

@@ -42,6 +42,7 @@ from mcp_server.preflight import preflight
 from mcp_server.settings import load_settings
 from mcp_server.trusted import Trust, open_trust
 from registry.catalog import Catalog, Loaded
+from registry.git_drivers import driver_item
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -123,6 +124,7 @@ class Project:
                 self._engine = await self._stack.enter_async_context(opened)
                 self._engine.permit = self.trust.check
                 self._engine.accepts = self.trust.accepts
+                self._engine.allows = lambda driver, top: self.trust.accepts(driver_item(driver, top))
                 self._engine.breakers.update(_breakers(self.settings))
                 idle = self.settings.idle_timeout_ms
                 self._engine.idle_timeout = None if idle is None else timedelta(milliseconds=idle)

@@ -16,6 +16,7 @@ from engine.redaction import one_line
 from engine.runtime.clock import SystemClock
 from mcp_server.grants import Grants, trust_file
 from mcp_server.settings import SETTINGS_FILE
+from registry.git_drivers import git_items
 from registry.trust import agent_item, needs_trust, program_files
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ MOST_NAMED = 10
 MOST_LINES, LONGEST_LINE = 50, 500
 """What is kept of the lines that were shown."""
 
-FINDERS: tuple[Callable[[Path], Iterable[TrustItem]], ...] = ()
+FINDERS: tuple[Callable[[Path], Iterable[TrustItem]], ...] = (git_items,)
 """What else of a project needs a yes: each takes its root, a resolved path, and finds the items of one kind."""
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from engine.errors import OrchestrationError
 from engine.executors.branches import ROOT, branches_of
 from engine.executors.folders import folders_in
-from engine.executors.git import Git, IsolationUnavailable, open_git
+from engine.executors.git import Allows, Git, IsolationUnavailable, nothing, open_git
 from engine.executors.marks import has_lost_its_server
 from engine.executors.merging import alone
 from engine.executors.snapshot import STATE
@@ -28,14 +28,14 @@ _NOBODY = AttemptId("upkeep:worktrees#0")
 log = logging.getLogger(__name__)
 
 
-async def keep_abandoned(project: Path) -> list[str]:
+async def keep_abandoned(project: Path, *, allows: Allows = nothing) -> list[str]:
     """Keep what killed servers have left in worktrees on its branches, and remove these; says where it is."""
     root = await asyncio.to_thread(project.resolve)
     if not folders_in(root, STATE):
         return []
     kept = []
     with _told("worktrees of killed servers cannot be kept"):
-        git = await open_git(root, _NOBODY)
+        git = await open_git(root, _NOBODY, allows=allows)
         async with alone(git, root, lambda: None):
             for state, tree in _found(git, root):
                 if tree is None:

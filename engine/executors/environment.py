@@ -177,10 +177,17 @@ def _words_of_program(command: Iterable[str], sources: Iterable[Path]) -> set[st
     """The words of a program's arguments and of its files, with those of the same ending beside each of them."""
     words = _words(" ".join(command))
     for source in sources:
-        beside = sorted(source.parent.glob(f"*{source.suffix}"))[:_MOST_SOURCES] if source.suffix else []
-        for path in {source, *beside}:
+        for path in {source, *_beside(source)}:
             words |= _words(_text_of(path))
     return words
+
+
+def _beside(source: Path) -> list[Path]:
+    """Files with the ending of *source* in its folder; an argument that is code is no path at all."""
+    try:
+        return sorted(source.parent.glob(f"*{source.suffix}"))[:_MOST_SOURCES] if source.suffix else []
+    except (OSError, ValueError):
+        return []
 
 
 def _text_of(path: Path) -> str:
@@ -189,7 +196,7 @@ def _text_of(path: Path) -> str:
             return ""
         with path.open("rb") as file:
             return file.read(_LARGEST_SOURCE).decode("utf-8", "replace")
-    except OSError:
+    except (OSError, ValueError):
         return ""
 
 

@@ -1,9 +1,8 @@
 """Runs git on the repository that a project lies in, for one attempt, with nothing started that it need not start.
 
-Effects: starts the git program, which dies with the attempt whose mark it carries. What runs is git, and the filters
-and merge drivers that the user has configured: without them git can neither store nor merge what is in the files.
-Hooks, file system monitors, signing, pagers, external diffs and transports do not run, and no variable of a calling
-hook leads git to another repository or index.
+Effects: starts the git program, which dies with the attempt whose mark it carries. What git may start in turn is said
+by `gitrules`: the filters and merge drivers of the user, those of the repository after a yes, and nothing else. No
+variable of a calling hook leads git to another repository or index.
 """
 
 from __future__ import annotations
@@ -12,43 +11,60 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeGuard
+from typing import Protocol, TypeGuard
 
 from engine.errors import EnvironmentFault
 from engine.executors.marks import environment_of, mark_of
 from engine.executors.tree import Ended, run_program
+from engine.gitrules import (
+    LISTING,
+    SETTINGS,
+    Driver,
+    default_merge_in,
+    drivers_in,
+    hooks_off,
+    withheld,
+    without_guidance,
+)
 from engine.ids import AttemptId
 from engine.redaction import one_line
 
 OLDEST = (2, 38)
 """The first git that merges without a working tree."""
 _LONGEST_ANSWER = 512 * 1024 * 1024
-_SETTINGS = (
-    "add.ignoreErrors=false",
-    "advice.addEmbeddedRepo=false",
-    "core.fsmonitor=false",
-    f"core.hooksPath={os.devnull}",
-    "core.pager=cat",
-    "core.safecrlf=false",
-    "core.splitIndex=false",
-    "core.sshCommand=false",
-    "core.untrackedCache=false",
-    "credential.helper=",
-    "diff.external=",
-    "gc.auto=0",
-    "gpg.program=false",
-    "maintenance.auto=false",
+_SETTINGS = {
+    **SETTINGS,
+    "add.ignoreErrors": "false",
+    "advice.addEmbeddedRepo": "false",
+    "core.safecrlf": "false",
+    "core.splitIndex": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
     # A new file stays where it was made, though others move the folder around it: who wrote where is not guessed.
-    "merge.directoryRenames=false",
-    "protocol.allow=never",
-    "submodule.recurse=false",
-)
+    "merge.directoryRenames": "false",
+}
 _OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _WHO = "orchestrate"
-_NAMED_CONFIGURATION = frozenset({"GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_EXEC_PATH"})
-"""Variables of git that say where the user keeps things, and no more."""
+_COMMITTER = {
+    "GIT_AUTHOR_EMAIL": f"{_WHO}@localhost",
+    "GIT_AUTHOR_NAME": _WHO,
+    "GIT_COMMITTER_EMAIL": f"{_WHO}@localhost",
+    "GIT_COMMITTER_NAME": _WHO,
+}
+
+
+class Allows(Protocol):
+    """Says whether the user has said yes to a filter or merge driver of the repository's own."""
+
+    def __call__(self, driver: Driver, top: Path, /) -> bool:
+        """*top* is that of the repository. Asked before git is started, so it must be cheap; never raises."""
+
+
+def nothing(driver: Driver, top: Path) -> bool:  # noqa: ARG001 -- a signature
+    """Allows no driver."""
+    return False
 
 
 class IsolationUnavailable(EnvironmentFault):
@@ -71,6 +87,14 @@ class Git:
     prefix: str = ""
     """The project's root below the top, with a slash at its end; empty at the top."""
 
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    """Settings that win over the repository's: what it brings is not started."""
+    missing: tuple[Driver, ...] = ()
+    """The filters and merge drivers of the repository's own that are withheld, and that nobody else has."""
+    default_merge: str | None = None
+    """The merge driver that the repository wants for all other files."""
+    allows: Allows = nothing
+
     async def run(
         self,
         *words: str,
@@ -85,11 +109,12 @@ class Git:
         """
         tree = tree or self.top
         where = [] if self.directory is None else [f"--git-dir={self.directory}", f"--work-tree={tree}"]
-        settings = [word for setting in _SETTINGS for word in ("-c", setting)]
-        environment = self.environment if index is None else {**self.environment, "GIT_INDEX_FILE": str(index)}
+        environment = without_guidance(self.environment, {**_SETTINGS, **self.overrides}) | _COMMITTER
+        if index is not None:
+            environment["GIT_INDEX_FILE"] = str(index)
         try:
             ended = await run_program(
-                [self.program, "--no-pager", *settings, *where, *words],
+                [self.program, "--no-pager", *where, *words],
                 cwd=tree,
                 environment=environment,
                 mark=self.mark,
@@ -105,13 +130,24 @@ class Git:
             )
         return ended
 
+    async def looked_at(self) -> Git:
+        """The same, by what the repository's configuration says now: an agent may have changed it."""
+        listing = (await self.run(*LISTING)).stdout
+        refused = [driver for driver in drivers_in(listing) if not self.allows(driver, self.top)]
+        return replace(
+            self,
+            overrides=hooks_off(listing) | withheld(refused),
+            missing=tuple(driver for driver in refused if driver.is_missed),
+            default_merge=default_merge_in(listing),
+        )
+
     async def line(self, *words: str, stdin: bytes = b"", index: Path | None = None) -> str:
         """What a command answers with, without the end of its line."""
         return os.fsdecode((await self.run(*words, stdin=stdin, index=index)).stdout.removesuffix(b"\n"))
 
 
-async def open_git(project: Path, attempt: AttemptId) -> Git:
-    """Git on the repository of *project*, a resolved path, started for *attempt*.
+async def open_git(project: Path, attempt: AttemptId, *, allows: Allows = nothing) -> Git:
+    """Git on the repository of *project*, a resolved path, started for *attempt*; *allows* as `Git.allows`.
 
     Raises `IsolationUnavailable` where there is no repository, or no git.
     """
@@ -119,7 +155,7 @@ async def open_git(project: Path, attempt: AttemptId) -> Git:
     if program is None:
         raise IsolationUnavailable("the program git was not found", hint="install git 2.38 or newer")
     mark = mark_of(attempt, project)
-    git = Git(program=program, environment=_environment(attempt, mark), mark=mark, top=project)
+    git = Git(program=program, environment=environment_of(attempt, mark, {}), mark=mark, top=project, allows=allows)
     version = await git.line("version")
     if _version(version) < OLDEST:
         raise IsolationUnavailable(
@@ -135,7 +171,7 @@ async def open_git(project: Path, attempt: AttemptId) -> Git:
     directory = Path(await git.line("rev-parse", "--absolute-git-dir"))
     top = Path(await git.line("rev-parse", "--show-toplevel"))
     prefix = await git.line("rev-parse", "--show-prefix")
-    return replace(git, directory=directory, top=top, prefix=prefix)
+    return await replace(git, directory=directory, top=top, prefix=prefix).looked_at()
 
 
 def complaint(stderr: bytes) -> str:
@@ -156,21 +192,3 @@ def is_object(name: object) -> TypeGuard[str]:
 def _version(text: str) -> tuple[int, int]:
     found = re.search(r"(\d+)\.(\d+)", text)
     return (int(found[1]), int(found[2])) if found else (0, 0)
-
-
-def _environment(attempt: AttemptId, mark: str) -> dict[str, str]:
-    """Ours, without what would lead git elsewhere, in plain English, and with a name for the commits."""
-    inherited = environment_of(attempt, mark, {})
-    kept = {
-        name: value for name, value in inherited.items() if not name.startswith("GIT_") or name in _NAMED_CONFIGURATION
-    }
-    return kept | {
-        "GIT_AUTHOR_EMAIL": f"{_WHO}@localhost",
-        "GIT_AUTHOR_NAME": _WHO,
-        "GIT_COMMITTER_EMAIL": f"{_WHO}@localhost",
-        "GIT_COMMITTER_NAME": _WHO,
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_TERMINAL_PROMPT": "0",
-        "LC_ALL": "C",
-    }

@@ -16,7 +16,7 @@ from engine.errors import OrchestrationError
 from engine.executors.answer import failed
 from engine.executors.brought import links_of
 from engine.executors.cancelling import uncancelled
-from engine.executors.git import IsolationUnavailable
+from engine.executors.git import Allows, IsolationUnavailable, nothing
 from engine.executors.port import Executor, Heartbeat, Outcome, WorkOrder, starts_later
 from engine.executors.worktree import Worktree, open_worktree, prepare
 from engine.ids import AttemptId
@@ -34,12 +34,14 @@ log = logging.getLogger(__name__)
 class IsolatedExecutor:
     """Does orders by another executor, in a worktree where the agent's file asks for one."""
 
-    def __init__(self, executor: Executor, *, permit: Callable[[Agent], None]) -> None:
+    def __init__(self, executor: Executor, *, permit: Callable[[Agent], None], allows: Allows = nothing) -> None:
         """*executor* must end all that an attempt has started, and take `order.folder` for its working folder.
 
         *permit* raises where an agent may not run. It is asked again when the worktree is made: its program may have
-        changed while the attempt waited for its turn.
+        changed while the attempt waited for its turn. *allows* says which filters and merge drivers of the repository's
+        own may run.
         """
+        self._allows = allows
         self._executor = executor
         self._permit = permit
 
@@ -55,7 +57,7 @@ class IsolatedExecutor:
         try:
             _check(order.agent)
             links = await asyncio.to_thread(links_of, order.project)
-            tree = await open_worktree(order.project, order.attempt, heartbeat, links=links)
+            tree = await open_worktree(order.project, order.attempt, heartbeat, links=links, allows=self._allows)
         except IsolationUnavailable as fault:
             return failed(FailureKind.ERROR, fault.code, fault.message, hint=fault.hint)
         except OSError as error:
@@ -86,13 +88,13 @@ class IsolatedExecutor:
         return _with_hint(outcome, await uncancelled(_kept(tree)))
 
 
-async def check_isolation(project: Path, agents: Iterable[Agent]) -> None:
+async def check_isolation(project: Path, agents: Iterable[Agent], *, allows: Allows = nothing) -> None:
     """Raise `IsolationUnavailable` where one of *agents*, which run here, cannot have the worktree that it wants."""
     isolated = [agent for agent in agents if agent.isolation == WORKTREE]
     for agent in isolated:
         _check(agent)
     if isolated:
-        await prepare(project, _ASKING)
+        await prepare(project, _ASKING, allows=allows)
 
 
 def _check(agent: Agent) -> None:

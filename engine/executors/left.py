@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.executors.abandoned import keep_abandoned
+from engine.executors.git import Allows, nothing
 from engine.executors.search import end_orphans
 
 if TYPE_CHECKING:
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
     from engine.ids import AttemptId
 
 
-async def end_left(project: Path, *, lost: Collection[AttemptId] = ()) -> int:
-    """As `port.EndOrphans`; what was changed in worktrees is kept once nobody changes it any more."""
+async def end_left(project: Path, *, lost: Collection[AttemptId] = (), allows: Allows = nothing) -> int:
+    """As `port.EndOrphans`; what was changed in worktrees is kept once nobody changes it any more.
+
+    *allows* says which filters of the repository's own git may start for it.
+    """
     ended = await end_orphans(project, lost=lost)
-    await keep_abandoned(project)
+    await keep_abandoned(project, allows=allows)
     return ended

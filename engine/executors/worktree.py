@@ -19,8 +19,9 @@ from engine.executors.branches import branch_of, folder_of
 from engine.executors.brought import bring, to_bring
 from engine.executors.cancelling import uncancelled
 from engine.executors.changes import names
+from engine.executors.drivers import refuse_withheld
 from engine.executors.folders import is_own, remove_folder
-from engine.executors.git import Git, IsolationUnavailable, is_object, open_git
+from engine.executors.git import Allows, Git, IsolationUnavailable, is_object, nothing, open_git
 from engine.executors.merging import Commit, NotMerged, alone, merge, project_commit
 from engine.executors.port import HERE, Heartbeat
 from engine.executors.snapshot import (
@@ -164,6 +165,7 @@ class Worktree:
         index = self.state / _INDEX
         if not index.exists() or not await asyncio.to_thread(self._is_there):
             return self.record.base_tree, []
+        self._git = await self._git.looked_at()
         brought = (self.state / _BROUGHT).read_bytes().split(b"\0")
         tree = await worktree_tree(self._git, self.place, index, without=filter(None, brought))
         foreign = await repositories_inside(self._git, self.place, index, "")
@@ -173,10 +175,11 @@ class Worktree:
         return await commit(self._git, tree, [self.record.base], f"What attempt {self.record.attempt} changed")
 
 
-async def prepare(project: Path, attempt: AttemptId) -> Git:
+async def prepare(project: Path, attempt: AttemptId, *, allows: Allows = nothing) -> Git:
     """Git on the repository of *project*, and the folders for worktrees. Raises `IsolationUnavailable`."""
     root = await asyncio.to_thread(project.resolve)
-    git = await open_git(root, attempt)
+    git = await open_git(root, attempt, allows=allows)
+    await refuse_withheld(git)
     ignored = await git.run("check-ignore", "--quiet", str(root), accept=range(256)) if git.prefix else None
     if ignored is not None and ignored.returncode == 0:
         raise IsolationUnavailable(
@@ -202,13 +205,20 @@ def _make_places(root: Path) -> None:
 
 
 async def open_worktree(
-    project: Path, attempt: AttemptId, heartbeat: Heartbeat, *, links: Iterable[str] = ()
+    project: Path,
+    attempt: AttemptId,
+    heartbeat: Heartbeat,
+    *,
+    links: Iterable[str] = (),
+    allows: Allows = nothing,
 ) -> Worktree:
     """A new worktree for *attempt*, with the files of *project* as they are now, and links for the names *links*.
 
+    *allows* says which filters and merge drivers of the repository's own may run.
+
     Raises `IsolationUnavailable` or OSError, and leaves nothing behind then.
     """
-    git = await prepare(project, attempt)
+    git = await prepare(project, attempt, allows=allows)
     async with alone(git, project, heartbeat):
         heartbeat.started(HERE)
         head = await head_of(git)

@@ -53,6 +53,7 @@ NO_CODES = {
 """Names in capitals that are no codes, and what they are."""
 WITHOUT_CODES = {
     "engine/executors/git.py": "environment variables of git",
+    "engine/gitrules.py": "environment variables of git",
     "engine/executors/port.py": "environment variables of git",
     "engine/statefolder/tracked.py": "environment variables of git",
     "engine/patterns.py": "names of the regular expression parser",

@@ -18,6 +18,7 @@ from engine.opening import open_engine
 from engine.run.events import RunStatus
 from engine.run.signals import EndAttempt
 from engine.run.state import NodeStatus
+from engine.statefolder.guard import open_state
 from tests.support.definitions import command, node, phase, plan
 from tests.support.real_agents import ended, let_go, ready, until
 from tests.support.repositories import (
@@ -343,6 +344,7 @@ async def test_the_work_of_an_attempt_that_took_too_long_is_kept(project: Path) 
 
 
 async def test_while_others_have_the_files_of_the_project_no_time_of_an_isolated_attempt_runs(project: Path) -> None:
+    open_state(project)
     async with contextlib.AsyncExitStack() as others:
         await others.enter_async_context(alone(await prepare(project, AttemptId("r-1:check#1")), project, lambda: None))
         async with running(project, step("waits", "write('new.txt', 'new')")) as (engine, run):

@@ -17,7 +17,16 @@ from engine.executors.port import Outcome
 from engine.executors.process import ProcessExecutor
 from tests.support.orders import Beats, alive_with, order_for
 from tests.support.real_agents import SECONDS, let_go, ready
-from tests.support.repositories import branches, editor, git, leftovers, make_repository, on_branch, write_files
+from tests.support.repositories import (
+    branches,
+    configure_user,
+    editor,
+    git,
+    leftovers,
+    make_repository,
+    on_branch,
+    write_files,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,9 +104,9 @@ def assert_untouched(project: Path) -> None:
     assert git(project, "status", "--porcelain", "a.txt", "b.txt", "new") == ""
 
 
-async def test_while_the_worktree_is_made(project: Path) -> None:
+async def test_while_the_worktree_is_made(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(project / "filter")
-    git(project, "config", "filter.waits.smudge", f"cat {project}/filter; cat")
+    configure_user(monkeypatch, project.parent, **{"filter.waits.smudge": f"cat {project}/filter; cat"})
     write_files(project, {".gitattributes": "*.slow filter=waits\n", "x.slow": "x"})
     attempt = begin(project, Beats())
     with await asyncio.to_thread(open, project / "filter", "wb"):

@@ -20,7 +20,16 @@ from engine.opening import open_engine
 from engine.run.events import RunStatus
 from tests.support.definitions import command, node, phase, plan
 from tests.support.real_agents import SECONDS, ended, let_go, ready
-from tests.support.repositories import branches, editor, git, leftovers, make_repository, on_branch, write_files
+from tests.support.repositories import (
+    branches,
+    configure_user,
+    editor,
+    git,
+    leftovers,
+    make_repository,
+    on_branch,
+    write_files,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -206,10 +215,10 @@ async def test_the_worktree_of_a_server_of_another_machine_is_left_alone(project
     assert len(await keep_abandoned(project)) == 1
 
 
-async def test_no_git_of_a_killed_server_runs_on(project: Path) -> None:
+async def test_no_git_of_a_killed_server_runs_on(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A filter that waits keeps git at work while the server is killed.
     os.mkfifo(project / "filter")
-    git(project, "config", "filter.waits.clean", f"cat {project}/filter {project}/filter")
+    configure_user(monkeypatch, project.parent, **{"filter.waits.clean": f"cat {project}/filter {project}/filter"})
     write_files(project, {".gitattributes": "*.slow filter=waits\n", "x.slow": "x"})
     async with server(project, CHANGES) as (process, _run):
         with await asyncio.to_thread(open, project / "filter", "wb"):  # until git has started the filter

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import pytest
+
 _WHO = ("-c", "user.name=A Person", "-c", "user.email=person@example.com", "-c", "commit.gpgSign=false")
 
 EDITOR = """
@@ -73,6 +75,15 @@ def make_repository(folder: Path, files: Mapping[str, str | bytes] | None = None
         git(folder, "add", "--all")
         git(folder, "commit", "--quiet", "--message=The beginning")
     return folder
+
+
+def configure_user(patch: pytest.MonkeyPatch, folder: Path, **settings: str) -> None:
+    """Let git find *settings* in the configuration of the user, a file in *folder*, and none of the system's."""
+    file = folder / "the-users-config"
+    for name, value in settings.items():
+        git(folder, "config", "--file", str(file), name, value)
+    patch.setenv("GIT_CONFIG_GLOBAL", str(file))
+    patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
 
 
 def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:

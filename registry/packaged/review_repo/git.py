@@ -1,6 +1,7 @@
 """Asks git about a repository without running anything that the repository configures.
 
-Effects: starts the git program. It never writes: no lock, no index refresh, no network, no hook, no pager, no filter.
+Effects: starts the git program. It never writes: no lock, no index refresh, no network, no hook, no pager, no filter;
+`engine.gitrules` has the rule.
 """
 
 from __future__ import annotations
@@ -8,33 +9,23 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from engine.gitrules import LISTING, SETTINGS, drivers_in, hooks_off, withheld, without_guidance
 from registry.packaged.review_repo.answer import Refusal
 from registry.packaged.review_repo.programs import Finished, run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 COMMITS_COUNTED = 10_000
 SUBMODULE_MODE = "160000"
 SYMLINK_MODE = "120000"
 
-_SAFE_CONFIG = (
-    "core.fsmonitor=false",
-    f"core.hooksPath={os.devnull}",
-    "core.pager=cat",
-    "core.sshCommand=false",
-    "core.untrackedCache=false",
-    "credential.helper=",
-    "diff.external=",
-    "gpg.program=false",
-    "log.showSignature=false",
-    "protocol.allow=never",
-    "submodule.recurse=false",
-    # A checkout owned by somebody else (a container's mount) may be read: nothing it configures is run.
-    "safe.directory=*",
-)
+# A checkout owned by somebody else (a container's mount) may be read: nothing it configures is run.
+_SAFE_CONFIG = {**SETTINGS, "safe.directory": "*"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,22 +118,21 @@ def git(root: Path, *arguments: str, seconds: float = 20, stdin: bytes = b"", li
         raise Refusal(
             "TOOL_MISSING", 'The program "git" was not found on the PATH', hint="Install git and run the review again."
         )
-    settings = [part for setting in _SAFE_CONFIG for part in ("-c", setting)]
-    argv = [program, "--no-pager", "--literal-pathspecs", *settings, *arguments]
-    return run(argv, cwd=root, seconds=seconds, stdin=stdin, limit=limit, env=_environment())
+    settings = {**_SAFE_CONFIG, **_withheld(program, root)}
+    argv = [program, "--no-pager", "--literal-pathspecs", *arguments]
+    return run(argv, cwd=root, seconds=seconds, stdin=stdin, limit=limit, env=_environment(settings))
 
 
-def _environment() -> dict[str, str]:
-    """No GIT_DIR of a calling hook, no prompt, no system configuration, no transport, English messages."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    return kept | {
-        "GIT_ALLOW_PROTOCOL": "none",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_TERMINAL_PROMPT": "0",
-        "LC_ALL": "C",
-    }
+@lru_cache(maxsize=16)
+def _withheld(program: str, root: Path) -> Mapping[str, str]:
+    """Settings that keep what the repository configures from being started."""
+    listing = run([program, "--no-pager", *LISTING], cwd=root, seconds=20, env=_environment(_SAFE_CONFIG)).stdout
+    return hooks_off(listing) | withheld(drivers_in(listing))
+
+
+def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """No GIT_DIR of a calling hook, no system configuration, and *settings* over all files."""
+    return without_guidance(os.environ, settings) | {"GIT_CONFIG_NOSYSTEM": "1"}
 
 
 def _check(done: Finished, what: str) -> None:
