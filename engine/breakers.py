@@ -80,6 +80,8 @@ class BreakerState:
     """While open or half-open: opened by scarcity, so callers wait for the next trial instead of failing."""
     exhausted: int = 0
     """How many calls in a row have opened it because the quota was used up."""
+    reset: timedelta | None = None
+    """While open or half-open: how long after opening the first trial is; None: opened by an earlier version."""
 
     @property
     def phase(self) -> BreakerPhase:
@@ -120,6 +122,13 @@ def admit(state: BreakerState, attempt: AttemptId, now: datetime) -> Admission:
     return Admitted(replace(state, trial=attempt))
 
 
+def set_right(state: BreakerState, now: datetime) -> BreakerState:
+    """*state*, with no trial farther ahead than the reset timeout, as it is where the clock was set back meanwhile."""
+    if state.next_trial_at is None or state.reset is None or state.next_trial_at <= now + state.reset:
+        return state
+    return replace(state, next_trial_at=now + state.reset)
+
+
 def record_success(state: BreakerState, attempt: AttemptId) -> BreakerState:
     """Close the breaker if *attempt* is the trial. A success while closed forgives nothing: the period counts."""
     return BreakerState() if state.trial == attempt else state
@@ -140,7 +149,7 @@ def record_failure(
         return _opened((strike,), config, now, exhausted=state.exhausted + 1 if exhausted else 0)
     if state.next_trial_at is not None:
         return state
-    recent = (*(past for past in state.strikes if now - past.at < config.monitoring_period), strike)
+    recent = (*(past for past in state.strikes if abs(now - past.at) < config.monitoring_period), strike)
     if len(recent) >= config.failure_threshold:
         return _opened(recent, config, now)
     return BreakerState(strikes=recent)
@@ -181,4 +190,6 @@ def circuit_open(name: str, rejected: Rejected) -> Failure:
 def _opened(strikes: tuple[Strike, ...], config: BreakerConfig, now: datetime, *, exhausted: int = 0) -> BreakerState:
     scarce = sum(strike.scarcity for strike in strikes)
     reset = config.reset_timeout * min(2 ** max(0, exhausted - 1), LONGEST_RESET)
-    return BreakerState(next_trial_at=now + reset, callers_wait=2 * scarce >= len(strikes), exhausted=exhausted)
+    return BreakerState(
+        next_trial_at=now + reset, callers_wait=2 * scarce >= len(strikes), exhausted=exhausted, reset=reset
+    )

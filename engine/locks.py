@@ -68,7 +68,7 @@ from engine.model.policy import Failure, FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from engine.ids import OwnerId, RunId
 
@@ -216,10 +216,22 @@ class LockTable:
         for claim in self.of_run(run):
             self._store(replace(claim, owner=owner, reserved=False))
 
-    def expire(self, now: datetime) -> list[LockOutcome]:
-        """Refuse the waiters whose deadline has passed, in order of deadline; whom that frees in time is granted."""
+    def postpone(self, run: RunId, by: timedelta) -> list[LockOutcome]:
+        """Have the waiters of *run* wait *by* longer; its clock has jumped so far, ahead or back."""
+        for claim in self.of_run(run):
+            if not claim.granted:
+                self._store(replace(claim, requested_at=claim.requested_at + by, deadline=claim.deadline + by))
+        return []
+
+    def expire(self, now: datetime, owner: OwnerId | None = None) -> list[LockOutcome]:
+        """Refuse the waiters whose deadline has passed, in order of deadline; whom that frees in time is granted.
+
+        With *owner*, its waiters alone: how much time others have lived only they know.
+        """
         outcomes: list[LockOutcome] = []
         waiters = [self._claims[holder] for holder in self._waiting.holders]
+        if owner is not None:
+            waiters = [claim for claim in waiters if claim.owner == owner]
         for claim in sorted(waiters, key=lambda waiter: (waiter.deadline, waiter.order)):
             outcomes += self._time_out(claim, now)
         return outcomes

@@ -224,6 +224,10 @@ def _tick(turn: Turn, signal: sig.Tick) -> None:  # noqa: ARG001 - one signature
             _due(turn, timer)
 
 
+def _leap(turn: Turn, signal: sig.LeapClock) -> None:
+    turn.emit(ev.ClockJumped(turn.now, signal.since, len(turn.run.jumps) + 1))
+
+
 def _due(turn: Turn, timer: Timer) -> None:
     run = turn.run
     if timer.kind == "run":
@@ -394,6 +398,7 @@ _DECIDE: dict[type[Any], Callable[[Turn, Any], None]] = {
     sig.AnswerBreaker: _breaker,
     sig.SupplyFacts: _supply,
     sig.Tick: _tick,
+    sig.LeapClock: _leap,
     sig.Interrupt: _interrupt,
     sig.Resume: _resume,
 }

@@ -316,6 +316,20 @@ class RunResumed(Fact, frozen=True):
     """What the run may use from now on; None: what it might before."""
 
 
+class ClockJumped(Fact, frozen=True):
+    """The clock has left the time that was lived: the machine slept, or somebody set the clock.
+
+    From `since` to `at` no time passed for the run, and no limit counts any. Where `at` is earlier the clock was set
+    back.
+    """
+
+    at: datetime
+    since: datetime
+    """What the clock would show without the jump."""
+    number: int
+    """From 1: how many jumps the run has seen."""
+
+
 class NodeReset(Fact, frozen=True):
     """A failed run is taken up again: the node is to run anew, and what it had given is withdrawn."""
 
@@ -363,6 +377,7 @@ Event = (
     | SagaStarted
     | RunInterrupted
     | RunResumed
+    | ClockJumped
     | RunReopened
     | RunEnded
 )

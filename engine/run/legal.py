@@ -76,6 +76,10 @@ def _run_resumed(run: Run, _event: ev.RunResumed) -> bool:
     return run.status is RunStatus.INTERRUPTED
 
 
+def _clock_jumped(run: Run, event: ev.ClockJumped) -> bool:
+    return event.number == len(run.jumps) + 1
+
+
 def _run_reopened(run: Run, _event: ev.RunReopened) -> bool:
     return run.status in {RunStatus.FAILED, RunStatus.DEGRADED}
 
@@ -154,6 +158,7 @@ RULES: dict[type[Any], Rule] = {
     ev.SagaStarted: _saga_started,
     ev.RunInterrupted: _run_interrupted,
     ev.RunResumed: _run_resumed,
+    ev.ClockJumped: _clock_jumped,
     ev.RunReopened: _run_reopened,
     ev.RunEnded: _run_ended,
     ev.NodeWaiting: _node_waiting,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from engine.run import events as ev
 from engine.run.changes import close_phase, make_ready, move_node, move_run, set_timer, stop_waiting
 from engine.run.events import RunStatus, WaitReason
-from engine.run.state import NodeStatus, Run, Saga, level_of
+from engine.run.leap import leap, postpone_attempts
+from engine.run.state import ZERO, Jump, NodeStatus, Run, Saga, level_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,11 +24,12 @@ def _run_started(run: Run, event: ev.RunStarted) -> None:
     run.before_interrupt = None
     run.started_at = run.started_at or event.at
     run.locked = bool(run.plan.locks)
-    if run.deadline is None:
+    if run.counts_from is None:
         _allow_duration(run, event.at)
 
 
 def _allow_duration(run: Run, at: datetime) -> None:
+    run.counts_from = at
     if run.limits.max_duration_seconds is not None:
         run.deadline = at + timedelta(seconds=run.limits.max_duration_seconds)
         set_timer(run, run.deadline, "run")
@@ -90,11 +92,15 @@ def _run_resumed(run: Run, event: ev.RunResumed) -> None:
     run.owner = event.owner
     run.message = ""
     _limit(run, event.limits)
-    since = run.unowned_since or event.at
-    run.pauses.append((since, event.at))
-    _postpone(run, event.at - since)
+    leap(run, run.unowned_since or event.at, event.at)
     run.ended_at = run.unowned_since = None
     _drop_locks(run, event.at)
+
+
+def _clock_jumped(run: Run, event: ev.ClockJumped) -> None:
+    by = leap(run, event.since, event.at)
+    postpone_attempts(run, by)
+    run.jumps.append(Jump(event.at, by))
 
 
 def _limit(run: Run, limits: ev.Limits | None) -> None:
@@ -102,23 +108,14 @@ def _limit(run: Run, limits: ev.Limits | None) -> None:
     if limits is None:
         return
     before, run.limits = run.limits.max_duration_seconds, limits
-    if run.started_at is not None and limits.max_duration_seconds not in {None, before}:
+    begun = run.counts_from
+    if begun is not None and limits.max_duration_seconds not in {None, before}:
         longer = timedelta(seconds=limits.max_duration_seconds or 0)
-        run.deadline = (
-            run.started_at + longer if run.deadline is None else run.deadline + longer - timedelta(seconds=before or 0)
-        )
-
-
-def _postpone(run: Run, pause: timedelta) -> None:
-    """The time in which nobody owned the run counts against no limit."""
-    if run.deadline is not None:
-        run.deadline += pause
-        set_timer(run, run.deadline, "run")
-    for index in run.open_phases:
-        phase = run.phases[index]
-        if phase.deadline is not None:
-            phase.deadline += pause
-            set_timer(run, phase.deadline, "phase", str(index))
+        if run.deadline is None:
+            idle = sum((until - max(since, begun) for since, until in run.pauses if until > begun), ZERO)
+            run.deadline = begun + longer + idle
+        else:
+            run.deadline += longer - timedelta(seconds=before or 0)
 
 
 def _drop_locks(run: Run, at: datetime) -> None:
@@ -136,7 +133,7 @@ def _drop_locks(run: Run, at: datetime) -> None:
 def _run_reopened(run: Run, event: ev.RunReopened) -> None:
     move_run(run, RunStatus.PENDING if run.plan.locks else RunStatus.RUNNING)
     run.owner = event.owner
-    run.pauses.append((run.ended_at or event.at, event.at))
+    leap(run, run.ended_at or event.at, event.at)
     run.ended_at = None
     run.stop = None
     run.saga = None
@@ -168,6 +165,7 @@ APPLY: dict[type[Any], Callable[[Run, Any], None]] = {
     ev.SagaStarted: _saga_started,
     ev.RunInterrupted: _run_interrupted,
     ev.RunResumed: _run_resumed,
+    ev.ClockJumped: _clock_jumped,
     ev.RunReopened: _run_reopened,
     ev.RunEnded: _run_ended,
 }

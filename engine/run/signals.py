@@ -136,6 +136,12 @@ class Tick(Request, frozen=True):
     """Time has passed: look at what is due."""
 
 
+class LeapClock(Request, frozen=True):
+    """The clock has jumped: no time has passed since it showed *since*."""
+
+    since: datetime
+
+
 class Interrupt(Request, frozen=True):
     """The owner is closing, or was found dead."""
 
@@ -165,6 +171,7 @@ Signal = (
     | AnswerBreaker
     | SupplyFacts
     | Tick
+    | LeapClock
     | Interrupt
     | Resume
 )

@@ -101,6 +101,13 @@ class ReadyKey(NamedTuple):
     node: NodeId
 
 
+class Jump(NamedTuple):
+    """The clock has jumped, ahead or, where *by* is negative, back."""
+
+    at: datetime
+    by: timedelta
+
+
 class Timer(NamedTuple):
     """Something that is due; stale timers are recognised when they come up and dropped."""
 
@@ -242,7 +249,14 @@ class Run:
     unowned_since: datetime | None = None
     """While interrupted: since when nobody goes on with it, as far as is known."""
     pauses: list[tuple[datetime, datetime]] = field(default_factory=list)
-    """When nobody went on with it, until it was resumed or taken up again; they count as no time of the run."""
+    """When nobody went on with it, until it was resumed or taken up again, and what the clock has leapt over.
+
+    They count as no time of the run.
+    """
+    jumps: list[Jump] = field(default_factory=list)
+    """How the clock has jumped while it had an owner."""
+    counts_from: datetime | None = None
+    """From when on `max_duration_seconds` counts: the start, or when it was taken up at its failed nodes."""
     deadline: datetime | None = None
     """When `max_duration_seconds` is used up; time in which the run was interrupted does not count."""
     changed_at: datetime | None = None

@@ -9,6 +9,7 @@ import asyncio
 import os
 import secrets
 import selectors
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import random
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+SHORTEST_JUMP = 1.0
+"""Seconds by which the machine's clock may differ from lived time without anybody being told."""
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 """When simulated time begins."""
 
@@ -26,18 +29,39 @@ class Clock(Protocol):
     """Tells the time and makes ids; simulation has one of its own."""
 
     def now(self) -> datetime:
-        """The time, aware, UTC."""
+        """The time, aware, UTC; it goes on as time is lived, and follows jumps of the machine's clock with `jump`."""
+
+    def jump(self) -> timedelta:
+        """By how much the machine's clock has left lived time since it was last asked; `now` follows it from here on.
+
+        Zero as a rule. Negative: the clock was set back.
+        """
 
     def new_run_id(self) -> RunId:
         """A run id that was never used."""
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock, which may jump, and the seconds that this machine has been awake, which do not.
+
+    Between two jumps time is counted by the second: no sleep, no setting of the clock makes anything late.
+    """
+
+    def __init__(self) -> None:
+        self._steady = time.monotonic()
+        self._wall = time.time()
 
     def now(self) -> datetime:
         """See `Clock.now`."""
-        return datetime.now(UTC)
+        return datetime.fromtimestamp(self._wall + time.monotonic() - self._steady, UTC)
+
+    def jump(self) -> timedelta:
+        """See `Clock.jump`; what is shorter than `SHORTEST_JUMP` waits until it adds up."""
+        off = time.time() - self._wall - (time.monotonic() - self._steady)
+        if abs(off) < SHORTEST_JUMP:
+            return timedelta(0)
+        self._wall += off
+        return timedelta(seconds=off)
 
     def new_run_id(self) -> RunId:
         """See `Clock.new_run_id`."""
@@ -56,6 +80,10 @@ class VirtualClock:
     def now(self) -> datetime:
         """See `Clock.now`."""
         return self._epoch + timedelta(seconds=self._loop.time())
+
+    def jump(self) -> timedelta:
+        """See `Clock.jump`; virtual time has one clock."""
+        return timedelta(0)
 
     def new_run_id(self) -> RunId:
         """See `Clock.new_run_id`."""

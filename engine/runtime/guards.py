@@ -42,7 +42,11 @@ class Guards:
 
     def follow(self, run: Run, event: ev.Event, batch: Batch) -> None:
         """Add to *batch* what *event* asks for; most events ask for nothing."""
-        if type(event) in _OF_RUNS:
+        if type(event) is ev.ClockJumped:
+            if uses_locks(run):
+                name, by = run.id, event.at - event.since
+                batch.lock_ops.append(lambda table: table.postpone(name, by))
+        elif type(event) in _OF_RUNS:
             if uses_locks(run):
                 self._locks_of_run(run, event, batch)
             self._breakers_of_run(run, event, batch)
@@ -174,6 +178,7 @@ def _ask(run: RunId, node: NodeState, name: str, now: datetime) -> BreakerOp:
     attempt = attempt_id(run, node.plan.id, len(node.attempts) + 1)
 
     def ask(state: BreakerState) -> tuple[BreakerState, BreakerAnswer]:
+        state = breakers.set_right(state, now)
         answer = breakers.admit(state, attempt, now)
         if isinstance(answer, breakers.Admitted):
             return answer.state, BreakerAnswer(run=run, node=node.plan.id, admitted=True)

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from engine import context
@@ -30,7 +31,7 @@ from engine.runtime.store import not_live
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
     from pathlib import Path
 
     from engine.executors.port import Executor
@@ -71,7 +72,10 @@ class _Work:
 
     limit: timedelta | None
     """How long it may be silent; None: for ever, or while it waits for its turn."""
-    last: datetime
+    seconds: Callable[[], float]
+    """The seconds of the event loop, which know of no jump of the clock."""
+    last: float = 0.0
+    """When it last gave a sign of life."""
     tail: str = ""
     task: asyncio.Task[None] | None = None
     begun: bool = False
@@ -152,23 +156,24 @@ class Pool:
         if executor is None:
             return
         key = (run.id, event.node, event.number)
-        work = self._works[key] = _Work(None, self._clock.now())
+        loop = asyncio.get_running_loop()
+        work = self._works[key] = _Work(None, loop.time)
         if event.deadline is not None:
             self._watch(work, self._idle_limit(run, agent))
         signs = _Signs(self, key, work, agent)
-        work.task = asyncio.get_running_loop().create_task(self._attempt(signs, run, event, executor))
+        work.task = loop.create_task(self._attempt(signs, run, event, executor))
         if node.live.stopping is not None:
             self._cancel(key)
 
     def _watch(self, work: _Work, limit: timedelta | None) -> None:
         """From now on the attempt may be silent for *limit*."""
-        work.limit, work.last = limit, self._clock.now()
+        work.limit, work.last = limit, work.seconds()
         if limit is not None:
-            self._store.wake_at(work.last + limit)
+            self._store.wake_at(self._clock.now() + limit)
 
     def alive(self, key: Key, work: _Work, action: str | None, said: str) -> None:
         """An attempt has given a sign of life."""
-        work.last = self._clock.now()
+        work.last = work.seconds()
         if said:
             work.tail = (work.tail + said)[-LONGEST_TAIL:]
         self._on_action(key[0], key[1], action)
@@ -204,11 +209,12 @@ class Pool:
         for (run, node, number), work in list(self._works.items()):
             if work.limit is None:
                 continue
-            due = work.last + work.limit
-            if due <= now:
+            silence = timedelta(seconds=work.seconds() - work.last)
+            due = now + work.limit - silence
+            if silence >= work.limit:
                 work.limit = None  # told once
                 with contextlib.suppress(OrchestrationError):
-                    self._store.send(run, sig.EndAttempt(node, number, _silent(node, now - work.last)))
+                    self._store.send(run, sig.EndAttempt(node, number, _silent(node, silence)))
             elif next_due is None or due < next_due:
                 next_due = due
         return next_due

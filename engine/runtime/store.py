@@ -7,6 +7,7 @@ values and lock changes of many signals go into one transaction (group commit); 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -126,7 +127,7 @@ class Store:
     def start(self, signal: sig.StartRun) -> Run:
         """Create a run; it is durable once `committed` returns."""
         self._check()
-        now = self._clock.now()
+        now = self._now()
         turn = scheduler.start(signal, now, self._queues)
         self.runs[signal.run] = turn.run
         self._carry_out(turn, now)
@@ -136,17 +137,33 @@ class Store:
     def adopt(self, run: Run, signal: sig.Signal) -> None:
         """Go on with a run folded from its journal, by *signal*."""
         self._check()
+        now = self._now()
         self.runs[run.id] = run
         operations = self._decided.batch.lock_ops
         before = len(operations)
         if isinstance(signal, sig.Resume) and uses_locks(run):
             operations.append(self._guards.adoption(run.id))
         try:
-            self._decide(run, signal, self._clock.now())
+            self._decide(run, signal, now)
         except OrchestrationError:
             del operations[before:]
             raise
         self._claim_for(run)
+
+    def _now(self) -> datetime:
+        """The time of a decision; where the clock has jumped since the last one, every live run records that first."""
+        by = self._clock.jump()
+        now = self._clock.now()
+        if by:
+            log.warning("the clock of this machine has jumped by %s", by)
+            for run in list(self.runs.values()):
+                if not run.ended:
+                    with contextlib.suppress(
+                        OrchestrationError
+                    ):  # that run is let go, and the others are none the worse
+                        self._decide(run, sig.LeapClock(now - by), now)
+            self._claims_until = {run: until + by for run, until in self._claims_until.items()}
+        return now
 
     def _claim_for(self, run: Run) -> None:
         """Ask for the locks that the run itself holds from start to end."""
@@ -166,10 +183,11 @@ class Store:
         Raises `StateError` where the run is in no state for it, or is not owned here.
         """
         self._check()
+        now = self._now()
         run = self.runs.get(run_id)
         if run is None:
             raise not_live(run_id)
-        due, now = run.next_due(), self._clock.now()
+        due = run.next_due()
         if due is not None and due <= now and not isinstance(signal, sig.Tick | sig.Interrupt):
             self._decide(run, sig.Tick(), now)  # what comes late comes after it
         self._decide(run, signal, now)
@@ -248,7 +266,7 @@ class Store:
 
     def _tick(self) -> None:
         self._timer = self._armed = None
-        now = self._clock.now()
+        now = self._now()
         for run in list(self.runs.values()):
             due = run.next_due()
             if due is not None and due <= now:
@@ -259,7 +277,7 @@ class Store:
         for tell in self.on_tick:
             self._arm(tell(now))
         if any(waits_for_locks(run) for run in self.runs.values()):
-            self._decided.batch.lock_ops.append(lambda table: table.expire(now))
+            self._decided.batch.lock_ops.append(lambda table: table.expire(now, self._owner))
             self._wake.set()
 
     def _guard(self, run: RunId, signal: sig.Signal) -> None:

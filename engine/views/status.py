@@ -17,8 +17,9 @@ from engine.readiness import queues, standing, waiting_for
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, WaitReason
 from engine.run.reducer import create
-from engine.run.state import NodeStatus, is_model_work, keys_at, parts_at
+from engine.run.state import ZERO, NodeStatus, is_model_work, keys_at, parts_at
 from engine.settlement import is_clients
+from engine.views.durations import rounded
 from engine.views.progress import DONE, Progress, progress, remaining
 from engine.views.todos import MARKED, Todo, TodoOptions, display, todos
 
@@ -167,10 +168,20 @@ def snapshot(
         display=display(run, now, learned, options) if full else short_display(run, now, learned, options),
         running=tuple(sorted(at_work(run), key=lambda name: run.nodes[name].start_order)),
         message=run.message,
-        warnings=(*run.plan.warnings, *warnings, *([f"The run has cost {over}"] if over else [])),
+        warnings=(*run.plan.warnings, *warnings, *jumps(run), *([f"The run has cost {over}"] if over else [])),
         locks=tuple(locks),
         cost_usd=run.cost_usd,
     )
+
+
+def jumps(run: Run) -> list[str]:
+    """What there is to say about jumps of the clock."""
+    if not run.jumps:
+        return []
+    last, count = run.jumps[-1], len(run.jumps)
+    how = f"{'ahead' if last.by > ZERO else 'back'} by {rounded(abs(last.by))}"
+    jumped = f"jumped {how}" if count == 1 else f"jumped {count} times, the last time {how}"
+    return [f"The clock of this machine {jumped}. That time counts against no limit"]
 
 
 def preview(plan: Plan, options: TodoOptions | None = None) -> list[Todo]:

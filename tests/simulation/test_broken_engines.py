@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
@@ -19,6 +20,7 @@ from engine.runtime.pool import Key, Pool
 from engine.runtime.store import Store
 from engine.service import Engine
 from engine.storage.cache import ValueStore
+from engine.turn import Turn
 from tests.support.world.world import Broken, World
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from engine.ids import AttemptId, RunId
     from engine.model.policy import Failure
     from engine.run.state import NodeState
-    from engine.turn import Turn
 
 Patch: TypeAlias = pytest.MonkeyPatch
 WORLDS = 250
@@ -173,6 +174,18 @@ def what_asks_for_a_lock_lets_others_pass(patch: Patch) -> None:
     patch.setattr(node_events, "ask", lambda _run, _node: None)
 
 
+def the_clock_is_believed(patch: Patch) -> None:
+    def unaware(store: Store) -> datetime:
+        store._clock.jump()
+        return store._clock.now()
+
+    patch.setattr(Store, "_now", unaware)
+
+
+def what_waits_for_its_turn_counts_as_at_work(patch: Patch) -> None:
+    patch.setattr(Turn, "deadline", lambda turn, node, _role: turn.now + node.timeout)
+
+
 def runs_end_as_they_like(patch: Patch) -> None:
     end = admission._end
     patch.setattr(admission, "_end", lambda turn: (RunStatus.COMPLETED, end(turn)[1]))
@@ -198,6 +211,8 @@ BROKEN: tuple[Callable[[Patch], None], ...] = (
     phases_have_all_slots,
     a_cancelled_attempt_counts_as_ended_at_once,
     what_asks_for_a_lock_lets_others_pass,
+    the_clock_is_believed,
+    what_waits_for_its_turn_counts_as_at_work,
     runs_end_as_they_like,
 )
 

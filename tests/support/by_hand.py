@@ -188,6 +188,11 @@ class ByHand:
         self.now += timedelta(**time)
         return self.send(sig.Tick())
 
+    def leap(self, **time: float) -> list[ev.Event]:
+        """The clock jumps (arguments of `timedelta`)."""
+        since, self.now = self.now, self.now + timedelta(**time)
+        return self.send(sig.LeapClock(since))
+
     def crash(self) -> None:
         """The owner dies and the run is found interrupted; the state is what the journal says."""
         self.run = fold(decoded(self.events))

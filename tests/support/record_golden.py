@@ -118,6 +118,35 @@ def started() -> list[ev.Event]:
     return story.events
 
 
+def jumped() -> list[ev.Event]:
+    """A run with every kind of limit and wait, in which the clock jumps ahead and back, alive and without an owner."""
+    raw = command(
+        phase(
+            "p",
+            node("works"),
+            node("locked", resources=locks("db")),
+            node("again", retryPolicy=RETRY),
+            node("asked", approval={"message": "?"}),
+            timeout=3_600_000,
+        )
+    )
+    story = ByHand(raw, limits=ev.Limits(max_duration_seconds=7200))
+    story.queue("locked")
+    story.wait(minutes=1)
+    story.leap(hours=5)
+    story.fail("again")
+    story.leap(hours=-3)
+    story.wait(seconds=2)
+    story.crash()
+    story.now -= timedelta(hours=4)
+    story.resume()
+    story.grant("locked")
+    story.answer("asked", "yes")
+    for name in story.live():
+        story.succeed(name)
+    return story.events
+
+
 def journals() -> dict[str, list[ev.Event]]:
     """The journals, by name."""
     found: dict[str, list[ev.Event]] = {
@@ -125,6 +154,7 @@ def journals() -> dict[str, list[ev.Event]]:
         "reopened": reopened(),
         "waits": waits(),
         "started": started(),
+        "jumped": jumped(),
     }
     for name in ("compensated", "compensation failed", "cancelled", "degraded", "a sub-command failed alone"):
         raw, faults, cancel_after, _end = STORIES[name]

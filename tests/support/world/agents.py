@@ -78,6 +78,8 @@ class Agents:
         self.effects: list[Effect] = []
         self.replies: dict[AttemptId, Outcome | AgentBroke] = {}
         """What was answered, by attempt."""
+        self.began: dict[AttemptId, float] = {}
+        """When each program started."""
 
     def begin(self, server: Server, order: WorkOrder, heartbeat: Heartbeat) -> Program:
         """Start a program for *order*."""
@@ -88,6 +90,7 @@ class Agents:
         program = Program(order, script, server, server.loop.create_future())
         world.audit.begins(server, order)
         self.running[order.attempt] = program
+        self.began[order.attempt] = world.timeline.now
         self._begun.append(program)
         world.timeline.after(script.effect_at, lambda: self._act(program))
         if script.seconds is not None:

@@ -85,6 +85,7 @@ class Audit:
             return
         if place != len(record.log):
             self._world.breaks(f"{run} has {len(record.log)} events and is given {event} at {place}")
+        record.lived = server.clock.lived[event.at]
         for law in JOURNAL_LAWS:
             self._hold(law, law(record, event, server.owner.id), run)
         for work_law in EVENT_LAWS:

@@ -65,7 +65,7 @@ def no_trial_is_left(world: World) -> Iterator[str]:
 
 def session_values_are_readable(world: World) -> Iterator[str]:
     """What later commands of the project would find can be read."""
-    for row in world.read(world.inspector.session_values(world.clock.now())):
+    for row in world.read(world.inspector.session_values(world.now())):
         if world.inspector.value(row.digest) is None:
             yield f"{row.key} of {row.run}"
 

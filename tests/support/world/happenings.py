@@ -57,7 +57,7 @@ class Happenings:
             (3, self.stand_still),
             (3, self.disk_fails),
             (2, self.disk_slows),
-            (1, self.clock_jumps),
+            (3, self.clock_jumps),
             (1, self.prune),
             (2, self.release),
             (4, self.give_up),
@@ -180,8 +180,8 @@ class Happenings:
             self._world.tell(f"the disk of {server.name} takes {server.disk.slowness} s")
 
     def clock_jumps(self) -> None:
-        """Somebody sets the clock, or the machine has slept."""
-        seconds = self._dice.choice((-3.0, 5.0, 3600.0))
+        """Somebody sets the clock, or the machine has slept: a server finds out as soon as it decides anything."""
+        seconds = self._dice.choice((-86_400.0, -3_600.0, -3.0, 5.0, 7_200.0, 86_400.0))
         self._world.timeline.jumped += timedelta(seconds=seconds)
         self._world.tell(f"the clock jumps by {seconds} s")
 

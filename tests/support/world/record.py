@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from engine.model.policy import QUOTA_EXHAUSTED
@@ -42,6 +43,10 @@ class Record:
     """Nodes that are not idempotent, whose attempt was lost, and that nobody has decided about."""
     inputs: dict[NodeId, dict[str, Any]] = field(default_factory=dict)
     """What the node's first attempt was given."""
+    lived: float = 0.0
+    """Seconds of the world at which the event was decided that is looked at."""
+    began: dict[object, float] = field(default_factory=dict)
+    """The same of what has a limit: attempts, waits for locks, phases by index, the run (None)."""
 
     @property
     def id(self) -> RunId:
@@ -62,8 +67,25 @@ class Record:
         self.log.append(data)
         stored = decode_event(*data)
         if not isinstance(event, ev.RunCreated):
+            self._time(event)
             self._remember(event)
             apply(self.run, stored)
+
+    def _time(self, event: ev.Event) -> None:
+        """Remember when what has a limit began."""
+        match event:
+            case ev.AttemptScheduled(deadline=datetime()) | ev.AttemptStarted() | ev.AttemptRenewed():
+                self.began[event.node, event.number] = self.lived
+            case ev.NodeWaiting(reason=ev.WaitReason.LOCKS, until=None):
+                self.began[event.node] = self.lived
+            case ev.PhaseOpened():
+                self.began[event.phase] = self.lived
+            case ev.RunReopened():
+                self.began[None] = self.lived
+            case ev.RunStarted():  # once more where it has got its locks back
+                self.began.setdefault(None, self.lived)
+            case _:
+                pass
 
     def _remember(self, event: ev.Event) -> None:
         if isinstance(event, ev.AttemptSucceeded):

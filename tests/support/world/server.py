@@ -20,7 +20,7 @@ from engine.service import Engine
 from tests.support.world.agents import AgentExecutor
 from tests.support.world.breakdown import Breakdown
 from tests.support.world.disk import Disk, Killed
-from tests.support.world.time import ServerLoop
+from tests.support.world.time import ServerLoop, WallClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine
@@ -65,6 +65,7 @@ class Server:
         self.alive = True
         self.still_until = 0.0
         """Until then it gets no turn: the machine or the process stands still."""
+        self.clock = WallClock(world.timeline, world.runs)
         self.owner = WorldOwner(world, self)
         self.disk = Disk(self, storage)
 
@@ -77,7 +78,7 @@ class Server:
             world.project,
             storage=self.disk,
             owner=self.owner,
-            clock=world.clock,
+            clock=self.clock,
             executors=dict.fromkeys((AgentKind.PROCESS, AgentKind.CLAUDE, AgentKind.PYTHON), executor),
             orphans=end_orphans,
         )

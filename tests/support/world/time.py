@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, TypeVarTuple, Unpack
@@ -49,16 +49,27 @@ class Timeline:
 
 
 class WallClock:
-    """The clock of every server, which can be set back and forth."""
+    """The clock of one server; the machine's can be set back and forth, and each server finds out for itself."""
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, timeline: Timeline, runs: Iterator[int]) -> None:
+        """*runs* numbers the runs of the world."""
         self._timeline = timeline
-        self._runs = itertools.count(1)
+        self._runs = runs
+        self._jumped = timeline.jumped
+        self.lived: dict[datetime, float] = {}
+        """What was lived of the world when this clock gave a time."""
 
     def now(self) -> datetime:
         """See `engine.runtime.clock.Clock`."""
         self._timeline.now += LOOK
-        return EPOCH + timedelta(seconds=self._timeline.now) + self._timeline.jumped
+        now = EPOCH + timedelta(seconds=self._timeline.now) + self._jumped
+        self.lived[now] = self._timeline.now
+        return now
+
+    def jump(self) -> timedelta:
+        """See `engine.runtime.clock.Clock`."""
+        by, self._jumped = self._timeline.jumped - self._jumped, self._timeline.jumped
+        return by
 
     def new_run_id(self) -> RunId:
         """See `engine.runtime.clock.Clock`; the runs of a world are numbered."""

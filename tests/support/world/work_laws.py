@@ -7,14 +7,17 @@ it, so that laws about programs do not speak of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
+from engine import settlement
 from engine.claims import Holder, conflicts
 from engine.ids import NodeId, attempt_id
 from engine.model.policy import Merge
 from engine.run import events as ev
 from engine.run.events import Role
 from engine.run.state import NodeStatus
+from tests.support.world.people import QUEUEING
 
 if TYPE_CHECKING:
     from engine.executors.port import WorkOrder
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from tests.support.world.record import Record
     from tests.support.world.world import World
 
+TOLERANCE = 0.001
+"""Seconds that looks at the clock may take."""
 BeginLaw: TypeAlias = "Callable[[World, Record, WorkOrder, int], Iterator[str]]"
 EventLaw: TypeAlias = "Callable[[World, Record, ev.Event], Iterator[str]]"
 
@@ -134,6 +139,51 @@ def completed_was_done(world: World, record: Record, event: ev.Event) -> Iterato
             yield f"{attempt} has succeeded, and nobody answered"
 
 
+def limits_count_what_was_lived(_world: World, record: Record, event: ev.Event) -> Iterator[str]:
+    """No limit ends anything before so much time was lived, whatever the clock showed."""
+    for what, limit in _limits_passed(record, event):
+        lived = record.lived - record.began[what]
+        if lived < limit.total_seconds() - TOLERANCE:
+            yield f"{event} after {lived:.6f} s, and the limit of {what} is {limit}"
+
+
+def _limits_passed(record: Record, event: ev.Event) -> Iterator[tuple[object, timedelta]]:
+    """What *event* says to have passed its limit, and the limit."""
+    run = record.run
+    if isinstance(event, ev.AttemptStopping):
+        plan = record.node(event.node).plan
+        idle = run.plan.agents[plan.agent].idle_timeout if plan.agent in run.plan.agents else None
+        if event.failure == settlement.timed_out(record.node(event.node)):
+            yield (event.node, event.number), plan.timeout
+        elif event.failure.code == "IDLE_TIMEOUT" and idle is not None and not plan.inner:
+            yield (event.node, event.number), idle
+    elif isinstance(event, ev.NodeFailed):
+        plan = record.node(event.node).plan
+        own = record.node(event.node).waiting is not None and f":{event.node} waited" in event.failure.message
+        timeout = run.phases[plan.phase].plan.timeout
+        if event.failure.code == "LOCK_TIMEOUT" and own:
+            yield event.node, plan.lock_wait
+        elif event.failure.code == settlement.PHASE_TIMEOUT and timeout is not None and not plan.inner:
+            yield plan.phase, timeout
+    elif isinstance(event, ev.RunStopping) and event.cause.failure is not None:
+        most = run.limits.max_duration_seconds
+        if event.cause.failure.code == "DURATION_EXCEEDED" and most is not None:
+            yield None, timedelta(seconds=most)
+
+
+def waiting_is_no_work(world: World, record: Record, event: ev.Event) -> Iterator[str]:
+    """What waits for a machine is never too late: its time runs from the start of its program."""
+    if not isinstance(event, ev.AttemptStopping) or event.failure != settlement.timed_out(record.node(event.node)):
+        return
+    node = record.node(event.node)
+    undo = node.live is not None and node.live.role is Role.COMPENSATE
+    if node.plan.worker(undo=undo) not in QUEUEING or settlement.is_clients(record.run, node, node.attempts[-1].role):
+        return
+    began = world.agents.began.get(attempt_id(record.id, event.node, event.number))
+    if began is None or record.lived - began < node.plan.timeout.total_seconds() - TOLERANCE:
+        yield f"{event} at {record.lived:.6f} s, and its program started at {began}"
+
+
 def work_of(world: World, run: RunId) -> list[str]:
     """The programs of *run* that run now."""
     return [program.order.attempt for program in world.agents.of(run)]
@@ -147,4 +197,10 @@ BEGIN_LAWS: tuple[BeginLaw, ...] = (
     same_inputs,
     inputs_are_what_was_answered,
 )
-EVENT_LAWS: tuple[EventLaw, ...] = (ended_means_gone, undone_after_done, completed_was_done)
+EVENT_LAWS: tuple[EventLaw, ...] = (
+    ended_means_gone,
+    undone_after_done,
+    completed_was_done,
+    limits_count_what_was_lived,
+    waiting_is_no_work,
+)

@@ -8,6 +8,7 @@ First everything goes wrong that the seed wants; then nothing does any more, and
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 from collections import deque
 from pathlib import Path
@@ -31,6 +32,7 @@ from tests.support.world.time import ServerLoop, Timeline, WallClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
+    from datetime import datetime
 
     from engine.breakers import BreakerState
     from engine.storage.port import Storage
@@ -89,7 +91,7 @@ class World:
         self.calm = False
         self.project = Path("/nowhere")
         self.timeline = Timeline()
-        self.clock = WallClock(self.timeline)
+        self.runs = itertools.count(1)
         self.closed: set[OwnerId] = set()
         self._loop = ServerLoop(self.timeline)
         self._connect = storage or MemoryStorage().connect
@@ -117,6 +119,10 @@ class World:
             self._loop.close()
             logging.disable(logging.NOTSET)
         return self.audit.digest()
+
+    def now(self) -> datetime:
+        """What the machine's clock shows; for laws, which belong to no server."""
+        return WallClock(self.timeline, self.runs).now()
 
     def read(self, reading: Coroutine[Any, Any, T]) -> T:
         """What storage says now; for laws, which belong to no server."""

@@ -20,6 +20,7 @@ from engine.breakers import (
     record_cancel,
     record_failure,
     record_success,
+    set_right,
 )
 from engine.errors import InputError
 from engine.ids import AttemptId, NodeId, RunId, attempt_id
@@ -83,7 +84,7 @@ def test_it_opens_at_the_threshold_and_not_before() -> None:
     state = failed(BreakerState(), "AGENT_ERROR", "AGENT_ERROR")
     assert state.phase is BreakerPhase.CLOSED
     state = failed(state, "AGENT_ERROR", at=NOW + seconds(9))
-    assert state == BreakerState(next_trial_at=NOW + seconds(69))
+    assert state == BreakerState(next_trial_at=NOW + seconds(69), reset=seconds(60))
 
 
 def test_failures_as_old_as_the_monitoring_period_no_longer_count() -> None:
@@ -92,6 +93,31 @@ def test_failures_as_old_as_the_monitoring_period_no_longer_count() -> None:
     assert late.phase is BreakerPhase.CLOSED
     assert len(late.strikes) == 1
     assert failed(state, "AGENT_ERROR", at=NOW + seconds(299.9)).phase is BreakerPhase.OPEN
+
+
+def test_a_failure_of_before_the_clock_was_set_back_counts_for_as_long_as_any_other() -> None:
+    state = failed(BreakerState(), "AGENT_ERROR", "AGENT_ERROR")
+    assert failed(state, "AGENT_ERROR", at=NOW - seconds(299)).phase is BreakerPhase.OPEN
+    assert failed(state, "AGENT_ERROR", at=NOW - seconds(3600)).phase is BreakerPhase.CLOSED
+
+
+def test_a_clock_that_is_set_back_delays_the_next_trial_by_the_reset_timeout_at_most() -> None:
+    earlier = NOW - seconds(86_400)
+    right = set_right(opened(), earlier)
+    assert admit(right, SECOND, earlier) == Rejected(earlier + CONFIG.reset_timeout, waits=False)
+    assert set_right(right, earlier + seconds(30)) is right
+    assert isinstance(admit(right, SECOND, earlier + CONFIG.reset_timeout), Admitted)
+
+
+@pytest.mark.parametrize("state", [BreakerState(), opened(), replace(opened(), reset=None)])
+def test_what_the_clock_did_not_leave_behind_is_right_as_it_is(state: BreakerState) -> None:
+    assert set_right(state, NOW) is state
+    assert set_right(state, NOW + seconds(3600)) is state
+
+
+def test_what_an_earlier_version_has_opened_opens_when_it_said() -> None:
+    state = replace(opened(), reset=None)
+    assert set_right(state, NOW - seconds(3600)) is state
 
 
 def test_a_success_while_closed_forgives_nothing() -> None:
@@ -126,7 +152,7 @@ def test_a_successful_trial_closes_it_and_forgets_the_past() -> None:
 
 def test_a_failed_trial_opens_it_again_from_now() -> None:
     state = failed(tried(opened()), "AGENT_ERROR", at=NOW + seconds(70))
-    assert state == BreakerState(next_trial_at=NOW + seconds(130))
+    assert state == BreakerState(next_trial_at=NOW + seconds(130), reset=seconds(60))
 
 
 def test_a_cancelled_trial_says_nothing_and_the_next_call_is_the_trial() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from datetime import UTC
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,35 @@ def test_the_systems_clock_is_aware_and_its_ids_are_new() -> None:
     assert clock.now().tzinfo is UTC
     assert len({clock.new_run_id() for _ in range(100)}) == 100
     assert new_owner_id() != new_owner_id()
+
+
+@pytest.mark.parametrize("by", [7200.0, -7200.0])
+def test_the_systems_clock_goes_on_with_lived_time_and_follows_a_jump_when_asked(
+    by: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall, steady = 1_900_000_000.0, 50.0
+    monkeypatch.setattr("engine.runtime.clock.time.time", lambda: wall)
+    monkeypatch.setattr("engine.runtime.clock.time.monotonic", lambda: steady)
+    clock = SystemClock()
+    begun = clock.now()
+    assert begun.timestamp() == wall
+    wall, steady = wall + by + 10, steady + 10
+    assert clock.now() - begun == timedelta(seconds=10)
+    assert clock.jump() == timedelta(seconds=by)
+    assert clock.now().timestamp() == wall
+    assert clock.jump() == timedelta(0)
+
+
+def test_what_the_systems_clock_is_put_right_by_is_no_jump_until_it_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    wall = 1_900_000_000.0
+    monkeypatch.setattr("engine.runtime.clock.time.time", lambda: wall)
+    monkeypatch.setattr("engine.runtime.clock.time.monotonic", lambda: 50.0)
+    clock = SystemClock()
+    wall += 0.7
+    assert clock.jump() == timedelta(0)
+    assert clock.now().timestamp() == wall - 0.7
+    wall += 0.7
+    assert clock.jump() == timedelta(seconds=1.4)
 
 
 async def test_virtual_time_jumps_to_what_is_due_and_no_further() -> None:

@@ -16,20 +16,23 @@ from engine import scheduler
 from engine.errors import EnvironmentFault, InternalError, OrchestrationError, StateError
 from engine.executors.inline import InlineExecutor
 from engine.executors.port import Outcome
-from engine.executors.simulate import SimulateExecutor
+from engine.executors.simulate import Fault, SimulateExecutor
 from engine.ids import AttemptId, NodeId, OwnerId, RunId
 from engine.model.agent import Agent, AgentKind
+from engine.model.policy import FailureKind
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import RunStatus
 from engine.run.state import Run
 from engine.runtime.clock import VirtualClock, VirtualLoop
 from engine.runtime.owner import Owner
+from engine.runtime.residue import samples
 from engine.runtime.store import RETRY_SECONDS
 from engine.service import Engine
 from engine.storage.memory import MemoryStorage
 from engine.storage.port import Batch
 from engine.turn import Turn
+from engine.views.status import snapshot
 from tests.support.by_hand import locks, rollback
 from tests.support.definitions import command, node, phase, plan
 
@@ -55,13 +58,22 @@ class FailingStorage(MemoryStorage):
         return await super().commit(batch, owner, follow)
 
 
-class SleepingClock(VirtualClock):
-    """The clock of a machine that may have slept, which its event loop knows nothing of."""
+class JumpingClock(VirtualClock):
+    """The clock of a machine that may sleep, or that somebody sets, of which its event loop knows nothing."""
 
-    slept = timedelta(0)
+    wall = known = timedelta(0)
 
     def now(self) -> datetime:
-        return super().now() + self.slept
+        return super().now() + self.known
+
+    def jump(self) -> timedelta:
+        by, self.known = self.wall - self.known, self.wall
+        return by
+
+
+def jump(engine: Engine, **time: float) -> None:
+    """The machine's clock leaves lived time (arguments of `timedelta`)."""
+    cast("JumpingClock", engine.clock).wall += timedelta(**time)
 
 
 class TickingClock(VirtualClock):
@@ -475,31 +487,92 @@ async def test_timeouts_and_waits_for_locks_come_due_in_time() -> None:
         assert (await ended(engine, first)).status is RunStatus.COMPLETED
 
 
-async def test_a_report_that_comes_when_the_machine_has_slept_over_its_deadline_is_late() -> None:
-    async with engine_on(MemoryStorage(), clocked=SleepingClock) as engine:
-        run = await engine.start(plan(command(phase("p", node("a"), node("b")))), executor="host")
+HOURS = pytest.mark.parametrize("hours", [8.0, -8.0], ids=["a sleep", "set back"])
+LIMITED = node("a", timeout=120_000, minutes=1)
+
+
+@HOURS
+async def test_a_report_after_a_jump_of_the_clock_is_in_time_where_its_time_was_not_lived(hours: float) -> None:
+    async with engine_on(MemoryStorage(), clocked=JumpingClock) as engine:
+        run = await engine.start(plan(command(phase("p", LIMITED))), executor="host")
+        jump(engine, hours=hours)
         await engine.report(f"{run}:a#1", Outcome())
-        cast("SleepingClock", engine.clock).slept = timedelta(hours=8)
-        with pytest.raises(StateError) as caught:
-            await engine.report(f"{run}:b#1", Outcome())
-        assert caught.value.code == "STALE_ATTEMPT"
+        assert (await ended(engine, run)).status is RunStatus.COMPLETED
+
+
+@HOURS
+async def test_a_jump_of_the_clock_ends_nothing_and_is_told(hours: float) -> None:
+    storage = MemoryStorage()
+    one = command(phase("p", LIMITED, timeout=150_000))
+    limits = ev.Limits(max_duration_seconds=180)
+    async with engine_on(storage, clocked=JumpingClock) as engine:
+        run = await engine.start(plan(one), executor="simulate", limits=limits)
+        await pause(30)
+        jump(engine, hours=hours)
         done = await ended(engine, run)
-    failure = done.nodes[NodeId("b")].failure
+        seen = snapshot((await engine.view(run)).run, engine.clock.now())
+        assert [type(event).__name__ for event in await storage.events(run)].count("ClockJumped") == 1
+    assert done.status is RunStatus.COMPLETED
+    assert seen.elapsed == timedelta(minutes=1)
+    assert seen.nodes[0].duration == timedelta(minutes=1)
+    assert len([line for line in seen.warnings if "clock" in line]) == 1
+    assert [sample.seconds for sample in samples(done)] == [60]
+
+
+@HOURS
+async def test_a_limit_is_reached_after_a_jump_when_as_much_was_lived(hours: float) -> None:
+    hang: dict[tuple[NodeId, int | None], Fault] = {(NodeId("a"), None): Fault(FailureKind.TIMEOUT, "TIMEOUT")}
+    async with engine_on(MemoryStorage(), SimulateExecutor(faults=hang), clocked=JumpingClock) as engine:
+        begun = asyncio.get_running_loop().time()
+        run = await engine.start(plan(command(phase("p", LIMITED))), executor="simulate")
+        await pause(30)
+        jump(engine, hours=hours)
+        done = await ended(engine, run)
+        assert asyncio.get_running_loop().time() - begun == 120
+    failure = done.nodes[NodeId("a")].failure
     assert failure is not None
     assert failure.code == "TIMEOUT"
 
 
-async def test_nothing_starts_when_the_machine_has_slept_over_the_end_of_the_runs_time() -> None:
+@HOURS
+async def test_the_time_of_a_whole_run_counts_what_was_lived(hours: float) -> None:
     limits = ev.Limits(max_duration_seconds=600)
     two = command(phase("p", node("a", timeout=24 * 3_600_000), node("b", "a")))
-    async with engine_on(MemoryStorage(), clocked=SleepingClock) as engine:
+    async with engine_on(MemoryStorage(), clocked=JumpingClock) as engine:
         run = await engine.start(plan(two), executor="host", limits=limits)
-        cast("SleepingClock", engine.clock).slept = timedelta(hours=8)
+        jump(engine, hours=hours)
+        await pause(599)
+        await engine.report(f"{run}:a#1", Outcome())
+        await pause(1)
         with pytest.raises(StateError):
-            await engine.report(f"{run}:a#1", Outcome())
+            await engine.report(f"{run}:b#1", Outcome())
         done = await ended(engine, run)
     assert done.message.startswith("the run may take 600 s")
-    assert done.nodes[NodeId("b")].attempts == []
+
+
+@HOURS
+@pytest.mark.parametrize("whole", [False, True], ids=["a node", "a run"])
+async def test_who_waits_for_a_lock_waits_its_time_and_no_other_process_says_that_it_is_over(
+    hours: float, *, whole: bool
+) -> None:
+    storage, needs = MemoryStorage(), locks("db", maxWaitTime=60_000)
+    of_run: dict[str, Any] = {"resources": needs if whole else None}
+    of_node: dict[str, Any] = {} if whole else {"resources": needs}
+    second = command(phase("p", node("b", **of_node)), **of_run)
+    async with engine_on(storage, clocked=JumpingClock) as engine:
+        first = command(phase("p", node("a", minutes=60, resources=locks("db"))))
+        await engine.start(plan(first), executor="simulate")
+        mine = await engine.start(plan(second), executor="simulate")
+        begun = asyncio.get_running_loop().time()
+        jump(engine, hours=hours)
+        stranger, late = OwnerId("o-stranger"), engine.clock.now() + timedelta(days=1)
+        assert await storage.commit(Batch(lock_ops=[lambda table: table.expire(late, stranger)]), stranger) == []
+        done = await ended(engine, mine)
+        assert asyncio.get_running_loop().time() - begun == 60
+    failed = done.stop.failure if done.stop is not None else None
+    assert failed is not None
+    assert failed.code == "LOCK_TIMEOUT"
+    assert "waited 60 s for its locks" in failed.message
 
 
 async def test_a_run_waits_for_its_own_locks_until_the_holder_has_ended() -> None:

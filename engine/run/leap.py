@@ -1,0 +1,94 @@
+"""Time that a run has not lived: what it moves, and what it leaves where it is.
+
+Pure. Nobody lives through the time between two owners, nor through a jump of the clock: the machine slept, or somebody
+set the clock. No limit counts it. Where the clock was set back, all times of the past move into the new reckoning, so
+that what began before has begun before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.run.changes import set_timer
+from engine.run.events import WaitReason
+from engine.run.state import ZERO
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from engine.run.state import AttemptRecord, NodeState, Run
+
+
+def leap(run: Run, since: datetime, at: datetime) -> timedelta:
+    """Have *run* live on at *at* as if *since* had been a moment ago; gives by how much its times were moved."""
+    by = at - since
+    if by < ZERO:
+        _set_back(run, by)
+    elif by > ZERO:
+        run.pauses.append((since, at))
+    if by:
+        _postpone(run, by)
+    return by
+
+
+def postpone_attempts(run: Run, by: timedelta) -> None:
+    """Leave the attempts that live through the jump as much time as they had."""
+    for name in run.live:
+        live = run.nodes[name].live
+        if live is not None and live.deadline is not None:
+            live.deadline += by
+            set_timer(run, live.deadline, "attempt", name, live.number)
+
+
+def _postpone(run: Run, by: timedelta) -> None:
+    if run.deadline is not None:
+        run.deadline += by
+        set_timer(run, run.deadline, "run")
+    for index in run.open_phases:
+        phase = run.phases[index]
+        if phase.deadline is not None:
+            phase.deadline += by
+            set_timer(run, phase.deadline, "phase", str(index))
+    for node in run.nodes.values():
+        if node.waiting is not None:
+            _postpone_wait(run, node, by)
+
+
+def _postpone_wait(run: Run, node: NodeState, by: timedelta) -> None:
+    """A limit on waiting counts what was lived; a delay is over as soon as its time is by either reckoning."""
+    waiting = node.waiting
+    if waiting is None:
+        return
+    if by > ZERO:  # else it was moved with the past
+        waiting.since += by
+    if waiting.until is not None and (by < ZERO or waiting.reason is WaitReason.LOCKS):
+        waiting.until += by
+        set_timer(run, waiting.until, "wait", node.plan.id)
+
+
+def _set_back(run: Run, by: timedelta) -> None:
+    """Move every time of the past by *by*."""
+    run.created_at += by
+    run.started_at, run.ended_at = _moved(run.started_at, by), _moved(run.ended_at, by)
+    run.counts_from = _moved(run.counts_from, by)
+    run.pauses = [(since + by, until + by) for since, until in run.pauses]
+    for phase in run.phases:
+        phase.opened_at, phase.ended_at = _moved(phase.opened_at, by), _moved(phase.ended_at, by)
+    for node in run.nodes.values():
+        node.started_at, node.ended_at = _moved(node.started_at, by), _moved(node.ended_at, by)
+        node.admitted_at = _moved(node.admitted_at, by)
+        if node.waiting is not None:
+            node.waiting.since += by
+        for record in node.attempts:
+            _set_attempt_back(record, by)
+    for key, parts in run.context.items():
+        run.context[key] = [part._replace(at=part.at + by) for part in parts]
+
+
+def _set_attempt_back(record: AttemptRecord, by: timedelta) -> None:
+    record.scheduled_at += by
+    record.started_at, record.ended_at = _moved(record.started_at, by), _moved(record.ended_at, by)
+
+
+def _moved(at: datetime | None, by: timedelta) -> datetime | None:
+    return None if at is None else at + by
