@@ -12,6 +12,7 @@ from engine import redaction
 from engine.redaction import one_line
 from engine.run.state import NodeStatus
 from engine.runtime.facts import values_of
+from engine.validation.problem import grouped
 from engine.views.diagram import mermaid
 from engine.views.durations import milliseconds
 from engine.views.headline import headline
@@ -159,6 +160,7 @@ def loaded_of(loaded: Loaded, plan: Plan, options: TodoOptions | None = None) ->
     """A sound command for the wire."""
     sequential = plan.sequential_time
     saved = (sequential - plan.critical_path_time) / sequential if sequential else 0.0
+    problems = grouped(loaded.problems)
     return wire.Loaded(
         name=plan.command,
         description=plan.description,
@@ -175,8 +177,8 @@ def loaded_of(loaded: Loaded, plan: Plan, options: TodoOptions | None = None) ->
         critical_path_ms=milliseconds(plan.critical_path_time),
         speedup_percent=max(0, round(100 * saved)),
         arguments=[f"{argument.name}!" if argument.required else argument.name for argument in plan.arguments],
-        problems=wire.problem_lines(loaded.problems[:MOST_WARNINGS]),
-        problems_left_out=max(0, len(loaded.problems) - MOST_WARNINGS) or None,
+        problems=wire.problem_lines(problems[:MOST_WARNINGS]),
+        problems_left_out=max(0, len(problems) - MOST_WARNINGS) or None,
         mermaid=mermaid(plan) if len(plan.nodes) <= MOST_DIAGRAM_NODES else None,
         todos=todo_write(preview(plan, options)),
     )
@@ -196,13 +198,14 @@ def estimate_of(found: Forecast) -> wire.EstimateLine:
 def validation_of(loaded: Loaded, *, strict: bool = False) -> wire.Validation:
     """What is to be said about a command; *strict*: warnings make it invalid too."""
     errors = loaded.errors[:MOST_PROBLEMS]
-    warnings = loaded.warnings[: MOST_PROBLEMS - len(errors)]
+    told = grouped(loaded.warnings)
+    warnings = told[: MOST_PROBLEMS - len(errors)]
     return wire.Validation(
         valid=not (loaded.problems if strict else loaded.errors),
         name=loaded.name,
         errors=wire.problem_lines(errors),
         warnings=wire.problem_lines(warnings),
-        problems_left_out=(len(loaded.problems) - len(errors) - len(warnings)) or None,
+        problems_left_out=(len(loaded.errors) - len(errors) + len(told) - len(warnings)) or None,
     )
 
 

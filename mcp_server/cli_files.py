@@ -14,7 +14,7 @@ import typer
 
 from engine.errors import EnvironmentFault, InputError
 from mcp_server import console
-from mcp_server.cli_shared import OK, USAGE, Json, Source, as_data, errors, finish, project_root
+from mcp_server.cli_shared import OK, USAGE, Json, Source, as_data, counted, errors, finish, project_root
 from mcp_server.forecast import in_words
 from mcp_server.project import RunRequest, open_catalog, open_project
 from mcp_server.settings import load_settings
@@ -38,7 +38,7 @@ def validate(
         else:
             console.print_problems(loaded.problems)
             verdict = "is valid" if valid else "is not valid"
-            counts = f"{len(loaded.errors)} errors, {len(loaded.warnings)} warnings"
+            counts = f"{counted(len(loaded.errors), 'error')}, {counted(len(loaded.warnings), 'warning')}"
             console.results.print(f"{loaded.name or source} {verdict}: {counts}", highlight=False)
     raise typer.Exit(OK if valid else USAGE)
 

@@ -81,6 +81,11 @@ def errors() -> Iterator[None]:
         raise typer.Exit(OK) from None
 
 
+def counted(number: int, word: str) -> str:
+    """`1 error`, `3 errors`."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
 def as_data(model: Any) -> dict[str, Any]:  # noqa: ANN401 - any wire model
     """A wire model as JSON data, as it goes to a client."""
     shown: dict[str, Any] = model.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -70,6 +70,8 @@ _STYLES = {
     NodeStatus.COMPENSATED: "yellow",
 }
 LONGEST_ACTION = 60
+FEW_PLACES = 3
+"""Places that one line names."""
 FRAMES = 8
 """Pictures of a live run in a second."""
 
@@ -225,17 +227,24 @@ def print_error(error: OrchestrationError) -> None:
 
 
 def print_problems(problems: Iterable[Problem], console: Console = results) -> None:
-    """Validation problems, each with code, place and suggestion."""
-    for problem in problems:
+    """Validation problems, each with code, place and suggestion; many alike are one with their number."""
+    from engine.validation import grouped  # noqa: PLC0415 - there are problems only where validation is imported already
+
+    for problem in grouped(problems):
         style = "red" if problem.severity == "error" else "yellow"
+        times = f" ({1 + len(problem.more)} times)" if problem.more else ""
         place = f"  [dim]{_plain(problem.pointer)}[/dim]" if problem.pointer else ""
         console.print(
-            f"[{style}]{problem.severity}[/{style}] {problem.code}: {_plain(problem.message)}{place}",
+            f"[{style}]{problem.severity}[/{style}] {problem.code}{times}: {_plain(problem.message)}{place}",
             soft_wrap=True,
             highlight=False,
         )
         if problem.place:
             console.print(f"  at {_plain(problem.place)}", soft_wrap=True, highlight=False)
+        also = [other.place or other.pointer for other in problem.more]
+        if also:
+            rest = f" and {len(also) - FEW_PLACES} more" if len(also) > FEW_PLACES else ""
+            console.print(f"  also at {_plain(', '.join(also[:FEW_PLACES]))}{rest}", soft_wrap=True, highlight=False)
         if problem.suggestion:
             console.print(f"  hint: {_plain(problem.suggestion)}", soft_wrap=True, highlight=False)
 

@@ -103,6 +103,10 @@ class RefusedLine(Wire):
     message: str
 
 
+MOST_POINTERS = 10
+"""Places of warnings that one warning stands for."""
+
+
 class ProblemLine(Wire):
     """One thing that is wrong with a command, or could be better."""
 
@@ -114,6 +118,10 @@ class ProblemLine(Wire):
     suggestion: str | None = None
     place: str | None = None
     """File, line and column, as in `.claude/commands/v2/ship.json:12:7`."""
+    count: int | None = None
+    """How many warnings of this code this one stands for, where it is not one."""
+    pointers: list[str] | None = None
+    """Where some of the others are."""
 
 
 class Validation(Wire):
@@ -387,6 +395,8 @@ def problem_lines(problems: Iterable[Any]) -> list[ProblemLine]:
             pointer=problem.pointer,
             suggestion=problem.suggestion,
             place=problem.place,
+            count=1 + len(problem.more) if problem.more else None,
+            pointers=[other.pointer for other in problem.more[:MOST_POINTERS]] or None,
         )
         for problem in problems
     ]

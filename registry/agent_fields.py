@@ -151,19 +151,20 @@ def names(value: Value) -> tuple[str, ...]:
 
 
 def tools(value: Value) -> tuple[str, ...] | None:
-    """Tools with or without a pattern in brackets; None for `*`, all of them.
+    """What is listed as tools, with or without a pattern in brackets; None for `*`, all of them.
 
-    An empty list is no tool at all.
+    An empty list is no tool at all. Whether a word can be a tool's name `may_be_tool` says.
     """
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list):
         raise FieldError("takes a list of tools", hint="write tools: Read, Grep, Glob")
     found = tuple(tool for item in items for tool in _TOOL_GAP.split(text(item)) if tool)
-    if "*" in found:
-        return None
-    if wrong := next((tool for tool in found if not _TOOL.fullmatch(tool)), None):
-        raise FieldError(f"names no tool with {wrong[:60]!r}", hint="write tools: Read, Grep, Bash(git diff:*)")
-    return found
+    return None if "*" in found else found
+
+
+def may_be_tool(word: str) -> bool:
+    """Whether *word* has the form of a tool's name."""
+    return _TOOL.fullmatch(word) is not None
 
 
 def disallowed_tools(value: Value) -> tuple[str, ...]:
@@ -171,6 +172,8 @@ def disallowed_tools(value: Value) -> tuple[str, ...]:
     found = tools(value)
     if found is None:
         raise FieldError("cannot be `*`: Claude Code takes no tool away then", hint="write tools: [] for no tools")
+    if wrong := next((tool for tool in found if not may_be_tool(tool)), None):
+        raise FieldError(f"names no tool with {wrong[:60]!r}", hint="write disallowedTools: Write, Edit")
     return found
 
 

@@ -121,6 +121,17 @@ class _Reading:
         if self._front.fields.get("tools", ()) is None:
             return ()
         found = self._take("tools", fields.tools)
+        odd = [tool for tool in found or () if not fields.may_be_tool(tool)]
+        if found and odd and len(odd) < len(found):
+            # To leave it out only takes something from the agent, so the rest of the file can be used.
+            named = ", ".join(repr(tool[:60]) for tool in odd[:5])
+            message = f"`tools` has {named}, which cannot be a tool's name; the agent runs without it"
+            self._warn(AgentProblemCode.FIELD_INVALID, message, "write tools: Read, Grep")
+            found = tuple(tool for tool in found if fields.may_be_tool(tool))
+        elif odd:
+            message = f"`tools` names no tool with {odd[0][:60]!r}"
+            self._tell(AgentProblemCode.FIELD_INVALID, message, "write tools: Read, Grep, Bash(git diff:*)")
+            return found
         if found and not any(tool.startswith("mcp__") or tool_name(tool) in KNOWN for tool in found):
             near = closest(tool_name(found[0]), KNOWN)
             hint = f"did you mean {near}?" if near else "write tools: Read, Grep, Glob"

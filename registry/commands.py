@@ -281,7 +281,12 @@ class CommandIndex:
         )
 
     def _unknown(self, name: str) -> NotFound:
-        names = sorted({summary.name for summary in self._all() if not summary.prompt and summary.problem is None})
+        found = [summary for summary in self._all() if not summary.prompt and summary.problem is None]
+        if any(summary.name == name for summary in found):
+            message = f'"{name[:200]}" cannot be run by its name: names of commands are lower case only'
+            hint = f'Write "name": "{_name_of_file(Path(name))}" in the file.'
+            return NotFound(message, code="COMMAND_NOT_FOUND", hint=hint)
+        names = sorted({summary.name for summary in found if NAME.fullmatch(summary.name)})
         near = closest(name, names)
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         listed = ", ".join(names[:_NAMED]) + more if names else "none yet"

@@ -21,7 +21,7 @@ from engine.validation import (
     times,
 )
 from engine.validation.codes import CODES, Code
-from engine.validation.problem import Problem, Report, Severity, Validation
+from engine.validation.problem import Problem, Report, Severity, Validation, grouped
 from engine.validation.shape import Shape, read_shape
 from engine.validation.subject import Subject
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from engine.model.command import CommandDefinition
 
-__all__ = ["CODES", "Code", "Problem", "Report", "Severity", "Validation", "validate_definition"]
+__all__ = ["CODES", "Code", "Problem", "Report", "Severity", "Validation", "grouped", "validate_definition"]
 
 ERRORS: tuple[Callable[[Subject, Report], None], ...] = (
     requirements.needs,

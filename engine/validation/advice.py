@@ -6,6 +6,7 @@ Pure. None of these stops a run.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from engine import conditions
@@ -126,6 +127,15 @@ def long_tasks(subject: Subject, report: Report) -> None:
 
 
 def weak_ids(subject: Subject, report: Report) -> None:
+    proposed: dict[str, int] = {}
+
+    def proposal(task: str) -> str:
+        """An id that was not proposed before, so that the hints can be followed one and all."""
+        found = _slug(task)
+        proposed[found] = proposed.get(found, 0) + 1
+        numbered = found if proposed[found] == 1 else f"{found}-{proposed[found]}"
+        return f'Name it after its task, such as "{numbered}"'
+
     for spot in subject.spots:
         name = spot.node.id
         if _WEAK.fullmatch(name) and is_readable(name):
@@ -133,7 +143,7 @@ def weak_ids(subject: Subject, report: Report) -> None:
                 "WEAK_ID",
                 f'Node id "{name}" says nothing about the node',
                 subject.pointer(spot, "id"),
-                lambda task=spot.node.task: f'Name it after its task, such as "{_slug(task)}"',
+                partial(proposal, spot.node.task),
             )
 
 

@@ -5,8 +5,8 @@ Pure. Finding problems is the other modules'.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from engine.validation.codes import CODES, Severity
@@ -14,10 +14,12 @@ from engine.validation.codes import CODES, Severity
 if TYPE_CHECKING:
     from engine.model.command import CommandDefinition
 
-__all__ = ["MOST_PROBLEMS", "Problem", "Report", "Severity", "Validation", "pointer"]
+__all__ = ["MOST_PROBLEMS", "Problem", "Report", "Severity", "Validation", "grouped", "pointer"]
 
 MOST_PROBLEMS = 200
 """Errors, and warnings, that one validation tells; the rest is counted."""
+FEW = 3
+"""Warnings of one code that are told one by one; more of them are one, with their number."""
 
 Text = str | Callable[[], str | None]
 """A text, or how to make it: what is dear to word is worded only if it will be told."""
@@ -36,6 +38,21 @@ class Problem:
     """What to do about it, where that can be said."""
     place: str | None = field(default=None, compare=False)
     """File, line and column, as in `.claude/commands/v2/ship.json:12:7`, where there is a file."""
+    more: tuple[Problem, ...] = field(default=(), compare=False)
+    """Other warnings of the same code that this one stands for."""
+
+
+def grouped(problems: Iterable[Problem]) -> list[Problem]:
+    """*problems* for a reader: where more than three warnings have one code, the first stands for all of them."""
+    alike: dict[str, list[Problem]] = {}
+    for problem in problems:
+        key = problem.code if problem.severity is Severity.WARNING else f"{len(alike)} {problem.code}"
+        alike.setdefault(key, []).append(problem)
+    return [
+        one
+        for group in alike.values()
+        for one in ([replace(group[0], more=tuple(group[1:]))] if len(group) > FEW else group)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -370,3 +370,16 @@ def test_a_secret_in_the_file_is_warned_of(written: str) -> None:
 )
 def test_a_reference_or_an_ordinary_value_is_not(written: str) -> None:
     assert agent(f"env: {written}").env
+
+
+def test_one_odd_tool_name_costs_that_tool_and_not_the_file() -> None:
+    agent, problems = read_agent(
+        '---\nname: odd\ndescription: Looks\ntools: Read, "we ird", Grep\n---\nLook.\n',
+        path="odd.md",
+        stem="odd",
+        source=AgentSource.PROJECT,
+    )
+    assert agent is not None
+    assert agent.tools == ("Read", "Grep")
+    assert [(one.code, one.severity) for one in problems] == [(AgentProblemCode.FIELD_INVALID, Severity.WARNING)]
+    assert "which cannot be a tool's name; the agent runs without it" in problems[0].message

@@ -335,3 +335,14 @@ def test_a_folder_with_far_too_many_files_is_not_read_to_its_end(
         write(project, f"/command-{number}")
         write(project, f"/other-{number}", file=f"v2/deep/other-{number}.json")
     assert len(index(project).list()) == 2
+
+
+def test_a_command_whose_name_has_capitals_is_told_that_names_are_lower_case(project: Path) -> None:
+    write(project, "/createPR")
+    write(project, "/review-code")
+    with pytest.raises(NotFound, match="lower case only") as caught:
+        index(project).resolve("/createPR")
+    assert caught.value.hint == 'Write "name": "/createpr" in the file.'
+    with pytest.raises(NotFound) as other:
+        index(project).resolve("/nothing")
+    assert "/createPR" not in str(other.value.hint)
