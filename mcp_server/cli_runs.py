@@ -52,8 +52,12 @@ if TYPE_CHECKING:
 
 def run(
     source: Source,
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(help="The argument text, as typed after /name in Claude Code; -- before dashes."),
+    ] = None,
     arg: Annotated[list[str] | None, typer.Option(metavar="K=V", help="One argument; repeatable.")] = None,
-    arguments: Annotated[str | None, typer.Option(help="The whole argument text, as typed after /name.")] = None,
+    arguments: Annotated[str | None, typer.Option(help="The argument text in one piece.")] = None,
     executor: Annotated[str, typer.Option(help="auto, claude or simulate.")] = "auto",
     max_parallelism: MaxParallelism = None,
     max_cost_usd: MaxCost = None,
@@ -74,10 +78,12 @@ def run(
     """Run a command to its end, with a live tree and the report."""
     if (fail or set_) and executor != "simulate":
         raise typer.BadParameter("--fail and --set work with --executor simulate only")
+    if text and arguments is not None:
+        raise typer.BadParameter("give the argument text behind the name or as --arguments, not both")
     with errors():
         request = RunRequest(
             source=source,
-            arguments=_arguments(arg, arguments),
+            arguments=_arguments(arg, " ".join(text) if text else arguments),
             executor=_executor(executor),
             limits=Limits(
                 max_parallelism=max_parallelism,

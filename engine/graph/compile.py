@@ -41,6 +41,7 @@ def compile_plan(bundle: Bundle) -> Plan:
         nodes=tuple(nodes),
         agents=draft.agents,
         initial=draft.initial,
+        fallbacks=draft.fallbacks,
         arguments=tuple(
             ArgumentSpec(
                 name=item.name,

@@ -53,6 +53,8 @@ class Draft:
     phases: list[PhasePlan] = field(default_factory=list)
     initial: dict[str, Any] = field(default_factory=dict)
     """Context values before the first phase, keys with their scope."""
+    fallbacks: dict[str, list[Any]] = field(default_factory=dict)
+    """See `Plan.fallbacks`."""
     agents: dict[str, Agent] = field(default_factory=dict)
     """The agents that nodes and compensations name."""
     warnings: list[str] = field(default_factory=list)
@@ -69,8 +71,8 @@ def expand(bundle: Bundle) -> Draft:
 
 def split_call(task: str) -> tuple[str, str]:
     """Name and argument text of a sub-command's task, `/deploy staging`."""
-    name, _, arguments = task.strip().partition(" ")
-    return name, arguments.strip()
+    words = task.split(maxsplit=1)
+    return (words[0] if words else ""), (words[1].strip() if len(words) > 1 else "")
 
 
 def default_timeout(estimate: int) -> int:
@@ -106,6 +108,11 @@ def _add_command(
         given = {item.name: item.default for item in command.arguments if "default" in item.model_fields_set}
         if arguments:
             given["arguments"] = arguments
+            if len(command.arguments) == 1:  # as of a run
+                name = command.arguments[0].name
+                if ARGUMENTS in arguments:
+                    draft.fallbacks[scope + name] = [given[name]] if name in given else []
+                given[name] = arguments
         draft.initial.update({scope + key: value for key, value in given.items()})
     own: list[int] = []
     before = len(draft.nodes)

@@ -166,6 +166,8 @@ class Plan:
     agents: dict[str, Agent] = field(default_factory=dict)
     initial: dict[str, Any] = field(default_factory=dict)
     """globalContext.initial, keys with their scope."""
+    fallbacks: dict[str, list[Any]] = field(default_factory=dict)
+    """For arguments that sub-commands take from the run's text, keys with their scope: the default, or nothing."""
     arguments: tuple[ArgumentSpec, ...] = ()
     locks: tuple[LockSpec, ...] = ()
     """Held by the run from start to end."""

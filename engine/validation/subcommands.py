@@ -165,7 +165,8 @@ def _call(subject: Subject, spot: Spot, report: Report, calls: Calls) -> None:
             place,
             errors[0].suggestion,
         )
-    _arguments(subject, spot, command, given | ({"arguments"} if text else set()), report)
+    filled = {"arguments", *(item.name for item in command.arguments if len(command.arguments) == 1)} if text else set()
+    _arguments(subject, spot, command, given | filled, report)
     _outputs(subject, spot, command, given, report)
 
 

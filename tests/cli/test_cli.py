@@ -81,6 +81,8 @@ def test_a_failed_run_has_exit_code_1_and_says_why(project: Path) -> None:
         (("run", "/model"), "EXECUTOR_UNAVAILABLE"),
         (("run", "/argued"), "MISSING_ARGUMENT"),
         (("run", "/hello", "--arg", "nonsense"), "INVALID_ARGUMENT"),
+        (("run", "/argued", "--arg", "targt=world"), 'Did you mean "target"?'),
+        (("run", "/argued", "world", "--arguments", "world"), "not both"),
         (("run", "/hello", "--executor", "magic"), "INVALID_ARGUMENT"),
         (("run", "/hello", "--executor", "simulate", "--fail", "x"), "INVALID_FAULT"),
         (("run", "/hello", "--executor", "simulate", "--set", "x"), "INVALID_VALUE"),
@@ -116,6 +118,8 @@ def test_a_simulated_failure_is_marked_as_simulated(project: Path) -> None:
 def test_arguments_reach_the_run(project: Path) -> None:
     assert orchestrate(project, "run", "/argued", "--arg", "target=world").exit_code == 0
     assert orchestrate(project, "run", "/argued", "--arguments", "world").exit_code == 0
+    assert orchestrate(project, "run", "/argued", "the", "*.rs").exit_code == 0
+    assert orchestrate(project, "run", "/argued", "--", "--fast").exit_code == 0
 
 
 def test_validate_tells_every_problem_and_is_the_exit_code(project: Path) -> None:

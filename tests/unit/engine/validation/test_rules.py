@@ -586,6 +586,14 @@ def test_outputs_of_a_sub_command_may_be_initial_values_or_inputs() -> None:
     assert validate(one(call("ship", "/deploy", context=context)), [inner]).valid
 
 
+def test_a_text_gives_the_one_required_argument_of_a_sub_command() -> None:
+    wanting = INNER | {"arguments": [{"name": "stage", "required": True}]}
+    assert told(one(call("ship", "/deploy live")), "INPUT_WITHOUT_PROVIDER", wanting) == []
+    only(one(call("ship", "/deploy")), "INPUT_WITHOUT_PROVIDER", wanting)
+    wanting["arguments"].append({"name": "colour"})
+    only(one(call("ship", "/deploy live")), "INPUT_WITHOUT_PROVIDER", wanting)
+
+
 def test_a_deprecated_sub_command_is_told() -> None:
     old = INNER | {"metadata": {"deprecated": True, "replacedBy": "/ship"}}
     assert only(one(call("ship", "/deploy")), "DEPRECATED_COMMAND", old).suggestion == "Use /ship instead"
