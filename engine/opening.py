@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,12 @@ from engine.executors.python import PythonExecutor
 from engine.executors.scratch import remove_abandoned
 from engine.model.agent import AgentKind
 from engine.runtime.clock import SystemClock
-from engine.runtime.owner import FileOwner, has_lock
+from engine.runtime.owner import FileOwner, Reader, has_lock
 from engine.service import Engine
 from engine.statefolder.guard import open_state
 from engine.statefolder.links import STATE
+from engine.statefolder.mounts import network_file_system
+from engine.statefolder.owners import FOLDER, RENEWAL_SECONDS
 from engine.storage.database import faults
 from engine.storage.sqlite import SqliteStorage
 
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from engine.gitrules import Driver
     from engine.model.agent import Agent
 
+log = logging.getLogger(__name__)
+
 
 @contextlib.asynccontextmanager
 async def open_engine(
@@ -41,19 +46,21 @@ async def open_engine(
     claude_program: str | None = None,
     agent_environment: Mapping[str, str] | None = None,
     home: Path | None = None,
+    reads: bool = False,
 ) -> AsyncIterator[Engine]:
     """The engine of *project*, whose state is in `.claude/orchestration`, for the length of the block.
 
     *agent_environment* is added to the variables of every agent; `$NAME` in it stands for a variable of this process.
     *home* is that of the user, by default of the process. Raises `EnvironmentFault` where the state folder cannot be
-    used, and where this user did not make it (STATE_NOT_OURS).
+    used, where this user did not make it (STATE_NOT_OURS), and where another machine uses it
+    (PROJECT_ON_ANOTHER_HOST). One that only *reads* ends nothing, and leaves what dead processes have left.
     """
     with faults(project / STATE):
         folder = await asyncio.to_thread(open_state, project, home=home)
-    storage = SqliteStorage(folder, is_alive=lambda owner: has_lock(folder / "owners", owner))
+    storage = SqliteStorage(folder, is_alive=lambda owner: has_lock(folder / FOLDER, owner))
     try:
-        with faults(folder / "owners"):
-            owner = FileOwner(folder / "owners")
+        with faults(folder / FOLDER):
+            owner = Reader(folder) if reads else FileOwner(folder)
     except BaseException:
         await storage.close()
         raise
@@ -74,15 +81,35 @@ async def open_engine(
     orphans = partial(end_left, allows=allows)
     engine = Engine(project, storage=storage, owner=owner, clock=SystemClock(), executors=executors, orphans=orphans)
     async with engine.serving():
-        cleaning = asyncio.create_task(_clean_up(engine, owner))
+        upkeep = () if isinstance(owner, Reader) else (_clean_up(engine, owner), _renew(owner), _tell_place(engine))
+        tasks = [asyncio.create_task(work) for work in upkeep]
         try:
             yield engine
         finally:
-            cleaning.cancel()
-            await asyncio.gather(cleaning, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _clean_up(engine: Engine, owner: FileOwner) -> None:
     await engine.clean_up()
     owner.remove_dead()
     await asyncio.to_thread(remove_abandoned, engine.project)
+
+
+async def _renew(owner: FileOwner) -> None:
+    while True:
+        await asyncio.sleep(RENEWAL_SECONDS)
+        await asyncio.to_thread(owner.renew)
+
+
+async def _tell_place(engine: Engine) -> None:
+    folder = engine.project / STATE
+    kind = await asyncio.to_thread(network_file_system, folder)
+    if kind is not None:
+        text = (
+            f"{folder} is on a network file system ({kind}). Runs are safe there as long as one machine alone works on "
+            "the project; another one is refused while this one is at work."
+        )
+        log.warning(text)
+        engine.notices.append(text)

@@ -32,6 +32,7 @@ from engine.runtime.feed import Feed
 from engine.runtime.garbage import patient_collector
 from engine.runtime.guards import Guards, release_of_the_dead, uses_locks
 from engine.runtime.inbox import POLL_SECONDS, Inbox
+from engine.runtime.owner import Reader
 from engine.runtime.pool import Pool
 from engine.runtime.recovery import Recovery
 from engine.runtime.store import Store
@@ -127,13 +128,15 @@ class Engine:
         self._inbox = Inbox(storage, self.store, self.archive)
         self._actions: dict[RunId, dict[NodeId, str]] = {}
         self._warnings: dict[RunId, tuple[str, ...]] = {}
+        self.notices: list[str] = []
+        """What is to be said of the place in which this process runs."""
         self._tasks: list[asyncio.Task[None]] = []
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[Engine]:
         """Run the engine for the length of the block; at its end what runs is ended and recorded as interrupted."""
         self._tasks = [asyncio.create_task(self.store.run_flusher())]
-        if self._owner is not None:
+        if self._owner is not None and not isinstance(self._owner, Reader):
             self._tasks.append(asyncio.create_task(self._inbox.read()))
         try:
             with patient_collector():
@@ -242,7 +245,7 @@ class Engine:
                 work=tuple(self.open_work(run)),
                 stop=stopped_work(run) if run.executor == "host" else (),
                 locks=locks,
-                warnings=self._warnings.get(run.id, ()),
+                warnings=(*self.notices, *self._warnings.get(run.id, ())),
             )
         )
         if run.id in self.store.runs:

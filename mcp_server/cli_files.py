@@ -59,7 +59,7 @@ async def _plan(source: str, format_: str) -> int:
     from engine.views import diagram  # noqa: PLC0415
     from mcp_server.answers import estimate_of, loaded_of  # noqa: PLC0415
 
-    async with open_project(project_root()) as project:
+    async with open_project(project_root(), reads=True) as project:
         found = await project.forecast(RunRequest(source=source))
         if format_ == "json":
             shown = as_data(loaded_of(project.load(source), found.plan))

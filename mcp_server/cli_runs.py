@@ -296,7 +296,7 @@ def exit_code(run: Run) -> int:
 
 
 async def _status(name: str | None, *, watch: bool, view: str, as_json: bool) -> int:
-    async with open_project(project_root()) as project:
+    async with open_project(project_root(), reads=True) as project:
         engine = await project.engine()
         shown = await engine.view(RunId(name) if name else None)
         if watch:
@@ -342,7 +342,7 @@ async def _print_outputs(project: Project, run: Run) -> None:
 
 
 async def _runs(*, as_json: bool) -> int:
-    async with open_project(project_root()) as project:
+    async with open_project(project_root(), reads=True) as project:
         engine = await project.engine()
         rows = await engine.archive.look_after_all()
         if as_json:

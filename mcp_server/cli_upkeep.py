@@ -52,7 +52,7 @@ def prune(
 
 
 async def _locks(release: RunId | None, *, as_json: bool) -> int:
-    async with open_project(project_root()) as project:
+    async with open_project(project_root(), reads=release is None) as project:
         engine = await project.engine()
         if release is not None:
             lines = await engine.release_locks(release)

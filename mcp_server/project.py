@@ -97,6 +97,7 @@ class Project:
         host: bool,
         trust: Trust,
         home: Path | None = None,
+        reads: bool = False,
     ) -> None:
         """*stack* closes what is opened; *host* tells that a client is there that can do model work itself."""
         self.root = root
@@ -106,6 +107,7 @@ class Project:
         self._stack = stack
         self._host = host
         self._home = home
+        self._reads = reads
         self._engine: Engine | None = None
         self._opening = asyncio.Lock()
 
@@ -120,6 +122,7 @@ class Project:
                     claude_program=self.settings.claude_program,
                     agent_environment=load_user_settings(self._home).agents.variables,
                     home=self._home,
+                    reads=self._reads,
                 )
                 self._engine = await self._stack.enter_async_context(opened)
                 self._engine.permit = self.trust.check
@@ -352,17 +355,26 @@ class Project:
 
 
 @contextlib.asynccontextmanager
-async def open_project(root: Path, *, host: bool = False, home: Path | None = None) -> AsyncIterator[Project]:
+async def open_project(
+    root: Path, *, host: bool = False, home: Path | None = None, reads: bool = False
+) -> AsyncIterator[Project]:
     """The project at *root* for the length of the block; at its end its live runs are recorded as interrupted.
 
-    *home* is the user's home directory, by default that of the process. Raises `InputError` for a broken settings
-    file.
+    *home* is the user's home directory, by default that of the process. Who only *reads* ends nothing, and records
+    nothing of what has died. Raises `InputError` for a broken settings file.
     """
     settings = load_settings(root)
     catalog = open_catalog(root, settings, home=home)
     async with contextlib.AsyncExitStack() as stack:
         yield Project(
-            root, settings, catalog, stack, host=host, trust=open_trust(catalog, settings, home=home), home=home
+            root,
+            settings,
+            catalog,
+            stack,
+            host=host,
+            trust=open_trust(catalog, settings, home=home),
+            home=home,
+            reads=reads,
         )
 
 

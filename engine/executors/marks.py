@@ -2,9 +2,9 @@
 
 Effects: reads the process table. It ends nothing.
 
-A mark names the project, the process that began the attempt (number and start time, so that a number given anew is told
-apart) and the attempt. Children inherit it whatever session, group or parent they have. It is lost only by a program
-that empties its environment or hides it from its own user.
+A mark names the project, the process that began the attempt (as `statefolder/identity.py` names processes) and the
+attempt. Children inherit it whatever session, group or parent they have. It is lost only by a program that empties its
+environment or hides it from its own user.
 """
 
 from __future__ import annotations
@@ -21,20 +21,27 @@ from pathlib import Path
 import psutil
 
 from engine.ids import AttemptId
+from engine.statefolder.identity import HAS_PROC, this_process
+from engine.statefolder.links import STATE
+from engine.statefolder.owners import FOLDER, Servers
 
 ATTEMPT_VARIABLE = "ORCHESTRATION_ATTEMPT"
 """Tells an agent which attempt it works for."""
 MARK_VARIABLE = "ORCHESTRATION_MARK"
 """Carries the marks of an attempt and of those around it, where an agent runs orchestrations itself."""
 
-_HAS_PROC = Path("/proc/self/environ").exists()
-_MARK = re.compile(r"om1-(?P<project>[0-9a-f]{16})-(?P<pid>\d+)-(?P<start>\d+)-(?P<attempt>[0-9a-f]{16})(?P<kept>k?)")
+_MARK = re.compile(
+    r"om[12]-(?P<project>[0-9a-f]{16})-(?:(?P<world>[0-9a-f]{12})-)?(?P<pid>\d+)-(?P<start>\d+)-"
+    r"(?P<attempt>[0-9a-f]{16})(?P<kept>k?)"
+)
+"""The first version did not name its world."""
 
 
 def mark_of(attempt: AttemptId, project: Path, *, keep: bool = False) -> str:
     """The mark of *attempt*: whose it is (project, this process) and which one; *keep*: it may outlive the attempt."""
-    owner = os.getpid()
-    return f"om1-{_project_id(project)}-{owner}-{_start_of(owner) or 0}-{_digest(attempt)}{'k' if keep else ''}"
+    server = this_process()
+    whose = f"{server.world}-{server.pid}-{server.start}"
+    return f"om2-{_project_id(project)}-{whose}-{_digest(attempt)}{'k' if keep else ''}"
 
 
 def environment_of(
@@ -47,17 +54,16 @@ def environment_of(
 
 
 def has_lost_its_server(mark: str, project: Path) -> bool:
-    """Whether the process has ended that began the attempt of *mark* in *project*; no, where it ran elsewhere."""
+    """Whether the process has ended that began the attempt of *mark* in *project*; no, for a mark of elsewhere."""
     found = _MARK.fullmatch(mark)
-    ours = found is not None and found["project"] == _project_id(project)
-    return found is not None and ours and _start_of(int(found["pid"])) != int(found["start"])
+    return found is not None and found["project"] == _project_id(project) and not _lives(found, _servers_of(project))
 
 
 def orphans(
     project: Path, *, alive: Collection[AttemptId] = (), lost: Collection[AttemptId] = ()
 ) -> list[psutil.Process]:
     """The processes that killed servers of *project* have left, as `end_orphans` describes them."""
-    project_id = _project_id(project)
+    project_id, servers = _project_id(project), _servers_of(project)
     spared = {_digest(attempt) for attempt in alive}
     cut_off = {_digest(attempt) for attempt in lost}
 
@@ -65,11 +71,19 @@ def orphans(
         marks = [mark for mark in _MARK.finditer(environment) if mark["project"] == project_id]
         if not marks or any(mark["attempt"] in spared for mark in marks):
             return False
-        if any(_start_of(int(mark["pid"])) == int(mark["start"]) for mark in marks):
+        if any(_lives(mark, servers, unknown=True) for mark in marks):
             return False
         return not marks[-1]["kept"] or marks[-1]["attempt"] in cut_off
 
     return carriers(is_orphan)
+
+
+def _servers_of(project: Path) -> Servers:
+    return Servers(project / STATE / FOLDER)
+
+
+def _lives(mark: re.Match[str], servers: Servers, *, unknown: bool = False) -> bool:
+    return servers.live(mark["world"], int(mark["pid"]), int(mark["start"]), unknown=unknown)
 
 
 def carriers(is_wanted: Callable[[str], bool], *, session: int | None = None) -> list[psutil.Process]:
@@ -94,7 +108,7 @@ def carriers(is_wanted: Callable[[str], bool], *, session: int | None = None) ->
 def _environment(pid: int) -> str:
     """The environment of a process as one text; empty where it may not be read, or has ended."""
     try:
-        if _HAS_PROC:
+        if HAS_PROC:
             # Ten times the speed of psutil, which matters: all processes are looked at after each attempt.
             with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123 -- Path doubles the cost
                 return file.read().decode("utf-8", "replace")
@@ -125,14 +139,3 @@ def _project_id(project: Path) -> str:
 
 def _digest(attempt: AttemptId) -> str:
     return hashlib.sha256(attempt.encode()).hexdigest()[:16]
-
-
-def _start_of(pid: int) -> int | None:
-    """When a process began, in a unit that no change of the clock moves; None where there is none."""
-    try:
-        if _HAS_PROC:
-            status = Path(f"/proc/{pid}/stat").read_bytes()
-            return int(status[status.rindex(b")") + 2 :].split()[19])
-        return int(psutil.Process(pid).create_time() * 100)
-    except (OSError, ValueError, psutil.Error):
-        return None

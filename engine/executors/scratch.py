@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from engine.errors import EnvironmentFault
+from engine.statefolder.identity import this_process
 from engine.statefolder.links import STATE, make_below
+from engine.statefolder.owners import FOLDER, Servers
 
 _PLACE = STATE / "tmp"
+_OWNER = re.compile(r"(?:(?P<world>[0-9a-f]{12})-)?(?P<pid>\d{1,10})-(?:(?P<start>\d+)-)?")
+"""The first version named the process by its number alone."""
 
 
 @contextlib.contextmanager
@@ -25,8 +30,7 @@ def scratch_folder(project: Path) -> Iterator[Path]:
     place = project / _PLACE
     try:
         place = make_below(project, _PLACE)
-        # The number of this process tells later ones whose folder it is.
-        folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=place))
+        folder = Path(tempfile.mkdtemp(prefix=f"{_whose()}-", dir=place))
     except OSError as error:
         raise EnvironmentFault(
             f"no private folder can be made in {place}: {error}", hint="free the disk, or make it writable"
@@ -42,7 +46,7 @@ def keep_file(project: Path, name: str, data: bytes) -> Path:
 
     EnvironmentFault where it cannot be made.
     """
-    folder = _PLACE / f"{os.getpid()}-host"
+    folder = _PLACE / f"{_whose()}-host"
     path = project.resolve() / folder / name
     try:
         make_below(project, folder)
@@ -64,20 +68,18 @@ def write_private(path: Path, data: bytes) -> None:
 def remove_abandoned(project: Path) -> int:
     """Remove the folders of processes that no longer run, and say how many; for the start of a server."""
     place = project.resolve() / _PLACE
+    servers = Servers(project.resolve() / STATE / FOLDER)
     removed = 0
     for folder in place.iterdir() if place.is_dir() and not place.is_symlink() else ():
-        owner = folder.name.partition("-")[0]
-        if owner.isdigit() and not _runs(int(owner)):
+        owner = _OWNER.match(folder.name)
+        start = owner and owner["start"]
+        if owner and not servers.live(owner["world"], int(owner["pid"]), int(start) if start else None):
             shutil.rmtree(folder, ignore_errors=True)
             removed += 1
     return removed
 
 
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
+def _whose() -> str:
+    """Tells later processes whose folder it is."""
+    process = this_process()
+    return f"{process.world}-{process.pid}-{process.start}"

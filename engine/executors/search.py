@@ -24,6 +24,8 @@ from engine.executors.marks import carriers, lives, orphans
 from engine.executors.output import Pipes
 from engine.executors.wardens import End, Request
 from engine.ids import AttemptId
+from engine.statefolder.links import STATE
+from engine.statefolder.owners import FOLDER, at_work
 
 GRACE = timedelta(seconds=2)
 """Between TERM and KILL."""
@@ -133,6 +135,7 @@ async def end_orphans(
 
     Only processes of our user that carry a mark of this project, whose server no longer runs, and whose attempt is not
     in *alive*. What an agent may keep (`keepProcesses`) stays, unless the crash cut its attempt off: those in *lost*.
+    Whatever wardens still hold for a killed server has ended, too.
     """
 
     def left() -> list[psutil.Process]:
@@ -141,7 +144,16 @@ async def end_orphans(
     found = await asyncio.to_thread(left)
     if found:
         await uncancelled(end_all(left, grace=grace))
+    await _held_no_more(project / STATE / FOLDER, grace)
     return len(found)
+
+
+async def _held_no_more(owners: Path, grace: timedelta) -> None:
+    """Wait until wardens have ended what they held for servers that were killed, though nothing of it is marked."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + (grace + 2 * _PERSISTENCE).total_seconds()
+    while await asyncio.to_thread(at_work, owners) and loop.time() < deadline:  # noqa: ASYNC110 -- other processes
+        await asyncio.sleep(0.02)
 
 
 async def end_all(left: Callable[[], list[psutil.Process]], *, grace: timedelta) -> list[psutil.Process]:

@@ -100,7 +100,8 @@ class Wardens:
     def give(self, descriptors: Sequence[int]) -> None:
         """Have a warden forked for *descriptors*: lifeline, stdin, stdout, stderr. Raises OSError."""
         self.wake()
-        socket.send_fds(self._link, [bytes([len(descriptors)])], descriptors)
+        given = [*descriptors, *_held]
+        socket.send_fds(self._link, [bytes([len(given)])], given)
 
     def wake(self) -> None:
         """An agent may have stopped it."""
@@ -129,9 +130,20 @@ class Wardens:
         return self._status is not None
 
 
+_held: list[int] = []
 _started: dict[str, Wardens] = {}
 _starting = threading.Lock()
 _unsupported = sys.platform != "linux" or not sys.executable
+
+
+def hold(descriptor: int) -> None:
+    """Have *descriptor* held open by each warden to come: it is closed when nothing of any attempt is left."""
+    _held.append(descriptor)
+
+
+def let_go(descriptor: int) -> None:
+    """Take back what `hold` said."""
+    _held.remove(descriptor)
 
 
 async def wardens_for(*, keep: bool) -> Wardens | None:

@@ -17,6 +17,7 @@ from engine.run import signals as sig
 from engine.run.events import RunStatus
 from engine.run.reducer import apply, fold
 from engine.run.state import END_STATES
+from engine.runtime.owner import Reader
 from engine.runtime.residue import summary_of
 from engine.storage.codec import UNREADABLE, unreadable
 from engine.storage.port import Batch
@@ -52,6 +53,7 @@ class Archive:
         """Without an *owner*, as in a simulation, nobody is looked after.
 
         *end_left* ends what still runs of a run that nobody goes on with, and of those of its attempts that were lost.
+        A reader records and ends nothing: a run whose owner has died is shown as it would be recorded.
         """
         self._storage = storage
         self._store = store
@@ -59,6 +61,7 @@ class Archive:
         self._owner_id = owner_id
         self._now = now
         self._end_left = end_left
+        self._reads = isinstance(owner, Reader)
         self._folded: dict[RunId, Run] = {}
         self._burying = asyncio.Lock()
         """One run at a time is taken from its dead owner, and nobody reads it in between."""
@@ -80,6 +83,8 @@ class Archive:
         summary = await self._storage.summary(run_id)
         if summary is None:
             raise _not_found(run_id)
+        if self._reads and self._is_orphaned(summary):
+            return await self._shown(run_id)
         await self.look_after(summary)
         folded = self._folded.get(run_id)
         if folded is not None and folded.ended and folded.ended_at == summary.ended_at:
@@ -100,12 +105,22 @@ class Archive:
 
     async def look_after(self, summary: RunSummary) -> None:
         """Record a run as interrupted whose owner has died, or had to let go of it; what of it still runs is ended."""
-        if summary.status in END_STATES or self._is_owned(summary):
+        if self._reads or not self._is_orphaned(summary):
             return
         async with self._burying:
             row = await self._storage.summary(summary.id)  # somebody may have been faster
-            if row is not None and row.status not in END_STATES and not self._is_owned(row):
+            if row is not None and self._is_orphaned(row):
                 await self._bury(row)
+
+    async def _shown(self, run_id: RunId) -> Run:
+        """A run whose owner has died, as it will be when that is recorded."""
+        run = _folded(run_id, await self._storage.events(run_id))
+        if not run.ended:
+            scheduler.decide(run, sig.Interrupt(dead=True), self._now())
+        return run
+
+    def _is_orphaned(self, summary: RunSummary) -> bool:
+        return summary.status not in END_STATES and not self._is_owned(summary)
 
     def _is_owned(self, summary: RunSummary) -> bool:
         """Whether somebody goes on with a run; we ourselves let go of ours when storage fails."""
@@ -189,7 +204,11 @@ class Archive:
         """All runs, newest first; those whose owner has died are recorded as interrupted first."""
         for summary in await self._storage.summaries():
             await self.look_after(summary)
-        return await self._storage.summaries()
+        return [self._row(summary) for summary in await self._storage.summaries()]
+
+    def _row(self, summary: RunSummary) -> RunSummary:
+        orphaned = self._reads and self._is_orphaned(summary)
+        return replace(summary, status=RunStatus.INTERRUPTED) if orphaned else summary
 
 
 def _not_found(run_id: RunId) -> NotFound:

@@ -1,6 +1,7 @@
 """Being the owner of runs: an operating-system lock that lives and dies with this process.
 
-Effects: one lock file a process in the state folder. Whose lock is free has died, `kill -9` included.
+Effects: two files a process in the state folder (`statefolder/owners.py`). Whose lock is free has died, `kill -9`
+included, and a process that has ended and is not yet waited for holds none.
 """
 
 from __future__ import annotations
@@ -8,16 +9,20 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Protocol
 
-from filelock import FileLock, Timeout
-
+from engine.errors import EnvironmentFault
+from engine.executors.wardens import hold, let_go
 from engine.ids import OwnerId
 from engine.runtime.clock import SystemClock, new_owner_id
+from engine.statefolder.identity import this_process
+from engine.statefolder.owners import FOLDER, LATE_SECONDS, record_of, records, remove, take
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from engine.statefolder.identity import Process
+
 YOUNG_SECONDS = 60.0
-"""For so long a lock file that nobody holds may be one that is just being made."""
+"""For so long a lock file that nobody holds may be one that an older version is just making."""
 
 
 class Owner(Protocol):
@@ -34,50 +39,87 @@ class Owner(Protocol):
 
 def has_lock(folder: Path, owner: OwnerId) -> bool:
     """Whether the process that *owner* names still holds its lock in *folder*; a free one is removed."""
-    path = folder / f"{owner}.lock"
-    if not path.exists():
+    record = record_of(folder, owner)
+    if record is None:
         return False
-    probe = FileLock(path, timeout=0)
-    try:
-        probe.acquire()
-    except Timeout:
+    if record.lives(this_process(), SystemClock().now().timestamp()):
         return True
-    path.unlink(missing_ok=True)
-    probe.release()
+    remove(folder, owner)
     return False
+
+
+def check_hosts(state: Path, here: Process, now: float) -> None:
+    """Raise where a process of another machine than *here* uses the *state* folder, or did so shortly before *now*.
+
+    Locks and the memory that processes share with the journal are those of one kernel: two would lose what the other
+    has written.
+    """
+    for record in records(state / FOLDER):
+        other = record.process
+        if other is None or other.shares_locks_with(here) or not record.lives(here, now):
+            continue
+        ago = max(0, round(now - record.renewed))
+        raise EnvironmentFault(
+            f"{state} is in use by the process {other.pid} of the host {other.hostname}, last heard of {ago} s ago",
+            code="PROJECT_ON_ANOTHER_HOST",
+            hint="Work on the project there, or give this machine a clone of its own. Where that host is switched off, "
+            f"its claim ends {LATE_SECONDS:.0f} s after it was last heard of.",
+        )
 
 
 class FileOwner:
     """This process, as long as it holds its lock."""
 
-    def __init__(self, folder: Path) -> None:
-        """Take a new lock in *folder*, made where it is missing."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder = folder
+    def __init__(self, state: Path) -> None:
+        """Take a new lock in the *state* folder. Raises `EnvironmentFault` (PROJECT_ON_ANOTHER_HOST), OSError."""
+        self._folder = state / FOLDER
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.id: OwnerId = new_owner_id()
-        self._lock = FileLock(self._path(self.id), timeout=0, mode=0o600)
-        self._lock.acquire()
-
-    def _path(self, owner: OwnerId) -> Path:
-        return self._folder / f"{owner}.lock"
+        here = this_process()
+        self._held = take(self._folder, self.id, here)
+        try:
+            check_hosts(state, here, self._held.renew())
+        except BaseException:
+            self._held.close()
+            raise
+        hold(self._held.work)
 
     def is_alive(self, owner: OwnerId) -> bool:
         """See `Owner.is_alive`."""
         return owner == self.id or has_lock(self._folder, owner)
 
-    def remove_dead(self) -> None:
-        """Remove the lock files of processes that were killed, whether they owned a run or not.
+    def renew(self) -> None:
+        """Show to other hosts that this process lives."""
+        with contextlib.suppress(OSError):  # the folder was removed: whoever writes there says so
+            self._held.renew()
 
-        Files of the last minute are let be: their process may be about to take its lock.
-        """
+    def remove_dead(self) -> None:
+        """Remove the lock files of processes that were killed, whether they owned a run or not."""
         young = SystemClock().now().timestamp() - YOUNG_SECONDS
-        for path in list(self._folder.glob("*.lock")):
-            with contextlib.suppress(OSError):  # somebody else was faster
-                if path.stat().st_mtime < young:
-                    self.is_alive(OwnerId(path.stem))
+        for record in records(self._folder):
+            if record.renewed < young:
+                self.is_alive(OwnerId(record.owner))
 
     def close(self) -> None:
         """See `Owner.close`."""
-        with contextlib.suppress(OSError):
-            self._path(self.id).unlink(missing_ok=True)
-        self._lock.release()
+        let_go(self._held.work)
+        self._held.close()
+
+
+class Reader:
+    """A process that owns nothing, and knows who lives."""
+
+    id = OwnerId("o-reader")
+
+    def __init__(self, state: Path) -> None:
+        """Raises `EnvironmentFault` (PROJECT_ON_ANOTHER_HOST)."""
+        self._folder = state / FOLDER
+        check_hosts(state, this_process(), SystemClock().now().timestamp())
+
+    def is_alive(self, owner: OwnerId) -> bool:
+        """See `Owner.is_alive`; nothing is removed."""
+        record = record_of(self._folder, owner)
+        return record is not None and record.lives(this_process(), SystemClock().now().timestamp())
+
+    def close(self) -> None:
+        """See `Owner.close`."""

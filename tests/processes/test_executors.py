@@ -25,6 +25,7 @@ from engine.executors.tree import Ended, run_program
 from engine.ids import AttemptId
 from engine.model.agent import Agent, AgentSource
 from engine.model.policy import FailureKind
+from engine.statefolder.identity import started
 from tests.support.orders import Beats, alive_with, order_for
 
 pytestmark = pytest.mark.processes
@@ -426,7 +427,7 @@ async def test_only_an_agent_of_the_project_finds_modules_of_the_project(tmp_pat
 
 
 async def test_without_a_proc_folder_psutil_finds_the_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(marks, "_HAS_PROC", False)
+    monkeypatch.setattr(marks, "HAS_PROC", False)
     order = order_of("leave(SLEEP, start_new_session=True)\nprint('{\"outputs\": {}}')", tmp_path)
     assert (await run(order)).failure is None
     assert alive_with(order) == []
@@ -436,7 +437,7 @@ def test_a_process_that_is_not_there_has_no_start_and_is_not_alive() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as child:
         process = psutil.Process(child.pid)
         child.wait()
-    assert marks._start_of(child.pid) is None
+    assert started(child.pid) is None
     assert not marks.lives(process)
     assert search._descendants(child.pid) == []
 

@@ -206,7 +206,7 @@ async def test_the_worktree_of_a_server_of_another_machine_is_left_alone(project
     [record] = (project / ".claude" / "orchestration" / "worktrees").glob("*/worktree.json")
     text = record.read_text()
     record.write_text(
-        text.replace("om1-", "om1-0000000000000000", 1).replace(text[text.index("om1-") + 4 :][:16], "", 1)
+        text.replace("om2-", "om2-0000000000000000", 1).replace(text[text.index("om2-") + 4 :][:16], "", 1)
     )
     found = leftovers(project)
     assert await keep_abandoned(project) == []

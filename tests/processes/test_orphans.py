@@ -23,7 +23,9 @@ pytestmark = pytest.mark.processes
 
 
 @contextmanager
-def killed_server(project: Path, *attempts: str, kept: str = "") -> Iterator[list[psutil.Process]]:
+def killed_server(
+    project: Path, *attempts: str, kept: str = "", waited_for: bool = True
+) -> Iterator[list[psutil.Process]]:
     """What a server leaves that was killed in the middle of *attempts*: one process for each."""
     code = f"""
 import subprocess, sys, time
@@ -44,7 +46,10 @@ time.sleep(600)
         assert server.stdout is not None
         left = [psutil.Process(int(server.stdout.readline())) for _ in attempts]
         os.kill(server.pid, signal.SIGKILL)
-        server.wait()
+        if waited_for:
+            server.wait()
+        else:
+            os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
         try:
             yield left
         finally:
@@ -65,6 +70,12 @@ async def test_the_next_start_ends_what_a_killed_server_left(tmp_path: Path) -> 
         assert await asyncio.wait_for(end_orphans(tmp_path), 30) == 2
         assert all(map(gone, left))
         assert await end_orphans(tmp_path) == 0
+
+
+async def test_a_server_that_has_ended_lives_no_more_though_nobody_has_waited_for_it(tmp_path: Path) -> None:
+    with killed_server(tmp_path, "r-1:a#1", waited_for=False) as left:
+        assert await asyncio.wait_for(end_orphans(tmp_path), 30) == 1
+        assert all(map(gone, left))
 
 
 async def test_an_attempt_that_is_alive_elsewhere_is_spared(tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ from engine.run import events as ev
 from engine.run.events import RunStatus
 from engine.runtime.owner import FileOwner
 from engine.service import Engine
+from engine.statefolder.guard import open_state
+from engine.statefolder.owners import FOLDER
+from tests.processes.test_orphans import gone, killed_server
 
 pytestmark = pytest.mark.processes
 SECONDS = 30
@@ -145,14 +148,15 @@ def test_an_owner_is_alive_until_it_closes_and_one_that_never_was_is_dead(tmp_pa
     one.close()
     assert not other.is_alive(one.id)
     other.close()
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / FOLDER).iterdir()) == []
 
 
 def test_the_lock_that_a_dead_owner_left_is_found_free_and_taken_away(tmp_path: Path) -> None:
-    (tmp_path / "o-dead.lock").write_text("", encoding="utf-8")
     owner = FileOwner(tmp_path)
+    dead = tmp_path / FOLDER / "o-dead.lock"
+    dead.write_text("", encoding="utf-8")
     assert not owner.is_alive(OwnerId("o-dead"))
-    assert not (tmp_path / "o-dead.lock").exists()
+    assert not dead.exists()
     owner.close()
 
 
@@ -161,11 +165,11 @@ def test_locks_of_the_dead_are_removed_though_they_owned_no_run_and_those_of_the
 ) -> None:
     owner, other = FileOwner(tmp_path), FileOwner(tmp_path)
     for name in ("o-dead", "o-newborn"):
-        (tmp_path / f"{name}.lock").write_text("", encoding="utf-8")
+        (tmp_path / FOLDER / f"{name}.lock").write_text("", encoding="utf-8")
     for name in ("o-dead", owner.id, other.id):
-        os.utime(tmp_path / f"{name}.lock", (1, 1))
+        os.utime(tmp_path / FOLDER / f"{name}.lock", (1, 1))
     owner.remove_dead()
-    assert {path.stem for path in tmp_path.iterdir()} == {owner.id, other.id, "o-newborn"}
+    assert {path.stem for path in (tmp_path / FOLDER).iterdir()} == {owner.id, other.id, "o-newborn"}
     other.close()
     owner.close()
 
@@ -180,11 +184,54 @@ async def test_who_opens_a_project_removes_the_locks_that_killed_processes_left(
         looked.set()
 
     monkeypatch.setattr(FileOwner, "remove_dead", seen)
-    owners = tmp_path / ".claude" / "orchestration" / "owners"
-    owners.mkdir(parents=True)
+    owners = open_state(tmp_path) / FOLDER
+    owners.mkdir()
     dead = owners / "o-dead.lock"
     dead.write_text("", encoding="utf-8")
     os.utime(dead, (1, 1))
     async with open_engine(tmp_path):
         await asyncio.wait_for(looked.wait(), SECONDS)
     assert not dead.exists()
+
+
+async def test_who_only_reads_shows_that_an_owner_has_died_and_neither_records_nor_ends_anything(
+    tmp_path: Path,
+) -> None:
+    async with owning(tmp_path) as (process, run):
+        async with open_engine(tmp_path, reads=True) as reader:
+            assert (await reader.view(run)).run.status is RunStatus.RUNNING
+        process.kill()
+        await asyncio.wait_for(process.wait(), SECONDS)
+        with killed_server(tmp_path, f"{run}:b#1") as (orphan,):
+            async with open_engine(tmp_path, reads=True) as reader:
+                seen = (await reader.view(run)).run
+                assert seen.status is RunStatus.INTERRUPTED
+                assert [row.status for row in await reader.archive.look_after_all()] == [RunStatus.INTERRUPTED]
+                await reader.locks()
+                recorded = await reader.storage.summary(run)
+            assert recorded is not None
+            assert recorded.status is RunStatus.RUNNING
+            assert not gone(orphan)
+            async with open_engine(tmp_path) as engine:
+                await engine.clean_up()
+                recorded = await engine.storage.summary(run)
+            assert recorded is not None
+            assert recorded.status is RunStatus.INTERRUPTED
+            assert gone(orphan)
+
+
+@pytest.mark.parametrize("words", [["status"], ["runs"], ["report"], ["locks"]], ids=" ".join)
+async def test_commands_that_only_read_leave_a_dead_run_as_it_is(words: list[str], tmp_path: Path) -> None:
+    async with owning(tmp_path) as (process, run):
+        process.kill()
+        await asyncio.wait_for(process.wait(), SECONDS)
+        code = "from mcp_server.cli import main; main()"
+        command = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, "--project", str(tmp_path), *words, stdout=asyncio.subprocess.PIPE
+        )
+        shown, _nothing = await asyncio.wait_for(command.communicate(), SECONDS)
+        assert (b"interrupted" in shown.lower()) is (words != ["locks"])
+        async with open_engine(tmp_path, reads=True) as reader:
+            recorded = await reader.storage.summary(run)
+        assert recorded is not None
+        assert recorded.status is RunStatus.RUNNING

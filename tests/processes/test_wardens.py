@@ -19,10 +19,13 @@ from engine.executors import wardens
 from engine.executors.marks import environment_of, mark_of
 from engine.executors.port import Outcome, WorkOrder
 from engine.executors.process import ProcessExecutor
+from engine.executors.search import end_orphans
 from engine.executors.tree import Ended, run_program
 from engine.executors.wardens import wardens_for
 from engine.executors.zygote import UNSUPPORTED
 from engine.model.agent import Agent
+from engine.statefolder.links import STATE
+from engine.statefolder.owners import FOLDER
 from tests.support.leaving import PROGRAM, WAYS, left_in, nothing_stays
 from tests.support.orders import Beats, alive_with, order_for
 
@@ -206,6 +209,7 @@ import asyncio, os, signal
 from pathlib import Path
 from engine.executors.process import ProcessExecutor
 from engine.model.agent import Agent
+from engine.runtime.owner import FileOwner
 from tests.support.orders import Beats, order_for
 
 def listen(action, said):
@@ -216,6 +220,7 @@ def listen(action, said):
         print("said", flush=True)
 
 async def main():
+    owner = FileOwner(Path({str(folder)!r}, {str(STATE)!r}))
     agent = Agent(id="a", command=("{{python}}", "agent.py"), keep_processes={keep})
     await ProcessExecutor().execute(order_for(agent, project=Path({str(folder)!r})), Beats(listen))
     print("ended", flush=True)
@@ -254,6 +259,18 @@ def test_that_is_so_twenty_times_over(way: str, tmp_path: Path) -> None:
         folder = tmp_path / str(number)
         folder.mkdir()
         killed_with(way, folder)
+
+
+async def test_who_ends_what_a_killed_server_left_waits_for_its_wardens(tmp_path: Path) -> None:
+    with nothing_stays(tmp_path):
+        with server(tmp_path, f"leave('daemon without a trace, ignores TERM')\n{READY}") as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"said\n"
+        process.wait(SECONDS)
+        assert left_in(tmp_path) != [], "it is being ended"
+        await asyncio.wait_for(end_orphans(tmp_path), SECONDS)
+        assert left_in(tmp_path) == []
+    assert list((tmp_path / STATE / FOLDER).glob("*.work")) == []
 
 
 def test_a_copy_that_a_server_has_forked_does_not_keep_its_agents_alive(tmp_path: Path) -> None:

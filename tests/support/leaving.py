@@ -17,7 +17,7 @@ WAYS = (
     "empty environment",
     "two forks",
     "own session, ignores TERM",
-    "daemon without a trace",
+    "daemon without a trace, ignores TERM",
     "another title",
 )
 """By name, as `leave` of `PROGRAM` knows them."""
@@ -29,7 +29,7 @@ def leave(way):
     """Start a child that lives on in this *way*, and wait until it does; `pids` has a line for each."""
     reading, writing = os.pipe()
     if os.fork() == 0:
-        if way in {"two forks", "daemon without a trace", "another title"} and os.fork():
+        if way.startswith(("two forks", "daemon", "another title")) and os.fork():
             os._exit(0)
         if way not in {"plain", "empty environment", "two forks"}:
             os.setsid()
@@ -43,7 +43,7 @@ def leave(way):
         nowhere = os.open(os.devnull, os.O_RDWR)
         for number in range(3):
             os.dup2(nowhere, number)
-        bare = way in {"empty environment", "daemon without a trace"}
+        bare = way.startswith(("empty environment", "daemon"))
         code = f"{stubborn}{title}{note}{ready}import time; time.sleep(600)"
         name = "kworker/0:1" if title else sys.executable
         os.execve(sys.executable, [name, "-S", "-c", code], {} if bare else dict(os.environ))

@@ -8,6 +8,7 @@ import pytest
 
 from engine.errors import EnvironmentFault
 from engine.executors.scratch import remove_abandoned, scratch_folder, write_private
+from engine.statefolder.identity import this_process
 
 
 def test_a_folder_is_private_and_gone_afterwards(tmp_path: Path) -> None:
@@ -60,8 +61,14 @@ def test_only_folders_of_processes_that_have_ended_are_removed(tmp_path: Path) -
     assert remove_abandoned(tmp_path) == 0
     with scratch_folder(tmp_path) as ours:
         place = ours.parent
-        for name in (f"{2**22 + 1}-old", "1-init", f"{10**30}-huge", "notes"):
+        here, ended = this_process(), 2**22 + 1
+        gone = (
+            f"{here.world}-{ended}-7-x",
+            f"{here.world}-{here.pid}-{here.start + 1}-x",
+            f"{'0' * 12}-{here.pid}-7-x",
+        )
+        for name in (*gone, f"{ended}-x", "1-init", f"{10**30}-huge", "notes"):
             (place / name).mkdir()
-        assert remove_abandoned(tmp_path) == 1
+        assert remove_abandoned(tmp_path) == 4
         assert {path.name for path in place.iterdir()} == {ours.name, "1-init", f"{10**30}-huge", "notes"}
-        assert ours.name.startswith(f"{os.getpid()}-")
+        assert f"-{os.getpid()}-" in ours.name

@@ -1,0 +1,106 @@
+"""One project, two machines: the second one is refused while the first one may be at work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.errors import EnvironmentFault
+from engine.runtime.owner import FileOwner, Reader
+from engine.statefolder.identity import Process, this_process
+from engine.statefolder.mounts import network_kind
+from engine.statefolder.owners import FOLDER, LATE_SECONDS, take
+
+HERE = this_process()
+ELSEWHERE = replace(HERE, hostname="far", machine="another", boot="another", world="another")
+RESTARTED = replace(HERE, boot="earlier", world="earlier")
+CONTAINER = replace(HERE, hostname="box", machine="another", world="another")
+"""Of this machine: its kernel, and so its locks, are the same."""
+OPENERS: list[Callable[[Path], FileOwner | Reader]] = [FileOwner, Reader]
+
+
+@contextmanager
+def owned_by(process: Process, state: Path, *, seconds_ago: float = 0, alive: bool) -> Iterator[None]:
+    """The record of a *process* that has renewed it some time ago, and holds its lock while it is *alive*."""
+    folder = state / FOLDER
+    folder.mkdir(exist_ok=True)
+    held = take(folder, "o-other", process)
+    renewed = held.renew() - seconds_ago
+    os.utime(folder / "o-other.lock", (renewed, renewed))
+    if not alive:
+        os.close(held.record)
+    try:
+        yield
+    finally:
+        os.close(held.work)
+        if alive:
+            os.close(held.record)
+
+
+@pytest.mark.parametrize("opened", OPENERS)
+@pytest.mark.parametrize(
+    ("process", "seconds_ago", "lock"),
+    [(ELSEWHERE, 2 * LATE_SECONDS, "holds"), (ELSEWHERE, LATE_SECONDS / 2, "gone"), (RESTARTED, 0, "holds")],
+    ids=["holds its lock", "was at work a short while ago", "holds its lock and has the id of this machine"],
+)
+def test_a_folder_that_another_machine_uses_is_refused(
+    process: Process, seconds_ago: float, lock: str, opened: Callable[[Path], object], tmp_path: Path
+) -> None:
+    with owned_by(process, tmp_path, seconds_ago=seconds_ago, alive=lock == "holds"):
+        with pytest.raises(EnvironmentFault) as caught:
+            opened(tmp_path)
+        assert caught.value.code == "PROJECT_ON_ANOTHER_HOST"
+        assert process.hostname in caught.value.message
+        assert caught.value.hint
+        left = {path.name for path in (tmp_path / FOLDER).iterdir()}
+        assert left == {"o-other.lock", "o-other.work"}
+
+
+@pytest.mark.parametrize("opened", OPENERS)
+@pytest.mark.parametrize(
+    ("process", "seconds_ago", "lock"),
+    [
+        (HERE, 0, "holds"),
+        (CONTAINER, 0, "holds"),
+        (RESTARTED, 0, "gone"),
+        (ELSEWHERE, 2 * LATE_SECONDS, "gone"),
+    ],
+    ids=["this machine", "a container of this machine", "this machine before its restart", "one long gone"],
+)
+def test_a_folder_that_no_other_machine_uses_is_opened(
+    process: Process, seconds_ago: float, lock: str, opened: Callable[[Path], FileOwner | Reader], tmp_path: Path
+) -> None:
+    with owned_by(process, tmp_path, seconds_ago=seconds_ago, alive=lock == "holds"):
+        opened(tmp_path).close()
+
+
+def test_a_record_that_says_nothing_is_judged_by_its_lock(tmp_path: Path) -> None:
+    with owned_by(ELSEWHERE, tmp_path, alive=False):
+        (tmp_path / FOLDER / "o-other.lock").write_text('{"pid": "x"}')
+        owner = FileOwner(tmp_path)
+        assert [path.stem for path in (tmp_path / FOLDER).glob("*.lock") if owner.is_alive(path.stem)] == [owner.id]  # type: ignore[arg-type]
+        owner.close()
+
+
+def test_an_owner_renews_its_record(tmp_path: Path) -> None:
+    owner = FileOwner(tmp_path)
+    record = tmp_path / FOLDER / f"{owner.id}.lock"
+    os.utime(record, (1, 1))
+    owner.renew()
+    assert record.stat().st_mtime > 1
+    record.unlink()
+    owner.renew()
+    owner.close()
+
+
+def test_of_what_is_mounted_the_nearest_counts_and_only_what_others_may_have_is_told() -> None:
+    mounts = [("/", "ext4"), ("/home", "nfs4"), ("/home/me/local", "xfs"), ("/homes", "cifs")]
+    assert network_kind(Path("/home/me/project"), mounts) == "nfs4"
+    assert network_kind(Path("/home/me/local/project"), mounts) is None
+    assert network_kind(Path("/srv"), mounts) is None
+    assert network_kind(Path("/srv"), []) is None
