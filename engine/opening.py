@@ -32,9 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
-    from engine.executors.port import Executor
+    from engine.executors.port import Executor, WorkOrder
     from engine.gitrules import Driver
-    from engine.model.agent import Agent
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +64,8 @@ async def open_engine(
         await storage.close()
         raise
 
-    def permit(agent: Agent) -> None:
-        engine.permit((agent,))
+    def permit(order: WorkOrder) -> None:
+        engine.permits.attempt(order.run, order.agent, order.node)
 
     def allows(driver: Driver, top: Path) -> bool:
         return engine.allows(driver, top)

@@ -33,19 +33,21 @@ from engine.runtime.garbage import patient_collector
 from engine.runtime.guards import Guards, release_of_the_dead, uses_locks
 from engine.runtime.inbox import POLL_SECONDS, Inbox
 from engine.runtime.owner import Reader
+from engine.runtime.permits import Permits
 from engine.runtime.pool import Pool
 from engine.runtime.recovery import Recovery
+from engine.runtime.remarks import Remarks
 from engine.runtime.store import Store
 from engine.runtime.upkeep import prunable
 from engine.runtime.view import View
 from engine.settlement import is_clients
-from engine.storage.cache import ValueStore, overflow_text
+from engine.storage.cache import ValueStore
 from engine.storage.port import Batch, Message
 from engine.views.locks import LockLine, lock_lines
 from engine.views.status import stopped_work
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from datetime import timedelta
     from pathlib import Path
 
@@ -55,7 +57,6 @@ if TYPE_CHECKING:
     from engine.ids import AttemptId, NodeId
     from engine.model.plan import NodePlan, Plan
     from engine.model.policy import Failure
-    from engine.model.trust import TrustItem
     from engine.run.state import Run
     from engine.runtime.clock import Clock
     from engine.runtime.owner import Owner
@@ -87,14 +88,12 @@ class Engine:
         self.project = project
         self.clock = clock
         self.storage = storage
-        self.values = ValueStore(storage, now=clock.now, on_overflow=self._cache_overflow)
+        self.feed = Feed()
+        self.remarks = Remarks(self.feed)
+        self.values = ValueStore(storage, now=clock.now, on_overflow=self.remarks.cache_overflow)
         self.executors: dict[AgentKind, Executor] = dict(executors)
         self.custom_executors: dict[str, Executor] = {}
         self.conditions: dict[str, Callable[[Mapping[str, Any]], bool]] = {}
-        self.permit: Callable[[Iterable[Agent]], None] = lambda _agents: None
-        """Raises `OrchestrationError` where one of the agents may not run; asked for runs and for each attempt."""
-        self.accepts: Callable[[TrustItem], bool] = lambda _item: False
-        """Whether the user has said yes to something else of the project as it is now."""
         self.allows: Allows = nothing
         """Whether the user has said yes to a filter or merge driver in the repository's own configuration."""
         self.idle_timeout: timedelta | None = None
@@ -109,7 +108,8 @@ class Engine:
         self.store = Store(
             storage, self.values, clock, owner=self._owner_id, facts=facts, guards=guards, queues=self._queues
         )
-        self.feed = Feed()
+        self.remarks.runs = self.store.runs
+        self.permits = Permits(self.store.runs, clock, self.remarks.warn)
         self._pool = Pool(
             self.store,
             self.values,
@@ -117,17 +117,15 @@ class Engine:
             clock=clock,
             choose=self._choose,
             idle_limit=self._idle_limit,
-            permit=lambda agent: self.permit((agent,)),
-            on_action=self._action,
+            permit=self.permits.attempt,
+            on_action=self.remarks.act,
         )
-        self.store.listeners.append(lambda run, _events: self.feed.moved(run.id))
+        self.store.listeners += [lambda run, _events: self.feed.moved(run.id), self.permits.committed]
         self.archive = Archive(
             storage, self.store, owner=owner, owner_id=self._owner_id, now=clock.now, end_left=self._end_left
         )
         self._recovery = Recovery(self.store, self.archive, self.feed)
         self._inbox = Inbox(storage, self.store, self.archive)
-        self._actions: dict[RunId, dict[NodeId, str]] = {}
-        self._warnings: dict[RunId, tuple[str, ...]] = {}
         self.notices: list[str] = []
         """What is to be said of the place in which this process runs."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -215,7 +213,7 @@ class Engine:
 
     async def _check_agents(self, plan: Plan, executor: str) -> None:
         """Raise where an agent of *plan* may not run, or one that this process runs cannot be isolated as it wants."""
-        self.permit(plan.agents.values())
+        self.permits.begin(plan.agents.values())
         ours = [agent for agent in plan.agents.values() if agent.id not in self.custom_executors]
         if executor == "host":
             ours = [agent for agent in ours if agent.kind is not AgentKind.CLAUDE]
@@ -239,13 +237,13 @@ class Engine:
         shown = project(
             View(
                 run=run,
-                actions=self._actions.get(run.id, {}),
+                actions=self.remarks.actions(run.id),
                 estimates=estimates,
                 now=self.clock.now(),
                 work=tuple(self.open_work(run)),
                 stop=stopped_work(run) if run.executor == "host" else (),
                 locks=locks,
-                warnings=(*self.notices, *self._warnings.get(run.id, ())),
+                warnings=(*self.notices, *self.remarks.warnings(run.id)),
             )
         )
         if run.id in self.store.runs:
@@ -414,23 +412,6 @@ class Engine:
         if run.executor == "simulate" or agent.kind is AgentKind.CUSTOM:
             return None
         return agent.idle_timeout or self.idle_timeout
-
-    def _action(self, run_id: RunId, node: NodeId, action: str | None) -> None:
-        if action is not None:
-            self._actions.setdefault(run_id, {})[node] = action
-            self.feed.moved(run_id)
-
-    def _cache_overflow(self, limit: int, size: int) -> None:
-        """Every live run is told, since all share the cache."""
-        text = overflow_text(limit, size)
-        log.warning(text)
-        for run_id in self.store.runs:
-            self.warn(run_id, text)
-
-    def warn(self, run_id: RunId, text: str) -> None:
-        """Tell *text* with every status of a run that this process gives."""
-        self._warnings[run_id] = (*self._warnings.get(run_id, ()), text)
-        self.feed.moved(run_id)
 
     def _last_run_completed(self, command: str) -> bool:
         name = command if command.startswith("/") else f"/{command}"

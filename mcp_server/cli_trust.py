@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from engine.model.trust import TrustItem
 
+MOST_LISTED = 20
+"""Changed files that are named of one item."""
+
 
 def trust(
     yes: Annotated[bool, typer.Option("--yes", help="Say yes to all that is listed, without a question.")] = False,
@@ -61,8 +64,9 @@ def ask_trust(trust: Trust, items: Sequence[TrustItem], *, yes: bool = False) ->
         _say("answers of an earlier version no longer hold: a yes covers more now")
     _say("this project wants to run or reach, with your rights:")
     for item in items:
-        _say(f"{item.id}")
-        for line in item.lines:
+        changes = trust.changes(item)
+        _say(item.id)
+        for line in item.lines if changes is None else _listed(changes):
             _say(f"  {printable(line)}")
     if not yes and can_ask():
         yes = asked("Let them run? A change of a program asks again.")
@@ -72,6 +76,13 @@ def ask_trust(trust: Trust, items: Sequence[TrustItem], *, yes: bool = False) ->
     trust.remember(items)
     _say(f"{len(items)} trusted; remembered in {trust.grants.file}")
     return True
+
+
+def _listed(changes: Sequence[str]) -> list[str]:
+    """The files that have changed since the last yes, a line each."""
+    rest = len(changes) - MOST_LISTED
+    more = [f"and {rest} more"] if rest > 0 else []
+    return [*(f"changed: {name}" for name in changes[:MOST_LISTED]), *more]
 
 
 def _say(line: str) -> None:

@@ -39,6 +39,7 @@ from engine.views.todos import TodoOptions
 from mcp_server.background import LOGS, start_worker
 from mcp_server.forecast import Forecast, costs_of, forecast_of
 from mcp_server.preflight import preflight
+from mcp_server.rechecks import Rechecks
 from mcp_server.settings import load_settings
 from mcp_server.trusted import Trust, open_trust
 from registry.catalog import Catalog, Loaded
@@ -125,8 +126,9 @@ class Project:
                     reads=self._reads,
                 )
                 self._engine = await self._stack.enter_async_context(opened)
-                self._engine.permit = self.trust.check
-                self._engine.accepts = self.trust.accepts
+                rechecks = Rechecks(self.trust)
+                permits = self._engine.permits
+                permits.begin, permits.again, permits.accepts = rechecks.begin, rechecks.again, self.trust.accepts
                 self._engine.allows = lambda driver, top: self.trust.accepts(driver_item(driver, top))
                 self._engine.breakers.update(_breakers(self.settings))
                 idle = self.settings.idle_timeout_ms
@@ -292,7 +294,7 @@ class Project:
         await engine.resume(run_id, failed=failed, limits=limits)
         changed = await asyncio.to_thread(self._changed_since, run)
         if changed:
-            engine.warn(run_id, changed)
+            engine.remarks.warn(run_id, changed)
 
     def _changed_since(self, run: Run) -> str:
         """What to say where the files of *run* are not those that it began with; it goes on with what it began with."""

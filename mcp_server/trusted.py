@@ -6,6 +6,7 @@ that no tool call of a model can give the answer.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from engine.errors import StateError
@@ -16,11 +17,14 @@ from engine.redaction import one_line
 from engine.runtime.clock import SystemClock
 from mcp_server.grants import Grants, trust_file
 from mcp_server.settings import SETTINGS_FILE
+from registry.coverage import Coverage
+from registry.digest_index import index_folder
+from registry.digests import Digests
 from registry.git_drivers import git_items
-from registry.trust import agent_item, needs_trust, program_files
+from registry.trust import agent_item, covered_files, needs_trust
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from engine.model.agent import Agent
@@ -54,42 +58,39 @@ class Trust:
         self.grants = grants
         self._settings = settings
         self._catalog = catalog
+        self._cache = index_folder(grants.file.parent, catalog.project)
 
     def items(self) -> list[TrustItem]:
         """All of the project that needs a yes, accepted or not."""
-        return [*self._own_items(), *self._of_agents(self._catalog.agents().agents.values())]
+        with self._looking() as digests:
+            return self._items(digests)
+
+    def needed(self, agents: Iterable[Agent]) -> list[TrustItem]:
+        """What must be accepted for *agents* to run."""
+        with self._looking() as digests:
+            return self._needed(list(agents), digests)
 
     def missing(self, agents: Iterable[Agent]) -> list[TrustItem]:
         """What keeps *agents* from running: new, or changed since the user said yes."""
-        found = list(agents)
-        needed = self._of_agents(found)
-        program = self.setting(PROGRAM)
-        if program is not None and any(agent.kind is AgentKind.CLAUDE for agent in found):
-            needed.append(program)
-        return self.unaccepted(needed)
+        with self._looking() as digests:
+            return self._unaccepted(self._needed(list(agents), digests), digests)
 
     def setting(self, name: str) -> TrustItem | None:
         """The item of the setting or table *name*; None where the project's file leaves it to the user."""
-        values = self._settings.guarded.get(name)
-        if values is None:
-            return None
-        words = tuple(str(value) for value in values.values())
-        return trust_item(
-            ItemKind.SETTING,
-            name,
-            summary=(self._settings.claude_program or "") if name == PROGRAM else ", ".join(words),
-            lines=(*(f"{key} = {value}" for key, value in values.items()), f"file: {self.project / SETTINGS_FILE}"),
-            content=values,
-            place={"project": str(self.project)},
-            files=program_files(words, self.project),
-        )
+        with self._looking() as digests:
+            return self._setting(name, digests)
 
     def accepts(self, item: TrustItem | None) -> bool:
         """Whether the user has said yes to *item* as it is now; None, nothing to ask about, is accepted."""
         return item is None or not self.unaccepted([item])
 
     def unaccepted(self, items: Sequence[TrustItem]) -> list[TrustItem]:
-        """Those of *items* that the user has not agreed to as they are now.
+        """Those of *items* that the user has not agreed to as they are now."""
+        with self._looking() as digests:
+            return self._unaccepted(items, digests)
+
+    def _unaccepted(self, items: Sequence[TrustItem], digests: Digests) -> list[TrustItem]:
+        """Those of *items* that the user has not agreed to.
 
         A project with answers of its own is judged by these, item by item. Anywhere else, in a moved project or a
         copy, answers hold only where one project was accepted with all that is covered here, equal in content.
@@ -100,51 +101,120 @@ class Trust:
         own = answers.get(str(self.project))
         if own is not None:
             return [item for item in items if not _is_same(item, own.get(item.id), place=True)]
-        here = {item.id: item for item in (*self.items(), *items)}
+        here = {item.id: item for item in (*self._items(digests), *items)}
         if any(all(_is_same(item, other.get(item.id)) for item in here.values()) for other in answers.values()):
             return []
         return list(items)
 
-    def check(self, agents: Iterable[Agent]) -> None:
-        """Raise `StateError` (NOT_TRUSTED) that names what keeps *agents* from running, and what to type."""
-        missing = self.missing(agents)
-        if missing:
-            names = [f'"{_name(item)}" ({one_line(item.summary, limit=200)})' for item in missing[:MOST_NAMED]]
-            more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
-            raise StateError(
-                "these agents run programs of the project, and the user has not agreed to them as they are now: "
-                + ", ".join(names)
-                + more,
-                code=NOT_TRUSTED,
-                hint=f"Look at them, then type in a terminal: orchestrate --project {self.project} trust",
-            )
+    def check(self, agents: Iterable[Agent]) -> list[TrustItem]:
+        """The items that *agents* need, all of them accepted.
 
-    def remember(self, items: Iterable[TrustItem]) -> None:
+        Raises `StateError` (NOT_TRUSTED) that names what keeps *agents* from running, and what to type.
+        """
+        with self._looking() as digests:
+            needed = self._needed(list(agents), digests)
+            missing = self._unaccepted(needed, digests)
+        if missing:
+            raise self.refusal(missing)
+        return needed
+
+    def refusal(self, items: Sequence[TrustItem]) -> StateError:
+        """The error for *items*, which the user has not agreed to."""
+        names = [f'"{_name(item)}" ({one_line(item.summary, limit=200)})' for item in items[:MOST_NAMED]]
+        more = f" and {len(items) - MOST_NAMED} more" if len(items) > MOST_NAMED else ""
+        return StateError(
+            "these agents run programs of the project, and the user has not agreed to them as they are now: "
+            + ", ".join(names)
+            + more,
+            code=NOT_TRUSTED,
+            hint=f"Look at them, then type in a terminal: orchestrate --project {self.project} trust",
+        )
+
+    def remember(self, items: Collection[TrustItem]) -> None:
         """Keep the user's yes to *items*. Raises `EnvironmentFault` where it cannot be kept."""
         at = SystemClock().now().isoformat(timespec="seconds")
-        said = {item.id: _grant(item, at) for item in items}
 
         def add(answers: dict[str, dict[str, Grant]]) -> None:
-            answers.setdefault(str(self.project), {}).update(said)
+            own = answers.setdefault(str(self.project), {})
+            own.update({item.id: _grant(item, at, own.get(item.id)) for item in items})
 
         self.grants.change(add)
+        with self._looking() as digests:
+            digests.keep({name for item in items for name in item.files})
 
-    def _own_items(self) -> list[TrustItem]:
-        """What the project brings beside its agents."""
-        settings = [item for name in self._settings.guarded if (item := self.setting(name)) is not None]
-        return settings + [item for find in FINDERS for item in find(self.project)]
+    def changes(self, item: TrustItem) -> list[str] | None:
+        """The files that have changed since the user said yes to *item*; None where it is new, or is set up anew."""
+        grant = self.grants.of(self.project).get(item.id)
+        if grant is None or grant["content"] != item.content:
+            return None
+        return self.changed_files(grant["files"], item.files)
 
-    def _of_agents(self, agents: Iterable[Agent]) -> list[TrustItem]:
-        return [agent_item(agent, self.project) for agent in agents if needs_trust(agent, self.project)]
+    def changed_files(self, before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+        """The files that differ between two states of an item, as far as they are known one by one."""
+        changed = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+        with self._looking() as digests:
+            return [path for name in changed for path in digests.changes(name) or [name]]
+
+    def _items(self, digests: Digests) -> list[TrustItem]:
+        settings = [item for name in self._settings.guarded if (item := self._setting(name, digests)) is not None]
+        others = [item for find in FINDERS for item in find(self.project)]
+        return [*settings, *others, *self._of_agents(self._catalog.agents().agents.values(), digests)]
+
+    def _needed(self, agents: Sequence[Agent], digests: Digests) -> list[TrustItem]:
+        needed = self._of_agents(agents, digests)
+        if any(agent.kind is AgentKind.CLAUDE for agent in agents):
+            program = self._setting(PROGRAM, digests)
+            needed += [] if program is None else [program]
+        return needed
+
+    def _setting(self, name: str, digests: Digests) -> TrustItem | None:
+        values = self._settings.guarded.get(name)
+        if values is None:
+            return None
+        words = [str(word) for value in values.values() for word in (value if isinstance(value, list) else [value])]
+        covered = Coverage(self.project)
+        covered.command(words, {})
+        return trust_item(
+            ItemKind.SETTING,
+            name,
+            summary=(self._settings.claude_program or "") if name == PROGRAM else ", ".join(words),
+            lines=(*(f"{key} = {value}" for key, value in values.items()), f"file: {self.project / SETTINGS_FILE}"),
+            content=values,
+            place={"project": str(self.project)},
+            files=covered_files(covered, digests),
+        )
+
+    def _of_agents(self, agents: Iterable[Agent], digests: Digests) -> list[TrustItem]:
+        return [agent_item(agent, self.project, digests) for agent in agents if needs_trust(agent, self.project)]
+
+    @contextlib.contextmanager
+    def _looking(self) -> Iterator[Digests]:
+        """One look at the files of the project."""
+        digests = Digests(self.project, self._cache)
+        yield digests
+        digests.save()
+
+
+def is_needed(item: TrustItem, agent: Agent) -> bool:
+    """Whether *item* is one of those that *agent* needs, `Trust.needed`."""
+    if item.kind is ItemKind.SETTING:
+        return agent.kind is AgentKind.CLAUDE
+    return item.id == f"{ItemKind.AGENT}:{agent.id}"
 
 
 def _is_same(item: TrustItem, grant: Grant | None, *, place: bool = False) -> bool:
-    return grant is not None and grant["content"] == item.content and (not place or grant["place"] == item.place)
+    """Whether *grant* covers *item* as it is now, and where it is."""
+    if grant is None or grant["content"] != item.content or (place and grant["place"] != item.place):
+        return False
+    return all(grant["files"].get(name) == digest for name, digest in item.files.items())
 
 
-def _grant(item: TrustItem, at: str) -> Grant:
+def _grant(item: TrustItem, at: str, old: Grant | None) -> Grant:
+    """The answer to *item*; what an *old* answer to the same covered under another search path stays covered."""
+    same = old is not None and old["content"] == item.content and old["place"] == item.place
+    files = {**old["files"], **item.files} if old is not None and same else dict(item.files)
     lines = [line[:LONGEST_LINE] for line in item.lines[:MOST_LINES]]
-    return {"content": item.content, "place": item.place, "at": at, "lines": lines, "files": dict(item.files)}
+    return {"content": item.content, "place": item.place, "at": at, "lines": lines, "files": files}
 
 
 def _name(item: TrustItem) -> str:

@@ -5,7 +5,6 @@ Effects: reads files. Remembering and asking are the command line's; the executo
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,17 +15,16 @@ from engine.executors.servers import project_servers
 from engine.model.agent import AgentKind, AgentSource
 from engine.model.trust import ItemKind, TrustItem, trust_item
 from registry.agent_programs import commands_of, hook_lines
+from registry.coverage import Coverage
+from registry.digests import ABSENT, Digests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Sequence
 
     from engine.model.agent import Agent
 
 
-DATA = frozenset({".csv", ".db", ".duckdb", ".jsonl", ".log", ".parquet", ".sqlite", ".sqlite3", ".tsv"})
-"""Endings of files that a program works on; none of them is run by anything."""
-ABSENT = "absent"
-"""Stands for the digest of a file that is not there: its appearing asks again."""
+_FOLDER = "/.claude/agents/"
 
 
 def needs_trust(agent: Agent, project: Path) -> bool:
@@ -42,14 +40,10 @@ def needs_trust(agent: Agent, project: Path) -> bool:
     return agent.kind is AgentKind.CLAUDE and bool(project_servers(agent, project))
 
 
-def agent_item(agent: Agent, project: Path) -> TrustItem:
-    """All that a user says yes to: the agent, its file, its program's files and the servers that the project defines.
+def agent_item(agent: Agent, project: Path, digests: Digests) -> TrustItem:
+    """All that a user says yes to: the agent, its file, what it runs and the servers that the project defines.
 
-    The program's files are those of the project that the agent names, or an MCP server that the project defines for
-    it: arguments that are files (also behind `=`, as in `--config=x.toml`), the module behind `-m`, and the module of
-    `callable` with the packages around it. A file that is not there counts as well, so that its appearing asks again.
-    Databases, logs and the like (`DATA`) are what a program works on and do not count: else each run would ask for the
-    next. What those files import or call in turn is not followed, and programs outside the project are the machine's.
+    Which files it runs says `coverage.py`; an agent of the user's that is a Python function has none in a project.
     """
     root = Path(os.path.abspath(project))  # noqa: PTH100 - joins `..` without following links
     settings = asdict(agent)
@@ -58,20 +52,52 @@ def agent_item(agent: Agent, project: Path) -> TrustItem:
         settings[key] = settings[key] and settings[key].total_seconds()
     servers = project_servers(agent, root) if agent.kind is AgentKind.CLAUDE else {}
     brought = servers | agent.inline_servers
-    commands = [agent.command, *commands_of(agent.hooks), *(_words(server) for server in brought.values())]
+    covered = Coverage(root)
+    file = _file_of(agent, root)
+    ours = file is not None and file.is_relative_to(root)
+    if file is not None and ours:
+        covered.files.add(file)
+    covered.command(agent.command, agent.env)
+    if agent.callable and agent.source is AgentSource.PROJECT:
+        covered.python_root()
+    for words in commands_of(agent.hooks):
+        covered.command(words, agent.env)
+    for server in brought.values():
+        covered.command(_words(server), _variables(server))
     return trust_item(
         ItemKind.AGENT,
         agent.id,
         summary=_summary(agent),
         lines=_lines(agent, brought),
-        content={
-            "agent": settings,
-            "agentFile": _hash(Path(agent.path)) if agent.path else None,
-            "servers": servers,
-        },
+        content={"agent": settings, "agentFile": digests.file(file) if file and not ours else None, "servers": servers},
         place={"project": _text(str(root)), "agentFile": _text(agent.path or "")},
-        files={_name(path, root): _hash(path) for path in _program_files(agent, commands, root)},
+        files=covered_files(covered, digests),
     )
+
+
+def program_files(command: Sequence[str], root: Path) -> dict[str, str]:
+    """Digests of what *command* runs of the files of *root*, by their paths below it."""
+    covered = Coverage(root)
+    covered.command(command, {})
+    return covered_files(covered, Digests(root))
+
+
+def covered_files(covered: Coverage, digests: Digests) -> dict[str, str]:
+    """Digest by path below the root, for files that are there and folders of modules."""
+    found = {digests.label(path): digests.file(path) for path in covered.files}
+    found |= {digests.label(path, kind): digests.modules(path, kind) for path, kind in covered.modules}
+    return {name: digest for name, digest in found.items() if digest != ABSENT}
+
+
+def _file_of(agent: Agent, root: Path) -> Path | None:
+    """The agent's file; in a project that was moved since its plan was made, the file where it is now."""
+    if agent.path is None:
+        return None
+    path = Path(agent.path)
+    if agent.source is AgentSource.PROJECT and not path.is_relative_to(root):
+        before, folder, below = agent.path.rpartition(_FOLDER)
+        path = root / folder.strip("/") / below if before else path
+    return path
 
 
 def _summary(agent: Agent) -> str:
@@ -107,58 +133,13 @@ def _words(server: object) -> tuple[str, ...]:
     return tuple(word for word in words if isinstance(word, str))
 
 
-def program_files(command: tuple[str, ...], root: Path) -> dict[str, str]:
-    """Digests of the files of the project *root* that a command line names, by their paths below it."""
-    return {_name(path, root): _hash(path) for path in _command_files(command, root)}
-
-
-def _program_files(agent: Agent, commands: Iterable[tuple[str, ...]], root: Path) -> Iterator[Path]:
-    if agent.callable:
-        yield from _module_files(agent.callable.partition(":")[0], root)
-    for command in commands:
-        yield from _command_files(command, root)
-
-
-def _command_files(command: tuple[str, ...], root: Path) -> Iterator[Path]:
-    for before, entry in zip(("", *command), command, strict=False):
-        if before == "-m":
-            yield from _module_files(entry, root)
-        for name in {entry, entry.partition("=")[2]} - {""}:
-            path = Path(os.path.abspath(root / name))  # noqa: PTH100
-            if path.is_relative_to(root) and path.suffix.lower() not in DATA:
-                # Python runs a folder by the file of this name in it.
-                yield path / "__main__.py" if os.path.isdir(path) else path  # noqa: PTH112 - raises for no name
-
-
-def _module_files(module: str, root: Path) -> Iterator[Path]:
-    """Where *module* can be, and the `__init__.py` of each package on the way to it."""
-    parts = module.split(".")
-    if not all(part.isidentifier() for part in parts):
-        return
-    for base in (root, root / "src"):
-        place = base
-        for part in parts:
-            place /= part
-            yield place / "__init__.py"
-        yield place / "__main__.py"
-        yield place.with_name(f"{place.name}.py")
-
-
-def _name(path: Path, root: Path) -> str:
-    return _text(os.path.relpath(path, root))
+def _variables(server: object) -> dict[str, str]:
+    """The variables of an MCP server, as far as its definition makes sense."""
+    found = server.get("env") if isinstance(server, Mapping) else None
+    pairs = found.items() if isinstance(found, Mapping) else ()
+    return {name: value for name, value in pairs if isinstance(name, str) and isinstance(value, str)}
 
 
 def _text(path: str) -> str:
     """The path as text that can be encoded, whatever bytes it is made of."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _hash(path: Path) -> str:
-    """SHA-256 of a regular file, links followed; `ABSENT` where there is none to read."""
-    try:
-        if not path.is_file():
-            return ABSENT
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ABSENT

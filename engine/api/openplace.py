@@ -64,7 +64,7 @@ class OpenPlace:
             program=program,
             executors=self.engine.executors,
             find=self.workplace.agent,
-            permit=self.engine.permit,
+            permit=self.engine.permits.attempt,
         )
         self.engine.custom_executors.update(dict.fromkeys(names, executor))
 

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 class IsolatedExecutor:
     """Does orders by another executor, in a worktree where the agent's file asks for one."""
 
-    def __init__(self, executor: Executor, *, permit: Callable[[Agent], None], allows: Allows = nothing) -> None:
+    def __init__(self, executor: Executor, *, permit: Callable[[WorkOrder], None], allows: Allows = nothing) -> None:
         """*executor* must end all that an attempt has started, and take `order.folder` for its working folder.
 
         *permit* raises where an agent may not run. It is asked again when the worktree is made: its program may have
@@ -73,7 +73,7 @@ class IsolatedExecutor:
 
     async def _work(self, order: WorkOrder, tree: Worktree, heartbeat: Heartbeat) -> Outcome:
         try:
-            self._permit(order.agent)
+            self._permit(order)
         except OrchestrationError as error:
             outcome = failed(FailureKind.VALIDATION, error.code, error.message, hint=error.hint)
         else:

@@ -78,7 +78,7 @@ def resolve(
         copy = None if worktree is None else _inside(program, worktree)
         found = copy if copy is not None and os.path.isfile(copy) else found  # noqa: PTH113 -- no Path is needed
     else:
-        found = shutil.which(program, path=path)
+        found = shutil.which(program, path=_from(project if worktree is None else worktree, path))
     if found is None or not os.path.isfile(found):  # noqa: PTH113 -- no Path is needed
         place = "in the project" if os.sep in program else "on the PATH"
         return failed(
@@ -95,6 +95,11 @@ def resolve(
             hint=f'chmod +x {program}, or start it with its interpreter: ["{PYTHON_ENTRY}", "{program}"]',
         )
     return [found, *argv[1:]]
+
+
+def _from(folder: Path, path: str | None) -> str | None:
+    """The search *path* as the agent will see it, which starts in *folder*; where this process is says nothing."""
+    return path and os.pathsep.join(os.path.join(folder, entry) for entry in path.split(os.pathsep))  # noqa: PTH118
 
 
 def _inside(program: str, project: Path) -> str | None:

@@ -1,7 +1,8 @@
 """Runs one Python function as an agent, in a process that ends with it.
 
 Effects: reads the request from stdin, imports and calls the function, writes the answer to what was stdout. What the
-function prints goes to stderr. It imports the standard library only, and late: its start is part of every attempt.
+function prints goes to stderr. It imports the standard library only, and late: its start is part of every attempt. What
+it imports for itself never comes from the project, whatever the project calls its modules.
 
     python -P python_child.py MODULE:FUNCTION [PROJECT_ROOT]
 """
@@ -17,6 +18,7 @@ from importlib import import_module
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from types import ModuleType
 
 _KINDS = frozenset({"error", "timeout", "validation", "cancel"})
 _LONGEST_TRACE = 4000
@@ -28,11 +30,13 @@ def main(arguments: list[str]) -> int:
     os.dup2(2, 1)  # from here on every print, of ours or of a child's, is a remark
     sys.stdout = sys.stderr
     target, *roots = arguments
-    sys.path[:0] = roots
     request = json.loads(sys.stdin.buffer.read())
+    own_path = [*sys.path]
+    sys.path[:0] = roots
     try:
-        answer = _as_json(_call(target, request), target)
+        answer = _as_json(_call(target, request, own_path), target)
     except Exception as error:  # noqa: BLE001 -- whatever an agent raises is its failure, not ours
+        sys.path[:] = own_path
         answer = json.dumps({"failure": _failure(error)})
     answers.write(answer.encode("utf-8", "replace"))
     answers.close()
@@ -40,13 +44,21 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _call(target: str, request: object) -> object:
+def _call(target: str, request: object, own_path: list[str]) -> object:
     result = _find(target)(request)
     if hasattr(result, "__await__"):
-        import asyncio  # noqa: PLC0415 -- costs more than the rest of the start, and most functions are plain
-
-        return asyncio.run(_awaited(result))
+        run = _own(own_path, "asyncio").run
+        return run(_awaited(result))
     return result
+
+
+def _own(own_path: list[str], name: str) -> ModuleType:
+    """A module of Python's own: not imported beforehand, for it costs more than the rest of the start."""
+    functions_path, sys.path = sys.path, own_path
+    try:
+        return import_module(name)
+    finally:
+        sys.path = functions_path
 
 
 async def _awaited(result: Awaitable[object]) -> object:

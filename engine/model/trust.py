@@ -38,11 +38,14 @@ class TrustItem:
     lines: tuple[str, ...]
     """All that a person decides on, a fact each. The project wrote it: make it showable where it is shown."""
     content: str
-    """SHA-256, hex, over all that is covered; equal in a copy of the project at another path."""
+    """SHA-256, hex, over all that is covered but files; equal in a copy of the project at another path."""
     place: str
     """SHA-256, hex, of where it is: a yes that was given elsewhere holds only under a stricter rule."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """Digest of each covered file, or folder of modules, by its path below the project; all are part of `content`."""
+    """Digest of each covered file and folder of modules that is there, by its path below the project.
+
+    Which of them count may depend on the search path of the process that asks; so a yes holds where it covered each.
+    """
 
 
 def trust_item(
@@ -56,15 +59,14 @@ def trust_item(
     files: Mapping[str, str] | None = None,
 ) -> TrustItem:
     """The item *name* of *kind*; *content* is JSON data without a path of this machine, *place* holds the paths."""
-    covered = dict(files or {})
     return TrustItem(
         id=f"{kind}:{name}" if name else str(kind),
         kind=kind,
         summary=summary,
         lines=lines,
-        content=digest_of({"kind": kind, "name": name, "content": content, "files": covered}),
+        content=digest_of({"kind": kind, "name": name, "content": content}),
         place=digest_of(place),
-        files=covered,
+        files=dict(files or {}),
     )
 
 

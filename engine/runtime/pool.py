@@ -112,10 +112,10 @@ class Pool:
         clock: Clock,
         choose: Chooser,
         idle_limit: Limits,
-        permit: Callable[[Agent], None],
+        permit: Callable[[RunId, Agent, NodeId], None],
         on_action: Callable[[RunId, NodeId, str | None], None],
     ) -> None:
-        """*permit* raises where an agent may not run, for it may have changed since the run began.
+        """*permit* raises where an agent may not do its attempt, for it may have changed since the run began.
 
         *on_action* is told each sign of life, with one line about what the agent does where it is known.
         """
@@ -236,7 +236,7 @@ class Pool:
         """What the executor is given, or the failure that keeps it from being asked."""
         try:
             if run.executor != "simulate":
-                self._permit(agent)
+                self._permit(run.id, agent, event.node)
             node = run.nodes[event.node]
             return make_order(run, node, event, agent=agent, values=self._values, project=self._project)
         except OrchestrationError as error:

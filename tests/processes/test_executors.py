@@ -418,6 +418,25 @@ async def test_a_trace_begins_in_the_code_of_the_agent(tmp_path: Path) -> None:
     assert "python_child" not in failure.partial
 
 
+@pytest.mark.parametrize(("target", "code"), [("own:plain", None), ("own:later", None), ("own:fail", "VALUE_ERROR")])
+async def test_what_our_child_imports_for_itself_is_never_a_module_of_the_project(
+    tmp_path: Path, target: str, code: str | None
+) -> None:
+    own = ("asyncio", "traceback", "linecache", "textwrap", "tokenize", "selectors", "contextvars", "json", "re", "os")
+    for name in own:
+        (tmp_path / f"{name}.py").write_text("open('imported', 'a').close()\nraise ImportError\n")
+    (tmp_path / "own.py").write_text(
+        "def plain(request): return {'outputs': {'a': 1}}\n"
+        "async def later(request): return {'outputs': {'a': 1}}\n"
+        "def fail(request): raise ValueError('no')\n"
+    )
+    order = order_for(Agent(id="a", callable=target), project=tmp_path)
+    outcome = await asyncio.wait_for(PythonExecutor().execute(order, Beats()), 30)
+    assert (outcome.failure.code if outcome.failure else None) == code
+    assert code or outcome.outputs == {"a": 1}
+    assert not (tmp_path / "imported").exists()
+
+
 async def test_only_an_agent_of_the_project_finds_modules_of_the_project(tmp_path: Path) -> None:
     (tmp_path / "engine.py").write_text("def f(request): return {'outputs': {'where': 'project'}}\n")
     for source, finds in ((AgentSource.PROJECT, True), (AgentSource.PACKAGED, False)):

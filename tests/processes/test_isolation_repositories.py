@@ -174,7 +174,7 @@ async def test_what_an_attempt_has_cost_is_told_though_it_is_not_merged(tmp_path
 
 
 async def test_a_program_that_changed_while_its_attempt_waited_does_not_run(tmp_path: Path) -> None:
-    def permit(_agent: Agent) -> None:
+    def permit(_order: WorkOrder) -> None:
         raise StateError("it has changed", code="NOT_TRUSTED", hint="look at it")
 
     project = make_repository(tmp_path, {"a.txt": "a\n"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING
 
@@ -9,14 +10,18 @@ import pytest
 from mcp import Client
 
 from engine.errors import StateError
+from engine.ids import NodeId
 from engine.run.events import RunStatus
+from engine.views.status import questions
 from mcp_server.app import OrchestrationServer
 from mcp_server.grants import trust_file
 from mcp_server.project import RunRequest, open_project
+from mcp_server.rechecks import GRACE
 from tests.interaction.projects import text_of
 from tests.support.agents import write_program
 from tests.support.definitions import command, node, phase
 from tests.support.real_agents import (
+    SECONDS,
     ended,
     let_go,
     logged,
@@ -51,13 +56,42 @@ def change(root: Path) -> None:
     program.write_text(program.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
 
 
-async def test_a_program_that_changes_while_the_run_goes_on_is_not_started(root: Path) -> None:
+async def test_what_agents_of_the_run_may_have_changed_is_told_and_does_not_stop_it(root: Path) -> None:
     async with open_project(root, home=root / "home") as project:
         engine = await project.engine()
         run = await project.start(RunRequest(source="/two"))
         await ready(root, "first-node")
         change(root)
+        (root / "helper.py").write_text("# new, and importable\n")
         await let_go(root, "first-node")
+        seen = await ended(engine, run)
+        assert seen.status is RunStatus.COMPLETED
+        assert logged(root) == ["first-node: Do first-node", "second-node: Do second-node"]
+        (warning,) = (await engine.view(run)).warnings
+        assert 'agent "worker"' in warning
+        assert "helper.py, program.py" in warning
+        with pytest.raises(StateError) as caught:
+            await project.start(RunRequest(source="/two"))
+    assert caught.value.code == "NOT_TRUSTED"
+
+
+async def test_what_changes_while_no_agent_of_the_run_is_at_work_is_not_started(root: Path) -> None:
+    """Undoing is such a program too: the run is interrupted then, and goes on after a yes."""
+    asked = node("second-node", "first-node", approval={"message": "Go on?"})
+    write_command(root, command(phase("work", node("first-node", compensation=UNDO), asked), name="/asking"))
+    async with open_project(root, home=root / "home") as project:
+        engine = await project.engine()
+        run = await project.start(RunRequest(source="/asking"))
+        await ready(root, "first-node")
+        await let_go(root, "first-node")
+        seen = await until(engine, run, lambda run: bool(questions(run)))
+        at_work = seen.nodes[NodeId("first-node")].attempts[-1].ended_at
+        assert at_work is not None
+        async with asyncio.timeout(SECONDS):
+            while (root / "program.py").stat().st_ctime <= at_work.timestamp() + GRACE:
+                change(root)
+                await engine.wait(run, 0.1)
+        await engine.decide(run, NodeId("second-node"), "yes")
         seen = await ended(engine, run)
         failures = {str(name): state.failure.code for name, state in seen.nodes.items() if state.failure}
         assert failures == {"second-node": "NOT_TRUSTED"}

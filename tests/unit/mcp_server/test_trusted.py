@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 def write_agent(root: Path, name: str) -> None:
     folder = root / ".claude" / "agents"
     folder.mkdir(parents=True, exist_ok=True)
-    (root / f"{name}.sh").write_text(f"echo {name}\n")
-    head = f"---\nname: {name}\ndescription: Works\nexecutor: process\ncommand: [sh, {name}.sh]\n---\n"
+    (root / name).mkdir(exist_ok=True)
+    (root / name / "run.sh").write_text(f"echo {name}\n")
+    head = f"---\nname: {name}\ndescription: Works\nexecutor: process\ncommand: [sh, {name}/run.sh]\n---\n"
     (folder / f"{name}.md").write_text(head)
 
 
@@ -54,7 +55,7 @@ def test_in_its_project_a_yes_is_asked_again_for_what_has_changed_alone(project:
     assert waiting(project, tmp_path) == ["agent:one", "agent:two"]
     say_yes(project, tmp_path)
     assert waiting(project, tmp_path) == []
-    (project / "one.sh").write_text("echo changed\n")
+    (project / "one" / "run.sh").write_text("echo changed\n")
     assert waiting(project, tmp_path) == ["agent:one"]
 
 
@@ -65,9 +66,9 @@ def test_a_moved_or_copied_project_keeps_a_yes_as_long_as_all_that_is_covered_is
     copy = tmp_path / "copy"
     shutil.copytree(project, copy)
     assert waiting(copy, tmp_path) == []
-    (copy / "one.sh").write_text("echo changed\n")
+    (copy / "one" / "run.sh").write_text("echo changed\n")
     assert waiting(copy, tmp_path) == ["agent:one", "agent:two"]
-    (copy / "one.sh").write_text("echo one\n")
+    (copy / "one" / "run.sh").write_text("echo one\n")
     write_agent(copy, "three")
     assert waiting(copy, tmp_path) == ["agent:one", "agent:three", "agent:two"]
 
@@ -85,10 +86,10 @@ def test_the_answers_of_two_projects_are_not_put_together(project: Path, tmp_pat
 def test_a_project_with_answers_of_its_own_takes_none_from_elsewhere(project: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(project, copy)
-    (copy / "one.sh").write_text("echo other\n")
+    (copy / "one" / "run.sh").write_text("echo other\n")
     say_yes(copy, tmp_path)
     say_yes(project, tmp_path)
-    (copy / "one.sh").write_text("echo one\n")
+    (copy / "one" / "run.sh").write_text("echo one\n")
     assert waiting(copy, tmp_path) == ["agent:one"]
 
 
@@ -157,5 +158,5 @@ def test_a_refusal_names_ten_and_how_many_more(tmp_path: Path) -> None:
     trust = trust_of(root, tmp_path)
     with pytest.raises(StateError, match="and 2 more") as caught:
         trust.check(open_catalog(root, load_settings(root)).agents().agents.values())
-    assert '"agent-00" (sh agent-00.sh)' in caught.value.message
+    assert '"agent-00" (sh agent-00/run.sh)' in caught.value.message
     assert f"orchestrate --project {root} trust" in (caught.value.hint or "")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from engine.model.agent import Agent, AgentKind, AgentSource
+from registry.digests import Digests
 from registry.trust import agent_item, needs_trust
 
 GUARD = {
@@ -27,10 +28,10 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def trust_digest(agent: Agent, project: Path) -> tuple[str, str]:
+def trust_digest(agent: Agent, project: Path) -> tuple[str, str, str]:
     """What a yes is remembered by."""
-    item = agent_item(agent, project)
-    return item.content, item.place
+    item = agent_item(agent, project, Digests(project))
+    return item.content, item.place, json.dumps(item.files, sort_keys=True)
 
 
 def process(project: Path, *command: str) -> Agent:
@@ -93,7 +94,9 @@ def test_a_changed_hook_or_own_server_or_a_file_of_it_asks_again(
 
 def test_hooks_and_own_servers_are_shown_whole(served: Path) -> None:
     servers = {"own": {"command": "./serve", "args": ["-v"]}, "far": {"type": "http", "url": "https://x"}}
-    item = agent_item(Agent(id="a", hooks=GUARD, mcp_servers=("own", "far"), inline_servers=servers), served)
+    item = agent_item(
+        Agent(id="a", hooks=GUARD, mcp_servers=("own", "far"), inline_servers=servers), served, Digests(served)
+    )
     assert item.summary == "claude, MCP servers own, far, hook tools/check.py -v"
     assert item.lines == (
         "MCP server own: ./serve -v",
@@ -104,7 +107,7 @@ def test_hooks_and_own_servers_are_shown_whole(served: Path) -> None:
 
 
 def test_a_hook_that_no_shell_would_take_is_covered_as_it_stands(served: Path) -> None:
-    def digest(command: str) -> tuple[str, str]:
+    def digest(command: str) -> tuple[str, str, str]:
         return trust_digest(
             Agent(id="a", hooks={"Stop": [{"hooks": [{"type": "command", "command": command}]}]}), served
         )
@@ -136,7 +139,7 @@ def test_the_digest_is_the_same_as_long_as_nothing_changes(project: Path) -> Non
     first = trust_digest(agent, project)
     (project / "README.md").write_text("unrelated")
     assert trust_digest(agent, project) == first
-    assert [len(part) for part in first] == [64, 64]
+    assert [len(part) for part in first][:2] == [64, 64]
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,15 @@ def test_a_bare_name_is_found_on_the_path(tmp_path: Path) -> None:
     assert resolve(["mytool"], tmp_path, path=str(tool.parent)) == [str(tool)]
 
 
+def test_a_search_path_that_is_relative_starts_where_the_agent_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, elsewhere = program(tmp_path / "project" / "bin" / "mytool"), tmp_path / "elsewhere"
+    program(elsewhere / "bin" / "mytool")
+    monkeypatch.chdir(elsewhere)
+    assert resolve(["mytool"], tmp_path / "project", path=f"bin{os.pathsep}/nowhere") == [str(ours)]
+
+
 def test_an_absolute_program_is_taken_as_it_is(tmp_path: Path) -> None:
     assert resolve([sys.executable], tmp_path, path="") == [sys.executable]
 

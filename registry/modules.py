@@ -1,0 +1,145 @@
+"""The files of a folder that a program there can import, found in one walk.
+
+Effects: reads folders and the state of files, no contents. It works relative to open folders, so that nothing is moved
+under it, follows links to folders inside the project only, and never waits.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from engine.errors import InputError
+
+MOST_FILES = 100_000
+"""Modules of one folder and the folders below it."""
+MOST_ENTRIES = 1_000_000
+"""Files of every kind that are passed on the way."""
+DEEPEST = 60
+"""Folders below each other."""
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK
+_NEVER = frozenset({"__pycache__", ".git"})
+
+State: TypeAlias = "tuple[int, ...]"
+"""Mode, inode, size, time of change of the content and of the file, in nanoseconds."""
+Entry: TypeAlias = "tuple[str, State, str | None, State | None]"
+"""A file: path below the folder and state; for a link also where it leads to and the state of that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Modules:
+    """Which files of a folder and of the folders below it count."""
+
+    language: str
+    endings: tuple[str, ...]
+    everywhere: bool = False
+    """In folders of every name, and not only in those whose name can stand in an import."""
+
+
+def too_much(message: str) -> InputError:
+    """The error for programs that cannot be looked at as a whole."""
+    return InputError(
+        f"a yes would cover too much: {message}",
+        code="TRUST_TOO_LARGE",
+        hint="Move the program into a folder that holds it and its modules alone.",
+    )
+
+
+def state_of(status: os.stat_result) -> State:
+    """What differs from itself of before where a file was changed, replaced or touched."""
+    return (status.st_mode, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def modules_in(folder: Path, kind: Modules, root: Path) -> list[Entry] | None:
+    """All modules of *kind* in *folder*, in no order; None where there is no such folder.
+
+    *root* is the project's. Raises `InputError` (TRUST_TOO_LARGE) for more than anybody looks at.
+    """
+    try:
+        descriptor = os.open(folder, _FOLDER)
+    except (OSError, ValueError):
+        return None
+    walk = _Walk(root, folder, kind)
+    try:
+        walk.visit(descriptor, "", 0)
+    finally:
+        os.close(descriptor)
+    return walk.found
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One walk, and what it has found."""
+
+    root: Path
+    folder: Path
+    kind: Modules
+    found: list[Entry] = field(default_factory=list)
+    visited: set[tuple[int, int]] = field(default_factory=set)
+    passed: int = 0
+
+    def visit(self, descriptor: int, place: str, depth: int) -> None:
+        """Take the modules of an open folder, *place* below the first one, and of those below it."""
+        status = os.fstat(descriptor)
+        here = (status.st_dev, status.st_ino)
+        if here in self.visited:
+            return
+        self.visited.add(here)
+        below = self._look(descriptor, place)
+        if below and depth == DEEPEST:
+            raise too_much(f"{self.folder} has folders more than {DEEPEST} deep")
+        for name in below:
+            try:
+                inner = os.open(name, _FOLDER, dir_fd=descriptor)
+            except OSError:  # gone, or not ours to read
+                continue
+            try:
+                self.visit(inner, f"{place}{name}/", depth + 1)
+            finally:
+                os.close(inner)
+
+    def _look(self, descriptor: int, place: str) -> list[str]:
+        """Take the modules of one folder; the names of the folders in it that count."""
+        endings, add = self.kind.endings, self.found.append
+        below: list[str] = []
+        passed = 0
+        with os.scandir(descriptor) as entries:
+            for entry in entries:
+                passed += 1
+                name = entry.name
+                if entry.is_symlink():
+                    below += self._link(descriptor, place, name)
+                elif entry.is_dir(follow_symlinks=False):
+                    if self._counts(name):
+                        below.append(name)
+                elif name.endswith(endings):
+                    add((place + name, state_of(entry.stat(follow_symlinks=False)), None, None))
+        self.passed += passed
+        if len(self.found) > MOST_FILES or self.passed > MOST_ENTRIES:
+            raise too_much(f"{self.folder} has more than {MOST_FILES:,} modules or {MOST_ENTRIES:,} files")
+        return below
+
+    def _counts(self, name: str) -> bool:
+        return name not in _NEVER and (self.kind.everywhere or name.isidentifier())
+
+    def _link(self, descriptor: int, place: str, name: str) -> list[str]:
+        """Take a link to a file or out of the project; the name of a link to a folder that is to be visited."""
+        try:
+            leads = os.readlink(name, dir_fd=descriptor)
+            state = state_of(os.lstat(name, dir_fd=descriptor))
+            target = os.stat(name, dir_fd=descriptor)
+        except (OSError, ValueError):
+            return []  # it leads nowhere, or in a circle
+        if not stat.S_ISDIR(target.st_mode):
+            if name.endswith(self.kind.endings):
+                self.found.append((place + name, state, leads, state_of(target)))
+            return []
+        if not self._counts(name):
+            return []
+        if Path(os.path.realpath(self.folder / place / name)).is_relative_to(self.root):
+            return [name]
+        self.found.append((place + name, state, leads, None))  # what lies outside is the machine's
+        return []
