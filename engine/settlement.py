@@ -58,9 +58,11 @@ def attempt_ended(turn: Turn, signal: ReportOutcome) -> None:
     if stopping is not None and (failure is not None or late):
         failure = _stopped(stopping, failure)
     if failure is None:
-        turn.emit(ev.AttemptSucceeded(turn.now, signal.node, signal.number, dict(signal.outputs), signal.usage))
+        turn.emit(
+            ev.AttemptSucceeded(turn.now, signal.node, signal.number, dict(signal.outputs), signal.usage, signal.left)
+        )
     else:
-        turn.emit(ev.AttemptFailed(turn.now, signal.node, signal.number, failure, signal.usage))
+        turn.emit(ev.AttemptFailed(turn.now, signal.node, signal.number, failure, signal.usage, signal.left))
         if live.role is Role.FORWARD:
             _forward_failed(turn, node, failure)
         else:

@@ -118,7 +118,7 @@ class ClaudeExecutor:
         if not session.results and stream.garbage:
             stderr = f"{stderr}\n(stdout was not stream-json: {stream.garbage})"
         outcome = judge(session, exit_code=ended.returncode, stderr=stderr)
-        return environment.told(replace(outcome, in_time=in_time), order)
+        return environment.told(replace(outcome, in_time=in_time, left=ended.left), order)
 
 
 async def _until_answered(program: Coroutine[Any, Any, Ended], stream: _Stream) -> tuple[Ended, bool]:

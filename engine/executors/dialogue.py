@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from engine.executors.answer import ended_badly, failed, parse_text, request_of, with_stderr
 from engine.executors.environment import Environment
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
-from engine.executors.tree import STDOUT_LIMIT, run_program
+from engine.executors.tree import STDOUT_LIMIT, Ended, run_program
 from engine.model.policy import FailureKind
 
 
@@ -58,6 +59,10 @@ async def _asked(  # noqa: PLR0917 - what `ask` is given
             f"{name} cannot be started: {error}",
             hint=f"try it in a terminal, in {order.project}",
         )
+    return replace(_judged(ended, name), left=ended.left)
+
+
+def _judged(ended: Ended, name: str) -> Outcome:
     if ended.overflow:
         return failed(
             FailureKind.VALIDATION,

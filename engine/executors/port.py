@@ -92,6 +92,8 @@ class Outcome:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
     usage: Usage | None = None
+    left: tuple[str, ...] = ()
+    """What the attempt has started and still runs, a line each, for people."""
     in_time: bool = False
     """The outputs had been given when the attempt was stopped for its time: they count."""
 

@@ -40,7 +40,8 @@ class Searched:
         """*leaves_nothing*: the program is known to, and looking would cost more than the program."""
         self._mark = mark
         self._leaves_nothing = leaves_nothing
-        self._told: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._program_only = True
 
     async def run(self, request: Request, pipes: Pipes) -> End:
         """Run *request* to its end. Raises OSError, ValueError where it cannot be started."""
@@ -64,13 +65,11 @@ class Searched:
         try:
             either: list[asyncio.Future[Any]] = [program.exited, self._told]
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            keep = request.keep
             if not program.exited.done():
-                keep = self._told.result()
-                refused = await self._end_tree(program, pid, request.grace, program_only=keep)
-            elif not keep and not self._leaves_nothing:
+                refused = await self._end_tree(program, pid, request.grace)
+            elif not request.keep and not self._leaves_nothing:
                 refused = await end_all(lambda: _left_of(pid, self._mark, exited=True), grace=request.grace)
-            if keep:
+            if request.keep and self._program_only:
                 kept = await asyncio.to_thread(_left_of, pid, self._mark, exited=True)
         except asyncio.CancelledError:  # the loop itself is going down: no more time, but nothing may stay
             _kill_now(pid, self._mark, exited=program.exited.done())
@@ -81,19 +80,18 @@ class Searched:
         return End(-signal.SIGKILL if code is None else code, kept=_pids(kept), refused=_pids(refused))
 
     def end(self, *, program_only: bool, within: timedelta) -> None:  # noqa: ARG002 -- as `Warded.end`
-        """Begin to end it all, or the program alone."""
+        """Begin to end it all, or the program alone; all, once that was said."""
+        self._program_only = self._program_only and program_only
         if not self._told.done():
-            self._told.set_result(program_only)
+            self._told.set_result(None)
 
-    async def _end_tree(
-        self, program: _Program, pid: int, grace: timedelta, *, program_only: bool
-    ) -> list[psutil.Process]:
+    async def _end_tree(self, program: _Program, pid: int, grace: timedelta) -> list[psutil.Process]:
         """End the program, and what it has started while that can still be asked; gives what did not go."""
-        family = [] if program_only else await asyncio.to_thread(_descendants, pid)
+        itself, family = await asyncio.to_thread(_family, pid)
 
         def left() -> list[psutil.Process]:
-            if program_only:
-                return [] if program.exited.done() else [psutil.Process(pid)]
+            if self._program_only:
+                return [process for process in itself if lives(process)]
             seen = {process.pid: process for process in family if lives(process)}
             seen |= {process.pid: process for process in _left_of(pid, self._mark, exited=program.exited.done())}
             return list(seen.values())
@@ -180,7 +178,7 @@ async def end_all(left: Callable[[], list[psutil.Process]], *, grace: timedelta)
 
 
 def _kill_now(pid: int, mark: str, *, exited: bool) -> None:
-    for process in [*_descendants(pid), *_left_of(pid, mark, exited=exited)]:
+    for process in [*_family(pid)[1], *_left_of(pid, mark, exited=exited)]:
         with contextlib.suppress(psutil.Error):
             process.kill()
 
@@ -193,11 +191,13 @@ def _left_of(pid: int, mark: str, *, exited: bool) -> list[psutil.Process]:
     return carriers(lambda environment: mark in environment, session=None if stranger else pid)
 
 
-def _descendants(pid: int) -> list[psutil.Process]:
+def _family(pid: int) -> tuple[list[psutil.Process], list[psutil.Process]]:
+    """The process *pid*, where it is there, and its descendants."""
     try:
-        return psutil.Process(pid).children(recursive=True)
+        process = psutil.Process(pid)
+        return [process], process.children(recursive=True)
     except psutil.Error:
-        return []
+        return [], []
 
 
 def _pids(processes: Collection[psutil.Process]) -> tuple[int, ...]:

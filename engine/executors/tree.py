@@ -43,6 +43,14 @@ class Ended:
     refused: tuple[str, ...] = ()
     """What could not be ended, for it belongs to another user."""
 
+    @property
+    def left(self) -> tuple[str, ...]:
+        """What still runs, a line each."""
+        return (
+            *(f"{name} keeps running, as `keepProcesses` of its agent says" for name in self.kept),
+            *(f"{name} could not be ended, for it belongs to another user" for name in self.refused),
+        )
+
 
 async def run_program(
     argv: Sequence[str],
@@ -73,13 +81,17 @@ async def run_program(
         hold = Searched(mark, leaves_nothing=leaves_nothing) if wardens is None else Warded(wardens)
         running = asyncio.ensure_future(_held(hold, request, pipes, mark))
         running.add_done_callback(lambda done: done.cancelled() or done.exception())  # who is cancelled does not ask
-        calm = False
         try:
             calm = await _over(running, output, enough)
-        finally:
             if not running.done():
                 hold.end(program_only=calm and keep, within=grace)
-            await uncancelled(_drained(running, output, _DRAIN_KEPT if keep else _DRAIN))
+            await _drained(running, output, _DRAIN_KEPT if keep else _DRAIN)
+        except asyncio.CancelledError as cancelled:
+            if not running.done():
+                hold.end(program_only=False, within=grace)
+            await uncancelled(_drained(running, output, _DRAIN))
+            _note(cancelled, running)
+            raise
     end = running.result()
     stdout, stderr = output.collected()
     return Ended(
@@ -90,6 +102,13 @@ async def run_program(
         kept=_named(end.kept),
         refused=_named(end.refused),
     )
+
+
+def _note(cancelled: asyncio.CancelledError, running: asyncio.Future[End]) -> None:
+    """Say what a cancel could not end: nobody gets what the program has come to."""
+    if not running.cancelled() and running.exception() is None:
+        for name in _named(running.result().refused):
+            cancelled.add_note(f"The process {name} could not be ended, for it belongs to another user.")
 
 
 async def _over(running: asyncio.Future[End], output: Output, enough: asyncio.Event | None) -> bool:

@@ -243,6 +243,8 @@ class AttemptSucceeded(Fact, frozen=True):
     number: int
     outputs: dict[str, ValueRef] = msgspec.field(default_factory=dict)
     usage: Usage | None = None
+    left: tuple[str, ...] = ()
+    """What it has started and still runs, a line each."""
 
 
 class AttemptFailed(Fact, frozen=True):
@@ -253,6 +255,8 @@ class AttemptFailed(Fact, frozen=True):
     number: int
     failure: Failure
     usage: Usage | None = None
+    left: tuple[str, ...] = ()
+    """What it has started and still runs, a line each."""
 
 
 class AttemptLost(Fact, frozen=True):

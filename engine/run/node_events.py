@@ -156,6 +156,7 @@ def _attempt_succeeded(run: Run, event: ev.AttemptSucceeded) -> None:
     node = run.nodes[event.node]
     record = end_live(run, node, event.at)
     record.usage = event.usage
+    record.left = event.left
     _add_cost(run, record)
     if run.scarce and _is_model(run, node, record):
         run.scarce = False
@@ -196,6 +197,7 @@ def _attempt_failed(run: Run, event: ev.AttemptFailed) -> None:
     record = end_live(run, node, event.at)
     record.failure = event.failure
     record.usage = event.usage
+    record.left = event.left
     _add_cost(run, record)
     if event.failure.code in SCARCITY_CODES and _is_model(run, node, record):
         run.scarce = True

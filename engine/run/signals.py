@@ -45,6 +45,8 @@ class ReportOutcome(Request, frozen=True):
     usage: Usage | None = None
     in_time: bool = False
     """The outputs were there before the attempt was stopped for its time."""
+    left: tuple[str, ...] = ()
+    """What the attempt has started and still runs."""
 
 
 class StartAttempt(Request, frozen=True):

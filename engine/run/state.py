@@ -147,6 +147,8 @@ class AttemptRecord:
     ended_at: datetime | None = None
     failure: Failure | None = None
     usage: Usage | None = None
+    left: tuple[str, ...] = ()
+    """What it has started and still runs, a line each."""
     lost: bool = False
     stopping: Failure | None = None
     admitted: bool = False

@@ -260,14 +260,14 @@ class Pool:
         live = state.live
         plan = state.plan
         if failure is not None or (live is not None and live.role is Role.COMPENSATE) or not plan.outputs:
-            return sig.ReportOutcome(node, number, {}, failure, outcome.usage, outcome.in_time)
+            return sig.ReportOutcome(node, number, {}, failure, outcome.usage, outcome.in_time, outcome.left)
         outputs = context.declared_outputs(plan.outputs, outcome.outputs)
         failure = _check(plan, outputs)
         if failure is not None:
-            return sig.ReportOutcome(node, number, {}, failure, outcome.usage)
+            return sig.ReportOutcome(node, number, {}, failure, outcome.usage, left=outcome.left)
         ttls = {spec.key: spec.ttl for spec in plan.outputs}
         refs = {key: self._values.put(redact_data(value), ttl=ttls[key]) for key, value in outputs.items()}
-        return sig.ReportOutcome(node, number, refs, None, outcome.usage, outcome.in_time)
+        return sig.ReportOutcome(node, number, refs, None, outcome.usage, outcome.in_time, outcome.left)
 
     def end_all(self) -> None:
         """Begin to end every attempt."""

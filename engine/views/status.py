@@ -168,7 +168,13 @@ def snapshot(
         display=display(run, now, learned, options) if full else short_display(run, now, learned, options),
         running=tuple(sorted(at_work(run), key=lambda name: run.nodes[name].start_order)),
         message=run.message,
-        warnings=(*run.plan.warnings, *warnings, *jumps(run), *([f"The run has cost {over}"] if over else [])),
+        warnings=(
+            *run.plan.warnings,
+            *warnings,
+            *jumps(run),
+            *left_running(run),
+            *([f"The run has cost {over}"] if over else []),
+        ),
         locks=tuple(locks),
         cost_usd=run.cost_usd,
     )
@@ -182,6 +188,16 @@ def jumps(run: Run) -> list[str]:
     how = f"{'ahead' if last.by > ZERO else 'back'} by {rounded(abs(last.by))}"
     jumped = f"jumped {how}" if count == 1 else f"jumped {count} times, the last time {how}"
     return [f"The clock of this machine {jumped}. That time counts against no limit"]
+
+
+def left_running(run: Run) -> list[str]:
+    """What attempts have started and still ran at their end."""
+    return [
+        f'Node "{name}": process {line}'
+        for name, node in run.nodes.items()
+        for record in node.attempts
+        for line in record.left
+    ]
 
 
 def preview(plan: Plan, options: TodoOptions | None = None) -> list[Todo]:

@@ -458,7 +458,7 @@ def test_a_process_that_is_not_there_has_no_start_and_is_not_alive() -> None:
         child.wait()
     assert started(child.pid) is None
     assert not marks.lives(process)
-    assert search._descendants(child.pid) == []
+    assert search._family(child.pid) == ([], [])
 
 
 def test_a_stranger_that_got_the_number_of_an_ended_program_is_left_alone(tmp_path: Path) -> None:

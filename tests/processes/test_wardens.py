@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -271,6 +272,76 @@ async def test_who_ends_what_a_killed_server_left_waits_for_its_wardens(tmp_path
         await asyncio.wait_for(end_orphans(tmp_path), SECONDS)
         assert left_in(tmp_path) == []
     assert list((tmp_path / STATE / FOLDER).glob("*.work")) == []
+
+
+async def test_what_an_agent_has_kept_is_named(tmp_path: Path) -> None:
+    with nothing_stays(tmp_path):
+        outcome = await run(order_of(f"leave('plain')\n{ANSWER}", tmp_path, keep=True))
+        (kept,) = left_in(tmp_path)
+        assert outcome.left == (f"{kept.pid} ({kept.name()}) keeps running, as `keepProcesses` of its agent says",)
+
+
+WITHOUT_RIGHTS = """
+import asyncio, sys
+from pathlib import Path
+from engine.executors.process import ProcessExecutor
+from engine.model.agent import Agent
+from tests.support.orders import Beats, order_for
+
+async def main():
+    order = order_for(Agent(id="a", command=("{python}", "agent.py")), project=Path(sys.argv[1]))
+    ready = asyncio.Event()
+    task = asyncio.ensure_future(
+        ProcessExecutor().execute(order, Beats(lambda action, said: ready.set() if said else None))
+    )
+    await ready.wait()
+    if sys.argv[2] == "cancel":
+        task.cancel()
+    try:
+        print((await task).left)
+    except asyncio.CancelledError as error:
+        print(error.__notes__)
+
+asyncio.run(main())
+"""
+"""A server that may end no other user's processes; it cancels an agent where it is told to."""
+
+
+@pytest.mark.skipif(
+    os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root, who can give up the right to end others"
+)
+@pytest.mark.parametrize("how", ["answer", "cancel"])
+def test_what_belongs_to_another_user_is_named(how: str, tmp_path: Path) -> None:
+    code = f"""
+        if os.fork() == 0:
+            os.setuid(65534)
+            os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+            print("ready", file=sys.stderr, flush=True)
+            os.close(2)
+            signal.pause()
+        {ANSWER if how == "answer" else "signal.pause()"}
+        """
+    with nothing_stays(tmp_path):
+        order_of(code, tmp_path)
+        done = subprocess.run(
+            [
+                "setpriv",
+                "--bounding-set=-kill",
+                "--inh-caps=-kill",
+                sys.executable,
+                "-c",
+                WITHOUT_RIGHTS,
+                str(tmp_path),
+                how,
+            ],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+            timeout=SECONDS,
+        )
+        (theirs,) = left_in(tmp_path)
+        assert f"{theirs.pid} ({theirs.name()}) could not be ended, for it belongs to another user" in done.stdout
 
 
 def test_a_copy_that_a_server_has_forked_does_not_keep_its_agents_alive(tmp_path: Path) -> None:

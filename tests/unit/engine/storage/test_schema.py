@@ -144,7 +144,7 @@ async def test_a_run_that_an_earlier_version_has_under_way_is_not_taken_from_it(
     folder = tmp_path / ".claude" / "orchestration"
     put_database(OLD, folder)
     take_over(look_at(tmp_path))
-    owner = FileOwner(folder / "owners")
+    owner = FileOwner(folder)
     run = a_live_run_of(owner.id, folder)
     before = shape(folder)
     with pytest.raises(EnvironmentFault) as caught:

@@ -7,14 +7,16 @@ import pytest
 
 from engine.executors.simulate import parse_fault
 from engine.ids import NodeId
+from engine.model.policy import Failure, FailureKind
 from engine.run import events as ev
+from engine.run import signals as sig
 from engine.run.events import RunStatus
 from engine.run.reducer import fold
 from engine.run.state import NodeStatus
 from engine.simulation import Scenario, simulate
 from engine.views.status import FEW_NODES, Snapshot, failures, preview, snapshot
 from engine.views.todos import TodoOptions
-from tests.support.by_hand import ByHand
+from tests.support.by_hand import ByHand, decoded
 from tests.support.definitions import Raw, command, node, phase, plan, review_code
 
 if TYPE_CHECKING:
@@ -220,3 +222,13 @@ def test_a_preview_is_the_list_that_a_run_begins_with() -> None:
         "Do report-generator",
     ]
     assert {todo.status for todo in todos} == {"pending"}
+
+
+def test_what_an_attempt_has_left_running_is_told_also_when_the_run_is_read_again() -> None:
+    story = ByHand(command(phase("p", node("a"), node("b"))))
+    story.send(sig.ReportOutcome(NodeId("a"), 1, left=("4242 (node) keeps running",)))
+    failure = Failure(FailureKind.ERROR, "X", "x")
+    story.send(sig.ReportOutcome(NodeId("b"), 1, failure=failure, left=("7 (sudo) could not be ended",)))
+    told = ('Node "a": process 4242 (node) keeps running', 'Node "b": process 7 (sudo) could not be ended')
+    for run in (story.run, fold(decoded(story.events))):
+        assert snapshot(run, story.now).warnings[-2:] == told
