@@ -72,7 +72,8 @@ def bind_arguments(plan: Plan, arguments: str | Mapping[str, Any] | None) -> tup
                 raise InputError(
                     f'{plan.command} needs the argument "{argument.name}"',
                     code="MISSING_ARGUMENT",
-                    hint=f"Give it as --arg {argument.name}=… or in `arguments`.",
+                    hint=f"Give it as --arg {argument.name}=….",
+                    client_hint=f'Give it in `arguments`: {{"{argument.name}": …}}.',
                 )
             if argument.has_default:
                 given[argument.name] = argument.default

@@ -31,19 +31,31 @@ class OrchestrationError(Exception):
         code: str | None = None,
         hint: str | None = None,
         pointer: str | None = None,
+        client_hint: str | None = None,
     ) -> None:
-        """*message* says what is wrong, *hint* what to do; *pointer* is a JSON Pointer into the input."""
+        """*message* says what is wrong, *hint* what to do; *pointer* is a JSON Pointer into the input.
+
+        *client_hint* is the hint for clients of the protocol, where *hint* names a way that only a terminal has.
+        """
         super().__init__(message)
         if code is not None:
             self.code = code
         self.message = message
         self.hint = hint
         self.pointer = pointer
+        self.client_hint = client_hint or hint
 
     def __str__(self) -> str:
-        """Code, message, place and hint, readable in a terminal and by a model."""
+        """Code, message, place and hint, for a terminal."""
+        return self._text(self.hint)
+
+    def for_client(self) -> str:
+        """The same for a client of the protocol."""
+        return self._text(self.client_hint)
+
+    def _text(self, advice: str | None) -> str:
         place = f" (at {self.pointer})" if self.pointer else ""
-        hint = f"\nhint: {self.hint}" if self.hint else ""
+        hint = f"\nhint: {advice}" if advice else ""
         return f"{self.code}: {self.message}{place}{hint}"
 
 

@@ -174,7 +174,7 @@ def _place(steps: Sequence[str | int], given: Any, *, missing: bool) -> str:  # 
 def error_text(error: OrchestrationError) -> str:
     """Code, message, every problem of a command with its suggestion, and the hint."""
     if not isinstance(error, InvalidCommand) or not error.problems:
-        return str(error)
+        return error.for_client()
     problems: Any = error.problems
     wrong = [problem for problem in problems if str(problem.severity) == "error"]
     lines = [f"{error.code}: {error.message.splitlines()[0]}"]
@@ -184,8 +184,8 @@ def error_text(error: OrchestrationError) -> str:
         lines.append(f"- {problem.code} at {problem.pointer or '/'}{place}: {problem.message}{suggestion}")
     if len(wrong) > MOST_PROBLEMS:
         lines.append(f"- and {len(wrong) - MOST_PROBLEMS} more")
-    if error.hint:
-        lines.append(f"hint: {error.hint}")
+    if error.client_hint:
+        lines.append(f"hint: {error.client_hint}")
     return "\n".join(lines)
 
 

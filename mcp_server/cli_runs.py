@@ -268,7 +268,7 @@ async def _print_end(project: Project, view: View, *, as_json: bool) -> None:
     console.results.print(headline(view.run, view.now, view.estimates), highlight=False, markup=False, soft_wrap=True)
     for text in console.failure_lines(view.run):
         console.results.print(text, highlight=False, markup=False, soft_wrap=True)
-    if view.run.status not in {RunStatus.COMPLETED, RunStatus.DEGRADED} and view.run.message:
+    if view.run.status not in {RunStatus.COMPLETED, RunStatus.DEGRADED} and not console.is_told(view.run):
         console.results.print(printable(view.run.message), highlight=False, markup=False, soft_wrap=True)
     for key in _report_keys(view.run):
         value = await project.output(view.run.id, key)

@@ -210,6 +210,12 @@ def failure_lines(run: Run) -> Iterable[str]:
             yield from (f"     {text}" for text in last_lines(failure.partial))
 
 
+def is_told(run: Run) -> bool:
+    """Whether the lines of the failures say all that the message of *run* says."""
+    told = {f'Node "{one.node}" failed: {one.failure.message}' for one in failures(run) if one.node is not None}
+    return not run.message or run.message in told
+
+
 def _plain(text: str) -> str:
     """*text* as it is, whatever it holds: no markup of ours, and nothing that steers the terminal."""
     return escape(printable(text))

@@ -291,8 +291,9 @@ class CommandIndex:
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         listed = ", ".join(names[:_NAMED]) + more if names else "none yet"
         hint = f'did you mean "{near}"? ' if near else ""
-        hint += f"Commands here: {listed} (resource orchestration://commands lists all)"
-        return NotFound(f'Command "{name[:200]}" not found', code="COMMAND_NOT_FOUND", hint=hint)
+        hint += f"Commands here: {listed}"
+        client = f"{hint} (resource orchestration://commands lists all)"
+        return NotFound(f'Command "{name[:200]}" not found', code="COMMAND_NOT_FOUND", hint=hint, client_hint=client)
 
 
 def _parse(data: bytes, path: Path) -> Parsed:
@@ -343,7 +344,7 @@ def _refuse_size(raw: dict[str, Any]) -> None:
 def _again(error: InputError) -> InputError:
     """A fresh copy of a remembered error: an exception raised twice would keep the frames of both."""
     kind = NotFound if isinstance(error, NotFound) else InputError
-    return kind(error.message, code=error.code, hint=error.hint, pointer=error.pointer)
+    return kind(error.message, code=error.code, hint=error.hint, pointer=error.pointer, client_hint=error.client_hint)
 
 
 def _cost(found: Parsed | InputError) -> int:

@@ -37,10 +37,13 @@ def inside(root: Path, given: str | Path) -> Path:
         raise InputError(message, code="INVALID_PATH", hint="a symbolic link may lead to itself") from None
     if not path.is_relative_to(root):
         message = f'Path "{text}" leads out of the project'
-        hint = (
-            f"copy the file into {root}, or choose its project: `orchestrate --project`, CLAUDE_PROJECT_DIR of a server"
+        copy = f"copy the file into {root}, or choose its project"
+        raise InputError(
+            message,
+            code="PATH_OUTSIDE_PROJECT",
+            hint=f"{copy}: `orchestrate --project DIR`",
+            client_hint=f"{copy} by CLAUDE_PROJECT_DIR of the server",
         )
-        raise InputError(message, code="PATH_OUTSIDE_PROJECT", hint=hint)
     return path
 
 

@@ -215,7 +215,8 @@ def _not_found(run_id: RunId) -> NotFound:
     return NotFound(
         f'there is no run "{run_id}" in this project',
         code="RUN_NOT_FOUND",
-        hint="List the runs: `orchestrate runs`, or the resource orchestration://runs.",
+        hint="List the runs: `orchestrate runs`.",
+        client_hint="List the runs: read the resource orchestration://runs.",
     )
 
 
