@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from engine.executors.claude import ClaudeExecutor
 from engine.executors.isolated import IsolatedExecutor
 from engine.executors.left import end_left
+from engine.executors.outbox import FileOutbox
 from engine.executors.process import ProcessExecutor
 from engine.executors.python import PythonExecutor
 from engine.executors.scratch import remove_abandoned
@@ -70,15 +71,21 @@ async def open_engine(
     def allows(driver: Driver, top: Path) -> bool:
         return engine.allows(driver, top)
 
+    isolated = partial(IsolatedExecutor, permit=permit, allows=allows, journaled=True)
     executors: dict[AgentKind, Executor] = {
-        AgentKind.PROCESS: IsolatedExecutor(ProcessExecutor(agent_environment), permit=permit, allows=allows),
-        AgentKind.PYTHON: IsolatedExecutor(PythonExecutor(agent_environment), permit=permit, allows=allows),
-        AgentKind.CLAUDE: IsolatedExecutor(
-            ClaudeExecutor(claude_program, environment=agent_environment), permit=permit, allows=allows
-        ),
+        AgentKind.PROCESS: isolated(ProcessExecutor(agent_environment)),
+        AgentKind.PYTHON: isolated(PythonExecutor(agent_environment)),
+        AgentKind.CLAUDE: isolated(ClaudeExecutor(claude_program, environment=agent_environment)),
     }
-    orphans = partial(end_left, allows=allows)
-    engine = Engine(project, storage=storage, owner=owner, clock=SystemClock(), executors=executors, orphans=orphans)
+    engine = Engine(
+        project,
+        storage=storage,
+        owner=owner,
+        clock=SystemClock(),
+        executors=executors,
+        orphans=partial(end_left, allows=allows),
+        outbox=FileOutbox(project),
+    )
     async with engine.serving():
         upkeep = () if isinstance(owner, Reader) else (_clean_up(engine, owner), _renew(owner), _tell_place(engine))
         tasks = [asyncio.create_task(work) for work in upkeep]

@@ -311,6 +311,10 @@ def _resume(turn: Turn, signal: sig.Resume) -> None:
 def _resume_interrupted(turn: Turn, signal: sig.Resume) -> None:
     run = turn.run
     turn.emit(ev.RunResumed(turn.now, signal.owner, signal.limits and signal.limits.over(run.limits)))
+    for report in signal.reports:
+        live = run.nodes[report.node].live
+        if live is not None and live.number == report.number:
+            settlement.attempt_ended(turn, report)
     for name, node in run.nodes.items():
         live = node.live
         if live is not None and live.stopping is not None:

@@ -19,13 +19,14 @@ from engine.executors.abandoned import forget
 from engine.executors.git import nothing
 from engine.executors.isolated import check_isolation
 from engine.executors.left import end_left
-from engine.executors.port import starts_later
+from engine.executors.port import NO_OUTBOX, starts_later
 from engine.graph import with_estimates
 from engine.ids import OwnerId, RunId, parse_attempt_id
 from engine.model.agent import Agent, AgentKind
 from engine.run import signals as sig
 from engine.run.events import Limits, Role, RunStatus, ValueRef
 from engine.run.state import END_STATES
+from engine.runtime.aftermath import Aftermath
 from engine.runtime.archive import Archive
 from engine.runtime.facts import ProjectFacts
 from engine.runtime.feed import Feed
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 
     from engine.breakers import BreakerConfig
     from engine.executors.git import Allows
-    from engine.executors.port import EndOrphans, Executor, Outcome, WorkOrder
+    from engine.executors.port import EndOrphans, Executor, Outbox, Outcome, WorkOrder
     from engine.ids import AttemptId, NodeId
     from engine.model.plan import NodePlan, Plan
     from engine.model.policy import Failure
@@ -83,6 +84,7 @@ class Engine:
         clock: Clock,
         executors: Mapping[AgentKind, Executor],
         orphans: EndOrphans = end_left,
+        outbox: Outbox = NO_OUTBOX,
     ) -> None:
         """Use `open_engine` for the ordinary one; this takes its parts, so that simulation can bring others."""
         self.project = project
@@ -121,14 +123,24 @@ class Engine:
             on_action=self.remarks.act,
         )
         self.store.listeners += [lambda run, _events: self.feed.moved(run.id), self.permits.committed]
-        self.archive = Archive(
-            storage, self.store, owner=owner, owner_id=self._owner_id, now=clock.now, end_left=self._end_left
-        )
+        self._aftermath = Aftermath(self.store, outbox, self._pool.report_of, self.remarks.warn)
+        self.archive = self._new_archive()
         self._recovery = Recovery(self.store, self.archive, self.feed)
         self._inbox = Inbox(storage, self.store, self.archive)
         self.notices: list[str] = []
         """What is to be said of the place in which this process runs."""
         self._tasks: list[asyncio.Task[None]] = []
+
+    def _new_archive(self) -> Archive:
+        return Archive(
+            self.storage,
+            self.store,
+            owner=self._owner,
+            owner_id=self._owner_id,
+            now=self.clock.now,
+            end_left=self._end_left,
+            reports=self._aftermath.reports,
+        )
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[Engine]:
@@ -150,6 +162,7 @@ class Engine:
                 self.store.send(run_id, sig.Interrupt())
         with contextlib.suppress(Exception):
             await self.store.committed()
+        await self._aftermath.close()
         self.store.stop_timer()
         self._recovery.stop()
         for task in self._tasks:
@@ -165,6 +178,7 @@ class Engine:
             await self.archive.look_after_all()
         finally:
             await self._end_orphans(self.project)
+        await self._aftermath.clean_up(self.archive)
 
     async def _end_left(self, run: RunId, lost: Sequence[AttemptId]) -> None:
         await self._pool.ended(run)

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from engine.errors import OrchestrationError
-from engine.executors.branches import ROOT, branches_of
+from engine.executors.branches import ROOT, branch_of, branches_of
 from engine.executors.folders import folders_in
 from engine.executors.git import Allows, Git, IsolationUnavailable, nothing, open_git
 from engine.executors.marks import has_lost_its_server
@@ -41,6 +41,9 @@ async def keep_abandoned(project: Path, *, allows: Allows = nothing) -> list[str
                 if tree is None:
                     if not remove_unfinished(state):
                         log.warning("%s is left alone: it does not say what it is of", state)
+                elif tree.is_merged:
+                    with _told(f"the worktree {tree.place} cannot be removed"):
+                        await tree.leave()
                 elif not tree.record.kept and has_lost_its_server(tree.record.mark, project):
                     with _told(f"the worktree {tree.place} cannot be kept"):
                         where = await tree.keep()
@@ -59,11 +62,28 @@ async def forget(project: Path, runs: Collection[RunId]) -> None:
                 parsed = None if tree is None else parse_attempt_id(tree.record.attempt)
                 if tree is not None and parsed is not None and parsed[0] in runs:
                     await tree.remove()
-            listed = await git.line("for-each-ref", "--format=%(refname:lstrip=2)", f"refs/heads/{ROOT}/")
             prefixes = tuple(map(branches_of, runs))
-            names = [name for name in listed.splitlines() if name.startswith(prefixes)]
+            names = [name for name in await _branches(git) if name.startswith(prefixes)]
             if names:
                 await git.run("branch", "--quiet", "-D", "--", *names, accept=(0, 1))
+
+
+async def forget_attempts(project: Path, attempts: Collection[AttemptId]) -> list[str]:
+    """Remove the branches of *attempts*, but for one that somebody works on; says which have gone."""
+    parsed = [parse_attempt_id(attempt) for attempt in attempts]
+    wanted = {branch_of(*parts) for parts in parsed if parts is not None}
+    with contextlib.suppress(IsolationUnavailable):
+        git = await open_git(await asyncio.to_thread(project.resolve), _NOBODY)
+        before = wanted & await _branches(git)
+        if before:
+            await git.run("branch", "--quiet", "-D", "--", *sorted(before), accept=(0, 1))
+        return sorted(before - await _branches(git)) if before else []
+    return []
+
+
+async def _branches(git: Git) -> set[str]:
+    listed = await git.line("for-each-ref", "--format=%(refname:lstrip=2)", f"refs/heads/{ROOT}/")
+    return set(listed.splitlines())
 
 
 def _found(git: Git, root: Path) -> Iterator[tuple[Path, Worktree | None]]:

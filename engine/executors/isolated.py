@@ -17,6 +17,7 @@ from engine.executors.answer import failed
 from engine.executors.brought import links_of
 from engine.executors.cancelling import uncancelled
 from engine.executors.git import Allows, IsolationUnavailable, nothing
+from engine.executors.outcome import put
 from engine.executors.port import Executor, Heartbeat, Outcome, WorkOrder, starts_later
 from engine.executors.worktree import Worktree, open_worktree, prepare
 from engine.ids import AttemptId
@@ -34,14 +35,23 @@ log = logging.getLogger(__name__)
 class IsolatedExecutor:
     """Does orders by another executor, in a worktree where the agent's file asks for one."""
 
-    def __init__(self, executor: Executor, *, permit: Callable[[WorkOrder], None], allows: Allows = nothing) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        *,
+        permit: Callable[[WorkOrder], None],
+        allows: Allows = nothing,
+        journaled: bool = False,
+    ) -> None:
         """*executor* must end all that an attempt has started, and take `order.folder` for its working folder.
 
         *permit* raises where an agent may not run. It is asked again when the worktree is made: its program may have
         changed while the attempt waited for its turn. *allows* says which filters and merge drivers of the repository's
-        own may run.
+        own may run. *journaled*: whoever takes the outcomes tells an outbox once they are in a journal; until then they
+        are kept beside what was merged.
         """
         self._allows = allows
+        self._journaled = journaled
         self._executor = executor
         self._permit = permit
 
@@ -80,10 +90,10 @@ class IsolatedExecutor:
             outcome = await self._executor.execute(order, heartbeat)
         if outcome.failure is None:
             heartbeat("Merging what was changed")
-            refused = await _merge(order, tree, heartbeat)
+            refused = await _merge(order, outcome, tree, heartbeat)
             if refused is None:
-                await _remove(tree)
-                return outcome
+                await _remove(tree, written=self._journaled)
+                return replace(outcome, in_time=True)  # it is merged: no limit of time takes it back
             outcome = replace(refused, usage=outcome.usage)
         return _with_hint(outcome, await uncancelled(_kept(tree)))
 
@@ -105,13 +115,14 @@ def _check(agent: Agent) -> None:
         )
 
 
-async def _merge(order: WorkOrder, tree: Worktree, heartbeat: Heartbeat) -> Outcome | None:
+async def _merge(order: WorkOrder, outcome: Outcome, tree: Worktree, heartbeat: Heartbeat) -> Outcome | None:
     """None where all is merged, else the failure that says why nothing is."""
     try:
+        await asyncio.to_thread(put, tree.state, outcome)
         await tree.merge_back(heartbeat)
     except IsolationUnavailable as fault:
         code, message, hint = "MERGE_REFUSED", fault.message, fault.hint
-    except OSError as error:
+    except (OSError, ValueError, TypeError) as error:
         code, message, hint = "MERGE_REFUSED", str(error), None
     except OrchestrationError as fault:
         code, message, hint = fault.code, fault.message, fault.hint
@@ -121,10 +132,13 @@ async def _merge(order: WorkOrder, tree: Worktree, heartbeat: Heartbeat) -> Outc
     return failed(FailureKind.ERROR, code, text, hint=hint)
 
 
-async def _remove(tree: Worktree) -> None:
-    """Remove what is merged; a cancel comes too late, and what cannot be removed is no failure of the agent."""
+async def _remove(tree: Worktree, *, written: bool) -> None:
+    """Remove what is merged; a cancel comes too late, and what cannot be removed is no failure of the agent.
+
+    *written*: what is written down of it stays, until its outcome is in the journal.
+    """
     try:
-        await uncancelled(tree.remove())
+        await uncancelled(tree.leave() if written else tree.remove())
     except OSError:
         log.warning("the worktree %s cannot be removed", tree.place, exc_info=True)
     except asyncio.CancelledError:

@@ -25,6 +25,8 @@ from engine.executors.snapshot import OURS, STATE, commit, project_tree
 from engine.statefolder.links import make_below
 
 _INTENT = "merging.json"
+MERGED = "merged.json"
+"""The mark of work that is in the project: the note about its merge, renamed."""
 _PAUSE = 0.02
 _TRIES = 5
 """How often the merge begins anew because somebody changed a file that it is about to write."""
@@ -107,13 +109,18 @@ async def _merged(git: Git, ours: Commit, theirs: Commit) -> str:
 
 
 async def _write(git: Git, changes: Sequence[Change], *, state: Path, trees: tuple[str, str]) -> None:
-    """Make *changes*, which lead from one of *trees* to the other, and say so where a crash leaves it."""
+    """Make *changes*, which lead from one of *trees* to the other, and say so where a crash leaves it.
+
+    With the last step they are made, and the mark of it is there; before, they are taken back by whoever comes next.
+    """
     intent = state / _INTENT
     intent.write_text(json.dumps(trees), encoding="ascii")
     try:
         await apply(git, changes, staging=state / "staging")
-    finally:
+    except BaseException:
         intent.unlink(missing_ok=True)
+        raise
+    intent.replace(state / MERGED)
 
 
 async def _heal(git: Git, project: Path) -> None:

@@ -140,6 +140,47 @@ def starts_later(executor: Executor | None, agent: Agent) -> bool:
     return queues is not None and bool(queues(agent))
 
 
+class Outbox(Protocol):
+    """Keeps how attempts ended whose work is done and cannot be done again, until the journal has it."""
+
+    def covers(self, agent: Agent) -> bool:
+        """Whether outcomes of *agent* are kept here."""
+
+    async def attempts(self) -> list[AttemptId]:
+        """The attempts that it knows of."""
+
+    async def found(self, attempts: Collection[AttemptId]) -> Mapping[AttemptId, Outcome]:
+        """How those of *attempts* ended that it knows of."""
+
+    def settled(self, attempt: AttemptId) -> None:
+        """The end of *attempt* is in the journal, or no run has it any more; nothing, where it knows of none."""
+
+    async def redone(self, attempts: Collection[AttemptId]) -> list[str]:
+        """The work of the lost *attempts* was done again: remove what was kept of it; says what has gone."""
+
+
+class _NoOutbox:
+    """Of executors whose work can always be done again."""
+
+    def covers(self, agent: Agent) -> bool:  # noqa: ARG002 -- the port's
+        return False
+
+    async def attempts(self) -> list[AttemptId]:
+        return []
+
+    async def found(self, attempts: Collection[AttemptId]) -> Mapping[AttemptId, Outcome]:  # noqa: ARG002 -- the port's
+        return {}
+
+    def settled(self, attempt: AttemptId) -> None:
+        pass
+
+    async def redone(self, attempts: Collection[AttemptId]) -> list[str]:  # noqa: ARG002 -- the port's
+        return []
+
+
+NO_OUTBOX: Outbox = _NoOutbox()
+
+
 class EndOrphans(Protocol):
     """Ends what dead processes of *project* have left running."""
 

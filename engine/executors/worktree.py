@@ -22,7 +22,7 @@ from engine.executors.changes import names
 from engine.executors.drivers import refuse_withheld
 from engine.executors.folders import is_own, remove_folder
 from engine.executors.git import Allows, Git, IsolationUnavailable, is_object, nothing, open_git
-from engine.executors.merging import Commit, NotMerged, alone, merge, project_commit
+from engine.executors.merging import MERGED, Commit, NotMerged, alone, merge, project_commit
 from engine.executors.port import HERE, Heartbeat
 from engine.executors.snapshot import (
     PLACE,
@@ -115,6 +115,7 @@ class Worktree:
                 hint="let the agent remove them, or name them in .gitignore",
             )
         if tree == self.record.base_tree:
+            (self.state / MERGED).touch()
             return
         theirs = Commit(await self._commit(tree), tree)
         base = Commit(self.record.base, self.record.base_tree)
@@ -142,13 +143,22 @@ class Worktree:
             await self.remove()
         return self._where
 
+    @property
+    def is_merged(self) -> bool:
+        """Whether what was changed is in the project."""
+        return (self.state / MERGED).exists()
+
     async def remove(self) -> None:
         """Remove the worktree with all that is in it."""
+        await self.leave()
+        await asyncio.to_thread(remove_folder, self.state)
+
+    async def leave(self) -> None:
+        """Remove the worktree; what is written down of it stays."""
         if await asyncio.to_thread(self._is_there):
             await asyncio.to_thread(remove_folder, self.place)
         with contextlib.suppress(IsolationUnavailable):  # git knows of none
             await self._git.run("worktree", "remove", "--force", "--force", str(self.place))
-        await asyncio.to_thread(remove_folder, self.state)
 
     def write(self, record: Record) -> None:
         """Write down what is to be known of the worktree."""

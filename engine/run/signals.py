@@ -157,6 +157,8 @@ class Resume(Request, frozen=True):
     failed: bool = False
     limits: Limits | None = None
     """New limits in the place of the run's; what they do not say stays as it is."""
+    reports: tuple[ReportOutcome, ...] = ()
+    """How attempts of an interrupted run ended that are live in its journal, as far as somebody knows."""
 
 
 Signal = (

@@ -10,6 +10,8 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from engine import scheduler
 from engine.errors import EnvironmentFault, NotFound
 from engine.ids import attempt_id
@@ -49,10 +51,12 @@ class Archive:
         owner_id: OwnerId,
         now: Callable[[], datetime],
         end_left: Callable[[RunId, Sequence[AttemptId]], Awaitable[None]],
+        reports: Callable[[Run, Sequence[AttemptId]], Awaitable[tuple[sig.ReportOutcome, ...]]],
     ) -> None:
         """Without an *owner*, as in a simulation, nobody is looked after.
 
         *end_left* ends what still runs of a run that nobody goes on with, and of those of its attempts that were lost.
+        *reports* finds how attempts ended that are live in the journal of such a run.
         A reader records and ends nothing: a run whose owner has died is shown as it would be recorded.
         """
         self._storage = storage
@@ -62,6 +66,7 @@ class Archive:
         self._now = now
         self._end_left = end_left
         self._reads = isinstance(owner, Reader)
+        self._reports = reports
         self._folded: dict[RunId, Run] = {}
         self._burying = asyncio.Lock()
         """One run at a time is taken from its dead owner, and nobody reads it in between."""
@@ -171,10 +176,11 @@ class Archive:
             run = _folded(run_id, await self._storage.events(run_id))
             scheduler.check_resumable(run, failed=signal.failed)
             await self._end_left(run_id, live_attempts(run))  # no new attempt begins beside an old one
+            reports = await self._reports(run, live_attempts(run))
             if not await self._storage.take_over(run_id, summary.owner, self._owner_id, ended=run.status):
                 return False
             self.forget()
-            self._store.adopt(run, signal)
+            self._store.adopt(run, msgspec.structs.replace(signal, reports=reports))
             return True
 
     async def is_heard(self, run_id: RunId) -> bool:

@@ -253,9 +253,13 @@ class Pool:
     def settle(self, run_id: RunId, node: NodeId, number: int, outcome: Outcome) -> sig.ReportOutcome:
         """The signal for *outcome*: its outputs checked and put away, or the failure that they are."""
         run = self._store.runs.get(run_id)
-        state = None if run is None else run.nodes.get(node)
-        if run is None or state is None:
+        if run is None or node not in run.nodes:
             raise not_live(run_id)
+        return self.report_of(run, node, number, outcome)
+
+    def report_of(self, run: Run, node: NodeId, number: int, outcome: Outcome) -> sig.ReportOutcome:
+        """As `settle`, for a *run* that may be live nowhere."""
+        state = run.nodes[node]
         failure = None if outcome.failure is None else _redacted(outcome.failure)
         live = state.live
         plan = state.plan

@@ -15,6 +15,7 @@ from engine.run import events as ev
 from engine.run import node_events
 from engine.run.events import RunStatus
 from engine.run.state import Run
+from engine.runtime.aftermath import Aftermath
 from engine.runtime.guards import Guards
 from engine.runtime.pool import Key, Pool
 from engine.runtime.store import Store
@@ -191,6 +192,13 @@ def runs_end_as_they_like(patch: Patch) -> None:
     patch.setattr(admission, "_end", lambda turn: (RunStatus.COMPLETED, end(turn)[1]))
 
 
+def what_was_merged_is_not_asked_for(patch: Patch) -> None:
+    async def nothing(*_given: object) -> tuple[()]:
+        return ()
+
+    patch.setattr(Aftermath, "reports", nothing)
+
+
 BROKEN: tuple[Callable[[Patch], None], ...] = (
     agents_start_before_it_is_durable,
     whoever_asks_for_a_lock_gets_it,
@@ -214,6 +222,7 @@ BROKEN: tuple[Callable[[Patch], None], ...] = (
     the_clock_is_believed,
     what_waits_for_its_turn_counts_as_at_work,
     runs_end_as_they_like,
+    what_was_merged_is_not_asked_for,
 )
 
 

@@ -6,7 +6,8 @@ Effects: none. What an agent really did stands in `effects`, whatever the journa
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+import contextlib
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.executors.cancelling import uncancelled
@@ -80,6 +81,10 @@ class Agents:
         """What was answered, by attempt."""
         self.began: dict[AttemptId, float] = {}
         """When each program started."""
+        self.merged: set[AttemptId] = set()
+        """Attempts whose work is part of the project, and cannot be taken back."""
+        self.unreported: dict[AttemptId, Outcome] = {}
+        """Those of them whose end no server has said to be in the journal."""
 
     def begin(self, server: Server, order: WorkOrder, heartbeat: Heartbeat) -> Program:
         """Start a program for *order*."""
@@ -211,7 +216,44 @@ class AgentExecutor:
             raise
         if isinstance(reply, AgentBroke):
             raise reply
-        return reply
+        return await self._merged(order, reply) if self.queues(order.agent) and reply.failure is None else reply
+
+    async def _merged(self, order: WorkOrder, reply: Outcome) -> Outcome:
+        """What a success of an isolated agent is: merged at once, cleaned up after, and told in the end."""
+        agents, server = self._agents, self._server
+        kept = replace(reply, in_time=True)
+        agents.merged.add(order.attempt)
+        agents.unreported[order.attempt] = kept
+        with contextlib.suppress(asyncio.CancelledError):
+            await uncancelled(asyncio.sleep(server.dice.choice((0.0, 0.1, 1.0))))  # noqa: TID251 - virtual
+        return kept
+
+
+class WorldOutbox:
+    """See `engine.executors.port.Outbox`: it outlives all servers."""
+
+    def __init__(self, agents: Agents) -> None:
+        self._agents = agents
+
+    def covers(self, agent: Agent) -> bool:
+        """See `Outbox.covers`."""
+        return agent.id in QUEUEING
+
+    async def attempts(self) -> list[AttemptId]:
+        """See `Outbox.attempts`."""
+        return list(self._agents.unreported)
+
+    async def found(self, attempts: Collection[AttemptId]) -> Mapping[AttemptId, Outcome]:
+        """See `Outbox.found`."""
+        return {attempt: outcome for attempt, outcome in self._agents.unreported.items() if attempt in attempts}
+
+    def settled(self, attempt: AttemptId) -> None:
+        """See `Outbox.settled`."""
+        self._agents.unreported.pop(attempt, None)
+
+    async def redone(self, attempts: Collection[AttemptId]) -> list[str]:
+        """See `Outbox.redone`."""
+        return [f"branch of {attempt}" for attempt in attempts if attempt in self._agents.merged]
 
 
 async def _until(event: asyncio.Event) -> None:

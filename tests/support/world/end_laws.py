@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
+from engine.ids import attempt_id
 from engine.run.state import NodeStatus
 from engine.storage.codec import decode_value, encode_event, encode_value
 
@@ -70,6 +71,15 @@ def session_values_are_readable(world: World) -> Iterator[str]:
             yield f"{row.key} of {row.run}"
 
 
+def what_was_merged_is_reported(world: World) -> Iterator[str]:
+    """An attempt whose work cannot be taken back is never lost, whenever its server dies: it would be done twice."""
+    for record in world.audit.present():
+        for name, node in record.run.nodes.items():
+            for tried in node.attempts:
+                if tried.lost and attempt_id(record.id, name, tried.number) in world.agents.merged:
+                    yield f"{record.id}:{name}#{tried.number} was merged, and lost"
+
+
 END_LAWS: tuple[EndLaw, ...] = (
     no_claim_is_left,
     no_program_is_left,
@@ -77,4 +87,5 @@ END_LAWS: tuple[EndLaw, ...] = (
     values_stay_readable,
     no_trial_is_left,
     session_values_are_readable,
+    what_was_merged_is_reported,
 )

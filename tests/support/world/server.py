@@ -17,7 +17,7 @@ from engine.errors import OrchestrationError
 from engine.ids import OwnerId
 from engine.model.agent import AgentKind
 from engine.service import Engine
-from tests.support.world.agents import AgentExecutor
+from tests.support.world.agents import AgentExecutor, WorldOutbox
 from tests.support.world.breakdown import Breakdown
 from tests.support.world.disk import Disk, Killed
 from tests.support.world.time import ServerLoop, WallClock
@@ -81,6 +81,7 @@ class Server:
             clock=self.clock,
             executors=dict.fromkeys((AgentKind.PROCESS, AgentKind.CLAUDE, AgentKind.PYTHON), executor),
             orphans=end_orphans,
+            outbox=WorldOutbox(world.agents),
         )
         self.engine.breakers["api"] = BREAKER
         if self.dice.randrange(3) == 0:
