@@ -207,7 +207,7 @@ def test_an_output_that_is_no_json_fails() -> None:
 
 
 def test_a_schema_that_slipped_through_validation_is_refused_and_not_run() -> None:
-    failure = checked([OutputDecl(key="a", schema={"pattern": "(a+)+$"})], {"a": "a" * 50 + "!"})
+    failure = checked([OutputDecl(key="a", schema={"pattern": "(a"})], {"a": "a"})
     assert failure is not None
     assert failure.code == "INVALID_OUTPUT_SCHEMA"
 
