@@ -7,31 +7,35 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.arguments import bind_arguments, initial_context
+from engine.assumptions import Assumptions, assume
 from engine.errors import InputError
 from engine.executors.simulate import SimulateExecutor
 from engine.model.agent import AgentKind
 from engine.model.plan import NodeKind
+from engine.model.policy import FailureKind
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import WaitReason
+from engine.run.state import NodeStatus
 from engine.runtime.clock import EPOCH, VirtualClock, VirtualLoop
 from engine.service import Engine
 from engine.storage.memory import MemoryStorage
 from engine.validation.near import Names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from engine.executors.port import Executor
     from engine.executors.simulate import Fault
     from engine.ids import NodeId, RunId
     from engine.model.plan import NodePlan, Plan
-    from engine.run.state import Run
+    from engine.run.state import AttemptRecord, NodeState, Run
 
 
 _MOST_LISTED = 20
@@ -46,6 +50,8 @@ class Simulated:
     events: list[ev.Event]
     values: dict[str, bytes]
     """Canonical JSON of its values, by digest."""
+    lost: tuple[str, ...] = ()
+    """What of the scenario never came to pass: a sentence each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +76,58 @@ def simulate(plan: Plan, scenario: Scenario, *, project: Path = Path()) -> Simul
     (INVALID_FAULT, INVALID_VALUE) where the scenario names what the plan does not have.
     """
     _check_names(plan, scenario)
-    executor = SimulateExecutor(faults=scenario.faults, values=scenario.values)
+    made = _assumed(plan, scenario)
+    if made.told:
+        warning = f"Made up for skip conditions: {_listed(made.told)}"
+        plan = replace(plan, warnings=(*plan.warnings, warning))
+    values = {node: {**made.values.get(node, {}), **scenario.values.get(node, {})} for node in made.values}
+    executor = SimulateExecutor(faults=scenario.faults, values={**scenario.values, **values})
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(_simulate(plan, scenario, executor, project))
+        simulated = runner.run(_simulate(plan, scenario, executor, project))
+    return replace(simulated, lost=tuple(_lost(scenario, simulated.run, executor.answered)))
+
+
+def _lost(scenario: Scenario, run: Run, answered: Collection[NodeId]) -> list[str]:
+    """What of *scenario* never took effect in *run*, in which the nodes *answered* have given their outputs."""
+    found = []
+    for (name, number), fault in scenario.faults.items():
+        node = run.nodes[name]
+        if not any(_is_due(record, number) and _is_by(record, fault) for record in node.attempts):
+            which = "" if number is None else f" in attempt {number}"
+            found.append(f'the failure of "{name}"{which} never came: {_why(node)}')
+    for name, values in scenario.values.items():
+        if name not in answered:
+            why = _why(run.nodes[name])
+            found += [f'the value of "{key}" of "{name}" was never given: {why}' for key in values]
+    return found
+
+
+def _is_due(record: AttemptRecord, number: int | None) -> bool:
+    return record.role is ev.Role.FORWARD if number is None else record.number == number
+
+
+def _is_by(record: AttemptRecord, fault: Fault) -> bool:
+    """Whether the attempt ended as *fault* has it: a timeout by whichever limit comes first."""
+    failure = record.failure
+    if failure is None or failure.kind is not fault.kind:
+        return False
+    return fault.kind is FailureKind.TIMEOUT or failure.code == fault.code
+
+
+def _why(node: NodeState) -> str:
+    if node.status is NodeStatus.SKIPPED:
+        return f"the node was skipped{f' ({node.skip_message})' if node.skip_message else ''}"
+    if not node.attempts:
+        return "the node never began"
+    count = len(node.attempts)
+    failure = node.attempts[-1].failure
+    ending = "succeeded" if failure is None else f"ended with {failure.code}"
+    return f"the node had {count} attempt{'s' if count > 1 else ''}, and the last {ending}"
+
+
+def _assumed(plan: Plan, scenario: Scenario) -> Assumptions:
+    given, text = bind_arguments(plan, scenario.arguments)
+    return assume(plan, context={**initial_context(plan, text), **given}, given=scenario.values)
 
 
 def _check_names(plan: Plan, scenario: Scenario) -> None:

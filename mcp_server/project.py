@@ -30,7 +30,7 @@ from engine.runtime.clock import SystemClock
 from engine.runtime.facts import values_of
 from engine.runtime.residue import summary_of
 from engine.service import View
-from engine.simulation import Scenario, simulate
+from engine.simulation import Scenario, Simulated, simulate
 from engine.statefolder.guard import open_state
 from engine.statefolder.links import STATE, has_journal
 from engine.storage.database import faults
@@ -228,8 +228,7 @@ class Project:
     async def dry_run(self, request: RunRequest) -> View:
         """The end of a simulated run that is not recorded: its times are the prediction."""
         plan = self._looked_over(self.plan(request.source))
-        simulated = await asyncio.to_thread(simulate, plan, self._scenario(request), project=self.root)
-        run = simulated.run
+        run = (await self._simulated(plan, request)).run
         return View(run=run, actions={}, estimates={}, now=run.ended_at or run.created_at)
 
     def _looked_over(self, plan: Plan) -> Plan:
@@ -251,7 +250,7 @@ class Project:
     async def _simulate(self, plan: Plan, request: RunRequest) -> RunId:
         """Simulate in a thread, then record the whole run in one commit under an id of its own."""
         engine = await self.engine()
-        simulated = await asyncio.to_thread(simulate, plan, self._scenario(request), project=self.root)
+        simulated = await self._simulated(plan, request)
         run, run_id = simulated.run, engine.clock.new_run_id()
         run.id = run_id
         events = [replace(event, run=run_id) if isinstance(event, RunCreated) else event for event in simulated.events]
@@ -262,6 +261,17 @@ class Project:
         )
         await engine.storage.commit(batch, run.owner)
         return run_id
+
+    async def _simulated(self, plan: Plan, request: RunRequest) -> Simulated:
+        """The simulation; raises `InputError` (NO_EFFECT) where something that was asked for never came to pass."""
+        simulated = await asyncio.to_thread(simulate, plan, self._scenario(request), project=self.root)
+        if simulated.lost:
+            raise InputError(
+                f"The simulation of {plan.command} is not what was asked for: {'; '.join(simulated.lost)}",
+                code="NO_EFFECT",
+                hint="Name a node and an attempt that come to pass, or set what its skip condition reads.",
+            )
+        return simulated
 
     def _scenario(self, request: RunRequest) -> Scenario:
         return Scenario(

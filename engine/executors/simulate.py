@@ -47,9 +47,14 @@ class SimulateExecutor:
         faults: Mapping[tuple[NodeId, int | None], Fault] | None = None,
         values: Mapping[NodeId, Mapping[str, Any]] | None = None,
     ) -> None:
-        """*faults* by node and attempt number, None for all forward ones; *values* by node and output key."""
+        """*faults* by node and attempt number, None for all forward ones; *values* by node and output key.
+
+        What *values* does not have is made up from the schema.
+        """
         self._faults = dict(faults or {})
         self._values = dict(values or {})
+        self.answered: set[NodeId] = set()
+        """The nodes that have answered with outputs, whatever was made of these."""
 
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
         """Let the estimate pass; a fault comes at its half, a timeout by never ending."""
@@ -58,6 +63,8 @@ class SimulateExecutor:
         estimate = order.estimate.total_seconds()
         if fault is None:
             await asyncio.sleep(estimate)
+            if order.role == "forward":
+                self.answered.add(order.node)
             return Outcome(outputs=self._outputs_of(order))
         if fault.kind is FailureKind.TIMEOUT:
             await asyncio.get_running_loop().create_future()  # the runtime's own limit has to end it
