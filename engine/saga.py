@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine import succession
 from engine.model.policy import CompensationType, Failure, FailureKind
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, StopKind, WaitReason
@@ -30,32 +31,13 @@ def answers(node: NodeState, kind: FailureKind) -> bool:
     return compensation is not None and compensation.type in UNDOING and kind in compensation.on
 
 
-def after(run: Run, target: NodeId) -> set[NodeId]:
-    """Nodes that come after *target*: its descendants, and all nodes of later phases behind a barrier."""
-    found: set[NodeId] = set()
-    stack = [target]
-    while stack:
-        for dependent in run.nodes[stack.pop()].plan.dependents:
-            if dependent not in found:
-                found.add(dependent)
-                stack.append(dependent)
-    current = run.phases[run.nodes[target].plan.phase].plan
-    for phase in run.plan.phases[current.index + 1 :]:
-        if phase.group == current.group and phase.barrier:
-            found.update(phase.nodes)
-    for phase in run.plan.phases:
-        if phase.group in found:
-            found.update(phase.nodes)
-    return found
-
-
 def undo_order(run: Run) -> tuple[NodeId, ...]:
     """Nodes to undo for the stop of *run*, first one first."""
     cause = run.stop
     if cause is None or not cause.compensate:
         return ()
     kind = cause.failure.kind if cause.failure is not None else FailureKind.CANCEL
-    within = None if cause.rollback_to is None else after(run, cause.rollback_to)
+    within = None if cause.rollback_to is None else succession.after(run, cause.rollback_to)
     nodes = run.nodes.values() if within is None else (run.nodes[name] for name in within)
     return _order(node for node in nodes if answers(node, kind))
 

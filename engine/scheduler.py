@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from engine import admission, saga, settlement
+from engine import admission, saga, settlement, succession
 from engine.errors import StateError
 from engine.model.plan import NodeKind
 from engine.model.policy import Failure, FailureKind
@@ -19,7 +19,7 @@ from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import Limits, Role, RunStatus, StopKind, WaitReason
 from engine.run.reducer import create
-from engine.run.state import NodeStatus, inside, is_undone_now
+from engine.run.state import NodeStatus, is_undone_now
 from engine.turn import Turn, at_once
 
 if TYPE_CHECKING:
@@ -356,32 +356,13 @@ def _continue(turn: Turn) -> None:
 
 def _reopen(turn: Turn, signal: sig.Resume) -> None:
     run = turn.run
-    again = _to_redo(run)
+    again = succession.to_redo(run)
     turn.emit(ev.RunReopened(turn.now, signal.owner, signal.limits and signal.limits.over(run.limits)))
     for name in run.nodes:
         if name in again:
             turn.emit(ev.NodeReset(turn.now, name))
     if run.status is RunStatus.RUNNING:
         admission.open_phases(turn)
-
-
-def _to_redo(run: Run) -> set[NodeId]:
-    """Nodes that did not get done, with all that depends on them and the sub-commands around them."""
-    again: set[NodeId] = set()
-    redo = {NodeStatus.FAILED, NodeStatus.CANCELLED, NodeStatus.COMPENSATED}
-    stack = [name for name, node in run.nodes.items() if node.status in redo]
-    while stack:
-        name = stack.pop()
-        if name in again:
-            continue
-        again.add(name)
-        plan = run.nodes[name].plan
-        for dependent in plan.dependents:
-            stack += (dependent, *inside(run, dependent))
-        around = run.phases[plan.phase].plan.group
-        if around is not None:
-            stack.append(around)
-    return again
 
 
 ASK_AGAIN = timedelta(seconds=1)

@@ -109,12 +109,20 @@ def _after_the_end(now: Snapshot, refs: Sequence[str]) -> str:
     if state is RunStatus.INTERRUPTED:
         return f"Ask the user whether to go on: resume with run_id={now.id} continues, cancel undoes what was done."
     if state is RunStatus.FAILED:
-        return f"Tell the user what failed; when its cause is gone, resume with run_id={now.id} and failed=true."
+        again = f"That does {_names(now.redo)} again." if now.redo else ""
+        resume = f"Tell the user what failed; when its cause is gone, resume with run_id={now.id} and failed=true."
+        return f"{resume} {again}".rstrip()
     if state is RunStatus.COMPENSATION_FAILED:
         return f"Tell the user what failed{_effects(now)}; what could not be undone needs a person's hand."
     if state is RunStatus.COMPENSATED:
         return f"Tell the user what failed{_effects(now)}; a new run starts afresh."
     return f"Tell the user that the run was cancelled{_effects(now)}."
+
+
+def _names(nodes: Sequence[NodeId]) -> str:
+    """Nodes for a sentence, the first of many."""
+    more = f" and {len(nodes) - FEW_NAMES} more" if len(nodes) > FEW_NAMES else ""
+    return f"{', '.join(nodes[:FEW_NAMES])}{more}"
 
 
 def _effects(now: Snapshot) -> str:

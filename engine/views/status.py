@@ -19,6 +19,7 @@ from engine.run.events import Role, RunStatus, WaitReason
 from engine.run.reducer import create
 from engine.run.state import ZERO, NodeStatus, is_model_work, keys_at, parts_at
 from engine.settlement import is_clients
+from engine.succession import to_redo
 from engine.views.durations import rounded
 from engine.views.progress import DONE, Progress, progress, remaining
 from engine.views.todos import MARKED, Todo, TodoOptions, display, todos
@@ -123,6 +124,8 @@ class Snapshot:
     display: str
     running: tuple[NodeId, ...]
     """Nodes that somebody is at work on, in the order in which they started."""
+    redo: tuple[NodeId, ...]
+    """What taking the run up at its failed nodes would do again, in file order; empty where that is not possible."""
     message: str
     warnings: tuple[str, ...]
     locks: tuple[LockLine, ...]
@@ -167,6 +170,7 @@ def snapshot(
         todos=tuple(todos(run, now, learned, options) if full else short_todos(run, now, learned, options)),
         display=display(run, now, learned, options) if full else short_display(run, now, learned, options),
         running=tuple(sorted(at_work(run), key=lambda name: run.nodes[name].start_order)),
+        redo=_redo(run),
         message=run.message,
         warnings=(
             *run.plan.warnings,
@@ -178,6 +182,13 @@ def snapshot(
         locks=tuple(locks),
         cost_usd=run.cost_usd,
     )
+
+
+def _redo(run: Run) -> tuple[NodeId, ...]:
+    if run.status not in {RunStatus.FAILED, RunStatus.DEGRADED}:
+        return ()
+    again = to_redo(run)
+    return tuple(name for name, node in run.nodes.items() if name in again and node.plan.kind is NodeKind.AGENT)
 
 
 def jumps(run: Run) -> list[str]:

@@ -14,6 +14,7 @@ from engine.model.plan import NodeKind
 from engine.readiness import ITS_TURN, standing
 from engine.run.events import Role, WaitReason
 from engine.run.state import ZERO, NodeStatus
+from engine.succession import before
 from engine.views.status import session_of
 
 if TYPE_CHECKING:
@@ -307,7 +308,7 @@ def critical_path(run: Run, until: datetime) -> tuple[NodeId, ...]:
 def _cause(run: Run, node: NodeState) -> NodeState | None:
     """The node whose end let *node* start: the last of those before it, or the one whose slot it took."""
     start = node.started_at or node.ended_at
-    names = set(_before(run, node))
+    names = set(before(run, node))
     ready = ready_at(run, node)
     if start is not None and ready is not None and start - ready >= SHORTEST_WAIT and not node.waited:
         names |= {name for name, other in run.nodes.items() if other.ended_at and ready < other.ended_at <= start}
@@ -318,26 +319,6 @@ def _cause(run: Run, node: NodeState) -> NodeState | None:
         if other.ended_at <= start and name != node.plan.id
     ]
     return max(ended, key=lambda other: (other.ended_at, -other.plan.index), default=None)
-
-
-def _before(run: Run, node: NodeState) -> Iterator[NodeId]:
-    """The nodes that *node* may have had to wait for: dependencies and the phase before, of those around it too."""
-    for name in node.plan.depends_on:
-        yield from _inside(run, name)
-    phase = run.phases[node.plan.phase].plan
-    if phase.after is not None and phase.barrier:
-        for name in run.phases[phase.after].plan.nodes:
-            yield from _inside(run, name)
-    elif phase.group is not None:
-        yield from _before(run, run.nodes[phase.group])
-
-
-def _inside(run: Run, name: NodeId) -> Iterator[NodeId]:
-    """*name*, or the nodes of the sub-command that it runs."""
-    yield name
-    for inner in run.nodes[name].plan.inner:
-        for part in run.phases[inner].plan.nodes:
-            yield from _inside(run, part)
 
 
 _WORDS = {

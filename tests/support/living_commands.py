@@ -58,8 +58,8 @@ def context(dice: Random, name: str, needs: list[str], before: list[str], *, gro
     """Values that a node reads and writes."""
     raw: dict[str, Any] = {"inputs": [], "outputs": []}
     if before and once_in(2, dice):
-        source = dice.choice(needs or before)
-        given: dict[str, Any] = {"key": f"{source}-out", "required": bool(needs) and once_in(3, dice)}
+        source = dice.choice(before if once_in(2, dice) else needs or before)  # values alone may hold it
+        given: dict[str, Any] = {"key": f"{source}-out", "required": source in needs and once_in(3, dice)}
         if not given["required"] and once_in(2, dice):
             given["default"] = "nothing"
         raw["inputs"].append(given)

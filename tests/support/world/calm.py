@@ -12,11 +12,15 @@ from engine.run.events import RunStatus
 from tests.support.world.happenings import asked
 
 if TYPE_CHECKING:
+    from engine.ids import RunId
     from tests.support.world.record import Record
     from tests.support.world.world import World
 
 VISIT = 3.0
 """Seconds between two visits."""
+
+
+TAKEN_UP = frozenset({RunStatus.FAILED, RunStatus.DEGRADED})
 
 
 class Caretaker:
@@ -25,6 +29,8 @@ class Caretaker:
     def __init__(self, world: World) -> None:
         self._world = world
         self._at_work = True
+        self._seen: set[RunId] = set()
+        """Runs that have failed, or partly, of which each is taken up again once, or never."""
 
     def go(self) -> None:
         """Come no more."""
@@ -41,6 +47,10 @@ class Caretaker:
             questions = asked(record)
             if record.run.status is RunStatus.INTERRUPTED:
                 world.clients.resume(world.any_server() or server, record.id, failed=False)
+            elif record.run.status in TAKEN_UP and record.id not in self._seen:
+                self._seen.add(record.id)
+                if world.dice.randrange(3):
+                    world.clients.resume(world.any_server() or server, record.id, failed=True)
             elif questions:
                 node = world.dice.choice(sorted(questions))
                 world.clients.decide(world.any_server() or server, record.id, node, world.dice.choice(questions[node]))

@@ -17,6 +17,7 @@ from engine.run.events import Role, RunStatus, StopKind, WaitReason
 from engine.run.state import END_STATES, NodeStatus, is_inside
 from engine.saga import UNDOING
 from engine.settlement import PHASE_TIMEOUT, is_stopping
+from tests.support.reading import stale
 
 if TYPE_CHECKING:
     from engine.ids import OwnerId
@@ -239,6 +240,12 @@ def ended_as_it_went(record: Record, event: ev.Event, _writer: OwnerId) -> Itera
         yield "degraded without a failure"
 
 
+def nothing_read_is_stale(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
+    """When a run ends, every node has read what those before it gave in the end, however often it was taken up."""
+    if isinstance(event, ev.RunEnded):
+        yield from stale(record.run)
+
+
 def waits_have_reasons(_record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
     """Waiting for a retry ends by itself; only people, and tables that answer at once, are waited for without end."""
     if isinstance(event, ev.NodeWaiting) and event.until is None and event.reason is WaitReason.RETRY:
@@ -262,5 +269,6 @@ JOURNAL_LAWS: tuple[Law, ...] = (
     undone_or_reported,
     undone_inside,
     ended_as_it_went,
+    nothing_read_is_stale,
     waits_have_reasons,
 )
