@@ -25,7 +25,7 @@ from engine.service import Engine
 from engine.statefolder.guard import open_state
 from engine.statefolder.links import STATE
 from engine.statefolder.mounts import network_file_system
-from engine.statefolder.owners import FOLDER, RENEWAL_SECONDS
+from engine.statefolder.owners import FOLDER
 from engine.storage.database import faults
 from engine.storage.sqlite import SqliteStorage
 
@@ -87,7 +87,7 @@ async def open_engine(
         outbox=FileOutbox(project),
     )
     async with engine.serving():
-        upkeep = () if isinstance(owner, Reader) else (_clean_up(engine, owner), _renew(owner), _tell_place(engine))
+        upkeep = () if isinstance(owner, Reader) else (_clean_up(engine, owner), _tell_place(engine))
         tasks = [asyncio.create_task(work) for work in upkeep]
         try:
             yield engine
@@ -101,12 +101,6 @@ async def _clean_up(engine: Engine, owner: FileOwner) -> None:
     await engine.clean_up()
     owner.remove_dead()
     await asyncio.to_thread(remove_abandoned, engine.project)
-
-
-async def _renew(owner: FileOwner) -> None:
-    while True:
-        await asyncio.sleep(RENEWAL_SECONDS)
-        await asyncio.to_thread(owner.renew)
 
 
 async def _tell_place(engine: Engine) -> None:

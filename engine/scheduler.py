@@ -285,7 +285,8 @@ def _with_cause(node: NodeState, failure: Failure) -> Failure:
 
 
 def _interrupt(turn: Turn, signal: sig.Interrupt) -> None:
-    turn.emit(ev.RunInterrupted(turn.now, since=turn.run.changed_at if signal.dead else None))
+    heard = [when for when in (turn.run.changed_at, signal.seen and min(signal.seen, turn.now)) if when is not None]
+    turn.emit(ev.RunInterrupted(turn.now, since=max(heard) if signal.dead else None))
 
 
 def check_resumable(run: Run, *, failed: bool) -> None:

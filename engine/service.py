@@ -38,6 +38,7 @@ from engine.runtime.permits import Permits
 from engine.runtime.pool import Pool
 from engine.runtime.recovery import Recovery
 from engine.runtime.remarks import Remarks
+from engine.runtime.renewal import show_life
 from engine.runtime.store import Store
 from engine.runtime.upkeep import prunable
 from engine.runtime.view import View
@@ -147,6 +148,7 @@ class Engine:
         """Run the engine for the length of the block; at its end what runs is ended and recorded as interrupted."""
         self._tasks = [asyncio.create_task(self.store.run_flusher())]
         if self._owner is not None and not isinstance(self._owner, Reader):
+            self._tasks.append(asyncio.create_task(show_life(self._owner, self.store, self.clock)))
             self._tasks.append(asyncio.create_task(self._inbox.read()))
         try:
             with patient_collector():

@@ -148,6 +148,8 @@ class Interrupt(Request, frozen=True):
     """The owner is closing, or was found dead."""
 
     dead: bool = False
+    seen: datetime | None = None
+    """When the dead owner was last heard of, where that is known."""
 
 
 class Resume(Request, frozen=True):

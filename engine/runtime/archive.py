@@ -121,7 +121,7 @@ class Archive:
         """A run whose owner has died, as it will be when that is recorded."""
         run = _folded(run_id, await self._storage.events(run_id))
         if not run.ended:
-            scheduler.decide(run, sig.Interrupt(dead=True), self._now())
+            scheduler.decide(run, self._found_dead(run), self._now())
         return run
 
     def _is_orphaned(self, summary: RunSummary) -> bool:
@@ -149,8 +149,12 @@ class Archive:
             await self._storage.commit(Batch(summaries={run.id: summary_of(run, self._owner_id)}), self._owner_id)
             return
         await self._end_left(run.id, live_attempts(run))  # before its locks are free: what still runs relies on them
-        self._store.adopt(run, sig.Interrupt(dead=True))
+        self._store.adopt(run, self._found_dead(run))
         await self._store.committed()
+
+    def _found_dead(self, run: Run) -> sig.Interrupt:
+        """What *run* hears whose owner does not go on with it."""
+        return sig.Interrupt(dead=True, seen=None if self._owner is None else self._owner.last_seen(run.owner))
 
     async def _write_off(self, summary: RunSummary, fault: EnvironmentFault) -> None:
         """Record a run as failed that nobody can go on with, since its journal cannot be read.

@@ -7,6 +7,7 @@ included, and a process that has ended and is not yet waited for holds none.
 from __future__ import annotations
 
 import contextlib
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from engine.errors import EnvironmentFault
@@ -33,19 +34,26 @@ class Owner(Protocol):
     def is_alive(self, owner: OwnerId) -> bool:
         """Whether the process that *owner* names still runs."""
 
+    def last_seen(self, owner: OwnerId) -> datetime | None:
+        """When *owner* has last shown that it lives, by the time of its journals; None where that is not known."""
+
+    def renew(self, now: datetime) -> None:
+        """Show that this process lives."""
+
     def close(self) -> None:
         """Give up; the runs of this owner are free for others from now on."""
 
 
 def has_lock(folder: Path, owner: OwnerId) -> bool:
-    """Whether the process that *owner* names still holds its lock in *folder*; a free one is removed."""
+    """Whether the process that *owner* names still holds its lock in *folder*."""
     record = record_of(folder, owner)
-    if record is None:
-        return False
-    if record.lives(this_process(), SystemClock().now().timestamp()):
-        return True
-    remove(folder, owner)
-    return False
+    return record is not None and record.lives(this_process(), SystemClock().now().timestamp())
+
+
+def last_seen(folder: Path, owner: OwnerId) -> datetime | None:
+    """When *owner* has last renewed its record in *folder*; None where that does not say."""
+    record = record_of(folder, owner)
+    return None if record is None else record.lived
 
 
 def check_hosts(state: Path, here: Process, now: float) -> None:
@@ -78,7 +86,7 @@ class FileOwner:
         here = this_process()
         self._held = take(self._folder, self.id, here)
         try:
-            check_hosts(state, here, self._held.renew())
+            check_hosts(state, here, self._held.renew(SystemClock().now()))
         except BaseException:
             self._held.close()
             raise
@@ -88,17 +96,22 @@ class FileOwner:
         """See `Owner.is_alive`."""
         return owner == self.id or has_lock(self._folder, owner)
 
-    def renew(self) -> None:
-        """Show to other hosts that this process lives."""
+    def last_seen(self, owner: OwnerId) -> datetime | None:
+        """See `Owner.last_seen`."""
+        return last_seen(self._folder, owner)
+
+    def renew(self, now: datetime) -> None:
+        """See `Owner.renew`."""
         with contextlib.suppress(OSError):  # the folder was removed: whoever writes there says so
-            self._held.renew()
+            self._held.renew(now)
 
     def remove_dead(self) -> None:
         """Remove the lock files of processes that were killed, whether they owned a run or not."""
         young = SystemClock().now().timestamp() - YOUNG_SECONDS
         for record in records(self._folder):
-            if record.renewed < young:
-                self.is_alive(OwnerId(record.owner))
+            owner = OwnerId(record.owner)
+            if record.renewed < young and not self.is_alive(owner):
+                remove(self._folder, owner)
 
     def close(self) -> None:
         """See `Owner.close`."""
@@ -117,9 +130,15 @@ class Reader:
         check_hosts(state, this_process(), SystemClock().now().timestamp())
 
     def is_alive(self, owner: OwnerId) -> bool:
-        """See `Owner.is_alive`; nothing is removed."""
-        record = record_of(self._folder, owner)
-        return record is not None and record.lives(this_process(), SystemClock().now().timestamp())
+        """See `Owner.is_alive`."""
+        return has_lock(self._folder, owner)
+
+    def last_seen(self, owner: OwnerId) -> datetime | None:
+        """See `Owner.last_seen`."""
+        return last_seen(self._folder, owner)
+
+    def renew(self, now: datetime) -> None:
+        """It owns nothing, and shows nothing."""
 
     def close(self) -> None:
         """See `Owner.close`."""

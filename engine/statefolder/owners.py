@@ -14,14 +14,15 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.statefolder.identity import Process, started, this_process
 
 FOLDER = "owners"
 """Their place in the state folder."""
-RENEWAL_SECONDS = 60.0
-"""How often a process shows that it still uses a project."""
+RENEWAL_SECONDS = 5.0
+"""How often a process shows that it lives: a run whose process was killed is told to have run so much less at most."""
 LATE_SECONDS = 300.0
 """For so long a record of another host may be of a process that lives without renewal: its lock may not be seen."""
 _RECORD, _WORK = ".lock", ".work"
@@ -36,6 +37,8 @@ class Record:
     """None where the record does not say; then it is of this host."""
     renewed: float
     """By the clock of the file system."""
+    lived: datetime | None
+    """When it has last renewed it, by the time of its journals."""
     held: bool
     """Its process lives, and its lock can be seen here."""
 
@@ -52,11 +55,13 @@ class Held:
 
     folder: Path
     owner: str
+    process: Process
     record: int
     work: int
 
-    def renew(self) -> float:
-        """Show that this process lives; gives the time, by the clock of the file system."""
+    def renew(self, now: datetime) -> float:
+        """Show that this process lives *now*; gives the time, by the clock of the file system."""
+        os.pwrite(self.record, _text(self.process, now), 0)
         path = self.folder / f"{self.owner}{_RECORD}"
         os.utime(path)
         return path.stat().st_mtime
@@ -73,7 +78,7 @@ def take(folder: Path, owner: str, process: Process) -> Held:
     """Make the files of *owner*, this *process*, in *folder*, and lock them. Raises OSError."""
     work = _locked(folder / f"{owner}{_WORK}")
     try:
-        return Held(folder, owner, _locked(folder / f"{owner}{_RECORD}", json.dumps(asdict(process)).encode()), work)
+        return Held(folder, owner, process, _locked(folder / f"{owner}{_RECORD}", _text(process)), work)
     except OSError:
         os.close(work)
         raise
@@ -98,7 +103,8 @@ def record_of(folder: Path, owner: str) -> Record | None:
     except OSError:
         return None
     try:
-        return Record(owner, _parsed(os.read(descriptor, 4096)), os.fstat(descriptor).st_mtime, _is_held(descriptor))
+        process, lived = _parsed(os.read(descriptor, 4096))
+        return Record(owner, process, os.fstat(descriptor).st_mtime, lived, _is_held(descriptor))
     except OSError:
         return None
     finally:
@@ -180,11 +186,19 @@ def _is_held(descriptor: int) -> bool:
     return False
 
 
-def _parsed(text: bytes) -> Process | None:
+def _text(process: Process, now: datetime | None = None) -> bytes:
+    """A record; with a time it is as long whatever that is, so that it can be written over."""
+    lived = None if now is None else now.astimezone(UTC).isoformat(timespec="microseconds")
+    return json.dumps({**asdict(process), "lived": lived}).encode()
+
+
+def _parsed(text: bytes) -> tuple[Process | None, datetime | None]:
+    """What a record says; None for what it does not."""
     try:
         told = json.loads(text)
+        lived = None if told.get("lived") is None else datetime.fromisoformat(told["lived"])
         hostname, machine, boot, world = (str(told[name]) for name in ("hostname", "machine", "boot", "world"))
         pid, start = int(told["pid"]), int(told["start"])
-        return Process(hostname=hostname, machine=machine, boot=boot, world=world, pid=pid, start=start)
-    except (ValueError, TypeError, KeyError):
-        return None
+        return Process(hostname=hostname, machine=machine, boot=boot, world=world, pid=pid, start=start), lived
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None, None

@@ -15,6 +15,7 @@ from engine.runtime.owner import FileOwner, Reader
 from engine.statefolder.identity import Process, this_process
 from engine.statefolder.mounts import network_kind
 from engine.statefolder.owners import FOLDER, LATE_SECONDS, take
+from tests.support.by_hand import NOON
 
 HERE = this_process()
 ELSEWHERE = replace(HERE, hostname="far", machine="another", boot="another", world="another")
@@ -30,7 +31,7 @@ def owned_by(process: Process, state: Path, *, seconds_ago: float = 0, alive: bo
     folder = state / FOLDER
     folder.mkdir(exist_ok=True)
     held = take(folder, "o-other", process)
-    renewed = held.renew() - seconds_ago
+    renewed = held.renew(NOON) - seconds_ago
     os.utime(folder / "o-other.lock", (renewed, renewed))
     if not alive:
         os.close(held.record)
@@ -91,10 +92,10 @@ def test_an_owner_renews_its_record(tmp_path: Path) -> None:
     owner = FileOwner(tmp_path)
     record = tmp_path / FOLDER / f"{owner.id}.lock"
     os.utime(record, (1, 1))
-    owner.renew()
+    owner.renew(NOON)
     assert record.stat().st_mtime > 1
     record.unlink()
-    owner.renew()
+    owner.renew(NOON)
     owner.close()
 
 

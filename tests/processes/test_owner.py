@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -155,9 +156,22 @@ def test_the_lock_that_a_dead_owner_left_is_found_free_and_taken_away(tmp_path: 
     owner = FileOwner(tmp_path)
     dead = tmp_path / FOLDER / "o-dead.lock"
     dead.write_text("", encoding="utf-8")
+    os.utime(dead, (1, 1))
     assert not owner.is_alive(OwnerId("o-dead"))
+    assert dead.exists()  # who only looks takes nothing away
+    owner.remove_dead()
     assert not dead.exists()
     owner.close()
+
+
+def test_an_owner_is_last_seen_when_it_renewed_its_record_and_one_that_never_was_is_not(tmp_path: Path) -> None:
+    owner, other = FileOwner(tmp_path), FileOwner(tmp_path)
+    for moment in (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 1, 2, 3, 456, tzinfo=UTC)):
+        owner.renew(moment)
+        assert other.last_seen(owner.id) == moment
+    assert other.last_seen(OwnerId("o-nobody")) is None
+    for one in (owner, other):
+        one.close()
 
 
 def test_locks_of_the_dead_are_removed_though_they_owned_no_run_and_those_of_the_living_and_the_newborn_stay(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -43,10 +43,20 @@ class WorldOwner:
         self.id = OwnerId(f"o-{server.name}")
         self._world = world
         self._closed: set[OwnerId] = world.closed
+        self.lived: datetime | None = None
+        """When it has last shown that it lives."""
 
     def is_alive(self, owner: OwnerId) -> bool:
         """See `Owner.is_alive`."""
         return owner not in self._closed and any(s.owner.id == owner and s.alive for s in self._world.servers)
+
+    def last_seen(self, owner: OwnerId) -> datetime | None:
+        """See `Owner.last_seen`."""
+        return next((one.owner.lived for one in self._world.servers if one.owner.id == owner), None)
+
+    def renew(self, now: datetime) -> None:
+        """See `Owner.renew`."""
+        self.lived = now
 
     def close(self) -> None:
         """See `Owner.close`."""

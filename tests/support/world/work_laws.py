@@ -197,10 +197,22 @@ BEGIN_LAWS: tuple[BeginLaw, ...] = (
     same_inputs,
     inputs_are_what_was_answered,
 )
+
+
+def killed_runs_have_lived(world: World, record: Record, event: ev.Event) -> Iterator[str]:
+    """A run whose server was killed has run until that has last shown that it lives, or written."""
+    if isinstance(event, ev.RunInterrupted) and event.since is not None and record.run.changed_at is not None:
+        shown = [one.owner.lived for one in world.servers if one.owner.id == record.run.owner]
+        heard = [record.run.changed_at, *(min(lived, event.at) for lived in shown if lived is not None)]
+        if event.since != max(heard):
+            yield f"{record.id} counts as dead since {event.since}, and was heard of at {heard}"
+
+
 EVENT_LAWS: tuple[EventLaw, ...] = (
     ended_means_gone,
     undone_after_done,
     completed_was_done,
     limits_count_what_was_lived,
     waiting_is_no_work,
+    killed_runs_have_lived,
 )

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import AsyncExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from engine.service import Engine
 from engine.storage.codec import unreadable
 from engine.storage.memory import MemoryStorage
 from engine.storage.port import Message, RunSummary
+from engine.views.status import snapshot
 from tests.support.by_hand import locks, rollback
 from tests.support.definitions import command, node, phase, plan
 
@@ -42,13 +44,20 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 class Named:
     """An owner by name, alive as long as it stands in *alive*."""
 
-    def __init__(self, name: str, alive: set[OwnerId]) -> None:
+    def __init__(self, name: str, alive: set[OwnerId], seen: dict[OwnerId, datetime]) -> None:
         self.id = OwnerId(name)
         self._alive = alive
+        self._seen = seen
         alive.add(self.id)
 
     def is_alive(self, owner: OwnerId) -> bool:
         return owner in self._alive
+
+    def last_seen(self, owner: OwnerId) -> datetime | None:
+        return self._seen.get(owner)
+
+    def renew(self, now: datetime) -> None:
+        pass
 
     def close(self) -> None:
         self._alive.discard(self.id)
@@ -97,6 +106,8 @@ class Project:
     def __init__(self, stack: AsyncExitStack) -> None:
         self.storage = MemoryStorage()
         self.alive: set[OwnerId] = set()
+        self.seen: dict[OwnerId, datetime] = {}
+        """When those were last heard of that were killed."""
         self.ended: list[tuple[list[AttemptId], list[str]]] = []
         """Attempts whose orphans were ended, and who held locks then."""
         self.began: list[str] = []
@@ -123,7 +134,7 @@ class Project:
         engine = Engine(
             Path(),
             storage=storage,
-            owner=Named(next(self._names), self.alive),
+            owner=Named(next(self._names), self.alive, self.seen),
             clock=clock,
             executors={AgentKind.CUSTOM: InlineExecutor({"worker": work})},
             orphans=end_orphans,
@@ -141,6 +152,7 @@ class Project:
     def kill(self, engine: Engine) -> None:
         """*engine* counts as dead from now on; what it still does is its own affair."""
         self.alive.discard(engine._owner_id)
+        self.seen[engine._owner_id] = engine.clock.now()
         engine.store.stop_timer()
         engine.store.runs.clear()
 
@@ -179,6 +191,23 @@ async def test_the_locks_of_a_dead_owner_are_free_only_when_what_it_left_running
     assert (await other.view(run)).run.status is RunStatus.INTERRUPTED
     assert project.ended == [([f"{run}:a#1"], ["a"])]
     assert await other.storage.claims() == []
+
+
+async def test_a_run_whose_process_was_killed_has_run_for_as_long_as_that_lived(project: Project) -> None:
+    one, other = await project.engine(hang=True), await project.engine()
+    run = await one.start(TWO)
+    await project.begins("a")
+    await asyncio.wait([asyncio.ensure_future(asyncio.Event().wait())], timeout=100)
+    project.kill(one)
+    await asyncio.wait([asyncio.ensure_future(asyncio.Event().wait())], timeout=1000)
+    view = await other.view(run)
+    assert view.run.status is RunStatus.INTERRUPTED
+    now = snapshot(view.run, view.now)
+    assert round(now.elapsed.total_seconds()) == 100
+    assert [round(node.duration.total_seconds()) for node in now.nodes if node.duration is not None] == [100]
+    await other.resume(run)
+    done = await until(other, run, RunStatus.COMPLETED)
+    assert round(snapshot(done, other.clock.now()).elapsed.total_seconds()) == 100
 
 
 async def test_who_was_slower_at_taking_up_a_run_does_not_take_it_from_its_new_owner(project: Project) -> None:

@@ -201,6 +201,13 @@ class Alone:
     def is_alive(self, owner: OwnerId) -> bool:
         return owner == self.id
 
+    def last_seen(self, owner: OwnerId) -> datetime | None:
+        assert owner
+        return None
+
+    def renew(self, now: datetime) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

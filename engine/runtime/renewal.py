@@ -1,0 +1,28 @@
+"""Showing that a process lives: to other machines, and to whoever finds it dead later and wants to know since when.
+
+Effects: one task, which renews the record of the owner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from engine.errors import OrchestrationError
+from engine.statefolder.owners import RENEWAL_SECONDS
+
+if TYPE_CHECKING:
+    from engine.runtime.clock import Clock
+    from engine.runtime.owner import Owner
+    from engine.runtime.store import Store
+
+
+async def show_life(owner: Owner, store: Store, clock: Clock) -> None:
+    """Renew the record of *owner* until cancelled; what is shown is a time that every journal knows."""
+    while True:
+        await asyncio.sleep(RENEWAL_SECONDS)
+        now = clock.now()
+        with contextlib.suppress(OrchestrationError, OSError):  # whoever writes says what is wrong with the disk
+            await store.committed()  # a jump of the clock before it, too
+            await asyncio.to_thread(owner.renew, now)
