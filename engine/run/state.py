@@ -57,7 +57,7 @@ NODE_TRANSITIONS: dict[NodeStatus, frozenset[NodeStatus]] = {
     _N.CANCELLED: frozenset({_N.COMPENSATING, _N.COMPENSATION_FAILED, _N.PENDING}),
     _N.COMPENSATING: frozenset({_N.COMPENSATING, _N.COMPENSATED, _N.COMPENSATION_FAILED}),
     _N.COMPENSATED: frozenset({_N.PENDING}),
-    _N.COMPENSATION_FAILED: frozenset({_N.PENDING}),
+    _N.COMPENSATION_FAILED: frozenset(),
 }
 """What a node may become; back to pending only by a retry, a resume or a reset."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tests.support.definitions import command, phase
 from tests.support.random_commands import once_in, random_command, rich_node
 
 if TYPE_CHECKING:
@@ -34,10 +35,12 @@ def living_node(dice: Random, name: str, before: list[str], calls: tuple[str, ..
     if not group:
         raw["agentId"] = dice.choice(WORKERS)
     undo = raw.get("compensation")
+    if undo is not None and not group and once_in(4, dice):
+        contest(dice, raw)
+    elif group and once_in(3, dice):
+        raw["resources"] = {"locks": [{"resource": "db"}], "maxWaitTime": 1000}
     if undo is not None:
-        undo["agentId"] = dice.choice(WORKERS)
-        if undo["type"] == "cascade" and once_in(2, dice) and before:
-            undo["rollbackTo"] = dice.choice(before)
+        undoing(dice, undo, before)
     if once_in(20 if group else 5, dice):
         raw["circuitBreaker"] = "api"
     if once_in(2, dice):
@@ -52,6 +55,20 @@ def living_node(dice: Random, name: str, before: list[str], calls: tuple[str, ..
         if once_in(4, dice):
             lock["priority"] = dice.choice((1, 5))
     return raw
+
+
+def undoing(dice: Random, undo: dict[str, Any], before: list[str]) -> None:
+    """Say who undoes a node, and how far."""
+    undo["agentId"] = dice.choice(WORKERS)
+    if undo["type"] == "cascade" and once_in(2, dice) and before:
+        undo["rollbackTo"] = dice.choice(before)
+
+
+def contest(dice: Random, raw: dict[str, Any]) -> None:
+    """Have a node that is to be undone want what others hold, wait briefly, and ask people about lost attempts."""
+    raw["resources"] = {"locks": [{"resource": "db"}], "maxWaitTime": dice.choice((1000, 1000, 120_000))}
+    raw["idempotent"] = once_in(2, dice)
+    raw["compensation"] |= {"type": "rollback", "compensateOn": ["error", "timeout", "validation", "cancel"]}
 
 
 def context(dice: Random, name: str, needs: list[str], before: list[str], *, group: bool) -> dict[str, Any]:
@@ -93,6 +110,21 @@ def faster(raw: Any) -> Any:  # noqa: ANN401 - any part of a raw command
             for key, value in raw.items()
         }
     return [faster(item) for item in raw] if isinstance(raw, list) else raw
+
+
+def contested_family(dice: Random) -> tuple[dict[str, Any], ...]:
+    """A command that comes to undo what it did for certain, most of it with a lock that others want as well."""
+    paying = [living_node(dice, f"n{place}", [], ()) for place in range(dice.randint(1, 3))]
+    for raw in paying:
+        raw["compensation"] = {"task": "undo", "agentId": "worker"}
+        contest(dice, raw)
+    breaking = {**living_node(dice, "n9", [], ()), "context": {"inputs": [{"key": "nowhere"}]}}
+    phases = (
+        phase("p0", *paying, parallel=True, continueOnError=once_in(2, dice)),
+        phase("p1", breaking, continueOnError=False),
+    )
+    root = {"resources": {"locks": [{"resource": "disk"}], "maxWaitTime": 60_000}} if once_in(3, dice) else {}
+    return (faster(command(*phases, name=f"/test-{dice.randrange(3)}", **root)),)
 
 
 def living_family(dice: Random, size: int) -> tuple[dict[str, Any], ...]:

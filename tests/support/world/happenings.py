@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.run.events import Limits, RunStatus, WaitReason
 from tests.support.definitions import plan
-from tests.support.living_commands import living_family
+from tests.support.living_commands import contested_family, living_family
 from tests.support.world.disk import READS, WITHIN, WRITES, Fault
 from tests.support.world.people import AGENTS
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MOST_RUNS = 8
 MOST_SERVERS = 3
-ANSWERS = {WaitReason.APPROVAL: ("yes", "yes", "no"), WaitReason.DECISION: ("retry", "skip", "fail")}
+ANSWERS = {WaitReason.APPROVAL: ("yes", "yes", "no"), WaitReason.DECISION: ("retry", "skip", "skip", "fail")}
 
 
 def asked(record: Record) -> dict[NodeId, tuple[str, ...]]:
@@ -48,6 +48,7 @@ class Happenings:
             (8, self.look),
             (6, self.answer),
             (4, self.cancel),
+            (3, self.give_up_undoing),
             (8, self.resume),
             (3, self.resume_twice),
             (6, self.kill),
@@ -81,7 +82,7 @@ class Happenings:
         server, dice = self._server(), self._dice
         if server is None or len(self._world.audit.records) >= MOST_RUNS:
             return
-        family = living_family(dice, dice.randint(1, 4))
+        family = living_family(dice, dice.randint(1, 4)) if dice.randrange(4) else contested_family(dice)
         executor = dice.choice(("native", "native", "host"))
         self._world.clients.start(server, plan(*family, agents=AGENTS), executor=executor, limits=some_limits(dice))
 
@@ -108,6 +109,14 @@ class Happenings:
         server, record = self._server(), self._record(live=self._dice.randrange(4) > 0)
         if server is not None and record is not None:
             self._world.clients.cancel(server, record.id, compensate=self._dice.randrange(4) > 0)
+
+    def give_up_undoing(self) -> None:
+        """Somebody has enough of a run that undoes what it did, best of one that waits for its locks first."""
+        undoing = [one for one in self._world.audit.live() if one.run.saga is not None or one.run.undoing]
+        waiting = [one for one in undoing if one.run.status is RunStatus.PENDING]
+        server, found = self._server(), waiting or undoing
+        if server is not None and found:
+            self._world.clients.cancel(server, self._dice.choice(found).id, compensate=False)
 
     def resume(self) -> None:
         """Somebody takes up a run that was interrupted, or has failed."""
