@@ -18,6 +18,7 @@ from engine.model.agent import Agent, AgentSource
 from registry.agent_format import read_agent
 from registry.agent_problems import AgentProblem, AgentProblemCode, Severity
 from registry.naming import closest
+from registry.plugins import Plugin, configuration, plugins_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -89,7 +90,8 @@ def load_agents(
 ) -> AgentCatalog:
     """Reads all agent files; never raises for what a file or folder holds.
 
-    The order of precedence is project, user (*home*), packaged, built into Claude Code; within one folder the first
+    The order of precedence is project, user (*home*), packaged, built into Claude Code; agents of plugins of the user's
+    Claude Code have names of their own. Within one folder the first
     path in alphabetical order. A file with an error keeps its id: no other agent stands in for it, since that one may
     do more than the file would have allowed. Without *home* or *packaged* these are left out.
     """
@@ -102,12 +104,32 @@ def load_agents(
     if packaged is not None:
         places.append((AgentSource.PACKAGED, packaged.absolute(), packaged.absolute()))
     found: list[Agent | AgentProblem] = []
+    if home is not None:
+        for plugin in plugins_of(project, configuration(home)):
+            found.extend(_read_plugin(plugin))
     for source, folder, boundary in places:
         found.extend(_read_folder(folder, boundary=boundary, source=source))
     found.extend(
         Agent(id=name, source=AgentSource.BUILTIN, description=description) for name, description in _BUILT_IN.items()
     )
     return _catalog(found)
+
+
+def _read_plugin(plugin: Plugin) -> Iterator[Agent | AgentProblem]:
+    """The agents of *plugin* by the names that Claude Code gives them, with folders: `plugin:folder:name`.
+
+    As there, none of them chooses how it is asked for permission.
+    """
+    for item in _read_folder(plugin.agents, boundary=plugin.root, source=AgentSource.PLUGIN):
+        if isinstance(item, AgentProblem):
+            yield replace(item, agent=item.agent and _name_in(plugin, item.path, item.agent))
+        else:
+            yield replace(item, id=_name_in(plugin, item.path or "", item.id), permission_mode=None)
+
+
+def _name_in(plugin: Plugin, path: str, name: str) -> str:
+    folders = Path(path).parent.relative_to(plugin.agents).parts if Path(path).is_relative_to(plugin.agents) else ()
+    return ":".join((plugin.name, *folders, name))
 
 
 def _catalog(found: list[Agent | AgentProblem]) -> AgentCatalog:

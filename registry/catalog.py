@@ -27,6 +27,7 @@ from registry.collector import collector_paused
 from registry.commands import CommandIndex, CommandSummary, Parsed, parse_definition
 from registry.markdown.guess import suggest_agents
 from registry.paths import shown
+from registry.plugins import configuration, plugins_of
 from registry.positions import positions
 
 if TYPE_CHECKING:
@@ -227,6 +228,8 @@ class Catalog:
         places = [(self.project / AGENT_FOLDER, self.project)]
         if self._home is not None:
             places.append((self._home / AGENT_FOLDER, self._home.resolve()))
+            plugins = plugins_of(self.project, configuration(self._home))
+            places += [(plugin.agents, plugin.root.resolve()) for plugin in plugins]
         if self._library is not None:
             places.append((self._library / AGENT_FOLDER, self._library.resolve()))
         if self._packaged_agents is not None:

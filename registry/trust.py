@@ -33,7 +33,7 @@ def needs_trust(agent: Agent, project: Path) -> bool:
     (SPEC 11.) So does a model agent with variables for its process, since some of these name code to load, with hooks
     or MCP servers of its own, or with an MCP server that the project defines.
     """
-    own = agent.source in {AgentSource.PROJECT, AgentSource.USER}
+    own = agent.source in {AgentSource.PROJECT, AgentSource.USER, AgentSource.PLUGIN}
     brought = agent.env or agent.hooks or agent.inline_servers
     if own and (agent.kind in {AgentKind.PROCESS, AgentKind.PYTHON} or brought):
         return True

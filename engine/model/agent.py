@@ -29,6 +29,8 @@ class AgentSource(StrEnum):
 
     PROJECT = "project"
     USER = "user"
+    PLUGIN = "plugin"
+    """Of a plugin of Claude Code that the user has installed; its id is `plugin:name`."""
     PACKAGED = "packaged"
     BUILTIN = "builtin"
     """Known to Claude Code by name; it has no file."""

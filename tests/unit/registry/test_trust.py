@@ -44,8 +44,11 @@ def python(project: Path, name: str) -> Agent:
 
 @pytest.mark.parametrize("kind", list(AgentKind))
 @pytest.mark.parametrize("source", list(AgentSource))
-def test_programs_and_functions_from_files_of_project_and_user_need_trust(kind: AgentKind, source: AgentSource) -> None:
-    expected = kind in {AgentKind.PROCESS, AgentKind.PYTHON} and source in {AgentSource.PROJECT, AgentSource.USER}
+def test_programs_and_functions_from_files_of_project_user_and_plugins_need_trust(
+    kind: AgentKind, source: AgentSource
+) -> None:
+    given = source in {AgentSource.PROJECT, AgentSource.USER, AgentSource.PLUGIN}
+    expected = given and kind in {AgentKind.PROCESS, AgentKind.PYTHON}
     assert needs_trust(Agent(id="a", kind=kind, source=source), Path("/nowhere")) is expected
 
 

@@ -1,0 +1,57 @@
+"""Agents of installed plugins have the names that the real Claude Code lists."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from registry.agents import load_agents
+from tests.support.claude_code import program, run_claude
+from tests.support.repositories import write_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AGENT = "---\nname: NAME\ndescription: Reviews\n---\nYou review.\n"
+MARKET = {"name": "local", "owner": {"name": "x"}, "plugins": [{"name": n, "source": f"./{n}"} for n in ("one", "two")]}
+
+
+def plugin(project: Path, environ: dict[str, str], *words: str) -> None:
+    """What the user types about plugins."""
+    subprocess.run(
+        [str(program()), "plugin", *words], cwd=project, env=environ, check=True, capture_output=True, timeout=50
+    )
+
+
+@pytest.fixture
+def market(tmp_path: Path) -> Path:
+    files = {".claude-plugin/marketplace.json": json.dumps(MARKET)}
+    for name in ("one", "two"):
+        files[f"{name}/.claude-plugin/plugin.json"] = json.dumps({"name": name, "version": "1.0.0"})
+        files[f"{name}/agents/file.md"] = AGENT.replace("NAME", "reviewer")
+        files[f"{name}/agents/deep/nested.md"] = AGENT.replace("NAME", "nested")
+    write_files(tmp_path / "market", files)
+    return tmp_path / "market"
+
+
+def test_the_same_agents_are_listed(
+    market: Path, environ: dict[str, str], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", environ["CLAUDE_CONFIG_DIR"])
+
+    def ours_and_theirs() -> tuple[list[str], list[str]]:
+        theirs = run_claude('<<fake [{"text": "Done."}]>>', project=project, environ=environ).init["agents"]
+        ours = load_agents(project, home=market.parent / "home", packaged=None).agents
+        return [name for name in sorted(ours) if ":" in name], [name for name in sorted(theirs) if ":" in name]
+
+    plugin(project, environ, "marketplace", "add", str(market))
+    plugin(project, environ, "install", "one@local")
+    plugin(project, environ, "install", "--scope", "project", "two@local")
+    ours, theirs = ours_and_theirs()
+    assert ours == theirs == ["one:deep:nested", "one:reviewer", "two:deep:nested", "two:reviewer"]
+    plugin(project, environ, "disable", "one@local")
+    ours, theirs = ours_and_theirs()
+    assert ours == theirs == ["two:deep:nested", "two:reviewer"]
