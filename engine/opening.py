@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import tempfile
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.executors.claude import ClaudeExecutor
@@ -22,19 +24,22 @@ from engine.model.agent import AgentKind
 from engine.runtime.clock import SystemClock
 from engine.runtime.owner import FileOwner, Reader, has_lock
 from engine.service import Engine
-from engine.statefolder.guard import open_state
+from engine.statefolder.guard import found_state, open_state
 from engine.statefolder.links import STATE
+from engine.statefolder.location import locate
 from engine.statefolder.mounts import network_file_system
 from engine.statefolder.owners import FOLDER
+from engine.storage.copies import copy_journal
 from engine.storage.database import faults
+from engine.storage.memory import MemoryStorage
 from engine.storage.sqlite import SqliteStorage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-    from pathlib import Path
 
     from engine.executors.port import Executor, WorkOrder
     from engine.gitrules import Driver
+    from engine.storage.port import Storage
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +60,12 @@ async def open_engine(
     used, where this user did not make it (STATE_NOT_OURS), and where another machine uses it
     (PROJECT_ON_ANOTHER_HOST). One that only *reads* ends nothing, and leaves what dead processes have left.
     """
-    with faults(project / STATE):
-        folder = await asyncio.to_thread(open_state, project, home=home)
+    location = await asyncio.to_thread(locate, project)
+    with faults(location.root / STATE):
+        folder = await asyncio.to_thread(open_state, location.root, home=home)
+    if location.worktree:  # what belongs to its files stays with it: inputs of agents, notes of their worktrees
+        with faults(project / STATE):
+            await asyncio.to_thread(open_state, project, home=home)
     storage = SqliteStorage(folder, is_alive=lambda owner: has_lock(folder / FOLDER, owner))
     try:
         with faults(folder / FOLDER):
@@ -85,6 +94,7 @@ async def open_engine(
         executors=executors,
         orphans=partial(end_left, allows=allows),
         outbox=FileOutbox(project),
+        location=location,
     )
     async with engine.serving():
         upkeep = () if isinstance(owner, Reader) else (_clean_up(engine, owner), _tell_place(engine))
@@ -97,6 +107,25 @@ async def open_engine(
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@contextlib.asynccontextmanager
+async def open_reader(project: Path, *, home: Path | None = None) -> AsyncIterator[Engine]:
+    """An engine for questions about *project*, which knows what was recorded until now; what it is given stays its own.
+
+    It needs no write access, and leaves nothing behind. Raises `EnvironmentFault` as `open_engine` does.
+    """
+    location = await asyncio.to_thread(locate, project)
+    with contextlib.ExitStack() as stack:
+        with faults(location.journal):
+            folder = await asyncio.to_thread(found_state, location.root, home=home)
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            copy = None if folder is None else await asyncio.to_thread(copy_journal, folder, place)
+            owner = None if folder is None else Reader(folder)
+        storage: Storage = MemoryStorage() if copy is None else SqliteStorage(place)
+        engine = Engine(project, storage=storage, owner=owner, clock=SystemClock(), executors={}, location=location)
+        async with engine.serving():
+            yield engine
+
+
 async def _clean_up(engine: Engine, owner: FileOwner) -> None:
     await engine.clean_up()
     owner.remove_dead()
@@ -104,7 +133,7 @@ async def _clean_up(engine: Engine, owner: FileOwner) -> None:
 
 
 async def _tell_place(engine: Engine) -> None:
-    folder = engine.project / STATE
+    folder = engine.location.root / STATE
     kind = await asyncio.to_thread(network_file_system, folder)
     if kind is not None:
         text = (

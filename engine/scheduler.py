@@ -42,6 +42,7 @@ def start(signal: sig.StartRun, now: datetime, queues: Queues = at_once) -> Turn
         dict(sorted(signal.initial.items())),
         signal.arguments,
         signal.limits or Limits(),
+        signal.worktree,
     )
     turn = Turn(create(created), now, [created], queues)
     if not signal.plan.locks:

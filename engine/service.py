@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import scheduler
@@ -43,6 +42,7 @@ from engine.runtime.store import Store
 from engine.runtime.upkeep import prunable
 from engine.runtime.view import View
 from engine.settlement import is_clients
+from engine.statefolder.location import Location
 from engine.storage.cache import ValueStore
 from engine.storage.port import Batch, Message
 from engine.views.locks import LockLine, lock_lines
@@ -86,9 +86,11 @@ class Engine:
         executors: Mapping[AgentKind, Executor],
         orphans: EndOrphans = end_left,
         outbox: Outbox = NO_OUTBOX,
+        location: Location | None = None,
     ) -> None:
         """Use `open_engine` for the ordinary one; this takes its parts, so that simulation can bring others."""
         self.project = project
+        self.location = location or Location(project, project)
         self.clock = clock
         self.storage = storage
         self.feed = Feed()
@@ -128,8 +130,7 @@ class Engine:
         self.archive = self._new_archive()
         self._recovery = Recovery(self.store, self.archive, self.feed)
         self._inbox = Inbox(storage, self.store, self.archive)
-        self.notices: list[str] = []
-        """What is to be said of the place in which this process runs."""
+        self.notices = self.archive.notices
         self._tasks: list[asyncio.Task[None]] = []
 
     def _new_archive(self) -> Archive:
@@ -182,9 +183,9 @@ class Engine:
             await self._end_orphans(self.project)
         await self._aftermath.clean_up(self.archive)
 
-    async def _end_left(self, run: RunId, lost: Sequence[AttemptId]) -> None:
+    async def _end_left(self, run: RunId, lost: Sequence[AttemptId], worktree: str) -> None:
         await self._pool.ended(run)
-        await self._end_orphans(self.project, lost=lost)
+        await self._end_orphans(self.location.folder_of(worktree), lost=lost)
 
     async def start(
         self,
@@ -202,9 +203,7 @@ class Engine:
         given, text = bind_arguments(plan, arguments)
         if executor != "simulate":
             await self._check_agents(plan, executor)
-        limits = limits or Limits()
-        if limits.max_parallelism is None:
-            limits = replace(limits, max_parallelism=DEFAULT_PARALLELISM)
+        limits = (limits or Limits()).over(Limits(max_parallelism=DEFAULT_PARALLELISM))
         kept: dict[str, ValueRef] = {}
         if executor != "simulate":
             plan = with_estimates(plan, await self.storage.estimates(plan.command))
@@ -222,6 +221,7 @@ class Engine:
                 initial=initial,
                 arguments=text,
                 limits=limits,
+                worktree=self.location.worktree,
             )
         )
         await self.store.committed()
@@ -326,6 +326,7 @@ class Engine:
                 hint=None if here else "Cancel it there or wait.",
             )
         scheduler.check_resumable(run, failed=failed)
+        self.location.check(run.id, run.worktree)
         await self._check_agents(run.plan, run.executor)
         if not await self.archive.take_up(run.id, sig.Resume(self._owner_id, failed, limits)):
             raise StateError(f"run {run.id} was taken up by somebody else meanwhile", code="NOT_RESUMABLE")
@@ -412,9 +413,8 @@ class Engine:
     def _choose(self, run: Run, agent: Agent) -> Executor | None:
         if run.executor == "simulate":
             return self.executors[AgentKind.CUSTOM]
-        custom = self.custom_executors.get(agent.id)
-        if custom is not None:
-            return custom
+        if agent.id in self.custom_executors:
+            return self.custom_executors[agent.id]
         if run.executor == "host" and agent.kind is AgentKind.CLAUDE:
             return None
         return self.executors[agent.kind]

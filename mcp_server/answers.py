@@ -80,8 +80,7 @@ def status_of(
 ) -> wire.Status:
     """A run for the wire; *values* is where its outputs are kept, None to leave them out; *tasks* are passed on.
 
-    `nodes` and `timeline` come only in the view that asks for them, outputs when the run has ended or the view asks for
-    them. *handed* are the attempts whose work orders the client has, and it is kept up to date.
+    `nodes` and `timeline` come in their views only. *handed*: attempts whose orders the client has, kept up to date.
     """
     run = view.run
     now = snapshot(run, view.now, view.estimates, options, warnings=view.warnings, locks=view.locks)
@@ -94,7 +93,8 @@ def status_of(
         command=now.command,
         state=str(now.state),
         executor=now.executor,
-        dry_run=True if dry_run else None,
+        worktree=run.worktree or None,
+        dry_run=dry_run or None,
         started_at=now.started_at.isoformat(timespec="milliseconds"),
         elapsed_ms=milliseconds(now.elapsed),
         remaining_ms=milliseconds(now.remaining) if now.remaining is not None else None,

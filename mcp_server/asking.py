@@ -117,7 +117,7 @@ def can_be_asked(capabilities: ClientCapabilities | None) -> bool:
 
 async def open_questions(project: Project, run_id: RunId) -> list[Open]:
     """What *run_id* waits with. Raises `NotFound`."""
-    return await (await project.engine()).read(run_id, open_in)
+    return await (await project.reader()).read(run_id, open_in)
 
 
 def open_in(view: View) -> list[Open]:

@@ -34,16 +34,18 @@ LONGEST_TAIL = 2000
 START = "import sys; sys.path.append(sys.argv.pop(1)); from mcp_server.worker import main; main()"
 
 
-def start_worker(root: Path, request: Mapping[str, Any]) -> RunId:
-    """Start a worker for *request* (see `worker.py`) in the project *root*; its run is durable when this returns.
+def start_worker(root: Path, request: Mapping[str, Any], *, state: Path) -> RunId:
+    """Start a worker for *request* (see `worker.py`) in the project *root*, whose state is below *state*.
+
+    Its run is durable when this returns.
 
     Blocks; call it in a thread. Raises what the worker says is wrong, and `EnvironmentFault` (WORKER_FAILED) where it
     cannot be started or dies before it has said anything.
     """
-    folder = root / LOGS
+    folder = state / LOGS
     log = folder / f"worker-{secrets.token_hex(6)}.log"
     try:
-        make_below(root, LOGS)
+        make_below(state, LOGS)
         with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600), "wb") as stderr:
             process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-P", "-c", START, str(Path(__file__).parents[1])],

@@ -12,7 +12,7 @@ import typer
 
 from engine.errors import EnvironmentFault
 from mcp_server import cli_files, cli_questions, cli_report, cli_runs, cli_sync, cli_trust, cli_upkeep
-from mcp_server.cli_shared import choose_project, errors, project_root
+from mcp_server.cli_shared import choose_project, errors, named_project
 
 app = typer.Typer(
     name="orchestrate",
@@ -37,7 +37,7 @@ def serve(
 
         with errors():
             try:
-                asyncio.run(serve_http(port=http, root=project_root()))
+                asyncio.run(serve_http(port=http, root=named_project()))
             except OSError as error:
                 message = f"port {http} cannot be used: {error.strerror}"
                 raise EnvironmentFault(
@@ -47,7 +47,8 @@ def serve(
     from mcp_server.__main__ import main as serve_stdio  # noqa: PLC0415 - the MCP SDK is the larger half of the start-up
 
     with errors():
-        serve_stdio(["--project", str(project_root())])  # its own options: those of this program are read already
+        named = named_project()
+        serve_stdio([] if named is None else ["--project", str(named)])  # its own options: ours are read already
 
 
 for command in (

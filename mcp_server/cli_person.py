@@ -11,9 +11,7 @@ import sys
 from engine.errors import StateError
 from engine.executors.marks import ATTEMPT_VARIABLE
 from mcp_server import console
-
-SESSION_VARIABLE = "CLAUDECODE"
-"""Claude Code sets it for whatever a session starts, the commands of its model among them."""
+from mcp_server.root import SESSION_VARIABLE
 
 
 def can_ask() -> bool:

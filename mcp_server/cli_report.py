@@ -39,7 +39,7 @@ async def _report(run_id: str | None, format_: str) -> int:
     if format_ not in FORMATS:
         raise InputError(f'"{format_}" is no format', code="INVALID_ARGUMENT", hint=f"one of {', '.join(FORMATS)}")
     async with open_project(project_root(), reads=True) as project:
-        engine = await project.engine()
+        engine = await project.reader()
         if format_ == "json":
             answer = await engine.read(_run_id(run_id), lambda view: report_answer(view.run, view.now).data())
             console.print_json(answer)

@@ -176,7 +176,8 @@ async def _run(request: RunRequest, *, detach: bool, as_json: bool) -> int:
         if detach:
             return await _started(project, run_id, as_json=as_json)
         if not as_json:
-            _warn((await project.view(run_id)).run.plan.warnings)
+            view = await project.view(run_id)
+            _warn((*view.run.plan.warnings, *view.warnings))
         return await _follow(project, run_id, as_json=as_json)
 
 
@@ -212,7 +213,7 @@ async def _follow(project: Project, run_id: RunId, *, as_json: bool) -> int:
 
     So does the end of the terminal: what runs is interrupted and can be resumed.
     """
-    engine = await project.engine()
+    engine = await project.reader()
     stopped = _cancel_on_signals(engine, run_id)
     person = has_terminal()
 
@@ -254,7 +255,7 @@ async def _full_status(project: Project, view: View) -> dict[str, Any]:
     """A status with nodes and outputs, as a program reads it."""
     from mcp_server.answers import status_of  # noqa: PLC0415 - the wire models are needed for JSON only
 
-    values = (await project.engine()).values
+    values = (await project.reader()).values
     status_ = status_of(view, view_name="outputs", values=values, options=project.todo_options)
     nodes = status_of(view, view_name="nodes", values=None).nodes
     todos = status_of(view, view_name="todos", values=None, options=project.todo_options).todos
@@ -297,7 +298,7 @@ def exit_code(run: Run) -> int:
 
 async def _status(name: str | None, *, watch: bool, view: str, as_json: bool) -> int:
     async with open_project(project_root(), reads=True) as project:
-        engine = await project.engine()
+        engine = await project.reader()
         shown = await engine.view(RunId(name) if name else None)
         if watch:
             shown = await _watched(engine, shown.run.id, None if as_json else console.LiveTree())
@@ -343,7 +344,7 @@ async def _print_outputs(project: Project, run: Run) -> None:
 
 async def _runs(*, as_json: bool) -> int:
     async with open_project(project_root(), reads=True) as project:
-        engine = await project.engine()
+        engine = await project.reader()
         rows = await engine.archive.look_after_all()
         if as_json:
             console.print_json([console.run_row(row) for row in rows])

@@ -16,7 +16,7 @@ import typer
 from engine.errors import EnvironmentFault, OrchestrationError
 from engine.runtime.store import log as store_log
 from mcp_server import console
-from mcp_server.root import find_root
+from mcp_server.root import find_root, told_others
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -46,9 +46,17 @@ def choose_project(project: ProjectOption = None) -> None:
     _root = project
 
 
+def named_project() -> Path | None:
+    """What `--project` names; the server finds its project itself, and starts where there is none."""
+    return _root
+
+
 def project_root() -> Path:
-    """The project that the command is about. Raises `NotFound`."""
-    return find_root(_root)
+    """The project that the command is about; journals in it that it does not use are named. Raises `NotFound`."""
+    found = find_root(_root)
+    for text in told_others(found):
+        console.notes.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
+    return found.root
 
 
 def finish(work: Coroutine[Any, Any, int]) -> NoReturn:

@@ -12,8 +12,9 @@ from rich.table import Table
 from engine.redaction import one_line
 from engine.statefolder.guard import Found, Standing, look_at, take_over
 from engine.statefolder.links import STATE
+from engine.statefolder.location import locate
+from engine.storage.copies import ForeignRun, runs_of
 from engine.storage.database import faults
-from engine.storage.foreign import ForeignRun, runs_of
 from mcp_server import console
 from mcp_server.cli_person import asked, can_ask, check_person
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LONGEST_TEXT = 100
+_OTHERS = {Standing.FOREIGN, Standing.COPY}
 
 
 def trust_state(root: Path, *, yes: bool) -> bool:
@@ -29,19 +31,25 @@ def trust_state(root: Path, *, yes: bool) -> bool:
 
     Raises `StateError` as `check_person` does, and `EnvironmentFault` where nobody can take it over.
     """
+    location = locate(root)
+    places = dict.fromkeys((location.root, location.project))
     with faults(root / STATE):
-        found = look_at(root)
-        if found.standing not in {Standing.FOREIGN, Standing.COPY}:
+        others = [found for place in places if (found := look_at(place)).standing in _OTHERS]
+        if not others:
             console.notes.print("this project has no state of anybody else")
             return True
         check_person("take over runs", f"orchestrate --project {root} trust --state", yes=yes)
-        _show(found, *runs_of(found.folder))
-        if not yes and can_ask():
-            yes = asked("Take it over? What is in it is believed then, as if you had run it.")
-        if not yes:
-            console.notes.print("nothing was taken over; `orchestrate trust --state` asks on a terminal, --yes says it")
-            return False
-        take_over(found)
+        return all(_take_over(found, yes=yes) for found in others)
+
+
+def _take_over(found: Found, *, yes: bool) -> bool:
+    _show(found, *runs_of(found.folder))
+    if not yes and can_ask():
+        yes = asked("Take it over? What is in it is believed then, as if you had run it.")
+    if not yes:
+        console.notes.print("nothing was taken over; `orchestrate trust --state` asks on a terminal, --yes says it")
+        return False
+    take_over(found)
     console.notes.print(f"{found.folder} is yours now", soft_wrap=True, markup=False, highlight=False)
     return True
 

@@ -53,7 +53,7 @@ def prune(
 
 async def _locks(release: RunId | None, *, as_json: bool) -> int:
     async with open_project(project_root(), reads=release is None) as project:
-        engine = await project.engine()
+        engine = await (project.reader if release is None else project.engine)()
         if release is not None:
             lines = await engine.release_locks(release)
             console.notes.print(f"released {len(lines)} locks of run {release}", markup=False, highlight=False)

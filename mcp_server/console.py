@@ -6,6 +6,7 @@ Effects: writes to the terminal. Results go to stdout, everything else to stderr
 from __future__ import annotations
 
 import sys
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from rich.console import Console, ConsoleDimensions, Group
@@ -260,7 +261,8 @@ def runs_table(rows: Sequence[RunSummary], now: datetime) -> Table:
     states = [Text(f"{MARKS[row.status]} {row.status.value}") for row in rows]
     whole = {"RUN": max(len(row.id) for row in rows), "STATE": max(state.cell_len for state in states)}
     table = Table(box=None, pad_edge=False)
-    for heading in ("RUN", "COMMAND", "STATE", "DONE", "STARTED", "TOOK"):
+    marked = ("WORKTREE",) if any(row.worktree for row in rows) else ()
+    for heading in ("RUN", "COMMAND", "STATE", "DONE", "STARTED", "TOOK", *marked):
         table.add_column(heading, no_wrap=heading != "COMMAND", overflow="fold", min_width=whole.get(heading))
     for row, state in zip(rows, states, strict=True):
         ended = row.ended_at or now
@@ -271,6 +273,7 @@ def runs_table(rows: Sequence[RunSummary], now: datetime) -> Table:
             f"{row.done}/{row.total}",
             row.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
             took(ended - row.created_at),
+            *((PurePath(row.worktree).name,) if marked else ()),
         )
     return table
 
@@ -306,6 +309,7 @@ def run_row(row: RunSummary) -> dict[str, Any]:
         "failed": row.failed,
         "costUsd": row.cost_usd,
         "message": row.message,
+        **({"worktree": row.worktree} if row.worktree else {}),
     }
 
 

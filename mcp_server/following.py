@@ -106,7 +106,7 @@ async def follow(
     With *seen*, a number of events, the wait ends as soon as the run has another. *handed* are attempts whose work
     orders the client has: those are not waited with.
     """
-    engine = await project.engine()
+    engine = await project.reader()
     time = asyncio.get_running_loop().time
     end = time() + seconds
     teller = Teller(tell, interval=project.settings.todos.batch_delay_ms / 1000, time=time)

@@ -135,9 +135,9 @@ async def _state_of(project: Project, uri: str) -> object | None:
         return id(project.catalog.agents())  # read anew only where a file has changed
     try:
         if uri == RUNS:
-            return tuple(await (await project.engine()).storage.summaries())
+            return tuple(await (await project.reader()).storage.summaries())
         run_id = run_of(uri)
-        return await (await project.engine()).read(run_id, lambda view: view.run.events) if run_id else None
+        return await (await project.reader()).read(run_id, lambda view: view.run.events) if run_id else None
     except OrchestrationError:
         return None
 

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from engine.arguments import bind_arguments, needs_model
-from engine.breakers import BreakerConfig
 from engine.errors import EnvironmentFault, InputError, InvalidCommand, NotFound, OrchestrationError, StateError
 from engine.executors.claude import find_program
 from engine.graph import compile_plan
@@ -32,11 +31,13 @@ from engine.runtime.residue import summary_of
 from engine.service import View
 from engine.simulation import Scenario, Simulated, simulate
 from engine.statefolder.guard import open_state
-from engine.statefolder.links import STATE, has_journal
+from engine.statefolder.links import STATE
+from engine.statefolder.location import has_journal, locate
 from engine.storage.database import faults
 from engine.storage.port import Batch
 from engine.views.todos import TodoOptions
 from mcp_server.background import LOGS, start_worker
+from mcp_server.engines import Engines, breakers_of
 from mcp_server.forecast import Forecast, costs_of, forecast_of
 from mcp_server.preflight import preflight
 from mcp_server.rechecks import Rechecks
@@ -46,7 +47,7 @@ from registry.catalog import Catalog, Loaded
 from registry.git_drivers import driver_item
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from engine.executors.port import Outcome
     from engine.executors.simulate import Fault
@@ -63,6 +64,7 @@ LIBRARY = "ORCHESTRATION_LIBRARY"
 UNAVAILABLE = "EXECUTOR_UNAVAILABLE"
 MOST_CHANGED = 5
 """Changed files that a resumed run names."""
+NOT_RECORDED = "no run was recorded: the state folder of this project cannot be written"
 RUNS_LOOKED_AT = 500
 """Newest runs among which those of a command are looked for, to tell what it costs."""
 
@@ -99,46 +101,53 @@ class Project:
         trust: Trust,
         home: Path | None = None,
         reads: bool = False,
+        notes: Sequence[str] = (),
     ) -> None:
-        """*stack* closes what is opened; *host* tells that a client is there that can do model work itself."""
+        """*stack* closes what is opened; *host* tells that a client is there that can do model work itself.
+
+        *notes* are told with every run.
+        """
         self.root = root
         self.settings = settings
         self.catalog = catalog
         self.trust = trust
-        self._stack = stack
         self._host = host
         self._home = home
         self._reads = reads
-        self._engine: Engine | None = None
-        self._opening = asyncio.Lock()
+        self._engines = Engines(root, stack, open_one=self._opened, home=home, notes=notes)
 
     async def engine(self) -> Engine:
         """The engine of the project. Raises `EnvironmentFault` where the state folder cannot be used."""
-        async with self._opening:
-            if self._engine is None:
-                from mcp_server.user_settings import load_user_settings  # noqa: PLC0415 - for runs only
+        return await self._engines.engine()
 
-                opened = open_engine(
-                    self.root,
-                    claude_program=self.settings.claude_program,
-                    agent_environment=load_user_settings(self._home).agents.variables,
-                    home=self._home,
-                    reads=self._reads,
-                )
-                self._engine = await self._stack.enter_async_context(opened)
-                rechecks = Rechecks(self.trust)
-                permits = self._engine.permits
-                permits.begin, permits.again, permits.accepts = rechecks.begin, rechecks.again, self.trust.accepts
-                self._engine.allows = lambda driver, top: self.trust.accepts(driver_item(driver, top))
-                self._engine.breakers.update(_breakers(self.settings))
-                idle = self.settings.idle_timeout_ms
-                self._engine.idle_timeout = None if idle is None else timedelta(milliseconds=idle)
-        return self._engine
+    async def reader(self) -> Engine:
+        """The engine for questions, which needs no write access. Raises `EnvironmentFault` as `engine` does."""
+        return await self._engines.reader()
+
+    @contextlib.asynccontextmanager
+    async def _opened(self) -> AsyncIterator[Engine]:
+        from mcp_server.user_settings import load_user_settings  # noqa: PLC0415 - for runs only
+
+        async with open_engine(
+            self.root,
+            claude_program=self.settings.claude_program,
+            agent_environment=load_user_settings(self._home).agents.variables,
+            home=self._home,
+            reads=self._reads,
+        ) as engine:
+            rechecks = Rechecks(self.trust)
+            permits = engine.permits
+            permits.begin, permits.again, permits.accepts = rechecks.begin, rechecks.again, self.trust.accepts
+            engine.allows = lambda driver, top: self.trust.accepts(driver_item(driver, top))
+            engine.breakers.update(breakers_of(self.settings))
+            idle = self.settings.idle_timeout_ms
+            engine.idle_timeout = None if idle is None else timedelta(milliseconds=idle)
+            yield engine
 
     @property
     def is_open(self) -> bool:
         """Whether something was asked of the engine already."""
-        return self._engine is not None
+        return self._engines.is_open
 
     @property
     def todo_options(self) -> TodoOptions:
@@ -207,23 +216,25 @@ class Project:
         await self._background({"resume": run_id, "failed": failed, "limits": asdict(limits or Limits())})
 
     async def _background(self, request: Mapping[str, Any]) -> RunId:
-        with faults(self.root / STATE):  # the worker's log lies in there
-            await asyncio.to_thread(open_state, self.root, home=self._home)
+        state = (await asyncio.to_thread(locate, self.root)).root
+        with faults(state / STATE):  # the worker's log lies in there
+            await asyncio.to_thread(open_state, state, home=self._home)
         home = None if self._home is None else str(self._home)
-        return await asyncio.to_thread(start_worker, self.root, {**request, "home": home})
+        return await asyncio.to_thread(start_worker, self.root, {**request, "home": home}, state=state)
 
     async def prune(
         self, *, keep: int | None = None, older_than: timedelta | None = None, interrupted: bool = False
     ) -> list[RunSummary]:
         """Forget old runs as `Engine.prune` does, and the logs of their workers."""
-        gone = await (await self.engine()).prune(keep=keep, older_than=older_than, interrupted=interrupted)
+        engine = await self.engine()
+        gone = await engine.prune(keep=keep, older_than=older_than, interrupted=interrupted)
         for row in gone:
-            await asyncio.to_thread((self.root / LOGS / f"{row.id}.log").unlink, missing_ok=True)
+            await asyncio.to_thread((engine.location.root / LOGS / f"{row.id}.log").unlink, missing_ok=True)
         return gone
 
     async def view(self, run_id: RunId | None = None) -> View:
         """The newest durable state of a run, or of the newest one. Raises `NotFound`."""
-        return await (await self.engine()).view(run_id)
+        return await (await self.reader()).view(run_id)
 
     async def dry_run(self, request: RunRequest) -> View:
         """The end of a simulated run that is not recorded: its times are the prediction."""
@@ -240,8 +251,8 @@ class Project:
         plan = self.plan(request.source)
         learned: dict[str, float] = {}
         costs: list[float] = []
-        if self._engine is not None or has_journal(self.root):  # a question leaves no state folder behind
-            storage = (await self.engine()).storage
+        if self.is_open or await asyncio.to_thread(has_journal, self.root):
+            storage = (await self.reader()).storage
             learned = await storage.estimates(plan.command)
             costs = costs_of(await storage.summaries(RUNS_LOOKED_AT), plan.command)
         parallel = self.limits(request.limits).max_parallelism
@@ -249,17 +260,22 @@ class Project:
 
     async def _simulate(self, plan: Plan, request: RunRequest) -> RunId:
         """Simulate in a thread, then record the whole run in one commit under an id of its own."""
-        engine = await self.engine()
+        engine, recorded = await self._engines.recorder()
         simulated = await self._simulated(plan, request)
         run, run_id = simulated.run, engine.clock.new_run_id()
-        run.id = run_id
-        events = [replace(event, run=run_id) if isinstance(event, RunCreated) else event for event in simulated.events]
+        run.id, run.worktree = run_id, engine.location.worktree
+        events = [
+            replace(event, run=run_id, worktree=run.worktree) if isinstance(event, RunCreated) else event
+            for event in simulated.events
+        ]
         batch = Batch(
             events=[(run_id, place, event) for place, event in enumerate(events)],
             values=simulated.values,
             summaries={run_id: summary_of(run, run.owner)},
         )
         await engine.storage.commit(batch, run.owner)
+        if not recorded:
+            engine.remarks.warn(run_id, NOT_RECORDED)
         return run_id
 
     async def _simulated(self, plan: Plan, request: RunRequest) -> Simulated:
@@ -358,7 +374,7 @@ class Project:
 
     async def output(self, run_id: RunId | None, key: str) -> Any:  # noqa: ANN401 - any JSON value
         """The value of one output of a run. Raises `NotFound`."""
-        engine = await self.engine()
+        engine = await self.reader()
         run = (await engine.view(run_id)).run
         found = values_of(run, "", [key], run.version, engine.values)
         if key not in found:
@@ -368,26 +384,18 @@ class Project:
 
 @contextlib.asynccontextmanager
 async def open_project(
-    root: Path, *, host: bool = False, home: Path | None = None, reads: bool = False
+    root: Path, *, host: bool = False, home: Path | None = None, reads: bool = False, notes: Sequence[str] = ()
 ) -> AsyncIterator[Project]:
     """The project at *root* for the length of the block; at its end its live runs are recorded as interrupted.
 
     *home* is the user's home directory, by default that of the process. Who only *reads* ends nothing, and records
-    nothing of what has died. Raises `InputError` for a broken settings file.
+    nothing of what has died. *notes* are told with every run. Raises `InputError` for a broken settings file.
     """
     settings = load_settings(root)
     catalog = open_catalog(root, settings, home=home)
     async with contextlib.AsyncExitStack() as stack:
-        yield Project(
-            root,
-            settings,
-            catalog,
-            stack,
-            host=host,
-            trust=open_trust(catalog, settings, home=home),
-            home=home,
-            reads=reads,
-        )
+        trust = open_trust(catalog, settings, home=home)
+        yield Project(root, settings, catalog, stack, host=host, trust=trust, home=home, reads=reads, notes=notes)
 
 
 def open_catalog(root: Path, settings: Settings, *, home: Path | None = None) -> Catalog:
@@ -397,17 +405,6 @@ def open_catalog(root: Path, settings: Settings, *, home: Path | None = None) ->
     return Catalog(
         root, home=home or Path.home(), library=library, breakers=settings.breakers, defaults=settings.claude.defaults()
     )
-
-
-def _breakers(settings: Settings) -> dict[str, BreakerConfig]:
-    return {
-        name: BreakerConfig(
-            failure_threshold=one.failure_threshold,
-            reset_timeout=timedelta(milliseconds=one.reset_timeout_ms),
-            monitoring_period=timedelta(milliseconds=one.monitoring_period_ms),
-        )
-        for name, one in settings.breakers.items()
-    }
 
 
 def plan_of(catalog: Catalog, source: str | Mapping[str, Any] | Loaded) -> Plan:

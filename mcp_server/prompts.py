@@ -22,7 +22,7 @@ from mcp_types import (
 )
 
 from mcp_server.instructions import call_text
-from mcp_server.resources import project_of
+from mcp_server.resources import project_of, project_to_list
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -36,7 +36,9 @@ ARGUMENTS = "arguments"
 
 async def list_prompts(ctx: ServerRequestContext[Session, Any], _: PaginatedRequestParams | None) -> ListPromptsResult:
     """All commands that can be named."""
-    project = await project_of(ctx)
+    project = await project_to_list(ctx)
+    if project is None:
+        return ListPromptsResult(prompts=[])
     from mcp_server.reading import runnable  # noqa: PLC0415 - heavy: see session.py
 
     return ListPromptsResult(prompts=[_prompt(summary) for summary in runnable(project)])

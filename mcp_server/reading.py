@@ -65,7 +65,7 @@ async def read(project: Project, uri: str) -> Content:
     part, key = part_of(uri)
     if key is not None:
         return await _output(project, uri, key)
-    engine = await project.engine()
+    engine = await project.reader()
     if part is None:
         options = project.todo_options
         return _json(
@@ -86,9 +86,9 @@ async def complete(project: Project, argument: str, value: str, given: Mapping[s
         found = (summary.name.removeprefix("/") for summary in runnable(project))
         value = value.removeprefix("/")
     elif argument == "id":
-        found = (summary.id for summary in await (await project.engine()).storage.summaries())
+        found = (summary.id for summary in await (await project.reader()).storage.summaries())
     elif argument == "key" and (run_id := run_of(f"{RUNS}/{given.get('id', '')}")) is not None:
-        engine = await project.engine()
+        engine = await project.reader()
         found = await engine.read(run_id, lambda view: [line.key for line in snapshot(view.run, view.now).outputs])
     return [one for one in found if one.startswith(value)]
 
@@ -146,7 +146,7 @@ def _schema(_: Project) -> Content:
 
 
 async def _runs(project: Project) -> Content:
-    rows = await (await project.engine()).archive.look_after_all()
+    rows = await (await project.reader()).archive.look_after_all()
     return _json(
         [
             {
@@ -158,6 +158,7 @@ async def _runs(project: Project) -> Content:
                 "done": row.done,
                 "total": row.total,
                 "failed": row.failed,
+                **({"worktree": row.worktree} if row.worktree else {}),
                 "resource": f"{RUNS}/{row.id}",
             }
             for row in rows[:MOST_RUNS]

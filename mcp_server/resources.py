@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from mcp_server.session import Session
 
 JSON: Final = "application/json"
+PROJECT_UNKNOWN: Final = "PROJECT_UNKNOWN"
 MOST_RUNS = 10
 """Runs among the listed resources, newest first."""
 MOST_COMPLETIONS = 100
@@ -75,7 +76,9 @@ async def list_resources(
     ctx: ServerRequestContext[Session, Any], _: PaginatedRequestParams | None
 ) -> ListResourcesResult:
     """What is always there, the commands, and the newest runs."""
-    project = await project_of(ctx)
+    project = await project_to_list(ctx)
+    if project is None:
+        return ListResourcesResult(resources=[*FIXED])
     return ListResourcesResult(resources=[*FIXED, *_commands(project), *[run async for run in _runs(project)]])
 
 
@@ -173,6 +176,18 @@ async def project_of(ctx: ServerRequestContext[Session, Any]) -> Project:
         raise MCPError(INVALID_PARAMS, str(error)) from None
 
 
+async def project_to_list(ctx: ServerRequestContext[Session, Any]) -> Project | None:
+    """The project; None where no project is known, which is no failure of a list."""
+    from engine.errors import OrchestrationError  # noqa: PLC0415
+
+    try:
+        return await ctx.lifespan_context.project()
+    except OrchestrationError as error:
+        if error.code == PROJECT_UNKNOWN:
+            return None
+        raise MCPError(INVALID_PARAMS, str(error)) from None
+
+
 def _commands(project: Project) -> list[Resource]:
     from mcp_server.reading import runnable  # noqa: PLC0415 - heavy: see session.py
 
@@ -190,7 +205,7 @@ def _commands(project: Project) -> list[Resource]:
 async def _runs(project: Project) -> AsyncIterator[Resource]:
     if not project.is_open:
         return
-    for row in await (await project.engine()).storage.summaries(MOST_RUNS):
+    for row in await (await project.reader()).storage.summaries(MOST_RUNS):
         yield Resource(
             name=f"{row.command} {row.id}",
             uri=f"{RUNS}/{row.id}",

@@ -13,7 +13,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from engine.errors import OrchestrationError
-from engine.statefolder.links import has_journal
+from engine.statefolder.location import has_journal
 from mcp_server import root
 from mcp_server.news import News
 
@@ -69,8 +69,9 @@ class Session:
             if self._project is not None:
                 return self._project
             module = await asyncio.to_thread(_import_project)
+            found = root.find_root(self._place, home=self._home)
             opened: AbstractAsyncContextManager[Project] = module.open_project(
-                root.find_root(self._place), host=True, home=self._home
+                found.root, host=True, home=self._home, notes=root.told_others(found)
             )
             project = self._project = await self._stack.enter_async_context(opened)
             self.news.watch(project)
@@ -84,8 +85,8 @@ class Session:
     async def _look_after(self) -> None:
         await asyncio.sleep(QUIET_SECONDS)
         try:
-            if has_journal(root.find_root(self._place)):
-                await (await self.project()).engine()
+            if has_journal(root.find_root(self._place, home=self._home).root):
+                await (await self.project()).reader()
         except OrchestrationError as error:  # whoever asks about runs hears of it
             log.warning("what earlier servers left cannot be looked after: %s", error)
 

@@ -38,7 +38,7 @@ POLL_MS: Final = 1000
 async def task_of(project: Project, ctx: ServerRequestContext[Session, Any], run_id: RunId) -> dict[str, Any]:
     """The task as `tasks/get` tells it, with `inputRequests` or `result` where it has them. Raises `NotFound`."""
     session = ctx.lifespan_context
-    engine = await project.engine()
+    engine = await project.reader()
     asks = can_be_asked(ctx.session.client_capabilities)
 
     def told(view: View) -> dict[str, Any]:

@@ -183,7 +183,7 @@ async def status(
         from mcp_server.asking import ask, asked_run  # noqa: PLC0415 - heavy: see session.py
         from mcp_server.following import follow  # noqa: PLC0415
 
-        engine = await project.engine()
+        engine = await project.reader()
         wanted = await asked_run(ctx, project) or wanted
         found, events = await engine.read(wanted, lambda shown: (shown.run.id, shown.run.events))
         wanted, seen = found, session.told.get(found, events)
@@ -339,7 +339,7 @@ async def _status(
     from mcp_server.guidance import CANCEL_PENDING, CANCEL_UNHEARD  # noqa: PLC0415
     from mcp_server.tasks import task_lines  # noqa: PLC0415
 
-    engine = await project.engine()
+    engine = await project.reader()
     heard = not cancelling or run_id is None or await engine.archive.is_heard(run_id)
 
     def told(view: View) -> tuple[RunId, int, wire.Status]:

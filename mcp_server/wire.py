@@ -311,6 +311,8 @@ class Status(Wire):
     cancelled or interrupted at its end."""
     executor: str
     """Who does model agents' work: native (none needed), claude, host or simulate (nothing was really done)."""
+    worktree: str | None = None
+    """The linked git worktree that the run belongs to; absent in the main one."""
     dry_run: bool | None = None
     started_at: str
     elapsed_ms: int

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import OrchestrationError
 from engine.ids import RunId
 from engine.run.events import Limits
-from mcp_server.background import LOGS
 from mcp_server.logs import log_to_stderr
 from mcp_server.project import RunRequest, open_project
 
@@ -52,7 +51,7 @@ async def _work(request: Mapping[str, Any]) -> int:
             run_id = await _begin(project, request)
             begun = True
             _tell({"runId": run_id})
-            _name_log(Path(request["project"]), request["log"], run_id)
+            _name_log(request["log"], run_id)
             await _follow(project, run_id)
     except OrchestrationError as error:
         if not begun:
@@ -92,9 +91,10 @@ def _tell(answer: Mapping[str, Any]) -> None:
     os.close(nowhere)
 
 
-def _name_log(root: Path, given: str, run_id: RunId) -> None:
+def _name_log(given: str, run_id: RunId) -> None:
     """Name the log after its run; one of an earlier owner of the run goes on."""
-    old, new = Path(given), root / LOGS / f"{run_id}.log"
+    old = Path(given)
+    new = old.with_name(f"{run_id}.log")
     try:
         if new.exists():
             with new.open("ab") as file:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import EnvironmentFault
 from mcp_server.project import Project, RunRequest, open_project
-from mcp_server.root import find_root
+from mcp_server.root import find_root, told_others
 from registry.agents import load_agents
 
 if TYPE_CHECKING:
@@ -91,6 +91,6 @@ class ProjectPlace:
 @contextlib.asynccontextmanager
 async def open_workplace(project: Path | None) -> AsyncIterator[Workplace]:
     """The project at *project*, or around the working directory, for the length of the block."""
-    home = Path.home()
-    async with open_project(find_root(project), home=home) as opened:
-        yield ProjectPlace(opened, home)
+    found = find_root(project)
+    async with open_project(found.root, notes=told_others(found)) as opened:
+        yield ProjectPlace(opened, Path.home())

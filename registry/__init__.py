@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from registry.catalog import Catalog, Loaded
     from registry.commands import CommandSource, CommandSummary
     from registry.loader import CommandLoader, LoadedCommand, ValidationResult
-    from registry.paths import find_project_root
+    from registry.roots import find_project_root
 
 _HOMES = {
     "Catalog": "registry.catalog",
@@ -21,7 +21,7 @@ _HOMES = {
     "Loaded": "registry.catalog",
     "LoadedCommand": "registry.loader",
     "ValidationResult": "registry.loader",
-    "find_project_root": "registry.paths",
+    "find_project_root": "registry.roots",
 }
 
 __all__ = [

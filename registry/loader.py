@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from registry.catalog import Catalog
-from registry.paths import find_project_root
+from registry.roots import find_project_root
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -81,7 +81,7 @@ class CommandLoader:
         custom_agents: Collection[str] = (),
     ) -> None:
         """*project* is its root; without one the root is looked for from the working directory upwards."""
-        root = Path(project) if project is not None else find_project_root(Path.cwd())
+        root = Path(project) if project is not None else find_project_root(Path.cwd(), home=home)
         self.catalog = Catalog(root, home=home, breakers=breakers, custom_agents=custom_agents)
 
     async def load(self, source: str | Path | Mapping[str, Any]) -> LoadedCommand:

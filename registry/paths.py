@@ -12,15 +12,6 @@ from engine.errors import InputError
 _LONGEST_PATH = 4096
 
 
-def find_project_root(start: Path) -> Path:
-    """The nearest directory from *start* upwards that has `.claude` or `.git`; *start* itself where none has."""
-    start = start.resolve()
-    for directory in (start, *start.parents):
-        if (directory / ".claude").is_dir() or (directory / ".git").exists():
-            return directory
-    return start
-
-
 def inside(root: Path, given: str | Path) -> Path:
     """*given*, relative to *root* or absolute, with all links followed; InputError where that leads out of *root*.
 

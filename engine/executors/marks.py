@@ -22,8 +22,7 @@ import psutil
 
 from engine.ids import AttemptId
 from engine.statefolder.identity import HAS_PROC, this_process
-from engine.statefolder.links import STATE
-from engine.statefolder.owners import FOLDER, Servers
+from engine.statefolder.owners import Servers, owners_of
 
 ATTEMPT_VARIABLE = "ORCHESTRATION_ATTEMPT"
 """Tells an agent which attempt it works for."""
@@ -79,7 +78,7 @@ def orphans(
 
 
 def _servers_of(project: Path) -> Servers:
-    return Servers(project / STATE / FOLDER)
+    return Servers(owners_of(project))
 
 
 def _lives(mark: re.Match[str], servers: Servers, *, unknown: bool = False) -> bool:

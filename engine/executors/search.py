@@ -24,8 +24,7 @@ from engine.executors.marks import carriers, lives, orphans
 from engine.executors.output import Pipes
 from engine.executors.wardens import End, Request
 from engine.ids import AttemptId
-from engine.statefolder.links import STATE
-from engine.statefolder.owners import FOLDER, at_work
+from engine.statefolder.owners import at_work, owners_of
 
 GRACE = timedelta(seconds=2)
 """Between TERM and KILL."""
@@ -142,7 +141,7 @@ async def end_orphans(
     found = await asyncio.to_thread(left)
     if found:
         await uncancelled(end_all(left, grace=grace))
-    await _held_no_more(project / STATE / FOLDER, grace)
+    await _held_no_more(owners_of(project), grace)
     return len(found)
 
 

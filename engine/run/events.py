@@ -124,6 +124,8 @@ class RunCreated(Fact, frozen=True):
     arguments: str = ""
     """The argument text that replaces `$ARGUMENTS`."""
     limits: Limits = msgspec.field(default_factory=Limits)
+    worktree: str = ""
+    """The linked git worktree that it belongs to; empty where it is that of the project that has the journal."""
 
 
 class RunStarted(Fact, frozen=True):

@@ -34,6 +34,7 @@ def create(event: ev.RunCreated) -> Run:
         changed_at=event.at,
         arguments=event.arguments,
         limits=event.limits,
+        worktree=event.worktree,
         nodes={node.id: NodeState(plan=node, blockers=len(node.depends_on)) for node in plan.nodes},
         phases=[PhaseState(plan=phase, unsettled=len(phase.nodes)) for phase in plan.phases],
         top=tuple(phase.index for phase in plan.phases if phase.group is None),

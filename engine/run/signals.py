@@ -33,6 +33,7 @@ class StartRun(Request, frozen=True, kw_only=True):
     initial: Mapping[str, ValueRef] = msgspec.field(default_factory=dict)
     arguments: str = ""
     limits: Limits | None = None
+    worktree: str = ""
 
 
 class ReportOutcome(Request, frozen=True):

@@ -242,6 +242,8 @@ class Run:
     limits: Limits
     nodes: dict[NodeId, NodeState]
     phases: list[PhaseState]
+    worktree: str = ""
+    """The linked git worktree that it belongs to; empty where it is that of the project that has the journal."""
     status: RunStatus = RunStatus.PENDING
     before_interrupt: RunStatus | None = None
     events: int = 0

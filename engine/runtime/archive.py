@@ -50,12 +50,13 @@ class Archive:
         owner: Owner | None,
         owner_id: OwnerId,
         now: Callable[[], datetime],
-        end_left: Callable[[RunId, Sequence[AttemptId]], Awaitable[None]],
+        end_left: Callable[[RunId, Sequence[AttemptId], str], Awaitable[None]],
         reports: Callable[[Run, Sequence[AttemptId]], Awaitable[tuple[sig.ReportOutcome, ...]]],
     ) -> None:
         """Without an *owner*, as in a simulation, nobody is looked after.
 
-        *end_left* ends what still runs of a run that nobody goes on with, and of those of its attempts that were lost.
+        *end_left* ends what still runs of a run that nobody goes on with, of those of its attempts that were lost, in
+        its worktree.
         *reports* finds how attempts ended that are live in the journal of such a run.
         A reader records and ends nothing: a run whose owner has died is shown as it would be recorded.
         """
@@ -67,6 +68,8 @@ class Archive:
         self._end_left = end_left
         self._reads = isinstance(owner, Reader)
         self._reports = reports
+        self.notices: list[str] = []
+        """What there is to say of every run, and where none is found."""
         self._folded: dict[RunId, Run] = {}
         self._burying = asyncio.Lock()
         """One run at a time is taken from its dead owner, and nobody reads it in between."""
@@ -80,7 +83,8 @@ class Archive:
         if run_id is None:
             newest = await self._storage.summaries(1)
             if not newest:
-                raise NotFound("no run has been started in this project", code="RUN_NOT_FOUND")
+                hint = ". ".join(self.notices) or None
+                raise NotFound("no run has been started in this project", code="RUN_NOT_FOUND", hint=hint)
             run_id = newest[0].id
         live = self._store.runs.get(run_id)
         if live is not None:
@@ -148,7 +152,8 @@ class Archive:
         if run.ended:  # it was being taken up by the dead
             await self._storage.commit(Batch(summaries={run.id: summary_of(run, self._owner_id)}), self._owner_id)
             return
-        await self._end_left(run.id, live_attempts(run))  # before its locks are free: what still runs relies on them
+        # Before its locks are free: what still runs relies on them.
+        await self._end_left(run.id, live_attempts(run), run.worktree)
         self._store.adopt(run, self._found_dead(run))
         await self._store.committed()
 
@@ -162,7 +167,7 @@ class Archive:
         What it has locked stays locked until a person says otherwise: who knows what state its work is in.
         """
         log.warning("%s; it is recorded as failed", fault.message)
-        await self._end_left(summary.id, ())
+        await self._end_left(summary.id, (), summary.worktree)
         row = replace(
             summary, status=RunStatus.FAILED, owner=self._owner_id, ended_at=self._now(), message=fault.message
         )
@@ -179,7 +184,7 @@ class Archive:
             # A run of its own: the one that readers look at moves on when its journal does.
             run = _folded(run_id, await self._storage.events(run_id))
             scheduler.check_resumable(run, failed=signal.failed)
-            await self._end_left(run_id, live_attempts(run))  # no new attempt begins beside an old one
+            await self._end_left(run_id, live_attempts(run), run.worktree)  # no new attempt begins beside an old one
             reports = await self._reports(run, live_attempts(run))
             if not await self._storage.take_over(run_id, summary.owner, self._owner_id, ended=run.status):
                 return False

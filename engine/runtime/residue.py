@@ -34,6 +34,7 @@ def summary_of(run: Run, owner: OwnerId) -> RunSummary:
         failed=len(run.failures),
         cost_usd=run.cost_usd,
         message=run.message,
+        worktree=run.worktree,
     )
 
 

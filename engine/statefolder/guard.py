@@ -77,7 +77,10 @@ def look_at(project: Path, *, home: Path | None = None) -> Found:
             code=NOT_OURS,
             hint=f"Take them out of the repository, `git rm -r --cached {STATE}`, and commit that.",
         )
-    stamps = open_stamps(home)
+    return _found(folder, open_stamps(home))
+
+
+def _found(folder: Path, stamps: Stamps) -> Found:
     if _is_absent(folder):
         return Found(folder, Standing.ABSENT)
     stamp = read_stamp(folder)
@@ -120,6 +123,14 @@ def found_state(project: Path, *, home: Path | None = None) -> Path | None:
     if found.standing is Standing.FOREIGN:
         raise refusal(found)
     return found.folder if found.standing in {Standing.OURS, Standing.MOVED} else None
+
+
+def is_copy(project: Path, *, home: Path | None = None) -> bool:
+    """Whether *project* was copied with its state folder, and has no state of its own yet."""
+    try:
+        return _found(project.resolve() / STATE, open_stamps(home)).standing is Standing.COPY
+    except (OrchestrationError, OSError):
+        return False
 
 
 def is_ours(project: Path, *, home: Path | None = None) -> bool:
@@ -176,6 +187,7 @@ def _are_one(one: Path, other: Path) -> bool:
 
 def _settle(project: Path, stamps: Stamps, home: Path | None) -> None:
     """Bring a folder that is missing, was moved or was copied into order, as far as nobody else does it now."""
+    _check_writable(project)
     with stamps.changing() as known:
         found = look_at(project, home=home)
         if found.standing is Standing.MOVED and found.stamp is not None:
@@ -187,6 +199,13 @@ def _settle(project: Path, stamps: Stamps, home: Path | None) -> None:
         stamp = new_stamp()
         known.note(stamp, found.folder)
     _make(project, stamp)
+
+
+def _check_writable(project: Path) -> None:
+    """Raise `OSError` where no folder can be made, before anything is noted of it."""
+    parent = project / STATE.parent
+    if not os.access(parent if parent.exists() else project, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(parent))
 
 
 def _put_aside(found: Found) -> None:

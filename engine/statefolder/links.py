@@ -21,11 +21,6 @@ NOT_OURS = "STATE_NOT_OURS"
 """The code of the fault that a state folder cannot be believed."""
 
 
-def has_journal(project: Path) -> bool:
-    """Whether something was ever run in *project*, or lies in that place."""
-    return os.path.lexists(project / JOURNAL)
-
-
 def check_links(root: Path, below: Path = STATE) -> None:
     """Raise `EnvironmentFault` (STATE_NOT_OURS) for a symbolic link on the way from *root* to *below*, or in it.
 

@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.statefolder.identity import Process, started, this_process
+from engine.statefolder.links import STATE
+from engine.statefolder.location import locate
 
 FOLDER = "owners"
 """Their place in the state folder."""
@@ -26,6 +28,11 @@ RENEWAL_SECONDS = 5.0
 LATE_SECONDS = 300.0
 """For so long a record of another host may be of a process that lives without renewal: its lock may not be seen."""
 _RECORD, _WORK = ".lock", ".work"
+
+
+def owners_of(project: Path) -> Path:
+    """The folder with the records of those that own runs of *project*."""
+    return locate(project).root / STATE / FOLDER
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,8 @@ class RunSummary:
     failed: int = 0
     cost_usd: float = 0.0
     message: str = ""
+    worktree: str = ""
+    """The linked git worktree that it belongs to; empty where it is that of the project that has the journal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-COLUMNS = "id, created_at, command, status, executor, owner, ended_at, done, total, failed, cost_usd, message"
+COLUMNS = "id, created_at, command, status, executor, owner, ended_at, done, total, failed, cost_usd, message, worktree"
 
 
 def rows_of(db: sqlite3.Connection, run: RunId, since: int = 0) -> list[Row]:
@@ -43,7 +43,7 @@ def summary_row(row: RunSummary) -> tuple[Any, ...]:
     ended = row.ended_at.isoformat() if row.ended_at else None
     created = row.created_at.isoformat()
     head = (row.id, created, row.command, row.status.value, row.executor, row.owner, ended)
-    return (*head, row.done, row.total, row.failed, row.cost_usd, row.message)
+    return (*head, row.done, row.total, row.failed, row.cost_usd, row.message, row.worktree)
 
 
 def to_summary(row: Sequence[Any]) -> RunSummary:
@@ -61,6 +61,7 @@ def to_summary(row: Sequence[Any]) -> RunSummary:
         failed=row[9],
         cost_usd=row[10],
         message=row[11],
+        worktree=row[12],
     )
 
 

@@ -39,7 +39,7 @@ TABLES = (
     """CREATE TABLE runs(
         id TEXT PRIMARY KEY, command TEXT NOT NULL, status TEXT NOT NULL, executor TEXT NOT NULL, owner TEXT NOT NULL,
         created_at TEXT NOT NULL, ended_at TEXT, done INTEGER NOT NULL, total INTEGER NOT NULL, failed INTEGER NOT NULL,
-        cost_usd REAL NOT NULL, message TEXT NOT NULL, events INTEGER, chain BLOB
+        cost_usd REAL NOT NULL, message TEXT NOT NULL, worktree TEXT NOT NULL DEFAULT '', events INTEGER, chain BLOB
     )""",
     "CREATE INDEX runs_by_time ON runs(created_at)",
     "CREATE TABLE vals(digest TEXT PRIMARY KEY, encoding TEXT NOT NULL, data BLOB NOT NULL) WITHOUT ROWID",
@@ -96,7 +96,8 @@ def _check_idle(db: sqlite3.Connection, path: Path, is_alive: IsAlive) -> None:
 
 
 def _chain(db: sqlite3.Connection) -> None:
-    """From 1 to 2: each run knows how many events it has, and what chains them. What was lost before stays unknown."""
+    """From 1 to 2: each run knows its worktree, how many events it has, and what chains them; not what was lost."""
+    db.execute("ALTER TABLE runs ADD COLUMN worktree TEXT NOT NULL DEFAULT ''")
     db.execute("ALTER TABLE runs ADD COLUMN events INTEGER")
     db.execute("ALTER TABLE runs ADD COLUMN chain BLOB")
     for (run,) in db.execute("SELECT id FROM runs").fetchall():

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from engine.executors.marks import ATTEMPT_VARIABLE
 from mcp_server.cli import app
-from mcp_server.cli_person import SESSION_VARIABLE
 from mcp_server.grants import trust_file
+from mcp_server.root import SESSION_VARIABLE
 from tests.interaction.projects import AGENTS, environment, open_gate
 
 if TYPE_CHECKING:

@@ -30,11 +30,11 @@ NOISY = """
 import os, subprocess, sys
 import mcp_server.root as project
 find = project.find_root
-def noisy(given=None):
+def noisy(given=None, **options):
     print("printed")
     os.write(1, b"written\\n")
     subprocess.run([sys.executable, "-c", "print('by a child', input())"])
-    return find(given)
+    return find(given, **options)
 project.find_root = noisy
 from mcp_server.__main__ import main
 main([])

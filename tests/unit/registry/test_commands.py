@@ -8,7 +8,7 @@ import pytest
 from engine.errors import InputError, NotFound
 from registry import commands as commands_module
 from registry.commands import CommandIndex, CommandSource, CommandSummary
-from registry.paths import find_project_root, inside, shown
+from registry.paths import inside, shown
 
 PROSE = "# Fix the bug\n\nLook at $ARGUMENTS and fix it.\n"
 
@@ -299,20 +299,6 @@ def test_a_command_of_absurd_size_is_refused_before_its_problems_are_listed(
     with pytest.raises(InputError) as caught:
         index(project).read(project / "x.json")
     assert caught.value.code == "TOO_LARGE"
-
-
-def test_the_root_is_the_nearest_folder_with_claude_or_git(tmp_path: Path) -> None:
-    deep = tmp_path / "a" / "b" / "c"
-    deep.mkdir(parents=True)
-    (tmp_path / "a" / ".git").write_text("gitdir: elsewhere")
-    assert find_project_root(deep) == tmp_path / "a"
-    (tmp_path / "a" / "b" / ".claude").mkdir()
-    assert find_project_root(deep) == tmp_path / "a" / "b"
-
-
-def test_a_folder_without_a_root_above_is_its_own(tmp_path: Path) -> None:
-    root = find_project_root(tmp_path)
-    assert root == tmp_path or (root / ".claude").is_dir() or (root / ".git").exists()
 
 
 def test_paths_are_shown_relative_where_they_lie_in_the_project(project: Path) -> None:

@@ -1,6 +1,6 @@
-"""What runs a journal tells of that nobody believes yet.
+"""Journals that are read without being touched: copies of them, and the runs that an unknown one tells of.
 
-Effects: reads a copy of it in a temporary folder, so that the journal itself stays as it is.
+Effects: copies into a folder that is given, or a temporary one.
 """
 
 from __future__ import annotations
@@ -34,19 +34,24 @@ class ForeignRun(NamedTuple):
     created_at: str
 
 
+def copy_journal(folder: Path, place: Path) -> Path | None:
+    """Copy the journal of the state folder *folder* into *place*; the copy, or None where there is no journal."""
+    for ending in ("", "-wal"):  # what was committed last may be in the second alone
+        source = folder / f"{JOURNAL.name}{ending}"
+        if source.is_file() and not source.is_symlink():
+            shutil.copyfile(source, place / source.name, follow_symlinks=False)
+    copy = place / JOURNAL.name
+    return copy if copy.exists() else None
+
+
 def runs_of(folder: Path) -> tuple[int, list[ForeignRun]]:
     """How many runs the journal of the state folder *folder* has, and the newest of them, newest first.
 
     Raises `EnvironmentFault` where it cannot be read.
     """
-    journal = folder / JOURNAL.name
-    with faults(journal), tempfile.TemporaryDirectory() as place:
-        for ending in ("", "-wal"):  # what was committed last may be in the second alone
-            source = journal.with_name(journal.name + ending)
-            if source.is_file() and not source.is_symlink():
-                shutil.copyfile(source, Path(place) / source.name, follow_symlinks=False)
-        copy = Path(place) / journal.name
-        if not copy.exists():
+    with faults(folder / JOURNAL.name), tempfile.TemporaryDirectory() as place:
+        copy = copy_journal(folder, Path(place))
+        if copy is None:
             return 0, []
         with closing(sqlite3.connect(copy)) as db:
             db.execute("PRAGMA trusted_schema=OFF")

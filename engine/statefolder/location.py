@@ -1,0 +1,114 @@
+"""Where the state of a project lives: with the project, or, in a linked git worktree, with the main one.
+
+Effects: reads a few small files of the repository; starts no git. A worktree goes with all that is in it, its runs
+should not.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import StateError
+from engine.statefolder.links import JOURNAL
+
+_LONGEST = 8192
+_BARE = re.compile(r"^\s*bare\s*(=\s*(true|yes|on|1)\s*)?$", re.IGNORECASE | re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where the state of a project lives."""
+
+    project: Path
+    """Resolved."""
+    root: Path
+    """The state folder is below it."""
+
+    @property
+    def worktree(self) -> str:
+        """The project, where its state lives elsewhere; else empty."""
+        return "" if self.root == self.project else str(self.project)
+
+    def folder_of(self, worktree: str) -> Path:
+        """The project that runs of *worktree* belong to, which have their journal here."""
+        return Path(worktree) if worktree else self.root
+
+    def check(self, run: str, worktree: str) -> None:
+        """Raise `StateError` (OTHER_WORKTREE) where *run* is of another worktree, whose files its agents worked on."""
+        if worktree != self.worktree:
+            folder = self.folder_of(worktree)
+            there = f"Go on with it there: `orchestrate --project {folder} resume {run}`."
+            raise StateError(
+                f"run {run} belongs to the worktree {folder}",
+                code="OTHER_WORKTREE",
+                hint=there if folder.is_dir() else "That worktree is gone; run the command again.",
+            )
+
+    @property
+    def journal(self) -> Path:
+        """The journal; there is none before the first run."""
+        return self.root / JOURNAL
+
+
+def locate(project: Path) -> Location:
+    """Where the state of *project* lives.
+
+    That is the main worktree, or the common git directory of a bare repository, only where the repository's own record
+    of its worktrees leads back to *project*, and all of both belongs to this user.
+    """
+    project = project.resolve()
+    top = next((folder for folder in (project, *project.parents) if os.path.lexists(folder / ".git")), None)
+    common = None if top is None else _common_directory(top)
+    if top is None or common is None:
+        return Location(project, project)
+    if common.name != ".git" or _is_bare(common):
+        return Location(project, common)
+    main = common.parent
+    same = main / project.relative_to(top)
+    return Location(project, same if same.is_dir() else main)
+
+
+def has_journal(project: Path) -> bool:
+    """Whether something was ever run in *project*, or lies in that place."""
+    return os.path.lexists(locate(project).journal)
+
+
+def _common_directory(top: Path) -> Path | None:
+    """The git directory of the repository that *top* is a linked worktree of; None where that is not for sure."""
+    link = _text(top / ".git")
+    if link is None or not link.startswith("gitdir:"):
+        return None
+    own = Path(os.path.realpath(top / link.removeprefix("gitdir:").strip()))  # unlike `resolve`, it takes any link
+    common = own.parents[1] if own.parent.name == "worktrees" else None
+    back = _text(own / "gitdir")
+    if common is None or back is None or os.path.realpath(own / back) != str(top / ".git"):
+        return None
+    main = common.parent if common.name == ".git" else common
+    return common if all(map(_is_ours, (top, top / ".git", own, own / "gitdir", common, main))) else None
+
+
+def _is_bare(common: Path) -> bool:
+    return any(_BARE.search(_text(common / name) or "") for name in ("config", "config.worktree"))
+
+
+def _text(path: Path) -> str | None:
+    """The text of a small regular file that is no link; None where there is none."""
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return None
+            text = os.fsdecode(file.read(_LONGEST)).strip()
+            return None if "\0" in text else text
+    except OSError:
+        return None
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return path.lstat().st_uid == os.geteuid()
+    except OSError:
+        return False

@@ -1,0 +1,137 @@
+"""The engine of a project, opened when it is first needed; and one for questions, which needs no write access.
+
+Effects: opens and closes engines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from engine.breakers import BreakerConfig
+from engine.errors import EnvironmentFault
+from engine.opening import open_reader
+from engine.statefolder.guard import is_copy
+from engine.statefolder.links import JOURNAL
+from engine.statefolder.location import locate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from engine.service import Engine
+    from mcp_server.settings import Settings
+
+UNWRITABLE = frozenset({"READ_ONLY", "STAMP_NOT_KEPT"})
+"""Codes of faults where all that is asked can still be read and tried."""
+Signature = tuple[tuple[int, int] | None, ...]
+
+
+class Engines:
+    """Those of one project."""
+
+    def __init__(
+        self,
+        root: Path,
+        stack: contextlib.AsyncExitStack,
+        *,
+        open_one: Callable[[], AbstractAsyncContextManager[Engine]],
+        home: Path | None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        """*stack* closes what is opened, *open_one* opens the ordinary engine; *notes* are told with every run."""
+        self._root = root
+        self._stack = stack
+        self._open_one = open_one
+        self._home = home
+        self._notes = notes
+        self._engine: Engine | None = None
+        self._reader: tuple[Engine, Signature] | None = None
+        self._reading = contextlib.AsyncExitStack()
+        self._opening = asyncio.Lock()
+        stack.push_async_callback(self._close_reader)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the ordinary engine is open."""
+        return self._engine is not None
+
+    async def engine(self) -> Engine:
+        """The engine. Raises `EnvironmentFault` where the state folder cannot be used."""
+        async with self._opening:
+            if self._engine is None:
+                self._engine = await self._stack.enter_async_context(self._open_one())
+                self._note(self._engine)
+        return self._engine
+
+    async def reader(self) -> Engine:
+        """The engine for questions: the ordinary one where there are runs and they may be written to.
+
+        Else one of what was recorded until now, which changes nothing. Raises `EnvironmentFault` where that cannot be
+        read.
+        """
+        if self._engine is not None:
+            return self._engine
+        signature = await asyncio.to_thread(self._look)
+        if signature is None:
+            return await self.engine()
+        async with self._opening:
+            if self._reader is None or self._reader[1] != signature:
+                await self._close_reader()
+                engine = await self._reading.enter_async_context(open_reader(self._root, home=self._home))
+                self._note(engine)
+                self._reader = engine, signature
+            return self._reader[0]
+
+    async def recorder(self) -> tuple[Engine, bool]:
+        """An engine to keep a simulated run, and whether that is durable: where nothing can be written it is not."""
+        try:
+            return await self.engine(), True
+        except EnvironmentFault as fault:
+            if fault.code not in UNWRITABLE:
+                raise
+        return await self.reader(), False
+
+    def _look(self) -> Signature | None:
+        """None where there is a journal that can be written to; else what changes when the journal does."""
+        location = locate(self._root)
+        journal = location.journal
+        writable = os.path.lexists(journal) and os.access(journal, os.W_OK) and os.access(journal.parent, os.W_OK)
+        if writable and not is_copy(location.root, home=self._home):  # a question puts nothing aside
+            return None
+        return tuple(_state(journal.with_name(f"{journal.name}{ending}")) for ending in ("", "-wal"))
+
+    def _note(self, engine: Engine) -> None:
+        notes = list(self._notes)
+        location = engine.location
+        if location.worktree and os.path.lexists(location.project / JOURNAL):
+            notes.append(f"{location.project} has a journal of its own; its runs are kept below {location.root} now")
+        engine.notices.extend(notes)
+
+    async def _close_reader(self) -> None:
+        self._reader = None
+        await self._reading.aclose()
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def breakers_of(settings: Settings) -> dict[str, BreakerConfig]:
+    """The circuit breakers that *settings* configure, by name."""
+    return {
+        name: BreakerConfig(
+            failure_threshold=one.failure_threshold,
+            reset_timeout=timedelta(milliseconds=one.reset_timeout_ms),
+            monitoring_period=timedelta(milliseconds=one.monitoring_period_ms),
+        )
+        for name, one in settings.breakers.items()
+    }
