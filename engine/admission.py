@@ -16,10 +16,10 @@ from engine.model.policy import Failure, FailureKind
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, StopKind, WaitReason
 from engine.run.signals import ReportOutcome
-from engine.run.state import level_of, parts_at
+from engine.run.state import NodeStatus, level_of, parts_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from engine.ids import NodeId
     from engine.run.events import ValueRef
@@ -190,9 +190,29 @@ def _lacks_inputs(turn: Turn, node: NodeState, missing: list[str]) -> bool:
     if not missing:
         return False
     available = readiness.available_keys(turn.run, node)
-    message = "\n".join(context.missing_input_message(node.plan.id, key, available) for key in missing)
+    message = "\n".join(
+        line
+        for key in missing
+        for line in (context.missing_input_message(node.plan.id, key, available), *_causes(turn, node, key, available))
+    )
     settlement.fail(turn, node, Failure(FailureKind.VALIDATION, "MISSING_INPUT", message))
     return True
+
+
+def _causes(turn: Turn, node: NodeState, key: str, available: Collection[str]) -> Iterator[str]:
+    """Why *node* lacks *key*: what became of the nodes that write it, or a transform that finds nothing."""
+    transform = next((spec.transform for spec in node.plan.inputs if spec.key == key), None)
+    if key in available and transform is not None:
+        yield f'The transform {transform} finds nothing in the value of "{key}"'
+        return
+    for other in turn.run.nodes.values():
+        if other.plan.scope != node.plan.scope or all(output.key != key for output in other.plan.outputs):
+            continue
+        writer, failure = f'Node "{other.plan.id}", which writes "{key}",', other.failure
+        if other.status is NodeStatus.SKIPPED:
+            yield f"{writer} was skipped: {other.skip_message or 'by its condition'}"
+        elif other.status is NodeStatus.FAILED and failure is not None:
+            yield f"{writer} failed with {failure.code}: {failure.message}"
 
 
 def _start(turn: Turn, node: NodeState, inputs: Mapping[str, ValueRef]) -> None:

@@ -168,7 +168,8 @@ def _selected(spec: InputSpec, values: Mapping[str, Any]) -> Any:  # noqa: ANN40
     if value is MISSING or spec.transform is None:
         return value
     transform: Transform = _transform(spec.transform)
-    return transform.apply(value)
+    found = transform.apply(value)
+    return MISSING if found == [] and transform.misses(value) else found
 
 
 def missing_input_message(node: str, key: str, available: Iterable[str]) -> str:

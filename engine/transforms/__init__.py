@@ -17,7 +17,18 @@ from typing import Any, Final
 
 from engine.jsonvalue import Budget, BudgetExceeded
 from engine.transforms.faults import TransformError, TransformSyntaxError
-from engine.transforms.queries import MISSING, Missing, Query, by_index, by_name, chain, every, segment, weigh
+from engine.transforms.queries import (
+    MISSING,
+    Missing,
+    Query,
+    by_index,
+    by_name,
+    chain,
+    every,
+    holds_more,
+    segment,
+    weigh,
+)
 from engine.transforms.rfc9535 import Compiler, check_complexity, read
 
 __all__ = ["MISSING", "Missing", "Transform", "TransformError", "TransformSyntaxError", "parse_transform"]
@@ -37,6 +48,8 @@ class Transform:
     singular: bool = field(compare=False)
     """Whether it names one place: then it gives the value there, else the list of all matches."""
     _query: Query = field(compare=False, repr=False)
+    _holder: Query | None = field(default=None, compare=False, repr=False)
+    """Of a plain path, what leads to its first wildcard."""
 
     def apply(self, value: object) -> Any:  # noqa: ANN401 - JSON
         """The selected value, or the list of matches; `MISSING` where a singular path finds nothing.
@@ -52,6 +65,12 @@ class Transform:
             message = f"The transform `{self.text}` selects too much of this value"
             raise TransformError(message, hint="Name the members on the way instead of `..` and `*`.") from None
         return found
+
+    def misses(self, value: object) -> bool:
+        """Whether a plain path has its first wildcard on what is neither a list nor an object."""
+        if self._holder is None:
+            return False
+        return not any(holds_more(one) for one in self._holder(value, value, Budget(MAX_STEPS)))
 
     def __reduce__(self) -> tuple[Callable[[str], Transform], tuple[str]]:
         """Pickle as text: queries are closures."""
@@ -77,14 +96,14 @@ _PLAIN = re.compile(rf"\$(?:{_STEP.pattern})*")
 def _plain(text: str) -> Transform:
     """The transform of names, indexes and wildcards only."""
     segments: list[Query] = []
-    singular = True
+    first: int | None = None
     for step in _STEP.finditer(text):
         name, index, quoted = step.groups()
         if index is not None:
             segments.append(segment([by_index(int(index))]))
         elif name is None and quoted is None:
+            first = len(segments) if first is None else first
             segments.append(segment([every]))
-            singular = False
         else:
             segments.append(segment([by_name(name if quoted is None else quoted)]))
-    return Transform(text, singular, chain(segments))
+    return Transform(text, first is None, chain(segments), None if first is None else chain(segments[:first]))

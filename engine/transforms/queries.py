@@ -159,6 +159,11 @@ def _children(value: object) -> Sequence[Any]:
     return value if _is_list(value) else ()
 
 
+def holds_more(value: object) -> bool:
+    """Whether *value* is a list or an object, though it be empty."""
+    return isinstance(value, Mapping) or _is_list(value)
+
+
 def _is_list(value: object) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, list | tuple)
 

@@ -50,10 +50,12 @@ ERRORS: tuple[Callable[[Subject, Report], None], ...] = (
     compensation.rollback_targets,
     compensation.tasks,
     locks.duplicate_locks,
+    locks.placeholders,
 )
 ADVICE: tuple[Callable[[Subject, Report], None], ...] = (
     advice.deprecated,
     dataflow.providers_not_ancestors,
+    dataflow.providers_that_may_be_skipped,
     advice.redundant_dependencies,
     advice.over_serialized,
     locks.lock_orders,

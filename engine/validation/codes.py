@@ -46,6 +46,11 @@ CODES: dict[str, Code] = {
         "A slip of the pen, a field of another object, or a note of your own.",
         "Correct the spelling; begin the names of your own notes with `x-`, or use `$comment`.",
     ),
+    "LOCK_PLACEHOLDER": _error(
+        "The name of a lock has a placeholder in it.",
+        "Nothing is filled into the name of a lock: every run would take the same one.",
+        "Name the resource itself, or a part that covers it: `deploy` covers `deploy.staging`.",
+    ),
     "NEEDS_NEWER_ENGINE": _error(
         "The command needs a newer version of the format, or a feature that the engine does not have.",
         "The file was written for another engine: `metadata.requirements` says what it needs.",
@@ -203,6 +208,11 @@ CODES: dict[str, Code] = {
         "An id that says nothing, such as a1 or task1.",
         "Logs and errors name nodes by their id.",
         "Say what the node does: `unit-tests-backend`.",
+    ),
+    "PROVIDER_MAY_BE_SKIPPED": _warning(
+        "A node needs an input that only nodes write which may be skipped.",
+        "Where the skip condition holds, nothing writes the value, and the node fails with `MISSING_INPUT`.",
+        'Give the input `"required": false` or a `default`, or give the node the same `skipCondition`.',
     ),
     "DEPRECATED_COMMAND": _warning(
         "The command, or one that it runs, is deprecated.",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from engine.validation.problem import Report
     from engine.validation.subject import Block, Spot, Subject
 
+MOST_WRITERS = 3
+"""Nodes that write one key and are named."""
 MOST_KEYS = 50
 """Available keys that a message names."""
 
@@ -59,6 +61,28 @@ def providers_not_ancestors(subject: Subject, report: Report) -> None:
             subject.pointer(spot, "context", "inputs", wish.place, "key"),
             f'Add "{name}" to the dependencies of "{spot.node.id}"',
         )
+
+
+def providers_that_may_be_skipped(subject: Subject, report: Report) -> None:
+    """PROVIDER_MAY_BE_SKIPPED: a required input has no provider but nodes that a condition may skip."""
+    for wish in _wishes(subject):
+        spot = subject.spots[wish.node]
+        writers = [subject.spots[number] for number in subject.producers.get(wish.key, ()) if number != wish.node]
+        if not writers or not all(_may_be_skipped(writer, spot) for writer in writers):
+            continue
+        names = " and ".join(f'"{writer.node.id}"' for writer in writers[:MOST_WRITERS])
+        report.add(
+            "PROVIDER_MAY_BE_SKIPPED",
+            f'Node "{spot.node.id}" needs "{wish.key}", which only {names} writes, and that may be skipped',
+            subject.pointer(spot, "context", "inputs", wish.place, "key"),
+            f'Give the input "required": false or a default, or give "{spot.node.id}" the same skipCondition',
+        )
+
+
+def _may_be_skipped(writer: Spot, reader: Spot) -> bool:
+    """Whether *writer* can be skipped where *reader* is not."""
+    skip, own = writer.node.skip_condition, reader.node.skip_condition
+    return skip is not None and not (own is not None and (own.type, own.expression) == (skip.type, skip.expression))
 
 
 def _wishes(subject: Subject) -> list[Wish]:

@@ -5,6 +5,7 @@ Pure. Who gets a lock when is `engine/locks.py`'s.
 
 from __future__ import annotations
 
+import re
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,29 @@ if TYPE_CHECKING:
     from engine.validation.problem import Report
     from engine.validation.subject import Block, Spot, Subject
 
+_PLACEHOLDER = re.compile(r"\$\{|\{\{|\$[A-Z]{2}")
 MOST_LOCKS = 20
 """Locks of one node whose order is compared."""
+
+
+def placeholders(subject: Subject, report: Report) -> None:
+    """LOCK_PLACEHOLDER: nothing is filled into the name of a lock, so that all runs would take one and the same."""
+    root = subject.definition.resources
+    for at, lock in enumerate(root.locks if root else ()):
+        _placeholder(lock, subject.shape.pointer("resources", "locks", at, "resource"), report)
+    for spot in subject.spots:
+        for at, lock in enumerate(spot.node.resources.locks if spot.node.resources else ()):
+            _placeholder(lock, subject.pointer(spot, "resources", "locks", at, "resource"), report)
+
+
+def _placeholder(lock: Lock, place: str, report: Report) -> None:
+    if _PLACEHOLDER.search(lock.resource):
+        report.add(
+            "LOCK_PLACEHOLDER",
+            f'The lock "{lock.resource}" has a placeholder, and nothing is filled into the name of a lock',
+            place,
+            "Name the resource itself, or a part that covers it: deploy covers deploy.staging",
+        )
 
 
 def duplicate_locks(subject: Subject, report: Report) -> None:

@@ -227,6 +227,22 @@ EXAMPLES: dict[str, Example] = {
         "/metadata/requirements/minVersion",
         one(node("build")) | {"metadata": {"requirements": {"minVersion": "2.0.0", "features": ["locks"]}}},
     ),
+    "LOCK_PLACEHOLDER": Example(
+        one(node("build", **locks("deploy.${env}"))),
+        "/phases/0/agents/0/resources/locks/0/resource",
+        one(node("build", **locks("deploy"))),
+    ),
+    "PROVIDER_MAY_BE_SKIPPED": Example(
+        one(
+            node("fix", context=writes("patch"), skipCondition={"type": "context", "expression": "true"}),
+            node("verify", "fix", context={"inputs": [{"key": "patch"}]}),
+        ),
+        "/phases/0/agents/1/context/inputs/0/key",
+        one(
+            node("fix", context=writes("patch"), skipCondition={"type": "context", "expression": "true"}),
+            node("verify", "fix", context={"inputs": [{"key": "patch", "required": False}]}),
+        ),
+    ),
     "DEPRECATED_COMMAND": Example(
         one(node("build")) | {"metadata": {"deprecated": True}},
         "/metadata/deprecated",
