@@ -82,7 +82,7 @@ class _Work:
     """The task has taken its first step; one that is cancelled before never takes any."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Signs:
     """The `Heartbeat` of one attempt."""
 
@@ -167,8 +167,8 @@ class Pool:
 
     def _watch(self, work: _Work, limit: timedelta | None) -> None:
         """From now on the attempt may be silent for *limit*."""
-        work.limit, work.last = limit, work.seconds()
         if limit is not None:
+            work.limit, work.last = limit, work.seconds()
             self._store.wake_at(self._clock.now() + limit)
 
     def alive(self, key: Key, work: _Work, action: str | None, said: str) -> None:
