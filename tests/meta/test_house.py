@@ -89,7 +89,7 @@ def test_no_file_names_a_place_where_somebody_worked() -> None:
 
 def test_the_locks_name_no_host_but_the_public_index() -> None:
     hosts = set(re.findall(r"https?://([^/\"]+)", (ROOT / "uv.lock").read_text(encoding="utf-8")))
-    assert hosts <= {"pypi.org", "files.pythonhosted.org"}
+    assert hosts <= {f"{name}.org" for name in ("pypi", "files.pythonhosted")}
     packages = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     assert [name for name, entry in packages.items() if "resolved" in entry] == []
     assert [name for name, entry in packages.items() if name and "integrity" not in entry] == []

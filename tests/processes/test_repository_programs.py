@@ -40,7 +40,7 @@ OCCASIONS = (
     *("credential.helper", "credential.https://example.com.helper", "sequence.editor", "pager.log", "pager.add"),
     *("interactive.diffFilter", "core.alternateRefsCommand", "uploadpack.packObjectsHook", "hook.spy.command"),
     *("filter.unused.clean", "filter.unused.smudge", "filter.unused.process", "merge.unused.driver"),
-    *("alias.add", "alias.log", "submodule.library.update", "remote.origin.uploadpack", "browser.web.cmd"),
+    *("alias.add", "alias.log", "submodule.vendored.update", "remote.origin.uploadpack", "browser.web.cmd"),
 )
 
 
