@@ -16,7 +16,8 @@ from engine.run.state import ZERO
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from engine.run.state import AttemptRecord, NodeState, Run
+    from engine.ids import NodeId
+    from engine.run.state import AttemptRecord, Run, Waiting
 
 
 def leap(run: Run, since: datetime, at: datetime) -> timedelta:
@@ -51,19 +52,16 @@ def _postpone(run: Run, by: timedelta) -> None:
             set_timer(run, phase.deadline, "phase", str(index))
     for node in run.nodes.values():
         if node.waiting is not None:
-            _postpone_wait(run, node, by)
+            _postpone_wait(run, node.plan.id, node.waiting, by)
 
 
-def _postpone_wait(run: Run, node: NodeState, by: timedelta) -> None:
+def _postpone_wait(run: Run, name: NodeId, waiting: Waiting, by: timedelta) -> None:
     """A limit on waiting counts what was lived; a delay is over as soon as its time is by either reckoning."""
-    waiting = node.waiting
-    if waiting is None:
-        return
     if by > ZERO:  # else it was moved with the past
         waiting.since += by
     if waiting.until is not None and (by < ZERO or waiting.reason is WaitReason.LOCKS):
         waiting.until += by
-        set_timer(run, waiting.until, "wait", node.plan.id)
+        set_timer(run, waiting.until, "wait", name)
 
 
 def _set_back(run: Run, by: timedelta) -> None:

@@ -183,6 +183,8 @@ def test_a_node_reads_its_inputs_and_what_its_condition_names() -> None:
             node("judged", context=gives(reads=("a",)), skipCondition={"type": "context", "expression": "c == 1"}),
             node("custom", skipCondition={"type": "custom", "expression": "mine"}),
             node("all", context=gives(passthrough=True)),
+            node("broken", context=gives(reads=("b",)), skipCondition={"type": "context", "expression": "((("}),
+            continueOnError=True,
         )
     )
     plans = {plan.id: plan for plan in ByHand(raw).run.plan.nodes}
@@ -191,6 +193,7 @@ def test_a_node_reads_its_inputs_and_what_its_condition_names() -> None:
         "judged": {"a", "c"},
         "custom": None,
         "all": None,
+        "broken": {"b"},
     }
 
 

@@ -17,7 +17,7 @@ from engine.run.reducer import apply
 from engine.views.metrics import metrics
 from engine.views.status import snapshot
 from engine.views.timeline import timeline
-from tests.support.by_hand import NOON, ByHand, locks
+from tests.support.by_hand import NOON, ByHand, all_queue, locks
 from tests.support.definitions import command, node, phase
 from tests.support.random_commands import random_family
 
@@ -164,6 +164,14 @@ def test_a_limit_that_is_given_late_does_not_count_earlier_pauses() -> None:
         story.now += HOUR
         story.resume(limits=ev.Limits(max_duration_seconds=600) if story.run.pauses else None)
     assert story.run.deadline == story.now + 8 * MINUTE
+
+
+def test_an_attempt_that_waits_for_its_turn_has_no_time_that_a_jump_could_take() -> None:
+    story = ByHand(command(phase("p", node("a", timeout=60_000))), queues=all_queue)
+    story.leap(hours=6)
+    assert story.run.next_due() is None
+    story.began("a")
+    assert story.run.next_due() == story.now + MINUTE
 
 
 def test_a_jump_happens_once() -> None:
