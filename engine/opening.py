@@ -35,10 +35,12 @@ from engine.storage.memory import MemoryStorage
 from engine.storage.sqlite import SqliteStorage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
+    from engine.executors.git import Allows
     from engine.executors.port import Executor, WorkOrder
     from engine.gitrules import Driver
+    from engine.ids import RunId
     from engine.storage.port import Storage
 
 log = logging.getLogger(__name__)
@@ -74,24 +76,15 @@ async def open_engine(
         await storage.close()
         raise
 
-    def permit(order: WorkOrder) -> None:
-        engine.permits.attempt(order.run, order.agent, order.node)
-
     def allows(driver: Driver, top: Path) -> bool:
         return engine.allows(driver, top)
 
-    isolated = partial(IsolatedExecutor, permit=permit, allows=allows, journaled=True)
-    executors: dict[AgentKind, Executor] = {
-        AgentKind.PROCESS: isolated(ProcessExecutor(agent_environment)),
-        AgentKind.PYTHON: isolated(PythonExecutor(agent_environment)),
-        AgentKind.CLAUDE: isolated(ClaudeExecutor(claude_program, environment=agent_environment)),
-    }
     engine = Engine(
         project,
         storage=storage,
         owner=owner,
         clock=SystemClock(),
-        executors=executors,
+        executors=_executors(lambda: engine, allows, claude_program, agent_environment),
         orphans=partial(end_left, allows=allows),
         outbox=FileOutbox(project),
         location=location,
@@ -105,6 +98,25 @@ async def open_engine(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _executors(
+    engine: Callable[[], Engine], allows: Allows, claude_program: str | None, environment: Mapping[str, str] | None
+) -> dict[AgentKind, Executor]:
+    """Those of *engine*, which is made of them."""
+
+    def permit(order: WorkOrder) -> None:
+        engine().permits.attempt(order.run, order.agent, order.node)
+
+    def whole(run: RunId) -> bool:
+        return engine().permits.whole(run)
+
+    isolated = partial(IsolatedExecutor, permit=permit, allows=allows, journaled=True)
+    return {
+        AgentKind.PROCESS: isolated(ProcessExecutor(environment)),
+        AgentKind.PYTHON: isolated(PythonExecutor(environment)),
+        AgentKind.CLAUDE: isolated(ClaudeExecutor(claude_program, environment=environment, whole=whole)),
+    }
 
 
 @contextlib.asynccontextmanager

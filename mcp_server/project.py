@@ -37,6 +37,7 @@ from engine.storage.database import faults
 from engine.storage.port import Batch
 from engine.views.todos import TodoOptions
 from mcp_server.background import LOGS, start_worker
+from mcp_server.claude_settings import ClaudeSettings
 from mcp_server.engines import Engines, breakers_of
 from mcp_server.forecast import Forecast, costs_of, forecast_of
 from mcp_server.preflight import preflight
@@ -111,6 +112,7 @@ class Project:
         self.settings = settings
         self.catalog = catalog
         self.trust = trust
+        self.claude_settings = ClaudeSettings(trust.project, trust.accepts)
         self._host = host
         self._home = home
         self._reads = reads
@@ -138,6 +140,7 @@ class Project:
             rechecks = Rechecks(self.trust)
             permits = engine.permits
             permits.begin, permits.again, permits.accepts = rechecks.begin, rechecks.again, self.trust.accepts
+            permits.whole = self.claude_settings.whole
             engine.allows = lambda driver, top: self.trust.accepts(driver_item(driver, top))
             engine.breakers.update(breakers_of(self.settings))
             idle = self.settings.idle_timeout_ms
@@ -244,7 +247,9 @@ class Project:
 
     def _looked_over(self, plan: Plan) -> Plan:
         """*plan* with warnings of what its model agents will lack."""
-        return dataclasses.replace(plan, warnings=(*plan.warnings, *preflight(plan, self.root, home=self._home)))
+        return dataclasses.replace(
+            plan, warnings=(*plan.warnings, *preflight(plan, self.root, self.claude_settings.waiting, home=self._home))
+        )
 
     async def forecast(self, request: RunRequest) -> Forecast:
         """What a run will probably take. Where nothing was ever run here, the estimates of the file say it."""

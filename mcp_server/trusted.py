@@ -15,6 +15,7 @@ from engine.model.policy import NOT_TRUSTED
 from engine.model.trust import ItemKind, TrustItem, trust_item
 from engine.redaction import one_line
 from engine.runtime.clock import SystemClock
+from mcp_server.claude_settings import claude_items
 from mcp_server.grants import Grants, trust_file
 from mcp_server.settings import SETTINGS_FILE
 from registry.coverage import Coverage
@@ -39,7 +40,7 @@ MOST_NAMED = 10
 MOST_LINES, LONGEST_LINE = 50, 500
 """What is kept of the lines that were shown."""
 
-FINDERS: tuple[Callable[[Path], Iterable[TrustItem]], ...] = (git_items,)
+FINDERS: tuple[Callable[[Path], Iterable[TrustItem]], ...] = (git_items, claude_items)
 """What else of a project needs a yes: each takes its root, a resolved path, and finds the items of one kind."""
 
 

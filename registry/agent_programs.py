@@ -106,7 +106,7 @@ def commands_of(hooks: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """The command lines of *hooks*, as words; one that a shell would not take either is one word."""
     for _, _, hook in _each(hooks):
         if hook["type"] == "command":
-            yield (*_words(hook["command"]), *(word for word in hook.get("args") or () if isinstance(word, str)))
+            yield (*words_of(hook["command"]), *(word for word in hook.get("args") or () if isinstance(word, str)))
 
 
 def hook_lines(hooks: Mapping[str, Any]) -> list[str]:
@@ -124,8 +124,10 @@ def _each(hooks: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any
                 yield event, matcher.get("matcher", ""), hook
 
 
-def _words(command: str) -> list[str]:
+def words_of(command: str) -> list[str]:
+    """The words of a shell's command line, started in the project; one that no shell would take is one word."""
+    plain = command.replace("${CLAUDE_PROJECT_DIR}", ".").replace("$CLAUDE_PROJECT_DIR", ".")
     try:
-        return shlex.split(command)
+        return shlex.split(plain)
     except ValueError:
-        return [command]
+        return [plain]

@@ -31,10 +31,12 @@ def needs_trust(agent: Agent, project: Path) -> bool:
     """Whether *agent* brings something that is run: a program or Python function in a file of the project or the user.
 
     (SPEC 11.) So does a model agent with variables for its process, since some of these name code to load, with hooks
-    or MCP servers of its own, or with an MCP server that the project defines.
+    or MCP servers of its own, with a command of Claude Code's as its initial prompt, or with an MCP server that the
+    project defines.
     """
     own = agent.source in {AgentSource.PROJECT, AgentSource.USER, AgentSource.PLUGIN}
-    brought = agent.env or agent.hooks or agent.inline_servers
+    command = str(agent.handed_on.get("initialPrompt", "")).lstrip().startswith("/")
+    brought = agent.env or agent.hooks or agent.inline_servers or command
     if own and (agent.kind in {AgentKind.PROCESS, AgentKind.PYTHON} or brought):
         return True
     return agent.kind is AgentKind.CLAUDE and bool(project_servers(agent, project))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -27,16 +27,19 @@ from engine.executors.claude_prompt import (
 )
 from engine.executors.claude_result import action_of, judge, parse_line
 from engine.executors.claude_session import Session, text_of
+from engine.executors.claude_settings import given_settings
 from engine.executors.environment import open_environment
 from engine.executors.marks import mark_of
 from engine.executors.port import TIME_IS_UP, Heartbeat, Outcome, WorkOrder
 from engine.executors.scratch import scratch_folder, write_private
 from engine.executors.servers import named_servers
 from engine.executors.tree import Ended, run_program
-from engine.ids import session_id
+from engine.ids import RunId, session_id
 from engine.model.policy import FailureKind
 
 LONGEST_LINE = 32 * 1024 * 1024
+MEMORY = {"CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD": "1"}
+"""Has Claude Code read CLAUDE.md and rules in the folders of --add-dir: without the project's settings only there."""
 PATIENCE = timedelta(seconds=3)
 """How long Claude Code has to end by itself after its answer; it stays for a shell that its agent left behind."""
 
@@ -49,13 +52,21 @@ def find_program(program: str | None = None) -> str | None:
 class ClaudeExecutor:
     """Runs `claude -p` with an agent's definition, in the project root or in the agent's worktree."""
 
-    def __init__(self, program: str | None = None, *, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        program: str | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        whole: Callable[[RunId], bool] = lambda _run: False,
+    ) -> None:
         """*program* is a path or a name, `claude` by default; *environment* is added to that of every agent.
 
-        `$NAME` in it stands for a variable of this process.
+        `$NAME` in it stands for a variable of this process. *whole* says whether Claude Code may take, in a run, all
+        that the project configures for it, programs too; else it gets what only restricts and instructs.
         """
         self._program = program
         self._environment = dict(environment or {})
+        self._whole = whole
 
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
         """Do *order*; Claude Code and all that its tools started are gone when this returns."""
@@ -83,7 +94,9 @@ class ClaudeExecutor:
                 hint="add it to .mcp.json, or with `claude mcp add`",
             )
         mark = mark_of(order.attempt, order.project, keep=order.agent.keep_processes)
-        environment = open_environment(order, mark, self._environment, whole=True)
+        whole = await asyncio.to_thread(self._whole, order.run)
+        added = self._environment if whole else self._environment | MEMORY
+        environment = open_environment(order, mark, added, whole=True)
         if isinstance(environment, Outcome):
             return environment
         session = Session(order.outputs)
@@ -93,8 +106,9 @@ class ClaudeExecutor:
             session=session_id(order.attempt),
             agents=_json_or_file(agent_definition(order.agent), folder / "agents.json"),
             mcp_config=_private({"mcpServers": servers}, folder / "mcp.json") if servers else None,
-            readable=None if order.worktree is None else str(folder),
-            settings=None if order.worktree is None else _local_settings(order.project),
+            whole=whole,
+            folders=[*([] if whole else [order.folder]), *([] if order.worktree is None else [folder])],
+            settings=_settings_file(order, folder / "settings.json", whole=whole),
         )
         heartbeat(f"Starting {order.agent.id}")
         try:
@@ -177,10 +191,11 @@ class _Stream:
             self._patience = None
 
 
-def _local_settings(project: Path) -> str | None:
-    """The user's own settings of *project*: git ignores them, so they are not in a worktree."""
-    path = project / ".claude" / "settings.local.json"
-    return str(path) if path.is_file() else None
+def _settings_file(order: WorkOrder, path: Path, *, whole: bool) -> str | None:
+    """*path* with what Claude Code is told of the project's settings, where there is anything."""
+    folders = list(dict.fromkeys([order.folder, order.project]))
+    given = given_settings(order.project, folders, whole=whole, isolated=order.worktree is not None)
+    return _private(given, path) if given else None
 
 
 def _files_of(order: WorkOrder, folder: Path) -> dict[str, str]:

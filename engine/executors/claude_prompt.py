@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from engine.executors.claude_session import ANSWER_TOOL
@@ -18,6 +19,8 @@ LARGE_INPUT = 32 * 1024
 LONGEST_ARGUMENT = 100_000
 """Linux takes 128 KB for one argument."""
 
+_TASK_FOLLOWS = "Your task:"
+"""Before a task that begins with a slash: Claude Code would run a command of that name, of the user's even."""
 _MODES = frozenset({"default", "acceptEdits", "plan", "dontAsk", "auto"})
 _DEEPEST = 64
 _TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
@@ -40,9 +43,11 @@ def prompt_of(order: WorkOrder, files: Mapping[str, str]) -> str:
     how = f"Give them with the tool {ANSWER_TOOL}"
     done = f"When you are done, say so with the tool {ANSWER_TOOL}"
     parts = _parts(order, files, how=how, done=done)
+    if order.task.lstrip().startswith("/"):
+        parts.insert(0, _TASK_FOLLOWS)
     if order.worktree is not None:
         parts.insert(
-            1,
+            parts.index(order.task) + 1,
             f"You work in {order.worktree}, a git worktree of the project {order.project}. Where a path below the "
             "project is named, use the same path below your worktree: what you change there is merged into the "
             "project when you are done.",
@@ -155,12 +160,14 @@ def arguments_of(
     session: str,
     agents: str | None,
     mcp_config: str | None,
-    readable: str | None = None,
+    whole: bool = True,
+    folders: Sequence[Path] = (),
     settings: str | None = None,
 ) -> list[str]:
     """All arguments behind the program. *agents* and *mcp_config* are JSON or the path of a file that holds it.
 
-    *readable* is a folder outside of the agent's own that it may read, *settings* a file of settings to be added.
+    Unless it may take the *whole* of what the project configures, Claude Code takes the user's settings only. *folders*
+    are those that it may read beside its own, or reads CLAUDE.md in; *settings* is a file of settings to be added.
 
     Values stand behind `=`, so that nothing from an agent's file can pass as an option. Limits and permission mode in a
     definition have no effect on the main conversation, so they are options here.
@@ -174,7 +181,8 @@ def arguments_of(
         ("agents", agents),
         ("agent", agent.id),
         ("mcp-config", mcp_config),
-        ("add-dir", readable),
+        *(("add-dir", folder) for folder in folders),
+        ("setting-sources", None if whole else "user"),
         ("settings", settings),
         ("model", None if agent.model == "inherit" else agent.model),
         ("effort", agent.effort),

@@ -33,6 +33,8 @@ class Permits:
         """The same for one attempt, told until when agents of the run were at work; may answer a warning."""
         self.accepts: Callable[[TrustItem], bool] = lambda _item: False
         """Whether the user has said yes to something else of the project as it is now."""
+        self.whole: Callable[[RunId], bool] = lambda _run: False
+        """Whether Claude Code may take, in a run, all that the project configures for it, programs too."""
         self._runs = runs
         self._clock = clock
         self._warn = warn

@@ -33,6 +33,7 @@ CODE = re.compile(
     r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|TIMEOUT|DEADLOCK|CANCELLED|OVERLOADED|AUTHENTICATION|INTERNAL|ENVIRONMENT"
 )
 NO_CODES = {
+    "CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD": "an environment variable",
     "CLAUDE_CONFIG_DIR": "an environment variable",
     "CLAUDE_PROJECT_DIR": "an environment variable",
     "ORCHESTRATION_CLAUDE_PROGRAM": "an environment variable",

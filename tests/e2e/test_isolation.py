@@ -53,6 +53,7 @@ async def run_both(project: Path, environ: dict[str, str]) -> Run:
     steps = [node(name, task=task, context=inputs) for name, task in zip(("first", "second"), TASKS, strict=True)]
     raw = command(phase("work", *steps), globalContext={"initial": {"big": "bean " * 8000}})
     async with open_engine(project, claude_program=str(program())) as engine:
+        engine.permits.whole = lambda _run: True  # the user has accepted what the project allows
         return await ended(engine, await engine.start(plan(raw, agents=(agent,)), executor="claude"))
 
 

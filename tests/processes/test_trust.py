@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -195,3 +196,38 @@ async def test_a_claude_code_that_the_user_names_is_the_users(naming: Path, monk
     async with open_project(naming, home=naming / "home") as project:
         seen = await ended(await project.engine(), await project.start(RunRequest(source="/one")))
     assert seen.status is RunStatus.COMPLETED
+
+
+async def test_settings_of_claude_code_wait_for_a_yes_and_the_run_says_so(
+    naming: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(naming)
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(naming / "home" / ".claude"))
+    write_program(naming / "claude", STAND_IN.replace("echo ran", 'echo "$@"'))
+    trust_all(naming, naming / "home")
+    hook = {
+        "hooks": {"Stop": [{"hooks": [{"type": "command", "command": "$CLAUDE_PROJECT_DIR/.claude/hooks/guard.sh"}]}]}
+    }
+    (naming / ".claude" / "settings.json").write_text(json.dumps(hook))
+    (naming / ".claude" / "hooks").mkdir()
+    guard = write_program(naming / ".claude" / "hooks" / "guard.sh", "#!/bin/sh\n")
+
+    async def withheld() -> tuple[bool, bool]:
+        """Whether Claude Code was given the user's settings only, and whether the run said what waits."""
+        (naming / "started").unlink(missing_ok=True)
+        async with open_project(naming, home=naming / "home") as project:
+            engine = await project.engine()
+            seen = await ended(engine, await project.start(RunRequest(source="/one")))
+        assert seen.status is RunStatus.COMPLETED
+        told = any("waits for your yes (hooks Stop)" in warning for warning in seen.plan.warnings)
+        return "--setting-sources=user" in (naming / "started").read_text(), told
+
+    assert await withheld() == (True, True)
+    trust_all(naming, naming / "home")
+    assert await withheld() == (False, False)
+    guard.write_text("#!/bin/sh\n# changed\n")
+    assert await withheld() == (True, True)
+    (naming / "home" / ".claude").mkdir(parents=True)
+    record = {"projects": {str(naming): {"hasTrustDialogAccepted": True}}}
+    (naming / "home" / ".claude" / ".claude.json").write_text(json.dumps(record))
+    assert await withheld() == (False, False)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.model.agent import Agent, AgentKind
+from engine.model.trust import ItemKind, TrustItem, trust_item
 from mcp_server.preflight import MOST_TOLD, preflight
 from tests.support.definitions import command, node, phase, plan
 
@@ -15,9 +16,9 @@ def _without_settings_of_this_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CLAUDE_CONFIG_DIR", raising=False)
 
 
-def found(project: Path, *agents: Agent) -> tuple[str, ...]:
+def found(project: Path, *agents: Agent, waiting: TrustItem | None = None) -> tuple[str, ...]:
     nodes = [node(f"node-{number}", agent=agent.id) for number, agent in enumerate(agents)]
-    return preflight(plan(command(phase("p", *nodes)), agents=agents), project, home=project / "home")
+    return preflight(plan(command(phase("p", *nodes)), agents=agents), project, lambda: waiting, home=project / "home")
 
 
 def settings(path: Path, **permissions: list[object]) -> None:
@@ -41,11 +42,22 @@ def test_what_the_settings_of_user_and_project_allow_and_deny_counts(tmp_path: P
     assert "settings deny" in line
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{broken", '{"permissions": 3}', '{"permissions": {"allow": "Bash"}}'])
-def test_settings_that_make_no_sense_allow_nothing(tmp_path: Path, text: str) -> None:
+def test_what_waits_for_a_yes_is_named_and_allows_nothing_but_still_denies(tmp_path: Path) -> None:
+    settings(tmp_path / ".claude/settings.json", allow=["Bash", "Edit"], deny=["Read"])
+    item = trust_item(ItemKind.CLAUDE, summary="hooks Stop, env", lines=(), content={}, place={})
+    waits, denied, closed = found(tmp_path, Agent(id="a"), Agent(id="b", tools=("Read",)), waiting=item)
+    assert waits.startswith("what the project configures for Claude Code waits for your yes (hooks Stop, env): until")
+    assert "settings deny" in denied
+    assert "Bash, Edit," in closed
+    assert found(tmp_path, Agent(id="c", kind=AgentKind.PROCESS), waiting=item) == ()
+
+
+@pytest.mark.parametrize("text", ["[]", "{broken", '{"permissions": 3}', '{"permissions": {"allow": "Bash"}}'])
+def test_settings_that_make_no_sense_allow_nothing_and_are_told(tmp_path: Path, text: str) -> None:
     (tmp_path / ".claude").mkdir()
     (tmp_path / ".claude" / "settings.json").write_text(text, encoding="utf-8")
-    [line] = found(tmp_path, Agent(id="a"))
+    told, line = found(tmp_path, Agent(id="a"))
+    assert told.startswith("no model agent will start: the settings of Claude Code in ")
     assert "Bash" in line
 
 

@@ -68,6 +68,8 @@ def test_a_model_agent_needs_trust_for_variables_and_for_servers_of_the_project(
     assert not asks()
     assert asks(env={"NODE_OPTIONS": "--require ./evil.js"})
     assert asks(hooks=GUARD)
+    assert asks(handed_on={"initialPrompt": " /deploy now"})
+    assert not asks(handed_on={"initialPrompt": "Look around.", "memory": "user"})
     assert asks(hooks=GUARD, source=AgentSource.USER)
     assert asks(mcp_servers=("own",), inline_servers={"own": {"command": "x"}})
     assert not asks(hooks=GUARD, source=AgentSource.PACKAGED)

@@ -262,6 +262,8 @@ def test_agents_and_servers_are_handed_on_where_there_are_any() -> None:
 
 def test_a_folder_to_read_and_settings_to_add_are_handed_on() -> None:
     order = order_for(Agent(id="a"), project=PROJECT)
-    given = arguments_of(order, session="s", agents=None, mcp_config=None, readable="/s", settings="/p/local.json")
+    given = arguments_of(
+        order, session="s", agents=None, mcp_config=None, folders=[Path("/s")], settings="/p/local.json"
+    )
     assert {"--add-dir=/s", "--settings=/p/local.json"} <= set(given)
     assert not {"--add-dir", "--settings"} & set(arguments(order))
