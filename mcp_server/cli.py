@@ -13,6 +13,7 @@ import typer
 from engine.errors import EnvironmentFault
 from mcp_server import cli_files, cli_questions, cli_report, cli_runs, cli_sync, cli_trust, cli_upkeep
 from mcp_server.cli_shared import choose_project, errors, named_project
+from mcp_server.console import take_any_stream
 
 app = typer.Typer(
     name="orchestrate",
@@ -74,4 +75,5 @@ for command in (
 
 def main() -> None:
     """Entry point of the program `orchestrate`."""
+    take_any_stream()
     app()

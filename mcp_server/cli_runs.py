@@ -369,8 +369,10 @@ async def _cancel(run_id: RunId, *, reason: str, compensate: bool, as_json: bool
         if view.run.status is RunStatus.INTERRUPTED:  # its process died before it could obey
             await ask()
             view = await until_over(engine, run_id, ask)
-        await _print_end(project, view, as_json=as_json)
-        if before is view.run.status or view.run.status in {RunStatus.COMPLETED, RunStatus.DEGRADED}:
+        ended_before = before is view.run.status or view.run.status in {RunStatus.COMPLETED, RunStatus.DEGRADED}
+        if not (as_json and ended_before):  # else the error is the one document
+            await _print_end(project, view, as_json=as_json)
+        if ended_before:
             raise NotFound(
                 f"run {run_id} had ended before: {view.run.status}",
                 code="NOTHING_TO_CANCEL",

@@ -26,7 +26,18 @@ OK, FAILED, USAGE, CANCELLED, INTERRUPTED = 0, 1, 2, 3, 130
 
 Source = Annotated[str, typer.Argument(help="/name, a path under the project root, or a JSON definition.")]
 RunArgument = Annotated[str | None, typer.Argument(metavar="RUN", help="Run id; the newest where absent.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
+
+
+def _note_json(value: bool) -> bool:  # noqa: FBT001 - typer's signature
+    global _wants_json  # noqa: PLW0603 - an error is told where the options are not known
+    _wants_json = value
+    return value
+
+
+_wants_json = False
+Json = Annotated[
+    bool, typer.Option("--json", callback=_note_json, help="Print one JSON object and nothing else on stdout.")
+]
 MaxParallelism = Annotated[int | None, typer.Option(min=1, help="Agents at once.")]
 MaxCost = Annotated[float | None, typer.Option("--max-cost-usd", min=0, help="Stop before spending more.")]
 MaxAttempts = Annotated[int | None, typer.Option("--max-attempts-total", min=1, help="Stop after so many attempts.")]
@@ -42,6 +53,7 @@ _root: Path | None = None
 
 def choose_project(project: ProjectOption = None) -> None:
     """Remember the project that `--project` names, for the command that follows."""
+    _note_json(False)  # noqa: FBT003 - of the command that follows
     global _root  # noqa: PLW0603 - typer hands the options of the program to no one else
     _root = project
 
@@ -82,6 +94,8 @@ def errors() -> Iterator[None]:
         yield
     except OrchestrationError as error:
         console.print_error(error)
+        if _wants_json:
+            console.print_error_json(error)
         raise typer.Exit(USAGE) from None
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(INTERRUPTED) from None

@@ -5,6 +5,8 @@ Effects: writes to the terminal. Results go to stdout, everything else to stderr
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -53,6 +55,13 @@ class Unbroken(Console):
     @size.setter
     def size(self, new_size: tuple[int, int]) -> None:
         self._width, self._height = new_size
+
+    def on_broken_pipe(self) -> None:
+        """Write to nowhere from now on: whoever read has left, and the run goes on all the same."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
 
 
 results = Unbroken()
@@ -285,14 +294,41 @@ def print_text(text: str) -> None:
 
         results.print(Markdown(printable(text)))
     else:
-        sys.stdout.write(text.rstrip("\n") + "\n")
+        _write(text.rstrip("\n") + "\n")
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
     """One JSON object and nothing else on stdout."""
     import json  # noqa: PLC0415 - not needed by most commands
 
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    _write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        results.on_broken_pipe()
+
+
+def print_error_json(error: OrchestrationError) -> None:
+    """One error as the JSON object that stands where the result would."""
+    problems: Sequence[Problem] = getattr(error, "problems", ())
+    told = {"code": error.code, "message": error.message, "hint": error.hint, "pointer": error.pointer or None}
+    lines = [
+        {"code": one.code, "severity": one.severity.value, "message": one.message, "pointer": one.pointer}
+        for one in problems
+    ]
+    found = {key: value for key, value in told.items() if value is not None}
+    print_json({"error": found | ({"problems": lines} if lines else {})})
+
+
+def take_any_stream() -> None:
+    """Let a terminal or pipe of any encoding take what is written: what it cannot show becomes a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def run_row(row: RunSummary) -> dict[str, Any]:

@@ -105,6 +105,46 @@ def test_what_cannot_be_done_is_one_clear_error_and_exit_code_2(
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("words", [("run", "/nothing-here"), ("run", "/cycle"), ("status", "r-nothing")])
+def test_an_error_is_one_json_document_too_where_json_was_asked_for(project: Path, words: tuple[str, ...]) -> None:
+    result = orchestrate(project, *words, "--json")
+    assert result.exit_code == 2
+    assert told(result)["error"]["code"] in result.stderr
+
+
+PROGRAM = [sys.executable, "-c", "from mcp_server.cli import main; main()"]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii"])
+def test_a_stream_of_any_encoding_takes_what_is_written(project: Path, encoding: str) -> None:
+    env = environment(project) | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run(
+        [*PROGRAM, "run", "/hello"], cwd=project, env=env, capture_output=True, timeout=50, check=False
+    )
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
+    assert b"/hello completed" in done.stdout
+
+
+@pytest.mark.parametrize(("words", "code"), [(("/hello",), 0), (("/hello", "--json"), 0), (("/fail",), 1)])
+def test_a_run_goes_on_though_nobody_reads_and_keeps_its_exit_code(
+    project: Path, words: tuple[str, ...], code: int
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*PROGRAM, "run", *words],
+        cwd=project,
+        env=environment(project),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=50,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, b"Traceback" in done.stderr, b"BrokenPipe" in done.stderr) == (code, False, False)
+
+
 def test_faults_belong_to_the_simulation(project: Path) -> None:
     assert orchestrate(project, "run", "/hello", "--fail", "first-greeting=error").exit_code == 2
 
