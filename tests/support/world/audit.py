@@ -14,6 +14,7 @@ from engine.run import events as ev
 from tests.support.by_hand import comparable
 from tests.support.world import record as records
 from tests.support.world.journal_laws import JOURNAL_LAWS
+from tests.support.world.ruin_laws import RUIN_LAWS
 from tests.support.world.table_laws import TABLE_LAWS
 from tests.support.world.work_laws import BEGIN_LAWS, EVENT_LAWS
 
@@ -86,7 +87,7 @@ class Audit:
         if place != len(record.log):
             self._world.breaks(f"{run} has {len(record.log)} events and is given {event} at {place}")
         record.lived = server.clock.lived[event.at]
-        for law in JOURNAL_LAWS:
+        for law in (*JOURNAL_LAWS, *RUIN_LAWS):
             self._hold(law, law(record, event, server.owner.id), run)
         for work_law in EVENT_LAWS:
             self._hold(work_law, work_law(self._world, record, event), run)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine import scheduler
 from engine.ids import NodeId
 from engine.model.policy import Failure, FailureKind, Usage
 from engine.run import events as ev
@@ -328,6 +329,45 @@ def test_a_sub_command_taken_up_after_a_crash_has_its_locks_before_anything_insi
     assert story.live() == ["g/y"]
     story.succeed("g/y")
     assert story.run.status is RunStatus.COMPLETED
+
+
+def test_a_sub_command_that_has_begun_is_not_judged_again_after_a_crash() -> None:
+    skip = {"type": "context", "expression": "done == true"}
+    given = {"inputs": [{"key": "done"}]}
+    gives = {"outputs": [{"key": "done"}]}
+    group = calling("g", "/sub", skipCondition=skip, context=given)
+    story = ByHand(
+        command(phase("p", group, node("b", context=gives), parallel=True)),
+        SUB,
+        initial={"done": False},
+    )
+    story.succeed("g/x", made=1)
+    story.succeed("b", done=True)
+    story.crash()
+    story.resume()
+    assert story.live() == ["g/y"]
+    story.succeed("g/y")
+    assert story.run.status is RunStatus.COMPLETED
+    begun = [event for event in story.events if isinstance(event, ev.AttemptScheduled) and event.node == "g"]
+    assert [sorted(event.inputs) for event in begun] == [["done"], []]
+
+
+def test_a_node_that_asks_for_nothing_starts_in_the_decision_that_frees_its_place() -> None:
+    story = ByHand(command(phase("p", node("a"), node("b", "a"))))
+    turn = scheduler.decide(story.run, sig.ReportOutcome(NodeId("a"), 1), story.now)
+    assert turn.wants is None
+    assert [event.node for event in turn.events if isinstance(event, ev.AttemptScheduled)] == ["b"]
+
+
+def test_an_input_that_is_not_required_may_be_missing() -> None:
+    story = ByHand(command(phase("p", node("a", context={"inputs": [{"key": "nowhere", "required": False}]}))))
+    assert story.live() == ["a"]
+
+
+def test_an_input_that_is_there_is_not_missing_beside_one_that_is_transformed() -> None:
+    inputs = [{"key": "plain"}, {"key": "deep", "transform": "$.inside"}]
+    given = {"plain": 1, "deep": {"inside": 2}}
+    assert ByHand(command(phase("p", node("a", context={"inputs": inputs}))), initial=given).live() == ["a"]
 
 
 def test_sub_commands_may_be_inside_each_other() -> None:

@@ -181,6 +181,13 @@ def test_a_cancel_without_compensation_says_what_is_not_undone() -> None:
     assert not_undone(story.run) == ["a", "b"]
 
 
+def test_what_has_never_started_is_not_said_to_be_not_undone() -> None:
+    story = ByHand(command(phase("p", node("a", compensation=rollback()), node("b", "a", compensation=rollback()))))
+    story.cancel(compensate=False)
+    story.stopped("a")
+    assert story.run.message == "cancelled: enough (not undone: a)"
+
+
 def test_a_cancel_without_compensation_says_so_beside_the_undoing_that_failed() -> None:
     story = two()
     story.fail("c")

@@ -76,6 +76,27 @@ def test_what_an_attempt_left_is_told_with_what_ended_it() -> None:
     assert (failure.hint or "").endswith(" It is on a branch.")
 
 
+def test_an_agent_that_breaks_while_it_is_cancelled_has_been_cancelled_and_is_undone() -> None:
+    story = ByHand(command(phase("p", node("a", compensation=rollback()), node("b"), parallel=True)))
+    story.fail("b")
+    story.fail("a", code="BROKE_DOWN")
+    assert "NodeCancelled" in story.kinds()
+    assert story.run.failures == ["b"]
+    ended = next(event for event in story.events if isinstance(event, ev.AttemptFailed) and event.node == "a")
+    assert ended.failure.kind is FailureKind.CANCEL
+    story.succeed("a")
+    assert story.run.status is RunStatus.COMPENSATED
+
+
+def test_a_failure_that_a_cascade_does_not_answer_to_is_recorded_where_the_phase_goes_on() -> None:
+    cascade = {"type": "cascade", "compensateOn": ["timeout"]}
+    story = ByHand(command(phase("p", node("a", compensation=cascade), continueOnError=True), phase("q", node("b"))))
+    story.fail("a")
+    assert story.live() == ["b"]
+    story.succeed("b")
+    assert story.run.status is RunStatus.DEGRADED
+
+
 def test_a_success_that_comes_after_a_cancel_counts_and_is_undone() -> None:
     story = ByHand(command(phase("p", node("a", compensation=rollback()))))
     story.cancel()
