@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from engine.shown import clean
+
 T = TypeVar("T")
 
 MASK = "[redacted]"
@@ -52,22 +54,6 @@ _SECRET_NAME = re.compile(
 _PRIVATE_KEY = re.compile(
     r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----).*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)", re.DOTALL
 )
-
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]+")
-_CONTROL_IN_LINES = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
-)
-
-
-def clean(text: str) -> str:
-    """*text* on one line, without control characters and the marks that turn the direction of text."""
-    return _CONTROL.sub(" ", text).strip()
-
-
-def printable(text: str) -> str:
-    """*text* as a terminal may be given it: line ends and tabs stay, whatever else steers a terminal goes."""
-    return _CONTROL_IN_LINES.sub("", text)
 
 
 def redact(text: str) -> str:
@@ -170,5 +156,5 @@ def excerpt(text: str, *, limit: int = 2000) -> str | None:
 
 def one_line(text: str, *, limit: int = 80) -> str:
     """The first line of *text*, redacted and cut, for a progress display."""
-    line = " ".join(clean(redact(text.strip()[: limit * 20]).split("\n", 1)[0]).split())
+    line = clean(redact(text.strip()[: limit * 20]).split("\n", 1)[0])
     return line if len(line) <= limit else line[: limit - 1] + CUT

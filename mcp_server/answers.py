@@ -12,6 +12,7 @@ from engine import redaction
 from engine.redaction import one_line
 from engine.run.state import NodeStatus
 from engine.runtime.facts import values_of
+from engine.shown import printable, within
 from engine.validation.problem import grouped
 from engine.views.diagram import mermaid
 from engine.views.durations import milliseconds
@@ -64,8 +65,10 @@ LONGEST_REPORT = 9_000
 QUIET = frozenset({NodeStatus.COMPLETED, NodeStatus.SKIPPED, NodeStatus.PENDING})
 
 
-redact = lru_cache(4096)(redaction.redact)
-"""Todos and messages are told again with each status."""
+@lru_cache(4096)
+def shown(text: str) -> str:
+    """*text* as a person may be shown it, without secrets; todos and messages are told again with each status."""
+    return printable(redaction.redact(text))
 
 
 def status_of(
@@ -98,7 +101,7 @@ def status_of(
         started_at=now.started_at.isoformat(timespec="milliseconds"),
         elapsed_ms=milliseconds(now.elapsed),
         remaining_ms=milliseconds(now.remaining) if now.remaining is not None else None,
-        message=redact(now.message)[:LONGEST_MESSAGE] if now.message else None,
+        message=shown(now.message)[:LONGEST_MESSAGE] if now.message else None,
         progress=wire.ProgressCount(done=now.progress.done, total=now.progress.total, percent=now.progress.percent),
         phases=_phases(now),
         nodes=_nodes(now) if view_name == "nodes" else None,
@@ -109,12 +112,12 @@ def status_of(
         outputs=outputs,
         todos=todo_write(now.todos) if listed and not dry_run else None,
         tasks=tasks,
-        display=redact(_display(view, now)) if view_name == "summary" and not dry_run else None,
+        display=shown(_display(view, now)) if view_name == "summary" and not dry_run else None,
         report=_report(view) if view_name == "report" else None,
         stop=list(view.stop[-MOST_STOPPED:]) or None,
         decisions=_decisions(now) or None,
         locks=_locks(now, every=view_name == "nodes") or None,
-        warnings=[redact(text) for text in now.warnings] or None,
+        warnings=[shown(text) for text in now.warnings] or None,
         cost_usd=round(now.cost_usd, 6) or None,
         next="",
     )
@@ -132,7 +135,7 @@ def status_of(
 
 def _report(view: View) -> str:
     run = view.run
-    text = redact(text_report(run, metrics(run, view.now), timeline(run, view.now)))
+    text = shown(text_report(run, metrics(run, view.now), timeline(run, view.now)))
     return text if len(text) <= LONGEST_REPORT else text[: LONGEST_REPORT - 1] + "…"
 
 
@@ -152,7 +155,9 @@ def outputs_of(run: Run, now: Snapshot, values: ValueStore, refs: list[str]) -> 
             refs.append(line.key)
             continue
         left -= line.size
-        outputs[line.key] = wire.redacted(values_of(run, "", [line.key], run.version, values)[line.key], redact)
+        outputs[line.key] = wire.redacted(
+            values_of(run, "", [line.key], run.version, values)[line.key], redaction.redact
+        )
     return outputs
 
 
@@ -213,7 +218,7 @@ def todo_write(todos: Iterable[Todo]) -> wire.TodoWrite:
     """A todo list as TodoWrite takes it."""
     return wire.TodoWrite(
         todos=[
-            wire.TodoLine(content=redact(todo.content), status=todo.status, active_form=redact(todo.active_form))
+            wire.TodoLine(content=shown(todo.content), status=todo.status, active_form=shown(todo.active_form))
             for todo in todos
         ]
     )
@@ -274,14 +279,14 @@ def _failures(now: Snapshot) -> list[wire.FailureLine]:
 
 def _failure(line: FailureLine, *, short: bool) -> wire.FailureLine:
     failure = line.failure
-    message = one_line(failure.message, limit=LONGEST_ERROR) if short else redact(failure.message)[:LONGEST_MESSAGE]
+    message = one_line(failure.message, limit=LONGEST_ERROR) if short else shown(failure.message)[:LONGEST_MESSAGE]
     return wire.FailureLine(
         node=line.node,
         kind=str(failure.kind),
         code=failure.code,
         message=message,
-        hint=redact(failure.hint)[:LONGEST_MESSAGE] if failure.hint and not short else None,
-        last_output=redact(failure.partial)[-LONGEST_MESSAGE:] if failure.partial and not short else None,
+        hint=shown(failure.hint)[:LONGEST_MESSAGE] if failure.hint and not short else None,
+        last_output=shown(failure.partial)[-LONGEST_MESSAGE:] if failure.partial and not short else None,
         session=line.session,
         compensated=line.compensated,
     )
@@ -302,6 +307,8 @@ def _locks(now: Snapshot, *, every: bool) -> list[wire.LockLine]:
 
 def _decisions(now: Snapshot) -> list[wire.DecisionLine]:
     return [
-        wire.DecisionLine(node=question.node, question=redact(question.text), answers=list(question.answers))
+        wire.DecisionLine(
+            node=question.node, question=within(redaction.redact(question.text), ""), answers=list(question.answers)
+        )
         for question in now.questions
     ]

@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field, ValidationError
 from engine.errors import OrchestrationError
 from engine.ids import RunId
 from engine.redaction import redact
+from engine.shown import within
 from engine.views.status import questions
 
 if TYPE_CHECKING:
@@ -172,5 +173,5 @@ def _session(ctx: Context[Session, Any]) -> Session:
 
 
 def _text(question: Question) -> str:
-    text = redact(f"{question.node}: {question.text}")
+    text = within(redact(f"{question.node}: {question.text}"), "")
     return text if len(text) <= LONGEST_QUESTION else text[: LONGEST_QUESTION - 1] + "…"

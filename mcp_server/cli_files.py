@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from engine.errors import EnvironmentFault, InputError
+from engine.shown import clean, printable
 from mcp_server import console
 from mcp_server.cli_shared import OK, USAGE, Json, Source, as_data, counted, errors, finish, project_root
 from mcp_server.forecast import in_words
@@ -39,7 +40,7 @@ def validate(
             console.print_problems(loaded.problems)
             verdict = "is valid" if valid else "is not valid"
             counts = f"{counted(len(loaded.errors), 'error')}, {counted(len(loaded.warnings), 'warning')}"
-            console.results.print(f"{loaded.name or source} {verdict}: {counts}", highlight=False)
+            console.results.print(f"{clean(loaded.name or source)} {verdict}: {counts}")
     raise typer.Exit(OK if valid else USAGE)
 
 
@@ -73,7 +74,7 @@ async def _plan(source: str, format_: str) -> int:
         text = diagram.text_tree(found.plan, predict(found.plan))
         if found.cost_runs:
             text += f"\nExpected: {in_words(found)}\n"
-    sys.stdout.write(text.rstrip("\n") + "\n")
+    sys.stdout.write(printable(text).rstrip("\n") + "\n")
     return OK
 
 
@@ -98,7 +99,7 @@ def agents(as_json: Json = False) -> None:
             return
         console.print_agents(rows)
         for note in (*found.problems, *found.shadowed):
-            console.notes.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+            console.notes.print(f"note: {clean(str(note))}", soft_wrap=True)
 
 
 def migrate(
@@ -115,7 +116,7 @@ def migrate(
             sys.stdout.write(text)
         else:
             _write_new(inside(root, Path.cwd() / output), text)
-            console.notes.print(f"written: {output}", highlight=False, markup=False)
+            console.notes.print(f"written: {clean(str(output))}")
     raise typer.Exit(USAGE if loaded.errors else OK)
 
 

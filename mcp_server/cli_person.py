@@ -21,7 +21,7 @@ def can_ask() -> bool:
 
 def asked(question: str) -> bool:
     """Whether the person at the terminal says yes; no answer is a no."""
-    console.notes.print(f"{question} [y/N] ", end="", markup=False, highlight=False)
+    console.notes.print(f"{question} [y/N] ", end="")
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 

@@ -16,7 +16,7 @@ import typer
 from engine.errors import StateError
 from engine.ids import RunId
 from engine.model.policy import Failure, FailureKind
-from engine.redaction import printable
+from engine.shown import within
 from engine.views.status import questions
 from mcp_server import console
 from mcp_server.cli_shared import OK, finish, project_root
@@ -51,13 +51,13 @@ async def _decide(run_id: RunId, node: str, answer: str) -> int:
         engine = await project.engine()
         await project.decide(run_id, node, answer)
         await until_heard(engine, run_id, lambda run: all(one.node != node for one in questions(run)))
-        console.results.print(f"{node}: {answer}", highlight=False, markup=False, soft_wrap=True)
+        console.results.print(f"{node}: {answer}", soft_wrap=True)
     return OK
 
 
 def question_lines(run: Run) -> list[str]:
     """What *run* waits for, each with how one answers it."""
-    return [f"❓ {one.node}: {printable(one.text)}\n   {_command(run.id, one)}" for one in questions(run)]
+    return [f"❓ {one.node}: {within(one.text, console.INSET)}\n   {_command(run.id, one)}" for one in questions(run)]
 
 
 def _command(run_id: RunId, question: Question) -> str:
@@ -82,11 +82,11 @@ async def answer_questions(engine: Engine, run_id: RunId, *, person: bool) -> bo
         return True
     for question in asked:
         message = (
-            f'{CODE}: node "{question.node}" waits for a decision: {question.text}\n'
+            f'{CODE}: node "{question.node}" waits for a decision: {within(question.text, console.INSET)}\n'
             f"hint: `orchestrate resume {run_id}` asks for it on a terminal; without one "
             f"`orchestrate resume {run_id} --detach`, then `{_command(run_id, question)}`."
         )
-        console.notes.print(message, highlight=False, markup=False, soft_wrap=True)
+        console.notes.print(message, soft_wrap=True)
     return False
 
 
@@ -100,7 +100,7 @@ async def _answer(
     try:
         await engine.decide(run_id, question.node, answer, failure=failure)
     except StateError as error:  # somebody else was quicker, or the run has ended
-        console.notes.print(error.message, highlight=False, markup=False, soft_wrap=True)
+        console.notes.print(within(error.message, console.INSET), soft_wrap=True)
     else:
         await until_heard(engine, run_id, lambda run: question not in questions(run))
 
@@ -108,8 +108,8 @@ async def _answer(
 async def _ask(engine: Engine, run_id: RunId, question: Question) -> bool:
     """Ask until the question is answered, here or elsewhere; False where the terminal ends and others own the run."""
     choices = "/".join(question.answers)
-    prompt = f"❓ {question.node}: {printable(question.text)} [{choices}] "
-    console.notes.print(prompt, highlight=False, markup=False, soft_wrap=True, end="")
+    prompt = f"❓ {question.node}: {within(question.text, console.INSET)} [{choices}] "
+    console.notes.print(prompt, soft_wrap=True, end="")
     while question in await _open(engine, run_id):
         line = await _line(LOOK_AGAIN)
         if line is None:
@@ -119,7 +119,7 @@ async def _ask(engine: Engine, run_id: RunId, question: Question) -> bool:
         if len(meant) == 1:
             await _answer(engine, run_id, question, meant[0])
             return True
-        console.notes.print(f"[{choices}] ", highlight=False, markup=False, end="")
+        console.notes.print(f"[{choices}] ", end="")
         if not line:  # the terminal is gone: there is nobody to wait for
             if run_id not in engine.store.runs:
                 return False

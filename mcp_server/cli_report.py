@@ -12,6 +12,7 @@ import typer
 
 from engine.errors import InputError
 from engine.ids import RunId
+from engine.shown import printable
 from engine.views.metrics import metrics
 from engine.views.report_html import html_report
 from engine.views.report_text import text_report
@@ -45,7 +46,7 @@ async def _report(run_id: str | None, format_: str) -> int:
             console.print_json(answer)
             return OK
         shown = await engine.read(_run_id(run_id), _page if format_ == "html" else _text)
-    sys.stdout.write(shown)
+    sys.stdout.write(printable(shown))
     return OK
 
 

@@ -14,8 +14,8 @@ import typer
 from engine.errors import InputError, NotFound
 from engine.executors.simulate import parse_fault, parse_value, values_by_node
 from engine.ids import RunId
-from engine.redaction import printable
 from engine.run.events import Limits, RunStatus
+from engine.shown import within
 from engine.views.headline import headline
 from engine.views.status import questions, waits_for_people
 from mcp_server import console
@@ -172,7 +172,7 @@ async def _run(request: RunRequest, *, detach: bool, as_json: bool) -> int:
         expected = in_words(await project.forecast(request)) if told else ""
         run_id = await (project.start_in_background if detach else project.start)(request)
         if expected:
-            console.notes.print(expected, highlight=False, markup=False, soft_wrap=True)
+            console.notes.print(expected, soft_wrap=True)
         if detach:
             return await _started(project, run_id, as_json=as_json)
         if not as_json:
@@ -183,7 +183,7 @@ async def _run(request: RunRequest, *, detach: bool, as_json: bool) -> int:
 
 def _warn(warnings: Iterable[str]) -> None:
     for warning in warnings:
-        console.notes.print(f"warning: {printable(warning)}", highlight=False, markup=False, soft_wrap=True)
+        console.notes.print(f"warning: {within(warning, console.INSET)}", soft_wrap=True)
 
 
 async def _started(project: Project, run_id: RunId, *, as_json: bool) -> int:
@@ -191,9 +191,9 @@ async def _started(project: Project, run_id: RunId, *, as_json: bool) -> int:
     if as_json:
         console.print_json(await _full_status(project, await project.view(run_id)))
     else:
-        console.results.print(run_id, highlight=False)
+        console.results.print(run_id)
         hint = f"it runs in the background; follow it with: orchestrate status {run_id} --watch"
-        console.notes.print(hint, highlight=False, soft_wrap=True)
+        console.notes.print(hint, soft_wrap=True)
     return OK
 
 
@@ -223,10 +223,13 @@ async def _follow(project: Project, run_id: RunId, *, as_json: bool) -> int:
         return bool(asked) if person else waits_for_people(run) or any("no" in one.answers for one in asked)
 
     live = None if as_json else console.LiveTree()
+    known = len(engine.remarks.warnings(run_id))
     while not (view := await watch(engine, run_id, live, until=halts)).run.ended:
         if not await answer_questions(engine, run_id, person=person):
             return FAILED
     await _print_end(project, view, as_json=as_json)
+    if not as_json:
+        _warn(engine.remarks.warnings(run_id)[known:])
     return INTERRUPTED if stopped else exit_code(view.run)
 
 
@@ -266,11 +269,11 @@ async def _print_end(project: Project, view: View, *, as_json: bool) -> None:
     if as_json:
         console.print_json(await _full_status(project, view))
         return
-    console.results.print(headline(view.run, view.now, view.estimates), highlight=False, markup=False, soft_wrap=True)
+    console.results.print(headline(view.run, view.now, view.estimates), soft_wrap=True)
     for text in console.failure_lines(view.run):
-        console.results.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.results.print(text, soft_wrap=True)
     if view.run.status not in {RunStatus.COMPLETED, RunStatus.DEGRADED} and not console.is_told(view.run):
-        console.results.print(printable(view.run.message), highlight=False, markup=False, soft_wrap=True)
+        console.results.print(within(view.run.message, console.INSET), soft_wrap=True)
     for key in _report_keys(view.run):
         value = await project.output(view.run.id, key)
         if isinstance(value, str):
@@ -307,13 +310,11 @@ async def _status(name: str | None, *, watch: bool, view: str, as_json: bool) ->
         elif view in {"outputs", "report"}:
             await _print_outputs(project, shown.run)
         elif watch:
-            console.results.print(
-                headline(shown.run, shown.now, shown.estimates), highlight=False, markup=False, soft_wrap=True
-            )
+            console.results.print(headline(shown.run, shown.now, shown.estimates), soft_wrap=True)
         else:
             console.results.print(console.tree(shown))
             for text in question_lines(shown.run):
-                console.results.print(text, highlight=False, markup=False, soft_wrap=True)
+                console.results.print(text, soft_wrap=True)
     return OK
 
 
@@ -326,7 +327,7 @@ async def _watched(engine: Engine, run_id: RunId, live: console.LiveTree | None)
         if not has_terminal():
             for text in question_lines(view.run):
                 if text not in told:
-                    console.notes.print(text, highlight=False, markup=False, soft_wrap=True)
+                    console.notes.print(text, soft_wrap=True)
                     told.add(text)
         elif not await answer_questions(engine, run_id, person=True):
             return view

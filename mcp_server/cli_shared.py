@@ -67,7 +67,7 @@ def project_root() -> Path:
     """The project that the command is about; journals in it that it does not use are named. Raises `NotFound`."""
     found = find_root(_root)
     for text in told_others(found):
-        console.notes.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
+        console.notes.print(f"note: {text}", soft_wrap=True)
     return found.root
 
 

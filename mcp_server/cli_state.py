@@ -50,13 +50,13 @@ def _take_over(found: Found, *, yes: bool) -> bool:
         console.notes.print("nothing was taken over; `orchestrate trust --state` asks on a terminal, --yes says it")
         return False
     take_over(found)
-    console.notes.print(f"{found.folder} is yours now", soft_wrap=True, markup=False, highlight=False)
+    console.notes.print(f"{found.folder} is yours now", soft_wrap=True)
     return True
 
 
 def _show(found: Found, number: int, newest: Sequence[ForeignRun]) -> None:
     told = f"{found.folder} was not made by this user here: {found.story}. It holds {number} runs."
-    console.notes.print(told, soft_wrap=True, markup=False, highlight=False)
+    console.notes.print(told, soft_wrap=True)
     if not newest:
         return
     table = Table(box=None, pad_edge=False)
@@ -64,6 +64,6 @@ def _show(found: Found, number: int, newest: Sequence[ForeignRun]) -> None:
         table.add_column(heading, overflow="fold")
     for run in newest:
         table.add_row(*(one_line(text, limit=LONGEST_TEXT) for text in run))
-    console.notes.print(table, markup=False, highlight=False)
+    console.notes.print(table)
     if number > len(newest):
-        console.notes.print(f"and {number - len(newest)} more", highlight=False)
+        console.notes.print(f"and {number - len(newest)} more")

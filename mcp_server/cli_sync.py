@@ -36,7 +36,7 @@ def sync() -> None:
     with errors():
         root = project_root()
         for line in synchronise(root, open_catalog(root, load_settings(root))):
-            console.results.print(line, highlight=False, markup=False, soft_wrap=True)
+            console.results.print(line, soft_wrap=True)
 
 
 def synchronise(root: Path, catalog: Catalog) -> Iterator[str]:

@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 
 from engine.ids import RunId
+from engine.shown import clean
 from mcp_server import console
 from mcp_server.cli_shared import OK, Json, finish, project_root
 from mcp_server.project import open_project
@@ -56,7 +57,7 @@ async def _locks(release: RunId | None, *, as_json: bool) -> int:
         engine = await (project.reader if release is None else project.engine)()
         if release is not None:
             lines = await engine.release_locks(release)
-            console.notes.print(f"released {len(lines)} locks of run {release}", markup=False, highlight=False)
+            console.notes.print(f"released {len(lines)} locks of run {release}")
         lines = await engine.locks()
     if as_json:
         from mcp_server.wire import lock_lines  # noqa: PLC0415 - the wire models are needed for JSON only
@@ -75,7 +76,8 @@ def _lock_table(lines: Sequence[LockLine]) -> Table:
         table.add_column(heading, no_wrap=heading != "WAITS FOR")
     for line in lines:
         waits_for = ", ".join(line.waits_for)
-        table.add_row(line.resource, line.type, line.state, line.run, line.node or "(the run)", waits_for)
+        cells = (line.resource, line.type, line.state, line.run, line.node or "(the run)", waits_for)
+        table.add_row(*(clean(cell) for cell in cells))
     return table
 
 
@@ -89,6 +91,6 @@ async def _prune(keep: int | None, days: float | None, *, interrupted: bool, as_
         console.print_json({"removed": [row.id for row in gone]})
         return OK
     for row in gone:
-        console.results.print(f"{row.id} {row.command} {row.status}", markup=False, highlight=False)
+        console.results.print(clean(f"{row.id} {row.command} {row.status}"))
     console.notes.print(f"{len(gone)} runs removed")
     return OK

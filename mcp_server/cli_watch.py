@@ -68,7 +68,7 @@ async def until_heard(engine: Engine, run_id: RunId, heard: Callable[[Run], bool
                 f"process {process_of(owner)}, which runs {run_id}, was asked and has not answered yet; "
                 "waiting (Ctrl+C leaves, the request stays)"
             )
-            console.notes.print(text, highlight=False, markup=False, soft_wrap=True)
+            console.notes.print(text, soft_wrap=True)
         await engine.wait(run_id, LOOK_AGAIN)
 
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from rich.console import Console, ConsoleDimensions, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
 from engine.readiness import standing
-from engine.redaction import one_line, printable
+from engine.redaction import one_line
 from engine.run.state import NodeStatus
+from engine.shown import clean, escaped, printable, within
 from engine.views.durations import took
 from engine.views.headline import MARKS, headline
 from engine.views.report_text import last_lines
@@ -44,7 +44,19 @@ WIDE = 100_000
 
 
 class Unbroken(Console):
-    """A console that cuts and wraps at a terminal only."""
+    """A console that cuts and wraps at a terminal only, and takes text for nothing but text.
+
+    Most of what is printed was written by others: square brackets are no markup and `:name:` is no picture, where a
+    caller does not ask for markup, and nothing that steers a terminal or deceives its reader gets through.
+    """
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - those of a Console
+        """*options* as a Console takes them."""
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401
+        """*text* as it may be shown."""
+        return super().render_str(printable(text), **options)
 
     @property
     def size(self) -> ConsoleDimensions:
@@ -82,6 +94,8 @@ _STYLES = {
 LONGEST_ACTION = 60
 FEW_PLACES = 3
 """Places that one line names."""
+INSET = "     "
+"""Before the further lines of a text that stands among lines of ours: none of it can pass for one of these."""
 FRAMES = 8
 """Pictures of a live run in a second."""
 
@@ -93,12 +107,12 @@ def tree(view: View, spinner: Spinner | None = None) -> Tree:
     for phase in view.run.phases:
         if phase.plan.group is None:
             number += 1
-        branch = root.add(Text(f"Phase {number}: {phase.plan.name}", style=_phase_style(phase)))
+        branch = root.add(Text(f"Phase {number}: {clean(phase.plan.name)}", style=_phase_style(phase)))
         for name in phase.plan.nodes:
             branch.add(_node(view, view.run.nodes[name], spinner))
     for lock in view.locks:
         if lock.waits_for:
-            root.add(Text(f"🔒 {lock}", style="yellow"))
+            root.add(Text(clean(f"🔒 {lock}"), style="yellow"))
     return root
 
 
@@ -199,9 +213,9 @@ def failure_lines(run: Run) -> Iterable[str]:
     for told in failures(run):
         failure = told.failure
         if told.node is None:
-            yield f"❌ {run.plan.command}: {failure.code}"
+            yield f"❌ {clean(run.plan.command)}: {clean(failure.code)}"
             if failure.hint:
-                yield f"   hint: {printable(failure.hint)}"
+                yield f"   hint: {within(failure.hint, INSET)}"
             continue
         node = run.nodes[told.node]
         if failure is not node.failure:
@@ -210,9 +224,9 @@ def failure_lines(run: Run) -> Iterable[str]:
             NodeStatus.COMPENSATED: " (rolled back)",
             NodeStatus.COMPENSATION_FAILED: " (rollback failed)",
         }.get(node.status, "")
-        yield f"❌ {subject(run, node)}{undone}\n   {failure.code}: {printable(failure.message)}".rstrip()
+        yield f"❌ {subject(run, node)}{undone}\n   {clean(failure.code)}: {within(failure.message, INSET)}".rstrip()
         if failure.hint:
-            yield f"   hint: {printable(failure.hint)}"
+            yield f"   hint: {within(failure.hint, INSET)}"
         if told.session:
             yield f"   transcript: claude --resume {told.session}"
         if failure.partial:
@@ -226,20 +240,15 @@ def is_told(run: Run) -> bool:
     return not run.message or run.message in told
 
 
-def _plain(text: str) -> str:
-    """*text* as it is, whatever it holds: no markup of ours, and nothing that steers the terminal."""
-    return escape(printable(text))
-
-
 def print_error(error: OrchestrationError) -> None:
     """One clear error: code, message, place, hint; validation problems one by one."""
     problems: Sequence[Problem] = getattr(error, "problems", ())
-    notes.print(f"[red]error[/red] {escape(error.code)}: {_plain(error.message)}", soft_wrap=True, highlight=False)
+    _say(notes, ("error", "red"), f" {error.code}: {within(error.message, INSET)}")
     if error.pointer:
-        notes.print(f"  at {_plain(error.pointer)}", highlight=False)
+        _say(notes, f"  at {clean(error.pointer)}")
     print_problems(problems, notes)
     if error.hint:
-        notes.print(f"hint: {_plain(error.hint)}", soft_wrap=True, highlight=False)
+        _say(notes, f"hint: {within(error.hint, INSET)}")
 
 
 def print_problems(problems: Iterable[Problem], console: Console = results) -> None:
@@ -249,20 +258,21 @@ def print_problems(problems: Iterable[Problem], console: Console = results) -> N
     for problem in grouped(problems):
         style = "red" if problem.severity == "error" else "yellow"
         times = f" ({1 + len(problem.more)} times)" if problem.more else ""
-        place = f"  [dim]{_plain(problem.pointer)}[/dim]" if problem.pointer else ""
-        console.print(
-            f"[{style}]{problem.severity}[/{style}] {problem.code}{times}: {_plain(problem.message)}{place}",
-            soft_wrap=True,
-            highlight=False,
-        )
+        place = (f"  {clean(problem.pointer)}", "dim") if problem.pointer else ""
+        _say(console, (problem.severity, style), f" {problem.code}{times}: {within(problem.message, INSET)}", place)
         if problem.place:
-            console.print(f"  at {_plain(problem.place)}", soft_wrap=True, highlight=False)
+            _say(console, f"  at {clean(problem.place)}")
         also = [other.place or other.pointer for other in problem.more]
         if also:
             rest = f" and {len(also) - FEW_PLACES} more" if len(also) > FEW_PLACES else ""
-            console.print(f"  also at {_plain(', '.join(also[:FEW_PLACES]))}{rest}", soft_wrap=True, highlight=False)
+            _say(console, f"  also at {clean(', '.join(also[:FEW_PLACES]))}{rest}")
         if problem.suggestion:
-            console.print(f"  hint: {_plain(problem.suggestion)}", soft_wrap=True, highlight=False)
+            _say(console, f"  hint: {within(problem.suggestion, INSET)}")
+
+
+def _say(console: Console, *parts: str | tuple[str, str]) -> None:
+    """One line of *parts*, some of them with a style, which a terminal may wrap."""
+    console.print(Text.assemble(*parts), soft_wrap=True)
 
 
 def runs_table(rows: Sequence[RunSummary], now: datetime) -> Table:
@@ -277,7 +287,7 @@ def runs_table(rows: Sequence[RunSummary], now: datetime) -> Table:
         ended = row.ended_at or now
         table.add_row(
             row.id,
-            row.command + (" (simulated)" if row.executor == "simulate" else ""),
+            clean(row.command) + (" (simulated)" if row.executor == "simulate" else ""),
             state,
             f"{row.done}/{row.total}",
             row.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
@@ -288,20 +298,21 @@ def runs_table(rows: Sequence[RunSummary], now: datetime) -> Table:
 
 
 def print_text(text: str) -> None:
-    """A result that is Markdown: rendered on a terminal, as it is elsewhere."""
+    """A result that is Markdown: rendered on a terminal, as it was written elsewhere."""
     if results.is_terminal:
         from rich.markdown import Markdown  # noqa: PLC0415 - a quarter of the start-up, needed at the very end only
 
         results.print(Markdown(printable(text)))
     else:
-        _write(text.rstrip("\n") + "\n")
+        _write(printable(text).rstrip("\n") + "\n")
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
     """One JSON object and nothing else on stdout."""
     import json  # noqa: PLC0415 - not needed by most commands
 
-    _write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    # What printable would take out stands as an escape, which means the same to whoever reads JSON.
+    _write(escaped(json.dumps(value, ensure_ascii=False, indent=2)) + "\n")
 
 
 def _write(text: str) -> None:
@@ -352,10 +363,10 @@ def run_row(row: RunSummary) -> dict[str, Any]:
 def print_agents(rows: Sequence[dict[str, str]]) -> None:
     """The agents, one a line; a terminal cuts descriptions, a pipe gets whole lines."""
     heads = {"id": "AGENT", "executor": "EXECUTOR", "source": "SOURCE", "description": "DESCRIPTION"}
-    cells = [heads, *({key: " ".join(printable(row[key]).split()) for key in heads} for row in rows)]
+    cells = [heads, *({key: clean(row[key]) for key in heads} for row in rows)]
     widths = {key: max(len(row[key]) for row in cells) for key in heads if key != "description"}
     for row in cells:
         text = "  ".join([*(f"{row[key]:<{width}}" for key, width in widths.items()), row["description"]]).rstrip()
         cut = results.is_terminal and len(text) > results.width
         shown = f"{text[: results.width - 1]}…" if cut else text
-        results.print(shown, highlight=False, markup=False, soft_wrap=True)
+        results.print(shown, soft_wrap=True)

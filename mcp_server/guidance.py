@@ -12,6 +12,7 @@ from engine.graph.expand import SUB_COMMAND
 from engine.redaction import redact
 from engine.run.events import RunStatus
 from engine.run.state import NodeStatus
+from engine.shown import clean
 from engine.views.durations import about
 from engine.views.todos import subject
 from mcp_server.work import Work
@@ -180,5 +181,5 @@ def _doing(now: Snapshot, run: Run, actions: Mapping[NodeId, str]) -> str:
 
 
 def _short(text: str, limit: int) -> str:
-    line = " ".join(redact(text).split())
+    line = clean(redact(text))
     return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from engine.errors import NotFound
 from engine.model.schema import command_schema
 from engine.redaction import redact
+from engine.shown import printable
 from engine.views.diagram import mermaid
 from engine.views.metrics import metrics
 from engine.views.report_text import text_report
@@ -181,7 +182,7 @@ async def _output(project: Project, uri: str, key: str) -> Content:
 
 def _report(view: View) -> Content:
     run = view.run
-    return Content(TEXT, redact(text_report(run, metrics(run, view.now), timeline(run, view.now))))
+    return Content(TEXT, printable(redact(text_report(run, metrics(run, view.now), timeline(run, view.now)))))
 
 
 def _diagram(view: View) -> Content:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.redaction import one_line, redact
+from engine.shown import printable
 from engine.views.durations import milliseconds
 from engine.views.metrics import metrics
 from engine.views.timeline import timeline
@@ -162,7 +163,7 @@ def _node(phase: str, row: Row) -> NodeTimes:
                 outcome=span.outcome.value,
                 attempt=span.attempt,
                 note=one_line(span.note, limit=LONGEST_NOTE) or None,
-                last_output=redact(span.last_output) or None,
+                last_output=printable(redact(span.last_output)) or None,
                 session=span.session,
             )
             for span in row.spans

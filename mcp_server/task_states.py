@@ -14,8 +14,9 @@ from mcp_types import INVALID_PARAMS, ElicitResult
 from pydantic import ValidationError
 
 from engine.run.events import RunStatus
+from engine.shown import clean
 from engine.views.status import snapshot
-from mcp_server.answers import redact, status_of
+from mcp_server.answers import shown, status_of
 from mcp_server.asking import can_be_asked, form_request, give, open_in, open_questions, what_was_said
 from mcp_server.guidance import progress_line
 from mcp_server.results import result_of
@@ -54,7 +55,7 @@ async def task_of(project: Project, ctx: ServerRequestContext[Session, Any], run
             "pollIntervalMs": POLL_MS,
         }
         if run.status is RunStatus.CANCELLED and run.id not in session.told_as_over:
-            return {**task, "status": "cancelled", "statusMessage": redact(now.message) or task["statusMessage"]}
+            return {**task, "status": "cancelled", "statusMessage": clean(shown(now.message)) or task["statusMessage"]}
         asked = [one for one in open_in(view) if one.mark not in session.asked] if asks else []
         waits = bool(view.work) or (bool(now.questions) and not asked and not run.live)
         if now.ended or waits or run.id in session.told_as_over:

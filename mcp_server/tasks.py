@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from engine.gerunds import active_form
 from engine.redaction import redact
+from engine.shown import clean
 from engine.views.todos import MARKED, TodoOptions, subject, todos
 from mcp_server import wire
 
@@ -97,5 +98,5 @@ def _phases(run: Run) -> Iterator[_Task]:
 
 
 def _cut(text: str) -> str:
-    line = redact(text)
+    line = clean(redact(text))
     return line if len(line) <= LONGEST_SUBJECT else line[: LONGEST_SUBJECT - 1] + "…"

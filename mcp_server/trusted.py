@@ -15,6 +15,7 @@ from engine.model.policy import NOT_TRUSTED
 from engine.model.trust import ItemKind, TrustItem, trust_item
 from engine.redaction import one_line
 from engine.runtime.clock import SystemClock
+from engine.shown import clean
 from mcp_server.claude_settings import claude_items
 from mcp_server.grants import Grants, trust_file
 from mcp_server.settings import SETTINGS_FILE
@@ -143,6 +144,29 @@ class Trust:
         with self._looking() as digests:
             digests.keep({name for item in items for name in item.files})
 
+    def revoke(self, ids: Collection[str] = ()) -> list[str]:
+        """Take back the yes to the items *ids*, or to all of the project; the ids of those that had one.
+
+        The project is judged by its own answers from now on: what it was accepted for elsewhere no longer counts.
+        """
+        accepted = [] if self.grants.of(self.project) else self._accepted_elsewhere()
+        at = SystemClock().now().isoformat(timespec="seconds")
+        gone: list[str] = []
+
+        def take(answers: dict[str, dict[str, Grant]]) -> None:
+            own = answers.setdefault(str(self.project), {item.id: _grant(item, at, None) for item in accepted})
+            gone.extend(sorted(name for name in own if not ids or name in ids))
+            for name in gone:
+                del own[name]
+
+        self.grants.change(take)
+        return gone
+
+    def _accepted_elsewhere(self) -> list[TrustItem]:
+        items = self.items()
+        waiting = {item.id for item in self.unaccepted(items)}
+        return [item for item in items if item.id not in waiting]
+
     def changes(self, item: TrustItem) -> list[str] | None:
         """The files that have changed since the user said yes to *item*; None where it is new, or is set up anew."""
         grant = self.grants.of(self.project).get(item.id)
@@ -154,7 +178,8 @@ class Trust:
         """The files that differ between two states of an item, as far as they are known one by one."""
         changed = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
         with self._looking() as digests:
-            return [path for name in changed for path in digests.changes(name) or [name]]
+            paths = (path for name in changed for path in digests.changes(name) or [name])
+            return [*dict.fromkeys(paths)]
 
     def _items(self, digests: Digests) -> list[TrustItem]:
         settings = [item for name in self._settings.guarded if (item := self._setting(name, digests)) is not None]
@@ -220,4 +245,4 @@ def _grant(item: TrustItem, at: str, old: Grant | None) -> Grant:
 
 def _name(item: TrustItem) -> str:
     """The agent or setting that *item* is about, by the name that its file uses."""
-    return item.id.partition(":")[2] or item.id
+    return clean(item.id.partition(":")[2] or item.id)

@@ -6,6 +6,8 @@ Effects: reads files. Remembering and asking are the command line's; the executo
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 
 _FOLDER = "/.claude/agents/"
+_PLAIN = re.compile(r"[^\s\"'\\]+")
+"""A word that needs no quotes to be told from the next one."""
 
 
 def needs_trust(agent: Agent, project: Path) -> bool:
@@ -109,22 +113,27 @@ def _summary(agent: Agent) -> str:
         servers = f", MCP servers {', '.join(agent.mcp_servers)}" if agent.mcp_servers else ""
         hooks = "".join(f", hook {' '.join(words)}" for words in commands_of(agent.hooks))
         return f"claude{variables}{servers}{hooks}"
-    return f"python {agent.callable}" if agent.callable else " ".join(agent.command)
+    return f"python {agent.callable}" if agent.callable else _said(agent.command)
 
 
 def _lines(agent: Agent, servers: Mapping[str, object]) -> tuple[str, ...]:
     """What a person decides on."""
     lines = []
     if agent.command:
-        lines.append(f"program: {' '.join(agent.command)}")
+        lines.append(f"program: {_said(agent.command)}")
     if agent.callable:
         lines.append(f"function: {agent.callable}")
     lines += [f"env: {name}={value}" for name, value in agent.env.items()]
-    lines += [f"MCP server {name}: {' '.join(_words(server))}" for name, server in servers.items()]
+    lines += [f"MCP server {name}: {_said(_words(server))}" for name, server in servers.items()]
     lines += hook_lines(agent.hooks)
     if agent.path:
         lines.append(f"file: {agent.path}")
     return tuple(lines)
+
+
+def _said(words: Sequence[str]) -> str:
+    """A command line on which it is seen where each word ends."""
+    return " ".join(word if _PLAIN.fullmatch(word) else shlex.quote(word) for word in words)
 
 
 def _words(server: object) -> tuple[str, ...]:

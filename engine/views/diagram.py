@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from engine.model.plan import NodeKind
-from engine.redaction import clean
+from engine.shown import clean
 from engine.views.svg import saving, short_time, svg
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.budget import overspent
 from engine.run.events import RunStatus
+from engine.shown import clean
 from engine.views.durations import about, took
 from engine.views.money import dollars
 from engine.views.progress import progress, remaining
@@ -40,7 +41,7 @@ def headline(run: Run, now: datetime, learned: Mapping[str, float]) -> str:
     elapsed = took(run.lived(run.created_at, run.ended_at or now))
     left = None if run.ended else remaining(run, now, learned)
     parts = [
-        f"{MARKS[run.status]} {run.plan.command} {state} {'in' if run.ended else 'for'} {elapsed}",
+        f"{MARKS[run.status]} {clean(run.plan.command)} {state} {'in' if run.ended else 'for'} {elapsed}",
         f"{counted.done}/{counted.total}",
         f"{len(run.failures)} failed" if run.failures else "",
         f"{about(left)} left" if left else "",

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Literal
 from engine.context import fill_arguments
 from engine.gerunds import active_form
 from engine.readiness import standing, waiting_for
-from engine.redaction import clean, one_line
+from engine.redaction import one_line
 from engine.run.events import RunStatus
 from engine.run.state import NodeStatus
+from engine.shown import clean
 from engine.views.durations import about, took
 from engine.views.headline import MARKS
 from engine.views.progress import node_remaining
@@ -90,7 +91,7 @@ def line(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float])
 
 def subject(run: Run, node: NodeState) -> str:
     """The node's task on one line that is not too long for a list, arguments filled in."""
-    return _cut(" ".join(clean(fill_arguments(node.plan.task, run.arguments)).split()), LONGEST_TASK)
+    return _cut(clean(fill_arguments(node.plan.task, run.arguments)), LONGEST_TASK)
 
 
 def _cut(text: str, limit: int) -> str:
@@ -173,12 +174,12 @@ def _folded(run: Run, phase: PhaseState, number: int) -> str:
     count = len(phase.plan.nodes)
     waiting = _phase_waits_for(run, phase)
     note = f", waiting for {waiting}" if waiting else ""
-    return f"Phase {number}: {phase.plan.name} ({count} task{'s' if count != 1 else ''}{note})"
+    return f"Phase {number}: {clean(phase.plan.name)} ({count} task{'s' if count != 1 else ''}{note})"
 
 
 def _heading(run: Run, phase: PhaseState, number: int) -> str:
     waiting = _phase_waits_for(run, phase) if phase.opened_at is None and not run.ended else None
-    return f"Phase {number}: {phase.plan.name}" + (f" (waiting for {waiting})" if waiting else "")
+    return f"Phase {number}: {clean(phase.plan.name)}" + (f" (waiting for {waiting})" if waiting else "")
 
 
 def _phase_waits_for(run: Run, phase: PhaseState) -> str | None:

@@ -88,6 +88,37 @@ def test_a_yes_is_remembered_for_the_user_alone_until_a_program_changes(untruste
     assert "gated.py" not in again.stderr, "only what has changed is asked again"
 
 
+def test_what_needs_a_yes_and_what_has_one_is_listed_and_asked_of_nobody(untrusted: Path) -> None:
+    listed = orchestrate(untrusted, "trust", "--list")
+    assert listed.exit_code == 1
+    assert f"new agent:worker {sys.executable} worker.py" in listed.stdout
+    assert orchestrate(untrusted, "trust", "--yes").exit_code == 0
+    (untrusted / ".claude" / "agents" / "failer.md").unlink()
+    listed = orchestrate(untrusted, "trust", "--list")
+    assert listed.exit_code == 0
+    assert f"accepted agent:worker {sys.executable} worker.py since 20" in listed.stdout
+    assert "gone agent:failer since 20" in listed.stdout
+    (untrusted / "worker.py").write_text("changed")
+    assert "changed agent:worker" in orchestrate(untrusted, "trust", "--list").stdout
+
+
+def test_a_yes_can_be_taken_back_whole_or_for_one_item(project: Path) -> None:
+    one = orchestrate(project, "trust", "--revoke", "agent:gated", "agent:nobody")
+    assert (one.exit_code, one.stdout) == (1, "revoked agent:gated\n")
+    assert "agent:nobody had no yes" in one.stderr
+    assert orchestrate(project, "run", "/hello").exit_code == 0
+    assert "revoked agent:worker" in orchestrate(project, "trust", "--revoke").stdout
+    assert "NOT_TRUSTED" in orchestrate(project, "run", "/hello").stderr
+    assert "nothing of this project had a yes" in orchestrate(project, "trust", "--revoke").stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("--list", "--revoke"), ("--yes", "--list"), ("--state", "--revoke"), ("agent:worker",)]
+)
+def test_options_of_trust_that_make_no_sense_together_are_refused(project: Path, words: tuple[str, ...]) -> None:
+    assert orchestrate(project, "trust", *words).exit_code == 2
+
+
 @pytest.mark.parametrize("damage", ["", "[]", "{not json", '{"projects": []}', '{"version": 99}'])
 def test_a_damaged_trust_file_trusts_nothing(untrusted: Path, damage: str) -> None:
     file = trust_file(untrusted / "home")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -231,3 +232,56 @@ async def test_settings_of_claude_code_wait_for_a_yes_and_the_run_says_so(
     record = {"projects": {str(naming): {"hasTrustDialogAccepted": True}}}
     (naming / "home" / ".claude" / ".claude.json").write_text(json.dumps(record))
     assert await withheld() == (False, False)
+
+
+MARK = "open('marker', 'a').close()\n"
+SHELL_MARK = "#!/bin/sh\ntouch marker\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "env", "path", "text"),
+    [
+        ((sys.executable, "tools/main.py"), {}, "tools/helper.py", MARK),
+        ((sys.executable, "tools/main.py"), {}, "tools/json.py", MARK + "loads = load = dumps = None\n"),
+        ((sys.executable, "-m", "tools.main"), {}, "tools/__init__.py", MARK),
+        (("make", "--silent"), {}, "Makefile", "all:\n\ttouch marker\n"),
+        (("tools/run",), {}, "tools/interpreter", SHELL_MARK),
+        (("own-tool",), {"PATH": "bin:/usr/bin:/bin"}, "bin/own-tool", SHELL_MARK),
+        (("cat",), {"PATH": "bin:/usr/bin:/bin"}, "bin/cat", SHELL_MARK),
+        ((sys.executable, "tools/main.py"), {"PYTHONPATH": "library"}, "library/sitecustomize.py", MARK),
+    ],
+)
+async def test_what_a_program_of_a_clone_would_run_does_not_run_before_a_yes_to_it(
+    tmp_path: Path, argv: tuple[str, ...], env: dict[str, str], path: str, text: str
+) -> None:
+    """The program itself stays as it was; the marker is not there, until somebody says yes, and is there then."""
+    root = tmp_path / "clone"
+    files = {
+        "tools/main.py": "import json, helper\n",
+        "tools/helper.py": "",
+        "Makefile": "all:\n",
+        "tools/run": "#!tools/interpreter\n",
+        "tools/interpreter": "#!/bin/sh\n",
+        "bin/own-tool": "#!/bin/sh\n",
+    }
+    if "-m" in argv:
+        files["tools/main.py"] = ""
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        write_program(root / name, content)
+    variables = "".join(f"\n  {name}: {value}" for name, value in env.items())
+    head = f"---\nname: worker\ndescription: Works\nexecutor: process\ncommand: {json.dumps(argv)}\n"
+    (root / ".claude" / "agents").mkdir(parents=True)
+    (root / ".claude" / "agents" / "worker.md").write_text(f"{head}env:{variables}\n---\n" if env else f"{head}---\n")
+    write_command(root, command(phase("work", node("first-node")), name="/one"))
+    trust_all(root, root / "home")
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    write_program(root / path, text)
+    async with open_project(root, home=root / "home") as project:
+        with pytest.raises(StateError) as caught:
+            await project.start(RunRequest(source="/one"))
+        assert caught.value.code == "NOT_TRUSTED"
+        assert not (root / "marker").exists()
+        trust_all(root, root / "home")
+        await ended(await project.engine(), await project.start(RunRequest(source="/one")))
+    assert (root / "marker").exists(), "or the test shows nothing"

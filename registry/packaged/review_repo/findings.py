@@ -6,10 +6,11 @@ Pure. Ranking over all tools is `ranking.py`'s.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
+
+from engine.shown import clean
 
 SEVERITIES = ("critical", "high", "medium", "low", "style")
 """From worst to least; style is what a project's own linter settings ask for, and no matter of what the code does."""
@@ -19,8 +20,6 @@ PER_RULE = 40
 BYTES = 120_000
 """Size of a reviewer's findings as JSON."""
 MESSAGE = 200
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +96,7 @@ def as_object(finding: Finding) -> dict[str, Any]:
 
 def one_line(text: str, length: int) -> str:
     """*text* without control and direction characters, on one line, cut to *length*."""
-    plain = " ".join(_CONTROL.sub(" ", text).split())
+    plain = clean(text)
     return plain if len(plain) <= length else plain[: length - 1] + "…"
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.redaction import MASK, Mask, clean, excerpt, names_a_secret, one_line, printable, redact, redact_data
+from engine.redaction import MASK, Mask, excerpt, names_a_secret, one_line, redact, redact_data
+from engine.shown import clean, printable
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,40 @@ def test_a_project_with_answers_of_its_own_takes_none_from_elsewhere(project: Pa
     assert waiting(copy, tmp_path) == ["agent:one"]
 
 
+def test_a_yes_that_is_taken_back_is_asked_for_again(project: Path, tmp_path: Path) -> None:
+    say_yes(project, tmp_path)
+    trust = trust_of(project, tmp_path)
+    assert trust.revoke(["agent:two", "agent:nobody"]) == ["agent:two"]
+    assert waiting(project, tmp_path) == ["agent:two"]
+    assert trust.revoke() == ["agent:one"]
+    assert trust.revoke() == []
+    assert waiting(project, tmp_path) == ["agent:one", "agent:two"]
+
+
+def test_in_a_copy_too_a_yes_can_be_taken_back_and_no_other_project_brings_it_again(
+    project: Path, tmp_path: Path
+) -> None:
+    say_yes(project, tmp_path)
+    copy = tmp_path / "copy"
+    shutil.copytree(project, copy)
+    assert trust_of(copy, tmp_path).revoke(["agent:one"]) == ["agent:one"]
+    assert waiting(copy, tmp_path) == ["agent:one"]
+    assert waiting(project, tmp_path) == []
+
+
+def test_the_files_that_have_changed_since_the_yes_are_named(project: Path, tmp_path: Path) -> None:
+    def changes() -> list[str] | None:
+        trust = trust_of(project, tmp_path)
+        return trust.changes(next(item for item in trust.items() if item.id == "agent:one"))
+
+    assert changes() is None, "nobody said anything yet"
+    say_yes(project, tmp_path)
+    assert changes() == []
+    (project / "one" / "run.sh").write_text("changed")
+    (project / "one" / "more.sh").write_text("new")
+    assert changes() == ["one/more.sh", "one/run.sh"]
+
+
 @pytest.mark.parametrize("what", ["lines", "content", "files", "id"])
 def test_any_item_can_be_asked_about(project: Path, tmp_path: Path, what: str) -> None:
     def item(name: str = "lfs", command: str = "git-lfs", digest: str = "0") -> TrustItem:

@@ -1,0 +1,121 @@
+"""Makes text that a project, a user or an agent wrote showable to a person: what is seen is what is there.
+
+Pure. No character that steers a terminal, turns the direction of text, pads or hides gets through, on a terminal and
+in a pipe alike. One item stays one line (`clean`); a text keeps its lines (`printable`), and where it stands among
+lines of ours its further lines are set in (`within`), so that none can pass for ours.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+HIDDEN = "\N{REPLACEMENT CHARACTER}"
+"""Stands for characters that show nothing, one for each run of them: names that differ in these look different."""
+MOST_MARKS = 4
+"""Combining marks on one letter; scripts need as many, floods over other lines take more."""
+WIDEST_GAP = 12
+"""Blanks in a row that a text keeps: more push what follows out of sight."""
+
+_ODD = re.compile(r"[^\x00-\x7f]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+_CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]+")
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_BLANK = frozenset("\u115f\u1160\u180e\u2800\u3164\uffa0")
+"""Letters and symbols that look like a space."""
+_JOINERS = frozenset("\u200c\u200d")
+_STYLES = frozenset("\ufe0e\ufe0f")
+_GAP = re.compile(rf"[ \t]{{{WIDEST_GAP + 1},}}")
+_EMPTY_LINES = re.compile(r"\n(?:[ \t]*\n){3,}")
+_SELECTING = re.compile("[\u034f\ufe00-\ufe0d\U000e0100-\U000e01ef]")
+"""Marks that choose a form of the letter before them and show nothing."""
+_NO_LETTERS = frozenset("\ufffe\uffff")
+_MARKS = frozenset({"Mn", "Me"})
+_STEERING = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+def clean(text: str, *, limit: int | None = None) -> str:
+    """*text* on one line, as a name, a path or a command is shown; beyond *limit* it says how much is left out."""
+    line = " ".join(_tamed(_CONTROL.sub(" ", text), " ").split())
+    if limit is None or len(line) <= limit:
+        return line
+    return f"{line[:limit]}… ({len(line) - limit} more characters)"
+
+
+def printable(text: str) -> str:
+    """*text* as a terminal may be given it: line ends and tabs stay, whatever steers or deceives goes."""
+    return _tamed(_CONTROL_IN_TEXT.sub("", text), "")
+
+
+def within(text: str, indent: str) -> str:
+    """*text* to stand among lines of ours: all lines but the first begin with *indent*, and nothing is pushed away."""
+    short = _EMPTY_LINES.sub("\n\n", _GAP.sub(" " * WIDEST_GAP, printable(text).strip()))
+    return f"\n{indent}".join(line.rstrip() for line in short.split("\n"))
+
+
+def escaped(text: str) -> str:
+    """JSON *text* that says the same without characters that steer or deceive: they stand as escapes."""
+    text = text.replace("\x7f", "\\u007f")
+    return text if text.isascii() else _ODD.sub(lambda run: _escaped_run(text, run.start(), run.end()), text)
+
+
+def _escaped_run(text: str, start: int, end: int) -> str:
+    return "".join(
+        letter if _shown(text, at, unicodedata.category(letter), "") == letter else _escape(letter)
+        for at, letter in enumerate(text[start:end], start)
+    )
+
+
+def _escape(letter: str) -> str:
+    units = letter.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
+def _tamed(text: str, instead: str) -> str:
+    """*text* with what is not ASCII made showable; *instead* stands for what steers."""
+    return text if text.isascii() else _ODD.sub(lambda run: _tamed_run(text, run.start(), run.end(), instead), text)
+
+
+def _tamed_run(text: str, start: int, end: int, instead: str) -> str:
+    """The characters of *text* from *start* to *end*, none of them ASCII."""
+    run = text[start:end]
+    if run.isalnum() and _BLANK.isdisjoint(run):
+        return run
+    found: list[str] = []
+    marks = 0
+    last = text[start - 1 : start]
+    for at, letter in enumerate(run, start):
+        kind = unicodedata.category(letter)
+        shown = _shown(text, at, kind, instead)
+        marks = marks + 1 if kind in _MARKS and shown == letter else 0
+        if marks > MOST_MARKS or (marks == 1 and not last.strip()):
+            shown = HIDDEN
+        if shown != HIDDEN or last != HIDDEN:
+            found.append(shown)
+        last = shown or last
+    return "".join(found)
+
+
+def _shown(text: str, at: int, kind: str, instead: str) -> str:
+    """What stands for the character of *text* there, whose category is *kind*."""
+    letter = text[at]
+    if kind in _STEERING or letter in _TURNING or letter in _NO_LETTERS:
+        return instead
+    if kind == "Zs" or letter in _BLANK:
+        return " "
+    if letter in _JOINERS or letter in _STYLES:
+        return letter if _joins(text, at) else HIDDEN
+    return HIDDEN if kind == "Cf" or _SELECTING.match(letter) else letter
+
+
+def _joins(text: str, at: int) -> bool:
+    """Whether a joiner or a style mark stands where scripts and emoji need it, and not to tell equal names apart."""
+    before, after = text[at - 1 : at], text[at + 1 : at + 2]
+    if text[at] in _STYLES:
+        return _is_symbol(before)
+    scripts = all("\u0600" <= letter <= "\u0dff" for letter in (before, after))
+    return scripts or ((_is_symbol(before) or before in _STYLES) and _is_symbol(after))
+
+
+def _is_symbol(letter: str) -> bool:
+    return bool(letter) and (letter in "0123456789#*" or unicodedata.category(letter) in {"So", "Sk", "Sm"})
