@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -77,12 +78,17 @@ class Server:
         seen = {"progress": {"done": 0}}
         while seen["progress"]["done"] == 0:
             seen = self.ask("status", wait_seconds=SECONDS)
-        found = [child for child in psutil.Process(self.process.pid).children() if "gated.py" in child.cmdline()]
-        while not found:  # it is started right after the change was told
+        while not (found := self._agents()):  # it is started right after the change was told
             self.ask("status")
-            found = [child for child in psutil.Process(self.process.pid).children() if "gated.py" in child.cmdline()]
         assert project.is_dir()
         return found[0]
+
+    def _agents(self) -> list[psutil.Process]:
+        found = []
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                found += [process] if "gated.py" in process.cmdline() else []
+        return found
 
 
 @pytest.fixture

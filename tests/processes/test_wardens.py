@@ -117,8 +117,12 @@ async def test_a_program_has_nothing_open_but_its_streams_and_no_signal_ignored(
     assert outputs["n"][1:] == [[0, 1, 2], True]
 
 
-@pytest.mark.parametrize("victims", [1, 2], ids=["its warden", "its warden and what forks wardens"])
-async def test_an_agent_that_kills_its_warden_ends_with_all_it_started(victims: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("victims", "may"),
+    [(1, "end"), (2, "end"), (1, "keep")],
+    ids=["its warden", "its warden and what forks wardens", "its warden, and may keep processes"],
+)
+async def test_an_agent_that_kills_its_warden_ends_with_all_it_started(victims: int, may: str, tmp_path: Path) -> None:
     code = f"""
         leave("own session, ignores TERM")
         forker = int(open(f"/proc/{{os.getppid()}}/stat").read().rsplit(")")[1].split()[1])
@@ -127,7 +131,7 @@ async def test_an_agent_that_kills_its_warden_ends_with_all_it_started(victims: 
         {READY}
         """
     with nothing_stays(tmp_path):
-        order = order_of(code, tmp_path)
+        order = order_of(code, tmp_path, keep=may == "keep")
         failure = (await run(order)).failure
         assert failure is not None
         assert failure.code == "SIGNAL_SIGKILL"
