@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engine.executors.claude import ClaudeExecutor
@@ -293,7 +295,9 @@ async def test_a_cancel_ends_the_program_and_what_its_tools_started(
         assert asyncio.get_running_loop().time() < deadline, f"only {names} were started"
         await asyncio.wait([running], timeout=timedelta(milliseconds=100).total_seconds())
         assert not running.done()
-        names = {process.name() for process in alive_with(given)}
+        for process in alive_with(given):
+            with contextlib.suppress(psutil.NoSuchProcess):  # Claude Code starts some for a moment
+                names.add(process.name())
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(running, 20)
