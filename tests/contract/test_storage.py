@@ -504,6 +504,17 @@ async def test_a_journal_goes_on_in_turn_where_a_run_changes_hands(connect: Call
         assert await storage.events(RUN) == [event for _run, _place, event in rows]
 
 
+async def test_nothing_is_written_of_a_run_that_was_forgotten_meanwhile(connect: Callable[[], Storage]) -> None:
+    one, other = connect(), connect()
+    rows = a_run()
+    await one.commit(Batch(events=rows[:2], summaries={RUN: a_summary()}), OWNER)
+    assert await other.remove([a_summary()], STRANGER) == ([RUN], [])
+    with pytest.raises(EnvironmentFault) as caught:
+        await one.commit(Batch(events=rows[2:], summaries={RUN: a_summary()}), OWNER)
+    assert caught.value.code == "STORAGE_FAILED"
+    assert await other.summaries() == []
+
+
 async def test_a_row_that_is_written_alone_leaves_the_journal_as_it_is(storage: Storage) -> None:
     await storage.commit(Batch(events=a_run(), summaries={RUN: a_summary()}), OWNER)
     await storage.commit(Batch(summaries={RUN: replace(a_summary(), status=RunStatus.FAILED)}), OWNER)

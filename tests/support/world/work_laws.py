@@ -202,9 +202,11 @@ BEGIN_LAWS: tuple[BeginLaw, ...] = (
 def killed_runs_have_lived(world: World, record: Record, event: ev.Event) -> Iterator[str]:
     """A run whose server was killed has run until that has last shown that it lives, or written."""
     if isinstance(event, ev.RunInterrupted) and event.since is not None and record.run.changed_at is not None:
-        shown = [one.owner.lived for one in world.servers if one.owner.id == record.run.owner]
-        heard = [record.run.changed_at, *(min(lived, event.at) for lived in shown if lived is not None)]
-        if event.since != max(heard):
+        owner = next(one for one in world.servers if one.owner.id == record.run.owner)
+        heard = record.run.changed_at
+        if owner.owner.lived is not None:
+            heard = max(heard, min(owner.owner.lived, event.at))
+        if event.since > heard or (event.since < heard and not owner.alive):  # one that lives shows it again meanwhile
             yield f"{record.id} counts as dead since {event.since}, and was heard of at {heard}"
 
 

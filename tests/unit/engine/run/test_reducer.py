@@ -23,20 +23,25 @@ def test_nothing_and_a_journal_without_its_beginning_fold_to_nothing() -> None:
             fold(events)
 
 
-@pytest.mark.parametrize(
-    "event",
-    [
-        ev.AttemptSucceeded(NOON, A, 2),
-        ev.AttemptFailed(NOON, A, 2, BROKEN),
-        ev.AttemptStopping(NOON, A, 2, BROKEN),
-        ev.AttemptRenewed(NOON, A, 2, NOON),
-        ev.NodeSkipped(NOON, A, "no"),
-        ev.CompensationFailed(NOON, A, BROKEN),
-        ev.RunResumed(NOON, OwnerId("o-2")),
-        ev.RunEnded(NOON, ev.RunStatus.COMPENSATED),
-    ],
-    ids=lambda event: type(event).__name__,
+ILLEGAL: tuple[ev.Event, ...] = (
+    ev.AttemptSucceeded(NOON, A, 2),
+    ev.AttemptFailed(NOON, A, 2, BROKEN),
+    ev.AttemptStopping(NOON, A, 2, BROKEN),
+    ev.AttemptRenewed(NOON, A, 2, NOON),
+    ev.NodeSkipped(NOON, A, "no"),
+    ev.CompensationFailed(NOON, A, BROKEN),
+    ev.RunResumed(NOON, OwnerId("o-2")),
+    ev.RunEnded(NOON, ev.RunStatus.COMPENSATED),
+    ev.RunEnded(NOON, ev.RunStatus.RUNNING),
+    ev.PhaseOpened(NOON, -1),
+    ev.PhaseOpened(NOON, 9),
+    ev.PhaseEnded(NOON, 9),
+    ev.SagaStarted(NOON, (NodeId("nowhere"),)),
+    ev.NodeReady(NOON, NodeId("nowhere")),
 )
+
+
+@pytest.mark.parametrize("event", ILLEGAL, ids=[f"{type(event).__name__}-{at}" for at, event in enumerate(ILLEGAL)])
 def test_an_event_that_is_not_legal_is_refused_before_anything_is_changed(event: ev.Event) -> None:
     story = ByHand(command(phase("p", node("a"))))
     before = comparable(fold(story.events))
