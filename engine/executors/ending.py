@@ -57,9 +57,10 @@ class Ending:
             for pid in fresh:
                 self._tell(pid, signal.SIGSTOP)
             seen |= fresh
-        for pid in seen:
+        left = set(self.look())  # again: the number of one that has ended meanwhile may be another's by now
+        for pid in left:
             self._tell(pid, signal.SIGKILL)
-        return seen
+        return left
 
     def _tell(self, pid: int, number: signal.Signals) -> None:
         if not send_signal(pid, number):

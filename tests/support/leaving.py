@@ -55,14 +55,14 @@ def leave(way):
 
 
 def left_in(folder: Path) -> list[psutil.Process]:
-    """What of an agent that worked in *folder* is alive: all that still stands there, and those of its children."""
-    path = folder / "pids"
-    noted = {int(line) for line in path.read_text().split()} if path.exists() else set()
+    """What of an agent that worked in *folder* is alive: all that still stands there, whatever else it gave up.
+
+    Numbers of processes that have ended are given again soon, so none is remembered.
+    """
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            stands = process.pid in noted or process.cwd() == str(folder)
-            if stands and process.status() != psutil.STATUS_ZOMBIE:
+            if process.cwd() == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
 
