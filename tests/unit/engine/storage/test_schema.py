@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from engine.runtime.owner import FileOwner
 from engine.statefolder.guard import look_at, take_over
 from engine.storage import schema
 from engine.storage.sqlite import SqliteStorage
+from tests.support.databases import open_at_once
 from tests.support.recorded import DATA, put_database
 
 OLD = DATA / "schema-1"
@@ -95,22 +95,7 @@ def test_a_step_that_fails_leaves_the_database_as_it_was(tmp_path: Path, monkeyp
 async def test_of_many_programs_that_open_it_at_once_one_brings_it_up_to_date(
     tmp_path: Path, ends: dict[str, Any]
 ) -> None:
-    start = threading.Barrier(8)
-    failures: list[Exception] = []
-
-    def make() -> None:
-        start.wait()
-        try:
-            SqliteStorage(tmp_path)
-        except EnvironmentFault as fault:
-            failures.append(fault)
-
-    threads = [threading.Thread(target=make) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert failures == []
+    assert open_at_once(tmp_path) == []
     storage = SqliteStorage(tmp_path)
     for run, end in ends.items():
         assert len(await storage.events(RunId(run))) == end["events"]
