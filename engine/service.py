@@ -149,6 +149,8 @@ class Engine:
         """Run the engine for the length of the block; at its end what runs is ended and recorded as interrupted."""
         self._tasks = [asyncio.create_task(self.store.run_flusher())]
         if self._owner is not None and not isinstance(self._owner, Reader):
+            # What was shown by the old time would count as lived, should this process be killed.
+            self.store.on_set_back.append(self._owner.renew)
             self._tasks.append(asyncio.create_task(show_life(self._owner, self.store, self.clock)))
             self._tasks.append(asyncio.create_task(self._inbox.read()))
         try:

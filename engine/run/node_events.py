@@ -70,6 +70,7 @@ def _node_skipped(run: Run, event: ev.NodeSkipped) -> None:
     stop_waiting(run, node, event.at)
     node.skip_message = event.message
     node.ended_at = event.at
+    node.retries = 0  # its undoing has all of its own
     settle(run, node, event.at)
 
 

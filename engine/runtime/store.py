@@ -19,6 +19,7 @@ from engine.locks import Granted, Queued
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.reducer import fold
+from engine.run.state import ZERO
 from engine.runtime.guards import uses_locks, waits_for_locks
 from engine.runtime.residue import samples, session_values, summary_of
 from engine.storage.port import Batch, BreakerAnswer
@@ -107,6 +108,8 @@ class Store:
         """Told that such runs may be looked after: commits may be tried again."""
         self.on_tick: list[Callable[[datetime], datetime | None]] = []
         """Told the time when something is due; each says when it wants to be told next."""
+        self.on_set_back: list[Callable[[datetime], None]] = []
+        """Told the time when the clock was set back, before any run has recorded it."""
         self._storage = storage
         self._values = values
         self._clock = clock
@@ -156,6 +159,8 @@ class Store:
         now = self._clock.now()
         if by:
             log.warning("the clock of this machine has jumped by %s", by)
+            for tell in self.on_set_back if by < ZERO else ():
+                tell(now)
             for run in list(self.runs.values()):
                 if not run.ended:
                     with contextlib.suppress(

@@ -359,3 +359,18 @@ def test_a_resumed_run_that_waits_for_its_own_locks_undoes_nothing_meanwhile() -
     assert story.live() == []
     story.grant()
     assert story.live() == ["a"]
+
+
+def test_the_retries_of_a_node_that_was_skipped_by_decision_are_not_missing_when_it_is_undone() -> None:
+    once = {"maxAttempts": 1, "strategy": "immediate"}
+    first = node("a", idempotent=False, compensation=rollback(), retryPolicy=once)
+    story = ByHand(command(phase("p", first, node("b", "a"))))
+    story.fail("a")
+    story.crash()
+    story.resume()
+    story.answer("a", "skip")
+    story.fail("b")
+    story.fail("a")
+    assert story.status("a") == "compensating"
+    story.succeed("a")
+    assert story.state() == "compensated"

@@ -541,6 +541,38 @@ async def test_a_limit_is_reached_after_a_jump_when_as_much_was_lived(hours: flo
     assert failure.code == "TIMEOUT"
 
 
+class Pulse:
+    """An owner that notes when it has shown that it lives."""
+
+    id = OwnerId("o-1")
+
+    def __init__(self) -> None:
+        self.shown: list[datetime] = []
+
+    def is_alive(self, owner: OwnerId) -> bool:
+        return owner == self.id
+
+    def last_seen(self, owner: OwnerId) -> datetime | None:
+        return self.shown[-1] if owner == self.id and self.shown else None
+
+    def renew(self, now: datetime) -> None:
+        self.shown.append(now)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("hours", "shown"), [(-8.0, True), (8.0, False)], ids=["set back", "a sleep"])
+async def test_a_clock_that_was_set_back_is_shown_before_the_runs_record_it(hours: float, *, shown: bool) -> None:
+    owner = Pulse()
+    async with engine_on(MemoryStorage(), clocked=JumpingClock, owner=owner) as engine:
+        run = await engine.start(plan(command(phase("p", LIMITED))), executor="host")
+        before = list(owner.shown)
+        jump(engine, hours=hours)
+        await engine.report(f"{run}:a#1", Outcome())
+        assert (owner.shown[len(before) :] == [engine.clock.now()]) is shown
+
+
 @HOURS
 async def test_the_time_of_a_whole_run_counts_what_was_lived(hours: float) -> None:
     limits = ev.Limits(max_duration_seconds=600)
