@@ -242,7 +242,7 @@ SHELL_MARK = "#!/bin/sh\ntouch marker\n"
     ("argv", "env", "path", "text"),
     [
         ((sys.executable, "tools/main.py"), {}, "tools/helper.py", MARK),
-        ((sys.executable, "tools/main.py"), {}, "tools/json.py", MARK + "loads = load = dumps = None\n"),
+        ((sys.executable, "tools/main.py"), {}, "tools/colorsys.py", MARK),
         ((sys.executable, "-m", "tools.main"), {}, "tools/__init__.py", MARK),
         (("make", "--silent"), {}, "Makefile", "all:\n\ttouch marker\n"),
         (("tools/run",), {}, "tools/interpreter", SHELL_MARK),
@@ -257,7 +257,7 @@ async def test_what_a_program_of_a_clone_would_run_does_not_run_before_a_yes_to_
     """The program itself stays as it was; the marker is not there, until somebody says yes, and is there then."""
     root = tmp_path / "clone"
     files = {
-        "tools/main.py": "import json, helper\n",
+        "tools/main.py": "import colorsys, helper\n",
         "tools/helper.py": "",
         "Makefile": "all:\n",
         "tools/run": "#!tools/interpreter\n",

@@ -41,7 +41,7 @@ def living_node(dice: Random, name: str, before: list[str], calls: tuple[str, ..
         raw["resources"] = {"locks": [{"resource": "db"}], "maxWaitTime": 1000}
     if undo is not None:
         undoing(dice, undo, before)
-    if once_in(20 if group else 5, dice):
+    if once_in(8 if group else 2, dice):
         raw["circuitBreaker"] = "api"
     if once_in(2, dice):
         raw["context"] = context(dice, name, raw["dependencies"], before, group=group)
