@@ -116,15 +116,15 @@ class Project:
         self._host = host
         self._home = home
         self._reads = reads
-        self._engines = Engines(root, stack, open_one=self._opened, home=home, notes=notes)
+        self.engines = Engines(root, stack, open_one=self._opened, home=home, notes=notes)
 
     async def engine(self) -> Engine:
         """The engine of the project. Raises `EnvironmentFault` where the state folder cannot be used."""
-        return await self._engines.engine()
+        return await self.engines.engine()
 
     async def reader(self) -> Engine:
         """The engine for questions, which needs no write access. Raises `EnvironmentFault` as `engine` does."""
-        return await self._engines.reader()
+        return await self.engines.reader()
 
     @contextlib.asynccontextmanager
     async def _opened(self) -> AsyncIterator[Engine]:
@@ -150,7 +150,7 @@ class Project:
     @property
     def is_open(self) -> bool:
         """Whether something was asked of the engine already."""
-        return self._engines.is_open
+        return self.engines.is_open
 
     @property
     def todo_options(self) -> TodoOptions:
@@ -265,7 +265,7 @@ class Project:
 
     async def _simulate(self, plan: Plan, request: RunRequest) -> RunId:
         """Simulate in a thread, then record the whole run in one commit under an id of its own."""
-        engine, recorded = await self._engines.recorder()
+        engine, recorded = await self.engines.recorder()
         simulated = await self._simulated(plan, request)
         run, run_id = simulated.run, engine.clock.new_run_id()
         run.id, run.worktree = run_id, engine.location.worktree

@@ -39,8 +39,9 @@ class ProjectPlace:
         return self._project.todo_options
 
     async def engine(self) -> Engine:
-        """See `Workplace.engine`."""
-        return await self._project.engine()
+        """See `Workplace.engine`; where nothing can be written it is one that can be asked, and simulates."""
+        engine, _recorded = await self._project.engines.recorder()
+        return engine
 
     def add_agents(self, names: Collection[str]) -> None:
         """See `Workplace.add_agents`."""

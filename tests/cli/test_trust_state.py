@@ -123,6 +123,17 @@ async def _go_on(root: Path, run: RunId) -> None:
         assert (await ended(engine, run)).status.value == "completed"
 
 
+def test_a_question_about_a_copy_puts_nothing_aside(clone: Path, tmp_path: Path) -> None:
+    assert orchestrate(clone, "trust", "--state", "--yes").exit_code == 0
+    copy = tmp_path / "copy"
+    shutil.copytree(clone, copy)
+    before = contents(copy)
+    assert json.loads(orchestrate(copy, "runs", "--json").stdout) == []
+    assert "RUN_NOT_FOUND" in orchestrate(copy, "status").stderr
+    assert orchestrate(copy, "plan", "/one").exit_code == 0
+    assert contents(copy) == before
+
+
 def test_a_copy_has_no_runs_of_its_own_and_is_taken_over_on_purpose(clone: Path, tmp_path: Path) -> None:
     assert orchestrate(clone, "trust", "--state", "--yes").exit_code == 0
     for name in ("used", "taken"):

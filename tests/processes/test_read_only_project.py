@@ -103,6 +103,24 @@ def test_a_real_run_is_one_clear_error(project: Path, env: dict[str, str], tmp_p
     assert not open_stamps(tmp_path / "home").file.exists(), "nothing is noted of a folder that cannot be made"
 
 
+PROGRAM = """
+import asyncio
+from engine import OrchestrationEngine
+async def main():
+    async with OrchestrationEngine() as engine:
+        print((await engine.execute("/hello", executor="simulate")).status)
+asyncio.run(main())
+"""
+
+
+def test_a_program_simulates(project: Path, env: dict[str, str]) -> None:
+    before = contents(project)
+    with read_only(project) as prefix:
+        done = asked([*prefix, sys.executable, "-c", PROGRAM], project, env)
+    assert done.stdout == "completed\n", done.stderr
+    assert contents(project) == before
+
+
 async def test_a_client_reads_and_simulates(project: Path, env: dict[str, str]) -> None:
     run = recorded(project, env)
     before = contents(project)

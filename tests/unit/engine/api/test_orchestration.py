@@ -24,6 +24,7 @@ from engine import (
 )
 from mcp_server.workplace import open_workplace
 from tests.support.programs import Functions, opened, step, steps
+from tests.support.state import contents, plant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +54,16 @@ async def test_a_definition_made_by_a_program_is_run_and_gives_its_outputs(proje
     ]
     assert done.display.startswith("Phase 1: Part 1\n  ✅ Make a (completed in ")
     assert done.metrics.run_id == done.run_id
+
+
+async def test_state_that_came_with_the_project_is_refused_and_left_alone(project: Path) -> None:
+    plant(project)
+    before = contents(project)
+    with pytest.raises(EnvironmentFault) as caught:
+        async with opened(project, CHAIN) as engine:
+            await engine.execute(TWO)
+    assert caught.value.code == "STATE_NOT_OURS"
+    assert contents(project) == before
 
 
 async def test_a_model_made_in_python_is_a_definition_too(project: Path) -> None:
