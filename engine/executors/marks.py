@@ -21,8 +21,8 @@ from pathlib import Path
 import psutil
 
 from engine.ids import AttemptId
-from engine.statefolder.identity import HAS_PROC, this_process
-from engine.statefolder.owners import Servers, owners_of
+from engine.statefolder.identity import HAS_PROC, Process, this_process
+from engine.statefolder.owners import Servers, owners_of, records
 
 ATTEMPT_VARIABLE = "ORCHESTRATION_ATTEMPT"
 """Tells an agent which attempt it works for."""
@@ -36,9 +36,12 @@ _MARK = re.compile(
 """The first version did not name its world."""
 
 
-def mark_of(attempt: AttemptId, project: Path, *, keep: bool = False) -> str:
-    """The mark of *attempt*: whose it is (project, this process) and which one; *keep*: it may outlive the attempt."""
-    server = this_process()
+def mark_of(attempt: AttemptId, project: Path, *, keep: bool = False, server: Process | None = None) -> str:
+    """The mark of *attempt*: whose it is and which one; *keep*: it may outlive the attempt.
+
+    It belongs to *project* and to the process that runs it, by default this one.
+    """
+    server = server or this_process()
     whose = f"{server.world}-{server.pid}-{server.start}"
     return f"om2-{_project_id(project)}-{whose}-{_digest(attempt)}{'k' if keep else ''}"
 
@@ -62,7 +65,14 @@ def orphans(
     project: Path, *, alive: Collection[AttemptId] = (), lost: Collection[AttemptId] = ()
 ) -> list[psutil.Process]:
     """The processes that killed servers of *project* have left, as `end_orphans` describes them."""
-    project_id, servers = _project_id(project), _servers_of(project)
+    return carriers(orphaned(project, _servers_of(project), alive=alive, lost=lost))
+
+
+def orphaned(
+    project: Path, servers: Servers, *, alive: Collection[AttemptId] = (), lost: Collection[AttemptId] = ()
+) -> Callable[[str], bool]:
+    """Whether what has an environment was left by a killed one of *servers*, as `end_orphans` describes it."""
+    project_id = _project_id(project)
     spared = {_digest(attempt) for attempt in alive}
     cut_off = {_digest(attempt) for attempt in lost}
 
@@ -74,11 +84,11 @@ def orphans(
             return False
         return not marks[-1]["kept"] or marks[-1]["attempt"] in cut_off
 
-    return carriers(is_orphan)
+    return is_orphan
 
 
 def _servers_of(project: Path) -> Servers:
-    return Servers(owners_of(project))
+    return Servers(records(owners_of(project)))
 
 
 def _lives(mark: re.Match[str], servers: Servers, *, unknown: bool = False) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from engine.errors import EnvironmentFault
 from engine.statefolder.identity import this_process
 from engine.statefolder.links import STATE, make_below
-from engine.statefolder.owners import Servers, owners_of
+from engine.statefolder.owners import Servers, owners_of, records
 
 _PLACE = STATE / "tmp"
 _OWNER = re.compile(r"(?:(?P<world>[0-9a-f]{12})-)?(?P<pid>\d{1,10})-(?:(?P<start>\d+)-)?")
@@ -68,7 +68,7 @@ def write_private(path: Path, data: bytes) -> None:
 def remove_abandoned(project: Path) -> int:
     """Remove the folders of processes that no longer run, and say how many; for the start of a server."""
     place = project.resolve() / _PLACE
-    servers = Servers(owners_of(project))
+    servers = Servers(records(owners_of(project)))
     removed = 0
     for folder in place.iterdir() if place.is_dir() and not place.is_symlink() else ():
         owner = _OWNER.match(folder.name)

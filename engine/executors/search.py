@@ -15,7 +15,7 @@ import signal
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import psutil
 
@@ -30,6 +30,18 @@ GRACE = timedelta(seconds=2)
 """Between TERM and KILL."""
 _PERSISTENCE = timedelta(seconds=5)
 """How long KILL is repeated for what does not go; beyond it the kernel holds the process."""
+
+
+class Endable(Protocol):
+    """A process, as far as it is ended."""
+
+    @property
+    def pid(self) -> int: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+Found = TypeVar("Found", bound=Endable)
 
 
 class Searched:
@@ -138,22 +150,28 @@ async def end_orphans(
     def left() -> list[psutil.Process]:
         return orphans(project, alive=alive, lost=lost)
 
+    owners = owners_of(project)
+    return await end_found(left, lambda: bool(at_work(owners)), grace=grace)
+
+
+async def end_found(left: Callable[[], list[Found]], held: Callable[[], bool], *, grace: timedelta) -> int:
+    """End what *left* finds, and wait while wardens have *held* something; how many were found."""
     found = await asyncio.to_thread(left)
     if found:
         await uncancelled(end_all(left, grace=grace))
-    await _held_no_more(owners_of(project), grace)
+    await _held_no_more(held, grace)
     return len(found)
 
 
-async def _held_no_more(owners: Path, grace: timedelta) -> None:
+async def _held_no_more(held: Callable[[], bool], grace: timedelta) -> None:
     """Wait until wardens have ended what they held for servers that were killed, though nothing of it is marked."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + (grace + 2 * _PERSISTENCE).total_seconds()
-    while await asyncio.to_thread(at_work, owners) and loop.time() < deadline:  # noqa: ASYNC110 -- other processes
+    while await asyncio.to_thread(held) and loop.time() < deadline:  # noqa: ASYNC110 -- other processes
         await asyncio.sleep(0.02)
 
 
-async def end_all(left: Callable[[], list[psutil.Process]], *, grace: timedelta) -> list[psutil.Process]:
+async def end_all(left: Callable[[], list[Found]], *, grace: timedelta) -> list[Found]:
     """TERM to what *left* finds, KILL after *grace*, until it finds nothing; gives what did not go."""
     loop = asyncio.get_running_loop()
     patience = loop.time() + grace.total_seconds()

@@ -18,9 +18,11 @@ from engine.statefolder.identity import this_process
 from engine.statefolder.owners import FOLDER, LATE_SECONDS, record_of, records, remove, take
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from engine.statefolder.identity import Process
+    from engine.statefolder.owners import Record
 
 YOUNG_SECONDS = 60.0
 """For so long a lock file that nobody holds may be one that an older version is just making."""
@@ -56,13 +58,15 @@ def last_seen(folder: Path, owner: OwnerId) -> datetime | None:
     return None if record is None else record.lived
 
 
-def check_hosts(state: Path, here: Process, now: float) -> None:
+def check_hosts(state: Path, found: Iterable[Record], here: Process, now: float) -> None:
     """Raise where a process of another machine than *here* uses the *state* folder, or did so shortly before *now*.
+
+    *found* are the records in it, *now* is by the clock of its file system.
 
     Locks and the memory that processes share with the journal are those of one kernel: two would lose what the other
     has written.
     """
-    for record in records(state / FOLDER):
+    for record in found:
         other = record.process
         if other is None or other.shares_locks_with(here) or not record.lives(here, now):
             continue
@@ -86,7 +90,7 @@ class FileOwner:
         here = this_process()
         self._held = take(self._folder, self.id, here)
         try:
-            check_hosts(state, here, self._held.renew(SystemClock().now()))
+            check_hosts(state, records(self._folder), here, self._held.renew(SystemClock().now()))
         except BaseException:
             self._held.close()
             raise
@@ -127,7 +131,7 @@ class Reader:
     def __init__(self, state: Path) -> None:
         """Raises `EnvironmentFault` (PROJECT_ON_ANOTHER_HOST)."""
         self._folder = state / FOLDER
-        check_hosts(state, this_process(), SystemClock().now().timestamp())
+        check_hosts(state, records(self._folder), this_process(), SystemClock().now().timestamp())
 
     def is_alive(self, owner: OwnerId) -> bool:
         """See `Owner.is_alive`."""

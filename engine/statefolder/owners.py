@@ -12,7 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -126,11 +126,11 @@ def remove(folder: Path, owner: str) -> None:
 class Servers:
     """Which processes live that may own runs: their locks say so, and for one without a record the process itself."""
 
-    def __init__(self, folder: Path) -> None:
-        """Read the records in *folder* once."""
-        self._world = this_process().world
+    def __init__(self, found: Iterable[Record], here: Process | None = None) -> None:
+        """*found* are the records of a project, as the process *here* reads them; by default this one."""
+        self._world = (here or this_process()).world
         self._held: dict[tuple[str, int, int], bool] = {}
-        for record in records(folder):
+        for record in found:
             if record.process is not None:
                 key = record.process.world, record.process.pid, record.process.start
                 self._held[key] = record.held or self._held.get(key, False)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
 from engine import admission, breakers, budget, readiness, saga, scheduler, settlement
 from engine.errors import InternalError, OrchestrationError
+from engine.executors import search
 from engine.locks import LockTable
+from engine.model.policy import FailureKind
 from engine.run import events as ev
 from engine.run import node_events
 from engine.run.events import RunStatus
@@ -20,17 +21,19 @@ from engine.runtime.guards import Guards
 from engine.runtime.pool import Key, Pool
 from engine.runtime.store import Store
 from engine.service import Engine
+from engine.statefolder.owners import LATE_SECONDS, Record, Servers
 from engine.storage.cache import ValueStore
 from engine.turn import Turn
 from tests.support.world.world import Broken, World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from engine.ids import AttemptId, RunId
     from engine.model.policy import Failure
     from engine.run.state import NodeState
+    from engine.statefolder.identity import Process
 
 Patch: TypeAlias = pytest.MonkeyPatch
 WORLDS = 250
@@ -42,7 +45,9 @@ def caught() -> str:
         try:
             World(seed).play()
         except Broken as error:
-            return str(error).partition("\n")[0]
+            said = str(error).partition("\n")[0]
+            assert ".<locals>." not in said, f"what is broken breaks down by itself: {said}"
+            return said
     return ""
 
 
@@ -66,7 +71,7 @@ def locks_are_kept_after_the_end(patch: Patch) -> None:
 
 
 def what_dies_in_a_crash_is_not_ended(patch: Patch) -> None:
-    async def nothing(_engine: Engine, _run: RunId, _lost: Sequence[AttemptId]) -> None:
+    async def nothing(_engine: Engine, _run: RunId, _lost: Sequence[AttemptId], _worktree: str) -> None:
         """Leave it running."""
 
     patch.setattr(Engine, "_end_left", nothing)
@@ -161,12 +166,12 @@ def phases_have_all_slots(patch: Patch) -> None:
 def a_cancelled_attempt_counts_as_ended_at_once(patch: Patch) -> None:
     cancel = Pool._cancel
 
-    def hasty(pool: Pool, key: Key) -> None:
+    def hasty(pool: Pool, key: Key, why: FailureKind = FailureKind.CANCEL) -> None:
         work = pool._works.get(key)
-        cancel(pool, key)
+        cancel(pool, key, why)
         if work is not None and key in pool._works:
             work.begun = False
-            cancel(pool, key)
+            cancel(pool, key, why)
 
     patch.setattr(Pool, "_cancel", hasty)
 
@@ -199,6 +204,47 @@ def what_was_merged_is_not_asked_for(patch: Patch) -> None:
     patch.setattr(Aftermath, "reports", nothing)
 
 
+def numbers_of_processes_are_believed_in_every_namespace(patch: Patch) -> None:
+    def live(servers: Servers, _world: str | None, pid: int, start: int | None, *, unknown: bool = False) -> bool:
+        return unknown and servers._held.get((servers._world, pid, start or 0), False)
+
+    patch.setattr(Servers, "live", live)
+
+
+def the_lock_of_another_namespace_counts_for_nothing(patch: Patch) -> None:
+    def lives(record: Record, here: Process, _now: float) -> bool:
+        return record.held and record.process is not None and record.process.world == here.world
+
+    patch.setattr(Record, "lives", lives)
+
+
+def whoever_holds_no_lock_that_can_be_seen_is_dead(patch: Patch) -> None:
+    patch.setattr(Record, "lives", lambda record, _here, _now: record.held)
+
+
+def a_machine_that_starts_again_is_another_one(patch: Patch) -> None:
+    def lives(record: Record, here: Process, now: float) -> bool:
+        elsewhere = record.process is not None and record.process.boot != here.boot
+        return record.held or (elsewhere and now - record.renewed < LATE_SECONDS)
+
+    patch.setattr(Record, "lives", lives)
+
+
+def nobody_waits_for_the_wardens_of_the_dead(patch: Patch) -> None:
+    async def at_once(_held: Callable[[], bool], _grace: timedelta) -> None:
+        """Go on."""
+
+    patch.setattr(search, "_held_no_more", at_once)
+
+
+def nobody_looks_for_the_marks_of_the_dead(patch: Patch) -> None:
+    async def nothing(_left: Callable[[], list[search.Endable]], *, grace: timedelta) -> list[search.Endable]:
+        del grace
+        return []
+
+    patch.setattr(search, "end_all", nothing)
+
+
 BROKEN: tuple[Callable[[Patch], None], ...] = (
     agents_start_before_it_is_durable,
     whoever_asks_for_a_lock_gets_it,
@@ -223,6 +269,12 @@ BROKEN: tuple[Callable[[Patch], None], ...] = (
     what_waits_for_its_turn_counts_as_at_work,
     runs_end_as_they_like,
     what_was_merged_is_not_asked_for,
+    numbers_of_processes_are_believed_in_every_namespace,
+    the_lock_of_another_namespace_counts_for_nothing,
+    whoever_holds_no_lock_that_can_be_seen_is_dead,
+    a_machine_that_starts_again_is_another_one,
+    nobody_waits_for_the_wardens_of_the_dead,
+    nobody_looks_for_the_marks_of_the_dead,
 )
 
 

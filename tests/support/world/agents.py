@@ -8,12 +8,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
+from random import Random
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from engine.executors.cancelling import uncancelled
+from engine.executors.marks import mark_of, orphaned
 from engine.executors.port import Outcome
+from engine.executors.search import end_found
 from engine.ids import attempt_id
 from engine.run.events import Role
+from engine.statefolder.owners import Servers
 from tests.support.world.people import QUEUEING
 from tests.support.world.scripts import AgentBroke, Script, script_for, seconds_in_queue
 
@@ -30,6 +37,8 @@ if TYPE_CHECKING:
 
 GRACE = 2.0
 """Seconds after which a program is killed that was told to end."""
+HEARD = 0.3
+"""Seconds after which a warden on a busy machine has heard that its server was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,10 @@ class Program:
     """It was told to end."""
     acted: bool = False
     """It has changed the world."""
+    mark: str = ""
+    """What its environment says of it; nothing where it has emptied that."""
+    warded: bool = True
+    """A warden ends it when its server is killed; one that has killed its warden is found by its mark."""
 
     @property
     def run(self) -> RunId:
@@ -93,6 +106,8 @@ class Agents:
             raise asyncio.CancelledError
         script = script_for(world.seed, order, calm=world.calm)
         program = Program(order, script, server, server.loop.create_future())
+        vanishes, program.warded = self._nets(order)
+        program.mark = "" if vanishes else mark_of(order.attempt, world.project, server=server.process)
         world.audit.begins(server, order)
         self.running[order.attempt] = program
         self.began[order.attempt] = world.timeline.now
@@ -103,6 +118,15 @@ class Agents:
         if script.beat is not None and order.agent.idle_timeout is not None:
             self._beat(program, script.beat, heartbeat)
         return program
+
+    def _nets(self, order: WorkOrder) -> tuple[bool, bool]:
+        """Whether the mark of an attempt vanishes, and whether it has a warden: one of both finds it.
+
+        Who looks from another namespace or machine need not see processes: there each has a warden.
+        """
+        dice = Random(f"{self._world.seed}:nets:{order.attempt}")  # noqa: S311 - repeatable by intent
+        alone = len(self._world.places.all) == 1
+        return dice.choice(((False, True), (True, True), (True, True), (False, not alone)))
 
     def _beat(self, program: Program, seconds: float, heartbeat: Heartbeat) -> None:
         if self._lives(program) and program.server.alive and not program.told:
@@ -158,20 +182,41 @@ class Agents:
 
     async def end_orphans(self, server: Server, lost: Collection[AttemptId]) -> int:
         """See `engine.executors.port.EndOrphans`; *server* is who looks."""
-        del lost  # no agent of a world may keep its processes
-        left = [program for program in self.running.values() if not program.server.alive]
-        if left:
-            server.world.tell(f"{server.name} ends orphans {[program.order.attempt for program in left]}")
-            await asyncio.sleep(max(min(GRACE, program.script.dies_after) for program in left))  # noqa: TID251 - virtual
-            for program in left:
-                self._end(program, None)
-        return len(left)
+        world, here = self._world, server.process
+
+        def left() -> list[Process]:
+            is_orphan = orphaned(world.project, Servers(world.places.seen_by(here), here), lost=lost)
+            return [Process(self, one) for one in self.running.values() if is_orphan(one.mark)]
+
+        def held() -> bool:
+            dead = [one for one in self.running.values() if one.warded and not one.server.alive]
+            return any(one.server.process.boot == here.boot for one in dead)
+
+        found = await end_found(left, held, grace=timedelta(seconds=GRACE))
+        if found:
+            world.tell(f"{server.name} has ended {found} orphans")
+        return found
 
     def orphan(self, server: Server) -> None:
-        """*server* was killed: some of its programs die with it, the others go on until somebody ends them."""
+        """*server* was killed: its programs die with it, by their wardens, or go on until somebody ends them."""
         for program in [one for one in self.running.values() if one.server is server]:
             if server.dice.randrange(3) == 0:
                 del self.running[program.order.attempt]
+            elif program.warded:
+                program.told = True
+                seconds = HEARD + min(GRACE, program.script.dies_after)
+                self._world.timeline.after(seconds, partial(self._end, program, None))
+
+    def cut_off(self, hostname: str) -> None:
+        """A machine stands still: nothing runs there any more."""
+        for program in [one for one in self.running.values() if one.server.process.hostname == hostname]:
+            del self.running[program.order.attempt]
+
+    def end_from_outside(self, program: Program, within: float) -> None:
+        """Somebody who is not its server has *program* end *within* some seconds."""
+        if program.server.alive:
+            self._world.breaks(f"{program.order.attempt} is ended from outside, and its server lives")
+        self._world.timeline.after(within, lambda: self._end(program, None))
 
     def let_go(self, server: Server) -> None:
         """*server* is taken apart: nobody waits for its programs any more."""
@@ -186,6 +231,27 @@ class Agents:
     def tries(self, run: RunId, node: NodeId, role: str) -> list[Effect]:
         """What was really done for *node*, in order."""
         return [effect for effect in self.effects if (effect.run, effect.node, effect.role) == (run, node, role)]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """See `engine.executors.search.Endable`."""
+
+    agents: Agents
+    program: Program
+
+    @property
+    def pid(self) -> int:
+        """A number that no other attempt has."""
+        return crc32(self.program.order.attempt.encode())
+
+    def terminate(self) -> None:
+        """It is told to end, and takes its time."""
+        self.agents.end_from_outside(self.program, self.program.script.dies_after)
+
+    def kill(self) -> None:
+        """It ends at once."""
+        self.agents.end_from_outside(self.program, 0.0)
 
 
 class AgentExecutor:

@@ -14,6 +14,7 @@ from tests.support.world.happenings import asked
 if TYPE_CHECKING:
     from engine.ids import RunId
     from tests.support.world.record import Record
+    from tests.support.world.server import Server
     from tests.support.world.world import World
 
 VISIT = 3.0
@@ -29,6 +30,7 @@ class Caretaker:
     def __init__(self, world: World) -> None:
         self._world = world
         self._at_work = True
+        self._place = world.places.any()
         self._seen: set[RunId] = set()
         """Runs that have failed, or partly, of which each is taken up again once, or never."""
 
@@ -41,7 +43,13 @@ class Caretaker:
         world = self._world
         if not self._at_work:
             return
-        server = world.any_server() or world.open_server()
+        server = world.any_server() or world.open_server(self._place)
+        if server is not None:
+            self._do(server)
+        world.timeline.after(VISIT, self.visit)
+
+    def _do(self, server: Server) -> None:
+        world = self._world
         world.clients.look_after(server)
         for record in world.audit.present():
             questions = asked(record)
@@ -54,7 +62,6 @@ class Caretaker:
             elif questions:
                 node = world.dice.choice(sorted(questions))
                 world.clients.decide(world.any_server() or server, record.id, node, world.dice.choice(questions[node]))
-        world.timeline.after(VISIT, self.visit)
 
     def all_is_done(self) -> bool:
         """Whether every run has come to its end, and every call to its answer."""

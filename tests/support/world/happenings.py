@@ -63,6 +63,7 @@ class Happenings:
             (2, self.release),
             (4, self.give_up),
             (2, self.break_down),
+            (1, self.restart),
         )
 
     def happen(self) -> None:
@@ -155,6 +156,12 @@ class Happenings:
         """A session begins."""
         if len(self._world.awake()) < MOST_SERVERS:
             self._world.open_server()
+
+    def restart(self) -> None:
+        """The machine of a server starts again."""
+        server = self._server()
+        if server is not None:
+            self._world.places.restart(server.process.hostname)
 
     def leave(self) -> None:
         """A session ends in good order."""

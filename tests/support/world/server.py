@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from engine.ids import AttemptId
     from engine.storage.port import Storage
+    from tests.support.world.places import Place
     from tests.support.world.world import World
 
 T = TypeVar("T")
@@ -37,38 +38,44 @@ BREAKER = BreakerConfig(
 
 
 class WorldOwner:
-    """See `engine.runtime.owner.Owner`: the world knows who lives."""
+    """See `engine.runtime.owner.Owner`: what it knows of others stands in their records."""
 
     def __init__(self, world: World, server: Server) -> None:
         self.id = OwnerId(f"o-{server.name}")
-        self._world = world
-        self._closed: set[OwnerId] = world.closed
+        self._places = world.places
+        self._server = server
         self.lived: datetime | None = None
         """When it has last shown that it lives."""
 
     def is_alive(self, owner: OwnerId) -> bool:
         """See `Owner.is_alive`."""
-        return owner not in self._closed and any(s.owner.id == owner and s.alive for s in self._world.servers)
+        record, here = self._places.record(owner, self._server.process), self._server.process
+        return owner == self.id or (record is not None and record.lives(here, self._server.world.timeline.now))
 
     def last_seen(self, owner: OwnerId) -> datetime | None:
         """See `Owner.last_seen`."""
-        return next((one.owner.lived for one in self._world.servers if one.owner.id == owner), None)
+        record = self._places.record(owner, self._server.process)
+        return None if record is None else record.lived
 
     def renew(self, now: datetime) -> None:
         """See `Owner.renew`."""
         self.lived = now
+        self._places.renew(self._server)
 
     def close(self) -> None:
         """See `Owner.close`."""
-        self._closed.add(self.id)
+        self._places.leave(self.id)
 
 
 class Server:
     """A process with an engine."""
 
-    def __init__(self, world: World, number: int, storage: Storage) -> None:
+    def __init__(self, world: World, number: int, storage: Storage, place: Place) -> None:
+        """Raises `EnvironmentFault` where another machine is at work on the project."""
         self.world = world
         self.name = f"s{number}"
+        self.owner = WorldOwner(world, self)
+        self.process = world.places.enter(self, place)
         self.dice = Random(f"{world.seed}:{self.name}")  # noqa: S311 - repeatable by intent
         self.loop = ServerLoop(world.timeline)
         self.loop.set_exception_handler(self._unhandled)
@@ -76,7 +83,6 @@ class Server:
         self.still_until = 0.0
         """Until then it gets no turn: the machine or the process stands still."""
         self.clock = WallClock(world.timeline, world.runs)
-        self.owner = WorldOwner(world, self)
         self.disk = Disk(self, storage)
 
         async def end_orphans(project: Path, *, lost: Collection[AttemptId] = ()) -> int:

@@ -203,9 +203,9 @@ def killed_runs_have_lived(world: World, record: Record, event: ev.Event) -> Ite
     """A run whose server was killed has run until that has last shown that it lives, or written."""
     if isinstance(event, ev.RunInterrupted) and event.since is not None and record.run.changed_at is not None:
         owner = next(one for one in world.servers if one.owner.id == record.run.owner)
-        heard = record.run.changed_at
-        if owner.owner.lived is not None:
-            heard = max(heard, min(owner.owner.lived, event.at))
+        heard, shown = record.run.changed_at, world.places.shown(owner.owner.id)
+        if shown is not None:
+            heard = max(heard, min(shown, event.at))
         if event.since > heard or (event.since < heard and not owner.alive):  # one that lives shows it again meanwhile
             yield f"{record.id} counts as dead since {event.since}, and was heard of at {heard}"
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from engine.errors import EnvironmentFault
 from engine.ids import OwnerId
 from engine.storage.memory import MemoryStorage
 from engine.storage.port import Batch
@@ -27,6 +28,7 @@ from tests.support.world.disk import Killed
 from tests.support.world.end_laws import END_LAWS
 from tests.support.world.happenings import Happenings
 from tests.support.world.host import HostClient
+from tests.support.world.places import Places
 from tests.support.world.server import Server
 from tests.support.world.time import ServerLoop, Timeline, WallClock
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from engine.breakers import BreakerState
     from engine.storage.port import Storage
+    from tests.support.world.places import Place
     from tests.support.world.record import Record
 
 T = TypeVar("T")
@@ -92,7 +95,7 @@ class World:
         self.project = Path("/nowhere")
         self.timeline = Timeline()
         self.runs = itertools.count(1)
-        self.closed: set[OwnerId] = set()
+        self.places = Places(self)
         self._loop = ServerLoop(self.timeline)
         self._connect = storage or MemoryStorage().connect
         self.inspector = self._connect()
@@ -153,11 +156,16 @@ class World:
             lines = [f"seed {self.seed}: {self.broken[0]}", "", *self.trace]
             raise Broken("\n".join(lines))
 
-    def open_server(self) -> Server:
-        """A new session."""
-        server = Server(self, len(self.servers) + 1, self._connect())
+    def open_server(self, place: Place | None = None) -> Server | None:
+        """A new session, at *place* or anywhere; None where it is refused."""
+        place = place or self.places.any()
+        try:
+            server = Server(self, len(self.servers) + 1, self._connect(), place)
+        except EnvironmentFault as refusal:
+            self.tell(f"a session on {place} is refused: {refusal.message}")
+            return None
         self.servers.append(server)
-        self.tell(f"{server.name} opens")
+        self.tell(f"{server.name} opens on {place}")
         return server
 
     def awake(self) -> list[Server]:
