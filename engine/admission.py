@@ -104,9 +104,9 @@ def _end_group(turn: Turn, node: NodeState) -> None:
 
 def _end_phases(turn: Turn) -> bool:
     run = turn.run
-    ended = list(run.drained)
-    if run.open_phases and not ended:
+    if run.open_phases and not run.drained:
         return False
+    ended = list(run.drained)
     for index in ended:
         turn.emit(ev.PhaseEnded(turn.now, index))
     for group in dict.fromkeys(run.phases[index].plan.group for index in ended):

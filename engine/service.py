@@ -30,7 +30,7 @@ from engine.runtime.archive import Archive
 from engine.runtime.facts import ProjectFacts
 from engine.runtime.feed import Feed
 from engine.runtime.garbage import patient_collector
-from engine.runtime.guards import Guards, release_of_the_dead, uses_locks
+from engine.runtime.guards import Guards, release_of_the_dead
 from engine.runtime.inbox import POLL_SECONDS, Inbox
 from engine.runtime.owner import Reader
 from engine.runtime.permits import Permits
@@ -269,7 +269,7 @@ class Engine:
         return shown
 
     async def _locks_of(self, run: Run) -> tuple[LockLine, ...]:
-        if not uses_locks(run) or (run.ended and run.status is not RunStatus.INTERRUPTED):
+        if not run.uses_locks or (run.ended and run.status is not RunStatus.INTERRUPTED):
             return ()
         return tuple(line for line in lock_lines(await self.storage.claims()) if line.run == run.id)
 

@@ -19,12 +19,13 @@ from mcp_server.trusted import Trust, is_needed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import datetime
     from pathlib import Path
 
     from engine.ids import RunId
     from engine.model.agent import Agent
     from engine.model.trust import TrustItem
+    from engine.runtime.permits import WhenAtWork
+
 log = logging.getLogger(__name__)
 SHARE = 0.02
 """Of the time of a run that is spent on looking, where a look costs more than `CHEAP`."""
@@ -62,8 +63,8 @@ class Rechecks:
         for agent in asked:
             self._begun[agent.id] = _Look([item for item in found if is_needed(item, agent)], _due(begun))
 
-    def again(self, run: RunId, agent: Agent, at_work: datetime | None) -> str | None:
-        """A warning where *agent*'s program was changed by agents of *run*, which were *at_work* until then.
+    def again(self, run: RunId, agent: Agent, when_at_work: WhenAtWork) -> str | None:
+        """A warning where *agent*'s program was changed by agents of *run*, *when at work*.
 
         Raises `StateError` (NOT_TRUSTED) where somebody else changed it.
         """
@@ -77,6 +78,7 @@ class Rechecks:
             if look is None:  # nobody has said yes to any state of it
                 raise self._trust.refusal(changed)
             files = self._changed(changed, {item.id: item for item in look.items})
+            at_work = when_at_work()
             if at_work is None or _since(self._trust.project, files, at_work.timestamp() + GRACE):
                 raise self._trust.refusal(changed)
             warning = _told(agent, files)

@@ -46,7 +46,7 @@ class InlineExecutor:
             )
         try:
             reply = function(order)
-            if not isinstance(reply, dict | Outcome) and isinstance(reply, Awaitable):
+            if not isinstance(reply, (dict, Outcome)) and isinstance(reply, Awaitable):
                 reply = await reply
         except Exception as error:  # noqa: BLE001 -- whatever an agent raises is its failure
             return _raised(error)

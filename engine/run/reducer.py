@@ -38,6 +38,7 @@ def create(event: ev.RunCreated) -> Run:
         nodes={node.id: NodeState(plan=node, blockers=len(node.depends_on)) for node in plan.nodes},
         phases=[PhaseState(plan=phase, unsettled=len(phase.nodes)) for phase in plan.phases],
         top=tuple(phase.index for phase in plan.phases if phase.group is None),
+        uses_locks=bool(plan.locks) or any(node.locks for node in plan.nodes),
         events=1,
     )
     for key, ref in event.initial.items():

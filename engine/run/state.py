@@ -294,6 +294,8 @@ class Run:
     """Nodes that are undone while the run goes on: failed ones, and those of sub-commands that have failed."""
     stopping: dict[NodeId, Saga | None] = field(default_factory=dict)
     """Sub-commands that have failed alone, and what of them is undone once nothing inside runs any more."""
+    uses_locks: bool = False
+    """The run itself or one of its nodes may ever have a claim."""
     locked: bool = False
     """The run's own locks are granted."""
     stop: StopCause | None = None
@@ -318,6 +320,8 @@ class Run:
 
     def lived(self, start: datetime, end: datetime) -> timedelta:
         """How long the run was under way from *start* to *end*: without the time in which nobody went on with it."""
+        if not self.pauses and self.unowned_since is None:
+            return max(ZERO, end - start)
         pauses = self.pauses if self.unowned_since is None else [*self.pauses, (self.unowned_since, end)]
         idle = sum((max(ZERO, min(end, until) - max(start, since)) for since, until in pauses), ZERO)
         return max(ZERO, end - start - idle)
@@ -325,6 +329,13 @@ class Run:
     def worked(self, record: AttemptRecord, now: datetime) -> timedelta:
         """How long an attempt was at work, until *now* while it is; zero where it never began."""
         return ZERO if record.started_at is None else self.lived(record.started_at, record.ended_at or now)
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether a timer is due at *now*."""
+        if not self.timers or self.timers[0].due > now:
+            return False
+        due = self.next_due()
+        return due is not None and due <= now
 
     def next_due(self) -> datetime | None:
         """When the next timer is due, stale ones dropped; None where nothing is."""

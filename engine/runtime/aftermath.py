@@ -78,7 +78,7 @@ class Aftermath:
 
     def _committed(self, run: Run, events: Sequence[ev.Event]) -> None:
         for event in events:
-            if not isinstance(event, ev.AttemptSucceeded | ev.AttemptFailed) or not self._covers(run, event):
+            if not isinstance(event, (ev.AttemptSucceeded, ev.AttemptFailed)) or not self._covers(run, event):
                 continue
             self._outbox.settled(attempt_id(run.id, event.node, event.number))
             if isinstance(event, ev.AttemptSucceeded):
@@ -86,7 +86,7 @@ class Aftermath:
 
     def _redone(self, run: Run, event: ev.AttemptSucceeded) -> None:
         records = run.nodes[event.node].attempts
-        role = next((record.role for record in records if record.number == event.number), None)
+        role = records[event.number - 1].role
         lost = [record.number for record in records if record.lost and record.role is role]
         if lost:
             attempts = [attempt_id(run.id, event.node, number) for number in lost]
@@ -107,6 +107,6 @@ class Aftermath:
 
     def _covers(self, run: Run, event: ev.AttemptSucceeded | ev.AttemptFailed) -> bool:
         node = run.nodes[event.node]
-        role = next((record.role for record in node.attempts if record.number == event.number), None)
-        agent = run.plan.agents.get(node.plan.worker(undo=role is ev.Role.COMPENSATE))
+        undo = node.attempts[event.number - 1].role is ev.Role.COMPENSATE
+        agent = run.plan.agents.get(node.plan.worker(undo=undo))
         return agent is not None and self._outbox.covers(agent)

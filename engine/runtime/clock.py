@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import random
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+NO_TIME = timedelta(0)
 SHORTEST_JUMP = 1.0
 """Seconds by which the machine's clock may differ from lived time without anybody being told."""
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -48,19 +49,19 @@ class SystemClock:
     """
 
     def __init__(self) -> None:
-        self._steady = time.monotonic()
-        self._wall = time.time()
+        self._start = time.time() - time.monotonic()
+        """When the seconds began to count, by the machine's clock."""
 
     def now(self) -> datetime:
         """See `Clock.now`."""
-        return datetime.fromtimestamp(self._wall + time.monotonic() - self._steady, UTC)
+        return datetime.fromtimestamp(self._start + time.monotonic(), UTC)
 
     def jump(self) -> timedelta:
         """See `Clock.jump`; what is shorter than `SHORTEST_JUMP` waits until it adds up."""
-        off = time.time() - self._wall - (time.monotonic() - self._steady)
-        if abs(off) < SHORTEST_JUMP:
-            return timedelta(0)
-        self._wall += off
+        off = time.time() - time.monotonic() - self._start
+        if -SHORTEST_JUMP < off < SHORTEST_JUMP:
+            return NO_TIME
+        self._start += off
         return timedelta(seconds=off)
 
     def new_run_id(self) -> RunId:
@@ -83,7 +84,7 @@ class VirtualClock:
 
     def jump(self) -> timedelta:
         """See `Clock.jump`; virtual time has one clock."""
-        return timedelta(0)
+        return NO_TIME
 
     def new_run_id(self) -> RunId:
         """See `Clock.new_run_id`."""

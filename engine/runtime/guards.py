@@ -42,20 +42,20 @@ class Guards:
 
     def follow(self, run: Run, event: ev.Event, batch: Batch) -> None:
         """Add to *batch* what *event* asks for; most events ask for nothing."""
-        if type(event) is ev.ClockJumped:
-            if uses_locks(run):
-                name, by = run.id, event.at - event.since
-                batch.lock_ops.append(lambda table: table.postpone(name, by))
-        elif type(event) in _OF_RUNS:
-            if uses_locks(run):
-                self._locks_of_run(run, event, batch)
-            self._breakers_of_run(run, event, batch)
-        elif type(event) in _OF_NODES:
+        kind = type(event)
+        if kind in _OF_NODES:
             node = run.nodes[event.node]  # type: ignore[union-attr]
-            if may_claim(run, node) or node.plan.inner:
+            if run.uses_locks and (may_claim(run, node) or node.plan.inner):
                 self._locks_of_node(run, node, event, batch)
             if node.plan.breaker is not None or run.scarce or _asks_breaker(event) or _was_admitted(node, event):
                 self._breaker_of_node(run, node, event, batch)
+        elif kind in _OF_RUNS:
+            if run.uses_locks:
+                self._locks_of_run(run, event, batch)
+            self._breakers_of_run(run, event, batch)
+        elif type(event) is ev.ClockJumped and run.uses_locks:
+            name, by = run.id, event.at - event.since
+            batch.lock_ops.append(lambda table: table.postpone(name, by))
 
     def request(
         self, run: Run, node: NodeId | None, specs: tuple[LockSpec, ...], *, wait: timedelta, now: datetime
@@ -153,7 +153,7 @@ def _asks_breaker(event: ev.Event) -> bool:
 
 
 def _was_admitted(node: NodeState, event: ev.Event) -> bool:
-    if isinstance(event, ev.AttemptSucceeded | ev.AttemptFailed):
+    if isinstance(event, (ev.AttemptSucceeded, ev.AttemptFailed)):
         return node.attempts[event.number - 1].admitted
     return node.admitted_at is not None
 
@@ -209,14 +209,9 @@ def may_claim(run: Run, node: NodeState) -> bool:
     return bool(node.plan.locks) or any(run.nodes[name].plan.locks for name in outer(node.plan.id))
 
 
-def uses_locks(run: Run) -> bool:
-    """Whether *run* or one of its nodes may ever have a claim."""
-    return bool(run.plan.locks) or any(node.locks for node in run.plan.nodes)
-
-
 def waits_for_locks(run: Run) -> bool:
     """Whether *run* or one of its nodes waits for locks."""
-    if not uses_locks(run):
+    if not run.uses_locks:
         return False
     return run.status is RunStatus.PENDING or any(_waits(node, WaitReason.LOCKS) for node in run.nodes.values())
 

@@ -6,7 +6,7 @@ were at work, since what changes meanwhile may be their doing, and what changes 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from engine.errors import OrchestrationError
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from engine.run.state import Run
     from engine.runtime.clock import Clock
 
+WhenAtWork: TypeAlias = "Callable[[], datetime | None]"
+"""When agents of a run were last at work in this process; None: never."""
+
 
 class Permits:
     """Asks before agents run. Without anybody to ask, all may."""
@@ -29,8 +32,8 @@ class Permits:
         """*runs* are the live ones of this process; *warn* takes what is to be said about one of them."""
         self.begin: Callable[[Iterable[Agent]], None] = lambda _agents: None
         """Raises `OrchestrationError` where one of the agents may not run."""
-        self.again: Callable[[RunId, Agent, datetime | None], str | None] = lambda *_: None
-        """The same for one attempt, told until when agents of the run were at work; may answer a warning."""
+        self.again: Callable[[RunId, Agent, WhenAtWork], str | None] = lambda *_: None
+        """The same for one attempt; may ask until when agents of the run were at work, and answer a warning."""
         self.accepts: Callable[[TrustItem], bool] = lambda _item: False
         """Whether the user has said yes to something else of the project as it is now."""
         self.whole: Callable[[RunId], bool] = lambda _run: False
@@ -46,7 +49,7 @@ class Permits:
         """Raise where *agent* may not run: its program was changed, and not by agents at work beside that of *node*."""
         run = self._runs.get(run_id)
         try:
-            warning = self.again(run_id, agent, None if run is None else self._at_work_until(run, node))
+            warning = self.again(run_id, agent, lambda: None if run is None else self._at_work_until(run, node))
         except OrchestrationError:
             if run is not None and node is not None:
                 self._refused.setdefault(run_id, set()).add(node)
@@ -68,13 +71,12 @@ class Permits:
 
     def _at_work_until(self, run: Run, node: NodeId | None) -> datetime | None:
         """When an agent of *run* was last at work, but for that of *node*; None: none was in this process."""
-        if self._at_work(run) - {node}:
-            return self._clock.now()
-        return self._last.get(run.id)
+        return self._clock.now() if self._is_at_work(run, beside=node) else self._last.get(run.id)
 
-    def _at_work(self, run: Run) -> set[NodeId]:
-        """Nodes whose attempt goes on; one that was refused never began."""
-        return run.live - self._refused.get(run.id, set())
+    def _is_at_work(self, run: Run, *, beside: NodeId | None = None) -> bool:
+        """Whether the attempt of any node but *beside* goes on; one that was refused never began."""
+        refused = self._refused.get(run.id, ())
+        return any(node != beside and node not in refused for node in run.live)  # mostly the first or the second
 
     def _note(self, run: Run) -> None:
-        (self._busy.add if self._at_work(run) else self._busy.discard)(run.id)
+        (self._busy.add if self._is_at_work(run) else self._busy.discard)(run.id)

@@ -370,7 +370,7 @@ def make_order(
         task=context.fill_arguments(undo.task if undo else plan.task, run.arguments),
         inputs=_inputs(run, plan, event.version, values) if plan.inputs or plan.passthrough else {},
         outputs=()
-        if undo
+        if undo or not plan.outputs
         else tuple(
             OutputSpec(key=output.key, schema=output.schema, required=output.required) for output in plan.outputs
         ),

@@ -20,7 +20,7 @@ from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.reducer import fold
 from engine.run.state import ZERO
-from engine.runtime.guards import uses_locks, waits_for_locks
+from engine.runtime.guards import waits_for_locks
 from engine.runtime.residue import samples, session_values, summary_of
 from engine.storage.port import Batch, BreakerAnswer
 from engine.turn import at_once
@@ -144,7 +144,7 @@ class Store:
         self.runs[run.id] = run
         operations = self._decided.batch.lock_ops
         before = len(operations)
-        if isinstance(signal, sig.Resume) and uses_locks(run):
+        if isinstance(signal, sig.Resume) and run.uses_locks:
             operations.append(self._guards.adoption(run.id))
         try:
             self._decide(run, signal, now)
@@ -154,8 +154,11 @@ class Store:
         self._claim_for(run)
 
     def _now(self) -> datetime:
-        """The time of a decision; where the clock has jumped since the last one, every live run records that first."""
-        by = self._clock.jump()
+        """The time of a decision; where the clock has jumped since the last one, every live run records that first.
+
+        It is the machine's at the first decision of a commit, from where it goes on as time is lived.
+        """
+        by = ZERO if self._wake.is_set() else self._clock.jump()
         now = self._clock.now()
         if by:
             log.warning("the clock of this machine has jumped by %s", by)
@@ -192,8 +195,7 @@ class Store:
         run = self.runs.get(run_id)
         if run is None:
             raise not_live(run_id)
-        due = run.next_due()
-        if due is not None and due <= now and not isinstance(signal, sig.Tick | sig.Interrupt):
+        if run.is_due(now) and not isinstance(signal, sig.Tick | sig.Interrupt):
             self._decide(run, sig.Tick(), now)  # what comes late comes after it
         self._decide(run, signal, now)
 
@@ -273,8 +275,7 @@ class Store:
         self._timer = self._armed = None
         now = self._now()
         for run in list(self.runs.values()):
-            due = run.next_due()
-            if due is not None and due <= now:
+            if run.is_due(now):
                 self._guard(run.id, sig.Tick())
             self._arm(run.next_due())
             if run.status is ev.RunStatus.PENDING and self._claims_until.get(run.id, now) > now:

@@ -116,11 +116,12 @@ class MemoryStorage:
             taken.append(follow(outcomes))
             outcomes = answers.to(taken[-1])
         counts: dict[RunId, int] = {}
-        for run, place, _event in (row for part in taken for row in part.events):
-            count = counts.get(run, len(tables.events.get(run, ())))
-            if place != count:
-                raise journal.misplaced(run, count)
-            counts[run] = count + 1
+        for part in taken:
+            for run, place, _event in part.events:
+                count = counts[run] if run in counts else len(tables.events.get(run, ()))
+                if place != count:
+                    raise journal.misplaced(run, count)
+                counts[run] = count + 1
         for run in counts:
             if run not in tables.summaries and not any(run in part.summaries for part in taken):
                 raise journal.rowless(run)
