@@ -13,6 +13,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from engine.ids import NodeId
 from engine.model.agent import AgentKind
 from engine.model.policy import Merge
@@ -131,8 +133,7 @@ class Contribution(NamedTuple):
     at: datetime
 
 
-@dataclass(slots=True)
-class AttemptRecord:
+class AttemptRecord(msgspec.Struct):
     """One try of a node, for views and for the fence."""
 
     number: int
@@ -167,8 +168,7 @@ class Waiting:
     detail: str
 
 
-@dataclass(slots=True)
-class NodeState:
+class NodeState(msgspec.Struct):
     """One node of a run."""
 
     plan: NodePlan
@@ -178,7 +178,7 @@ class NodeState:
     settled: bool = False
     live: AttemptRecord | None = None
     """The attempt that runs now."""
-    attempts: list[AttemptRecord] = field(default_factory=list)
+    attempts: list[AttemptRecord] = msgspec.field(default_factory=list)
     retries: int = 0
     """Retries of the current role so far."""
     version: int | None = None
@@ -188,7 +188,7 @@ class NodeState:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     waiting: Waiting | None = None
-    waited: dict[WaitReason, timedelta] = field(default_factory=dict)
+    waited: dict[WaitReason, timedelta] = msgspec.field(default_factory=dict)
     checked: bool = False
     """Skip condition and required inputs were looked at."""
     approved: bool = False
@@ -204,7 +204,7 @@ class NodeState:
     failure: Failure | None = None
     compensation_failure: Failure | None = None
     skip_message: str | None = None
-    outputs: dict[str, ValueRef] = field(default_factory=dict)
+    outputs: dict[str, ValueRef] = msgspec.field(default_factory=dict)
 
 
 @dataclass(slots=True)
