@@ -111,7 +111,7 @@ def _executors(
     def whole(run: RunId) -> bool:
         return engine().permits.whole(run)
 
-    isolated = partial(IsolatedExecutor, permit=permit, allows=allows, journaled=True)
+    isolated = partial(IsolatedExecutor, permit=permit, allows=allows, whole=whole, journaled=True)
     return {
         AgentKind.PROCESS: isolated(ProcessExecutor(environment)),
         AgentKind.PYTHON: isolated(PythonExecutor(environment)),

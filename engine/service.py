@@ -114,7 +114,7 @@ class Engine:
             storage, self.values, clock, owner=self._owner_id, facts=facts, guards=guards, queues=self._queues
         )
         self.remarks.runs = self.store.runs
-        self.permits = Permits(self.store.runs, clock, self.remarks.warn)
+        self.permits = Permits(self.store.runs, clock, self._warn)
         self._pool = Pool(
             self.store,
             self.values,
@@ -411,6 +411,11 @@ class Engine:
         else:
             scheduler.check_answer(run, node, answer)
             await self.storage.post(Message(run=run.id, kind="decide", payload={"node": node, "answer": answer}))
+
+    def _warn(self, run_id: RunId, node: NodeId | None, text: str) -> None:
+        """Say something about a run at once, and with the attempt of *node* in its journal."""
+        self.remarks.warn(run_id, text)
+        self._pool.warn(run_id, node, text)
 
     def _choose(self, run: Run, agent: Agent) -> Executor | None:
         if run.executor == "simulate":

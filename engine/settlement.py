@@ -57,12 +57,12 @@ def attempt_ended(turn: Turn, signal: ReportOutcome) -> None:
     late = stopping is not None and stopping.kind is not FailureKind.CANCEL and not signal.in_time
     if stopping is not None and (failure is not None or late):
         failure = _stopped(stopping, failure)
+    remarks = signal.left, signal.warnings
     if failure is None:
-        turn.emit(
-            ev.AttemptSucceeded(turn.now, signal.node, signal.number, dict(signal.outputs), signal.usage, signal.left)
-        )
+        outputs = dict(signal.outputs)
+        turn.emit(ev.AttemptSucceeded(turn.now, signal.node, signal.number, outputs, signal.usage, *remarks))
     else:
-        turn.emit(ev.AttemptFailed(turn.now, signal.node, signal.number, failure, signal.usage, signal.left))
+        turn.emit(ev.AttemptFailed(turn.now, signal.node, signal.number, failure, signal.usage, *remarks))
         if live.role is Role.FORWARD:
             _forward_failed(turn, node, failure)
         else:

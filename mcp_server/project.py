@@ -187,8 +187,7 @@ class Project:
         executor = resolve_executor(plan, request.executor, program=self.settings.claude_program, host=self._host)
         if executor == "simulate":
             return await self._simulate(plan, request)
-        if executor == "claude":
-            plan = self._looked_over(plan)
+        plan = self._looked_over(plan, executor)
         engine = await self.engine()
         return await engine.start(
             plan, arguments=request.arguments, executor=executor, limits=self.limits(request.limits)
@@ -241,15 +240,14 @@ class Project:
 
     async def dry_run(self, request: RunRequest) -> View:
         """The end of a simulated run that is not recorded: its times are the prediction."""
-        plan = self._looked_over(self.plan(request.source))
+        plan = self._looked_over(self.plan(request.source), request.executor)
         run = (await self._simulated(plan, request)).run
         return View(run=run, actions={}, estimates={}, now=run.ended_at or run.created_at)
 
-    def _looked_over(self, plan: Plan) -> Plan:
-        """*plan* with warnings of what its model agents will lack."""
-        return dataclasses.replace(
-            plan, warnings=(*plan.warnings, *preflight(plan, self.root, self.claude_settings.waiting, home=self._home))
-        )
+    def _looked_over(self, plan: Plan, executor: str) -> Plan:
+        """*plan* with warnings of what its agents will lack where *executor* does the work of model agents."""
+        told = preflight(plan, self.root, self.claude_settings.waiting, executor=executor, home=self._home)
+        return dataclasses.replace(plan, warnings=(*plan.warnings, *told))
 
     async def forecast(self, request: RunRequest) -> Forecast:
         """What a run will probably take. Where nothing was ever run here, the estimates of the file say it."""

@@ -15,23 +15,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.executors.claude_tools import KNOWN
 from engine.model.agent import Agent, AgentKind, AgentSource, tool_name
-from engine.redaction import names_a_secret, redact
-from engine.variables import references
 from registry import agent_fields as fields
 from registry import agent_programs as programs
 from registry.agent_problems import AgentProblem, AgentProblemCode, Severity
+from registry.agent_secrets import spelled_secrets
 from registry.frontmatter import Frontmatter, FrontmatterError, read_frontmatter
 from registry.naming import closest, is_spelling_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from registry.frontmatter import Value
 
 RESERVED_ID = "command"
 """An `agentId` of this name runs a sub-command, so no agent can have it."""
-
-_SHORTEST_SECRET = 8
 
 _ID = re.compile(r"\w[\w .-]{0,63}")
 """Narrower than Claude Code's names (it refuses `:` and a leading `-`): ids stand in addresses and on command lines."""
@@ -103,7 +100,7 @@ class _Reading:
             env=take("env", fields.environment) or {},
         )
         self._check_executor(kind)
-        self._warn_of_secrets(agent.env)
+        self._warn_of_secrets(agent)
         return agent
 
     def _take(self, key: str, convert: Callable[[Value], Result]) -> Result | None:
@@ -183,15 +180,11 @@ class _Reading:
                 message = f"`{key}` is for {needed_by.value} agents, but this is a {kind.value} agent"
                 self._tell(AgentProblemCode.FIELD_INVALID, message, f"write executor: {needed_by.value}, or drop {key}")
 
-    def _warn_of_secrets(self, env: Mapping[str, str]) -> None:
-        for name, value in env.items():
-            named = names_a_secret(name) and len(value) >= _SHORTEST_SECRET and not value.startswith("/")
-            if (named and not references(value)) or redact(value) != value:
-                message = (
-                    f"`env` sets {name} to what looks like a secret, and all that the file says is kept in journals"
-                )
-                hint = f'write {name}: "${name}", and set the variable where you start the program'
-                self._warn(AgentProblemCode.SECRET_IN_FILE, message, hint)
+    def _warn_of_secrets(self, agent: Agent) -> None:
+        for found in spelled_secrets(agent):
+            message = f"{found.said}, and all that the file says is kept in journals"
+            hint = f"write {found.instead}, and set the variable where you start the program"
+            self._warn(AgentProblemCode.SECRET_IN_FILE, message, hint)
 
     def _read_by_claude_code(self) -> bool:
         named = all(isinstance(self._front.fields.get(key), str) for key in ("name", "description"))

@@ -37,7 +37,7 @@ class AgentProblemCode(StrEnum):
     FIELD_MISSING = "AGENT_FIELD_MISSING"
     """`command` for a process agent, `callable` for a python agent."""
     SECRET_IN_FILE = "AGENT_SECRET_IN_FILE"  # noqa: S105 - a code
-    """Warning: a value in `env` looks like a secret; it is kept in the journal, as all that the file says."""
+    """Warning: what the file spells out looks like a secret; it is kept in the journal, as all that the file says."""
     FIELD_UNKNOWN = "AGENT_FIELD_UNKNOWN"
     """Warning: neither Claude Code nor we know the field."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.executors.port import Executor, Heartbeat
-    from engine.ids import RunId
+    from engine.ids import NodeId, RunId
     from engine.model.agent import Agent
 
 
@@ -116,7 +116,7 @@ class ProgramExecutor:
     """Who else does work, by kind of agent."""
     find: Callable[[str], Agent | None]
     """An agent as its file has it."""
-    permit: Callable[[RunId, Agent], None]
+    permit: Callable[[RunId, Agent, NodeId], None]
     """Raises `OrchestrationError` where an agent may not run."""
 
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
@@ -147,7 +147,7 @@ class ProgramExecutor:
         if agent is None:
             hint = "Add an agent file for it, or do its work in `execute`."
             raise AgentFailure("AGENT_NOT_FOUND", f'nobody else does the work of the agent "{agent_id}"', hint=hint)
-        self.permit(order.run, agent)
+        self.permit(order.run, agent, order.node)
         handed = replace(order, agent=agent, task=task, inputs=context.data)
         outcome = await self.executors[agent.kind].execute(handed, heartbeat)
         if outcome.usage is not None:

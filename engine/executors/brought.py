@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import posixpath
 import shutil
@@ -18,12 +17,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.errors import EnvironmentFault
+from engine.executors.claude_settings import FILES, read_file
 from engine.executors.git import Git
 from engine.executors.snapshot import OURS
 from engine.paths import path_problem
 
 INCLUDE = ".worktreeinclude"
-_PROJECT_SETTINGS = ("settings.json", "settings.local.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,19 @@ def bring(source: Path, target: Path, brought: Brought) -> None:
                 shutil.copy2(_at(source, path), place, follow_symlinks=False)
 
 
-def links_of(project: Path) -> list[str]:
-    """The names that `worktree.symlinkDirectories` lists in the settings of Claude Code: the user's and *project*'s."""
+def links_of(project: Path, *, whole: bool) -> list[str]:
+    """The names that `worktree.symlinkDirectories` lists in the settings of Claude Code: the user's own.
+
+    And those of *project*, where its settings may be taken as a *whole*: a link lets what an agent writes out of its
+    worktree, and past the merge.
+    """
     configured = os.environ.get("CLAUDE_CONFIG_DIR")
     user = Path(configured) if configured else Path.home() / ".claude"
+    own = [project / ".claude" / name for name in FILES] if whole else []
     names: dict[str, None] = {}
-    for file in (user / "settings.json", *(project / ".claude" / name for name in _PROJECT_SETTINGS)):
-        with contextlib.suppress(OSError, ValueError, RecursionError):  # Claude Code says so itself
-            match json.loads(file.read_bytes()):
+    for file in (user / FILES[0], *own):
+        with contextlib.suppress(EnvironmentFault):  # the runs of model agents say so
+            match read_file(file):
                 case {"worktree": {"symlinkDirectories": list(given)}}:
                     names |= dict.fromkeys(name for name in given if isinstance(name, str))
                 case _:

@@ -37,17 +37,19 @@ def read_settings(project: Path) -> dict[str, dict[str, Any]]:
     Raises `EnvironmentFault` (CLAUDE_SETTINGS_INVALID) for one that cannot be read: Claude Code leaves it out without a
     word, and what it denies would be allowed.
     """
-    found = {}
-    for name in FILES:
-        path = project / ".claude" / name
-        try:
-            content = _content(path)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise _invalid(path, error.strerror or "it cannot be read") from error
-        found[name] = _parsed(path, content)
-    return found
+    found = {name: read_file(project / ".claude" / name) for name in FILES}
+    return {name: settings for name, settings in found.items() if settings is not None}
+
+
+def read_file(path: Path) -> dict[str, Any] | None:
+    """The settings of Claude Code in one file; None where there is none. Raises as `read_settings`."""
+    try:
+        content = _content(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _invalid(path, error.strerror or "it cannot be read") from error
+    return _parsed(path, content)
 
 
 def given_settings(project: Path, folders: Sequence[Path], *, whole: bool, isolated: bool) -> dict[str, Any] | None:

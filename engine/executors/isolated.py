@@ -20,7 +20,7 @@ from engine.executors.git import Allows, IsolationUnavailable, nothing
 from engine.executors.outcome import put
 from engine.executors.port import Executor, Heartbeat, Outcome, WorkOrder, starts_later
 from engine.executors.worktree import Worktree, open_worktree, prepare
-from engine.ids import AttemptId
+from engine.ids import AttemptId, RunId
 from engine.model.agent import Agent
 from engine.model.policy import FailureKind
 
@@ -41,16 +41,19 @@ class IsolatedExecutor:
         *,
         permit: Callable[[WorkOrder], None],
         allows: Allows = nothing,
+        whole: Callable[[RunId], bool] = lambda _run: False,
         journaled: bool = False,
     ) -> None:
         """*executor* must end all that an attempt has started, and take `order.folder` for its working folder.
 
         *permit* raises where an agent may not run. It is asked again when the worktree is made: its program may have
         changed while the attempt waited for its turn. *allows* says which filters and merge drivers of the repository's
-        own may run. *journaled*: whoever takes the outcomes tells an outbox once they are in a journal; until then they
-        are kept beside what was merged.
+        own may run, *whole* whether what the project's settings of Claude Code have linked is, in a run. *journaled*:
+        whoever takes the outcomes tells an outbox once they are in a journal; until then they are kept beside what was
+        merged.
         """
         self._allows = allows
+        self._whole = whole
         self._journaled = journaled
         self._executor = executor
         self._permit = permit
@@ -66,7 +69,7 @@ class IsolatedExecutor:
         heartbeat("Making a worktree")
         try:
             _check(order.agent)
-            links = await asyncio.to_thread(links_of, order.project)
+            links = await asyncio.to_thread(lambda: links_of(order.project, whole=self._whole(order.run)))
             tree = await open_worktree(order.project, order.attempt, heartbeat, links=links, allows=self._allows)
         except IsolationUnavailable as fault:
             return failed(FailureKind.ERROR, fault.code, fault.message, hint=fault.hint)

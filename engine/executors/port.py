@@ -94,6 +94,8 @@ class Outcome:
     usage: Usage | None = None
     left: tuple[str, ...] = ()
     """What the attempt has started and still runs, a line each, for people."""
+    warnings: tuple[str, ...] = ()
+    """What else there is to say about the attempt, a sentence each."""
     in_time: bool = False
     """The outputs had been given when the attempt was stopped for its time: they count."""
 

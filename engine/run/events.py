@@ -247,6 +247,8 @@ class AttemptSucceeded(Fact, frozen=True):
     usage: Usage | None = None
     left: tuple[str, ...] = ()
     """What it has started and still runs, a line each."""
+    warnings: tuple[str, ...] = ()
+    """What else there is to say about it, a sentence each."""
 
 
 class AttemptFailed(Fact, frozen=True):
@@ -259,6 +261,8 @@ class AttemptFailed(Fact, frozen=True):
     usage: Usage | None = None
     left: tuple[str, ...] = ()
     """What it has started and still runs, a line each."""
+    warnings: tuple[str, ...] = ()
+    """What else there is to say about it, a sentence each."""
 
 
 class AttemptLost(Fact, frozen=True):

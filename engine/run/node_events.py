@@ -158,6 +158,7 @@ def _attempt_succeeded(run: Run, event: ev.AttemptSucceeded) -> None:
     record = end_live(run, node, event.at)
     record.usage = event.usage
     record.left = event.left
+    record.warnings = event.warnings
     _add_cost(run, record)
     if run.scarce and _is_model(run, node, record):
         run.scarce = False
@@ -199,6 +200,7 @@ def _attempt_failed(run: Run, event: ev.AttemptFailed) -> None:
     record.failure = event.failure
     record.usage = event.usage
     record.left = event.left
+    record.warnings = event.warnings
     _add_cost(run, record)
     if event.failure.code in SCARCITY_CODES and _is_model(run, node, record):
         run.scarce = True

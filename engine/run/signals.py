@@ -48,6 +48,8 @@ class ReportOutcome(Request, frozen=True):
     """The outputs were there before the attempt was stopped for its time."""
     left: tuple[str, ...] = ()
     """What the attempt has started and still runs."""
+    warnings: tuple[str, ...] = ()
+    """What else there is to say about the attempt."""
 
 
 class StartAttempt(Request, frozen=True):

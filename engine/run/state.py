@@ -150,6 +150,8 @@ class AttemptRecord(msgspec.Struct):
     usage: Usage | None = None
     left: tuple[str, ...] = ()
     """What it has started and still runs, a line each."""
+    warnings: tuple[str, ...] = ()
+    """What else there is to say about it, a sentence each."""
     lost: bool = False
     stopping: Failure | None = None
     admitted: bool = False

@@ -28,8 +28,10 @@ WhenAtWork: TypeAlias = "Callable[[], datetime | None]"
 class Permits:
     """Asks before agents run. Without anybody to ask, all may."""
 
-    def __init__(self, runs: Mapping[RunId, Run], clock: Clock, warn: Callable[[RunId, str], None]) -> None:
-        """*runs* are the live ones of this process; *warn* takes what is to be said about one of them."""
+    def __init__(
+        self, runs: Mapping[RunId, Run], clock: Clock, warn: Callable[[RunId, NodeId | None, str], None]
+    ) -> None:
+        """*runs* are the live ones of this process; *warn* takes what is to be said about one, or a node of it."""
         self.begin: Callable[[Iterable[Agent]], None] = lambda _agents: None
         """Raises `OrchestrationError` where one of the agents may not run."""
         self.again: Callable[[RunId, Agent, WhenAtWork], str | None] = lambda *_: None
@@ -56,7 +58,7 @@ class Permits:
                 self._note(run)
             raise
         if warning is not None:
-            self._warn(run_id, warning)
+            self._warn(run_id, node, warning)
 
     def committed(self, run: Run, events: Sequence[Event]) -> None:  # noqa: ARG002 - as listeners are called
         """Take note of a commit of *run*."""

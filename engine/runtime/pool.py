@@ -12,6 +12,7 @@ import contextlib
 import logging
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from engine import context
@@ -78,6 +79,8 @@ class _Work:
     """When it last gave a sign of life."""
     tail: str = ""
     task: asyncio.Task[None] | None = None
+    warnings: tuple[str, ...] = ()
+    """What is to be said about it."""
     begun: bool = False
     """The task has taken its first step; one that is cancelled before never takes any."""
 
@@ -189,6 +192,12 @@ class Pool:
         with contextlib.suppress(OrchestrationError):
             self._store.send(run_id, sig.StartAttempt(node, number, worker))
 
+    def warn(self, run: RunId, node: NodeId | None, text: str) -> None:
+        """Have *text* recorded with the attempt of *node* that runs here, when that ends."""
+        for key, work in self._works.items():
+            if key[:2] == (run, node):
+                work.warnings = (*work.warnings, text)
+
     def _cancel(self, key: Key, why: FailureKind = FailureKind.CANCEL) -> None:
         """Begin to end an attempt; it reports when it has ended, and at once where it has not begun."""
         work = self._works.get(key)
@@ -199,9 +208,9 @@ class Pool:
 
     def _ended(self, key: Key, outcome: Outcome) -> None:
         """Report how an attempt ended."""
-        del self._works[key]
+        work = self._works.pop(key)
         if not self._closing:
-            self._report(*key, outcome)
+            self._report(*key, replace(outcome, warnings=(*outcome.warnings, *work.warnings)))
 
     def _end_silent(self, now: datetime) -> datetime | None:
         """Tell the scheduler of attempts that were silent for too long; gives the time of the next that may be."""
@@ -263,15 +272,17 @@ class Pool:
         failure = None if outcome.failure is None else _redacted(outcome.failure)
         live = state.live
         plan = state.plan
+        warnings = tuple(redact(text) for text in outcome.warnings)
+        report = partial(sig.ReportOutcome, node, number, usage=outcome.usage, left=outcome.left, warnings=warnings)
         if failure is not None or (live is not None and live.role is Role.COMPENSATE) or not plan.outputs:
-            return sig.ReportOutcome(node, number, {}, failure, outcome.usage, outcome.in_time, outcome.left)
+            return report(failure=failure, in_time=outcome.in_time)
         outputs = context.declared_outputs(plan.outputs, outcome.outputs)
         failure = _check(plan, outputs)
         if failure is not None:
-            return sig.ReportOutcome(node, number, {}, failure, outcome.usage, left=outcome.left)
+            return report(failure=failure)
         ttls = {spec.key: spec.ttl for spec in plan.outputs}
         refs = {key: self._values.put(redact_data(value), ttl=ttls[key]) for key, value in outputs.items()}
-        return sig.ReportOutcome(node, number, refs, None, outcome.usage, outcome.in_time, outcome.left)
+        return report(outputs=refs, in_time=outcome.in_time)
 
     def end_all(self) -> None:
         """Begin to end every attempt."""

@@ -174,7 +174,7 @@ def snapshot(
         message=run.message,
         warnings=(
             *run.plan.warnings,
-            *warnings,
+            *dict.fromkeys((*warnings, *warned(run))),  # whoever runs the attempts said it before it was recorded
             *jumps(run),
             *left_running(run),
             *([f"The run has cost {over}"] if over else []),
@@ -209,6 +209,11 @@ def left_running(run: Run) -> list[str]:
         for record in node.attempts
         for line in record.left
     ]
+
+
+def warned(run: Run) -> list[str]:
+    """What else is recorded to be said about attempts."""
+    return [text for node in run.nodes.values() for record in node.attempts for text in record.warnings]
 
 
 def preview(plan: Plan, options: TodoOptions | None = None) -> list[Todo]:

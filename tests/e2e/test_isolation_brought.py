@@ -67,7 +67,9 @@ async def test_the_same_files_and_links_are_brought(below: str, environ: dict[st
         '<<fake [{"text": "Done."}]>>', project=project / below, environ=environ, arguments=("--worktree", "theirs")
     )
     assert run.exit_code == 0, run.stderr
-    tree = await open_worktree(project / below, AttemptId("r-1:ours#1"), Beats(), links=links_of(project / below))
+    tree = await open_worktree(
+        project / below, AttemptId("r-1:ours#1"), Beats(), links=links_of(project / below, whole=True)
+    )
     theirs = found(project / ".claude/worktrees/theirs")
     assert found(tree.place) == theirs
     assert {"secrets/in/yes.txt", "secrets/no.txt", "src/cache", "node_modules"} <= theirs.keys()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,17 @@ from engine.executors.port import Outcome
 from engine.executors.process import ProcessExecutor
 from engine.executors.worktree import open_worktree
 from engine.ids import AttemptId
+from engine.run.events import RunStatus
+from mcp_server.project import RunRequest, open_project
+from tests.support.definitions import command, node, phase
 from tests.support.orders import Beats, order_for
+from tests.support.real_agents import ended, write_command
 from tests.support.repositories import branches, editor, git, leftovers, make_repository, write_files
+from tests.support.trust import trust_all
 
 pytestmark = pytest.mark.processes
 
+LOOKS = "import os; open('seen.txt', 'w').write(str(os.path.islink('lib'))); print('{\"outputs\": {}}')"
 IGNORED = "*.env\ncache/\nsecrets/\nbuild/\nnode_modules/\n*.log\nlinked\n.claude/\n"
 INCLUDE = """# what an agent needs
 .env
@@ -37,9 +44,9 @@ config/[ab].env\r
 """
 
 
-async def work(project: Path, task: str) -> Outcome:
-    """What comes of an isolated agent."""
-    executor = IsolatedExecutor(ProcessExecutor(), permit=lambda _agent: None)
+async def work(project: Path, task: str, *, whole: bool = True) -> Outcome:
+    """What comes of an isolated agent; *whole*: the user has said yes to the project's settings."""
+    executor = IsolatedExecutor(ProcessExecutor(), permit=lambda _agent: None, whole=lambda _run: whole)
     return await executor.execute(order_for(editor(project), project=project, outputs=(), task=task), Beats())
 
 
@@ -113,6 +120,20 @@ async def test_folders_that_the_settings_name_are_links_to_the_projects(
     assert (leftovers(project), (project / "node_modules").is_symlink()) == ([], False)
 
 
+async def test_links_that_a_projects_own_settings_name_wait_for_the_users_yes(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "user"))
+    write_files(tmp_path, {"user/settings.json": '{"worktree": {"symlinkDirectories": ["build"]}}'})
+    for name, folder in (("settings.json", "secrets"), ("settings.local.json", "node_modules")):
+        write_files(project, {f".claude/{name}": json.dumps({"worktree": {"symlinkDirectories": [folder]}})})
+    there = "write('seen.txt', ' '.join(name for name in ('build', 'secrets', 'node_modules') if os.path.islink(name)))"
+    for whole, seen in ((False, "build"), (True, "build secrets node_modules")):
+        outcome = await work(project, there, whole=whole)
+        assert outcome.failure is None, outcome.failure
+        assert (project / "seen.txt").read_text() == seen
+
+
 @pytest.mark.parametrize(
     "name",
     ["../outside", "/etc", "", ".", ".git", "src", "into/cache", ".claude", ".claude/worktrees", "no/where", "a/\0"],
@@ -173,3 +194,25 @@ async def test_a_killed_servers_worktree_is_kept_without_what_was_brought(
     assert await keep_abandoned(project) == ["on the branch orchestration/r-1/look/1"]
     listed = git(project, "ls-tree", "-r", "--name-only", "orchestration/r-1/look/1").splitlines()
     assert sorted(listed) == [".gitignore", ".worktreeinclude", "a.txt", "plain.txt", "tracked.txt"]
+
+
+async def test_a_run_links_nothing_that_the_project_configures_until_the_user_agrees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "user"))
+    root = make_repository(tmp_path / "project", {".gitignore": ".claude/\nhome/\nlib/\n", "log": ""})
+    write_files(root, {"lib/code": "x", "looks.py": LOOKS})
+    head = f"name: worker\ndescription: Looks\nexecutor: process\ncommand: [{sys.executable}, looks.py]"
+    write_files(root, {".claude/agents/worker.md": f"---\n{head}\nisolation: worktree\n---\n"})
+    write_command(root, command(phase("look", node("look", agent="worker")), name="/look"))
+    trust_all(root, root / "home")
+    write_files(root, {".claude/settings.json": '{"worktree": {"symlinkDirectories": ["lib"]}}'})
+    for linked in ("False", "True"):
+        async with open_project(root, home=root / "home") as project:
+            run = await project.start(RunRequest(source="/look"))
+            seen = await ended(await project.engine(), run)
+            assert seen.status is RunStatus.COMPLETED
+            assert (root / "seen.txt").read_text() == linked
+            waits = [text for text in seen.plan.warnings if text.startswith("lib: worktree.symlinkDirectories")]
+            assert len(waits) == (linked == "False")
+        trust_all(root, root / "home")

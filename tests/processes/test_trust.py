@@ -72,6 +72,8 @@ async def test_what_agents_of_the_run_may_have_changed_is_told_and_does_not_stop
         (warning,) = (await engine.view(run)).warnings
         assert 'agent "worker"' in warning
         assert "helper.py, program.py" in warning
+    async with open_project(root, home=root / "home") as project:  # a later process reads it in the journal
+        assert (await project.view(run)).run.nodes[NodeId("second-node")].attempts[0].warnings == (warning,)
         with pytest.raises(StateError) as caught:
             await project.start(RunRequest(source="/two"))
     assert caught.value.code == "NOT_TRUSTED"

@@ -365,6 +365,37 @@ def test_a_secret_in_the_file_is_warned_of(written: str) -> None:
     assert '"$A' in hint
 
 
+SECRET = "ghp_" + "a1" * 18
+
+
+@pytest.mark.parametrize(
+    ("written", "said", "instead"),
+    [
+        ("mcpServers: [{db: {command: x, env: {DB_PASSWORD: abcdefgh}}}]", "`env` of the server db", "${DB_PASSWORD}"),
+        ("mcpServers: [{db: {url: 'https://h/', headers: {X-Api-Key: abcdefgh}}}]", "`headers` of", "${X_API_KEY}"),
+        (f"mcpServers: [{{db: {{url: 'https://h/', headers: {{A: Bearer {SECRET}}}}}}}]", "`headers` of", "${A}"),
+        (f"mcpServers: [{{db: {{command: x, args: [{SECRET}]}}}}]", "the definition of the server db", "${NAME}"),
+        (f"hooks: {{Stop: [{{hooks: [{{type: command, command: 'tell {SECRET}'}}]}}]}}", "`hooks` has", "$NAME"),
+        (f"executor: process\ncommand: [x, {SECRET}]", "`command` has", '"$NAME" below env:'),
+        ('env: {API_TOKEN: "${TOKEN:-abcdefgh}"}', "`env` sets API_TOKEN", '"$API_TOKEN"'),
+    ],
+)
+def test_a_secret_anywhere_in_the_file_is_warned_of(written: str, said: str, instead: str) -> None:
+    ((code, message, hint),) = warnings(f"name: a\ndescription: Does a.\n{written}")
+    assert code is AgentProblemCode.SECRET_IN_FILE
+    assert message.startswith(said)
+    assert SECRET not in message
+    assert instead in hint
+
+
+def test_references_in_servers_and_hooks_are_no_secrets() -> None:
+    assert agent(
+        "mcpServers: [{db: {command: x, args: ['--password=${DB_PASSWORD}'], env: {DB_PASSWORD: '${DB_PASSWORD}'}}},"
+        " {web: {url: 'https://h/', headers: {Authorization: 'Bearer ${API_TOKEN}', X-Key: $KEY}}}]\n"
+        "hooks: {Stop: [{hooks: [{type: command, command: 'tell --token $API_TOKEN'}]}]}"
+    ).hooks
+
+
 @pytest.mark.parametrize(
     "written", ['{API_TOKEN: "$TOKEN"}', "{API_KEY: dummy}", "{KEY: /etc/app/key.pem}", "{A: value}"]
 )

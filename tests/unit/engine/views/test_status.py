@@ -232,3 +232,13 @@ def test_what_an_attempt_has_left_running_is_told_also_when_the_run_is_read_agai
     told = ('Node "a": process 4242 (node) keeps running', 'Node "b": process 7 (sudo) could not be ended')
     for run in (story.run, fold(decoded(story.events))):
         assert snapshot(run, story.now).warnings[-2:] == told
+
+
+def test_what_is_recorded_about_attempts_is_told_once_though_their_process_says_it_too() -> None:
+    story = ByHand(command(phase("p", node("a"), node("b"))))
+    told = ("Files were changed",)
+    story.send(sig.ReportOutcome(NodeId("a"), 1, warnings=told))
+    story.send(sig.ReportOutcome(NodeId("b"), 1, failure=Failure(FailureKind.ERROR, "X", "x"), warnings=told))
+    for run in (story.run, fold(decoded(story.events))):
+        assert snapshot(run, story.now).warnings == told
+        assert snapshot(run, story.now, warnings=("Another", *told)).warnings == ("Another", *told)
