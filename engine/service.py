@@ -151,7 +151,7 @@ class Engine:
         if self._owner is not None and not isinstance(self._owner, Reader):
             # What was shown by the old time would count as lived, should this process be killed.
             self.store.on_set_back.append(self._owner.renew)
-            self._tasks.append(asyncio.create_task(show_life(self._owner, self.store, self.clock)))
+            self._tasks.append(asyncio.create_task(show_life(self._owner, self.store, self._recovery, self.clock)))
             self._tasks.append(asyncio.create_task(self._inbox.read()))
         try:
             with patient_collector():

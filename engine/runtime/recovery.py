@@ -15,6 +15,7 @@ from engine.runtime.store import RETRY_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.ids import RunId
     from engine.run.state import Run
     from engine.runtime.archive import Archive
     from engine.runtime.feed import Feed
@@ -32,6 +33,8 @@ class Recovery:
         self._archive = archive
         self._feed = feed
         self._task: asyncio.Task[None] | None = None
+        self.lost: set[RunId] = set()
+        """Runs that were let go, and of which nobody has yet recorded it."""
         store.on_fault.append(self._let_go)
         store.on_recovery.append(self._recovered)
 
@@ -42,6 +45,7 @@ class Recovery:
 
     def _let_go(self, runs: Sequence[Run]) -> None:
         for run in runs:
+            self.lost.add(run.id)
             self._feed.moved(run.id)
 
     def _recovered(self) -> None:
@@ -50,6 +54,7 @@ class Recovery:
 
     async def _look_after_lost(self) -> None:
         while True:
+            looked_for = set(self.lost)
             try:
                 await self._store.committed()  # a run that was just started has a row from then on
                 await self._archive.look_after_all()
@@ -57,4 +62,6 @@ class Recovery:
                 log.warning("runs without an owner cannot be recorded as interrupted yet: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
             else:
-                return
+                self.lost -= looked_for
+                if not self.lost:
+                    return

@@ -15,14 +15,21 @@ from engine.statefolder.owners import RENEWAL_SECONDS
 if TYPE_CHECKING:
     from engine.runtime.clock import Clock
     from engine.runtime.owner import Owner
+    from engine.runtime.recovery import Recovery
     from engine.runtime.store import Store
 
 
-async def show_life(owner: Owner, store: Store, clock: Clock) -> None:
-    """Renew the record of *owner* until cancelled; what is shown is a time that every journal knows."""
+async def show_life(owner: Owner, store: Store, recovery: Recovery, clock: Clock) -> None:
+    """Renew the record of *owner* until cancelled; what is shown is a time that every journal knows.
+
+    A run that was let go may have lived to the last time that was shown, and its journal may lack a jump of the clock
+    since then. Until that is recorded, the owner lives, and its time stands still.
+    """
+    shown = clock.now()
     while True:
         await asyncio.sleep(RENEWAL_SECONDS)
         now = clock.now()
         with contextlib.suppress(OrchestrationError, OSError):  # whoever writes says what is wrong with the disk
             await store.committed()  # a jump of the clock before it, too
-            await asyncio.to_thread(owner.renew, now)
+            shown = min(shown, now) if recovery.lost else now
+            await asyncio.to_thread(owner.renew, shown)

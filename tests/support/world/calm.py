@@ -30,6 +30,8 @@ class Caretaker:
     def __init__(self, world: World) -> None:
         self._world = world
         self._at_work = True
+        self._visits = 0
+        """How often a session was there to look after the runs."""
         self._place = world.places.any()
         self._seen: set[RunId] = set()
         """Runs that have failed, or partly, of which each is taken up again once, or never."""
@@ -50,6 +52,7 @@ class Caretaker:
 
     def _do(self, server: Server) -> None:
         world = self._world
+        self._visits += 1
         world.clients.look_after(server)
         for record in world.audit.present():
             questions = asked(record)
@@ -64,9 +67,12 @@ class Caretaker:
                 world.clients.decide(world.any_server() or server, record.id, node, world.dice.choice(questions[node]))
 
     def all_is_done(self) -> bool:
-        """Whether every run has come to its end, and every call to its answer."""
+        """Whether every run has come to its end, and every call to its answer.
+
+        Not before somebody was there, and has come back: what died in mid-air is looked after by who opens the project.
+        """
         runs = self._world.audit.present()
-        return all(one.run.ended and one.run.status is not RunStatus.INTERRUPTED for one in runs)
+        return self._visits > 1 and all(one.run.ended and one.run.status is not RunStatus.INTERRUPTED for one in runs)
 
     def left(self) -> list[str]:
         """What is not done, with its reasons."""

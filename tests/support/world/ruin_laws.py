@@ -22,10 +22,10 @@ def what_was_over_before_is_not_rolled_back(record: Record, event: ev.Event, _wr
     cause = record.run.stop
     if not isinstance(event, ev.SagaStarted) or event.group is not None or cause is None or cause.rollback_to is None:
         return
-    target = record.node(cause.rollback_to).started_at
+    target = record.node(cause.rollback_to).attempts[:1]  # its first: what is taken up again is not later for that
     for name in event.order:
         began = record.node(name).started_at
-        if target is not None and began is not None and began < target:
+        if target and began is not None and began < target[0].scheduled_at:
             yield f"{name} is undone, and began before {cause.rollback_to}"
 
 
