@@ -77,10 +77,26 @@ def look_at(project: Path, *, home: Path | None = None) -> Found:
             code=NOT_OURS,
             hint=f"Take them out of the repository, `git rm -r --cached {STATE}`, and commit that.",
         )
-    return _found(folder, open_stamps(home))
+    return _found(folder, home)
 
 
-def _found(folder: Path, stamps: Stamps) -> Found:
+def _found(folder: Path, home: Path | None) -> Found:
+    """What *folder* is. That it is a stranger's is believed when two looks say the same.
+
+    Somebody who puts it in order just now moves it, or notes its stamp, between what one look sees.
+    """
+    found = _seen(folder, open_stamps(home))
+    for _ in range(_TRIES):
+        before = found
+        if before.standing is not Standing.FOREIGN:
+            break
+        found = _seen(folder, open_stamps(home))
+        if found == before:
+            break
+    return found
+
+
+def _seen(folder: Path, stamps: Stamps) -> Found:
     if _is_absent(folder):
         return Found(folder, Standing.ABSENT)
     stamp = read_stamp(folder)
@@ -128,7 +144,7 @@ def found_state(project: Path, *, home: Path | None = None) -> Path | None:
 def is_copy(project: Path, *, home: Path | None = None) -> bool:
     """Whether *project* was copied with its state folder, and has no state of its own yet."""
     try:
-        return _found(project.resolve() / STATE, open_stamps(home)).standing is Standing.COPY
+        return _found(project.resolve() / STATE, home).standing is Standing.COPY
     except (OrchestrationError, OSError):
         return False
 

@@ -373,6 +373,24 @@ def test_a_folder_that_others_change_all_the_time_is_given_up(root: Path, monkey
         open_state(root)
 
 
+def test_a_copy_that_another_puts_aside_while_it_is_looked_at_is_no_strangers(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_state(root)
+    copy = shutil.copytree(root, tmp_path / "copy")
+    folders = [copy / STATE]
+
+    def while_moving(folder: Path) -> str | None:
+        if folder in folders:
+            folders.remove(folder)
+            folder.rename(folder.with_name("aside"))
+        return read_stamp(folder)
+
+    monkeypatch.setattr(guard, "read_stamp", while_moving)
+    assert read_stamp(open_state(copy)) not in {None, read_stamp(root / STATE)}
+    assert folders == []
+
+
 @pytest.mark.parametrize("start", ["absent", "copy", "moved"])
 def test_many_that_open_a_project_at_once_get_one_folder(root: Path, tmp_path: Path, start: str) -> None:
     if start != "absent":
