@@ -17,10 +17,12 @@ _FRONTMATTER = re.compile(r"\A---[ \t]*\n(?P<body>.*?)^---[ \t]*(?:\n|\Z)", re.D
 _FIELD = re.compile(r"^(?P<name>[A-Za-z][\w-]*)[ \t]*:[ \t]*(?P<value>.*?)[ \t]*$")
 _BOLD_LINE = re.compile(r"^(?:\*\*|__)(?P<text>[^*_\n]{1,200}?):?(?:\*\*|__):?$")
 _NUMBERED = re.compile(
-    r"^(?:(?P<word>phase|stage|part|step)\s+(?P<count>\d{1,3}|[ivx]{1,5}|[a-z])\b\s*[:.)\u2013\u2014-]*"
+    r"^(?:(?P<word>phase|stage|part|step)\s+(?P<count>\d{1,3}(?:\.\d{1,2})?|[ivx]{1,5}|[a-z])\b\s*[:.)\u2013\u2014-]*"
     r"|(?P<number>\d{1,3})(?:[.):]|\ufe0f?\u20e3)(?!\d))\s*(?P<text>.*)$",
     re.IGNORECASE,
 )
+_OUTER_FENCE = re.compile(r"```(?:markdown|md|text|txt)?")
+_ANY_FENCE = re.compile(r"```(?P<info>[\w.+-]*)")
 BOLD_LEVEL = 7
 """A bold line of its own that is numbered stands for a heading below all others."""
 
@@ -122,10 +124,62 @@ def numbered_heading(text: str) -> re.Match[str] | None:
 @cache
 def _parser() -> Any:  # noqa: ANN401 - imported late
     from markdown_it import MarkdownIt  # noqa: PLC0415 - 30 ms that only projects with such files pay
+    from markdown_it.rules_block import fence, list_block  # noqa: PLC0415
+
+    def list_rule(state: Any, first: int, last: int, silent: bool) -> bool:  # noqa: ANN401, FBT001 - its signature
+        """A list; one that goes on (3. 4.) may stand right below a line that announces it, which CommonMark denies."""
+        if silent and state.parentType == "paragraph" and first and _announces(_line(state, first - 1)):
+            state.parentType = "root"
+            try:
+                return list_block(state, first, last, silent)
+            finally:
+                state.parentType = "paragraph"
+        return list_block(state, first, last, silent)
+
+    def fence_rule(state: Any, first: int, last: int, silent: bool) -> bool:  # noqa: ANN401, FBT001 - its signature
+        """A fenced block; one around others ends where its author meant it to, and not with the first of them."""
+        end = None if silent or state.is_code_block(first) else _end_of_fence(state, first, last)
+        if end is None:
+            return fence(state, first, last, silent)
+        state.push("fence", "code", 0).map = [first, end + 1]
+        state.line = end + 1
+        return True
 
     parser = MarkdownIt("commonmark").enable("table")
+    parser.block.ruler.at("fence", fence_rule, {"alt": ["paragraph", "reference", "blockquote", "list"]})
+    parser.block.ruler.at("list", list_rule, {"alt": ["paragraph", "reference", "blockquote"]})
     parser.core.ruler.disable(["inline", "text_join"])  # texts are wanted as they are written
     return parser
+
+
+def _end_of_fence(state: Any, first: int, last: int) -> int | None:  # noqa: ANN401 - imported late
+    """The line that closes the plain fence of line *first* around others with a language; None where there are none."""
+    if _OUTER_FENCE.fullmatch(_line(state, first)) is None or state.env.get("unbalanced"):
+        return None
+    depth = 1
+    for number in range(first + 1, last):
+        mark = _ANY_FENCE.fullmatch(_line(state, number))
+        if mark is None:
+            continue
+        depth += 1 if mark["info"] else -1
+        if depth == 0:
+            return number
+    state.env["unbalanced"] = True  # such files are read as CommonMark says, and in linear time
+    return None
+
+
+def _line(state: Any, number: int) -> str:  # noqa: ANN401 - imported late
+    text: str = state.src[state.bMarks[number] : state.eMarks[number]]
+    return text.strip()
+
+
+def _announces(line: str) -> bool:
+    return line.rstrip("*_").endswith(":") or is_bold_line(line)
+
+
+def is_bold_line(line: str) -> bool:
+    """Whether *line* is bold and nothing else: a heading in all but its marks."""
+    return _BOLD_LINE.match(line.strip()) is not None
 
 
 def _parts(text: str, lines: Sequence[str]) -> Iterator[Section | Block]:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import InputError
 from engine.validation import Problem, Severity
 from registry.markdown.blocks import Document, read_document
-from registry.markdown.outline import Group, Outline, outline_of
+from registry.markdown.outline import outline_of
 from registry.markdown.phases import levels, needs_all_before, phase_names
+from registry.markdown.shapes import Group, Kind, Outline
 from registry.markdown.steps import Step, Time
 from registry.wording import Names, node_slug, phase_slug, shorten, slug
 
@@ -80,14 +81,14 @@ def convert(text: str, *, stem: str) -> Converted:
         message = f'"{stem}.md" has more than {_MOST_STEPS} steps'
         raise InputError(message, code="FILE_TOO_LARGE", hint="Split it into sub-commands.")
     sign = document.title.startswith("/") or any(step.agent or step.time or step.after for step in steps)
-    if not steps:
-        raise _no_steps(stem, outline)
     if not sign and _PROMPT_FIELDS & document.fields.keys():
         message = f'"{stem}.md" is a prompt of Claude Code, and nothing in it says that it is a v1 command'
         hint = (
             "Give it a title such as `# /name`, or steps with agents, times or dependencies; Claude Code runs prompts."
         )
         raise InputError(message, code=NO_STEPS, hint=hint)
+    if not steps:
+        raise _no_steps(stem, outline)
     return _Conversion(document, outline, "/" + _command_name(document.title, stem), sign=sign).result()
 
 
@@ -98,7 +99,8 @@ def _no_steps(stem: str, outline: Outline) -> InputError:
         return InputError(
             message, code=NO_STEPS, hint="Write a command for each case, or skip conditions in a v2 file."
         )
-    passed = "; ".join(f"the list in line {note.line} {note.what}" for note in outline.notes[:_MOST_LINES])
+    notes = [note for note in (*outline.notes, *outline.unnumbered) if note.kind is not Kind.CONDITIONAL]
+    passed = "; ".join(str(note) for note in notes[:_MOST_LINES])
     message = f'"{stem}.md" is prose without numbered steps, so it is not a v1 command'
     hint = "A v1 command has steps such as `1. senior-reviewer - Review the code (5 min)`; Claude Code runs prompts."
     return InputError(f"{message} ({passed})" if passed else message, code=NO_STEPS, hint=hint)
@@ -153,13 +155,18 @@ class _Conversion:
             hint = "Give it a title such as `# /name`, or steps with agents, times or dependencies."
             self._tell("V1_NO_SIGN", message, "/name", line=1, suggestion=hint)
         for note in self._outline.notes:
-            if note.conditional:
-                message = f"{note.what}; it is handed to the step before it"
-                self._tell("V1_CONDITIONAL", message, line=note.line, suggestion="Write a skip condition in a v2 file.")
-            else:
+            if note.kind is Kind.CONDITIONAL:
                 self._tell(
-                    "V1_LIST_PASSED_OVER", f"A numbered list is not read as steps: it {note.what}", line=note.line
+                    "V1_CONDITIONAL", note.what, line=note.line, suggestion="Write a skip condition in a v2 file."
                 )
+            else:
+                it = (
+                    "A numbered list is not read as steps: it"
+                    if note.kind is Kind.LIST
+                    else "Numbered headings are not read as steps: they"
+                )
+                self._tell("V1_LIST_PASSED_OVER", f"{it} {note.what}", line=note.line)
+        self._tell_lost()
         for name, (_, line) in self._document.fields.items():
             if name in _WITHOUT_EFFECT:
                 self._tell("V1_NOT_CARRIED", f"`{name}` has no effect here: {_WITHOUT_EFFECT[name]}", "", line=line)
@@ -173,6 +180,16 @@ class _Conversion:
                 named = ", ".join(f"{text} (line {number})" for number, text in found[:_MOST_LINES])
                 more = f" and {len(found) - _MOST_LINES} more" if len(found) > _MOST_LINES else ""
                 self._tell("V1_NOT_CARRIED", f"{named}{more}: {what}", "", line=found[0][0])
+
+    def _tell_lost(self) -> None:
+        """Where more than half of the numbered steps are in no task, the command is not what its author wrote."""
+        lost = [note for note in self._outline.notes if note.lost]
+        total = sum(note.lost for note in lost)
+        if total > len(self._steps):
+            named = "; ".join(str(note) for note in lost[:_MOST_LINES])
+            message = f"{total} numbered steps reach no task, and only {len(self._steps)} do: {named}"
+            hint = "Make a command of each of these parts, or take the numbers from what is no step."
+            self._tell("V1_STEPS_LOST", message, line=lost[0].line, suggestion=hint, error=True)
 
     def _describe(self) -> str:
         """The frontmatter's description, else the first paragraph; what it does not say whole goes to the nodes."""

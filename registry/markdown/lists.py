@@ -29,8 +29,9 @@ def _pattern(text: str) -> re.Pattern[str]:
 _NO_STEPS = _pattern(
     r"\b"
     + _words("""
-        rules? guidelines? principles? constraints? conventions? standards? notes? reminders? tips? important warnings?
+        rules? guidelines? principles? constraints? conventions? standards? notes? reminders? tips? warnings?
         outputs? formats? templates? schema structure deliverables? examples? usage arguments? parameters? options?
+        patterns areas strategies modes factors topologies variants
         flags? syntax types? categories criteria requirements? prerequisites? features? benefits? capabilities faq
         troubleshooting references? resources limitations? anti-patterns? glossary levels? metrics? questions?
         scenarios? expected success checklist related see philosophy description behaviou?rs? practices pitfalls
@@ -41,7 +42,7 @@ _NO_STEPS = _pattern(
 """Headings under which numbered lists are no steps."""
 _TOPICS = _pattern(
     r"(?:the |your |project |current )?(?:context|background|purpose|overview|about|goals?|objectives?|introduction"
-    r"|summary)"
+    r"|summary|important|critical)"
 )
 """Whole headings of the same kind: "Context" is one, "Context loading" may be a step."""
 _STEPS = _pattern(
@@ -53,20 +54,34 @@ _STEPS = _pattern(
     + r"\b"
 )
 """Headings under which they are, whatever else the heading says."""
+_ALWAYS = (
+    r"(?!when (?:(?:the |this |a |an )?(?:user|command|skill|prompt|agent)s? (?:is |are )?|you(?:'re| are)? |i )?"
+    r"(?:runs?|running|invok|call(?:s|ed|ing)?\b|execut|trigger|us(?:es?|ed|ing)\b|start|activated))"
+)
+"""Not "When the user runs this": that is whenever the command runs."""
 _ALTERNATIVE = _pattern(
-    r"^(?:"
+    rf"^{_ALWAYS}(?:"
     + _words("if when unless otherwise alternative(?:ly|s)? fallback recovery rollback error\\shandling")
     + r"\b"
+    r"|(?:no|with|without) (?:any )?(?:arguments?|args|flags?|parameters?|input)\b"
+    r"|(?:arguments?|args|flags?|parameters?|input|code|url|file|path|name|id) (?:is |are |was )?"
+    r"(?:not |un)?(?:provided|given|specified|supplied|passed|missing|present|found)\b"
     r"|(?:option|case|scenario|mode|variant|approach|method|path)\s+(?:[a-z]|\d+)\b"
     r"|for (?:an? |each )?[\w-]+ (?:projects?|mode)\b"
     r"|(?:on|upon|in case of|after an?|handling|handle) (?:an? )?(?:failures?|errors?|conflicts?|problems?)\b)"
 )
 """Headings of what is done in some cases only."""
 _CONDITIONAL = _pattern(
-    r"^(?:\(?optional(?:ly)?\)?|if|when|unless|otherwise|alternatively|or|else|in case|on (?:failure|error|success)"
-    r"|(?:as a )?fallback|should (?:the|any|it|this)|for \w+ only)\b"
+    rf"^{_ALWAYS}(?:\(?optional(?:ly)?\)?|if|when|unless|otherwise|alternatively|or|else|in case"
+    r"|on (?:failure|error|success)|(?:as a )?fallback|should (?:the|any|it|this)|for \w+ only)\b"
 )
 """Items of the same kind."""
+_LIMITED = _pattern(
+    r"[(\[](?:optional(?:ly)?|if|when|unless|only (?:if|when|with|for|on)|[\w .`-]{1,30} only)\b[^()\[\]]*[)\]]\W*$"
+)
+"""What is done in some cases only, as brackets behind it say."""
+_MODE = _pattern(r"^(?:[\w-]+ ){0,3}mode\b(?: (?:workflow|steps|process|instructions))?\s*(?:[(:\u2013\u2014-]|$)")
+"""Headings of ways to run the command, where there are several."""
 _RULE = _pattern(
     r"^"
     + _words("""
@@ -79,12 +94,17 @@ _ANNOUNCED = _words("""
     rules?, guidelines?, principles?, includ(?:e|es|ing), contain(?:s|ing)?, consists? of, examples?, such as, types?,
     following (?:fields?|sections?|formats?|types?|categories|criteria|aspects?|areas?|information|details?),
     following (?:dimensions?|elements?|items?|structure|questions?|rules?|guidelines?), options?, choose, one of,
-    either, any of, categories, across, formats?, considering, considers?, based on, depending on, criteria, aspects?,
-    dimensions?, sections?, fields?, covers?, covering, questions?, priorit(?:y|ies), levels?, note, remember,
-    important, ask(?: the user)?(?: for| about)?, tell me, provide, report(?:s|ing)?, show, display, output, return
+    either, any of, note, remember, important
+""")
+_HINTED = _words("""
+    categories, criteria, aspects?, dimensions?, sections?, fields?, questions?, priorit(?:y|ies), levels?,
+    across, formats?, considering, considers?, based on, depending on, covers?, covering,
+    ask(?: the user)?(?: for| about)?, tell me, provide, report(?:s|ing)?, show, display, output, return
 """)
 _LEAD_IN = _pattern(r"\b" + _ANNOUNCED + r"\b[^.!?\n]*:\s*$")
 """The end of a paragraph that announces something other than steps."""
+_WEAK_LEAD_IN = _pattern(r"\b" + _HINTED + r"\b[^.!?\n]*:\s*$")
+"""The same, where what follows says no actions."""
 _STEP_LABEL = _pattern(r"^(?:step|phase|part)?\s*\d{0,3}[a-z]?\s*[:.)-]\s*")
 _STEP_LEAD_IN = _pattern(
     r"\b"
@@ -98,6 +118,8 @@ _LABEL = re.compile(
     r"^(?:\*\*|__)?(?:`[^`]{1,40}`|[\w/+&' -]{1,40})(?:\*\*|__)?\s*(?::(?:\*\*|__)?|\s[-\u2013\u2014])\s+\S"
 )
 _LONGEST_LABELLED = 300
+_SHOWN = 60
+"""Characters of a paragraph that a reason quotes."""
 _TITLE = re.compile(r"^(?:\*\*|__)[^*_]+(?:\*\*|__)[.:]?$")
 _PARALLEL = _pattern(
     r"\b"
@@ -116,34 +138,69 @@ _VERBS = frozenset(
     re.findall(
         r"\S+",
         """
-        add adjust align analyse analyze announce append apply archive ask assemble assess assign attach audit
-        authenticate automate back backup benchmark bootstrap branch break browse build bump calculate call
-        capture catalog categorize change check checkout choose clarify classify clean clear clone close
-        collect combine commit compare compile complete compose compute configure confirm connect consider
-        consolidate construct consult continue convert copy correct create cross customize debug decide define
-        delegate delete deliver deploy derive describe design detect determine develop diagnose discover
-        discuss dispatch display document download draft edit eliminate enable ensure enumerate establish
-        estimate evaluate examine execute expand explain explore export extend extract fetch fill filter
-        finalize find finish fix focus follow form format formulate gather generate get give go group guide
-        handle help highlight identify implement import improve index inform initialise initialize inspect
-        install integrate interview introduce investigate invoke isolate keep label launch lint list load
-        locate log look maintain make manage map mark match measure merge migrate minimize mock modify monitor
-        move name normalize note notify obtain open optimise optimize orchestrate order organize outline
-        package parse perform persist pick pin plan populate post prepare present preserve print prioritise
-        prioritize process produce profile prompt propose provide provision prune publish pull push put query
-        rank re-run read rebase rebuild receive recommend record reduce refactor refer refine register release
-        reload remove rename render reorganize repeat replace report reproduce request rerun research reset
-        resolve restart restore restructure retrieve retry return reuse review revise rewrite roll run
-        sanitize save scaffold scan schedule score search secure select send separate set setup share ship
-        show simplify simulate skip sort spawn specify stage start stash stop store stress structure study
-        submit suggest summarise summarize switch sync synthesize tag take tell test think tidy trace track
-        train transform translate triage trigger trim try uninstall unit update upgrade upload use validate
-        verify view visualize wait walk watch wire wrap write
+        accept acknowledge activate adapt add adjust advise aggregate align allow analyse analyze anchor
+        announce answer append apply approve archive arrange ask assemble assess assign attach audit
+        authenticate automate await back backport backup benchmark bootstrap branch break bring browse build
+        bump calculate call cancel capture catalog categorize certify change check checkout cherry-pick choose
+        chunk cite clarify classify clean clear clone close collect combine comment commit compare compile
+        complain complete compose compute conduct configure confirm connect consider consolidate construct
+        consult consume continue convert copy correct count crawl create crop cross customize cut deactivate
+        debug decide decompose deduplicate define delay delegate delete deliver deploy deprecate derive describe
+        design detach detect determine develop diagnose disable discover discuss dismiss dispatch display divide
+        document download draft drop dump duplicate edit eliminate embed emit enable encode encrypt ensure
+        enumerate escalate escape establish estimate evaluate examine exclude execute expand explain explore
+        export expose extend extract fail feed fetch fill filter finalize find finish fix flag flush focus
+        follow fork form format formulate forward freeze gather generate get give go group guide halt hand
+        handle hash help highlight host identify ignore implement import improve include index inform ingest
+        initialise initialize initiate inject insert inspect install integrate interview introduce inventory
+        investigate invite invoke isolate join jump keep kill label launch lead learn lint list load locate lock
+        log look lower maintain make manage map mark match measure mention merge message migrate minimize mirror
+        mix mock modify monitor mount move mute name narrow normalize note notify observe obtain omit onboard
+        open opt optimise optimize orchestrate order organize outline package pair parameterize parse patch
+        pause perform persist pick pin ping plan plot point populate port post post-process preload prepare
+        preprocess present preserve preview print prioritise prioritize proceed process produce profile prompt
+        propose protect prove provide provision prune publish pull push put query quote raise randomize rank
+        re-run reach react read rebase rebuild recalculate recap receive recheck recommend reconcile reconnect
+        record recover redeploy redirect reduce refactor refer refine regenerate register reindex reinstall
+        reject release reload relocate remind remove rename render reorganize repair repeat rephrase replace
+        replay reply report reproduce request rerun rescan research resend reserve reset resize resolve respond
+        restart restore restructure resume retain rethink retrieve retry return reuse reverse revert review
+        revise reword rewrite roll rotate run sample sanitize sanity-check save scaffold scan schedule score
+        search secure see seed select send separate serve set setup share ship shorten show sign simplify
+        simulate sketch skim skip slice snapshot solve sort spawn specify split spot squash stage start stash
+        stop store stress strip structure study submit subscribe substitute suggest summarise summarize suppress
+        surface swap switch sync synthesize tag tail take teach tell terminate test think throw tidy toggle
+        touch trace track train transcribe transfer transform translate transpile traverse triage trigger trim
+        try tune turn type uncomment understand undo unify uninstall unit unlock unpack unzip update upgrade
+        upload upsert use validate vendor verify vet view visualize wait walk warm warn watch wipe wire work
+        wrap write zip
         """,
     )
 )
 """Verbs that steps begin with in public command files."""
+_NOUNS = frozenset(
+    re.findall(
+        r"\S+",
+        """
+        advise answer approve archive audit back benchmark branch break build call change check clean close
+        comment commit complete count cross cut debug deploy design display document draft drop dump edit embed
+        estimate export fail feed fix flag focus fork form format group guide handle hash help host import
+        include index install interview introduce inventory label lead lint list load lock log look map mark
+        match measure merge message mirror mix mock monitor mount move name open order outline package pass
+        patch pause perform ping plan plot point port post present preview print process profile prompt prune
+        query quote rank reach recap record release reply report request research reset return review run sample
+        save scan schedule score search see select separate set setup share show sign simulate sketch slice
+        snapshot sort split stage start stash stop store stress strip structure study submit surface swap switch
+        tag tail test touch trace track transfer triage trigger try turn type unit update upgrade use vendor
+        view walk watch wire work wrap
+        """,
+    )
+)
+"""Those of them that are nouns as well: "Review criteria" asks for nothing, "Gather requirements" does."""
 _OPENINGS = frozenset({"then", "next", "finally", "first", "now", "also", "carefully", "please", "the"})
+_BRACKETED = re.compile(r"[(\[][^()\[\]]*[)\]]")
+_REST = _pattern(r"\s(?:for|of|to|in|with|on|about|from|by|before|after|when|and)\s|\s[|/\u2013\u2014-]\s|[:,]")
+"""Where what a heading is about ends."""
 
 
 def why_no_steps(
@@ -166,6 +223,13 @@ def why_no_steps(
     acting = _most(items, begins_with_verb)
     if not acting and _most(written, _is_label):
         return "names things and says no action"
+    lead_in = plain(lead_in)
+    if (
+        _WEAK_LEAD_IN.search(lead_in)
+        and not _STEP_LEAD_IN.search(lead_in)
+        and not (acting and says_steps(section.heading))
+    ):
+        return _announced(lead_in)
     stepped = bool(_STEP_LEAD_IN.search(lead_in)) or bool(_STEPS.search(section.heading))
     titled = _most(written, lambda text: bool(_TITLE.match(text)))
     alone = not section.heading and not lead_in.rstrip().endswith(":")
@@ -177,11 +241,21 @@ def why_announced_otherwise(lead_in: str, headings: tuple[str, ...]) -> str | No
     for heading in headings:
         if is_passed_over(heading):
             return f'stands under "{heading}"'
-    if _LEAD_IN.search(lead_in.strip()) and not _STEP_LEAD_IN.search(lead_in):
-        return f'is announced by "{lead_in.strip().splitlines()[-1][-60:]}"'
-    if is_alternative(_STEP_LABEL.sub("", plain(lead_in))) and lead_in.rstrip(" *_").endswith(":"):
-        return f'is for some cases only: "{plain(lead_in)[-60:]}"'
+    lead_in = plain(lead_in)
+    if _LEAD_IN.search(lead_in) and not _STEP_LEAD_IN.search(lead_in):
+        return _announced(lead_in)
+    if is_alternative(_STEP_LABEL.sub("", lead_in)) and lead_in.endswith(":"):
+        return f'is for some cases only: "{_end_of(lead_in)}"'
     return None
+
+
+def _announced(lead_in: str) -> str:
+    return f'is announced by "{_end_of(lead_in)}"'
+
+
+def _end_of(text: str) -> str:
+    """The last words of *text*."""
+    return text if len(text) <= _SHOWN else f"\u2026 {text[-_SHOWN:].partition(' ')[2]}"
 
 
 def is_alternative(heading: str) -> bool:
@@ -189,16 +263,46 @@ def is_alternative(heading: str) -> bool:
     return bool(_ALTERNATIVE.match(heading))
 
 
+def is_mode(heading: str) -> bool:
+    """Whether *heading* names one way to run the command, and there may be others."""
+    return bool(_MODE.search(_letters(heading)))
+
+
 def is_passed_over(heading: str) -> bool:
-    """Whether nothing under *heading* is a step."""
-    return bool(_NO_STEPS.search(heading) and not _STEPS.search(heading)) or bool(
-        _TOPICS.fullmatch(heading.strip(" :"))
-    )
+    """Whether nothing under *heading* is a step: what it is about, its last noun, says so."""
+    heading = _letters(heading)
+    if _TOPICS.fullmatch(heading.strip(" :")):
+        return True
+    words = re.findall(r"[A-Za-z][\w-]*", heading)
+    if words and words[0].casefold() in _VERBS - _NOUNS:
+        return False
+    whole = _BRACKETED.sub(" ", heading)
+    for text in (_REST.split(whole, maxsplit=1)[0], whole):
+        others = [found.end() for found in _NO_STEPS.finditer(text)]
+        steps = [found.end() for found in _STEPS.finditer(text)]
+        if others or steps:
+            return max(others, default=0) > max(steps, default=0)
+    return False
+
+
+def says_steps(heading: str) -> bool:
+    """Whether *heading* says that what stands under it are steps."""
+    return bool(_STEPS.search(heading)) and not is_passed_over(heading)
 
 
 def is_conditional(item: Item) -> bool:
     """Whether *item* is done in some cases only: "If the tests fail, …", "Otherwise …", "On failure: …"."""
     return bool(_CONDITIONAL.match(plain(item.text)))
+
+
+def is_limited(text: str) -> bool:
+    """Whether brackets behind the step *text* say that it is done in some cases only: "(optional)", "(if any)"."""
+    return bool(_LIMITED.search(plain(text).rstrip(" :")))
+
+
+def _letters(heading: str) -> str:
+    """*heading* without the signs before its first letter or digit."""
+    return re.sub(r"^[^\w(\[]+", "", heading)
 
 
 def says_parallel(text: str) -> bool:
@@ -209,17 +313,7 @@ def says_parallel(text: str) -> bool:
 def begins_with_verb(text: str) -> bool:
     """Whether *text* begins as an instruction does."""
     words = re.findall(r"[A-Za-z][\w-]*", text)[:3]
-    if words and words[0].casefold() in {
-        "then",
-        "next",
-        "finally",
-        "first",
-        "now",
-        "also",
-        "carefully",
-        "please",
-        "the",
-    }:
+    if words and words[0].casefold() in _OPENINGS:
         del words[0]
     return bool(words) and words[0].casefold() in _VERBS
 

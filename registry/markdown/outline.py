@@ -11,20 +11,24 @@ step: it is handed to the step before it. Everything that is no step stays as pr
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from registry.markdown.blocks import plain
+from registry.markdown.blocks import is_bold_line, plain
 from registry.markdown.lists import (
+    begins_with_verb,
     is_alternative,
     is_conditional,
+    is_limited,
+    is_mode,
     is_passed_over,
     says_parallel,
+    says_steps,
     why_announced_otherwise,
     why_no_steps,
 )
-from registry.markdown.steps import Step, Time, agents_named, read_step, read_time
+from registry.markdown.shapes import Group, Kind, Note, Outline
+from registry.markdown.steps import Step, agents_named, read_step, read_time
 
 if TYPE_CHECKING:
     from registry.markdown.blocks import Block, Document, Item, Section
@@ -32,45 +36,6 @@ if TYPE_CHECKING:
 _PHASES = frozenset({"phase", "stage", "part"})
 _FEW = 2
 """Numbered headings that make headings the steps."""
-
-
-@dataclass(slots=True)
-class Group:
-    """Steps that belong together: those of one list, or of headings that follow each other."""
-
-    heading: str
-    line: int
-    steps: list[Step] = field(default_factory=list)
-    parallel: bool = False
-    """The text says that they run side by side."""
-    time: Time | None = None
-    """The heading's, for all steps together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A part of the text that is no step, though it looks like one."""
-
-    line: int
-    what: str
-    conditional: bool = False
-    """Handed to the step before it."""
-
-
-@dataclass(slots=True)
-class Outline:
-    """What a document comes to."""
-
-    groups: list[Group] = field(default_factory=list)
-    prose: list[str] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
-    alternatives: list[Section] = field(default_factory=list)
-    """Headings of steps that are done in some cases only."""
-
-    @property
-    def steps(self) -> list[Step]:
-        """All steps in the order of the text."""
-        return [step for group in self.groups for step in group.steps]
 
 
 def outline_of(document: Document) -> Outline:
@@ -86,11 +51,57 @@ class _Reading:
         self.sections = document.sections
         self.expected = document.title.startswith("/")
         self.above, self.ends = _nesting(document.sections)
-        numbered = [place for place, section in enumerate(self.sections) if section.number and self._counts(place)]
+        self.modes = self._modes()
+        numbered = self._numbered()
         worded = any(self.sections[place].word for place in numbered)
         self.numbered = set(numbered) if len(numbered) >= _FEW or worded else set()
         self.counts = [0, *accumulate(place in self.numbered for place in range(len(self.sections)))]
         """How many numbered headings there are before each place."""
+
+    def _modes(self) -> frozenset[int]:
+        """The places of headings that stand for several ways to run the command, of which a run takes one."""
+        families: dict[tuple[int, ...], list[int]] = {}
+        for place, section in enumerate(self.sections):
+            if is_mode(section.heading):
+                families.setdefault(tuple(self.above[place][:1]), []).append(place)
+        return frozenset(place for family in families.values() if len(family) >= _FEW for place in family)
+
+    def _numbered(self) -> list[int]:
+        """The places of the numbered headings that are steps; the others are noted, a family of siblings at a time."""
+        families: dict[tuple[int, ...], list[int]] = {}
+        for place, section in enumerate(self.sections):
+            if section.number:
+                families.setdefault(tuple(self.above[place][:1]), []).append(place)
+        found: list[int] = []
+        for family in families.values():
+            reason, lost = self._why_no_headings(family)
+            if reason is None:
+                found += family
+            elif len(family) >= _FEW:
+                note = Note(self.sections[family[0]].line, reason, Kind.HEADINGS, len(family) if lost else 0)
+                self.outline.notes.append(note)
+        return sorted(found)
+
+    def _why_no_headings(self, family: list[int]) -> tuple[str | None, bool]:
+        """Why the numbered headings *family* are no steps, None where they are; and whether steps are lost with them.
+
+        Under a heading of its own that says nothing of steps, a family has to say actions.
+        """
+        above = self.above[family[0]]
+        for one in above:
+            heading = self.sections[one].heading
+            if is_passed_over(heading):
+                return f'stand under "{heading}"', False
+            if one in self.modes or is_alternative(heading):
+                return f'are for some cases only: "{heading}"', True
+        sections = [self.sections[place] for place in family]
+        parent = self.sections[above[0]] if above else None
+        free = parent is None or parent.level <= 1 or bool(parent.number) or says_steps(parent.heading)
+        acting = sum(begins_with_verb(section.heading) for section in sections) * 2 > len(sections)
+        if free or acting or self.expected or any(section.word for section in sections):
+            return None, False
+        steps = [read_step(0, one.heading, [], line=one.line) for one in sections]
+        return (None if _tell_most(steps) else "name things and say no action"), False
 
     def read(self) -> Outline:
         place = 0
@@ -108,10 +119,6 @@ class _Reading:
     def _headings(self, place: int) -> tuple[str, ...]:
         return (self.sections[place].heading, *(self.sections[one].heading for one in self.above[place]))
 
-    def _counts(self, place: int) -> bool:
-        """Whether a numbered heading is that of a step, and none of an example or an alternative."""
-        return not any(is_passed_over(one) or is_alternative(one) for one in self._headings(place)[1:])
-
     def _below(self, place: int) -> range:
         return range(place + 1, self.ends[place])
 
@@ -123,6 +130,8 @@ class _Reading:
     def _heading(self, place: int, below: range) -> None:
         """A numbered heading with the sections *below* it that are its own."""
         section = self.sections[place]
+        if is_limited(section.heading):
+            self._limited(section.heading, section.line, self.outline)
         heading_time, heading = read_time(section.heading)
         inside = Outline()
         for one in [place, *below]:
@@ -185,10 +194,21 @@ class _Reading:
         if not self.numbered:
             self._lists(place, self.outline)
             return
+        apart = "is no part of the numbered headings"
+        if self._is_alternative(place):
+            apart = f'is done in some cases only: "{section.heading}"'
+        lead_in = ""
         for block in section.blocks:
-            if block.numbered and len(block.items) > 1 and not is_passed_over(section.heading):
-                self.outline.notes.append(Note(block.line, "is no part of the numbered headings"))
+            if block.numbered and len(block.items) > 1:
+                reason = self._why_not(block, lead_in, section, self._headings(place))
+                lost = 0 if reason else len(block.items)
+                self.outline.notes.append(Note(block.line, reason or apart, lost=lost))
+            lead_in = block.raw if block.paragraph else ""
         self._prose(section, section.blocks, self.outline)
+
+    def _is_alternative(self, place: int) -> bool:
+        """Whether what stands under the heading at *place* is done in some cases only."""
+        return any(map(is_alternative, self._headings(place))) or not self.modes.isdisjoint((place, *self.above[place]))
 
     def _lists(self, place: int, into: Outline) -> None:
         """The lists of steps of one section, and its prose."""
@@ -196,31 +216,38 @@ class _Reading:
         time, heading = read_time(section.heading)
         group = Group(_tidy(heading) or section.heading, section.line, time=time)
         group.parallel = says_parallel(section.heading)
-        alternative = any(map(is_alternative, headings))
+        alternative = self._is_alternative(place)
         prose: list[Block] = []
         between: list[Block] = []
         """What stands behind the last list: details of its last step, should the list go on."""
-        lead_in = ""
+        lead_in = label = ""
         for block in section.blocks:
             goes_on = bool(group.steps) and block.numbered and block.items[0].number == group.steps[-1].number + 1
-            if alternative and block.numbered:
+            reason: str | None = None
+            lost = 0
+            if goes_on:
+                _append(group.steps[-1], between)
+            elif alternative and block.numbered:
                 into.alternatives.append(section)
-                reason: str | None = f'is done in some cases only: "{section.heading}"'
+                reason, lost = f'is done in some cases only: "{section.heading}"', len(block.items)
+            elif section.number and group.steps and block.numbered and label:
+                reason, lost = f'begins again under "{label}"', len(block.items)
             else:
-                reason = None if goes_on else self._why_not(block, lead_in, section, headings)
+                reason = self._why_not(block, lead_in, section, (label, *headings) if label else headings)
             if reason is None:
-                if goes_on:
-                    _append(group.steps[-1], between)
-                else:
+                if not goes_on:
                     prose += between
                     group.parallel = group.parallel or not block.numbered or says_parallel(lead_in)
                 between = []
                 self._take(group, block.items, into)
             else:
                 if block.numbered and reason:
-                    into.notes.append(Note(block.line, reason))
+                    into.notes.append(Note(block.line, reason, lost=lost))
+                elif block.items and says_steps(section.heading):
+                    into.unnumbered.append(Note(block.line, "has no numbers"))
                 (between if group.steps else prose).append(block)
             lead_in = block.raw if block.paragraph else ""
+            label = plain(lead_in).rstrip(" :") if is_bold_line(lead_in) else label
         self._prose(section, [*prose, *between], into)
         into.groups.append(group)
 
@@ -242,9 +269,7 @@ class _Reading:
         for item in items:
             step = read_step(item.number, item.text, item.details, line=item.line)
             if is_conditional(item) and not (step.agent or step.after):
-                into.notes.append(
-                    Note(item.line, f'"{plain(item.text)[:80]}" is done in some cases only', conditional=True)
-                )
+                into.notes.append(_conditional(item.text, item.line))
                 if group.steps:
                     _append_text(group.steps[-1], _source(item))
                 else:
@@ -253,12 +278,18 @@ class _Reading:
             for earlier in waiting:
                 _append_text(step, _source(earlier))
             waiting = []
+            if is_limited(item.text):
+                self._limited(item.text, item.line, into)
             group.steps.append(step)
 
     def _hand_over(self, step: Step, text: str, line: int) -> None:
-        first = text.split("\n", 1)[0]
-        self.outline.notes.append(Note(line, f'"{first[:80]}" is done in some cases only', conditional=True))
+        self.outline.notes.append(_conditional(text.split("\n", 1)[0], line))
         _append_text(step, text)
+
+    @staticmethod
+    def _limited(text: str, line: int, into: Outline) -> None:
+        what = f'"{plain(text)[:80]}" says that it is done in some cases only; its agent decides'
+        into.notes.append(Note(line, what, Kind.CONDITIONAL))
 
     @staticmethod
     def _prose(section: Section, blocks: list[Block], into: Outline) -> None:
@@ -266,6 +297,12 @@ class _Reading:
         if texts:
             heading = [f"{'#' * min(section.level, 6)} {section.heading}"] if section.heading else []
             into.prose += [*heading, *texts]
+
+
+def _conditional(text: str, line: int) -> Note:
+    """What is done in some cases only, and is handed to the step before it."""
+    what = f'"{plain(text)[:80]}" is done in some cases only; it is handed to the step before it'
+    return Note(line, what, Kind.CONDITIONAL)
 
 
 def _tell_most(steps: list[Step]) -> bool:

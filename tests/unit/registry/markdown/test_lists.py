@@ -1,0 +1,235 @@
+"""Which headings and lists of a markdown file are steps, and that those that are not are named with the reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.errors import InputError
+from engine.validation import Severity
+from registry.markdown.blocks import read_document
+from registry.markdown.convert import Converted, convert
+from registry.markdown.lists import is_passed_over
+
+
+def tasks(converted: Converted) -> list[str]:
+    return [node["task"] for phase in converted.definition["phases"] for node in phase["agents"]]
+
+
+def told(converted: Converted, code: str) -> list[str]:
+    return [problem.message for problem in converted.problems if problem.code == code]
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(InputError) as caught:
+        convert(text, stem="x")
+    assert caught.value.code == "NOT_A_COMMAND"
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("heading", "passed_over"),
+    [
+        ("Rules", True),
+        ("Implementation guidelines", True),
+        ("Workflow examples", True),
+        ("House rules (read in each phase)", True),
+        ("Examples of a process", True),
+        ("Release strategies", True),
+        ("⚠️ Important", True),
+        ("Review criteria", True),
+        ("Display format", True),
+        ("Workflow", False),
+        ("Output workflow", False),
+        ("Steps for the output", False),
+        ("Usage instructions", False),
+        ("Gather requirements", False),
+        ("Define the output format", False),
+        ("Everything else", False),
+    ],
+)
+def test_what_a_heading_is_about_is_its_last_noun(heading: str, passed_over: bool) -> None:  # noqa: FBT001
+    assert is_passed_over(heading) is passed_over
+
+
+def test_numbered_headings_that_name_things_are_no_steps() -> None:
+    kinds = "### 1. Cold storage\nx\n\n### 2. Warm storage\ny\n"
+    message = refusal(f"# Storage\n\nText.\n\n## Places\n\n{kinds}")
+    assert "the numbered headings from line 7 on name things and say no action" in message
+    assert 'from line 7 on stand under "Storage areas"' in refusal(f"# S\n\nText.\n\n## Storage areas\n\n{kinds}")
+    shipped = convert(f"# S\n\nText.\n\n## Steps\n\n1. Pack the box\n2. Send the box\n\n## Places\n\n{kinds}", stem="x")
+    assert tasks(shipped) == ["Pack the box", "Send the box"]
+    assert told(shipped, "V1_LIST_PASSED_OVER") == [
+        "Numbered headings are not read as steps: they name things and say no action"
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "## Places\n\n### 1. Find the cold store\nx\n\n### 2. Find the warm store\ny\n",
+        "## Work plan\n\n### 1. Cold store\nx\n\n### 2. Warm store\ny\n",
+        "## Places\n\n### Step 1: Cold store\nx\n\n### Step 2: Warm store\ny\n",
+        "## Places\n\n### 1. Cold store (5 min)\nx\n\n### 2. Warm store (5 min)\ny\n",
+        "## 1. Cold store\nx\n\n## 2. Warm store\ny\n",
+    ],
+)
+def test_numbered_headings_are_steps_where_they_or_the_heading_above_say_so(text: str) -> None:
+    assert len(tasks(convert(f"# Storage\n\nText.\n\n{text}", stem="x"))) == 2
+
+
+def test_a_phase_between_two_others_is_a_phase() -> None:
+    text = "# Bake\n\nText.\n\n## Phase 1: Mix\nAll.\n\n## Phase 1.5: Rest\nAn hour.\n\n## Phase 2: Heat\nHot.\n"
+    names = [phase["name"] for phase in convert(text, stem="x").definition["phases"]]
+    assert names == ["Mix", "Rest", "Heat"]
+
+
+def test_a_list_that_goes_on_right_below_a_bold_line_is_a_list() -> None:
+    text = (
+        "# Bake\n\nText.\n\n**Phase 1: Mix**\n1. Fetch the code\n2. Add tests\n\n"
+        "**Phase 2: Heat**\n3. Build the image\n4. Push it\n"
+    )
+    assert tasks(convert(text, stem="x")) == ["Fetch the code", "Add tests", "Build the image", "Push it"]
+
+
+def test_a_number_at_the_beginning_of_a_line_of_prose_begins_no_list() -> None:
+    document = read_document("# Bake\n\nOvens have been made since the year\n1990. They are hot.\n")
+    assert [block.paragraph for section in document.sections for block in section.blocks] == [True]
+
+
+def test_a_block_of_code_around_others_hides_no_step_behind_it() -> None:
+    text = (
+        "# Bake\n\nText.\n\n## Step 1: Mix\n\n```\nA page:\n\n```bash\nmix\n```\n```\n\n"
+        "## Step 2: Heat\n\nHot.\n\n```\n180\n```\n\n## Step 3: Serve\n\nAll.\n"
+    )
+    assert [task.partition(":")[0] for task in tasks(convert(text, stem="x"))] == ["Mix", "Heat", "Serve"]
+
+
+def test_blocks_of_code_that_do_not_balance_are_read_as_the_grammar_says() -> None:
+    text = "# Bake\n\nText.\n\n## Step 1: Mix\n\n```\nx\n\n```bash\nmix\n```\n\n## Step 2: Heat\n\nHot.\n"
+    assert [task.partition(":")[0] for task in tasks(convert(text, stem="x"))] == ["Mix", "Heat"]
+
+
+@pytest.mark.parametrize(
+    "step", ["Write a page (optional)", "Write a page (if asked)", "**Write a page (only with `--page`)**:"]
+)
+def test_a_step_that_brackets_limit_stays_a_step_and_is_told(step: str) -> None:
+    converted = convert(f"# Bake\n\nText.\n\n## Steps\n\n1. Build it\n2. {step}\n3. Push it\n", stem="x")
+    assert len(tasks(converted)) == 3
+    (message,) = told(converted, "V1_CONDITIONAL")
+    assert message.endswith("says that it is done in some cases only; its agent decides")
+    headed = convert(
+        f"# Bake\n\nText.\n\n## Step 1: Mix it\nA\n\n## Step 2: {step}\nB\n\n## Step 3: Heat\nC\n", stem="x"
+    )
+    assert len(tasks(headed)) == 3
+    assert len(told(headed, "V1_CONDITIONAL")) == 1
+
+
+@pytest.mark.parametrize(
+    "heading", ["No arguments: list all", "Without flags", "Name given: that one", "URL is missing"]
+)
+def test_headings_for_what_was_given_are_handed_to_the_step_before(heading: str) -> None:
+    text = f"# Bake\n\nText.\n\n## Step 1: Look\nA\n\n## Step 2: {heading}\nB\n\n## Step 3: Heat\nC\n"
+    converted = convert(text, stem="x")
+    assert len(tasks(converted)) == 2
+    assert "it is handed to the step before it" in told(converted, "V1_CONDITIONAL")[0]
+
+
+@pytest.mark.parametrize("lead_in", ["When the user runs this command:", "When invoked:", "When you are called:"])
+def test_whenever_the_command_runs_is_no_condition(lead_in: str) -> None:
+    text = f"# Bake\n\nText.\n\n## Work\n\n{lead_in}\n\n1. Build it\n2. Push it\n"
+    assert tasks(convert(text, stem="x")) == ["Build it", "Push it"]
+    other = text.replace(lead_in, "When the oven is broken:")
+    assert "is for some cases only" in refusal(other)
+
+
+def test_the_words_before_a_list_decide_only_where_its_items_say_no_action() -> None:
+    text = "# Bake\n\nText.\n\n## Your task\n\nSort the breads based on their sections:\n\n1. {}\n2. {}\n"
+    assert tasks(convert(text.format("Ask for the bread", "Split it"), stem="x")) == ["Ask for the bread", "Split it"]
+    assert 'is announced by "' in refusal(text.format("The crust of it, dark", "The crumb of it, light"))
+
+
+MODES = """# Bake
+
+Text.
+
+## Setup
+
+1. Find the branch
+{extra}
+## QUICK MODE (`--quick`)
+
+1. Fetch it
+2. Check it
+
+## FULL MODE (default)
+
+1. Build all
+2. Test all
+"""
+
+
+def test_steps_of_modes_of_which_a_run_takes_one_are_no_order_and_most_of_them_lost_is_an_error() -> None:
+    converted = convert(MODES.format(extra=""), stem="x")
+    assert tasks(converted) == ["Find the branch"]
+    (error,) = [problem for problem in converted.problems if problem.severity is Severity.ERROR]
+    assert error.code == "V1_STEPS_LOST"
+    assert error.place == "11:1"
+    assert error.message.startswith(
+        "4 numbered steps reach no task, and only 1 do: the list in line 11 is done in some"
+    )
+    fewer = convert(MODES.format(extra="2. Read it\n3. Fix it\n4. Log it\n"), stem="x")
+    assert [problem.code for problem in fewer.problems if problem.severity is Severity.ERROR] == []
+
+
+def test_numbered_headings_of_modes_are_no_order_either() -> None:
+    text = (
+        "# Bake\n\nText.\n\n## Quick mode\n\n**Step 1: Buy**\nA\n\n**Step 2: Warm**\nB\n\n"
+        "## Full mode\n\n**Step 1: Mix**\nC\n\n**Step 2: Heat**\nD\n"
+    )
+    message = refusal(text)
+    assert 'the numbered headings from line 7 on are for some cases only: "Quick mode"' in message
+    assert 'the numbered headings from line 15 on are for some cases only: "Full mode"' in message
+
+
+def test_one_heading_of_a_mode_alone_is_no_alternative() -> None:
+    assert tasks(convert("# Bake\n\nText.\n\n## Plan mode\n\n1. Build it\n2. Push it\n", stem="x")) == [
+        "Build it",
+        "Push it",
+    ]
+
+
+def test_a_list_that_begins_again_under_a_label_of_its_own_is_no_part_of_a_phase() -> None:
+    text = "# Bake\n\nText.\n\n## Phase 1: Mix\n\n1. Build it\n2. Push it\n\n**Afterwards:**\n\n1. Clean the folder\n"
+    converted = convert(text, stem="x")
+    assert tasks(converted) == ["Build it", "Push it"]
+    assert 'begins again under "Afterwards"' in told(converted, "V1_LIST_PASSED_OVER")[0]
+
+
+def test_a_list_under_a_bold_label_of_rules_is_no_list_of_steps() -> None:
+    text = (
+        "# Bake\n\nText.\n\n## Work\n\n1. Build it\n2. Push it\n\n"
+        "**Rules:**\n\nAs ever.\n\n1. Wear gloves\n2. Test often\n"
+    )
+    converted = convert(text, stem="x")
+    assert tasks(converted) == ["Build it", "Push it"]
+    assert 'stands under "Rules"' in told(converted, "V1_LIST_PASSED_OVER")[0]
+
+
+def test_lists_beside_numbered_headings_are_named_with_the_reason() -> None:
+    text = (
+        "# Bake\n\nText.\n\n## Step 1: Mix\nA\n\n## Step 2: Heat\nB\n\n"
+        "## Rules\n\n1. Wear gloves\n2. Test\n\n## More\n\n1. Tag it\n2. Publish it\n"
+    )
+    assert told(convert(text, stem="x"), "V1_LIST_PASSED_OVER") == [
+        'A numbered list is not read as steps: it stands under "Rules"',
+        "A numbered list is not read as steps: it is no part of the numbered headings",
+    ]
+
+
+def test_a_list_of_steps_without_numbers_is_named_in_the_refusal() -> None:
+    assert "the list in line 5 has no numbers" in refusal("# Bake\n\n## Steps\n\n- Build it\n- Push it\n")
+
+
+def test_a_prompt_of_claude_code_is_refused_as_one_with_or_without_steps() -> None:
+    for steps in ("", "1. Build it\n2. Push it\n"):
+        assert "is a prompt of Claude Code" in refusal(f"---\ndescription: Bake\n---\n# Bake\n\nText.\n\n{steps}")
