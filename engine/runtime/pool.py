@@ -12,7 +12,6 @@ import contextlib
 import logging
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from engine import context
@@ -210,7 +209,8 @@ class Pool:
         """Report how an attempt ended."""
         work = self._works.pop(key)
         if not self._closing:
-            self._report(*key, replace(outcome, warnings=(*outcome.warnings, *work.warnings)))
+            warned = work.warnings  # as a rule, none
+            self._report(*key, replace(outcome, warnings=(*outcome.warnings, *warned)) if warned else outcome)
 
     def _end_silent(self, now: datetime) -> datetime | None:
         """Tell the scheduler of attempts that were silent for too long; gives the time of the next that may be."""
@@ -272,17 +272,17 @@ class Pool:
         failure = None if outcome.failure is None else _redacted(outcome.failure)
         live = state.live
         plan = state.plan
-        warnings = tuple(redact(text) for text in outcome.warnings)
-        report = partial(sig.ReportOutcome, node, number, usage=outcome.usage, left=outcome.left, warnings=warnings)
+        usage, in_time, left = outcome.usage, outcome.in_time, outcome.left
+        warnings = tuple(map(redact, outcome.warnings)) if outcome.warnings else ()
         if failure is not None or (live is not None and live.role is Role.COMPENSATE) or not plan.outputs:
-            return report(failure=failure, in_time=outcome.in_time)
+            return sig.ReportOutcome(node, number, {}, failure, usage, in_time, left, warnings)
         outputs = context.declared_outputs(plan.outputs, outcome.outputs)
         failure = _check(plan, outputs)
         if failure is not None:
-            return report(failure=failure)
+            return sig.ReportOutcome(node, number, {}, failure, usage, left=left, warnings=warnings)
         ttls = {spec.key: spec.ttl for spec in plan.outputs}
         refs = {key: self._values.put(redact_data(value), ttl=ttls[key]) for key, value in outputs.items()}
-        return report(outputs=refs, in_time=outcome.in_time)
+        return sig.ReportOutcome(node, number, refs, None, usage, in_time, left, warnings)
 
     def end_all(self) -> None:
         """Begin to end every attempt."""

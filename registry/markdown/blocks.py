@@ -138,7 +138,7 @@ def _parser() -> Any:  # noqa: ANN401 - imported late
 
     def fence_rule(state: Any, first: int, last: int, silent: bool) -> bool:  # noqa: ANN401, FBT001 - its signature
         """A fenced block; one around others ends where its author meant it to, and not with the first of them."""
-        end = None if silent or state.is_code_block(first) else _end_of_fence(state, first, last)
+        end = None if silent else _end_of_fence(state, first, last)
         if end is None:
             return fence(state, first, last, silent)
         state.push("fence", "code", 0).map = [first, end + 1]

@@ -186,7 +186,7 @@ _NOUNS = frozenset(
         comment commit complete count cross cut debug deploy design display document draft drop dump edit embed
         estimate export fail feed fix flag focus fork form format group guide handle hash help host import
         include index install interview introduce inventory label lead lint list load lock log look map mark
-        match measure merge message mirror mix mock monitor mount move name open order outline package pass
+        match measure merge message mirror mix mock monitor mount move name open order outline package
         patch pause perform ping plan plot point port post present preview print process profile prompt prune
         query quote rank reach recap record release reply report request research reset return review run sample
         save scan schedule score search see select separate set setup share show sign simulate sketch slice
@@ -197,6 +197,7 @@ _NOUNS = frozenset(
     )
 )
 """Those of them that are nouns as well: "Review criteria" asks for nothing, "Gather requirements" does."""
+_ACTIONS = _VERBS - _NOUNS
 _OPENINGS = frozenset({"then", "next", "finally", "first", "now", "also", "carefully", "please", "the"})
 _BRACKETED = re.compile(r"[(\[][^()\[\]]*[)\]]")
 _REST = _pattern(r"\s(?:for|of|to|in|with|on|about|from|by|before|after|when|and)\s|\s[|/\u2013\u2014-]\s|[:,]")
@@ -274,7 +275,7 @@ def is_passed_over(heading: str) -> bool:
     if _TOPICS.fullmatch(heading.strip(" :")):
         return True
     words = re.findall(r"[A-Za-z][\w-]*", heading)
-    if words and words[0].casefold() in _VERBS - _NOUNS:
+    if words and words[0].casefold() in _ACTIONS:
         return False
     whole = _BRACKETED.sub(" ", heading)
     for text in (_REST.split(whole, maxsplit=1)[0], whole):

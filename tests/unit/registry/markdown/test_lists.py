@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from engine.errors import InputError
 from engine.validation import Severity
+from registry.markdown import blocks
 from registry.markdown.blocks import read_document
 from registry.markdown.convert import Converted, convert
 from registry.markdown.lists import is_passed_over
@@ -26,6 +29,9 @@ def refusal(text: str) -> str:
     return caught.value.message
 
 
+STEPS = "# Bake\n\nText.\n\n## Steps\n\n1. Pack it\n2. Send it\n\n"
+
+
 @pytest.mark.parametrize(
     ("heading", "passed_over"),
     [
@@ -37,6 +43,8 @@ def refusal(text: str) -> str:
         ("Release strategies", True),
         ("⚠️ Important", True),
         ("Review criteria", True),
+        ("Rules (phases)", True),
+        ("Baking: rules", True),
         ("Display format", True),
         ("Workflow", False),
         ("Output workflow", False),
@@ -71,10 +79,35 @@ def test_numbered_headings_that_name_things_are_no_steps() -> None:
         "## Places\n\n### Step 1: Cold store\nx\n\n### Step 2: Warm store\ny\n",
         "## Places\n\n### 1. Cold store (5 min)\nx\n\n### 2. Warm store (5 min)\ny\n",
         "## 1. Cold store\nx\n\n## 2. Warm store\ny\n",
+        "# Places\n\n## 1. Cold store\nx\n\n## 2. Warm store\ny\n",
+        "## Step 1: Store\n\n### 1. Cold store\nx\n\n### 2. Warm store\ny\n",
     ],
 )
 def test_numbered_headings_are_steps_where_they_or_the_heading_above_say_so(text: str) -> None:
     assert len(tasks(convert(f"# Storage\n\nText.\n\n{text}", stem="x"))) == 2
+
+
+def test_numbered_headings_of_a_command_with_its_name_are_steps_whatever_they_say() -> None:
+    text = "# {}\n\nText.\n\n## Places\n\n### 1. Cold store\nx\n\n### 2. Warm store\ny\n"
+    assert len(tasks(convert(text.format("/storage"), stem="x"))) == 2
+    assert "say no action" in refusal(text.format("Storage"))
+
+
+def test_one_numbered_heading_that_is_no_step_is_not_worth_a_word() -> None:
+    converted = convert(f"{STEPS}## Places\n\n### 1. Cold store\nx\n", stem="x")
+    assert told(converted, "V1_LIST_PASSED_OVER") == []
+
+
+def test_numbered_headings_for_some_cases_are_no_steps_and_lost_and_those_of_other_things_are_not() -> None:
+    headings = "### 1. Buy it\nx\n\n### 2. Warm it\ny\n\n### 3. Eat it\nz\n"
+    cases = convert(f"{STEPS}## If the oven is broken\n\n{headings}", stem="x")
+    (lost,) = told(cases, "V1_STEPS_LOST")
+    assert lost.startswith(
+        "3 numbered steps reach no task, and only 2 do: the numbered headings from line 12 on are for"
+    )
+    rules = convert(f"{STEPS}## Rules\n\n{headings}", stem="x")
+    assert tasks(rules) == tasks(cases) == ["Pack it", "Send it"]
+    assert told(rules, "V1_STEPS_LOST") == []
 
 
 def test_a_phase_between_two_others_is_a_phase() -> None:
@@ -83,10 +116,11 @@ def test_a_phase_between_two_others_is_a_phase() -> None:
     assert names == ["Mix", "Rest", "Heat"]
 
 
-def test_a_list_that_goes_on_right_below_a_bold_line_is_a_list() -> None:
+@pytest.mark.parametrize("line", ["**Phase 2: Heat**", "Then do this:", "**Then do this:**"])
+def test_a_list_that_goes_on_right_below_a_line_that_announces_it_is_a_list(line: str) -> None:
     text = (
         "# Bake\n\nText.\n\n**Phase 1: Mix**\n1. Fetch the code\n2. Add tests\n\n"
-        "**Phase 2: Heat**\n3. Build the image\n4. Push it\n"
+        f"{line}\n3. Build the image\n4. Push it\n"
     )
     assert tasks(convert(text, stem="x")) == ["Fetch the code", "Add tests", "Build the image", "Push it"]
 
@@ -107,6 +141,20 @@ def test_a_block_of_code_around_others_hides_no_step_behind_it() -> None:
 def test_blocks_of_code_that_do_not_balance_are_read_as_the_grammar_says() -> None:
     text = "# Bake\n\nText.\n\n## Step 1: Mix\n\n```\nx\n\n```bash\nmix\n```\n\n## Step 2: Heat\n\nHot.\n"
     assert [task.partition(":")[0] for task in tasks(convert(text, stem="x"))] == ["Mix", "Heat"]
+
+
+def test_blocks_of_code_that_do_not_balance_are_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = Counter[int]()
+    line = blocks._line
+
+    def counted(state: object, number: int) -> str:
+        looked[size] += 1
+        return line(state, number)
+
+    monkeypatch.setattr(blocks, "_line", counted)
+    for size in (100, 200):
+        read_document("```text\n```bash\n```bash\n```\n" * size)
+    assert looked[200] < 2.2 * looked[100]
 
 
 @pytest.mark.parametrize(
@@ -138,6 +186,8 @@ def test_headings_for_what_was_given_are_handed_to_the_step_before(heading: str)
 def test_whenever_the_command_runs_is_no_condition(lead_in: str) -> None:
     text = f"# Bake\n\nText.\n\n## Work\n\n{lead_in}\n\n1. Build it\n2. Push it\n"
     assert tasks(convert(text, stem="x")) == ["Build it", "Push it"]
+    begun = f"# Bake\n\nText.\n\n## Steps\n\n1. {lead_in.rstrip(':')}, build it\n2. Push it\n3. Tag it\n"
+    assert told(convert(begun, stem="x"), "V1_CONDITIONAL") == []
     other = text.replace(lead_in, "When the oven is broken:")
     assert "is for some cases only" in refusal(other)
 
@@ -145,7 +195,10 @@ def test_whenever_the_command_runs_is_no_condition(lead_in: str) -> None:
 def test_the_words_before_a_list_decide_only_where_its_items_say_no_action() -> None:
     text = "# Bake\n\nText.\n\n## Your task\n\nSort the breads based on their sections:\n\n1. {}\n2. {}\n"
     assert tasks(convert(text.format("Ask for the bread", "Split it"), stem="x")) == ["Ask for the bread", "Split it"]
-    assert 'is announced by "' in refusal(text.format("The crust of it, dark", "The crumb of it, light"))
+    things = text.format("The crust of it, dark", "The crumb of it, light")
+    assert 'is announced by "' in refusal(things)
+    asked = things.replace("Sort the breads based on their sections", "Report with the following steps")
+    assert tasks(convert(asked, stem="x")) == ["The crust of it, dark", "The crumb of it, light"]
 
 
 MODES = """# Bake
@@ -191,6 +244,11 @@ def test_numbered_headings_of_modes_are_no_order_either() -> None:
     assert 'the numbered headings from line 15 on are for some cases only: "Full mode"' in message
 
 
+def test_modes_behind_a_sign_are_modes() -> None:
+    text = "# Bake\n\n## 🚀 Quick mode\n\n1. Fetch it\n2. Check it\n\n## ⚡ Full mode\n\n1. Build all\n2. Test all\n"
+    assert "no command can be made of alternatives" in refusal(text)
+
+
 def test_one_heading_of_a_mode_alone_is_no_alternative() -> None:
     assert tasks(convert("# Bake\n\nText.\n\n## Plan mode\n\n1. Build it\n2. Push it\n", stem="x")) == [
         "Build it",
@@ -203,6 +261,8 @@ def test_a_list_that_begins_again_under_a_label_of_its_own_is_no_part_of_a_phase
     converted = convert(text, stem="x")
     assert tasks(converted) == ["Build it", "Push it"]
     assert 'begins again under "Afterwards"' in told(converted, "V1_LIST_PASSED_OVER")[0]
+    assert told(converted, "V1_STEPS_LOST") == []
+    assert len(told(convert(f"{text}2. Tag it\n3. Sign it\n", stem="x"), "V1_STEPS_LOST")) == 1
 
 
 def test_a_list_under_a_bold_label_of_rules_is_no_list_of_steps() -> None:
@@ -218,16 +278,32 @@ def test_a_list_under_a_bold_label_of_rules_is_no_list_of_steps() -> None:
 def test_lists_beside_numbered_headings_are_named_with_the_reason() -> None:
     text = (
         "# Bake\n\nText.\n\n## Step 1: Mix\nA\n\n## Step 2: Heat\nB\n\n"
-        "## Rules\n\n1. Wear gloves\n2. Test\n\n## More\n\n1. Tag it\n2. Publish it\n"
+        "## Rules\n\n1. Wear gloves\n2. Test\n\n## On failure\n\n1. Stop\n2. Ask\n\n## More\n\n1. Tag it\n2. Push it\n"
     )
-    assert told(convert(text, stem="x"), "V1_LIST_PASSED_OVER") == [
+    converted = convert(text, stem="x")
+    assert told(converted, "V1_LIST_PASSED_OVER") == [
         'A numbered list is not read as steps: it stands under "Rules"',
+        'A numbered list is not read as steps: it is done in some cases only: "On failure"',
         "A numbered list is not read as steps: it is no part of the numbered headings",
+    ]
+    assert told(converted, "V1_STEPS_LOST") == [
+        (
+            "4 numbered steps reach no task, and only 2 do: "
+            'the list in line 18 is done in some cases only: "On failure"; '
+            "the list in line 23 is no part of the numbered headings"
+        )
     ]
 
 
 def test_a_list_of_steps_without_numbers_is_named_in_the_refusal() -> None:
-    assert "the list in line 5 has no numbers" in refusal("# Bake\n\n## Steps\n\n- Build it\n- Push it\n")
+    text = "# Bake\n\n## {}\n\n- Build it\n- Push it\n"
+    assert "the list in line 5 has no numbers" in refusal(text.format("Steps"))
+    assert "has no numbers" not in refusal(text.format("Workflow examples"))
+
+
+def test_what_is_done_in_some_cases_only_is_no_reason_why_the_rest_is_no_command() -> None:
+    text = "# Bake\n\nText.\n\n## Steps\n\n1. If it is dark, light it\n2. If it is cold, heat it\n"
+    assert refusal(text) == '"x.md" is prose without numbered steps, so it is not a v1 command'
 
 
 def test_a_prompt_of_claude_code_is_refused_as_one_with_or_without_steps() -> None:
