@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 from engine.executors.servers import project_servers
 from engine.model.agent import AgentKind, AgentSource
 from engine.model.trust import ItemKind, TrustItem, trust_item
-from registry.agent_programs import commands_of, hook_lines
+from engine.redaction import redact
+from registry.agent_programs import commands_of, hook_lines, words_of
 from registry.coverage import Coverage
 from registry.digests import ABSENT, Digests
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from engine.model.agent import Agent
 
@@ -70,6 +71,7 @@ def agent_item(agent: Agent, project: Path, digests: Digests) -> TrustItem:
         covered.command(words, agent.env)
     for server in brought.values():
         covered.command(_words(server), _variables(server))
+        covered.command(_helper(server), {})
     return trust_item(
         ItemKind.AGENT,
         agent.id,
@@ -124,11 +126,30 @@ def _lines(agent: Agent, servers: Mapping[str, object]) -> tuple[str, ...]:
     if agent.callable:
         lines.append(f"function: {agent.callable}")
     lines += [f"env: {name}={value}" for name, value in agent.env.items()]
-    lines += [f"MCP server {name}: {_said(_words(server))}" for name, server in servers.items()]
+    for name, server in servers.items():
+        lines.append(f"MCP server {name}: {_said(_words(server))}")
+        lines += _server_lines(name, server)
+    if str(prompt := agent.handed_on.get("initialPrompt", "")).lstrip().startswith("/"):
+        lines.append(f"initial prompt: {prompt}")
     lines += hook_lines(agent.hooks)
     if agent.path:
         lines.append(f"file: {agent.path}")
     return tuple(lines)
+
+
+def _server_lines(name: str, server: object) -> Iterator[str]:
+    """What a definition says beside its command line: variables may load code, and helpers are programs."""
+    for key, value in server.items() if isinstance(server, Mapping) else ():
+        if key not in {"command", "args", "url", "type"}:
+            parts = value.items() if isinstance(value, Mapping) else [("", value)]
+            said = (f"{inner}={part}" if inner else str(part) for inner, part in parts)
+            yield from (redact(f"MCP server {name}: {key} {one}") for one in said)
+
+
+def _helper(server: object) -> list[str]:
+    """The command line that makes the headers for a server, as Claude Code starts it."""
+    found = server.get("headersHelper") if isinstance(server, Mapping) else None
+    return words_of(found) if isinstance(found, str) else []
 
 
 def _said(words: Sequence[str]) -> str:

@@ -111,6 +111,37 @@ def test_hooks_and_own_servers_are_shown_whole(served: Path) -> None:
     )
 
 
+def test_all_that_a_server_is_given_and_a_command_of_claude_codes_are_shown(served: Path) -> None:
+    server = {
+        "type": "http",
+        "url": "https://x",
+        "env": {"NODE_OPTIONS": "--require ./tools/load.js", "DB_PASSWORD": "abcdefgh"},
+        "headers": {"X-Who": "me"},
+        "headersHelper": "tools/check.py",
+        "timeout": 5,
+    }
+    named = Agent(id="a", mcp_servers=("own",), inline_servers={"own": server})
+    item = agent_item(replace(named, handed_on={"initialPrompt": "/deploy now"}), served, Digests(served))
+    assert item.lines == (
+        "MCP server own: https://x",
+        "MCP server own: env NODE_OPTIONS=--require ./tools/load.js",
+        "MCP server own: env DB_PASSWORD=[redacted]",
+        "MCP server own: headers X-Who=me",
+        "MCP server own: headersHelper tools/check.py",
+        "MCP server own: timeout 5",
+        "initial prompt: /deploy now",
+    )
+    assert agent_item(Agent(id="a", handed_on={"initialPrompt": "Hello"}), served, Digests(served)).lines == ()
+
+
+def test_a_changed_helper_of_a_server_asks_again(served: Path) -> None:
+    server = {"type": "http", "url": "https://x", "headersHelper": "tools/check.py"}
+    named = Agent(id="a", mcp_servers=("own",), inline_servers={"own": server})
+    before = trust_digest(named, served)
+    (served / "tools" / "check.py").write_text("print(3)")
+    assert trust_digest(named, served) != before
+
+
 def test_a_hook_that_no_shell_would_take_is_covered_as_it_stands(served: Path) -> None:
     def digest(command: str) -> tuple[str, str, str]:
         return trust_digest(
