@@ -6,8 +6,10 @@ Effects: calls the program's code on the running event loop. The order of work, 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import structs
 
 from engine.executors.answer import failed, invalid, upper_snake
 from engine.executors.inline import InlineExecutor
@@ -136,7 +138,7 @@ class ProgramExecutor:
                 return failed(kind, upper_snake(failure.code), str(failure), hint=failure.hint)
 
         outcome = await InlineExecutor({order.agent.id: call}).execute(order, heartbeat)
-        return replace(outcome, usage=_sum(context.usage, outcome.usage))
+        return structs.replace(outcome, usage=_sum(context.usage, outcome.usage))
 
     async def _pass_on(
         self, order: WorkOrder, heartbeat: Heartbeat, context: Context, agent_id: str, task: str
@@ -148,7 +150,7 @@ class ProgramExecutor:
             hint = "Add an agent file for it, or do its work in `execute`."
             raise AgentFailure("AGENT_NOT_FOUND", f'nobody else does the work of the agent "{agent_id}"', hint=hint)
         self.permit(order.run, agent, order.node)
-        handed = replace(order, agent=agent, task=task, inputs=context.data)
+        handed = structs.replace(order, agent=agent, task=task, inputs=context.data)
         outcome = await self.executors[agent.kind].execute(handed, heartbeat)
         if outcome.usage is not None:
             context.usage.append(outcome.usage)

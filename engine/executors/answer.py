@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
+
 from engine.executors.port import Outcome, WorkOrder
 from engine.model.policy import Failure, FailureKind, Usage
 from engine.redaction import excerpt, one_line, redact
@@ -150,7 +152,7 @@ def with_stderr(outcome: Outcome, stderr: str) -> Outcome:
     failure = outcome.failure
     if failure is None or failure.partial is not None:
         return outcome
-    return replace(outcome, failure=replace(failure, partial=excerpt(_writable(stderr))))
+    return structs.replace(outcome, failure=replace(failure, partial=excerpt(_writable(stderr))))
 
 
 def not_writable(value: object) -> str | None:

@@ -10,10 +10,11 @@ import asyncio
 import json
 import shutil
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from engine.errors import EnvironmentFault
 from engine.executors.answer import failed
@@ -132,7 +133,7 @@ class ClaudeExecutor:
         if not session.results and stream.garbage:
             stderr = f"{stderr}\n(stdout was not stream-json: {stream.garbage})"
         outcome = judge(session, exit_code=ended.returncode, stderr=stderr)
-        return environment.told(replace(outcome, in_time=in_time, left=ended.left), order)
+        return environment.told(structs.replace(outcome, in_time=in_time, left=ended.left), order)
 
 
 async def _until_answered(program: Coroutine[Any, Any, Ended], stream: _Stream) -> tuple[Ended, bool]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec import structs
 
 from engine.executors.answer import ended_badly, failed, parse_text, request_of, with_stderr
 from engine.executors.environment import Environment
@@ -59,7 +60,7 @@ async def _asked(  # noqa: PLR0917 - what `ask` is given
             f"{name} cannot be started: {error}",
             hint=f"try it in a terminal, in {order.project}",
         )
-    return replace(_judged(ended, name), left=ended.left)
+    return structs.replace(_judged(ended, name), left=ended.left)
 
 
 def _judged(ended: Ended, name: str) -> Outcome:

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from msgspec import structs
+
 from engine.executors.answer import failed
 from engine.executors.marks import environment_of
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
@@ -95,7 +97,7 @@ class Environment:
         failure = None if outcome.failure is None else self._explained(self._masked(outcome.failure), order, sources)
         if failure is outcome.failure and outputs is outcome.outputs:
             return outcome
-        return replace(outcome, outputs=outputs, failure=failure)
+        return structs.replace(outcome, outputs=outputs, failure=failure)
 
     def _masked(self, failure: Failure) -> Failure:
         if not self.mask:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
+
 from engine.errors import OrchestrationError
 from engine.executors.answer import failed
 from engine.executors.brought import links_of
@@ -76,7 +78,7 @@ class IsolatedExecutor:
         except OSError as error:
             return failed(FailureKind.ERROR, IsolationUnavailable.code, f"no worktree can be made: {error}")
         try:
-            return await self._work(replace(order, worktree=tree.folder), tree, heartbeat)
+            return await self._work(structs.replace(order, worktree=tree.folder), tree, heartbeat)
         except BaseException as error:
             kept = await uncancelled(_kept(tree))
             if kept:
@@ -96,8 +98,8 @@ class IsolatedExecutor:
             refused = await _merge(order, outcome, tree, heartbeat)
             if refused is None:
                 await _remove(tree, written=self._journaled)
-                return replace(outcome, in_time=True)  # it is merged: no limit of time takes it back
-            outcome = replace(refused, usage=outcome.usage)
+                return structs.replace(outcome, in_time=True)  # it is merged: no limit of time takes it back
+            outcome = structs.replace(refused, usage=outcome.usage)
         return _with_hint(outcome, await uncancelled(_kept(tree)))
 
 
@@ -167,4 +169,4 @@ def _with_hint(outcome: Outcome, told: str | None) -> Outcome:
     if outcome.failure is None or told is None:
         return outcome
     hint = f"{outcome.failure.hint} {told}" if outcome.failure.hint else told
-    return replace(outcome, failure=replace(outcome.failure, hint=hint))
+    return structs.replace(outcome, failure=replace(outcome.failure, hint=hint))

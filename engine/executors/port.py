@@ -6,9 +6,10 @@ it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -36,8 +37,7 @@ _LEADING = frozenset(
 """Variables by which git is led to a repository wherever it is started, as a hook has them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputSpec:
+class OutputSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One output that the attempt has to answer with."""
 
     key: str
@@ -47,8 +47,7 @@ class OutputSpec:
     """False for the text about itself that a node gives which declares no output."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkOrder:
+class WorkOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Everything an executor needs to do one attempt; it holds values, never references."""
 
     run: RunId
@@ -61,7 +60,7 @@ class WorkOrder:
     """The task, `$ARGUMENTS` already replaced."""
     inputs: Mapping[str, Any]
     outputs: tuple[OutputSpec, ...]
-    produced: Mapping[str, Any] = field(default_factory=dict)
+    produced: Mapping[str, Any] = msgspec.field(default_factory=dict)
     """What the node's forward attempt produced; filled for compensations only."""
     project: Path
     """Project root: the working directory of every agent that has no worktree."""
@@ -85,11 +84,10 @@ class WorkOrder:
         return frozenset() if self.worktree is None else _LEADING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How an attempt ended: a failure, or the outputs."""
 
-    outputs: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Mapping[str, Any] = msgspec.field(default_factory=dict)
     failure: Failure | None = None
     usage: Usage | None = None
     left: tuple[str, ...] = ()

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from msgspec import structs
+
 from engine import context
 from engine.errors import InputError, OrchestrationError, StateError
 from engine.executors.port import TIME_IS_UP, Outcome, OutputSpec, WorkOrder
@@ -210,7 +212,7 @@ class Pool:
         work = self._works.pop(key)
         if not self._closing:
             warned = work.warnings  # as a rule, none
-            self._report(*key, replace(outcome, warnings=(*outcome.warnings, *warned)) if warned else outcome)
+            self._report(*key, structs.replace(outcome, warnings=(*outcome.warnings, *warned)) if warned else outcome)
 
     def _end_silent(self, now: datetime) -> datetime | None:
         """Tell the scheduler of attempts that were silent for too long; gives the time of the next that may be."""

@@ -9,11 +9,11 @@ import asyncio
 import json
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from engine.executors.claude import ClaudeExecutor
 from engine.executors.port import Outcome, WorkOrder
@@ -125,7 +125,7 @@ async def run(
     task: str = TASK,
 ) -> Outcome:
     executor = ClaudeExecutor(shutil.which("claude", path=environ["PATH"]), environment=environ, whole=lambda _: whole)
-    given: WorkOrder = replace(order_for(agent, project=project, task=task), worktree=worktree)
+    given: WorkOrder = structs.replace(order_for(agent, project=project, task=task), worktree=worktree)
     return await asyncio.wait_for(executor.execute(given, Beats()), 55)
 
 

@@ -7,10 +7,10 @@ import json
 import os
 import re
 import textwrap
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import structs
 
 from engine.executors.process import ProcessExecutor
 from engine.executors.python import PythonExecutor
@@ -191,6 +191,6 @@ async def test_a_worktrees_agent_is_told_of_no_variable_that_would_lead_git_else
 ) -> None:
     monkeypatch.setenv("GIT_DIR", "/elsewhere")
     order = order_for(Agent(id="a", command=("sh", "-c", "echo $GIT_DIR; exit 3")), project=tmp_path)
-    failure = (await ProcessExecutor().execute(replace(order, worktree=tmp_path), Beats())).failure
+    failure = (await ProcessExecutor().execute(structs.replace(order, worktree=tmp_path), Beats())).failure
     assert failure is not None
     assert failure.hint is None

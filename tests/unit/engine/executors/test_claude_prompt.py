@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
+from msgspec import structs
 
 from engine.executors.claude_prompt import (
     LARGE_INPUT,
@@ -65,11 +65,13 @@ def test_an_agent_that_declares_no_output_is_asked_for_a_text_to_the_user() -> N
 
 
 def test_an_agent_in_a_worktree_is_told_where_it_works() -> None:
-    order = replace(order_for(Agent(id="a"), project=PROJECT, task="Edit"), worktree=Path("/p/.claude/worktrees/w"))
+    order = structs.replace(
+        order_for(Agent(id="a"), project=PROJECT, task="Edit"), worktree=Path("/p/.claude/worktrees/w")
+    )
     assert prompt_of(order, {}).startswith(
         "Edit\n\nYou work in /p/.claude/worktrees/w, a git worktree of the project /p."
     )
-    assert "worktree" not in prompt_of(replace(order, worktree=None), {})
+    assert "worktree" not in prompt_of(structs.replace(order, worktree=None), {})
 
 
 def test_a_compensation_is_told_what_it_undoes() -> None:
