@@ -29,7 +29,7 @@ from engine.statefolder.links import STATE
 from engine.statefolder.location import locate
 from engine.statefolder.mounts import network_file_system
 from engine.statefolder.owners import FOLDER
-from engine.storage.copies import copy_journal
+from engine.storage.copied import CopiedStorage
 from engine.storage.database import faults
 from engine.storage.memory import MemoryStorage
 from engine.storage.sqlite import SqliteStorage
@@ -121,18 +121,19 @@ def _executors(
 
 @contextlib.asynccontextmanager
 async def open_reader(project: Path, *, home: Path | None = None) -> AsyncIterator[Engine]:
-    """An engine for questions about *project*, which knows what was recorded until now; what it is given stays its own.
+    """An engine for questions about *project*, which knows what others have recorded; what it is given stays its own.
 
-    It needs no write access, and leaves nothing behind. Raises `EnvironmentFault` as `open_engine` does.
+    It needs no write access, and leaves nothing behind. A state folder that is made later is not seen. Raises
+    `EnvironmentFault` as `open_engine` does.
     """
     location = await asyncio.to_thread(locate, project)
+    found = partial(found_state, location.root, home=home)
     with contextlib.ExitStack() as stack:
         with faults(location.journal):
-            folder = await asyncio.to_thread(found_state, location.root, home=home)
+            folder = await asyncio.to_thread(found)
             place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            copy = None if folder is None else await asyncio.to_thread(copy_journal, folder, place)
             owner = None if folder is None else Reader(folder)
-        storage: Storage = MemoryStorage() if copy is None else SqliteStorage(place)
+        storage: Storage = MemoryStorage() if folder is None else CopiedStorage(place, location.journal, found=found)
         engine = Engine(project, storage=storage, owner=owner, clock=SystemClock(), executors={}, location=location)
         async with engine.serving():
             yield engine

@@ -304,7 +304,7 @@ async def _status(name: str | None, *, watch: bool, view: str, as_json: bool) ->
         engine = await project.reader()
         shown = await engine.view(RunId(name) if name else None)
         if watch:
-            shown = await _watched(engine, shown.run.id, None if as_json else console.LiveTree())
+            shown = await _watched(project, shown.run.id, None if as_json else console.LiveTree())
         if as_json:
             console.print_json(await _full_status(project, shown))
         elif view in {"outputs", "report"}:
@@ -318,13 +318,18 @@ async def _status(name: str | None, *, watch: bool, view: str, as_json: bool) ->
     return OK
 
 
-async def _watched(engine: Engine, run_id: RunId, live: console.LiveTree | None) -> View:
-    """Follow a run to its end: what it asks is asked here where a person is, and told once where none is."""
+async def _watched(project: Project, run_id: RunId, live: console.LiveTree | None) -> View:
+    """Follow a run to its end: what it asks is asked here where a person is, and told once where none is.
+
+    It is told too where no answer can be written down.
+    """
+    engine = await project.reader()
+    person = has_terminal() and project.is_open
     told: set[str] = set()
     while not (
         view := await watch(engine, run_id, live, until=lambda run: not told.issuperset(question_lines(run)))
     ).run.ended:
-        if not has_terminal():
+        if not person:
             for text in question_lines(view.run):
                 if text not in told:
                     console.notes.print(text, soft_wrap=True)

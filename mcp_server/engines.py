@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from engine.breakers import BreakerConfig
 from engine.errors import EnvironmentFault
 from engine.opening import open_reader
-from engine.statefolder.guard import is_copy
+from engine.statefolder.guard import found_state, is_copy
 from engine.statefolder.links import JOURNAL
 from engine.statefolder.location import locate
+from engine.storage.database import faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 UNWRITABLE = frozenset({"READ_ONLY", "STAMP_NOT_KEPT"})
 """Codes of faults where all that is asked can still be read and tried."""
-Signature = tuple[tuple[int, int] | None, ...]
 
 
 class Engines:
@@ -50,10 +50,9 @@ class Engines:
         self._home = home
         self._notes = notes
         self._engine: Engine | None = None
-        self._reader: tuple[Engine, Signature] | None = None
-        self._reading = contextlib.AsyncExitStack()
+        self._readers: dict[bool, Engine] = {}
+        """By whether there was a state folder when they were opened."""
         self._opening = asyncio.Lock()
-        stack.push_async_callback(self._close_reader)
 
     @property
     def is_open(self) -> bool:
@@ -71,21 +70,19 @@ class Engines:
     async def reader(self) -> Engine:
         """The engine for questions: the ordinary one where there are runs and they may be written to.
 
-        Else one of what was recorded until now, which changes nothing. Raises `EnvironmentFault` where that cannot be
-        read.
+        Else one of what others record, which changes nothing. Raises `EnvironmentFault` where that cannot be read.
         """
         if self._engine is not None:
             return self._engine
-        signature = await asyncio.to_thread(self._look)
-        if signature is None:
+        kept = await asyncio.to_thread(self._only_read)
+        if kept is None:
             return await self.engine()
         async with self._opening:
-            if self._reader is None or self._reader[1] != signature:
-                await self._close_reader()
-                engine = await self._reading.enter_async_context(open_reader(self._root, home=self._home))
+            if kept not in self._readers:
+                engine = await self._stack.enter_async_context(open_reader(self._root, home=self._home))
                 self._note(engine)
-                self._reader = engine, signature
-            return self._reader[0]
+                self._readers[kept] = engine
+            return self._readers[kept]
 
     async def recorder(self) -> tuple[Engine, bool]:
         """An engine to keep a simulated run, and whether that is durable: where nothing can be written it is not."""
@@ -96,14 +93,15 @@ class Engines:
                 raise
         return await self.reader(), False
 
-    def _look(self) -> Signature | None:
-        """None where there is a journal that can be written to; else what changes when the journal does."""
+    def _only_read(self) -> bool | None:
+        """None where there is a journal that can be written to; else whether there is a state folder to be read."""
         location = locate(self._root)
         journal = location.journal
         writable = os.path.lexists(journal) and os.access(journal, os.W_OK) and os.access(journal.parent, os.W_OK)
         if writable and not is_copy(location.root, home=self._home):  # a question puts nothing aside
             return None
-        return tuple(_state(journal.with_name(f"{journal.name}{ending}")) for ending in ("", "-wal"))
+        with faults(journal):
+            return found_state(location.root, home=self._home) is not None
 
     def _note(self, engine: Engine) -> None:
         notes = list(self._notes)
@@ -111,18 +109,6 @@ class Engines:
         if location.worktree and os.path.lexists(location.project / JOURNAL):
             notes.append(f"{location.project} has a journal of its own; its runs are kept below {location.root} now")
         engine.notices.extend(notes)
-
-    async def _close_reader(self) -> None:
-        self._reader = None
-        await self._reading.aclose()
-
-
-def _state(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
 
 
 def breakers_of(settings: Settings) -> dict[str, BreakerConfig]:

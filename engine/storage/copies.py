@@ -5,6 +5,7 @@ Effects: copies into a folder that is given, or a temporary one.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
 import tempfile
@@ -15,6 +16,10 @@ from typing import NamedTuple
 from engine.statefolder.links import JOURNAL
 from engine.storage.database import faults
 
+WAL_ENDING = "-wal"
+SHARED_ENDING = "-shm"
+_WAL_HEADER = 32
+_TRIES = 20
 MOST_READ = 20
 """Runs that are read, the newest ones; the others are counted."""
 MOST_STEPS = 50_000_000
@@ -35,13 +40,37 @@ class ForeignRun(NamedTuple):
 
 
 def copy_journal(folder: Path, place: Path) -> Path | None:
-    """Copy the journal of the state folder *folder* into *place*; the copy, or None where there is no journal."""
-    for ending in ("", "-wal"):  # what was committed last may be in the second alone
-        source = folder / f"{JOURNAL.name}{ending}"
-        if source.is_file() and not source.is_symlink():
-            shutil.copyfile(source, place / source.name, follow_symlinks=False)
+    """Copy the journal of the state folder *folder* into *place*; the copy, or None where there is no journal.
+
+    Its owner may move what was committed from one of its files to the other meanwhile: then it is copied again.
+    """
+    for _ in range(_TRIES):
+        before = _layout(folder)
+        for ending in ("", WAL_ENDING):  # what was committed last may be in the second alone
+            source, copy = folder / f"{JOURNAL.name}{ending}", place / f"{JOURNAL.name}{ending}"
+            copy.unlink(missing_ok=True)
+            if source.is_file() and not source.is_symlink():
+                with contextlib.suppress(FileNotFoundError):  # whoever closes it last removes the second
+                    shutil.copyfile(source, copy, follow_symlinks=False)
+        if _layout(folder) == before:
+            break
     copy = place / JOURNAL.name
     return copy if copy.exists() else None
+
+
+def _layout(folder: Path) -> tuple[object, ...]:
+    """What changes when something is moved between the files of a journal; a commit alone changes nothing of it."""
+    journal = folder / JOURNAL.name
+    try:
+        found = journal.stat()
+        main = found.st_mtime_ns, found.st_size, found.st_ino
+    except OSError:
+        return ()
+    try:
+        with journal.with_name(f"{journal.name}{WAL_ENDING}").open("rb") as file:
+            return (*main, file.read(_WAL_HEADER))
+    except OSError:
+        return main
 
 
 def runs_of(folder: Path) -> tuple[int, list[ForeignRun]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
+from subprocess import PIPE
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,11 +15,12 @@ from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
 from engine.statefolder.stamps import open_stamps
-from tests.interaction.projects import call, environment, make_project, refused
+from tests.interaction.projects import call, environment, make_project, open_gate, refused
 from tests.support.readonly import read_only
 from tests.support.state import contents
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.processes
@@ -121,13 +125,55 @@ def test_a_program_simulates(project: Path, env: dict[str, str]) -> None:
     assert contents(project) == before
 
 
+@contextlib.contextmanager
+def at_work(project: Path, env: dict[str, str]) -> Iterator[str]:
+    """A run of another process, whose second agent waits at a gate."""
+    for name in ("started", "gate"):
+        os.mkfifo(project / name)
+    run = asked([*MAIN, "run", "/wait", "--detach"], project, env).stdout.strip()
+    try:
+        assert (project / "started").read_text(encoding="utf-8") == "x"
+        yield run
+    finally:
+        asked([*MAIN, "cancel", run], project, env)
+
+
+def test_who_watches_sees_what_another_process_records(project: Path, env: dict[str, str]) -> None:
+    with at_work(project, env) as run, read_only(project) as prefix:
+        words = [*prefix, *MAIN, "status", run, "--watch"]
+        with subprocess.Popen(words, cwd=project, env=env, stdout=PIPE, stderr=PIPE, text=True) as watching:
+            assert watching.stderr is not None
+            assert "Do first-greeting (completed" in watching.stderr.readline()
+            open_gate(project)
+            shown, _ = watching.communicate(timeout=SECONDS)
+    assert "/wait completed" in shown
+
+
+async def test_a_client_that_waits_sees_what_another_process_records(project: Path, env: dict[str, str]) -> None:
+    with at_work(project, env) as run, read_only(project) as prefix:
+        async with client_of(project, env, prefix) as client:
+            assert (await call(client, "status"))["state"] == "running"
+            tried = (await call(client, "run", command="/hello", executor="simulate"))["runId"]
+            open_gate(project)
+            while (status := await call(client, "status", run_id=run, wait_seconds=20))["state"] == "running":
+                pass
+            assert status["state"] == "completed"
+            assert (await call(client, "status", run_id=tried))["state"] == "completed"
+
+
+@contextlib.asynccontextmanager
+async def client_of(project: Path, env: dict[str, str], prefix: list[str]) -> AsyncIterator[Client]:
+    command, *args = [*prefix, sys.executable, "-m", "mcp_server"]
+    parameters = StdioServerParameters(command=command, args=args, env=env, cwd=project)
+    async with Client(stdio_client(parameters), read_timeout_seconds=SECONDS) as client:
+        yield client
+
+
 async def test_a_client_reads_and_simulates(project: Path, env: dict[str, str]) -> None:
     run = recorded(project, env)
     before = contents(project)
     with read_only(project) as prefix:
-        command, *args = [*prefix, sys.executable, "-m", "mcp_server"]
-        parameters = StdioServerParameters(command=command, args=args, env=env, cwd=project)
-        async with Client(stdio_client(parameters), read_timeout_seconds=SECONDS) as client:
+        async with client_of(project, env, prefix) as client:
             assert (await call(client, "status"))["runId"] == run
             tried = await call(client, "run", command="/hello", executor="simulate")
             assert tried["state"] == "completed"

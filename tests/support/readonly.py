@@ -35,4 +35,5 @@ def read_only(root: Path) -> Iterator[list[str]]:
         yield words
     finally:
         for path, mode in modes.items():
-            path.chmod(mode)
+            with contextlib.suppress(FileNotFoundError):  # whoever had it open already has removed it
+                path.chmod(mode)
