@@ -1,0 +1,134 @@
+"""A disk that is full in the middle of a run, and a server that is killed there; a real disk, real processes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
+
+from engine.ids import NodeId, RunId
+from engine.run.events import RunStatus
+from engine.run.state import NodeStatus
+from engine.statefolder.links import STATE
+from mcp_server.project import open_project
+from tests.interaction.projects import call, environment, text_of
+from tests.support.definitions import command, node, phase
+from tests.support.leaving import nothing_stays
+from tests.support.real_agents import ended, let_go, logged, make_programs, ready, write_agents, write_command
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+SIZE = "4m"
+SECONDS = 50
+SERVER = 'echo $$ > server; exec "$0" -m mcp_server'
+
+
+def may_mount() -> bool:
+    """Whether this user may give a folder a disk of its own."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return False
+    return subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode == 0
+
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not may_mount(), reason="this user may not mount a small disk here"),
+]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Path]:
+    """Three nodes, one after the other, of which the second waits; all of `.claude` is on a small disk."""
+    root = make_programs(tmp_path / "project", "second-node")
+    small = root / STATE.parent
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=0700", "small", small], check=True)
+    try:
+        write_agents(root, worker="wait:second-node")
+        phases = [phase(name, node(f"{name}-node", minutes=0.1)) for name in ("first", "second", "third")]
+        write_command(root, command(*phases, name="/three"))
+        (small / "orchestration.toml").write_text('claude_program = "no-such-program"\n', encoding="utf-8")
+        yield root
+    finally:
+        subprocess.run(["umount", "--lazy", small], check=True)
+
+
+@contextlib.contextmanager
+def full(project: Path) -> Iterator[None]:
+    """There is no room left on the disk of *project* for the length of the block."""
+    filling = project / STATE.parent / "filling"
+    with filling.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(512)):
+            pass
+    try:
+        yield
+    finally:
+        filling.unlink()
+
+
+@contextlib.asynccontextmanager
+async def server(project: Path) -> AsyncIterator[Client]:
+    """A client of the real server, which writes its number down."""
+    parameters = StdioServerParameters(
+        command="sh", args=["-c", SERVER, sys.executable], env=environment(project), cwd=project
+    )
+    async with Client(stdio_client(parameters), read_timeout_seconds=SECONDS) as client:
+        yield client
+
+
+def kill(project: Path) -> None:
+    os.kill(int((project / "server").read_text(encoding="utf-8")), signal.SIGKILL)
+
+
+def told(project: Path, run: str) -> dict[str, Any]:
+    """The run as a new process tells of it, whose disk may be full."""
+    words = [sys.executable, "-c", "from mcp_server.cli import main; main()", "status", run, "--json"]
+    done = subprocess.run(
+        words, cwd=project, env=environment(project), capture_output=True, text=True, check=False, timeout=SECONDS
+    )
+    assert done.returncode == 0, done.stderr
+    status: dict[str, Any] = json.loads(done.stdout)
+    return status
+
+
+@pytest.mark.parametrize("noticed", [False, True])
+async def test_a_run_whose_server_is_killed_on_a_full_disk_keeps_what_was_done_and_goes_on(
+    project: Path,
+    noticed: bool,  # noqa: FBT001
+) -> None:
+    with nothing_stays(project):
+        async with server(project) as client:
+            run = RunId((await call(client, "run", command="/three"))["runId"])
+            await ready(project, "second-node")
+            with full(project):
+                if noticed:
+                    await let_go(project, "second-node")
+                    while not (answer := await client.call_tool("status", {"wait_seconds": 20})).is_error:
+                        pass
+                    assert text_of(answer).startswith("DISK_FULL")
+                kill(project)
+                seen = told(project, run)
+    assert (seen["state"], seen["progress"]["done"]) == ("interrupted", 1)
+    async with open_project(project, home=project / "home") as opened:
+        engine = await opened.engine()
+        found = (await engine.view(run)).run
+        assert found.status is RunStatus.INTERRUPTED
+        assert found.nodes[NodeId("first-node")].status is NodeStatus.COMPLETED
+        assert found.ended_at is not None
+        assert found.ended_at > found.created_at
+        await opened.resume(run)
+        await ready(project, "second-node")
+        await let_go(project, "second-node")
+        assert (await ended(engine, run)).status is RunStatus.COMPLETED
+    nodes = [line.partition(":")[0] for line in logged(project)]
+    assert nodes == ["first-node", "second-node", "second-node", "third-node"], "what was lost alone is done again"
