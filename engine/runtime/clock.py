@@ -132,5 +132,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Seconds of virtual time since the loop was made."""
         return self._virtual
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 - as asyncio's
+        """Wait for threads until they have ended: no bound of this clock says anything about them."""
+        await super().shutdown_default_executor()
+
     def _advance(self, seconds: float) -> None:
         self._virtual += seconds

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -84,8 +85,10 @@ class SqliteStorage:
         with faults(self._path):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._place = _make_file(self._path)
-            self._db = connect(self._path, busy_seconds, is_alive)
-            self._reader = connect(self._path, busy_seconds, is_alive)
+            with contextlib.ExitStack() as opened:
+                self._db = opened.enter_context(closing(connect(self._path, busy_seconds, is_alive)))
+                self._reader = connect(self._path, busy_seconds, is_alive)
+                opened.pop_all()
         self._patience_seconds = patience_seconds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._turn = asyncio.Lock()

@@ -89,9 +89,9 @@ def insert(db: sqlite3.Connection, batch: Batch, chains: Chains) -> None:
             [(row.command, row.node, row.seconds) for row in batch.samples],
         )
         db.executemany(
-            "DELETE FROM samples WHERE command=?1 AND node=?2 AND id <= "
-            "(SELECT id FROM samples WHERE command=?1 AND node=?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)",
-            [(row.command, row.node, SAMPLES_KEPT) for row in batch.samples],
+            "DELETE FROM samples WHERE command=:command AND node=:node AND id <= "
+            "(SELECT id FROM samples WHERE command=:command AND node=:node ORDER BY id DESC LIMIT 1 OFFSET :kept)",
+            [{"command": row.command, "node": row.node, "kept": SAMPLES_KEPT} for row in batch.samples],
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ def open_at_once(folder: Path) -> list[EnvironmentFault]:
     def make() -> None:
         start.wait()
         try:
-            SqliteStorage(folder)
+            asyncio.run(SqliteStorage(folder).close())
         except EnvironmentFault as fault:
             failures.append(fault)
 

@@ -169,12 +169,14 @@ def slow(engine: Engine) -> Slow:
 
 
 async def until(engine: Engine, run: RunId, *states: RunStatus) -> Run:
-    """The run once it is in one of *states*."""
+    """The run once it is recorded as in one of *states*."""
 
     async def reached() -> Run:
-        while (seen := (await engine.view(run)).run).status not in states:
+        while True:
+            status, seen = await engine.read(run, lambda view: (view.run.status, view.run))
+            if status in states:
+                return seen
             await engine.wait(run, 1)
-        return seen
 
     return await asyncio.wait_for(reached(), LONG)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import subprocess
+import sys
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,15 @@ def test_the_systems_clock_is_aware_and_its_ids_are_new() -> None:
     assert clock.now().tzinfo is UTC
     assert len({clock.new_run_id() for _ in range(100)}) == 100
     assert new_owner_id() != new_owner_id()
+
+
+def test_a_loop_whose_time_jumps_waits_for_threads_until_they_have_ended() -> None:
+    loop = VirtualLoop()
+    working = loop.run_in_executor(None, lambda: subprocess.run([sys.executable, "-c", ""], check=True))
+    loop.run_until_complete(loop.shutdown_default_executor(1))  # which pass at once
+    assert loop.run_until_complete(working).returncode == 0
+    assert loop.time() < 1
+    loop.close()
 
 
 @pytest.mark.parametrize("by", [7200.0, -7200.0])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +11,7 @@ from engine.ids import OwnerId, RunId
 from engine.run import events as ev
 from engine.run.events import RunStatus
 from engine.storage.codec import encode_value
+from engine.storage.database import connect
 from engine.storage.memory import MemoryStorage
 from engine.storage.port import Batch, RunSummary, Storage
 from engine.storage.sqlite import SqliteStorage
@@ -125,3 +126,19 @@ async def test_a_commit_gives_up_when_its_patience_ends_and_nothing_is_written(t
 
 def test_many_programs_may_make_the_same_database_at_once(tmp_path: Path) -> None:
     assert open_at_once(tmp_path) == []
+
+
+def test_a_database_that_can_be_opened_only_once_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[sqlite3.Connection] = []
+
+    def connect_once(*args: Any) -> sqlite3.Connection:  # noqa: ANN401 - as `connect`
+        if opened:
+            raise sqlite3.OperationalError("unable to open database file")
+        opened.append(connect(*args))
+        return opened[0]
+
+    monkeypatch.setattr("engine.storage.sqlite.connect", connect_once)
+    with pytest.raises(EnvironmentFault):
+        SqliteStorage(tmp_path)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("SELECT 1")
