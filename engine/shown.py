@@ -47,7 +47,7 @@ def printable(text: str) -> str:
     return _tamed(_CONTROL_IN_TEXT.sub("", text), "")
 
 
-def within(text: str, indent: str) -> str:
+def within(text: str, indent: str = "  ") -> str:
     """*text* to stand among lines of ours: all lines but the first begin with *indent*, and nothing is pushed away."""
     short = _EMPTY_LINES.sub("\n\n", _GAP.sub(" " * WIDEST_GAP, printable(text).strip()))
     return f"\n{indent}".join(line.rstrip() for line in short.split("\n"))

@@ -12,7 +12,7 @@ from engine import redaction
 from engine.redaction import one_line
 from engine.run.state import NodeStatus
 from engine.runtime.facts import values_of
-from engine.shown import printable, within
+from engine.shown import printable
 from engine.validation.problem import grouped
 from engine.views.diagram import mermaid
 from engine.views.durations import milliseconds
@@ -307,8 +307,6 @@ def _locks(now: Snapshot, *, every: bool) -> list[wire.LockLine]:
 
 def _decisions(now: Snapshot) -> list[wire.DecisionLine]:
     return [
-        wire.DecisionLine(
-            node=question.node, question=within(redaction.redact(question.text), ""), answers=list(question.answers)
-        )
+        wire.DecisionLine(node=question.node, question=redaction.redact(question.text), answers=list(question.answers))
         for question in now.questions
     ]

@@ -25,12 +25,13 @@ from mcp.server.subscriptions import InMemorySubscriptionBus
 from mcp_types import CallToolResult, NotificationParams, TextContent
 from pydantic import ValidationError
 
-from engine.errors import InternalError, InvalidCommand, NotFound, OrchestrationError
+from engine.errors import InternalError, NotFound, OrchestrationError
 from mcp_server import instructions
 from mcp_server.lines import Lines
 from mcp_server.mcp_tasks import RunTasks
 from mcp_server.prompts import add_prompts
 from mcp_server.resources import add_resources
+from mcp_server.results import error_text
 from mcp_server.session import Session
 from mcp_server.tools import add_tools
 from registry.naming import closest
@@ -48,7 +49,6 @@ log = logging.getLogger(__name__)
 NAME = "orchestration"
 LAST_RESORT_SECONDS = 10.0
 """After the client has gone the process ends within this time, whatever hangs."""
-MOST_PROBLEMS = 50
 
 
 class OrchestrationServer(MCPServer[Session]):
@@ -171,28 +171,8 @@ def _place(steps: Sequence[str | int], given: Any, *, missing: bool) -> str:  # 
     return ".".join(place)
 
 
-def error_text(error: OrchestrationError) -> str:
-    """Code, message, every problem of a command with its suggestion, and the hint."""
-    if not isinstance(error, InvalidCommand) or not error.problems:
-        return error.for_client()
-    problems: Any = error.problems
-    wrong = [problem for problem in problems if str(problem.severity) == "error"]
-    lines = [f"{error.code}: {error.message.splitlines()[0]}"]
-    for problem in wrong[:MOST_PROBLEMS]:
-        suggestion = f" ({problem.suggestion})" if problem.suggestion else ""
-        place = f" ({problem.place})" if problem.place else ""
-        lines.append(f"- {problem.code} at {problem.pointer or '/'}{place}: {problem.message}{suggestion}")
-    if len(wrong) > MOST_PROBLEMS:
-        lines.append(f"- and {len(wrong) - MOST_PROBLEMS} more")
-    if error.client_hint:
-        lines.append(f"hint: {error.client_hint}")
-    return "\n".join(lines)
-
-
 def _failed(error: OrchestrationError) -> CallToolResult:
-    from engine.redaction import redact  # noqa: PLC0415 - compiles patterns that a good start does not need
-
-    return CallToolResult(content=[TextContent(type="text", text=redact(error_text(error)))], is_error=True)
+    return CallToolResult(content=[TextContent(type="text", text=error_text(error))], is_error=True)
 
 
 def _version() -> str:

@@ -173,5 +173,5 @@ def _session(ctx: Context[Session, Any]) -> Session:
 
 
 def _text(question: Question) -> str:
-    text = within(redact(f"{question.node}: {question.text}"), "")
+    text = within(redact(f"{question.node}: {question.text}"))
     return text if len(text) <= LONGEST_QUESTION else text[: LONGEST_QUESTION - 1] + "…"

@@ -10,12 +10,13 @@ import sys
 
 
 class _Redacting(logging.Formatter):
-    """Formats a record with its traceback, and masks what looks like a secret."""
+    """Formats a record with its traceback, so that nothing in it steers or forges a line, and masks secrets."""
 
     def format(self, record: logging.LogRecord) -> str:
         from engine.redaction import redact  # noqa: PLC0415 - compiles patterns that a good start does not need
+        from engine.shown import within  # noqa: PLC0415
 
-        return redact(super().format(record))
+        return within(redact(super().format(record)))
 
 
 def log_to_stderr(level: int) -> None:

@@ -15,12 +15,12 @@ from mcp.server.extension import Extension, MethodBinding
 from mcp.server.mcpserver import require_client_extension
 from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
-from mcp_types import HEADER_MISMATCH, INVALID_PARAMS, RequestParams
+from mcp_types import HEADER_MISMATCH, RequestParams
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import Field
 
 from mcp_server.resources import project_of
-from mcp_server.results import TASKS, Begun
+from mcp_server.results import TASKS, Begun, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -87,7 +87,7 @@ def _method(name: str, params_type: type[TaskParams], handler: Handler) -> Metho
         try:
             return await handler(project, ctx, params)
         except OrchestrationError as error:
-            raise MCPError(INVALID_PARAMS, str(error)) from None
+            raise refusal(error) from None
 
     return MethodBinding(name, params_type, checked, protocol_versions=frozenset(MODERN_PROTOCOL_VERSIONS))
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from mcp.shared.exceptions import MCPError
 from mcp_types import (
-    INVALID_PARAMS,
     GetPromptRequestParams,
     GetPromptResult,
     ListPromptsResult,
@@ -21,8 +19,10 @@ from mcp_types import (
     TextContent,
 )
 
+from engine.errors import InputError, NotFound
 from mcp_server.instructions import call_text
 from mcp_server.resources import project_of, project_to_list
+from mcp_server.results import refusal
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -47,6 +47,7 @@ async def list_prompts(ctx: ServerRequestContext[Session, Any], _: PaginatedRequ
 async def get_prompt(ctx: ServerRequestContext[Session, Any], params: GetPromptRequestParams) -> GetPromptResult:
     """The text that makes a model run the command with the arguments exactly as typed."""
     project = await project_of(ctx)
+    from engine.shown import clean  # noqa: PLC0415 - compiles patterns that a good start does not need
     from mcp_server.reading import runnable  # noqa: PLC0415 - heavy: see session.py
     from registry.naming import closest  # noqa: PLC0415
 
@@ -55,16 +56,16 @@ async def get_prompt(ctx: ServerRequestContext[Session, Any], params: GetPromptR
     summary = found.get(name)
     if summary is None:
         near = closest(name, found)
-        hint = f'\nhint: did you mean "{near}"?' if near else ""
-        raise MCPError(INVALID_PARAMS, f'COMMAND_NOT_FOUND: there is no command "/{name[:200]}"{hint}')
+        hint = f'did you mean "{near}"?' if near else None
+        raise refusal(NotFound(f'there is no command "/{name[:200]}"', code="COMMAND_NOT_FOUND", hint=hint))
     given = params.arguments or {}
     unknown = sorted(set(given) - {ARGUMENTS})
     if unknown:
-        message = f'INVALID_PARAMETERS: a prompt has no argument "{unknown[0][:100]}"\nhint: it has "{ARGUMENTS}"'
-        raise MCPError(INVALID_PARAMS, message)
+        message = f'a prompt has no argument "{unknown[0][:100]}"'
+        raise refusal(InputError(message, code="INVALID_PARAMETERS", hint=f'it has "{ARGUMENTS}"'))
     text = call_text(summary.name, json.dumps(given.get(ARGUMENTS, ""), ensure_ascii=False))
     return GetPromptResult(
-        description=summary.description or None,
+        description=clean(summary.description) or None,
         messages=[PromptMessage(role="user", content=TextContent(type="text", text=text))],
     )
 
@@ -77,11 +78,13 @@ def add_prompts(server: MCPServer[Session]) -> None:
 
 
 def _prompt(summary: CommandSummary) -> Prompt:
-    declared = ", ".join(summary.arguments)
+    from engine.shown import clean  # noqa: PLC0415 - compiles patterns that a good start does not need
+
+    declared = clean(", ".join(summary.arguments))
     return Prompt(
         name=summary.name.removeprefix("/"),
         title=summary.name,
-        description=summary.description or None,
+        description=clean(summary.description) or None,
         arguments=[
             PromptArgument(
                 name=ARGUMENTS,

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from engine.errors import NotFound
 from engine.model.schema import command_schema
 from engine.redaction import redact
-from engine.shown import printable
+from engine.shown import clean, escaped, printable, within
 from engine.views.diagram import mermaid
 from engine.views.metrics import metrics
 from engine.views.report_text import text_report
@@ -77,7 +77,8 @@ async def read(project: Project, uri: str) -> Content:
 
 def runnable(project: Project) -> list[CommandSummary]:
     """The commands that can be named, by name: neither shadowed nor unreadable."""
-    return [one for one in project.catalog.commands() if one.shadowed_by is None and one.problem is None]
+    found = project.catalog.commands()
+    return [one for one in found if one.shadowed_by is None and one.problem is None and NAME.fullmatch(one.name)]
 
 
 async def complete(project: Project, argument: str, value: str, given: Mapping[str, str]) -> list[str]:
@@ -104,7 +105,7 @@ def _loaded(project: Project, name: str) -> Loaded:
 
 
 def _json(data: Any, mime_type: str = JSON) -> Content:  # noqa: ANN401 - any JSON value
-    return Content(mime_type, json.dumps(data, ensure_ascii=False, indent=2))
+    return Content(mime_type, escaped(json.dumps(data, ensure_ascii=False, indent=2)))
 
 
 def _commands(project: Project) -> Content:
@@ -113,16 +114,16 @@ def _commands(project: Project) -> Content:
 
 def _command(project: Project, summary: CommandSummary) -> dict[str, Any]:
     told = {
-        "name": summary.name,
-        "description": summary.description,
-        "arguments": list(summary.arguments),
+        "name": clean(summary.name),
+        "description": clean(summary.description),
+        "arguments": [clean(argument) for argument in summary.arguments],
         "format": summary.format,
         "source": summary.source.value,
-        "path": shown(project.root, summary.path),
+        "path": clean(shown(project.root, summary.path)),
         "resource": command_address(summary.name) if summary.shadowed_by is None else None,
         "deprecated": summary.deprecated or None,
-        "shadowedBy": shown(project.root, summary.shadowed_by) if summary.shadowed_by is not None else None,
-        "problem": str(summary.problem) if summary.problem is not None else None,
+        "shadowedBy": clean(shown(project.root, summary.shadowed_by)) if summary.shadowed_by is not None else None,
+        "problem": within(str(summary.problem)) if summary.problem is not None else None,
     }
     return {key: value for key, value in told.items() if value is not None}
 
@@ -131,14 +132,14 @@ def _agents(project: Project) -> Content:
     found = project.catalog.agents()
     agents = [
         {
-            "id": agent.id,
-            "description": agent.description,
+            "id": clean(agent.id),
+            "description": clean(agent.description),
             "executor": agent.kind.value,
             "source": agent.source.value,
         }
         for agent in found.agents.values()
     ]
-    notes = [str(note) for note in (*found.problems, *found.shadowed)]
+    notes = [within(str(note)) for note in (*found.problems, *found.shadowed)]
     return _json({"agents": agents, "problems": notes} if notes else {"agents": agents})
 
 
@@ -152,14 +153,14 @@ async def _runs(project: Project) -> Content:
         [
             {
                 "runId": row.id,
-                "command": row.command,
+                "command": clean(row.command),
                 "state": str(row.status),
                 "executor": row.executor,
                 "createdAt": row.created_at.isoformat(timespec="milliseconds"),
                 "done": row.done,
                 "total": row.total,
                 "failed": row.failed,
-                **({"worktree": row.worktree} if row.worktree else {}),
+                **({"worktree": clean(row.worktree)} if row.worktree else {}),
                 "resource": f"{RUNS}/{row.id}",
             }
             for row in rows[:MOST_RUNS]

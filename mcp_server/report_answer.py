@@ -12,7 +12,7 @@ from engine.shown import printable
 from engine.views.durations import milliseconds
 from engine.views.metrics import metrics
 from engine.views.timeline import timeline
-from mcp_server.wire import Wire
+from mcp_server.wire import Line, Wire
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,7 +28,7 @@ class PhaseNumbers(Wire):
     """One phase in numbers."""
 
     id: str
-    name: str
+    name: Line
     duration_ms: int | None = None
     """Absent where the phase never opened."""
     agent_count: int
@@ -42,7 +42,7 @@ class AgentNumbers(Wire):
     """One node's agent in numbers."""
 
     id: str
-    agent_id: str
+    agent_id: Line
     duration_ms: int
     estimated_ms: int
     attempts: int
@@ -71,7 +71,7 @@ class NodeTimes(Wire):
 
     node: str
     phase: str
-    agent_id: str
+    agent_id: Line
     state: str
     estimated_ms: int
     duration_ms: int
@@ -87,7 +87,7 @@ class RunReport(Wire):
     """How a run went."""
 
     run_id: str
-    command: str
+    command: Line
     state: str
     executor: str
     started_at: str

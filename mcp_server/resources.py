@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mcp.server.mcpserver import require_client_extension
 from mcp.server.subscriptions import ListenHandler, SubscriptionBus
-from mcp.shared.exceptions import MCPError
 from mcp_types import (
-    INVALID_PARAMS,
     CompleteRequestParams,
     CompleteResult,
     Completion,
@@ -33,7 +31,7 @@ from mcp_types import (
 )
 
 from mcp_server.addresses import AGENTS, COMMAND, COMMANDS, OUTPUT, RUN, RUNS, SCHEMA, command_address
-from mcp_server.results import TASKS
+from mcp_server.results import TASKS, refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -105,7 +103,7 @@ async def read_resource(
     try:
         content = await read(project, str(params.uri))
     except OrchestrationError as error:
-        raise MCPError(INVALID_PARAMS, str(error), {"uri": str(params.uri)}) from None
+        raise refusal(error, {"uri": str(params.uri)}) from None
     return ReadResourceResult(
         contents=[TextResourceContents(uri=str(params.uri), mime_type=content.mime_type, text=content.text)]
     )
@@ -173,7 +171,7 @@ async def project_of(ctx: ServerRequestContext[Session, Any]) -> Project:
     try:
         return await ctx.lifespan_context.project()
     except OrchestrationError as error:
-        raise MCPError(INVALID_PARAMS, str(error)) from None
+        raise refusal(error) from None
 
 
 async def project_to_list(ctx: ServerRequestContext[Session, Any]) -> Project | None:
@@ -185,10 +183,11 @@ async def project_to_list(ctx: ServerRequestContext[Session, Any]) -> Project | 
     except OrchestrationError as error:
         if error.code == PROJECT_UNKNOWN:
             return None
-        raise MCPError(INVALID_PARAMS, str(error)) from None
+        raise refusal(error) from None
 
 
 def _commands(project: Project) -> list[Resource]:
+    from engine.shown import clean  # noqa: PLC0415
     from mcp_server.reading import runnable  # noqa: PLC0415 - heavy: see session.py
 
     return [
@@ -196,7 +195,7 @@ def _commands(project: Project) -> list[Resource]:
             name=summary.name,
             uri=command_address(summary.name),
             mime_type=JSON,
-            description=summary.description[:200] or None,
+            description=clean(summary.description)[:200] or None,
         )
         for summary in runnable(project)
     ]
@@ -205,9 +204,11 @@ def _commands(project: Project) -> list[Resource]:
 async def _runs(project: Project) -> AsyncIterator[Resource]:
     if not project.is_open:
         return
+    from engine.shown import clean  # noqa: PLC0415
+
     for row in await (await project.reader()).storage.summaries(MOST_RUNS):
         yield Resource(
-            name=f"{row.command} {row.id}",
+            name=clean(f"{row.command} {row.id}"),
             uri=f"{RUNS}/{row.id}",
             mime_type=JSON,
             description=f"{row.status}, {row.done} of {row.total} done",

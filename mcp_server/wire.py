@@ -7,9 +7,10 @@ No effects but reading stored values. It shapes, cuts and redacts; what is true 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 if TYPE_CHECKING:
@@ -17,6 +18,26 @@ if TYPE_CHECKING:
 
 ViewName = Literal["summary", "todos", "nodes", "outputs", "timeline", "report"]
 """Which part of a status is wanted in full."""
+
+
+@lru_cache(4096)
+def _line(text: str) -> str:  # the same names are told again with each status
+    from engine.shown import clean  # noqa: PLC0415 - compiles patterns that a good start does not need
+
+    return clean(text)
+
+
+def _words(text: str) -> str:
+    from engine.shown import within  # noqa: PLC0415 - as above
+
+    return within(text)
+
+
+# What others wrote and a person may be shown; all else is an id of ours, a value that stays exact, or text of a view.
+Line = Annotated[str, PlainSerializer(_line, return_type=str)]
+"""A name, a path or a sentence: one line, in which nothing steers, turns, pads or hides."""
+Words = Annotated[str, PlainSerializer(_words, return_type=str)]
+"""A message that may have several lines: those after the first are set in, so that none passes for one of ours."""
 
 
 def _without_nulls(schema: dict[str, Any]) -> None:
@@ -57,9 +78,9 @@ def compact(data: dict[str, Any]) -> str:
 class TodoLine(Wire):
     """One line of Claude Code's todo list."""
 
-    content: str
+    content: Line
     status: Literal["pending", "in_progress", "completed"]
-    active_form: str
+    active_form: Line
 
 
 class TodoWrite(Wire):
@@ -71,22 +92,22 @@ class TodoWrite(Wire):
 class TaskCreate(Wire):
     """The input of Claude Code's TaskCreate tool."""
 
-    subject: str
-    description: str
-    active_form: str
+    subject: Line
+    description: Line
+    active_form: Line
 
 
 class TaskUpdate(Wire):
     """The input of Claude Code's TaskUpdate tool, but for the `taskId` that TaskCreate gave."""
 
     status: Literal["pending", "in_progress", "completed"] | None = None
-    subject: str | None = None
+    subject: Line | None = None
 
 
 class TaskLine(Wire):
     """What to do with one task, in this order: create it, then update it."""
 
-    task: str
+    task: Line
     """The subject with which it was created: TaskCreate told its id then."""
     create: TaskCreate | None = None
     """Pass it to TaskCreate as it is."""
@@ -97,10 +118,10 @@ class TaskLine(Wire):
 class RefusedLine(Wire):
     """A part of a report that was not taken; the other parts were."""
 
-    of: str
+    of: Line
     """The attempt, or the node of a decision."""
     code: str
-    message: str
+    message: Words
 
 
 MOST_POINTERS = 10
@@ -112,15 +133,15 @@ class ProblemLine(Wire):
 
     code: str
     severity: Literal["error", "warning"]
-    message: str
-    pointer: str
+    message: Words
+    pointer: Line
     """JSON Pointer into the command file."""
-    suggestion: str | None = None
-    place: str | None = None
+    suggestion: Words | None = None
+    place: Line | None = None
     """File, line and column, as in `.claude/commands/v2/ship.json:12:7`."""
     count: int | None = None
     """How many warnings of this code this one stands for, where it is not one."""
-    pointers: list[str] | None = None
+    pointers: list[Line] | None = None
     """Where some of the others are."""
 
 
@@ -129,7 +150,7 @@ class Validation(Wire):
 
     valid: bool
     """Whether the command can run; with `strict`, whether there is nothing to say about it."""
-    name: str
+    name: Line
     errors: list[ProblemLine]
     warnings: list[ProblemLine]
     problems_left_out: int | None = None
@@ -140,7 +161,7 @@ class LoadedPhase(Wire):
     """One phase of a command."""
 
     id: str
-    name: str
+    name: Line
     parallel: bool
     nodes: list[str]
     """Node ids in file order."""
@@ -149,13 +170,13 @@ class LoadedPhase(Wire):
 class Loaded(Wire):
     """A command as it would run."""
 
-    name: str
-    description: str
+    name: Line
+    description: Line
     hash: str
     """SHA-256 of the definition."""
     format: Literal["json", "yaml", "markdown", "dialect"]
     """What the file is written in."""
-    source: str
+    source: Line
     """The file, relative to the project."""
     phases: list[LoadedPhase]
     node_count: int
@@ -167,7 +188,7 @@ class Loaded(Wire):
     """Shortest possible time by estimates."""
     speedup_percent: int
     """How much shorter than one after the other."""
-    arguments: list[str]
+    arguments: list[Line]
     """Names of its arguments; required ones end in `!`."""
     problems: list[ProblemLine]
     """Warnings: a command with errors is not loaded."""
@@ -191,7 +212,7 @@ class PhaseLine(Wire):
     """One phase of a run."""
 
     id: str
-    name: str
+    name: Line
     state: str
     """pending, running, completed, failed, cancelled, compensated or interrupted."""
     done: int
@@ -203,14 +224,14 @@ class NodeStatusLine(Wire):
 
     id: str
     phase: str
-    agent_id: str
+    agent_id: Line
     state: str
     attempts: int
     started_ms: int | None = None
     """Milliseconds after the start of the run."""
     duration_ms: int | None = None
-    waiting_for: str | None = None
-    error: str | None = None
+    waiting_for: Line | None = None
+    error: Line | None = None
 
 
 class SpanLine(Wire):
@@ -230,9 +251,9 @@ class FailureLine(Wire):
     node: str | None = None
     """Absent: the run itself, which has used a limit up or did not get its locks."""
     kind: str
-    code: str
-    message: str
-    hint: str | None = None
+    code: Line
+    message: Words
+    hint: Words | None = None
     """Of the first failures only, as is `last_output`."""
     last_output: str | None = None
     """What the attempt had said last."""
@@ -246,14 +267,14 @@ class DecisionLine(Wire):
     """What a person has to decide before a node goes on; answer with `report`."""
 
     node: str
-    question: str
+    question: Words
     answers: list[str]
 
 
 class LockLine(Wire):
     """One lock that somebody has or wants."""
 
-    resource: str
+    resource: Line
     type: str
     """exclusive, shared or upgrade."""
     state: str
@@ -262,7 +283,7 @@ class LockLine(Wire):
     node: str | None = None
     """Absent: the run itself."""
     since: str
-    waits_for: list[str] | None = None
+    waits_for: list[Line] | None = None
     """Waiting: what for, each as `resource (locked by run:node)`."""
 
 
@@ -271,8 +292,8 @@ class WorkLine(Wire):
 
     attempt: str
     node: str
-    subagent_type: str
-    description: str
+    subagent_type: Line
+    description: Line
     prompt: str
     isolation: str | None = None
     """`worktree`: the agent works in a copy of the repository."""
@@ -305,20 +326,20 @@ class Status(Wire):
 
     run_id: str | None = None
     """Absent for a dry run, which is not recorded."""
-    command: str
+    command: Line
     state: str
     """pending, running or compensating while it lives; completed, degraded, failed, compensated, compensation_failed,
     cancelled or interrupted at its end."""
     executor: str
     """Who does model agents' work: native (none needed), claude, host or simulate (nothing was really done)."""
-    worktree: str | None = None
+    worktree: Line | None = None
     """The linked git worktree that the run belongs to; absent in the main one."""
     dry_run: bool | None = None
     started_at: str
     elapsed_ms: int
     remaining_ms: int | None = None
     """Estimate; absent where it cannot be said."""
-    message: str | None = None
+    message: Words | None = None
     """Why the run ended as it did."""
     progress: ProgressCount
     phases: list[PhaseLine] | None = None
@@ -352,11 +373,11 @@ class Status(Wire):
     """In the answer of `report`: what of it was not taken."""
     locks: list[LockLine] | None = None
     """What the run has locked or waits for; what its nodes have locked in view `nodes` only."""
-    warnings: list[str] | None = None
+    warnings: list[Line] | None = None
     cost_usd: float | None = None
     estimate: EstimateLine | None = None
     """In the answer of `run`, unless the run has ended in it: what was to be expected before it began."""
-    next: str
+    next: Line
     """What to do now."""
 
 

@@ -168,7 +168,7 @@ def _box(plan: Plan, phase: PhasePlan, by_id: dict[NodeId, NodePlan], indent: st
 
 
 def _label(text: str) -> str:
-    return _UNSAFE.sub(" ", text)
+    return _UNSAFE.sub(" ", clean(text))
 
 
 def _outside(key: str) -> str:

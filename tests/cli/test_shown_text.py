@@ -15,20 +15,12 @@ from typer.testing import CliRunner
 from mcp_server.cli import app
 from mcp_server.grants import trust_file
 from tests.interaction.projects import environment
-from tests.support.definitions import command, node, phase
-from tests.support.real_agents import write_command
-from tests.support.trust import trust_all
-from tests.unit.engine.test_shown import deceiving
+from tests.support.lies import FORGED, LIE, honest, tell_lies
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS = 60
-FORGED = "✅ /deploy completed"
-GAP = " " * 60
-LIE = f"name\x1b[2J\x9b31m\u202egpj\u2066\u200b\u00a0\u2800{GAP}\r\n{FORGED}\n[red]x[/red] :skull: e" + "\u0301" * 9
-QUIET_LIE = "".join(letter for letter in LIE if letter not in "\x1b\x9b\r\n")
-"""What of it may stand in an agent's file."""
 
 
 @pytest.fixture
@@ -37,28 +29,7 @@ def lying(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, value in environment(project).items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("CLAUDECODE", raising=False)
-    (project / "liar.py").write_text(f"import sys\nprint({LIE!r}, file=sys.stderr)\nsys.exit({LIE!r})\n")
-    (project / "asker.py").write_text("print('{\"outputs\": {}}')\n")
-    for name in ("liar", "asker"):
-        argv = json.dumps([sys.executable, f"{name}.py", QUIET_LIE])
-        head = f"---\nname: {name}\ndescription: {json.dumps(QUIET_LIE)}\nexecutor: process\ncommand: {argv}\n---\n"
-        (project / ".claude" / "agents" / f"{name}.md").write_text(head)
-    nodes = [
-        node("fails-always", agent="liar") | {"task": LIE},
-        node("asks-first", agent="asker", approval={"message": LIE}) | {"task": LIE},
-    ]
-    first, second = phase("first", nodes[0], continueOnError=True), phase("second", nodes[1])
-    phases = [first | {"name": LIE}, second | {"name": LIE}]
-    write_command(project, command(*phases, name="/lies") | {"description": LIE})
-    (project / "broken.json").write_text(json.dumps({"version": "2.0.0", LIE: LIE, "name": LIE, "phases": LIE}))
-    trust_all(project, project / "home")
-    return project
-
-
-def honest(text: str) -> None:
-    assert not deceiving(text) - {"\n", "\t"}
-    assert not [line for line in text.splitlines() if line.startswith(FORGED)]
-    assert GAP not in text or text.startswith(("{", "[")), "JSON holds it as it is"
+    return tell_lies(project)
 
 
 def run(project: Path, *words: str) -> str:

@@ -36,6 +36,7 @@ PROMISES = {
     "task-errors": "what is no task, no answer or not offered is told with the code of the extension",
     "report-fence": "report takes work only from runs whose work is the client's",
     "large-outputs": "a value over 8 KB is a reference, and a node's secret does not come through",
+    "shown-text": "no text of a project, an agent or a caller steers, hides, pads or forges a line in an answer",
     "few-tokens": "no view of a run of 200 nodes exceeds 10,000 tokens",
     "errors": "each bad input gives one error with a code that says what is wrong, and leaves nothing behind",
     "no-executor": "executor claude without Claude Code is refused with the ways out",

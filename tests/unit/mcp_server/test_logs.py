@@ -14,6 +14,7 @@ try:
     raise ValueError("password=hunter22")
 except ValueError:
     log.exception("it failed with %s", "ghp_" + "a1" * 18)
+log.warning("read %s", "a.md\\n2026-01-01 WARNING forged\\x1b[2J")
 """
 
 
@@ -22,3 +23,4 @@ def test_a_log_line_and_its_traceback_show_no_secret() -> None:
     assert f"{logging.getLevelName(logging.ERROR)} a.b: it failed with ghp_[redacted]" in done.stderr
     assert "ValueError: password=[redacted]" in done.stderr
     assert "not shown" not in done.stderr
+    assert "read a.md\n  2026-01-01 WARNING forged[2J" in done.stderr, "no further line passes for one of the log"
