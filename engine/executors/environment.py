@@ -9,6 +9,7 @@ that the agent says. This keeps secrets out of the journal; it is not a sandbox,
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -129,9 +130,12 @@ def open_environment(
     *added* is what the user's own settings give to every agent; the agent's file wins over it. In both `$NAME` stands
     for our variable of this name: it is looked up here, where the agent runs, and nowhere kept.
     """
-    ours = {name: value for name, value in os.environ.items() if not _OUR_TOKEN.fullmatch(name)}
-    passed = {name for name in ours if whole or _is_given(name)}
+    names = {name for name in os.environ if not _is_our_token(name)}
+    given = {name for name in names if _is_given(name)}
+    passed = names if whole else given
     asked = {**added, **order.agent.env}
+    read = passed.union(*map(references, asked.values())) & names  # no value is read in vain
+    ours = {name: os.environ.get(name, "") for name in read}
     secrets: dict[str, str] = {}
     own: dict[str, str] = {}
     for name, text in asked.items():
@@ -142,16 +146,23 @@ def open_environment(
         if own[name] != text or names_a_secret(name):
             secrets |= {name: own[name]} | {part: ours[part] for part in references(text) if part in ours}
     secrets |= {name: ours[name] for name in passed if names_a_secret(name)}
-    plain = {ours[name] for name in ours if _is_given(name)}
+    plain = {ours[name] for name in given}
+    handed = {name: ours[name] for name in passed - order.hidden}
     return Environment(
-        variables=environment_of(order.attempt, mark, own, without={*os.environ.keys() - passed, *order.hidden}),
-        withheld=frozenset(ours.keys() - passed - own.keys() - order.hidden - _OF_THE_SHELL),
+        variables=environment_of(order.attempt, mark, own, ours=handed),
+        withheld=frozenset(names - passed - own.keys() - order.hidden - _OF_THE_SHELL),
         mask=Mask(value for name, value in secrets.items() if value not in plain and _is_secret(name, value)),
     )
 
 
+@functools.lru_cache(maxsize=1024)  # the same names for each attempt
 def _is_given(name: str) -> bool:
     return _GIVEN.fullmatch(name) is not None
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_our_token(name: str) -> bool:
+    return _OUR_TOKEN.fullmatch(name) is not None
 
 
 def _is_secret(name: str, value: str) -> bool:

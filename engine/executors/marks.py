@@ -47,12 +47,18 @@ def mark_of(attempt: AttemptId, project: Path, *, keep: bool = False, server: Pr
 
 
 def environment_of(
-    attempt: AttemptId, mark: str, own: Mapping[str, str], *, without: Collection[str] = ()
+    attempt: AttemptId, mark: str, own: Mapping[str, str], *, ours: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
-    """The environment of an agent: ours *without* some, *own* over it, and the mark, which nothing overrides."""
+    """The environment of an agent: *ours*, *own* over it, and the mark, which nothing overrides."""
     outer = os.environ.get(MARK_VARIABLE, "")
-    ours = {name: value for name, value in os.environ.items() if name not in without}
     return {**ours, **own, ATTEMPT_VARIABLE: attempt, MARK_VARIABLE: f"{outer} {mark}".strip()}
+
+
+def carrying(mark: str) -> Callable[[str], bool]:
+    """Whether an environment carries *mark*. ValueError for what is no mark: it could be part of every environment."""
+    if _MARK.fullmatch(mark) is None:
+        raise ValueError(f"{mark!r} is no mark of an attempt")
+    return lambda environment: mark in environment
 
 
 def has_lost_its_server(mark: str, project: Path) -> bool:

@@ -41,7 +41,7 @@ class ProcessExecutor:
         if isinstance(argv, Outcome):
             return argv
         name = Path(argv[0]).name
-        sources = [order.folder / word for word in argv]  # what is no file is not read
+        sources = (order.folder / word for word in argv)  # what is no file is not read
         return await ask(
             order, argv, name=name, environment=environment, mark=mark, heartbeat=heartbeat, sources=sources
         )

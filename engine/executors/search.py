@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 import psutil
 
 from engine.executors.cancelling import uncancelled
-from engine.executors.marks import carriers, lives, orphans
+from engine.executors.marks import carriers, carrying, lives, orphans
 from engine.executors.output import Pipes
 from engine.executors.wardens import End, Request
 from engine.ids import AttemptId
@@ -49,6 +49,7 @@ class Searched:
 
     def __init__(self, mark: str, *, leaves_nothing: bool) -> None:
         """*leaves_nothing*: the program is known to, and looking would cost more than the program."""
+        carrying(mark)  # raises before anything is started
         self._mark = mark
         self._leaves_nothing = leaves_nothing
         self._told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -125,10 +126,11 @@ class _Program(asyncio.SubprocessProtocol):
 
 
 async def end_marked(mark: str, *, grace: timedelta) -> tuple[int, ...]:
-    """End what carries *mark*, and give what did not go."""
+    """End what carries *mark*, and give what did not go. Raises ValueError for what is no mark."""
+    is_wanted = carrying(mark)
 
     def left() -> list[psutil.Process]:
-        return carriers(lambda environment: mark in environment)
+        return carriers(is_wanted)
 
     return _pids(await end_all(left, grace=grace))
 
@@ -205,7 +207,7 @@ def _left_of(pid: int, mark: str, *, exited: bool) -> list[psutil.Process]:
     # A process of this number after the program's end is another one, and then the session has no members:
     # the kernel gives no number anew while it names a session.
     stranger = exited and psutil.pid_exists(pid)
-    return carriers(lambda environment: mark in environment, session=None if stranger else pid)
+    return carriers(carrying(mark), session=None if stranger else pid)
 
 
 def _family(pid: int) -> tuple[list[psutil.Process], list[psutil.Process]]:

@@ -133,7 +133,8 @@ async def _held(hold: Warded | Searched, request: Request, pipes: Pipes, mark: s
 
 async def _drained(running: asyncio.Future[End], output: Output, patience: timedelta) -> None:
     """Until nothing is left, and what is still in the pipes is read."""
-    await asyncio.wait([running])
+    if not running.done():
+        await asyncio.wait([running])
     if not output.drained.done() and not running.cancelled() and running.exception() is None:
         await asyncio.wait([output.drained], timeout=patience.total_seconds())
 

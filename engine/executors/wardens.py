@@ -19,7 +19,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from engine.executors.ending import PERSISTENCE
 from engine.executors.output import Pipes
@@ -191,7 +190,8 @@ class Warded:
         self._wardens = wardens
         self._lifeline: socket.socket | None = None
         self._ending = False
-        self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._said: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        """All that the warden has said, once it has said all."""
         self._patience: asyncio.TimerHandle | None = None
 
     async def run(self, request: Request, pipes: Pipes) -> End:
@@ -215,25 +215,41 @@ class Warded:
 
     async def _tried(self, data: bytes, pipes: Pipes) -> bytes:
         """All that the warden says; nothing means that it has started nothing."""
+        loop = asyncio.get_running_loop()
         self._lifeline, theirs = socket.socketpair()
         self._lifeline.settimeout(0)
-        with self._lifeline:
+        self._said = loop.create_future()
+        with self._lifeline as lifeline:
             with theirs:
                 self._wardens.give([theirs.fileno(), *pipes.theirs])
-            answering = asyncio.ensure_future(self._answer(self._lifeline, data, pipes))
-            either: list[asyncio.Future[Any]] = [answering, self._lost]
+            sending = _begin_to_send(lifeline, data)
+            loop.add_reader(lifeline, self._hear, lifeline, bytearray(), pipes)
             try:
-                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                return await self._said
+            except WardenLost:
+                self._wardens.kill()
+                raise
             finally:
+                loop.remove_reader(lifeline)
                 if self._patience is not None:
                     self._patience.cancel()
-                if not answering.done():
-                    answering.cancel()
-                    await asyncio.wait([answering])
-        if answering.cancelled():
-            self._wardens.kill()
-            raise WardenLost
-        return answering.result()
+                if sending is not None:
+                    sending.cancel()
+                    await asyncio.wait([sending])
+
+    def _hear(self, lifeline: socket.socket, answer: bytearray, pipes: Pipes) -> None:
+        """The warden says something, or has ended."""
+        piece = b""
+        with contextlib.suppress(OSError):
+            try:
+                piece = lifeline.recv(_LONGEST_ANSWER)
+            except BlockingIOError:
+                return
+        answer += piece
+        if piece:
+            pipes.hand_over()
+        if (not piece or (answer.endswith(b"\n") and answer != BEGUN)) and not self._said.done():
+            self._said.set_result(bytes(answer))
 
     def end(self, *, program_only: bool, within: timedelta) -> None:
         """Begin to end it all, or the program alone; without an answer *within* that time its warden is lost."""
@@ -250,31 +266,33 @@ class Warded:
         self._patience = asyncio.get_running_loop().call_later(patience, self._lose)
 
     def _lose(self) -> None:
-        if not self._lost.done():
-            self._lost.set_result(None)
+        if not self._said.done():
+            self._said.set_exception(WardenLost())
 
-    async def _answer(self, lifeline: socket.socket, request: bytes, pipes: Pipes) -> bytes:
-        loop = asyncio.get_running_loop()
-        answer = b""
-        with contextlib.suppress(OSError):
-            await loop.sock_sendall(lifeline, request)
-        with contextlib.suppress(OSError):
-            while not answer.endswith(b"\n") or answer == BEGUN:
-                piece = await loop.sock_recv(lifeline, _LONGEST_ANSWER)
-                if not piece:
-                    break
-                answer += piece
-                pipes.hand_over()
-        return answer
+
+def _begin_to_send(lifeline: socket.socket, data: bytes) -> asyncio.Task[None] | None:
+    """Send *data*, as much as there is room for; the rest as it is read. A warden that has ended reads nothing."""
+    try:
+        sent = lifeline.send(data)
+    except BlockingIOError:
+        sent = 0
+    except OSError:
+        return None
+    return None if sent == len(data) else asyncio.ensure_future(_send(lifeline, data[sent:]))
+
+
+async def _send(lifeline: socket.socket, data: bytes) -> None:
+    with contextlib.suppress(OSError):
+        await asyncio.get_running_loop().sock_sendall(lifeline, data)
 
 
 def packed(request: Request) -> bytes:
     """*request* as `warden.py` reads it. Raises ValueError for what no program can be given."""
     argv = [os.fsencode(word) for word in request.argv]
     environment = {os.fsencode(name): os.fsencode(value) for name, value in request.environment.items()}
-    if any(b"\0" in word for word in (*argv, *environment, *environment.values())):
+    if b"\0" in b"".join((*argv, *environment, *environment.values())):
         raise ValueError("embedded null byte")
-    if any(b"=" in name for name in environment):
+    if b"=" in b"".join(environment):
         raise ValueError("illegal environment variable name")
     body = marshal.dumps((argv, environment, os.fsencode(request.cwd), request.grace.total_seconds(), request.keep))
     return len(body).to_bytes(8, "big") + body

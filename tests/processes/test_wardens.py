@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from engine.executors.search import end_orphans
 from engine.executors.tree import Ended, run_program
 from engine.executors.wardens import wardens_for
 from engine.executors.zygote import UNSUPPORTED
+from engine.ids import AttemptId
 from engine.model.agent import Agent
 from engine.statefolder.links import STATE
 from engine.statefolder.owners import FOLDER
@@ -115,6 +117,14 @@ async def test_a_program_has_nothing_open_but_its_streams_and_no_signal_ignored(
     assert int(blocked, 16) == 0
     assert int(ignored, 16) & ~ours == 0
     assert outputs["n"][1:] == [[0, 1, 2], True]
+
+
+async def test_a_program_gets_an_environment_that_is_larger_than_what_a_socket_holds(tmp_path: Path) -> None:
+    order = order_of("import json; print(json.dumps({'outputs': {'n': len(os.environ['A7'])}}))", tmp_path)
+    size, mark = 100_000, mark_of(order.attempt, tmp_path)
+    environment = environment_of(order.attempt, mark, {f"A{n}": "x" * size for n in range(10)})
+    program = run_program([sys.executable, "agent.py"], cwd=tmp_path, environment=environment, mark=mark)
+    assert json.loads((await asyncio.wait_for(program, SECONDS)).stdout) == {"outputs": {"n": size}}
 
 
 @pytest.mark.parametrize(
@@ -423,8 +433,9 @@ async def test_what_forks_wardens_and_does_not_start_is_a_failure_to_start(
 async def test_a_folder_that_is_gone_and_a_text_that_no_program_can_be_given_are_failures_to_start(
     tmp_path: Path,
 ) -> None:
+    mark = mark_of(AttemptId("r-1:a#1"), tmp_path)
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        await run_program([sys.executable], cwd=tmp_path / "nowhere", environment={}, mark="m")
+        await run_program([sys.executable], cwd=tmp_path / "nowhere", environment={}, mark=mark)
     for argv, environment in (([sys.executable, "a\0b"], {}), ([sys.executable], {"A=B": "c"})):
         with pytest.raises(ValueError, match=r"null|name"):
-            await run_program(argv, cwd=tmp_path, environment=environment, mark="m")
+            await run_program(argv, cwd=tmp_path, environment=environment, mark=mark)
