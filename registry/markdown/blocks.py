@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 _FRONTMATTER = re.compile(r"\A---[ \t]*\n(?P<body>.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 _FIELD = re.compile(r"^(?P<name>[A-Za-z][\w-]*)[ \t]*:[ \t]*(?P<value>.*?)[ \t]*$")
 _BOLD_LINE = re.compile(r"^(?:\*\*|__)(?P<text>[^*_\n]{1,200}?):?(?:\*\*|__):?$")
+_BOLD_START = re.compile(r"^(?:\*\*|__)(?P<text>[^*_\n]{1,200}?)(?:\*\*|__):?\s+(?P<rest>\S.*)$")
+_STEP_START = re.compile(r"^(?:step|phase|stage)\s+\d{1,3}\s*[:.\u2013\u2014-]\s*\S", re.IGNORECASE)
+_MARKS = re.compile(
+    r"\*\*|(?<!\w)__(?=\S)|(?<=\S)__(?!\w)|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)|(?<!\w)_(?=[^\W_])|(?<=[^\W_])_(?!\w)"
+)
+"""Of emphasis; an underscore inside of a word is part of it."""
 _NUMBERED = re.compile(
     r"^(?:(?P<word>phase|stage|part|step)\s+(?P<count>\d{1,3}(?:\.\d{1,2})?|[ivx]{1,5}|[a-z])\b\s*[:.)\u2013\u2014-]*"
     r"|(?P<number>\d{1,3})(?:[.):]|\ufe0f?\u20e3)(?!\d))\s*(?P<text>.*)$",
@@ -113,7 +119,15 @@ def read_document(text: str) -> Document:
 
 def plain(text: str) -> str:
     """*text* on one line, without emphasis, code marks and quote marks."""
-    return re.sub(r"\s+", " ", re.sub(r"\*\*|__|`|^>\s*", "", text)).strip()
+    return re.sub(r"\s+", " ", unmarked(re.sub(r"^>\s*", "", text))).strip()
+
+
+def unmarked(text: str) -> str:
+    """*text* without the marks of emphasis and code; what is marked as code stays as it is written."""
+    parts = text.split("`")
+    return "".join(
+        part if place % 2 and place < len(parts) - 1 else _MARKS.sub("", part) for place, part in enumerate(parts)
+    )
 
 
 def numbered_heading(text: str) -> re.Match[str] | None:
@@ -229,15 +243,36 @@ def _section(text: str, level: int, line: int) -> Section:
 
 
 def _paragraph(raw: str, line: int) -> Iterator[Section | Block]:
-    """A paragraph; one that begins with a numbered bold line is a heading and the rest."""
-    first, _, rest = raw.partition("\n")
-    bold = _BOLD_LINE.match(first.strip())
-    if bold is None or numbered_heading(bold["text"]) is None:
-        yield Block(line, raw, paragraph=True)
-        return
-    yield _section(bold["text"], BOLD_LEVEL, line)
-    if rest.strip():
-        yield Block(line + 1, rest, paragraph=True)
+    """A paragraph; a line of it that begins with a number in bold, or with "Step 1:", is a heading."""
+    kept: list[str] = []
+    start = line
+    for number, text in enumerate(raw.split("\n"), start=line):
+        heading, rest = _heading_line(text.strip())
+        if heading is None:
+            kept.append(text)
+            continue
+        if any(map(str.strip, kept)):
+            yield Block(start, "\n".join(kept), paragraph=True)
+        yield _section(heading, BOLD_LEVEL, number)
+        kept, start = [rest] if rest else [], number if rest else number + 1
+    if any(map(str.strip, kept)):
+        yield Block(start, "\n".join(kept), paragraph=True)
+
+
+def _heading_line(text: str) -> tuple[str | None, str]:
+    """The numbered heading that the line *text* of a paragraph is or begins with, and what stands behind it."""
+    whole = _BOLD_LINE.match(text)
+    if whole is not None:
+        return (whole["text"] if numbered_heading(whole["text"]) else None), ""
+    if _STEP_START.match(text):
+        return text, ""
+    begun = _BOLD_START.match(text)
+    found = begun and numbered_heading(begun["text"])
+    if begun is None or found is None:
+        return None, ""
+    if found["text"].strip(" :"):
+        return begun["text"], begun["rest"]
+    return f"{begun['text'].rstrip(' :')}: {begun['rest']}", ""
 
 
 def _items(tokens: Sequence[Any], lines: Sequence[str]) -> Iterator[Item]:

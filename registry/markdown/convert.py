@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import InputError
 from engine.validation import Problem, Severity
-from registry.markdown.blocks import Document, read_document
-from registry.markdown.outline import outline_of
+from registry.markdown.blocks import Document, plain, read_document
+from registry.markdown.outline import FOREIGN, outline_of
 from registry.markdown.phases import levels, needs_all_before, phase_names
 from registry.markdown.shapes import Group, Kind, Outline
 from registry.markdown.steps import Step, Time
@@ -80,9 +80,12 @@ def convert(text: str, *, stem: str) -> Converted:
     if len(steps) > _MOST_STEPS:
         message = f'"{stem}.md" has more than {_MOST_STEPS} steps'
         raise InputError(message, code="FILE_TOO_LARGE", hint="Split it into sub-commands.")
-    sign = document.title.startswith("/") or any(step.agent or step.time or step.after for step in steps)
+    sign = document.title.startswith("/") or any(
+        group.time or any(step.agent or step.time or step.after for step in group.steps) for group in outline.groups
+    )
     if not sign and _PROMPT_FIELDS & document.fields.keys():
-        message = f'"{stem}.md" is a prompt of Claude Code, and nothing in it says that it is a v1 command'
+        missing = "its title is no `/name`, and no step says an agent, a time or what it needs"
+        message = f'"{stem}.md" is a prompt of Claude Code: {missing}'
         hint = (
             "Give it a title such as `# /name`, or steps with agents, times or dependencies; Claude Code runs prompts."
         )
@@ -102,6 +105,11 @@ def _no_steps(stem: str, outline: Outline) -> InputError:
     notes = [note for note in (*outline.notes, *outline.unnumbered) if note.kind is not Kind.CONDITIONAL]
     passed = "; ".join(str(note) for note in notes[:_MOST_LINES])
     message = f'"{stem}.md" is prose without numbered steps, so it is not a v1 command'
+    foreign = [note.line for note in notes if note.what.endswith(FOREIGN)]
+    if foreign:
+        lines = ", ".join(map(str, foreign[:_MOST_LINES]))
+        hint = "Give each step its agent, as in `1. senior-reviewer - …`, or write the command as a v2 file."
+        return InputError(f'"{stem}.md" is {FOREIGN} (lines {lines})', code=NO_STEPS, hint=hint)
     hint = "A v1 command has steps such as `1. senior-reviewer - Review the code (5 min)`; Claude Code runs prompts."
     return InputError(f"{message} ({passed})" if passed else message, code=NO_STEPS, hint=hint)
 
@@ -377,7 +385,7 @@ class _Conversion:
 
 
 def _first_is(prose: list[str], paragraph: str) -> bool:
-    return " ".join(re.sub(r"\*\*|__|`|^>\s*", "", prose[0]).split()) == paragraph
+    return plain(prose[0]) == paragraph
 
 
 def _command_name(title: str, stem: str) -> str:

@@ -32,8 +32,8 @@ _NO_STEPS = _pattern(
         rules? guidelines? principles? constraints? conventions? standards? notes? reminders? tips? warnings?
         outputs? formats? templates? schema structure deliverables? examples? usage arguments? parameters? options?
         patterns areas strategies modes factors topologies variants
-        flags? syntax types? categories criteria requirements? prerequisites? features? benefits? capabilities faq
-        troubleshooting references? resources limitations? anti-patterns? glossary levels? metrics? questions?
+        flags? syntax types? categories criteria requirements? prerequisites? preconditions? features? benefits?
+        capabilities faq troubleshooting references? resources limitations? anti-patterns? glossary levels? metrics? questions?
         scenarios? expected success checklist related see philosophy description behaviou?rs? practices pitfalls
         mistakes definitions? permissions compatibility
     """)
@@ -71,6 +71,7 @@ _ALTERNATIVE = _pattern(
     r"|(?:on|upon|in case of|after an?|handling|handle) (?:an? )?(?:failures?|errors?|conflicts?|problems?)\b)"
 )
 """Headings of what is done in some cases only."""
+_AFTERMATH = _pattern(r"(?:after|next steps|post-\w+)\b")
 _CONDITIONAL = _pattern(
     rf"^{_ALWAYS}(?:\(?optional(?:ly)?\)?|if|when|unless|otherwise|alternatively|or|else|in case"
     r"|on (?:failure|error|success)|(?:as a )?fallback|should (?:the|any|it|this)|for \w+ only)\b"
@@ -156,7 +157,7 @@ _VERBS = frozenset(
         investigate invite invoke isolate join jump keep kill label launch lead learn lint list load locate lock
         log look lower maintain make manage map mark match measure mention merge message migrate minimize mirror
         mix mock modify monitor mount move mute name narrow normalize note notify observe obtain omit onboard
-        open opt optimise optimize orchestrate order organize outline package pair parameterize parse patch
+        open opt optimise optimize orchestrate order organize outline pack package pair parameterize parse patch
         pause perform persist pick pin ping plan plot point populate port post post-process preload prepare
         preprocess present preserve preview print prioritise prioritize proceed process produce profile prompt
         propose protect prove provide provision prune publish pull push put query quote raise randomize rank
@@ -262,6 +263,11 @@ def _end_of(text: str) -> str:
 def is_alternative(heading: str) -> bool:
     """Whether *heading* is that of something done in some cases only."""
     return bool(_ALTERNATIVE.match(heading))
+
+
+def is_aftermath(heading: str) -> bool:
+    """Whether *heading* is that of what is done when everything else is."""
+    return bool(_AFTERMATH.match(_letters(heading)))
 
 
 def is_mode(heading: str) -> bool:

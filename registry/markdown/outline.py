@@ -15,8 +15,10 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from registry.markdown.blocks import is_bold_line, plain
+from registry.markdown.language import is_english
 from registry.markdown.lists import (
     begins_with_verb,
+    is_aftermath,
     is_alternative,
     is_conditional,
     is_limited,
@@ -28,28 +30,40 @@ from registry.markdown.lists import (
     why_no_steps,
 )
 from registry.markdown.shapes import Group, Kind, Note, Outline
-from registry.markdown.steps import Step, agents_named, read_step, read_time
+from registry.markdown.steps import Step, agents_named, read_heading_time, read_step
 
 if TYPE_CHECKING:
     from registry.markdown.blocks import Block, Document, Item, Section
 
 _PHASES = frozenset({"phase", "stage", "part"})
+FOREIGN = "not in English, and only English words tell steps from the other lists that people number"
 _FEW = 2
 """Numbered headings that make headings the steps."""
 
 
 def outline_of(document: Document) -> Outline:
-    """The steps and the prose of *document*."""
-    return _Reading(document).read()
+    """The steps and the prose of *document*.
+
+    Where its title says that it is a command, a list does not have to say actions, unless another one does.
+    """
+    strict = _Reading(document, expected=False)
+    outline = strict.read()
+    if strict.says_actions or not document.title.startswith("/"):
+        return outline
+    return _Reading(document, expected=True).read()
 
 
 class _Reading:
     """One pass over the sections of a document."""
 
-    def __init__(self, document: Document) -> None:
-        self.outline = Outline()
+    def __init__(self, document: Document, *, expected: bool) -> None:
+        self.outline = Outline(english=is_english(document.sections))
         self.sections = document.sections
-        self.expected = document.title.startswith("/")
+        self.expected = expected
+        self.readable = self.outline.english or (expected and self._lists_of_several() == 1)
+        """Words tell what is a step, or there is nothing to tell it from."""
+        self.says_actions = False
+        """Words have told that something is a step."""
         self.above, self.ends = _nesting(document.sections)
         self.modes = self._modes()
         numbered = self._numbered()
@@ -57,6 +71,10 @@ class _Reading:
         self.numbered = set(numbered) if len(numbered) >= _FEW or worded else set()
         self.counts = [0, *accumulate(place in self.numbered for place in range(len(self.sections)))]
         """How many numbered headings there are before each place."""
+
+    def _lists_of_several(self) -> int:
+        """How many numbered lists there are."""
+        return sum(block.numbered and len(block.items) > 1 for section in self.sections for block in section.blocks)
 
     def _modes(self) -> frozenset[int]:
         """The places of headings that stand for several ways to run the command, of which a run takes one."""
@@ -96,12 +114,14 @@ class _Reading:
                 return f'are for some cases only: "{heading}"', True
         sections = [self.sections[place] for place in family]
         parent = self.sections[above[0]] if above else None
+        worded = any(section.word for section in sections)
+        if not (self.readable or worded or _tell_most(_steps_of(sections))):
+            return f"are {FOREIGN}", False
         free = parent is None or parent.level <= 1 or bool(parent.number) or says_steps(parent.heading)
         acting = sum(begins_with_verb(section.heading) for section in sections) * 2 > len(sections)
-        if free or acting or self.expected or any(section.word for section in sections):
+        if free or acting or self.expected or worded or _tell_most(_steps_of(sections)):
             return None, False
-        steps = [read_step(0, one.heading, [], line=one.line) for one in sections]
-        return (None if _tell_most(steps) else "name things and say no action"), False
+        return "name things and say no action", False
 
     def read(self) -> Outline:
         place = 0
@@ -132,7 +152,7 @@ class _Reading:
         section = self.sections[place]
         if is_limited(section.heading):
             self._limited(section.heading, section.line, self.outline)
-        heading_time, heading = read_time(section.heading)
+        heading_time, heading = read_heading_time(section.heading)
         inside = Outline()
         for one in [place, *below]:
             self._lists(one, inside)
@@ -213,7 +233,7 @@ class _Reading:
     def _lists(self, place: int, into: Outline) -> None:
         """The lists of steps of one section, and its prose."""
         section, headings = self.sections[place], self._headings(place)
-        time, heading = read_time(section.heading)
+        time, heading = read_heading_time(section.heading)
         group = Group(_tidy(heading) or section.heading, section.line, time=time)
         group.parallel = says_parallel(section.heading)
         alternative = self._is_alternative(place)
@@ -261,7 +281,13 @@ class _Reading:
             return why_announced_otherwise(lead_in, headings) if named else ""
         if any(step.time or step.after for step in steps) or _tell_most(steps):
             return why_announced_otherwise(lead_in, headings)
-        return why_no_steps(block, lead_in, section, headings=headings, expected=self.expected)
+        if not self.readable:
+            return f"is {FOREIGN}"
+        if is_aftermath(section.heading) and not any(group.steps for group in self.outline.groups):
+            return f'stands under "{section.heading}", and no step is before it'
+        reason = why_no_steps(block, lead_in, section, headings=headings, expected=self.expected)
+        self.says_actions = self.says_actions or reason is None
+        return reason
 
     def _take(self, group: Group, items: tuple[Item, ...], into: Outline) -> None:
         """The steps of one list; what is done in some cases only goes to the step before it."""
@@ -308,6 +334,11 @@ def _conditional(text: str, line: int) -> Note:
 def _tell_most(steps: list[Step]) -> bool:
     """Whether at least half of *steps* say who does them, how long they take or what they need."""
     return sum(bool(step.agent or step.time or step.after) for step in steps) * 2 >= len(steps)
+
+
+def _steps_of(sections: list[Section]) -> list[Step]:
+    """The headings of *sections* as steps."""
+    return [read_step(0, one.heading, [], line=one.line) for one in sections]
 
 
 def _tidy(heading: str) -> str:

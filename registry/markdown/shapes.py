@@ -54,6 +54,8 @@ class Note:
 class Outline:
     """What a document comes to."""
 
+    english: bool = True
+    """Its words tell what is a step."""
     groups: list[Group] = field(default_factory=list)
     prose: list[str] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from registry.markdown.blocks import unmarked
 from registry.wording import NUMBER, UNIT, milliseconds_of
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _NOTHING = re.compile(r"\b(?:no\s+dependenc(?:y|ies)|depends\s+on\s+(?:nothing|n
 _BRACKETS = re.compile(r"\s*[(\[]([^()\[\]]{1,300})[)\]]")
 _TRAILING = re.compile(r"^(?P<task>.+?)(?P<separator>\s+[-\u2013\u2014|]\s+|\s*[,;|]\s*|\.\s+)(?P<tail>[^,;|]{1,120})$")
 _BOLD_AGENT = re.compile(
-    r"^(?:\*\*|__|`|\*\*`)@?(?P<agent>[A-Za-z][\w-]{0,100})(?:`\*\*|\*\*|__|`)\s*(?::|[-\u2013\u2014]|\u2192|->)?\s*(?P<task>.*)$"
+    r"^(?:\*\*|__|`|\*\*`)@?(?P<agent>[A-Za-z][\w-]{0,100})(?:`\*\*|\*\*|__|`)\s*(?::|[-\u2013\u2014]|\u2192|->|$)\s*(?P<task>.*)$"
 )
 _INNER_COLON = re.compile(r"^(?P<mark>\*\*|__)@?(?P<agent>[A-Za-z][\w-]{0,100}):(?P=mark)\s*(?P<task>.+)$")
 _PLAIN_AGENT = re.compile(r"^@?(?P<agent>[a-z][a-z0-9_]*(?:-[a-z0-9_]+)*)\s+[-\u2013\u2014]\s+(?P<task>.+)$")
@@ -62,11 +63,12 @@ _PERIOD = re.compile(
     re.IGNORECASE,
 )
 """A time that says how far something reaches back or how often it is done, and not how long the step takes."""
+_SEPARATORS = ",;:|/&+-\u2013\u2014"
 _MARKER = re.compile(r"^(?:[-*+]|\d{1,4}[.)])\s+")
 _FENCE = re.compile(r"^\s*(`{3,}|~{3,})")
 _NAMED_AGENT = re.compile(
     r"\bsubagent_type\s*[=:]\s*[\"'`\u201c]?(?P<type>[A-Za-z][\w:-]*)(?![\w.\[({])"
-    r"|\b(?:use|launch|invoke|spawn|run|call|delegate to|dispatch|with|via)\s+(?:the\s+|an?\s+)?[`*@\"]{0,3}"
+    r"|\b(?:use|launch|invoke|spawn|run|call|deploy|delegate to|dispatch|with|via)\s+(?:the\s+|an?\s+)?[`*@\"]{0,3}"
     r"(?P<agent>[a-z][a-z0-9]*(?:-[a-z0-9]+)+)[`*\"]{0,3}\s+(?:sub-?)?agent\b",
     re.IGNORECASE,
 )
@@ -138,6 +140,16 @@ def read_time(text: str) -> tuple[Time | None, str]:
     return Time(milliseconds_of(found["number"], found["unit"]), start), _TIME.sub(" ", text)
 
 
+def read_heading_time(text: str) -> tuple[Time | None, str]:
+    """The time that the heading *text* says for all of what is under it, and the text without it.
+
+    A time inside of what it says ("Wait 5 minutes for the build") is part of it.
+    """
+    step = Step(number=0, line=0)
+    rest = _take_tail(step, _take_brackets(step, text))
+    return (step.time, rest) if step.time is not None and not (step.after or step.after_names) else (None, text)
+
+
 def read_step(number: int, text: str, details: Sequence[str], *, line: int) -> Step:
     """The step that is written as *text*; *details* are the lines below it that belong to it."""
     step = Step(number=number, line=line)
@@ -194,7 +206,7 @@ def _take_facts(step: Step, text: str) -> str:
     rest = _NOTHING.sub(" ", rest)
     step.after += [number for number in after if number not in step.after]
     step.time = step.time or time
-    return "" if _EMPTY.fullmatch(rest) else rest.strip(" ,;")
+    return "" if _EMPTY.fullmatch(rest) else rest.strip(" ,;-\u2013\u2014")
 
 
 def _numbers(text: str) -> list[int]:
@@ -212,12 +224,20 @@ def _take_brackets(step: Step, text: str) -> str:
         inner = found[1]
         if not _speaks(inner):
             return found.group()
-        if _PERIOD.search(inner):
+        if _PERIOD.search(inner) or not _stands_alone(_TIME.search(inner), inner):
             return found.group()
         rest = _take_facts(step, inner)
         return f" ({rest})" if rest else " "
 
     return re.sub(r"\s{2,}", " ", _BRACKETS.sub(replace, text)).strip()
+
+
+def _stands_alone(time: re.Match[str] | None, text: str) -> bool:
+    """Whether the *time* in *text*, if any, is a part of its own: "(or at least 20 minutes)" says none of the step."""
+    if time is None:
+        return True
+    before, behind = text[: time.start()].strip(), text[time.end() :].strip()
+    return (not before or before[-1] in _SEPARATORS) and (not behind or behind[0] in _SEPARATORS)
 
 
 def _take_tail(step: Step, text: str) -> str:
@@ -274,4 +294,4 @@ def _take_detail(step: Step, detail: str) -> str | None:
 def _plain(text: str) -> str:
     """*text* without the marks of emphasis and code, and without links' addresses."""
     text = re.sub(r"\[([^\[\]]{1,200})\]\([^()]{0,500}\)", r"\1", text)
-    return re.sub(r"\*\*|__|`|(?<!\w)[*_](?=\w)|(?<=\w)[*_](?!\w)", "", text).strip().rstrip(" .:;,-\u2013\u2014")
+    return unmarked(text).strip().rstrip(" .:;,-\u2013\u2014")

@@ -370,3 +370,50 @@ def test_ids_are_short_and_phases_begin_with_a_letter() -> None:
     converted = convert(text, stem="x")
     assert max(map(len, nodes(converted))) <= 60
     assert converted.definition["phases"][0]["id"] == "phase-3rd-part"
+
+
+@pytest.mark.parametrize(
+    ("step", "task"),
+    [
+        ("Call `mcp__oven__heat_up` once", "Call mcp__oven__heat_up once"),
+        ("Call mcp__oven__heat_up once", "Call mcp__oven__heat_up once"),
+        ("Check `**/*.bak` and `_old_`", "Check **/*.bak and _old_"),
+        ("Check __all__ of _them_ and *that*", "Check all of them and that"),
+        ("Close the `mark **now**", "Close the mark now"),
+    ],
+)
+def test_what_is_marked_as_code_and_what_is_inside_of_words_stays_as_it_is_written(step: str, task: str) -> None:
+    assert only(step)["task"] == task
+
+
+def test_a_program_that_a_step_begins_with_is_no_agent() -> None:
+    node = only("`bake-it` makes the bread")
+    assert (node["agentId"], node["task"]) == ("general-assistant", "bake-it makes the bread")
+
+
+@pytest.mark.parametrize("bracket", ["(or at least 20 minutes)", "(20 minutes per loaf)", "(wait 20 minutes)"])
+def test_a_time_that_is_part_of_a_phrase_is_not_how_long_the_step_takes(bracket: str) -> None:
+    converted = convert(f"# Bake\n\nText.\n\n1. Heat the oven {bracket}\n2. Bake it\n", stem="x")
+    (node, _) = nodes(converted).values()
+    assert (node["estimatedTime"], node["task"]) == (60_000, f"Heat the oven {bracket}")
+    assert not converted.sign
+
+
+def test_the_time_of_a_heading_is_a_sign_of_a_command_and_leaves_no_marks_behind() -> None:
+    steps = "\n\n1. Mix it\n2. Check it\n"
+    timed = convert(f"# Bake\n\nText.\n\n## Phase 1: Bread (by hand \u2014 ~4 minutes){steps}", stem="x")
+    (phase,) = timed.definition["phases"]
+    assert (timed.sign, phase["name"]) == (True, "Bread (by hand)")
+    assert [node["estimatedTime"] for node in phase["agents"]] == [120_000, 120_000]
+
+
+def test_a_time_inside_of_what_a_heading_says_stays_there() -> None:
+    heading = "Wait 5 minutes for the oven"
+    converted = convert(
+        f"# Bake\n\nText.\n\n## Phase 1: Dough\n\nx\n\n## Phase 2: {heading}\n\n1. Mix it\n2. Check it\n", stem="x"
+    )
+    assert converted.definition["phases"][1]["name"] == heading
+
+
+def test_an_agent_that_is_deployed_by_name_does_the_step() -> None:
+    assert only("Deploy the bread-maker sub-agent with care")["agentId"] == "bread-maker"

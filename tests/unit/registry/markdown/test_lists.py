@@ -309,3 +309,86 @@ def test_what_is_done_in_some_cases_only_is_no_reason_why_the_rest_is_no_command
 def test_a_prompt_of_claude_code_is_refused_as_one_with_or_without_steps() -> None:
     for steps in ("", "1. Build it\n2. Push it\n"):
         assert "is a prompt of Claude Code" in refusal(f"---\ndescription: Bake\n---\n# Bake\n\nText.\n\n{steps}")
+
+
+TWO_LISTS = (
+    "{}\n\n## {}\n\n1. Der Ofen ist hei\u00df und das Blech liegt auf der Platte\n2. Die Form ist nicht nass\n\n"
+)
+
+
+def test_a_file_in_another_language_is_refused_since_its_words_tell_nothing() -> None:
+    german = "# Backen\n\n" + "".join(
+        TWO_LISTS.format("Das ist f\u00fcr die K\u00fcche.", one) for one in ("Regeln", "Ablauf")
+    )
+    message = refusal(german)
+    assert "is not in English, and only English words tell steps from the other lists" in message
+    assert "(lines 7, 14)" in message
+    headings = "".join(f"## {one}. Der Teig und die Form\n\nDas ist nicht alles.\n\n" for one in (1, 2))
+    assert "is not in English" in refusal(f"# Backen\n\n{headings}")
+    russian = "# /bake\n\n## A\n\n1. \u041f\u0435\u0447\u044c\n2. \u0415\u0449\u0435\n\n## B\n\n1. \u041f\u0435\u0447\u044c\n2. \u0415\u0449\u0435\n"
+    assert "is not in English" in refusal(russian)
+
+
+def test_in_another_language_the_only_list_of_a_command_and_what_needs_no_words_are_steps() -> None:
+    only = TWO_LISTS.format("Das ist f\u00fcr die K\u00fcche.", "Ablauf")
+    assert len(tasks(convert(f"# /backen\n\n{only}", stem="x"))) == 2
+    assert "is not in English" in refusal(f"# Backen\n\n{only}")
+    agents = "1. baker-one - Der Teig und die Form\n2. baker-two - Das Blech ist nicht nass\n\n"
+    told_by_agents = convert(f"# Backen\n\n{only}## Dann\n\n{agents}", stem="x")
+    assert tasks(told_by_agents) == ["Der Teig und die Form", "Das Blech ist nicht nass"]
+    (passed,) = told(told_by_agents, "V1_LIST_PASSED_OVER")
+    assert "it is not in English" in passed
+    phases = "".join(f"## Phase {one}: Der Teig und das Blech\n\nDas ist nicht alles.\n\n" for one in (1, 2))
+    assert len(tasks(convert(f"# Backen\n\n{phases}", stem="x"))) == 2
+
+
+def test_names_of_another_language_do_not_make_a_text_foreign() -> None:
+    names = "1. Pack the case for der Meister\n2. Send it to Haus und Hof\n"
+    assert len(tasks(convert(f"# Pack\n\nText.\n\n## Steps\n\n{names}", stem="x"))) == 2
+
+
+def test_in_a_command_with_its_name_a_list_says_no_action_only_where_no_other_one_does() -> None:
+    names = "## Parts\n\n1. Cold store\n2. Warm store\n\n"
+    assert tasks(convert(f"# /keep\n\nText.\n\n{names}", stem="x")) == ["Cold store", "Warm store"]
+    both = convert(f"# /keep\n\nText.\n\n{names}## Work\n\n1. Open the box\n2. Send the box\n", stem="x")
+    assert tasks(both) == ["Open the box", "Send the box"]
+    assert told(both, "V1_LIST_PASSED_OVER") == ["A numbered list is not read as steps: it says no action"]
+
+
+def test_what_comes_after_the_rest_is_no_step_where_there_is_no_rest() -> None:
+    after = "## After baking\n\n1. Clean the oven\n2. Close the door\n"
+    assert 'the list in line 7 stands under "After baking", and no step is before it' in refusal(
+        f"# /bake\n\nText.\n\n{after}"
+    )
+    assert tasks(convert(STEPS + after, stem="x")) == ["Pack it", "Send it", "Clean the oven", "Close the door"]
+
+
+def test_preconditions_are_no_steps() -> None:
+    assert is_passed_over("Preconditions")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "**1. Mix it** in the bowl\n\nWith care.\n\n**2. Heat it** at once\n",
+        "**Step 1:** Mix it\nWith care.\n\n**Step 2:** Heat it\n",
+        "**Step 1:** Mix it\n**Step 2:** Heat it\n",
+        "Step 1: Mix it\nWith care.\nStep 2: Heat it\n",
+        "Some words.\nPhase 1 - Mix it\nWith care.\n\nPhase 2 - Heat it\n",
+    ],
+)
+def test_a_line_that_begins_with_a_number_in_bold_or_with_step_is_a_heading(text: str) -> None:
+    heads = [
+        one["task"].partition(":")[0]
+        for phase in convert(f"# Bake\n\nText.\n\n{text}", stem="x").definition["phases"]
+        for one in phase["agents"]
+    ]
+    assert heads == ["Mix it", "Heat it"]
+
+
+def test_a_bold_start_that_is_not_numbered_is_text() -> None:
+    document = read_document("# Bake\n\n**Step by step** it grows\n**Well done**\nIn step 2: nothing.\n")
+    assert [section.heading for section in document.sections] == ["", ""]
+    assert [block.raw for block in document.sections[1].blocks] == [
+        "**Step by step** it grows\n**Well done**\nIn step 2: nothing."
+    ]
