@@ -18,8 +18,9 @@ _OTHER = frozenset(
     re.findall(
         r"\S+",
         """
-        auf avec che como das dans del della der des det dla ein eine een est f\u00fcr het ile i\u00e7in ist jest las les
-        los mit nel nicht nie niet n\u00e3o och oraz para por pour que si\u0119 sono sont uma una und une van ve von voor
+        auf avec che como das dans del della der des det dla ein eine een est f\u00fcr het ile i\u00e7in ist jest las
+        les los mit nel nicht nie niet n\u00e3o och oraz para por pour que si\u0119 sono
+        sont uma una und une van ve von voor
         """,
     )
 )

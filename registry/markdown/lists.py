@@ -33,8 +33,9 @@ _NO_STEPS = _pattern(
         outputs? formats? templates? schema structure deliverables? examples? usage arguments? parameters? options?
         patterns areas strategies modes factors topologies variants
         flags? syntax types? categories criteria requirements? prerequisites? preconditions? features? benefits?
-        capabilities faq troubleshooting references? resources limitations? anti-patterns? glossary levels? metrics? questions?
-        scenarios? expected success checklist related see philosophy description behaviou?rs? practices pitfalls
+        capabilities faq troubleshooting references? resources limitations? anti-patterns? glossary levels? metrics?
+        questions? scenarios? expected success checklist related see philosophy description behaviou?rs? practices
+        pitfalls
         mistakes definitions? permissions compatibility
     """)
     + r"\b"

@@ -325,7 +325,8 @@ def test_a_file_in_another_language_is_refused_since_its_words_tell_nothing() ->
     assert "(lines 7, 14)" in message
     headings = "".join(f"## {one}. Der Teig und die Form\n\nDas ist nicht alles.\n\n" for one in (1, 2))
     assert "is not in English" in refusal(f"# Backen\n\n{headings}")
-    russian = "# /bake\n\n## A\n\n1. \u041f\u0435\u0447\u044c\n2. \u0415\u0449\u0435\n\n## B\n\n1. \u041f\u0435\u0447\u044c\n2. \u0415\u0449\u0435\n"
+    items = "1. \u041f\u0435\u0447\u044c\n2. \u0415\u0449\u0435\n"
+    russian = f"# /bake\n\n## A\n\n{items}\n## B\n\n{items}"
     assert "is not in English" in refusal(russian)
 
 
