@@ -25,7 +25,7 @@ from engine.runtime.clock import SystemClock
 from engine.runtime.owner import FileOwner, Reader, has_lock
 from engine.service import Engine
 from engine.statefolder.guard import found_state, open_state
-from engine.statefolder.links import STATE
+from engine.statefolder.links import state_of
 from engine.statefolder.location import locate
 from engine.statefolder.mounts import network_file_system
 from engine.statefolder.owners import FOLDER
@@ -55,7 +55,7 @@ async def open_engine(
     home: Path | None = None,
     reads: bool = False,
 ) -> AsyncIterator[Engine]:
-    """The engine of *project*, whose state is in `.claude/orchestration`, for the length of the block.
+    """The engine of *project*, whose state is in its state folder, for the length of the block.
 
     *agent_environment* is added to the variables of every agent; `$NAME` in it stands for a variable of this process.
     *home* is that of the user, by default of the process. Raises `EnvironmentFault` where the state folder cannot be
@@ -63,10 +63,10 @@ async def open_engine(
     (PROJECT_ON_ANOTHER_HOST). One that only *reads* ends nothing, and leaves what dead processes have left.
     """
     location = await asyncio.to_thread(locate, project)
-    with faults(location.root / STATE):
+    with faults(location.state.folder):
         folder = await asyncio.to_thread(open_state, location.root, home=home)
     if location.worktree:  # what belongs to its files stays with it: inputs of agents, notes of their worktrees
-        with faults(project / STATE):
+        with faults(state_of(project).folder):
             await asyncio.to_thread(open_state, project, home=home)
     storage = SqliteStorage(folder, is_alive=lambda owner: has_lock(folder / FOLDER, owner))
     try:
@@ -129,11 +129,13 @@ async def open_reader(project: Path, *, home: Path | None = None) -> AsyncIterat
     location = await asyncio.to_thread(locate, project)
     found = partial(found_state, location.root, home=home)
     with contextlib.ExitStack() as stack:
-        with faults(location.journal):
+        with faults(location.state.journal):
             folder = await asyncio.to_thread(found)
             place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             owner = None if folder is None else Reader(folder)
-        storage: Storage = MemoryStorage() if folder is None else CopiedStorage(place, location.journal, found=found)
+        storage: Storage = (
+            MemoryStorage() if folder is None else CopiedStorage(place, location.state.journal, found=found)
+        )
         engine = Engine(project, storage=storage, owner=owner, clock=SystemClock(), executors={}, location=location)
         async with engine.serving():
             yield engine
@@ -146,7 +148,7 @@ async def _clean_up(engine: Engine, owner: FileOwner) -> None:
 
 
 async def _tell_place(engine: Engine) -> None:
-    folder = engine.location.root / STATE
+    folder = engine.location.state.folder
     kind = await asyncio.to_thread(network_file_system, folder)
     if kind is not None:
         text = (

@@ -19,12 +19,15 @@ from typing import IO, TYPE_CHECKING, Any
 from engine.errors import EnvironmentFault, OrchestrationError
 from engine.executors.answer import signal_name
 from engine.ids import RunId
-from engine.statefolder.links import STATE, make_below
+from engine.statefolder.links import make_below
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LOGS = STATE / "logs"
+    from engine.statefolder.links import Place
+
+LOGS = "logs"
+"""Their folder in the state folder."""
 START_SECONDS = 60.0
 """How long a worker may take until its run is durable."""
 END_SECONDS = 2.0
@@ -34,18 +37,18 @@ LONGEST_TAIL = 2000
 START = "import sys; sys.path.append(sys.argv.pop(1)); from mcp_server.worker import main; main()"
 
 
-def start_worker(root: Path, request: Mapping[str, Any], *, state: Path) -> RunId:
-    """Start a worker for *request* (see `worker.py`) in the project *root*, whose state is below *state*.
+def start_worker(root: Path, request: Mapping[str, Any], *, state: Place) -> RunId:
+    """Start a worker for *request* (see `worker.py`) in the project *root*, whose state folder is at *state*.
 
     Its run is durable when this returns.
 
     Blocks; call it in a thread. Raises what the worker says is wrong, and `EnvironmentFault` (WORKER_FAILED) where it
     cannot be started or dies before it has said anything.
     """
-    folder = state / LOGS
+    folder = state.folder / LOGS
     log = folder / f"worker-{secrets.token_hex(6)}.log"
     try:
-        make_below(state, LOGS)
+        make_below(*state.inside(LOGS))
         with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600), "wb") as stderr:
             process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-P", "-c", START, str(Path(__file__).parents[1])],

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from engine.redaction import one_line
 from engine.statefolder.guard import Found, Standing, look_at, take_over
-from engine.statefolder.links import STATE
+from engine.statefolder.links import state_of
 from engine.statefolder.location import locate
 from engine.storage.copies import ForeignRun, runs_of
 from engine.storage.database import faults
@@ -33,7 +33,7 @@ def trust_state(root: Path, *, yes: bool) -> bool:
     """
     location = locate(root)
     places = dict.fromkeys((location.root, location.project))
-    with faults(root / STATE):
+    with faults(state_of(root).folder):
         others = [found for place in places if (found := look_at(place)).standing in _OTHERS]
         if not others:
             console.notes.print("this project has no state of anybody else")

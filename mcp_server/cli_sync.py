@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 SKILLS = Path(".claude/skills")
 FILE = "SKILL.md"
 LARGEST_FILE = 1_000_000
+SHARED = (
+    f"{SKILLS} lies behind a link: a skill there would be one of every project that shares it. "
+    "The command runs without one: `orchestrate run`."
+)
 
 
 def sync() -> None:
@@ -53,7 +57,7 @@ def synchronise(root: Path, catalog: Catalog) -> Iterator[str]:
             why = f"{command.name} can be no skill: lower-case letters, digits and -, at most {LONGEST_NAME}"
             yield f"left out {shown(root, command.path)}: {why}"
     for name, command in wanted.items():
-        inside(root, SKILLS / name)  # a link out of the project is refused
+        inside(root, SKILLS / name, advice=SHARED)
         path = root / SKILLS / name / FILE
         text = skill_text(command, shown(root, command.path))
         found = _read(path)

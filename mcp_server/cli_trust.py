@@ -102,11 +102,14 @@ def _trust(root: Path, *, yes: bool) -> bool:
     Raises `StateError` as `ask_trust` does.
     """
     trust = _open(root)
-    missing = trust.unaccepted(trust.items())
-    if not missing:
+    seen: set[str] = set()
+    while missing := [item for item in trust.unaccepted(trust.items()) if item.id not in seen]:
+        if not ask_trust(trust, missing, yes=yes):
+            return False
+        seen |= {item.id for item in missing}  # agents behind a link are seen once it may be followed
+    if not seen:
         console.notes.print("every program of this project is trusted as it is now")
-        return True
-    return ask_trust(trust, missing, yes=yes)
+    return True
 
 
 def ask_trust(trust: Trust, items: Sequence[TrustItem], *, yes: bool = False) -> bool:

@@ -15,7 +15,7 @@ from engine.breakers import BreakerConfig
 from engine.errors import EnvironmentFault
 from engine.opening import open_reader
 from engine.statefolder.guard import found_state, is_copy
-from engine.statefolder.links import JOURNAL
+from engine.statefolder.links import state_of
 from engine.statefolder.location import locate
 from engine.storage.database import faults
 
@@ -96,7 +96,7 @@ class Engines:
     def _only_read(self) -> bool | None:
         """None where there is a journal that can be written to; else whether there is a state folder to be read."""
         location = locate(self._root)
-        journal = location.journal
+        journal = location.state.journal
         writable = os.path.lexists(journal) and os.access(journal, os.W_OK) and os.access(journal.parent, os.W_OK)
         if writable and not is_copy(location.root, home=self._home):  # a question puts nothing aside
             return None
@@ -106,7 +106,7 @@ class Engines:
     def _note(self, engine: Engine) -> None:
         notes = list(self._notes)
         location = engine.location
-        if location.worktree and os.path.lexists(location.project / JOURNAL):
+        if location.worktree and os.path.lexists(state_of(location.project).journal):
             notes.append(f"{location.project} has a journal of its own; its runs are kept below {location.root} now")
         engine.notices.extend(notes)
 

@@ -31,7 +31,6 @@ from engine.runtime.residue import summary_of
 from engine.service import View
 from engine.simulation import Scenario, Simulated, simulate
 from engine.statefolder.guard import open_state
-from engine.statefolder.links import STATE
 from engine.statefolder.location import has_journal, locate
 from engine.storage.database import faults
 from engine.storage.port import Batch
@@ -43,7 +42,7 @@ from mcp_server.forecast import Forecast, costs_of, forecast_of
 from mcp_server.preflight import preflight
 from mcp_server.rechecks import Rechecks
 from mcp_server.settings import load_settings
-from mcp_server.trusted import Trust, open_trust
+from mcp_server.trusted import Trust, follows_of, open_trust
 from registry.catalog import Catalog, Loaded
 from registry.git_drivers import driver_item
 
@@ -218,11 +217,11 @@ class Project:
         await self._background({"resume": run_id, "failed": failed, "limits": asdict(limits or Limits())})
 
     async def _background(self, request: Mapping[str, Any]) -> RunId:
-        state = (await asyncio.to_thread(locate, self.root)).root
-        with faults(state / STATE):  # the worker's log lies in there
-            await asyncio.to_thread(open_state, state, home=self._home)
+        place = await asyncio.to_thread(locate, self.root)
+        with faults(place.state.folder):  # the worker's log lies in there
+            await asyncio.to_thread(open_state, place.root, home=self._home)
         home = None if self._home is None else str(self._home)
-        return await asyncio.to_thread(start_worker, self.root, {**request, "home": home}, state=state)
+        return await asyncio.to_thread(start_worker, self.root, {**request, "home": home}, state=place.state)
 
     async def prune(
         self, *, keep: int | None = None, older_than: timedelta | None = None, interrupted: bool = False
@@ -231,7 +230,8 @@ class Project:
         engine = await self.engine()
         gone = await engine.prune(keep=keep, older_than=older_than, interrupted=interrupted)
         for row in gone:
-            await asyncio.to_thread((engine.location.root / LOGS / f"{row.id}.log").unlink, missing_ok=True)
+            log = engine.location.state.folder / LOGS / f"{row.id}.log"
+            await asyncio.to_thread(log.unlink, missing_ok=True)
         return gone
 
     async def view(self, run_id: RunId | None = None) -> View:
@@ -406,7 +406,12 @@ def open_catalog(root: Path, settings: Settings, *, home: Path | None = None) ->
     named = os.environ.get(LIBRARY)  # not a setting of the project: programs of the library may run unasked
     library = root / named if named else None
     return Catalog(
-        root, home=home or Path.home(), library=library, breakers=settings.breakers, defaults=settings.claude.defaults()
+        root,
+        home=home or Path.home(),
+        library=library,
+        breakers=settings.breakers,
+        defaults=settings.claude.defaults(),
+        follows=follows_of(root, home),
     )
 
 

@@ -23,6 +23,7 @@ from registry.coverage import Coverage
 from registry.digest_index import index_folder
 from registry.digests import Digests
 from registry.git_drivers import git_items
+from registry.shared import shared_items
 from registry.trust import agent_item, covered_files, needs_trust
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from mcp_server.grants import Grant
     from mcp_server.settings import Settings
     from registry.catalog import Catalog
+    from registry.shared import Follows
 
 PROGRAM = "claude_program"
 """The setting that names the Claude Code of model agents."""
@@ -41,13 +43,19 @@ MOST_NAMED = 10
 MOST_LINES, LONGEST_LINE = 50, 500
 """What is kept of the lines that were shown."""
 
-FINDERS: tuple[Callable[[Path], Iterable[TrustItem]], ...] = (git_items, claude_items)
+FINDERS: tuple[Callable[[Path], Iterable[TrustItem]], ...] = (shared_items, git_items, claude_items)
 """What else of a project needs a yes: each takes its root, a resolved path, and finds the items of one kind."""
 
 
 def open_trust(catalog: Catalog, settings: Settings, *, home: Path | None = None) -> Trust:
     """The user's word about the project of *catalog* with these *settings*."""
     return Trust(catalog, settings, Grants(trust_file(home)))
+
+
+def follows_of(root: Path, home: Path | None = None) -> Follows:
+    """Says which links out of the project *root* its user has agreed to, asked anew with every look."""
+    grants, project = Grants(trust_file(home)), root.resolve()
+    return lambda link: accepts_here(link, grants.of(project))
 
 
 class Trust:
@@ -95,17 +103,18 @@ class Trust:
         """Those of *items* that the user has not agreed to.
 
         A project with answers of its own is judged by these, item by item. Anywhere else, in a moved project or a
-        copy, answers hold only where one project was accepted with all that is covered here, equal in content.
+        copy, answers hold only where one project was accepted with all that is covered here, equal in content. A link
+        out of the project is followed only where it was accepted itself.
         """
         if not items:
             return []
         answers = self.grants.all()
         own = answers.get(str(self.project))
         if own is not None:
-            return [item for item in items if not _is_same(item, own.get(item.id), place=True)]
+            return [item for item in items if not accepts_here(item, own)]
         here = {item.id: item for item in (*self._items(digests), *items)}
         if any(all(_is_same(item, other.get(item.id)) for item in here.values()) for other in answers.values()):
-            return []
+            return [item for item in items if item.kind is ItemKind.LINK]
         return list(items)
 
     def check(self, agents: Iterable[Agent]) -> list[TrustItem]:
@@ -226,6 +235,11 @@ def is_needed(item: TrustItem, agent: Agent) -> bool:
     if item.kind is ItemKind.SETTING:
         return agent.kind is AgentKind.CLAUDE
     return item.id == f"{ItemKind.AGENT}:{agent.id}"
+
+
+def accepts_here(item: TrustItem, answers: Mapping[str, Grant]) -> bool:
+    """Whether the *answers* of a project cover its *item* as it is now, and where it is."""
+    return _is_same(item, answers.get(item.id), place=True)
 
 
 def _is_same(item: TrustItem, grant: Grant | None, *, place: bool = False) -> bool:

@@ -19,6 +19,7 @@ from registry.agent_format import read_agent
 from registry.agent_problems import AgentProblem, AgentProblemCode, Severity
 from registry.naming import closest
 from registry.plugins import Plugin, configuration, plugins_of
+from registry.shared import Reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -87,28 +88,32 @@ def load_agents(
     home: Path | None = None,
     packaged: Path | None = PACKAGED_AGENTS,
     library: Path | None = None,
+    reach: Reach | None = None,
 ) -> AgentCatalog:
     """Reads all agent files; never raises for what a file or folder holds.
 
     The order of precedence is project, user (*home*), packaged, built into Claude Code; agents of plugins of the user's
     Claude Code have names of their own. Within one folder the first
     path in alphabetical order. A file with an error keeps its id: no other agent stands in for it, since that one may
-    do more than the file would have allowed. Without *home* or *packaged* these are left out.
+    do more than the file would have allowed. Without *home* or *packaged* these are left out. *reach* says where files
+    of the project may be read, by default in it alone.
     """
     project = project.absolute()
-    places = [(AgentSource.PROJECT, project / FOLDER, project)]
-    if home is not None and not _same_place(home / FOLDER, project / FOLDER):
-        places.append((AgentSource.USER, home.absolute() / FOLDER, home.absolute()))
+    own = project / FOLDER
+    reach = reach or Reach((project.resolve(),))
+    places = [(AgentSource.PROJECT, own, reach.folders)]
+    if home is not None and not (_same_place(home / FOLDER, own) and reach.covers(own)):
+        places.append((AgentSource.USER, home.absolute() / FOLDER, (home.resolve(),)))
     if library is not None and library.resolve() != project.resolve():
-        places.append((AgentSource.PACKAGED, library / FOLDER, library))
+        places.append((AgentSource.PACKAGED, library / FOLDER, (library.resolve(),)))
     if packaged is not None:
-        places.append((AgentSource.PACKAGED, packaged.absolute(), packaged.absolute()))
+        places.append((AgentSource.PACKAGED, packaged.absolute(), (packaged.resolve(),)))
     found: list[Agent | AgentProblem] = []
     if home is not None:
         for plugin in plugins_of(project, configuration(home)):
             found.extend(_read_plugin(plugin))
-    for source, folder, boundary in places:
-        found.extend(_read_folder(folder, boundary=boundary, source=source))
+    for source, folder, boundaries in places:
+        found.extend(_read_folder(folder, boundaries=boundaries, source=source, advice=reach.advice))
     found.extend(
         Agent(id=name, source=AgentSource.BUILTIN, description=description) for name, description in _BUILT_IN.items()
     )
@@ -120,7 +125,7 @@ def _read_plugin(plugin: Plugin) -> Iterator[Agent | AgentProblem]:
 
     As there, none of them chooses how it is asked for permission.
     """
-    for item in _read_folder(plugin.agents, boundary=plugin.root, source=AgentSource.PLUGIN):
+    for item in _read_folder(plugin.agents, boundaries=(plugin.root.resolve(),), source=AgentSource.PLUGIN):
         if isinstance(item, AgentProblem):
             yield replace(item, agent=item.agent and _name_in(plugin, item.path, item.agent))
         else:
@@ -165,9 +170,14 @@ def _is_same_file(one: str | None, other: str | None) -> bool:
     return one is not None and other is not None and _same_place(Path(one), Path(other))
 
 
-def _read_folder(folder: Path, *, boundary: Path, source: AgentSource) -> Iterator[Agent | AgentProblem]:
-    real_boundary = boundary.resolve()
-    for number, item in enumerate(_files(folder, boundary=real_boundary, above=())):
+def _read_folder(
+    folder: Path, *, boundaries: tuple[Path, ...], source: AgentSource, advice: str = ""
+) -> Iterator[Agent | AgentProblem]:
+    """What the files below *folder* say; none is read outside of *boundaries*.
+
+    *advice* is what to do where the folder lies there.
+    """
+    for number, item in enumerate(_files(folder, boundaries=boundaries, above=(), advice=advice)):
         if number == MOST_FILES:
             message = f"there are more than {MOST_FILES:,} agent files; the rest is left out"
             yield _problem(AgentProblemCode.TOO_MANY_FILES, folder, message, "move agents that nobody uses away")
@@ -175,7 +185,7 @@ def _read_folder(folder: Path, *, boundary: Path, source: AgentSource) -> Iterat
         if isinstance(item, AgentProblem):
             yield item
             continue
-        text = _text(item, boundary=real_boundary)
+        text = _text(item, boundaries=boundaries)
         if isinstance(text, AgentProblem):
             yield replace(text, agent=_shown(Path(item.stem)))
             continue
@@ -185,7 +195,9 @@ def _read_folder(folder: Path, *, boundary: Path, source: AgentSource) -> Iterat
             yield agent
 
 
-def _files(folder: Path, *, boundary: Path, above: tuple[Path, ...]) -> Iterator[Path | AgentProblem]:
+def _files(
+    folder: Path, *, boundaries: tuple[Path, ...], above: tuple[Path, ...], advice: str = ""
+) -> Iterator[Path | AgentProblem]:
     """The `.md` files of *folder* and below in the order of their paths; names that begin with a dot are left out.
 
     *above* are the real folders on the way here: a symbolic link back to one of them would never end.
@@ -200,8 +212,8 @@ def _files(folder: Path, *, boundary: Path, above: tuple[Path, ...]) -> Iterator
     except (OSError, RuntimeError) as error:
         yield _unreadable(folder, _reason(error))
         return
-    if not real.is_relative_to(boundary):
-        yield _outside(folder, boundary)
+    if not any(real.is_relative_to(one) for one in boundaries):
+        yield _outside(folder, boundaries[0], advice)
         return
     if real in above:
         return
@@ -214,7 +226,7 @@ def _files(folder: Path, *, boundary: Path, above: tuple[Path, ...]) -> Iterator
         if entry.name.startswith("."):
             continue
         if _is_folder(entry):
-            yield from _files(path, boundary=boundary, above=(*above, real))
+            yield from _files(path, boundaries=boundaries, above=(*above, real))
         elif entry.name.endswith(".md"):
             yield path
 
@@ -226,13 +238,13 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _text(path: Path, *, boundary: Path) -> str | AgentProblem:
+def _text(path: Path, *, boundaries: tuple[Path, ...]) -> str | AgentProblem:
     """What the file says, or why it cannot be used."""
     try:
         str(path).encode()
         real = path.resolve(strict=True)
-        if not real.is_relative_to(boundary):
-            return _outside(path, boundary)
+        if not any(real.is_relative_to(one) for one in boundaries):
+            return _outside(path, boundaries[0])
         content = _bytes(real)
     except UnicodeEncodeError:
         return _unreadable(path, "its name is not UTF-8")
@@ -275,9 +287,9 @@ def _same_place(one: Path, other: Path) -> bool:
         return False
 
 
-def _outside(path: Path, boundary: Path) -> AgentProblem:
+def _outside(path: Path, boundary: Path, advice: str = "") -> AgentProblem:
     message = f"a symbolic link leads out of {_shown(boundary)}, so it is not followed"
-    return _problem(AgentProblemCode.FILE_OUTSIDE, path, message, "put a copy of the file in its place")
+    return _problem(AgentProblemCode.FILE_OUTSIDE, path, message, advice or "put a copy of the file in its place")
 
 
 def _unreadable(path: Path, reason: str) -> AgentProblem:

@@ -33,6 +33,7 @@ from registry.positions import positions
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from registry.shared import Follows
 
 PACKAGED_COMMANDS = Path(__file__).parent / "packaged" / "commands"
 SUB_COMMAND = "command"
@@ -86,10 +87,12 @@ class Catalog:
         breakers: Collection[str] = (),
         defaults: AgentDefaults | None = None,
         custom_agents: Collection[str] = (),
+        follows: Follows = lambda _link: False,
     ) -> None:
         """*home* is the user's home directory, None to leave the user's own files out.
 
-        *library* is a folder with `.claude/commands` and `.claude/agents` that stand behind the user's own.
+        *library* is a folder with `.claude/commands` and `.claude/agents` that stand behind the user's own. *follows*
+        says whether a link of the project's folders may be followed out of it.
 
         *breakers* are the names of configured circuit breakers, *defaults* what agents get whose file does not say,
         *custom_agents* the agent ids that an executor of the
@@ -102,15 +105,20 @@ class Catalog:
         self._home = home
         self._packaged_agents = packaged_agents
         self._library = library
-        self._index = CommandIndex(self.project, home=home, packaged=packaged_commands, library=library)
+        self._index = CommandIndex(
+            self.project, home=home, packaged=packaged_commands, library=library, follows=follows
+        )
         self._agents: tuple[object, AgentCatalog] | None = None
         self._loaded: LRUCache[str, tuple[object, Loaded]] = LRUCache(_LOADED_KEPT)
 
     def agents(self) -> AgentCatalog:
         """All agents that a command can name, read again only where a file was added, changed or removed."""
-        signature = (self._agent_files(), self.custom_agents)
+        reach = self._index.reach()
+        signature = (self._agent_files(reach.folders), reach, self.custom_agents)
         if self._agents is None or self._agents[0] != signature:
-            found = load_agents(self.project, home=self._home, packaged=self._packaged_agents, library=self._library)
+            found = load_agents(
+                self.project, home=self._home, packaged=self._packaged_agents, library=self._library, reach=reach
+            )
             filled = {name: self._defaults.fill(agent) for name, agent in found.agents.items()}
             self._agents = (signature, _with_custom(replace(found, agents=filled), self.custom_agents))
         return self._agents[1]
@@ -187,7 +195,7 @@ class Catalog:
         if parsed.format == "markdown":
             told = suggest_agents(told, parsed.raw, agents.values())
             told = tuple(replace(one, place=one.place and f"{source}:{one.place}") for one in told)
-        told += self._twins(path)
+        told += (*self._twins(path), *self._waiting())
         problems = sorted((*told, *validation.problems), key=lambda problem: problem.severity is not Severity.ERROR)
         if parsed.text is not None and problems:
             problems = _placed(problems, parsed.text, parsed.format, source)
@@ -214,6 +222,11 @@ class Catalog:
         message = f"This command is also defined in {', '.join(files)}; by its name, .json is run before .yaml"
         return (Problem("DEFINED_TWICE", Severity.WARNING, message, "/name", "Keep one of the files."),)
 
+    def _waiting(self) -> tuple[Problem, ...]:
+        """A warning where commands and agents of the project are not read, so that what is missing is no riddle."""
+        advice = self._index.reach().advice
+        return (Problem("LINK_WAITS", Severity.WARNING, advice, "", None),) if advice else ()
+
     def _agent(self, agent_id: str, *, command: str) -> Agent:
         agents = self.agents()
         found = agents.get(agent_id)
@@ -223,19 +236,22 @@ class Catalog:
             raise NotFound(message, code="AGENT_NOT_FOUND", hint=f'did you mean "{near}"?' if near else None)
         return found
 
-    def _agent_files(self) -> tuple[object, ...]:
-        """Names, sizes and times of all agent files: what tells that they must be read again."""
-        places = [(self.project / AGENT_FOLDER, self.project)]
+    def _agent_files(self, own: tuple[Path, ...]) -> tuple[object, ...]:
+        """Names, sizes and times of all agent files, those of the project in the folders *own*.
+
+        It tells that they must be read again.
+        """
+        places = [(self.project / AGENT_FOLDER, own)]
         if self._home is not None:
-            places.append((self._home / AGENT_FOLDER, self._home.resolve()))
+            places.append((self._home / AGENT_FOLDER, (self._home.resolve(),)))
             plugins = plugins_of(self.project, configuration(self._home))
-            places += [(plugin.agents, plugin.root.resolve()) for plugin in plugins]
+            places += [(plugin.agents, (plugin.root.resolve(),)) for plugin in plugins]
         if self._library is not None:
-            places.append((self._library / AGENT_FOLDER, self._library.resolve()))
+            places.append((self._library / AGENT_FOLDER, (self._library.resolve(),)))
         if self._packaged_agents is not None:
-            places.append((self._packaged_agents, self._packaged_agents.resolve()))
+            places.append((self._packaged_agents, (self._packaged_agents.resolve(),)))
         seen: set[str] = set()
-        return tuple(entry for folder, boundary in places for entry in _entries(folder, boundary=boundary, seen=seen))
+        return tuple(entry for folder, within in places for entry in _entries(folder, within=within, seen=seen))
 
 
 def _placed(problems: list[Problem], text: str, form: str, source: str) -> list[Problem]:
@@ -275,10 +291,10 @@ def _with_custom(found: AgentCatalog, names: Collection[str]) -> AgentCatalog:
     return replace(found, agents={**found.agents, **custom})
 
 
-def _entries(folder: Path, *, boundary: Path, seen: set[str]) -> Iterator[tuple[str, int, int, int]]:
-    """Path, size, time and inode of each file below *folder*; each real folder inside *boundary* is looked at once."""
+def _entries(folder: Path, *, within: tuple[Path, ...], seen: set[str]) -> Iterator[tuple[str, int, int, int]]:
+    """Path, size, time and inode of each file below *folder*; each real folder *within* these is looked at once."""
     real = os.path.realpath(folder)
-    if real in seen or not Path(real).is_relative_to(boundary):
+    if real in seen or not any(map(Path(real).is_relative_to, within)):
         return
     seen.add(real)
     try:
@@ -291,7 +307,7 @@ def _entries(folder: Path, *, boundary: Path, seen: set[str]) -> Iterator[tuple[
         except OSError:
             continue
         if inner:
-            yield from _entries(Path(entry.path), boundary=boundary, seen=seen)
+            yield from _entries(Path(entry.path), within=within, seen=seen)
         else:
             yield entry.path, status.st_size, status.st_mtime_ns, status.st_ino
 

@@ -22,11 +22,13 @@ from registry.dialects import migrate
 from registry.markdown.convert import NO_STEPS, convert
 from registry.naming import closest
 from registry.paths import inside
+from registry.shared import reach_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from engine.validation import Problem
+    from registry.shared import Follows, Reach
 
 NAME = re.compile(r"/[a-z0-9-]+")
 MOST_PHASES = 2000
@@ -107,17 +109,31 @@ class CommandSummary:
 class CommandIndex:
     """The command files of one project, with the user's and the packaged ones behind them."""
 
-    def __init__(self, project: Path, *, home: Path | None, packaged: Path | None, library: Path | None = None) -> None:
+    def __init__(
+        self,
+        project: Path,
+        *,
+        home: Path | None,
+        packaged: Path | None,
+        library: Path | None = None,
+        follows: Follows = lambda _link: False,
+    ) -> None:
         """*home* holds the user's `.claude/commands`, *packaged* our own `*.json`; None leaves them out.
 
-        *library* has `.claude/commands` that count as packaged ones.
+        *library* has `.claude/commands` that count as packaged ones. *follows* says which links of the project's
+        folders may be followed out of it.
         """
         self.project = project.resolve()
         self._home = home
         self._packaged = packaged
         self._library = library
+        self._follows = follows
         self._parsed: LRUCache[tuple[str, str], Parsed | InputError] = LRUCache(_CACHE_BYTES, getsizeof=_cost)
         self._summaries: dict[Path, tuple[tuple[int, ...] | None, CommandSummary]] = {}
+
+    def reach(self) -> Reach:
+        """Where files of the project may be read now."""
+        return reach_of(self.project, self._follows)
 
     def list(self) -> tuple[CommandSummary, ...]:
         """All commands, broken and shadowed ones too, by name; prompts of Claude Code are not among them."""
@@ -148,7 +164,7 @@ class CommandIndex:
             raise NotFound(message, code="COMMAND_NOT_FOUND", hint=hint)
         if source.startswith("/") and "/" not in source[1:] and Path(source).suffix.lower() not in _SUFFIXES:
             raise self._unknown(source)
-        path = inside(self.project, source)
+        path = self._inside(source)
         if path.is_file():
             return path
         if NAME.fullmatch(f"/{source}") and any(summary.name == f"/{source}" for summary in self._all()):
@@ -225,11 +241,23 @@ class CommandIndex:
             commands = root / ".claude" / "commands" if root is not None else None
             if commands is None or commands.resolve() in seen:
                 continue
+            covers = self.reach().covers if source is CommandSource.PROJECT else lambda _folder: True
+            if not covers(commands):
+                continue
             seen.add(commands.resolve())
-            yield from ((path, source) for path in _tree(commands / "v2", _DEFINITIONS))
+            if covers(commands / "v2"):
+                yield from ((path, source) for path in _tree(commands / "v2", _DEFINITIONS))
             yield from ((path, source) for path in _flat(commands, ".md"))
         if self._packaged is not None:
             yield from ((path, CommandSource.PACKAGED) for path in _flat(self._packaged, ".json"))
+
+    def _inside(self, given: str | Path) -> Path:
+        reach = self.reach()
+        waits = any(
+            Path(os.path.abspath(self.project / given)).is_relative_to(self.project / one.name)  # noqa: PTH100
+            for one in reach.waiting
+        )
+        return inside(self.project, given, also=reach.folders, advice=reach.advice if waits else "")
 
     def _summary(self, path: Path, source: CommandSource) -> CommandSummary:
         """What is known of *path*, read again only where its inode, size or times have changed."""
@@ -250,7 +278,7 @@ class CommandIndex:
         markdown = path.suffix.lower() in _MARKDOWN
         try:
             if source is CommandSource.PROJECT:
-                inside(self.project, path)
+                self._inside(path)
             parsed = self.read(path)
         except InputError as error:
             return CommandSummary(
@@ -292,6 +320,8 @@ class CommandIndex:
         listed = ", ".join(names[:_NAMED]) + more if names else "none yet"
         hint = f'did you mean "{near}"? ' if near else ""
         hint += f"Commands here: {listed}"
+        advice = self.reach().advice
+        hint += f". {advice}" if advice else ""
         client = f"{hint} (resource orchestration://commands lists all)"
         return NotFound(f'Command "{name[:200]}" not found', code="COMMAND_NOT_FOUND", hint=hint, client_hint=client)
 

@@ -5,6 +5,7 @@ Effects: follows symbolic links on disk. Nothing is opened here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import InputError
@@ -12,10 +13,11 @@ from engine.errors import InputError
 _LONGEST_PATH = 4096
 
 
-def inside(root: Path, given: str | Path) -> Path:
+def inside(root: Path, given: str | Path, *, also: Sequence[Path] = (), advice: str = "") -> Path:
     """*given*, relative to *root* or absolute, with all links followed; InputError where that leads out of *root*.
 
-    The answer comes before it is asked whether the file exists, so that nobody learns what lies outside.
+    It may lead into the folders *also*, resolved paths. *advice* says what can be done where it leads elsewhere. The
+    answer comes before it is asked whether the file exists, so that nobody learns what lies outside.
     """
     text = str(given)
     if not text or "\0" in text or len(text) > _LONGEST_PATH:
@@ -26,8 +28,10 @@ def inside(root: Path, given: str | Path) -> Path:
     except (OSError, RuntimeError, ValueError):
         message = f'Path "{text}" cannot be followed'
         raise InputError(message, code="INVALID_PATH", hint="a symbolic link may lead to itself") from None
-    if not path.is_relative_to(root):
+    if not any(path.is_relative_to(folder) for folder in (root, *also)):
         message = f'Path "{text}" leads out of the project'
+        if advice:
+            raise InputError(message, code="PATH_OUTSIDE_PROJECT", hint=advice)
         copy = f"copy the file into {root}, or choose its project"
         raise InputError(
             message,

@@ -51,3 +51,4 @@ def _configurations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def _configuration(_configurations: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """The configuration of a user of the test's own: nothing is written into, nor read from, that of whoever tests."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(next(_configurations)))
+    monkeypatch.setenv("XDG_STATE_HOME", str(next(_configurations)))

@@ -18,7 +18,7 @@ from engine.executors.folders import folders_in
 from engine.executors.git import Allows, Git, IsolationUnavailable, nothing, open_git
 from engine.executors.marks import has_lost_its_server
 from engine.executors.merging import alone
-from engine.executors.snapshot import STATE
+from engine.executors.snapshot import notes_of
 from engine.executors.worktree import Worktree, found_worktree, remove_unfinished
 from engine.ids import AttemptId, RunId, parse_attempt_id
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 async def keep_abandoned(project: Path, *, allows: Allows = nothing) -> list[str]:
     """Keep what killed servers have left in worktrees on its branches, and remove these; says where it is."""
     root = await asyncio.to_thread(project.resolve)
-    if not folders_in(root, STATE):
+    if not folders_in(*notes_of(root)):
         return []
     kept = []
     with _told("worktrees of killed servers cannot be kept"):
@@ -87,7 +87,7 @@ async def _branches(git: Git) -> set[str]:
 
 
 def _found(git: Git, root: Path) -> Iterator[tuple[Path, Worktree | None]]:
-    for state in folders_in(root, STATE):
+    for state in folders_in(*notes_of(root)):
         yield state, found_worktree(git, root, state)
 
 

@@ -108,7 +108,7 @@ class ClaudeExecutor:
             agents=_json_or_file(agent_definition(order.agent), folder / "agents.json"),
             mcp_config=_private({"mcpServers": servers}, folder / "mcp.json") if servers else None,
             whole=whole,
-            folders=[*([] if whole else [order.folder]), *([] if order.worktree is None else [folder])],
+            folders=[*([] if whole else [order.folder]), *([] if folder.is_relative_to(order.folder) else [folder])],
             settings=_settings_file(order, folder / "settings.json", whole=whole),
         )
         heartbeat(f"Starting {order.agent.id}")

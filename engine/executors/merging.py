@@ -21,7 +21,7 @@ from engine.errors import OrchestrationError
 from engine.executors.changes import Change, ChangedMeanwhile, apply, changes_between, names, undo
 from engine.executors.folders import folders_in
 from engine.executors.git import Git, is_object
-from engine.executors.snapshot import OURS, STATE, commit, project_tree
+from engine.executors.snapshot import OURS, commit, notes_of, project_tree
 from engine.statefolder.links import make_below
 
 _INTENT = "merging.json"
@@ -49,7 +49,7 @@ class NotMerged(OrchestrationError):
 @contextlib.asynccontextmanager
 async def alone(git: Git, project: Path, beat: Callable[[], object]) -> AsyncIterator[None]:
     """The only one, among all processes, that reads or writes the whole working tree of *project*."""
-    folder = await asyncio.to_thread(make_below, project, STATE)
+    folder = await asyncio.to_thread(make_below, *notes_of(project))
     lock = FileLock(folder / "lock", timeout=0, mode=0o600)
     while True:
         try:
@@ -94,7 +94,7 @@ async def merge(git: Git, project: Path, *, base: Commit, theirs: Commit, state:
 
 async def project_commit(git: Git, project: Path, parents: Sequence[str], message: str) -> Commit:
     """A commit of the working tree of *project* as it is now; to be made `alone`."""
-    tree = await project_tree(git, project / STATE / "project.index")
+    tree = await project_tree(git, notes_of(project).folder / "project.index")
     return Commit(await commit(git, tree, parents, message), tree)
 
 
@@ -136,7 +136,7 @@ async def _heal(git: Git, project: Path) -> None:
 
 
 def _intents(project: Path) -> list[Path]:
-    places = [folder / _INTENT for folder in folders_in(project, STATE)]
+    places = [folder / _INTENT for folder in folders_in(*notes_of(project))]
     return [place for place in places if place.exists()]
 
 

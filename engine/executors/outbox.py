@@ -20,7 +20,7 @@ from engine.executors.folders import folders_in, is_own, remove_folder
 from engine.executors.merging import MERGED
 from engine.executors.outcome import read
 from engine.executors.port import Outcome
-from engine.executors.snapshot import STATE
+from engine.executors.snapshot import notes_of
 from engine.executors.worktree import RECORD
 from engine.ids import AttemptId, parse_attempt_id
 from engine.model.agent import Agent
@@ -48,17 +48,16 @@ class FileOutbox:
     def settled(self, attempt: AttemptId) -> None:
         """See `port.Outbox.settled`."""
         parsed = parse_attempt_id(attempt)
-        place = None if parsed is None else STATE / folder_of(*parsed)
-        root = self._project.resolve()
-        if place is not None and is_own(root, place) and (root / place / MERGED).exists():
-            remove_folder(root / place)
+        place = None if parsed is None else notes_of(self._project).inside(folder_of(*parsed))
+        if place is not None and is_own(*place) and (place.folder / MERGED).exists():
+            remove_folder(place.folder)
 
     async def redone(self, attempts: Collection[AttemptId]) -> list[str]:
         """See `port.Outbox.redone`."""
         return await forget_attempts(self._project, attempts)
 
     def _merged(self) -> list[Path]:
-        return [state for state in folders_in(self._project.resolve(), STATE) if (state / MERGED).exists()]
+        return [state for state in folders_in(*notes_of(self._project)) if (state / MERGED).exists()]
 
     def _found(self, wanted: Collection[AttemptId]) -> dict[AttemptId, Outcome]:
         known = {attempt: read(state) for state in self._merged() if (attempt := _attempt_of(state)) in wanted}

@@ -1,7 +1,7 @@
 """A private folder for one attempt inside the project, gone when the attempt is.
 
-Effects: makes and removes folders below `.claude/orchestration/tmp`, mode 0700, files 0600. It lies inside the project
-because an agent may read files there without being asked.
+Effects: makes and removes folders in `tmp` of the state folder, mode 0700, files 0600. Mostly it lies inside the
+project: there an agent may read files without being asked.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path
 
 from engine.errors import EnvironmentFault
 from engine.statefolder.identity import this_process
-from engine.statefolder.links import STATE, make_below
+from engine.statefolder.links import make_below, state_of
 from engine.statefolder.owners import Servers, owners_of, records
 
-_PLACE = STATE / "tmp"
+_NAME = "tmp"
 _OWNER = re.compile(r"(?:(?P<world>[0-9a-f]{12})-)?(?P<pid>\d{1,10})-(?:(?P<start>\d+)-)?")
 """The first version named the process by its number alone."""
 
@@ -27,13 +27,12 @@ _OWNER = re.compile(r"(?:(?P<world>[0-9a-f]{12})-)?(?P<pid>\d{1,10})-(?:(?P<star
 @contextlib.contextmanager
 def scratch_folder(project: Path) -> Iterator[Path]:
     """A new folder under *project*, removed with its content on leaving; EnvironmentFault where it cannot be made."""
-    place = project / _PLACE
+    place = state_of(project).inside(_NAME)
     try:
-        place = make_below(project, _PLACE)
-        folder = Path(tempfile.mkdtemp(prefix=f"{_whose()}-", dir=place))
+        folder = Path(tempfile.mkdtemp(prefix=f"{_whose()}-", dir=make_below(*place)))
     except OSError as error:
         raise EnvironmentFault(
-            f"no private folder can be made in {place}: {error}", hint="free the disk, or make it writable"
+            f"no private folder can be made in {place.folder}: {error}", hint="free the disk, or make it writable"
         ) from error
     try:
         yield folder
@@ -46,10 +45,10 @@ def keep_file(project: Path, name: str, data: bytes) -> Path:
 
     EnvironmentFault where it cannot be made.
     """
-    folder = _PLACE / f"{_whose()}-host"
-    path = project.resolve() / folder / name
+    place = state_of(project).inside(_NAME).inside(f"{_whose()}-host")
+    path = place.folder / name
     try:
-        make_below(project, folder)
+        make_below(*place)
         if not path.exists():
             write_private(path, data)
     except OSError as error:
@@ -67,7 +66,7 @@ def write_private(path: Path, data: bytes) -> None:
 
 def remove_abandoned(project: Path) -> int:
     """Remove the folders of processes that no longer run, and say how many; for the start of a server."""
-    place = project.resolve() / _PLACE
+    place = state_of(project).inside(_NAME).folder
     servers = Servers(records(owners_of(project)))
     removed = 0
     for folder in place.iterdir() if place.is_dir() and not place.is_symlink() else ():

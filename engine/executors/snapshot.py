@@ -14,15 +14,24 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from engine.executors.git import Git
-from engine.statefolder import links
+from engine.statefolder.links import STATE, Place, state_of
 
-STATE = links.STATE / "worktrees"
-"""What is known of worktrees, a folder each."""
 PLACE = Path(".claude/worktrees")
 """Where worktrees lie. Claude Code lets its agents edit there, and nowhere else below `.claude`."""
-OURS = (str(STATE.parent), str(PLACE))
-"""Folders of the engine, which are no part of a project's files."""
+OURS = (str(STATE), str(PLACE))
+"""Folders of the engine in a project, which are no part of its files."""
 _GITLINK = b"160000"
+
+
+def notes_of(project: Path) -> Place:
+    """Where it is written down what is known of worktrees of *project*, a folder each."""
+    return state_of(project).inside("worktrees")
+
+
+def trees_of(project: Path) -> Place:
+    """Where the worktrees of *project* lie: beside the state where that is not in `.claude`."""
+    state = state_of(project)
+    return Place(state.root, PLACE) if state.below == STATE else state.inside("trees")
 
 
 async def project_tree(git: Git, index: Path) -> str:

@@ -1,6 +1,6 @@
 """A git worktree for one attempt: made of the project as it is; what is changed in it is merged back or kept.
 
-Effects: makes and removes folders below `.claude/worktrees` and the state folder, worktrees and branches of the
+Effects: makes and removes folders in `.claude/worktrees` and the state folder, worktrees and branches of the
 project's repository. The user's index, HEAD, branches and stash are not touched.
 """
 
@@ -25,12 +25,12 @@ from engine.executors.git import Allows, Git, IsolationUnavailable, is_object, n
 from engine.executors.merging import MERGED, Commit, NotMerged, alone, merge, project_commit
 from engine.executors.port import HERE, Heartbeat
 from engine.executors.snapshot import (
-    PLACE,
-    STATE,
     commit,
     head_of,
+    notes_of,
     repositories_inside,
     submodules_in_use,
+    trees_of,
     worktree_tree,
 )
 from engine.ids import AttemptId, parse_attempt_id
@@ -63,10 +63,11 @@ class Worktree:
         parsed = parse_attempt_id(record.attempt)
         assert parsed is not None  # noqa: S101 -- an id of the engine's
         root, name = project.resolve(), folder_of(*parsed)
+        self._own = trees_of(root).inside(name)
         self.record = record
         self.branch = branch_of(*parsed)
-        self.place = root / PLACE / name
-        self.state = root / STATE / name
+        self.place = self._own.folder
+        self.state = notes_of(root).folder / name
         self.folder = self.place / git.prefix
         """Where the agent works: what the project's root is in the worktree."""
         self._git = git
@@ -168,7 +169,7 @@ class Worktree:
 
     def _is_there(self) -> bool:
         """Whether the worktree is where it was made, and no link has come in its place."""
-        return is_own(self._project, self.place.relative_to(self._project))
+        return is_own(*self._own)
 
     async def _work(self) -> tuple[str, list[bytes]]:
         """The tree of what is in the worktree now, and what of it belongs to other repositories."""
@@ -202,14 +203,14 @@ async def prepare(project: Path, attempt: AttemptId, *, allows: Allows = nothing
         raise IsolationUnavailable(fault.message, hint=fault.hint) from fault
     except OSError as error:
         raise IsolationUnavailable(
-            f"no worktree can be made in {root / PLACE}: {error}", hint="free the disk, or make it writable"
+            f"no worktree can be made in {trees_of(root).folder}: {error}", hint="free the disk, or make it writable"
         ) from error
     return git
 
 
 def _make_places(root: Path) -> None:
-    make_below(root, STATE)
-    rules = make_below(root, PLACE) / ".gitignore"
+    make_below(*notes_of(root))
+    rules = make_below(*trees_of(root)) / ".gitignore"
     with contextlib.suppress(FileExistsError), rules.open("x", encoding="ascii") as file:
         file.write("*\n")
 

@@ -22,6 +22,8 @@ class ItemKind(StrEnum):
     """A setting of the project's own file that names a program, host or address."""
     CLAUDE = "claude-settings"
     """The project's settings of Claude Code."""
+    LINK = "link"
+    """A link of the project's, behind which its commands and agents lie."""
     GIT = "git"
     """Filters and merge drivers in the repository's own configuration."""
 

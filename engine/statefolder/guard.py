@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import EnvironmentFault, OrchestrationError
-from engine.statefolder.links import NOT_OURS, STATE, check_links, make_below, make_private
+from engine.statefolder.links import NOT_OURS, Place, check_links, make_below, make_private, state_of
 from engine.statefolder.stamps import Stamps, new_stamp, open_stamps, read_stamp, write_stamp
 from engine.statefolder.tracked import is_tracked
 
@@ -49,6 +49,8 @@ class Found:
 
     folder: Path
     standing: Standing
+    project: Path
+    """Its project, resolved."""
     stamp: str | None = None
     origin: Path | None = None
     """Where it was before, or the folder that it is a copy of."""
@@ -68,48 +70,48 @@ def look_at(project: Path, *, home: Path | None = None) -> Found:
 
     Raises `EnvironmentFault` (STATE_NOT_OURS) where it can be nobody's: with a link in it, or known to git.
     """
-    root = project.resolve()
-    folder = root / STATE
-    check_links(root)
-    if is_tracked(root):
+    place = state_of(project)
+    check_links(*place)
+    if is_tracked(place):
         raise EnvironmentFault(
-            f"git has files of {folder}, so that they may come from anybody; nothing in it is used",
+            f"git has files of {place.folder}, so that they may come from anybody; nothing in it is used",
             code=NOT_OURS,
-            hint=f"Take them out of the repository, `git rm -r --cached {STATE}`, and commit that.",
+            hint=f"Take them out of the repository, `git rm -r --cached {place.below}`, and commit that.",
         )
-    return _found(folder, home)
+    return _found(project.resolve(), home)
 
 
-def _found(folder: Path, home: Path | None) -> Found:
-    """What *folder* is. That it is a stranger's is believed when two looks say the same.
+def _found(project: Path, home: Path | None) -> Found:
+    """What the state folder of *project* is. That it is a stranger's is believed when two looks say the same.
 
     Somebody who puts it in order just now moves it, or notes its stamp, between what one look sees.
     """
-    found = _seen(folder, open_stamps(home))
+    found = _seen(project, open_stamps(home))
     for _ in range(_TRIES):
         before = found
         if before.standing is not Standing.FOREIGN:
             break
-        found = _seen(folder, open_stamps(home))
+        found = _seen(project, open_stamps(home))
         if found == before:
             break
     return found
 
 
-def _seen(folder: Path, stamps: Stamps) -> Found:
+def _seen(project: Path, stamps: Stamps) -> Found:
+    folder = state_of(project).folder
     if _is_absent(folder):
-        return Found(folder, Standing.ABSENT)
+        return Found(folder, Standing.ABSENT, project)
     stamp = read_stamp(folder)
     known = None if stamp is None else stamps.place(stamp)
     if known is None:
-        return Found(folder, Standing.FOREIGN, stamp, stamps=stamps.file)
+        return Found(folder, Standing.FOREIGN, project, stamp, stamps=stamps.file)
     if known == folder:
-        return Found(folder, Standing.OURS, stamp)
+        return Found(folder, Standing.OURS, project, stamp)
     if read_stamp(known) != stamp:
-        return Found(folder, Standing.MOVED, stamp, known)
+        return Found(folder, Standing.MOVED, project, stamp, known)
     if _are_one(known, folder):  # seen through another mount
-        return Found(folder, Standing.OURS, stamp)
-    return Found(folder, Standing.COPY, stamp, known)
+        return Found(folder, Standing.OURS, project, stamp)
+    return Found(folder, Standing.COPY, project, stamp, known)
 
 
 def open_state(project: Path, *, home: Path | None = None) -> Path:
@@ -127,7 +129,8 @@ def open_state(project: Path, *, home: Path | None = None) -> Path:
             make_private(found.folder, 0o700)
             return found.folder
         _settle(project, open_stamps(home), home)
-    raise EnvironmentFault(f"{project / STATE} is changed by others again and again", code=NOT_OURS, hint="Try again.")
+    folder = state_of(project).folder
+    raise EnvironmentFault(f"{folder} is changed by others again and again", code=NOT_OURS, hint="Try again.")
 
 
 def found_state(project: Path, *, home: Path | None = None) -> Path | None:
@@ -144,7 +147,7 @@ def found_state(project: Path, *, home: Path | None = None) -> Path | None:
 def is_copy(project: Path, *, home: Path | None = None) -> bool:
     """Whether *project* was copied with its state folder, and has no state of its own yet."""
     try:
-        return _found(project.resolve() / STATE, home).standing is Standing.COPY
+        return _found(project.resolve(), home).standing is Standing.COPY
     except (OrchestrationError, OSError):
         return False
 
@@ -175,13 +178,12 @@ def take_over(found: Found, *, home: Path | None = None) -> None:
 
 def refusal(found: Found) -> EnvironmentFault:
     """What there is to say of a folder that is not this user's."""
-    project = found.folder.parents[len(STATE.parts) - 1]
     return EnvironmentFault(
         f"{found.folder} was not made by this user here: {found.story}; nothing in it is used",
         code=NOT_OURS,
-        hint=f"In a terminal of your own, `orchestrate --project {project} trust --state` shows its runs and takes it "
-        "over, if you say yes; or move it away to begin without it. Where the home folder is not kept, as in CI, keep "
-        "that file, or begin with `orchestrate trust --state --yes`.",
+        hint=f"In a terminal of your own, `orchestrate --project {found.project} trust --state` shows its runs and "
+        "takes it over, if you say yes; or move it away to begin without it. Where the home folder is not kept, as in "
+        "CI, keep that file, or begin with `orchestrate trust --state --yes`.",
     )
 
 
@@ -203,7 +205,8 @@ def _are_one(one: Path, other: Path) -> bool:
 
 def _settle(project: Path, stamps: Stamps, home: Path | None) -> None:
     """Bring a folder that is missing, was moved or was copied into order, as far as nobody else does it now."""
-    _check_writable(project)
+    place = state_of(project)
+    _check_writable(place)
     with stamps.changing() as known:
         found = look_at(project, home=home)
         if found.standing is Standing.MOVED and found.stamp is not None:
@@ -214,13 +217,13 @@ def _settle(project: Path, stamps: Stamps, home: Path | None) -> None:
             return
         stamp = new_stamp()
         known.note(stamp, found.folder)
-    _make(project, stamp)
+    _make(place, stamp)
 
 
-def _check_writable(project: Path) -> None:
+def _check_writable(place: Place) -> None:
     """Raise `OSError` where no folder can be made, before anything is noted of it."""
-    parent = project / STATE.parent
-    if not os.access(parent if parent.exists() else project, os.W_OK | os.X_OK):
+    parent = next(folder for folder in place.folder.parents if folder.exists())
+    if not os.access(parent, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(parent))
 
 
@@ -234,14 +237,14 @@ def _put_aside(found: Found) -> None:
     log.warning("this project is a copy, and begins without the runs of %s; they are kept in %s", found.origin, place)
 
 
-def _make(project: Path, stamp: str) -> None:
+def _make(place: Place, stamp: str) -> None:
     """Make the folder whole or not at all; whoever is faster has made it."""
-    parent = make_below(project, STATE.parent)
-    new = Path(tempfile.mkdtemp(prefix=f".{STATE.name}-", dir=parent))  # mode 0700
+    parent = make_below(place.root, place.below.parent)
+    new = Path(tempfile.mkdtemp(prefix=f".{place.below.name}-", dir=parent))  # mode 0700
     try:
         (new / ".gitignore").write_text(IGNORE_ALL, encoding="utf-8")
         write_stamp(new, stamp)
-        new.rename(parent / STATE.name)
+        new.rename(place.folder)
     except OSError as error:
         shutil.rmtree(new, ignore_errors=True)
         if error.errno not in _TAKEN:

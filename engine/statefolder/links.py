@@ -1,24 +1,67 @@
-"""Where the state of a project is, reached without following any symbolic link below the project's root.
+"""Where the state of a project is, reached without following any symbolic link below the folder that it is kept in.
 
 Effects: looks at folders and makes them. A link in a clone could lead whatever is written, read or removed to any place
-of its user.
+of its user. So where `.claude` is a link, as whoever shares one configuration among projects has it, state is not
+behind it, but in the user's own folder for state.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import re
 import stat
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.errors import EnvironmentFault
 
 STATE = Path(".claude/orchestration")
-"""The state folder, from the project's root on."""
+"""The state folder, from the project's root on, where `.claude` is no link."""
 JOURNAL = STATE / "journal.sqlite3"
-"""The journal of a project; there is none before its first run."""
+"""The journal of such a project; there is none before its first run."""
 NOT_OURS = "STATE_NOT_OURS"
 """The code of the fault that a state folder cannot be believed."""
+
+
+class Place(NamedTuple):
+    """Where a folder of the engine's is: no link is followed from *root* to it."""
+
+    root: Path
+    """Resolved; it is a project, or a folder of the user's own."""
+    below: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder itself."""
+        return self.root / self.below
+
+    @property
+    def journal(self) -> Path:
+        """The journal in it, if it is a state folder."""
+        return self.folder / JOURNAL.name
+
+    def inside(self, name: str) -> Place:
+        """The folder *name* in it."""
+        return Place(self.root, self.below / name)
+
+
+def state_of(project: Path) -> Place:
+    """Where the state folder of *project* is."""
+    root = project.resolve()
+    if not (root / STATE.parent).is_symlink():
+        return Place(root, STATE)
+    base = Path(os.environ.get("XDG_STATE_HOME", ""))
+    return Place(
+        (base if base.is_absolute() else Path.home() / ".local/state").resolve(), Path("orchestration", _id_of(root))
+    )
+
+
+def _id_of(root: Path) -> str:
+    """A name for the project *root* that says which one it is, and that no other one has."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", root.name).strip(".-")[:40]
+    return f"{name or 'project'}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}"
 
 
 def check_links(root: Path, below: Path = STATE) -> None:
@@ -54,6 +97,8 @@ def make_below(root: Path, below: Path) -> Path:
     Raises `EnvironmentFault` (STATE_NOT_OURS) for a symbolic link on the way, and `OSError`.
     """
     path = root.resolve()
+    if not path.exists():
+        path.mkdir(parents=True, mode=0o700)
     for number, step in enumerate(below.parts, 1):
         path /= step
         private = number == len(below.parts) or number >= len(STATE.parts)

@@ -1,4 +1,4 @@
-"""Where the state of a project lives: with the project, or, in a linked git worktree, with the main one.
+"""With which folder the state of a project lives: the project, or, in a linked git worktree, the main one.
 
 Effects: reads a few small files of the repository; starts no git. A worktree goes with all that is in it, its runs
 should not.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import StateError
-from engine.statefolder.links import JOURNAL
+from engine.statefolder.links import Place, state_of
 
 _LONGEST = 8192
 _BARE = re.compile(r"^\s*bare\s*(=\s*(true|yes|on|1)\s*)?$", re.IGNORECASE | re.MULTILINE)
@@ -26,7 +26,7 @@ class Location:
     project: Path
     """Resolved."""
     root: Path
-    """The state folder is below it."""
+    """The state folder is that of it."""
 
     @property
     def worktree(self) -> str:
@@ -49,9 +49,9 @@ class Location:
             )
 
     @property
-    def journal(self) -> Path:
-        """The journal; there is none before the first run."""
-        return self.root / JOURNAL
+    def state(self) -> Place:
+        """Where the state folder is."""
+        return state_of(self.root)
 
 
 def locate(project: Path) -> Location:
@@ -74,7 +74,7 @@ def locate(project: Path) -> Location:
 
 def has_journal(project: Path) -> bool:
     """Whether something was ever run in *project*, or lies in that place."""
-    return os.path.lexists(locate(project).journal)
+    return os.path.lexists(locate(project).state.journal)
 
 
 def _common_directory(top: Path) -> Path | None:

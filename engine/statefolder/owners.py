@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.statefolder.identity import Process, started, this_process
-from engine.statefolder.links import STATE
 from engine.statefolder.location import locate
 
 FOLDER = "owners"
@@ -32,7 +31,7 @@ _RECORD, _WORK = ".lock", ".work"
 
 def owners_of(project: Path) -> Path:
     """The folder with the records of those that own runs of *project*."""
-    return locate(project).root / STATE / FOLDER
+    return locate(project).state.folder / FOLDER
 
 
 @dataclass(frozen=True, slots=True)

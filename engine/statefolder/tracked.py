@@ -10,10 +10,8 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-from engine.statefolder.links import STATE
-
 if TYPE_CHECKING:
-    from pathlib import Path
+    from engine.statefolder.links import Place
 
 SECONDS = 30.0
 """How long git may take to look into its index."""
@@ -21,12 +19,13 @@ _SETTINGS = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "safe.bareR
 _KEPT = frozenset({"GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_EXEC_PATH"})
 
 
-def is_tracked(root: Path) -> bool:
-    """Whether the state folder below *root* is a repository of its own, or in the index of one around it."""
-    if os.path.lexists(root / STATE / ".git"):
+def is_tracked(place: Place) -> bool:
+    """Whether the state folder at *place* is a repository of its own, or in the index of one around it."""
+    root, below = place
+    if os.path.lexists(place.folder / ".git"):
         return True
-    submodule = os.path.lexists(root / STATE.parent / ".git")
-    top, name = (root / STATE.parent, STATE.name) if submodule else (root, STATE.as_posix())
+    submodule = os.path.lexists(place.folder.parent / ".git")
+    top, name = (place.folder.parent, below.name) if submodule else (root, below.as_posix())
     program = shutil.which("git")
     if program is None or not any(os.path.lexists(folder / ".git") for folder in (top, *top.parents)):
         return False

@@ -46,6 +46,7 @@ NO_CODES = {
     "NODE_PATH": "an environment variable",
     "SSH_AUTH_SOCK": "an environment variable",
     "XDG_CONFIG_HOME": "an environment variable",
+    "XDG_STATE_HOME": "an environment variable",
     "O_BINARY": "a constant of os",
     "O_CLOEXEC": "a constant of os",
     "O_NOFOLLOW": "a constant of os",

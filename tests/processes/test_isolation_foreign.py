@@ -96,7 +96,7 @@ async def test_a_record_speaks_of_its_own_worktree_only(attempt: object, base: s
     assert branches(project) == []
 
 
-@pytest.mark.parametrize("link", [".claude", ".claude/orchestration", STATE, ".claude/worktrees"])
+@pytest.mark.parametrize("link", [".claude/orchestration", STATE, ".claude/worktrees"])
 async def test_no_folder_of_ours_is_behind_a_link(link: str, tmp_path: Path) -> None:
     """Not even inside of the project."""
     project = make_repository(tmp_path / "project", {"a.txt": "a\n", "docs/marker": "m"})

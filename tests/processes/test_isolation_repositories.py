@@ -103,7 +103,8 @@ async def test_a_folder_that_its_repository_ignores(tmp_path: Path) -> None:
 async def test_a_place_that_leads_out_of_the_project(tmp_path: Path) -> None:
     project = make_repository(tmp_path / "project", {"a.txt": "a"})
     (tmp_path / "outside").mkdir()
-    (project / ".claude").symlink_to(tmp_path / "outside")
+    (project / ".claude").mkdir()
+    (project / ".claude" / "worktrees").symlink_to(tmp_path / "outside")
     await refused(project, "is a symbolic link")
     assert not list((tmp_path / "outside").iterdir())
 

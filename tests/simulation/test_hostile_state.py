@@ -6,20 +6,18 @@ that the guard gives holds.
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
 
 import pytest
 
 from engine.errors import EnvironmentFault
 from engine.statefolder.guard import Standing, found_state, look_at, open_state, take_over
-from engine.statefolder.links import NOT_OURS, STATE
+from engine.statefolder.links import NOT_OURS, STATE, state_of
 from engine.statefolder.stamps import STAMP, new_stamp, write_stamp
 from tests.support.state import contents
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SEEDS = 40
 HAPPENINGS = 25
@@ -33,6 +31,7 @@ class Folders:
         self.dice = Random(seed)  # noqa: S311 - repeatable by intent
         self.place = place / "projects"
         self.place.mkdir()
+        self.own = Path(os.environ["XDG_STATE_HOME"])
         self.outside = place / "outside"
         self.outside.mkdir()
         (self.outside / JOURNAL).write_text("nobody's", encoding="utf-8")
@@ -51,7 +50,8 @@ class Folders:
             )
             happening()
             assert contents(self.outside) == outside, "nothing outside of the projects is touched"
-            journals = (path for path in self.place.rglob(JOURNAL) if path.is_file() and not path.is_symlink())
+            places = (path for place in (self.place, self.own) for path in place.rglob(JOURNAL))
+            journals = (path for path in places if path.is_file() and not path.is_symlink())
             lost = self.written - {path.read_text(encoding="utf-8") for path in journals}
             assert not lost, "nothing that the user wrote is lost"
 
@@ -95,7 +95,7 @@ class Folders:
             self.refused += 1
             return
         assert seen in {None, folder}
-        assert folder == root.resolve() / STATE
+        assert folder == state_of(root).folder
         journal = folder / JOURNAL
         if journal.exists():
             assert seen == folder
@@ -128,7 +128,9 @@ class Folders:
         root = self.some()
         if root is None or (root / STATE / STAMP).exists() or (root / ".claude").is_symlink():
             return
-        place = root / self.dice.choice([STATE, STATE / JOURNAL, STATE / "worktrees", STATE / "owners" / "o.lock"])
+        place = root / self.dice.choice(
+            [STATE.parent, STATE, STATE / JOURNAL, STATE / "worktrees", STATE / "owners" / "o.lock"]
+        )
         if not place.exists() and not place.is_symlink() and not (root / STATE).is_symlink():
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(self.outside)

@@ -187,7 +187,6 @@ def test_a_folder_of_another_user_is_not_taken_over(root: Path, monkeypatch: pyt
 
 
 LINKS = [
-    ".claude",
     ".claude/orchestration",
     *(
         f".claude/orchestration/{name}"
@@ -217,6 +216,70 @@ def test_no_link_is_followed_at_any_step_though_the_folder_is_ours(root: Path, t
     fault = refused(root)
     assert f"{place} is a symbolic link" in fault.message
     assert contents(tmp_path) == outside
+
+
+def test_where_the_configuration_is_shared_by_a_link_state_is_in_a_folder_of_the_users_own(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = tmp_path / "shared"
+    (shared / "orchestration").mkdir(parents=True)
+    (shared / "orchestration" / "journal.sqlite3").write_bytes(b"theirs")
+    (root / ".claude").symlink_to(shared)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    before = contents(shared)
+    assert found_state(root) is None
+    assert not (tmp_path / "state").exists(), "a reader leaves nothing behind"
+    folder = open_state(root)
+    assert folder.parent == tmp_path / "state" / "orchestration"
+    assert folder.name.startswith("project-")
+    assert (open_state(root), found_state(root), folder.stat().st_mode & 0o777) == (folder, folder, 0o700)
+    assert contents(shared) == before
+
+
+def test_projects_that_share_a_configuration_share_no_state(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    other = tmp_path / "other" / "project"
+    other.mkdir(parents=True)
+    for project in (root, other):
+        (project / ".claude").symlink_to(tmp_path / "shared")
+    assert open_state(root) != open_state(other)
+
+
+def test_state_of_the_user_is_in_the_home_folder_where_nothing_else_is_said(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shared").mkdir()
+    (root / ".claude").symlink_to(tmp_path / "shared")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for said in ("", "relative/state"):
+        monkeypatch.setenv("XDG_STATE_HOME", said)
+        assert open_state(root).parent == tmp_path / "home/.local/state/orchestration"
+
+
+@pytest.mark.parametrize("link", ["", "owners", "journal.sqlite3"])
+def test_no_link_is_followed_in_the_users_own_folder_either(root: Path, tmp_path: Path, link: str) -> None:
+    for name in ("shared", "outside"):
+        (tmp_path / name).mkdir()
+    (root / ".claude").symlink_to(tmp_path / "shared")
+    place = open_state(root) / link
+    if place.exists():
+        place.rename(tmp_path / "aside")
+    place.symlink_to(tmp_path / "outside")
+    for way in (open_state, found_state):
+        with pytest.raises(EnvironmentFault, match="is a symbolic link") as caught:
+            way(root)
+        assert caught.value.code == "STATE_NOT_OURS"
+    assert contents(tmp_path / "outside") == {}
+
+
+def test_a_folder_in_that_place_that_this_user_did_not_make_is_refused(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (root / ".claude").symlink_to(tmp_path / "shared")
+    folder = open_state(root)
+    write_stamp(folder, new_stamp())
+    with pytest.raises(EnvironmentFault, match="was not made by this user here") as caught:
+        open_state(root)
+    assert f"--project {root.resolve()} trust --state" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("link", [".claude", ".claude/orchestration", ".claude/orchestration/tmp"])
