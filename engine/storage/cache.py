@@ -106,7 +106,11 @@ class ValueStore:
         self.misses += 1
         data = self._storage.value(digest)
         if data is None:
-            raise InternalError(f"value {digest} is not in the journal", code="VALUE_LOST")
+            raise InternalError(
+                f"value {digest} is not in the journal as it was written",
+                code="VALUE_LOST",
+                hint="Run the command again; this run cannot go on where the value is read.",
+            )
         self._keep({digest: data}, {})
         return data
 

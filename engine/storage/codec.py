@@ -95,7 +95,12 @@ def decode_breaker(data: bytes) -> BreakerState:
 def encode_value(value: Any) -> tuple[ValueRef, bytes]:  # noqa: ANN401 - any JSON value
     """Canonical JSON of *value*, and the reference by which it is stored once."""
     data = _canonical.encode(value)
-    return ValueRef(hashlib.blake2b(data, digest_size=20).hexdigest(), len(data)), data
+    return ValueRef(digest_of(data), len(data)), data
+
+
+def digest_of(data: bytes) -> str:
+    """The name by which a value is stored whose canonical JSON is *data*."""
+    return hashlib.blake2b(data, digest_size=20).hexdigest()
 
 
 def decode_value(data: bytes) -> Any:  # noqa: ANN401 - any JSON value

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+__all__ = ["PLAIN", "THRESHOLD", "ZSTD", "ZstdError", "digests", "pack", "unpack"]
+
 PLAIN = "json"
 ZSTD = "zstd"
 THRESHOLD = 4096
@@ -30,7 +32,7 @@ def pack(data: bytes) -> tuple[str, bytes]:
 
 
 def unpack(encoding: str, data: bytes) -> bytes:
-    """What `pack` was given."""
+    """What `pack` was given. Raises `ZstdError` where the data is damaged."""
     return data if encoding == PLAIN else _decompress(data)
 
 
@@ -40,8 +42,10 @@ def digests(event: bytes) -> Iterable[str]:
 
 
 if sys.version_info >= (3, 14):
+    from compression.zstd import ZstdError
     from compression.zstd import compress as _compress
     from compression.zstd import decompress as _decompress
 else:
+    from backports.zstd import ZstdError
     from backports.zstd import compress as _compress
     from backports.zstd import decompress as _decompress

@@ -6,7 +6,7 @@ Effects: none but the log and what is read. Times are ISO 8601 texts in the data
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
+"""Shown where the row of a run does not say when it began."""
+_STATUSES = frozenset(RunStatus)
 COLUMNS = "id, created_at, command, status, executor, owner, ended_at, done, total, failed, cost_usd, message, worktree"
 
 
@@ -33,9 +36,13 @@ def rows_of(db: sqlite3.Connection, run: RunId, since: int = 0) -> list[Row]:
     ).fetchall()
 
 
-def to_time(text: str | None) -> datetime | None:
-    """A time, or None for none."""
-    return None if text is None else datetime.fromisoformat(text)
+def to_time(text: object) -> datetime | None:
+    """A time, or None for none and for what is no time."""
+    try:
+        found = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return found if found is None or found.tzinfo is not None else None
 
 
 def summary_row(row: RunSummary) -> tuple[Any, ...]:
@@ -47,28 +54,49 @@ def summary_row(row: RunSummary) -> tuple[Any, ...]:
 
 
 def to_summary(row: Sequence[Any]) -> RunSummary:
-    """The run that a row tells of."""
+    """The run that a row tells of; where a part of it cannot be read, what harms nobody.
+
+    A status that is none counts as that of a run under way: once nobody goes on with it, its journal says how it ended,
+    and the row is written again.
+    """
+    name, created, command, status, executor, owner, ended, done, total, failed, cost, message, worktree = row
     return RunSummary(
-        id=RunId(row[0]),
-        created_at=datetime.fromisoformat(row[1]),
-        command=row[2],
-        status=RunStatus(row[3]),
-        executor=row[4],
-        owner=OwnerId(row[5]),
-        ended_at=to_time(row[6]),
-        done=row[7],
-        total=row[8],
-        failed=row[9],
-        cost_usd=row[10],
-        message=row[11],
-        worktree=row[12],
+        id=RunId(name),
+        created_at=to_time(created) or UNKNOWN_TIME,
+        command=str(command),
+        status=RunStatus(status) if status in _STATUSES else RunStatus.RUNNING,
+        executor=str(executor),
+        owner=OwnerId(str(owner)),
+        ended_at=to_time(ended),
+        done=_number(done),
+        total=_number(total),
+        failed=_number(failed),
+        cost_usd=cost if isinstance(cost, float) else float(_number(cost)),
+        message=str(message),
+        worktree=str(worktree),
     )
+
+
+def _number(found: object) -> int:
+    return found if isinstance(found, int) else 0
 
 
 def session_row(row: SessionValue) -> tuple[Any, ...]:
     """What goes into the row of a session value."""
     expires = row.expires_at.isoformat() if row.expires_at else None
     return (row.key, row.digest, row.size, row.run, row.produced_at.isoformat(), expires)
+
+
+def to_session(row: Sequence[Any]) -> SessionValue | None:
+    """The session value of a row; None, and a line in the log, where that cannot be read."""
+    key, digest, size, run, produced, expires = row
+    produced_at, expires_at = to_time(produced), to_time(expires)
+    if produced_at is None or not isinstance(size, int) or (expires_at is None and expires is not None):
+        log.warning("the value %s of the session cannot be read; it counts as expired", key)
+        return None
+    return SessionValue(
+        key=str(key), digest=str(digest), size=size, run=RunId(run), produced_at=produced_at, expires_at=expires_at
+    )
 
 
 def to_message(row: Sequence[Any]) -> Message | None:

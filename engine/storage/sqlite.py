@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +24,7 @@ from engine.run.events import RunStatus
 from engine.run.state import END_STATES
 from engine.statefolder.links import make_private
 from engine.storage import compression, writing
+from engine.storage.codec import digest_of
 from engine.storage.database import (
     connect,
     faults,
@@ -35,19 +36,21 @@ from engine.storage.database import (
 )
 from engine.storage.journal import Chain, checked
 from engine.storage.memory import LEARNED_FROM
-from engine.storage.port import Batch, Message, RunSummary, SessionValue
-from engine.storage.rows import COLUMNS, rows_of, to_message, to_summary, to_time
+from engine.storage.port import Batch, Message, RunSummary
+from engine.storage.rows import COLUMNS, rows_of, to_message, to_session, to_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from engine.locks import LockOutcome
     from engine.run.events import Event
-    from engine.storage.port import Follow, TableOutcome
+    from engine.storage.port import Follow, SessionValue, TableOutcome
     from engine.storage.schema import IsAlive
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 10.0
 """How long a statement waits for another process's transaction."""
@@ -63,6 +66,16 @@ def _make_file(path: Path) -> tuple[int, int]:
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
         make_private(path.with_name(name), 0o600)
     return found.st_dev, found.st_ino
+
+
+def _value(digest: str, encoding: str, data: bytes) -> bytes | None:
+    """The value that was stored as *data*; one that is not what *digest* says is as good as lost."""
+    try:
+        found = compression.unpack(encoding, data)
+        return found if digest_of(found) == digest else None
+    except (compression.ZstdError, EOFError, TypeError) as error:
+        log.warning("value %s cannot be read: %s", digest, error)
+        return None
 
 
 class SqliteStorage:
@@ -205,7 +218,7 @@ class SqliteStorage:
         """See `port.Storage.value`."""
         with faults(self._path):
             row = self._reader.execute("SELECT encoding, data FROM vals WHERE digest=?", (digest,)).fetchone()
-        return None if row is None else compression.unpack(*row)
+        return None if row is None else _value(digest, *row)
 
     def last_status(self, command: str) -> RunStatus | None:
         """See `port.Storage.last_status`."""
@@ -275,17 +288,7 @@ class SqliteStorage:
 
     def _session_values(self, now: datetime) -> list[SessionValue]:
         rows = self._db.execute("SELECT key, digest, size, run, produced_at, expires_at FROM session ORDER BY key")
-        found = [
-            SessionValue(
-                key=key,
-                digest=digest,
-                size=size,
-                run=RunId(run),
-                produced_at=datetime.fromisoformat(produced),
-                expires_at=to_time(expires),
-            )
-            for key, digest, size, run, produced, expires in rows
-        ]
+        found = [row for row in map(to_session, rows) if row is not None]
         return [row for row in found if row.expires_at is None or row.expires_at > now]
 
     async def estimates(self, command: str) -> dict[str, float]:
@@ -296,7 +299,8 @@ class SqliteStorage:
         samples: dict[str, list[float]] = {}
         rows = self._db.execute("SELECT node, seconds FROM samples WHERE command=? ORDER BY id DESC", (command,))
         for node, seconds in rows:
-            samples.setdefault(node, []).append(seconds)
+            if isinstance(seconds, float):
+                samples.setdefault(node, []).append(seconds)
         return {node: median(found) for node, found in samples.items() if len(found) >= LEARNED_FROM}
 
     async def remove(self, rows: Iterable[RunSummary], owner: OwnerId) -> tuple[list[RunId], list[LockOutcome]]:

@@ -6,6 +6,7 @@ Effects: statements on the connection that it is given. Whoever calls has begun 
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.breakers import BreakerState
+from engine.errors import EnvironmentFault
 from engine.locks import Claim, LockTable, Queued
 from engine.run.state import END_STATES
 from engine.storage import codec, compression
@@ -27,10 +29,16 @@ if TYPE_CHECKING:
     from engine.locks import LockOutcome
     from engine.storage.port import Batch, BreakerAnswer, BreakerOp, LockOp, Message, RunSummary
 
+log = logging.getLogger(__name__)
 
 _INSERT_RUN = f"INSERT INTO runs({COLUMNS}, events, chain) VALUES ({','.join('?' * 15)})"  # noqa: S608 - constants only
 _CHANGED = ", ".join(f"{name}=?" for name in COLUMNS.split(", ")[2:])
 _UPDATE_RUN = f"UPDATE runs SET {_CHANGED}, events=?, chain=? WHERE id=? AND chain=?"  # noqa: S608 - constants only
+_INSERT_VALUE = (
+    "INSERT INTO vals VALUES (?,?,?) ON CONFLICT DO UPDATE SET encoding=excluded.encoding, data=excluded.data "
+    "WHERE data<>excluded.data OR encoding<>excluded.encoding"
+)
+"""Equal values are stored once; one that was damaged is written again."""
 _UPDATE_HEAD = "UPDATE runs SET events=?, chain=? WHERE id=? AND chain=?"
 
 
@@ -71,7 +79,7 @@ def insert(db: sqlite3.Connection, batch: Batch, chains: Chains) -> None:
     moves = _insert_events(db, batch, chains)
     if batch.values:
         values = [(digest, *compression.pack(data)) for digest, data in batch.values.items()]
-        db.executemany("INSERT OR IGNORE INTO vals VALUES (?,?,?)", values)
+        db.executemany(_INSERT_VALUE, values)
     for run, row in batch.summaries.items():
         _write_run(db, row, *moves.pop(run, None) or [head(db, run)] * 2)
         if row.status in END_STATES:
@@ -124,7 +132,18 @@ def _insert_events(db: sqlite3.Connection, batch: Batch, chains: Chains) -> dict
 
 def claims(db: sqlite3.Connection) -> list[Claim]:
     """The rows of the lock table."""
-    return [codec.decode_claim(data) for (data,) in db.execute("SELECT data FROM claims")]
+    return [_claim(holder, data) for holder, data in db.execute("SELECT holder, data FROM claims")]
+
+
+def _claim(holder: str, data: bytes) -> Claim:
+    try:
+        return codec.decode_claim(data)
+    except (msgspec.DecodeError, TypeError) as error:  # nobody knows what it locks, so that nothing may be locked
+        raise EnvironmentFault(
+            f"the lock of {holder} cannot be read: {error}",
+            code="CORRUPT_DATABASE",
+            hint="Move the state folder away where no run is under way; runs in it are lost to this program.",
+        ) from error
 
 
 def change_locks(db: sqlite3.Connection, operations: Sequence[LockOp], owner: OwnerId) -> list[LockOutcome]:
@@ -156,13 +175,21 @@ def change_breakers(db: sqlite3.Connection, operations: Sequence[tuple[str, Brea
     for name, change in operations:
         if name not in states:
             row = db.execute("SELECT data FROM breakers WHERE name=?", (name,)).fetchone()
-            states[name] = codec.decode_breaker(row[0]) if row else BreakerState()
+            states[name] = _breaker(name, row[0]) if row else BreakerState()
         states[name], answer = change(states[name])
         if answer is not None:
             answers.append(answer)
     rows = [(name, codec.encode_breaker(state)) for name, state in states.items()]
     db.executemany("INSERT OR REPLACE INTO breakers VALUES (?,?)", rows)
     return answers
+
+
+def _breaker(name: str, data: bytes) -> BreakerState:
+    try:
+        return codec.decode_breaker(data)
+    except (msgspec.DecodeError, TypeError) as error:
+        log.warning("circuit breaker %s cannot be read, and is closed: %s", name, error)
+        return BreakerState()
 
 
 def post(db: sqlite3.Connection, message: Message) -> None:
