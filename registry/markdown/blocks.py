@@ -30,7 +30,8 @@ _NUMBERED = re.compile(
 _OUTER_FENCE = re.compile(r"```(?:markdown|md|text|txt)?")
 _ANY_FENCE = re.compile(r"```(?P<info>[\w.+-]*)")
 BOLD_LEVEL = 7
-"""A bold line of its own that is numbered stands for a heading below all others."""
+"""A bold line of its own that is numbered stands for a heading below all others, and a step for one below a phase."""
+_LARGE = frozenset({"phase", "stage", "part"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,7 @@ def _parts(text: str, lines: Sequence[str]) -> Iterator[Section | Block]:
             yield _section(tokens[place + 1].content, int(token.tag[1]), first + 1)
         elif token.type in {"ordered_list_open", "bullet_list_open"}:
             items = tuple(_items(tokens[place : end + 1], lines))
-            yield Block(first + 1, raw, items=items, numbered=token.type == "ordered_list_open")
+            yield Block(first + 1, raw, items=items, numbered=bool(items) and token.type == "ordered_list_open")
         elif token.type == "paragraph_open":
             yield from _paragraph(raw, first + 1)
         else:
@@ -253,7 +254,9 @@ def _paragraph(raw: str, line: int) -> Iterator[Section | Block]:
             continue
         if any(map(str.strip, kept)):
             yield Block(start, "\n".join(kept), paragraph=True)
-        yield _section(heading, BOLD_LEVEL, number)
+        section = _section(heading, BOLD_LEVEL, number)
+        section.level += section.word not in _LARGE
+        yield section
         kept, start = [rest] if rest else [], number if rest else number + 1
     if any(map(str.strip, kept)):
         yield Block(start, "\n".join(kept), paragraph=True)
@@ -284,10 +287,20 @@ def _items(tokens: Sequence[Any], lines: Sequence[str]) -> Iterator[Item]:
         inside = tokens[place + 1]
         text, below = "", first
         if inside.type == "paragraph_open":
-            text, below = " ".join(tokens[place + 2].content.split()), inside.map[1]
+            text, below = _first_paragraph(tokens[place + 2].content, inside.map)
         details = "\n".join(lines[below:last]).rstrip("\n").split("\n") if below < last else []
         kept = _dedented([line.expandtabs(4) for line in details])
+        if not text and not inside.map:
+            continue
         yield Item(int(token.info or 0), first + 1, text, tuple(kept))
+
+
+def _first_paragraph(content: str, lines: Sequence[int]) -> tuple[str, int]:
+    """The first paragraph of an item on one line, and the line behind it; of a title in bold with more, the title."""
+    first, _, rest = content.partition("\n")
+    if rest and is_bold_line(first):
+        return first, lines[0] + 1
+    return " ".join(content.split()), lines[1]
 
 
 def _dedented(lines: list[str]) -> list[str]:

@@ -80,10 +80,10 @@ def convert(text: str, *, stem: str) -> Converted:
     if len(steps) > _MOST_STEPS:
         message = f'"{stem}.md" has more than {_MOST_STEPS} steps'
         raise InputError(message, code="FILE_TOO_LARGE", hint="Split it into sub-commands.")
-    sign = document.title.startswith("/") or any(
-        group.time or any(step.agent or step.time or step.after for step in group.steps) for group in outline.groups
-    )
-    if not sign and _PROMPT_FIELDS & document.fields.keys():
+    sign = document.title.startswith("/") or any(step.agent or step.time or step.after for step in steps)
+    prompt = bool(_PROMPT_FIELDS & document.fields.keys())
+    sign = sign or (not prompt and any(group.time for group in outline.groups))
+    if not sign and prompt:
         missing = "its title is no `/name`, and no step says an agent, a time or what it needs"
         message = f'"{stem}.md" is a prompt of Claude Code: {missing}'
         hint = (

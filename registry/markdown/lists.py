@@ -34,9 +34,8 @@ _NO_STEPS = _pattern(
         patterns areas strategies modes factors topologies variants
         flags? syntax types? categories criteria requirements? prerequisites? preconditions? features? benefits?
         capabilities faq troubleshooting references? resources limitations? anti-patterns? glossary levels? metrics?
-        questions? scenarios? expected success checklist related see philosophy description behaviou?rs? practices
-        pitfalls
-        mistakes definitions? permissions compatibility
+        questions? issues? problems? summary overview recap scenarios? expected success checklist related see
+        philosophy description behaviou?rs? practices pitfalls mistakes definitions? permissions compatibility
     """)
     + r"\b"
 )
@@ -79,10 +78,12 @@ _CONDITIONAL = _pattern(
 )
 """Items of the same kind."""
 _LIMITED = _pattern(
-    r"[(\[](?:optional(?:ly)?|if|when|unless|only (?:if|when|with|for|on)|[\w .`-]{1,30} only)\b[^()\[\]]*[)\]]\W*$"
+    r"[(\[](?:(?:optional(?:ly)?|if|when|unless|only (?:if|when|with|for|on))\b[^()\[\]]*|[\w .`-]{1,30} only)[)\]]\W*$"
 )
 """What is done in some cases only, as brackets behind it say."""
-_MODE = _pattern(r"^(?:[\w-]+ ){0,3}mode\b(?: (?:workflow|steps|process|instructions))?\s*(?:[(:\u2013\u2014-]|$)")
+_MODE = _pattern(
+    r"^\[[0-9a-z]{1,2}\]|^(?:[\w-]+ ){0,3}mode\b(?: (?:workflow|steps|process|instructions))?\s*(?:[(:\u2013\u2014-]|$)"
+)
 """Headings of ways to run the command, where there are several."""
 _RULE = _pattern(
     r"^"
@@ -96,7 +97,7 @@ _ANNOUNCED = _words("""
     rules?, guidelines?, principles?, includ(?:e|es|ing), contain(?:s|ing)?, consists? of, examples?, such as, types?,
     following (?:fields?|sections?|formats?|types?|categories|criteria|aspects?|areas?|information|details?),
     following (?:dimensions?|elements?|items?|structure|questions?|rules?|guidelines?), options?, choose, one of,
-    either, any of, note, remember, important
+    either, any of, note, remember, important, (?:be|is) run (?:before|after|when|on)
 """)
 _HINTED = _words("""
     categories, criteria, aspects?, dimensions?, sections?, fields?, questions?, priorit(?:y|ies), levels?,
@@ -105,6 +106,8 @@ _HINTED = _words("""
 """)
 _LEAD_IN = _pattern(r"\b" + _ANNOUNCED + r"\b[^.!?\n]*:\s*$")
 """The end of a paragraph that announces something other than steps."""
+_CONSEQUENCE = _pattern(r"(?:this|it|that|which|the (?!command|agent|assistant|skill)[\w./ -]{1,40}?) will(?: \w+)?:")
+"""What a paragraph says of the effects of something: they come by themselves."""
 _WEAK_LEAD_IN = _pattern(r"\b" + _HINTED + r"\b[^.!?\n]*:\s*$")
 """The same, where what follows says no actions."""
 _STEP_LABEL = _pattern(r"^(?:step|phase|part)?\s*\d{0,3}[a-z]?\s*[:.)-]\s*")
@@ -207,12 +210,13 @@ _REST = _pattern(r"\s(?:for|of|to|in|with|on|about|from|by|before|after|when|and
 
 
 def why_no_steps(
-    block: Block, lead_in: str, section: Section, *, headings: tuple[str, ...], expected: bool
+    block: Block, lead_in: str, section: Section, *, headings: tuple[str, ...], expected: bool, lenient: bool
 ) -> str | None:
     """Why the list *block* of *section* is no list of steps; None where it is one.
 
     *lead_in* is the paragraph right before it, *headings* the section's own and those above it. Where steps are
-    *expected*, since the file says that it is a command, a list does not have to say actions.
+    *expected*, since the file says that it is a command, a list does not have to say actions; where no list of the file
+    says any, *lenient*, one of titles is enough.
     """
     announced = why_announced_otherwise(lead_in, headings)
     if announced is not None:
@@ -233,8 +237,8 @@ def why_no_steps(
         and not (acting and says_steps(section.heading))
     ):
         return _announced(lead_in)
-    stepped = bool(_STEP_LEAD_IN.search(lead_in)) or bool(_STEPS.search(section.heading))
-    titled = _most(written, lambda text: bool(_TITLE.match(text)))
+    stepped = bool(_STEP_LEAD_IN.search(lead_in)) or bool(_STEPS.search(_subject(section.heading)))
+    titled = lenient and _most(written, lambda text: bool(_TITLE.match(text)))
     alone = not section.heading and not lead_in.rstrip().endswith(":")
     return None if expected or acting or stepped or titled or alone else "says no action"
 
@@ -246,6 +250,8 @@ def why_announced_otherwise(lead_in: str, headings: tuple[str, ...]) -> str | No
             return f'stands under "{heading}"'
     lead_in = plain(lead_in)
     if _LEAD_IN.search(lead_in) and not _STEP_LEAD_IN.search(lead_in):
+        return _announced(lead_in)
+    if _CONSEQUENCE.fullmatch(lead_in):
         return _announced(lead_in)
     if is_alternative(_STEP_LABEL.sub("", lead_in)) and lead_in.endswith(":"):
         return f'is for some cases only: "{_end_of(lead_in)}"'
@@ -284,13 +290,17 @@ def is_passed_over(heading: str) -> bool:
     words = re.findall(r"[A-Za-z][\w-]*", heading)
     if words and words[0].casefold() in _ACTIONS:
         return False
-    whole = _BRACKETED.sub(" ", heading)
-    for text in (_REST.split(whole, maxsplit=1)[0], whole):
+    for text in (_subject(heading), _BRACKETED.sub(" ", heading)):
         others = [found.end() for found in _NO_STEPS.finditer(text)]
         steps = [found.end() for found in _STEPS.finditer(text)]
         if others or steps:
             return max(others, default=0) > max(steps, default=0)
     return False
+
+
+def _subject(heading: str) -> str:
+    """What *heading* is about, up to the first word that says of what, with what or for what."""
+    return _REST.split(_BRACKETED.sub(" ", heading), maxsplit=1)[0]
 
 
 def says_steps(heading: str) -> bool:

@@ -44,22 +44,22 @@ _FEW = 2
 def outline_of(document: Document) -> Outline:
     """The steps and the prose of *document*.
 
-    Where its title says that it is a command, a list does not have to say actions, unless another one does.
+    A list has to say actions, unless none does: then one of titles is enough, and where the title of the file says that
+    it is a command, any.
     """
-    strict = _Reading(document, expected=False)
+    strict = _Reading(document, lenient=False)
     outline = strict.read()
-    if strict.says_actions or not document.title.startswith("/"):
-        return outline
-    return _Reading(document, expected=True).read()
+    return outline if strict.says_actions else _Reading(document, lenient=True).read()
 
 
 class _Reading:
     """One pass over the sections of a document."""
 
-    def __init__(self, document: Document, *, expected: bool) -> None:
+    def __init__(self, document: Document, *, lenient: bool) -> None:
         self.outline = Outline(english=is_english(document.sections))
         self.sections = document.sections
-        self.expected = expected
+        self.lenient = lenient
+        self.expected = expected = lenient and document.title.startswith("/")
         self.readable = self.outline.english or (expected and self._lists_of_several() == 1)
         """Words tell what is a step, or there is nothing to tell it from."""
         self.says_actions = False
@@ -137,7 +137,9 @@ class _Reading:
         return self.outline
 
     def _headings(self, place: int) -> tuple[str, ...]:
-        return (self.sections[place].heading, *(self.sections[one].heading for one in self.above[place]))
+        """The headings at and above *place* that are no steps themselves."""
+        own = () if place in self.numbered else (self.sections[place].heading,)
+        return (*own, *(self.sections[one].heading for one in self.above[place] if one not in self.numbered))
 
     def _below(self, place: int) -> range:
         return range(place + 1, self.ends[place])
@@ -278,14 +280,15 @@ class _Reading:
         steps = [read_step(item.number, item.text, item.details, line=item.line) for item in block.items]
         if not block.numbered:
             named = len(steps) > 1 and all(step.agent and "-" in step.agent for step in steps)
-            return why_announced_otherwise(lead_in, headings) if named else ""
+            acting = sum(begins_with_verb(step.head) for step in steps) * 2 > len(steps)
+            return why_announced_otherwise(lead_in, headings) if named and (acting or self.lenient) else ""
         if any(step.time or step.after for step in steps) or _tell_most(steps):
             return why_announced_otherwise(lead_in, headings)
         if not self.readable:
             return f"is {FOREIGN}"
         if is_aftermath(section.heading) and not any(group.steps for group in self.outline.groups):
             return f'stands under "{section.heading}", and no step is before it'
-        reason = why_no_steps(block, lead_in, section, headings=headings, expected=self.expected)
+        reason = why_no_steps(block, lead_in, section, headings=headings, expected=self.expected, lenient=self.lenient)
         self.says_actions = self.says_actions or reason is None
         return reason
 

@@ -63,6 +63,7 @@ _PERIOD = re.compile(
     re.IGNORECASE,
 )
 """A time that says how far something reaches back or how often it is done, and not how long the step takes."""
+_ENDINGS = " .:;,-\u2013\u2014"
 _SEPARATORS = ",;:|/&+-\u2013\u2014"
 _MARKER = re.compile(r"^(?:[-*+]|\d{1,4}[.)])\s+")
 _FENCE = re.compile(r"^\s*(`{3,}|~{3,})")
@@ -294,4 +295,5 @@ def _take_detail(step: Step, detail: str) -> str | None:
 def _plain(text: str) -> str:
     """*text* without the marks of emphasis and code, and without links' addresses."""
     text = re.sub(r"\[([^\[\]]{1,200})\]\([^()]{0,500}\)", r"\1", text)
-    return unmarked(text).strip().rstrip(" .:;,-\u2013\u2014")
+    text = text.strip().rstrip(_ENDINGS)
+    return unmarked(text) if text.endswith("`") else unmarked(text).strip().rstrip(_ENDINGS)

@@ -380,6 +380,8 @@ def test_ids_are_short_and_phases_begin_with_a_letter() -> None:
         ("Check `**/*.bak` and `_old_`", "Check **/*.bak and _old_"),
         ("Check __all__ of _them_ and *that*", "Check all of them and that"),
         ("Close the `mark **now**", "Close the mark now"),
+        ("Stage it with `git add .`.", "Stage it with git add ."),
+        ("**Stage it:**", "Stage it"),
     ],
 )
 def test_what_is_marked_as_code_and_what_is_inside_of_words_stays_as_it_is_written(step: str, task: str) -> None:
@@ -399,12 +401,14 @@ def test_a_time_that_is_part_of_a_phrase_is_not_how_long_the_step_takes(bracket:
     assert not converted.sign
 
 
-def test_the_time_of_a_heading_is_a_sign_of_a_command_and_leaves_no_marks_behind() -> None:
+def test_the_time_of_a_heading_leaves_no_marks_behind_and_is_a_sign_unless_the_file_is_a_prompt() -> None:
     steps = "\n\n1. Mix it\n2. Check it\n"
     timed = convert(f"# Bake\n\nText.\n\n## Phase 1: Bread (by hand \u2014 ~4 minutes){steps}", stem="x")
     (phase,) = timed.definition["phases"]
     assert (timed.sign, phase["name"]) == (True, "Bread (by hand)")
     assert [node["estimatedTime"] for node in phase["agents"]] == [120_000, 120_000]
+    with pytest.raises(InputError, match="is a prompt of Claude Code"):
+        convert(f"---\nmodel: opus\n---\n# Bake\n\n## Phase 1: Bread (4 minutes){steps}", stem="x")
 
 
 def test_a_time_inside_of_what_a_heading_says_stays_there() -> None:

@@ -393,3 +393,97 @@ def test_a_bold_start_that_is_not_numbered_is_text() -> None:
     assert [block.raw for block in document.sections[1].blocks] == [
         "**Step by step** it grows\n**Well done**\nIn step 2: nothing."
     ]
+
+
+def test_an_empty_item_is_no_step_and_a_list_of_nothing_else_is_no_list() -> None:
+    assert tasks(convert("# Bake\n\nText.\n\n## Steps\n\n1. Pack it\n2. Send it\n3. \n", stem="x")) == [
+        "Pack it",
+        "Send it",
+    ]
+    assert "without numbered steps" in refusal("# Bake\n\nText.\n\n## Steps\n\n1. \n")
+    kept = convert(f"{STEPS}Then:\n\n3.\n\n    some(code)\n", stem="x")
+    assert len(tasks(kept)) == 2
+
+
+def test_a_title_in_bold_with_more_below_it_is_the_task_and_the_rest_its_details() -> None:
+    items = "1. **Pack it**\n   into a very large box that has been left in the hall\n2. Send\n   it\n"
+    text = f"# Bake\n\nText.\n\n## Steps\n\n{items}"
+    assert tasks(convert(text, stem="x")) == [
+        "Pack it: into a very large box that has been left in the hall",
+        "Send it",
+    ]
+    boxes = convert(text.replace("hall", "hall of the house behind the garden"), stem="x")
+    assert tasks(boxes)[0] == "Pack it"
+    assert "garden" in boxes.definition["globalContext"]["initial"]["pack-it-details"]
+
+
+@pytest.mark.parametrize(
+    "heading", ["Workflow summary", "Process overview", "Common issues", "Known problems", "Recap"]
+)
+def test_what_says_the_steps_again_and_what_can_go_wrong_is_passed_over(heading: str) -> None:
+    passed = convert(f"{STEPS}## {heading}\n\n1. Pack it well\n2. Send it off\n", stem="x")
+    assert tasks(passed) == ["Pack it", "Send it"]
+    assert told(passed, "V1_LIST_PASSED_OVER") == [f'A numbered list is not read as steps: it stands under "{heading}"']
+
+
+@pytest.mark.parametrize("lead_in", ["This will:", "The script will then:", "It should be run before:"])
+def test_effects_and_occasions_are_no_steps(lead_in: str) -> None:
+    listed = "1. Open the box\n2. Send the box\n"
+    assert f'is announced by "{lead_in}"' in refusal(f"# Bake\n\nText.\n\n## More\n\n{lead_in}\n\n{listed}")
+    assert len(tasks(convert(f"# Bake\n\nText.\n\nThis command will:\n\n{listed}", stem="x"))) == 2
+
+
+def test_a_heading_says_steps_by_what_it_is_about_and_not_by_what_it_is_for() -> None:
+    listed = "1. Bread in the oven\n2. Bread on the table\n"
+    assert "says no action" in refusal(f"# Bake\n\nText.\n\n## Links with the process\n\n{listed}")
+    assert len(tasks(convert(f"# Bake\n\nText.\n\n## Process with links\n\n{listed}", stem="x"))) == 2
+
+
+def test_the_entries_of_a_menu_are_modes() -> None:
+    entry = "## [{}] {}\n\n1. Open the {} box\n2. Send the box\n\n"
+    menu = entry.format(1, "Bread", "first") + entry.format(2, "Cake", "second")
+    assert 'steps for different cases only, and no command can be made of alternatives: "[1] Bread"' in refusal(
+        f"# Bake\n\nText.\n\n{menu}"
+    )
+
+
+def test_a_list_of_titles_is_a_list_of_steps_where_no_list_says_actions() -> None:
+    titles = "## Parts\n\n1. **Cold store**\n2. **Warm store**\n\n"
+    assert tasks(convert(f"# Keep\n\nText.\n\n{titles}", stem="x")) == ["Cold store", "Warm store"]
+    both = convert(f"# Keep\n\nText.\n\n{titles}## Work\n\n1. Open the box\n2. Send the box\n", stem="x")
+    assert tasks(both) == ["Open the box", "Send the box"]
+
+
+def test_agents_that_are_listed_without_an_action_are_no_steps_beside_those_that_are() -> None:
+    agents = "## Helpers\n\n- bread-maker: For bread of all kinds\n- cake-maker: For cakes\n\n"
+    work = "## Work\n\n1. Open the box\n2. Send the box\n"
+    assert tasks(convert(f"# Bake\n\nText.\n\n{agents}{work}", stem="x")) == ["Open the box", "Send the box"]
+    assert len(tasks(convert(f"# Bake\n\nText.\n\n{agents}", stem="x"))) == 2
+    acting = agents.replace("For bread", "Make bread").replace("For cakes", "Make cakes")
+    assert len(tasks(convert(f"# Bake\n\nText.\n\n{acting}{work}", stem="x"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("item", "limited"),
+    [
+        ("Send it (on Mondays only)", True),
+        ("Send it (only if asked)", True),
+        ("Send it (use only the small boxes)", False),
+    ],
+)
+def test_only_says_a_case_where_it_ends_the_bracket_or_a_case_follows(item: str, limited: bool) -> None:  # noqa: FBT001
+    converted = convert(f"# Bake\n\nText.\n\n## Steps\n\n1. Pack it\n2. {item}\n", stem="x")
+    assert bool(told(converted, "V1_CONDITIONAL")) is limited
+
+
+def test_bold_steps_below_bold_phases_are_the_steps_of_their_phase() -> None:
+    dough = "**Phase 1: Dough**\n\n**Step 1.1: Mix it**\nWell.\n\n**Step 1.2: Rest it**\nLong.\n\n"
+    text = f"{dough}**Phase 2: Heat**\n\n**Step 2.1: Bake it**\nHot.\n"
+    found = convert(f"# Bake\n\nText.\n\n{text}", stem="x").definition["phases"]
+    assert [phase["name"] for phase in found] == ["Dough", "Heat"]
+    assert [node["task"] for node in found[0]["agents"]] == ["Mix it: Well", "Rest it: Long"]
+
+
+def test_the_steps_of_a_phase_are_steps_whatever_its_own_name_is() -> None:
+    text = "## Phase 1: Requirements\n\nTasks:\n\n1. Open the box\n2. Send the box\n\n## Phase 2: Output\n\nAll.\n"
+    assert tasks(convert(f"# Bake\n\nText.\n\n{text}", stem="x"))[:2] == ["Open the box", "Send the box"]
