@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
+
+from msgspec import structs
 
 from engine.executors.cancelling import uncancelled
 from engine.executors.marks import mark_of, orphaned
@@ -287,7 +289,7 @@ class AgentExecutor:
     async def _merged(self, order: WorkOrder, reply: Outcome) -> Outcome:
         """What a success of an isolated agent is: merged at once, cleaned up after, and told in the end."""
         agents, server = self._agents, self._server
-        kept = replace(reply, in_time=True)
+        kept = structs.replace(reply, in_time=True)
         agents.merged.add(order.attempt)
         agents.unreported[order.attempt] = kept
         with contextlib.suppress(asyncio.CancelledError):

@@ -18,6 +18,7 @@ from engine.run import events as ev
 from engine.run.events import Role
 from engine.run.state import NodeStatus
 from tests.support.world.people import QUEUEING
+from tests.support.world.scripts import AgentBroke
 
 if TYPE_CHECKING:
     from engine.executors.port import WorkOrder
@@ -139,6 +140,13 @@ def completed_was_done(world: World, record: Record, event: ev.Event) -> Iterato
             yield f"{attempt} has succeeded, and nobody answered"
 
 
+def executors_break_down_as_scripted(_world: World, _record: Record, event: ev.Event) -> Iterator[str]:
+    """No attempt fails because something broke down on the way to its program, unless that is what the program does."""
+    failure = event.failure if isinstance(event, ev.AttemptFailed) else None
+    if failure is not None and failure.code == "EXECUTOR_FAILED" and AgentBroke.__name__ not in failure.message:
+        yield failure.message
+
+
 def limits_count_what_was_lived(_world: World, record: Record, event: ev.Event) -> Iterator[str]:
     """No limit ends anything before so much time was lived, whatever the clock showed."""
     for what, limit in _limits_passed(record, event):
@@ -214,6 +222,7 @@ EVENT_LAWS: tuple[EventLaw, ...] = (
     ended_means_gone,
     undone_after_done,
     completed_was_done,
+    executors_break_down_as_scripted,
     limits_count_what_was_lived,
     waiting_is_no_work,
     killed_runs_have_lived,
