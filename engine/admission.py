@@ -98,7 +98,8 @@ def _end_group(turn: Turn, node: NodeState) -> None:
     failure = None
     if missing:
         message = f'Sub-command "{plan.id}" gave no output "{missing[0]}"'
-        failure = Failure(FailureKind.VALIDATION, "MISSING_OUTPUT", message)
+        told = "\n".join((message, *_writers(run, f"{plan.id}/", missing[0])))
+        failure = Failure(FailureKind.VALIDATION, "MISSING_OUTPUT", told)
     settlement.attempt_ended(turn, ReportOutcome(plan.id, len(node.attempts), {}, failure))
 
 
@@ -205,8 +206,13 @@ def _causes(turn: Turn, node: NodeState, key: str, available: Collection[str]) -
     if key in available and transform is not None:
         yield f'The transform {transform} finds nothing in the value of "{key}"'
         return
-    for other in turn.run.nodes.values():
-        if other.plan.scope != node.plan.scope or all(output.key != key for output in other.plan.outputs):
+    yield from _writers(turn.run, node.plan.scope, key)
+
+
+def _writers(run: Run, scope: str, key: str) -> Iterator[str]:
+    """What became of the nodes in *scope* that write *key* and did not."""
+    for other in run.nodes.values():
+        if other.plan.scope != scope or all(output.key != key for output in other.plan.outputs):
             continue
         writer, failure = f'Node "{other.plan.id}", which writes "{key}",', other.failure
         if other.status is NodeStatus.SKIPPED:

@@ -96,6 +96,7 @@ def validate_definition(
         for rule in ADVICE:
             rule(subject, report)
         subcommands.deprecated_calls(subject, report, calls)
+        subcommands.providers_inside_that_may_be_skipped(subject, report, calls)
     return Validation(report.finish(), shape.definition if shape.sound else None)
 
 

@@ -210,8 +210,8 @@ CODES: dict[str, Code] = {
         "Say what the node does: `unit-tests-backend`.",
     ),
     "PROVIDER_MAY_BE_SKIPPED": _warning(
-        "A node needs an input that only nodes write which may be skipped.",
-        "Where the skip condition holds, nothing writes the value, and the node fails with `MISSING_INPUT`.",
+        "A node needs an input, or gives an output of a sub-command, that only nodes write which may be skipped.",
+        "Where the skip condition holds, nothing writes the value: the node fails, `MISSING_INPUT` or `MISSING_OUTPUT`.",
         'Give the input `"required": false` or a `default`, or give the node the same `skipCondition`.',
     ),
     "DEPRECATED_COMMAND": _warning(

@@ -13,10 +13,12 @@ from pydantic import ValidationError
 
 from engine.graph.expand import MAX_DEPTH, MAX_NODES, SUB_COMMAND, split_call
 from engine.model.command import CommandDefinition
+from engine.validation.dataflow import MOST_WRITERS
 from engine.validation.near import Names
 from engine.validation.subject import is_readable
 
 if TYPE_CHECKING:
+    from engine.model.command import Node
     from engine.validation.problem import Problem, Report
     from engine.validation.subject import Spot, Subject
 
@@ -33,6 +35,7 @@ class Calls:
     found: dict[str, CommandDefinition | None] = field(default_factory=dict)
     judged: dict[tuple[str, frozenset[str]], list[Problem]] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    skippable: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     circles: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     def get(self, name: str) -> CommandDefinition | None:
@@ -85,6 +88,32 @@ class Calls:
             commands = [command for inner in level if (command := self.get(inner))]
             level = {inner for command in commands for inner in called(command) if inner}
         return depth
+
+    def writers_that_may_be_skipped(self, name: str, key: str) -> list[str]:
+        """The ids of the nodes of the command *name* that write *key*, where a condition may skip all of them.
+
+        A node that runs another command may be skipped where those may be that write the key in there. To be asked of
+        commands without a circle.
+        """
+        asked = (name, key)
+        if asked not in self.skippable:
+            command = self.get(name)
+            nodes = [node for phase in command.phases for node in phase.agents] if command is not None else []
+            writers = [node for node in nodes if any(output.key == key for output in node.context.outputs)]
+            sure = command is None or key in command.global_context.initial or not all(map(self._skips(key), writers))
+            self.skippable[asked] = [] if sure else [node.id for node in writers]
+        return self.skippable[asked]
+
+    def _skips(self, key: str) -> Callable[[Node], bool]:
+        """Whether a node that writes *key* may leave it unwritten without failing first."""
+
+        def skips(node: Node) -> bool:
+            if node.skip_condition is not None:
+                return True
+            inner = split_call(node.task)[0] if node.agent_id == SUB_COMMAND else ""
+            return bool(inner and self.writers_that_may_be_skipped(inner, key))
+
+        return skips
 
     def size(self, name: str, command: CommandDefinition) -> int:
         """Nodes of *command* with its sub-commands unfolded; it has no circle."""
@@ -168,6 +197,26 @@ def _call(subject: Subject, spot: Spot, report: Report, calls: Calls) -> None:
     filled = {"arguments", *(item.name for item in command.arguments if len(command.arguments) == 1)} if text else set()
     _arguments(subject, spot, command, given | filled, report)
     _outputs(subject, spot, command, given, report)
+
+
+def providers_inside_that_may_be_skipped(subject: Subject, report: Report, calls: Calls) -> None:
+    """PROVIDER_MAY_BE_SKIPPED: an output of a sub-command has no provider in there but nodes that may be skipped."""
+    for spot in subject.spots:
+        name = split_call(spot.node.task)[0] if spot.is_call else ""
+        command = calls.get(name) if name and not calls.circle(subject.definition, name) else None
+        given = {item.key for item in spot.node.context.inputs}
+        for at, output in enumerate(spot.node.context.outputs if command is not None else ()):
+            writers = [] if output.key in given else calls.writers_that_may_be_skipped(name, output.key)
+            if writers:
+                names = " and ".join(f'"{writer}"' for writer in writers[:MOST_WRITERS])
+                report.add(
+                    "PROVIDER_MAY_BE_SKIPPED",
+                    f'Node "{spot.node.id}" gives "{output.key}", which in \'{name}\' only {names} writes, '
+                    "and that may be skipped",
+                    subject.pointer(spot, "context", "outputs", at, "key"),
+                    f"Put the skipCondition on \"{spot.node.id}\" instead, or let another node of '{name}' write "
+                    f'"{output.key}" too',
+                )
 
 
 def _arguments(subject: Subject, spot: Spot, command: CommandDefinition, given: frozenset[str], report: Report) -> None:

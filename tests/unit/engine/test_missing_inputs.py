@@ -41,3 +41,14 @@ def test_a_wildcard_that_finds_nothing_is_told_as_such(value: str) -> None:
     values = values_by_node([parse_value(f"fix.patch={value}")])
     told = message_of({}, {"transform": "$.files[*].name"}, Scenario(values=values))
     assert told == 'The transform $.files[*].name finds nothing in the value of "patch"'
+
+
+def test_a_sub_command_that_gave_no_output_says_which_node_in_it_was_skipped() -> None:
+    inner = command(phase("a", node("fix", skipCondition=SKIP, context={"outputs": [{"key": "patch"}]})), name="/inner")
+    call = node("call-it", agent="command", task="/inner", context={"outputs": [{"key": "patch"}]})
+    failure = simulate(plan(command(phase("one", call)), inner), Scenario()).run.nodes[NodeId("call-it")].failure
+    assert failure is not None
+    assert failure.message.splitlines() == [
+        'Sub-command "call-it" gave no output "patch"',
+        'Node "call-it/fix", which writes "patch", was skipped: nothing to fix',
+    ]

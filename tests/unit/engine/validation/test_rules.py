@@ -456,6 +456,45 @@ def test_a_weak_id_gets_one_of_its_task() -> None:
     )
 
 
+SKIP = {"type": "context", "expression": "true"}
+
+
+def calling(name: str, inner: str, **fields: object) -> Raw:
+    return node(name, agent="command", task=inner, context={"outputs": [{"key": "patch", "ttl": 60}], **fields})
+
+
+def test_what_a_sub_command_gives_may_be_missing_where_all_that_write_it_in_there_may_be_skipped() -> None:
+    writes = {"outputs": [{"key": "patch", "ttl": 60}]}
+    skipped = command(phase("a", node("fix", skipCondition=SKIP, context=writes)), name="/inner")
+    middle = command(phase("a", calling("call-inner", "/inner")), name="/middle")
+    problem = only(one(calling("call-it", "/inner")), "PROVIDER_MAY_BE_SKIPPED", skipped)
+    assert problem.pointer == "/phases/0/agents/0/context/outputs/0/key"
+    assert problem.message == (
+        'Node "call-it" gives "patch", which in \'/inner\' only "fix" writes, and that may be skipped'
+    )
+    deeper = only(one(calling("call-it", "/middle")), "PROVIDER_MAY_BE_SKIPPED", skipped, middle)
+    assert "in '/middle' only \"call-inner\" writes" in deeper.message
+
+
+def test_what_a_sub_command_gives_is_sure_where_another_node_an_initial_value_or_an_input_gives_it() -> None:
+    writes = {"outputs": [{"key": "patch", "ttl": 60, "merge": "append"}]}
+    fix = node("fix", skipCondition=SKIP, context=writes)
+    second = command(phase("a", fix, node("make", context=writes)), name="/inner")
+    initial = command(phase("a", fix), name="/inner", globalContext={"initial": {"patch": ""}})
+    alone = command(phase("a", fix), name="/inner")
+    for inner in (second, initial):
+        assert told(one(calling("call-it", "/inner")), "PROVIDER_MAY_BE_SKIPPED", inner) == []
+    given = one(calling("call-it", "/inner", inputs=[{"key": "patch"}])) | {"globalContext": {"initial": {"patch": ""}}}
+    assert told(given, "PROVIDER_MAY_BE_SKIPPED", alone) == []
+
+
+def test_a_whole_sub_command_that_may_be_skipped_is_no_sure_provider() -> None:
+    inner = command(phase("a", node("fix", context={"outputs": [{"key": "patch", "ttl": 60}]})), name="/inner")
+    reader = node("verify", "call-it", context={"inputs": [{"key": "patch"}]})
+    raw = one(calling("call-it", "/inner") | {"skipCondition": SKIP}, reader)
+    assert 'only "call-it" writes' in only(raw, "PROVIDER_MAY_BE_SKIPPED", inner).message
+
+
 def test_a_deprecated_command_names_its_successor() -> None:
     raw = one(node("build")) | {"metadata": {"deprecated": True, "replacedBy": "/ship"}}
     assert only(raw, "DEPRECATED_COMMAND").suggestion == "Use /ship instead"
