@@ -211,7 +211,7 @@ CODES: dict[str, Code] = {
     ),
     "PROVIDER_MAY_BE_SKIPPED": _warning(
         "A node needs an input, or gives an output of a sub-command, that only nodes write which may be skipped.",
-        "Where the skip condition holds, nothing writes the value: the node fails, `MISSING_INPUT` or `MISSING_OUTPUT`.",
+        "Where the condition holds, nothing writes the value: the node fails (`MISSING_INPUT`, `MISSING_OUTPUT`).",
         'Give the input `"required": false` or a `default`, or give the node the same `skipCondition`.',
     ),
     "DEPRECATED_COMMAND": _warning(
