@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from engine.service import Engine
     from mcp_server.settings import Settings
 
-UNWRITABLE = frozenset({"READ_ONLY", "STAMP_NOT_KEPT"})
+UNWRITABLE = frozenset({"DISK_FULL", "READ_ONLY", "STAMP_NOT_KEPT"})
 """Codes of faults where all that is asked can still be read and tried."""
 
 
@@ -76,7 +76,12 @@ class Engines:
             return self._engine
         kept = await asyncio.to_thread(self._only_read)
         if kept is None:
-            return await self.engine()
+            try:
+                return await self.engine()
+            except EnvironmentFault as fault:  # a full disk has no room for what is made beside an open journal
+                if fault.code not in UNWRITABLE:
+                    raise
+                kept = True
         async with self._opening:
             if kept not in self._readers:
                 engine = await self._stack.enter_async_context(open_reader(self._root, home=self._home))

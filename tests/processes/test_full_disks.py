@@ -90,15 +90,24 @@ def kill(project: Path) -> None:
     os.kill(int((project / "server").read_text(encoding="utf-8")), signal.SIGKILL)
 
 
-def told(project: Path, run: str) -> dict[str, Any]:
-    """The run as a new process tells of it, whose disk may be full."""
-    words = [sys.executable, "-c", "from mcp_server.cli import main; main()", "status", run, "--json"]
-    done = subprocess.run(
-        words, cwd=project, env=environment(project), capture_output=True, text=True, check=False, timeout=SECONDS
+def orchestrate(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A process of its own, whose disk may be full."""
+    return subprocess.run(
+        [sys.executable, "-c", "from mcp_server.cli import main; main()", *words],
+        cwd=project,
+        env=environment(project),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
     )
+
+
+def told(project: Path, *words: str) -> Any:  # noqa: ANN401 - any JSON value
+    """What a new process answers as JSON."""
+    done = orchestrate(project, *words, "--json")
     assert done.returncode == 0, done.stderr
-    status: dict[str, Any] = json.loads(done.stdout)
-    return status
+    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("noticed", [False, True])
@@ -117,7 +126,7 @@ async def test_a_run_whose_server_is_killed_on_a_full_disk_keeps_what_was_done_a
                         pass
                     assert text_of(answer).startswith("DISK_FULL")
                 kill(project)
-                seen = told(project, run)
+                seen = told(project, "status", run)
     assert (seen["state"], seen["progress"]["done"]) == ("interrupted", 1)
     async with open_project(project, home=project / "home") as opened:
         engine = await opened.engine()
@@ -132,3 +141,19 @@ async def test_a_run_whose_server_is_killed_on_a_full_disk_keeps_what_was_done_a
         assert (await ended(engine, run)).status is RunStatus.COMPLETED
     nodes = [line.partition(":")[0] for line in logged(project)]
     assert nodes == ["first-node", "second-node", "second-node", "third-node"], "what was lost alone is done again"
+
+
+def test_on_a_full_disk_questions_are_answered_and_simulations_made_in_memory(project: Path) -> None:
+    run = told(project, "run", "/three", "--executor", "simulate")["runId"]
+    with full(project):
+        assert told(project, "status")["runId"] == run
+        assert [row["runId"] for row in told(project, "runs")] == [run]
+        assert run in orchestrate(project, "report").stdout
+        assert orchestrate(project, "plan", "/three").returncode == 0
+        tried = told(project, "run", "/three", "--executor", "simulate")
+        assert tried["state"] == "completed"
+        assert any("no run was recorded" in text for text in tried["warnings"])
+        refused = orchestrate(project, "run", "/three")
+        assert refused.returncode == 2
+        assert refused.stderr.startswith("error DISK_FULL")
+    assert [row["runId"] for row in told(project, "runs")] == [run]
