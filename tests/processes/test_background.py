@@ -9,6 +9,7 @@ import pytest
 
 from engine.errors import EnvironmentFault, InputError, OrchestrationError, StateError
 from engine.run.events import Limits, RunStatus
+from engine.statefolder.links import STATE
 from mcp_server import background
 from mcp_server.project import Project, RunRequest, open_project
 from tests.interaction.projects import make_project, open_gate
@@ -56,7 +57,7 @@ async def test_a_run_in_the_background_outlives_who_started_it(root: Path) -> No
         assert (await ended(engine, run)).status is RunStatus.COMPLETED
     psutil.wait_procs([worker], timeout=SECONDS)
     assert not worker.is_running()
-    log = root / background.LOGS / f"{run}.log"
+    log = root / STATE / background.LOGS / f"{run}.log"
     assert f"run {run} has ended: completed" in log.read_text(encoding="utf-8")
     assert log.stat().st_mode & 0o777 == 0o600
 
@@ -154,7 +155,7 @@ async def test_a_worker_that_cannot_start_is_one_clear_error(root: Path, monkeyp
         with pytest.raises(EnvironmentFault, match="the end of its log: no room for a worker") as caught:
             await project.start_in_background(RunRequest(source="/hello"))
     assert caught.value.code == "WORKER_FAILED"
-    assert str(root / background.LOGS) in (caught.value.hint or "")
+    assert str(root / STATE / background.LOGS) in (caught.value.hint or "")
 
 
 async def test_a_worker_that_hangs_is_ended(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,4 +190,4 @@ async def test_pruning_removes_the_logs_of_runs(root: Path) -> None:
         wait_for_end(await owner_of(engine, run))
         assert [row.id for row in await project.prune(keep=0)] == [run]
         assert await engine.storage.summaries() == []
-    assert list((root / background.LOGS).iterdir()) == []
+    assert list((root / STATE / background.LOGS).iterdir()) == []
