@@ -23,11 +23,14 @@ _MARKS = re.compile(
 )
 """Of emphasis; an underscore inside of a word is part of it."""
 _NUMBERED = re.compile(
-    r"^(?:(?P<word>phase|stage|part|step)\s+(?P<count>\d{1,3}(?:\.\d{1,2})?|[ivx]{1,5}|[a-z])\b\s*[:.)\u2013\u2014-]*"
-    r"|(?P<number>\d{1,3})(?:[.):]|\ufe0f?\u20e3)(?!\d))\s*(?P<text>.*)$",
+    r"^(?:(?P<word>phase|stage|part|step)\s+(?P<count>\d{1,3}(?:\.\d{1,2}|[a-z])?|[ivx]{1,5}|[a-z])\b\s*[:.)\u2013\u2014-]*"
+    r"|(?P<number>\d{1,3}[a-z]?)(?:[.):]|\ufe0f?\u20e3)(?!\d))\s*(?P<text>.*)$",
     re.IGNORECASE,
 )
 _OUTER_FENCE = re.compile(r"```(?:markdown|md|text|txt)?")
+_BOX = re.compile(r"^\[[ xX]\]\s+")
+_CALL = re.compile(r"@?[A-Z]\w*\(")
+"""A line that begins so calls a tool, up to the bracket that closes it."""
 _ANY_FENCE = re.compile(r"```(?P<info>[\w.+-]*)")
 BOLD_LEVEL = 7
 """A bold line of its own that is numbered stands for a heading below all others, and a step for one below a phase."""
@@ -160,8 +163,19 @@ def _parser() -> Any:  # noqa: ANN401 - imported late
         state.line = end + 1
         return True
 
+    def call_rule(state: Any, first: int, last: int, silent: bool) -> bool:  # noqa: ANN401, FBT001 - its signature
+        """A call of a tool that stands in the text without a fence is code all the same."""
+        end = _end_of_call(state, first, last)
+        if end is None:
+            return False
+        if not silent:
+            state.push("fence", "code", 0).map = [first, end + 1]
+            state.line = end + 1
+        return True
+
     parser = MarkdownIt("commonmark").enable("table")
     parser.block.ruler.at("fence", fence_rule, {"alt": ["paragraph", "reference", "blockquote", "list"]})
+    parser.block.ruler.before("fence", "call", call_rule, {"alt": ["paragraph"]})
     parser.block.ruler.at("list", list_rule, {"alt": ["paragraph", "reference", "blockquote"]})
     parser.core.ruler.disable(["inline", "text_join"])  # texts are wanted as they are written
     return parser
@@ -180,6 +194,20 @@ def _end_of_fence(state: Any, first: int, last: int) -> int | None:  # noqa: ANN
         if depth == 0:
             return number
     state.env["unbalanced"] = True  # such files are read as CommonMark says, and in linear time
+    return None
+
+
+def _end_of_call(state: Any, first: int, last: int) -> int | None:  # noqa: ANN401 - imported late
+    """The line that closes the call that line *first* begins; None where there is none."""
+    if _CALL.match(_line(state, first)) is None or state.env.get("open"):
+        return None
+    depth = 0
+    for number in range(first, last):
+        line = _line(state, number)
+        depth += line.count("(") - line.count(")")
+        if depth <= 0:
+            return number if line.endswith(")") else None
+    state.env["open"] = True  # nothing is looked for again
     return None
 
 
@@ -296,7 +324,11 @@ def _items(tokens: Sequence[Any], lines: Sequence[str]) -> Iterator[Item]:
 
 
 def _first_paragraph(content: str, lines: Sequence[int]) -> tuple[str, int]:
-    """The first paragraph of an item on one line, and the line behind it; of a title in bold with more, the title."""
+    """The first paragraph of an item on one line, and the line behind it; of a title in bold with more, the title.
+
+    The box of a checklist is no part of it.
+    """
+    content = _BOX.sub("", content)
     first, _, rest = content.partition("\n")
     if rest and is_bold_line(first):
         return first, lines[0] + 1

@@ -80,10 +80,12 @@ def convert(text: str, *, stem: str) -> Converted:
     if len(steps) > _MOST_STEPS:
         message = f'"{stem}.md" has more than {_MOST_STEPS} steps'
         raise InputError(message, code="FILE_TOO_LARGE", hint="Split it into sub-commands.")
-    sign = document.title.startswith("/") or any(step.agent or step.time or step.after for step in steps)
+    sign = document.title.startswith("/") or any(
+        step.agent or step.names_agents or step.time or step.after for step in steps
+    )
     prompt = bool(_PROMPT_FIELDS & document.fields.keys())
     sign = sign or (not prompt and any(group.time for group in outline.groups))
-    if not sign and prompt:
+    if steps and not sign and prompt:
         missing = "its title is no `/name`, and no step says an agent, a time or what it needs"
         message = f'"{stem}.md" is a prompt of Claude Code: {missing}'
         hint = (
@@ -91,12 +93,12 @@ def convert(text: str, *, stem: str) -> Converted:
         )
         raise InputError(message, code=NO_STEPS, hint=hint)
     if not steps:
-        raise _no_steps(stem, outline)
+        raise _no_steps(stem, outline, prompt=prompt)
     return _Conversion(document, outline, "/" + _command_name(document.title, stem), sign=sign).result()
 
 
-def _no_steps(stem: str, outline: Outline) -> InputError:
-    if outline.alternatives:
+def _no_steps(stem: str, outline: Outline, *, prompt: bool) -> InputError:
+    if outline.alternatives and not prompt:
         named = ", ".join(f'"{one.heading}" (line {one.line})' for one in outline.alternatives[:_MOST_LINES])
         message = f'"{stem}.md" has steps for different cases only, and no command can be made of alternatives: {named}'
         return InputError(
@@ -104,7 +106,8 @@ def _no_steps(stem: str, outline: Outline) -> InputError:
         )
     notes = [note for note in (*outline.notes, *outline.unnumbered) if note.kind is not Kind.CONDITIONAL]
     passed = "; ".join(str(note) for note in notes[:_MOST_LINES])
-    message = f'"{stem}.md" is prose without numbered steps, so it is not a v1 command'
+    kind = "a prompt of Claude Code" if prompt else "prose"
+    message = f'"{stem}.md" is {kind} without numbered steps, so it is not a v1 command'
     foreign = [note.line for note in notes if note.what.endswith(FOREIGN)]
     if foreign:
         lines = ", ".join(map(str, foreign[:_MOST_LINES]))

@@ -26,15 +26,18 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(text, re.IGNORECASE)
 
 
+NAMES = "names things and says no action"
+NO_ACTION = "says no action"
+"""Reasons that rest on words alone."""
 _NO_STEPS = _pattern(
     r"\b"
     + _words("""
         rules? guidelines? principles? constraints? conventions? standards? notes? reminders? tips? warnings?
-        outputs? formats? templates? schema structure deliverables? examples? usage arguments? parameters? options?
-        patterns areas strategies modes factors topologies variants
-        flags? syntax types? categories criteria requirements? prerequisites? preconditions? features? benefits?
-        capabilities faq troubleshooting references? resources limitations? anti-patterns? glossary levels? metrics?
-        questions? issues? problems? summary overview recap scenarios? expected success checklist related see
+        outputs? formats? templates? schema structure deliverables? examples? usage arguments? parameters?
+        options? patterns areas strategies modes factors topologies variants flags? syntax types? categories
+        criteria requirements? prerequisites? preconditions? features? benefits? capabilities faq
+        troubleshooting references? resources limitations? anti-patterns? glossary levels? metrics? questions?
+        issues? problems? summary overview recap scenarios? expected success considerations? cases related see
         philosophy description behaviou?rs? practices pitfalls mistakes definitions? permissions compatibility
     """)
     + r"\b"
@@ -45,15 +48,16 @@ _TOPICS = _pattern(
     r"|summary|important|critical)"
 )
 """Whole headings of the same kind: "Context" is one, "Context loading" may be a step."""
-_STEPS = _pattern(
-    r"\b"
-    + _words("""
-        steps? process workflow procedure instructions? tasks? plan execution phases? implementation actions? flow
-        sequence pipeline todo
-    """)
-    + r"\b"
-)
+_STEP_WORDS = r"\b" + _words("""
+    steps? process workflow procedure instructions? tasks? plan execution phases? implementation actions? flow
+    sequence pipeline todo
+""")
+_STEPS = _pattern(_STEP_WORDS + r"\b")
 """Headings under which they are, whatever else the heading says."""
+_STEPS_END = _pattern(_STEP_WORDS + r"\W*$")
+"""The same, so sure that what stands there does not have to say actions."""
+_PLAIN_STEPS = _pattern(r"\b(?:steps?|process|workflow|procedure|instructions?)\W*$")
+"""The same further up."""
 _ALWAYS = (
     r"(?!when (?:(?:the |this |a |an )?(?:user|command|skill|prompt|agent)s? (?:is |are )?|you(?:'re| are)? |i )?"
     r"(?:runs?|running|invok|call(?:s|ed|ing)?\b|execut|trigger|us(?:es?|ed|ing)\b|start|activated))"
@@ -78,7 +82,8 @@ _CONDITIONAL = _pattern(
 )
 """Items of the same kind."""
 _LIMITED = _pattern(
-    r"[(\[](?:(?:optional(?:ly)?|if|when|unless|only (?:if|when|with|for|on))\b[^()\[\]]*|[\w .`-]{1,30} only)[)\]]\W*$"
+    r"[(\[](?:(?:[^()\[\]]*, )?(?:optional(?:ly)?|if|when|unless|only (?:if|when|with|for|on))\b[^()\[\]]*"
+    r"|(?:(?:on|in|for|with|by) )?[\w.`-]{1,30} only)[)\]]\W*$"
 )
 """What is done in some cases only, as brackets behind it say."""
 _MODE = _pattern(
@@ -126,11 +131,13 @@ _LONGEST_LABELLED = 300
 _SHOWN = 60
 """Characters of a paragraph that a reason quotes."""
 _TITLE = re.compile(r"^(?:\*\*|__)[^*_]+(?:\*\*|__)[.:]?$")
+_PLACEHOLDER = re.compile(r"\[[^\[\]]+\]|\{[^{}]+\}|<[^<>]+>|\.{3}|\u2026")
 _PARALLEL = _pattern(
     r"\b"
-    + _words("parallel(?:ly|ized)?, concurrent(?:ly)?, simultaneous(?:ly)?, at the same time, side by side")
-    + r"\b"
+    + _words("in parallel, parallel(?:ly|ized), concurrently, simultaneously, at the same time, side by side")
+    + r"\b|^\W*(?:parallel|concurrent|simultaneous)\b|\b(?:parallel|concurrent|simultaneous)\W*$"
 )
+"""How something runs; "for parallel development" says what it is for."""
 _NOT_PARALLEL = _pattern(
     r"\b"
     + _words("""
@@ -222,25 +229,28 @@ def why_no_steps(
     if announced is not None:
         return announced
     items = [plain(item.text) for item in block.items]
+    if _most(items, lambda text: bool(_PLACEHOLDER.fullmatch(text))):
+        return "reads as a template"
     if _most(items, lambda text: bool(_RULE.match(text))):
         return "reads as rules"
     if _most(items, lambda text: text.endswith("?")):
         return "asks questions"
     written = [item.text for item in block.items]
     acting = _most(items, begins_with_verb)
-    if not acting and _most(written, _is_label):
-        return "names things and says no action"
+    titled = lenient and (_most(written, _is_title) or _most(items, _acts_behind_its_label))
     lead_in = plain(lead_in)
+    stepped = bool(_STEP_LEAD_IN.search(lead_in)) or bool(_STEPS_END.search(_subject(section.heading)))
+    if not (acting or titled or stepped) and _most(written, _is_label):
+        return NAMES
     if (
         _WEAK_LEAD_IN.search(lead_in)
         and not _STEP_LEAD_IN.search(lead_in)
         and not (acting and says_steps(section.heading))
     ):
         return _announced(lead_in)
-    stepped = bool(_STEP_LEAD_IN.search(lead_in)) or bool(_STEPS.search(_subject(section.heading)))
-    titled = lenient and _most(written, lambda text: bool(_TITLE.match(text)))
+    stepped = stepped or any(_PLAIN_STEPS.search(_subject(heading)) for heading in headings)
     alone = not section.heading and not lead_in.rstrip().endswith(":")
-    return None if expected or acting or stepped or titled or alone else "says no action"
+    return None if expected or acting or stepped or titled or alone else NO_ACTION
 
 
 def why_announced_otherwise(lead_in: str, headings: tuple[str, ...]) -> str | None:
@@ -339,6 +349,17 @@ def begins_with_verb(text: str) -> bool:
 def _is_label(text: str) -> bool:
     """Whether *text* is a name with what it means: "**feat**: a new feature"."""
     return len(text) <= _LONGEST_LABELLED and bool(_LABEL.match(text)) and not begins_with_verb(plain(text))
+
+
+def _is_title(text: str) -> bool:
+    """Whether all of *text* is bold."""
+    return bool(_TITLE.match(text))
+
+
+def _acts_behind_its_label(text: str) -> bool:
+    """Whether *text* says an action, be it behind a label: "Impact analysis: Find out who uses it"."""
+    label, colon, rest = text.partition(": ")
+    return begins_with_verb(rest if colon else label)
 
 
 def _most(texts: list[str], holds: Callable[[str], bool]) -> bool:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 from registry.markdown.blocks import is_bold_line, plain
 from registry.markdown.language import is_english
 from registry.markdown.lists import (
+    NAMES,
+    NO_ACTION,
     begins_with_verb,
     is_aftermath,
     is_alternative,
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 _PHASES = frozenset({"phase", "stage", "part"})
 FOREIGN = "not in English, and only English words tell steps from the other lists that people number"
+_UNSURE = frozenset({NAMES, NO_ACTION})
+"""Reasons for which a list may hold steps all the same."""
 _FEW = 2
 """Numbered headings that make headings the steps."""
 
@@ -159,7 +163,8 @@ class _Reading:
         for one in [place, *below]:
             self._lists(one, inside)
         steps = inside.steps
-        if steps and (section.word in _PHASES or _tell_most(steps)):
+        apart = len(steps) >= _FEW or not any(block.items and not block.numbered for block in section.blocks)
+        if steps and ((section.word in _PHASES and apart) or _tell_most(steps)):
             agent = self._agent_of(section)
             for step in steps:
                 step.agent = step.agent or agent
@@ -256,6 +261,7 @@ class _Reading:
                 reason, lost = f'begins again under "{label}"', len(block.items)
             else:
                 reason = self._why_not(block, lead_in, section, (label, *headings) if label else headings)
+                lost = len(block.items) if reason in _UNSURE else 0
             if reason is None:
                 if not goes_on:
                     prose += between

@@ -124,6 +124,8 @@ class Step:
     """Steps before it that are named and not numbered."""
     says_order: bool = False
     """Something is said about what it depends on, be it nothing."""
+    names_agents: bool = False
+    """It or what stands below it names agents, be they several."""
     head: str = ""
     """The task without what stands below it."""
     details: str = ""
@@ -156,6 +158,7 @@ def read_step(number: int, text: str, details: Sequence[str], *, line: int) -> S
     step = Step(number=number, line=line)
     text = " ".join(text.split())
     named = agents_named("\n".join((text, *details)))
+    step.names_agents = bool(named)
     if len(text) <= _LONGEST_LINE:
         text = _take_agent(step, _take_tail(step, _take_brackets(step, text)))
     kept = list(_without_facts(step, details))

@@ -418,7 +418,16 @@ def test_a_title_in_bold_with_more_below_it_is_the_task_and_the_rest_its_details
 
 
 @pytest.mark.parametrize(
-    "heading", ["Workflow summary", "Process overview", "Common issues", "Known problems", "Recap"]
+    "heading",
+    [
+        "Workflow summary",
+        "Process overview",
+        "Common issues",
+        "Known problems",
+        "Recap",
+        "Use cases",
+        "Security considerations",
+    ],
 )
 def test_what_says_the_steps_again_and_what_can_go_wrong_is_passed_over(heading: str) -> None:
     passed = convert(f"{STEPS}## {heading}\n\n1. Pack it well\n2. Send it off\n", stem="x")
@@ -469,6 +478,9 @@ def test_agents_that_are_listed_without_an_action_are_no_steps_beside_those_that
         ("Send it (on Mondays only)", True),
         ("Send it (only if asked)", True),
         ("Send it (use only the small boxes)", False),
+        ("Send it (the very small boxes only)", False),
+        ("Send it (baker, optional)", True),
+        ("Send it (baker, if asked)", True),
     ],
 )
 def test_only_says_a_case_where_it_ends_the_bracket_or_a_case_follows(item: str, limited: bool) -> None:  # noqa: FBT001
@@ -487,3 +499,98 @@ def test_bold_steps_below_bold_phases_are_the_steps_of_their_phase() -> None:
 def test_the_steps_of_a_phase_are_steps_whatever_its_own_name_is() -> None:
     text = "## Phase 1: Requirements\n\nTasks:\n\n1. Open the box\n2. Send the box\n\n## Phase 2: Output\n\nAll.\n"
     assert tasks(convert(f"# Bake\n\nText.\n\n{text}", stem="x"))[:2] == ["Open the box", "Send the box"]
+
+
+@pytest.mark.parametrize(
+    ("heading", "parallel"),
+    [
+        ("Bread for parallel ovens", False),
+        ("Bread and parallel baking", False),
+        ("Parallel baking", True),
+        ("\U0001f680 Concurrent baking", True),
+        ("Baking (parallel)", True),
+        ("Baking, in parallel with the rest", True),
+    ],
+)
+def test_parallel_says_how_steps_run_and_not_what_they_are_for(heading: str, parallel: bool) -> None:  # noqa: FBT001
+    converted = convert(f"# Bake\n\nText.\n\n## {heading}\n\n1. Open the box\n2. Send the box\n", stem="x")
+    assert [phase["parallel"] for phase in converted.definition["phases"]] == [parallel]
+
+
+def test_an_action_behind_a_label_is_one_where_no_list_begins_with_any() -> None:
+    labels = "1. **Impact**: Find the users\n2. **Method**: Run the tool\n3. **Plan**: Soon\n\n"
+    only = convert(f"# Bake\n\nText.\n\n## Prompt\n\n{labels}", stem="x")
+    assert tasks(only) == ["Impact: Find the users", "Method: Run the tool", "Plan: Soon"]
+    both = convert(
+        f"# Bake\n\nText.\n\n## Prompt\n\n{labels}## Work\n\n1. Open it\n2. Send it\n3. Close it\n", stem="x"
+    )
+    assert tasks(both) == ["Open it", "Send it", "Close it"]
+
+
+def test_names_under_a_heading_of_steps_are_steps_and_so_are_titles_below_one_further_up() -> None:
+    names = "1. **Sync**: the list\n2. **Check**: the box\n\n"
+    assert len(tasks(convert(f"# Bake\n\nText.\n\n## Workflow\n\n{names}", stem="x"))) == 2
+    below = "### Bread\n\n1. White bread\n2. Brown bread\n\n"
+    assert len(tasks(convert(f"{STEPS}## Process\n\n{below}", stem="x"))) == 4
+    assert len(tasks(convert(f"{STEPS}## Shelf\n\n{below}", stem="x"))) == 2
+
+
+@pytest.mark.parametrize("item", ["[First thing]", "{first}", "`<first>`", "..."])
+def test_placeholders_are_a_template(item: str) -> None:
+    listed = f"## Steps\n\n1. {item}\n2. {item}\n3. Send it\n"
+    assert "reads as a template" in refusal(f"# Bake\n\nText.\n\n{listed}")
+
+
+def test_a_call_of_a_tool_without_a_fence_is_code() -> None:
+    asked = "Look (well):\n\n  1. Open the box\n  2. Send the box\n\n" + "Done well. " * 20
+    call = f'@Task(\n  prompt="{asked}",\n  subagent_type="box-maker"\n)\n\n'
+    phases = f"## Phase 1: Look\n\n{call}## Phase 2: Tell\n\nAll.\n"
+    converted = convert(f"---\nmodel: opus\n---\n# Bake\n\nText.\n\n{phases}", stem="x")
+    assert tasks(converted) == ["Look", "Tell: All"]
+    assert converted.definition["phases"][0]["agents"][0]["agentId"] == "box-maker"
+    assert "2. Send the box" in converted.definition["globalContext"]["initial"]["look-details"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Task(one\n\n1. Open the box\n2. Send the box\n", "Task(one) and so on:\n\n1. Open the box\n2. Send the box\n"],
+)
+def test_what_only_begins_like_a_call_is_text(text: str) -> None:
+    assert tasks(convert(f"# Bake\n\nText.\n\n{text}", stem="x")) == ["Open the box", "Send the box"]
+
+
+def test_a_call_ends_a_paragraph() -> None:
+    document = read_document("Look:\nRead(box)\n")
+    assert [block.raw for block in document.sections[0].blocks] == ["Look:", "Read(box)"]
+
+
+def test_a_step_with_a_letter_behind_its_number_is_a_step() -> None:
+    text = "## Step 1: Mix\n\nx\n\n## Step 1b: Rest\n\ny\n\n## 2a. Heat\n\nz\n"
+    assert tasks(convert(f"# Bake\n\nText.\n\n{text}", stem="x")) == ["Mix: x", "Rest: y", "Heat: z"]
+
+
+def test_a_single_step_beside_other_lists_of_its_phase_is_part_of_the_phase() -> None:
+    phases = "## Phase 1: Mix\n\n- Well\n- Long\n\n## Phase 2: Bake\n\n- Hot\n\n3. Open the oven\n\n"
+    assert [task.partition(":")[0] for task in tasks(convert(f"# Bake\n\nText.\n\n{phases}", stem="x"))] == [
+        "Mix",
+        "Bake",
+    ]
+    alone = phases.replace("- Hot\n\n", "")
+    assert tasks(convert(f"# Bake\n\nText.\n\n{alone}", stem="x"))[-1] == "Open the oven"
+
+
+def test_a_numbered_checklist_of_actions_is_a_list_of_steps() -> None:
+    text = "# Bake\n\nText.\n\n## Checklist\n\n1. [ ] Open the box\n2. [x] Send the box\n"
+    assert tasks(convert(text, stem="x")) == ["Open the box", "Send the box"]
+
+
+def test_more_items_that_may_be_steps_than_steps_are_an_error() -> None:
+    doubtful = "## Parts\n\n1. Cold store\n2. Warm store\n3. Dry store\n"
+    (lost,) = told(convert(f"{STEPS}{doubtful}", stem="x"), "V1_STEPS_LOST")
+    assert lost == "3 numbered steps reach no task, and only 2 do: the list in line 12 says no action"
+
+
+def test_a_prompt_with_alternatives_alone_is_a_prompt_without_steps() -> None:
+    message = refusal("---\nmodel: opus\n---\n# Bake\n\nText.\n\n## On failure\n\n1. Open it\n2. Send it\n")
+    assert "is a prompt of Claude Code without numbered steps" in message
+    assert 'is done in some cases only: "On failure"' in message

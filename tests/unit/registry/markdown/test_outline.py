@@ -206,7 +206,7 @@ def test_the_agent_that_a_step_names_for_the_task_tool_does_it(line: str, agent:
     converted = convert(f"1. Design the interface\n{line}\n", stem="x")
     (node,) = converted.definition["phases"][0]["agents"]
     assert node["agentId"] == agent
-    assert converted.sign is (agent != "general-assistant")
+    assert converted.sign
 
 
 def test_an_agent_that_a_phase_names_does_all_its_steps() -> None:
