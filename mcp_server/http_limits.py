@@ -6,6 +6,7 @@ read.
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import struct
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 PIECE = 64 * 1024
 """Bytes of an answer that are handed on at once."""
+KERNEL_BYTES = 128 * 1024
+"""Of an answer that the kernel may hold until the client takes them."""
+SWEEP_SECONDS = 0.2
+"""Between a connection that ended early and the search for what it left, which finds what others left meanwhile."""
 
 log = logging.getLogger(__name__)
 
@@ -52,34 +57,81 @@ class Bounded(TypedDict):
 
 
 class InPieces:
-    """Sends answers piece by piece, each when the one before was read: else a copy of each whole answer waits."""
+    """Sends answers piece by piece, each when the one before was read, and holds no more of them than that takes.
+
+    uvicorn would copy a whole answer into its buffer. The end of an answer is sent when the application has returned:
+    what it was made of is not held for a client that does not read.
+    """
 
     def __init__(self, app: ASGIApp, unsent: dict[object, int]) -> None:
-        """*unsent* is told how many bytes of an answer are still to be sent, by the client's address."""
+        """*unsent* is told how many bytes are held for an answer that is not sent, by the client's address."""
         self._app = app
         self._unsent = unsent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        end: list[bytes] = []
 
         async def in_pieces(message: Message) -> None:
             body = message.get("body", b"")
-            last = (len(body) - 1) // PIECE * PIECE
-            try:
-                for at in range(0, last, PIECE):
-                    self._unsent[scope["client"]] = len(body) - at
-                    await send({"type": message["type"], "body": body[at : at + PIECE], "more_body": True})
-            finally:
-                self._unsent.pop(scope["client"], None)
-            await send(message if last <= 0 else {**message, "body": body[last:]})
+            if len(body) <= PIECE:
+                await send(message)
+            elif message.get("more_body"):  # the application waits, with what it made this of and that as text
+                await self._send(_pieces(body), scope, send, beside=2 * len(body))
+            else:
+                end.extend(_pieces(body))
 
-        await self._app(scope, receive, in_pieces if scope["type"] == "http" else send)
+        await self._app(scope, receive, in_pieces)
+        if end:
+            await self._send(end, scope, send)
+            await send({"type": "http.response.body", "body": b""})
+
+    async def _send(self, pieces: list[bytes], scope: Scope, send: Send, *, beside: int = 0) -> None:
+        """Send *pieces*, last first, and let go of each; *beside* is what is held besides until all are sent."""
+        left = sum(map(len, pieces))
+        try:
+            while pieces:
+                self._unsent[scope["client"]] = beside + left
+                left -= len(pieces[-1])
+                await send({"type": "http.response.body", "body": pieces.pop(), "more_body": True})
+        finally:
+            self._unsent.pop(scope["client"], None)
+
+
+def _pieces(body: bytes) -> list[bytes]:
+    """*body* in pieces, the last one first."""
+    return [body[at : at + PIECE] for at in range((len(body) - 1) // PIECE * PIECE, -1, -PIECE)]
+
+
+class Sweeper:
+    """Frees the answers of connections that ended early.
+
+    The application is cancelled then, and its frames, which hold the answer, are left in cycles with the exception. The
+    collector counts objects, not bytes: it would come to them after hundreds of megabytes.
+    """
+
+    def __init__(self) -> None:
+        """There is nothing to sweep yet."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def sweep_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Sweep in a moment, for all connections that end until then."""
+        if self._timer is None:
+            self._timer = loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    def _sweep(self) -> None:
+        self._timer = None
+        gc.collect()
 
 
 class BoundedProtocol(H11Protocol):
     """uvicorn's connection, which ends where the client takes more than `limits` allow."""
 
     limits = HttpLimits()
+    sweeper = Sweeper()
     unsent: Mapping[object, int] = {}
     """Bytes that wait before the connection of a client, by its address."""
 
@@ -96,12 +148,17 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio's."""
         super().connection_made(transport)
+        if (connection := transport.get_extra_info("socket")) is not None:
+            # Else the kernel lets it grow to megabytes, which are counted nowhere.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
         self._watch_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio's."""
         _cancel(self._request_timer)
         _cancel(self._stall_timer)
+        if self.client in self.unsent:
+            self.sweeper.sweep_soon(self.loop)
         super().connection_lost(exc)
 
     def handle_events(self) -> None:
@@ -187,7 +244,8 @@ class BoundedProtocol(H11Protocol):
 def bounded(app: ASGIApp, limits: HttpLimits) -> Bounded:
     """What uvicorn needs to serve *app* within *limits*."""
     unsent: dict[object, int] = {}
-    protocol = type("BoundedProtocol", (BoundedProtocol,), {"limits": limits, "unsent": unsent})
+    shared = {"limits": limits, "unsent": unsent, "sweeper": Sweeper()}
+    protocol = type("BoundedProtocol", (BoundedProtocol,), shared)
     return {"app": InPieces(app, unsent), "http": protocol, "limit_concurrency": limits.connections}
 
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import select
 import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
+import httpx2
+import psutil
 import pytest
 import uvicorn
 from uvicorn.server import ServerState
@@ -15,10 +20,14 @@ from uvicorn.server import ServerState
 from mcp_server.app import OrchestrationServer
 from mcp_server.http import HttpServer, loopback
 from mcp_server.http_limits import HttpLimits, bounded
+from tests.interaction.projects import environment
 from tests.interaction.promises import keeps
+from tests.support.definitions import command, node, phase
+from tests.support.real_agents import write_command
+from tests.support.trust import trust_all
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from starlette.types import Receive, Scope, Send
@@ -206,3 +215,99 @@ async def test_the_server_has_these_bounds(project: Path) -> None:
         async with serving(server, listening):
             with contextlib.closing(await connect(port, b"POST /mcp HTTP/1.1\r\n")) as client:
                 assert await read(client) == 0
+
+
+REAL = """
+import asyncio
+from mcp_server.app import OrchestrationServer
+from mcp_server.http import HttpServer, loopback
+from mcp_server.http_limits import HttpLimits
+
+async def main():
+    with loopback() as (listening, port):
+        limits = HttpLimits(unread_bytes=4 * 1024 * 1024)
+        server = HttpServer(OrchestrationServer(), port=port, token=None, limits=limits)
+        print(port, flush=True)
+        await server.serve(sockets=[listening])
+
+asyncio.run(main())
+"""
+MANY = 120_000
+"""Numbers of a value, which are 1.5 MB of JSON."""
+CLIENTS = 24
+
+
+@pytest.fixture
+def large(project: Path) -> Path:
+    """A project with a command whose output is a large value."""
+    value = f"json.dumps({{'outputs': {{'numbers': list(range(1000000, {1_000_000 + MANY}))}}}})"
+    (project / "counter.py").write_text(f"import json\nprint({value})\n")
+    argv = json.dumps([sys.executable, "counter.py"])
+    head = f"---\nname: counter\ndescription: Counts\nexecutor: process\ncommand: {argv}\n---\n"
+    (project / ".claude" / "agents" / "counter.md").write_text(head)
+    counted = node("counting", agent="counter", context={"outputs": [{"key": "numbers"}]})
+    write_command(project, command(phase("work", counted), name="/count"))
+    trust_all(project, project / "home")
+    return project
+
+
+@contextlib.contextmanager
+def real_server(project: Path) -> Iterator[tuple[int, psutil.Process]]:
+    """Port and process of a server as it is started for users, with a small bound."""
+    with subprocess.Popen(
+        [sys.executable, "-c", REAL], cwd=project, env=environment(project), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline()), psutil.Process(process.pid)
+        finally:
+            process.kill()
+
+
+class Legacy:
+    """A client that shook hands, to whom each answer is a stream of events."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}/mcp"
+        self.headers = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+        hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
+        answer = self.post("initialize", hello)
+        self.headers |= {"Mcp-Session-Id": answer.headers["mcp-session-id"], "MCP-Protocol-Version": "2025-06-18"}
+
+    def post(self, method: str, params: object) -> httpx2.Response:
+        return httpx2.post(self.url, content=self.body(method, params, 1), headers=self.headers, timeout=SECONDS)
+
+    @staticmethod
+    def body(method: str, params: object, number: int) -> bytes:
+        return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).encode()
+
+    def request(self, method: str, params: object, number: int) -> bytes:
+        """The whole request, to be sent by hand."""
+        body = self.body(method, params, number)
+        fields = {**self.headers, "Host": httpx2.URL(self.url).netloc.decode(), "Content-Length": str(len(body))}
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        return f"POST /mcp HTTP/1.1\r\n{head}\r\n".encode() + body
+
+
+@pytest.mark.processes
+@keeps("http")
+async def test_the_real_server_holds_no_more_than_the_bound_for_clients_that_read_nothing(large: Path) -> None:
+    with real_server(large) as (port, process), contextlib.ExitStack() as stack:
+        legacy = await asyncio.to_thread(Legacy, port)
+        call = {"name": "run", "arguments": {"command": "/count", "wait_seconds": SECONDS}}
+        answer = (await asyncio.to_thread(legacy.post, "tools/call", call)).text
+        run_id = json.loads(answer.partition("data: ")[2])["result"]["structuredContent"]["runId"]
+        uri = f"orchestration://runs/{run_id}/outputs/numbers"
+        whole = await asyncio.to_thread(legacy.post, "resources/read", {"uri": uri})
+        size = len(whole.content)
+        assert size > MANY * 8
+        before = process.memory_info().rss
+        clients = []
+        for number in range(2, 2 + CLIENTS):
+            sent = legacy.request("resources/read", {"uri": uri}, number)
+            clients.append(stack.enter_context(contextlib.closing(await connect(port, sent))))
+        async with asyncio.timeout(SECONDS):
+            while sum(map(is_open, clients)) > 2:  # the newest, and what is within the bound
+                await asyncio.to_thread(is_open, next(filter(is_open, clients)), seconds=0.2)
+        grown = process.memory_info().rss - before
+        assert grown < 1.5 * CLIENTS * size, "each answer takes three times its size while it waits"
