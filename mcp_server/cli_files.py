@@ -14,12 +14,8 @@ import typer
 
 from engine.errors import EnvironmentFault, InputError
 from engine.shown import clean, printable
-from mcp_server import console
+from mcp_server import console, late
 from mcp_server.cli_shared import OK, USAGE, Json, Source, as_data, counted, errors, finish, project_root
-from mcp_server.forecast import in_words
-from mcp_server.project import RunRequest, open_catalog, open_project
-from mcp_server.settings import load_settings
-from registry.paths import inside
 
 
 def validate(
@@ -32,7 +28,7 @@ def validate(
 
     with errors():
         root = project_root()
-        loaded = open_catalog(root, load_settings(root)).load(source)
+        loaded = late.open_catalog(root, late.load_settings(root)).load(source)
         valid = not (loaded.errors or (strict and loaded.warnings))
         if as_json:
             console.print_json(as_data(validation_of(loaded, strict=strict)))
@@ -60,8 +56,8 @@ async def _plan(source: str, format_: str) -> int:
     from engine.views import diagram  # noqa: PLC0415
     from mcp_server.answers import estimate_of, loaded_of  # noqa: PLC0415
 
-    async with open_project(project_root(), reads=True) as project:
-        found = await project.forecast(RunRequest(source=source))
+    async with late.open_project(project_root(), reads=True) as project:
+        found = await project.forecast(late.RunRequest(source=source))
         if format_ == "json":
             shown = as_data(loaded_of(project.load(source), found.plan))
             console.print_json({**shown, "estimate": as_data(estimate_of(found))})
@@ -73,7 +69,7 @@ async def _plan(source: str, format_: str) -> int:
     else:
         text = diagram.text_tree(found.plan, predict(found.plan))
         if found.cost_runs:
-            text += f"\nExpected: {in_words(found)}\n"
+            text += f"\nExpected: {late.in_words(found)}\n"
     sys.stdout.write(printable(text).rstrip("\n") + "\n")
     return OK
 
@@ -82,7 +78,7 @@ def agents(as_json: Json = False) -> None:
     """List the agents that commands of this project can name."""
     with errors():
         root = project_root()
-        catalog = open_catalog(root, load_settings(root))
+        catalog = late.open_catalog(root, late.load_settings(root))
         found = catalog.agents()
         rows = [
             {
@@ -109,13 +105,13 @@ def migrate(
     """Turn a v1 markdown file or an older JSON file into a v2 file."""
     with errors():
         root = project_root()
-        loaded = open_catalog(root, load_settings(root)).load(file)
+        loaded = late.open_catalog(root, late.load_settings(root)).load(file)
         console.print_problems(loaded.problems, console.notes)
         text = json.dumps(loaded.raw, ensure_ascii=False, indent=2) + "\n"
         if output is None:
             sys.stdout.write(text)
         else:
-            _write_new(inside(root, Path.cwd() / output), text)
+            _write_new(late.inside(root, Path.cwd() / output), text)
             console.notes.print(f"written: {clean(str(output))}")
     raise typer.Exit(USAGE if loaded.errors else OK)
 

@@ -18,10 +18,9 @@ from engine.ids import RunId
 from engine.model.policy import Failure, FailureKind
 from engine.shown import within
 from engine.views.status import questions
-from mcp_server import console
+from mcp_server import console, late
 from mcp_server.cli_shared import OK, finish, project_root
 from mcp_server.cli_watch import LOOK_AGAIN, until_heard
-from mcp_server.project import open_project
 
 if TYPE_CHECKING:
     from engine.run.state import Run
@@ -47,7 +46,7 @@ def decide(
 
 
 async def _decide(run_id: RunId, node: str, answer: str) -> int:
-    async with open_project(project_root()) as project:
+    async with late.open_project(project_root()) as project:
         engine = await project.engine()
         await project.decide(run_id, node, answer)
         await until_heard(engine, run_id, lambda run: all(one.node != node for one in questions(run)))

@@ -13,14 +13,8 @@ import typer
 from engine.errors import InputError
 from engine.ids import RunId
 from engine.shown import printable
-from engine.views.metrics import metrics
-from engine.views.report_html import html_report
-from engine.views.report_text import text_report
-from engine.views.timeline import timeline
-from mcp_server import console
+from mcp_server import console, late
 from mcp_server.cli_shared import OK, RunArgument, finish, project_root
-from mcp_server.project import open_project
-from mcp_server.report_answer import report_answer
 
 if TYPE_CHECKING:
     from engine.service import View
@@ -39,10 +33,10 @@ def report(
 async def _report(run_id: str | None, format_: str) -> int:
     if format_ not in FORMATS:
         raise InputError(f'"{format_}" is no format', code="INVALID_ARGUMENT", hint=f"one of {', '.join(FORMATS)}")
-    async with open_project(project_root(), reads=True) as project:
+    async with late.open_project(project_root(), reads=True) as project:
         engine = await project.reader()
         if format_ == "json":
-            answer = await engine.read(_run_id(run_id), lambda view: report_answer(view.run, view.now).data())
+            answer = await engine.read(_run_id(run_id), lambda view: late.report_answer(view.run, view.now).data())
             console.print_json(answer)
             return OK
         shown = await engine.read(_run_id(run_id), _page if format_ == "html" else _text)
@@ -55,8 +49,8 @@ def _run_id(text: str | None) -> RunId | None:
 
 
 def _text(view: View) -> str:
-    return text_report(view.run, metrics(view.run, view.now), timeline(view.run, view.now))
+    return late.text_report(view.run, late.metrics(view.run, view.now), late.timeline(view.run, view.now))
 
 
 def _page(view: View) -> str:
-    return html_report(view.run, metrics(view.run, view.now), timeline(view.run, view.now))
+    return late.html_report(view.run, late.metrics(view.run, view.now), late.timeline(view.run, view.now))

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.errors import InputError, NotFound
-from engine.executors.simulate import parse_fault, parse_value, values_by_node
 from engine.ids import RunId
 from engine.run.events import Limits, RunStatus
 from engine.shown import within
 from engine.views.headline import headline
 from engine.views.status import questions, waits_for_people
-from mcp_server import console
+from mcp_server import console, late
 from mcp_server.cli_person import can_ask
 from mcp_server.cli_questions import answer_questions, has_terminal, question_lines
 from mcp_server.cli_shared import (
@@ -40,14 +39,13 @@ from mcp_server.cli_shared import (
 )
 from mcp_server.cli_trust import ask_trust
 from mcp_server.cli_watch import until_heard, until_over, watch
-from mcp_server.forecast import in_words
-from mcp_server.project import Project, RunRequest, open_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from engine.run.state import Run
     from engine.service import Engine, View
+    from mcp_server.project import Project, RunRequest
 
 
 def run(
@@ -81,7 +79,7 @@ def run(
     if text and arguments is not None:
         raise typer.BadParameter("give the argument text behind the name or as --arguments, not both")
     with errors():
-        request = RunRequest(
+        request = late.RunRequest(
             source=source,
             arguments=_arguments(arg, " ".join(text) if text else arguments),
             executor=_executor(executor),
@@ -91,8 +89,8 @@ def run(
                 max_attempts_total=max_attempts_total,
                 max_duration_seconds=max_duration_seconds,
             ),
-            faults=dict(parse_fault(text) for text in fail or ()),
-            values=values_by_node(parse_value(text) for text in set_ or ()),
+            faults=dict(late.parse_fault(text) for text in fail or ()),
+            values=late.values_by_node(late.parse_value(text) for text in set_ or ()),
         )
     finish(_run(request, detach=detach, as_json=as_json))
 
@@ -163,13 +161,13 @@ def _executor(name: str) -> str:
 
 
 async def _run(request: RunRequest, *, detach: bool, as_json: bool) -> int:
-    async with open_project(project_root()) as project:
+    async with late.open_project(project_root()) as project:
         if not as_json and request.executor != "simulate" and can_ask():
             missing = project.trust.missing(project.plan(request.source).agents.values())
             if missing and not ask_trust(project.trust, missing):
                 return FAILED
         told = not as_json and request.executor != "simulate"  # a simulation takes no time and costs nothing
-        expected = in_words(await project.forecast(request)) if told else ""
+        expected = late.in_words(await project.forecast(request)) if told else ""
         run_id = await (project.start_in_background if detach else project.start)(request)
         if expected:
             console.notes.print(expected, soft_wrap=True)
@@ -198,7 +196,7 @@ async def _started(project: Project, run_id: RunId, *, as_json: bool) -> int:
 
 
 async def _resume(name: str | None, *, failed: bool, limits: Limits, detach: bool, as_json: bool) -> int:
-    async with open_project(project_root()) as project:
+    async with late.open_project(project_root()) as project:
         run_id = (await project.view(RunId(name) if name else None)).run.id
         if detach:
             await project.resume_in_background(run_id, failed=failed, limits=limits)
@@ -300,7 +298,7 @@ def exit_code(run: Run) -> int:
 
 
 async def _status(name: str | None, *, watch: bool, view: str, as_json: bool) -> int:
-    async with open_project(project_root(), reads=True) as project:
+    async with late.open_project(project_root(), reads=True) as project:
         engine = await project.reader()
         shown = await engine.view(RunId(name) if name else None)
         if watch:
@@ -349,7 +347,7 @@ async def _print_outputs(project: Project, run: Run) -> None:
 
 
 async def _runs(*, as_json: bool) -> int:
-    async with open_project(project_root(), reads=True) as project:
+    async with late.open_project(project_root(), reads=True) as project:
         engine = await project.reader()
         rows = await engine.archive.look_after_all()
         if as_json:
@@ -362,7 +360,7 @@ async def _runs(*, as_json: bool) -> int:
 
 
 async def _cancel(run_id: RunId, *, reason: str, compensate: bool, as_json: bool) -> int:
-    async with open_project(project_root()) as project:
+    async with late.open_project(project_root()) as project:
         engine = await project.engine()
         before = (await engine.view(run_id)).run.status
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from engine.errors import EnvironmentFault, OrchestrationError
-from engine.runtime.store import log as store_log
-from mcp_server import console
+from mcp_server import console, late
 from mcp_server.root import find_root, told_others
 
 if TYPE_CHECKING:
@@ -74,12 +73,12 @@ def project_root() -> Path:
 def finish(work: Coroutine[Any, Any, int]) -> NoReturn:
     """Run *work* and leave with the exit code that it gives."""
     # What ends the command is its error, and is told once.
-    store_log.addFilter(_is_no_fault)
+    late.log.addFilter(_is_no_fault)
     try:
         with errors():
             code = asyncio.run(work)
     finally:
-        store_log.removeFilter(_is_no_fault)
+        late.log.removeFilter(_is_no_fault)
     raise typer.Exit(code)
 
 

@@ -13,14 +13,14 @@ from engine.redaction import one_line
 from engine.statefolder.guard import Found, Standing, look_at, take_over
 from engine.statefolder.links import state_of
 from engine.statefolder.location import locate
-from engine.storage.copies import ForeignRun, runs_of
-from engine.storage.database import faults
-from mcp_server import console
+from mcp_server import console, late
 from mcp_server.cli_person import asked, can_ask, check_person
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from engine.storage.copies import ForeignRun
 
 LONGEST_TEXT = 100
 _OTHERS = {Standing.FOREIGN, Standing.COPY}
@@ -33,7 +33,7 @@ def trust_state(root: Path, *, yes: bool) -> bool:
     """
     location = locate(root)
     places = dict.fromkeys((location.root, location.project))
-    with faults(state_of(root).folder):
+    with late.faults(state_of(root).folder):
         others = [found for place in places if (found := look_at(place)).standing in _OTHERS]
         if not others:
             console.notes.print("this project has no state of anybody else")
@@ -43,7 +43,7 @@ def trust_state(root: Path, *, yes: bool) -> bool:
 
 
 def _take_over(found: Found, *, yes: bool) -> bool:
-    _show(found, *runs_of(found.folder))
+    _show(found, *late.runs_of(found.folder))
     if not yes and can_ask():
         yes = asked("Take it over? What is in it is believed then, as if you had run it.")
     if not yes:

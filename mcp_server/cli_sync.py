@@ -12,13 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import EnvironmentFault
-from mcp_server import console
+from mcp_server import console, late
 from mcp_server.cli_shared import errors, project_root
-from mcp_server.project import open_catalog
-from mcp_server.settings import load_settings
 from mcp_server.skills import LONGEST_NAME, is_ours, skill_text
-from registry.commands import NAME, CommandSource
-from registry.paths import inside, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +35,7 @@ def sync() -> None:
     """Write a skill for each command of the project, so that /name with any text runs it in Claude Code."""
     with errors():
         root = project_root()
-        for line in synchronise(root, open_catalog(root, load_settings(root))):
+        for line in synchronise(root, late.open_catalog(root, late.load_settings(root))):
             console.results.print(line, soft_wrap=True)
 
 
@@ -51,34 +47,34 @@ def synchronise(root: Path, catalog: Catalog) -> Iterator[str]:
     wanted = {}
     for command in filter(_is_wanted, catalog.commands()):
         name = command.name.removeprefix("/")
-        if NAME.fullmatch(command.name) and len(name) <= LONGEST_NAME:
+        if late.NAME.fullmatch(command.name) and len(name) <= LONGEST_NAME:
             wanted[name] = command
         else:
             why = f"{command.name} can be no skill: lower-case letters, digits and -, at most {LONGEST_NAME}"
-            yield f"left out {shown(root, command.path)}: {why}"
+            yield f"left out {late.shown(root, command.path)}: {why}"
     for name, command in wanted.items():
-        inside(root, SKILLS / name, advice=SHARED)
+        late.inside(root, SKILLS / name, advice=SHARED)
         path = root / SKILLS / name / FILE
-        text = skill_text(command, shown(root, command.path))
+        text = skill_text(command, late.shown(root, command.path))
         found = _read(path)
         if found == text:
-            yield f"unchanged {shown(root, path)}"
+            yield f"unchanged {late.shown(root, path)}"
         elif found is None or is_ours(found):
             _write(path, text)
-            yield f"written {shown(root, path)}"
+            yield f"written {late.shown(root, path)}"
         else:
-            yield f"left alone {shown(root, path)}: it is not ours"
+            yield f"left alone {late.shown(root, path)}: it is not ours"
     for path in sorted((root / SKILLS).glob(f"*/{FILE}")):
         if path.parent.name not in wanted and not path.parent.is_symlink() and is_ours(_read(path) or ""):
             path.unlink()
             with contextlib.suppress(OSError):  # somebody keeps other files there
                 path.parent.rmdir()
-            yield f"removed {shown(root, path)}"
+            yield f"removed {late.shown(root, path)}"
 
 
 def _is_wanted(command: CommandSummary) -> bool:
     """Whether *command* is a readable one of the project itself; v1 markdown files are slash commands already."""
-    own = command.source is CommandSource.PROJECT and command.shadowed_by is None and command.problem is None
+    own = command.source is late.CommandSource.PROJECT and command.shadowed_by is None and command.problem is None
     return own and command.format != "markdown"
 
 

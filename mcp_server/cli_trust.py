@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.shown import clean
-from mcp_server import console
+from mcp_server import console, late
 from mcp_server.cli_person import asked, can_ask, check_person
 from mcp_server.cli_shared import FAILED, OK, errors, project_root
 from mcp_server.cli_state import trust_state
-from mcp_server.project import open_catalog
-from mcp_server.settings import load_settings
-from mcp_server.trusted import Trust, open_trust
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from engine.model.trust import TrustItem
+    from mcp_server.trusted import Trust
 
 MOST_LISTED = 20
 """Changed files that are named of one item."""
@@ -62,8 +60,8 @@ def trust(
 
 
 def _open(root: Path) -> Trust:
-    settings = load_settings(root)
-    return open_trust(open_catalog(root, settings), settings)
+    settings = late.load_settings(root)
+    return late.open_trust(late.open_catalog(root, settings), settings)
 
 
 def _list(trust: Trust) -> bool:

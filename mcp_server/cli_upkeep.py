@@ -13,9 +13,8 @@ from rich.table import Table
 
 from engine.ids import RunId
 from engine.shown import clean
-from mcp_server import console
+from mcp_server import console, late
 from mcp_server.cli_shared import OK, Json, finish, project_root
-from mcp_server.project import open_project
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +52,7 @@ def prune(
 
 
 async def _locks(release: RunId | None, *, as_json: bool) -> int:
-    async with open_project(project_root(), reads=release is None) as project:
+    async with late.open_project(project_root(), reads=release is None) as project:
         engine = await (project.reader if release is None else project.engine)()
         if release is not None:
             lines = await engine.release_locks(release)
@@ -85,7 +84,7 @@ async def _prune(keep: int | None, days: float | None, *, interrupted: bool, as_
     if keep is None and days is None:
         keep = KEPT
     age = None if days is None else timedelta(days=days)
-    async with open_project(project_root()) as project:
+    async with late.open_project(project_root()) as project:
         gone = await project.prune(keep=keep, older_than=age, interrupted=interrupted)
     if as_json:
         console.print_json({"removed": [row.id for row in gone]})

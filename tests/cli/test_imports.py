@@ -1,0 +1,52 @@
+"""What comes at once imports little: help of the command line, and the server before its first tool is called."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HELP = """
+import json, sys
+sys.argv = ["orchestrate", "--help"]
+from mcp_server.cli import main
+try:
+    main()
+except SystemExit:
+    pass
+"""
+SERVER = "import json, sys; import mcp_server.__main__"
+HEAVY = {
+    "engine.executors.claude",
+    "engine.graph",
+    "engine.model.command",
+    "engine.runtime.store",
+    "engine.service",
+    "engine.storage.sqlite",
+    "engine.validation",
+    "mcp_server.project",
+    "mcp_server.reading",
+    "mcp_server.settings",
+    "networkx",
+    "registry.catalog",
+    "sqlite3",
+}
+"""Each of them is needed only once something is done with a project, or brings a library that takes long."""
+
+
+@pytest.mark.parametrize(
+    ("program", "heavy", "most"),
+    [
+        pytest.param(HELP, HEAVY | {"mcp", "pydantic", "rich.markdown"}, 90, id="help"),
+        pytest.param(SERVER, HEAVY | {"engine.redaction", "engine.shown", "rich", "typer"}, 30, id="server"),
+    ],
+)
+def test_what_comes_at_once_imports_nothing_that_only_work_needs(program: str, heavy: set[str], most: int) -> None:
+    told = f"{program}\nprint(json.dumps(list(sys.modules)), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True, timeout=50)
+    imported = set(json.loads(done.stderr.splitlines()[-1]))
+    assert not imported & heavy
+    ours = [name for name in imported if name.partition(".")[0] in {"engine", "registry", "mcp_server"}]
+    assert len(ours) <= most, sorted(ours)
