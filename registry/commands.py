@@ -19,7 +19,8 @@ from cachetools import LRUCache
 from engine.errors import InputError, NotFound
 from registry import jsonfile, yamlfile
 from registry.dialects import migrate
-from registry.markdown.convert import NO_STEPS, convert
+from registry.markdown.convert import convert
+from registry.markdown.refusal import NO_STEPS
 from registry.naming import closest
 from registry.paths import inside
 from registry.shared import reach_of

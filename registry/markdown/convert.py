@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import InputError
 from engine.validation import Problem, Severity
 from registry.markdown.blocks import Document, plain, read_document
-from registry.markdown.outline import FOREIGN, outline_of
+from registry.markdown.outline import outline_of
 from registry.markdown.phases import levels, needs_all_before, phase_names
+from registry.markdown.refusal import no_sign, no_steps
 from registry.markdown.shapes import Group, Kind, Outline
 from registry.markdown.steps import Step, Time
 from registry.wording import Names, node_slug, phase_slug, shorten, slug
@@ -25,8 +26,6 @@ from registry.wording import Names, node_slug, phase_slug, shorten, slug
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NO_STEPS = "NOT_A_COMMAND"
-"""Code of the one error that prose gives."""
 DEFAULT_AGENT = "general-assistant"
 DEFAULT_TIME = 60_000
 INSTRUCTIONS = "instructions"
@@ -86,35 +85,10 @@ def convert(text: str, *, stem: str) -> Converted:
     prompt = bool(_PROMPT_FIELDS & document.fields.keys())
     sign = sign or (not prompt and any(group.time for group in outline.groups))
     if steps and not sign and prompt:
-        missing = "its title is no `/name`, and no step says an agent, a time or what it needs"
-        message = f'"{stem}.md" is a prompt of Claude Code: {missing}'
-        hint = (
-            "Give it a title such as `# /name`, or steps with agents, times or dependencies; Claude Code runs prompts."
-        )
-        raise InputError(message, code=NO_STEPS, hint=hint)
+        raise no_sign(stem)
     if not steps:
-        raise _no_steps(stem, outline, prompt=prompt)
+        raise no_steps(stem, outline, prompt=prompt)
     return _Conversion(document, outline, "/" + _command_name(document.title, stem), sign=sign).result()
-
-
-def _no_steps(stem: str, outline: Outline, *, prompt: bool) -> InputError:
-    if outline.alternatives and not prompt:
-        named = ", ".join(f'"{one.heading}" (line {one.line})' for one in outline.alternatives[:_MOST_LINES])
-        message = f'"{stem}.md" has steps for different cases only, and no command can be made of alternatives: {named}'
-        return InputError(
-            message, code=NO_STEPS, hint="Write a command for each case, or skip conditions in a v2 file."
-        )
-    notes = [note for note in (*outline.notes, *outline.unnumbered) if note.kind is not Kind.CONDITIONAL]
-    passed = "; ".join(str(note) for note in notes[:_MOST_LINES])
-    kind = "a prompt of Claude Code" if prompt else "prose"
-    message = f'"{stem}.md" is {kind} without numbered steps, so it is not a v1 command'
-    foreign = [note.line for note in notes if note.what.endswith(FOREIGN)]
-    if foreign:
-        lines = ", ".join(map(str, foreign[:_MOST_LINES]))
-        hint = "Give each step its agent, as in `1. senior-reviewer - …`, or write the command as a v2 file."
-        return InputError(f'"{stem}.md" is {FOREIGN} (lines {lines})', code=NO_STEPS, hint=hint)
-    hint = "A v1 command has steps such as `1. senior-reviewer - Review the code (5 min)`; Claude Code runs prompts."
-    return InputError(f"{message} ({passed})" if passed else message, code=NO_STEPS, hint=hint)
 
 
 class _Conversion:
@@ -177,6 +151,9 @@ class _Conversion:
                     else "Numbered headings are not read as steps: they"
                 )
                 self._tell("V1_LIST_PASSED_OVER", f"{it} {note.what}", line=note.line)
+        for note in self._outline.unnumbered:
+            if note.lost:
+                self._tell("V1_LIST_PASSED_OVER", f"A list is not read as steps: it {note.what}", line=note.line)
         self._tell_lost()
         for name, (_, line) in self._document.fields.items():
             if name in _WITHOUT_EFFECT:
@@ -193,12 +170,12 @@ class _Conversion:
                 self._tell("V1_NOT_CARRIED", f"{named}{more}: {what}", "", line=found[0][0])
 
     def _tell_lost(self) -> None:
-        """Where more than half of the numbered steps are in no task, the command is not what its author wrote."""
-        lost = [note for note in self._outline.notes if note.lost]
+        """Where more than half of what may be steps is in no task, the command is not what its author wrote."""
+        lost = [note for note in (*self._outline.notes, *self._outline.unnumbered) if note.lost]
         total = sum(note.lost for note in lost)
         if total > len(self._steps):
             named = "; ".join(str(note) for note in lost[:_MOST_LINES])
-            message = f"{total} numbered steps reach no task, and only {len(self._steps)} do: {named}"
+            message = f"{total} items that may be steps reach no task, and only {len(self._steps)} do: {named}"
             hint = "Make a command of each of these parts, or take the numbers from what is no step."
             self._tell("V1_STEPS_LOST", message, line=lost[0].line, suggestion=hint, error=True)
 

@@ -58,6 +58,7 @@ _STEPS_END = _pattern(_STEP_WORDS + r"\W*$")
 """The same, so sure that what stands there does not have to say actions."""
 _PLAIN_STEPS = _pattern(r"\b(?:steps?|process|workflow|procedure|instructions?)\W*$")
 """The same further up."""
+_PROCESS = _pattern(r"\b(?:steps?|process|workflow|procedure)\W*$")
 _ALWAYS = (
     r"(?!when (?:(?:the |this |a |an )?(?:user|command|skill|prompt|agent)s? (?:is |are )?|you(?:'re| are)? |i )?"
     r"(?:runs?|running|invok|call(?:s|ed|ing)?\b|execut|trigger|us(?:es?|ed|ing)\b|start|activated))"
@@ -76,6 +77,7 @@ _ALTERNATIVE = _pattern(
 )
 """Headings of what is done in some cases only."""
 _AFTERMATH = _pattern(r"(?:after|next steps|post-\w+)\b")
+_BEFORE = _pattern(r"(?:before|prior to)\b")
 _CONDITIONAL = _pattern(
     rf"^{_ALWAYS}(?:\(?optional(?:ly)?\)?|if|when|unless|otherwise|alternatively|or|else|in case"
     r"|on (?:failure|error|success)|(?:as a )?fallback|should (?:the|any|it|this)|for \w+ only)\b"
@@ -285,6 +287,21 @@ def is_alternative(heading: str) -> bool:
 def is_aftermath(heading: str) -> bool:
     """Whether *heading* is that of what is done when everything else is."""
     return bool(_AFTERMATH.match(_letters(heading)))
+
+
+def is_before(text: str) -> bool:
+    """Whether *text* announces what is done before something else."""
+    return bool(_BEFORE.match(_letters(text)))
+
+
+def is_process(heading: str) -> bool:
+    """Whether *heading* names nothing but steps."""
+    return bool(_PROCESS.search(_subject(heading)))
+
+
+def ends_in_steps(heading: str) -> bool:
+    """Whether steps are what *heading* is about."""
+    return bool(_STEPS_END.search(_subject(heading))) and not is_passed_over(heading)
 
 
 def is_mode(heading: str) -> bool:

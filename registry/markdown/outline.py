@@ -11,10 +11,10 @@ step: it is handed to the step before it. Everything that is no step stays as pr
 from __future__ import annotations
 
 import re
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from registry.markdown.blocks import is_bold_line, plain
+from registry.markdown.headings import FOREIGN, Headings, tell_most
 from registry.markdown.language import is_english
 from registry.markdown.lists import (
     NAMES,
@@ -22,10 +22,11 @@ from registry.markdown.lists import (
     begins_with_verb,
     is_aftermath,
     is_alternative,
+    is_before,
     is_conditional,
     is_limited,
-    is_mode,
     is_passed_over,
+    is_process,
     says_parallel,
     says_steps,
     why_announced_otherwise,
@@ -38,11 +39,10 @@ if TYPE_CHECKING:
     from registry.markdown.blocks import Block, Document, Item, Section
 
 _PHASES = frozenset({"phase", "stage", "part"})
-FOREIGN = "not in English, and only English words tell steps from the other lists that people number"
 _UNSURE = frozenset({NAMES, NO_ACTION})
 """Reasons for which a list may hold steps all the same."""
 _FEW = 2
-"""Numbered headings that make headings the steps."""
+"""Steps that a phase has at least."""
 
 
 def outline_of(document: Document) -> Outline:
@@ -68,88 +68,29 @@ class _Reading:
         """Words tell what is a step, or there is nothing to tell it from."""
         self.says_actions = False
         """Words have told that something is a step."""
-        self.above, self.ends = _nesting(document.sections)
-        self.modes = self._modes()
-        numbered = self._numbered()
-        worded = any(self.sections[place].word for place in numbered)
-        self.numbered = set(numbered) if len(numbered) >= _FEW or worded else set()
-        self.counts = [0, *accumulate(place in self.numbered for place in range(len(self.sections)))]
-        """How many numbered headings there are before each place."""
+        self.headings = Headings(document.sections, readable=self.readable, expected=expected)
+        self.outline.notes += self.headings.notes
 
     def _lists_of_several(self) -> int:
         """How many numbered lists there are."""
         return sum(block.numbered and len(block.items) > 1 for section in self.sections for block in section.blocks)
 
-    def _modes(self) -> frozenset[int]:
-        """The places of headings that stand for several ways to run the command, of which a run takes one."""
-        families: dict[tuple[int, ...], list[int]] = {}
-        for place, section in enumerate(self.sections):
-            if is_mode(section.heading):
-                families.setdefault(tuple(self.above[place][:1]), []).append(place)
-        return frozenset(place for family in families.values() if len(family) >= _FEW for place in family)
-
-    def _numbered(self) -> list[int]:
-        """The places of the numbered headings that are steps; the others are noted, a family of siblings at a time."""
-        families: dict[tuple[int, ...], list[int]] = {}
-        for place, section in enumerate(self.sections):
-            if section.number:
-                families.setdefault(tuple(self.above[place][:1]), []).append(place)
-        found: list[int] = []
-        for family in families.values():
-            reason, lost = self._why_no_headings(family)
-            if reason is None:
-                found += family
-            elif len(family) >= _FEW:
-                note = Note(self.sections[family[0]].line, reason, Kind.HEADINGS, len(family) if lost else 0)
-                self.outline.notes.append(note)
-        return sorted(found)
-
-    def _why_no_headings(self, family: list[int]) -> tuple[str | None, bool]:
-        """Why the numbered headings *family* are no steps, None where they are; and whether steps are lost with them.
-
-        Under a heading of its own that says nothing of steps, a family has to say actions.
-        """
-        above = self.above[family[0]]
-        for one in above:
-            heading = self.sections[one].heading
-            if is_passed_over(heading):
-                return f'stand under "{heading}"', False
-            if one in self.modes or is_alternative(heading):
-                return f'are for some cases only: "{heading}"', True
-        sections = [self.sections[place] for place in family]
-        parent = self.sections[above[0]] if above else None
-        worded = any(section.word for section in sections)
-        if not (self.readable or worded or _tell_most(_steps_of(sections))):
-            return f"are {FOREIGN}", False
-        free = parent is None or parent.level <= 1 or bool(parent.number) or says_steps(parent.heading)
-        acting = sum(begins_with_verb(section.heading) for section in sections) * 2 > len(sections)
-        if free or acting or self.expected or worded or _tell_most(_steps_of(sections)):
-            return None, False
-        return "name things and say no action", False
-
     def read(self) -> Outline:
         place = 0
         while place < len(self.sections):
-            if place in self.numbered:
-                below = range(0) if self._holds_numbered(place) else self._below(place)
+            if place in self.headings.numbered:
+                below = range(0) if self.headings.hold_numbered(place) else self.headings.below(place)
                 self._heading(place, below)
                 place += 1 + len(below)
             else:
                 self._section(place)
                 place += 1
         self.outline.groups = [group for group in self.outline.groups if group.steps]
+        if all(group.before for group in self.outline.groups):
+            for group in self.outline.groups:
+                self.outline.notes.append(Note(group.steps[0].line, "comes before steps that are not there"))
+            self.outline.groups = []
         return self.outline
-
-    def _headings(self, place: int) -> tuple[str, ...]:
-        """The headings at and above *place* that are no steps themselves."""
-        own = () if place in self.numbered else (self.sections[place].heading,)
-        return (*own, *(self.sections[one].heading for one in self.above[place] if one not in self.numbered))
-
-    def _below(self, place: int) -> range:
-        return range(place + 1, self.ends[place])
-
-    def _holds_numbered(self, place: int) -> bool:
-        return self.counts[self.ends[place]] > self.counts[place + 1]
 
     # --- headings ----------------------------------------------------------------------------------------------------
 
@@ -164,7 +105,7 @@ class _Reading:
             self._lists(one, inside)
         steps = inside.steps
         apart = len(steps) >= _FEW or not any(block.items and not block.numbered for block in section.blocks)
-        if steps and ((section.word in _PHASES and apart) or _tell_most(steps)):
+        if steps and ((section.word in _PHASES and apart) or tell_most(steps)):
             agent = self._agent_of(section)
             for step in steps:
                 step.agent = step.agent or agent
@@ -174,7 +115,7 @@ class _Reading:
             self.outline.groups.append(merged)
             self.outline.prose += inside.prose
             self.outline.notes += inside.notes
-        elif self._holds_numbered(place):
+        elif self.headings.hold_numbered(place):
             self._prose(section, section.blocks, self.outline)
         else:
             self._heading_step(place, below)
@@ -190,7 +131,7 @@ class _Reading:
         number = int(section.number) if section.number.isdecimal() else 0
         step = read_step(number, section.heading, lines, line=section.line)
         last = self.outline.groups[-1] if self.outline.groups else None
-        parents = self.above[place]
+        parents = self.headings.above[place]
         parent = self.sections[parents[0]].heading if parents else ""
         alone = section.word in _PHASES
         if is_alternative(section.heading) and last is not None and last.steps:
@@ -218,32 +159,38 @@ class _Reading:
     def _section(self, place: int) -> None:
         """A section whose heading is no step."""
         section = self.sections[place]
-        if not self.numbered:
+        if not self.headings.numbered:
             self._lists(place, self.outline)
             return
         apart = "is no part of the numbered headings"
-        if self._is_alternative(place):
+        if self.headings.alternative(place):
             apart = f'is done in some cases only: "{section.heading}"'
         lead_in = ""
         for block in section.blocks:
             if block.numbered and len(block.items) > 1:
-                reason = self._why_not(block, lead_in, section, self._headings(place))
+                reason = self._why_not(block, lead_in, section, self.headings.at(place))
                 lost = 0 if reason else len(block.items)
                 self.outline.notes.append(Note(block.line, reason or apart, lost=lost))
+            elif block.items and not self.headings.hold_numbered(place):
+                self._note_unnumbered(place, block)
             lead_in = block.raw if block.paragraph else ""
         self._prose(section, section.blocks, self.outline)
 
-    def _is_alternative(self, place: int) -> bool:
-        """Whether what stands under the heading at *place* is done in some cases only."""
-        return any(map(is_alternative, self._headings(place))) or not self.modes.isdisjoint((place, *self.above[place]))
+    def _note_unnumbered(self, place: int, block: Block) -> None:
+        """A list without numbers; under a heading of steps it may be what its author takes for them."""
+        headings = self.headings.at(place)
+        if block.items and not block.numbered and not is_passed_over(headings[0]):
+            lost = len(block.items) if any(map(is_process, headings)) else 0
+            if lost or says_steps(headings[0]):
+                self.outline.unnumbered.append(Note(block.line, "has no numbers", lost=lost))
 
     def _lists(self, place: int, into: Outline) -> None:
         """The lists of steps of one section, and its prose."""
-        section, headings = self.sections[place], self._headings(place)
+        section, headings = self.sections[place], self.headings.at(place)
         time, heading = read_heading_time(section.heading)
         group = Group(_tidy(heading) or section.heading, section.line, time=time)
         group.parallel = says_parallel(section.heading)
-        alternative = self._is_alternative(place)
+        alternative = self.headings.alternative(place)
         prose: list[Block] = []
         between: list[Block] = []
         """What stands behind the last list: details of its last step, should the list go on."""
@@ -266,13 +213,14 @@ class _Reading:
                 if not goes_on:
                     prose += between
                     group.parallel = group.parallel or not block.numbered or says_parallel(lead_in)
+                    group.before = is_before(section.heading) or is_before(plain(lead_in))
                 between = []
                 self._take(group, block.items, into)
             else:
                 if block.numbered and reason:
                     into.notes.append(Note(block.line, reason, lost=lost))
-                elif block.items and says_steps(section.heading):
-                    into.unnumbered.append(Note(block.line, "has no numbers"))
+                elif place not in self.headings.numbered and not group.steps:
+                    self._note_unnumbered(place, block)
                 (between if group.steps else prose).append(block)
             lead_in = block.raw if block.paragraph else ""
             label = plain(lead_in).rstrip(" :") if is_bold_line(lead_in) else label
@@ -288,7 +236,7 @@ class _Reading:
             named = len(steps) > 1 and all(step.agent and "-" in step.agent for step in steps)
             acting = sum(begins_with_verb(step.head) for step in steps) * 2 > len(steps)
             return why_announced_otherwise(lead_in, headings) if named and (acting or self.lenient) else ""
-        if any(step.time or step.after for step in steps) or _tell_most(steps):
+        if any(step.time or step.after for step in steps) or tell_most(steps):
             return why_announced_otherwise(lead_in, headings)
         if not self.readable:
             return f"is {FOREIGN}"
@@ -340,35 +288,9 @@ def _conditional(text: str, line: int) -> Note:
     return Note(line, what, Kind.CONDITIONAL)
 
 
-def _tell_most(steps: list[Step]) -> bool:
-    """Whether at least half of *steps* say who does them, how long they take or what they need."""
-    return sum(bool(step.agent or step.time or step.after) for step in steps) * 2 >= len(steps)
-
-
-def _steps_of(sections: list[Section]) -> list[Step]:
-    """The headings of *sections* as steps."""
-    return [read_step(0, one.heading, [], line=one.line) for one in sections]
-
-
 def _tidy(heading: str) -> str:
     """*heading* without the brackets and separators that a time has left."""
     return re.sub(r"[(\[]\s*[)\]]", "", heading).strip(" :,-\u2013\u2014")
-
-
-def _nesting(sections: tuple[Section, ...]) -> tuple[list[list[int]], list[int]]:
-    """The places of the headings above each section, the nearest first, and where what is below each ends."""
-    above: list[list[int]] = []
-    ends = [len(sections)] * len(sections)
-    stack: list[int] = []
-    for place, section in enumerate(sections):
-        while stack and sections[stack[-1]].level >= section.level:
-            ends[stack.pop()] = place
-        above.append(stack[::-1])
-        if section.level:
-            stack.append(place)
-        else:
-            ends[place] = place + 1
-    return above, ends
 
 
 def _source(item: Item) -> str:

@@ -23,6 +23,8 @@ class Group:
     steps: list[Step] = field(default_factory=list)
     parallel: bool = False
     """The text says that they run side by side."""
+    before: bool = False
+    """The text says that they come before something."""
     time: Time | None = None
     """The heading's, for all steps together."""
 
@@ -62,7 +64,7 @@ class Outline:
     alternatives: list[Section] = field(default_factory=list)
     """Headings of steps that are done in some cases only."""
     unnumbered: list[Note] = field(default_factory=list)
-    """Lists under headings of steps, but without numbers."""
+    """Lists under headings of steps, but without numbers; their items are lost where the heading leaves no doubt."""
 
     @property
     def steps(self) -> list[Step]:

@@ -103,7 +103,7 @@ def test_numbered_headings_for_some_cases_are_no_steps_and_lost_and_those_of_oth
     cases = convert(f"{STEPS}## If the oven is broken\n\n{headings}", stem="x")
     (lost,) = told(cases, "V1_STEPS_LOST")
     assert lost.startswith(
-        "3 numbered steps reach no task, and only 2 do: the numbered headings from line 12 on are for"
+        "3 items that may be steps reach no task, and only 2 do: the numbered headings from line 12 on are for"
     )
     rules = convert(f"{STEPS}## Rules\n\n{headings}", stem="x")
     assert tasks(rules) == tasks(cases) == ["Pack it", "Send it"]
@@ -228,7 +228,7 @@ def test_steps_of_modes_of_which_a_run_takes_one_are_no_order_and_most_of_them_l
     assert error.code == "V1_STEPS_LOST"
     assert error.place == "11:1"
     assert error.message.startswith(
-        "4 numbered steps reach no task, and only 1 do: the list in line 11 is done in some"
+        "4 items that may be steps reach no task, and only 1 do: the list in line 11 is done in some"
     )
     fewer = convert(MODES.format(extra="2. Read it\n3. Fix it\n4. Log it\n"), stem="x")
     assert [problem.code for problem in fewer.problems if problem.severity is Severity.ERROR] == []
@@ -288,7 +288,7 @@ def test_lists_beside_numbered_headings_are_named_with_the_reason() -> None:
     ]
     assert told(converted, "V1_STEPS_LOST") == [
         (
-            "4 numbered steps reach no task, and only 2 do: "
+            "4 items that may be steps reach no task, and only 2 do: "
             'the list in line 18 is done in some cases only: "On failure"; '
             "the list in line 23 is no part of the numbered headings"
         )
@@ -528,7 +528,7 @@ def test_an_action_behind_a_label_is_one_where_no_list_begins_with_any() -> None
 
 
 def test_names_under_a_heading_of_steps_are_steps_and_so_are_titles_below_one_further_up() -> None:
-    names = "1. **Sync**: the list\n2. **Check**: the box\n\n"
+    names = "1. **Oven**: the list\n2. **Table**: the box\n\n"
     assert len(tasks(convert(f"# Bake\n\nText.\n\n## Workflow\n\n{names}", stem="x"))) == 2
     below = "### Bread\n\n1. White bread\n2. Brown bread\n\n"
     assert len(tasks(convert(f"{STEPS}## Process\n\n{below}", stem="x"))) == 4
@@ -587,10 +587,56 @@ def test_a_numbered_checklist_of_actions_is_a_list_of_steps() -> None:
 def test_more_items_that_may_be_steps_than_steps_are_an_error() -> None:
     doubtful = "## Parts\n\n1. Cold store\n2. Warm store\n3. Dry store\n"
     (lost,) = told(convert(f"{STEPS}{doubtful}", stem="x"), "V1_STEPS_LOST")
-    assert lost == "3 numbered steps reach no task, and only 2 do: the list in line 12 says no action"
+    assert lost == "3 items that may be steps reach no task, and only 2 do: the list in line 12 says no action"
 
 
 def test_a_prompt_with_alternatives_alone_is_a_prompt_without_steps() -> None:
     message = refusal("---\nmodel: opus\n---\n# Bake\n\nText.\n\n## On failure\n\n1. Open it\n2. Send it\n")
     assert "is a prompt of Claude Code without numbered steps" in message
     assert 'is done in some cases only: "On failure"' in message
+
+
+NUMBERED = "## {}\n\n### 1. Open the {} box\n\nx\n\n### 2. Send the {} box\n\ny\n\n"
+
+
+def test_numbered_headings_that_begin_anew_are_steps_under_headings_of_steps_only() -> None:
+    one, two = NUMBERED.format("Bread", "first", "first"), NUMBERED.format("Cake", "second", "second")
+    assert len(tasks(convert(f"# Bake\n\nText.\n\n{one}", stem="x"))) == 2
+    message = refusal(f"# Bake\n\nText.\n\n{one}{two}")
+    assert (
+        "the numbered headings from line 7 on begin anew under a heading that does not say that they are steps"
+        in message
+    )
+    work = convert(f"# Bake\n\nText.\n\n{one}{two.replace('Cake', 'Workflow')}", stem="x")
+    assert tasks(work) == ["Open the second box: x", "Send the second box: y"]
+    assert "begin anew" in told(work, "V1_LIST_PASSED_OVER")[0]
+    optional = "## Option A\n\n1. Open it\n2. Send it\n"
+    assert "begin anew" in refusal(f"# Bake\n\nText.\n\n{one}{two}{optional}")
+
+
+def test_what_comes_before_the_rest_is_no_step_where_there_is_no_rest() -> None:
+    for before in (
+        "Before you bake:\n\n1. Open the oven\n2. Clean it\n",
+        "## Before you bake\n\n1. Open the oven\n2. Clean it\n",
+    ):
+        assert "comes before steps that are not there" in refusal(f"# Bake\n\nText.\n\n{before}")
+        both = convert(f"# Bake\n\nText.\n\n{before}\n## Work\n\n1. Open the box\n2. Send the box\n", stem="x")
+        assert len(tasks(both)) == 4
+
+
+def test_lists_without_numbers_under_a_process_are_told_and_are_an_error_where_they_are_the_greater_part() -> None:
+    process = "## Process\n\n### Dough\n\n- Mix it\n- Rest it\n\n### Notes\n\n- Hot\n\n"
+    numbered = "## Work\n\n### Step 1: Open\n\nx\n\n### Step 2: Send\n\n- y\n\n"
+    for steps in (numbered, "## Work\n\n1. Open the box\n2. Send the box\n"):
+        few = convert(f"# Bake\n\nText.\n\n{process}{steps}", stem="x")
+        assert told(few, "V1_LIST_PASSED_OVER") == ["A list is not read as steps: it has no numbers"]
+        assert told(few, "V1_STEPS_LOST") == []
+        more = process.replace("- Rest", "- Knead it\n- Rest")
+        many = convert(f"# Bake\n\nText.\n\n{more}{steps}", stem="x")
+        (lost,) = told(many, "V1_STEPS_LOST")
+        assert lost == "3 items that may be steps reach no task, and only 2 do: the list in line 9 has no numbers"
+
+
+def test_a_list_without_numbers_that_holds_the_numbered_steps_is_an_introduction() -> None:
+    text = "## Process\n\n- Mix it\n- Rest it\n- Bake it\n\n### Step 1: Open\n\nx\n\n### Step 2: Send\n\ny\n"
+    assert told(convert(f"# Bake\n\nText.\n\n{text}", stem="x"), "V1_LIST_PASSED_OVER") == []
