@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import EnvironmentFault
+from engine.statefolder.regular import read_regular
 from mcp_server import console, late
 from mcp_server.cli_shared import errors, project_root
 from mcp_server.skills import LONGEST_NAME, is_ours, skill_text
@@ -81,9 +82,10 @@ def _is_wanted(command: CommandSummary) -> bool:
 def _read(path: Path) -> str | None:
     """The text at *path*; None where there is none. What cannot be read is somebody else's: empty text."""
     try:
-        if path.is_symlink() or path.stat().st_size > LARGEST_FILE:
+        if path.is_symlink():
             return ""
-        return path.read_text(encoding="utf-8")
+        text = read_regular(path, LARGEST_FILE + 1)
+        return "" if len(text) > LARGEST_FILE else text.decode("utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError):

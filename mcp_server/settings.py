@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from engine.errors import InputError
 from engine.model.agent import AgentDefaults
+from engine.statefolder.regular import read_regular
 from mcp_server.guarded import GUARDED, check_no_secret, guarded_values
 from registry import agent_fields
 from registry.naming import closest
@@ -190,8 +191,7 @@ def read_toml(path: Path, name: str) -> dict[str, Any]:
     Raises `InputError` (INVALID_SETTINGS).
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_FILE + 1)
+        data = read_regular(path, LARGEST_FILE + 1)
     except FileNotFoundError:
         return {}
     except OSError as error:

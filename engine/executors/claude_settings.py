@@ -9,14 +9,13 @@ over with `--settings` hold in both cases; a path `/x` in them is none below the
 from __future__ import annotations
 
 import json
-import os
 import re
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.errors import EnvironmentFault
+from engine.statefolder.regular import read_regular
 
 LOCAL = "settings.local.json"
 """The user's own settings of a project: git ignores them, so they are not in a worktree."""
@@ -131,11 +130,7 @@ def _parsed(path: Path, content: bytes) -> dict[str, Any]:
 
 
 def _content(path: Path) -> bytes:
-    """The bytes of a regular file, opened without waiting: a pipe would wait for its writer."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise _invalid(path, "it is no regular file")
-        content = file.read(LARGEST_FILE + 1)
+    content = read_regular(path, LARGEST_FILE + 1)
     if len(content) > LARGEST_FILE:
         raise _invalid(path, f"it is larger than {LARGEST_FILE:,} bytes")
     return content

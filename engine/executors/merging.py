@@ -23,6 +23,7 @@ from engine.executors.folders import folders_in
 from engine.executors.git import Git, is_object
 from engine.executors.snapshot import OURS, commit, notes_of, project_tree
 from engine.statefolder.links import make_below
+from engine.statefolder.regular import read_regular
 
 _INTENT = "merging.json"
 MERGED = "merged.json"
@@ -142,7 +143,7 @@ def _intents(project: Path) -> list[Path]:
 
 def _trees(intent: Path) -> tuple[str, str]:
     """The trees that *intent* names. Raises ValueError."""
-    match json.loads(intent.read_bytes()):
+    match json.loads(read_regular(intent)):
         case [old, new] if is_object(old) and is_object(new):
             return old, new
     raise ValueError("it names no trees")

@@ -24,6 +24,7 @@ from engine.executors.snapshot import notes_of
 from engine.executors.worktree import RECORD
 from engine.ids import AttemptId, parse_attempt_id
 from engine.model.agent import Agent
+from engine.statefolder.regular import read_regular
 
 
 class FileOutbox:
@@ -67,7 +68,7 @@ class FileOutbox:
 def _attempt_of(state: Path) -> AttemptId | None:
     """The attempt that the folder *state* is of; None where it says so of none, or lies elsewhere."""
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, KeyError):
-        attempt = json.loads((state / RECORD).read_bytes())["attempt"]
+        attempt = json.loads(read_regular(state / RECORD))["attempt"]
         parsed = parse_attempt_id(attempt)
         if parsed is not None and folder_of(*parsed) == state.name:
             return AttemptId(attempt)

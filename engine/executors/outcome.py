@@ -13,6 +13,7 @@ from pathlib import Path
 from engine.executors.port import Outcome
 from engine.model.policy import Usage
 from engine.redaction import redact_data
+from engine.statefolder.regular import read_regular
 
 _OUTCOME = "outcome.json"
 
@@ -31,7 +32,7 @@ def put(state: Path, outcome: Outcome) -> None:
 def read(state: Path) -> Outcome | None:
     """The outcome that was written into *state*; None where there is none that can be read."""
     with contextlib.suppress(OSError, ValueError, TypeError):
-        match json.loads((state / _OUTCOME).read_bytes()):
+        match json.loads(read_regular(state / _OUTCOME)):
             case {"outputs": dict(outputs), "usage": usage}:
                 # It was given, and merged: neither a limit of time nor a cancel that came later takes it back.
                 return Outcome(outputs=outputs, usage=None if usage is None else Usage(**usage), in_time=True)

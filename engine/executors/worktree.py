@@ -35,6 +35,7 @@ from engine.executors.snapshot import (
 )
 from engine.ids import AttemptId, parse_attempt_id
 from engine.statefolder.links import make_below
+from engine.statefolder.regular import read_regular
 
 RECORD = "worktree.json"
 _BROUGHT = "brought"
@@ -177,7 +178,7 @@ class Worktree:
         if not index.exists() or not await asyncio.to_thread(self._is_there):
             return self.record.base_tree, []
         self._git = await self._git.looked_at()
-        brought = (self.state / _BROUGHT).read_bytes().split(b"\0")
+        brought = read_regular(self.state / _BROUGHT).split(b"\0")
         tree = await worktree_tree(self._git, self.place, index, without=filter(None, brought))
         foreign = await repositories_inside(self._git, self.place, index, "")
         return tree, foreign + await submodules_in_use(self._git, self.place, index)
@@ -244,7 +245,7 @@ async def open_worktree(
 def found_worktree(git: Git, project: Path, state: Path) -> Worktree | None:
     """The worktree that *state*, a folder of the state folder, says it is of; None where it says so of none."""
     try:
-        record = Record(**json.loads((state / RECORD).read_bytes()))
+        record = Record(**json.loads(read_regular(state / RECORD)))
         parsed = parse_attempt_id(record.attempt)
     except (OSError, ValueError, TypeError, AttributeError):
         return None

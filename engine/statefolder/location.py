@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import StateError
 from engine.statefolder.links import Place, state_of
+from engine.statefolder.regular import open_regular
 
 _LONGEST = 8192
 _BARE = re.compile(r"^\s*bare\s*(=\s*(true|yes|on|1)\s*)?$", re.IGNORECASE | re.MULTILINE)
@@ -98,9 +98,7 @@ def _is_bare(common: Path) -> bool:
 def _text(path: Path) -> str | None:
     """The text of a small regular file that is no link; None where there is none."""
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return None
+        with os.fdopen(open_regular(path, os.O_NOFOLLOW), "rb") as file:
             text = os.fsdecode(file.read(_LONGEST)).strip()
             return None if "\0" in text else text
     except OSError:

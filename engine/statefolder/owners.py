@@ -19,6 +19,7 @@ from pathlib import Path
 
 from engine.statefolder.identity import Process, started, this_process
 from engine.statefolder.location import locate
+from engine.statefolder.regular import open_regular
 
 FOLDER = "owners"
 """Their place in the state folder."""
@@ -105,7 +106,7 @@ def records(folder: Path) -> Iterator[Record]:
 def record_of(folder: Path, owner: str) -> Record | None:
     """That of *owner*; None where there is none."""
     try:
-        descriptor = os.open(folder / f"{owner}{_RECORD}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = open_regular(folder / f"{owner}{_RECORD}", os.O_NOFOLLOW)
     except OSError:
         return None
     try:
@@ -156,7 +157,7 @@ def at_work(folder: Path) -> list[Path]:
         if record is not None and record.held:
             continue
         with contextlib.suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = open_regular(path, os.O_NOFOLLOW)
             try:
                 if _is_held(descriptor):
                     left.append(path)
@@ -202,7 +203,7 @@ def _parsed(text: bytes) -> tuple[Process | None, datetime | None]:
     """What a record says; None for what it does not."""
     try:
         told = json.loads(text)
-        lived = None if told.get("lived") is None else datetime.fromisoformat(told["lived"])
+        lived = None if told.get("lived") is None else datetime.fromisoformat(told["lived"]).astimezone(UTC)
         hostname, machine, boot, world = (str(told[name]) for name in ("hostname", "machine", "boot", "world"))
         pid, start = int(told["pid"]), int(told["start"])
         return Process(hostname=hostname, machine=machine, boot=boot, world=world, pid=pid, start=start), lived
