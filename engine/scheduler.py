@@ -297,8 +297,15 @@ def check_resumable(run: Run, *, failed: bool) -> None:
         raise StateError(
             f"run {run.id} is {run.status} and cannot be resumed",
             code="NOT_RESUMABLE",
-            hint="Interrupted runs resume; failed and degraded ones resume with `failed`.",
+            hint=_way_on(run, f"`orchestrate resume {run.id} --failed`"),
+            client_hint=_way_on(run, "`resume` with `failed`: true"),
         )
+
+
+def _way_on(run: Run, again: str) -> str:
+    if run.status in {RunStatus.FAILED, RunStatus.DEGRADED}:
+        return f"It can be taken up at its failures: {again}."
+    return f"Run {run.plan.command} again; only interrupted runs are resumed, and failed or degraded ones taken up."
 
 
 def _resume(turn: Turn, signal: sig.Resume) -> None:

@@ -14,9 +14,11 @@ from engine.errors import EnvironmentFault
 from mcp_server import cli_files, cli_questions, cli_report, cli_runs, cli_sync, cli_trust, cli_upkeep
 from mcp_server.cli_shared import choose_project, errors, named_project
 from mcp_server.console import take_any_stream
+from mcp_server.usage import Program
 
 app = typer.Typer(
     name="orchestrate",
+    cls=Program,
     help="Run declarative multi-agent commands: checked graphs, durable runs, rollback, live progress.",
     no_args_is_help=True,
     add_completion=False,

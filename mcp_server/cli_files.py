@@ -6,7 +6,6 @@ Effects: reads command and agent files; `migrate` writes one file. `plan` reads 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,7 @@ import typer
 from engine.errors import EnvironmentFault, InputError
 from engine.shown import clean, printable
 from mcp_server import console, late
-from mcp_server.cli_shared import OK, USAGE, Json, Source, as_data, counted, errors, finish, project_root
+from mcp_server.cli_shared import OK, USAGE, Json, Source, as_data, counted, errors, finish, note_json, project_root
 
 
 def validate(
@@ -47,6 +46,7 @@ def plan(
     """Show how a command would run: phases, critical path, times, context flow."""
     if format_ not in {"text", "mermaid", "json", "svg"}:
         raise typer.BadParameter(f"{format_} is no format: text, mermaid, json or svg")
+    note_json(format_ == "json")
     finish(_plan(source, format_))
 
 
@@ -70,7 +70,7 @@ async def _plan(source: str, format_: str) -> int:
         text = diagram.text_tree(found.plan, predict(found.plan))
         if found.cost_runs:
             text += f"\nExpected: {late.in_words(found)}\n"
-    sys.stdout.write(printable(text).rstrip("\n") + "\n")
+    console.write(printable(text).rstrip("\n") + "\n")
     return OK
 
 
@@ -109,7 +109,7 @@ def migrate(
         console.print_problems(loaded.problems, console.notes)
         text = json.dumps(loaded.raw, ensure_ascii=False, indent=2) + "\n"
         if output is None:
-            sys.stdout.write(text)
+            console.write(text)
         else:
             _write_new(late.inside(root, Path.cwd() / output), text)
             console.notes.print(f"written: {clean(str(output))}")

@@ -5,7 +5,6 @@ Effects: opens the project and reads one run; prints to stdout.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +13,7 @@ from engine.errors import InputError
 from engine.ids import RunId
 from engine.shown import printable
 from mcp_server import console, late
-from mcp_server.cli_shared import OK, RunArgument, finish, project_root
+from mcp_server.cli_shared import OK, RunArgument, finish, note_json, project_root
 
 if TYPE_CHECKING:
     from engine.service import View
@@ -27,6 +26,7 @@ def report(
     format_: Annotated[str, typer.Option("--format", help="text, json or html.")] = "text",
 ) -> None:
     """Tell how a run went: times, efficiency, phases, slowest agents, retries, waits, and a timeline."""
+    note_json(format_ == "json")
     finish(_report(run_id, format_))
 
 
@@ -40,7 +40,7 @@ async def _report(run_id: str | None, format_: str) -> int:
             console.print_json(answer)
             return OK
         shown = await engine.read(_run_id(run_id), _page if format_ == "html" else _text)
-    sys.stdout.write(printable(shown))
+    console.write(printable(shown))
     return OK
 
 

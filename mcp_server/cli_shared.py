@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from engine.errors import EnvironmentFault, OrchestrationError
+from engine.errors import EnvironmentFault, OrchestrationError, StateError
 from mcp_server import console, late
 from mcp_server.root import find_root, told_others
 
@@ -27,7 +27,8 @@ Source = Annotated[str, typer.Argument(help="/name, a path under the project roo
 RunArgument = Annotated[str | None, typer.Argument(metavar="RUN", help="Run id; the newest where absent.")]
 
 
-def _note_json(value: bool) -> bool:  # noqa: FBT001 - typer's signature
+def note_json(value: bool) -> bool:  # noqa: FBT001 - typer's signature
+    """Whether the result is asked for as JSON; an error is then as well."""
     global _wants_json  # noqa: PLW0603 - an error is told where the options are not known
     _wants_json = value
     return value
@@ -35,7 +36,7 @@ def _note_json(value: bool) -> bool:  # noqa: FBT001 - typer's signature
 
 _wants_json = False
 Json = Annotated[
-    bool, typer.Option("--json", callback=_note_json, help="Print one JSON object and nothing else on stdout.")
+    bool, typer.Option("--json", callback=note_json, help="Print one JSON document and nothing else on stdout.")
 ]
 MaxParallelism = Annotated[int | None, typer.Option(min=1, help="Agents at once.")]
 MaxCost = Annotated[float | None, typer.Option("--max-cost-usd", min=0, help="Stop before spending more.")]
@@ -52,7 +53,7 @@ _root: Path | None = None
 
 def choose_project(project: ProjectOption = None) -> None:
     """Remember the project that `--project` names, for the command that follows."""
-    _note_json(False)  # noqa: FBT003 - of the command that follows
+    note_json(False)  # noqa: FBT003 - of the command that follows
     global _root  # noqa: PLW0603 - typer hands the options of the program to no one else
     _root = project
 
@@ -97,6 +98,8 @@ def errors() -> Iterator[None]:
             console.print_error_json(error)
         raise typer.Exit(USAGE) from None
     except (KeyboardInterrupt, asyncio.CancelledError):
+        if _wants_json:
+            console.print_error_json(StateError("it was ended by a signal", code="INTERRUPTED"))
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
         raise typer.Exit(OK) from None

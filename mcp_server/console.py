@@ -304,18 +304,20 @@ def print_text(text: str) -> None:
 
         results.print(Markdown(printable(text)))
     else:
-        _write(printable(text).rstrip("\n") + "\n")
+        write(printable(text).rstrip("\n") + "\n")
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
-    """One JSON object and nothing else on stdout."""
+    """One JSON document and nothing else on stdout, whole in any encoding."""
     import json  # noqa: PLC0415 - not needed by most commands
 
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
     # What printable would take out stands as an escape, which means the same to whoever reads JSON.
-    _write(escaped(json.dumps(value, ensure_ascii=False, indent=2)) + "\n")
+    write(escaped(json.dumps(value, ensure_ascii=not encoding.startswith("utf"), indent=2)) + "\n")
 
 
-def _write(text: str) -> None:
+def write(text: str) -> None:
+    """Put *text* on stdout as it is; where nobody reads any more, nothing else is written either."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -336,7 +338,13 @@ def print_error_json(error: OrchestrationError) -> None:
 
 
 def take_any_stream() -> None:
-    """Let a terminal or pipe of any encoding take what is written: what it cannot show becomes a question mark."""
+    """Let a terminal or pipe of any encoding take what is written: what it cannot show becomes a question mark.
+
+    A stream that is closed takes it too: without one, files that are opened later would stand in its place.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - for as long as the process lives
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from engine.views.metrics import Metrics
     from engine.views.timeline import Row, Span, Timeline
 
-CHART = 48
-"""Letters of the time axis."""
+COLUMNS = 80
+"""Letters of a line, where names and times leave room."""
+CHART, SHORTEST_CHART = 48, 12
+"""Letters of the time axis, at most and at least."""
 LONGEST_NAME = 32
 LONGEST_LINE = 160
 LAST_LINES = 8
@@ -97,15 +99,22 @@ def facts(numbers: Metrics) -> list[tuple[str, str]]:
 
 def _chart(chart: Timeline) -> Iterator[str]:
     width = max((min(len(row.node), LONGEST_NAME) for phase in chart.phases for row in phase.rows), default=0)
+    times = max((len(_times(row)) for phase in chart.phases for row in phase.rows), default=0)
+    deepest = max((phase.depth for phase in chart.phases), default=0)
+    letters = max(SHORTEST_CHART, min(CHART, COLUMNS - 2 * deepest - len(" *   ") - width - times))
     yield f"Timeline, {took(chart.total)} (█ runs, · waits, ▒ rolls back, ✗ failed, * critical path)"
     for phase in chart.phases:
         yield f"{'  ' * phase.depth}{clean(phase.name)}"
         for row in phase.rows:
             mark = "*" if row.critical else " "
-            bars = _bars(row.spans, chart.total) if row.spans else _idle(row)
+            bars = _bars(row.spans, chart.total, letters) if row.spans else _idle(row)
             name = _cut(row.node)
-            times = f"{took(row.duration)} of {short_time(row.estimate)} estimated" if row.start is not None else ""
-            yield f"{'  ' * phase.depth} {mark} {name:<{width}} {bars} {times}{_tries(row)}".rstrip()
+            yield f"{'  ' * phase.depth} {mark} {name:<{width}} {bars} {_times(row)}".rstrip()
+
+
+def _times(row: Row) -> str:
+    told = f"{took(row.duration)} of {short_time(row.estimate)} estimated" if row.start is not None else ""
+    return f"{told}{_tries(row)}"
 
 
 def _idle(row: Row) -> str:
@@ -119,11 +128,11 @@ def _tries(row: Row) -> str:
     return f", {tries} attempts" if tries > 1 else ""
 
 
-def _bars(spans: Sequence[Span], total: timedelta) -> str:
-    line = [" "] * CHART
+def _bars(spans: Sequence[Span], total: timedelta, letters: int) -> str:
+    line = [" "] * letters
     for span in spans:
-        first = min(CHART - 1, int(CHART * (span.start / total))) if total else 0
-        last = max(first + 1, min(CHART, round(CHART * (span.end / total)))) if total else 1
+        first = min(letters - 1, int(letters * (span.start / total))) if total else 0
+        last = max(first + 1, min(letters, round(letters * (span.end / total)))) if total else 1
         line[first:last] = _FILL[span.kind] * (last - first)
         if span.outcome in {SpanEnd.FAILED, SpanEnd.LOST}:
             line[last - 1] = "✗"

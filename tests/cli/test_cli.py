@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from engine.storage.memory import LEARNED_FROM
-from mcp_server import cli_watch
+from mcp_server import cli_watch, late
 from mcp_server.cli import app
 from tests.interaction.projects import environment, open_gate
 from tests.support.definitions import command, node, phase
@@ -112,6 +112,51 @@ def test_an_error_is_one_json_document_too_where_json_was_asked_for(project: Pat
     assert told(result)["error"]["code"] in result.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run",),
+        ("run", "/hello", "--max-parallelism", "none"),
+        ("run", "/hello", "--fail", "first-greeting=error"),
+        ("run", "/hello", "text", "--arguments", "text"),
+        ("status", "--view", "nothing"),
+        ("cancel",),
+        ("runs", "--nothing"),
+        ("plan", "/hello"),
+        ("nothing",),
+        (),
+    ],
+)
+def test_what_is_wrong_with_the_words_is_one_json_document_too(project: Path, words: tuple[str, ...]) -> None:
+    result = orchestrate(project, *words, "--json")
+    assert (result.exit_code, told(result)["error"]["code"]) == (2, "USAGE")
+    assert told(result)["error"]["message"] in " ".join(result.stderr.split())
+    assert " --help` tells" in told(result)["error"]["hint"]
+
+
+def test_a_word_behind_the_options_asks_for_nothing(project: Path) -> None:
+    result = orchestrate(project, "cancel", "--", "--json", "more")
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("words", [("plan", "/nothing-here"), ("report", "r-nothing")])
+def test_an_error_is_json_where_json_is_the_format(project: Path, words: tuple[str, ...]) -> None:
+    result = orchestrate(project, *words, "--format", "json")
+    assert (result.exit_code, "error" in told(result)) == (2, True)
+
+
+def test_a_fault_of_our_own_is_one_json_document_beside_its_traceback(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(late, "load_settings", broken)
+    result = orchestrate(project, "validate", "/hello", "--json")
+    assert told(result)["error"] == {"code": "INTERNAL", "message": "RuntimeError: out of order"}
+    assert isinstance(result.exception, RuntimeError)
+
+
 PROGRAM = [sys.executable, "-c", "from mcp_server.cli import main; main()"]
 
 
@@ -124,6 +169,43 @@ def test_a_stream_of_any_encoding_takes_what_is_written(project: Path, encoding:
     assert done.returncode == 0
     assert b"Traceback" not in done.stderr
     assert b"/hello completed" in done.stdout
+
+
+def test_json_is_whole_in_any_encoding(project: Path) -> None:
+    words = [*PROGRAM, "run", "/größe→✅", "--json"]
+    for encoding in ("utf-8", "latin-1", "ascii"):
+        env = environment(project) | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "1"}
+        done = subprocess.run(words, cwd=project, env=env, capture_output=True, check=False)
+        assert "/größe→✅" in json.loads(done.stdout.decode(encoding))["error"]["message"]
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("run", "/hello"), 0),
+        (("runs", "--json"), 0),
+        (("plan", "/hello"), 0),
+        (("run", "/fail"), 1),
+        (("nothing",), 2),
+    ],
+)
+def test_a_command_does_its_work_where_streams_are_closed(
+    project: Path, words: tuple[str, ...], code: int, closed: str
+) -> None:
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", *PROGRAM, *words]
+    done = subprocess.run(shell, cwd=project, env=environment(project), capture_output=True, timeout=50, check=False)
+    assert (done.returncode, b"Traceback" in done.stderr) == (code, False)
+
+
+def test_wrong_words_keep_their_exit_code_though_nobody_reads(project: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*PROGRAM, "nothing"], cwd=project, env=environment(project), stdout=writing, stderr=writing, check=False
+    )
+    os.close(writing)
+    assert done.returncode == 2
 
 
 @pytest.mark.parametrize(("words", "code"), [(("/hello",), 0), (("/hello", "--json"), 0), (("/fail",), 1)])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from engine.ids import NodeId, attempt_id, session_id
 from engine.model.policy import Failure, FailureKind, Usage
 from engine.run import events as ev
@@ -54,12 +56,12 @@ report-generator   5.0 min      5 min         1
 
 Timeline, 20.0 min (█ runs, · waits, ▒ rolls back, ✗ failed, * critical path)
 Analysis
- * analyzer         ████████████                                     5.0 min of 5 min estimated
+ * analyzer         ████████                        5.0 min of 5 min estimated
 Reviews
- * quality-review               ████████████████████████             10.0 min of 10 min estimated
-   security-review              ████████████████████████             10.0 min of 10 min estimated
+ * quality-review          ████████████████         10.0 min of 10 min estimated
+   security-review         ████████████████         10.0 min of 10 min estimated
 Reporting
- * report-generator                                     ████████████ 5.0 min of 5 min estimated
+ * report-generator                        ████████ 5.0 min of 5 min estimated
 """
     assert shown == expected.replace("RUN", done.run.id)
 
@@ -73,8 +75,8 @@ def test_a_failed_run_shows_its_retries_waits_rollback_and_failures() -> None:
     shown = report(simulated(raw, fail=("b=error/NO_DISK",)))
     assert "↩️ /test compensated in 4.0 min · 2/4 · 1 failed · simulated · run" in shown
     assert "Rolling back:           1.0 min" in shown
-    assert " * a ████████████                        ▒▒▒▒▒▒▒▒▒▒▒▒ 1.0 min of 1 min estimated" in shown
-    assert " * b             █████✗············█████✗             1.0 min of 1 min estimated, 2 attempts" in shown
+    assert " * a █████████                  ▒▒▒▒▒▒▒▒▒ 1.0 min of 1 min estimated" in shown
+    assert " * b          ████·········████✗          1.0 min of 1 min estimated, 2 attempts" in shown
     assert "   d cancelled" in shown
     assert shown.endswith("Failures\n  b: NO_DISK: simulated failure of b\n")
 
@@ -164,3 +166,11 @@ def test_a_limit_that_is_used_up_is_told_with_what_helps() -> None:
     assert shown.endswith("run it again where it was rolled back.\n")
     page = html_report(story.run, metrics(story.run, story.now), timeline(story.run, story.now))
     assert "<strong>the run</strong> · ATTEMPTS_EXHAUSTED" in page
+
+
+@pytest.mark.parametrize("name", ["a", "quality-review", "a-name-that-is-longer-than-the-others", "n" * 80])
+def test_the_timeline_fits_a_terminal_of_80_columns(name: str) -> None:
+    shown = report(simulated(command(phase("one", node(name, minutes=100)))))
+    lines = shown.splitlines()[shown.splitlines().index("One") + 1 :]
+    assert max(map(len, lines)) <= 80
+    assert any("█" in line for line in lines)
