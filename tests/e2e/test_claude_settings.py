@@ -19,6 +19,8 @@ from engine.executors.claude import ClaudeExecutor
 from engine.executors.port import Outcome, WorkOrder
 from engine.model.agent import Agent
 from registry.claude_project import claude_item, folders_inside
+from registry.digests import Digests
+from registry.trust import agent_item
 from tests.support.claude_code import VERSIONS
 from tests.support.fake_messages_api import FakeMessagesApi, Route, Step
 from tests.support.orders import Beats, order_for
@@ -207,6 +209,23 @@ async def test_what_the_project_allows_needs_the_yes(
     asked(api, [shell("touch allowed"), ANSWER])
     await run(configured, environ, whole=whole, agent=Agent(id="counter"))
     assert (configured / "allowed").exists() is whole
+
+
+@pytest.mark.parametrize("environ", VERSIONS, indirect=True)
+async def test_a_helper_that_makes_headers_for_an_agents_own_server_is_started_and_so_part_of_its_yes(
+    environ: dict[str, str], api: FakeMessagesApi, configured: Path, marks: Path
+) -> None:
+    helper = configured / "headers.sh"
+    helper.write_text(f"#!/bin/sh\ntouch {marks}/headers\necho '{{}}'\n")
+    helper.chmod(0o755)
+    server = {"type": "http", "url": f"{api.url}/mcp", "headersHelper": "./headers.sh"}
+    asked(api, [ANSWER])
+    agent = Agent(id="counter", mcp_servers=("own",), inline_servers={"own": server})
+    item = agent_item(agent, configured, Digests(configured))
+    assert "headers.sh" in item.files
+    assert "MCP server own: headersHelper ./headers.sh" in item.lines
+    await run(configured, environ, whole=False, agent=agent)
+    assert names_in(marks) == {"headers"}, "nothing else of the project runs with it"
 
 
 async def test_a_task_is_never_a_command_of_claude_codes(
