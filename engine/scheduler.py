@@ -95,6 +95,10 @@ def _renew(turn: Turn, signal: sig.RenewAttempt) -> None:
     settlement.renew(turn, signal.node, signal.number)
 
 
+def _warn(turn: Turn, signal: sig.WarnAttempt) -> None:
+    settlement.warn(turn, signal.node, signal.number, signal.text)
+
+
 def _end(turn: Turn, signal: sig.EndAttempt) -> None:
     node = turn.run.nodes[signal.node]
     if node.live is not None and node.live.number == signal.number and node.live.stopping is None:
@@ -384,6 +388,7 @@ _DECIDE: dict[type[Any], Callable[[Turn, Any], None]] = {
     sig.EndAttempt: _end,
     sig.StartAttempt: _start,
     sig.RenewAttempt: _renew,
+    sig.WarnAttempt: _warn,
     sig.RequestCancel: _cancel,
     sig.Decide: _decision,
     sig.GrantLocks: _grant,

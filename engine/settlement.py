@@ -92,6 +92,12 @@ def start(turn: Turn, name: NodeId, number: int, worker: str) -> None:
         turn.emit(ev.AttemptStarted(turn.now, name, number, worker, turn.now + node.plan.timeout))
 
 
+def warn(turn: Turn, name: NodeId, number: int, text: str) -> None:
+    """Record what there is to say about an attempt that goes on."""
+    live_attempt(turn, name, number)
+    turn.emit(ev.AttemptWarned(turn.now, name, number, text))
+
+
 def go_on_stopping(turn: Turn) -> None:
     """Take the next step of undoing, where anything is to be undone and nothing runs that is in its way."""
     run = turn.run

@@ -237,6 +237,15 @@ class AttemptRenewed(Fact, frozen=True):
     deadline: datetime
 
 
+class AttemptWarned(Fact, frozen=True):
+    """There is something to say about an attempt that must be known though it never ends."""
+
+    at: datetime
+    node: NodeId
+    number: int
+    text: str
+
+
 class AttemptSucceeded(Fact, frozen=True):
     """An attempt gave all its outputs."""
 
@@ -379,6 +388,7 @@ Event = (
     | AttemptStarted
     | AttemptStopping
     | AttemptRenewed
+    | AttemptWarned
     | AttemptSucceeded
     | AttemptFailed
     | AttemptLost

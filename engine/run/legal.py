@@ -136,7 +136,9 @@ def _attempt_started(run: Run, event: ev.AttemptStarted) -> bool:
     return live is not None and live.number == event.number and live.started_at is None and live.stopping is None
 
 
-def _attempt_is_live(run: Run, event: ev.AttemptStopping | ev.AttemptSucceeded | ev.AttemptFailed) -> bool:
+def _attempt_is_live(
+    run: Run, event: ev.AttemptStopping | ev.AttemptWarned | ev.AttemptSucceeded | ev.AttemptFailed
+) -> bool:
     live = run.nodes[event.node].live
     return live is not None and live.number == event.number
 
@@ -171,6 +173,7 @@ RULES: dict[type[Any], Rule] = {
     ev.AttemptStarted: _attempt_started,
     ev.AttemptStopping: _attempt_is_live,
     ev.AttemptRenewed: _attempt_renewed,
+    ev.AttemptWarned: _attempt_is_live,
     ev.AttemptSucceeded: _attempt_is_live,
     ev.AttemptFailed: _attempt_is_live,
     ev.AttemptLost: _attempt_is_live,

@@ -153,12 +153,17 @@ def _attempt_renewed(run: Run, event: ev.AttemptRenewed) -> None:
     set_timer(run, event.deadline, "attempt", event.node, event.number)
 
 
+def _attempt_warned(run: Run, event: ev.AttemptWarned) -> None:
+    live = live_of(run.nodes[event.node])
+    live.warnings = (*live.warnings, event.text)
+
+
 def _attempt_succeeded(run: Run, event: ev.AttemptSucceeded) -> None:
     node = run.nodes[event.node]
     record = end_live(run, node, event.at)
     record.usage = event.usage
     record.left = event.left
-    record.warnings = event.warnings
+    record.warnings = (*record.warnings, *event.warnings)
     _add_cost(run, record)
     if run.scarce and _is_model(run, node, record):
         run.scarce = False
@@ -200,7 +205,7 @@ def _attempt_failed(run: Run, event: ev.AttemptFailed) -> None:
     record.failure = event.failure
     record.usage = event.usage
     record.left = event.left
-    record.warnings = event.warnings
+    record.warnings = (*record.warnings, *event.warnings)
     _add_cost(run, record)
     if event.failure.code in SCARCITY_CODES and _is_model(run, node, record):
         run.scarce = True
@@ -283,6 +288,7 @@ APPLY: dict[type[Any], Callable[[Run, Any], None]] = {
     ev.AttemptStarted: _attempt_started,
     ev.AttemptStopping: _attempt_stopping,
     ev.AttemptRenewed: _attempt_renewed,
+    ev.AttemptWarned: _attempt_warned,
     ev.AttemptSucceeded: _attempt_succeeded,
     ev.AttemptFailed: _attempt_failed,
     ev.AttemptLost: _attempt_lost,

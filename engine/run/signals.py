@@ -67,6 +67,14 @@ class RenewAttempt(Request, frozen=True):
     number: int
 
 
+class WarnAttempt(Request, frozen=True):
+    """The runtime has found something to say about an attempt before it begins."""
+
+    node: NodeId
+    number: int
+    text: str
+
+
 class EndAttempt(Request, frozen=True):
     """The runtime has found that an attempt must not go on: it gave no sign of life for too long."""
 
@@ -172,6 +180,7 @@ Signal = (
     | EndAttempt
     | StartAttempt
     | RenewAttempt
+    | WarnAttempt
     | RequestCancel
     | Decide
     | GrantLocks

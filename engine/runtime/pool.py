@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from msgspec import structs
-
 from engine import context
 from engine.errors import InputError, OrchestrationError, StateError
 from engine.executors.port import TIME_IS_UP, Outcome, OutputSpec, WorkOrder
@@ -80,8 +78,8 @@ class _Work:
     """When it last gave a sign of life."""
     tail: str = ""
     task: asyncio.Task[None] | None = None
-    warnings: tuple[str, ...] = ()
-    """What is to be said about it."""
+    warned: bool = False
+    """There was something to say about it before it began."""
     begun: bool = False
     """The task has taken its first step; one that is cancelled before never takes any."""
 
@@ -194,10 +192,12 @@ class Pool:
             self._store.send(run_id, sig.StartAttempt(node, number, worker))
 
     def warn(self, run: RunId, node: NodeId | None, text: str) -> None:
-        """Have *text* recorded with the attempt of *node* that runs here, when that ends."""
+        """Have *text* recorded with the attempt of *node* that runs here."""
         for key, work in self._works.items():
-            if key[:2] == (run, node):
-                work.warnings = (*work.warnings, text)
+            if node is not None and key[:2] == (run, node):
+                work.warned = True
+                with contextlib.suppress(OrchestrationError):
+                    self._store.send(run, sig.WarnAttempt(node, key[2], redact(text)))
 
     def _cancel(self, key: Key, why: FailureKind = FailureKind.CANCEL) -> None:
         """Begin to end an attempt; it reports when it has ended, and at once where it has not begun."""
@@ -209,10 +209,9 @@ class Pool:
 
     def _ended(self, key: Key, outcome: Outcome) -> None:
         """Report how an attempt ended."""
-        work = self._works.pop(key)
+        self._works.pop(key)
         if not self._closing:
-            warned = work.warnings  # as a rule, none
-            self._report(*key, structs.replace(outcome, warnings=(*outcome.warnings, *warned)) if warned else outcome)
+            self._report(*key, outcome)
 
     def _end_silent(self, now: datetime) -> datetime | None:
         """Tell the scheduler of attempts that were silent for too long; gives the time of the next that may be."""
@@ -234,6 +233,8 @@ class Pool:
         signs.work.begun = True
         try:
             order = self._order(run, event, signs.agent)
+            if signs.work.warned:  # what runs now may end this process: it is to be known all the same
+                await self._store.committed()
             outcome = order if isinstance(order, Outcome) else await executor.execute(order, signs)
         except asyncio.CancelledError as error:
             outcome = _cancelled(signs.work, getattr(error, "__notes__", ()))

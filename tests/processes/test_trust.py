@@ -15,6 +15,7 @@ from engine.errors import StateError
 from engine.ids import NodeId
 from engine.run.events import RunStatus
 from engine.views.status import questions
+from mcp_server import rechecks
 from mcp_server.app import OrchestrationServer
 from mcp_server.grants import trust_file
 from mcp_server.project import RunRequest, open_project
@@ -34,6 +35,7 @@ from tests.support.real_agents import (
     write_command,
 )
 from tests.support.trust import trust_all
+from tests.support.workers import kill_worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +43,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.processes
 
 UNDO = {"type": "rollback", "task": "Undo it", "agentId": "undoer"}
+
+
+@pytest.fixture(autouse=True)
+def _looks_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, a look counts as cheap, and none is put off."""
+    monkeypatch.setattr(rechecks, "CHEAP", SECONDS)
 
 
 @pytest.fixture
@@ -77,6 +85,26 @@ async def test_what_agents_of_the_run_may_have_changed_is_told_and_does_not_stop
         with pytest.raises(StateError) as caught:
             await project.start(RunRequest(source="/two"))
     assert caught.value.code == "NOT_TRUSTED"
+
+
+async def test_what_agents_may_have_changed_is_known_though_the_process_dies_in_the_next_attempt(root: Path) -> None:
+    make_programs(root, "second-node")
+    write_agents(root, worker="wait:first-node wait:second-node")
+    async with open_project(root, home=root / "home") as project:
+        engine = await project.engine()
+        run = await project.start_in_background(RunRequest(source="/two"))
+        await ready(root, "first-node")
+        change(root)
+        await let_go(root, "first-node")
+        await ready(root, "second-node")
+        await kill_worker(engine, run)
+        seen = (await engine.view(run)).run
+        assert seen.status is RunStatus.INTERRUPTED
+        (warning,) = seen.nodes[NodeId("second-node")].attempts[0].warnings
+        assert "program.py" in warning
+        with pytest.raises(StateError) as caught:
+            await engine.resume(run)
+        assert caught.value.code == "NOT_TRUSTED"
 
 
 async def test_what_changes_while_no_agent_of_the_run_is_at_work_is_not_started(root: Path) -> None:

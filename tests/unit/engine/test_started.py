@@ -63,6 +63,20 @@ def test_a_start_says_who_does_it_and_is_good_once() -> None:
         apply(story.run, started[0])
 
 
+def test_what_is_said_about_an_attempt_that_goes_on_stands_with_it_at_its_end() -> None:
+    story = ByHand(ONE)
+    story.send(sig.WarnAttempt(NodeId("a"), 1, "a file was changed"))
+    story.send(sig.ReportOutcome(NodeId("a"), 1, warnings=("and another",)))
+    assert story.node("a").attempts[0].warnings == ("a file was changed", "and another")
+
+
+def test_nothing_is_said_about_an_attempt_that_is_over() -> None:
+    story = ByHand(command(phase("p", node("a"), node("b"))))
+    story.succeed("a")
+    with pytest.raises(StateError, match="has ended"):
+        story.send(sig.WarnAttempt(NodeId("a"), 1, "too late"))
+
+
 def test_the_start_of_an_attempt_that_is_over_is_refused() -> None:
     story = ByHand(command(phase("p", node("a"), node("b"))), queues=all_queue)
     story.succeed("a")

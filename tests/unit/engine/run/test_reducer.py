@@ -28,6 +28,7 @@ ILLEGAL: tuple[ev.Event, ...] = (
     ev.AttemptFailed(NOON, A, 2, BROKEN),
     ev.AttemptStopping(NOON, A, 2, BROKEN),
     ev.AttemptRenewed(NOON, A, 2, NOON),
+    ev.AttemptWarned(NOON, A, 2, "changed"),
     ev.NodeSkipped(NOON, A, "no"),
     ev.CompensationFailed(NOON, A, BROKEN),
     ev.RunResumed(NOON, OwnerId("o-2")),
