@@ -23,8 +23,8 @@ _MARKS = re.compile(
 )
 """Of emphasis; an underscore inside of a word is part of it."""
 _NUMBERED = re.compile(
-    r"^(?:(?P<word>phase|stage|part|step)\s+(?P<count>\d{1,3}(?:\.\d{1,2}|[a-z])?|[ivx]{1,5}|[a-z])\b\s*[:.)\u2013\u2014-]*"
-    r"|(?P<number>\d{1,3}[a-z]?)(?:[.):]|\ufe0f?\u20e3)(?!\d))\s*(?P<text>.*)$",
+    r"^(?:(?P<word>phase|stage|part|step)\s+(?P<count>\d{1,3}(?:\.\d{1,2}|[a-z])?|[ivx]{1,5}|[a-z])\b\s*[:.)\uff1a\u2013\u2014-]*"
+    r"|(?P<number>\d{1,3})(?:[.):]|\ufe0f?\u20e3)(?!\d))\s*(?P<text>.*)$",
     re.IGNORECASE,
 )
 _OUTER_FENCE = re.compile(r"```(?:markdown|md|text|txt)?")

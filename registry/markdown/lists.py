@@ -88,6 +88,7 @@ _LIMITED = _pattern(
     r"|(?:(?:on|in|for|with|by) )?[\w.`-]{1,30} only)[)\]]\W*$"
 )
 """What is done in some cases only, as brackets behind it say."""
+_LABEL_END = re.compile(r"(?<=[)\]])(?:[:.]| [-\u2013\u2014])\s")
 _MODE = _pattern(
     r"^\[[0-9a-z]{1,2}\]|^(?:[\w-]+ ){0,3}mode\b(?: (?:workflow|steps|process|instructions))?\s*(?:[(:\u2013\u2014-]|$)"
 )
@@ -152,42 +153,43 @@ _VERBS = frozenset(
     re.findall(
         r"\S+",
         """
-        accept acknowledge activate adapt add adjust advise aggregate align allow analyse analyze anchor
-        announce answer append apply approve archive arrange ask assemble assess assign attach audit
-        authenticate automate await back backport backup benchmark bootstrap branch break bring browse build
-        bump calculate call cancel capture catalog categorize certify change check checkout cherry-pick choose
-        chunk cite clarify classify clean clear clone close collect combine comment commit compare compile
-        complain complete compose compute conduct configure confirm connect consider consolidate construct
-        consult consume continue convert copy correct count crawl create crop cross customize cut deactivate
-        debug decide decompose deduplicate define delay delegate delete deliver deploy deprecate derive describe
-        design detach detect determine develop diagnose disable discover discuss dismiss dispatch display divide
-        document download draft drop dump duplicate edit eliminate embed emit enable encode encrypt ensure
-        enumerate escalate escape establish estimate evaluate examine exclude execute expand explain explore
-        export expose extend extract fail feed fetch fill filter finalize find finish fix flag flush focus
-        follow fork form format formulate forward freeze gather generate get give go group guide halt hand
-        handle hash help highlight host identify ignore implement import improve include index inform ingest
-        initialise initialize initiate inject insert inspect install integrate interview introduce inventory
-        investigate invite invoke isolate join jump keep kill label launch lead learn lint list load locate lock
-        log look lower maintain make manage map mark match measure mention merge message migrate minimize mirror
-        mix mock modify monitor mount move mute name narrow normalize note notify observe obtain omit onboard
-        open opt optimise optimize orchestrate order organize outline pack package pair parameterize parse patch
-        pause perform persist pick pin ping plan plot point populate port post post-process preload prepare
-        preprocess present preserve preview print prioritise prioritize proceed process produce profile prompt
-        propose protect prove provide provision prune publish pull push put query quote raise randomize rank
-        re-run reach react read rebase rebuild recalculate recap receive recheck recommend reconcile reconnect
-        record recover redeploy redirect reduce refactor refer refine regenerate register reindex reinstall
-        reject release reload relocate remind remove rename render reorganize repair repeat rephrase replace
-        replay reply report reproduce request rerun rescan research resend reserve reset resize resolve respond
-        restart restore restructure resume retain rethink retrieve retry return reuse reverse revert review
-        revise reword rewrite roll rotate run sample sanitize sanity-check save scaffold scan schedule score
-        search secure see seed select send separate serve set setup share ship shorten show sign simplify
-        simulate sketch skim skip slice snapshot solve sort spawn specify split spot squash stage start stash
-        stop store stress strip structure study submit subscribe substitute suggest summarise summarize suppress
-        surface swap switch sync synthesize tag tail take teach tell terminate test think throw tidy toggle
-        touch trace track train transcribe transfer transform translate transpile traverse triage trigger trim
-        try tune turn type uncomment understand undo unify uninstall unit unlock unpack unzip update upgrade
-        upload upsert use validate vendor verify vet view visualize wait walk warm warn watch wipe wire work
-        wrap write zip
+        abort accept acknowledge activate adapt add address adjust advise aggregate align allow analyse analyze
+        anchor announce answer append apply approve archive arrange ask assemble assess assign attach audit
+        authenticate automate await back backport backup begin benchmark block bootstrap branch break bring
+        browse build bump calculate call cancel capture catalog categorize certify change check checkout
+        cherry-pick choose chunk cite clarify classify clean clear click clone close collect combine comment
+        commit compare compile complain complete compose compute conduct configure confirm connect consider
+        consolidate construct consult consume continue convert coordinate copy correct count crawl create crop
+        cross customize cut deactivate debug decide decompose deduplicate define delay delegate delete deliver
+        deploy deprecate derive describe design detach detect determine develop diagnose disable discover
+        discuss dismiss dispatch display divide document download draft drop dump duplicate edit eliminate embed
+        emit enable encode encrypt enforce enhance ensure enumerate escalate escape establish estimate evaluate
+        examine exclude execute expand explain explore export expose extend extract fail feed fetch fill filter
+        finalize find finish fix flag flush focus follow fork form format formulate forward freeze gather
+        generate get give go group guide halt hand handle hash help highlight host identify ignore implement
+        import improve include increase increment index inform ingest initialise initialize initiate inject
+        insert inspect install integrate interview introduce inventory investigate invite invoke isolate iterate
+        join jump keep kill label launch lead learn let leverage lint list load locate lock log look lower
+        maintain make manage map mark match measure mention merge message migrate minimize mirror mix mock
+        modify monitor mount move mute name narrow navigate normalize note notify observe obtain offer omit
+        onboard open opt optimise optimize orchestrate order organize outline pack package pair parameterize
+        parse patch pause perform persist pick pin ping plan plot point populate port post post-process preload
+        prepare preprocess present preserve prevent preview prime print prioritise prioritize proceed process
+        produce profile prompt propose protect prove provide provision prune publish pull push put query quote
+        raise randomize rank re-run reach react read rebase rebuild recalculate recap receive recheck recommend
+        reconcile reconnect record recover redeploy redirect reduce refactor refer refine regenerate register
+        reindex reinstall reject release reload relocate remind remove rename render reorganize repair repeat
+        rephrase replace replay reply report reproduce request rerun rescan research resend reserve reset resize
+        resolve respond restart restore restructure resume retain rethink retrieve retry return reuse reverse
+        revert review revise reword rewrite roll rotate route run sample sanitize sanity-check save scaffold
+        scan schedule score search secure see seed select send separate serve set setup share ship shorten show
+        sign simplify simulate sketch skim skip slice snapshot solve sort spawn specify split spot squash stage
+        start stash stop store stress strip structure study submit subscribe substitute suggest summarise
+        summarize suppress surface swap switch sync synthesize tag tail take teach tell terminate test think
+        throw tidy toggle touch trace track train transcribe transfer transform translate transpile traverse
+        triage trigger trim try tune turn type uncomment understand undo unify uninstall unit unlock unpack
+        unzip update upgrade upload upsert use validate vendor verify vet view visualize wait walk warm warn
+        watch wipe wire work wrap write zip
         """,
     )
 )
@@ -196,23 +198,25 @@ _NOUNS = frozenset(
     re.findall(
         r"\S+",
         """
-        advise answer approve archive audit back benchmark branch break build call change check clean close
-        comment commit complete count cross cut debug deploy design display document draft drop dump edit embed
-        estimate export fail feed fix flag focus fork form format group guide handle hash help host import
-        include index install interview introduce inventory label lead lint list load lock log look map mark
-        match measure merge message mirror mix mock monitor mount move name open order outline package
-        patch pause perform ping plan plot point port post present preview print process profile prompt prune
-        query quote rank reach recap record release reply report request research reset return review run sample
-        save scan schedule score search see select separate set setup share show sign simulate sketch slice
-        snapshot sort split stage start stash stop store stress strip structure study submit surface swap switch
-        tag tail test touch trace track transfer triage trigger try turn type unit update upgrade use vendor
-        view walk watch wire work wrap
+        abort address advise answer approve archive audit back benchmark block branch break build call change
+        check clean click close comment commit complete count cross cut debug deploy design display document
+        draft drop dump edit embed estimate export fail feed fix flag focus fork form format group guide handle
+        hash help host import include increase increment index install interview introduce inventory label lead
+        lint list load lock log look map mark match measure merge message mirror mix mock monitor mount move
+        name offer open order outline package patch pause perform ping plan plot point port post present preview
+        print process profile prompt prune query quote rank reach recap record release reply report request
+        research reset return review route run sample save scan schedule score search see select separate set
+        setup share show sign simulate sketch slice snapshot sort split stage start stash stop store stress
+        strip structure study submit surface swap switch tag tail test touch trace track transfer triage trigger
+        try turn type unit update upgrade use vendor view walk watch wire work wrap
         """,
     )
 )
 """Those of them that are nouns as well: "Review criteria" asks for nothing, "Gather requirements" does."""
 _ACTIONS = _VERBS - _NOUNS
 _OPENINGS = frozenset({"then", "next", "finally", "first", "now", "also", "carefully", "please", "the"})
+_EACH = _pattern(r"^for (?:each|every|all)\b[^,:.]{1,60}[,:]\s+(?=\S)")
+"""What something is done to, before it is said: "For each file, check …"."""
 _BRACKETED = re.compile(r"[(\[][^()\[\]]*[)\]]")
 _REST = _pattern(r"\s(?:for|of|to|in|with|on|about|from|by|before|after|when|and)\s|\s[|/\u2013\u2014-]\s|[:,]")
 """Where what a heading is about ends."""
@@ -306,7 +310,7 @@ def ends_in_steps(heading: str) -> bool:
 
 def is_mode(heading: str) -> bool:
     """Whether *heading* names one way to run the command, and there may be others."""
-    return bool(_MODE.search(_letters(heading)))
+    return heading.startswith("/") or bool(_MODE.search(_letters(heading)))
 
 
 def is_passed_over(heading: str) -> bool:
@@ -342,7 +346,8 @@ def is_conditional(item: Item) -> bool:
 
 def is_limited(text: str) -> bool:
     """Whether brackets behind the step *text* say that it is done in some cases only: "(optional)", "(if any)"."""
-    return bool(_LIMITED.search(plain(text).rstrip(" :")))
+    text = plain(text)
+    return any(_LIMITED.search(part.rstrip(" :.")) for part in (text, _LABEL_END.split(text, maxsplit=1)[0]))
 
 
 def _letters(heading: str) -> str:
@@ -357,7 +362,7 @@ def says_parallel(text: str) -> bool:
 
 def begins_with_verb(text: str) -> bool:
     """Whether *text* begins as an instruction does."""
-    words = re.findall(r"[A-Za-z][\w-]*", text)[:3]
+    words = re.findall(r"[A-Za-z][\w-]*", _EACH.sub("", text))[:3]
     if words and words[0].casefold() in _OPENINGS:
         del words[0]
     return bool(words) and words[0].casefold() in _VERBS

@@ -11,6 +11,7 @@ step: it is handed to the step before it. Everything that is no step stays as pr
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from registry.markdown.blocks import is_bold_line, plain
@@ -20,6 +21,7 @@ from registry.markdown.lists import (
     NAMES,
     NO_ACTION,
     begins_with_verb,
+    ends_in_steps,
     is_aftermath,
     is_alternative,
     is_before,
@@ -195,19 +197,27 @@ class _Reading:
         between: list[Block] = []
         """What stands behind the last list: details of its last step, should the list go on."""
         lead_in = label = ""
-        for block in section.blocks:
-            goes_on = bool(group.steps) and block.numbered and block.items[0].number == group.steps[-1].number + 1
+        before: Block | None = None
+        verdict: str | None = None
+        """Why the list *before* is none of steps."""
+        for at, block in enumerate(section.blocks):
+            continued = before is not None and _continues(block, before)
+            goes_on = continued and verdict is None and bool(group.steps)
             reason: str | None = None
             lost = 0
             if goes_on:
                 _append(group.steps[-1], between)
+            elif continued and verdict is not None:
+                reason = verdict
+                lost = len(block.items) if reason in _UNSURE else 0
             elif alternative and block.numbered:
                 into.alternatives.append(section)
                 reason, lost = f'is done in some cases only: "{section.heading}"', len(block.items)
             elif section.number and group.steps and block.numbered and label:
                 reason, lost = f'begins again under "{label}"', len(block.items)
             else:
-                reason = self._why_not(block, lead_in, section, (label, *headings) if label else headings)
+                whole = _whole(section.blocks, at)
+                reason = self._why_not(whole, lead_in, section, (label, *headings) if label else headings)
                 lost = len(block.items) if reason in _UNSURE else 0
             if reason is None:
                 if not goes_on:
@@ -222,6 +232,8 @@ class _Reading:
                 elif place not in self.headings.numbered and not group.steps:
                     self._note_unnumbered(place, block)
                 (between if group.steps else prose).append(block)
+            if block.numbered:
+                before, verdict = block, reason
             lead_in = block.raw if block.paragraph else ""
             label = plain(lead_in).rstrip(" :") if is_bold_line(lead_in) else label
         self._prose(section, [*prose, *between], into)
@@ -235,13 +247,14 @@ class _Reading:
         if not block.numbered:
             named = len(steps) > 1 and all(step.agent and "-" in step.agent for step in steps)
             acting = sum(begins_with_verb(step.head) for step in steps) * 2 > len(steps)
-            return why_announced_otherwise(lead_in, headings) if named and (acting or self.lenient) else ""
+            said = ends_in_steps(section.heading) or says_parallel(section.heading) or says_parallel(lead_in)
+            return why_announced_otherwise(lead_in, headings) if named and (acting or said) else ""
         if any(step.time or step.after for step in steps) or tell_most(steps):
             return why_announced_otherwise(lead_in, headings)
         if not self.readable:
             return f"is {FOREIGN}"
-        if is_aftermath(section.heading) and not any(group.steps for group in self.outline.groups):
-            return f'stands under "{section.heading}", and no step is before it'
+        if is_aftermath(section.heading):
+            return f'stands under "{section.heading}"'
         reason = why_no_steps(block, lead_in, section, headings=headings, expected=self.expected, lenient=self.lenient)
         self.says_actions = self.says_actions or reason is None
         return reason
@@ -286,6 +299,23 @@ def _conditional(text: str, line: int) -> Note:
     """What is done in some cases only, and is handed to the step before it."""
     what = f'"{plain(text)[:80]}" is done in some cases only; it is handed to the step before it'
     return Note(line, what, Kind.CONDITIONAL)
+
+
+def _continues(block: Block, before: Block) -> bool:
+    """Whether the numbers of *block* go on where those of *before* end."""
+    return block.numbered and block.items[0].number == before.items[-1].number + 1
+
+
+def _whole(blocks: list[Block], at: int) -> Block:
+    """The list at the place *at* with those that go on where it ends."""
+    last = blocks[at]
+    items = last.items
+    for block in blocks[at + 1 :] if last.numbered else []:
+        if block.numbered:
+            if not _continues(block, last):
+                break
+            last, items = block, items + block.items
+    return replace(blocks[at], items=items)
 
 
 def _tidy(heading: str) -> str:

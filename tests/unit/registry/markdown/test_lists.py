@@ -356,12 +356,12 @@ def test_in_a_command_with_its_name_a_list_says_no_action_only_where_no_other_on
     assert told(both, "V1_LIST_PASSED_OVER") == ["A numbered list is not read as steps: it says no action"]
 
 
-def test_what_comes_after_the_rest_is_no_step_where_there_is_no_rest() -> None:
+def test_what_comes_after_the_command_is_no_step() -> None:
     after = "## After baking\n\n1. Clean the oven\n2. Close the door\n"
-    assert 'the list in line 7 stands under "After baking", and no step is before it' in refusal(
-        f"# /bake\n\nText.\n\n{after}"
-    )
-    assert tasks(convert(STEPS + after, stem="x")) == ["Pack it", "Send it", "Clean the oven", "Close the door"]
+    assert 'the list in line 7 stands under "After baking"' in refusal(f"# /bake\n\nText.\n\n{after}")
+    both = convert(STEPS + after, stem="x")
+    assert tasks(both) == ["Pack it", "Send it"]
+    assert told(both, "V1_LIST_PASSED_OVER") == ['A numbered list is not read as steps: it stands under "After baking"']
 
 
 def test_preconditions_are_no_steps() -> None:
@@ -463,11 +463,15 @@ def test_a_list_of_titles_is_a_list_of_steps_where_no_list_says_actions() -> Non
     assert tasks(both) == ["Open the box", "Send the box"]
 
 
-def test_agents_that_are_listed_without_an_action_are_no_steps_beside_those_that_are() -> None:
+def test_agents_that_are_listed_without_an_action_are_no_steps_unless_a_heading_says_so() -> None:
     agents = "## Helpers\n\n- bread-maker: For bread of all kinds\n- cake-maker: For cakes\n\n"
     work = "## Work\n\n1. Open the box\n2. Send the box\n"
     assert tasks(convert(f"# Bake\n\nText.\n\n{agents}{work}", stem="x")) == ["Open the box", "Send the box"]
-    assert len(tasks(convert(f"# Bake\n\nText.\n\n{agents}", stem="x"))) == 2
+    assert "without numbered steps" in refusal(f"# Bake\n\nText.\n\n{agents}")
+    for heading in ("Workflow", "Parallel work"):
+        assert len(tasks(convert(f"# Bake\n\nText.\n\n{agents.replace('Helpers', heading)}", stem="x"))) == 2
+    announced = agents.replace("Helpers\n", "Helpers\n\nAll of them in parallel:\n")
+    assert len(tasks(convert(f"# Bake\n\nText.\n\n{announced}", stem="x"))) == 2
     acting = agents.replace("For bread", "Make bread").replace("For cakes", "Make cakes")
     assert len(tasks(convert(f"# Bake\n\nText.\n\n{acting}{work}", stem="x"))) == 4
 
@@ -481,6 +485,9 @@ def test_agents_that_are_listed_without_an_action_are_no_steps_beside_those_that
         ("Send it (the very small boxes only)", False),
         ("Send it (baker, optional)", True),
         ("Send it (baker, if asked)", True),
+        ("**Send it (if asked).** It is on the table", True),
+        ("Send it (optional) - by mail", True),
+        ("Send it (if asked) by mail", False),
     ],
 )
 def test_only_says_a_case_where_it_ends_the_bracket_or_a_case_follows(item: str, limited: bool) -> None:  # noqa: FBT001
@@ -565,8 +572,12 @@ def test_a_call_ends_a_paragraph() -> None:
 
 
 def test_a_step_with_a_letter_behind_its_number_is_a_step() -> None:
-    text = "## Step 1: Mix\n\nx\n\n## Step 1b: Rest\n\ny\n\n## 2a. Heat\n\nz\n"
-    assert tasks(convert(f"# Bake\n\nText.\n\n{text}", stem="x")) == ["Mix: x", "Rest: y", "Heat: z"]
+    text = "## Step 1: Mix\n\nx\n\n## Step 1b: Rest\n\ny\n\n## Step 2\uff1aHeat\n\n### 2a. In the oven\n\nz\n"
+    assert [task.partition(":")[0] for task in tasks(convert(f"# Bake\n\nText.\n\n{text}", stem="x"))] == [
+        "Mix",
+        "Rest",
+        "Heat",
+    ]
 
 
 def test_a_single_step_beside_other_lists_of_its_phase_is_part_of_the_phase() -> None:
@@ -640,3 +651,33 @@ def test_lists_without_numbers_under_a_process_are_told_and_are_an_error_where_t
 def test_a_list_without_numbers_that_holds_the_numbered_steps_is_an_introduction() -> None:
     text = "## Process\n\n- Mix it\n- Rest it\n- Bake it\n\n### Step 1: Open\n\nx\n\n### Step 2: Send\n\ny\n"
     assert told(convert(f"# Bake\n\nText.\n\n{text}", stem="x"), "V1_LIST_PASSED_OVER") == []
+
+
+def test_a_list_that_is_interrupted_is_judged_as_a_whole() -> None:
+    first = "1. Bread for the table\n2. Open the oven\n\n**Bread:**\n- White\n\n**Notes:**\n- Brown\n\n"
+    steps = convert(f"# Bake\n\nText.\n\n{first}3. Send the box\n", stem="x")
+    assert tasks(steps) == ["Bread for the table", "Open the oven", "Send the box"]
+    case = "When the oven is cold:\n\n1. Open the oven\n\nSome words.\n\n2. Send the box\n"
+    assert "the list in line 11 is for some cases only" in refusal(f"# Bake\n\nText.\n\n{case}")
+    handed = convert(f"{STEPS}3. If asked, wrap it\n\n```\ncode\n```\n\n4. Close it\n", stem="x")
+    assert tasks(handed) == ["Pack it", "Send it", "Close it"]
+
+
+def test_a_list_that_begins_again_is_judged_by_itself() -> None:
+    text = "## Work\n\n1. Open the oven\n2. Close the oven\n\nBut:\n\n1. Bread on the table\n2. Bread in the box\n"
+    converted = convert(f"# Bake\n\nText.\n\n{text}", stem="x")
+    assert tasks(converted) == ["Open the oven", "Close the oven"]
+    assert told(converted, "V1_LIST_PASSED_OVER") == ["A numbered list is not read as steps: it says no action"]
+
+
+def test_headings_that_call_the_command_are_modes() -> None:
+    calls = "### `/bake bread`\n\n1. Open the oven\n2. Close it\n\n### `/bake list`\n\nAll.\n"
+    assert 'no command can be made of alternatives: "/bake bread" (line 7)' in refusal(
+        f"# Bake\n\nText.\n\n## Use\n\n{calls}"
+    )
+
+
+def test_what_is_done_for_each_of_several_things_is_an_action() -> None:
+    listed = "1. For each box, open it\n2. For every oven: check it\n3. For the box\n"
+    assert len(tasks(convert(f"# Bake\n\nText.\n\n## More\n\n{listed}", stem="x"))) == 3
+    assert "says no action" in refusal(f"# Bake\n\nText.\n\n## More\n\n{listed.replace('open it', 'bread')}")
