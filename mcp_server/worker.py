@@ -103,5 +103,5 @@ def _name_log(given: str, run_id: RunId) -> None:
             old.unlink()
         else:
             old.rename(new)
-    except OSError:
-        log.warning("the log stays in %s", old, exc_info=True)
+    except OSError as error:
+        log.warning("the log stays in %s: %s", old, error)

@@ -95,5 +95,5 @@ def _found(git: Git, root: Path) -> Iterator[tuple[Path, Worktree | None]]:
 def _told(what: str) -> Iterator[None]:
     try:
         yield
-    except (OrchestrationError, OSError):
-        log.warning(what, exc_info=True)
+    except (OrchestrationError, OSError) as error:
+        log.warning("%s: %s", what, error)

@@ -70,6 +70,15 @@ class ChangedMeanwhile(Exception):
         self.paths = paths
 
 
+class NotUndone(Exception):
+    """Some changes are made, others are not, and *why* says what keeps them from being taken back."""
+
+    def __init__(self, why: Exception) -> None:
+        """*why* is what went wrong last."""
+        super().__init__(str(why))
+        self.why = why
+
+
 async def changes_between(git: Git, old: str, new: str, *, foreign: Collection[bytes] = ()) -> list[Change]:
     """The paths in which the trees *old* and *new* differ; a rename is a path that goes and one that comes.
 
@@ -114,7 +123,7 @@ async def apply(git: Git, changes: Sequence[Change], *, staging: Path) -> None:
     """Make *changes* in the project's working tree; *staging* is a folder of our own for it.
 
     Raises `ChangedMeanwhile` where a file is not what it is to be changed from, `IsolationUnavailable` or OSError where
-    it cannot be written; the tree is as it was then, as it is where this is cancelled.
+    it cannot be written; the tree is as it was then, as it is where this is cancelled. Raises `NotUndone` where not.
     """
     await _stage(git, changes, staging)
     # The files themselves are read: an index may be told to take a file as unchanged.
@@ -127,7 +136,10 @@ async def apply(git: Git, changes: Sequence[Change], *, staging: Path) -> None:
     try:
         await uncancelled(asyncio.to_thread(_move, top, changes, os.fsencode(staging / "files")))
     except (OSError, asyncio.CancelledError):
-        await uncancelled(undo(git, changes, staging=staging))
+        try:
+            await uncancelled(undo(git, changes, staging=staging))
+        except (OSError, OrchestrationError) as error:
+            raise NotUndone(error) from error
         raise
 
 

@@ -144,8 +144,8 @@ async def _remove(tree: Worktree, *, written: bool) -> None:
     """
     try:
         await uncancelled(tree.leave() if written else tree.remove())
-    except OSError:
-        log.warning("the worktree %s cannot be removed", tree.place, exc_info=True)
+    except OSError as error:
+        log.warning("the worktree %s cannot be removed: %s", tree.place, error)
     except asyncio.CancelledError:
         log.info("%s was cancelled after its work was merged", tree.record.attempt)
 
@@ -155,7 +155,7 @@ async def _kept(tree: Worktree) -> str | None:
     try:
         where = await tree.keep()
     except (OrchestrationError, OSError) as error:
-        log.warning("what is in the worktree %s cannot be put on a branch", tree.place, exc_info=True)
+        log.warning("what is in the worktree %s cannot be put on a branch: %s", tree.place, error)
         return f"What the attempt changed is in the folder {tree.place}, for it cannot be put on a branch: {error}"
     if where is None or tree.branch not in where:
         return where and f"What the attempt changed is kept {where}."

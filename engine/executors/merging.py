@@ -18,9 +18,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from engine.errors import OrchestrationError
-from engine.executors.changes import Change, ChangedMeanwhile, apply, changes_between, names, undo
+from engine.executors.changes import Change, ChangedMeanwhile, NotUndone, apply, changes_between, names, undo
 from engine.executors.folders import folders_in
-from engine.executors.git import Git, is_object
+from engine.executors.git import Git, IsolationUnavailable, is_object
 from engine.executors.snapshot import OURS, commit, notes_of, project_tree
 from engine.statefolder.links import make_below
 from engine.statefolder.regular import read_regular
@@ -49,7 +49,10 @@ class NotMerged(OrchestrationError):
 
 @contextlib.asynccontextmanager
 async def alone(git: Git, project: Path, beat: Callable[[], object]) -> AsyncIterator[None]:
-    """The only one, among all processes, that reads or writes the whole working tree of *project*."""
+    """The only one, among all processes, that reads or writes the whole working tree of *project*.
+
+    Raises `IsolationUnavailable` where half a merge is in it.
+    """
     folder = await asyncio.to_thread(make_below, *notes_of(project))
     lock = FileLock(folder / "lock", timeout=0, mode=0o600)
     while True:
@@ -69,7 +72,8 @@ async def alone(git: Git, project: Path, beat: Callable[[], object]) -> AsyncIte
 async def merge(git: Git, project: Path, *, base: Commit, theirs: Commit, state: Path) -> None:
     """Merge *theirs*, made on *base*, into the working tree of *project*; to be done `alone`.
 
-    Raises `NotMerged`, and `IsolationUnavailable` where git fails; the working tree is as it was then.
+    Raises `NotMerged`, and `IsolationUnavailable` where git fails; the working tree is as it was then, or will be as
+    soon as there is room for that.
     """
     foreign = _foreign(git)
     await changes_between(git, base.tree, theirs.tree, foreign=foreign)
@@ -118,6 +122,8 @@ async def _write(git: Git, changes: Sequence[Change], *, state: Path, trees: tup
     intent.write_text(json.dumps(trees), encoding="ascii")
     try:
         await apply(git, changes, staging=state / "staging")
+    except NotUndone as error:
+        raise _half(intent, error.why) from error
     except BaseException:
         intent.unlink(missing_ok=True)
         raise
@@ -125,15 +131,37 @@ async def _write(git: Git, changes: Sequence[Change], *, state: Path, trees: tup
 
 
 async def _heal(git: Git, project: Path) -> None:
-    """Take back what processes had begun to write when they were killed."""
+    """Take back what processes had begun to write when they were killed.
+
+    Raises `IsolationUnavailable` where that fails, as on a full disk: nothing is put on top of half a merge, and
+    whoever comes next tries again.
+    """
     for intent in _intents(project):
         try:
             old, new = _trees(intent)
+        except (OSError, ValueError) as error:
+            log.warning("nobody knows what the note about a merge in %s was: %s", intent, error)
+            intent.unlink(missing_ok=True)
+            continue
+        try:
             changes = await changes_between(git, old, new, foreign=_foreign(git))
             await undo(git, changes, staging=intent.parent / "staging")
-        except (OSError, ValueError, OrchestrationError):
-            log.warning("a merge that was cut off cannot be taken back: %s", intent, exc_info=True)
+        except (OSError, OrchestrationError) as error:
+            raise _half(intent, error) from error
         intent.unlink(missing_ok=True)
+
+
+def is_half(state: Path) -> bool:
+    """Whether the merge of what *state* is of was cut off, and is not taken back yet."""
+    return (state / _INTENT).exists()
+
+
+def _half(intent: Path, error: Exception) -> IsolationUnavailable:
+    why = error.message if isinstance(error, OrchestrationError) else str(error)
+    return IsolationUnavailable(
+        f"a merge that was cut off cannot be taken back: {why}",
+        hint=f"See that the disk has room and try again; or put the files right yourself and remove {intent}.",
+    )
 
 
 def _intents(project: Path) -> list[Path]:

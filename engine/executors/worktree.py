@@ -22,7 +22,7 @@ from engine.executors.changes import names
 from engine.executors.drivers import refuse_withheld
 from engine.executors.folders import is_own, remove_folder
 from engine.executors.git import Allows, Git, IsolationUnavailable, is_object, nothing, open_git
-from engine.executors.merging import MERGED, Commit, NotMerged, alone, merge, project_commit
+from engine.executors.merging import MERGED, Commit, NotMerged, alone, is_half, merge, project_commit
 from engine.executors.port import HERE, Heartbeat
 from engine.executors.snapshot import (
     commit,
@@ -141,8 +141,8 @@ class Worktree:
             self.write(replace(self.record, kept=True))
             where.append(f"in the folder {self.place}")
         self._where = " and ".join(where) or None
-        if not foreign:
-            await self.remove()
+        if not foreign:  # a note about half a merge stays until that is taken back
+            await (self.leave() if is_half(self.state) else self.remove())
         return self._where
 
     @property

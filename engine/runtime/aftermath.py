@@ -97,8 +97,8 @@ class Aftermath:
     async def _forget(self, run: RunId, event: ev.AttemptSucceeded, attempts: Sequence[AttemptId]) -> None:
         try:
             gone = await self._outbox.redone(attempts)
-        except (OrchestrationError, OSError):
-            log.warning("what lost attempts of %s:%s have left cannot be removed", run, event.node, exc_info=True)
+        except (OrchestrationError, OSError) as error:
+            log.warning("what lost attempts of %s:%s have left cannot be removed: %s", run, event.node, error)
             return
         for branch in gone:
             text = f'The branch {branch} of a lost attempt was removed: attempt {event.number} of node "{event.node}"'

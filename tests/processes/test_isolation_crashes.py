@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
+from engine.executors import changes, merging
 from engine.executors.abandoned import keep_abandoned
 from engine.executors.search import end_orphans
-from engine.ids import RunId
+from engine.ids import NodeId, RunId
 from engine.opening import open_engine
 from engine.run.events import RunStatus
 from tests.support.definitions import command, node, phase, plan
@@ -182,6 +184,56 @@ async def test_the_next_to_look_at_the_project_finds_no_half_of_a_merge(project:
         seen = await ended(engine, await engine.start(compiled))
     assert seen.status is RunStatus.COMPLETED, seen.message
     assert files(project) == {**BEFORE, "e.txt": "E"}
+
+
+async def no_room(*_given: object, **_more: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+async def test_half_a_merge_is_known_until_there_is_room_to_take_it_back(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = await killed(project, CHANGES, 2)
+    half = files(project)
+    with monkeypatch.context() as full:
+        full.setattr(merging, "undo", no_room)
+        async with open_engine(project) as engine:
+            seen = await resumed(engine, run)
+    failure = seen.nodes[NodeId("edits")].failure
+    assert failure is not None
+    assert failure.code == "ISOLATION_UNAVAILABLE"
+    assert "No space left" in failure.message
+    assert "merging.json" in (failure.hint or "")
+    assert files(project) == half, "nothing is put on top of it"
+    async with open_engine(project) as engine:
+        await engine.clean_up()
+    assert files(project) == BEFORE
+
+
+async def test_a_merge_that_can_be_neither_ended_nor_taken_back_is_taken_back_later(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep, calls = changes._keep_permissions, iter(range(9))
+
+    def no_room_at_last(*given: Any) -> None:  # noqa: ANN401 - as the function
+        if next(calls) == 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        keep(*given)
+
+    compiled = plan(command(phase("p", node("edits", task=CHANGES))), agents=(editor(project),))
+    with monkeypatch.context() as full:
+        full.setattr(changes, "undo", no_room)
+        full.setattr(changes, "_keep_permissions", no_room_at_last)
+        async with open_engine(project) as engine:
+            seen = await ended(engine, await engine.start(compiled))
+    assert seen.status is RunStatus.FAILED
+    assert "b.txt" not in files(project)
+    async with open_engine(project) as engine:
+        await engine.clean_up()
+        assert files(project) == BEFORE
+        await engine.resume(seen.id, failed=True)
+        assert (await ended(engine, seen.id)).status is RunStatus.COMPLETED
+    assert files(project) == {"a.txt": "A", "c.txt": "C", "new/d.txt": "D"}
 
 
 async def test_what_somebody_has_written_over_a_half_merge_stays(project: Path) -> None:
