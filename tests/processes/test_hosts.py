@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from engine.errors import EnvironmentFault
+from engine.opening import open_engine
 from engine.runtime.owner import FileOwner, Reader
 from engine.statefolder.identity import Process, this_process
 from engine.statefolder.mounts import network_kind
 from engine.statefolder.owners import FOLDER, LATE_SECONDS, take
 from tests.support.by_hand import NOON
+from tests.support.definitions import command, node, phase, plan
 
 HERE = this_process()
 ELSEWHERE = replace(HERE, hostname="far", machine="another", boot="another", world="another")
@@ -57,7 +62,7 @@ def test_a_folder_that_another_machine_uses_is_refused(
             opened(tmp_path)
         assert caught.value.code == "PROJECT_ON_ANOTHER_HOST"
         assert process.hostname in caught.value.message
-        assert caught.value.hint
+        assert "a clone of its own" in (caught.value.hint or ""), "what to use instead"
         left = {path.name for path in (tmp_path / FOLDER).iterdir()}
         assert left == {"o-other.lock", "o-other.work"}
 
@@ -105,3 +110,16 @@ def test_of_what_is_mounted_the_nearest_counts_and_only_what_others_may_have_is_
     assert network_kind(Path("/home/me/local/project"), mounts) is None
     assert network_kind(Path("/srv"), mounts) is None
     assert network_kind(Path("/srv"), []) is None
+
+
+@pytest.mark.parametrize("mounted", ["nfs4", "ext4"])
+async def test_a_network_file_system_alone_is_a_warning_of_every_run(
+    mounted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: [SimpleNamespace(mountpoint="/", fstype=mounted)])
+    async with asyncio.timeout(30), open_engine(tmp_path) as engine:
+        run = await engine.start(plan(command(phase("p", node("a")))), executor="host")
+        while mounted == "nfs4" and not engine.notices:
+            await engine.wait(run, 0.1)
+        warnings = (await engine.view(run)).warnings
+    assert [f"network file system ({mounted})" in text for text in warnings] == [True] * (mounted == "nfs4")
