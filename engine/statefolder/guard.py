@@ -238,7 +238,10 @@ def _put_aside(found: Found) -> None:
 
 
 def _make(place: Place, stamp: str) -> None:
-    """Make the folder whole or not at all; whoever is faster has made it."""
+    """Make the folder whole or not at all; whoever is faster has made it.
+
+    One that is a mount point, as the volume of a container is, stays where it is and is filled.
+    """
     parent = make_below(place.root, place.below.parent)
     new = Path(tempfile.mkdtemp(prefix=f".{place.below.name}-", dir=parent))  # mode 0700
     try:
@@ -247,5 +250,9 @@ def _make(place: Place, stamp: str) -> None:
         new.rename(place.folder)
     except OSError as error:
         shutil.rmtree(new, ignore_errors=True)
-        if error.errno not in _TAKEN:
+        if error.errno == errno.EBUSY and place.folder.is_mount():
+            make_private(place.folder, 0o700)
+            write_stamp(place.folder, stamp)
+            (place.folder / ".gitignore").write_text(IGNORE_ALL, encoding="utf-8")
+        elif error.errno not in _TAKEN:
             raise

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -46,21 +47,28 @@ pytestmark = [
 ]
 
 
+@contextlib.contextmanager
+def small_disk(place: Path) -> Iterator[None]:
+    """*place* is a folder on a disk of its own for the length of the block."""
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=0755", "small", place], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Path]:
     """Three nodes, one after the other, of which the second waits; all of `.claude` is on a small disk."""
     root = make_programs(tmp_path / "project", "second-node")
-    small = root / STATE.parent
-    small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=0700", "small", small], check=True)
-    try:
+    with small_disk(root / STATE.parent):
         write_agents(root, worker="wait:second-node")
         phases = [phase(name, node(f"{name}-node", minutes=0.1)) for name in ("first", "second", "third")]
         write_command(root, command(*phases, name="/three"))
-        (small / "orchestration.toml").write_text('claude_program = "no-such-program"\n', encoding="utf-8")
+        settings = root / STATE.parent / "orchestration.toml"
+        settings.write_text('claude_program = "no-such-program"\n', encoding="utf-8")
         yield root
-    finally:
-        subprocess.run(["umount", "--lazy", small], check=True)
 
 
 @contextlib.contextmanager
@@ -157,3 +165,12 @@ def test_on_a_full_disk_questions_are_answered_and_simulations_made_in_memory(pr
         assert refused.returncode == 2
         assert refused.stderr.startswith("error DISK_FULL")
     assert [row["runId"] for row in told(project, "runs")] == [run]
+
+
+def test_a_state_folder_may_be_a_disk_of_its_own(project: Path) -> None:
+    state = project / STATE
+    with small_disk(state):
+        run = told(project, "run", "/three", "--executor", "simulate")["runId"]
+        assert [row["runId"] for row in told(project, "runs")] == [run]
+        assert (stat.S_IMODE(state.stat().st_mode), (state / ".gitignore").exists()) == (0o700, True)
+        assert not [path for path in state.parent.iterdir() if path.name.startswith(f".{state.name}")]
