@@ -84,13 +84,17 @@ def check_end(run: RunId, chain: Chain, end: Head) -> None:
 
 def misplaced(run: RunId, place: int) -> EnvironmentFault:
     """What there is to say of events that do not follow on: somebody else has written, or has not."""
-    return _refused(run, f"the next event is not number {place}")
+    return _refused(run, f"event {place} does not follow on what is in it")
 
 
 def rowless(run: RunId) -> EnvironmentFault:
     """What there is to say of events whose run has no row that could tell of them."""
-    return _refused(run, "it has no row")
+    return _refused(run, "its row is gone")
 
 
 def _refused(run: RunId, why: str) -> EnvironmentFault:
-    return EnvironmentFault(f"the journal of run {run} cannot be written: {why}", code="STORAGE_FAILED")
+    return EnvironmentFault(
+        f"the journal of run {run} cannot be written: {why}",
+        code="STORAGE_FAILED",
+        hint="Something else has changed the database. Runs that it interrupts go on with `orchestrate resume RUN`.",
+    )

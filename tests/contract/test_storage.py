@@ -474,6 +474,7 @@ async def test_events_are_written_only_where_they_follow_on_and_their_run_has_a_
         with pytest.raises(EnvironmentFault) as caught:
             await storage.commit(batch, OWNER)
         assert caught.value.code == "STORAGE_FAILED"
+        assert "orchestrate resume" in (caught.value.hint or "")
     await storage.commit(Batch(events=rows[1:]), OWNER)
     assert await storage.events(RUN) == [event for _run, _place, event in rows]
 
