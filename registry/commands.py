@@ -23,13 +23,13 @@ from registry.markdown.convert import convert
 from registry.markdown.refusal import NO_STEPS
 from registry.naming import closest
 from registry.paths import inside
-from registry.shared import reach_of
+from registry.shared import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from engine.validation import Problem
-    from registry.shared import Follows, Reach
+    from registry.shared import Follows
 
 NAME = re.compile(r"/[a-z0-9-]+")
 MOST_PHASES = 2000
@@ -96,14 +96,16 @@ class CommandSummary:
     @property
     def _order(self) -> tuple[int, bool, bool, bool, bool, bool, str]:
         """Precedence among files of one name: source, readable, v2, JSON before YAML, the file named so."""
+        path = str(self.path)
+        name = path.rpartition(os.sep)[2]
         return (
             _RANK[self.source],
             self.prompt,
             self.problem is not None,
             self.format == "markdown",
-            self.path.suffix.lower() in yamlfile.SUFFIXES,
-            self.path.stem != self.name[1:],
-            str(self.path),
+            not name.endswith((".json", ".md")),
+            name.rpartition(".")[0] != self.name[1:],
+            path,
         )
 
 
@@ -128,13 +130,10 @@ class CommandIndex:
         self._home = home
         self._packaged = packaged
         self._library = library
-        self._follows = follows
+        self.reach = Surroundings(self.project, follows).reach
+        """Where files of the project may be read now."""
         self._parsed: LRUCache[tuple[str, str], Parsed | InputError] = LRUCache(_CACHE_BYTES, getsizeof=_cost)
         self._summaries: dict[Path, tuple[tuple[int, ...] | None, CommandSummary]] = {}
-
-    def reach(self) -> Reach:
-        """Where files of the project may be read now."""
-        return reach_of(self.project, self._follows)
 
     def list(self) -> tuple[CommandSummary, ...]:
         """All commands, broken and shadowed ones too, by name; prompts of Claude Code are not among them."""
@@ -232,7 +231,7 @@ class CommandIndex:
         return tuple(sorted(told, key=lambda one: (one.name, one._order)))  # noqa: SLF001
 
     def _files(self) -> Iterator[tuple[Path, CommandSource]]:
-        seen: set[Path] = set()
+        seen: set[str] = set()
         roots = (
             (self.project, CommandSource.PROJECT),
             (self._home, CommandSource.USER),
@@ -240,13 +239,14 @@ class CommandIndex:
         )
         for root, source in roots:
             commands = root / ".claude" / "commands" if root is not None else None
-            if commands is None or commands.resolve() in seen:
+            if commands is None or (real := os.path.realpath(commands)) in seen:
                 continue
-            covers = self.reach().covers if source is CommandSource.PROJECT else lambda _folder: True
-            if not covers(commands):
+            reach = self.reach() if source is CommandSource.PROJECT else None
+            waits = reach is not None and bool(reach.waiting)
+            if reach is not None and waits and not reach.covers(commands):
                 continue
-            seen.add(commands.resolve())
-            if covers(commands / "v2"):
+            seen.add(real)
+            if reach is None or not waits or reach.covers(commands / "v2"):
                 yield from ((path, source) for path in _tree(commands / "v2", _DEFINITIONS))
             yield from ((path, source) for path in _flat(commands, ".md"))
         if self._packaged is not None:
@@ -258,7 +258,7 @@ class CommandIndex:
             Path(os.path.abspath(self.project / given)).is_relative_to(self.project / one.name)  # noqa: PTH100
             for one in reach.waiting
         )
-        return inside(self.project, given, also=reach.folders, advice=reach.advice if waits else "")
+        return inside(self.project, given, also=reach.folders[1:], advice=reach.advice if waits else "")
 
     def _summary(self, path: Path, source: CommandSource) -> CommandSummary:
         """What is known of *path*, read again only where its inode, size or times have changed."""
@@ -380,9 +380,9 @@ def _again(error: InputError) -> InputError:
 
 def _cost(found: Parsed | InputError) -> int:
     """Roughly the bytes that a parsed file takes, by the length of its text."""
-    return (
-        1000 if isinstance(found, InputError) else 5 * len(jsonfile.canonical(found.raw)) + len(found.text or "") + 1000
-    )
+    if isinstance(found, InputError):
+        return 1000
+    return 1000 + 5 * (len(jsonfile.canonical(found.raw)) if found.text is None else len(found.text))
 
 
 def _text(value: object) -> str:
@@ -411,7 +411,7 @@ def _tree(directory: Path, suffixes: frozenset[str]) -> list[Path]:
     found: list[Path] = []
     for folder, folders, files in os.walk(directory, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(folder, name) for name in sorted(files) if Path(name).suffix in suffixes]
+        found += [Path(folder, name) for name in sorted(files) if os.path.splitext(name)[1] in suffixes]  # noqa: PTH122 - of thousands of names
         if len(found) >= _MOST_FILES:
             break
     return found[:_MOST_FILES]

@@ -71,12 +71,24 @@ class Reach:
         return f"{links}: commands and agents there are read after your yes; `orchestrate trust` shows it and asks"
 
 
-def reach_of(root: Path, follows: Follows) -> Reach:
-    """Where files of the project *root*, a resolved path, may be read, as far as the user *follows* its links."""
-    found = shared_folders(root)
-    waiting = tuple(one for one in found if not follows(one.item(root)))
-    read = (folder for one in found if one not in waiting for folder in one.folders)
-    return Reach((root, *read), waiting)
+class Surroundings:
+    """Where files of one project may be read, asked with every look at its commands: without a link it costs little."""
+
+    def __init__(self, root: Path, follows: Follows) -> None:
+        """*root* is a resolved path; *follows* says which of its links the user has agreed to."""
+        self._root = root
+        self._follows = follows
+        self._places = [os.fspath(root / _BASE), *(os.fspath(root / _BASE / kind) for kind in _KINDS)]
+        self._alone = Reach((root,))
+
+    def reach(self) -> Reach:
+        """Where files may be read now."""
+        if not any(map(os.path.islink, self._places)):
+            return self._alone
+        found = shared_folders(self._root)
+        waiting = tuple(one for one in found if not self._follows(one.item(self._root)))
+        read = (folder for one in found if one not in waiting for folder in one.folders)
+        return Reach((self._root, *read), waiting)
 
 
 def shared_folders(root: Path) -> list[SharedFolder]:

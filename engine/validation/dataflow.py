@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from engine.validation.near import Names
+from engine.validation.subject import Wish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,15 +23,6 @@ MOST_WRITERS = 3
 """Nodes that write one key and are named."""
 MOST_KEYS = 50
 """Available keys that a message names."""
-
-
-class Wish(NamedTuple):
-    """A required input that some node has to provide."""
-
-    node: int
-    place: int
-    """Of the input in its list."""
-    key: str
 
 
 def required_inputs(subject: Subject, report: Report) -> None:
@@ -86,14 +78,20 @@ def _may_be_skipped(writer: Spot, reader: Spot) -> bool:
 
 
 def _wishes(subject: Subject) -> list[Wish]:
-    """The required inputs that some node has to provide."""
+    """The required inputs that some node has to provide; several rules ask for them."""
+    if subject.wishes is None:
+        subject.wishes = list(_look_for_wishes(subject))
+    return subject.wishes
+
+
+def _look_for_wishes(subject: Subject) -> Iterator[Wish]:
     initial = subject.initial
-    return [
+    return (
         Wish(spot.number, place, item.key)
         for spot in subject.spots
         for place, item in enumerate(spot.node.context.inputs)
         if item.required and item.key not in initial and "default" not in item.model_fields_set
-    ]
+    )
 
 
 def ungranted(subject: Subject, wishes: list[Wish], *, gates: bool) -> list[Wish]:

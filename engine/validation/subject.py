@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.graph.expand import SUB_COMMAND
 from engine.model.command import CommandDefinition, Node, Phase
@@ -62,6 +62,15 @@ class Block:
         return (bits & -bits).bit_length() - 1 + self.start
 
 
+class Wish(NamedTuple):
+    """A required input that some node has to provide."""
+
+    node: int
+    place: int
+    """Of the input in its list."""
+    key: str
+
+
 @dataclass
 class Subject:
     """What rules look at."""
@@ -76,6 +85,8 @@ class Subject:
     unusable: Mapping[str, str] = field(default_factory=dict)
     """Why agents that have a file are none of `agents`, by id."""
     spots: list[Spot] = field(init=False)
+    wishes: list[Wish] | None = field(init=False, default=None)
+    """The required inputs that some node has to provide, once a rule has looked for them."""
 
     def __post_init__(self) -> None:
         self.spots = [
