@@ -24,6 +24,7 @@ from engine.runtime.guards import waits_for_locks
 from engine.runtime.residue import samples, session_values, summary_of
 from engine.storage.port import Batch, BreakerAnswer
 from engine.turn import at_once
+from engine.views.durations import leapt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -161,14 +162,12 @@ class Store:
         by = ZERO if self._wake.is_set() else self._clock.jump()
         now = self._clock.now()
         if by:
-            log.warning("the clock of this machine has jumped by %s", by)
+            log.warning("the clock of this machine jumped %s", leapt(by))
             for tell in self.on_set_back if by < ZERO else ():
                 tell(now)
             for run in list(self.runs.values()):
                 if not run.ended:
-                    with contextlib.suppress(
-                        OrchestrationError
-                    ):  # that run is let go, and the others are none the worse
+                    with contextlib.suppress(OrchestrationError):  # that run is let go, and no other
                         self._decide(run, sig.LeapClock(now - by), now)
             self._claims_until = {run: until + by for run, until in self._claims_until.items()}
         return now

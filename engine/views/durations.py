@@ -39,6 +39,11 @@ def rounded(duration: timedelta) -> str:
     return f"{round(seconds / HOUR)} h"
 
 
+def leapt(by: timedelta) -> str:
+    """How far a clock has jumped: `ahead by 2 h`, `back by 40s`."""
+    return f"{'ahead' if by.total_seconds() > 0 else 'back'} by {rounded(abs(by))}"
+
+
 def milliseconds(duration: timedelta) -> int:
     """Whole milliseconds, as files and the wire count."""
     return round(duration.total_seconds() * 1000)

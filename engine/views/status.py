@@ -17,10 +17,10 @@ from engine.readiness import queues, standing, waiting_for
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, WaitReason
 from engine.run.reducer import create
-from engine.run.state import ZERO, NodeStatus, is_model_work, keys_at, parts_at
+from engine.run.state import NodeStatus, is_model_work, keys_at, parts_at
 from engine.settlement import is_clients
 from engine.succession import to_redo
-from engine.views.durations import rounded
+from engine.views.durations import leapt
 from engine.views.progress import DONE, Progress, progress, remaining
 from engine.views.todos import MARKED, Todo, TodoOptions, display, todos
 
@@ -196,7 +196,7 @@ def jumps(run: Run) -> list[str]:
     if not run.jumps:
         return []
     last, count = run.jumps[-1], len(run.jumps)
-    how = f"{'ahead' if last.by > ZERO else 'back'} by {rounded(abs(last.by))}"
+    how = leapt(last.by)
     jumped = f"jumped {how}" if count == 1 else f"jumped {count} times, the last time {how}"
     return [f"The clock of this machine {jumped}. That time counts against no limit"]
 
