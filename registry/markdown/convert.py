@@ -288,16 +288,13 @@ class _Conversion:
         self._tell("V1_UNKNOWN_STEP", message, "/phases", suggestion=f"the steps are {known}", error=True)
 
     def _share_times(self) -> None:
-        """A heading's time is that of its steps together; a clock time (20-45 min) lasts from one end to the other."""
-        ends: set[int] = set()
+        """A heading's time is that of its steps together; clock times go on from one that begins at 0."""
+        outer = inner = 0
         for group in self._groups:
-            holders: list[Group | Step] = [group, *group.steps]
-            for holder in holders:
-                time = holder.time
-                if time is not None and time.start is not None:
-                    if time.start in ends and time.milliseconds > time.start:
-                        holder.time = Time(time.milliseconds - time.start)
-                    ends.add(time.milliseconds)
+            inner = outer or inner
+            outer = _read_clock(group, outer)
+            for step in group.steps:
+                inner = _read_clock(step, inner)
 
     # --- phases ------------------------------------------------------------------------------------------------------
 
@@ -371,3 +368,14 @@ def _first_is(prose: list[str], paragraph: str) -> bool:
 def _command_name(title: str, stem: str) -> str:
     named = re.match(r"/(\S+)", title)
     return slug(named[1] if named else stem, words=50) or "command"
+
+
+def _read_clock(holder: Group | Step, now: int) -> int:
+    """Make a clock time (20-45 min) the time from *now* to its end, and return that end; 0 where it is none."""
+    time = holder.time
+    if time is None or time.start is None:
+        return now
+    if time.start not in {0, now}:
+        return 0
+    holder.time = Time(time.milliseconds - time.start)
+    return time.milliseconds

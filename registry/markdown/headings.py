@@ -116,7 +116,7 @@ class Headings:
         if not (self.readable or worded or tell_most(_steps_of(sections))):
             return f"are {FOREIGN}", False
         acting = sum(begins_with_verb(section.heading) for section in sections) * 2 > len(sections)
-        return (None if acting or self._is_sure(family) else "name things and say no action"), False
+        return (None if acting or self._is_sure(family) else "name things and say no action"), True
 
 
 def tell_most(steps: Sequence[Step]) -> bool:

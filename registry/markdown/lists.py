@@ -38,7 +38,7 @@ _NO_STEPS = _pattern(
         criteria requirements? prerequisites? preconditions? features? benefits? capabilities faq
         troubleshooting references? resources limitations? anti-patterns? glossary levels? metrics? questions?
         issues? problems? summary overview recap scenarios? expected success considerations? cases related see
-        philosophy description behaviou?rs? practices pitfalls mistakes definitions? permissions compatibility
+        philosophy description operations practices pitfalls mistakes definitions? permissions compatibility
     """)
     + r"\b"
 )
@@ -91,8 +91,9 @@ _LIMITED = _pattern(
 _LABEL_END = re.compile(r"(?<=[)\]])(?:[:.]| [-\u2013\u2014])\s")
 _MODE = _pattern(
     r"^\[[0-9a-z]{1,2}\]|^(?:[\w-]+ ){0,3}mode\b(?: (?:workflow|steps|process|instructions))?\s*(?:[(:\u2013\u2014-]|$)"
+    r"|^for (?!each\b|every\b|all\b|any\b)"
 )
-"""Headings of ways to run the command, where there are several."""
+"""Headings of ways to run the command, or of what it is run for, where there are several."""
 _RULE = _pattern(
     r"^"
     + _words("""

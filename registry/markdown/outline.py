@@ -66,16 +66,12 @@ class _Reading:
         self.sections = document.sections
         self.lenient = lenient
         self.expected = expected = lenient and document.title.startswith("/")
-        self.readable = self.outline.english or (expected and self._lists_of_several() == 1)
-        """Words tell what is a step, or there is nothing to tell it from."""
+        self.readable = self.outline.english
+        """Words tell what is a step."""
         self.says_actions = False
         """Words have told that something is a step."""
         self.headings = Headings(document.sections, readable=self.readable, expected=expected)
         self.outline.notes += self.headings.notes
-
-    def _lists_of_several(self) -> int:
-        """How many numbered lists there are."""
-        return sum(block.numbered and len(block.items) > 1 for section in self.sections for block in section.blocks)
 
     def read(self) -> Outline:
         place = 0

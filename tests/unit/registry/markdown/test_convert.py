@@ -165,6 +165,20 @@ def test_the_time_of_a_clock_range_is_its_length() -> None:
     ]
 
 
+def test_ranges_that_do_not_begin_at_0_are_no_clock() -> None:
+    text = "# /x\n\nText.\n\n## Steps\n\n1. Lint it (5-10 mins)\n2. Test it (2-15 mins)\n3. Send it (10-30 mins)\n"
+    assert [node["estimatedTime"] for node in nodes(convert(text, stem="x")).values()] == [600_000, 900_000, 1_800_000]
+
+
+def test_steps_go_on_with_the_clock_of_their_heading_or_of_the_steps_before() -> None:
+    below = (
+        "# /x\n\nText.\n\n## A (0-20 mins)\n1. One\n\n## B (20-45 mins)\n1. Two (20-30 mins)\n2. Three (30-45 mins)\n"
+    )
+    assert [node["estimatedTime"] for node in nodes(convert(below, stem="x")).values()][1:] == [600_000, 900_000]
+    across = "# /x\n\nText.\n\n## A\n1. One (0-5 mins)\n2. Two\n\n## B\n1. Three (5-9 mins)\n"
+    assert [node["estimatedTime"] for node in nodes(convert(across, stem="x")).values()] == [300_000, 60_000, 240_000]
+
+
 def test_a_plain_list_without_a_word_on_order_runs_in_its_order() -> None:
     converted = convert("Ships.\n\n1. Lint\n2. Test\n3. Build\n", stem="Ship It")
     assert converted.definition["name"] == "/ship-it"

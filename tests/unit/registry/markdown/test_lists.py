@@ -71,6 +71,29 @@ def test_numbered_headings_that_name_things_are_no_steps() -> None:
     ]
 
 
+def test_what_numbered_headings_name_may_be_lost_steps() -> None:
+    kinds = "".join(f"### {one}. Cold storage\nx\n\n" for one in (1, 2, 3))
+    both = convert(f"# S\n\nText.\n\n## Steps\n\n1. Pack the box\n2. Send the box\n\n## Places\n\n{kinds}", stem="x")
+    (lost,) = told(both, "V1_STEPS_LOST")
+    assert lost.startswith("3 items that may be steps reach no task, and only 2 do")
+
+
+def test_one_numbered_heading_is_a_step_where_it_says_so() -> None:
+    steps = "1. Pack the box\n2. Send the box\n"
+    assert tasks(convert(f"# /s\n\nText.\n\n## 1. Open the shop\n\n{steps}", stem="x")) == [
+        "Pack the box",
+        "Send the box",
+    ]
+    worded = convert("# /s\n\nText.\n\n## Step 1: Open the shop\n\nWith the key.\n", stem="x")
+    assert tasks(worded) == ["Open the shop: With the key"]
+
+
+def test_a_step_is_no_heading_above_what_is_below_it() -> None:
+    below = "### Look\n\n1. Pack the box\n2. Send the box\n"
+    text = f"# /s\n\nText.\n\n## Phase 1: Read the output\n\n{below}\n## Phase 2: Close the shop\n\nx\n"
+    assert tasks(convert(text, stem="x"))[:2] == ["Pack the box", "Send the box"]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -330,10 +353,9 @@ def test_a_file_in_another_language_is_refused_since_its_words_tell_nothing() ->
     assert "is not in English" in refusal(russian)
 
 
-def test_in_another_language_the_only_list_of_a_command_and_what_needs_no_words_are_steps() -> None:
+def test_in_another_language_what_needs_no_words_is_a_step() -> None:
     only = TWO_LISTS.format("Das ist f\u00fcr die K\u00fcche.", "Ablauf")
-    assert len(tasks(convert(f"# /backen\n\n{only}", stem="x"))) == 2
-    assert "is not in English" in refusal(f"# Backen\n\n{only}")
+    assert "is not in English" in refusal(f"# /backen\n\n{only}")
     agents = "1. baker-one - Der Teig und die Form\n2. baker-two - Das Blech ist nicht nass\n\n"
     told_by_agents = convert(f"# Backen\n\n{only}## Dann\n\n{agents}", stem="x")
     assert tasks(told_by_agents) == ["Der Teig und die Form", "Das Blech ist nicht nass"]
@@ -364,8 +386,11 @@ def test_what_comes_after_the_command_is_no_step() -> None:
     assert told(both, "V1_LIST_PASSED_OVER") == ['A numbered list is not read as steps: it stands under "After baking"']
 
 
-def test_preconditions_are_no_steps() -> None:
-    assert is_passed_over("Preconditions")
+@pytest.mark.parametrize(
+    ("heading", "passed_over"), [("Preconditions", True), ("Operations", True), ("Behavior", False)]
+)
+def test_what_has_to_hold_or_can_be_asked_for_is_no_step(heading: str, passed_over: bool) -> None:  # noqa: FBT001
+    assert is_passed_over(heading) is passed_over
 
 
 @pytest.mark.parametrize(
@@ -668,6 +693,15 @@ def test_a_list_that_begins_again_is_judged_by_itself() -> None:
     converted = convert(f"# Bake\n\nText.\n\n{text}", stem="x")
     assert tasks(converted) == ["Open the oven", "Close the oven"]
     assert told(converted, "V1_LIST_PASSED_OVER") == ["A numbered list is not read as steps: it says no action"]
+
+
+def test_headings_of_what_the_command_is_run_for_are_modes() -> None:
+    parts = "".join(f"### For {one}:\n\n1. Open the box\n2. Send the box\n\n" for one in ("cups", "plates"))
+    both = convert(f"# P\n\nText.\n\n## Ways\n\n{parts}## Steps\n\n1. Pack it\n2. Post it\n", stem="x")
+    assert tasks(both) == ["Pack it", "Post it"]
+    assert len(told(both, "V1_LIST_PASSED_OVER")) == 2
+    rounds = "".join(f"### For {one} box:\n\n1. Open the box\n2. Send the box\n\n" for one in ("each", "every"))
+    assert len(tasks(convert(f"# P\n\nText.\n\n## Ways\n\n{rounds}", stem="x"))) == 4
 
 
 def test_headings_that_call_the_command_are_modes() -> None:
