@@ -47,15 +47,8 @@ class OrchestrationError(Exception):
 
     def __str__(self) -> str:
         """Code, message, place and hint, for a terminal."""
-        return self._text(self.hint)
-
-    def for_client(self) -> str:
-        """The same for a client of the protocol."""
-        return self._text(self.client_hint)
-
-    def _text(self, advice: str | None) -> str:
         place = f" (at {self.pointer})" if self.pointer else ""
-        hint = f"\nhint: {advice}" if advice else ""
+        hint = f"\nhint: {self.hint}" if self.hint else ""
         return f"{self.code}: {self.message}{place}{hint}"
 
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import os
-import re
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
-
-from engine.executors import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,13 +28,6 @@ settings.load_profile("ci")
 def anyio_backend() -> str:
     """The one event loop which the engine runs on."""
     return "asyncio"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _measured_agents() -> None:
-    """Agents get what coverage needs, where it measures; else they have the environment that agents of users have."""
-    if any(name.startswith("COVERAGE_") for name in os.environ):
-        environment._GIVEN = re.compile(rf"{environment._GIVEN.pattern}|COVERAGE_\w+", re.VERBOSE)
 
 
 @pytest.fixture(scope="session")

@@ -131,10 +131,8 @@ def stdio_parameters(project: Path) -> StdioServerParameters:
 
 
 def environment(project: Path) -> dict[str, str]:
-    """The environment of a server: that of Claude Code in short, and what coverage needs."""
-    kept = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    """The environment of a server: that of Claude Code in short."""
     return {
-        **kept,
         "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONPATH": str(ROOT),
         "HOME": str(project / "home"),

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from engine.run.state import NodeState
     from engine.statefolder.identity import Process
 
+pytestmark = pytest.mark.worlds
 Patch: TypeAlias = pytest.MonkeyPatch
 WORLDS = 250
 

@@ -20,6 +20,7 @@ from tests.support.node_tools import ROOT
 from tests.support.world.transitions import ALLOWED, Transition, watch
 from tests.support.world.world import World
 
+pytestmark = pytest.mark.worlds
 EVERY_COMMIT = 400
 EVERY_NIGHT = 10_000
 MOST_FOR_ALL = 2_000

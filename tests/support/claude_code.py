@@ -71,11 +71,9 @@ def environment(
 ) -> dict[str, str]:
     """A complete environment: `claude` first on the path, an own home, a key that opens nothing, no retries.
 
-    Nothing of the caller's environment passes but the path, and what coverage needs to measure processes below.
+    Nothing of the caller's environment passes but the path.
     """
-    passed = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
     return {
-        **passed,
         "PATH": os.pathsep.join([str(program(version).parent), os.environ.get("PATH", os.defpath)]),
         "HOME": str(home),
         "LANG": "C.UTF-8",
@@ -84,6 +82,8 @@ def environment(
         "ANTHROPIC_API_KEY": "dummy",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_MAX_RETRIES": "0",
+        "MCP_CONNECTION_NONBLOCKING": "0",  # a scripted model does not wait for servers, as a real one does
+        "MCP_CONNECT_TIMEOUT_MS": "30000",
         "DISABLE_AUTOUPDATER": "1",
         "DISABLE_TELEMETRY": "1",
         **(extra or {}),

@@ -155,3 +155,18 @@ def test_the_runs_text_is_passed_on_and_an_empty_one_is_none(
 ) -> None:
     found = initial_context(calling(tmp_path, "/inner $ARGUMENTS", argument), text)
     assert {key: value for key, value in found.items() if key == "call/person"} == expected
+
+
+def test_an_argument_that_is_no_json_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match='argument "person" is not JSON') as caught:
+        bind_arguments(plan_of(tmp_path, node(), PERSON), {"person": float("nan")})
+    assert caught.value.code == "INVALID_ARGUMENT"
+
+
+def test_what_is_read_inside_of_a_sub_command_is_no_argument_of_the_run(tmp_path: Path) -> None:
+    folder = tmp_path / ".claude" / "commands" / "v2"
+    folder.mkdir(parents=True)
+    inner = node(context={"inputs": [{"key": "depth", "required": False}]})
+    (folder / "inner.json").write_text(json.dumps(command("/inner", inner, depth=1)))
+    plan = plan_of(tmp_path, node(id="call", agentId="command", task="/inner"), PERSON)
+    assert 'no argument "depth"' in refused(plan, depth="2").message

@@ -116,3 +116,10 @@ def test_one_that_has_ended_or_is_ending_is_left_alone() -> None:
     assert told.send(sig.EndAttempt(told.node("a").plan.id, 1, SILENT)) == []
     told.send(sig.EndAttempt(told.node("a").plan.id, 2, SILENT))
     assert told.send(sig.EndAttempt(told.node("a").plan.id, 2, SILENT)) == []
+
+
+def test_a_refusal_that_comes_when_the_run_has_its_locks_changes_nothing() -> None:
+    told = story()
+    told.send(REFUSED)
+    assert told.state() == "running"
+    assert told.live() == ["b"]

@@ -30,6 +30,16 @@ def test_a_skipped_writer_is_named_with_its_reason() -> None:
     assert message_of({"skipCondition": SKIP}, {}) == 'Node "fix", which writes "patch", was skipped: nothing to fix'
 
 
+def test_a_writer_that_has_not_run_yet_is_not_named() -> None:
+    output = {"outputs": [{"key": "patch"}]}
+    reader = node("verify", context={"inputs": [{"key": "patch"}]})
+    phases = [phase("one", node("fix", context=output, skipCondition=SKIP)), phase("two", reader)]
+    later = phase("three", node("fix-again", context=output))
+    failure = simulate(plan(command(*phases, later)), Scenario()).run.nodes[NodeId("verify")].failure
+    assert failure is not None
+    assert "fix-again" not in failure.message
+
+
 def test_a_failed_writer_is_named_with_its_failure() -> None:
     asked = Scenario(faults=dict([parse_fault("fix=error/BUSY")]))
     told = message_of({}, {}, asked, continueOnError=True)

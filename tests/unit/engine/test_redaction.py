@@ -169,3 +169,11 @@ def test_pieces_of_a_text_that_is_masked_as_it_comes_never_show_the_secret(
 def test_what_a_cut_leaves_of_a_secret_is_masked_too(text: str) -> None:
     left = Mask(["hunter2"]).hide_cut(text)
     assert not any(part in left for part in ("er2", "hunt", "…2"))
+
+
+def test_a_private_key_and_a_token_are_masked_in_data() -> None:
+    token = "eyJ" + "hbGciOiJIUzI1NiJ9.eyJ" + "zdWIiOiIxMjM0NTY3ODkwIn0." + "dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"
+    key = "-----BEGIN PRIVATE KEY-----\n" + "MIIEvQIBADAN" * 4 + "\n-----END PRIVATE KEY-----"
+    masked = str(redact_data({"a": f"it is {token}", "b": key}))
+    assert token not in masked
+    assert "MIIEvQIBADAN" not in masked

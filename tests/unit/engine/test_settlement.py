@@ -452,3 +452,16 @@ def test_a_sub_command_that_fails_already_is_not_failed_once_more_by_its_phase()
     failure = story.node("g").failure
     assert failure is not None
     assert failure.code == "AGENT_ERROR"
+
+
+def test_what_is_undone_inside_of_a_sub_command_that_was_lost_waits_until_that_goes_on() -> None:
+    inner = command(phase("s", node("x", compensation=rollback()), continueOnError=True), name="/sub")
+    story = ByHand(command(phase("p", calling("g", "/sub", resources=locks("database")))), inner)
+    story.grant("g")
+    story.fail("g/x")
+    assert story.live() == ["g/x"]
+    story.send(sig.Interrupt())
+    story.resume()
+    assert (story.status("g"), story.live()) == ("waiting", [])
+    story.grant("g")
+    assert story.live() == ["g/x"]

@@ -191,3 +191,8 @@ def test_plain_paths_do_not_import_the_jsonpath_library() -> None:
         "assert 'jsonpath' not in sys.modules; p('$..a'); assert 'jsonpath' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+
+
+@pytest.mark.parametrize(("path", "value", "misses"), [("$.a", {}, False), ("$.a[*]", {"a": 1}, True)])
+def test_only_a_wildcard_can_stand_at_what_holds_nothing(path: str, value: object, misses: bool) -> None:  # noqa: FBT001
+    assert parse_transform(path).misses(value) is misses

@@ -474,6 +474,8 @@ def test_what_a_sub_command_gives_may_be_missing_where_all_that_write_it_in_ther
     )
     deeper = only(one(calling("call-it", "/middle")), "PROVIDER_MAY_BE_SKIPPED", skipped, middle)
     assert "in '/middle' only \"call-inner\" writes" in deeper.message
+    twice = one(calling("once", "/inner"), calling("again", "/inner"))
+    assert len(told(twice, "PROVIDER_MAY_BE_SKIPPED", skipped)) == 2
 
 
 def test_what_a_sub_command_gives_is_sure_where_another_node_an_initial_value_or_an_input_gives_it() -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from engine.ids import NodeId, attempt_id, session_id
+from engine.model.agent import Agent
 from engine.model.policy import Failure, FailureKind, Usage
 from engine.run import events as ev
 from engine.run import signals as sig
@@ -17,7 +18,7 @@ from engine.views.report_html import html_report
 from engine.views.report_text import text_report
 from engine.views.timeline import timeline
 from tests.support.by_hand import ByHand
-from tests.support.definitions import command, node, phase, review_code
+from tests.support.definitions import command, node, phase, plan, review_code
 from tests.support.runs import simulated
 
 MINUTE = timedelta(minutes=1)
@@ -90,6 +91,15 @@ def test_a_failure_shows_what_its_agent_said_last_and_where_the_whole_is_found()
     session = session_id(attempt_id(story.run.id, NodeId("a"), 1))
     tail = "".join(f"      line {number}\n" for number in range(13, 20))
     assert shown.endswith(f"    transcript: claude --resume {session}\n    last output:\n{tail}      [31mred\n")
+
+
+def test_a_failure_in_a_worktree_names_no_transcript_for_it_is_found_nowhere_else() -> None:
+    isolated = Agent(id="worker", isolation="worktree")
+    story = ByHand(plan(command(phase("p", node("a"))), agents=(isolated,)), executor="claude")
+    story.fail("a")
+    assert "claude --resume" not in text_report(
+        story.run, metrics(story.run, story.now), timeline(story.run, story.now)
+    )
 
 
 def test_a_live_run_is_told_as_one() -> None:
