@@ -16,18 +16,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.variables import resolve
-from registry.modules import Modules
+from registry.modules import Modules, too_much
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+
+def _any(_: str) -> bool:
+    return True
+
+
+def _visible(name: str) -> bool:
+    return not name.startswith(".")
+
+
 PYTHON = Modules("Python", (".py", ".pyc", ".pth", ".so", ".pyd"))
-VIRTUAL = Modules("Python", PYTHON.endings, everywhere=True)
-NODE = Modules("JavaScript", (".js", ".cjs", ".mjs", ".ts", ".cts", ".mts", ".jsx", ".tsx", ".node"))
-SHELL = Modules("shell", (".sh", ".bash", ".zsh", ".ksh"))
-RUBY = Modules("Ruby", (".rb",))
-PERL = Modules("Perl", (".pl", ".pm"))
-NATIVE = Modules("native", (".so", ".dylib"))
+VIRTUAL = Modules("installed Python", PYTHON.endings, _any)
+NODE = Modules("JavaScript", (".js", ".cjs", ".mjs", ".ts", ".cts", ".mts", ".jsx", ".tsx", ".node"), _visible)
+SHELL = Modules("shell", (".sh", ".bash", ".zsh", ".ksh"), _visible)
+RUBY = Modules("Ruby", (".rb",), _visible)
+PERL = Modules("Perl", (".pl", ".pm"), _visible)
+JAVA = Modules("Java", (".jar", ".class"), _visible)
+NATIVE = Modules("native", (".so", ".dylib"), _visible)
 _LANGUAGES = (PYTHON, NODE, SHELL, RUBY, PERL)
 _INTERPRETERS = (
     (re.compile(r"python[\d.]*|pypy[\d.]*|\{python\}"), PYTHON),
@@ -38,12 +48,19 @@ _INTERPRETERS = (
 )
 _PATH_VARIABLES = {
     "PYTHONPATH": PYTHON,
+    "PYTHONHOME": VIRTUAL,
+    "PYTHONUSERBASE": VIRTUAL,
     "NODE_PATH": NODE,
     "RUBYLIB": RUBY,
+    "GEM_HOME": RUBY,
+    "GEM_PATH": RUBY,
     "PERL5LIB": PERL,
+    "PERLLIB": PERL,
+    "CLASSPATH": JAVA,
     "LD_LIBRARY_PATH": NATIVE,
     "DYLD_LIBRARY_PATH": NATIVE,
 }
+_OPTION_VARIABLES = {"RUBYOPT": RUBY, "PERL5OPT": PERL}
 _PYTEST = (
     "conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "tox.ini", "setup.cfg",
 )  # fmt: skip
@@ -69,6 +86,12 @@ RUNNERS = {
     "poetry": ("pyproject.toml", "poetry.lock"),
 }
 """The files in which a program looks for what it shall run, in the project's root and in folders named to it."""
+_CODE_ENDINGS = frozenset({
+    ".awk", ".bat", ".class", ".cmd", ".dll", ".dylib", ".exe", ".exs", ".fish", ".go", ".gradle", ".groovy", ".jar",
+    ".jl", ".lua", ".mak", ".mk", ".php", ".ps1", ".r", ".sed", ".tcl", ".wasm",
+})  # fmt: skip
+"""Endings of programs whose modules are not known here."""
+_BINARY = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 DATA = frozenset({".csv", ".db", ".duckdb", ".jsonl", ".log", ".parquet", ".sqlite", ".sqlite3", ".tsv"})
 """Endings of files that a program works on; none of them is run by anything."""
 _OUTPUT = re.compile(r"-o|--?(out|output|outfile|output-file|out-file|log|log-file|logfile|report|report-file)")
@@ -76,9 +99,13 @@ _OUTPUT = re.compile(r"-o|--?(out|output|outfile|output-file|out-file|log|log-fi
 _QUOTE = re.compile("[\"']")
 _WORD = re.compile(r"[^\s`;|&()<>=,:]+")
 _CODE = re.compile(r"-[A-Za-z]*c")
+_ASSIGNED = re.compile(r"(?:^|(?<=[\s;&|(]))([A-Za-z_]\w*)=([^\s;&|()]*)")
+"""A variable that a command line sets for what it runs."""
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _LONGEST = 4096
 """Characters of a path, and bytes of a first line."""
+_MOST_PLACES = 100_000
+"""Words in folders that are looked at for one command line."""
 _DEEPEST = 5
 """Interpreters of interpreters, and links to them."""
 
@@ -95,9 +122,11 @@ class Coverage:
 
     def command(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
         """Add what *argv* runs, started in the project's root with *env* beside the variables that are there."""
-        self.search = resolve(env.get("PATH", "$PATH"), os.environ)
-        folders = [self.root, *self._folders(argv)]
+        assigned = dict(pair for word in argv for pair in _ASSIGNED.findall(_QUOTE.sub("", word)))
+        searched = resolve(env.get("PATH", "$PATH"), os.environ)
+        self.search = resolve(assigned.get("PATH", "$PATH"), {"PATH": searched})
         said = [part for word in argv for part in (_words_in(word) or [word])]
+        folders = [self.root, *self._folders({*argv, *said})]
         if _looks_in_working_folder(said):
             self.python_root()
         for name in {os.path.basename(word) for word in (*argv, *said)}:  # noqa: PTH119 - words, not paths
@@ -110,15 +139,23 @@ class Coverage:
             if value and not _OUTPUT.fullmatch(option):
                 self._named(value)
             self._on_path(word, 0)
-        for word in {*said} - {*argv}:
+        for word in said:
             self._if_code(word)
+            self._on_path(word, 0)
+        self._elsewhere(folders[1:], said)
+        kinds = {_kind_of(os.path.basename(word)) for word in said}  # noqa: PTH119 - words, not paths
+        self._included(said, [kind for kind in (RUBY, PERL) if kind in kinds])
         self.environment(env)
+        self.environment(assigned)
 
     def environment(self, env: Mapping[str, str]) -> None:
         """Add what variables name: code to load, and folders to look for modules in."""
         for name, value in env.items():
-            for part in _words_in(value):
+            words = _words_in(value)
+            for part in words:
                 self._if_code(part)
+            if (kind := _OPTION_VARIABLES.get(name)) is not None:
+                self._included(words, [kind])
             searched = _PATH_VARIABLES.get(name)
             for part in value.split(os.pathsep) if searched is not None else ():
                 path = self._inside(part or ".")
@@ -129,7 +166,23 @@ class Coverage:
         """Add the modules that can be imported from the project's root."""
         self.modules.add((self.root, PYTHON))
 
-    def _folders(self, argv: Sequence[str]) -> Iterator[Path]:
+    def _elsewhere(self, folders: Sequence[Path], words: Sequence[str]) -> None:
+        """Add programs that *words* name as seen from other *folders*, to which a command line may go first."""
+        if len(folders) * len(words) > _MOST_PLACES:
+            raise too_much("a command line names too many folders and files")
+        for folder in folders:
+            for word in words:
+                self._if_code(os.path.join(folder, word))  # noqa: PTH118 - a word may be no path
+
+    def _included(self, words: Sequence[str], kinds: Sequence[Modules]) -> None:
+        """Add the modules of folders that `-I` names, written in one word or in two."""
+        for before, word in zip(("", *words), words, strict=False):
+            folder = word if before == "-I" else word[2:] if word.startswith("-I") else ""
+            path = self._inside(folder)
+            if path is not None and os.path.isdir(path):  # noqa: PTH112
+                self.modules.update((path, kind) for kind in kinds)
+
+    def _folders(self, argv: Iterable[str]) -> Iterator[Path]:
         for word in argv:
             path = self._inside(word)
             if path is not None and os.path.isdir(path):  # noqa: PTH112
@@ -149,16 +202,24 @@ class Coverage:
 
     def _if_code(self, name: str) -> None:
         """Add the file that a part of an argument names where it is a program; text names many things."""
-        path = self._inside(name)
-        if path is not None and os.path.isfile(path) and self._language(path) is not None:  # noqa: PTH113
-            self._program(path)
+        for said in (name, name[2:]) if name.startswith("-") else (name,):  # an option may hold its value
+            path = self._inside(said)
+            if path is not None and os.path.isfile(path) and self._is_program(path):  # noqa: PTH113
+                self._program(path)
+
+    def _is_program(self, path: Path) -> bool:
+        if path.suffix.lower() in DATA:
+            return False
+        start = _start_of(path)
+        known = self._language(path, _first_line(start)) is not None or path.suffix.lower() in _CODE_ENDINGS
+        return known or start.startswith(_BINARY) or (not path.suffix and os.access(path, os.X_OK))
 
     def _program(self, path: Path, depth: int = 0) -> None:
         """Add a file that is run, the modules beside it, and what runs it."""
         if path in self.files or depth > _DEEPEST:
             return
         self.files.add(path)
-        first = _first_line(path)
+        first = _first_line(_start_of(path))
         kind = self._language(path, first)
         if kind is not None:
             self.modules.add((path.parent, kind))
@@ -172,13 +233,12 @@ class Coverage:
                 self._program(interpreter, depth + 1)
             self._on_path(word, depth + 1)
 
-    def _language(self, path: Path, first: str | None = None) -> Modules | None:
+    def _language(self, path: Path, first: str) -> Modules | None:
         """By its ending, else by the interpreter in its first line."""
         known = next((kind for kind in _LANGUAGES if path.suffix.lower() in kind.endings), None)
         if known is not None:
             return known
-        words = (_first_line(path) if first is None else first).split()
-        return next((kind for word in words if (kind := _kind_of(os.path.basename(word)))), None)  # noqa: PTH119
+        return next((kind for word in first.split() if (kind := _kind_of(os.path.basename(word)))), None)  # noqa: PTH119
 
     def _runtime(self, path: Path) -> None:
         """Add the modules of the virtual environment that *path* is the Python or a script of."""
@@ -234,16 +294,20 @@ def _kind_of(name: str) -> Modules | None:
     return next((kind for form, kind in _INTERPRETERS if form.fullmatch(name)), None)
 
 
-def _first_line(path: Path) -> str:
-    """What stands behind `#!` in the first line of a regular file; empty for all others. It never waits."""
+def _first_line(start: bytes) -> str:
+    """What stands behind `#!` in the first line of a file that begins with *start*."""
+    return os.fsdecode(start[2:].partition(b"\n")[0]) if start.startswith(b"#!") else ""
+
+
+def _start_of(path: Path) -> bytes:
+    """How a regular file begins; empty for all others. It never waits."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except (OSError, ValueError):
-        return ""
+        return b""
     try:
-        start = os.read(descriptor, _LONGEST) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+        return os.read(descriptor, _LONGEST) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
     except OSError:
-        return ""
+        return b""
     finally:
         os.close(descriptor)
-    return os.fsdecode(start[2:].partition(b"\n")[0]) if start.startswith(b"#!") else ""

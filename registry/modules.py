@@ -10,9 +10,12 @@ import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from engine.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MOST_FILES = 100_000
 """Modules of one folder and the folders below it."""
@@ -35,8 +38,8 @@ class Modules:
 
     language: str
     endings: tuple[str, ...]
-    everywhere: bool = False
-    """In folders of every name, and not only in those whose name can stand in an import."""
+    below: Callable[[str], bool] = str.isidentifier
+    """Whether it looks into a folder of that name; by default those whose name can stand in an import of Python's."""
 
 
 def too_much(message: str) -> InputError:
@@ -123,7 +126,7 @@ class _Walk:
         return below
 
     def _counts(self, name: str) -> bool:
-        return name not in _NEVER and (self.kind.everywhere or name.isidentifier())
+        return name not in _NEVER and self.kind.below(name)
 
     def _link(self, descriptor: int, place: str, name: str) -> list[str]:
         """Take a link to a file or out of the project; the name of a link to a folder that is to be visited."""

@@ -43,6 +43,8 @@ NO_CODES = {
     "ORCHESTRATION_HTTP_TOKEN": "an environment variable",
     "DYLD_LIBRARY_PATH": "an environment variable",
     "LD_LIBRARY_PATH": "an environment variable",
+    "GEM_HOME": "an environment variable",
+    "GEM_PATH": "an environment variable",
     "NODE_PATH": "an environment variable",
     "SSH_AUTH_SOCK": "an environment variable",
     "XDG_CONFIG_HOME": "an environment variable",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.errors import InputError
 from engine.model.agent import Agent, AgentKind, AgentSource
 from registry.coverage import RUNNERS, Coverage
 from registry.digests import Digests
@@ -179,6 +180,12 @@ def test_a_virtual_environment_in_the_project_is_covered_with_its_modules(root: 
         ({"NODE_OPTIONS": '--require="./hook.js"'}, "hook.js"),
         ({"BASH_ENV": "tools/start.sh"}, "tools/start.sh"),
         ({"LD_LIBRARY_PATH": "native"}, "native/libc.so"),
+        ({"PYTHONHOME": "home"}, "home/lib/python3.11/os.py"),
+        ({"PYTHONUSERBASE": "base"}, "base/lib/python3.11/site-packages/start.pth"),
+        ({"CLASSPATH": "classes"}, "classes/own-part/Main.class"),
+        ({"MAKEFILES": "rules/first.mk"}, "rules/first.mk"),
+        ({"RUBYOPT": "-Iother -rhook"}, "other/hook.rb"),
+        ({"PERL5OPT": "-I other"}, "other/Hook.pm"),
     ],
 )
 def test_code_that_a_variable_has_loaded_is_covered(root: Path, env: dict[str, str], path: str) -> None:
@@ -190,6 +197,9 @@ def test_code_that_a_variable_has_loaded_is_covered(root: Path, env: dict[str, s
     ("argv", "path"),
     [
         (("node", "web/run.js"), "web/lib/helper.mjs"),
+        (("node", "web/run.js"), "web/my-lib/index.js"),
+        (("node", "web/run.js"), "web/node_modules/left-pad/index.js"),
+        (("sh", "web/run.sh"), "web/conf.d/local.sh"),
         (("sh", "web/run.sh"), "web/common.sh"),
         (("ruby", "web/run.rb"), "web/lib.rb"),
         (("perl", "web/run.pl"), "web/Lib.pm"),
@@ -207,7 +217,65 @@ def test_what_lies_beside_a_program_in_its_language_is_covered(root: Path, argv:
 
 
 @pytest.mark.parametrize(
-    "argv", [("tool", "-o", "out.md"), ("tool", "--output", "out.md"), ("tool", "--output=out.md"), ("t", "x/out.log")]
+    ("argv", "path"),
+    [
+        (("sh", "-c", "make -f rules/all.mk"), "rules/all.mk"),
+        (("make", "-frules/all.mk"), "rules/all.mk"),
+        (("sh", "-c", "make -C rules"), "rules/Makefile"),
+        (("sh", "-c", "cd rules && make"), "rules/Makefile"),
+        (("sh", "-c", "cd rules; ./start"), "rules/start"),
+        (("env", "-C", "rules", "./start"), "rules/start"),
+        (("sh", "-c", "bash rules/start"), "rules/start"),
+        (("sh", "-c", "java -jar rules/app.jar"), "rules/app.jar"),
+        (("node", "-r./rules/hook.js", "-e", "1"), "rules/hook.js"),
+        (("ruby", "-Irules", "-rhook", "-e", "1"), "rules/hook.rb"),
+        (("perl", "-I", "rules", "-MHook", "-e", "1"), "rules/Hook.pm"),
+        (("env", "PYTHONPATH=rules", "python3", "tools/check.py"), "rules/mod.py"),
+        (("sh", "-c", "PYTHONPATH='rules' python3 tools/check.py"), "rules/mod.py"),
+        (("env", "PATH=rules:/usr/bin", "start"), "rules/start"),
+        (("sh", "-c", "PATH=rules:$PATH start"), "rules/start"),
+    ],
+)
+def test_what_runs_is_covered_however_the_command_line_says_it(root: Path, argv: tuple[str, ...], path: str) -> None:
+    write(root / "rules" / "start", "").chmod(0o755)
+    write(root / path, "old").chmod(0o755)
+    assert asks_again(root, path, *argv)
+
+
+def test_a_bare_name_in_a_shells_text_is_looked_for_as_any_other(root: Path) -> None:
+    assert asks_again(root, "bin/tool", "sh", "-c", "tool --fast", env={"PATH": "bin:/usr/bin"})
+
+
+def test_a_binary_that_a_variable_names_is_covered_whatever_it_is_called(root: Path) -> None:
+    (root / "hook.bin").write_bytes(b"\x7fELF\0")
+    before = files(root, "/usr/bin/true", env={"LD_PRELOAD": "./hook.bin"})
+    (root / "hook.bin").write_bytes(b"\x7fELF\1")
+    assert files(root, "/usr/bin/true", env={"LD_PRELOAD": "./hook.bin"}) != before
+
+
+def test_what_is_built_into_a_hidden_folder_is_not_covered(root: Path) -> None:
+    write(root / "web/run.js", "1")
+    assert not asks_again(root, "web/.next/page.js", "node", "web/run.js")
+
+
+def test_a_command_line_of_too_many_folders_and_files_is_refused(root: Path) -> None:
+    for number in range(120):
+        (root / f"d{number}").mkdir()
+    words = [*(f"d{number}" for number in range(120)), *(f"w{number}" for number in range(1000))]
+    with pytest.raises(InputError) as caught:
+        covered(root, *words)
+    assert caught.value.code == "TRUST_TOO_LARGE"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("tool", "-o", "out.md"),
+        ("tool", "--output", "out.md"),
+        ("tool", "--output=out.md"),
+        ("t", "x/out.log"),
+        ("sh", "-c", "tool > out.md 2> x/out.log"),
+    ],
 )
 def test_what_a_program_writes_is_not_covered(root: Path, argv: tuple[str, ...]) -> None:
     write(root / "out.md", "old")
