@@ -183,7 +183,9 @@ class Project:
         (EXECUTOR_UNAVAILABLE) where nobody is there to do a model agent's work.
         """
         plan = self.plan(request.source)
-        executor = resolve_executor(plan, request.executor, program=self.settings.claude_program, host=self._host)
+        executor = resolve_executor(
+            plan, request.executor, project=self.root, program=self.settings.claude_program, host=self._host
+        )
         if executor == "simulate":
             return await self._simulate(plan, request)
         plan = self._looked_over(plan, executor)
@@ -199,7 +201,9 @@ class Project:
         (WORKER_FAILED).
         """
         plan = self.plan(request.source)
-        executor = resolve_executor(plan, request.executor, program=self.settings.claude_program, host=False)
+        executor = resolve_executor(
+            plan, request.executor, project=self.root, program=self.settings.claude_program, host=False
+        )
         if executor == "simulate":
             return await self._simulate(plan, request)
         bind_arguments(plan, request.arguments)
@@ -421,7 +425,7 @@ def plan_of(catalog: Catalog, source: str | Mapping[str, Any] | Loaded) -> Plan:
     return compile_plan(catalog.bundle(loaded))
 
 
-def resolve_executor(plan: Plan, asked: str, *, program: str | None, host: bool) -> str:
+def resolve_executor(plan: Plan, asked: str, *, project: Path, program: str | None, host: bool) -> str:
     """Who does the work of model agents: `native` (there is none), `claude`, `host` or `simulate`.
 
     Nothing is simulated unless it was asked for. Raises `EnvironmentFault` where nobody can do the work.
@@ -430,7 +434,7 @@ def resolve_executor(plan: Plan, asked: str, *, program: str | None, host: bool)
         return "simulate"
     if not needs_model(plan):
         return "native"
-    if asked in {"auto", "claude"} and find_program(program) is not None:
+    if asked in {"auto", "claude"} and find_program(project, program) is not None:
         return "claude"
     if host and asked in {"auto", "host"}:
         return "host"

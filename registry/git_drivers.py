@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 
 from engine.gitrules import LISTING, SETTINGS, Driver, drivers_in, without_guidance
 from engine.model.trust import ItemKind, TrustItem, trust_item
+from engine.statefolder.outside import find_outside, search_path
 from registry.trust import program_files
 
 _SECONDS = 20
@@ -54,14 +54,14 @@ def _words(program: str) -> tuple[str, ...]:
 
 
 def _git(root: Path, *words: str) -> bytes:
-    program = shutil.which("git")
+    program = find_outside("git", root)
     if program is None:
         return b""
     try:
         ran = subprocess.run(  # noqa: S603 -- an argument list, no shell
             [program, "--no-pager", *words],
             cwd=root,
-            env=without_guidance(os.environ, SETTINGS),
+            env=without_guidance(os.environ, SETTINGS) | {"PATH": search_path(root)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_SECONDS,

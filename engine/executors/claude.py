@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -37,6 +36,7 @@ from engine.executors.servers import named_servers
 from engine.executors.tree import Ended, run_program
 from engine.ids import RunId, session_id
 from engine.model.policy import FailureKind
+from engine.statefolder.outside import find_outside
 
 LONGEST_LINE = 32 * 1024 * 1024
 MEMORY = {"CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD": "1"}
@@ -45,9 +45,12 @@ PATIENCE = timedelta(seconds=3)
 """How long Claude Code has to end by itself after its answer; it stays for a shell that its agent left behind."""
 
 
-def find_program(program: str | None = None) -> str | None:
-    """The Claude Code to run: *program*, a path or a name, else `claude` on the PATH; None where there is none."""
-    return shutil.which(program or "claude")
+def find_program(project: Path, program: str | None = None) -> str | None:
+    """The Claude Code to run in *project*: *program*, a path or a name, else `claude`; None where there is none.
+
+    A name is looked for on the PATH, but not in *project*: what lies there is no Claude Code of the user's.
+    """
+    return find_outside(program or "claude", project)
 
 
 class ClaudeExecutor:
@@ -71,7 +74,7 @@ class ClaudeExecutor:
 
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
         """Do *order*; Claude Code and all that its tools started are gone when this returns."""
-        program = find_program(self._program)
+        program = find_program(order.project, self._program)
         if program is None:
             return failed(
                 FailureKind.ERROR,

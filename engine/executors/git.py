@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from engine.gitrules import (
 )
 from engine.ids import AttemptId
 from engine.redaction import one_line
+from engine.statefolder.outside import find_outside, search_path
 
 OLDEST = (2, 38)
 """The first git that merges without a working tree."""
@@ -151,11 +151,12 @@ async def open_git(project: Path, attempt: AttemptId, *, allows: Allows = nothin
 
     Raises `IsolationUnavailable` where there is no repository, or no git.
     """
-    program = shutil.which("git")
+    program = find_outside("git", project)
     if program is None:
         raise IsolationUnavailable("the program git was not found", hint="install git 2.38 or newer")
     mark = mark_of(attempt, project)
-    git = Git(program=program, environment=environment_of(attempt, mark, {}), mark=mark, top=project, allows=allows)
+    environment = environment_of(attempt, mark, {}) | {"PATH": search_path(project)}
+    git = Git(program=program, environment=environment, mark=mark, top=project, allows=allows)
     version = await git.line("version")
     if _version(version) < OLDEST:
         raise IsolationUnavailable(

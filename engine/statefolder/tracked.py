@@ -6,11 +6,14 @@ Effects: starts `git ls-files` where the project lies in a repository. Nothing t
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+from engine.statefolder.outside import find_outside, search_path
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from engine.statefolder.links import Place
 
 SECONDS = 30.0
@@ -26,7 +29,7 @@ def is_tracked(place: Place) -> bool:
         return True
     submodule = os.path.lexists(place.folder.parent / ".git")
     top, name = (place.folder.parent, below.name) if submodule else (root, below.as_posix())
-    program = shutil.which("git")
+    program = find_outside("git", root)
     if program is None or not any(os.path.lexists(folder / ".git") for folder in (top, *top.parents)):
         return False
     settings = [word for setting in _SETTINGS for word in ("-c", setting)]
@@ -35,7 +38,7 @@ def is_tracked(place: Place) -> bool:
             # Some file systems take .CLAUDE for .claude.
             [program, "--no-pager", *settings, "ls-files", "-z", "--cached", "--", f":(icase,literal){name}"],
             cwd=top,
-            env=_environment(),
+            env=_environment(root),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -47,7 +50,13 @@ def is_tracked(place: Place) -> bool:
     return listed.returncode == 0 and bool(listed.stdout)
 
 
-def _environment() -> dict[str, str]:
-    """Ours, without what would lead git to another repository or index."""
+def _environment(root: Path) -> dict[str, str]:
+    """Ours, without what would lead git to another repository or index, or to programs in *root*."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _KEPT}
-    return {**kept, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1"}
+    return {
+        **kept,
+        "PATH": search_path(root),
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_NO_LAZY_FETCH": "1",
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,10 @@ from engine.gitrules import Driver
 from engine.ids import AttemptId
 from engine.model.agent import AgentSource
 from engine.run.events import RunStatus
+from engine.statefolder.links import state_of
+from engine.statefolder.tracked import is_tracked
 from mcp_server.project import open_project
+from registry.git_drivers import git_items
 from registry.packaged.review_repo.answer import Refusal
 from registry.packaged.review_repo.git import open_repository, tracked, untracked
 from registry.packaged.review_repo.history import read_log
@@ -271,6 +275,23 @@ async def test_a_review_starts_nothing_that_the_repository_brings(tmp_path: Path
     limits: list[str] = []
     assert [commit.changes for commit in read_log(open_repository(project), ".", Deadline(20), limits)]
     assert limits == []
+    assert spy.started == ""
+
+
+@pytest.mark.parametrize("folder", ["", ".", "{project}", "{project}/bin"])
+async def test_a_git_of_the_project_is_not_taken_for_git(
+    folder: str, tmp_path: Path, spy: Spy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_repository(tmp_path / "project", {"a.txt": "a\n"})
+    (project / "bin").mkdir()
+    for path in (project / "git", project / "bin" / "git"):
+        path.symlink_to(spy.program)
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("PATH", os.pathsep.join([folder.format(project=project), os.environ["PATH"]]))
+    await check_isolation(project, [editor(project)])
+    assert open_repository(project).commits == 1
+    assert not is_tracked(state_of(project))
+    assert [*git_items(project)] == []
     assert spy.started == ""
 
 

@@ -7,12 +7,12 @@ Effects: starts the git program. It never writes: no lock, no index refresh, no 
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from engine.gitrules import LISTING, SETTINGS, drivers_in, hooks_off, withheld, without_guidance
+from engine.statefolder.outside import find_outside, search_path
 from registry.packaged.review_repo.answer import Refusal
 from registry.packaged.review_repo.programs import Finished, run
 
@@ -113,26 +113,26 @@ def marked_generated(root: Path, paths: list[str]) -> set[str]:
 
 def git(root: Path, *arguments: str, seconds: float = 20, stdin: bytes = b"", limit: int = 64_000_000) -> Finished:
     """Run git in *root*. Raises `Refusal` TOOL_MISSING where there is none; exit status and time are the caller's."""
-    program = shutil.which("git")
+    program = find_outside("git", root)
     if program is None:
         raise Refusal(
             "TOOL_MISSING", 'The program "git" was not found on the PATH', hint="Install git and run the review again."
         )
     settings = {**_SAFE_CONFIG, **_withheld(program, root)}
     argv = [program, "--no-pager", "--literal-pathspecs", *arguments]
-    return run(argv, cwd=root, seconds=seconds, stdin=stdin, limit=limit, env=_environment(settings))
+    return run(argv, cwd=root, seconds=seconds, stdin=stdin, limit=limit, env=_environment(root, settings))
 
 
 @lru_cache(maxsize=16)
 def _withheld(program: str, root: Path) -> Mapping[str, str]:
     """Settings that keep what the repository configures from being started."""
-    listing = run([program, "--no-pager", *LISTING], cwd=root, seconds=20, env=_environment(_SAFE_CONFIG)).stdout
+    listing = run([program, "--no-pager", *LISTING], cwd=root, seconds=20, env=_environment(root, _SAFE_CONFIG)).stdout
     return hooks_off(listing) | withheld(drivers_in(listing))
 
 
-def _environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """No GIT_DIR of a calling hook, no system configuration, and *settings* over all files."""
-    return without_guidance(os.environ, settings) | {"GIT_CONFIG_NOSYSTEM": "1"}
+def _environment(root: Path, settings: Mapping[str, str]) -> dict[str, str]:
+    """No GIT_DIR of a calling hook, no system configuration, no program of *root*, and *settings* over all files."""
+    return without_guidance(os.environ, settings) | {"GIT_CONFIG_NOSYSTEM": "1", "PATH": search_path(root)}
 
 
 def _check(done: Finished, what: str) -> None:

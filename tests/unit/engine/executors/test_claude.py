@@ -33,10 +33,10 @@ def test_the_program_is_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     program = tmp_path / "claude"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    assert find_program(str(program)) == str(program)
+    assert find_program(tmp_path / "project", str(program)) == str(program)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert find_program() == str(program)
-    assert find_program("other") is None
+    assert find_program(tmp_path / "project") == str(program)
+    assert find_program(tmp_path / "project", "other") is None
 
 
 def wants(*names: str) -> Agent:
