@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     )
 
     claude_program: Annotated[str | None, GUARDED] = Field(default=None, min_length=1)
-    """Path (from the project root on) or name of the Claude Code program; absent: `claude`. No name is looked for in the project."""
+    """Path (from the project root on) of the Claude Code program, or its name outside the project; absent: `claude`."""
     max_parallelism: int = Field(default=10, ge=1, le=1000)
     """Agents at once in one run, where the run itself does not say."""
     max_cost_usd: float | None = Field(default=None, gt=0)
