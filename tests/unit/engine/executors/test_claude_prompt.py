@@ -269,3 +269,13 @@ def test_a_folder_to_read_and_settings_to_add_are_handed_on() -> None:
     )
     assert {"--add-dir=/s", "--settings=/p/local.json"} <= set(given)
     assert not {"--add-dir", "--settings"} & set(arguments(order))
+
+
+def test_the_projects_settings_are_left_out_unless_all_of_them_may_be_taken() -> None:
+    order = order_for(Agent(id="a"), project=PROJECT)
+
+    def given(*, whole: bool) -> list[str]:
+        return arguments_of(order, session="s", agents=None, mcp_config=None, whole=whole)
+
+    assert "--setting-sources=user" in given(whole=False)
+    assert not [word for word in given(whole=True) if word.startswith("--setting-sources")]
