@@ -66,7 +66,19 @@ def test_the_laws_hold_in_thousands_of_worlds(first: int) -> None:
 
 @pytest.mark.parametrize("seed", range(1000, 1060))
 def test_the_laws_hold_with_a_real_database_behind_the_servers(seed: int, tmp_path: Path) -> None:
-    World(seed, storage=lambda: SqliteStorage(tmp_path / "state")).play()
+    opened: list[SqliteStorage] = []
+
+    def connect() -> SqliteStorage:
+        opened.append(SqliteStorage(tmp_path / "state"))
+        return opened[-1]
+
+    try:
+        World(seed, storage=connect).play()
+    finally:
+        for storage in opened:  # those of killed servers too, which close nothing
+            storage._thread.shutdown()
+            storage._db.close()
+            storage._reader.close()
 
 
 @pytest.mark.parametrize("seed", [3, 7, 23])
