@@ -23,6 +23,7 @@ from engine.executors.marks import environment_of
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
 from engine.model.policy import Failure, FailureKind
 from engine.redaction import Mask, names_a_secret
+from engine.statefolder.outside import rooted
 from engine.variables import needed, references, resolve
 
 _GIVEN = re.compile(
@@ -126,7 +127,8 @@ def open_environment(
 ) -> Environment | Outcome:
     """The environment for *order*, or the failure that says which variable of its file is not set.
 
-    *whole*: all that we have, but for our own tokens; else the short list for programs and functions.
+    *whole*: all that we have, but for our own tokens and relative folders of PATH; else the short list for programs and
+    functions.
     *added* is what the user's own settings give to every agent; the agent's file wins over it. In both `$NAME` stands
     for our variable of this name: it is looked up here, where the agent runs, and nowhere kept.
     """
@@ -148,6 +150,8 @@ def open_environment(
     secrets |= {name: ours[name] for name in passed if names_a_secret(name)}
     plain = {ours[name] for name in given}
     handed = {name: ours[name] for name in passed - order.hidden}
+    if whole and "PATH" in handed:  # Claude Code starts programs by their bare name, git for one, in the project
+        handed["PATH"] = rooted(handed["PATH"])
     return Environment(
         variables=environment_of(order.attempt, mark, own, ours=handed),
         withheld=frozenset(names - passed - own.keys() - order.hidden - _OF_THE_SHELL),

@@ -10,12 +10,16 @@ import os
 import shutil
 from pathlib import Path
 
+_SYSTEMS = os.pathsep.join(folder for folder in os.defpath.split(os.pathsep) if folder)
+"""Where no folder is left: an empty search path would be the folder that one is in."""
+
 
 def search_path(project: Path) -> str:
     """The search path without folders that are relative, or that lie in *project* with links followed."""
     root = Path(os.path.realpath(project))
-    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    return os.pathsep.join(folder for folder in folders if _is_outside(folder, root))
+    folders = rooted(os.environ.get("PATH", "")).split(os.pathsep)
+    outside = (folder for folder in folders if not Path(os.path.realpath(folder)).is_relative_to(root))
+    return os.pathsep.join(outside) or _SYSTEMS
 
 
 def find_outside(name: str, project: Path) -> str | None:
@@ -23,5 +27,6 @@ def find_outside(name: str, project: Path) -> str | None:
     return shutil.which(name, path=search_path(project))
 
 
-def _is_outside(folder: str, root: Path) -> bool:
-    return folder.startswith(os.sep) and not Path(os.path.realpath(folder)).is_relative_to(root)
+def rooted(path: str) -> str:
+    """The search path *path* without folders that are relative: they mean whatever project one is in."""
+    return os.pathsep.join(folder for folder in path.split(os.pathsep) if folder.startswith(os.sep)) or _SYSTEMS

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.statefolder.outside import find_outside, search_path
+from engine.executors.environment import Environment, open_environment
+from engine.model.agent import Agent
+from engine.statefolder.outside import find_outside, rooted, search_path
+from tests.support.orders import order_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +45,29 @@ def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
     assert find_outside(str(own), tmp_path / "project") == str(own)
 
 
-def test_without_a_search_path_the_systems_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PATH")
-    assert search_path(tmp_path) == os.pathsep.join(part for part in os.defpath.split(os.pathsep) if part)
+SYSTEMS = os.pathsep.join(part for part in os.defpath.split(os.pathsep) if part)
+
+
+@pytest.mark.parametrize("given", ["", ".", "bin:.", "{project}"])
+def test_where_no_folder_is_left_the_search_path_is_the_systems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setenv("PATH", given.format(project=tmp_path))
+    assert search_path(tmp_path) == SYSTEMS
+
+
+def test_a_rooted_search_path_has_no_relative_folder() -> None:
+    assert (
+        rooted(os.pathsep.join(["", "/usr/bin", ".", "node_modules/.bin", "/bin", ""])) == f"/usr/bin{os.pathsep}/bin"
+    )
+    assert rooted(".") == SYSTEMS
+
+
+def test_claude_code_gets_no_relative_folder_to_look_for_programs_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", os.pathsep.join([".", "/usr/bin", "bin"]))
+    order = order_for(Agent(id="a"), project=tmp_path)
+    opened = open_environment(order, "", {}, whole=True)
+    assert isinstance(opened, Environment)
+    assert opened.variables["PATH"] == "/usr/bin"
