@@ -6,7 +6,6 @@ model sees, so an update names its task by the subject with which it was created
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,19 +66,17 @@ def _tasks(run: Run, now: datetime) -> Iterator[_Task]:
 def _nodes(run: Run, now: datetime) -> Iterator[_Task]:
     names = [name for phase in run.phases for name in phase.plan.nodes]
     lines = todos(run, now, {}, TodoOptions(batch_size=len(names)))
-    subjects = {name: subject(run, run.nodes[name]) for name in names}
-    often = Counter(subjects.values())
     for name, line in zip(names, lines, strict=True):
         plan = run.nodes[name].plan
-        alone = subjects[name]
-        called = _cut(alone if often[alone] == 1 else f"{alone} ({name})")
+        task = subject(run, run.nodes[name])
+        called = _cut(task)
         yield _Task(
             key=name,
             subject=called,
             status=line.status,
             text=_cut(line.content) if line.content.startswith((*MARKED, "Failed:")) else called,
             description=_cut(f"{name}, by {plan.agent}, of {run.plan.command} run {run.id}"),
-            active_form=_cut(active_form(alone)),
+            active_form=_cut(active_form(task)),
         )
 
 

@@ -6,6 +6,7 @@ Pure. Total and dull: no policy, no clock. An event that is not legal in the sta
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from engine.errors import InternalError
@@ -19,6 +20,11 @@ from engine.run.state import NodeState, PhaseState, Run
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from engine.ids import NodeId
+    from engine.model.plan import Plan
+
+SEEN = 100
+"""Characters of a task that every list shows."""
 _APPLY = node_events.APPLY | run_events.APPLY
 
 
@@ -39,11 +45,21 @@ def create(event: ev.RunCreated) -> Run:
         phases=[PhaseState(plan=phase, unsettled=len(phase.nodes)) for phase in plan.phases],
         top=tuple(phase.index for phase in plan.phases if phase.group is None),
         uses_locks=bool(plan.locks) or any(node.locks for node in plan.nodes),
+        repeated=_repeated(plan),
         events=1,
     )
     for key, ref in event.initial.items():
         contribute(run, key, ref, event.at, Merge.REPLACE, node=None)
     return run
+
+
+def _repeated(plan: Plan) -> frozenset[NodeId]:
+    """Nodes whose task begins as that of another: lists show no more of it."""
+    tasks = [node.task.strip()[:SEEN] for node in plan.nodes]
+    often = Counter(tasks)
+    if len(often) == len(tasks):
+        return frozenset()
+    return frozenset(node.id for node, task in zip(plan.nodes, tasks, strict=True) if often[task] > 1)
 
 
 def apply(run: Run, event: ev.Event) -> None:

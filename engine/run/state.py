@@ -304,6 +304,8 @@ class Run:
     saga: Saga | None = None
     timers: list[Timer] = field(default_factory=list)
     timer_order: int = 0
+    repeated: frozenset[NodeId] = frozenset()
+    """Nodes whose task does not tell them from each other."""
 
     @property
     def ended(self) -> bool:

@@ -6,6 +6,7 @@ Pure. It draws what was planned and predicted; what happened is the timeline's. 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from engine.model.plan import NodeKind
@@ -13,7 +14,7 @@ from engine.shown import clean
 from engine.views.svg import saving, short_time, svg
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from engine.graph import Timeline
     from engine.ids import NodeId
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["mermaid", "svg", "text_tree"]
 
 _UNSAFE = re.compile(r"[^\w .,:;/()+\-]")
+MOST_EDGES = 500
+"""Arrows that Mermaid draws of one diagram; of more it draws nothing at all."""
 MOST_NAMES = 12
 """Names in one line of a tree."""
 
@@ -34,15 +37,30 @@ def mermaid(plan: Plan) -> str:
     for phase in plan.phases:
         if phase.group is None:
             lines.extend(_box(plan, phase, by_id, "  "))
-    for node in plan.nodes:
-        lines.extend(f"  {names[before]} --> {names[node.id]}" for before in node.depends_on)
-        lines.extend(f"  {names[node.id]} -.-> p{node.inner[0]}" for _ in node.inner[:1])
-    lines.extend(
-        f"  p{phase.after} -.-> p{phase.index}" for phase in plan.phases if phase.after is not None and phase.barrier
-    )
+    lines.extend(_edges(plan, names))
     lines.append("  classDef critical stroke-width:3px")
     lines.append(f"  class {','.join(names[name] for name in plan.critical_path)} critical")
     return "\n".join(lines) + "\n"
+
+
+def _edges(plan: Plan, names: Mapping[NodeId, str]) -> Iterator[str]:
+    """The arrows, with a note where there are more than Mermaid draws: phases and the critical path come first."""
+    critical = set(pairwise(plan.critical_path))
+    needs = [(before, node.id) for node in plan.nodes for before in node.depends_on]
+    drawn = [f"{names[before]} --> {names[after]}" for before, after in needs]
+    inner = [f"{names[node.id]} -.-> p{node.inner[0]}" for node in plan.nodes if node.inner]
+    gates = [
+        f"p{phase.after} -.-> p{phase.index}" for phase in plan.phases if phase.after is not None and phase.barrier
+    ]
+    left = len(drawn) + len(inner) + len(gates) - MOST_EDGES
+    if left > 0:
+        first = [edge for edge, pair in zip(drawn, needs, strict=True) if pair in critical]
+        rest = [edge for edge, pair in zip(drawn, needs, strict=True) if pair not in critical]
+        shown = [*gates, *inner, *first, *rest][:MOST_EDGES]
+        yield f'  cut["{left} of {left + MOST_EDGES} arrows are left out: Mermaid draws no more than {MOST_EDGES}"]'
+    else:
+        shown = [*drawn, *inner, *gates]
+    yield from (f"  {edge}" for edge in shown)
 
 
 def text_tree(plan: Plan, timeline: Timeline) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from engine.run.state import NodeState, PhaseState, Run
 
 LONGEST_TASK = 120
+LONGEST_NAME = 60
 """Characters of a task in a list: an answer tells it several times, and the whole of it is in the command."""
 LONGEST_NOTE = 100
 """Characters of what is told about a node behind its task, such as why it failed."""
@@ -90,8 +91,12 @@ def line(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float])
 
 
 def subject(run: Run, node: NodeState) -> str:
-    """The node's task on one line that is not too long for a list, arguments filled in."""
-    return _cut(clean(fill_arguments(node.plan.task, run.arguments)), LONGEST_TASK)
+    """The node's task on one line that is not too long for a list, arguments filled in.
+
+    The node's id stands behind it where another node has the same task.
+    """
+    name = f" ({_cut(clean(node.plan.id), LONGEST_NAME)})" if node.plan.id in run.repeated else ""
+    return _cut(clean(fill_arguments(node.plan.task, run.arguments)), LONGEST_TASK - len(name)) + name
 
 
 def _cut(text: str, limit: int) -> str:

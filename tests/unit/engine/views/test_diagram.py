@@ -51,6 +51,25 @@ def test_mermaid_puts_sub_commands_inside() -> None:
     assert '"deploy<br/>sub-command, 5 min"' in text
 
 
+def test_mermaid_of_more_arrows_than_are_drawn_is_cut_with_a_note_and_keeps_the_critical_path() -> None:
+    first = [node(f"first-{place}", minutes=1 + (place == 29)) for place in range(30)]
+    second = [node(f"second-{place}", *(one["id"] for one in first)) for place in range(30)]
+    planned = plan(command(phase("one", *first), phase("two", *second)))
+    text = mermaid(planned)
+    assert text.count("-->") + text.count("-.->") == 500
+    assert '  cut["401 of 901 arrows are left out: Mermaid draws no more than 500"]\n' in text
+    assert "  p0 -.-> p1\n" in text
+    assert f"  n29 --> n{30 + int(planned.critical_path[-1].removeprefix('second-'))}\n" in text
+    assert text.count("first-") == text.count("second-") == 30
+
+
+def test_mermaid_of_as_many_arrows_as_are_drawn_is_whole() -> None:
+    first = [node(f"first-{place}") for place in range(25)]
+    second = [node(f"second-{place}", *(one["id"] for one in first)) for place in range(20)]
+    text = mermaid(plan(command(phase("one", *first), phase("two", *second, barrier=False))))
+    assert (text.count("-->"), "left out" in text) == (500, False)
+
+
 def test_no_barrier_no_arrow_between_phases() -> None:
     assert "-.->" not in mermaid(plan(command(phase("one", node("a")), phase("two", node("b"), barrier=False))))
 

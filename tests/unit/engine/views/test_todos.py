@@ -153,3 +153,33 @@ def test_long_tasks_and_reasons_are_cut_and_a_secret_across_the_cut_is_still_mas
     assert failure is not None
     story.node("a").failure = type(failure)(failure.kind, failure.code, "broken " * 1000)
     assert len(listed(story)[0].content) < 300
+
+
+def test_nodes_with_equal_tasks_are_told_apart_by_their_ids() -> None:
+    long = "Check " + "every part of it " * 20
+    story = ByHand(
+        command(
+            phase(
+                "work",
+                node("check-left", task="Check it"),
+                node("check-right", task="Check it"),
+                node("long-left", task=f"{long} left"),
+                node("long-right", task=f"{long} right"),
+                node("alone", task="Check it all"),
+            )
+        )
+    )
+    left, right, *long_ones, alone = listed(story)
+    assert [left.content, right.content] == ["Check it (check-left)", "Check it (check-right)"]
+    assert (left.active_form, alone.content) == ("Checking it (check-left)...", "Check it all")
+    assert [todo.content.rpartition(" ")[2] for todo in long_ones] == ["(long-left)", "(long-right)"]
+    assert "⚙️ Checking it (check-left)... (in progress" in "\n".join(shown(story))
+
+
+def test_the_nodes_of_a_sub_command_that_is_called_twice_are_told_apart() -> None:
+    inner = command(phase("inner", node("build", task="Build it")), name="/inner")
+    calls = [node(name, agent="command", task=f"/inner {name}") for name in ("first-call", "second-call")]
+    story = ByHand(command(phase("work", *calls)), inner)
+    found = [todo.content for todo in listed(story)]
+    assert "Build it (first-call/build)" in found
+    assert "Build it (second-call/build)" in found
