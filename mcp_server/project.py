@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from engine.arguments import bind_arguments, needs_model
-from engine.errors import EnvironmentFault, InputError, InvalidCommand, NotFound, OrchestrationError, StateError
+from engine.errors import EnvironmentFault, InputError, NotFound, StateError
 from engine.executors.claude import find_program
 from engine.graph import compile_plan
 from engine.ids import NodeId, parse_attempt_id
@@ -447,8 +447,3 @@ def resolve_executor(plan: Plan, asked: str, *, project: Path, program: str | No
         hint="Install Claude Code (npm install -g @anthropic-ai/claude-code) or name its program as claude_program in "
         '.claude/orchestration.toml; executor "simulate" tries the command without doing any work.',
     )
-
-
-def problems_of(error: OrchestrationError) -> tuple[Any, ...]:
-    """The validation problems that *error* carries; empty for all other errors."""
-    return error.problems if isinstance(error, InvalidCommand) else ()
