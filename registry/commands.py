@@ -409,9 +409,11 @@ def _tree(directory: Path, suffixes: frozenset[str]) -> list[Path]:
     Linked directories are not followed: they may be circles.
     """
     found: list[Path] = []
+    endings = tuple(suffixes)
     for folder, folders, files in os.walk(directory, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(folder, name) for name in sorted(files) if os.path.splitext(name)[1] in suffixes]  # noqa: PTH122 - of thousands of names
+        base = Path(folder)
+        found += [base / name for name in sorted(files) if name.endswith(endings) and name not in suffixes]
         if len(found) >= _MOST_FILES:
             break
     return found[:_MOST_FILES]
