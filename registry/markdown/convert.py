@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import InputError
 from engine.validation import Problem, Severity
 from registry.markdown.blocks import Document, plain, read_document
+from registry.markdown.lists import is_process
 from registry.markdown.outline import outline_of
 from registry.markdown.phases import levels, needs_all_before, phase_names
 from registry.markdown.refusal import no_sign, no_steps
@@ -171,7 +172,9 @@ class _Conversion:
 
     def _tell_lost(self) -> None:
         """Where more than half of what may be steps is in no task, the command is not what its author wrote."""
-        lost = [note for note in (*self._outline.notes, *self._outline.unnumbered) if note.lost]
+        found = any(is_process(group.heading) for group in self._groups)
+        doubtful = [] if found else self._outline.unnumbered
+        lost = [note for note in (*self._outline.notes, *doubtful) if note.lost]
         total = sum(note.lost for note in lost)
         if total > len(self._steps):
             named = "; ".join(str(note) for note in lost[:_MOST_LINES])

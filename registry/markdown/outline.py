@@ -270,7 +270,7 @@ class _Reading:
             for earlier in waiting:
                 _append_text(step, _source(earlier))
             waiting = []
-            if is_limited(item.text):
+            if is_limited(item.text) or is_conditional(item):
                 self._limited(item.text, item.line, into)
             group.steps.append(step)
 

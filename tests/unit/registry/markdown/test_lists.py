@@ -90,7 +90,7 @@ def test_one_numbered_heading_is_a_step_where_it_says_so() -> None:
 
 def test_a_step_is_no_heading_above_what_is_below_it() -> None:
     below = "### Look\n\n1. Pack the box\n2. Send the box\n"
-    text = f"# /s\n\nText.\n\n## Phase 1: Read the output\n\n{below}\n## Phase 2: Close the shop\n\nx\n"
+    text = f"# /s\n\nText.\n\n## Phase 1: Output format\n\n{below}\n## Phase 2: Close the shop\n\nx\n"
     assert tasks(convert(text, stem="x"))[:2] == ["Pack the box", "Send the box"]
 
 
@@ -386,6 +386,14 @@ def test_what_comes_after_the_command_is_no_step() -> None:
     assert told(both, "V1_LIST_PASSED_OVER") == ['A numbered list is not read as steps: it stands under "After baking"']
 
 
+def test_a_step_of_an_agent_for_some_cases_is_a_node_that_says_so() -> None:
+    text = "# Bake\n\nText.\n\n1. Open the box\n2. If it is full: use the post-office agent to send it\n"
+    (_, sent) = tasks(both := convert(text, stem="x"))
+    assert sent.startswith("If it is full: use")
+    (limited,) = told(both, "V1_CONDITIONAL")
+    assert limited.endswith("says that it is done in some cases only; its agent decides")
+
+
 @pytest.mark.parametrize(
     ("heading", "passed_over"), [("Preconditions", True), ("Operations", True), ("Behavior", False)]
 )
@@ -671,6 +679,9 @@ def test_lists_without_numbers_under_a_process_are_told_and_are_an_error_where_t
         many = convert(f"# Bake\n\nText.\n\n{more}{steps}", stem="x")
         (lost,) = told(many, "V1_STEPS_LOST")
         assert lost == "3 items that may be steps reach no task, and only 2 do: the list in line 9 has no numbers"
+        found = convert(f"# Bake\n\nText.\n\n{more}## Steps\n\n1. Open the box\n2. Send the box\n", stem="x")
+        assert len(told(found, "V1_LIST_PASSED_OVER")) == 1
+        assert told(found, "V1_STEPS_LOST") == []
 
 
 def test_a_list_without_numbers_that_holds_the_numbered_steps_is_an_introduction() -> None:
