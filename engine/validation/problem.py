@@ -5,6 +5,7 @@ Pure. Finding problems is the other modules'.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ FEW = 3
 
 Text = str | Callable[[], str | None]
 """A text, or how to make it: what is dear to word is worded only if it will be told."""
+
+_NAMED = re.compile(r"\"[^\"]*\"|'[^']*'|\d+")
+"""What a message names: a quotation or a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,14 @@ class Problem:
 
 
 def grouped(problems: Iterable[Problem]) -> list[Problem]:
-    """*problems* for a reader: where more than three warnings have one code, the first stands for all of them."""
+    """*problems* for a reader: where more than three warnings say the same, the first stands for all of them.
+
+    The same is a code and a message but for its numbers and what it quotes. What else differs has to be read.
+    """
     alike: dict[str, list[Problem]] = {}
     for problem in problems:
-        key = problem.code if problem.severity is Severity.WARNING else f"{len(alike)} {problem.code}"
+        said = f"{problem.code} {_NAMED.sub('', problem.message)}"
+        key = said if problem.severity is Severity.WARNING else f"{len(alike)} {said}"
         alike.setdefault(key, []).append(problem)
     return [
         one

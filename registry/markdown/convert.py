@@ -52,7 +52,7 @@ _NOT_CARRIED = (
     ),
     (re.compile(r"(?<![\w`])!`[^`\n]+`"), "is not run beforehand; the agent reads it as it is written"),
     (
-        re.compile(r"(?<![\w`@/.])@(?:\.{0,2}/)?[\w-]+(?:[./][\w.-]+)+"),
+        re.compile(r"(?<![\w`@/.])@(?:(?:\.{0,2}|~)/)?\.?[\w-]+(?:[./]+[\w-]+)+"),
         "is not read in beforehand; the agent reads it as it is written",
     ),
 )

@@ -17,6 +17,13 @@ def test_more_than_three_warnings_of_one_code_are_one_and_errors_stay_alone() ->
     assert [other.pointer for other in found[5].more] == [f"/{number}" for number in range(1, 60)]
 
 
+def test_warnings_of_one_code_that_say_different_things_are_told_each() -> None:
+    said = [f"`{name}` is not carried over" for name in ("a", "b", "c", "d")]
+    same = [f"Step {number} (\"Bake {number}\") has no time, as has 'it {number}'" for number in range(4)]
+    found = grouped([Problem("V1_NOT_CARRIED", Severity.WARNING, text) for text in (*said, *same)])
+    assert [(one.message, len(one.more)) for one in found] == [*((text, 0) for text in said), (same[0], 3)]
+
+
 def test_hints_of_weak_ids_never_propose_one_id_twice() -> None:
     nodes = [{**node(f"a{number}"), "task": "Check the links"} for number in range(1, 5)]
     found = validate_definition(command(phase("p", *nodes)), agents=()).problems

@@ -435,3 +435,21 @@ def test_a_time_inside_of_what_a_heading_says_stays_there() -> None:
 
 def test_an_agent_that_is_deployed_by_name_does_the_step() -> None:
     assert only("Deploy the bread-maker sub-agent with care")["agentId"] == "bread-maker"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("Read @docs/rules.md.", "@docs/rules.md (line 3)"),
+        ("Read @.claude/rules.md, then", "@.claude/rules.md (line 3)"),
+        ("Read @~/notes/a.b.md", "@~/notes/a.b.md (line 3)"),
+        ("Read @../rules.md", "@../rules.md (line 3)"),
+    ],
+)
+def test_a_file_that_is_not_read_in_is_named_without_the_sentence_around_it(text: str, named: str) -> None:
+    (problem,) = [
+        one
+        for one in convert(f"# /x\n\n{text}\n\n1. Look\n2. Send\n", stem="x").problems
+        if one.code == "V1_NOT_CARRIED"
+    ]
+    assert problem.message.startswith(f"{named}: is not read in beforehand")

@@ -726,3 +726,13 @@ def test_what_is_done_for_each_of_several_things_is_an_action() -> None:
     listed = "1. For each box, open it\n2. For every oven: check it\n3. For the box\n"
     assert len(tasks(convert(f"# Bake\n\nText.\n\n## More\n\n{listed}", stem="x"))) == 3
     assert "says no action" in refusal(f"# Bake\n\nText.\n\n## More\n\n{listed.replace('open it', 'bread')}")
+
+
+def test_in_a_phase_a_numbered_list_is_its_steps_and_one_item_beside_bullets_is_not() -> None:
+    phases = "# Ship\n\nText.\n\n## Phase 1: Look\n\n- Cups\n- Plates\n\n{}\n## Phase 2: Close the shop\n\nx\n"
+    two = convert(phases.format("1. Open the box\n2. Send the box\n"), stem="x")
+    assert tasks(two)[:2] == ["Open the box", "Send the box"]
+    one = convert(phases.format("1. Open the box\n"), stem="x")
+    assert tasks(one)[0].startswith("Look: Cups; Plates; Open")
+    alone = convert(phases.replace("- Cups\n- Plates\n\n", "").format("1. Open the box\n"), stem="x")
+    assert tasks(alone)[0] == "Open the box"
