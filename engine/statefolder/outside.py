@@ -16,17 +16,24 @@ _SYSTEMS = os.pathsep.join(folder for folder in os.defpath.split(os.pathsep) if 
 
 def search_path(project: Path) -> str:
     """The search path without folders that are relative, or that lie in *project* with links followed."""
-    root = Path(os.path.realpath(project))
-    folders = rooted(os.environ.get("PATH", "")).split(os.pathsep)
-    outside = (folder for folder in folders if not Path(os.path.realpath(folder)).is_relative_to(root))
-    return os.pathsep.join(outside) or _SYSTEMS
+    return _outside(project) or _SYSTEMS
 
 
 def find_outside(name: str, project: Path) -> str | None:
     """The program *name* as a path, looked for outside of *project*; a path is taken as it is. None: there is none."""
-    return shutil.which(name, path=search_path(project))
+    return shutil.which(name, path=_outside(project))
 
 
 def rooted(path: str) -> str:
     """The search path *path* without folders that are relative: they mean whatever project one is in."""
-    return os.pathsep.join(folder for folder in path.split(os.pathsep) if folder.startswith(os.sep)) or _SYSTEMS
+    return _absolute(path) or _SYSTEMS
+
+
+def _outside(project: Path) -> str:
+    root = Path(os.path.realpath(project))
+    folders = _absolute(os.environ.get("PATH", os.defpath)).split(os.pathsep)
+    return os.pathsep.join(one for one in folders if one and not Path(os.path.realpath(one)).is_relative_to(root))
+
+
+def _absolute(path: str) -> str:
+    return os.pathsep.join(folder for folder in path.split(os.pathsep) if folder.startswith(os.sep))
