@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.errors import InputError
 from engine.executors.servers import project_servers
 from engine.model.agent import AgentKind, AgentSource
 from engine.model.trust import ItemKind, TrustItem, trust_item
@@ -51,7 +52,15 @@ def agent_item(agent: Agent, project: Path, digests: Digests) -> TrustItem:
     """All that a user says yes to: the agent, its file, what it runs and the servers that the project defines.
 
     Which files it runs says `coverage.py`; an agent of the user's that is a Python function has none in a project.
+    Raises `InputError` (TRUST_TOO_LARGE), which names the agent.
     """
+    try:
+        return _item(agent, project, digests)
+    except InputError as error:
+        raise InputError(f'agent "{agent.id}": {error.message}', code=error.code, hint=error.hint) from None
+
+
+def _item(agent: Agent, project: Path, digests: Digests) -> TrustItem:
     root = Path(os.path.abspath(project))  # noqa: PTH100 - joins `..` without following links
     settings = asdict(agent)
     del settings["path"]
