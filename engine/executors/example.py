@@ -1,13 +1,19 @@
 """Makes up the smallest value that fits a JSON Schema, for simulated runs.
 
-Pure and deterministic. It knows the common keywords; for a pattern or a `not` it gives its best guess.
+Pure and deterministic. It knows the common keywords; for a `not`, and a pattern in which one part asks for another,
+it gives its best guess.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+import string
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
+
+from engine.patterns import found_in, pattern_problem
 
 _DEEPEST = 32
 _FORMATS = {
@@ -167,9 +173,76 @@ def _limit(schema: Mapping[str, Any], key: str) -> float | None:
 
 def _text(schema: Mapping[str, Any], placeholder: str) -> str:
     text = _FORMATS.get(str(schema.get("format")), placeholder)
+    pattern = schema.get("pattern")
+    if isinstance(pattern, str) and pattern_problem(pattern) is None and not found_in(pattern, text):
+        text = _like(pattern) or text
     shortest, longest = schema.get("minLength"), schema.get("maxLength")
     if isinstance(longest, int):
         text = text[: max(longest, 0)]
     if isinstance(shortest, int):
         text = text.ljust(min(shortest, 100_000), ".")
     return text
+
+
+_LETTERS = "aA0" + string.punctuation + " " + string.printable
+_MOST_REPEATED = 1000
+_CATEGORIES: dict[str, Callable[[str], bool]] = {
+    "DIGIT": str.isdigit,
+    "WORD": lambda letter: letter.isalnum() or letter == "_",
+    "SPACE": str.isspace,
+}
+
+
+def _like(pattern: str) -> str:
+    """A short text that *pattern* matches; empty where none is found."""
+    try:
+        text = "".join(_written(parser.parse(pattern)))
+        return text if found_in(pattern, text) else ""
+    except (re.error, RecursionError, OverflowError, ValueError):  # Python reads it otherwise than RE2
+        return ""
+
+
+def _written(parts: Iterable[tuple[Any, Any]]) -> Iterator[str]:
+    """The least that each of *parts* of a parsed pattern matches."""
+    for kind, value in parts:
+        match str(kind):
+            case "LITERAL":
+                yield chr(value)
+            case "NOT_LITERAL" | "ANY":
+                yield "b" if value == ord("a") else "a"
+            case "IN":
+                yield _member(value)
+            case "BRANCH":
+                yield from _written(value[1][0])
+            case "SUBPATTERN":
+                yield from _written(value[3])
+            case "MAX_REPEAT" | "MIN_REPEAT":
+                yield "".join(_written(value[2])) * min(value[0], _MOST_REPEATED)
+            case _:  # an anchor or the like, which takes no letter
+                pass
+
+
+def _member(parts: list[tuple[Any, Any]]) -> str:
+    """A letter of a character class."""
+    negated = str(parts[0][0]) == "NEGATE"
+    own = "".join(chr(value if str(kind) == "LITERAL" else value[0]) for kind, value in parts if _begins(kind))
+    letters = _LETTERS if negated else own + _LETTERS
+    return next((letter for letter in letters if negated != any(_is_in(letter, part) for part in parts)), "a")
+
+
+def _begins(kind: object) -> bool:
+    return str(kind) in {"LITERAL", "RANGE"}
+
+
+def _is_in(letter: str, part: tuple[Any, Any]) -> bool:
+    kind, value = part
+    match str(kind):
+        case "LITERAL":
+            return bool(ord(letter) == value)
+        case "RANGE":
+            return bool(value[0] <= ord(letter) <= value[1])
+        case "CATEGORY":
+            name = str(value).removeprefix("CATEGORY_")
+            return _CATEGORIES[name.removeprefix("NOT_")](letter) != name.startswith("NOT_")
+        case _:
+            return False

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from engine.executors.example import example_of
+from engine.patterns import found_in
 
 
 @pytest.mark.parametrize(
@@ -93,3 +94,30 @@ SCHEMAS = st.recursive(
 @given(SCHEMAS)
 def test_an_example_fits_its_schema(schema: dict[str, Any]) -> None:
     Draft202012Validator(schema).validate(example_of(schema, placeholder="<key by agent>"))
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "^a+$",
+        "^[^@]+@[^@]+$",
+        r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}$",
+        r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$",
+        r"^(feat|fix)(\([a-z]+\))?: .+$",
+        r"^x{3,5}\d$",
+        r"^\S+\s\D\W$",
+        "^[^a]b|c$",
+        "needle",
+        r"^[\w-]{8}-[^\d]$",
+        "^[é-ü]$",
+        "^(ab?){2}.$",
+    ],
+)
+def test_a_text_is_made_up_that_the_pattern_matches(pattern: str) -> None:
+    made = example_of({"type": "string", "pattern": pattern}, placeholder="<x by y>")
+    assert found_in(pattern, made)
+
+
+@pytest.mark.parametrize("pattern", ["(", r"\p{Lu}{40}", "^$b"])
+def test_a_pattern_for_which_nothing_is_found_leaves_the_placeholder(pattern: str) -> None:
+    assert example_of({"type": "string", "pattern": pattern}, placeholder="<x by y>") == "<x by y>"
