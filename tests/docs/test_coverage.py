@@ -60,7 +60,7 @@ WITHOUT_CODES = {
     "engine/gitrules.py": "environment variables of git",
     "engine/executors/port.py": "environment variables of git",
     "engine/statefolder/tracked.py": "environment variables of git",
-    "engine/patterns.py": "names of the regular expression parser",
+    "engine/executors/example.py": "names of the regular expression parser",
 }
 ANY_PAGE = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 TROUBLE = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
