@@ -736,3 +736,14 @@ def test_in_a_phase_a_numbered_list_is_its_steps_and_one_item_beside_bullets_is_
     assert tasks(one)[0].startswith("Look: Cups; Plates; Open")
     alone = convert(phases.replace("- Cups\n- Plates\n\n", "").format("1. Open the box\n"), stem="x")
     assert tasks(alone)[0] == "Open the box"
+
+
+def test_names_with_what_they_mean_are_no_steps_unless_what_announces_them_says_so() -> None:
+    names = "1. **feat**: a new thing\n2. **docs**: no new thing\n"
+    assert "the list in line 7 names things and says no action" in refusal(f"# S\n\nText.\n\n## Shop\n\n{names}")
+    assert len(tasks(convert(f"# S\n\nText.\n\n## Shop\n\nFollow these steps:\n\n{names}", stem="x"))) == 2
+
+
+def test_a_paragraph_beside_one_item_of_a_phase_leaves_it_a_step() -> None:
+    text = "# Ship\n\nText.\n\n## Phase 1: Look\n\nSome words.\n\n1. Open the box\n\n## Phase 2: Close the shop\n\nx\n"
+    assert tasks(convert(text, stem="x"))[0] == "Open the box"
