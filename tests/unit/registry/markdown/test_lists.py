@@ -747,3 +747,15 @@ def test_names_with_what_they_mean_are_no_steps_unless_what_announces_them_says_
 def test_a_paragraph_beside_one_item_of_a_phase_leaves_it_a_step() -> None:
     text = "# Ship\n\nText.\n\n## Phase 1: Look\n\nSome words.\n\n1. Open the box\n\n## Phase 2: Close the shop\n\nx\n"
     assert tasks(convert(text, stem="x"))[0] == "Open the box"
+
+
+def test_a_list_below_a_step_whose_items_say_who_does_them_are_the_steps() -> None:
+    inner = "1. Open the box (5 min)\n2. Send the box (5 min)\n"
+    text = f"# /s\n\nText.\n\n## Step 1: Look\n\n{inner}\n## Step 2: Close the shop\n\nx\n"
+    assert tasks(convert(text, stem="x"))[:2] == ["Open the box", "Send the box"]
+
+
+def test_the_agent_of_a_phase_is_that_of_its_steps() -> None:
+    first = "## Phase 1: Look\n\nAgent: shop-keeper\n\n1. Open the box\n2. Send the box\n"
+    phases = convert(f"# /s\n\nText.\n\n{first}\n## Phase 2: Close\n\nx\n", stem="x").definition["phases"]
+    assert [node["agentId"] for phase in phases for node in phase["agents"]][:2] == ["shop-keeper"] * 2
