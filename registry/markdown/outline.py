@@ -5,7 +5,8 @@ Pure. Order, agents and times of the result are `convert.py`'s.
 Theory of operation. Where headings are numbered ("## 1. Build", "**Step 2: Test**"), they are the steps, or, called
 phases, they hold lists of steps. Elsewhere the numbered lists are the steps, but for those under headings such as
 "Rules" or "Output format", and those that read as rules, names or questions. What is done in some cases only is no
-step: it is handed to the step before it. Everything that is no step stays as prose, so that nothing is lost.
+step: it is handed to the step before it, and at the start of a list to the step after it, which is told to do it first.
+Everything that is no step stays as prose, so that nothing is lost.
 """
 
 from __future__ import annotations
@@ -256,20 +257,20 @@ class _Reading:
         return reason
 
     def _take(self, group: Group, items: tuple[Item, ...], into: Outline) -> None:
-        """The steps of one list; what is done in some cases only goes to the step before it."""
+        """The steps of one list; what is done in some cases only goes to a step beside it, as `_conditional` says."""
         waiting: list[Item] = []
         for item in items:
             step = read_step(item.number, item.text, item.details, line=item.line)
             if is_conditional(item) and not (step.agent or step.after):
-                into.notes.append(_conditional(item.text, item.line))
+                into.notes.append(_conditional(item.text, item.line, first=not group.steps))
                 if group.steps:
                     _append_text(group.steps[-1], _source(item))
                 else:
                     waiting.append(item)
                 continue
-            for earlier in waiting:
-                _append_text(step, _source(earlier))
-            waiting = []
+            if waiting:
+                step.details = "\n".join(filter(None, ("Before this:", *map(_source, waiting), step.details)))
+                waiting = []
             if is_limited(item.text) or is_conditional(item):
                 self._limited(item.text, item.line, into)
             group.steps.append(step)
@@ -291,10 +292,10 @@ class _Reading:
             into.prose += [*heading, *texts]
 
 
-def _conditional(text: str, line: int) -> Note:
-    """What is done in some cases only, and is handed to the step before it."""
-    what = f'"{plain(text)[:80]}" is done in some cases only; it is handed to the step before it'
-    return Note(line, what, Kind.CONDITIONAL)
+def _conditional(text: str, line: int, *, first: bool = False) -> Note:
+    """What is done in some cases only, and is handed to the step before it; the *first* to the one after it."""
+    taker = "step after it, to do first" if first else "step before it"
+    return Note(line, f'"{plain(text)[:80]}" is done in some cases only; it is handed to the {taker}', Kind.CONDITIONAL)
 
 
 def _continues(block: Block, before: Block) -> bool:

@@ -205,6 +205,15 @@ def test_headings_for_what_was_given_are_handed_to_the_step_before(heading: str)
     assert "it is handed to the step before it" in told(converted, "V1_CONDITIONAL")[0]
 
 
+def test_what_is_done_in_some_cases_before_the_first_step_is_done_first_in_that_step() -> None:
+    steps = "1. If it is frozen, thaw it\n2. Mix it\n\n   ```\n   spoon\n   ```\n3. Heat it\n"
+    converted = convert(f"# Bake\n\nText.\n\n## Steps\n\n{steps}", stem="x")
+    assert "it is handed to the step after it, to do first" in told(converted, "V1_CONDITIONAL")[0]
+    assert tasks(converted) == ["Mix it", "Heat it"]
+    given = converted.definition["globalContext"]["initial"]
+    assert given == {"mix-it-details": "Before this:\nIf it is frozen, thaw it\n```\nspoon\n```"}
+
+
 @pytest.mark.parametrize("lead_in", ["When the user runs this command:", "When invoked:", "When you are called:"])
 def test_whenever_the_command_runs_is_no_condition(lead_in: str) -> None:
     text = f"# Bake\n\nText.\n\n## Work\n\n{lead_in}\n\n1. Build it\n2. Push it\n"
