@@ -18,7 +18,16 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from engine.errors import OrchestrationError
-from engine.executors.changes import Change, ChangedMeanwhile, NotUndone, apply, changes_between, names, undo
+from engine.executors.changes import (
+    Change,
+    ChangedMeanwhile,
+    ForeignPath,
+    NotUndone,
+    apply,
+    changes_between,
+    names,
+    undo,
+)
 from engine.executors.folders import folders_in
 from engine.executors.git import Git, IsolationUnavailable, is_object
 from engine.executors.snapshot import OURS, commit, notes_of, project_tree
@@ -146,6 +155,8 @@ async def _heal(git: Git, project: Path) -> None:
         try:
             changes = await changes_between(git, old, new, foreign=_foreign(git))
             await undo(git, changes, staging=intent.parent / "staging")
+        except ForeignPath as error:  # no merge of ours was that: nothing of it was done
+            log.warning("the note about a merge in %s is no note of ours: %s", intent, error)
         except (OSError, OrchestrationError) as error:
             raise _half(intent, error) from error
         intent.unlink(missing_ok=True)

@@ -221,7 +221,10 @@ class Warded:
         self._said = loop.create_future()
         with self._lifeline as lifeline:
             with theirs:
-                self._wardens.give([theirs.fileno(), *pipes.theirs])
+                try:
+                    self._wardens.give([theirs.fileno(), *pipes.theirs])
+                except ConnectionError:  # it was killed just now
+                    return b""
             sending = _begin_to_send(lifeline, data)
             loop.add_reader(lifeline, self._hear, lifeline, bytearray(), pipes)
             try:

@@ -23,7 +23,7 @@ from engine.executors.port import Outcome, WorkOrder
 from engine.executors.process import ProcessExecutor
 from engine.executors.search import end_orphans
 from engine.executors.tree import Ended, run_program
-from engine.executors.wardens import wardens_for
+from engine.executors.wardens import Wardens, wardens_for
 from engine.executors.zygote import UNSUPPORTED
 from engine.ids import AttemptId
 from engine.model.agent import Agent
@@ -179,6 +179,22 @@ async def test_what_forks_wardens_is_started_again_when_it_was_killed(tmp_path: 
     found = await wardens_for(keep=False)
     assert found is not None
     os.kill(found.pid, signal.SIGKILL)
+    assert (await run(order_of(ANSWER, tmp_path))).failure is None
+
+
+async def test_a_program_is_started_though_what_forks_wardens_was_killed_unnoticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = await wardens_for(keep=False)
+    assert found is not None
+    os.kill(found.pid, signal.SIGKILL)
+    await asyncio.to_thread(os.waitid, os.P_PID, found.pid, os.WEXITED | os.WNOWAIT)
+    has_ended, looks = Wardens._ended, iter([False, False])  # when it is chosen, and when it is woken
+
+    def late(wardens: Wardens, options: int) -> bool:
+        return next(looks, True) and has_ended(wardens, options)
+
+    monkeypatch.setattr(Wardens, "_ended", late)
     assert (await run(order_of(ANSWER, tmp_path))).failure is None
 
 
