@@ -173,7 +173,7 @@ def test_what_a_cut_leaves_of_a_secret_is_masked_too(text: str) -> None:
 
 def test_a_private_key_and_a_token_are_masked_in_data() -> None:
     token = "eyJ" + "hbGciOiJIUzI1NiJ9.eyJ" + "zdWIiOiIxMjM0NTY3ODkwIn0." + "dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"
-    key = "-----BEGIN PRIVATE KEY-----\n" + "MIIEvQIBADAN" * 4 + "\n-----END PRIVATE KEY-----"
-    masked = str(redact_data({"a": f"it is {token}", "b": key}))
+    begin = "-----BEGIN " + "PRIVATE KEY-----"
+    masked = str(redact_data({"a": f"it is {token}", "b": f"{begin}\n{'MIIB' * 12}"}))
     assert token not in masked
-    assert "MIIEvQIBADAN" not in masked
+    assert "MIIB" not in masked
