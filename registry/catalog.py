@@ -26,6 +26,7 @@ from registry.agents import PACKAGED_AGENTS, AgentCatalog, load_agents
 from registry.collector import collector_paused
 from registry.commands import CommandIndex, CommandSummary, Parsed, parse_definition
 from registry.markdown.guess import suggest_agents
+from registry.packaged import scanners
 from registry.paths import shown
 from registry.plugins import configuration, plugins_of
 from registry.positions import positions
@@ -195,7 +196,8 @@ class Catalog:
         if parsed.format == "markdown":
             told = suggest_agents(told, parsed.raw, agents.values())
             told = tuple(replace(one, place=one.place and f"{source}:{one.place}") for one in told)
-        told += (*self._twins(path), *self._waiting())
+        absent = _absent_scanners(validation.definition, agents)
+        told += (*self._twins(path), *self._waiting(), *absent)
         problems = sorted((*told, *validation.problems), key=lambda problem: problem.severity is not Severity.ERROR)
         if parsed.text is not None and problems:
             problems = _placed(problems, parsed.text, parsed.format, source)
@@ -211,7 +213,8 @@ class Catalog:
             path=path,
             source=source,
         )
-        self._loaded[key] = (around, loaded)
+        if not absent:  # nothing is told when they are installed
+            self._loaded[key] = (around, loaded)
         return loaded
 
     def _twins(self, path: Path | None) -> tuple[Problem, ...]:
@@ -281,6 +284,16 @@ class _Definitions(Mapping[str, Mapping[str, Any]]):
 
     def __len__(self) -> int:
         return len({summary.name for summary in self._index.list()})
+
+
+def _absent_scanners(definition: CommandDefinition | None, agents: Mapping[str, Agent]) -> tuple[Problem, ...]:
+    """An error where agents of this package lack the scanners they start: a review must not silently do without."""
+    named = _agent_ids(definition) & agents.keys() if definition is not None else set()
+    absent = scanners.missing_for(name for name in named if agents[name].source is AgentSource.PACKAGED)
+    if not absent:
+        return ()
+    message = f"Its agents need scanners that are not installed: {', '.join(absent)}"
+    return (Problem("TOOL_MISSING", Severity.ERROR, message, "", scanners.how_to_install()),)
 
 
 def _with_custom(found: AgentCatalog, names: Collection[str]) -> AgentCatalog:

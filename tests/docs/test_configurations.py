@@ -18,7 +18,7 @@ from tests.support.uv import uv_environment
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-CLONE = ("/path/to/orchestration-mcp", "~/orchestration-mcp")
+CLONE = ("/path/to/orchestration-mcp", "~/orchestration-mcp", "$HOME/orchestration-mcp")
 """How the README writes the folder of this repository."""
 
 
@@ -50,13 +50,13 @@ def test_the_line_of_readme_puts_the_programs_on_the_path(tmp_path: Path) -> Non
     )
     assert {"orchestrate", "orchestration-mcp"} <= {path.name for path in (tmp_path / "bin").iterdir()}
     done = subprocess.run(
-        [tmp_path / "bin" / "orchestrate", "validate", "/review-code"],
+        [tmp_path / "bin" / "orchestrate", "validate", "/review-repo"],
         cwd=ROOT,
         check=True,
         timeout=50,
         capture_output=True,
     )
-    assert b"/review-code" in done.stdout + done.stderr
+    assert b"/review-repo" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("number", range(len(shown())))

@@ -26,7 +26,7 @@ BATCH = 100
 OFF = ("HexHighEntropyString", "Base64HighEntropyString", "IPPublicDetector")
 """Detectors that report every hash and address: noise in a review."""
 
-_HINT = "detect-secrets comes with this package; reinstall it, or: pip install detect-secrets"
+_HINT = "Install detect-secrets again; it may be damaged."
 _BASELINE = ".secrets.baseline"
 _HINTS = re.compile(
     r"(?i:(?:api|auth|service|account|db|database|priv|private|client)_?key|(?:db|database|key)_?pass|password|passwd"
@@ -102,7 +102,7 @@ def _looks_random(run: str) -> bool:
 
 def _scan(listing: Listing, suspects: list[Source], deadline: Deadline, limits: list[str]) -> list[dict[str, Any]]:
     tool = [
-        *python_tool("detect_secrets", _HINT),
+        *python_tool("detect_secrets"),
         "--cores", str(min(4, os.cpu_count() or 1)), "scan", "--no-verify",
         *(part for name in OFF for part in ("--disable-plugin", name)),
     ]  # fmt: skip

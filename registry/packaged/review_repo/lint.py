@@ -39,7 +39,7 @@ COMMON = ("--output-format=json", "--no-cache", "--no-fix", "--exit-zero", "--fo
 WHY = 160
 """Characters of a first sentence that stands alone."""
 
-_HINT = "ruff comes with this package; reinstall it, or: pip install ruff"
+_HINT = "Install ruff again; it may be damaged."
 
 _SEVERITY = (
     (r"F(401|403|405|541|841|842)$", "low"),
@@ -60,7 +60,7 @@ def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
     deadline = Deadline(SECONDS)
     _, listing, _ = relist(inputs)
     python = [file for file in listing.of_language("Python") if not file.path.endswith(".pyx")]
-    ruff = python_tool("ruff", _HINT)
+    ruff = python_tool("ruff")
     limits: list[str] = []
     own, ours = _by_settings(listing, python)
     found: list[dict[str, Any]] = []

@@ -6,7 +6,6 @@ Effects: starts processes and kills them, with their children, when their time i
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import IO, TYPE_CHECKING
 import psutil
 
 from registry.packaged.review_repo.answer import Refusal
+from registry.packaged.scanners import how_to_install, is_installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -166,14 +166,16 @@ def _lives(process: psutil.Process) -> bool:
     return False
 
 
-def python_tool(module: str, hint: str) -> list[str]:
+def python_tool(module: str) -> list[str]:
     """The argv that starts the installed tool *module* with the running interpreter.
 
     `-P` keeps the working directory, which is the repository under review, out of the module search path: a file
     `json.py` there would otherwise be run.
     """
-    if importlib.util.find_spec(module) is None:
-        raise Refusal("TOOL_MISSING", f'The tool "{module}" is not installed beside {sys.executable}', hint=hint)
+    if not is_installed(module):
+        raise Refusal(
+            "TOOL_MISSING", f'The scanner "{module}" is not installed beside {sys.executable}', hint=how_to_install()
+        )
     return [sys.executable, "-P", "-m", module]
 
 

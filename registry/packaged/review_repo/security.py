@@ -27,7 +27,7 @@ LEFT_OUT = "B101,B403,B404,B405,B406,B407,B408,B409,B603,B607"
 BATCH = 150
 """Files of one call: what is lost when the time is up in the middle of one."""
 
-_HINT = "bandit comes with this package; reinstall it, or: pip install bandit"
+_HINT = "Install bandit again; it may be damaged."
 _SEVERITY = {"HIGH": "high", "MEDIUM": "medium", "LOW": "low"}
 _CONFIDENCE = {"HIGH": "high", "MEDIUM": "medium", "LOW": "low"}
 _PASSWORDS = ("B105", "B106", "B107")
@@ -41,7 +41,7 @@ def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
     deadline = Deadline(SECONDS)
     _, listing, _ = relist(inputs)
     python = [file.path for file in listing.of_language("Python") if not file.path.endswith((".pyi", ".pyx"))]
-    bandit = [*python_tool("bandit", _HINT), "--format=json", "--quiet", "--exit-zero", f"--skip={LEFT_OUT}"]
+    bandit = [*python_tool("bandit"), "--format=json", "--quiet", "--exit-zero", f"--skip={LEFT_OUT}"]
     own = own_settings(listing)
     limits: list[str] = []
     results: list[dict[str, Any]] = []

@@ -108,7 +108,7 @@ def test_a_missing_ruff_is_told(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     failure = repo.failure(lint.review)
     assert failure["code"] == "TOOL_MISSING"
-    assert "pip install ruff" in failure["message"]
+    assert 'the extra "review"' in failure["message"]
 
 
 def test_an_entry_outside_of_the_root_is_no_finding(tmp_path: Path) -> None:

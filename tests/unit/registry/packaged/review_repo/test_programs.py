@@ -58,7 +58,7 @@ def test_tools_do_not_see_the_settings_of_the_caller(monkeypatch: pytest.MonkeyP
     environment = tool_environment()
     assert "RUFF_OUTPUT_FILE" not in environment
     assert "GIT_DIR" not in environment
-    assert python_tool("ruff", "hint")[1:] == ["-P", "-m", "ruff"]
+    assert python_tool("ruff")[1:] == ["-P", "-m", "ruff"]
 
 
 def test_git_ignores_the_repository_that_a_calling_hook_names(

@@ -1,0 +1,132 @@
+"""Without the extra `review` a review says what is missing and how to add it, before anything starts."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from packaging.requirements import Requirement
+
+from engine.errors import InvalidCommand
+from registry.catalog import Catalog
+from registry.packaged import scanners
+from tests.support.definitions import command, node, phase
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
+ROOT = Path(__file__).parents[4]
+ALL = {"bandit", "detect-secrets", "ruff"}
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The modules of scanners that are found: none at first."""
+    found: set[str] = set()
+    find = importlib.util.find_spec
+
+    def find_spec(name: str, package: str | None = None) -> ModuleSpec | None:
+        return find(name, package) if name in found or name not in scanners.SCANNERS.values() else None
+
+    monkeypatch.setattr("importlib.util.find_spec", find_spec)
+    return found
+
+
+def origin(monkeypatch: pytest.MonkeyPatch, record: dict[str, Any] | None) -> None:
+    class Installed:
+        def read_text(self, name: str) -> str | None:
+            assert name == "direct_url.json"
+            return None if record is None else json.dumps(record)
+
+    monkeypatch.setattr("importlib.metadata.distribution", lambda _name: Installed())
+
+
+def test_the_extra_and_the_group_are_the_scanners_and_are_no_dependencies() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project = settings["project"]
+    extra = {Requirement(text).name for text in project["optional-dependencies"][scanners.EXTRA]}
+    assert extra == ALL == {module.replace("_", "-") for module in scanners.SCANNERS.values()}
+    assert not extra & {Requirement(text).name for text in project["dependencies"]}
+    assert settings["dependency-groups"][scanners.EXTRA] == [f"{project['name']}[{scanners.EXTRA}]"]
+    assert settings["tool"]["uv"]["default-groups"] == ["dev", scanners.EXTRA]
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_review_without_scanners_has_one_error_that_names_them_and_the_extra(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    [error] = catalog.load("/review-repo").errors
+    assert error.code == "TOOL_MISSING"
+    assert error.message.endswith("not installed: bandit, detect-secrets, ruff")
+    assert error.suggestion is not None
+    assert "\n" not in error.suggestion
+    for words in ("[review]", "uv tool install", "uvx --from", "pipx install", "pip install"):
+        assert words in error.suggestion
+    with pytest.raises(InvalidCommand, match="TOOL_MISSING"):
+        catalog.bundle(catalog.load("/review-repo"))
+
+
+def test_a_review_is_sound_as_soon_as_its_scanners_are_installed(tmp_path: Path, installed: set[str]) -> None:
+    catalog = Catalog(tmp_path)
+    installed |= {"ruff", "bandit"}
+    assert catalog.load("/review-repo").errors[0].message.endswith("not installed: detect-secrets")
+    installed.add("detect_secrets")
+    assert catalog.load("/review-repo").errors == ()
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_command_is_told_of_the_scanners_that_its_own_agents_start(tmp_path: Path) -> None:
+    raw = command(phase("one", node("lint", agent="repo-linter"), node("tidy", agent="repo-hygiene")))
+    [error] = Catalog(tmp_path).load(raw).errors
+    assert error.message.endswith("not installed: ruff")
+    other = command(phase("one", node("tidy", agent="repo-hygiene")))
+    assert Catalog(tmp_path).load(other).errors == ()
+
+
+@pytest.mark.usefixtures("installed")
+def test_an_agent_of_the_project_with_the_same_name_needs_no_scanner(tmp_path: Path) -> None:
+    agents = tmp_path / ".claude" / "agents"
+    agents.mkdir(parents=True)
+    (agents / "repo-linter.md").write_text("---\nname: repo-linter\ndescription: Ours.\n---\nLint.\n")
+    raw = command(phase("one", node("lint", agent="repo-linter")))
+    assert Catalog(tmp_path).load(raw).errors == ()
+
+
+@pytest.mark.parametrize(
+    ("record", "requirement"),
+    [
+        (None, "orchestration-mcp[review]"),
+        ({}, "orchestration-mcp[review]"),
+        ({"url": "file:///my/clone", "dir_info": {}}, "orchestration-mcp[review] @ file:///my/clone"),
+        (
+            {"url": "https://example.com/o.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
+            "orchestration-mcp[review] @ git+https://example.com/o.git@abc",
+        ),
+        (
+            {
+                "url": "https://example.com/o.git",
+                "vcs_info": {"vcs": "git", "requested_revision": "v1", "commit_id": "a"},
+            },
+            "orchestration-mcp[review] @ git+https://example.com/o.git@v1",
+        ),
+    ],
+)
+def test_the_hint_installs_from_where_this_installation_came(
+    monkeypatch: pytest.MonkeyPatch, record: dict[str, Any] | None, requirement: str
+) -> None:
+    origin(monkeypatch, record)
+    hint = scanners.how_to_install()
+    assert f'`uv tool install "{requirement}"`' in hint
+    assert Requirement(requirement).extras == {scanners.EXTRA}
+
+
+def test_a_damaged_record_of_the_installation_costs_the_address_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Damaged:
+        def read_text(self, _name: str) -> str:
+            return "{"
+
+    monkeypatch.setattr("importlib.metadata.distribution", lambda _name: Damaged())
+    assert 'uv tool install "orchestration-mcp[review]"' in scanners.how_to_install()
