@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from engine.api.hooks import Hook
     from engine.api.metrics import MetricsReport
     from engine.api.port import Opener, Workplace
-    from engine.api.results import RunResult
+    from engine.api.results import NodeResult, RunResult
+    from engine.views.todos import Todo
 
 HOOK_SECONDS = 5.0
 
@@ -55,10 +56,10 @@ class OrchestrationEngine:
         project: str | Path | None = None,
         *,
         executor: str = "auto",
-        on_node_start: Hook | None = None,
-        on_node_complete: Hook | None = None,
-        on_phase_complete: Hook | None = None,
-        on_todo_write: Hook | None = None,
+        on_node_start: Callable[[str, str], object] | None = None,
+        on_node_complete: Callable[[str, int, bool], object] | None = None,
+        on_phase_complete: Callable[[str, Mapping[str, NodeResult]], object] | None = None,
+        on_todo_write: Callable[[list[Todo]], object] | None = None,
         hook_timeout: float = HOOK_SECONDS,
         todo_write: TodoWriteConfig | None = None,
         opener: Opener = open_ordinary,
@@ -72,7 +73,7 @@ class OrchestrationEngine:
         """
         self._project = Path(project) if project is not None else None
         self._executor = executor
-        self._hooks = {
+        self._hooks: dict[str, Hook | None] = {
             "on_node_start": on_node_start,
             "on_node_complete": on_node_complete,
             "on_phase_complete": on_phase_complete,

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from engine.model.fields import Items, ItemsOrNone, One, OneOrNone, Several, absent
+
 FORMAT_VERSION = "2.0.0"
 """The version of the command format that we implement; the package has a version of its own."""
 FEATURES = {
@@ -65,11 +67,19 @@ CommandName = Annotated[str, StringConstraints(max_length=200, pattern=r"^/[a-z0
 Semver = Annotated[str, StringConstraints(max_length=100, pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$")]
 
 
+_OTHERWISE = {"cache_ttl": "cacheTTL", "value_schema": "schema"}
+
+
+def _in_files(name: str) -> str:
+    """How files spell the field *name*. Not said beside the fields: type checkers would know no other name for them."""
+    return _OTHERWISE.get(name) or to_camel(name)
+
+
 class Part(BaseModel):
     """Base of all parts of a command: camelCase in files, snake_case in Python."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel,
+        alias_generator=_in_files,
         populate_by_name=True,
         extra="ignore",
         frozen=True,
@@ -92,7 +102,7 @@ class Requirements(Part):
 
     min_version: Semver | None = None
     """Oldest version of the format that has what it uses; an engine of an older format refuses the command."""
-    features: tuple[str, ...] = ()
+    features: Items[str] = absent(())
     """Features that it relies on, by the names below; an engine without one of them refuses the command."""
 
 
@@ -103,7 +113,7 @@ class Metadata(Part):
     """Person or team."""
     version: Semver | None = None
     """Version of this command, not of the format."""
-    tags: tuple[str, ...] = ()
+    tags: Items[str] = absent(())
     """Words to find it by."""
     category: str | None = None
     """One word such as `code-review`."""
@@ -113,11 +123,11 @@ class Metadata(Part):
     """A run of a deprecated command warns and names `replacedBy`."""
     replaced_by: str | None = None
     """The command to use instead."""
-    changelog: tuple[str, ...] = ()
+    changelog: Items[str] = absent(())
     """What changed, newest first."""
-    examples: tuple[Example, ...] = ()
+    examples: Several[Example] = absent(())
     """Calls to learn from."""
-    requirements: Requirements | None = None
+    requirements: OneOrNone[Requirements] = absent(None)
     """What it needs of the engine."""
 
 
@@ -126,9 +136,9 @@ class GlobalContext(Part):
 
     initial: dict[ContextKey, Any] = Field(default_factory=dict)
     """Context values present before the first phase."""
-    cache_ttl: Seconds | None = Field(default=None, alias="cacheTTL")
+    cache_ttl: Seconds | None = None
     """Seconds; TTL of outputs that name none."""
-    persist_keys: tuple[ContextKey, ...] = ()
+    persist_keys: Items[ContextKey] = absent(())
     """Keys treated as if their output said `persist: true`."""
 
 
@@ -146,7 +156,7 @@ class Lock(Part):
 class Resources(Part):
     """Locks of a run or of a node."""
 
-    locks: tuple[Lock, ...] = ()
+    locks: Several[Lock] = absent(())
     """All are claimed at once."""
     max_wait_time: Milliseconds = 60_000
     """Milliseconds to wait for the locks before failing with LOCK_TIMEOUT."""
@@ -178,7 +188,7 @@ class RetryPolicy(Part):
     """Milliseconds no delay exceeds."""
     backoff_multiplier: Annotated[float, Field(ge=1, le=1000, strict=True)] = 2
     """Factor of the exponential strategy."""
-    retryable_errors: tuple[Key, ...] | None = None
+    retryable_errors: ItemsOrNone[Key] = absent(None)
     """Error codes that are retried, any case; absent: all but validation, cancelled and permission errors."""
 
 
@@ -206,7 +216,7 @@ class Compensation(Part):
     """What the undoing agent is told."""
     rollback_to: NodeName | None = None
     """For cascade: the node up to which the run is rolled back."""
-    compensate_on: tuple[Literal["error", "timeout", "validation", "cancel"], ...] | None = None
+    compensate_on: ItemsOrNone[Literal["error", "timeout", "validation", "cancel"]] = absent(None)
     """Kinds of failure that trigger it; absent: all four."""
 
 
@@ -234,16 +244,16 @@ class Output(Part):
     """Kept after the run, and given to later commands of the project."""
     merge: Literal["replace", "merge", "append", "concat"] = "replace"
     """What happens to a value that is already there."""
-    value_schema: dict[str, Any] | bool | None = Field(default=None, alias="schema")
+    value_schema: dict[str, Any] | bool | None = None
     """JSON Schema of the value (extension)."""
 
 
 class NodeContext(Part):
     """What a node reads and writes."""
 
-    inputs: tuple[Input, ...] = ()
+    inputs: Several[Input] = absent(())
     """Values it is given."""
-    outputs: tuple[Output, ...] = ()
+    outputs: Several[Output] = absent(())
     """Values it must answer with."""
     passthrough: Flag = False
     """Give it the whole context."""
@@ -265,7 +275,7 @@ class Node(Part):
     """An agent of the registry, or `command` for a sub-command."""
     task: Text
     """What the agent is told; the todo's text."""
-    dependencies: tuple[NodeName, ...] = ()
+    dependencies: Items[NodeName] = absent(())
     """Nodes of this or an earlier phase that come first."""
     estimated_time: Milliseconds = 60_000
     """Milliseconds; for progress, critical path and scheduling."""
@@ -273,21 +283,21 @@ class Node(Part):
     """Milliseconds of one attempt; absent: the larger of five minutes and three times the estimate."""
     priority: Priority = 0
     """Higher starts first."""
-    retry_policy: RetryPolicy | None = None
+    retry_policy: OneOrNone[RetryPolicy] = absent(None)
     """When a failed attempt is tried again."""
-    skip_condition: SkipCondition | None = None
+    skip_condition: OneOrNone[SkipCondition] = absent(None)
     """When the node is skipped."""
-    compensation: Compensation | None = None
+    compensation: OneOrNone[Compensation] = absent(None)
     """How it is undone."""
-    context: NodeContext = NodeContext()
+    context: One[NodeContext] = absent(NodeContext())
     """What it reads and writes."""
-    resources: Resources | None = None
+    resources: OneOrNone[Resources] = absent(None)
     """Locks it needs while it runs."""
     circuit_breaker: Key | None = None
     """Name of a breaker of the project's settings."""
     idempotent: Flag = True
     """False: an attempt lost in a crash waits for a decision instead of running again (extension)."""
-    approval: Approval | None = None
+    approval: OneOrNone[Approval] = absent(None)
     """Waits for a person's yes (extension)."""
 
 
@@ -298,7 +308,7 @@ class Phase(Part):
     """Unique in the command."""
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     """Heading in todos and reports."""
-    agents: Annotated[tuple[Node, ...], Field(min_length=1)]
+    agents: Annotated[Several[Node], Field(min_length=1)]
     """The nodes."""
     description: str | None = None
     """What the phase is for."""
@@ -323,13 +333,13 @@ class CommandDefinition(Part):
     """How the command is called: `/review-code`."""
     description: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     """One sentence."""
-    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    phases: Annotated[Several[Phase], Field(min_length=1)]
     """Run one after the other."""
-    metadata: Metadata = Metadata()
+    metadata: One[Metadata] = absent(Metadata())
     """Who made it, and where it stands in its life."""
-    global_context: GlobalContext = GlobalContext()
+    global_context: One[GlobalContext] = absent(GlobalContext())
     """Values and cache rules of the whole run."""
-    resources: Resources | None = None
+    resources: OneOrNone[Resources] = absent(None)
     """Locks held by the run from start to end."""
-    arguments: tuple[Argument, ...] = ()
+    arguments: Several[Argument] = absent(())
     """What a run is given (extension)."""

@@ -57,4 +57,4 @@ def test_without_a_project_it_is_looked_for_from_the_working_directory(monkeypat
 def test_the_package_offers_what_it_names() -> None:
     assert all(getattr(registry, name) is not None for name in registry.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
-        registry.Nothing  # noqa: B018
+        registry.Nothing  # type: ignore[attr-defined] # noqa: B018
