@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.report import told  # noqa: E402 - benchmarks are run as files
-from engine.executors.claude_prompt import agent_definition, arguments_of, prompt_of  # noqa: E402
+from engine.executors.claude.prompt import agent_definition, arguments_of, prompt_of  # noqa: E402
 from engine.model.agent import Agent  # noqa: E402
 from engine.opening import open_engine  # noqa: E402
 from tests.support.definitions import command, node, phase, plan  # noqa: E402

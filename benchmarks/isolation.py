@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.report import told  # noqa: E402 - benchmarks are run as files
-from engine.executors.isolated import IsolatedExecutor  # noqa: E402
 from engine.executors.process import ProcessExecutor  # noqa: E402
+from engine.executors.worktrees.isolated import IsolatedExecutor  # noqa: E402
 from tests.support.orders import Beats, order_for  # noqa: E402
 from tests.support.repositories import editor, git, make_repository, write_files  # noqa: E402
 

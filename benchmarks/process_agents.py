@@ -20,10 +20,10 @@ from benchmarks.report import told
 from benchmarks.yardsticks.dags import Dag
 from benchmarks.yardsticks.wardens import run_all
 from engine.executors.inline import InlineExecutor
-from engine.executors.marks import environment_of, mark_of
 from engine.executors.process import ProcessExecutor
-from engine.executors.search import GRACE
-from engine.executors.wardens import Request, Wardens, wardens_for
+from engine.executors.subprocesses.process_tags import environment_of, mark_of
+from engine.executors.subprocesses.search import GRACE
+from engine.executors.subprocesses.wardens import Request, Wardens, wardens_for
 from engine.ids import AttemptId
 from engine.model.agent import Agent, AgentKind
 from engine.run.events import Limits

@@ -20,10 +20,10 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.report import told  # noqa: E402 - benchmarks are run as files
-from mcp_server.project import open_catalog  # noqa: E402
-from mcp_server.settings import load_settings  # noqa: E402
-from mcp_server.trusted import open_trust  # noqa: E402
-from registry.digests import RACY  # noqa: E402
+from mcp_server.project.project import open_catalog  # noqa: E402
+from mcp_server.project.settings import load_settings  # noqa: E402
+from mcp_server.project.trusted import open_trust  # noqa: E402
+from registry.trust.digests import RACY  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable

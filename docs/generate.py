@@ -19,24 +19,24 @@ import typer.main
 from engine.conditions import MAX_LENGTH as LONGEST_CONDITION
 from engine.conditions import MAX_STEPS as CONDITION_STEPS
 from engine.conditions.parser import MAX_DEPTH as CONDITION_DEPTH
-from engine.executors.tree import STDOUT_LIMIT
+from engine.executors.subprocesses.program import STDOUT_LIMIT
 from engine.graph.expand import MAX_DEPTH as COMMAND_DEPTH
 from engine.graph.expand import MAX_NODES
+from engine.json.patterns import MAX_LENGTH as LONGEST_PATTERN
+from engine.json.schemas import MAX_DEPTH as SCHEMA_DEPTH
+from engine.json.schemas import MAX_EXPANSION
 from engine.model.command import FEATURES, MAX_MILLISECONDS
 from engine.model.schema import command_schema
-from engine.patterns import MAX_LENGTH as LONGEST_PATTERN
 from engine.run import events
-from engine.schemas import MAX_DEPTH as SCHEMA_DEPTH
-from engine.schemas import MAX_EXPANSION
 from engine.transforms import MAX_LENGTH as LONGEST_TRANSFORM
 from engine.transforms import MAX_STEPS as TRANSFORM_STEPS
 from engine.validation import CODES, Severity
-from mcp_server import answers
-from mcp_server.app import OrchestrationServer
-from mcp_server.cli import app
-from mcp_server.settings import Settings
-from mcp_server.user_settings import UserSettings
-from registry.jsonfile import MAX_DEPTH, MAX_FILE_BYTES, MAX_OBJECT_BYTES
+from mcp_server.answers import status
+from mcp_server.cli.app import app
+from mcp_server.project.settings import Settings
+from mcp_server.project.user_settings import UserSettings
+from mcp_server.protocol.app import OrchestrationServer
+from registry.files.json_file import MAX_DEPTH, MAX_FILE_BYTES, MAX_OBJECT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -145,7 +145,7 @@ def limits() -> str:
             ("output schema", f"{SCHEMA_DEPTH} levels, {MAX_EXPANSION:,} subschemas once every `$ref` is replaced"),
             ("`pattern` in an output schema", f"{LONGEST_PATTERN} characters, matched in linear time"),
             ("answer of a process or python agent", f"{STDOUT_LIMIT // megabyte} MB"),
-            ("one output in an answer of a tool", f"{answers.LARGEST_VALUE // 1024} KB; a larger one is a `$ref`"),
+            ("one output in an answer of a tool", f"{status.LARGEST_VALUE // 1024} KB; a larger one is a `$ref`"),
         ),
     )
 

@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.executors.claude import ClaudeExecutor
-from engine.executors.isolated import IsolatedExecutor
-from engine.executors.left import end_left
-from engine.executors.outbox import FileOutbox
+from engine.executors.claude.executor import ClaudeExecutor
+from engine.executors.orphans import end_left
 from engine.executors.process import ProcessExecutor
 from engine.executors.python import PythonExecutor
 from engine.executors.scratch import remove_abandoned
+from engine.executors.worktrees.isolated import IsolatedExecutor
+from engine.executors.worktrees.outbox import FileOutbox
 from engine.model.agent import AgentKind
 from engine.runtime.clock import SystemClock
 from engine.runtime.owner import FileOwner, Reader, has_lock
@@ -29,17 +29,17 @@ from engine.statefolder.links import state_of
 from engine.statefolder.location import locate
 from engine.statefolder.mounts import network_file_system
 from engine.statefolder.owners import FOLDER
-from engine.storage.copied import CopiedStorage
 from engine.storage.database import faults
 from engine.storage.memory import MemoryStorage
+from engine.storage.read_only import CopiedStorage
 from engine.storage.sqlite import SqliteStorage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-    from engine.executors.git import Allows
     from engine.executors.port import Executor, WorkOrder
-    from engine.gitrules import Driver
+    from engine.executors.worktrees.git import Allows
+    from engine.git_rules import Driver
     from engine.ids import RunId
     from engine.storage.port import Storage
 

@@ -11,40 +11,40 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine import scheduler
-from engine.arguments import bind_arguments, initial_context
 from engine.errors import InputError, StateError
-from engine.executors.abandoned import forget
-from engine.executors.git import nothing
-from engine.executors.isolated import check_isolation
-from engine.executors.left import end_left
+from engine.executors.orphans import end_left
 from engine.executors.port import NO_OUTBOX, starts_later
+from engine.executors.worktrees.git import nothing
+from engine.executors.worktrees.isolated import check_isolation
+from engine.executors.worktrees.leftover import forget
 from engine.graph import with_estimates
 from engine.ids import OwnerId, RunId, parse_attempt_id
 from engine.model.agent import Agent, AgentKind
 from engine.run import signals as sig
 from engine.run.events import Limits, Role, RunStatus, ValueRef
 from engine.run.state import END_STATES
-from engine.runtime.aftermath import Aftermath
+from engine.runtime.activity import Remarks
 from engine.runtime.archive import Archive
-from engine.runtime.facts import ProjectFacts
-from engine.runtime.feed import Feed
-from engine.runtime.garbage import patient_collector
-from engine.runtime.guards import Guards, release_of_the_dead
+from engine.runtime.attempts import Pool
+from engine.runtime.garbage_collector import patient_collector
+from engine.runtime.heartbeats import show_life
 from engine.runtime.inbox import POLL_SECONDS, Inbox
+from engine.runtime.live_runs import Store
+from engine.runtime.notifier import Feed
+from engine.runtime.observations import ProjectFacts
+from engine.runtime.outcome_cleanup import Aftermath
 from engine.runtime.owner import Reader
 from engine.runtime.permits import Permits
-from engine.runtime.pool import Pool
+from engine.runtime.pruning import prunable
 from engine.runtime.recovery import Recovery
-from engine.runtime.remarks import Remarks
-from engine.runtime.renewal import show_life
-from engine.runtime.store import Store
-from engine.runtime.upkeep import prunable
+from engine.runtime.resource_requests import Guards, release_of_the_dead
 from engine.runtime.view import View
-from engine.settlement import is_clients
+from engine.scheduling import decide
+from engine.scheduling.outcomes import is_clients
 from engine.statefolder.location import Location
 from engine.storage.cache import ValueStore
 from engine.storage.port import Batch, Message
+from engine.values.arguments import bind_arguments, initial_context
 from engine.views.locks import LockLine, lock_lines
 from engine.views.status import stopped_work
 
@@ -53,9 +53,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
-    from engine.breakers import BreakerConfig
-    from engine.executors.git import Allows
     from engine.executors.port import EndOrphans, Executor, Outbox, Outcome, WorkOrder
+    from engine.executors.worktrees.git import Allows
     from engine.ids import AttemptId, NodeId
     from engine.model.plan import NodePlan, Plan
     from engine.model.policy import Failure
@@ -63,6 +62,7 @@ if TYPE_CHECKING:
     from engine.runtime.clock import Clock
     from engine.runtime.owner import Owner
     from engine.storage.port import RunSummary, Storage
+    from engine.tables.breakers import BreakerConfig
 
 __all__ = ["DEFAULT_PARALLELISM", "Engine", "View"]
 
@@ -327,7 +327,7 @@ class Engine:
                 code="NOT_RESUMABLE",
                 hint=None if here else "Cancel it there or wait.",
             )
-        scheduler.check_resumable(run, failed=failed)
+        decide.check_resumable(run, failed=failed)
         self.location.check(run.id, run.worktree)
         await self._check_agents(run.plan, run.executor)
         if not await self.archive.take_up(run.id, sig.Resume(self._owner_id, failed, limits)):
@@ -409,7 +409,7 @@ class Engine:
             self.store.send(run.id, sig.Decide(node, answer, failure))
             await self.store.committed()
         else:
-            scheduler.check_answer(run, node, answer)
+            decide.check_answer(run, node, answer)
             await self.storage.post(Message(run=run.id, kind="decide", payload={"node": node, "answer": answer}))
 
     def _warn(self, run_id: RunId, node: NodeId | None, text: str) -> None:

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.arguments import bind_arguments, initial_context
-from engine.assumptions import Assumptions, assume
 from engine.errors import InputError
 from engine.executors.simulate import SimulateExecutor
 from engine.model.agent import AgentKind
@@ -25,7 +23,9 @@ from engine.run.state import NodeStatus
 from engine.runtime.clock import EPOCH, VirtualClock, VirtualLoop
 from engine.service import Engine
 from engine.storage.memory import MemoryStorage
-from engine.validation.near import Names
+from engine.text.suggestions import Names
+from engine.values.arguments import bind_arguments, initial_context
+from engine.values.assumptions import Assumptions, assume
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

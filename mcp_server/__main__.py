@@ -11,8 +11,8 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-from mcp_server.app import serve
-from mcp_server.logs import log_to_stderr
+from mcp_server.project.logs import log_to_stderr
+from mcp_server.protocol.app import serve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from registry.catalog import Catalog, Loaded
     from registry.commands import CommandSource, CommandSummary
+    from registry.files.roots import find_project_root
     from registry.loader import CommandLoader, LoadedCommand, ValidationResult
-    from registry.roots import find_project_root
 
 _HOMES = {
     "Catalog": "registry.catalog",
@@ -21,7 +21,7 @@ _HOMES = {
     "Loaded": "registry.catalog",
     "LoadedCommand": "registry.loader",
     "ValidationResult": "registry.loader",
-    "find_project_root": "registry.roots",
+    "find_project_root": "registry.files.roots",
 }
 
 __all__ = [

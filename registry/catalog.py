@@ -20,21 +20,21 @@ from engine.model.agent import Agent, AgentDefaults, AgentKind, AgentSource
 from engine.model.command import CommandDefinition
 from engine.model.plan import Bundle
 from engine.validation import Problem, Severity, validate_definition
-from registry import jsonfile, yamlfile
-from registry.agents import FOLDER as AGENT_FOLDER
-from registry.agents import PACKAGED_AGENTS, AgentCatalog, load_agents
-from registry.collector import collector_paused
+from registry.agents.load import FOLDER as AGENT_FOLDER
+from registry.agents.load import PACKAGED_AGENTS, AgentCatalog, load_agents
+from registry.agents.plugins import configuration, plugins_of
 from registry.commands import CommandIndex, CommandSummary, Parsed, parse_definition
+from registry.files import json_file, yaml_file
+from registry.files.garbage_collector import collector_paused
+from registry.files.paths import shown
+from registry.files.positions import positions
 from registry.markdown.guess import suggest_agents
 from registry.packaged import scanners
-from registry.paths import shown
-from registry.plugins import configuration, plugins_of
-from registry.positions import positions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from registry.shared import Follows
+    from registry.files.shared_folders import Follows
 
 PACKAGED_COMMANDS = Path(__file__).parent / "packaged" / "commands"
 SUB_COMMAND = "command"
@@ -141,12 +141,12 @@ class Catalog:
         if isinstance(source, CommandDefinition):
             source = source.model_dump(mode="json", by_alias=True, exclude_unset=True)
         if isinstance(source, Mapping):
-            return self._check(parse_definition(jsonfile.adopt(source)), path=None)
+            return self._check(parse_definition(json_file.adopt(source)), path=None)
         if not isinstance(source, str):
             raise InputError(f"a command cannot be made of {source!r:.100}", hint='name it as "/name" or by its path')
         if source.lstrip().startswith("{"):
-            value = jsonfile.parse(source, name="definition")
-            return self._check(parse_definition(jsonfile.as_object(value, name="definition")), path=None)
+            value = json_file.parse(source, name="definition")
+            return self._check(parse_definition(json_file.as_object(value, name="definition")), path=None)
         path = self._index.resolve(source)
         return self._check(self._index.read(path), path=path)
 
@@ -259,7 +259,7 @@ class Catalog:
 
 def _placed(problems: list[Problem], text: str, form: str, source: str) -> list[Problem]:
     """*problems* with file, line and column. Of an older dialect only what is in the file as it is has a place."""
-    yaml = source.endswith(tuple(yamlfile.SUFFIXES))
+    yaml = source.endswith(tuple(yaml_file.SUFFIXES))
     found = positions(text, {problem.pointer for problem in problems}, yaml=yaml, exact=form == "dialect")
     return [
         replace(problem, place=f"{source}:{place[0]}:{place[1]}") if (place := found.get(problem.pointer)) else problem

@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any
 from cachetools import LRUCache
 
 from engine.errors import InputError, NotFound
-from registry import jsonfile, yamlfile
-from registry.dialects import migrate
+from registry.dialects.migrate import migrate
+from registry.files import json_file, yaml_file
+from registry.files.paths import inside
+from registry.files.shared_folders import Surroundings
 from registry.markdown.convert import convert
 from registry.markdown.refusal import NO_STEPS
 from registry.naming import closest
-from registry.paths import inside
-from registry.shared import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from engine.validation import Problem
-    from registry.shared import Follows
+    from registry.files.shared_folders import Follows
 
 NAME = re.compile(r"/[a-z0-9-]+")
 MOST_PHASES = 2000
@@ -39,7 +39,7 @@ _CACHE_BYTES = 64 * 1024 * 1024
 _MOST_FILES = 10_000
 _NAMED = 12
 _MARKDOWN = frozenset({".md", ".markdown"})
-_DEFINITIONS = frozenset({".json", *yamlfile.SUFFIXES})
+_DEFINITIONS = frozenset({".json", *yaml_file.SUFFIXES})
 _SUFFIXES = _DEFINITIONS | _MARKDOWN
 
 
@@ -182,7 +182,7 @@ class CommandIndex:
             raise InputError(
                 message, code="UNSUPPORTED_FILE", hint="Commands are .json or .yaml files, or v1 commands in .md files."
             )
-        data = jsonfile.read_bytes(path)
+        data = json_file.read_bytes(path)
         # The name of a v1 command may come from its file's, so the same bytes elsewhere are another command.
         key = (path.stem if suffix in _MARKDOWN else suffix, hashlib.sha256(data).hexdigest())
         found = self._parsed.get(key)
@@ -287,7 +287,7 @@ class CommandIndex:
                 description="",
                 path=path,
                 source=source,
-                format="markdown" if markdown else "yaml" if path.suffix.lower() in yamlfile.SUFFIXES else "json",
+                format="markdown" if markdown else "yaml" if path.suffix.lower() in yaml_file.SUFFIXES else "json",
                 problem=error,
                 prompt=markdown and error.code == NO_STEPS,
             )
@@ -328,19 +328,19 @@ class CommandIndex:
 
 
 def _parse(data: bytes, path: Path) -> Parsed:
-    text = jsonfile.decode(data, name=path.name)
+    text = json_file.decode(data, name=path.name)
     if path.suffix.lower() in _MARKDOWN:
         converted = convert(text, stem=path.stem)
         return Parsed(
             raw=converted.definition,
             format="markdown",
             problems=converted.problems,
-            digest=jsonfile.digest(converted.definition),
+            digest=json_file.digest(converted.definition),
             listed=converted.sign,
         )
-    yaml = path.suffix.lower() in yamlfile.SUFFIXES
-    value = yamlfile.parse(text, name=path.name) if yaml else jsonfile.parse(text, name=path.name)
-    found = parse_definition(jsonfile.as_object(value, name=path.name))
+    yaml = path.suffix.lower() in yaml_file.SUFFIXES
+    value = yaml_file.parse(text, name=path.name) if yaml else json_file.parse(text, name=path.name)
+    found = parse_definition(json_file.as_object(value, name=path.name))
     return replace(found, format="yaml" if yaml and found.format == "json" else found.format, text=text)
 
 
@@ -352,7 +352,7 @@ def parse_definition(raw: dict[str, Any]) -> Parsed:
         raw=migration.definition,
         format="dialect" if migration.changed else "json",
         problems=migration.problems,
-        digest=jsonfile.digest(migration.definition),
+        digest=json_file.digest(migration.definition),
     )
 
 
@@ -382,7 +382,7 @@ def _cost(found: Parsed | InputError) -> int:
     """Roughly the bytes that a parsed file takes, by the length of its text."""
     if isinstance(found, InputError):
         return 1000
-    return 1000 + 5 * (len(jsonfile.canonical(found.raw)) if found.text is None else len(found.text))
+    return 1000 + 5 * (len(json_file.canonical(found.raw)) if found.text is None else len(found.text))
 
 
 def _text(value: object) -> str:

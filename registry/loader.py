@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from registry.catalog import Catalog
-from registry.roots import find_project_root
+from registry.files.roots import find_project_root
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-from engine.executors.wardens import Request, Wardens, packed
+from engine.executors.subprocesses.wardens import Request, Wardens, packed
 
 
 def run_all(wardens: Wardens, requests: list[tuple[Request, bytes]], *, at_once: int) -> list[bytes]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.api.given import data_of
+from engine.api.commands import data_of
 from engine.errors import InputError, InvalidCommand
 from engine.graph import Timeline, compile_plan, predict
 from engine.model.agent import Agent
@@ -20,7 +20,7 @@ from engine.views.durations import milliseconds
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.api.given import Definition
+    from engine.api.commands import Definition
     from engine.ids import NodeId
     from engine.model.command import CommandDefinition
     from engine.model.plan import Plan

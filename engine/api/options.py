@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from engine.breakers import BreakerConfig
 from engine.errors import InputError
 from engine.storage.eviction import Eviction
+from engine.tables.breakers import BreakerConfig
 from engine.views.todos import TodoOptions
 
 MAX_CACHE_BYTES = 100 * 1024 * 1024

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from engine.api.agents import agents_of
-from engine.api.given import data_of
+from engine.api.commands import data_of
 from engine.api.hooks import Caller, Hooks
 from engine.api.metrics import MetricsCollector, observe, report_of
-from engine.api.openplace import OpenPlace
+from engine.api.open_workplace import OpenPlace
 from engine.api.options import (
     BATCH_DELAY,
     BATCH_SIZE,
@@ -27,7 +27,7 @@ from engine.api.options import (
 )
 from engine.api.port import Request, open_ordinary
 from engine.api.results import run_result
-from engine.api.updates import TodoUpdates
+from engine.api.todo_updates import TodoUpdates
 from engine.errors import InputError
 from engine.executors.simulate import parse_fault, parse_value, values_by_node
 from engine.ids import RunId
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from engine.api.agents import Program
-    from engine.api.given import Definition
+    from engine.api.commands import Definition
     from engine.api.hooks import Hook
     from engine.api.metrics import MetricsReport
     from engine.api.port import Opener, Workplace

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from engine.service import Engine
     from engine.views.todos import TodoOptions
 
-ORDINARY = "mcp_server.workplace:open_workplace"
+ORDINARY = "mcp_server.project.workplace:open_workplace"
 """Module and function of the place that is used where none is handed over."""
 
 

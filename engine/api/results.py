@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.readiness import standing
 from engine.run.events import Role, RunStatus
 from engine.run.state import NodeStatus
-from engine.runtime.facts import values_of
+from engine.runtime.observations import values_of
+from engine.scheduling.readiness import standing
 from engine.views.durations import milliseconds
 from engine.views.status import FailureLine, failures, snapshot
 from engine.views.timeline import work_of

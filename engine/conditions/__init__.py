@@ -26,7 +26,7 @@ from typing import Any, Final
 from engine.conditions.evaluation import Program, truth
 from engine.conditions.faults import ConditionError, ConditionSyntaxError, short
 from engine.conditions.parser import Parser
-from engine.jsonvalue import Budget, BudgetExceeded
+from engine.json.values import Budget, BudgetExceeded
 
 __all__ = ["Condition", "ConditionError", "ConditionSyntaxError", "parse"]
 

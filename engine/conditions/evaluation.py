@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from engine.conditions.faults import ConditionError
-from engine.jsonvalue import Budget, is_number, same_json
+from engine.json.values import Budget, is_number, same_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

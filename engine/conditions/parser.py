@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from engine.conditions.evaluation import Program
-    from engine.jsonvalue import Budget
+    from engine.json.values import Budget
 
 MAX_DEPTH: Final = 64
 """Parentheses, brackets and `!` inside each other."""

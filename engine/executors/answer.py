@@ -1,6 +1,6 @@
 """The one form in which agents are asked and answer, whatever executes them (SPEC 3).
 
-Pure. It checks the form of an answer only; whether the outputs are the declared ones is `engine/context.py`'s to say.
+Pure. It checks the form of an answer only; `engine/values/context.py` checks that the outputs are the declared ones.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from msgspec import structs
 
 from engine.executors.port import Outcome, WorkOrder
 from engine.model.policy import Failure, FailureKind, Usage
-from engine.redaction import excerpt, one_line, redact
+from engine.text.redaction import excerpt, one_line, redact
 
 _LONGEST_MESSAGE = 2000
 _LONGEST_CODE = 64

@@ -1,6 +1,6 @@
 """One request to a program on its stdin, one answer from its stdout: what process and python agents have in common.
 
-Effects: starts a process through `tree.py`. Which program that is, its callers say.
+Effects: starts a process through `subprocesses/program.py`. Which program that is, its callers say.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec import structs
 from engine.executors.answer import ended_badly, failed, parse_text, request_of, with_stderr
 from engine.executors.environment import Environment
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
-from engine.executors.tree import STDOUT_LIMIT, Ended, run_program
+from engine.executors.subprocesses.program import STDOUT_LIMIT, Ended, run_program
 from engine.model.policy import FailureKind
 
 

@@ -19,12 +19,12 @@ from pathlib import Path
 from msgspec import structs
 
 from engine.executors.answer import failed
-from engine.executors.marks import environment_of
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
+from engine.executors.subprocesses.process_tags import environment_of
 from engine.model.policy import Failure, FailureKind
-from engine.redaction import Mask, names_a_secret
-from engine.statefolder.outside import rooted
-from engine.variables import needed, references, resolve
+from engine.statefolder.executables import rooted
+from engine.text.redaction import Mask, names_a_secret
+from engine.text.variables import needed, references, resolve
 
 _GIVEN = re.compile(
     r"""

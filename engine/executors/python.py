@@ -14,8 +14,8 @@ from pathlib import Path
 from engine.executors.answer import failed
 from engine.executors.dialogue import ask
 from engine.executors.environment import open_environment
-from engine.executors.marks import mark_of
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
+from engine.executors.subprocesses.process_tags import mark_of
 from engine.model.agent import AgentSource
 from engine.model.policy import FailureKind
 

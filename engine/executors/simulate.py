@@ -15,9 +15,9 @@ from typing import Any
 
 from engine.errors import InputError
 from engine.executors.answer import failed, upper_snake
-from engine.executors.example import example_of
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
 from engine.ids import NodeId, parse_attempt_id
+from engine.json.example import example_of
 from engine.model.policy import FailureKind
 
 _FAULT_FORM = "NODE[:ATTEMPT]=KIND[/CODE], such as deploy=error, deploy:2=error/RATE_LIMIT or tests=timeout"

@@ -1,6 +1,6 @@
 """An agent as frozen at plan time: who does a node's work, and how it is started.
 
-Pure. Reading agent files is `registry/agents.py`'s; running them is the executors'.
+Pure. Reading agent files is `registry/agents/load.py`'s; running them is the executors'.
 """
 
 from __future__ import annotations

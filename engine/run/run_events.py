@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.run import events as ev
 from engine.run.changes import close_phase, make_ready, move_node, move_run, set_timer, stop_waiting
+from engine.run.clock_jumps import leap, postpone_attempts
 from engine.run.events import RunStatus, WaitReason
-from engine.run.leap import leap, postpone_attempts
 from engine.run.state import ZERO, Jump, NodeStatus, Run, Saga, level_of
 
 if TYPE_CHECKING:

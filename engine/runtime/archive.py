@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine import scheduler
 from engine.errors import EnvironmentFault, NotFound
 from engine.ids import attempt_id
 from engine.run import signals as sig
@@ -20,7 +19,8 @@ from engine.run.events import RunStatus
 from engine.run.reducer import apply, fold
 from engine.run.state import END_STATES
 from engine.runtime.owner import Reader
-from engine.runtime.residue import summary_of
+from engine.runtime.projections import summary_of
+from engine.scheduling import decide
 from engine.storage.codec import UNREADABLE, unreadable
 from engine.storage.port import Batch
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from engine.ids import AttemptId, OwnerId, RunId
     from engine.run.events import Event
     from engine.run.state import Run
+    from engine.runtime.live_runs import Store
     from engine.runtime.owner import Owner
-    from engine.runtime.store import Store
     from engine.storage.port import RunSummary, Storage
 
 
@@ -125,7 +125,7 @@ class Archive:
         """A run whose owner has died, as it will be when that is recorded."""
         run = _folded(run_id, await self._storage.events(run_id))
         if not run.ended:
-            scheduler.decide(run, self._found_dead(run), self._now())
+            decide.decide(run, self._found_dead(run), self._now())
         return run
 
     def _is_orphaned(self, summary: RunSummary) -> bool:
@@ -183,7 +183,7 @@ class Archive:
                 return False
             # A run of its own: the one that readers look at moves on when its journal does.
             run = _folded(run_id, await self._storage.events(run_id))
-            scheduler.check_resumable(run, failed=signal.failed)
+            decide.check_resumable(run, failed=signal.failed)
             await self._end_left(run_id, live_attempts(run), run.worktree)  # no new attempt begins beside an old one
             reports = await self._reports(run, live_attempts(run))
             if not await self._storage.take_over(run_id, summary.owner, self._owner_id, ended=run.status):

@@ -11,19 +11,19 @@ import itertools
 import logging
 from typing import TYPE_CHECKING
 
-from engine.claims import Holder
 from engine.errors import EnvironmentFault, StateError
 from engine.ids import NodeId
 from engine.model.policy import Failure, FailureKind
 from engine.run import signals as sig
-from engine.runtime.guards import waits_for_locks
+from engine.runtime.resource_requests import waits_for_locks
 from engine.storage.database import REMOVED
+from engine.tables.claims import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from engine.runtime.archive import Archive
-    from engine.runtime.store import Store
+    from engine.runtime.live_runs import Store
     from engine.storage.port import Message, Storage
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from engine.errors import EnvironmentFault
-from engine.executors.wardens import hold, let_go
+from engine.executors.subprocesses.wardens import hold, let_go
 from engine.ids import OwnerId
 from engine.runtime.clock import SystemClock, new_owner_id
 from engine.statefolder.identity import this_process

@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from engine.errors import OrchestrationError
-from engine.runtime.store import RETRY_SECONDS
+from engine.runtime.live_runs import RETRY_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from engine.ids import RunId
     from engine.run.state import Run
     from engine.runtime.archive import Archive
-    from engine.runtime.feed import Feed
-    from engine.runtime.store import Store
+    from engine.runtime.live_runs import Store
+    from engine.runtime.notifier import Feed
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine.errors import StateError
 from engine.statefolder.links import Place, state_of
-from engine.statefolder.regular import open_regular
+from engine.statefolder.regular_files import open_regular
 
 _LONGEST = 8192
 _BARE = re.compile(r"^\s*bare\s*(=\s*(true|yes|on|1)\s*)?$", re.IGNORECASE | re.MULTILINE)

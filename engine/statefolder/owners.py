@@ -19,7 +19,7 @@ from pathlib import Path
 
 from engine.statefolder.identity import Process, started, this_process
 from engine.statefolder.location import locate
-from engine.statefolder.regular import open_regular
+from engine.statefolder.regular_files import open_regular
 
 FOLDER = "owners"
 """Their place in the state folder."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import EnvironmentFault
-from engine.statefolder import userfile
+from engine.statefolder import user_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +78,7 @@ class Stamps:
 
         Raises `EnvironmentFault` (STAMP_NOT_KEPT).
         """
-        with self._told("cannot be written"), userfile.changing(self.file):
+        with self._told("cannot be written"), user_files.changing(self.file):
             data = self._read()
             if data.get("version", VERSION) != VERSION:
                 raise ValueError("it was not written by this version")
@@ -91,11 +91,11 @@ class Stamps:
                 folders[_hash(stamp)] = {"path": str(path), "number": number}
             for old in sorted(folders, key=lambda name: folders[name]["number"])[:-MOST_KEPT]:
                 del folders[old]
-            userfile.write_private(self.file, {**data, "version": VERSION})
+            user_files.write_private(self.file, {**data, "version": VERSION})
 
     def _read(self) -> dict[str, Any]:
         try:
-            data = userfile.load_private(self.file)
+            data = user_files.load_private(self.file)
         except FileNotFoundError:
             return {}
         if not isinstance(data, dict):
@@ -129,7 +129,7 @@ class Changes:
 
 def open_stamps(home: Path | None = None) -> Stamps:
     """What this user knows; *home* as in `configuration_folder`."""
-    return Stamps(userfile.configuration_folder(home) / "state.json")
+    return Stamps(user_files.configuration_folder(home) / "state.json")
 
 
 def _hash(stamp: str) -> str:

@@ -9,7 +9,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
-from engine.statefolder.outside import find_outside, search_path
+from engine.statefolder.executables import find_outside, search_path
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
-from engine.breakers import BreakerState
-from engine.claims import Claim
 from engine.errors import EnvironmentFault
 from engine.run import events as ev
 from engine.run.events import ValueRef
+from engine.tables.breakers import BreakerState
+from engine.tables.claims import Claim
 
 if TYPE_CHECKING:
     from engine.ids import RunId

@@ -11,12 +11,12 @@ from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
 
-from engine.breakers import BreakerState
-from engine.locks import Claim, Granted, LockOutcome, LockTable, Queued, Refused
 from engine.run.events import RunStatus
 from engine.run.state import END_STATES
 from engine.storage import codec, compression, journal
 from engine.storage.port import Batch, Follow, LockOp, Message, RunSummary, SessionValue, TableOutcome
+from engine.tables.breakers import BreakerState
+from engine.tables.locks import Claim, Granted, LockOutcome, LockTable, Queued, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from engine.breakers import BreakerState
 from engine.ids import NodeId, OwnerId, RunId
-from engine.locks import Claim, LockOutcome, LockTable
 from engine.model.policy import Failure
 from engine.run.events import Event, RunStatus
+from engine.tables.breakers import BreakerState
+from engine.tables.locks import Claim, LockOutcome, LockTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

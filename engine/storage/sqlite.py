@@ -19,7 +19,6 @@ import tenacity
 
 from engine.errors import EnvironmentFault
 from engine.ids import OwnerId, RunId
-from engine.locks import Claim
 from engine.run.events import RunStatus
 from engine.run.state import END_STATES
 from engine.statefolder.links import make_private
@@ -38,16 +37,17 @@ from engine.storage.journal import Chain, checked
 from engine.storage.memory import LEARNED_FROM
 from engine.storage.port import Batch, Message, RunSummary
 from engine.storage.rows import COLUMNS, rows_of, to_message, to_session, to_summary
+from engine.tables.locks import Claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from engine.locks import LockOutcome
     from engine.run.events import Event
     from engine.storage.port import Follow, SessionValue, TableOutcome
     from engine.storage.schema import IsAlive
+    from engine.tables.locks import LockOutcome
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.breakers import BreakerState
 from engine.errors import EnvironmentFault
-from engine.locks import Claim, LockTable, Queued
 from engine.run.state import END_STATES
 from engine.storage import codec, compression
 from engine.storage.journal import Chain, Head, check_end, misplaced, rowless
 from engine.storage.memory import SAMPLES_KEPT, lock_message
 from engine.storage.rows import COLUMNS, rows_of, session_row, summary_row
+from engine.tables.breakers import BreakerState
+from engine.tables.locks import Claim, LockTable, Queued
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.ids import OwnerId, RunId
-    from engine.locks import LockOutcome
     from engine.storage.port import Batch, BreakerAnswer, BreakerOp, LockOp, Message, RunSummary
+    from engine.tables.locks import LockOutcome
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from engine.jsonvalue import Budget, BudgetExceeded
+from engine.json.values import Budget, BudgetExceeded
 from engine.transforms.faults import TransformError, TransformSyntaxError
 from engine.transforms.queries import (
     MISSING,

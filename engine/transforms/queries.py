@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
-from engine.jsonvalue import Budget, is_number, same_json
+from engine.json.values import Budget, is_number, same_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

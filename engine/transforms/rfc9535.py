@@ -27,7 +27,7 @@ from engine.transforms.queries import (
 if TYPE_CHECKING:
     from jsonpath import JSONPath, JSONPathEnvironment
 
-    from engine.jsonvalue import Budget
+    from engine.json.values import Budget
     from engine.transforms.queries import Query, Selector, Test, Value
 
 MAX_DEPTH: Final = 16

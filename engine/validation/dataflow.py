@@ -10,7 +10,7 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING
 
-from engine.validation.near import Names
+from engine.text.suggestions import Names
 from engine.validation.subject import Wish
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from engine import conditions, context
+from engine import conditions
 from engine.errors import InputError
 from engine.transforms import parse_transform
+from engine.values import context
 
 if TYPE_CHECKING:
     from engine.model.command import SkipCondition

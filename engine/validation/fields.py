@@ -12,8 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, get_args
 
 from engine.model.command import CommandDefinition, Node, Part, Phase
+from engine.text.suggestions import NEAR, fold, same_words
 from engine.validation.codes import Severity
-from engine.validation.near import NEAR, fold, same_words
 from engine.validation.problem import pointer
 
 if TYPE_CHECKING:

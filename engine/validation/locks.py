@@ -1,6 +1,6 @@
 """Locks are named once, and in one order.
 
-Pure. Who gets a lock when is `engine/locks.py`'s.
+Pure. Who gets a lock when is `engine/tables/locks.py`'s.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.graph.expand import SUB_COMMAND
 from engine.model.policy import MODEL_BREAKER
-from engine.validation.near import Names
+from engine.text.suggestions import Names
 from engine.validation.subject import is_readable
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from engine.model.command import FEATURES, FORMAT_VERSION
-from engine.validation.near import Names
+from engine.text.suggestions import Names
 
 if TYPE_CHECKING:
     from engine.validation.problem import Report

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from engine.graph.expand import MAX_DEPTH, MAX_NODES, SUB_COMMAND, split_call
 from engine.model.command import CommandDefinition
+from engine.text.suggestions import Names
 from engine.validation.dataflow import MOST_WRITERS
-from engine.validation.near import Names
 from engine.validation.subject import is_readable
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from engine.graph.expand import SUB_COMMAND
 from engine.model.command import CommandDefinition, Node, Phase
-from engine.validation.near import Names
+from engine.text.suggestions import Names
 from engine.validation.shape import UNREADABLE, Shape
 
 BLOCK = 4096

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from engine.model.plan import NodeKind
-from engine.shown import clean
+from engine.text.shown import clean
 from engine.views.svg import saving, short_time, svg
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.budget import overspent
 from engine.run.events import RunStatus
-from engine.shown import clean
+from engine.scheduling.budget import overspent
+from engine.text.shown import clean
 from engine.views.durations import about, took
 from engine.views.money import dollars
 from engine.views.progress import progress, remaining

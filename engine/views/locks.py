@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.locks import LockTable
+from engine.tables.locks import LockTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from engine.claims import Claim
     from engine.ids import NodeId, RunId
+    from engine.tables.claims import Claim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from engine.redaction import redact
 from engine.run.state import ZERO, NodeStatus
-from engine.shown import clean
+from engine.text.redaction import redact
+from engine.text.shown import clean
 from engine.views.durations import took
 from engine.views.report_style import STYLE
 from engine.views.report_text import facts, last_lines, percent

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.redaction import one_line
-from engine.shown import clean
+from engine.text.redaction import one_line
+from engine.text.shown import clean
 from engine.views.durations import took
 from engine.views.headline import headline
 from engine.views.money import dollars

@@ -1,6 +1,6 @@
 """A run at one moment, as one value: what every answer about a run is made from.
 
-Pure. It holds references to values, never values; naming its fields for files and clients is `mcp_server/wire.py`'s.
+Pure. It holds references to values, never values; `mcp_server/answers/wire.py` names its fields for files and clients.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from engine.budget import overspent
 from engine.ids import OwnerId, RunId, attempt_id, session_id
 from engine.model.plan import NodeKind
 from engine.model.policy import Failure
-from engine.readiness import queues, standing, waiting_for
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, WaitReason
 from engine.run.reducer import create
 from engine.run.state import NodeStatus, is_model_work, keys_at, parts_at
-from engine.settlement import is_clients
-from engine.succession import to_redo
+from engine.scheduling.budget import overspent
+from engine.scheduling.outcomes import is_clients
+from engine.scheduling.readiness import queues, standing, waiting_for
+from engine.scheduling.succession import to_redo
 from engine.views.durations import leapt
 from engine.views.progress import DONE, Progress, progress, remaining
 from engine.views.todos import MARKED, Todo, TodoOptions, display, todos

@@ -12,7 +12,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from engine.model.plan import NodeKind
-from engine.shown import clean
+from engine.text.shown import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,10 +11,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from engine.model.plan import NodeKind
-from engine.readiness import ITS_TURN, standing
 from engine.run.events import Role, WaitReason
 from engine.run.state import ZERO, NodeStatus
-from engine.succession import before
+from engine.scheduling.readiness import ITS_TURN, standing
+from engine.scheduling.succession import before
 from engine.views.status import session_of
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from engine.context import fill_arguments
-from engine.gerunds import active_form
-from engine.readiness import standing, waiting_for
-from engine.redaction import one_line
 from engine.run.events import RunStatus
 from engine.run.state import NodeStatus
-from engine.shown import clean
+from engine.scheduling.readiness import standing, waiting_for
+from engine.text.gerunds import active_form
+from engine.text.redaction import one_line
+from engine.text.shown import clean
+from engine.values.context import fill_arguments
 from engine.views.durations import about, took
 from engine.views.headline import MARKS
 from engine.views.progress import node_remaining

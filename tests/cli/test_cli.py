@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from engine.storage.memory import LEARNED_FROM
-from mcp_server import cli_watch, late
-from mcp_server.cli import app
+from mcp_server.cli import lazy, watch
+from mcp_server.cli.app import app
 from tests.interaction.projects import environment, open_gate
 from tests.support.definitions import command, node, phase
 from tests.support.trust import trust_all
@@ -151,13 +151,13 @@ def test_a_fault_of_our_own_is_one_json_document_beside_its_traceback(
     def broken(*_: object) -> None:
         raise RuntimeError("out of order")
 
-    monkeypatch.setattr(late, "load_settings", broken)
+    monkeypatch.setattr(lazy, "load_settings", broken)
     result = orchestrate(project, "validate", "/hello", "--json")
     assert told(result)["error"] == {"code": "INTERNAL", "message": "RuntimeError: out of order"}
     assert isinstance(result.exception, RuntimeError)
 
 
-PROGRAM = [sys.executable, "-c", "from mcp_server.cli import main; main()"]
+PROGRAM = [sys.executable, "-c", "from mcp_server.cli.app import main; main()"]
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii"])
@@ -376,7 +376,7 @@ def test_agents_are_listed_with_who_does_their_work(project: Path) -> None:
 def start(project: Path, *words: str) -> subprocess.Popen[str]:
     """The real program, at work."""
     return subprocess.Popen(
-        [sys.executable, "-c", "from mcp_server.cli import main; main()", *words],
+        [sys.executable, "-c", "from mcp_server.cli.app import main; main()", *words],
         cwd=project,
         env=environment(project),
         stdin=subprocess.DEVNULL,
@@ -508,7 +508,7 @@ def test_a_run_of_another_process_is_answered_and_its_status_says_how(project: P
 def test_a_cancel_of_a_run_whose_process_is_stopped_ends_with_what_can_be_done_and_so_does_the_next(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli_watch, "SILENT_SECONDS", 1)
+    monkeypatch.setattr(watch, "SILENT_SECONDS", 1)
     with start(project, "run", "/wait") as process:
         gate = wait_for_the_gate(project)
         run_id = told(orchestrate(project, "status", "--json"))["runId"]
@@ -527,7 +527,7 @@ def test_a_cancel_of_a_run_whose_process_is_stopped_ends_with_what_can_be_done_a
 def test_a_run_whose_process_was_stopped_and_then_killed_can_be_cancelled(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli_watch, "SILENT_SECONDS", 1)
+    monkeypatch.setattr(watch, "SILENT_SECONDS", 1)
     with start(project, "run", "/wait") as process:
         gate = wait_for_the_gate(project)
         run_id = told(orchestrate(project, "status", "--json"))["runId"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
-from mcp_server.cli import app
+from mcp_server.cli.app import app
 from tests.interaction.projects import environment
 from tests.support.trust import trust_all
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from engine.executors.marks import ATTEMPT_VARIABLE
-from mcp_server.cli import app
-from mcp_server.root import SESSION_VARIABLE
+from engine.executors.subprocesses.process_tags import ATTEMPT_VARIABLE
+from mcp_server.cli.app import app
+from mcp_server.project.root import SESSION_VARIABLE
 from tests.support.definitions import command, node, phase
 from tests.support.repositories import git, make_repository
 from tests.support.state import contents

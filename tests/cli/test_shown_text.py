@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
-from mcp_server.cli import app
-from mcp_server.grants import trust_file
+from mcp_server.cli.app import app
+from mcp_server.project.grants import trust_file
 from tests.interaction.projects import environment
 from tests.support.lies import FORGED, LIE, honest, tell_lies
 
@@ -96,7 +96,7 @@ def on_terminal(project: Path, words: tuple[str, ...], answer: str) -> str:
     primary, secondary = pty.openpty()
     printed = b""
     with subprocess.Popen(
-        [sys.executable, "-c", "from mcp_server.cli import main; main()", *words],
+        [sys.executable, "-c", "from mcp_server.cli.app import main; main()", *words],
         cwd=project,
         env={**environment(project), "TERM": "xterm"},
         stdin=secondary,

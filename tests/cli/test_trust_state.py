@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
-from engine.executors.marks import ATTEMPT_VARIABLE
+from engine.executors.subprocesses.process_tags import ATTEMPT_VARIABLE
 from engine.statefolder.guard import is_ours
 from engine.statefolder.links import STATE
-from mcp_server.cli import app
-from mcp_server.project import open_project
-from mcp_server.root import SESSION_VARIABLE
+from mcp_server.cli.app import app
+from mcp_server.project.project import open_project
+from mcp_server.project.root import SESSION_VARIABLE
 from tests.support.real_agents import ended
 from tests.support.state import OLDER_RUNS, contents, older_project
 

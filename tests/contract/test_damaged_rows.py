@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.breakers import BreakerState
 from engine.errors import EnvironmentFault
 from engine.run.events import RunStatus
 from engine.storage.codec import encode_value
 from engine.storage.port import Batch
 from engine.storage.sqlite import SqliteStorage
+from engine.tables.breakers import BreakerState
 from tests.contract.test_storage import OTHER, a_run, a_summary
 from tests.support.by_hand import NOON, OWNER, RUN
 

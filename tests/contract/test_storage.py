@@ -16,10 +16,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from engine.claims import Claim, Holder
 from engine.errors import EnvironmentFault
 from engine.ids import NodeId, OwnerId, RunId
-from engine.locks import Granted, LockOutcome, LockTable
 from engine.model.policy import LockSpec
 from engine.run import events as ev
 from engine.run.events import RunStatus
@@ -28,6 +26,8 @@ from engine.storage.database import faults
 from engine.storage.memory import SAMPLES_KEPT, MemoryStorage
 from engine.storage.port import Batch, Message, RunSummary, Sample, SessionValue, Storage, TableOutcome
 from engine.storage.sqlite import SqliteStorage
+from engine.tables.claims import Claim, Holder
+from engine.tables.locks import Granted, LockOutcome, LockTable
 from tests.support.by_hand import NOON, OWNER, RUN, ByHand
 from tests.support.definitions import review_code
 

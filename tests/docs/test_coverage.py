@@ -14,16 +14,17 @@ import typer.main
 from docs.generate import BLOCKS, MARKED, stale
 
 from engine.ids import NodeId, OwnerId, RunId
-from engine.locks import Claim, Holder, LockTable, Refused
 from engine.model.policy import LockSpec
 from engine.run.events import Event, RunStatus
 from engine.storage.cache import MEGABYTE, overflow_text
+from engine.tables.locks import Claim, Holder, LockTable, Refused
 from engine.validation import CODES
-from mcp_server import cli, cli_shared
-from mcp_server.app import OrchestrationServer
-from mcp_server.settings import BreakerSettings, Settings, TodoSettings
-from mcp_server.user_settings import AgentSettings, UserSettings
-from registry.agent_fields import FIELDS
+from mcp_server.cli import shared
+from mcp_server.cli.app import app
+from mcp_server.project.settings import BreakerSettings, Settings, TodoSettings
+from mcp_server.project.user_settings import AgentSettings, UserSettings
+from mcp_server.protocol.app import OrchestrationServer
+from registry.agents.fields import FIELDS
 from tests.docs.pages import DOCS, PAGES, ROOT
 
 if TYPE_CHECKING:
@@ -56,15 +57,15 @@ NO_CODES = {
 }
 """Names in capitals that are no codes, and what they are."""
 WITHOUT_CODES = {
-    "engine/executors/git.py": "environment variables of git",
-    "engine/gitrules.py": "environment variables of git",
+    "engine/executors/worktrees/git.py": "environment variables of git",
+    "engine/git_rules.py": "environment variables of git",
     "engine/executors/port.py": "environment variables of git",
     "engine/statefolder/tracked.py": "environment variables of git",
-    "engine/executors/example.py": "names of the regular expression parser",
+    "engine/json/example.py": "names of the regular expression parser",
 }
 ANY_PAGE = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 TROUBLE = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
-COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
 def page(name: str) -> str:
@@ -136,7 +137,7 @@ def test_every_command_and_option_is_documented() -> None:
 
 def test_every_exit_code_is_documented() -> None:
     text = page("reference/command-line.md")
-    codes = {cli_shared.OK, cli_shared.FAILED, cli_shared.USAGE, cli_shared.CANCELLED, cli_shared.INTERRUPTED}
+    codes = {shared.OK, shared.FAILED, shared.USAGE, shared.CANCELLED, shared.INTERRUPTED}
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)} == codes
 
 

@@ -13,10 +13,10 @@ from engine.graph.expand import milliseconds
 from engine.model.command import RetryPolicy as WrittenPolicy
 from engine.model.policy import RetryPolicy, RetryStrategy
 from engine.model.schema import command_schema
-from engine.retry import next_delay
+from engine.scheduling.retry import next_delay
 from engine.transforms import MISSING, parse_transform
-from mcp_server.project import open_catalog
-from mcp_server.settings import load_settings
+from mcp_server.project.project import open_catalog
+from mcp_server.project.settings import load_settings
 from tests.docs.pages import (
     ALL_BLOCKS,
     DOCS,

@@ -12,12 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.executors.claude import ClaudeExecutor
+from engine.executors.claude.executor import ClaudeExecutor
 from engine.executors.port import Outcome, OutputSpec, WorkOrder
 from engine.ids import session_id
 from engine.model.agent import Agent, AgentSource
 from engine.model.policy import FailureKind
-from registry.agent_format import read_agent
+from registry.agents.format import read_agent
 from tests.support.claude_code import VERSIONS
 from tests.support.fake_messages_api import FakeMessagesApi, Route, Step
 from tests.support.orders import Beats, alive_with, order_for

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from engine.executors.claude import ClaudeExecutor
+from engine.executors.claude.executor import ClaudeExecutor
 from engine.executors.port import Outcome, WorkOrder
 from engine.model.agent import Agent
-from registry.claude_project import claude_item, folders_inside
-from registry.digests import Digests
-from registry.trust import agent_item
+from registry.trust.agents import agent_item
+from registry.trust.claude_settings import claude_item, folders_inside
+from registry.trust.digests import Digests
 from tests.support.claude_code import VERSIONS
 from tests.support.fake_messages_api import FakeMessagesApi, Route, Step
 from tests.support.orders import Beats, order_for

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mcp_server.app import OrchestrationServer
-from mcp_server.http import HttpServer, loopback
+from mcp_server.protocol.app import OrchestrationServer
+from mcp_server.protocol.http import HttpServer, loopback
 from tests.interaction.projects import make_project
 from tests.support.definitions import Raw, command, node, phase
 from tests.support.node_tools import node_tool

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcp import Client, StdioServerParameters
 
-from mcp_server.app import OrchestrationServer
+from mcp_server.protocol.app import OrchestrationServer
 from tests.interaction.projects import environment, make_project
 from tests.support.node_tools import node_tool
 from tests.support.uv import uv_environment

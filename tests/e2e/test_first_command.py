@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.agents import load_agents
+from registry.agents.load import load_agents
 from tests.e2e.test_review_code import PROGRAMS
 from tests.e2e.test_session import DONE, RUN, TODO_WRITE, Model, conversation, enter, session, state
 from tests.support.fake_messages_api import FakeMessagesApi, Route

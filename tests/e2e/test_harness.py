@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.executors.claude_result import judge
-from engine.executors.claude_session import Session
+from engine.executors.claude.result import judge
+from engine.executors.claude.session import Session
 from tests.support.claude_code import Version, claude, environment, processes_marked, run_claude, wait_until_gone
 from tests.support.fake_messages_api import FakeMessagesApi, Route
 from tests.support.node_tools import ROOT

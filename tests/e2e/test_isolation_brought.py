@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.executors.brought import links_of
-from engine.executors.worktree import open_worktree
+from engine.executors.worktrees.ignored_files import links_of
+from engine.executors.worktrees.worktree import open_worktree
 from engine.ids import AttemptId
 from tests.support.claude_code import run_claude
 from tests.support.orders import Beats

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from registry.agents import load_agents
+from registry.agents.load import load_agents
 from tests.support.claude_code import program, run_claude
 from tests.support.repositories import write_files
 

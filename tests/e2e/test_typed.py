@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mcp_server.cli_sync import synchronise
+from mcp_server.cli.sync import synchronise
 from registry.catalog import Catalog
 from tests.interaction.projects import make_project
 from tests.support.claude_code import VERSIONS, program, run_claude

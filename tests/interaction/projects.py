@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import anyio
 from mcp import Client, StdioServerParameters
 
-from mcp_server.app import OrchestrationServer
+from mcp_server.protocol.app import OrchestrationServer
 from tests.support.definitions import Raw, command, node, phase
 from tests.support.trust import trust_all
 

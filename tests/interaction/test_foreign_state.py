@@ -8,7 +8,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 
 from engine.statefolder.guard import look_at, take_over
-from mcp_server.addresses import RUNS
+from mcp_server.protocol.uris import RUNS
 from tests.interaction.projects import call, connected, refused
 from tests.interaction.promises import keeps
 from tests.support.state import contents, plant

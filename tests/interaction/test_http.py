@@ -13,7 +13,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import HEADER_MISMATCH, INVALID_PARAMS
 
-from mcp_server.http import TOKEN
+from mcp_server.protocol.http import TOKEN
 from tests.interaction.projects import ERAS, Era, call, environment
 from tests.interaction.promises import keeps
 from tests.interaction.task_client import EXTENSION
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-SERVE = [sys.executable, "-c", "from mcp_server.cli import main; main()", "serve", "--http"]
+SERVE = [sys.executable, "-c", "from mcp_server.cli.app import main; main()", "serve", "--http"]
 
 
 @contextlib.contextmanager

@@ -17,9 +17,9 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from mcp_server.app import OrchestrationServer
-from mcp_server.http import HttpServer, loopback
-from mcp_server.http_limits import HttpLimits, bounded
+from mcp_server.protocol.app import OrchestrationServer
+from mcp_server.protocol.http import HttpServer, loopback
+from mcp_server.protocol.http_limits import HttpLimits, bounded
 from tests.interaction.projects import environment
 from tests.interaction.promises import keeps
 from tests.support.definitions import command, node, phase
@@ -219,9 +219,9 @@ async def test_the_server_has_these_bounds(project: Path) -> None:
 
 REAL = """
 import asyncio
-from mcp_server.app import OrchestrationServer
-from mcp_server.http import HttpServer, loopback
-from mcp_server.http_limits import HttpLimits
+from mcp_server.protocol.app import OrchestrationServer
+from mcp_server.protocol.http import HttpServer, loopback
+from mcp_server.protocol.http_limits import HttpLimits
 
 async def main():
     with loopback() as (listening, port):

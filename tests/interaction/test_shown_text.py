@@ -15,7 +15,7 @@ from tests.interaction.test_asking import Person
 from tests.interaction.test_resources import read, read_json
 from tests.support.definitions import command, node, phase
 from tests.support.lies import FORGED, LIE, honest, tell_lies
-from tests.unit.engine.test_shown import deceiving
+from tests.unit.engine.text.test_shown import deceiving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

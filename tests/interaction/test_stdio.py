@@ -29,7 +29,7 @@ ENVELOPE = {
 }
 NOISY = """
 import os, subprocess, sys
-import mcp_server.root as project
+import mcp_server.project.root as project
 find = project.find_root
 def noisy(given=None, **options):
     print("printed")
@@ -131,7 +131,7 @@ async def test_the_real_server_answers_in_both_eras(project: Path, era: Era) -> 
 @pytest.mark.parametrize("words", [["serve"], ["--project", ".", "serve"]])
 @keeps("eras")
 async def test_the_command_line_serves_too(project: Path, words: list[str]) -> None:
-    start = ["-c", "from mcp_server.cli import main; main()", *words]
+    start = ["-c", "from mcp_server.cli.app import main; main()", *words]
     server = stdio_parameters(project).model_copy(update={"args": start})
     async with Client(server, mode="legacy", read_timeout_seconds=SECONDS) as client:
         status = await call(client, "run", command="/hello", wait_seconds=SECONDS)

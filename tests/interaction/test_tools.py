@@ -11,8 +11,8 @@ import anyio
 import jsonschema
 import pytest
 
-from mcp_server import instructions, tools
-from mcp_server.guidance import CANCEL_PENDING, CANCEL_UNHEARD
+from mcp_server.answers.guidance import CANCEL_PENDING, CANCEL_UNHEARD
+from mcp_server.protocol import instructions, tools
 from tests.interaction.projects import (
     BYTES_OF_10_000_TOKENS,
     call,
@@ -272,7 +272,7 @@ async def test_a_cancel_that_is_not_obeyed_in_time_says_that_it_is_pending(
 def a_run_in_a_terminal(project: Path) -> subprocess.Popen[bytes]:
     """A process that runs a command and is no server."""
     return subprocess.Popen(
-        [sys.executable, "-c", "from mcp_server.cli import main; main()", "run", "/wait"],
+        [sys.executable, "-c", "from mcp_server.cli.app import main; main()", "run", "/wait"],
         cwd=project, env=environment(project), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
     )  # fmt: skip
 

@@ -10,8 +10,8 @@ import pytest
 from engine.errors import EnvironmentFault, InputError, OrchestrationError, StateError
 from engine.run.events import Limits, RunStatus
 from engine.statefolder.links import STATE
-from mcp_server import background
-from mcp_server.project import Project, RunRequest, open_project
+from mcp_server.project import background
+from mcp_server.project.project import Project, RunRequest, open_project
 from tests.interaction.projects import make_project, open_gate
 from tests.support.real_agents import SECONDS, ended, until
 from tests.support.workers import owner_of, wait_for_end

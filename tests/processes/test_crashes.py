@@ -9,8 +9,8 @@ import pytest
 from engine.errors import EnvironmentFault
 from engine.run.events import RunStatus
 from engine.run.state import NodeStatus
-from mcp_server import background
-from mcp_server.project import RunRequest, open_project
+from mcp_server.project import background
+from mcp_server.project.project import RunRequest, open_project
 from tests.support.definitions import command, node, phase
 from tests.support.real_agents import ended, logged, make_programs, write_agents, write_command
 from tests.support.workers import owner_of, wait_for_end
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.run.state import Run
-    from mcp_server.project import Project
+    from mcp_server.project.project import Project
 
 pytestmark = pytest.mark.processes
 
@@ -46,7 +46,7 @@ async def mortal(self, batch, owner, follow):
     return outcomes
 
 SqliteStorage.commit = mortal
-from mcp_server.worker import main
+from mcp_server.project.worker import main
 main()
 """
 """A worker that is killed at one of its commits."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from engine.executors.marks import MARK_VARIABLE
-from engine.executors.search import end_orphans
+from engine.executors.subprocesses.process_tags import MARK_VARIABLE
+from engine.executors.subprocesses.search import end_orphans
 from engine.model.agent import Agent
 from engine.opening import open_engine
 from engine.run.events import Limits, RunStatus

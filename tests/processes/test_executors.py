@@ -14,14 +14,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.executors import marks, output, search, wardens
-from engine.executors.cancelling import uncancelled
-from engine.executors.marks import ATTEMPT_VARIABLE, MARK_VARIABLE, environment_of, mark_of
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
 from engine.executors.process import ProcessExecutor
 from engine.executors.python import PythonExecutor
-from engine.executors.search import end_orphans
-from engine.executors.tree import Ended, run_program
+from engine.executors.shielding import uncancelled
+from engine.executors.subprocesses import output, process_tags, search, wardens
+from engine.executors.subprocesses.process_tags import ATTEMPT_VARIABLE, MARK_VARIABLE, environment_of, mark_of
+from engine.executors.subprocesses.program import Ended, run_program
+from engine.executors.subprocesses.search import end_orphans
 from engine.ids import AttemptId
 from engine.model.agent import Agent, AgentSource
 from engine.model.policy import FailureKind
@@ -446,7 +446,7 @@ async def test_only_an_agent_of_the_project_finds_modules_of_the_project(tmp_pat
 
 
 async def test_without_a_proc_folder_psutil_finds_the_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(marks, "HAS_PROC", False)
+    monkeypatch.setattr(process_tags, "HAS_PROC", False)
     order = order_of("leave(SLEEP, start_new_session=True)\nprint('{\"outputs\": {}}')", tmp_path)
     assert (await run(order)).failure is None
     assert alive_with(order) == []
@@ -457,7 +457,7 @@ def test_a_process_that_is_not_there_has_no_start_and_is_not_alive() -> None:
         process = psutil.Process(child.pid)
         child.wait()
     assert started(child.pid) is None
-    assert not marks.lives(process)
+    assert not process_tags.lives(process)
     assert search._family(child.pid) == ([], [])
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from engine.executors.claude import ClaudeExecutor
-from engine.executors.claude_prompt import LARGE_INPUT, LONGEST_ARGUMENT
+from engine.executors.claude.executor import ClaudeExecutor
+from engine.executors.claude.prompt import LARGE_INPUT, LONGEST_ARGUMENT
 from engine.executors.port import TIME_IS_UP, Outcome
 from engine.model.agent import Agent, AgentSource
 from tests.support.agents import write_program
@@ -76,7 +76,7 @@ async def test_an_answer_is_taken_and_what_claude_code_stays_for_is_ended(tmp_pa
 async def test_a_turn_that_begins_after_the_answer_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.executors.claude.PATIENCE", timedelta(milliseconds=300))
+    monkeypatch.setattr("engine.executors.claude.executor.PATIENCE", timedelta(milliseconds=300))
     outcome = await run(
         f"""{ANSWER_AND_STAY}
 say({{"type": "system", "subtype": "init"}})

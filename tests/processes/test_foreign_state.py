@@ -14,7 +14,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-from engine.executors.branches import folder_of
+from engine.executors.worktrees.branches import folder_of
 from engine.ids import NodeId, RunId
 from engine.statefolder.links import STATE
 from tests.interaction.projects import environment, text_of
@@ -51,7 +51,7 @@ def clone(tmp_path: Path) -> Path:
 
 def orchestrate(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from mcp_server.cli import main; main()", *words],
+        [sys.executable, "-c", "from mcp_server.cli.app import main; main()", *words],
         cwd=root, env=environment(root), capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip
 

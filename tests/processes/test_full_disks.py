@@ -19,7 +19,7 @@ from engine.ids import NodeId, RunId
 from engine.run.events import RunStatus
 from engine.run.state import NodeStatus
 from engine.statefolder.links import STATE
-from mcp_server.project import open_project
+from mcp_server.project.project import open_project
 from tests.interaction.projects import call, environment, text_of
 from tests.support.definitions import command, node, phase
 from tests.support.leaving import nothing_stays
@@ -101,7 +101,7 @@ def kill(project: Path) -> None:
 def orchestrate(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """A process of its own, whose disk may be full."""
     return subprocess.run(
-        [sys.executable, "-c", "from mcp_server.cli import main; main()", *words],
+        [sys.executable, "-c", "from mcp_server.cli.app import main; main()", *words],
         cwd=project,
         env=environment(project),
         capture_output=True,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.executors.merging import alone
 from engine.executors.port import HERE
-from engine.executors.worktree import prepare
+from engine.executors.worktrees.merging import alone
+from engine.executors.worktrees.worktree import prepare
 from engine.ids import AttemptId, NodeId
 from engine.model.policy import Failure, FailureKind
 from engine.opening import open_engine

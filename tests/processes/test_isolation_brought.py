@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from engine.executors.abandoned import keep_abandoned
-from engine.executors.isolated import IsolatedExecutor
 from engine.executors.port import Outcome
 from engine.executors.process import ProcessExecutor
-from engine.executors.worktree import open_worktree
+from engine.executors.worktrees.isolated import IsolatedExecutor
+from engine.executors.worktrees.leftover import keep_abandoned
+from engine.executors.worktrees.worktree import open_worktree
 from engine.ids import AttemptId
 from engine.run.events import RunStatus
-from mcp_server.project import RunRequest, open_project
+from mcp_server.project.project import RunRequest, open_project
 from tests.support.definitions import command, node, phase
 from tests.support.orders import Beats, order_for
 from tests.support.real_agents import ended, write_command
@@ -190,7 +190,7 @@ async def test_a_killed_servers_worktree_is_kept_without_what_was_brought(
 ) -> None:
     tree = await open_worktree(project, AttemptId("r-1:look#1"), Beats())
     write_files(tree.place, {".gitignore": "", "a.txt": "a"})
-    monkeypatch.setattr("engine.executors.abandoned.has_lost_its_server", lambda *_given: True)
+    monkeypatch.setattr("engine.executors.worktrees.leftover.has_lost_its_server", lambda *_given: True)
     assert await keep_abandoned(project) == ["on the branch orchestration/r-1/look/1"]
     listed = git(project, "ls-tree", "-r", "--name-only", "orchestration/r-1/look/1").splitlines()
     assert sorted(listed) == [".gitignore", ".worktreeinclude", "a.txt", "plain.txt", "tracked.txt"]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from filelock import FileLock
 
-from engine.executors import changes
 from engine.executors.folders import remove_folder
-from engine.executors.isolated import IsolatedExecutor
 from engine.executors.port import Outcome
 from engine.executors.process import ProcessExecutor
+from engine.executors.worktrees import changes
+from engine.executors.worktrees.isolated import IsolatedExecutor
 from tests.support.orders import Beats, alive_with, order_for
 from tests.support.real_agents import SECONDS, let_go, ready
 from tests.support.repositories import (

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from engine.executors import changes, merging
-from engine.executors.abandoned import keep_abandoned
-from engine.executors.search import end_orphans
+from engine.executors.subprocesses.search import end_orphans
+from engine.executors.worktrees import changes, merging
+from engine.executors.worktrees.leftover import keep_abandoned
 from engine.ids import NodeId, RunId
 from engine.opening import open_engine
 from engine.run.events import RunStatus

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.executors.abandoned import forget, keep_abandoned
-from engine.executors.changes import Change, Entry, apply, undo
 from engine.executors.folders import remove_folder
-from engine.executors.git import open_git
-from engine.executors.isolated import IsolatedExecutor, check_isolation
 from engine.executors.process import ProcessExecutor
+from engine.executors.worktrees.changes import Change, Entry, apply, undo
+from engine.executors.worktrees.git import open_git
+from engine.executors.worktrees.isolated import IsolatedExecutor, check_isolation
+from engine.executors.worktrees.leftover import forget, keep_abandoned
 from engine.ids import AttemptId, RunId
 from tests.support.orders import Beats, order_for
 from tests.support.repositories import branches, editor, git, make_repository, write_files

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.executors.isolated import IsolatedExecutor
-from engine.executors.outbox import FileOutbox
 from engine.executors.port import Outcome
 from engine.executors.process import ProcessExecutor
-from engine.executors.worktree import Worktree
+from engine.executors.worktrees.isolated import IsolatedExecutor
+from engine.executors.worktrees.outbox import FileOutbox
+from engine.executors.worktrees.worktree import Worktree
 from engine.ids import AttemptId, NodeId, RunId
 from engine.opening import open_engine
 from engine.run.events import RunStatus
@@ -35,10 +35,10 @@ SERVER = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from engine.executors import merging
-from engine.executors.outbox import FileOutbox
-from engine.executors.worktree import Worktree
+from engine.executors.worktrees.outbox import FileOutbox
+from engine.executors.worktrees.worktree import Worktree
 from engine.opening import open_engine
-from engine.runtime.pool import Pool
+from engine.runtime.attempts import Pool
 from tests.processes.test_isolation_outbox import changing
 
 project, point = Path(sys.argv[1]), sys.argv[2]

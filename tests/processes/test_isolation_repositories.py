@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from engine.errors import EnvironmentFault, StateError
-from engine.executors.git import IsolationUnavailable
 from engine.executors.inline import InlineExecutor
-from engine.executors.isolated import IsolatedExecutor, check_isolation
 from engine.executors.port import Outcome, WorkOrder
 from engine.executors.process import ProcessExecutor
 from engine.executors.python import PythonExecutor
+from engine.executors.worktrees.git import IsolationUnavailable
+from engine.executors.worktrees.isolated import IsolatedExecutor, check_isolation
 from engine.model.agent import Agent, AgentKind
 from engine.model.policy import FailureKind, Usage
 from engine.opening import open_engine

@@ -14,7 +14,7 @@ import pytest
 from engine.ids import RunId
 from engine.statefolder.guard import open_state
 from engine.statefolder.links import JOURNAL, STATE
-from mcp_server.root import PROJECT_VARIABLE, SESSION_VARIABLE
+from mcp_server.project.root import PROJECT_VARIABLE, SESSION_VARIABLE
 from tests.interaction.projects import call, environment, make_project, refused, stdio_parameters
 from tests.support.repositories import git, make_repository
 from tests.support.state import plant
@@ -65,7 +65,7 @@ def user(main: Path) -> dict[str, str]:
 
 def orchestrate(folder: Path, *words: str, main: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, "-c", "from mcp_server.cli import main; main()", *words],
+        [sys.executable, "-c", "from mcp_server.cli.app import main; main()", *words],
         cwd=folder, env=user(main), capture_output=True, text=True, check=False, timeout=SECONDS,
     )  # fmt: skip
     assert done.returncode == code, done.stderr

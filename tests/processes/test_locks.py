@@ -9,10 +9,10 @@ import pytest
 from engine.errors import StateError
 from engine.run.events import RunStatus, WaitReason
 from engine.run.state import END_STATES
-from mcp_server.answers import status_of
-from mcp_server.console import tree
-from mcp_server.following import glimpse
-from mcp_server.project import Project, RunRequest, open_project
+from mcp_server.answers.follow import glimpse
+from mcp_server.answers.status import status_of
+from mcp_server.cli.console import tree
+from mcp_server.project.project import Project, RunRequest, open_project
 from tests.support.definitions import command, node, phase
 from tests.support.real_agents import (
     ended,

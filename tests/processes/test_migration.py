@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.run.events import RunStatus
-from mcp_server.project import Project, RunRequest, open_project
+from mcp_server.project.project import Project, RunRequest, open_project
 from tests.support.real_agents import ended, ready
 from tests.support.trust import trust_all
 from tests.support.workers import kill_worker

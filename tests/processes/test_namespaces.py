@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from engine.executors.search import end_orphans
+from engine.executors.subprocesses.search import end_orphans
 from engine.opening import open_engine
 from engine.run.events import RunStatus
 from engine.statefolder.identity import this_process
@@ -81,7 +81,7 @@ async def server(project: Path, *inside: str) -> AsyncIterator[psutil.Process]:
 
 async def status(project: Path, *inside: str) -> dict[str, Any]:
     """What the command line says of the newest run, started *inside* of something."""
-    code = "from mcp_server.cli import main; main()"
+    code = "from mcp_server.cli.app import main; main()"
     process = await asyncio.create_subprocess_exec(
         *inside,
         *(sys.executable, "-c", code, "--project", str(project), "status", "--json"),

@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.executors.marks import environment_of, mark_of, orphans
-from engine.executors.search import end_orphans
+from engine.executors.subprocesses.process_tags import environment_of, mark_of, orphans
+from engine.executors.subprocesses.search import end_orphans
 from engine.ids import AttemptId
 from tests.processes.test_executors import SLEEP
 
@@ -30,7 +30,7 @@ def killed_server(
     code = f"""
 import subprocess, sys, time
 from pathlib import Path
-from engine.executors.marks import environment_of, mark_of
+from engine.executors.subprocesses.process_tags import environment_of, mark_of
 for attempt in {attempts!r}:
     mark = mark_of(attempt, Path({str(project)!r}), keep=attempt == {kept!r})
     child = subprocess.Popen([sys.executable, "-c", {SLEEP!r}], stdout=subprocess.PIPE,

@@ -239,7 +239,7 @@ async def test_commands_that_only_read_leave_a_dead_run_as_it_is(words: list[str
     async with owning(tmp_path) as (process, run):
         process.kill()
         await asyncio.wait_for(process.wait(), SECONDS)
-        code = "from mcp_server.cli import main; main()"
+        code = "from mcp_server.cli.app import main; main()"
         command = await asyncio.create_subprocess_exec(
             sys.executable, "-c", code, "--project", str(tmp_path), *words, stdout=asyncio.subprocess.PIPE
         )

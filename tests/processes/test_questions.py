@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CURSOR_UP = "\x1b[1A"
-ASK = [sys.executable, "-c", "from mcp_server.cli import main; main()", "run", "/ask"]
+ASK = [sys.executable, "-c", "from mcp_server.cli.app import main; main()", "run", "/ask"]
 
 
 @pytest.fixture

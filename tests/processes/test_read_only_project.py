@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.processes
 
 SECONDS = 50
-MAIN = (sys.executable, "-c", "from mcp_server.cli import main; main()")
+MAIN = (sys.executable, "-c", "from mcp_server.cli.app import main; main()")
 
 
 @pytest.fixture

@@ -8,24 +8,24 @@ from pathlib import Path
 import pytest
 
 from engine.errors import EnvironmentFault
-from engine.executors.abandoned import keep_abandoned
-from engine.executors.git import IsolationUnavailable
-from engine.executors.isolated import IsolatedExecutor, check_isolation
 from engine.executors.port import Outcome
 from engine.executors.process import ProcessExecutor
-from engine.executors.worktree import open_worktree
-from engine.gitrules import Driver
+from engine.executors.worktrees.git import IsolationUnavailable
+from engine.executors.worktrees.isolated import IsolatedExecutor, check_isolation
+from engine.executors.worktrees.leftover import keep_abandoned
+from engine.executors.worktrees.worktree import open_worktree
+from engine.git_rules import Driver
 from engine.ids import AttemptId
 from engine.model.agent import AgentSource
 from engine.run.events import RunStatus
 from engine.statefolder.links import state_of
 from engine.statefolder.tracked import is_tracked
-from mcp_server.project import open_project
-from registry.git_drivers import git_items
+from mcp_server.project.project import open_project
 from registry.packaged.review_repo.answer import Refusal
 from registry.packaged.review_repo.git import open_repository, tracked, untracked
 from registry.packaged.review_repo.history import read_log
 from registry.packaged.review_repo.programs import Deadline
+from registry.trust.git_drivers import git_items
 from tests.support.definitions import command, node, phase, plan
 from tests.support.orders import Beats, order_for
 from tests.support.real_agents import ended
@@ -239,7 +239,7 @@ async def test_who_looks_after_a_killed_servers_worktree_starts_nothing(
     plant(project, spy)
     configure(project, "config", **{"filter.odd.clean": str(spy.program)})
     write_files(tree.place, {".gitattributes": "*.odd filter=odd\n", "x.odd": "x"})
-    monkeypatch.setattr("engine.executors.abandoned.has_lost_its_server", lambda *_given: True)
+    monkeypatch.setattr("engine.executors.worktrees.leftover.has_lost_its_server", lambda *_given: True)
     assert await keep_abandoned(project) == []
     assert (tree.place / "x.odd").read_text() == "x", "it stays until somebody may store it"
     assert spy.started == ""

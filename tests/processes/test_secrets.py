@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.statefolder.userfile import configuration_folder
-from mcp_server.project import RunRequest, open_project
-from mcp_server.user_settings import USER_FILE
+from engine.statefolder.user_files import configuration_folder
+from mcp_server.project.project import RunRequest, open_project
+from mcp_server.project.user_settings import USER_FILE
 from tests.support.definitions import command, node, phase
 from tests.support.real_agents import ended, write_command
 from tests.support.trust import trust_all

@@ -15,11 +15,11 @@ from engine.errors import StateError
 from engine.ids import NodeId
 from engine.run.events import RunStatus
 from engine.views.status import questions
-from mcp_server import rechecks
-from mcp_server.app import OrchestrationServer
-from mcp_server.grants import trust_file
-from mcp_server.project import RunRequest, open_project
-from mcp_server.rechecks import GRACE
+from mcp_server.project import rechecks
+from mcp_server.project.grants import trust_file
+from mcp_server.project.project import RunRequest, open_project
+from mcp_server.project.rechecks import GRACE
+from mcp_server.protocol.app import OrchestrationServer
 from tests.interaction.projects import text_of
 from tests.support.agents import write_program
 from tests.support.definitions import command, node, phase

@@ -17,14 +17,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.executors import wardens
-from engine.executors.marks import environment_of, mark_of
 from engine.executors.port import Outcome, WorkOrder
 from engine.executors.process import ProcessExecutor
-from engine.executors.search import end_orphans
-from engine.executors.tree import Ended, run_program
-from engine.executors.wardens import Wardens, wardens_for
-from engine.executors.zygote import UNSUPPORTED
+from engine.executors.subprocesses import wardens
+from engine.executors.subprocesses.process_tags import environment_of, mark_of
+from engine.executors.subprocesses.program import Ended, run_program
+from engine.executors.subprocesses.search import end_orphans
+from engine.executors.subprocesses.wardens import Wardens, wardens_for
+from engine.executors.subprocesses.zygote import UNSUPPORTED
 from engine.ids import AttemptId
 from engine.model.agent import Agent
 from engine.statefolder.links import STATE

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.model.agent import AgentSource
-from registry.agent_fields import FIELDS
-from registry.agent_format import read_agent
-from registry.agent_problems import Severity
-from registry.agents import FOLDER, load_agents
+from registry.agents.fields import FIELDS
+from registry.agents.format import read_agent
+from registry.agents.load import FOLDER, load_agents
+from registry.agents.problems import Severity
 from registry.naming import closest, edit_distance
 
 SCRAPS = st.sampled_from([

@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from engine.breakers import (
+from engine.ids import AttemptId, NodeId, RunId, attempt_id
+from engine.tables.breakers import (
     Admitted,
     BreakerConfig,
     BreakerPhase,
@@ -21,7 +22,6 @@ from engine.breakers import (
     record_failure,
     record_success,
 )
-from engine.ids import AttemptId, NodeId, RunId, attempt_id
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RUNS = [RunId("r-1"), RunId("r-2")]

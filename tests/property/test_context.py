@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.context import MergeError, Part, bind_inputs, json_problem, merge_values
 from engine.model.policy import InputSpec, Merge
+from engine.values.context import MergeError, Part, bind_inputs, json_problem, merge_values
 
 values = st.recursive(
     st.one_of(

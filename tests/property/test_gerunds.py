@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.gerunds import active_form, gerund
+from engine.text.gerunds import active_form, gerund
 
 words = st.sampled_from(
     ["run", "Analyze", "and", "then", ",", "/", "tests", "Set", "up", "to", "create", "code", "is", "(", "'", "-"]

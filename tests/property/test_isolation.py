@@ -14,11 +14,11 @@ from typing import TypeAlias
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.executors.branches import branch_of, folder_of
-from engine.executors.changes import Change, apply, changes_between, undo
-from engine.executors.git import Git, open_git
-from engine.executors.snapshot import project_tree
-from engine.executors.worktree import open_worktree
+from engine.executors.worktrees.branches import branch_of, folder_of
+from engine.executors.worktrees.changes import Change, apply, changes_between, undo
+from engine.executors.worktrees.git import Git, open_git
+from engine.executors.worktrees.snapshot import project_tree
+from engine.executors.worktrees.worktree import open_worktree
 from engine.ids import AttemptId, NodeId, RunId
 from tests.support.orders import Beats
 from tests.support.repositories import branches, leftovers, make_repository

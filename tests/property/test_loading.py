@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import InputError, InvalidCommand
-from registry import jsonfile
 from registry.catalog import Catalog
-from registry.dialects import migrate
+from registry.dialects.migrate import migrate
+from registry.files import json_file
 from registry.markdown.convert import convert
 from registry.wording import Names, duration, node_slug, phase_slug, shorten
 
@@ -153,7 +153,7 @@ def load_and_close(catalog: Catalog, source: str | dict[str, Any]) -> None:
     except InputError as error:
         assert (error.code == InputError.code, error.message == "") == (False, False)  # noqa: PT017 - most load
         return
-    assert loaded.digest == jsonfile.digest(loaded.raw)
+    assert loaded.digest == json_file.digest(loaded.raw)
     assert all(problem.code and problem.message for problem in loaded.problems)
     if loaded.errors:
         assert loaded.definition is None
@@ -230,8 +230,8 @@ PLAIN = st.recursive(
 @given(PLAIN, st.booleans())
 def test_what_is_json_is_read_as_it_is(value: object, indent: bool) -> None:  # noqa: FBT001 - drawn by hypothesis
     text = json.dumps(value, ensure_ascii=not indent, indent=2 if indent else None)
-    assert jsonfile.parse(text) == value
-    assert jsonfile.canonical(json.loads(jsonfile.canonical(value))) == jsonfile.canonical(value)
+    assert json_file.parse(text) == value
+    assert json_file.canonical(json.loads(json_file.canonical(value))) == json_file.canonical(value)
 
 
 @given(st.text("{}[]\",:0-9a\\/*#'tru \n\u201c", max_size=30))
@@ -241,12 +241,12 @@ def test_json_is_accepted_exactly_where_the_standard_reader_accepts_it(text: str
         expected = json.loads(text, object_pairs_hook=list)
     except json.JSONDecodeError:
         with pytest.raises(InputError) as caught:
-            jsonfile.parse(text)
+            json_file.parse(text)
         assert "line " in caught.value.message
         return
     del expected
     try:
-        jsonfile.parse(text)
+        json_file.parse(text)
     except InputError as error:
         assert error.code in {"DUPLICATE_KEY", "NUMBER_TOO_LARGE", "INVALID_ENCODING"}  # noqa: PT017 - most texts raise nothing
 

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from engine.ids import NodeId, OwnerId, RunId
-from engine.locks import Claim, Granted, Holder, LockOutcome, LockTable, Refused
 from engine.model.policy import LockSpec, LockType
+from engine.tables.locks import Claim, Granted, Holder, LockOutcome, LockTable, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable

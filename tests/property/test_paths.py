@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.executors.changes import Change, Entry, ForeignPath, refuse_foreign
+from engine.executors.worktrees.changes import Change, Entry, ForeignPath, refuse_foreign
 from engine.paths import path_problem
 
 PARTS = st.sampled_from(

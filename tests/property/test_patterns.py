@@ -7,7 +7,7 @@ import re
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine.patterns import found_in, pattern_problem
+from engine.json.patterns import found_in, pattern_problem
 
 CHARACTERS = "ab-[].^ \t\u00a0é"
 MEMBERS = ["a", "b", "a-b", r"\d", r"\s", r"\S", r"\-", r"\]", r"\.", r"\u00e9", "é"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.model.policy import RetryPolicy, RetryStrategy
-from engine.retry import next_delay
+from engine.scheduling.retry import next_delay
 
 policies = st.builds(
     RetryPolicy,

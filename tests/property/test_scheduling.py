@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.claims import Holder
-from engine.locks import Granted, LockTable, Queued, Refused
 from engine.model.plan import NodeKind
 from engine.model.policy import FailureKind, LockType
-from engine.readiness import is_at_work
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import Role, RunStatus, WaitReason
 from engine.run.state import NodeStatus, is_inside
-from engine.runtime.guards import Guards
-from engine.saga import UNDOING
+from engine.runtime.resource_requests import Guards
+from engine.scheduling.readiness import is_at_work
+from engine.scheduling.saga import UNDOING
 from engine.storage.port import Batch
+from engine.tables.claims import Holder
+from engine.tables.locks import Granted, LockTable, Queued, Refused
 from tests.support.by_hand import HEIR, OWNER, ByHand
 from tests.support.definitions import plan
 from tests.support.random_commands import random_family

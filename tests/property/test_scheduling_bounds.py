@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import scheduler
 from engine.model.policy import Failure, FailureKind
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import Role, RunStatus
 from engine.run.reducer import fold
 from engine.run.state import Run
+from engine.scheduling import decide
 from engine.storage.codec import encode_event
 from tests.support.by_hand import NOON, OWNER, RUN, calling, comparable, decoded, rollback
 from tests.support.definitions import command, node, phase, plan
@@ -96,11 +96,11 @@ def calls_of(raw: dict[str, Any], *, failing: bool) -> int:
     started = sig.StartRun(run=RUN, plan=compiled, owner=OWNER, limits=ev.Limits(max_parallelism=4))
     sys.setprofile(count)
     try:
-        turn = scheduler.start(started, NOON)
+        turn = decide.start(started, NOON)
         while not turn.run.ended:
             wants = turn.wants
             signal = report_of(turn.run, failing=failing) if wants is None else sig.SupplyFacts(wants)
-            turn = scheduler.decide(turn.run, signal, NOON)
+            turn = decide.decide(turn.run, signal, NOON)
     finally:
         sys.setprofile(None)
     assert turn.run.status in {RunStatus.COMPLETED, RunStatus.DEGRADED}

@@ -7,23 +7,24 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from engine import admission, breakers, budget, readiness, saga, scheduler, settlement
 from engine.errors import InternalError, OrchestrationError
-from engine.executors import search
-from engine.locks import LockTable
+from engine.executors.subprocesses import search
 from engine.model.policy import FailureKind
 from engine.run import events as ev
 from engine.run import node_events
 from engine.run.events import RunStatus
 from engine.run.state import Run
-from engine.runtime.aftermath import Aftermath
-from engine.runtime.guards import Guards
-from engine.runtime.pool import Key, Pool
-from engine.runtime.store import Store
+from engine.runtime.attempts import Key, Pool
+from engine.runtime.live_runs import Store
+from engine.runtime.outcome_cleanup import Aftermath
+from engine.runtime.resource_requests import Guards
+from engine.scheduling import admission, budget, decide, outcomes, readiness, saga
+from engine.scheduling.decision import Turn
 from engine.service import Engine
 from engine.statefolder.owners import LATE_SECONDS, Record, Servers
 from engine.storage.cache import ValueStore
-from engine.turn import Turn
+from engine.tables import breakers
+from engine.tables.locks import LockTable
 from tests.support.world.world import Broken, World
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def a_lost_attempt_is_always_made_again(patch: Patch) -> None:
     def again(turn: Turn, node: NodeState) -> None:
         turn.emit(ev.NodeReady(turn.now, node.plan.id))
 
-    patch.setattr(scheduler, "_forward_lost", again)
+    patch.setattr(decide, "_forward_lost", again)
 
 
 def undoing_goes_forward(patch: Patch) -> None:
@@ -143,13 +144,13 @@ def values_are_not_stored(patch: Patch) -> None:
 
 
 def retries_have_no_end(patch: Patch) -> None:
-    try_again = settlement._try_again
+    try_again = outcomes._try_again
 
     def stubborn(turn: Turn, node: NodeState, failure: Failure) -> bool:
         node.retries = 0
         return try_again(turn, node, failure)
 
-    patch.setattr(settlement, "_try_again", stubborn)
+    patch.setattr(outcomes, "_try_again", stubborn)
 
 
 def trials_are_never_given_back(patch: Patch) -> None:

@@ -9,7 +9,7 @@ from engine.ids import NodeId
 from engine.model.agent import Agent, AgentKind
 from engine.run import events as ev
 from engine.run.events import RunStatus, WaitReason
-from engine.settlement import LONGEST_WAIT
+from engine.scheduling.outcomes import LONGEST_WAIT
 from engine.simulation import Scenario, Simulated, simulate
 from tests.support.by_hand import rollback
 from tests.support.definitions import command, node, phase, plan

@@ -13,13 +13,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from engine.executors.claude import ClaudeExecutor
+from engine.executors.claude.executor import ClaudeExecutor
 from engine.executors.inline import InlineExecutor
-from engine.executors.isolated import IsolatedExecutor
 from engine.executors.port import Executor, WorkOrder
 from engine.executors.process import ProcessExecutor
 from engine.executors.python import PythonExecutor
 from engine.executors.simulate import Fault, SimulateExecutor
+from engine.executors.worktrees.isolated import IsolatedExecutor
 from engine.ids import NodeId
 from engine.model.agent import Agent
 from engine.model.policy import FailureKind

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import scheduler
 from engine.ids import NodeId, OwnerId, RunId
 from engine.model.plan import NodePlan, Plan
 from engine.model.policy import Failure, FailureKind
@@ -19,17 +18,18 @@ from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.reducer import fold
 from engine.run.state import NodeState, Run
-from engine.runtime.facts import ProjectFacts
+from engine.runtime.observations import ProjectFacts
+from engine.scheduling import decide
+from engine.scheduling.decision import at_once
 from engine.storage.cache import ValueStore
 from engine.storage.codec import decode_event, encode_event
 from engine.storage.memory import MemoryStorage
-from engine.turn import at_once
 from tests.support.definitions import plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from engine.turn import Queues
+    from engine.scheduling.decision import Queues
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RUN = RunId("r-000000000000")
@@ -74,7 +74,7 @@ class ByHand:
         self.facts = ProjectFacts(project, self.values, last_run_completed=lambda _name: False, custom={})
         compiled = raw if isinstance(raw, Plan) else plan(raw, *subcommands)
         given = {**compiled.initial, **(initial or {})}
-        turn = scheduler.start(
+        turn = decide.start(
             sig.StartRun(
                 run=RUN,
                 plan=compiled,
@@ -96,14 +96,14 @@ class ByHand:
     def send(self, signal: sig.Signal) -> list[ev.Event]:
         """Decide *signal*; gives all events that followed."""
         before = len(self.events)
-        turn = scheduler.decide(self.run, signal, self.now, self.queues)
+        turn = decide.decide(self.run, signal, self.now, self.queues)
         self._take(turn.events)
         self._supply(turn.wants)
         return self.events[before:]
 
     def _supply(self, wants: NodeId | None) -> None:
         while wants is not None:
-            turn = scheduler.decide(self.run, self.facts.about(self.run, wants), self.now, self.queues)
+            turn = decide.decide(self.run, self.facts.about(self.run, wants), self.now, self.queues)
             self._take(turn.events)
             wants = turn.wants
 

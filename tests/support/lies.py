@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.support.definitions import command, node, phase
 from tests.support.real_agents import write_command
 from tests.support.trust import trust_all
-from tests.unit.engine.test_shown import deceiving
+from tests.unit.engine.text.test_shown import deceiving
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ from typing import Any
 
 import psutil
 
-from engine.executors.marks import MARK_VARIABLE, mark_of
 from engine.executors.port import OutputSpec, WorkOrder
+from engine.executors.subprocesses.process_tags import MARK_VARIABLE, mark_of
 from engine.ids import AttemptId, NodeId, RunId
 from engine.model.agent import Agent
 

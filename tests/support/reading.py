@@ -1,6 +1,6 @@
 """What nodes of a run have read, held against what those before them have given in the end.
 
-Pure; it derives the order from the plan by itself, so that it does not repeat `engine.succession`.
+Pure; it derives the order from the plan by itself, so that it does not repeat `engine.scheduling.succession`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ import msgspec
 from engine.ids import OwnerId, RunId
 from engine.run import events as ev
 from engine.run.reducer import fold
-from engine.runtime.residue import summary_of
+from engine.runtime.projections import summary_of
 from engine.storage import codec, schema
 from engine.storage.compression import pack
 from engine.storage.port import Batch

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mcp_server.project import open_catalog
-from mcp_server.settings import load_settings
-from mcp_server.trusted import open_trust
+from mcp_server.project.project import open_catalog
+from mcp_server.project.settings import load_settings
+from mcp_server.project.trusted import open_trust
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from engine.shown import clean
+from engine.text.shown import clean
 
 SEVERITIES = ("critical", "high", "medium", "low", "style")
 """From worst to least; style is what a project's own linter settings ask for, and no matter of what the code does."""

@@ -1,7 +1,7 @@
 """Asks git about a repository without running anything that the repository configures.
 
 Effects: starts the git program. It never writes: no lock, no index refresh, no network, no hook, no pager, no filter;
-`engine.gitrules` has the rule.
+`engine.git_rules` has the rule.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from engine.gitrules import LISTING, SETTINGS, drivers_in, hooks_off, withheld, without_guidance
-from engine.statefolder.outside import find_outside, search_path
+from engine.git_rules import LISTING, SETTINGS, drivers_in, hooks_off, withheld, without_guidance
+from engine.statefolder.executables import find_outside, search_path
 from registry.packaged.review_repo.answer import Refusal
 from registry.packaged.review_repo.programs import Finished, run
 

@@ -25,10 +25,10 @@ AT_ONCE = 2
 FIRST_WORLDS, ALL_WORLDS = 15, 60
 SECONDS = 240
 """Of the processor, after which a mutant counts as caught in a loop."""
-UNIT = "tests/unit/engine/test_{}.py"
+UNIT = "tests/unit/engine/scheduling/test_{}.py"
 MORE = (
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests/unit/engine").glob("test_*.py")),
-    *(f"tests/unit/engine/{room}" for room in ("run", "runtime", "api")),
+    *(f"tests/unit/engine/{room}" for room in ("scheduling", "tables", "values", "run", "runtime", "api")),
     *(f"tests/unit/engine/views/test_{view}.py" for view in ("status", "todos", "report_text")),
     *(f"tests/property/test_{laws}.py" for laws in ("retry", "scheduling", "scheduling_bounds", "locks")),
     *(f"tests/simulation/test_{stories}.py" for stories in ("crashes", "order", "quota", "breakers")),

@@ -21,16 +21,16 @@ EQUIVALENT: dict[str, str] = {
     ),
     "saga.failure_text: node.compensation_failure.message if node.compensation_failure else 'unknown' → "
     "node.compensation_failure.message": "It is asked about nodes whose undoing has failed. " + _TYPED,
-    "scheduler.check_answer: node is None or not allowed → not allowed": (
+    "decide.check_answer: node is None or not allowed → not allowed": (
         "A node that is not there waits for nothing, so that nothing is allowed. " + _TYPED
     ),
-    "scheduler._wait_due: None if waiting is None else waiting.reason → waiting.reason": (
+    "decide._wait_due: None if waiting is None else waiting.reason → waiting.reason": (
         "The timer of a node counts only as long as the node waits. " + _TYPED
     ),
-    "scheduler._continue: run.status is RunStatus.RUNNING and run.stop is None → run.stop is None": (
+    "decide._continue: run.status is RunStatus.RUNNING and run.stop is None → run.stop is None": (
         "A run that goes on, and neither stops nor waits for its locks, is at work."
     ),
-    "settlement.is_clients: if node.plan.kind is NodeKind.GROUP and role is Role.FORWARD → if False": (
+    "outcomes.is_clients: if node.plan.kind is NodeKind.GROUP and role is Role.FORWARD → if False": (
         "What works on a sub-command is no agent of the plan, and a client works for agents alone."
     ),
     "succession.Readers.of: reader != name and looked is not None and (looked >= ended) → "

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FunctionType
 
-MODULES = ("admission", "budget", "readiness", "retry", "saga", "scheduler", "settlement", "succession")
+MODULES = ("admission", "budget", "readiness", "retry", "saga", "decide", "outcomes", "succession")
 """The rooms that decide what is started, tried again, stopped and undone."""
 CHOSEN = 300
 _BEHIND = "index > phase.index and run.phases[index].plan.barrier and (index not in passed)"
@@ -30,7 +30,7 @@ ALWAYS = frozenset(
         "admission._open: if phase.opened_at is None → if True",
         f"succession._behind: {_BEHIND} → index > phase.index and index not in passed",
         "admission._admit: plan.kind is NodeKind.GROUP and node.started_at is None → plan.kind is NodeKind.GROUP",
-        "settlement.attempt_ended: failure is not None or late → late",
+        "outcomes.attempt_ended: failure is not None or late → late",
     }
 )
 """They concern what gets destroyed, and were once noticed by no test."""
@@ -61,7 +61,7 @@ class Mutant:
 
     def apply(self) -> None:
         """Have every caller in this process run the changed function."""
-        module = importlib.import_module(f"engine.{self.module}")
+        module = importlib.import_module(f"engine.scheduling.{self.module}")
         body = ast.fix_missing_locations(ast.Module([self.tree], []))
         code = compile(body, f"<{self.name}>", "exec", flags=__future__.annotations.compiler_flag, dont_inherit=True)
         made: dict[str, FunctionType] = {}
@@ -77,7 +77,7 @@ def chosen() -> list[Mutant]:
 def unchanged() -> Mutant:
     """No mutant at all: with it every test passes, or a survivor says nothing."""
     one = chosen()[0]
-    source = inspect.getsource(attrgetter(one.function)(importlib.import_module(f"engine.{one.module}")))
+    source = inspect.getsource(attrgetter(one.function)(importlib.import_module(f"engine.scheduling.{one.module}")))
     function = ast.parse(dedent(source)).body[0]
     assert isinstance(function, ast.FunctionDef)
     return Mutant(one.module, one.function, "nothing", function)
@@ -87,7 +87,7 @@ def everything() -> Iterator[Mutant]:
     """All mutants of all modules."""
     for module in MODULES:
         try:
-            source = inspect.getsource(importlib.import_module(f"engine.{module}"))
+            source = inspect.getsource(importlib.import_module(f"engine.scheduling.{module}"))
         except ModuleNotFoundError:
             continue
         for statement in ast.parse(source).body:

@@ -16,10 +16,10 @@ from zlib import crc32
 
 from msgspec import structs
 
-from engine.executors.cancelling import uncancelled
-from engine.executors.marks import mark_of, orphaned
 from engine.executors.port import Outcome
-from engine.executors.search import end_found
+from engine.executors.shielding import uncancelled
+from engine.executors.subprocesses.process_tags import mark_of, orphaned
+from engine.executors.subprocesses.search import end_found
 from engine.ids import attempt_id
 from engine.run.events import Role
 from engine.statefolder.owners import Servers
@@ -237,7 +237,7 @@ class Agents:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """See `engine.executors.search.Endable`."""
+    """See `engine.executors.subprocesses.search.Endable`."""
 
     agents: Agents
     program: Program

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.readiness import waiting_for
 from engine.run.events import RunStatus
+from engine.scheduling.readiness import waiting_for
 from tests.support.world.happenings import asked
 
 if TYPE_CHECKING:

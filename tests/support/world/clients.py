@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import InternalError, OrchestrationError
 from engine.ids import parse_attempt_id
-from mcp_server.following import until_calm
+from mcp_server.answers.follow import until_calm
 from tests.support.world.breakdown import WORDS
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from engine.errors import EnvironmentFault
 from engine.ids import OwnerId, RunId
-from engine.locks import Claim, LockOutcome
 from engine.run.events import Event, RunStatus
 from engine.storage.port import Batch, Follow, Message, RunSummary, SessionValue, Storage, TableOutcome
+from engine.tables.locks import Claim, LockOutcome
 
 if TYPE_CHECKING:
     from tests.support.world.server import Server

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
-from engine import retry, saga
 from engine.model.plan import NodeKind
 from engine.model.policy import CompensationType, FailureKind
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, StopKind, WaitReason
 from engine.run.state import END_STATES, NodeStatus, is_inside
-from engine.saga import UNDOING
-from engine.settlement import PHASE_TIMEOUT, is_stopping
+from engine.scheduling import retry, saga
+from engine.scheduling.outcomes import PHASE_TIMEOUT, is_stopping
+from engine.scheduling.saga import UNDOING
 from tests.support.reading import stale
 
 if TYPE_CHECKING:

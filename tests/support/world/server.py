@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.breakers import BreakerConfig
 from engine.errors import OrchestrationError
 from engine.ids import OwnerId
 from engine.model.agent import AgentKind
 from engine.service import Engine
+from engine.tables.breakers import BreakerConfig
 from tests.support.world.agents import AgentExecutor, WorldOutbox
 from tests.support.world.breakdown import Breakdown
 from tests.support.world.disk import Disk, Killed

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from engine.claims import conflicts
 from engine.run.events import RunStatus, WaitReason
 from engine.run.state import NodeStatus
-from engine.settlement import is_stopping
+from engine.scheduling.outcomes import is_stopping
+from engine.tables.claims import conflicts
 
 if TYPE_CHECKING:
-    from engine.claims import Claim
+    from engine.tables.claims import Claim
     from tests.support.world.world import World
 
 UNFINISHED = frozenset({NodeStatus.PENDING, NodeStatus.WAITING, NodeStatus.RUNNING, NodeStatus.COMPENSATING})

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
-from engine import settlement
-from engine.claims import Holder, conflicts
 from engine.ids import NodeId, attempt_id
 from engine.model.policy import Merge
 from engine.run import events as ev
 from engine.run.events import Role
 from engine.run.state import NodeStatus
+from engine.scheduling import outcomes
+from engine.tables.claims import Holder, conflicts
 from tests.support.world.people import QUEUEING
 from tests.support.world.scripts import AgentBroke
 
@@ -161,7 +161,7 @@ def _limits_passed(record: Record, event: ev.Event) -> Iterator[tuple[object, ti
     if isinstance(event, ev.AttemptStopping):
         plan = record.node(event.node).plan
         idle = run.plan.agents[plan.agent].idle_timeout if plan.agent in run.plan.agents else None
-        if event.failure == settlement.timed_out(record.node(event.node)):
+        if event.failure == outcomes.timed_out(record.node(event.node)):
             yield (event.node, event.number), plan.timeout
         elif event.failure.code == "IDLE_TIMEOUT" and idle is not None and not plan.inner:
             yield (event.node, event.number), idle
@@ -171,7 +171,7 @@ def _limits_passed(record: Record, event: ev.Event) -> Iterator[tuple[object, ti
         timeout = run.phases[plan.phase].plan.timeout
         if event.failure.code == "LOCK_TIMEOUT" and own:
             yield event.node, plan.lock_wait
-        elif event.failure.code == settlement.PHASE_TIMEOUT and timeout is not None and not plan.inner:
+        elif event.failure.code == outcomes.PHASE_TIMEOUT and timeout is not None and not plan.inner:
             yield plan.phase, timeout
     elif isinstance(event, ev.RunStopping) and event.cause.failure is not None:
         most = run.limits.max_duration_seconds
@@ -181,11 +181,11 @@ def _limits_passed(record: Record, event: ev.Event) -> Iterator[tuple[object, ti
 
 def waiting_is_no_work(world: World, record: Record, event: ev.Event) -> Iterator[str]:
     """What waits for a machine is never too late: its time runs from the start of its program."""
-    if not isinstance(event, ev.AttemptStopping) or event.failure != settlement.timed_out(record.node(event.node)):
+    if not isinstance(event, ev.AttemptStopping) or event.failure != outcomes.timed_out(record.node(event.node)):
         return
     node = record.node(event.node)
     undo = node.live is not None and node.live.role is Role.COMPENSATE
-    if node.plan.worker(undo=undo) not in QUEUEING or settlement.is_clients(record.run, node, node.attempts[-1].role):
+    if node.plan.worker(undo=undo) not in QUEUEING or outcomes.is_clients(record.run, node, node.attempts[-1].role):
         return
     began = world.agents.began.get(attempt_id(record.id, event.node, event.number))
     if began is None or record.lived - began < node.plan.timeout.total_seconds() - TOLERANCE:

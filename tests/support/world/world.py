@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from datetime import datetime
 
-    from engine.breakers import BreakerState
     from engine.storage.port import Storage
+    from engine.tables.breakers import BreakerState
     from tests.support.world.places import Place
     from tests.support.world.record import Record
 

@@ -8,7 +8,7 @@ import pytest
 from engine.errors import InputError, NotFound
 from registry import commands as commands_module
 from registry.commands import CommandIndex, CommandSource, CommandSummary
-from registry.paths import inside, shown
+from registry.files.paths import inside, shown
 
 PROSE = "# Fix the bug\n\nLook at $ARGUMENTS and fix it.\n"
 

@@ -22,7 +22,7 @@ from engine import (
     StateError,
     TodoWriteConfig,
 )
-from mcp_server.workplace import open_workplace
+from mcp_server.project.workplace import open_workplace
 from tests.support.programs import Functions, opened, step, steps
 from tests.support.state import contents, plant
 

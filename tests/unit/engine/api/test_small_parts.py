@@ -21,7 +21,7 @@ from engine import (
     StateError,
     TodoWriteConfig,
 )
-from engine.api.given import Definition
+from engine.api.commands import Definition
 from engine.api.metrics import REPORTS_KEPT, report_of
 from engine.ids import NodeId
 from registry import CommandLoader

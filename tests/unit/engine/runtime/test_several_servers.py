@@ -17,7 +17,6 @@ from engine.errors import EnvironmentFault, NotFound, StateError
 from engine.executors.inline import InlineExecutor
 from engine.executors.port import Outcome, WorkOrder
 from engine.ids import AttemptId, NodeId, OwnerId, RunId
-from engine.locks import Claim
 from engine.model.agent import Agent, AgentKind
 from engine.run import events as ev
 from engine.run.events import RunStatus
@@ -27,6 +26,7 @@ from engine.service import Engine
 from engine.storage.codec import unreadable
 from engine.storage.memory import MemoryStorage
 from engine.storage.port import Message, RunSummary
+from engine.tables.locks import Claim
 from engine.views.status import snapshot
 from tests.support.by_hand import locks, rollback
 from tests.support.definitions import command, node, phase, plan

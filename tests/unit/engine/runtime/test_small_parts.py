@@ -14,8 +14,8 @@ import pytest
 
 from engine.ids import NodeId
 from engine.runtime.clock import EPOCH, SystemClock, VirtualClock, VirtualLoop, new_owner_id
-from engine.runtime.facts import ProjectFacts
-from engine.runtime.feed import Feed
+from engine.runtime.notifier import Feed
+from engine.runtime.observations import ProjectFacts
 from tests.support.by_hand import RUN, ByHand
 from tests.support.definitions import command, node, phase
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from engine.graph.expand import MAX_NODES
+from engine.text.suggestions import Names
 from engine.validation import Problem, subcommands, subject, validate_definition
-from engine.validation.near import Names
 from tests.support.definitions import Raw, analyze_api, command, implement_feature, node, phase, review_code
 from tests.unit.engine.validation.examples import AGENTS, INNER, call, locks, one, reads, validate, writes
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from engine import scheduler
 from engine.ids import OwnerId
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import Limits
 from engine.run.reducer import fold
+from engine.scheduling import decide
 from engine.simulation import Scenario, Simulated, simulate
 from engine.views.timeline import Row, SpanEnd, SpanKind, Timeline, timeline
 from tests.support.definitions import command, node, phase, plan, review_code
@@ -126,8 +126,8 @@ def test_an_attempt_that_was_lost_with_its_process_is_followed_by_the_wait_for_a
     start = done.events[0].at
     begun = next(place for place, event in enumerate(done.events) if isinstance(event, ev.AttemptScheduled))
     run = fold(done.events[: begun + 1])
-    scheduler.decide(run, sig.Interrupt(), start + MINUTE)
-    scheduler.decide(run, sig.Resume(OwnerId("o-new"), failed=False), start + 9 * MINUTE)
+    decide.decide(run, sig.Interrupt(), start + MINUTE)
+    decide.decide(run, sig.Resume(OwnerId("o-new"), failed=False), start + 9 * MINUTE)
     chart = timeline(run, start + 10 * MINUTE)
     lost, wait, again = row(chart, "a").spans
     assert (lost.outcome, again.outcome) == (SpanEnd.LOST, SpanEnd.OPEN)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from engine import scheduler
 from engine.run import signals as sig
 from engine.run.events import Limits
 from engine.run.reducer import fold
 from engine.run.state import Run
+from engine.scheduling import decide
 from engine.simulation import Scenario, Simulated, simulate
 from engine.views.progress import remaining
 from engine.views.todos import Todo, TodoOptions, display, todos
@@ -227,7 +227,7 @@ def test_rolling_back_has_forms_of_its_own() -> None:
 
 def test_a_run_that_was_interrupted_waits_for_nothing() -> None:
     run, now = at(simulated(review(), limits=Limits(max_parallelism=1)), 7)
-    scheduler.decide(run, sig.Interrupt(), now)
+    decide.decide(run, sig.Interrupt(), now)
     assert "⏳ Review security" in display(run, now, {}, FLAT).splitlines()
 
 

@@ -1,0 +1,67 @@
+"""Tells a program the todo list of its runs as they move, not more often than it wants.
+
+Effects: sets timers on the event loop. Making the list is the todos view's, calling the hook `hooks.Caller`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from engine.run import events as ev
+from engine.views.status import snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from engine.api.hooks import Caller, Hook
+    from engine.api.options import TodoWriteConfig
+    from engine.ids import RunId
+    from engine.run.state import Run
+    from engine.runtime.clock import Clock
+
+AT_ONCE = (ev.PhaseOpened, ev.PhaseEnded, ev.NodeFailed, ev.RunEnded, ev.RunInterrupted, ev.CompensationFailed)
+"""What is told without waiting for the delay to pass (SPEC 10)."""
+
+
+class TodoUpdates:
+    """Calls `on_todo_write(todos)` at most once in each delay, and at once for what a user must see."""
+
+    def __init__(self, caller: Caller, hook: Hook, clock: Clock, config: Callable[[], TodoWriteConfig]) -> None:
+        """*config* gives the settings of the moment."""
+        self._caller = caller
+        self._hook = hook
+        self._clock = clock
+        self._config = config
+        self._told: dict[RunId, float] = {}
+        """When each run was told of, in seconds of the loop."""
+        self._due: dict[RunId, asyncio.TimerHandle] = {}
+
+    def listen(self, run: Run, events: Sequence[ev.Event]) -> None:
+        """See `engine.runtime.live_runs.Listener`."""
+        loop = asyncio.get_running_loop()
+        since = loop.time() - self._told.get(run.id, float("-inf"))
+        delay = self._config().batch_delay / 1000
+        if since >= delay or any(isinstance(event, AT_ONCE) for event in events):
+            self._tell(run)
+        elif run.id not in self._due:
+            self._due[run.id] = loop.call_later(delay - since, self._tell, run)
+        if run.ended:
+            self._forget(run.id)
+            self._told.pop(run.id, None)
+
+    def close(self) -> None:
+        """Tell nothing any more."""
+        for run in list(self._due):
+            self._forget(run)
+
+    def _tell(self, run: Run) -> None:
+        self._forget(run.id)
+        self._told[run.id] = asyncio.get_running_loop().time()
+        shown = snapshot(run, self._clock.now(), options=self._config().options)
+        self._caller.ask("on_todo_write", self._hook, list(shown.todos))
+
+    def _forget(self, run: RunId) -> None:
+        timer = self._due.pop(run, None)
+        if timer is not None:
+            timer.cancel()

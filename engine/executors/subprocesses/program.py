@@ -1,0 +1,151 @@
+"""Runs one program to its end and leaves nothing of what it started behind.
+
+Effects: has a program started below a warden (`wardens.py`), or where there can be none with a search at its end
+(`search.py`), and talks with it over pipes. It does not know what the program says or means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from engine.executors.shielding import uncancelled
+from engine.executors.subprocesses.output import Output, Pipes
+from engine.executors.subprocesses.search import GRACE, Searched, end_marked
+from engine.executors.subprocesses.wardens import End, Request, Warded, WardenLost, wardens_for
+
+STDOUT_LIMIT = 10 * 1024 * 1024
+_DRAIN = timedelta(seconds=1)
+_DRAIN_KEPT = timedelta(milliseconds=200)
+_LOST = -9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a program ended."""
+
+    returncode: int
+    """Negative: the signal that ended it."""
+    stdout: bytes
+    """All of it, or what was read up to the limit; empty where lines were taken one by one."""
+    stderr: bytes
+    """The last 8 KB."""
+    overflow: bool
+    """The program was ended because it wrote more to stdout than allowed."""
+    kept: tuple[str, ...] = ()
+    """What it has left that may stay, such as `4242 (node)`."""
+    refused: tuple[str, ...] = ()
+    """What could not be ended, for it belongs to another user."""
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """What still runs, a line each."""
+        return (
+            *(f"{name} keeps running, as `keepProcesses` of its agent says" for name in self.kept),
+            *(f"{name} could not be ended, for it belongs to another user" for name in self.refused),
+        )
+
+
+async def run_program(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    environment: Mapping[str, str],
+    mark: str,
+    stdin: bytes = b"",
+    on_line: Callable[[bytes], None] | None = None,
+    on_news: Callable[[bytes], None] | None = None,
+    stdout_limit: int = STDOUT_LIMIT,
+    grace: timedelta = GRACE,
+    keep: bool = False,
+    leaves_nothing: bool = False,
+    enough: asyncio.Event | None = None,
+) -> Ended:
+    """Run *argv* until it exits, or *enough* is set; then end what it left, unless *keep*.
+
+    Cancelled, it ends all, *keep* or not. *argv* begins with a path, *environment* must carry *mark*. With *on_line*
+    stdout is handed over line by line and the limit is per line; *on_news* is given every piece of output, of stderr
+    too; neither may raise. *leaves_nothing* says that the program is known to, and need not be searched after.
+    OSError or ValueError where the program cannot be started.
+    """
+    output = Output(on_line=on_line, on_news=on_news, stdout_limit=stdout_limit)
+    request = Request(argv=argv, cwd=cwd, environment=environment, grace=grace, keep=keep)
+    wardens = await wardens_for(keep=keep)
+    with Pipes(stdin, output) as pipes:
+        hold = Searched(mark, leaves_nothing=leaves_nothing) if wardens is None else Warded(wardens)
+        running = asyncio.ensure_future(_held(hold, request, pipes, mark))
+        running.add_done_callback(lambda done: done.cancelled() or done.exception())  # who is cancelled does not ask
+        try:
+            calm = await _over(running, output, enough)
+            if not running.done():
+                hold.end(program_only=calm and keep, within=grace)
+            await _drained(running, output, _DRAIN_KEPT if keep else _DRAIN)
+        except asyncio.CancelledError as cancelled:
+            if not running.done():
+                hold.end(program_only=False, within=grace)
+            await uncancelled(_drained(running, output, _DRAIN))
+            _note(cancelled, running)
+            raise
+    end = running.result()
+    stdout, stderr = output.collected()
+    return Ended(
+        returncode=end.returncode,
+        stdout=stdout,
+        stderr=stderr,
+        overflow=output.overflowed.done(),
+        kept=_named(end.kept),
+        refused=_named(end.refused),
+    )
+
+
+def _note(cancelled: asyncio.CancelledError, running: asyncio.Future[End]) -> None:
+    """Say what a cancel could not end: nobody gets what the program has come to."""
+    if not running.cancelled() and running.exception() is None:
+        for name in _named(running.result().refused):
+            cancelled.add_note(f"The process {name} could not be ended, for it belongs to another user.")
+
+
+async def _over(running: asyncio.Future[End], output: Output, enough: asyncio.Event | None) -> bool:
+    """Wait for the program's end, for too much output or for *enough*; False for too much."""
+    waited: list[asyncio.Future[Any]] = [running, output.overflowed]
+    if enough is not None:
+        waited.append(asyncio.ensure_future(enough.wait()))
+    try:
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for extra in waited[2:]:
+            extra.cancel()
+    return not output.overflowed.done()
+
+
+async def _held(hold: Warded | Searched, request: Request, pipes: Pipes, mark: str) -> End:
+    try:
+        return await hold.run(request, pipes)
+    except WardenLost:  # an agent can do that: what carries its mark is still found
+        return End(_LOST, refused=await end_marked(mark, grace=request.grace))
+
+
+async def _drained(running: asyncio.Future[End], output: Output, patience: timedelta) -> None:
+    """Until nothing is left, and what is still in the pipes is read."""
+    if not running.done():
+        await asyncio.wait([running])
+    if not output.drained.done() and not running.cancelled() and running.exception() is None:
+        await asyncio.wait([output.drained], timeout=patience.total_seconds())
+
+
+def _named(pids: Collection[int]) -> tuple[str, ...]:
+    named = []
+    for pid in pids:
+        try:
+            named.append(f"{pid} ({psutil.Process(pid).name()})")
+        except psutil.NoSuchProcess:
+            continue
+        except psutil.Error:
+            named.append(str(pid))
+    return tuple(named)

@@ -1,0 +1,223 @@
+"""Ends programs, and what they have started, by looking for it: where there are no wardens, and where one was killed.
+
+Effects: reads the process table, starts and ends processes.
+
+Ending an attempt sends TERM, and KILL after a grace, to the program's session, to its descendants and to all that
+carries its mark (see `process_tags.py`). The last finds a child that made a session of its own and whose parent has
+ended; it does not find one that has emptied its environment as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Collection
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import psutil
+
+from engine.executors.shielding import uncancelled
+from engine.executors.subprocesses.output import Pipes
+from engine.executors.subprocesses.process_tags import carriers, carrying, lives, orphans
+from engine.executors.subprocesses.wardens import End, Request
+from engine.ids import AttemptId
+from engine.statefolder.owners import at_work, owners_of
+
+GRACE = timedelta(seconds=2)
+"""Between TERM and KILL."""
+_PERSISTENCE = timedelta(seconds=5)
+"""How long KILL is repeated for what does not go; beyond it the kernel holds the process."""
+
+
+class Endable(Protocol):
+    """A process, as far as it is ended."""
+
+    @property
+    def pid(self) -> int: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+Found = TypeVar("Found", bound=Endable)
+
+
+class Searched:
+    """One program whose tree is looked for at its end."""
+
+    def __init__(self, mark: str, *, leaves_nothing: bool) -> None:
+        """*leaves_nothing*: the program is known to, and looking would cost more than the program."""
+        carrying(mark)  # raises before anything is started
+        self._mark = mark
+        self._leaves_nothing = leaves_nothing
+        self._told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._program_only = True
+
+    async def run(self, request: Request, pipes: Pipes) -> End:
+        """Run *request* to its end. Raises OSError, ValueError where it cannot be started."""
+        if self._told.done():
+            return End(-signal.SIGTERM)
+        stdin, stdout, stderr = pipes.theirs
+        transport, program = await asyncio.get_running_loop().subprocess_exec(
+            _Program,
+            *request.argv,
+            cwd=request.cwd,
+            env=dict(request.environment),
+            start_new_session=True,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+        )
+        pipes.hand_over()
+        pid = transport.get_pid()
+        kept: list[psutil.Process] = []
+        refused: list[psutil.Process] = []
+        try:
+            either: list[asyncio.Future[Any]] = [program.exited, self._told]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not program.exited.done():
+                refused = await self._end_tree(program, pid, request.grace)
+            elif not request.keep and not self._leaves_nothing:
+                refused = await end_all(lambda: _left_of(pid, self._mark, exited=True), grace=request.grace)
+            if request.keep and self._program_only:
+                kept = await asyncio.to_thread(_left_of, pid, self._mark, exited=True)
+        except asyncio.CancelledError:  # the loop itself is going down: no more time, but nothing may stay
+            _kill_now(pid, self._mark, exited=program.exited.done())
+            raise
+        finally:
+            transport.close()
+        code = transport.get_returncode()
+        return End(-signal.SIGKILL if code is None else code, kept=_pids(kept), refused=_pids(refused))
+
+    def end(self, *, program_only: bool, within: timedelta) -> None:  # noqa: ARG002 -- as `Warded.end`
+        """Begin to end it all, or the program alone; all, once that was said."""
+        self._program_only = self._program_only and program_only
+        if not self._told.done():
+            self._told.set_result(None)
+
+    async def _end_tree(self, program: _Program, pid: int, grace: timedelta) -> list[psutil.Process]:
+        """End the program, and what it has started while that can still be asked; gives what did not go."""
+        itself, family = await asyncio.to_thread(_family, pid)
+
+        def left() -> list[psutil.Process]:
+            if self._program_only:
+                return [process for process in itself if lives(process)]
+            seen = {process.pid: process for process in family if lives(process)}
+            seen |= {process.pid: process for process in _left_of(pid, self._mark, exited=program.exited.done())}
+            return list(seen.values())
+
+        stays = await end_all(left, grace=grace)
+        if not program.exited.done():  # it has ended, and the loop has yet to hear of it
+            await asyncio.wait([program.exited], timeout=_PERSISTENCE.total_seconds())
+        return stays
+
+
+class _Program(asyncio.SubprocessProtocol):
+    """Tells when a program has exited."""
+
+    def __init__(self) -> None:
+        self.exited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def process_exited(self) -> None:
+        if not self.exited.done():
+            self.exited.set_result(None)
+
+
+async def end_marked(mark: str, *, grace: timedelta) -> tuple[int, ...]:
+    """End what carries *mark*, and give what did not go. Raises ValueError for what is no mark."""
+    is_wanted = carrying(mark)
+
+    def left() -> list[psutil.Process]:
+        return carriers(is_wanted)
+
+    return _pids(await end_all(left, grace=grace))
+
+
+async def end_orphans(
+    project: Path,
+    *,
+    alive: Collection[AttemptId] = (),
+    lost: Collection[AttemptId] = (),
+    grace: timedelta = GRACE,
+) -> int:
+    """End what killed servers of *project* left running, and say how many processes that were.
+
+    Only processes of our user that carry a mark of this project, whose server no longer runs, and whose attempt is not
+    in *alive*. What an agent may keep (`keepProcesses`) stays, unless the crash cut its attempt off: those in *lost*.
+    Whatever wardens still hold for a killed server has ended, too.
+    """
+
+    def left() -> list[psutil.Process]:
+        return orphans(project, alive=alive, lost=lost)
+
+    owners = owners_of(project)
+    return await end_found(left, lambda: bool(at_work(owners)), grace=grace)
+
+
+async def end_found(left: Callable[[], list[Found]], held: Callable[[], bool], *, grace: timedelta) -> int:
+    """End what *left* finds, and wait while wardens have *held* something; how many were found."""
+    found = await asyncio.to_thread(left)
+    if found:
+        await uncancelled(end_all(left, grace=grace))
+    await _held_no_more(held, grace)
+    return len(found)
+
+
+async def _held_no_more(held: Callable[[], bool], grace: timedelta) -> None:
+    """Wait until wardens have ended what they held for servers that were killed, though nothing of it is marked."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + (grace + 2 * _PERSISTENCE).total_seconds()
+    while await asyncio.to_thread(held) and loop.time() < deadline:  # noqa: ASYNC110 -- other processes
+        await asyncio.sleep(0.02)
+
+
+async def end_all(left: Callable[[], list[Found]], *, grace: timedelta) -> list[Found]:
+    """TERM to what *left* finds, KILL after *grace*, until it finds nothing; gives what did not go."""
+    loop = asyncio.get_running_loop()
+    patience = loop.time() + grace.total_seconds()
+    deadline = patience + _PERSISTENCE.total_seconds()
+    told: set[int] = set()
+    pause = 0.005
+    while processes := await asyncio.to_thread(left):
+        now = loop.time()
+        if now >= deadline:
+            return processes
+        for process in processes:
+            with contextlib.suppress(psutil.Error):
+                if now >= patience:
+                    process.kill()
+                elif process.pid not in told:
+                    told.add(process.pid)
+                    process.terminate()
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 0.05)
+    return []
+
+
+def _kill_now(pid: int, mark: str, *, exited: bool) -> None:
+    for process in [*_family(pid)[1], *_left_of(pid, mark, exited=exited)]:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
+def _left_of(pid: int, mark: str, *, exited: bool) -> list[psutil.Process]:
+    """Everything alive that carries *mark* or belongs to the session which the program *pid* began."""
+    # A process of this number after the program's end is another one, and then the session has no members:
+    # the kernel gives no number anew while it names a session.
+    stranger = exited and psutil.pid_exists(pid)
+    return carriers(carrying(mark), session=None if stranger else pid)
+
+
+def _family(pid: int) -> tuple[list[psutil.Process], list[psutil.Process]]:
+    """The process *pid*, where it is there, and its descendants."""
+    try:
+        process = psutil.Process(pid)
+        return [process], process.children(recursive=True)
+    except psutil.Error:
+        return [], []
+
+
+def _pids(processes: Collection[psutil.Process]) -> tuple[int, ...]:
+    return tuple(process.pid for process in processes)

@@ -1,0 +1,321 @@
+"""Gives programs to wardens (see `warden.py`): starts what forks them, hands over, hears how the program ended.
+
+Effects: one small process beside this one, or two, started when the first program is; it ends with this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import errno
+import marshal
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from engine.executors.subprocesses.output import Pipes
+from engine.executors.subprocesses.reaper import PERSISTENCE
+from engine.executors.subprocesses.warden import BEGUN
+from engine.executors.subprocesses.zygote import UNSUPPORTED
+
+# The package is appended, not prepended: nothing in its folder can stand in for a module of Python's own.
+_PROGRAM = """\
+import sys
+sys.path.append(sys.argv.pop(1))
+from engine.executors.subprocesses.zygote import main
+sys.exit(main())
+"""
+_PACKAGE = str(Path(__file__).parents[3])
+_START_SECONDS = 20.0
+_LONGEST_ANSWER = 64 * 1024
+_SILENCE = 1.0
+"""How much longer than ending may take a warden may be silent, in seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A program to run."""
+
+    argv: Sequence[str]
+    cwd: Path
+    environment: Mapping[str, str]
+    grace: timedelta
+    keep: bool
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a program ended."""
+
+    returncode: int
+    """Negative: the signal that ended it."""
+    kept: tuple[int, ...] = ()
+    """What it has left that may stay."""
+    refused: tuple[int, ...] = ()
+    """What could not be ended: another user's processes."""
+
+
+class WardenLost(Exception):
+    """The warden has ended, or is silent, without saying that nothing is left."""
+
+
+class Wardens:
+    """The process that forks wardens."""
+
+    def __init__(self, role: str) -> None:
+        """Start it; *role* is `adopts`, or `releases` where what is left may outlive this process. Blocks."""
+        self._owner = os.getpid()
+        self._status: int | None = None
+        self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            theirs.set_inheritable(True)
+            self.pid = os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-I", "-S", "-c", _PROGRAM, _PACKAGE, str(theirs.fileno()), role],
+                {},
+                file_actions=[(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)],
+                setsid=True,
+            )
+        self._link.settimeout(_START_SECONDS)
+        try:
+            self.ready = bool(self._link.recv(16))
+        except OSError:
+            self.ready = False
+        if not self.ready:
+            self.kill()
+
+    @property
+    def unsupported(self) -> bool:
+        """This system can hold no processes."""
+        return not self.ready and self._status == UNSUPPORTED
+
+    @property
+    def usable(self) -> bool:
+        """It runs, and is this process's own."""
+        return self.ready and self._owner == os.getpid() and not self._ended(os.WNOHANG)
+
+    def give(self, descriptors: Sequence[int]) -> None:
+        """Have a warden forked for *descriptors*: lifeline, stdin, stdout, stderr. Raises OSError."""
+        self.wake()
+        given = [*descriptors, *_held]
+        socket.send_fds(self._link, [bytes([len(given)])], given)
+
+    def wake(self) -> None:
+        """An agent may have stopped it."""
+        if self.usable:
+            os.kill(self.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it; wardens that live go on, and the next program gets another."""
+        self.close()
+        if self._owner == os.getpid() and not self._ended(os.WNOHANG):
+            os.kill(self.pid, signal.SIGKILL)
+            self._ended(0)
+
+    def close(self) -> None:
+        """Let it end by itself, as it does when this process ends."""
+        self._link.close()
+
+    def _ended(self, options: int) -> bool:
+        if self._status is None:
+            try:
+                pid, status = os.waitpid(self.pid, options)
+            except ChildProcessError:  # somebody else was told
+                pid, status = self.pid, 0
+            if pid:
+                self._status = os.waitstatus_to_exitcode(status)
+        return self._status is not None
+
+
+_held: list[int] = []
+_started: dict[str, Wardens] = {}
+_starting = threading.Lock()
+_unsupported = sys.platform != "linux" or not sys.executable
+
+
+def hold(descriptor: int) -> None:
+    """Have *descriptor* held open by each warden to come: it is closed when nothing of any attempt is left."""
+    _held.append(descriptor)
+
+
+def let_go(descriptor: int) -> None:
+    """Take back what `hold` said."""
+    _held.remove(descriptor)
+
+
+async def wardens_for(*, keep: bool) -> Wardens | None:
+    """What forks wardens for programs that may, or may not, leave something; None where there can be none.
+
+    Raises OSError where it cannot be started.
+    """
+    role = "releases" if keep else "adopts"
+    found = _started.get(role)
+    if _unsupported:
+        return None
+    if found is not None and found.usable:
+        return found
+    return await asyncio.to_thread(_start, role)
+
+
+def _start(role: str) -> Wardens | None:
+    global _unsupported  # noqa: PLW0603 -- of this system, found out once
+    with _starting:
+        found = _started.get(role)
+        if found is not None and found.usable:
+            return found
+        if found is not None:
+            found.close()
+        started = Wardens(role)
+        if started.ready:
+            _started[role] = started
+            return started
+        _unsupported = started.unsupported
+        if _unsupported:
+            return None
+        raise OSError(errno.EAGAIN, "the process that holds what agents start does not start")
+
+
+@atexit.register
+def _close() -> None:
+    for found in _started.values():
+        found.close()
+
+
+class Warded:
+    """One program below a warden."""
+
+    def __init__(self, wardens: Wardens) -> None:
+        self._wardens = wardens
+        self._lifeline: socket.socket | None = None
+        self._ending = False
+        self._said: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        """All that the warden has said, once it has said all."""
+        self._patience: asyncio.TimerHandle | None = None
+
+    async def run(self, request: Request, pipes: Pipes) -> End:
+        """Run *request* to its end; nothing of it is left, or what is left is named.
+
+        Raises OSError where it cannot be started, `WardenLost` where nobody knows what is left.
+        """
+        data = packed(request)
+        answer = b""
+        for _attempt in range(2):
+            if self._ending:
+                return End(-signal.SIGTERM)
+            answer = await self._tried(data, pipes)
+            if answer or self._ending:
+                return _parsed(answer, request)
+            # It has not begun: what forks wardens was killed since it was last heard of.
+            self._wardens.kill()
+            found = await wardens_for(keep=request.keep)
+            self._wardens = found or self._wardens
+        raise OSError(errno.EAGAIN, "its warden was killed before it could start the program")
+
+    async def _tried(self, data: bytes, pipes: Pipes) -> bytes:
+        """All that the warden says; nothing means that it has started nothing."""
+        loop = asyncio.get_running_loop()
+        self._lifeline, theirs = socket.socketpair()
+        self._lifeline.settimeout(0)
+        self._said = loop.create_future()
+        with self._lifeline as lifeline:
+            with theirs:
+                try:
+                    self._wardens.give([theirs.fileno(), *pipes.theirs])
+                except ConnectionError:  # it was killed just now
+                    return b""
+            sending = _begin_to_send(lifeline, data)
+            loop.add_reader(lifeline, self._hear, lifeline, bytearray(), pipes)
+            try:
+                return await self._said
+            except WardenLost:
+                self._wardens.kill()
+                raise
+            finally:
+                loop.remove_reader(lifeline)
+                if self._patience is not None:
+                    self._patience.cancel()
+                if sending is not None:
+                    sending.cancel()
+                    await asyncio.wait([sending])
+
+    def _hear(self, lifeline: socket.socket, answer: bytearray, pipes: Pipes) -> None:
+        """The warden says something, or has ended."""
+        piece = b""
+        with contextlib.suppress(OSError):
+            try:
+                piece = lifeline.recv(_LONGEST_ANSWER)
+            except BlockingIOError:
+                return
+        answer += piece
+        if piece:
+            pipes.hand_over()
+        if (not piece or (answer.endswith(b"\n") and answer != BEGUN)) and not self._said.done():
+            self._said.set_result(bytes(answer))
+
+    def end(self, *, program_only: bool, within: timedelta) -> None:
+        """Begin to end it all, or the program alone; without an answer *within* that time its warden is lost."""
+        self._ending = True
+        self._wardens.wake()
+        if self._lifeline is None:
+            return
+        with contextlib.suppress(OSError):  # it has ended
+            if program_only:
+                self._lifeline.send(b"p")
+            else:
+                self._lifeline.shutdown(socket.SHUT_WR)
+        patience = within.total_seconds() + PERSISTENCE + _SILENCE
+        self._patience = asyncio.get_running_loop().call_later(patience, self._lose)
+
+    def _lose(self) -> None:
+        if not self._said.done():
+            self._said.set_exception(WardenLost())
+
+
+def _begin_to_send(lifeline: socket.socket, data: bytes) -> asyncio.Task[None] | None:
+    """Send *data*, as much as there is room for; the rest as it is read. A warden that has ended reads nothing."""
+    try:
+        sent = lifeline.send(data)
+    except BlockingIOError:
+        sent = 0
+    except OSError:
+        return None
+    return None if sent == len(data) else asyncio.ensure_future(_send(lifeline, data[sent:]))
+
+
+async def _send(lifeline: socket.socket, data: bytes) -> None:
+    with contextlib.suppress(OSError):
+        await asyncio.get_running_loop().sock_sendall(lifeline, data)
+
+
+def packed(request: Request) -> bytes:
+    """*request* as `warden.py` reads it. Raises ValueError for what no program can be given."""
+    argv = [os.fsencode(word) for word in request.argv]
+    environment = {os.fsencode(name): os.fsencode(value) for name, value in request.environment.items()}
+    if b"\0" in b"".join((*argv, *environment, *environment.values())):
+        raise ValueError("embedded null byte")
+    if b"=" in b"".join(environment):
+        raise ValueError("illegal environment variable name")
+    body = marshal.dumps((argv, environment, os.fsencode(request.cwd), request.grace.total_seconds(), request.keep))
+    return len(body).to_bytes(8, "big") + body
+
+
+def _parsed(answer: bytes, request: Request) -> End:
+    word, *rest = answer.removeprefix(BEGUN).decode("ascii", "replace").split() or [""]
+    try:
+        if word == "failed":
+            number, part = rest
+            name = {"cwd": str(request.cwd), "program": request.argv[0]}.get(part)
+            raise OSError(int(number), os.strerror(int(number)), name)
+        code, *left = map(int, rest)
+    except ValueError as error:
+        raise WardenLost from error
+    if word not in {"ended", "kept"}:
+        raise WardenLost
+    return End(code, kept=tuple(left) if word == "kept" else (), refused=tuple(left) if word == "ended" else ())

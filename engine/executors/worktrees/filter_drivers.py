@@ -1,0 +1,48 @@
+"""Refuses to isolate agents where files cannot be had without a program that the repository itself brings.
+
+Effects: starts git, which reads attributes. It is asked before anything is put into git's database: what a filter that
+is withheld would have stored otherwise, encrypted for one, would be stored as it is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from engine.executors.worktrees.changes import names
+from engine.executors.worktrees.git import Git, IsolationUnavailable
+from engine.git_rules import Driver
+from engine.model.policy import NOT_TRUSTED
+from engine.text.redaction import one_line
+
+
+async def refuse_withheld(git: Git) -> None:
+    """Raise `IsolationUnavailable` where a file asks for a filter or merge driver that is withheld."""
+    if not git.missing:
+        return
+    by_title = {driver.title: driver for driver in git.missing}
+    every = by_title.get(f"merge.{git.default_merge}")
+    if every is not None:
+        raise _refusal(git, every, "every file")
+    listed = await git.run("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    asked = await git.run("check-attr", "-z", "--stdin", "filter", "merge", stdin=listed.stdout)
+    for path, title in _wanted(asked.stdout):
+        if title in by_title:
+            raise _refusal(git, by_title[title], names([path]))
+
+
+def _wanted(answer: bytes) -> Iterator[tuple[bytes, str]]:
+    fields = answer.split(b"\0")
+    for path, attribute, value in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
+        yield path, f"{os.fsdecode(attribute)}.{os.fsdecode(value)}"
+
+
+def _refusal(git: Git, driver: Driver, what: str) -> IsolationUnavailable:
+    kind = "filter" if driver.attribute == "filter" else "merge driver"
+    program = one_line(driver.programs[0], limit=200)
+    return IsolationUnavailable(
+        f'{what} needs the {kind} "{one_line(driver.name)}", which is configured in the repository itself ({program}), '
+        "and the user has not agreed to it as it is now",
+        code=NOT_TRUSTED,
+        hint=f"Look at it, then type in a terminal: orchestrate --project {git.top / git.prefix} trust",
+    )

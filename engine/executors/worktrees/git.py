@@ -1,0 +1,195 @@
+"""Runs git on the repository that a project lies in, for one attempt, with nothing started that it need not start.
+
+Effects: starts the git program, which dies with the attempt whose mark it carries. What git may start in turn is said
+by `gitrules`: the filters and merge drivers of the user, those of the repository after a yes, and nothing else. No
+variable of a calling hook leads git to another repository or index.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol, TypeGuard
+
+from engine.errors import EnvironmentFault
+from engine.executors.subprocesses.process_tags import environment_of, mark_of
+from engine.executors.subprocesses.program import Ended, run_program
+from engine.git_rules import (
+    LISTING,
+    SETTINGS,
+    Driver,
+    default_merge_in,
+    drivers_in,
+    hooks_off,
+    withheld,
+    without_guidance,
+)
+from engine.ids import AttemptId
+from engine.statefolder.executables import find_outside, search_path
+from engine.text.redaction import one_line
+
+OLDEST = (2, 38)
+"""The first git that merges without a working tree."""
+_LONGEST_ANSWER = 512 * 1024 * 1024
+_SETTINGS = {
+    **SETTINGS,
+    "add.ignoreErrors": "false",
+    "advice.addEmbeddedRepo": "false",
+    "core.safecrlf": "false",
+    "core.splitIndex": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    # A new file stays where it was made, though others move the folder around it: who wrote where is not guessed.
+    "merge.directoryRenames": "false",
+}
+_OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_WHO = "orchestrate"
+_COMMITTER = {
+    "GIT_AUTHOR_EMAIL": f"{_WHO}@localhost",
+    "GIT_AUTHOR_NAME": _WHO,
+    "GIT_COMMITTER_EMAIL": f"{_WHO}@localhost",
+    "GIT_COMMITTER_NAME": _WHO,
+}
+
+
+class Allows(Protocol):
+    """Says whether the user has said yes to a filter or merge driver of the repository's own."""
+
+    def __call__(self, driver: Driver, top: Path, /) -> bool:
+        """*top* is that of the repository. Asked before git is started, so it must be cheap; never raises."""
+
+
+def nothing(driver: Driver, top: Path) -> bool:  # noqa: ARG001 -- a signature
+    """Allows no driver."""
+    return False
+
+
+class IsolationUnavailable(EnvironmentFault):
+    """An agent cannot be given a worktree here, or git failed at it."""
+
+    code = "ISOLATION_UNAVAILABLE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Git:
+    """Git, on one repository and for one attempt."""
+
+    program: str
+    environment: Mapping[str, str]
+    mark: str
+    top: Path
+    """Top of the working tree that the project lies in."""
+    directory: Path | None = None
+    """The `.git` of that working tree; None: git looks for it."""
+    prefix: str = ""
+    """The project's root below the top, with a slash at its end; empty at the top."""
+
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    """Settings that win over the repository's: what it brings is not started."""
+    missing: tuple[Driver, ...] = ()
+    """The filters and merge drivers of the repository's own that are withheld, and that nobody else has."""
+    default_merge: str | None = None
+    """The merge driver that the repository wants for all other files."""
+    allows: Allows = nothing
+
+    async def run(
+        self,
+        *words: str,
+        stdin: bytes = b"",
+        tree: Path | None = None,
+        index: Path | None = None,
+        accept: Collection[int] = (0,),
+    ) -> Ended:
+        """Run one git command in *tree*, by default the project's own working tree, with *index* for its index.
+
+        Raises `IsolationUnavailable` with git's own words for an exit code that is not among *accept*.
+        """
+        tree = tree or self.top
+        where = [] if self.directory is None else [f"--git-dir={self.directory}", f"--work-tree={tree}"]
+        environment = without_guidance(self.environment, {**_SETTINGS, **self.overrides}) | _COMMITTER
+        if index is not None:
+            environment["GIT_INDEX_FILE"] = str(index)
+        try:
+            ended = await run_program(
+                [self.program, "--no-pager", *where, *words],
+                cwd=tree,
+                environment=environment,
+                mark=self.mark,
+                stdin=stdin,
+                stdout_limit=_LONGEST_ANSWER,
+                leaves_nothing=True,
+            )
+        except (OSError, ValueError) as error:
+            raise IsolationUnavailable(f"git cannot be started: {error}") from error
+        if ended.overflow or ended.returncode not in accept:
+            raise IsolationUnavailable(
+                f"git {words[0]} failed in {tree}: {complaint(ended.stderr)}", hint=f"try `git status` in {self.top}"
+            )
+        return ended
+
+    async def looked_at(self) -> Git:
+        """The same, by what the repository's configuration says now: an agent may have changed it."""
+        listing = (await self.run(*LISTING)).stdout
+        refused = [driver for driver in drivers_in(listing) if not self.allows(driver, self.top)]
+        return replace(
+            self,
+            overrides=hooks_off(listing) | withheld(refused),
+            missing=tuple(driver for driver in refused if driver.is_missed),
+            default_merge=default_merge_in(listing),
+        )
+
+    async def line(self, *words: str, stdin: bytes = b"", index: Path | None = None) -> str:
+        """What a command answers with, without the end of its line."""
+        return os.fsdecode((await self.run(*words, stdin=stdin, index=index)).stdout.removesuffix(b"\n"))
+
+
+async def open_git(project: Path, attempt: AttemptId, *, allows: Allows = nothing) -> Git:
+    """Git on the repository of *project*, a resolved path, started for *attempt*; *allows* as `Git.allows`.
+
+    Raises `IsolationUnavailable` where there is no repository, or no git.
+    """
+    program = find_outside("git", project)
+    if program is None:
+        raise IsolationUnavailable("the program git was not found", hint="install git 2.38 or newer")
+    mark = mark_of(attempt, project)
+    environment = environment_of(attempt, mark, {}) | {"PATH": search_path(project)}
+    git = Git(program=program, environment=environment, mark=mark, top=project, allows=allows)
+    version = await git.line("version")
+    if _version(version) < OLDEST:
+        raise IsolationUnavailable(
+            f"{version} is too old to merge what isolated agents change", hint="install git 2.38 or newer"
+        )
+    inside = await git.run("rev-parse", "--is-inside-work-tree", accept=range(256))
+    if inside.stdout.strip() != b"true":
+        cause = complaint(inside.stderr) or "it is a bare one"
+        raise IsolationUnavailable(
+            f"{project} is not in the working tree of a git repository: {cause}",
+            hint="see what `git status` says there; `git init` makes a repository; without `isolation` none is needed",
+        )
+    directory = Path(await git.line("rev-parse", "--absolute-git-dir"))
+    top = Path(await git.line("rev-parse", "--show-toplevel"))
+    prefix = await git.line("rev-parse", "--show-prefix")
+    return await replace(git, directory=directory, top=top, prefix=prefix).looked_at()
+
+
+def complaint(stderr: bytes) -> str:
+    """What git says is wrong: the line that names an error, else all but its hints and warnings."""
+    lines = stderr.decode("utf-8", "replace").strip().splitlines()
+    for sign in ("fatal:", "error:"):
+        named = [line for line in lines if line.startswith(sign)]
+        if named:
+            return one_line(named[-1], limit=300)
+    return one_line(" ".join(line for line in lines if not line.startswith(("hint:", "warning:"))), limit=300)
+
+
+def is_object(name: object) -> TypeGuard[str]:
+    """Whether *name* is the name of an object, written out; anything else may be an option, or lead anywhere."""
+    return isinstance(name, str) and _OBJECT.fullmatch(name) is not None
+
+
+def _version(text: str) -> tuple[int, int]:
+    found = re.search(r"(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else (0, 0)

@@ -1,0 +1,172 @@
+"""Lets agents whose file says `isolation: worktree` work in a git worktree of their own, whoever executes them.
+
+Effects: those of `worktree.py`; the work itself is the executor's within. After a success what was changed is merged
+into the project; else, and where it cannot be, it is kept on a branch that the failure names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from msgspec import structs
+
+from engine.errors import OrchestrationError
+from engine.executors.answer import failed
+from engine.executors.port import Executor, Heartbeat, Outcome, WorkOrder, starts_later
+from engine.executors.shielding import uncancelled
+from engine.executors.worktrees.git import Allows, IsolationUnavailable, nothing
+from engine.executors.worktrees.ignored_files import links_of
+from engine.executors.worktrees.outcome import put
+from engine.executors.worktrees.worktree import Worktree, open_worktree, prepare
+from engine.ids import AttemptId, RunId
+from engine.model.agent import Agent
+from engine.model.policy import FailureKind
+
+WORKTREE = "worktree"
+"""The one kind of isolation that we give."""
+_ASKING = AttemptId("check:isolation#0")
+"""Stands for the attempt where git is asked before there is one."""
+
+log = logging.getLogger(__name__)
+
+
+class IsolatedExecutor:
+    """Does orders by another executor, in a worktree where the agent's file asks for one."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        *,
+        permit: Callable[[WorkOrder], None],
+        allows: Allows = nothing,
+        whole: Callable[[RunId], bool] = lambda _run: False,
+        journaled: bool = False,
+    ) -> None:
+        """*executor* must end all that an attempt has started, and take `order.folder` for its working folder.
+
+        *permit* raises where an agent may not run. It is asked again when the worktree is made: its program may have
+        changed while the attempt waited for its turn. *allows* says which filters and merge drivers of the repository's
+        own may run, *whole* whether what the project's settings of Claude Code have linked is, in a run. *journaled*:
+        whoever takes the outcomes tells an outbox once they are in a journal; until then they are kept beside what was
+        merged.
+        """
+        self._allows = allows
+        self._whole = whole
+        self._journaled = journaled
+        self._executor = executor
+        self._permit = permit
+
+    def queues(self, agent: Agent) -> bool:
+        """Who works in a worktree waits until others are done with the project's own files: see `starts_later`."""
+        return agent.isolation == WORKTREE or starts_later(self._executor, agent)
+
+    async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
+        """Do *order*; its worktree is gone when this returns, unless the outcome says otherwise."""
+        if order.agent.isolation != WORKTREE:
+            return await self._executor.execute(order, heartbeat)
+        heartbeat("Making a worktree")
+        try:
+            _check(order.agent)
+            links = await asyncio.to_thread(lambda: links_of(order.project, whole=self._whole(order.run)))
+            tree = await open_worktree(order.project, order.attempt, heartbeat, links=links, allows=self._allows)
+        except IsolationUnavailable as fault:
+            return failed(FailureKind.ERROR, fault.code, fault.message, hint=fault.hint)
+        except OSError as error:
+            return failed(FailureKind.ERROR, IsolationUnavailable.code, f"no worktree can be made: {error}")
+        try:
+            return await self._work(structs.replace(order, worktree=tree.folder), tree, heartbeat)
+        except BaseException as error:
+            kept = await uncancelled(_kept(tree))
+            if kept:
+                log.info("%s: %s", order.attempt, kept)
+                error.add_note(kept)  # a cancelled attempt has no other way to say it
+            raise
+
+    async def _work(self, order: WorkOrder, tree: Worktree, heartbeat: Heartbeat) -> Outcome:
+        try:
+            self._permit(order)
+        except OrchestrationError as error:
+            outcome = failed(FailureKind.VALIDATION, error.code, error.message, hint=error.hint)
+        else:
+            outcome = await self._executor.execute(order, heartbeat)
+        if outcome.failure is None:
+            heartbeat("Merging what was changed")
+            refused = await _merge(order, outcome, tree, heartbeat)
+            if refused is None:
+                await _remove(tree, written=self._journaled)
+                return structs.replace(outcome, in_time=True)  # it is merged: no limit of time takes it back
+            outcome = structs.replace(refused, usage=outcome.usage)
+        return _with_hint(outcome, await uncancelled(_kept(tree)))
+
+
+async def check_isolation(project: Path, agents: Iterable[Agent], *, allows: Allows = nothing) -> None:
+    """Raise `IsolationUnavailable` where one of *agents*, which run here, cannot have the worktree that it wants."""
+    isolated = [agent for agent in agents if agent.isolation == WORKTREE]
+    for agent in isolated:
+        _check(agent)
+    if isolated:
+        await prepare(project, _ASKING, allows=allows)
+
+
+def _check(agent: Agent) -> None:
+    if agent.keep_processes:
+        raise IsolationUnavailable(
+            f'the agent "{agent.id}" wants both a worktree and processes that outlive it',
+            hint="take `isolation` or `keepProcesses` out of its file",
+        )
+
+
+async def _merge(order: WorkOrder, outcome: Outcome, tree: Worktree, heartbeat: Heartbeat) -> Outcome | None:
+    """None where all is merged, else the failure that says why nothing is."""
+    try:
+        await asyncio.to_thread(put, tree.state, outcome)
+        await tree.merge_back(heartbeat)
+    except IsolationUnavailable as fault:
+        code, message, hint = "MERGE_REFUSED", fault.message, fault.hint
+    except (OSError, ValueError, TypeError) as error:
+        code, message, hint = "MERGE_REFUSED", str(error), None
+    except OrchestrationError as fault:
+        code, message, hint = fault.code, fault.message, fault.hint
+    else:
+        return None
+    text = f'What node "{order.node}" changed cannot be merged into the project: {message}'
+    return failed(FailureKind.ERROR, code, text, hint=hint)
+
+
+async def _remove(tree: Worktree, *, written: bool) -> None:
+    """Remove what is merged; a cancel comes too late, and what cannot be removed is no failure of the agent.
+
+    *written*: what is written down of it stays, until its outcome is in the journal.
+    """
+    try:
+        await uncancelled(tree.leave() if written else tree.remove())
+    except OSError as error:
+        log.warning("the worktree %s cannot be removed: %s", tree.place, error)
+    except asyncio.CancelledError:
+        log.info("%s was cancelled after its work was merged", tree.record.attempt)
+
+
+async def _kept(tree: Worktree) -> str | None:
+    """What is to be said of the work that was not merged; None where there is none."""
+    try:
+        where = await tree.keep()
+    except (OrchestrationError, OSError) as error:
+        log.warning("what is in the worktree %s cannot be put on a branch: %s", tree.place, error)
+        return f"What the attempt changed is in the folder {tree.place}, for it cannot be put on a branch: {error}"
+    if where is None or tree.branch not in where:
+        return where and f"What the attempt changed is kept {where}."
+    return (
+        f"What the attempt changed is kept {where}. `git cherry-pick {tree.branch}` takes it into yours, once your own "
+        "changes are committed."
+    )
+
+
+def _with_hint(outcome: Outcome, told: str | None) -> Outcome:
+    if outcome.failure is None or told is None:
+        return outcome
+    hint = f"{outcome.failure.hint} {told}" if outcome.failure.hint else told
+    return structs.replace(outcome, failure=replace(outcome.failure, hint=hint))

@@ -1,0 +1,261 @@
+"""A git worktree for one attempt: made of the project as it is; what is changed in it is merged back or kept.
+
+Effects: makes and removes folders in `.claude/worktrees` and the state folder, worktrees and branches of the
+project's repository. The user's index, HEAD, branches and stash are not touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from engine.errors import EnvironmentFault
+from engine.executors.folders import is_own, remove_folder
+from engine.executors.port import HERE, Heartbeat
+from engine.executors.shielding import uncancelled
+from engine.executors.worktrees.branches import branch_of, folder_of
+from engine.executors.worktrees.changes import names
+from engine.executors.worktrees.filter_drivers import refuse_withheld
+from engine.executors.worktrees.git import Allows, Git, IsolationUnavailable, is_object, nothing, open_git
+from engine.executors.worktrees.ignored_files import bring, to_bring
+from engine.executors.worktrees.merging import MERGED, Commit, NotMerged, alone, is_half, merge, project_commit
+from engine.executors.worktrees.snapshot import (
+    commit,
+    head_of,
+    notes_of,
+    repositories_inside,
+    submodules_in_use,
+    trees_of,
+    worktree_tree,
+)
+from engine.ids import AttemptId, parse_attempt_id
+from engine.statefolder.links import make_below
+from engine.statefolder.regular_files import read_regular
+
+RECORD = "worktree.json"
+_BROUGHT = "brought"
+_INDEX = "worktree.index"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What is written down of a worktree, for whoever finds it after a crash."""
+
+    attempt: AttemptId
+    mark: str
+    """Names the process that made it."""
+    base: str
+    """The commit that the agent began with."""
+    base_tree: str
+    kept: bool = False
+    """The worktree stays, because no branch can hold all that is in it."""
+
+
+class Worktree:
+    """One worktree; made by `open_worktree`, or found by `found_worktree`."""
+
+    def __init__(self, git: Git, project: Path, record: Record) -> None:
+        """Makes nothing."""
+        parsed = parse_attempt_id(record.attempt)
+        assert parsed is not None  # noqa: S101 -- an id of the engine's
+        root, name = project.resolve(), folder_of(*parsed)
+        self._own = trees_of(root).inside(name)
+        self.record = record
+        self.branch = branch_of(*parsed)
+        self.place = self._own.folder
+        self.state = notes_of(root).folder / name
+        self.folder = self.place / git.prefix
+        """Where the agent works: what the project's root is in the worktree."""
+        self._git = git
+        self._project = root
+        self._where: str | None = None
+
+    async def make(self, links: Iterable[str]) -> None:
+        """Check the files out, and bring what git ignores; *links* names what is only linked to.
+
+        Raises `IsolationUnavailable` or OSError, and leaves nothing behind then.
+        """
+        try:
+            await self._git.run("worktree", "add", "--quiet", "--detach", "--lock", str(self.place), self.record.base)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            link = (self.place / ".git").read_text(encoding="utf-8", errors="surrogateescape")
+            own = self.place / link.removeprefix("gitdir:").strip()
+            # The last step: a worktree without it was not finished, and no agent has worked there.
+            copy = self.state / "new.index"
+            shutil.copy2(own / "index", copy)
+            await self._bring(links)
+            copy.replace(self.state / _INDEX)
+        except BaseException:
+            await uncancelled(self.remove())
+            raise
+
+    async def _bring(self, links: Iterable[str]) -> None:
+        """Give the worktree what git ignores, written down first: none of it is the agent's work."""
+        brought = await to_bring(self._git, links)
+        (self.state / _BROUGHT).write_bytes(b"\0".join(brought))
+        await asyncio.to_thread(bring, self._git.top, self.place, brought)
+
+    async def merge_back(self, heartbeat: Heartbeat) -> None:
+        """Merge what was changed into the project's working tree.
+
+        Raises `NotMerged`, and `IsolationUnavailable` where git fails; the project is as it was then.
+        """
+        if not await asyncio.to_thread(self._is_there):
+            raise NotMerged(
+                "its worktree is gone", code="MERGE_REFUSED", hint="tell the agent not to remove the folder it works in"
+            )
+        tree, foreign = await self._work()
+        if foreign:
+            raise NotMerged(
+                f"it made or filled git repositories of their own: {names(foreign)}",
+                code="MERGE_REFUSED",
+                hint="let the agent remove them, or name them in .gitignore",
+            )
+        if tree == self.record.base_tree:
+            (self.state / MERGED).touch()
+            return
+        theirs = Commit(await self._commit(tree), tree)
+        base = Commit(self.record.base, self.record.base_tree)
+        async with alone(self._git, self._project, heartbeat):
+            await merge(self._git, self._project, base=base, theirs=theirs, state=self.state)
+
+    async def keep(self) -> str | None:
+        """Put what was changed on the branch and remove the worktree; says where it is, None where nothing changed.
+
+        What no branch can hold stays in the worktree's folder. Raises `IsolationUnavailable` or OSError, and leaves
+        all where it is, if it cannot be kept. Asked again, it says the same.
+        """
+        if not self.state.exists():
+            return self._where
+        tree, foreign = await self._work()
+        where = []
+        if tree != self.record.base_tree:
+            await self._git.run("update-ref", f"refs/heads/{self.branch}", await self._commit(tree))
+            where.append(f"on the branch {self.branch}")
+        if foreign:
+            self.write(replace(self.record, kept=True))
+            where.append(f"in the folder {self.place}")
+        self._where = " and ".join(where) or None
+        if not foreign:  # a note about half a merge stays until that is taken back
+            await (self.leave() if is_half(self.state) else self.remove())
+        return self._where
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether what was changed is in the project."""
+        return (self.state / MERGED).exists()
+
+    async def remove(self) -> None:
+        """Remove the worktree with all that is in it."""
+        await self.leave()
+        await asyncio.to_thread(remove_folder, self.state)
+
+    async def leave(self) -> None:
+        """Remove the worktree; what is written down of it stays."""
+        if await asyncio.to_thread(self._is_there):
+            await asyncio.to_thread(remove_folder, self.place)
+        with contextlib.suppress(IsolationUnavailable):  # git knows of none
+            await self._git.run("worktree", "remove", "--force", "--force", str(self.place))
+
+    def write(self, record: Record) -> None:
+        """Write down what is to be known of the worktree."""
+        path = self.state / RECORD
+        path.with_suffix(".new").write_text(json.dumps(asdict(record)), encoding="utf-8")
+        path.with_suffix(".new").replace(path)
+
+    def _is_there(self) -> bool:
+        """Whether the worktree is where it was made, and no link has come in its place."""
+        return is_own(*self._own)
+
+    async def _work(self) -> tuple[str, list[bytes]]:
+        """The tree of what is in the worktree now, and what of it belongs to other repositories."""
+        index = self.state / _INDEX
+        if not index.exists() or not await asyncio.to_thread(self._is_there):
+            return self.record.base_tree, []
+        self._git = await self._git.looked_at()
+        brought = read_regular(self.state / _BROUGHT).split(b"\0")
+        tree = await worktree_tree(self._git, self.place, index, without=filter(None, brought))
+        foreign = await repositories_inside(self._git, self.place, index, "")
+        return tree, foreign + await submodules_in_use(self._git, self.place, index)
+
+    async def _commit(self, tree: str) -> str:
+        return await commit(self._git, tree, [self.record.base], f"What attempt {self.record.attempt} changed")
+
+
+async def prepare(project: Path, attempt: AttemptId, *, allows: Allows = nothing) -> Git:
+    """Git on the repository of *project*, and the folders for worktrees. Raises `IsolationUnavailable`."""
+    root = await asyncio.to_thread(project.resolve)
+    git = await open_git(root, attempt, allows=allows)
+    await refuse_withheld(git)
+    ignored = await git.run("check-ignore", "--quiet", str(root), accept=range(256)) if git.prefix else None
+    if ignored is not None and ignored.returncode == 0:
+        raise IsolationUnavailable(
+            f"{project} is a folder that the git repository {git.top} ignores",
+            hint="`git init` in the project makes it a repository of its own",
+        )
+    try:
+        await asyncio.to_thread(_make_places, root)
+    except EnvironmentFault as fault:
+        raise IsolationUnavailable(fault.message, hint=fault.hint) from fault
+    except OSError as error:
+        raise IsolationUnavailable(
+            f"no worktree can be made in {trees_of(root).folder}: {error}", hint="free the disk, or make it writable"
+        ) from error
+    return git
+
+
+def _make_places(root: Path) -> None:
+    make_below(*notes_of(root))
+    rules = make_below(*trees_of(root)) / ".gitignore"
+    with contextlib.suppress(FileExistsError), rules.open("x", encoding="ascii") as file:
+        file.write("*\n")
+
+
+async def open_worktree(
+    project: Path,
+    attempt: AttemptId,
+    heartbeat: Heartbeat,
+    *,
+    links: Iterable[str] = (),
+    allows: Allows = nothing,
+) -> Worktree:
+    """A new worktree for *attempt*, with the files of *project* as they are now, and links for the names *links*.
+
+    *allows* says which filters and merge drivers of the repository's own may run.
+
+    Raises `IsolationUnavailable` or OSError, and leaves nothing behind then.
+    """
+    git = await prepare(project, attempt, allows=allows)
+    async with alone(git, project, heartbeat):
+        heartbeat.started(HERE)
+        head = await head_of(git)
+        base = await project_commit(git, project, [head] if head else [], f"What attempt {attempt} began with")
+        tree = Worktree(git, project, Record(attempt=attempt, mark=git.mark, base=base.id, base_tree=base.tree))
+        tree.state.mkdir(mode=0o700)
+        tree.write(tree.record)
+    await tree.make(links)
+    return tree
+
+
+def found_worktree(git: Git, project: Path, state: Path) -> Worktree | None:
+    """The worktree that *state*, a folder of the state folder, says it is of; None where it says so of none."""
+    try:
+        record = Record(**json.loads(read_regular(state / RECORD)))
+        parsed = parse_attempt_id(record.attempt)
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+    ours = parsed is not None and folder_of(*parsed) == state.name
+    return Worktree(git, project, record) if ours and is_object(record.base) and is_object(record.base_tree) else None
+
+
+def remove_unfinished(state: Path) -> bool:
+    """Remove *state* where nothing but the beginning of a record is in it; whether it is gone."""
+    (state / RECORD).with_suffix(".new").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        state.rmdir()
+    return not state.exists()

@@ -1,0 +1,408 @@
+"""Runs the attempts that are decided: takes them after their commit, executes them, reports how they ended.
+
+Effects: one asyncio task an attempt. It decides nothing: limits, deadlines and retries are the scheduler's, ending
+what an attempt started is the executor's. It alone knows when an attempt gave its last sign of life, so it tells the
+scheduler of one that was silent for too long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from engine.errors import InputError, OrchestrationError, StateError
+from engine.executors.port import TIME_IS_UP, Outcome, OutputSpec, WorkOrder
+from engine.ids import attempt_id
+from engine.json.values import json_problem
+from engine.model.plan import NodeKind
+from engine.model.policy import CompensationType, Failure, FailureKind
+from engine.run import events as ev
+from engine.run import signals as sig
+from engine.run.events import Role
+from engine.run.state import keys_at
+from engine.runtime.live_runs import not_live
+from engine.runtime.observations import values_of
+from engine.text.redaction import excerpt, redact, redact_data
+from engine.values import context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from engine.executors.port import Executor
+    from engine.ids import NodeId, RunId
+    from engine.model.agent import Agent
+    from engine.model.plan import NodePlan
+    from engine.run.state import NodeState, Run
+    from engine.runtime.clock import Clock
+    from engine.runtime.live_runs import Store
+    from engine.storage.cache import ValueStore
+
+log = logging.getLogger(__name__)
+LONGEST_TAIL = 8 * 1024
+"""Characters of an attempt's last output that are kept for its failure."""
+
+
+class Chooser(Protocol):
+    """Finds who does an agent's work; None where the client does it."""
+
+    def __call__(self, run: Run, agent: Agent) -> Executor | None:
+        """The executor of *agent* in *run*."""
+
+
+class Limits(Protocol):
+    """Says how long an agent may be silent; None: for ever."""
+
+    def __call__(self, run: Run, agent: Agent) -> timedelta | None:
+        """The idle limit of *agent* in *run*."""
+
+
+Key: TypeAlias = "tuple[RunId, NodeId, int]"
+"""An attempt: run, node, number."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """One attempt that runs in this process, and its signs of life."""
+
+    limit: timedelta | None
+    """How long it may be silent; None: for ever, or while it waits for its turn."""
+    seconds: Callable[[], float]
+    """The seconds of the event loop, which know of no jump of the clock."""
+    last: float = 0.0
+    """When it last gave a sign of life."""
+    tail: str = ""
+    task: asyncio.Task[None] | None = None
+    warned: bool = False
+    """There was something to say about it before it began."""
+    begun: bool = False
+    """The task has taken its first step; one that is cancelled before never takes any."""
+
+
+@dataclass(slots=True)
+class _Signs:
+    """The `Heartbeat` of one attempt."""
+
+    pool: Pool
+    key: Key
+    work: _Work
+    agent: Agent
+
+    def __call__(self, action: str | None = None, said: str = "") -> None:
+        """See `Heartbeat.__call__`."""
+        self.pool.alive(self.key, self.work, action, said)
+
+    def started(self, worker: str) -> None:
+        """See `Heartbeat.started`."""
+        self.pool.started(self.key, self.work, self.agent, worker)
+
+
+class Pool:
+    """The attempts that run in this process."""
+
+    def __init__(
+        self,
+        store: Store,
+        values: ValueStore,
+        *,
+        project: Path,
+        clock: Clock,
+        choose: Chooser,
+        idle_limit: Limits,
+        permit: Callable[[RunId, Agent, NodeId], None],
+        on_action: Callable[[RunId, NodeId, str | None], None],
+    ) -> None:
+        """*permit* raises where an agent may not do its attempt, for it may have changed since the run began.
+
+        *on_action* is told each sign of life, with one line about what the agent does where it is known.
+        """
+        self._store = store
+        self._values = values
+        self._project = project
+        self._clock = clock
+        self._choose = choose
+        self._idle_limit = idle_limit
+        self._permit = permit
+        self._on_action = on_action
+        self._works: dict[Key, _Work] = {}
+        self._closing = False
+        store.on_tick.append(self._end_silent)
+        store.listeners.append(self._committed)
+        store.on_fault.append(self._let_go)
+
+    def _committed(self, run: Run, events: Sequence[ev.Event]) -> None:
+        for event in events:
+            if type(event) is ev.AttemptScheduled:
+                self._begin(run, event)
+            elif type(event) is ev.AttemptStopping:
+                self._cancel((run.id, event.node, event.number), event.failure.kind)
+
+    def _begin(self, run: Run, event: ev.AttemptScheduled) -> None:
+        node = run.nodes[event.node]
+        if node.plan.kind is NodeKind.GROUP and event.role is Role.FORWARD:
+            return  # its work is the nodes inside
+        agent_name = node.plan.worker(undo=event.role is Role.COMPENSATE)
+        agent = run.plan.agents.get(agent_name)
+        if node.live is None or node.live.number != event.number or self._closing:
+            return
+        if agent is None:
+            failure = Failure(FailureKind.ERROR, "AGENT_NOT_FOUND", f'agent "{agent_name}" is not in the plan')
+            self._report(run.id, event.node, event.number, Outcome(failure=failure))
+            return
+        executor = self._choose(run, agent)
+        if executor is None:
+            return
+        key = (run.id, event.node, event.number)
+        loop = asyncio.get_running_loop()
+        work = self._works[key] = _Work(None, loop.time)
+        if event.deadline is not None:
+            self._watch(work, self._idle_limit(run, agent))
+        signs = _Signs(self, key, work, agent)
+        work.task = loop.create_task(self._attempt(signs, run, event, executor))
+        if node.live.stopping is not None:
+            self._cancel(key)
+
+    def _watch(self, work: _Work, limit: timedelta | None) -> None:
+        """From now on the attempt may be silent for *limit*."""
+        if limit is not None:
+            work.limit, work.last = limit, work.seconds()
+            self._store.wake_at(self._clock.now() + limit)
+
+    def alive(self, key: Key, work: _Work, action: str | None, said: str) -> None:
+        """An attempt has given a sign of life."""
+        work.last = work.seconds()
+        if said:
+            work.tail = (work.tail + said)[-LONGEST_TAIL:]
+        self._on_action(key[0], key[1], action)
+
+    def started(self, key: Key, work: _Work, agent: Agent, worker: str) -> None:
+        """An attempt has waited for its turn, and has it."""
+        run_id, node, number = key
+        run = self._store.runs.get(run_id)
+        live = None if run is None else run.nodes[node].live
+        if run is None or live is None or live.number != number or live.started_at is not None:
+            return
+        self._watch(work, self._idle_limit(run, agent))
+        with contextlib.suppress(OrchestrationError):
+            self._store.send(run_id, sig.StartAttempt(node, number, worker))
+
+    def warn(self, run: RunId, node: NodeId | None, text: str) -> None:
+        """Have *text* recorded with the attempt of *node* that runs here."""
+        for key, work in self._works.items():
+            if node is not None and key[:2] == (run, node):
+                work.warned = True
+                with contextlib.suppress(OrchestrationError):
+                    self._store.send(run, sig.WarnAttempt(node, key[2], redact(text)))
+
+    def _cancel(self, key: Key, why: FailureKind = FailureKind.CANCEL) -> None:
+        """Begin to end an attempt; it reports when it has ended, and at once where it has not begun."""
+        work = self._works.get(key)
+        if work is not None and work.task is not None:
+            work.task.cancel(TIME_IS_UP if why is FailureKind.TIMEOUT else None)
+            if not work.begun and not self._closing:
+                self._ended(key, _cancelled(work))
+
+    def _ended(self, key: Key, outcome: Outcome) -> None:
+        """Report how an attempt ended."""
+        self._works.pop(key)
+        if not self._closing:
+            self._report(*key, outcome)
+
+    def _end_silent(self, now: datetime) -> datetime | None:
+        """Tell the scheduler of attempts that were silent for too long; gives the time of the next that may be."""
+        next_due = None
+        for (run, node, number), work in list(self._works.items()):
+            if work.limit is None:
+                continue
+            silence = timedelta(seconds=work.seconds() - work.last)
+            due = now + work.limit - silence
+            if silence >= work.limit:
+                work.limit = None  # told once
+                with contextlib.suppress(OrchestrationError):
+                    self._store.send(run, sig.EndAttempt(node, number, _silent(node, silence)))
+            elif next_due is None or due < next_due:
+                next_due = due
+        return next_due
+
+    async def _attempt(self, signs: _Signs, run: Run, event: ev.AttemptScheduled, executor: Executor) -> None:
+        signs.work.begun = True
+        try:
+            order = self._order(run, event, signs.agent)
+            if signs.work.warned:  # what runs now may end this process: it is to be known all the same
+                await self._store.committed()
+            outcome = order if isinstance(order, Outcome) else await executor.execute(order, signs)
+        except asyncio.CancelledError as error:
+            outcome = _cancelled(signs.work, getattr(error, "__notes__", ()))
+        except Exception as error:
+            log.exception("executor of %s:%s failed", run.id, event.node)
+            message = f"{type(error).__name__}: {error}"
+            outcome = Outcome(failure=Failure(FailureKind.ERROR, "EXECUTOR_FAILED", message))
+        self._ended(signs.key, outcome)
+
+    def _order(self, run: Run, event: ev.AttemptScheduled, agent: Agent) -> WorkOrder | Outcome:
+        """What the executor is given, or the failure that keeps it from being asked."""
+        try:
+            if run.executor != "simulate":
+                self._permit(run.id, agent, event.node)
+            node = run.nodes[event.node]
+            return make_order(run, node, event, agent=agent, values=self._values, project=self._project)
+        except OrchestrationError as error:
+            return Outcome(failure=Failure(FailureKind.VALIDATION, error.code, error.message, error.hint))
+
+    def _report(self, run_id: RunId, node: NodeId, number: int, outcome: Outcome) -> None:
+        try:
+            self._store.send(run_id, self.settle(run_id, node, number, outcome))
+        except StateError as error:
+            log.info("report of %s:%s#%d refused: %s", run_id, node, number, error.message)
+        except OrchestrationError:
+            log.exception("report of %s:%s#%d could not be taken", run_id, node, number)
+
+    def settle(self, run_id: RunId, node: NodeId, number: int, outcome: Outcome) -> sig.ReportOutcome:
+        """The signal for *outcome*: its outputs checked and put away, or the failure that they are."""
+        run = self._store.runs.get(run_id)
+        if run is None or node not in run.nodes:
+            raise not_live(run_id)
+        return self.report_of(run, node, number, outcome)
+
+    def report_of(self, run: Run, node: NodeId, number: int, outcome: Outcome) -> sig.ReportOutcome:
+        """As `settle`, for a *run* that may be live nowhere."""
+        state = run.nodes[node]
+        failure = None if outcome.failure is None else _redacted(outcome.failure)
+        live = state.live
+        plan = state.plan
+        usage, in_time, left = outcome.usage, outcome.in_time, outcome.left
+        warnings = tuple(map(redact, outcome.warnings)) if outcome.warnings else ()
+        if failure is not None or (live is not None and live.role is Role.COMPENSATE) or not plan.outputs:
+            return sig.ReportOutcome(node, number, {}, failure, usage, in_time, left, warnings)
+        outputs = context.declared_outputs(plan.outputs, outcome.outputs)
+        failure = _check(plan, outputs)
+        if failure is not None:
+            return sig.ReportOutcome(node, number, {}, failure, usage, left=left, warnings=warnings)
+        ttls = {spec.key: spec.ttl for spec in plan.outputs}
+        refs = {key: self._values.put(redact_data(value), ttl=ttls[key]) for key, value in outputs.items()}
+        return sig.ReportOutcome(node, number, refs, None, usage, in_time, left, warnings)
+
+    def end_all(self) -> None:
+        """Begin to end every attempt."""
+        for key in list(self._works):
+            self._cancel(key)
+
+    def _let_go(self, runs: Sequence[Run]) -> None:
+        """Begin to end the attempts of *runs*, which nobody goes on with."""
+        gone = {run.id for run in runs}
+        for key in list(self._works):
+            if key[0] in gone:
+                self._cancel(key)
+
+    def open_work(self, run: Run) -> list[WorkOrder]:
+        """The attempts of *run* that the client has to do, ready to hand out."""
+        orders = []
+        for name in sorted(run.live, key=lambda name: run.nodes[name].start_order):
+            node = run.nodes[name]
+            live = node.live
+            undo = live is not None and live.role is Role.COMPENSATE
+            agent = run.plan.agents.get(node.plan.worker(undo=undo))
+            if live is None or agent is None or live.stopping or self._choose(run, agent) is not None:
+                continue
+            event = ev.AttemptScheduled(
+                live.scheduled_at, name, live.number, live.role, node.version or 0, live.deadline
+            )
+            orders.append(make_order(run, node, event, agent=agent, values=self._values, project=self._project))
+        return orders
+
+    async def ended(self, run: RunId) -> None:
+        """Wait until nothing of *run* runs in this process."""
+        await self._gone([work for key, work in self._works.items() if key[0] == run])
+
+    async def close(self) -> None:
+        """End every attempt and wait until nothing of them is left; reports nothing."""
+        self._closing = True
+        works = list(self._works.values())
+        self.end_all()
+        await self._gone(works)
+
+    async def _gone(self, works: Sequence[_Work]) -> None:
+        tasks = [work.task for work in works if work.task is not None]
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+def _cancelled(work: _Work, notes: Iterable[str] = ()) -> Outcome:
+    """The outcome of a cancelled attempt; *notes* is what its executor has to say."""
+    partial = excerpt(work.tail) if work.tail.strip() else None
+    hint = " ".join(notes) or None
+    return Outcome(failure=Failure(FailureKind.CANCEL, "CANCELLED", "cancelled", hint=hint, partial=partial))
+
+
+def _redacted(failure: Failure) -> Failure:
+    """*failure* as it may be kept, whoever reported it."""
+    hint, partial = (None if text is None else redact(text) for text in (failure.hint, failure.partial))
+    return replace(failure, message=redact(failure.message), hint=hint, partial=partial)
+
+
+def _silent(node: NodeId, silence: timedelta) -> Failure:
+    return Failure(
+        FailureKind.TIMEOUT,
+        "IDLE_TIMEOUT",
+        f'Node "{node}" gave no sign of life for {round(silence.total_seconds() * 1000)}ms',
+        hint="Raise `idleTimeoutMs` of its agent, or let the agent write what it does to stderr.",
+    )
+
+
+def _check(plan: NodePlan, outputs: Mapping[str, Any]) -> Failure | None:
+    for key, value in outputs.items():
+        problem = json_problem(value)
+        if problem is not None:
+            message = f'output "{key}" of node "{plan.id}" is not JSON: {problem}'
+            return Failure(FailureKind.VALIDATION, "INVALID_ANSWER", message)
+    compensation = plan.compensation
+    cascade = (
+        compensation is not None
+        and compensation.type is CompensationType.CASCADE
+        and FailureKind.VALIDATION in compensation.on
+    )
+    return context.check_outputs(plan.outputs, outputs, cascade_on_validation=cascade)
+
+
+def make_order(
+    run: Run, node: NodeState, event: ev.AttemptScheduled, *, agent: Agent, values: ValueStore, project: Path
+) -> WorkOrder:
+    """What the attempt is given; raises `InputError` where its inputs cannot be had."""
+    plan = node.plan
+    undo = plan.compensation if event.role is Role.COMPENSATE else None
+    return WorkOrder(
+        run=run.id,
+        node=plan.id,
+        attempt=attempt_id(run.id, plan.id, event.number),
+        role=event.role.value,
+        agent=agent,
+        task=context.fill_arguments(undo.task if undo else plan.task, run.arguments),
+        inputs=_inputs(run, plan, event.version, values) if plan.inputs or plan.passthrough else {},
+        outputs=()
+        if undo or not plan.outputs
+        else tuple(
+            OutputSpec(key=output.key, schema=output.schema, required=output.required) for output in plan.outputs
+        ),
+        produced={key: values.get(ref) for key, ref in node.outputs.items()} if undo else {},
+        project=project,
+        timeout=plan.timeout,
+        max_cost_usd=event.budget,
+        estimate=plan.estimate,
+    )
+
+
+def _inputs(run: Run, plan: NodePlan, version: int, values: ValueStore) -> Mapping[str, Any]:
+    keys = keys_at(run, plan.scope, version) if plan.passthrough else [spec.key for spec in plan.inputs]
+    found = values_of(run, plan.scope, keys, version, values)
+    bound = context.bind_inputs(plan.inputs, found, passthrough=plan.passthrough)
+    if bound.missing:
+        raise InputError(
+            "\n".join(context.missing_input_message(plan.id, key, list(found)) for key in bound.missing),
+            code="MISSING_INPUT",
+        )
+    return bound.inputs

@@ -1,0 +1,35 @@
+"""Showing that a process lives: to other machines, and to whoever finds it dead later and wants to know since when.
+
+Effects: one task, which renews the record of the owner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from engine.errors import OrchestrationError
+from engine.statefolder.owners import RENEWAL_SECONDS
+
+if TYPE_CHECKING:
+    from engine.runtime.clock import Clock
+    from engine.runtime.live_runs import Store
+    from engine.runtime.owner import Owner
+    from engine.runtime.recovery import Recovery
+
+
+async def show_life(owner: Owner, store: Store, recovery: Recovery, clock: Clock) -> None:
+    """Renew the record of *owner* until cancelled; what is shown is a time that every journal knows.
+
+    A run that was let go may have lived to the last time that was shown, and its journal may lack a jump of the clock
+    since then. Until that is recorded, the owner lives, and its time stands still.
+    """
+    shown = clock.now()
+    while True:
+        await asyncio.sleep(RENEWAL_SECONDS)
+        now = clock.now()
+        with contextlib.suppress(OrchestrationError, OSError):  # whoever writes says what is wrong with the disk
+            await store.committed()  # a jump of the clock before it, too
+            shown = min(shown, now) if recovery.lost else now
+            await asyncio.to_thread(owner.renew, shown)

@@ -1,0 +1,170 @@
+"""What has to be undone when a run stops, in which order, and the steps of doing it.
+
+Pure. SPEC 7. Compensations run one at a time, children before parents: the reverse of the order in which the nodes
+first started, since a node starts only after what it depends on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.model.policy import CompensationType, Failure, FailureKind
+from engine.run import events as ev
+from engine.run.events import Role, RunStatus, StopKind, WaitReason
+from engine.run.state import STARTED_STATES, NodeStatus, inside, outer
+from engine.scheduling import succession
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from engine.ids import NodeId
+    from engine.model.policy import LockSpec
+    from engine.run.state import NodeState, Run
+    from engine.scheduling.decision import Turn
+
+UNDOING = frozenset({CompensationType.ROLLBACK, CompensationType.CUSTOM})
+
+
+def answers(node: NodeState, kind: FailureKind) -> bool:
+    """Whether *node* has something that undoes it and that a failure of *kind* triggers."""
+    compensation = node.plan.compensation
+    return compensation is not None and compensation.type in UNDOING and kind in compensation.on
+
+
+def undo_order(run: Run) -> tuple[NodeId, ...]:
+    """Nodes to undo for the stop of *run*, first one first."""
+    cause = run.stop
+    if cause is None or not cause.compensate:
+        return ()
+    kind = cause.failure.kind if cause.failure is not None else FailureKind.CANCEL
+    within = None if cause.rollback_to is None else succession.after(run, cause.rollback_to)
+    nodes = run.nodes.values() if within is None else (run.nodes[name] for name in within)
+    return _order(node for node in nodes if answers(node, kind))
+
+
+def undo_order_inside(run: Run, group: NodeId, kind: FailureKind) -> tuple[NodeId, ...]:
+    """Nodes to undo of a sub-command that has failed by itself, first one first."""
+    nodes = (run.nodes[name] for name in inside(run, group))
+    return _order(node for node in nodes if answers(node, kind))
+
+
+def _order(nodes: Iterable[NodeState]) -> tuple[NodeId, ...]:
+    """Those of *nodes* that have started, last one first; what is inside a sub-command before the sub-command."""
+    chosen = {
+        node.plan.id: node.start_order
+        for node in nodes
+        if node.started_at is not None and node.status in STARTED_STATES
+    }
+    first = dict(chosen)
+    for name, start in chosen.items():
+        for around in outer(name):  # a sub-command that was taken up again has started after nodes inside it
+            if around in first:
+                first[around] = min(first[around], start)
+    return tuple(sorted(chosen, key=lambda name: (first[name], name.count("/")), reverse=True))
+
+
+def begin(turn: Turn) -> None:
+    """All forward attempts have ended: start undoing, or end the run where there is nothing to undo."""
+    order = undo_order(turn.run)
+    if order:
+        turn.emit(ev.SagaStarted(turn.now, order))
+        step(turn)
+    else:
+        turn.emit(ev.RunEnded(turn.now, _end_status(turn.run), _end_message(turn.run)))
+
+
+def give_up(turn: Turn) -> None:
+    """Undo nothing more and end the run; what waits for another try of undoing has failed."""
+    run = turn.run
+    waiting = sorted(run.undoing, key=lambda name: run.nodes[name].plan.index)
+    if run.saga is not None:
+        waiting += run.saga.order[run.saga.next : run.saga.next + 1]
+    for node in (run.nodes[name] for name in waiting):
+        if node.status is NodeStatus.COMPENSATING:
+            message = f'Undoing node "{node.plan.id}" was given up'
+            failure = node.attempts[-1].failure or Failure(FailureKind.CANCEL, "CANCELLED", message)
+            turn.emit(ev.CompensationFailed(turn.now, node.plan.id, failure))
+    turn.emit(ev.RunEnded(turn.now, _end_status(run), _end_message(run)))
+
+
+def step(turn: Turn) -> None:
+    """Start the next compensation, or end the run after the last one."""
+    run = turn.run
+    saga = run.saga
+    if saga is None or saga.next >= len(saga.order):
+        turn.emit(ev.RunEnded(turn.now, _end_status(run), _end_message(run)))
+        return
+    compensate(turn, run.nodes[saga.order[saga.next]])
+
+
+def compensate(turn: Turn, node: NodeState) -> None:
+    """Schedule the compensation of *node*, or wait for its locks first.
+
+    A run that was resumed undoes nothing before it has its own locks again.
+    """
+    plan = node.plan
+    if node.waiting is not None or node.live is not None or turn.run.status is RunStatus.PENDING:
+        return
+    if locks_to_undo(turn.run, node) and not node.locked:
+        turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.LOCKS, None))
+        return
+    turn.emit(
+        ev.AttemptScheduled(
+            turn.now,
+            plan.id,
+            len(node.attempts) + 1,
+            Role.COMPENSATE,
+            turn.run.version if node.version is None else node.version,
+            turn.deadline(plan, Role.COMPENSATE),
+        )
+    )
+
+
+def locks_to_undo(run: Run, node: NodeState) -> tuple[LockSpec, ...]:
+    """What undoing *node* relies on: its locks, and those of the sub-commands around it that have not got theirs."""
+    locks = list(node.plan.locks)
+    for group in (run.nodes[name] for name in outer(node.plan.id)):
+        if group.live is None or not group.locked:
+            locks += group.plan.locks
+    return tuple(dict.fromkeys(locks))
+
+
+def not_undone(run: Run) -> list[NodeId]:
+    """Nodes with effects that a compensation would undo and none has."""
+    return [
+        node.plan.id
+        for node in run.nodes.values()
+        if node.started_at is not None
+        and node.plan.compensation is not None
+        and node.plan.compensation.type in UNDOING
+        and node.status is not NodeStatus.COMPENSATED
+    ]
+
+
+def _end_status(run: Run) -> RunStatus:
+    if run.undo_failures:
+        return RunStatus.COMPENSATION_FAILED
+    if run.stop is not None and run.stop.kind is StopKind.CANCEL:
+        return RunStatus.CANCELLED
+    return RunStatus.FAILED if run.saga is None else RunStatus.COMPENSATED
+
+
+def _end_message(run: Run) -> str:
+    message = run.stop.message if run.stop else ""
+    if run.undo_failures:
+        message = "\n".join(failure_text(run.nodes[name], run) for name in run.undo_failures)
+    if run.stop is not None and not run.stop.compensate:
+        left = not_undone(run)
+        if left:
+            return f"{message} (not undone: {', '.join(left)})".strip()
+    return message
+
+
+def failure_text(node: NodeState, run: Run) -> str:
+    """The guide's three lines about a compensation that failed."""
+    original: Failure | None = node.failure
+    if original is None and run.stop is not None:
+        original = run.stop.failure
+    first = original.message if original else (run.stop.message if run.stop else "cancelled")
+    second = node.compensation_failure.message if node.compensation_failure else "unknown"
+    return f'Compensation failed for node "{node.plan.id}"\nOriginal error: {first}\nCompensation error: {second}'

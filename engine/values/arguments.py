@@ -1,0 +1,130 @@
+"""What a run is given: arguments bound to the context, and who has to be there to do the work.
+
+Pure. SPEC 3 and INTERFACE "Arguments". Starting the run is `service`'s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.conditions import parse
+from engine.errors import InputError
+from engine.json.values import json_problem
+from engine.model.agent import AgentKind
+from engine.model.plan import SkipType
+from engine.values.context import fill_arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.model.plan import Plan
+
+ARGUMENTS = "$ARGUMENTS"
+"""In a text: the argument text of the run."""
+
+
+def initial_context(plan: Plan, text: str) -> dict[str, Any]:
+    """The context that *plan* begins with: `$ARGUMENTS` in a text is replaced, as it is in tasks.
+
+    In a sub-command it is the sub-command's own argument text, which in turn may hold the run's.
+    """
+    scoped = {
+        key: fill_arguments(value, text)
+        for key, value in plan.initial.items()
+        if key.endswith("/arguments") and isinstance(value, str)
+    }
+
+    def filled(key: str, value: object) -> object:
+        if key in scoped or not isinstance(value, str):
+            return scoped.get(key, value)
+        scope = key.rpartition("/")[0]
+        return fill_arguments(value, scoped.get(f"{scope}/arguments", "") if scope else text)
+
+    context = {key: filled(key, value) for key, value in plan.initial.items()}
+    for key, default in plan.fallbacks.items():
+        if not str(context[key]).strip():
+            del context[key]
+            if default:
+                context[key] = default[0]
+    return context
+
+
+def bind_arguments(plan: Plan, arguments: str | Mapping[str, Any] | None) -> tuple[dict[str, Any], str]:
+    """Context values and argument text of a run (SPEC 3). Raises `InputError` for missing, unknown or unusable ones.
+
+    A text is the key `arguments`, and the command's argument where it declares exactly one.
+    """
+    given: dict[str, Any] = {"arguments": arguments} if isinstance(arguments, str) else dict(arguments or {})
+    text = given.get("arguments", "")
+    if not isinstance(text, str) or given.keys() - {"arguments"}:
+        text = " ".join(f"{key}={value}" for key, value in given.items())
+    for name, value in given.items():
+        problem = json_problem(value)
+        if problem is not None:
+            raise InputError(f'argument "{name}" is not JSON: {problem}', code="INVALID_ARGUMENT")
+    _check_known(plan, given)
+    whole = given.get("arguments")
+    if len(plan.arguments) == 1 and isinstance(whole, str) and whole.strip():
+        given.setdefault(plan.arguments[0].name, whole.strip())
+    for argument in plan.arguments:
+        if argument.name not in given:
+            if argument.required:
+                raise InputError(
+                    f'{plan.command} needs the argument "{argument.name}"',
+                    code="MISSING_ARGUMENT",
+                    hint=f"Give it as --arg {argument.name}=….",
+                    client_hint=f'Give it in `arguments`: {{"{argument.name}": …}}.',
+                )
+            if argument.has_default:
+                given[argument.name] = argument.default
+    return given, text
+
+
+def _check_known(plan: Plan, given: Mapping[str, Any]) -> None:
+    """Raise `InputError` (UNKNOWN_ARGUMENT) for an argument that nothing in *plan* would take notice of."""
+    unknown = given.keys() - {"arguments", *(argument.name for argument in plan.arguments)}
+    unknown -= {key for key in unknown if key in plan.initial}
+    if unknown:
+        unknown -= _keys_read(plan)
+    if not unknown:
+        return
+    from engine.text.suggestions import Names  # noqa: PLC0415 - for errors only
+
+    declared = Names([*(argument.name for argument in plan.arguments), *sorted(_keys_read(plan))])
+    loose = _reads_all(plan)
+    for name in sorted(unknown):
+        question = declared.question(name)
+        if loose and question is None:
+            continue
+        names = ", ".join(f'"{argument.name}"' for argument in plan.arguments)
+        raise InputError(
+            f'{plan.command} has no argument "{name}", and nothing in it reads a value of that name',
+            code="UNKNOWN_ARGUMENT",
+            hint=question or (f"Its arguments are {names}." if names else "It declares no arguments."),
+        )
+
+
+def _keys_read(plan: Plan) -> set[str]:
+    """What the nodes of the command itself read by name: inputs, and names in skip conditions."""
+    found: set[str] = set()
+    for node in plan.nodes:
+        if node.scope:
+            continue
+        found |= {spec.key for spec in node.inputs}
+        if node.skip is not None and node.skip.type is SkipType.CONTEXT:
+            found |= parse(node.skip.expression).names
+    return found
+
+
+def _reads_all(plan: Plan) -> bool:
+    """Whether something in *plan* is given all values there are, or the arguments as a text."""
+    texts = [*(value for value in plan.initial.values() if isinstance(value, str)), *(node.task for node in plan.nodes)]
+    texts += [node.compensation.task for node in plan.nodes if node.compensation is not None]
+    nodes = [node for node in plan.nodes if not node.scope]
+    custom = any(node.skip is not None and node.skip.type is SkipType.CUSTOM for node in nodes)
+    return custom or any(node.passthrough for node in nodes) or any(ARGUMENTS in text for text in texts)
+
+
+def needs_model(plan: Plan) -> bool:
+    """Whether any node of *plan* is done by a model agent."""
+    return any(agent.kind is AgentKind.CLAUDE for agent in plan.agents.values())

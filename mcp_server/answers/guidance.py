@@ -1,0 +1,185 @@
+"""The sentence that tells a model what to do with a run now, and the line that a user sees meanwhile.
+
+Pure. Texts only; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.graph.expand import SUB_COMMAND
+from engine.run.events import RunStatus
+from engine.run.state import NodeStatus
+from engine.text.gerunds import active_form
+from engine.text.redaction import redact
+from engine.text.shown import clean
+from engine.views.durations import about
+from engine.views.todos import subject
+from mcp_server.answers.work_orders import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from engine.ids import NodeId
+    from engine.run.state import Run
+    from engine.views.status import Snapshot
+
+LONGEST_LINE = 200
+"""Characters of a progress message that Claude Code shows."""
+FEW_NAMES = 5
+SHOW = (
+    'Show the user todos with TodoWrite if you have that tool; if you have TaskCreate, call status with view="todos" '
+    "and make the calls in tasks; else print display."
+)
+MAKE_CALLS = "Make the calls in tasks: create with TaskCreate, update with TaskUpdate and the taskId of its task."
+STOP = "Stop the subagents of the attempts in stop: nobody waits for their results any more."
+SIMULATED = "it was a simulation and nothing was really done"
+
+CANCEL_UNHEARD = (
+    "It was asked to be cancelled, and process {process}, which runs it, has not answered: it hangs or is stopped. The "
+    "request stays for it. Ask the user whether to end that process (`kill -KILL {process}`): then cancel again."
+)
+CANCEL_PENDING = "It was asked to be cancelled and has not stopped yet: what still runs of it ends first."
+
+
+def next_step(
+    now: Snapshot,
+    *,
+    dry_run: bool = False,
+    refs: Sequence[str] = (),
+    work: Work | None = None,
+    tasks: Sequence[object] | None = None,
+) -> str:
+    """What the model should do now.
+
+    *refs* are keys of outputs too large to be told, *work* is what the client is told of its own, *tasks* are calls
+    of the Task tools, None where they were not asked for.
+    """
+    if dry_run:
+        return "Nothing was run: tell the user this predicted timeline, and call run without dry_run to start it."
+    work = work or Work()
+    said = [STOP] if work.stop else []
+    if tasks:
+        said.append(MAKE_CALLS)
+    if now.ended:
+        return " ".join([*said, _after_the_end(now, refs)])
+    if tasks is None and (work.new or not now.questions):
+        said.append(SHOW)
+    if work.new:
+        said += _start(now, work)
+    if now.questions:
+        nodes = ", ".join(question.node for question in now.questions)
+        said.append(
+            f"Ask the user the questions in decisions ({nodes}), then call report with run_id={now.id} and decisions."
+        )
+    if work.new or work.open:
+        which = "" if work.new else " of the attempts in open"
+        said.append(
+            f"As each subagent{which} ends, call report with run_id={now.id} and results=[{{attempt, outputs}}], or "
+            "{attempt, failure} if it failed."
+        )
+    if not (work.new or now.questions):
+        until = "Until then" if work.open else "Then"
+        view = 'view="todos", ' if tasks is not None else ""
+        said.append(f"{until} call status with run_id={now.id}, {view}wait_seconds=60.")
+    if now.state is RunStatus.COMPENSATING:
+        said.append("The run is being rolled back.")
+    return " ".join(said)
+
+
+def _start(now: Snapshot, work: Work) -> list[str]:
+    each = "all of them at once, in one message" if len(work.new) > 1 else "now"
+    start = (
+        f"Start the subagent of each entry of work with your Agent tool ({each}): subagent_type, description, prompt "
+        "and isolation as given; or do it yourself if you have no such tool."
+    )
+    more = f"Then call status with run_id={now.id} for the rest of the work ({work.left_out} more)."
+    return [start, more] if work.left_out else [start]
+
+
+def _after_the_end(now: Snapshot, refs: Sequence[str]) -> str:
+    state = now.state
+    if state in {RunStatus.COMPLETED, RunStatus.DEGRADED}:
+        where = f" (large ones by reading their $ref as a resource: {', '.join(refs[:5])})" if refs else ""
+        what = f"Present the outputs to the user{where}" if now.outputs else "Tell the user that the run has completed"
+        if now.executor == "simulate":
+            what += f", and say that {SIMULATED}"
+        return what + ("; name the failures too." if state is RunStatus.DEGRADED else ".")
+    if now.executor == "simulate":
+        return f"Tell the user how the run ended and why, and say that {SIMULATED}; to try again, call run."
+    if state is RunStatus.INTERRUPTED:
+        return f"Ask the user whether to go on: resume with run_id={now.id} continues, cancel undoes what was done."
+    if state is RunStatus.FAILED:
+        again = f"That does {_names(now.redo)} again." if now.redo else ""
+        resume = f"Tell the user what failed; when its cause is gone, resume with run_id={now.id} and failed=true."
+        return f"{resume} {again}".rstrip()
+    if state is RunStatus.COMPENSATION_FAILED:
+        return f"Tell the user what failed{_effects(now)}; what could not be undone needs a person's hand."
+    if state is RunStatus.COMPENSATED:
+        return f"Tell the user what failed{_effects(now)}; a new run starts afresh."
+    return f"Tell the user that the run was cancelled{_effects(now)}."
+
+
+def _names(nodes: Sequence[NodeId]) -> str:
+    """Nodes for a sentence, the first of many."""
+    more = f" and {len(nodes) - FEW_NAMES} more" if len(nodes) > FEW_NAMES else ""
+    return f"{', '.join(nodes[:FEW_NAMES])}{more}"
+
+
+def _effects(now: Snapshot) -> str:
+    """Whose work was undone, whose could not be, and whose stays; a sub-command is told by the nodes in it."""
+    said = ""
+    for state, became in _BECAME.items():
+        names = [line.id for line in now.nodes if line.state is state and line.agent != SUB_COMMAND]
+        if names:
+            more = f" and {len(names) - FEW_NAMES} more" if len(names) > FEW_NAMES else ""
+            said += f", that what {', '.join(names[:FEW_NAMES])}{more} did {became}"
+    return said
+
+
+_BECAME = {
+    NodeStatus.COMPENSATED: "was undone",
+    NodeStatus.COMPENSATION_FAILED: "could not be undone",
+    NodeStatus.COMPLETED: "stays",
+}
+
+
+def progress_line(now: Snapshot, run: Run, actions: Mapping[NodeId, str]) -> str:
+    """One line under 200 characters: `Phase 2/3 Parallel Reviews · 3/6 · Reviewing security… · ~6 min left`."""
+    parts = [_phase(run), f"{now.progress.done}/{now.progress.total}", _doing(now, run, actions)]
+    if not now.ended and now.remaining:
+        parts.append(f"{about(now.remaining)} left")
+    line = " · ".join(part for part in parts if part)
+    return line if len(line) < LONGEST_LINE else line[: LONGEST_LINE - 2] + "…"
+
+
+def _phase(run: Run) -> str:
+    top = [phase for phase in run.phases if phase.plan.group is None]
+    if run.ended:
+        return f"{run.plan.command} {run.status}"
+    opened = [number for number, phase in enumerate(top, start=1) if phase.opened_at is not None]
+    if not opened:
+        return f"{run.plan.command} is waiting to start"
+    number = opened[-1]
+    return f"Phase {number}/{len(top)} {_short(top[number - 1].plan.name, 40)}"
+
+
+def _doing(now: Snapshot, run: Run, actions: Mapping[NodeId, str]) -> str:
+    if run.status is RunStatus.COMPENSATING:
+        return "rolling back"
+    if now.questions:
+        return f"waiting for your answer: {_short(now.questions[0].text, 60)}"
+    if not now.running:
+        locks = [line for lock in now.locks for line in lock.waits_for]
+        nodes = [line.waiting_for for line in now.nodes if line.state is NodeStatus.WAITING and line.waiting_for]
+        waiting = locks or nodes
+        return f"waiting for {_short(waiting[0], 80)}" if waiting else ""
+    first = now.running[-1]
+    told = actions.get(first) or active_form(subject(run, run.nodes[first]))
+    more = f" (+{len(now.running) - 1})" if len(now.running) > 1 else ""
+    return _short(told, 80) + more
+
+
+def _short(text: str, limit: int) -> str:
+    line = clean(redact(text))
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,0 +1,312 @@
+"""Makes the answers of `wire.py` from a run's snapshot and from loaded commands.
+
+Effects: reads stored values. It shapes, cuts and redacts, so that an answer about 200 nodes stays below 10,000 tokens.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from engine.run.state import NodeStatus
+from engine.runtime.observations import values_of
+from engine.text import redaction
+from engine.text.redaction import one_line
+from engine.text.shown import printable
+from engine.validation.problem import grouped
+from engine.views.diagram import mermaid
+from engine.views.durations import milliseconds
+from engine.views.headline import headline
+from engine.views.metrics import metrics
+from engine.views.report_text import text_report
+from engine.views.status import preview, snapshot
+from engine.views.timeline import timeline
+from mcp_server.answers import wire
+from mcp_server.answers.guidance import next_step
+from mcp_server.answers.work_orders import hand_out
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from engine.ids import AttemptId
+    from engine.model.plan import Plan
+    from engine.run.state import Run
+    from engine.service import View
+    from engine.storage.cache import ValueStore
+    from engine.views.status import FailureLine, NodeLine, Snapshot
+    from engine.views.todos import Todo, TodoOptions
+    from mcp_server.answers.wire import ViewName
+    from mcp_server.project.forecast import Forecast
+    from registry.catalog import Loaded
+
+LARGEST_ANSWER = 28_000
+"""Characters up to which an answer is filled with work orders: 10,000 tokens and a rest for `next`."""
+LARGEST_VALUE = 8 * 1024
+"""Bytes of a value that an answer carries itself."""
+MOST_STOPPED = 200
+MOST_REFERENCES = 50
+LARGEST_OUTPUTS = 16 * 1024
+"""Bytes of all values that one answer carries."""
+MOST_NODES = 200
+MOST_PROBLEMS = 60
+"""Problems of a command that `validate` tells, errors first."""
+MOST_WARNINGS = 20
+"""Warnings that come along with a loaded command."""
+MOST_FAILURES = 20
+FEW_FAILURES = 5
+"""Failures that are told with hint and last output; of more each is one line."""
+MOST_LOCKS = 20
+FEW_WAITS = 5
+"""Waits for locks that the text block names."""
+MOST_DIAGRAM_NODES = 150
+LONGEST_MESSAGE = 600
+LONGEST_ERROR = 160
+LONGEST_REPORT = 9_000
+QUIET = frozenset({NodeStatus.COMPLETED, NodeStatus.SKIPPED, NodeStatus.PENDING})
+
+
+@lru_cache(4096)
+def shown(text: str) -> str:
+    """*text* as a person may be shown it, without secrets; todos and messages are told again with each status."""
+    return printable(redaction.redact(text))
+
+
+def status_of(
+    view: View,
+    *,
+    view_name: ViewName = "summary",
+    values: ValueStore | None,
+    options: TodoOptions | None = None,
+    dry_run: bool = False,
+    tasks: list[wire.TaskLine] | None = None,
+    handed: set[AttemptId] | None = None,
+) -> wire.Status:
+    """A run for the wire; *values* is where its outputs are kept, None to leave them out; *tasks* are passed on.
+
+    `nodes` and `timeline` come in their views only. *handed*: attempts whose orders the client has, kept up to date.
+    """
+    run = view.run
+    now = snapshot(run, view.now, view.estimates, options, warnings=view.warnings, locks=view.locks)
+    listed = view_name in {"summary", "todos"}
+    refs: list[str] = []
+    wanted = view_name in {"outputs", "report"} or (listed and now.ended)
+    outputs = outputs_of(run, now, values, refs) if values is not None and wanted else None
+    told = wire.Status(
+        run_id=None if dry_run else now.id,
+        command=now.command,
+        state=str(now.state),
+        executor=now.executor,
+        worktree=run.worktree or None,
+        dry_run=dry_run or None,
+        started_at=now.started_at.isoformat(timespec="milliseconds"),
+        elapsed_ms=milliseconds(now.elapsed),
+        remaining_ms=milliseconds(now.remaining) if now.remaining is not None else None,
+        message=shown(now.message)[:LONGEST_MESSAGE] if now.message else None,
+        progress=wire.ProgressCount(done=now.progress.done, total=now.progress.total, percent=now.progress.percent),
+        phases=_phases(now),
+        nodes=_nodes(now) if view_name == "nodes" else None,
+        outputs_left_out=(len(now.outputs) - len(outputs)) or None if outputs is not None else None,
+        nodes_left_out=max(0, len(now.nodes) - MOST_NODES) or None if view_name == "nodes" else None,
+        timeline=_timeline(now) if view_name == "timeline" or dry_run else None,
+        failures=_failures(now) or None,
+        outputs=outputs,
+        todos=todo_write(now.todos) if listed and not dry_run else None,
+        tasks=tasks,
+        display=shown(_display(view, now)) if view_name == "summary" and not dry_run else None,
+        report=_report(view) if view_name == "report" else None,
+        stop=list(view.stop[-MOST_STOPPED:]) or None,
+        decisions=_decisions(now) or None,
+        locks=_locks(now, every=view_name == "nodes") or None,
+        warnings=[shown(text) for text in now.warnings] or None,
+        cost_usd=round(now.cost_usd, 6) or None,
+        next="",
+    )
+    room = LARGEST_ANSWER - len(told.text()) if view.work else 0
+    work = hand_out(view, set() if handed is None else handed, room=room)
+    return told.model_copy(
+        update={
+            "work": list(work.new) or None,
+            "work_left_out": work.left_out or None,
+            "open": list(work.open) or None,
+            "next": next_step(now, dry_run=dry_run, refs=refs, work=work, tasks=tasks),
+        }
+    )
+
+
+def _report(view: View) -> str:
+    run = view.run
+    text = shown(text_report(run, metrics(run, view.now), timeline(run, view.now)))
+    return text if len(text) <= LONGEST_REPORT else text[: LONGEST_REPORT - 1] + "…"
+
+
+def outputs_of(run: Run, now: Snapshot, values: ValueStore, refs: list[str]) -> dict[str, Any]:
+    """The run's outputs: small ones as they are, large ones as references, whose keys are added to *refs*.
+
+    What finds no room is left out: those of the last phase come first, and each is a resource of its own.
+    """
+    outputs: dict[str, Any] = {}
+    left = LARGEST_OUTPUTS
+    for line in now.outputs:
+        if line.size > min(LARGEST_VALUE, left):
+            if len(refs) >= MOST_REFERENCES:
+                continue
+            uri = f"orchestration://runs/{run.id}/outputs/{line.key}"
+            outputs[line.key] = {"$ref": uri, "bytes": line.size}
+            refs.append(line.key)
+            continue
+        left -= line.size
+        outputs[line.key] = wire.redacted(
+            values_of(run, "", [line.key], run.version, values)[line.key], redaction.redact
+        )
+    return outputs
+
+
+def loaded_of(loaded: Loaded, plan: Plan, options: TodoOptions | None = None) -> wire.Loaded:
+    """A sound command for the wire."""
+    sequential = plan.sequential_time
+    saved = (sequential - plan.critical_path_time) / sequential if sequential else 0.0
+    problems = grouped(loaded.problems)
+    return wire.Loaded(
+        name=plan.command,
+        description=plan.description,
+        hash=loaded.digest,
+        format=loaded.format,
+        source=loaded.source,
+        phases=[
+            wire.LoadedPhase(id=phase.id, name=phase.name, parallel=phase.limit != 1, nodes=list(phase.nodes))
+            for phase in plan.phases
+        ],
+        node_count=len(plan.nodes),
+        critical_path=list(plan.critical_path),
+        sequential_ms=milliseconds(sequential),
+        critical_path_ms=milliseconds(plan.critical_path_time),
+        speedup_percent=max(0, round(100 * saved)),
+        arguments=[f"{argument.name}!" if argument.required else argument.name for argument in plan.arguments],
+        problems=wire.problem_lines(problems[:MOST_WARNINGS]),
+        problems_left_out=max(0, len(problems) - MOST_WARNINGS) or None,
+        mermaid=mermaid(plan) if len(plan.nodes) <= MOST_DIAGRAM_NODES else None,
+        todos=todo_write(preview(plan, options)),
+    )
+
+
+def estimate_of(found: Forecast) -> wire.EstimateLine:
+    """What a run will probably take, for the wire."""
+    return wire.EstimateLine(
+        agents=found.agents,
+        sequential_ms=milliseconds(found.sequential),
+        expected_ms=milliseconds(found.expected),
+        cost_usd=found.cost_usd,
+        cost_runs=found.cost_runs or None,
+    )
+
+
+def validation_of(loaded: Loaded, *, strict: bool = False) -> wire.Validation:
+    """What is to be said about a command; *strict*: warnings make it invalid too."""
+    errors = loaded.errors[:MOST_PROBLEMS]
+    told = grouped(loaded.warnings)
+    warnings = told[: MOST_PROBLEMS - len(errors)]
+    return wire.Validation(
+        valid=not (loaded.problems if strict else loaded.errors),
+        name=loaded.name,
+        errors=wire.problem_lines(errors),
+        warnings=wire.problem_lines(warnings),
+        problems_left_out=(len(loaded.errors) - len(errors) + len(told) - len(warnings)) or None,
+    )
+
+
+def todo_write(todos: Iterable[Todo]) -> wire.TodoWrite:
+    """A todo list as TodoWrite takes it."""
+    return wire.TodoWrite(
+        todos=[
+            wire.TodoLine(content=shown(todo.content), status=todo.status, active_form=shown(todo.active_form))
+            for todo in todos
+        ]
+    )
+
+
+def _phases(now: Snapshot) -> list[wire.PhaseLine]:
+    return [
+        wire.PhaseLine(id=phase.id, name=phase.name, state=phase.state, done=phase.done, total=phase.total)
+        for phase in now.phases
+    ]
+
+
+def _nodes(now: Snapshot) -> list[wire.NodeStatusLine]:
+    """Nodes in file order; of more than can be told, the quiet ones are left out first."""
+    told = list(now.nodes)
+    if len(told) > MOST_NODES:
+        kept = {line.id for line in sorted(told, key=lambda line: line.state in QUIET)[:MOST_NODES]}
+        told = [line for line in told if line.id in kept]
+    return [
+        wire.NodeStatusLine(
+            id=line.id,
+            phase=line.phase,
+            agent_id=line.agent,
+            state=str(line.state),
+            attempts=line.attempts,
+            started_ms=milliseconds(line.started) if line.started is not None else None,
+            duration_ms=milliseconds(line.duration) if line.duration is not None else None,
+            waiting_for=one_line(line.waiting_for, limit=LONGEST_ERROR) if line.waiting_for else None,
+            error=_error(line),
+        )
+        for line in told
+    ]
+
+
+def _error(line: NodeLine) -> str | None:
+    failure = line.failure
+    return one_line(f"{failure.code}: {failure.message}", limit=LONGEST_ERROR) if failure is not None else None
+
+
+def _timeline(now: Snapshot) -> list[wire.SpanLine]:
+    return [
+        wire.SpanLine(
+            node=line.id,
+            phase=line.phase,
+            start_ms=milliseconds(line.started),
+            duration_ms=milliseconds(line.duration),
+            state=str(line.state),
+        )
+        for line in now.nodes[:MOST_NODES]
+        if line.started is not None and line.duration is not None
+    ]
+
+
+def _failures(now: Snapshot) -> list[wire.FailureLine]:
+    told = now.failures[:MOST_FAILURES]
+    return [_failure(line, short=place >= FEW_FAILURES) for place, line in enumerate(told)]
+
+
+def _failure(line: FailureLine, *, short: bool) -> wire.FailureLine:
+    failure = line.failure
+    message = one_line(failure.message, limit=LONGEST_ERROR) if short else shown(failure.message)[:LONGEST_MESSAGE]
+    return wire.FailureLine(
+        node=line.node,
+        kind=str(failure.kind),
+        code=failure.code,
+        message=message,
+        hint=shown(failure.hint)[:LONGEST_MESSAGE] if failure.hint and not short else None,
+        last_output=shown(failure.partial)[-LONGEST_MESSAGE:] if failure.partial and not short else None,
+        session=line.session,
+        compensated=line.compensated,
+    )
+
+
+def _display(view: View, now: Snapshot) -> str:
+    """The todo list as text; what became of an ended run stands above it, what it waits for below."""
+    waits = [f"🔒 {line}" for line in now.locks if line.waits_for][:FEW_WAITS]
+    above = headline(view.run, view.now, view.estimates) if now.ended else ""
+    return "\n\n".join(part for part in (above, now.display, "\n".join(waits)) if part)
+
+
+def _locks(now: Snapshot, *, every: bool) -> list[wire.LockLine]:
+    """The run's own locks and all waits; with *every* those that its nodes have too."""
+    lines = [line for line in now.locks if every or line.waits_for or line.node is None]
+    return wire.lock_lines(lines[:MOST_LOCKS])
+
+
+def _decisions(now: Snapshot) -> list[wire.DecisionLine]:
+    return [
+        wire.DecisionLine(node=question.node, question=redaction.redact(question.text), answers=list(question.answers))
+        for question in now.questions
+    ]

@@ -1,0 +1,99 @@
+"""A run as calls of Claude Code's Task tools: what a session was not told yet, and nothing twice.
+
+Effects: none but remembering in the session's own memory what was told. TaskCreate gives each task an id that only the
+model sees, so an update names its task by the subject with which it was created.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.text.gerunds import active_form
+from engine.text.redaction import redact
+from engine.text.shown import clean
+from engine.views.todos import MARKED, TodoOptions, subject, todos
+from mcp_server.answers import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from engine.run.state import Run
+    from engine.views.todos import TodoStatus
+
+MOST_NODES = 40
+"""Nodes up to which each is a task; above it each phase is one."""
+LONGEST_SUBJECT = 200
+Told = dict[str, "tuple[TodoStatus, str]"]
+"""Status and subject by task, as last told."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    key: str
+    subject: str
+    """What it is called for ever: the name by which the model finds its id."""
+    status: TodoStatus
+    text: str
+    """What it is called now."""
+    description: str
+    active_form: str
+
+
+def task_lines(run: Run, now: datetime, told: Told) -> list[wire.TaskLine]:
+    """The calls that bring a list up to date which knows *told*; *told* knows them from now on."""
+    lines: list[wire.TaskLine] = []
+    for task in _tasks(run, now):
+        before = told.get(task.key)
+        told[task.key] = (task.status, task.text)
+        create = None
+        if before is None:
+            create = wire.TaskCreate(subject=task.subject, description=task.description, active_form=task.active_form)
+        status, text = before or ("pending", task.subject)
+        update = wire.TaskUpdate(
+            status=task.status if task.status != status else None, subject=task.text if task.text != text else None
+        )
+        if create is not None or update.data():
+            lines.append(wire.TaskLine(task=task.subject, create=create, update=update if update.data() else None))
+    return lines
+
+
+def _tasks(run: Run, now: datetime) -> Iterator[_Task]:
+    return _nodes(run, now) if len(run.nodes) <= MOST_NODES else _phases(run)
+
+
+def _nodes(run: Run, now: datetime) -> Iterator[_Task]:
+    names = [name for phase in run.phases for name in phase.plan.nodes]
+    lines = todos(run, now, {}, TodoOptions(batch_size=len(names)))
+    for name, line in zip(names, lines, strict=True):
+        plan = run.nodes[name].plan
+        task = subject(run, run.nodes[name])
+        called = _cut(task)
+        yield _Task(
+            key=name,
+            subject=called,
+            status=line.status,
+            text=_cut(line.content) if line.content.startswith((*MARKED, "Failed:")) else called,
+            description=_cut(f"{name}, by {plan.agent}, of {run.plan.command} run {run.id}"),
+            active_form=_cut(active_form(task)),
+        )
+
+
+def _phases(run: Run) -> Iterator[_Task]:
+    for number, phase in enumerate(run.phases, start=1):
+        called = _cut(f"Phase {number}: {phase.plan.name} ({len(phase.plan.nodes)} nodes)")
+        over = run.ended or phase.ended_at is not None
+        yield _Task(
+            key=phase.plan.id,
+            subject=called,
+            status="completed" if over else "in_progress" if phase.opened_at is not None else "pending",
+            text=called,
+            description=_cut(f"phase {phase.plan.id} of {run.plan.command} run {run.id}"),
+            active_form=called,
+        )
+
+
+def _cut(text: str) -> str:
+    line = clean(redact(text))
+    return line if len(line) <= LONGEST_SUBJECT else line[: LONGEST_SUBJECT - 1] + "…"

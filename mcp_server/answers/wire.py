@@ -1,0 +1,425 @@
+"""What tools and the command line answer with: the only place where names are camelCase.
+
+No effects but reading stored values. It shapes, cuts and redacts; what is true about a run is said by
+`engine/views/status.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+ViewName = Literal["summary", "todos", "nodes", "outputs", "timeline", "report"]
+"""Which part of a status is wanted in full."""
+
+
+@lru_cache(4096)
+def _line(text: str) -> str:  # the same names are told again with each status
+    from engine.text.shown import clean  # noqa: PLC0415 - compiles patterns that a good start does not need
+
+    return clean(text)
+
+
+def _words(text: str) -> str:
+    from engine.text.shown import within  # noqa: PLC0415 - as above
+
+    return within(text)
+
+
+# What others wrote and a person may be shown; all else is an id of ours, a value that stays exact, or text of a view.
+Line = Annotated[str, PlainSerializer(_line, return_type=str)]
+"""A name, a path or a sentence: one line, in which nothing steers, turns, pads or hides."""
+Words = Annotated[str, PlainSerializer(_words, return_type=str)]
+"""A message that may have several lines: those after the first are set in, so that none passes for one of ours."""
+
+
+def _without_nulls(schema: dict[str, Any]) -> None:
+    """Say in the schema that an optional field is absent, never null: shorter to read and quicker to check."""
+    for entry in schema.get("properties", {}).values():
+        options = [option for option in entry.get("anyOf", ()) if option != {"type": "null"}]
+        if len(options) == 1:
+            del entry["anyOf"]
+            entry.pop("default", None)
+            entry.update(options[0])
+
+
+class Wire(BaseModel):
+    """Base of all answers: camelCase names, absent fields instead of nulls, docstrings as descriptions."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        json_schema_extra=_without_nulls,
+    )
+
+    def data(self) -> dict[str, Any]:
+        """The answer as JSON data, without fields that have nothing to say."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def text(self) -> str:
+        """The answer as compact JSON."""
+        return compact(self.data())
+
+
+def compact(data: dict[str, Any]) -> str:
+    """*data* as JSON without white space."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+class TodoLine(Wire):
+    """One line of Claude Code's todo list."""
+
+    content: Line
+    status: Literal["pending", "in_progress", "completed"]
+    active_form: Line
+
+
+class TodoWrite(Wire):
+    """The input of Claude Code's TodoWrite tool, as it is."""
+
+    todos: list[TodoLine]
+
+
+class TaskCreate(Wire):
+    """The input of Claude Code's TaskCreate tool."""
+
+    subject: Line
+    description: Line
+    active_form: Line
+
+
+class TaskUpdate(Wire):
+    """The input of Claude Code's TaskUpdate tool, but for the `taskId` that TaskCreate gave."""
+
+    status: Literal["pending", "in_progress", "completed"] | None = None
+    subject: Line | None = None
+
+
+class TaskLine(Wire):
+    """What to do with one task, in this order: create it, then update it."""
+
+    task: Line
+    """The subject with which it was created: TaskCreate told its id then."""
+    create: TaskCreate | None = None
+    """Pass it to TaskCreate as it is."""
+    update: TaskUpdate | None = None
+    """Pass it to TaskUpdate with the `taskId` of the task."""
+
+
+class RefusedLine(Wire):
+    """A part of a report that was not taken; the other parts were."""
+
+    of: Line
+    """The attempt, or the node of a decision."""
+    code: str
+    message: Words
+
+
+MOST_POINTERS = 10
+"""Places of warnings that one warning stands for."""
+
+
+class ProblemLine(Wire):
+    """One thing that is wrong with a command, or could be better."""
+
+    code: str
+    severity: Literal["error", "warning"]
+    message: Words
+    pointer: Line
+    """JSON Pointer into the command file."""
+    suggestion: Words | None = None
+    place: Line | None = None
+    """File, line and column, as in `.claude/commands/v2/ship.json:12:7`."""
+    count: int | None = None
+    """How many warnings of this code this one stands for, where it is not one."""
+    pointers: list[Line] | None = None
+    """Where some of the others are."""
+
+
+class Validation(Wire):
+    """Everything that is to be said about a command file."""
+
+    valid: bool
+    """Whether the command can run; with `strict`, whether there is nothing to say about it."""
+    name: Line
+    errors: list[ProblemLine]
+    warnings: list[ProblemLine]
+    problems_left_out: int | None = None
+    """Problems beyond those told; correct these first."""
+
+
+class LoadedPhase(Wire):
+    """One phase of a command."""
+
+    id: str
+    name: Line
+    parallel: bool
+    nodes: list[str]
+    """Node ids in file order."""
+
+
+class Loaded(Wire):
+    """A command as it would run."""
+
+    name: Line
+    description: Line
+    hash: str
+    """SHA-256 of the definition."""
+    format: Literal["json", "yaml", "markdown", "dialect"]
+    """What the file is written in."""
+    source: Line
+    """The file, relative to the project."""
+    phases: list[LoadedPhase]
+    node_count: int
+    critical_path: list[str]
+    """The nodes that make the run as long as it is at best."""
+    sequential_ms: int
+    """Sum of all estimates."""
+    critical_path_ms: int
+    """Shortest possible time by estimates."""
+    speedup_percent: int
+    """How much shorter than one after the other."""
+    arguments: list[Line]
+    """Names of its arguments; required ones end in `!`."""
+    problems: list[ProblemLine]
+    """Warnings: a command with errors is not loaded."""
+    problems_left_out: int | None = None
+    """Warnings beyond those told; `validate` tells more."""
+    mermaid: str | None = None
+    """The graph as a Mermaid flowchart; absent for very large commands."""
+    todos: TodoWrite
+    """The todo list that a run begins with."""
+
+
+class ProgressCount(Wire):
+    """Nodes that are over, of all."""
+
+    done: int
+    total: int
+    percent: int
+
+
+class PhaseLine(Wire):
+    """One phase of a run."""
+
+    id: str
+    name: Line
+    state: str
+    """pending, running, completed, failed, cancelled, compensated or interrupted."""
+    done: int
+    total: int
+
+
+class NodeStatusLine(Wire):
+    """One node of a run."""
+
+    id: str
+    phase: str
+    agent_id: Line
+    state: str
+    attempts: int
+    started_ms: int | None = None
+    """Milliseconds after the start of the run."""
+    duration_ms: int | None = None
+    waiting_for: Line | None = None
+    error: Line | None = None
+
+
+class SpanLine(Wire):
+    """When one node ran."""
+
+    node: str
+    phase: str
+    start_ms: int
+    """Milliseconds after the start of the run."""
+    duration_ms: int
+    state: str
+
+
+class FailureLine(Wire):
+    """One failure of a run."""
+
+    node: str | None = None
+    """Absent: the run itself, which has used a limit up or did not get its locks."""
+    kind: str
+    code: Line
+    message: Words
+    hint: Words | None = None
+    """Of the first failures only, as is `last_output`."""
+    last_output: str | None = None
+    """What the attempt had said last."""
+    session: str | None = None
+    """The Claude Code session of the attempt: `claude --resume` shows what it did."""
+    compensated: bool
+    """Whether what the node had done is undone."""
+
+
+class DecisionLine(Wire):
+    """What a person has to decide before a node goes on; answer with `report`."""
+
+    node: str
+    question: Words
+    answers: list[str]
+
+
+class LockLine(Wire):
+    """One lock that somebody has or wants."""
+
+    resource: Line
+    type: str
+    """exclusive, shared or upgrade."""
+    state: str
+    """held, waiting, or reserved for a run whose process died before its work was undone."""
+    run: str
+    node: str | None = None
+    """Absent: the run itself."""
+    since: str
+    waits_for: list[Line] | None = None
+    """Waiting: what for, each as `resource (locked by run:node)`."""
+
+
+class WorkLine(Wire):
+    """Work that the client is asked to do with a subagent of its own; report it with `report`."""
+
+    attempt: str
+    node: str
+    subagent_type: Line
+    description: Line
+    prompt: str
+    isolation: str | None = None
+    """`worktree`: the agent works in a copy of the repository."""
+    outputs: list[str]
+    output_schema: dict[str, Any]
+    deadline: str
+
+
+class OpenLine(Wire):
+    """Work that the client was given before and has not reported."""
+
+    attempt: str
+    deadline: str
+
+
+class EstimateLine(Wire):
+    """What a run will probably take."""
+
+    agents: int
+    sequential_ms: int
+    expected_ms: int
+    cost_usd: float | None = None
+    """The median of earlier runs of the command; absent where none has told."""
+    cost_runs: int | None = None
+    """Runs that the cost is taken from."""
+
+
+class Status(Wire):
+    """A run at one moment."""
+
+    run_id: str | None = None
+    """Absent for a dry run, which is not recorded."""
+    command: Line
+    state: str
+    """pending, running or compensating while it lives; completed, degraded, failed, compensated, compensation_failed,
+    cancelled or interrupted at its end."""
+    executor: str
+    """Who does model agents' work: native (none needed), claude, host or simulate (nothing was really done)."""
+    worktree: Line | None = None
+    """The linked git worktree that the run belongs to; absent in the main one."""
+    dry_run: bool | None = None
+    started_at: str
+    elapsed_ms: int
+    remaining_ms: int | None = None
+    """Estimate; absent where it cannot be said."""
+    message: Words | None = None
+    """Why the run ended as it did."""
+    progress: ProgressCount
+    phases: list[PhaseLine] | None = None
+    nodes: list[NodeStatusLine] | None = None
+    nodes_left_out: int | None = None
+    """Nodes beyond those told, all of them completed or not started."""
+    timeline: list[SpanLine] | None = None
+    failures: list[FailureLine] | None = None
+    outputs: dict[str, Any] | None = None
+    """Values by key; a large one is `{"$ref": uri, "bytes": n}`."""
+    outputs_left_out: int | None = None
+    """Outputs beyond those told; each is the resource `orchestration://runs/{id}/outputs/{key}`."""
+    todos: TodoWrite | None = None
+    """Pass it to TodoWrite as it is."""
+    tasks: list[TaskLine] | None = None
+    """In view `todos`: what TaskCreate and TaskUpdate were not told yet in this session."""
+    display: str | None = None
+    """The same list as text, in view `summary`."""
+    report: str | None = None
+    """What happened when, and the run in numbers, as text."""
+    work: list[WorkLine] | None = None
+    """Work for the client, with executor host: what this session was not given yet."""
+    work_left_out: int | None = None
+    """Work beyond that told: the next answer tells more."""
+    open: list[OpenLine] | None = None
+    """Work that this session was given before and has not reported; view `nodes` tells it in full again."""
+    stop: list[str] | None = None
+    """Attempts that the client should stop working on, with executor host."""
+    decisions: list[DecisionLine] | None = None
+    refused: list[RefusedLine] | None = None
+    """In the answer of `report`: what of it was not taken."""
+    locks: list[LockLine] | None = None
+    """What the run has locked or waits for; what its nodes have locked in view `nodes` only."""
+    warnings: list[Line] | None = None
+    cost_usd: float | None = None
+    estimate: EstimateLine | None = None
+    """In the answer of `run`, unless the run has ended in it: what was to be expected before it began."""
+    next: Line
+    """What to do now."""
+
+
+def redacted(value: Any, redact: Callable[[str], str]) -> Any:  # noqa: ANN401 - any JSON value
+    """*value* with the secrets in its texts masked; keys stay."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [redacted(item, redact) for item in value]
+    if isinstance(value, dict):
+        return {key: redacted(item, redact) for key, item in value.items()}
+    return value
+
+
+def lock_lines(lines: Iterable[Any]) -> list[LockLine]:
+    """`engine.views.locks.LockLine` values for the wire."""
+    return [
+        LockLine(
+            resource=line.resource,
+            type=line.type,
+            state=line.state,
+            run=line.run,
+            node=line.node,
+            since=line.since.isoformat(timespec="milliseconds"),
+            waits_for=list(line.waits_for) or None,
+        )
+        for line in lines
+    ]
+
+
+def problem_lines(problems: Iterable[Any]) -> list[ProblemLine]:
+    """`engine.validation.Problem` values for the wire."""
+    return [
+        ProblemLine(
+            code=problem.code,
+            severity="error" if str(problem.severity) == "error" else "warning",
+            message=problem.message,
+            pointer=problem.pointer,
+            suggestion=problem.suggestion,
+            place=problem.place,
+            count=1 + len(problem.more) if problem.more else None,
+            pointers=[other.pointer for other in problem.more[:MOST_POINTERS]] or None,
+        )
+        for problem in problems
+    ]

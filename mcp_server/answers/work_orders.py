@@ -1,0 +1,101 @@
+"""Work orders for the client: what its own agents are asked to do, ready to be passed on, each once.
+
+Effects: inputs that are too large for an answer are written to private files of the project; what was handed out is
+remembered in the session's own memory. What there is to do is the engine's to say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.executors.claude.prompt import answer_schema, host_prompt_of, large_inputs
+from engine.executors.scratch import keep_file
+from engine.text.redaction import redact
+from mcp_server.answers import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from engine.executors.port import WorkOrder
+    from engine.ids import AttemptId
+    from engine.run.state import AttemptRecord
+    from engine.service import View
+
+LARGE_INPUT = 2 * 1024
+"""Bytes of JSON from which on an input is handed over as a file: the model reads every prompt that it passes on."""
+ANY_AGENT = "general-purpose"
+"""The subagent that takes the work of an agent which the client does not know."""
+LONGEST_DESCRIPTION = 60
+MOST_OPEN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a client is told of its work for a run."""
+
+    new: tuple[wire.WorkLine, ...] = ()
+    """Orders that it did not have yet, in the order in which they began."""
+    left_out: int = 0
+    """Orders that it did not have yet and that found no room."""
+    open: tuple[wire.OpenLine, ...] = ()
+    """Attempts whose orders it had before and has not reported, those that began first."""
+    stop: bool = False
+    """Orders that it has are not wanted any more, and it did not know."""
+
+
+def _deadline(record: AttemptRecord) -> str:
+    """When the time of a client's attempt is over: it always starts at once."""
+    return record.deadline.isoformat(timespec="seconds") if record.deadline is not None else ""
+
+
+def hand_out(view: View, handed: set[AttemptId], *, room: int) -> Work:
+    """The work of *view* for a client that has the orders of *handed*, which knows the new ones from now on.
+
+    New orders are told as long as there is *room*, in characters, and at least one: the next answer tells more.
+    """
+    begun = {node: record for node, state in view.run.nodes.items() if (record := state.live) is not None}
+    deadlines = {order.attempt: _deadline(begun[order.node]) for order in view.work}
+    had = [wire.OpenLine(attempt=name, deadline=deadline) for name, deadline in deadlines.items() if name in handed]
+    known = tuple(had[:MOST_OPEN])
+    room -= sum(len(line.text()) for line in known)
+    fresh = new_work(view, handed)
+    lines: list[wire.WorkLine] = []
+    for order in fresh:
+        line = _line(order, deadlines[order.attempt])
+        room -= len(line.text())
+        if lines and room < 0:
+            break
+        lines.append(line)
+    unwanted = handed.intersection(view.stop)
+    handed.difference_update(unwanted)
+    handed.update(order.attempt for order in fresh[: len(lines)])
+    return Work(tuple(lines), len(fresh) - len(lines), known, bool(unwanted))
+
+
+def new_work(view: View, handed: Collection[AttemptId]) -> list[WorkOrder]:
+    """The orders of *view* that are not among *handed*."""
+    return [order for order in view.work if order.attempt not in handed]
+
+
+def _line(order: WorkOrder, deadline: str) -> wire.WorkLine:
+    agent = order.agent
+    words = " ".join(redact(order.task).split())
+    return wire.WorkLine(
+        attempt=order.attempt,
+        node=order.node,
+        subagent_type=agent.id if agent.known_to_claude_code else ANY_AGENT,
+        description=words if len(words) <= LONGEST_DESCRIPTION else words[: LONGEST_DESCRIPTION - 1] + "…",
+        prompt=host_prompt_of(order, dict(_files(order))),
+        isolation=agent.isolation,
+        outputs=[output.key for output in order.outputs],
+        output_schema=answer_schema(order.outputs)["properties"]["outputs"],
+        deadline=deadline,
+    )
+
+
+def _files(order: WorkOrder) -> Iterable[tuple[str, str]]:
+    for key, data in large_inputs(order, LARGE_INPUT).items():
+        name = f"{hashlib.blake2b(data, digest_size=16).hexdigest()}.json"
+        yield key, str(keep_file(order.project, name, data))

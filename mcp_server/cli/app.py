@@ -1,0 +1,81 @@
+"""The command line `orchestrate`: its commands, each in a module with its like.
+
+Effects: those of its commands. It only translates: rules are the engine's and the registry's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from engine.errors import EnvironmentFault
+from mcp_server.cli import files, maintenance, questions, report, runs, sync, trust
+from mcp_server.cli.console import take_any_stream
+from mcp_server.cli.shared import choose_project, errors, named_project
+from mcp_server.cli.usage import Program
+
+app = typer.Typer(
+    name="orchestrate",
+    cls=Program,
+    help="Run declarative multi-agent commands: checked graphs, durable runs, rollback, live progress.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    callback=choose_project,
+)
+
+
+def serve(
+    http: Annotated[
+        int | None,
+        typer.Option(metavar="PORT", min=0, max=65_535, help="Over HTTP on this loopback port instead, with a token."),
+    ] = None,
+) -> None:
+    """Serve MCP over stdio; what Claude Code starts."""
+    if http is not None:
+        from mcp_server.protocol.http import serve_http  # noqa: PLC0415 - the web server
+
+        with errors():
+            try:
+                asyncio.run(serve_http(port=http, root=named_project()))
+            except OSError as error:
+                message = f"port {http} cannot be used: {error.strerror}"
+                raise EnvironmentFault(
+                    message, code="PORT_UNUSABLE", hint="Choose another; 0 takes a free one."
+                ) from None
+        return
+    from mcp_server.__main__ import main as serve_stdio  # noqa: PLC0415 - the MCP SDK is the larger half of the start-up
+
+    with errors():
+        named = named_project()
+        serve_stdio([] if named is None else ["--project", str(named)])  # its own options: ours are read already
+
+
+for command in (
+    runs.run,
+    runs.resume,
+    runs.status,
+    runs.runs,
+    runs.cancel,
+    questions.decide,
+    report.report,
+    files.validate,
+    files.plan,
+    files.migrate,
+    files.agents,
+    maintenance.locks,
+    trust.trust,
+    maintenance.prune,
+    sync.sync,
+    serve,
+):
+    app.command()(command)
+
+
+def main() -> None:
+    """Entry point of the program `orchestrate`."""
+    take_any_stream()
+    app()

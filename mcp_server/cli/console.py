@@ -1,0 +1,380 @@
+"""What the command line shows: the live tree of a run, tables, problems and errors.
+
+Effects: writes to the terminal. Results go to stdout, everything else to stderr; all of it reads well without colour.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from rich.console import Console, ConsoleDimensions, Group
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from engine.run.state import NodeStatus
+from engine.scheduling.readiness import standing
+from engine.text.redaction import one_line
+from engine.text.shown import clean, escaped, printable, within
+from engine.views.durations import took
+from engine.views.headline import MARKS, headline
+from engine.views.report_text import last_lines
+from engine.views.status import failures
+from engine.views.todos import line, subject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from engine.errors import OrchestrationError
+    from engine.ids import NodeId
+    from engine.run.state import NodeState, PhaseState, Run
+    from engine.service import View
+    from engine.storage.port import RunSummary
+    from engine.validation import Problem
+
+WIDE = 100_000
+"""Columns of what is no terminal: programs read lines whole."""
+
+
+class Unbroken(Console):
+    """A console that cuts and wraps at a terminal only, and takes text for nothing but text.
+
+    Most of what is printed was written by others: square brackets are no markup and `:name:` is no picture, where a
+    caller does not ask for markup, and nothing that steers a terminal or deceives its reader gets through.
+    """
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - those of a Console
+        """*options* as a Console takes them."""
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401
+        """*text* as it may be shown."""
+        return super().render_str(printable(text), **options)
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """That of the terminal."""
+        found = super().size
+        return found if self.is_terminal else ConsoleDimensions(WIDE, found.height)
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
+
+    def on_broken_pipe(self) -> None:
+        """Write to nowhere from now on: whoever read has left, and the run goes on all the same."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
+
+
+results = Unbroken()
+"""Where results go."""
+notes = Unbroken(stderr=True)
+"""Where everything else goes."""
+
+_STYLES = {
+    NodeStatus.COMPLETED: "green",
+    NodeStatus.SKIPPED: "dim",
+    NodeStatus.RUNNING: "bold",
+    NodeStatus.FAILED: "red",
+    NodeStatus.COMPENSATION_FAILED: "red",
+    NodeStatus.CANCELLED: "dim",
+    NodeStatus.COMPENSATING: "yellow",
+    NodeStatus.COMPENSATED: "yellow",
+}
+LONGEST_ACTION = 60
+FEW_PLACES = 3
+"""Places that one line names."""
+INSET = "     "
+"""Before the further lines of a text that stands among lines of ours: none of it can pass for one of these."""
+FRAMES = 8
+"""Pictures of a live run in a second."""
+
+
+def tree(view: View, spinner: Spinner | None = None) -> Tree:
+    """A run as a tree of phases and nodes."""
+    root = Tree(Text(headline(view.run, view.now, view.estimates)), guide_style="dim")
+    number = 0
+    for phase in view.run.phases:
+        if phase.plan.group is None:
+            number += 1
+        branch = root.add(Text(f"Phase {number}: {clean(phase.plan.name)}", style=_phase_style(phase)))
+        for name in phase.plan.nodes:
+            branch.add(_node(view, view.run.nodes[name], spinner))
+    for lock in view.locks:
+        if lock.waits_for:
+            root.add(Text(clean(f"🔒 {lock}"), style="yellow"))
+    return root
+
+
+def _phase_style(phase: PhaseState) -> str:
+    if phase.ended_at is not None:
+        return "green"
+    return "bold" if phase.opened_at is not None else "dim"
+
+
+def _node(view: View, node: NodeState, spinner: Spinner | None) -> Text | Group | Table:
+    text = Text(line(view.run, node, view.now, view.estimates), style=_STYLES.get(standing(node), ""))
+    if standing(node) is not NodeStatus.RUNNING or node.live is None or view.run.ended:
+        return text
+    shown: Text = Text(line(view.run, node, view.now, view.estimates), style="bold")
+    shown.append(f"  {took(view.run.worked(node.live, view.now))}", style="cyan")
+    action = view.actions.get(node.plan.id)
+    if action:
+        cut = one_line(action, limit=LONGEST_ACTION)
+        shown.append(f"  {cut}", style="dim")
+    if spinner is None:
+        return shown
+    row = Table.grid(padding=(0, 1))
+    row.add_row(spinner, shown)
+    return row
+
+
+class Picture(NamedTuple):
+    """What there is to see of a run at one moment: unlike the run itself it does not move on."""
+
+    tree: Tree | None
+    """The whole run, for a terminal."""
+    changes: Sequence[tuple[NodeId, NodeStatus, str]]
+    """Nodes that have changed, each with its line, for everything else."""
+
+
+class LiveTree:
+    """Shows a run as it moves, where stderr is a terminal; elsewhere one line for each change of a node.
+
+    A live run is ahead of its journal: `picture` is for `Engine.read`, and `show` for what came back from there.
+    """
+
+    def __init__(self) -> None:
+        self._spinner = Spinner("dots")
+        self._tree = Tree("")
+        self._live: Live | None = None
+        self._seen: dict[str, NodeStatus] = {}
+        self._drawn = float("-inf")
+
+    def __enter__(self) -> Self:
+        """Begin to show, below all that stands there: a display that was ended would draw over what came after it."""
+        if notes.is_terminal:
+            self._live = Live(
+                console=notes,
+                refresh_per_second=FRAMES,
+                transient=True,
+                get_renderable=lambda: self._tree,
+                redirect_stdout=False,
+            )
+            self._live.start()
+        return self
+
+    def picture(self, view: View, *, last: bool) -> Picture | None:
+        """What is to be shown of *view*; None where there was another just now, and this is not the *last*."""
+        if not notes.is_terminal:
+            changes = [
+                (name, standing(node), line(view.run, node, view.now, view.estimates))
+                for name, node in view.run.nodes.items()
+                if standing(node) is not self._seen.get(name, NodeStatus.PENDING)
+            ]
+            return Picture(None, changes)
+        now = notes.get_time()
+        if not last and now - self._drawn < 1 / FRAMES:
+            return None
+        self._drawn = now
+        return Picture(tree(view, self._spinner), ())
+
+    def show(self, picture: Picture) -> None:
+        """Show *picture*, which is durable."""
+        if picture.tree is not None:
+            self._tree = picture.tree
+        for name, status, text in picture.changes:
+            self._seen[name] = status
+            notes.print(Text(text), soft_wrap=True)
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """Leave the last state standing, where nothing went wrong."""
+        if self._live is not None:
+            self._live.stop()
+            if error is None:
+                notes.print(self._tree)
+
+
+def failure_lines(run: Run) -> Iterable[str]:
+    """What there is to say about each node that failed: why, what helps, what its agent said last.
+
+    Of what stopped the run itself, code and hint: the message of the run tells the rest.
+    """
+    for told in failures(run):
+        failure = told.failure
+        if told.node is None:
+            yield f"❌ {clean(run.plan.command)}: {clean(failure.code)}"
+            if failure.hint:
+                yield f"   hint: {within(failure.hint, INSET)}"
+            continue
+        node = run.nodes[told.node]
+        if failure is not node.failure:
+            continue  # the end of the run tells how undoing failed
+        undone = {
+            NodeStatus.COMPENSATED: " (rolled back)",
+            NodeStatus.COMPENSATION_FAILED: " (rollback failed)",
+        }.get(node.status, "")
+        yield f"❌ {subject(run, node)}{undone}\n   {clean(failure.code)}: {within(failure.message, INSET)}".rstrip()
+        if failure.hint:
+            yield f"   hint: {within(failure.hint, INSET)}"
+        if told.session:
+            yield f"   transcript: claude --resume {told.session}"
+        if failure.partial:
+            yield "   last output:"
+            yield from (f"     {text}" for text in last_lines(failure.partial))
+
+
+def is_told(run: Run) -> bool:
+    """Whether the lines of the failures say all that the message of *run* says."""
+    told = {f'Node "{one.node}" failed: {one.failure.message}' for one in failures(run) if one.node is not None}
+    return not run.message or run.message in told
+
+
+def print_error(error: OrchestrationError) -> None:
+    """One clear error: code, message, place, hint; validation problems one by one."""
+    problems: Sequence[Problem] = getattr(error, "problems", ())
+    _say(notes, ("error", "red"), f" {error.code}: {within(error.message, INSET)}")
+    if error.pointer:
+        _say(notes, f"  at {clean(error.pointer)}")
+    print_problems(problems, notes)
+    if error.hint:
+        _say(notes, f"hint: {within(error.hint, INSET)}")
+
+
+def print_problems(problems: Iterable[Problem], console: Console = results) -> None:
+    """Validation problems, each with code, place and suggestion; many alike are one with their number."""
+    from engine.validation import grouped  # noqa: PLC0415 - there are problems only where validation is imported already
+
+    for problem in grouped(problems):
+        style = "red" if problem.severity == "error" else "yellow"
+        times = f" ({1 + len(problem.more)} times)" if problem.more else ""
+        place = (f"  {clean(problem.pointer)}", "dim") if problem.pointer else ""
+        _say(console, (problem.severity, style), f" {problem.code}{times}: {within(problem.message, INSET)}", place)
+        if problem.place:
+            _say(console, f"  at {clean(problem.place)}")
+        also = [other.place or other.pointer for other in problem.more]
+        if also:
+            rest = f" and {len(also) - FEW_PLACES} more" if len(also) > FEW_PLACES else ""
+            _say(console, f"  also at {clean(', '.join(also[:FEW_PLACES]))}{rest}")
+        if problem.suggestion:
+            _say(console, f"  hint: {within(problem.suggestion, INSET)}")
+
+
+def _say(console: Console, *parts: str | tuple[str, str]) -> None:
+    """One line of *parts*, some of them with a style, which a terminal may wrap."""
+    console.print(Text.assemble(*parts), soft_wrap=True)
+
+
+def runs_table(rows: Sequence[RunSummary], now: datetime) -> Table:
+    """The list of runs, newest first; where they do not fit, commands are wrapped, ids and states stay whole."""
+    states = [Text(f"{MARKS[row.status]} {row.status.value}") for row in rows]
+    whole = {"RUN": max(len(row.id) for row in rows), "STATE": max(state.cell_len for state in states)}
+    table = Table(box=None, pad_edge=False)
+    marked = ("WORKTREE",) if any(row.worktree for row in rows) else ()
+    for heading in ("RUN", "COMMAND", "STATE", "DONE", "STARTED", "TOOK", *marked):
+        table.add_column(heading, no_wrap=heading != "COMMAND", overflow="fold", min_width=whole.get(heading))
+    for row, state in zip(rows, states, strict=True):
+        ended = row.ended_at or now
+        table.add_row(
+            row.id,
+            clean(row.command) + (" (simulated)" if row.executor == "simulate" else ""),
+            state,
+            f"{row.done}/{row.total}",
+            row.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+            took(ended - row.created_at),
+            *((PurePath(row.worktree).name,) if marked else ()),
+        )
+    return table
+
+
+def print_text(text: str) -> None:
+    """A result that is Markdown: rendered on a terminal, as it was written elsewhere."""
+    if results.is_terminal:
+        from rich.markdown import Markdown  # noqa: PLC0415 - a quarter of the start-up, needed at the very end only
+
+        results.print(Markdown(printable(text)))
+    else:
+        write(printable(text).rstrip("\n") + "\n")
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
+    """One JSON document and nothing else on stdout, whole in any encoding."""
+    import json  # noqa: PLC0415 - not needed by most commands
+
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
+    # What printable would take out stands as an escape, which means the same to whoever reads JSON.
+    write(escaped(json.dumps(value, ensure_ascii=not encoding.startswith("utf"), indent=2)) + "\n")
+
+
+def write(text: str) -> None:
+    """Put *text* on stdout as it is; where nobody reads any more, nothing else is written either."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        results.on_broken_pipe()
+
+
+def print_error_json(error: OrchestrationError) -> None:
+    """One error as the JSON object that stands where the result would."""
+    problems: Sequence[Problem] = getattr(error, "problems", ())
+    told = {"code": error.code, "message": error.message, "hint": error.hint, "pointer": error.pointer or None}
+    lines = [
+        {"code": one.code, "severity": one.severity.value, "message": one.message, "pointer": one.pointer}
+        for one in problems
+    ]
+    found = {key: value for key, value in told.items() if value is not None}
+    print_json({"error": found | ({"problems": lines} if lines else {})})
+
+
+def take_any_stream() -> None:
+    """Let a terminal or pipe of any encoding take what is written: what it cannot show becomes a question mark.
+
+    A stream that is closed takes it too: without one, files that are opened later would stand in its place.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - for as long as the process lives
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def run_row(row: RunSummary) -> dict[str, Any]:
+    """One run of the list as JSON."""
+    return {
+        "runId": row.id,
+        "command": row.command,
+        "state": row.status.value,
+        "executor": row.executor,
+        "startedAt": row.created_at.isoformat(),
+        "endedAt": row.ended_at.isoformat() if row.ended_at else None,
+        "done": row.done,
+        "total": row.total,
+        "failed": row.failed,
+        "costUsd": row.cost_usd,
+        "message": row.message,
+        **({"worktree": row.worktree} if row.worktree else {}),
+    }
+
+
+def print_agents(rows: Sequence[dict[str, str]]) -> None:
+    """The agents, one a line; a terminal cuts descriptions, a pipe gets whole lines."""
+    heads = {"id": "AGENT", "executor": "EXECUTOR", "source": "SOURCE", "description": "DESCRIPTION"}
+    cells = [heads, *({key: clean(row[key]) for key in heads} for row in rows)]
+    widths = {key: max(len(row[key]) for row in cells) for key in heads if key != "description"}
+    for row in cells:
+        text = "  ".join([*(f"{row[key]:<{width}}" for key, width in widths.items()), row["description"]]).rstrip()
+        cut = results.is_terminal and len(text) > results.width
+        shown = f"{text[: results.width - 1]}…" if cut else text
+        results.print(shown, soft_wrap=True)

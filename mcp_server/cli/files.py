@@ -1,0 +1,127 @@
+"""The commands about files: validate, plan, migrate, agents.
+
+Effects: reads command and agent files; `migrate` writes one file. `plan` reads what earlier runs took.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.errors import EnvironmentFault, InputError
+from engine.text.shown import clean, printable
+from mcp_server.cli import console, lazy
+from mcp_server.cli.shared import OK, USAGE, Json, Source, as_data, counted, errors, finish, note_json, project_root
+
+
+def validate(
+    source: Source,
+    strict: Annotated[bool, typer.Option(help="Warnings count as errors.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check a command and tell every problem at once."""
+    from mcp_server.answers.status import validation_of  # noqa: PLC0415 - the wire models are needed for JSON only
+
+    with errors():
+        root = project_root()
+        loaded = lazy.open_catalog(root, lazy.load_settings(root)).load(source)
+        valid = not (loaded.errors or (strict and loaded.warnings))
+        if as_json:
+            console.print_json(as_data(validation_of(loaded, strict=strict)))
+        else:
+            console.print_problems(loaded.problems)
+            verdict = "is valid" if valid else "is not valid"
+            counts = f"{counted(len(loaded.errors), 'error')}, {counted(len(loaded.warnings), 'warning')}"
+            console.results.print(f"{clean(loaded.name or source)} {verdict}: {counts}")
+    raise typer.Exit(OK if valid else USAGE)
+
+
+def plan(
+    source: Source,
+    format_: Annotated[str, typer.Option("--format", help="text, mermaid, json or svg.")] = "text",
+) -> None:
+    """Show how a command would run: phases, critical path, times, context flow."""
+    if format_ not in {"text", "mermaid", "json", "svg"}:
+        raise typer.BadParameter(f"{format_} is no format: text, mermaid, json or svg")
+    note_json(format_ == "json")
+    finish(_plan(source, format_))
+
+
+async def _plan(source: str, format_: str) -> int:
+    """The times are those of earlier runs where there are any."""
+    from engine.graph import predict  # noqa: PLC0415 - brings networkx
+    from engine.views import diagram  # noqa: PLC0415
+    from mcp_server.answers.status import estimate_of, loaded_of  # noqa: PLC0415
+
+    async with lazy.open_project(project_root(), reads=True) as project:
+        found = await project.forecast(lazy.RunRequest(source=source))
+        if format_ == "json":
+            shown = as_data(loaded_of(project.load(source), found.plan))
+            console.print_json({**shown, "estimate": as_data(estimate_of(found))})
+            return OK
+    if format_ == "mermaid":
+        text = diagram.mermaid(found.plan)
+    elif format_ == "svg":
+        text = diagram.svg(found.plan, predict(found.plan))
+    else:
+        text = diagram.text_tree(found.plan, predict(found.plan))
+        if found.cost_runs:
+            text += f"\nExpected: {lazy.in_words(found)}\n"
+    console.write(printable(text).rstrip("\n") + "\n")
+    return OK
+
+
+def agents(as_json: Json = False) -> None:
+    """List the agents that commands of this project can name."""
+    with errors():
+        root = project_root()
+        catalog = lazy.open_catalog(root, lazy.load_settings(root))
+        found = catalog.agents()
+        rows = [
+            {
+                "id": agent.id,
+                "executor": agent.kind.value,
+                "source": agent.source.value,
+                "description": agent.description,
+            }
+            for agent in found.agents.values()
+        ]
+        if as_json:
+            problems = [str(problem) for problem in found.problems]
+            console.print_json({"agents": rows, "problems": problems, "shadowed": [str(row) for row in found.shadowed]})
+            return
+        console.print_agents(rows)
+        for note in (*found.problems, *found.shadowed):
+            console.notes.print(f"note: {clean(str(note))}", soft_wrap=True)
+
+
+def migrate(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A v1 markdown file or an older JSON file.")],
+    output: Annotated[Path | None, typer.Option(help="Where the v2 file goes; stdout where absent.")] = None,
+) -> None:
+    """Turn a v1 markdown file or an older JSON file into a v2 file."""
+    with errors():
+        root = project_root()
+        loaded = lazy.open_catalog(root, lazy.load_settings(root)).load(file)
+        console.print_problems(loaded.problems, console.notes)
+        text = json.dumps(loaded.raw, ensure_ascii=False, indent=2) + "\n"
+        if output is None:
+            console.write(text)
+        else:
+            _write_new(lazy.inside(root, Path.cwd() / output), text)
+            console.notes.print(f"written: {clean(str(output))}")
+    raise typer.Exit(USAGE if loaded.errors else OK)
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise InputError(f"{path} is there already", code="FILE_EXISTS", hint="name another file") from None
+    except OSError as error:
+        raise EnvironmentFault(f"{path} cannot be written: {error.strerror}", code="FILE_UNWRITABLE") from error

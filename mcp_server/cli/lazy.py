@@ -1,0 +1,82 @@
+"""What commands of the command line need once they run, imported when it is first asked for: help comes without it.
+
+Effects: none by itself. Use it as `late.open_project(…)`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.executors.simulate import parse_fault, parse_value, values_by_node
+    from engine.runtime.live_runs import log
+    from engine.storage.copies import runs_of
+    from engine.storage.database import faults
+    from engine.views.metrics import metrics
+    from engine.views.report_html import html_report
+    from engine.views.report_text import text_report
+    from engine.views.timeline import timeline
+    from mcp_server.answers.report_json import report_answer
+    from mcp_server.project.forecast import in_words
+    from mcp_server.project.project import RunRequest, open_catalog, open_project
+    from mcp_server.project.settings import load_settings
+    from mcp_server.project.trusted import open_trust
+    from registry.commands import NAME, CommandSource
+    from registry.files.paths import inside, shown
+
+_HOMES = {
+    "CommandSource": "registry.commands",
+    "NAME": "registry.commands",
+    "RunRequest": "mcp_server.project.project",
+    "faults": "engine.storage.database",
+    "html_report": "engine.views.report_html",
+    "in_words": "mcp_server.project.forecast",
+    "inside": "registry.files.paths",
+    "load_settings": "mcp_server.project.settings",
+    "log": "engine.runtime.live_runs",
+    "metrics": "engine.views.metrics",
+    "open_catalog": "mcp_server.project.project",
+    "open_project": "mcp_server.project.project",
+    "open_trust": "mcp_server.project.trusted",
+    "parse_fault": "engine.executors.simulate",
+    "parse_value": "engine.executors.simulate",
+    "report_answer": "mcp_server.answers.report_json",
+    "runs_of": "engine.storage.copies",
+    "shown": "registry.files.paths",
+    "text_report": "engine.views.report_text",
+    "timeline": "engine.views.timeline",
+    "values_by_node": "engine.executors.simulate",
+}
+__all__ = [
+    "NAME",
+    "CommandSource",
+    "RunRequest",
+    "faults",
+    "html_report",
+    "in_words",
+    "inside",
+    "load_settings",
+    "log",
+    "metrics",
+    "open_catalog",
+    "open_project",
+    "open_trust",
+    "parse_fault",
+    "parse_value",
+    "report_answer",
+    "runs_of",
+    "shown",
+    "text_report",
+    "timeline",
+    "values_by_node",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    from importlib import import_module  # noqa: PLC0415 - asked for once per name
+
+    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return found

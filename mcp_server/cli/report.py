@@ -1,0 +1,56 @@
+"""`orchestrate report`: how a run went, as text, JSON or a page.
+
+Effects: opens the project and reads one run; prints to stdout.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.errors import InputError
+from engine.ids import RunId
+from engine.text.shown import printable
+from mcp_server.cli import console, lazy
+from mcp_server.cli.shared import OK, RunArgument, finish, note_json, project_root
+
+if TYPE_CHECKING:
+    from engine.service import View
+
+FORMATS = ("text", "json", "html")
+
+
+def report(
+    run_id: RunArgument = None,
+    format_: Annotated[str, typer.Option("--format", help="text, json or html.")] = "text",
+) -> None:
+    """Tell how a run went: times, efficiency, phases, slowest agents, retries, waits, and a timeline."""
+    note_json(format_ == "json")
+    finish(_report(run_id, format_))
+
+
+async def _report(run_id: str | None, format_: str) -> int:
+    if format_ not in FORMATS:
+        raise InputError(f'"{format_}" is no format', code="INVALID_ARGUMENT", hint=f"one of {', '.join(FORMATS)}")
+    async with lazy.open_project(project_root(), reads=True) as project:
+        engine = await project.reader()
+        if format_ == "json":
+            answer = await engine.read(_run_id(run_id), lambda view: lazy.report_answer(view.run, view.now).data())
+            console.print_json(answer)
+            return OK
+        shown = await engine.read(_run_id(run_id), _page if format_ == "html" else _text)
+    console.write(printable(shown))
+    return OK
+
+
+def _run_id(text: str | None) -> RunId | None:
+    return RunId(text) if text else None
+
+
+def _text(view: View) -> str:
+    return lazy.text_report(view.run, lazy.metrics(view.run, view.now), lazy.timeline(view.run, view.now))
+
+
+def _page(view: View) -> str:
+    return lazy.html_report(view.run, lazy.metrics(view.run, view.now), lazy.timeline(view.run, view.now))

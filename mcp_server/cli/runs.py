@@ -1,0 +1,385 @@
+"""The commands about runs: run, resume, status, runs, cancel.
+
+Effects: starts, ends and waits for runs; prints results to stdout, all else to stderr.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.errors import InputError, NotFound
+from engine.ids import RunId
+from engine.run.events import Limits, RunStatus
+from engine.text.shown import within
+from engine.views.headline import headline
+from engine.views.status import questions, waits_for_people
+from mcp_server.cli import console, lazy
+from mcp_server.cli.person import can_ask
+from mcp_server.cli.questions import answer_questions, has_terminal, question_lines
+from mcp_server.cli.shared import (
+    CANCELLED,
+    FAILED,
+    INTERRUPTED,
+    OK,
+    Json,
+    MaxAttempts,
+    MaxCost,
+    MaxDuration,
+    MaxParallelism,
+    RunArgument,
+    Source,
+    as_data,
+    errors,
+    finish,
+    project_root,
+)
+from mcp_server.cli.trust import ask_trust
+from mcp_server.cli.watch import until_heard, until_over, watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from engine.run.state import Run
+    from engine.service import Engine, View
+    from mcp_server.project.project import Project, RunRequest
+
+
+def run(
+    source: Source,
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(help="The argument text, as typed after /name in Claude Code; -- before dashes."),
+    ] = None,
+    arg: Annotated[list[str] | None, typer.Option(metavar="K=V", help="One argument; repeatable.")] = None,
+    arguments: Annotated[str | None, typer.Option(help="The argument text in one piece.")] = None,
+    executor: Annotated[str, typer.Option(help="auto, claude or simulate.")] = "auto",
+    max_parallelism: MaxParallelism = None,
+    max_cost_usd: MaxCost = None,
+    max_attempts_total: MaxAttempts = None,
+    max_duration_seconds: MaxDuration = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Run in a process of its own; answer as soon as it has begun.")
+    ] = False,
+    fail: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NODE[:ATTEMPT]=KIND[/CODE]", help="With simulate: make an attempt fail."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NODE.KEY=JSON", help="With simulate: give an output.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a command to its end, with a live tree and the report."""
+    if (fail or set_) and executor != "simulate":
+        raise typer.BadParameter("--fail and --set work with --executor simulate only")
+    if text and arguments is not None:
+        raise typer.BadParameter("give the argument text behind the name or as --arguments, not both")
+    with errors():
+        request = lazy.RunRequest(
+            source=source,
+            arguments=_arguments(arg, " ".join(text) if text else arguments),
+            executor=_executor(executor),
+            limits=Limits(
+                max_parallelism=max_parallelism,
+                max_cost_usd=max_cost_usd,
+                max_attempts_total=max_attempts_total,
+                max_duration_seconds=max_duration_seconds,
+            ),
+            faults=dict(lazy.parse_fault(text) for text in fail or ()),
+            values=lazy.values_by_node(lazy.parse_value(text) for text in set_ or ()),
+        )
+    finish(_run(request, detach=detach, as_json=as_json))
+
+
+def resume(
+    run_id: RunArgument = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Take a failed or degraded run up at its failures.")] = False,
+    max_parallelism: MaxParallelism = None,
+    max_cost_usd: MaxCost = None,
+    max_attempts_total: MaxAttempts = None,
+    max_duration_seconds: MaxDuration = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Go on in a process of its own.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Go on with an interrupted run; limits that are given win over those it had."""
+    limits = Limits(
+        max_parallelism=max_parallelism,
+        max_cost_usd=max_cost_usd,
+        max_attempts_total=max_attempts_total,
+        max_duration_seconds=max_duration_seconds,
+    )
+    finish(_resume(run_id, failed=failed, limits=limits, detach=detach, as_json=as_json))
+
+
+def status(
+    run_id: RunArgument = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow the run to its end.")] = False,
+    view: Annotated[str, typer.Option(help="summary, outputs or report.")] = "summary",
+    as_json: Json = False,
+) -> None:
+    """Show a run, the newest where none is named."""
+    if view not in {"summary", "outputs", "report"}:
+        raise typer.BadParameter(f"{view} is no view: summary, outputs or report")
+    finish(_status(run_id, watch=watch, view=view, as_json=as_json))
+
+
+def runs(as_json: Json = False) -> None:
+    """List the runs of this project, newest first."""
+    finish(_runs(as_json=as_json))
+
+
+def cancel(
+    run_id: Annotated[str, typer.Argument(metavar="RUN")],
+    reason: Annotated[str, typer.Option(help="Told in status and report.")] = "",
+    compensate: Annotated[bool, typer.Option(help="Undo what the run did.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Cancel a run, of this or of another process, and wait until nothing of it runs."""
+    finish(_cancel(RunId(run_id), reason=reason, compensate=compensate, as_json=as_json))
+
+
+def _arguments(pairs: list[str] | None, text: str | None) -> str | dict[str, Any] | None:
+    if not pairs:
+        return text
+    given: dict[str, Any] = {} if text is None else {"arguments": text}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise InputError(f'"{pair}" is no argument', code="INVALID_ARGUMENT", hint="write it as --arg NAME=VALUE")
+        given[name] = value
+    return given
+
+
+def _executor(name: str) -> str:
+    if name not in {"auto", "claude", "host", "simulate"}:
+        raise InputError(f'"{name}" is no executor', code="INVALID_ARGUMENT", hint="one of auto, claude, simulate")
+    return name
+
+
+async def _run(request: RunRequest, *, detach: bool, as_json: bool) -> int:
+    async with lazy.open_project(project_root()) as project:
+        if not as_json and request.executor != "simulate" and can_ask():
+            missing = project.trust.missing(project.plan(request.source).agents.values())
+            if missing and not ask_trust(project.trust, missing):
+                return FAILED
+        told = not as_json and request.executor != "simulate"  # a simulation takes no time and costs nothing
+        expected = lazy.in_words(await project.forecast(request)) if told else ""
+        run_id = await (project.start_in_background if detach else project.start)(request)
+        if expected:
+            console.notes.print(expected, soft_wrap=True)
+        if detach:
+            return await _started(project, run_id, as_json=as_json)
+        if not as_json:
+            view = await project.view(run_id)
+            _warn((*view.run.plan.warnings, *view.warnings))
+        return await _follow(project, run_id, as_json=as_json)
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        console.notes.print(f"warning: {within(warning, console.INSET)}", soft_wrap=True)
+
+
+async def _started(project: Project, run_id: RunId, *, as_json: bool) -> int:
+    """Say how to follow a run that goes on in the background."""
+    if as_json:
+        console.print_json(await _full_status(project, await project.view(run_id)))
+    else:
+        console.results.print(run_id)
+        hint = f"it runs in the background; follow it with: orchestrate status {run_id} --watch"
+        console.notes.print(hint, soft_wrap=True)
+    return OK
+
+
+async def _resume(name: str | None, *, failed: bool, limits: Limits, detach: bool, as_json: bool) -> int:
+    async with lazy.open_project(project_root()) as project:
+        run_id = (await project.view(RunId(name) if name else None)).run.id
+        if detach:
+            await project.resume_in_background(run_id, failed=failed, limits=limits)
+            return await _started(project, run_id, as_json=as_json)
+        await project.resume(run_id, failed=failed, limits=limits)
+        _warn((await project.view(run_id)).warnings)
+        return await _follow(project, run_id, as_json=as_json)
+
+
+async def _follow(project: Project, run_id: RunId, *, as_json: bool) -> int:
+    """Show *run_id* until it ends; the first Ctrl+C cancels it and waits, the second leaves at once.
+
+    So does the end of the terminal: what runs is interrupted and can be resumed.
+    """
+    engine = await project.reader()
+    stopped = _cancel_on_signals(engine, run_id)
+    person = has_terminal()
+
+    def halts(run: Run) -> bool:
+        """Without a person what cannot be refused is left open as long as anything else goes on."""
+        asked = questions(run)
+        return bool(asked) if person else waits_for_people(run) or any("no" in one.answers for one in asked)
+
+    live = None if as_json else console.LiveTree()
+    known = len(engine.remarks.warnings(run_id))
+    while not (view := await watch(engine, run_id, live, until=halts)).run.ended:
+        if not await answer_questions(engine, run_id, person=person):
+            return FAILED
+    await _print_end(project, view, as_json=as_json)
+    if not as_json:
+        _warn(engine.remarks.warnings(run_id)[known:])
+    return INTERRUPTED if stopped else exit_code(view.run)
+
+
+def _cancel_on_signals(engine: Engine, run_id: RunId) -> list[int]:
+    loop = asyncio.get_running_loop()
+    current = asyncio.current_task()
+    stopped: list[int] = []
+    pending: set[asyncio.Task[None]] = set()
+
+    def stop(number: int) -> None:
+        stopped.append(number)
+        if (len(stopped) > 1 or number == signal.SIGHUP) and current is not None:
+            current.cancel()
+            return
+        console.notes.print("cancelling… (again to leave at once; the run can then be resumed)")
+        task = loop.create_task(engine.cancel(run_id, reason=signal.Signals(number).name))
+        pending.add(task)
+        task.add_done_callback(pending.discard)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop, number)
+    return stopped
+
+
+async def _full_status(project: Project, view: View) -> dict[str, Any]:
+    """A status with nodes and outputs, as a program reads it."""
+    from mcp_server.answers.status import status_of  # noqa: PLC0415 - the wire models are needed for JSON only
+
+    values = (await project.reader()).values
+    status_ = status_of(view, view_name="outputs", values=values, options=project.todo_options)
+    nodes = status_of(view, view_name="nodes", values=None).nodes
+    todos = status_of(view, view_name="todos", values=None, options=project.todo_options).todos
+    return as_data(status_.model_copy(update={"nodes": nodes, "todos": todos}))
+
+
+async def _print_end(project: Project, view: View, *, as_json: bool) -> None:
+    if as_json:
+        console.print_json(await _full_status(project, view))
+        return
+    console.results.print(headline(view.run, view.now, view.estimates), soft_wrap=True)
+    for text in console.failure_lines(view.run):
+        console.results.print(text, soft_wrap=True)
+    if view.run.status not in {RunStatus.COMPLETED, RunStatus.DEGRADED} and not console.is_told(view.run):
+        console.results.print(within(view.run.message, console.INSET), soft_wrap=True)
+    for key in _report_keys(view.run):
+        value = await project.output(view.run.id, key)
+        if isinstance(value, str):
+            console.results.print()
+            console.print_text(value)
+
+
+def _report_keys(run: Run) -> list[str]:
+    """Outputs of the last phase: what the command was run for."""
+    last = [phase for phase in run.phases if phase.plan.group is None][-1]
+    return [
+        output.key
+        for name in last.plan.nodes
+        for output in run.nodes[name].plan.outputs
+        if output.key in run.nodes[name].outputs
+    ]
+
+
+def exit_code(run: Run) -> int:
+    """0 completed or degraded, 3 cancelled, 1 for every other end."""
+    if run.status in {RunStatus.COMPLETED, RunStatus.DEGRADED}:
+        return OK
+    return CANCELLED if run.status is RunStatus.CANCELLED else FAILED
+
+
+async def _status(name: str | None, *, watch: bool, view: str, as_json: bool) -> int:
+    async with lazy.open_project(project_root(), reads=True) as project:
+        engine = await project.reader()
+        shown = await engine.view(RunId(name) if name else None)
+        if watch:
+            shown = await _watched(project, shown.run.id, None if as_json else console.LiveTree())
+        if as_json:
+            console.print_json(await _full_status(project, shown))
+        elif view in {"outputs", "report"}:
+            await _print_outputs(project, shown.run)
+        elif watch:
+            console.results.print(headline(shown.run, shown.now, shown.estimates), soft_wrap=True)
+        else:
+            console.results.print(console.tree(shown))
+            for text in question_lines(shown.run):
+                console.results.print(text, soft_wrap=True)
+    return OK
+
+
+async def _watched(project: Project, run_id: RunId, live: console.LiveTree | None) -> View:
+    """Follow a run to its end: what it asks is asked here where a person is, and told once where none is.
+
+    It is told too where no answer can be written down.
+    """
+    engine = await project.reader()
+    person = has_terminal() and project.is_open
+    told: set[str] = set()
+    while not (
+        view := await watch(engine, run_id, live, until=lambda run: not told.issuperset(question_lines(run)))
+    ).run.ended:
+        if not person:
+            for text in question_lines(view.run):
+                if text not in told:
+                    console.notes.print(text, soft_wrap=True)
+                    told.add(text)
+        elif not await answer_questions(engine, run_id, person=True):
+            return view
+    return view
+
+
+async def _print_outputs(project: Project, run: Run) -> None:
+    for key in _report_keys(run):
+        value = await project.output(run.id, key)
+        if isinstance(value, str):
+            console.print_text(value)
+        else:
+            console.print_json({key: value})
+
+
+async def _runs(*, as_json: bool) -> int:
+    async with lazy.open_project(project_root(), reads=True) as project:
+        engine = await project.reader()
+        rows = await engine.archive.look_after_all()
+        if as_json:
+            console.print_json([console.run_row(row) for row in rows])
+        elif rows:
+            console.results.print(console.runs_table(rows, engine.clock.now()))
+        else:
+            console.notes.print("no runs yet; `orchestrate run /review-repo` is a good first one")
+    return OK
+
+
+async def _cancel(run_id: RunId, *, reason: str, compensate: bool, as_json: bool) -> int:
+    async with lazy.open_project(project_root()) as project:
+        engine = await project.engine()
+        before = (await engine.view(run_id)).run.status
+
+        async def ask() -> None:
+            await engine.cancel(run_id, reason=reason, compensate=compensate)
+
+        await ask()
+        await until_heard(engine, run_id, lambda run: run.stop is not None)
+        view = await until_over(engine, run_id, ask)
+        if view.run.status is RunStatus.INTERRUPTED:  # its process died before it could obey
+            await ask()
+            view = await until_over(engine, run_id, ask)
+        ended_before = before is view.run.status or view.run.status in {RunStatus.COMPLETED, RunStatus.DEGRADED}
+        if not (as_json and ended_before):  # else the error is the one document
+            await _print_end(project, view, as_json=as_json)
+        if ended_before:
+            raise NotFound(
+                f"run {run_id} had ended before: {view.run.status}",
+                code="NOTHING_TO_CANCEL",
+                hint="`orchestrate runs` lists the runs.",
+            )
+    return OK if view.run.status is RunStatus.CANCELLED else FAILED

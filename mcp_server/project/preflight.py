@@ -1,0 +1,175 @@
+"""What the model agents of a plan will lack, found out before anything is spent on them.
+
+Effects: reads the settings of Claude Code in the project and in the user's home, and its lists of MCP servers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import EnvironmentFault
+from engine.executors.claude.mcp_servers import named_servers
+from engine.executors.claude.settings import read_settings
+from engine.executors.claude.tools import Permissions, closed, lacking
+from engine.executors.worktrees.ignored_files import links_of
+from engine.executors.worktrees.isolated import WORKTREE
+from engine.model.agent import AgentKind
+from engine.text.redaction import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from engine.model.agent import Agent
+    from engine.model.plan import Plan
+    from engine.model.trust import TrustItem
+
+LARGEST_FILE = 1_000_000
+MOST_TOLD = 10
+"""Sentences that one run begins with."""
+MOST_LINKS = 5
+HOST = "host"
+OF_SUBAGENTS = {
+    "tools": "tools",
+    "disallowed_tools": "disallowedTools",
+    "permission_mode": "permissionMode",
+    "hooks": "hooks",
+    "mcp_servers": "mcpServers",
+    "max_turns": "maxTurns",
+    "skills": "skills",
+    "model": "model",
+    "effort": "effort",
+}
+"""What an agent may have that only holds where Claude Code has its definition, and the names in its file."""
+OF_PROCESSES = {"env": "env", "max_budget_usd": "maxBudgetUsd"}
+"""What only holds where we start the agent's process."""
+
+
+def preflight(
+    plan: Plan, project: Path, waiting: Callable[[], TrustItem | None], *, executor: str, home: Path | None = None
+) -> tuple[str, ...]:
+    """A sentence for each thing that an agent of *plan* will lack.
+
+    *waiting* says what of the project's own configuration of Claude Code is not given to agents that run here.
+    *executor* does the work of model agents.
+    """
+    models = [agent for agent in plan.agents.values() if agent.kind is AgentKind.CLAUDE]
+    ours = [agent for agent in plan.agents.values() if executor != HOST or agent.kind is not AgentKind.CLAUDE]
+    withheld = cache(waiting)
+    told = [*_of_the_client(models)] if executor == HOST else [*_of_processes(models, project, withheld, home)]
+    told += _links_withheld(ours, project, withheld)
+    rest = len(told) - MOST_TOLD
+    return tuple([*told[:MOST_TOLD], f"and {rest} more"] if rest > 0 else told)
+
+
+def _of_processes(
+    agents: Sequence[Agent], project: Path, waiting: Callable[[], TrustItem | None], home: Path | None
+) -> Iterator[str]:
+    """What model agents lack that run as processes of ours."""
+    if not agents:
+        return
+    withheld = waiting()
+    yield from _withheld(withheld)
+    own: dict[str, dict[str, Any]] = {}
+    try:
+        own = read_settings(project)
+    except EnvironmentFault as fault:
+        yield f"no model agent will start: {fault.message}"
+    permissions = _permissions(_user_settings(home or Path.home()), own.values(), whole=withheld is None)
+    for agent in agents:
+        found, _ = named_servers(agent, project)
+        yield from lacking(agent, permissions, found.keys())
+    for tools, names in _by(agents, lambda agent: closed(agent, permissions)).items():
+        yield (
+            f"{names}: no tools in the agent's file, so {', '.join(tools)} will be denied, since nobody can be asked"
+        )
+
+
+def _of_the_client(agents: Sequence[Agent]) -> Iterator[str]:
+    """What does not hold for model agents whose work a client does with subagents of its own."""
+    strange = [agent for agent in agents if not agent.known_to_claude_code]
+    for fields, names in _by(strange, lambda agent: _set(agent, OF_SUBAGENTS | OF_PROCESSES)).items():
+        yield (
+            f"{names}: the client does not know this agent and works by its prompt alone, so {', '.join(fields)} of "
+            "its file will not hold; with the executor claude it holds"
+        )
+    known = [agent for agent in agents if agent.known_to_claude_code]
+    for fields, names in _by(known, lambda agent: _set(agent, OF_PROCESSES)).items():
+        yield (
+            f"{names}: the client does the agent's work, so {', '.join(fields)} of its file will not hold; with the "
+            "executor claude it holds"
+        )
+
+
+def _set(agent: Agent, fields: Mapping[str, str]) -> tuple[str, ...]:
+    """The names that *fields*, by attribute, have in an agent's file, of those that *agent* has."""
+    values = {name: getattr(agent, attribute) for attribute, name in fields.items()}
+    return tuple(name for name, value in values.items() if value or (name == "tools" and value is not None))
+
+
+def _by(agents: Iterable[Agent], key: Callable[[Agent], tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+    """The names of those *agents* that have the same words for *key*, by these words; not of those that have none."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for agent in agents:
+        found.setdefault(key(agent), []).append(agent.id)
+    return {words: ", ".join(names) for words, names in found.items() if words}
+
+
+def _links_withheld(agents: Iterable[Agent], project: Path, waiting: Callable[[], TrustItem | None]) -> Iterator[str]:
+    """What is not linked into the worktrees of *agents*, since the project's settings wait."""
+    if any(agent.isolation == WORKTREE for agent in agents):
+        own = [name for name in links_of(project, whole=True) if name not in links_of(project, whole=False)]
+        if own and waiting() is not None:
+            yield (
+                f"{', '.join(one_line(name) for name in own[:MOST_LINKS])}: worktree.symlinkDirectories of the "
+                "project's settings waits for your yes, and worktrees are without these folders until then; "
+                "`orchestrate trust` shows it"
+            )
+
+
+def _withheld(item: TrustItem | None) -> Iterator[str]:
+    if item is not None:
+        yield (
+            f"what the project configures for Claude Code waits for your yes ({one_line(item.summary, limit=200)}): "
+            "until then the agents get nothing of its settings, skills, commands and agents, but CLAUDE.md, rules, and "
+            "what it denies or asks for; `orchestrate trust` shows it"
+        )
+
+
+def _permissions(user: Mapping[str, Any], own: Iterable[Mapping[str, Any]], *, whole: bool) -> Permissions:
+    """All rules that hold for the project: a tool that any settings allow may be used, unless others deny it.
+
+    What its *own* settings allow counts where the *whole* of them is accepted.
+    """
+    rules = [_mapping(each.get("permissions")) for each in (user, *own)]
+    return Permissions(
+        allow=frozenset(rule for each in (rules if whole else rules[:1]) for rule in _texts(each.get("allow"))),
+        deny=frozenset(rule for each in rules for rule in _texts(each.get("deny"))),
+    )
+
+
+def _user_settings(home: Path) -> dict[str, Any]:
+    configured = os.environ.get("CLAUDE_CONFIG_DIR")
+    return _json((Path(configured) if configured else home / ".claude") / "settings.json")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            return {}
+        return _mapping(json.loads(path.read_bytes()))
+    except (OSError, ValueError, RecursionError):
+        return {}
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _texts(value: object) -> Iterator[str]:
+    for item in value if isinstance(value, list) else ():
+        if isinstance(item, str):
+            yield item

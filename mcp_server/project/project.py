@@ -1,0 +1,449 @@
+"""One project as the server and the command line use it: its commands, and its runs.
+
+Effects: reads command files, owns the engine of the project, starts processes through it. It translates requests to
+calls; rules of a run are the engine's, rules of a file the registry's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import secrets
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from engine.errors import EnvironmentFault, InputError, NotFound, StateError
+from engine.executors.claude.executor import find_program
+from engine.graph import compile_plan
+from engine.ids import NodeId, parse_attempt_id
+from engine.opening import open_engine
+from engine.run.events import Limits, RunCreated, RunStatus
+from engine.runtime.clock import SystemClock
+from engine.runtime.observations import values_of
+from engine.runtime.projections import summary_of
+from engine.service import View
+from engine.simulation import Scenario, Simulated, simulate
+from engine.statefolder.guard import open_state
+from engine.statefolder.location import has_journal, locate
+from engine.storage.database import faults
+from engine.storage.port import Batch
+from engine.values.arguments import bind_arguments, needs_model
+from engine.views.todos import TodoOptions
+from mcp_server.project.background import LOGS, start_worker
+from mcp_server.project.claude_settings import ClaudeSettings
+from mcp_server.project.engines import Engines, breakers_of
+from mcp_server.project.forecast import Forecast, costs_of, forecast_of
+from mcp_server.project.preflight import preflight
+from mcp_server.project.rechecks import Rechecks
+from mcp_server.project.settings import load_settings
+from mcp_server.project.trusted import Trust, follows_of, open_trust
+from registry.catalog import Catalog, Loaded
+from registry.trust.git_drivers import driver_item
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from engine.executors.port import Outcome
+    from engine.executors.simulate import Fault
+    from engine.ids import RunId
+    from engine.model.plan import Plan
+    from engine.run.state import Run
+    from engine.service import Engine
+    from engine.storage.port import RunSummary
+    from mcp_server.project.settings import Settings
+
+
+LIBRARY = "ORCHESTRATION_LIBRARY"
+"""Names a folder whose `.claude/commands` and `.claude/agents` stand behind the user's own: what our plugin brings."""
+UNAVAILABLE = "EXECUTOR_UNAVAILABLE"
+MOST_CHANGED = 5
+"""Changed files that a resumed run names."""
+NOT_RECORDED = "no run was recorded: the state folder of this project cannot be written"
+RUNS_LOOKED_AT = 500
+"""Newest runs among which those of a command are looked for, to tell what it costs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What is asked of a new run."""
+
+    source: str | Mapping[str, Any]
+    arguments: str | Mapping[str, Any] | None = None
+    executor: str = "auto"
+    """`auto`, `claude`, `host` or `simulate`."""
+    limits: Limits = field(default_factory=Limits)
+    """What is absent is the settings' to say."""
+    faults: Mapping[tuple[NodeId, int | None], Fault] = field(default_factory=dict)
+    """For `simulate`: failures by node and attempt number; None: every forward attempt."""
+    values: Mapping[NodeId, Mapping[str, Any]] = field(default_factory=dict)
+    """For `simulate`: outputs by node and key."""
+    seed: int | None = None
+    """For `simulate`: equal seeds give equal runs."""
+
+
+class Project:
+    """The commands and runs of one project; made by `open_project`. Its engine is opened when it is first needed."""
+
+    def __init__(
+        self,
+        root: Path,
+        settings: Settings,
+        catalog: Catalog,
+        stack: contextlib.AsyncExitStack,
+        *,
+        host: bool,
+        trust: Trust,
+        home: Path | None = None,
+        reads: bool = False,
+        notes: Sequence[str] = (),
+    ) -> None:
+        """*stack* closes what is opened; *host* tells that a client is there that can do model work itself.
+
+        *notes* are told with every run.
+        """
+        self.root = root
+        self.settings = settings
+        self.catalog = catalog
+        self.trust = trust
+        self.claude_settings = ClaudeSettings(trust.project, trust.accepts)
+        self._host = host
+        self._home = home
+        self._reads = reads
+        self.engines = Engines(root, stack, open_one=self._opened, home=home, notes=notes)
+
+    async def engine(self) -> Engine:
+        """The engine of the project. Raises `EnvironmentFault` where the state folder cannot be used."""
+        return await self.engines.engine()
+
+    async def reader(self) -> Engine:
+        """The engine for questions, which needs no write access. Raises `EnvironmentFault` as `engine` does."""
+        return await self.engines.reader()
+
+    @contextlib.asynccontextmanager
+    async def _opened(self) -> AsyncIterator[Engine]:
+        from mcp_server.project.user_settings import load_user_settings  # noqa: PLC0415 - for runs only
+
+        async with open_engine(
+            self.root,
+            claude_program=self.settings.claude_program,
+            agent_environment=load_user_settings(self._home).agents.variables,
+            home=self._home,
+            reads=self._reads,
+        ) as engine:
+            rechecks = Rechecks(self.trust)
+            permits = engine.permits
+            permits.begin, permits.again, permits.accepts = rechecks.begin, rechecks.again, self.trust.accepts
+            permits.whole = self.claude_settings.whole
+            engine.allows = lambda driver, top: self.trust.accepts(driver_item(driver, top))
+            engine.breakers.update(breakers_of(self.settings))
+            idle = self.settings.idle_timeout_ms
+            engine.idle_timeout = None if idle is None else timedelta(milliseconds=idle)
+            yield engine
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something was asked of the engine already."""
+        return self.engines.is_open
+
+    @property
+    def todo_options(self) -> TodoOptions:
+        """How todo lists are made."""
+        return TodoOptions(batch_size=self.settings.todos.batch_size, grouping=self.settings.todos.grouping)
+
+    def load(self, source: str | Mapping[str, Any]) -> Loaded:
+        """The command that *source* names, with all its problems. Raises `InputError` where there is none to check."""
+        return self.catalog.load(source)
+
+    def plan(self, source: str | Mapping[str, Any] | Loaded) -> Plan:
+        """The plan of a command. Raises `InvalidCommand` with every problem, `NotFound`."""
+        return plan_of(self.catalog, source)
+
+    def limits(self, asked: Limits) -> Limits:
+        """*asked*, and the project's settings where nothing was asked."""
+        settings = self.settings
+        return asked.over(
+            Limits(
+                max_parallelism=settings.max_parallelism,
+                max_cost_usd=settings.max_cost_usd,
+                max_attempts_total=settings.max_attempts_total,
+                max_duration_seconds=settings.max_duration_seconds,
+            )
+        )
+
+    async def start(self, request: RunRequest) -> RunId:
+        """Start a run, or simulate one to its end; it is durable when this returns.
+
+        Raises `InvalidCommand` with all problems, `InputError` for its arguments, and `EnvironmentFault`
+        (EXECUTOR_UNAVAILABLE) where nobody is there to do a model agent's work.
+        """
+        plan = self.plan(request.source)
+        executor = resolve_executor(
+            plan, request.executor, project=self.root, program=self.settings.claude_program, host=self._host
+        )
+        if executor == "simulate":
+            return await self._simulate(plan, request)
+        plan = self._looked_over(plan, executor)
+        engine = await self.engine()
+        return await engine.start(
+            plan, arguments=request.arguments, executor=executor, limits=self.limits(request.limits)
+        )
+
+    async def start_in_background(self, request: RunRequest) -> RunId:
+        """Start a run in a process of its own, which goes on when this one ends; durable when this returns.
+
+        A simulated run takes no time and is recorded here. Raises what `start` does, and `EnvironmentFault`
+        (WORKER_FAILED).
+        """
+        plan = self.plan(request.source)
+        executor = resolve_executor(
+            plan, request.executor, project=self.root, program=self.settings.claude_program, host=False
+        )
+        if executor == "simulate":
+            return await self._simulate(plan, request)
+        bind_arguments(plan, request.arguments)
+        self.trust.check(plan.agents.values())
+        asked = {
+            "source": request.source,
+            "arguments": request.arguments,
+            "executor": request.executor,
+            "limits": asdict(request.limits),
+        }
+        return await self._background({"run": asked})
+
+    async def resume_in_background(self, run_id: RunId, *, failed: bool = False, limits: Limits | None = None) -> None:
+        """Go on with a run in a process of its own. Raises what `resume` does, and `EnvironmentFault`."""
+        await self._background({"resume": run_id, "failed": failed, "limits": asdict(limits or Limits())})
+
+    async def _background(self, request: Mapping[str, Any]) -> RunId:
+        place = await asyncio.to_thread(locate, self.root)
+        with faults(place.state.folder):  # the worker's log lies in there
+            await asyncio.to_thread(open_state, place.root, home=self._home)
+        home = None if self._home is None else str(self._home)
+        return await asyncio.to_thread(start_worker, self.root, {**request, "home": home}, state=place.state)
+
+    async def prune(
+        self, *, keep: int | None = None, older_than: timedelta | None = None, interrupted: bool = False
+    ) -> list[RunSummary]:
+        """Forget old runs as `Engine.prune` does, and the logs of their workers."""
+        engine = await self.engine()
+        gone = await engine.prune(keep=keep, older_than=older_than, interrupted=interrupted)
+        for row in gone:
+            log = engine.location.state.folder / LOGS / f"{row.id}.log"
+            await asyncio.to_thread(log.unlink, missing_ok=True)
+        return gone
+
+    async def view(self, run_id: RunId | None = None) -> View:
+        """The newest durable state of a run, or of the newest one. Raises `NotFound`."""
+        return await (await self.reader()).view(run_id)
+
+    async def dry_run(self, request: RunRequest) -> View:
+        """The end of a simulated run that is not recorded: its times are the prediction."""
+        plan = self._looked_over(self.plan(request.source), request.executor)
+        run = (await self._simulated(plan, request)).run
+        return View(run=run, actions={}, estimates={}, now=run.ended_at or run.created_at)
+
+    def _looked_over(self, plan: Plan, executor: str) -> Plan:
+        """*plan* with warnings of what its agents will lack where *executor* does the work of model agents."""
+        told = preflight(plan, self.root, self.claude_settings.waiting, executor=executor, home=self._home)
+        return dataclasses.replace(plan, warnings=(*plan.warnings, *told))
+
+    async def forecast(self, request: RunRequest) -> Forecast:
+        """What a run will probably take. Where nothing was ever run here, the estimates of the file say it."""
+        plan = self.plan(request.source)
+        learned: dict[str, float] = {}
+        costs: list[float] = []
+        if self.is_open or await asyncio.to_thread(has_journal, self.root):
+            storage = (await self.reader()).storage
+            learned = await storage.estimates(plan.command)
+            costs = costs_of(await storage.summaries(RUNS_LOOKED_AT), plan.command)
+        parallel = self.limits(request.limits).max_parallelism
+        return await asyncio.to_thread(forecast_of, plan, learned=learned, costs=costs, max_parallelism=parallel)
+
+    async def _simulate(self, plan: Plan, request: RunRequest) -> RunId:
+        """Simulate in a thread, then record the whole run in one commit under an id of its own."""
+        engine, recorded = await self.engines.recorder()
+        simulated = await self._simulated(plan, request)
+        run, run_id = simulated.run, engine.clock.new_run_id()
+        run.id, run.worktree = run_id, engine.location.worktree
+        events = [
+            replace(event, run=run_id, worktree=run.worktree) if isinstance(event, RunCreated) else event
+            for event in simulated.events
+        ]
+        batch = Batch(
+            events=[(run_id, place, event) for place, event in enumerate(events)],
+            values=simulated.values,
+            summaries={run_id: summary_of(run, run.owner)},
+        )
+        await engine.storage.commit(batch, run.owner)
+        if not recorded:
+            engine.remarks.warn(run_id, NOT_RECORDED)
+        return run_id
+
+    async def _simulated(self, plan: Plan, request: RunRequest) -> Simulated:
+        """The simulation; raises `InputError` (NO_EFFECT) where something that was asked for never came to pass."""
+        simulated = await asyncio.to_thread(simulate, plan, self._scenario(request), project=self.root)
+        if simulated.lost:
+            raise InputError(
+                f"The simulation of {plan.command} is not what was asked for: {'; '.join(simulated.lost)}",
+                code="NO_EFFECT",
+                hint="Name a node and an attempt that come to pass, or set what its skip condition reads.",
+            )
+        return simulated
+
+    def _scenario(self, request: RunRequest) -> Scenario:
+        return Scenario(
+            arguments=request.arguments,
+            limits=self.limits(request.limits),
+            faults=request.faults,
+            values=request.values,
+            seed=secrets.randbits(32) if request.seed is None else request.seed,
+            epoch=SystemClock().now(),
+        )
+
+    async def resume(self, run_id: RunId, *, failed: bool = False, limits: Limits | None = None) -> None:
+        """Go on with an interrupted run, or take up a failed one; *limits* win over those it had.
+
+        Raises `StateError`, `NotFound`, and `EnvironmentFault` (EXECUTOR_UNAVAILABLE) for a client's work where
+        there is no client.
+        """
+        engine = await self.engine()
+        run = (await engine.view(run_id)).run
+        if run.executor == "host" and not self._host:
+            raise EnvironmentFault(
+                f"the work of run {run_id} is a client's, and no MCP client is there to do it",
+                code=UNAVAILABLE,
+                hint="Resume it from the client, with the tool `resume`, or run the command anew with executor claude.",
+            )
+        if run.executor == "simulate":
+            raise StateError(
+                f"run {run_id} was simulated", code="NOT_RESUMABLE", hint="Run the command again; it takes no time."
+            )
+        await engine.resume(run_id, failed=failed, limits=limits)
+        changed = await asyncio.to_thread(self._changed_since, run)
+        if changed:
+            engine.remarks.warn(run_id, changed)
+
+    def _changed_since(self, run: Run) -> str:
+        """What to say where the files of *run* are not those that it began with; it goes on with what it began with."""
+        plan = run.plan
+        try:
+            now = self.catalog.load(plan.source) if plan.source and plan.source != "definition" else None
+        except InputError:
+            now = None
+        agents = self.catalog.agents()
+        changed = [plan.source] if now is not None and now.digest != plan.digest else []
+        for name, agent in plan.agents.items():
+            known = agents.get(name)
+            if known is not None and known != agent:
+                changed.append(f'agent "{name}"')
+        if not changed:
+            return ""
+        what = ", ".join(changed[:MOST_CHANGED])
+        more = f" and {len(changed) - MOST_CHANGED} more" if len(changed) > MOST_CHANGED else ""
+        return (
+            f"Changed since this run began: {what}{more}. The run goes on with what it began with; "
+            f"run {plan.command} again to use the change."
+        )
+
+    async def decide(self, run_id: RunId | None, node: str, answer: str) -> None:
+        """Give a person's answer; a run of another process finds it in its inbox. Raises `StateError`, `NotFound`."""
+        engine = await self.engine()
+        run = (await engine.view(run_id)).run
+        if node not in run.nodes:
+            raise NotFound(f'run {run.id} has no node "{node}"', code="NODE_NOT_FOUND")
+        await engine.decide(run.id, NodeId(node), answer)
+
+    async def report(self, run_id: RunId | None, attempt: str, outcome: Outcome | None) -> None:
+        """Take the report of work that the client was asked to do; None: it still works on it.
+
+        Raises `StateError` for a late report, and for one about work that is not the client's.
+        """
+        engine = await self.engine()
+        run = (await engine.view(run_id)).run
+        parsed = parse_attempt_id(attempt)
+        if parsed is None or parsed[0] != run.id or parsed[1] not in run.nodes:
+            raise InputError(f'"{attempt}" is no attempt of run {run.id}', code="INVALID_ATTEMPT")
+        if run.ended:
+            raise StateError(
+                f"run {run.id} is {run.status}; the report is refused",
+                code="STALE_ATTEMPT",
+                hint="Resume the run; it gives its work out anew." if run.status is RunStatus.INTERRUPTED else None,
+            )
+        if run.executor != "host":
+            raise StateError(f"the work of run {run.id} is not the client's: its executor is {run.executor}")
+        await engine.report(attempt, outcome)
+
+    async def output(self, run_id: RunId | None, key: str) -> Any:  # noqa: ANN401 - any JSON value
+        """The value of one output of a run. Raises `NotFound`."""
+        engine = await self.reader()
+        run = (await engine.view(run_id)).run
+        found = values_of(run, "", [key], run.version, engine.values)
+        if key not in found:
+            raise NotFound(f'run {run.id} has no output "{key}"', code="OUTPUT_NOT_FOUND")
+        return found[key]
+
+
+@contextlib.asynccontextmanager
+async def open_project(
+    root: Path, *, host: bool = False, home: Path | None = None, reads: bool = False, notes: Sequence[str] = ()
+) -> AsyncIterator[Project]:
+    """The project at *root* for the length of the block; at its end its live runs are recorded as interrupted.
+
+    *home* is the user's home directory, by default that of the process. Who only *reads* ends nothing, and records
+    nothing of what has died. *notes* are told with every run. Raises `InputError` for a broken settings file.
+    """
+    settings = load_settings(root)
+    catalog = open_catalog(root, settings, home=home)
+    async with contextlib.AsyncExitStack() as stack:
+        trust = open_trust(catalog, settings, home=home)
+        yield Project(root, settings, catalog, stack, host=host, trust=trust, home=home, reads=reads, notes=notes)
+
+
+def open_catalog(root: Path, settings: Settings, *, home: Path | None = None) -> Catalog:
+    """The commands and agents of the project at *root*; needs no state folder, so it serves validation alone."""
+    named = os.environ.get(LIBRARY)  # not a setting of the project: programs of the library may run unasked
+    library = root / named if named else None
+    return Catalog(
+        root,
+        home=home or Path.home(),
+        library=library,
+        breakers=settings.breakers,
+        defaults=settings.claude.defaults(),
+        follows=follows_of(root, home),
+    )
+
+
+def plan_of(catalog: Catalog, source: str | Mapping[str, Any] | Loaded) -> Plan:
+    """The plan of a command. Raises `InvalidCommand` with every problem, `NotFound`."""
+    loaded = source if isinstance(source, Loaded) else catalog.load(source)
+    return compile_plan(catalog.bundle(loaded))
+
+
+def resolve_executor(plan: Plan, asked: str, *, project: Path, program: str | None, host: bool) -> str:
+    """Who does the work of model agents: `native` (there is none), `claude`, `host` or `simulate`.
+
+    Nothing is simulated unless it was asked for. Raises `EnvironmentFault` where nobody can do the work.
+    """
+    if asked == "simulate":
+        return "simulate"
+    if not needs_model(plan):
+        return "native"
+    if asked in {"auto", "claude"} and find_program(project, program) is not None:
+        return "claude"
+    if host and asked in {"auto", "host"}:
+        return "host"
+    missing = (
+        "no MCP client is there to do it" if asked == "host" else f"the program {program or 'claude'} was not found"
+    )
+    raise EnvironmentFault(
+        f"{plan.command} has model agents and nobody can do their work: {missing}",
+        code=UNAVAILABLE,
+        hint="Install Claude Code (npm install -g @anthropic-ai/claude-code) or name its program as claude_program in "
+        '.claude/orchestration.toml; executor "simulate" tries the command without doing any work.',
+    )

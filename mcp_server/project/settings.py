@@ -1,0 +1,216 @@
+"""The settings of a project: `.claude/orchestration.toml`, and environment variables that win over it.
+
+Effects: reads the file and the environment. Nothing is guessed: an unknown key is an error that names the one meant.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from engine.errors import InputError
+from engine.model.agent import AgentDefaults
+from engine.statefolder.regular_files import read_regular
+from mcp_server.project.guarded import GUARDED, check_no_secret, guarded_values
+from registry.agents import fields
+from registry.naming import closest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PREFIX = "ORCHESTRATION_"
+SETTINGS_FILE = ".claude/orchestration.toml"
+CODE = "INVALID_SETTINGS"
+_USERS = {"agents": "[agents] env in ~/.config/orchestration-mcp/settings.toml."}
+"""Tables of the user's own settings, which stand for all projects."""
+LARGEST_FILE = 1_000_000
+"""Bytes of a settings file that are read; a larger one is no settings file."""
+
+
+class TodoSettings(BaseModel):
+    """How todo lists are made (SPEC 10)."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    batch_size: int = Field(default=10, ge=1, le=1000)
+    """Nodes above which phases that have not opened are folded into one line each."""
+    batch_delay_ms: int = Field(default=500, ge=0, le=60_000)
+    """Milliseconds between two progress messages; the start and end of phases and failures are told at once."""
+    grouping: bool = True
+    """Phase headings in the text block."""
+
+
+class BreakerSettings(BaseModel):
+    """When one named circuit breaker opens, and when it tries again (SPEC 9)."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    failure_threshold: int = Field(default=5, ge=1)
+    """Failures within the monitoring period that open it."""
+    reset_timeout_ms: int = Field(default=60_000, ge=1)
+    """Milliseconds from opening to the first trial."""
+    monitoring_period_ms: int = Field(default=300_000, ge=1)
+    """Milliseconds for which a failure counts."""
+
+
+def _read_as(read: Callable[[Any], Any]) -> AfterValidator:
+    """A value that is read as an agent file's field is."""
+
+    def check(value: Any) -> Any:  # noqa: ANN401 - as the field has it
+        try:
+            read(value)
+        except InputError as error:
+            raise ValueError(f"{error.message} ({error.hint})") from None
+        return value
+
+    return AfterValidator(check)
+
+
+Word = Annotated[str, _read_as(fields.argument)]
+
+
+class ClaudeSettings(BaseModel):
+    """What model agents get whose file does not say."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    model: Word | None = None
+    """Model of agents whose file has no `model`."""
+    effort: Word | None = None
+    """Effort of agents whose file has no `effort`."""
+    permission_mode: Literal["default", "acceptEdits", "plan", "dontAsk", "auto", "manual"] | None = None
+    """Permission mode of agents whose file has no `permissionMode`; permissions cannot be switched off."""
+    max_turns: int | None = Field(default=None, ge=1)
+    """Turns that an attempt may take, where the agent's file has no `maxTurns`."""
+    max_budget_usd: float | None = Field(default=None, gt=0)
+    """What an attempt may cost, where the agent's file has no `maxBudgetUsd`."""
+    isolation: Literal["worktree"] | None = None
+    """`worktree`: agents work in worktrees of their own, where their file has no `isolation`."""
+    mcp_servers: list[str] = Field(default_factory=list)
+    """MCP servers of agents whose file has no `mcpServers`."""
+    tools: Annotated[list[str], _read_as(fields.tools)] | None = None
+    """Tools of agents whose file has no `tools`; Claude Code's built-in agents have their own."""
+
+    def defaults(self) -> AgentDefaults:
+        """The same for agents."""
+        values = self.model_dump(exclude={"mcp_servers", "tools"})
+        tools = None if self.tools is None else fields.tools([*self.tools])
+        return AgentDefaults(**values, mcp_servers=tuple(self.mcp_servers), tools=tools)
+
+
+class Settings(BaseSettings):
+    """What a project can set; `ORCHESTRATION_MAX_PARALLELISM=4` and its like win over the file."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", env_prefix=_PREFIX, env_nested_delimiter="__", use_attribute_docstrings=True
+    )
+
+    claude_program: Annotated[str | None, GUARDED] = Field(default=None, min_length=1)
+    """Path (from the project root on) of the Claude Code program, or its name outside the project; absent: `claude`."""
+    max_parallelism: int = Field(default=10, ge=1, le=1000)
+    """Agents at once in one run, where the run itself does not say."""
+    max_cost_usd: float | None = Field(default=None, gt=0)
+    """What one run may cost, where the run itself does not say."""
+    max_attempts_total: int | None = Field(default=None, ge=1)
+    """Attempts that one run may make, where the run itself does not say."""
+    max_duration_seconds: float | None = Field(default=None, gt=0)
+    """How long one run may take, where the run itself does not say."""
+    idle_timeout_ms: int | None = Field(default=None, ge=1)
+    """Milliseconds without output after which an agent times out, where its file has no `idleTimeoutMs`."""
+    claude: ClaudeSettings = Field(default_factory=ClaudeSettings)
+    """What model agents get whose file does not say."""
+    todos: TodoSettings = Field(default_factory=TodoSettings)
+    """How todo lists are made."""
+    breakers: dict[str, BreakerSettings] = Field(default_factory=dict)
+    """Circuit breakers by the name that nodes give as `circuitBreaker`."""
+
+    _guarded: Mapping[str, Mapping[str, Any]] = PrivateAttr(default_factory=dict)
+
+    @property
+    def guarded(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the project's own file says of programs, hosts and addresses: value by dotted key, by top-level name.
+
+        It has no effect before the user's yes; see `Trust.setting`. What the user's environment says is not in it.
+        """
+        return self._guarded
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment before the file."""
+        return env_settings, init_settings
+
+
+def load_settings(project: Path) -> Settings:
+    """The settings of *project*; the defaults where there is no file. Raises `InputError` (INVALID_SETTINGS)."""
+    settings = parse_settings(read_toml(project / SETTINGS_FILE, SETTINGS_FILE))
+    program = settings.claude_program
+    if program is not None and os.sep in program:  # from here on it is the same file from whatever folder one asks
+        settings.claude_program = os.path.abspath(project / program)  # noqa: PTH100 - joins `..` without following links
+    return settings
+
+
+def parse_settings(values: Mapping[str, Any]) -> Settings:
+    """The settings that *values*, a parsed file, give together with the environment."""
+    check_keys(values, Settings, "")
+    for name, model in (("todos", TodoSettings), ("claude", ClaudeSettings), ("breakers", None)):
+        table = values.get(name)
+        if isinstance(table, dict) and model is not None:
+            check_keys(table, model, f"{name}.")
+        elif isinstance(table, dict):
+            for breaker, entry in table.items():
+                if isinstance(entry, dict):
+                    check_keys(entry, BreakerSettings, f"{name}.{breaker}.")
+    guarded = guarded_values(Settings, values, variables={name.upper() for name in os.environ}, prefix=_PREFIX)
+    for found in guarded.values():
+        for key, value in found.items():
+            check_no_secret(value, f"{SETTINGS_FILE}: {key}", code=CODE)
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        lines = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
+        raise InputError(f"{SETTINGS_FILE} or its ORCHESTRATION_ variables: {'; '.join(lines)}", code=CODE) from None
+    settings._guarded = guarded  # noqa: SLF001 - its own module
+    return settings
+
+
+def read_toml(path: Path, name: str) -> dict[str, Any]:
+    """What the settings file *path* says, shown as *name*; empty where there is none.
+
+    Raises `InputError` (INVALID_SETTINGS).
+    """
+    try:
+        data = read_regular(path, LARGEST_FILE + 1)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {error.strerror}", code=CODE) from None
+    if len(data) > LARGEST_FILE:
+        raise InputError(f"{name} is larger than {LARGEST_FILE} bytes", code=CODE)
+    try:
+        return tomllib.loads(data.decode("utf-8-sig"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"{name} is not TOML: {error}", code=CODE) from None
+
+
+def check_keys(values: Mapping[str, Any], model: type[BaseModel], place: str, file: str = SETTINGS_FILE) -> None:
+    """Raise `InputError` (INVALID_SETTINGS) for a key of *values* that *model* has not; *place* stands before it."""
+    for key in values:
+        if key not in model.model_fields:
+            if key in _USERS and model is Settings:
+                message = f"{file} has [{key}], which a project cannot set"
+                raise InputError(message, code=CODE, hint=f"Write it into your own settings: {_USERS[key]}")
+            near = closest(key, model.model_fields)
+            hint = f'did you mean "{place}{near}"?' if near else f"known are {', '.join(model.model_fields)}"
+            raise InputError(f'{file} has the unknown key "{place}{key}"', code=CODE, hint=hint)

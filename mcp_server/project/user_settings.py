@@ -1,0 +1,69 @@
+"""The user's own settings, for all projects: `settings.toml` beside the trust file.
+
+Effects: reads the file. What a project may not decide stands here: above all which variables agents are given.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from engine.errors import InputError
+from engine.statefolder.user_files import configuration_folder
+from mcp_server.project.settings import CODE, check_keys, read_toml
+from registry.agents import fields
+from registry.agents.fields import FieldError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+USER_FILE = "settings.toml"
+
+
+def _variables(value: dict[str, str] | list[str]) -> dict[str, str] | list[str]:
+    try:
+        fields.environment(dict.fromkeys(value, "") if isinstance(value, list) else {**value})
+    except FieldError as error:
+        raise ValueError(f"{error.message} ({error.hint})") from None
+    return value
+
+
+class AgentSettings(BaseModel):
+    """What every agent of every project is given."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    env: Annotated[list[str] | dict[str, str], AfterValidator(_variables)] = Field(default_factory=list)
+    """Variables for the processes of agents: names of yours to hand on, or a table in which `"$NAME"` is one."""
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The same as a table; a name of the list that is not set stays out where the agent runs."""
+        if isinstance(self.env, dict):
+            return self.env
+        return {name: f"${{{name}:-}}" for name in self.env if name in os.environ}
+
+
+class UserSettings(BaseModel):
+    """What a user can set for all projects."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    agents: AgentSettings = Field(default_factory=AgentSettings)
+    """What every agent of every project is given."""
+
+
+def load_user_settings(home: Path | None = None) -> UserSettings:
+    """The settings of the user; the defaults where there is no file. Raises `InputError` (INVALID_SETTINGS)."""
+    path = configuration_folder(home) / USER_FILE
+    values = read_toml(path, str(path))
+    check_keys(values, UserSettings, "", str(path))
+    if isinstance(agents := values.get("agents"), dict):
+        check_keys(agents, AgentSettings, "agents.", str(path))
+    try:
+        return UserSettings(**values)
+    except ValidationError as error:
+        lines = [f"{'.'.join(str(part) for part in item['loc'][:2])}: {item['msg']}" for item in error.errors()]
+        raise InputError(f"{path}: {'; '.join(dict.fromkeys(lines))}", code=CODE) from None

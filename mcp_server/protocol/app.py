@@ -1,0 +1,240 @@
+"""The MCP server: its tools, its errors, and serving them over stdio until the client goes.
+
+Effects: reads stdin and writes stdout, which is the protocol's alone; logs go to stderr. Both protocol eras are the
+SDK's to tell apart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from mcp.server.lowlevel import NotificationOptions
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
+from mcp.server.stdio import stdio_server
+from mcp.server.subscriptions import InMemorySubscriptionBus
+from mcp_types import CallToolResult, NotificationParams, TextContent
+from pydantic import ValidationError
+
+from engine.errors import InternalError, NotFound, OrchestrationError
+from mcp_server.protocol import instructions
+from mcp_server.protocol.prompts import add_prompts
+from mcp_server.protocol.resources import add_resources
+from mcp_server.protocol.results import error_text
+from mcp_server.protocol.session import Session
+from mcp_server.protocol.stdin import Lines
+from mcp_server.protocol.tasks_extension import RunTasks
+from mcp_server.protocol.tools import add_tools
+from registry.naming import closest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+    from mcp.server.mcpserver import Context
+    from mcp_types import InputRequiredResult
+
+log = logging.getLogger(__name__)
+
+NAME = "orchestration"
+LAST_RESORT_SECONDS = 10.0
+"""After the client has gone the process ends within this time, whatever hangs."""
+
+
+class OrchestrationServer(MCPServer[Session]):
+    """The SDK's server, but every failure of a tool says what is wrong and what to do."""
+
+    def __init__(self, *, root: str | Path | None = None, home: Path | None = None) -> None:
+        """*root* is the project root, *home* the user's home; by default what the environment says."""
+        self.sessions: set[Session] = set()
+        bus = InMemorySubscriptionBus()
+
+        @contextlib.asynccontextmanager
+        async def lifespan(_: MCPServer[Session]) -> AsyncIterator[Session]:
+            session = Session(bus, place=root, home=home)
+            self.sessions.add(session)
+            try:
+                yield session
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await session.close()
+                self.sessions.discard(session)
+
+        super().__init__(
+            NAME,
+            title="Agent orchestration",
+            instructions=instructions.SERVER,
+            version=_version(),
+            lifespan=lifespan,
+            log_level="WARNING",
+            subscriptions=bus,
+            extensions=[RunTasks()],
+        )
+        add_tools(self)
+        add_resources(self, bus)
+        add_prompts(self)
+        self._tell_of_changes()
+        self._look_after_projects()
+
+    def _tell_of_changes(self) -> None:
+        """Say in the handshake that lists change; in protocol 2026-07-28 the SDK says so by itself."""
+        low = self._lowlevel_server
+        changes = NotificationOptions(prompts_changed=True, resources_changed=True)
+        options = partial(low.create_initialization_options, changes)
+        low.create_initialization_options = options  # type: ignore[method-assign]  # transports ask without arguments
+
+        async def connected(ctx: ServerRequestContext[Session, Any], _: NotificationParams | None) -> None:
+            ctx.lifespan_context.news.connected(ctx.session)
+
+        low.add_notification_handler("notifications/initialized", NotificationParams, connected)
+
+    def _look_after_projects(self) -> None:
+        """At a client's first request of any kind, see to what killed servers left."""
+
+        async def asked(ctx: ServerRequestContext[Session, Any], call_next: CallNext) -> HandlerResult:
+            ctx.lifespan_context.look_after()
+            return await call_next(ctx)
+
+        self._lowlevel_server.middleware.append(asked)
+
+    def client_gone(self) -> None:
+        """What ends from now on is ended by nobody's wish: runs are interrupted, not cancelled."""
+        for session in self.sessions:
+            session.closing = True
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Session, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """See the SDK's; failures are answers with `isError` and a text of code, message and hint."""
+        try:
+            self._check_names(name, arguments)
+            return await super().call_tool(name, arguments, context)
+        except OrchestrationError as error:
+            return _failed(error)
+        except ToolError as error:
+            cause = error.__cause__
+            if isinstance(cause, OrchestrationError):
+                return _failed(cause)
+            if isinstance(cause, ValidationError):
+                return _failed(_bad_parameters(name, arguments, cause))
+            if not isinstance(error, UnexpectedToolError):
+                raise
+            log.exception("tool %s failed", name)
+            message = f"{name} met an unexpected {type(cause).__name__}; this is a fault of the server"
+            return _failed(InternalError(message, hint="The server's stderr log has the details."))
+
+    def _check_names(self, name: str, arguments: dict[str, Any]) -> None:
+        """Refuse unknown tools and parameters: one that is misspelled would be ignored in silence."""
+        tool = self._tool_manager.get_tool(name)
+        if tool is None:
+            near = closest(name, [known.name for known in self._tool_manager.list_tools()])
+            hint = f'did you mean "{near}"?' if near else None
+            raise NotFound(f'there is no tool "{name}"', code="UNKNOWN_TOOL", hint=hint)
+        known = tool.parameters.get("properties", {})
+        for parameter in arguments:
+            if parameter not in known:
+                near = closest(parameter, known)
+                hint = f'did you mean "{near}"?' if near else f"it has {', '.join(known)}"
+                message = f'{name} has no parameter "{parameter}"'
+                raise NotFound(message, code="INVALID_PARAMETERS", hint=hint)
+
+
+def _bad_parameters(name: str, given: Mapping[str, Any], error: ValidationError) -> OrchestrationError:
+    """One line for each parameter that is wrong; values are not repeated, they may be secret or long."""
+    wrong: dict[str, list[str]] = {}
+    for item in error.errors(include_url=False, include_input=False):
+        place = _place(item["loc"], given, missing=item["type"] == "missing") or "parameters"
+        wrong.setdefault(place, []).append(item["msg"])
+    lines = [f"{place}: {' or: '.join(dict.fromkeys(messages))}" for place, messages in wrong.items()]
+    return OrchestrationError(f"{name}: {'; '.join(lines)}", code="INVALID_PARAMETERS")
+
+
+def _place(steps: Sequence[str | int], given: Any, *, missing: bool) -> str:  # noqa: ANN401 - what a client sent
+    """Where in *given* something is wrong or *missing*, as `results.0.failure`, without the types that were tried."""
+    place: list[str] = []
+    for step in steps:
+        try:
+            given = given[step]
+        except (KeyError, IndexError, TypeError):
+            return ".".join([*place, str(step)] if missing else place)
+        place.append(str(step))
+    return ".".join(place)
+
+
+def _failed(error: OrchestrationError) -> CallToolResult:
+    return CallToolResult(content=[TextContent(type="text", text=error_text(error))], is_error=True)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - reads the disk
+
+    try:
+        return version("orchestration-mcp")
+    except PackageNotFoundError:
+        return "0"
+
+
+async def serve(*, root: str | Path | None = None) -> int:
+    """Serve over stdio until stdin closes or a signal comes; gives the exit code.
+
+    What runs then is ended and recorded as interrupted first.
+    """
+    server = OrchestrationServer(root=root)
+    code = 0
+    with anyio.CancelScope() as scope:
+
+        def going() -> None:
+            server.client_gone()
+            _watch_the_end()
+
+        def on_signal(number: int) -> None:
+            nonlocal code
+            code = 128 + number
+            going()
+            scope.cancel()
+
+        with _signals(on_signal), Lines(on_end=going) as stdin:
+            async with stdio_server(stdin=stdin) as (read_stream, write_stream):  # type: ignore[arg-type]
+                # What is printed here would wait in a buffer until descriptor 1 is the client's again.
+                with contextlib.redirect_stdout(sys.stderr):
+                    low = server._lowlevel_server  # noqa: SLF001 - the SDK has no public way to give a transport
+                    await low.run(read_stream, write_stream, low.create_initialization_options())
+    return code
+
+
+@contextlib.contextmanager
+def _signals(handler: Any) -> Any:  # noqa: ANN401
+    """Call *handler* with the number of a signal that asks to end: SIGHUP comes when the client's terminal closes."""
+    import asyncio  # noqa: PLC0415
+
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, handler, number)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def _watch_the_end() -> None:
+    """Leave without ceremony should an orderly end take too long: a client never waits for a server that hangs."""
+
+    def leave() -> None:
+        print("orchestration-mcp: the end took too long; leaving", file=sys.stderr, flush=True)  # noqa: T201
+        os._exit(1)
+
+    timer = threading.Timer(LAST_RESORT_SECONDS, leave)
+    timer.daemon = True
+    timer.start()

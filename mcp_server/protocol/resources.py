@@ -1,0 +1,215 @@
+"""The resources: what can be read of a project, offered, completed and subscribed to.
+
+Effects: reads the project through `contents.py`, which is imported on the first request: it is heavy. Runs are listed
+only after something was done with runs; `orchestration://runs` has them always.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from mcp.server.mcpserver import require_client_extension
+from mcp.server.subscriptions import ListenHandler, SubscriptionBus
+from mcp_types import (
+    CompleteRequestParams,
+    CompleteResult,
+    Completion,
+    EmptyResult,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
+    PaginatedRequestParams,
+    ReadResourceRequestParams,
+    ReadResourceResult,
+    Resource,
+    ResourceTemplate,
+    ResourceTemplateReference,
+    SubscribeRequestParams,
+    SubscriptionsListenRequestParams,
+    SubscriptionsListenResult,
+    TextResourceContents,
+    UnsubscribeRequestParams,
+)
+
+from mcp_server.protocol.results import TASKS, refusal
+from mcp_server.protocol.uris import AGENTS, COMMAND, COMMANDS, OUTPUT, RUN, RUNS, SCHEMA, command_address
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from mcp.server.context import ServerRequestContext
+    from mcp.server.mcpserver import MCPServer
+
+    from mcp_server.project.project import Project
+    from mcp_server.protocol.session import Session
+
+JSON: Final = "application/json"
+PROJECT_UNKNOWN: Final = "PROJECT_UNKNOWN"
+MOST_RUNS = 10
+"""Runs among the listed resources, newest first."""
+MOST_COMPLETIONS = 100
+
+FIXED = (
+    Resource(name="commands", title="Commands", uri=COMMANDS, mime_type=JSON, description="All commands by name"),
+    Resource(name="agents", title="Agents", uri=AGENTS, mime_type=JSON, description="All agents a command can name"),
+    Resource(name="runs", title="Runs", uri=RUNS, mime_type=JSON, description="The runs of this project, newest first"),
+    Resource(
+        name="command-v2.json",
+        title="Command format",
+        uri=SCHEMA,
+        mime_type="application/schema+json",
+        description="JSON Schema of command files",
+    ),
+)
+TEMPLATES = (
+    ("command", COMMAND, JSON, "The definition of one command"),
+    ("run", RUN, JSON, "The status of one run"),
+    ("output", OUTPUT, None, "One output of a run, whole: text as it is, all else as JSON"),
+    ("report", f"{RUN}/report", "text/plain", "What happened when, and the run in numbers"),
+    ("timeline", f"{RUN}/timeline", JSON, "When each node ran"),
+    ("diagram", f"{RUN}/diagram", "application/vnd.mermaid", "The run's graph as a Mermaid flowchart"),
+)
+
+
+async def list_resources(
+    ctx: ServerRequestContext[Session, Any], _: PaginatedRequestParams | None
+) -> ListResourcesResult:
+    """What is always there, the commands, and the newest runs."""
+    project = await project_to_list(ctx)
+    if project is None:
+        return ListResourcesResult(resources=[*FIXED])
+    return ListResourcesResult(resources=[*FIXED, *_commands(project), *[run async for run in _runs(project)]])
+
+
+async def list_templates(
+    _: ServerRequestContext[Session, Any], __: PaginatedRequestParams | None
+) -> ListResourceTemplatesResult:
+    """The addresses with a part to fill in."""
+    return ListResourceTemplatesResult(
+        resource_templates=[
+            ResourceTemplate(name=name, uri_template=template, mime_type=mime_type, description=description)
+            for name, template, mime_type, description in TEMPLATES
+        ]
+    )
+
+
+async def read_resource(
+    ctx: ServerRequestContext[Session, Any], params: ReadResourceRequestParams
+) -> ReadResourceResult:
+    """The content at an address. A failure is an error with code, message and hint in its text."""
+    project = await project_of(ctx)
+    from engine.errors import OrchestrationError  # noqa: PLC0415 - as light as it is, it belongs to the heavy half
+    from mcp_server.protocol.contents import read  # noqa: PLC0415 - heavy: see session.py
+
+    try:
+        content = await read(project, str(params.uri))
+    except OrchestrationError as error:
+        raise refusal(error, {"uri": str(params.uri)}) from None
+    return ReadResourceResult(
+        contents=[TextResourceContents(uri=str(params.uri), mime_type=content.mime_type, text=content.text)]
+    )
+
+
+async def complete(ctx: ServerRequestContext[Session, Any], params: CompleteRequestParams) -> CompleteResult:
+    """Names of commands, ids of runs and keys of outputs, as far as typed; a prompt's argument is free text."""
+    found: list[str] = []
+    if isinstance(params.ref, ResourceTemplateReference):
+        project = await project_of(ctx)
+        from engine.errors import OrchestrationError  # noqa: PLC0415
+        from mcp_server.protocol.contents import complete as completions  # noqa: PLC0415 - heavy: see session.py
+
+        given = (params.context and params.context.arguments) or {}
+        try:
+            found = await completions(project, params.argument.name, params.argument.value, given)
+        except OrchestrationError:
+            found = []
+    return CompleteResult(
+        completion=Completion(values=found[:MOST_COMPLETIONS], total=len(found), has_more=len(found) > MOST_COMPLETIONS)
+    )
+
+
+async def subscribe(ctx: ServerRequestContext[Session, Any], params: SubscribeRequestParams) -> EmptyResult:
+    """Tell a client that shook hands of changes."""
+    await ctx.lifespan_context.news.subscribe(await project_of(ctx), str(params.uri), ctx.session)
+    return EmptyResult()
+
+
+async def unsubscribe(ctx: ServerRequestContext[Session, Any], params: UnsubscribeRequestParams) -> EmptyResult:
+    """Tell it no more."""
+    ctx.lifespan_context.news.unsubscribe(str(params.uri), ctx.session)
+    return EmptyResult()
+
+
+def add_resources(server: MCPServer[Session], bus: SubscriptionBus) -> None:
+    """Offer all resources on *server*; what changes comes over *bus*."""
+    streams = ListenHandler(bus)
+
+    async def listen(
+        ctx: ServerRequestContext[Session, Any], params: SubscriptionsListenRequestParams
+    ) -> SubscriptionsListenResult:
+        if (params.notifications.model_extra or {}).get("taskIds"):  # none is agreed to: a client asks for its tasks
+            require_client_extension(ctx, TASKS)
+        uris = params.notifications.resource_subscriptions
+        if not uris:  # a client that listens from the start needs no project for that
+            return await streams(ctx, params)
+        async with ctx.lifespan_context.news.listening(await project_of(ctx), uris):
+            return await streams(ctx, params)
+
+    low = server._lowlevel_server  # noqa: SLF001 - the SDK's own lists are fixed ones
+    low.add_request_handler("resources/list", PaginatedRequestParams, list_resources)
+    low.add_request_handler("resources/templates/list", PaginatedRequestParams, list_templates)
+    low.add_request_handler("resources/read", ReadResourceRequestParams, read_resource)
+    low.add_request_handler("resources/subscribe", SubscribeRequestParams, subscribe)
+    low.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, unsubscribe)
+    low.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, listen)
+    low.add_request_handler("completion/complete", CompleteRequestParams, complete)
+
+
+async def project_of(ctx: ServerRequestContext[Session, Any]) -> Project:
+    """The project. A failure to open it is an error of the protocol with code, message and hint in its text."""
+    from engine.errors import OrchestrationError  # noqa: PLC0415
+
+    try:
+        return await ctx.lifespan_context.project()
+    except OrchestrationError as error:
+        raise refusal(error) from None
+
+
+async def project_to_list(ctx: ServerRequestContext[Session, Any]) -> Project | None:
+    """The project; None where no project is known, which is no failure of a list."""
+    from engine.errors import OrchestrationError  # noqa: PLC0415
+
+    try:
+        return await ctx.lifespan_context.project()
+    except OrchestrationError as error:
+        if error.code == PROJECT_UNKNOWN:
+            return None
+        raise refusal(error) from None
+
+
+def _commands(project: Project) -> list[Resource]:
+    from engine.text.shown import clean  # noqa: PLC0415
+    from mcp_server.protocol.contents import runnable  # noqa: PLC0415 - heavy: see session.py
+
+    return [
+        Resource(
+            name=summary.name,
+            uri=command_address(summary.name),
+            mime_type=JSON,
+            description=clean(summary.description)[:200] or None,
+        )
+        for summary in runnable(project)
+    ]
+
+
+async def _runs(project: Project) -> AsyncIterator[Resource]:
+    if not project.is_open:
+        return
+    from engine.text.shown import clean  # noqa: PLC0415
+
+    for row in await (await project.reader()).storage.summaries(MOST_RUNS):
+        yield Resource(
+            name=clean(f"{row.command} {row.id}"),
+            uri=f"{RUNS}/{row.id}",
+            mime_type=JSON,
+            description=f"{row.status}, {row.done} of {row.total} done",
+        )

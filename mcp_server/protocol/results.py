@@ -1,0 +1,71 @@
+"""What a request comes to: an answer, a refusal, or the news that a run goes on, which is to become a task.
+
+Pure. `tasks_extension.py` makes the task.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, CallToolResult, TextContent
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from engine.errors import InvalidCommand
+from mcp_server.answers import wire
+
+if TYPE_CHECKING:
+    from mcp.server.context import ServerRequestContext
+
+    from engine.errors import OrchestrationError
+
+TASKS: Final = "io.modelcontextprotocol/tasks"
+"""The extension with which a client says that it takes tasks (SEP-2663)."""
+MOST_PROBLEMS = 50
+
+
+class Begun(CallToolResult):
+    """The status of a run that may go on, for a client that takes a task in the place of the answer."""
+
+
+def result_of(answer: wire.Wire, kind: type[CallToolResult] = CallToolResult) -> CallToolResult:
+    """*answer* as structured content, and as text for clients that know no other."""
+    from engine.text.shown import escaped  # noqa: PLC0415 - compiles patterns that a good start does not need
+
+    data = answer.data()
+    return kind(content=[TextContent(type="text", text=escaped(wire.compact(data)))], structured_content=data)
+
+
+def error_text(error: OrchestrationError) -> str:
+    """Code, message, every problem of a command with its suggestion, and the hint, as a person may be shown them."""
+    from engine.text.redaction import redact  # noqa: PLC0415 - as above
+    from engine.text.shown import clean, within  # noqa: PLC0415
+
+    problems: Any = error.problems if isinstance(error, InvalidCommand) else ()
+    wrong = [problem for problem in problems if str(problem.severity) == "error"]
+    message = error.message.splitlines()[0] if wrong else error.message
+    place = f" (at {clean(error.pointer)})" if error.pointer and not problems else ""
+    lines = [f"{error.code}: {within(message)}{place}"]
+    for problem in wrong[:MOST_PROBLEMS]:
+        suggestion = f" ({within(problem.suggestion)})" if problem.suggestion else ""
+        place = f" ({clean(problem.place)})" if problem.place else ""
+        lines.append(
+            f"- {problem.code} at {clean(problem.pointer) or '/'}{place}: {within(problem.message)}{suggestion}"
+        )
+    if len(wrong) > MOST_PROBLEMS:
+        lines.append(f"- and {len(wrong) - MOST_PROBLEMS} more")
+    if error.client_hint:
+        lines.append(f"hint: {within(error.client_hint)}")
+    return redact("\n".join(lines))
+
+
+def refusal(error: OrchestrationError, data: Any = None) -> MCPError:  # noqa: ANN401 - any JSON value
+    """*error* as the error of the protocol, where no tool was called."""
+    return MCPError(INVALID_PARAMS, error_text(error), data)
+
+
+def takes_tasks(ctx: ServerRequestContext[Any, Any]) -> bool:
+    """Whether the client of this request has said with it that it takes tasks; one that shook hands cannot."""
+    capabilities = ctx.session.client_capabilities
+    declared = (capabilities.extensions if capabilities is not None else None) or {}
+    return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS and TASKS in declared

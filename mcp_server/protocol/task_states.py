@@ -1,0 +1,88 @@
+"""How a run stands as a task of the protocol, and a person's answers to what it asks.
+
+Effects: reads runs, and gives answers to them. A task ends where the call that it stands for would have been answered:
+when the run has ended, when its work is the client's, or when it waits for a person whom nobody can ask. It ends once:
+a run that goes on after that has no task any more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, ElicitResult
+from pydantic import ValidationError
+
+from engine.run.events import RunStatus
+from engine.text.shown import clean
+from engine.views.status import snapshot
+from mcp_server.answers.guidance import progress_line
+from mcp_server.answers.status import shown, status_of
+from mcp_server.protocol.elicitation import can_be_asked, form_request, give, open_in, open_questions, what_was_said
+from mcp_server.protocol.results import result_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from mcp.server.context import ServerRequestContext
+
+    from engine.ids import RunId
+    from engine.service import View
+    from mcp_server.project.project import Project
+    from mcp_server.protocol.session import Session
+
+POLL_MS: Final = 1000
+"""How often a client should ask."""
+
+
+async def task_of(project: Project, ctx: ServerRequestContext[Session, Any], run_id: RunId) -> dict[str, Any]:
+    """The task as `tasks/get` tells it, with `inputRequests` or `result` where it has them. Raises `NotFound`."""
+    session = ctx.lifespan_context
+    engine = await project.reader()
+    asks = can_be_asked(ctx.session.client_capabilities)
+
+    def told(view: View) -> dict[str, Any]:
+        run = view.run
+        now = snapshot(run, view.now, view.estimates)
+        task = {
+            "taskId": run.id,
+            "status": "working",
+            "statusMessage": progress_line(now, run, view.actions),
+            "createdAt": _time(run.created_at),
+            "lastUpdatedAt": _time(run.changed_at or run.created_at),
+            "ttlMs": None,  # kept until somebody prunes it
+            "pollIntervalMs": POLL_MS,
+        }
+        if run.status is RunStatus.CANCELLED and run.id not in session.told_as_over:
+            return {**task, "status": "cancelled", "statusMessage": clean(shown(now.message)) or task["statusMessage"]}
+        asked = [one for one in open_in(view) if one.mark not in session.asked] if asks else []
+        waits = bool(view.work) or (bool(now.questions) and not asked and not run.live)
+        if now.ended or waits or run.id in session.told_as_over:
+            session.told_as_over.add(run.id)
+            handed = session.orders[run.id] = set()  # this answer is the same whenever it is fetched
+            answer = status_of(view, values=engine.values, options=project.todo_options, handed=handed)
+            result = result_of(answer).model_dump(mode="json", by_alias=True, exclude_none=True)
+            return {**task, "status": "completed", "result": result}
+        if asked:
+            return {**task, "status": "input_required", "inputRequests": {one.mark: form_request(one) for one in asked}}
+        return task
+
+    return await engine.read(run_id, told)
+
+
+async def give_answers(
+    project: Project, ctx: ServerRequestContext[Session, Any], run_id: RunId, responses: Mapping[str, Any]
+) -> None:
+    """Give the run what a person said; answers to what is not asked any more are ignored. Raises `NotFound`."""
+    for one in await open_questions(project, run_id):
+        if one.mark in responses and one.mark not in ctx.lifespan_context.asked:
+            try:
+                response = ElicitResult.model_validate(responses[one.mark], by_name=False)
+            except ValidationError:
+                raise MCPError(INVALID_PARAMS, f'the response to "{one.mark}" is no answer to a form') from None
+            await give(ctx.lifespan_context, project, one, what_was_said(one.question, response))
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")

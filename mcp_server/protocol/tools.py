@@ -1,0 +1,372 @@
+"""The tools: requests of a client as calls of the project, views of a run as answers.
+
+Effects: starts, ends and waits for runs. What is heavy is imported on the first call, so that the server answers its
+first request soon. Parameters are spelled as users type them: an alias would be listed, but not understood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import anyio
+import anyio.lowlevel
+from mcp.server.mcpserver import Context, MCPServer
+from mcp_types import CallToolResult, InputRequiredResult, ToolAnnotations
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from engine.errors import OrchestrationError
+from mcp_server.answers import wire
+from mcp_server.protocol import instructions
+from mcp_server.protocol.results import Begun, result_of, takes_tasks
+from mcp_server.protocol.session import Session
+
+if TYPE_CHECKING:
+    from engine.executors.port import Outcome
+    from engine.ids import RunId
+    from engine.run.events import Limits
+    from engine.service import View
+    from mcp_server.project.project import Project, RunRequest
+
+ALWAYS_LOAD = {"anthropic/alwaysLoad": True}
+"""Claude Code shows such a tool to the model from the start; others by name only."""
+HELD_SECONDS = 60.0
+"""How long a call of `run` is held, and Esc cancels the run, before it becomes a task where the client takes tasks."""
+CANCEL_SECONDS = 30.0
+"""How long `cancel` waits for agents to end."""
+
+Ctx = Context[Session, Any]
+Loaded = Annotated[CallToolResult, wire.Loaded]
+Validation = Annotated[CallToolResult, wire.Validation]
+Status = Annotated[CallToolResult, wire.Status]
+Asking = Status | InputRequiredResult
+"""A status, or a question to the person at the client."""
+
+Source = Annotated[
+    str | dict[str, Any],
+    Field(description='"/name" of a command, a path under the project root, or a command definition (JSON object)'),
+]
+Wait = Annotated[float, Field(ge=0, le=3600, description="How long to wait, in seconds; 0 answers at once")]
+RunIdText = Annotated[str, Field(min_length=1, max_length=200, description="The run, as its status names it")]
+MaxParallelism = Annotated[int | None, Field(ge=1, le=1000, description="Agents at once")]
+MaxCost = Annotated[float | None, Field(gt=0, description="Stop when the agents have cost so much")]
+MaxAttempts = Annotated[int | None, Field(ge=1, description="Stop after so many attempts")]
+MaxDuration = Annotated[float | None, Field(gt=0, description="Stop after so many seconds")]
+Executor = Annotated[
+    Literal["auto", "claude", "host", "simulate"],
+    Field(description="Who does the work of model agents; simulate replaces all agents and does nothing"),
+]
+
+
+class Failed(BaseModel):
+    """Why an attempt did not succeed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: str = Field(default="AGENT_ERROR", min_length=1, max_length=100)
+    kind: Literal["error", "timeout", "validation", "cancel"] = "error"
+    message: str = Field(max_length=10_000)
+
+
+class Result(BaseModel):
+    """What became of one attempt that the client did: outputs, or a failure; neither: it still works on it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    attempt: str = Field(max_length=500)
+    outputs: dict[str, Any] | None = None
+    failure: Failed | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Result:
+        if self.outputs is not None and self.failure is not None:
+            msg = "an attempt has outputs or a failure, not both"
+            raise ValueError(msg)
+        return self
+
+
+class Decision(BaseModel):
+    """A person's answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    node: str = Field(max_length=500)
+    answer: Literal["yes", "no", "retry", "skip", "fail"]
+
+
+async def load_command(ctx: Ctx, source: Source) -> Loaded:
+    """See `instructions.LOAD_COMMAND`."""
+    project = await _session(ctx).project()
+    from mcp_server.answers.status import loaded_of  # noqa: PLC0415 - heavy: see session.py
+
+    loaded = project.load(source)
+    return result_of(loaded_of(loaded, project.plan(loaded), project.todo_options))
+
+
+async def validate(
+    ctx: Ctx,
+    source: Source,
+    strict: Annotated[bool, Field(description="Warnings make the command invalid too")] = False,  # noqa: FBT002
+) -> Validation:
+    """See `instructions.VALIDATE`."""
+    project = await _session(ctx).project()
+    from mcp_server.answers.status import validation_of  # noqa: PLC0415 - heavy: see session.py
+
+    return result_of(validation_of(project.load(source), strict=strict))
+
+
+async def run(  # noqa: PLR0917 - a client names each parameter
+    ctx: Ctx,
+    command: Source,
+    arguments: Annotated[
+        str | dict[str, Any] | None,
+        Field(description="What follows the command's name as text, or its arguments by name"),
+    ] = None,
+    executor: Executor = "auto",
+    dry_run: Annotated[bool, Field(description="Only predict the timeline; nothing is run or recorded")] = False,  # noqa: FBT002
+    wait_seconds: Wait = 0,
+    detach: Annotated[bool, Field(description="The run goes on when this call or this client ends")] = False,  # noqa: FBT002
+    max_parallelism: MaxParallelism = None,
+    max_cost_usd: MaxCost = None,
+    max_attempts_total: MaxAttempts = None,
+    max_duration_seconds: MaxDuration = None,
+) -> Asking:
+    """See `instructions.RUN`."""
+    session = _session(ctx)
+    project = await session.project()
+    from mcp_server.answers.follow import follow  # noqa: PLC0415
+    from mcp_server.project.project import RunRequest  # noqa: PLC0415
+    from mcp_server.protocol.elicitation import ask, asked_run  # noqa: PLC0415 - heavy: see session.py
+
+    limits = _limits(max_parallelism, max_cost_usd, max_attempts_total, max_duration_seconds)
+    request = RunRequest(source=command, arguments=arguments, executor=executor, limits=limits)
+    estimate = await _estimate(project, request)
+    if dry_run:
+        from mcp_server.answers.status import status_of  # noqa: PLC0415
+
+        predicted = status_of(await project.dry_run(request), values=None, dry_run=True)
+        return result_of(predicted.model_copy(update={"estimate": estimate}))
+    with anyio.CancelScope(shield=True):  # a run that has begun must not be lost between here and its id
+        begun = await asked_run(ctx, project)  # the call is made again, with a person's answers
+        start = project.start_in_background if detach else project.start
+        run_id = begun if begun is not None else await start(request)
+    try:
+        await anyio.lowlevel.checkpoint()
+        if wait_seconds and takes_tasks(ctx.request_context):
+            await follow(project, run_id, ctx.report_progress, seconds=min(wait_seconds, HELD_SECONDS))
+            return await _status(session, project, run_id, kind=Begun)
+        await follow(project, run_id, ctx.report_progress, seconds=wait_seconds)
+        while wait_seconds and (asked := await ask(ctx, project, run_id)):
+            if isinstance(asked, InputRequiredResult):
+                return asked
+            await follow(project, run_id, ctx.report_progress, seconds=wait_seconds)
+    except anyio.get_cancelled_exc_class():
+        if not (detach or session.closing):
+            with anyio.CancelScope(shield=True):
+                await (await project.engine()).cancel(run_id, reason="the call was cancelled")
+        raise
+    return await _status(session, project, run_id, estimate=estimate)
+
+
+async def status(
+    ctx: Ctx,
+    run_id: Annotated[
+        str | None, Field(min_length=1, max_length=200, description="The run; the newest one where absent")
+    ] = None,
+    wait_seconds: Wait = 0,
+    view: Annotated[wire.ViewName, Field(description="Which part of the run is wanted in full")] = "summary",
+) -> Asking:
+    """See `instructions.STATUS`."""
+    session = _session(ctx)
+    project = await session.project()
+    wanted = _run_id(run_id)
+    if wait_seconds:
+        from mcp_server.answers.follow import follow  # noqa: PLC0415
+        from mcp_server.protocol.elicitation import ask, asked_run  # noqa: PLC0415 - heavy: see session.py
+
+        engine = await project.reader()
+        wanted = await asked_run(ctx, project) or wanted
+        found, events = await engine.read(wanted, lambda shown: (shown.run.id, shown.run.events))
+        wanted, seen = found, session.told.get(found, events)
+        handed = session.orders.get(found, ())
+        await follow(project, found, ctx.report_progress, seconds=wait_seconds, seen=seen, handed=handed)
+        while asked := await ask(ctx, project, found):
+            if isinstance(asked, InputRequiredResult):
+                return asked
+            await follow(project, found, ctx.report_progress, seconds=wait_seconds, seen=seen, handed=handed)
+    return await _status(session, project, wanted, view_name=view)
+
+
+async def report(
+    ctx: Ctx,
+    run_id: RunIdText,
+    results: Annotated[list[Result], Field(max_length=1000, description="Work that this client did")] = [],  # noqa: B006 - never changed
+    decisions: Annotated[list[Decision], Field(max_length=1000, description="The user's answers")] = [],  # noqa: B006
+) -> Status:
+    """See `instructions.REPORT`."""
+    session = _session(ctx)
+    project = await session.project()
+    wanted = _run_id(run_id)
+    refused: list[OrchestrationError] = []
+    lines: list[wire.RefusedLine] = []
+
+    async def take(of: str, taking: Awaitable[None]) -> None:
+        try:
+            await taking
+        except OrchestrationError as error:
+            refused.append(error)
+            lines.append(wire.RefusedLine(of=of, code=error.code, message=error.message))
+
+    for result in results:
+        await take(result.attempt, project.report(wanted, result.attempt, _outcome(result)))
+    for decision in decisions:
+        await take(decision.node, project.decide(wanted, decision.node, decision.answer))
+    if refused and len(refused) == len(results) + len(decisions):
+        raise refused[0]
+    return await _status(session, project, wanted, refused=lines or None)
+
+
+async def cancel(
+    ctx: Ctx,
+    run_id: RunIdText,
+    reason: Annotated[str, Field(max_length=500, description="Why; it stands in the report")] = "",
+    compensate: Annotated[bool, Field(description="Roll back what was done")] = True,  # noqa: FBT002
+) -> Status:
+    """See `instructions.CANCEL`."""
+    session = _session(ctx)
+    project = await session.project()
+    from mcp_server.answers.follow import until_calm  # noqa: PLC0415 - heavy: see session.py
+
+    engine = await project.engine()
+    wanted = _known(run_id)
+    with anyio.CancelScope(shield=True):  # one that was asked for is carried out
+        await engine.cancel(wanted, reason=reason, compensate=compensate)
+    await until_calm(engine, wanted, seconds=CANCEL_SECONDS)
+    return await _status(session, project, wanted, cancelling=True)
+
+
+async def resume(  # noqa: PLR0917 - a client names each parameter
+    ctx: Ctx,
+    run_id: RunIdText,
+    failed: Annotated[bool, Field(description="Take up a failed run at its failed nodes")] = False,  # noqa: FBT002
+    max_parallelism: MaxParallelism = None,
+    max_cost_usd: MaxCost = None,
+    max_attempts_total: MaxAttempts = None,
+    max_duration_seconds: MaxDuration = None,
+) -> Status:
+    """See `instructions.RESUME`."""
+    session = _session(ctx)
+    project = await session.project()
+    limits = _limits(max_parallelism, max_cost_usd, max_attempts_total, max_duration_seconds)
+    wanted = _known(run_id)
+    with anyio.CancelScope(shield=True):
+        await project.resume(wanted, failed=failed, limits=limits)
+    return await _status(session, project, wanted)
+
+
+def add_tools(server: MCPServer[Session]) -> None:
+    """Offer all tools on *server*."""
+
+    def add(tool: Callable[..., Awaitable[Any]], description: str, title: str, **hints: bool) -> None:
+        meta = ALWAYS_LOAD if tool in {run, status} else None
+        annotations = ToolAnnotations(title=title, open_world_hint=hints.pop("open_world", False), **_hints(hints))
+        server.add_tool(tool, description=description, title=title, annotations=annotations, meta=meta)
+
+    add(load_command, instructions.LOAD_COMMAND, "Load a command", read_only=True)
+    add(validate, instructions.VALIDATE, "Validate a command", read_only=True)
+    add(run, instructions.RUN, "Run a command", destructive=True, open_world=True)
+    add(status, instructions.STATUS, "Status of a run", read_only=True)
+    add(report, instructions.REPORT, "Answer a run", destructive=False)
+    add(cancel, instructions.CANCEL, "Cancel a run", destructive=True, idempotent=True)
+    add(resume, instructions.RESUME, "Resume a run", destructive=True, open_world=True)
+
+
+def _hints(hints: dict[str, bool]) -> dict[str, Any]:
+    read_only = hints.get("read_only", False)
+    return {
+        "read_only_hint": read_only,
+        "destructive_hint": hints.get("destructive", False),
+        "idempotent_hint": read_only or hints.get("idempotent", False),
+    }
+
+
+def _session(ctx: Ctx) -> Session:
+    session: Session = ctx.request_context.lifespan_context
+    return session
+
+
+def _run_id(text: str | None) -> RunId | None:
+    return text  # type: ignore[return-value]  # the engine says whether there is such a run
+
+
+def _known(text: str) -> RunId:
+    return text  # type: ignore[return-value]
+
+
+def _limits(parallelism: int | None, cost_usd: float | None, attempts: int | None, seconds: float | None) -> Limits:
+    from engine.run.events import Limits  # noqa: PLC0415 - heavy: see session.py
+
+    return Limits(
+        max_parallelism=parallelism,
+        max_cost_usd=cost_usd,
+        max_attempts_total=attempts,
+        max_duration_seconds=seconds,
+    )
+
+
+def _outcome(result: Result) -> Outcome | None:
+    from engine.executors.port import Outcome  # noqa: PLC0415 - heavy: see session.py
+    from engine.model.policy import Failure, FailureKind  # noqa: PLC0415
+
+    failure = result.failure
+    if failure is None:
+        return None if result.outputs is None else Outcome(outputs=result.outputs)
+    return Outcome(failure=Failure(FailureKind(failure.kind), failure.code, failure.message))
+
+
+async def _status(
+    session: Session,
+    project: Project,
+    run_id: RunId | None,
+    *,
+    view_name: wire.ViewName = "summary",
+    estimate: wire.EstimateLine | None = None,
+    refused: list[wire.RefusedLine] | None = None,
+    cancelling: bool = False,
+    kind: type[CallToolResult] = CallToolResult,
+) -> CallToolResult:
+    from engine.runtime.clock import process_of  # noqa: PLC0415 - heavy: see session.py
+    from mcp_server.answers.guidance import CANCEL_PENDING, CANCEL_UNHEARD  # noqa: PLC0415
+    from mcp_server.answers.status import status_of  # noqa: PLC0415
+    from mcp_server.answers.task_tools import task_lines  # noqa: PLC0415
+
+    engine = await project.reader()
+    heard = not cancelling or run_id is None or await engine.archive.is_heard(run_id)
+
+    def told(view: View) -> tuple[RunId, int, wire.Status]:
+        tasks = None
+        if view_name == "todos":
+            tasks = task_lines(view.run, view.now, session.tasks.setdefault(view.run.id, {}))
+        options = project.todo_options
+        handed = session.orders.setdefault(view.run.id, set())
+        if view_name == "nodes":  # asked for by who has lost them
+            handed.difference_update(order.attempt for order in view.work)
+        answer = status_of(view, view_name=view_name, values=engine.values, options=options, tasks=tasks, handed=handed)
+        if estimate is not None and not view.run.ended:
+            answer = answer.model_copy(update={"estimate": estimate})
+        if refused is not None:
+            answer = answer.model_copy(update={"refused": refused})
+        if cancelling and not (view.run.ended or view.run.saga is not None):
+            pending = CANCEL_PENDING if heard else CANCEL_UNHEARD.format(process=process_of(view.run.owner))
+            answer = answer.model_copy(update={"next": f"{pending} {answer.next}"})
+        return view.run.id, view.run.events, answer
+
+    found, events, answer = await engine.read(run_id, told)
+    session.told[found] = events
+    return result_of(answer, kind)
+
+
+async def _estimate(project: Project, request: RunRequest) -> wire.EstimateLine:
+    from mcp_server.answers.status import estimate_of  # noqa: PLC0415 - heavy: see session.py
+
+    return estimate_of(await project.forecast(request))

@@ -1,0 +1,50 @@
+"""The addresses of resources: `orchestration://…`, made and taken apart.
+
+Pure. What stands at an address is read by `contents.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import quote, unquote
+
+from engine.ids import RunId
+
+SCHEME: Final = "orchestration://"
+COMMANDS: Final = f"{SCHEME}commands"
+AGENTS: Final = f"{SCHEME}agents"
+RUNS: Final = f"{SCHEME}runs"
+SCHEMA: Final = f"{SCHEME}schemas/command-v2.json"
+
+COMMAND: Final = f"{COMMANDS}/{{name}}"
+RUN: Final = f"{RUNS}/{{id}}"
+OUTPUT: Final = f"{RUN}/outputs/{{key}}"
+PARTS: Final = ("report", "timeline", "diagram")
+"""What there is of each run beside its status and its outputs."""
+
+_COMMAND = re.compile(re.escape(COMMANDS) + r"/([^/]+)")
+_RUN = re.compile(re.escape(RUNS) + r"/([^/]+)(?:/(?:(" + "|".join(PARTS) + r")|outputs/(.+)))?", re.DOTALL)
+
+
+def command_address(name: str) -> str:
+    """The address of command *name*, which begins with a slash."""
+    return f"{COMMANDS}/{quote(name.removeprefix('/'), safe='')}"
+
+
+def command_of(uri: str) -> str | None:
+    """The name, with its slash, of the command at *uri*."""
+    found = _COMMAND.fullmatch(uri)
+    return f"/{unquote(found[1])}" if found else None
+
+
+def run_of(uri: str) -> RunId | None:
+    """The run that *uri* tells something of."""
+    found = _RUN.fullmatch(uri)
+    return RunId(unquote(found[1])) if found else None
+
+
+def part_of(uri: str) -> tuple[str | None, str | None]:
+    """Which part of a run is at *uri*, and which output: both None for its status."""
+    found = _RUN.fullmatch(uri)
+    return (found[2], found[3]) if found else (None, None)

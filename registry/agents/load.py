@@ -1,0 +1,310 @@
+"""Finds the agents of a project: its own, the user's, the packaged ones and Claude Code's built-in ones.
+
+Effects: reads files. It starts nothing, writes nothing and logs nothing: what is wrong with a file, and which file
+hides which, are values in the catalog. What a file means is `registry/agents/format.py`'s.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from engine.model.agent import Agent, AgentSource
+from registry.agents.format import read_agent
+from registry.agents.plugins import Plugin, configuration, plugins_of
+from registry.agents.problems import AgentProblem, AgentProblemCode, Severity
+from registry.files.shared_folders import Reach
+from registry.naming import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["FOLDER", "PACKAGED_AGENTS", "AgentCatalog", "Shadowed", "load_agents"]
+
+FOLDER = Path(".claude", "agents")
+"""Where a project, and a user's home directory, keep agent files."""
+PACKAGED_AGENTS = Path(__file__).parents[1] / "packaged" / "agents"
+
+LARGEST_FILE = 1_000_000
+MOST_FILES = 2_000
+"""Agent files of one folder; the rest is left out, with a problem."""
+DEEPEST_FOLDER = 8
+
+_BUILT_IN = {
+    "claude": "Does any task that no other agent fits.",
+    "Explore": "Finds files and code by searching widely; changes nothing.",
+    "general-purpose": "Researches questions and does tasks of several steps, with all tools.",
+    "Plan": "Plans how to implement a change and names the files that matter; changes nothing.",
+    "statusline-setup": "Sets up Claude Code's status line.",
+}
+"""What Claude Code 2.1.330 lists without any file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadowed:
+    """A file that is not used because one of the same agent id comes before it."""
+
+    id: str
+    source: AgentSource
+    path: str | None
+    """None for an agent built into Claude Code."""
+    used_source: AgentSource
+    used_path: str | None
+
+    def __str__(self) -> str:
+        """One sentence for a list of notes."""
+        hidden = self.path or "built into Claude Code"
+        return f'agent "{self.id}" of {self.used_path} hides the {self.source.value} agent ({hidden})'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentCatalog:
+    """Every agent that a command of the project can name, and what there is to say about the files."""
+
+    agents: Mapping[str, Agent]
+    """By id, in alphabetical order."""
+    problems: tuple[AgentProblem, ...] = ()
+    shadowed: tuple[Shadowed, ...] = ()
+    unusable: Mapping[str, AgentProblem] = field(default_factory=dict)
+    """By id: the first thing wrong with the file of an agent that nothing can name because of it."""
+
+    def get(self, name: str) -> Agent | None:
+        """The agent of exactly this id."""
+        return self.agents.get(name)
+
+    def suggest(self, name: str) -> str | None:
+        """The id that somebody who wrote *name* most likely meant; None where none is near."""
+        return closest(name, self.agents)
+
+
+def load_agents(
+    project: Path,
+    *,
+    home: Path | None = None,
+    packaged: Path | None = PACKAGED_AGENTS,
+    library: Path | None = None,
+    reach: Reach | None = None,
+) -> AgentCatalog:
+    """Reads all agent files; never raises for what a file or folder holds.
+
+    The order of precedence is project, user (*home*), packaged, built into Claude Code; agents of plugins of the user's
+    Claude Code have names of their own. Within one folder the first
+    path in alphabetical order. A file with an error keeps its id: no other agent stands in for it, since that one may
+    do more than the file would have allowed. Without *home* or *packaged* these are left out. *reach* says where files
+    of the project may be read, by default in it alone.
+    """
+    project = project.absolute()
+    own = project / FOLDER
+    reach = reach or Reach((project.resolve(),))
+    places = [(AgentSource.PROJECT, own, reach.folders)]
+    if home is not None and not (_same_place(home / FOLDER, own) and reach.covers(own)):
+        places.append((AgentSource.USER, home.absolute() / FOLDER, (home.resolve(),)))
+    if library is not None and library.resolve() != project.resolve():
+        places.append((AgentSource.PACKAGED, library / FOLDER, (library.resolve(),)))
+    if packaged is not None:
+        places.append((AgentSource.PACKAGED, packaged.absolute(), (packaged.resolve(),)))
+    found: list[Agent | AgentProblem] = []
+    if home is not None:
+        for plugin in plugins_of(project, configuration(home)):
+            found.extend(_read_plugin(plugin))
+    for source, folder, boundaries in places:
+        found.extend(_read_folder(folder, boundaries=boundaries, source=source, advice=reach.advice))
+    found.extend(
+        Agent(id=name, source=AgentSource.BUILTIN, description=description) for name, description in _BUILT_IN.items()
+    )
+    return _catalog(found)
+
+
+def _read_plugin(plugin: Plugin) -> Iterator[Agent | AgentProblem]:
+    """The agents of *plugin* by the names that Claude Code gives them, with folders: `plugin:folder:name`.
+
+    As there, none of them chooses how it is asked for permission.
+    """
+    for item in _read_folder(plugin.agents, boundaries=(plugin.root.resolve(),), source=AgentSource.PLUGIN):
+        if isinstance(item, AgentProblem):
+            yield replace(item, agent=item.agent and _name_in(plugin, item.path, item.agent))
+        else:
+            yield replace(item, id=_name_in(plugin, item.path or "", item.id), permission_mode=None)
+
+
+def _name_in(plugin: Plugin, path: str, name: str) -> str:
+    folders = Path(path).parent.relative_to(plugin.agents).parts if Path(path).is_relative_to(plugin.agents) else ()
+    return ":".join((plugin.name, *folders, name))
+
+
+def _catalog(found: list[Agent | AgentProblem]) -> AgentCatalog:
+    """The first file of each id is used, unless it has an error; the others are told as shadowed."""
+    used: dict[str, Agent] = {}
+    unusable: dict[str, AgentProblem] = {}
+    shadowed: list[Shadowed] = []
+    for item in found:
+        if isinstance(item, AgentProblem):
+            if item.severity is Severity.ERROR and item.agent and item.agent not in used:
+                unusable.setdefault(item.agent, item)
+        elif item.id not in unusable:
+            first = used.setdefault(item.id, item)
+            if first is not item and not _is_same_file(first.path, item.path):
+                shadowed.append(
+                    Shadowed(
+                        id=item.id,
+                        source=item.source,
+                        path=item.path,
+                        used_source=first.source,
+                        used_path=first.path,
+                    )
+                )
+    return AgentCatalog(
+        agents=MappingProxyType({name: used[name] for name in sorted(used, key=str.casefold)}),
+        problems=tuple(item for item in found if isinstance(item, AgentProblem)),
+        shadowed=tuple(shadowed),
+        unusable=MappingProxyType(unusable),
+    )
+
+
+def _is_same_file(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and _same_place(Path(one), Path(other))
+
+
+def _read_folder(
+    folder: Path, *, boundaries: tuple[Path, ...], source: AgentSource, advice: str = ""
+) -> Iterator[Agent | AgentProblem]:
+    """What the files below *folder* say; none is read outside of *boundaries*.
+
+    *advice* is what to do where the folder lies there.
+    """
+    for number, item in enumerate(_files(folder, boundaries=boundaries, above=(), advice=advice)):
+        if number == MOST_FILES:
+            message = f"there are more than {MOST_FILES:,} agent files; the rest is left out"
+            yield _problem(AgentProblemCode.TOO_MANY_FILES, folder, message, "move agents that nobody uses away")
+            return
+        if isinstance(item, AgentProblem):
+            yield item
+            continue
+        text = _text(item, boundaries=boundaries)
+        if isinstance(text, AgentProblem):
+            yield replace(text, agent=_shown(Path(item.stem)))
+            continue
+        agent, problems = read_agent(text, path=str(item), stem=item.stem, source=source)
+        yield from problems
+        if agent is not None:
+            yield agent
+
+
+def _files(
+    folder: Path, *, boundaries: tuple[Path, ...], above: tuple[Path, ...], advice: str = ""
+) -> Iterator[Path | AgentProblem]:
+    """The `.md` files of *folder* and below in the order of their paths; names that begin with a dot are left out.
+
+    *above* are the real folders on the way here: a symbolic link back to one of them would never end.
+    """
+    try:
+        real = folder.resolve(strict=True)
+        entries = sorted(os.scandir(folder), key=attrgetter("name"))
+    except FileNotFoundError:
+        if above or folder.is_symlink():
+            yield _unreadable(folder, "it is gone, or a symbolic link to nothing")
+        return
+    except (OSError, RuntimeError) as error:
+        yield _unreadable(folder, _reason(error))
+        return
+    if not any(real.is_relative_to(one) for one in boundaries):
+        yield _outside(folder, boundaries[0], advice)
+        return
+    if real in above:
+        return
+    if len(above) > DEEPEST_FOLDER:
+        message = f"the folder is more than {DEEPEST_FOLDER} folders deep; it is left out"
+        yield _problem(AgentProblemCode.TOO_MANY_FILES, folder, message, "move its files up")
+        return
+    for entry in entries:
+        path = folder / entry.name
+        if entry.name.startswith("."):
+            continue
+        if _is_folder(entry):
+            yield from _files(path, boundaries=boundaries, above=(*above, real))
+        elif entry.name.endswith(".md"):
+            yield path
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a symbolic link that leads round in a circle; reading it as a file tells so
+        return False
+
+
+def _text(path: Path, *, boundaries: tuple[Path, ...]) -> str | AgentProblem:
+    """What the file says, or why it cannot be used."""
+    try:
+        str(path).encode()
+        real = path.resolve(strict=True)
+        if not any(real.is_relative_to(one) for one in boundaries):
+            return _outside(path, boundaries[0])
+        content = _bytes(real)
+    except UnicodeEncodeError:
+        return _unreadable(path, "its name is not UTF-8")
+    except (OSError, RuntimeError) as error:
+        return _unreadable(path, _reason(error))
+    if content is None:
+        return _unreadable(path, "it is no regular file")
+    if len(content) > LARGEST_FILE:
+        message = f"the file is larger than {LARGEST_FILE:,} bytes"
+        return _problem(
+            AgentProblemCode.FILE_TOO_LARGE, path, message, "keep the prompt short; let it name files to read"
+        )
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"the file is not UTF-8: byte {error.start} is 0x{content[error.start]:02X}"
+        return _problem(AgentProblemCode.NOT_TEXT, path, message, "save it as UTF-8")
+    if "\0" in text:
+        message = f"the file has a NUL character in line {text.count(chr(10), 0, text.index(chr(0))) + 1}"
+        return _problem(AgentProblemCode.NOT_TEXT, path, message, "save it as text in UTF-8")
+    return text
+
+
+def _bytes(path: Path) -> bytes | None:
+    """The content, up to one byte over the limit; None where *path* is a device, a pipe or a folder.
+
+    Opened without waiting, since a pipe would wait for its writer, and without following a link put there meanwhile.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return None
+        return file.read(LARGEST_FILE + 1)
+
+
+def _same_place(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _outside(path: Path, boundary: Path, advice: str = "") -> AgentProblem:
+    message = f"a symbolic link leads out of {_shown(boundary)}, so it is not followed"
+    return _problem(AgentProblemCode.FILE_OUTSIDE, path, message, advice or "put a copy of the file in its place")
+
+
+def _unreadable(path: Path, reason: str) -> AgentProblem:
+    return _problem(AgentProblemCode.FILE_UNREADABLE, path, f"cannot be read: {reason}", "repair it, or take it away")
+
+
+def _reason(error: Exception) -> str:
+    """Why, in the system's words and without the path. RuntimeError is Python 3.11's for links in a circle."""
+    return (isinstance(error, OSError) and error.strerror) or "symbolic links lead round in a circle"
+
+
+def _problem(code: AgentProblemCode, path: Path, message: str, hint: str) -> AgentProblem:
+    return AgentProblem(code=code, message=message, hint=hint, path=_shown(path))
+
+
+def _shown(path: Path) -> str:
+    """The path as text that can be encoded, whatever bytes it is made of."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

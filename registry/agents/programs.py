@@ -1,0 +1,133 @@
+"""What an agent file brings that Claude Code itself starts: its hooks and its own MCP servers.
+
+Pure. Both are handed on as Claude Code takes them; here only their shape is checked, so that a guard which could not be
+loaded is an error of the file and not a guard that is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from registry.agents.fields import FieldError, text
+from registry.naming import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from registry.agents.frontmatter import Value
+
+EVENTS = frozenset({
+    "PreToolUse", "PostToolUse", "PostToolUseFailure", "PostToolBatch", "Notification", "UserPromptSubmit",
+    "UserPromptExpansion", "SessionStart", "SessionEnd", "Stop", "StopFailure", "SubagentStart", "SubagentStop",
+    "PreCompact", "PostCompact", "PreModelSwitch", "PostModelSwitch", "PermissionRequest", "PermissionDenied", "Setup",
+    "TeammateIdle", "TaskCreated", "TaskCompleted", "Elicitation", "ElicitationResult", "ConfigChange",
+    "WorktreeCreate", "WorktreeRemove", "InstructionsLoaded", "CwdChanged", "FileChanged", "DirectoryAdded",
+    "MessageDisplay",
+})  # fmt: skip
+"""The hook events of Claude Code 2.1.330; it refuses a definition with another one."""
+_NEEDED = {
+    "command": ("command",),
+    "prompt": ("prompt",),
+    "agent": ("prompt",),
+    "http": ("url",),
+    "mcp_tool": ("server", "tool"),
+}
+"""Each kind of hook, and the texts without which Claude Code cannot load it."""
+_HOOKS_HINT = "write hooks: as in Claude Code's settings: an event, a list of matchers, and a list of hooks in each"
+_SERVER_HINT = "write the server's name, or below it its `command` and `args`, or its `type` and `url`"
+
+
+def hooks(value: Value) -> dict[str, Any]:
+    """Hooks by event, in the shape that `--agents` of Claude Code takes."""
+    if not isinstance(value, dict):
+        raise FieldError("takes hooks by event", hint=_HOOKS_HINT)
+    for event, matchers in value.items():
+        if event not in EVENTS:
+            near = closest(event, EVENTS)
+            hint = f"did you mean {near}?" if near else f"write one of {', '.join(sorted(EVENTS))}"
+            raise FieldError(f"has the event {event[:60]!r}, which Claude Code has not", hint=hint)
+        for matcher in _list(matchers, event):
+            if not isinstance(matcher, dict) or not isinstance(matcher.get("matcher", ""), str):
+                raise FieldError(f"has below {event} what is no matcher", hint=_HOOKS_HINT)
+            for hook in _list(matcher.get("hooks"), event):
+                _check_hook(hook, event)
+    return {event: matchers for event, matchers in value.items() if matchers}
+
+
+def _list(value: Value, event: str) -> list[Value]:
+    if not isinstance(value, list):
+        raise FieldError(f"has no list below {event}", hint=_HOOKS_HINT)
+    return value
+
+
+def _check_hook(hook: Value, event: str) -> None:
+    kind = hook.get("type") if isinstance(hook, dict) else None
+    if not isinstance(hook, dict) or not isinstance(kind, str) or kind not in _NEEDED:
+        kinds = ", ".join(_NEEDED)
+        raise FieldError(f"has below {event} a hook without a type that Claude Code has", hint=f"write type: {kinds}")
+    for key in _NEEDED[kind]:
+        said = hook.get(key)
+        if not isinstance(said, str) or not said.strip():
+            raise FieldError(f"has below {event} a {kind} hook without `{key}`", hint=f"write {key}: in the hook")
+
+
+def inline_servers(value: Value) -> dict[str, Any]:
+    """Of `mcpServers` those that the file defines itself, by name; an item that is a name only is another one's."""
+    items = value if isinstance(value, list) else [value]
+    found: dict[str, Any] = {}
+    for item in items:
+        for name, definition in item.items() if isinstance(item, dict) else ():
+            named = text(name)
+            if definition is not None:
+                found[named] = _server(named, definition)
+    return found
+
+
+def _server(name: str, definition: Value) -> dict[str, Any]:
+    given = definition if isinstance(definition, dict) else {}
+    place = given.get("command") or given.get("url")
+    if not isinstance(place, str) or not place.strip():
+        raise FieldError(f"does not say how {name[:60]!r} is reached", hint=_SERVER_HINT)
+    for key in ("env", "headers"):
+        if isinstance(part := given.get(key), dict):
+            given = given | {key: {name: _written(said) for name, said in part.items()}}
+    return given
+
+
+def _written(value: Value) -> Value:
+    """A variable's or header's value as it stands in the file: Claude Code takes text there, and `PORT: 80` is none."""
+    return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, int | float) else value
+
+
+def commands_of(hooks: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """The command lines of *hooks*, as words; one that a shell would not take either is one word."""
+    for _, _, hook in _each(hooks):
+        if hook["type"] == "command":
+            yield (*words_of(hook["command"]), *(word for word in hook.get("args") or () if isinstance(word, str)))
+
+
+def hook_lines(hooks: Mapping[str, Any]) -> list[str]:
+    """What a person decides on, a line for each hook: when it runs, and what it runs, asks or calls."""
+    return [
+        f"hook {event}{f' ({matcher})' if matcher else ''}: {json.dumps(hook, ensure_ascii=False)}"
+        for event, matcher, hook in _each(hooks)
+    ]
+
+
+def _each(hooks: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    for event, matchers in hooks.items():
+        for matcher in matchers:
+            for hook in matcher["hooks"]:
+                yield event, matcher.get("matcher", ""), hook
+
+
+def words_of(command: str) -> list[str]:
+    """The words of a shell's command line, started in the project; one that no shell would take is one word."""
+    plain = command.replace("${CLAUDE_PROJECT_DIR}", ".").replace("$CLAUDE_PROJECT_DIR", ".")
+    try:
+        return shlex.split(plain)
+    except ValueError:
+        return [plain]

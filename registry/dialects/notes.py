@@ -1,0 +1,213 @@
+"""Collects what differs between an older command file and v2, and moves fields without losing any.
+
+Pure. What a field becomes is decided in `registry/dialects/nodes.py` and its neighbours; here only how it is told.
+"""
+
+from __future__ import annotations
+
+import re
+from difflib import SequenceMatcher
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from engine.text.suggestions import NEAR, same_words
+from engine.validation import Problem, Severity
+from registry.wording import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+ALWAYS_FINE = frozenset({"$schema", "$comment"})
+UNCARRIED = frozenset(
+    {
+        "branches",
+        "each",
+        "for",
+        "forEach",
+        "foreach",
+        "iterate",
+        "iterateOver",
+        "loop",
+        "map",
+        "matrix",
+        "repeat",
+        "until",
+        "while",
+    }
+)
+"""Fields that make other work of the command than v2 can say: they are errors and not notes."""
+
+
+MOST_TOLD = 5000
+"""Differences that are told one by one."""
+_LONGEST_SLIP = 40
+
+
+class Notes:
+    """The differences found so far."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.more = 0
+        """Differences beyond the most that are told one by one."""
+        self.older = False
+        """Something was found that only an older dialect has: the file is to be read as one."""
+
+    def spelled(self, pointer: str, old: str, new: str, *, because: str = "", sure: bool = True) -> None:
+        """*old* at *pointer* is *new* in v2; *sure* where only an older file can say so."""
+        self.older = self.older or sure
+        self.say("DIALECT_SPELLING", pointer, f'"{old}" is "{new}" in v2{because}', f"write {new}")
+
+    def value(self, pointer: str, message: str, suggestion: str) -> None:
+        """A value was written anew; by itself no sign of an older file, for it may as well be a slip in a v2 file."""
+        self.say("DIALECT_VALUE", pointer, message, suggestion)
+
+    def inferred(self, pointer: str, message: str, suggestion: str, *, older: bool = True) -> None:
+        """Something was filled in that v2 asks for."""
+        self.older = self.older or older
+        self.say("DIALECT_INFERRED", pointer, message, suggestion)
+
+    def kept(self, pointer: str, old: str, new: str) -> None:
+        """v2 has no such field: it stays as an `x-` field without effect."""
+        self.say(
+            "DIALECT_UNKNOWN_FIELD",
+            pointer,
+            f'"{old}" is no field of v2; kept as "{new}", without effect',
+            f"take it out, or write {new}",
+        )
+
+    def lost(self, pointer: str, message: str, suggestion: str) -> None:
+        """It changes what the command does, and v2 cannot say it: an error."""
+        self.problems.append(
+            Problem(
+                code="DIALECT_NOT_CARRIED",
+                severity=Severity.ERROR,
+                message=message,
+                pointer=pointer,
+                suggestion=suggestion,
+            )
+        )
+
+    def say(self, code: str, pointer: str, message: str, suggestion: str) -> None:
+        """One warning."""
+        if len(self.problems) >= MOST_TOLD:
+            self.more += 1
+            return
+        self.problems.append(
+            Problem(code=code, severity=Severity.WARNING, message=message, pointer=pointer, suggestion=suggestion)
+        )
+
+    def finish(self) -> tuple[Problem, ...]:
+        """All differences, and how many more there are."""
+        if self.more:
+            message = f"{self.more} more differences"
+            advice = "`orchestrate migrate` writes the file anew"
+            self.problems.append(
+                Problem(code="DIALECT_MORE", severity=Severity.WARNING, message=message, pointer="", suggestion=advice)
+            )
+        return tuple(self.problems)
+
+
+class Fields:
+    """The fields of one object that are not yet carried over."""
+
+    def __init__(self, raw: Mapping[str, Any], pointer: str, notes: Notes) -> None:
+        self.left = dict(raw)
+        self.pointer = pointer
+        self.notes = notes
+        self._written: dict[str, str] = {}
+
+    def at(self, name: str) -> str:
+        """The pointer to field *name*, by the name that it has in the file."""
+        name = self._written.get(name, name)
+        return f"{self.pointer}/{name.replace('~', '~0').replace('/', '~1')}"
+
+    def rename(self, new: str, *sure: str, habits: Iterable[str] = ()) -> None:
+        """Where *new* is absent, the first of its older names that is there becomes it.
+
+        *sure* are names that only older files use; *habits* are slips in a v2 file, which the validator tells as
+        errors, and are understood only where something else shows that the file is an older one.
+        """
+        if new in self.left:
+            return
+        for old in (*sure, *habits):
+            if old in self.left:
+                self.notes.spelled(self.at(old), old, new, sure=old in sure)
+                self.left[new] = self.left.pop(old)
+                self._written[new] = self._written.get(old, old)
+                return
+
+    def take(self, *names: str) -> tuple[str, Any] | None:
+        """The first of *names* that is there, with its value; it is then no longer left."""
+        for name in names:
+            if name in self.left:
+                return name, self.left.pop(name)
+        return None
+
+    def milliseconds(self, name: str) -> None:
+        """Make the time in field *name* whole milliseconds, where it is written in another way."""
+        value = self.left.get(name)
+        found = _milliseconds(value)
+        if found is not None and found != value:
+            self.notes.value(self.at(name), f'{name} is in milliseconds: "{value}" is {found}', f"write {found}")
+            self.left[name] = found
+
+    def keep(self, known: Collection[str]) -> dict[str, Any]:
+        """What is left: known fields as they are, slips of known ones for the validator, all others as `x-` fields."""
+        result: dict[str, Any] = {}
+        folded = _folded(tuple(known))
+        for name, value in self.left.items():
+            if name in known or name in ALWAYS_FINE or name.startswith("x-"):
+                result[name] = value
+            elif (same := folded.get(_fold(name))) is not None and same not in self.left:
+                self.notes.value(self.at(name), f'"{name}" is spelled "{same}" in v2', f"write {same}")
+                result[same] = value
+            elif _is_slip(name, tuple(known)):
+                result[name] = value
+            else:
+                self._keep_as_extension(result, name, value)
+        order = [name for name in known if name in result] + [name for name in result if name not in known]
+        return {name: result[name] for name in order}
+
+    def _keep_as_extension(self, result: dict[str, Any], name: str, value: object) -> None:
+        new = f"x-{name}"
+        while new in self.left or new in result:
+            new += "-"
+        result[new] = value
+        if name in UNCARRIED:
+            message = f'"{name}" cannot be carried over: v2 commands have no loops and no branches'
+            self.notes.lost(self.at(name), message, "write the nodes out, or generate the command by a program")
+        else:
+            self.notes.kept(self.at(name), name, new)
+
+
+def _milliseconds(value: object) -> int | None:
+    if isinstance(value, str):
+        return int(value) if re.fullmatch(r"[0-9]{1,12}", value) else duration(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return None
+
+
+def _fold(name: str) -> str:
+    return re.sub(r"[_\-\s]", "", name).casefold()
+
+
+@cache
+def _folded(known: tuple[str, ...]) -> dict[str, str]:
+    """The known names by their letters alone."""
+    return {_fold(name): name for name in known}
+
+
+@lru_cache(4096)
+def _is_slip(name: str, known: tuple[str, ...]) -> bool:
+    """Whether *name* is a slip of the pen for a known field; such a field is the validator's to name."""
+    if len(name) > _LONGEST_SLIP:
+        return False
+    matcher = SequenceMatcher(None, b=_fold(name))
+    for folded, other in _folded(known).items():
+        matcher.set_seq1(folded)
+        near = matcher.real_quick_ratio() >= NEAR and matcher.quick_ratio() >= NEAR and matcher.ratio() >= NEAR
+        if near and same_words(name, other):
+            return True
+    return False

@@ -1,0 +1,172 @@
+"""What a run is given: `$ARGUMENTS`, declared arguments, and names that mean nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from engine.errors import InputError
+from engine.graph import compile_plan
+from engine.values.arguments import bind_arguments, initial_context
+from registry.catalog import Catalog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.model.plan import Plan
+
+
+def node(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    return {"id": "look", "agentId": "general-assistant", "task": "Look", "dependencies": [], **fields}
+
+
+def command(name: str, first: dict[str, Any], **initial: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    phases = [{"id": "one", "name": "One", "agents": [first]}]
+    return {
+        "version": "2.0.0",
+        "name": name,
+        "description": "Looks",
+        "globalContext": {"initial": initial},
+        "phases": phases,
+    }
+
+
+def test_the_argument_text_is_filled_into_texts_and_nothing_else(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    plan = compile_plan(catalog.bundle(catalog.load(command("/x", node(), a="at $ARGUMENTS", b=["$ARGUMENTS"], c=1))))
+    assert initial_context(plan, "src $ARGUMENTS") == {"a": "at src $ARGUMENTS", "b": ["$ARGUMENTS"], "c": 1}
+
+
+def test_a_sub_command_has_its_own_argument_text(tmp_path: Path) -> None:
+    folder = tmp_path / ".claude" / "commands" / "v2"
+    folder.mkdir(parents=True)
+    (folder / "inner.json").write_text(json.dumps(command("/inner", node(), a="at $ARGUMENTS")))
+    catalog = Catalog(tmp_path)
+    outer = command("/outer", node(id="call", agentId="command", task="/inner the $ARGUMENTS"), a="for $ARGUMENTS")
+    plan = compile_plan(catalog.bundle(catalog.load(outer)))
+    found = initial_context(plan, "docs")
+    assert found["a"] == "for docs"
+    assert found["call/a"] == "at the docs"
+
+
+PERSON, TONE = {"name": "person", "default": "nobody"}, {"name": "tone", "default": "polite"}
+
+
+def plan_of(tmp_path: Path, first: dict[str, Any], *arguments: dict[str, Any], **fields: Any) -> Plan:  # noqa: ANN401 - JSON
+    """The plan of a command with one node."""
+    catalog = Catalog(tmp_path)
+    raw = {**command("/greet", first, seen=1), "arguments": list(arguments), **fields}
+    return compile_plan(catalog.bundle(catalog.load(raw)))
+
+
+def refused(plan: Plan, **given: Any) -> InputError:  # noqa: ANN401 - JSON
+    with pytest.raises(InputError) as caught:
+        bind_arguments(plan, given)
+    assert caught.value.code == "UNKNOWN_ARGUMENT"
+    return caught.value
+
+
+def test_an_argument_that_nothing_takes_notice_of_is_an_error_with_the_one_that_is_meant(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, node(), PERSON, TONE)
+    error = refused(plan, persn="Ada")
+    assert error.message.startswith('/greet has no argument "persn"')
+    assert error.hint == 'Did you mean "person"?'
+    assert refused(plan, colour="red").hint == 'Its arguments are "person", "tone".'
+    assert refused(plan_of(tmp_path, node()), colour="red").hint == "It declares no arguments."
+
+
+@pytest.mark.parametrize("name", ["person", "read", "asked", "seen", "arguments"])
+def test_what_is_declared_or_read_or_has_an_initial_value_can_be_given(tmp_path: Path, name: str) -> None:
+    skip = {"type": "context", "expression": 'asked == "no"'}
+    reading = node(context={"inputs": [{"key": "read", "required": False}]}, skipCondition=skip)
+    given, _ = bind_arguments(plan_of(tmp_path, reading, PERSON, TONE), {name: "x"})
+    assert given[name] == "x"
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        node(context={"passthrough": True}),
+        node(task="Look at $ARGUMENTS"),
+        node(skipCondition={"type": "custom", "expression": "mine"}),
+        node(compensation={"type": "rollback", "task": "Forget $ARGUMENTS"}),
+    ],
+    ids=["passthrough", "task", "custom condition", "compensation"],
+)
+def test_where_everything_is_read_any_name_can_be_given_that_is_no_slip(tmp_path: Path, first: dict[str, Any]) -> None:
+    plan = plan_of(tmp_path, first, PERSON, TONE)
+    assert bind_arguments(plan, {"colour": "red"})[0]["colour"] == "red"
+    assert refused(plan, persn="Ada").hint == 'Did you mean "person"?'
+
+
+@pytest.mark.parametrize("given", ["Ada", {"arguments": "Ada"}, " Ada "])
+def test_a_text_is_the_declared_argument_where_there_is_one(tmp_path: Path, given: str | dict[str, str]) -> None:
+    bound, text = bind_arguments(plan_of(tmp_path, node(), PERSON), given)
+    assert bound["person"] == "Ada"
+    assert text.strip() == "Ada"
+
+
+def test_an_argument_that_is_given_by_name_wins_over_the_text(tmp_path: Path) -> None:
+    bound, text = bind_arguments(plan_of(tmp_path, node(), PERSON), {"arguments": "Ada", "person": "Bob"})
+    assert bound["person"] == "Bob"
+    assert text == "arguments=Ada person=Bob"
+
+
+def test_arguments_by_name_are_a_text_of_pairs(tmp_path: Path) -> None:
+    assert (
+        bind_arguments(plan_of(tmp_path, node(), PERSON, TONE), {"person": "Ada", "tone": 2})[1] == "person=Ada tone=2"
+    )
+
+
+def calling(tmp_path: Path, task: str, *arguments: dict[str, Any]) -> Plan:
+    """The plan of a command that calls /inner, which declares *arguments*, by *task*."""
+    folder = tmp_path / ".claude" / "commands" / "v2"
+    folder.mkdir(parents=True)
+    (folder / "inner.json").write_text(json.dumps({**command("/inner", node()), "arguments": list(arguments)}))
+    catalog = Catalog(tmp_path)
+    return compile_plan(catalog.bundle(catalog.load(command("/outer", node(id="call", agentId="command", task=task)))))
+
+
+@pytest.mark.parametrize("task", ["/inner Ada", "/inner   Ada ", "/inner\tAda", "/inner\nAda"])
+def test_a_text_is_the_one_argument_of_a_sub_command_as_well(tmp_path: Path, task: str) -> None:
+    found = initial_context(calling(tmp_path, task, PERSON), "")
+    assert (found["call/person"], found["call/arguments"]) == ("Ada", "Ada")
+
+
+def test_of_several_arguments_a_text_is_none(tmp_path: Path) -> None:
+    found = initial_context(calling(tmp_path, "/inner Ada", PERSON, TONE), "")
+    assert (found["call/person"], found["call/tone"], found["call/arguments"]) == ("nobody", "polite", "Ada")
+
+
+@pytest.mark.parametrize(
+    ("argument", "text", "expected"),
+    [
+        (PERSON, "Ada", {"call/person": "Ada"}),
+        (PERSON, " ", {"call/person": "nobody"}),
+        ({"name": "person"}, "", {}),
+        ({"name": "person", "required": True}, "Ada", {"call/person": "Ada"}),
+    ],
+    ids=["given", "default", "nothing", "required"],
+)
+def test_the_runs_text_is_passed_on_and_an_empty_one_is_none(
+    tmp_path: Path, argument: dict[str, Any], text: str, expected: dict[str, str]
+) -> None:
+    found = initial_context(calling(tmp_path, "/inner $ARGUMENTS", argument), text)
+    assert {key: value for key, value in found.items() if key == "call/person"} == expected
+
+
+def test_an_argument_that_is_no_json_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match='argument "person" is not JSON') as caught:
+        bind_arguments(plan_of(tmp_path, node(), PERSON), {"person": float("nan")})
+    assert caught.value.code == "INVALID_ARGUMENT"
+
+
+def test_what_is_read_inside_of_a_sub_command_is_no_argument_of_the_run(tmp_path: Path) -> None:
+    folder = tmp_path / ".claude" / "commands" / "v2"
+    folder.mkdir(parents=True)
+    inner = node(context={"inputs": [{"key": "depth", "required": False}]})
+    (folder / "inner.json").write_text(json.dumps(command("/inner", inner, depth=1)))
+    plan = plan_of(tmp_path, node(id="call", agentId="command", task="/inner"), PERSON)
+    assert 'no argument "depth"' in refused(plan, depth="2").message

@@ -1,0 +1,51 @@
+"""Lists are read by people at a terminal, and line by line by programs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from io import StringIO
+
+import pytest
+from rich.cells import cell_len
+
+from engine.ids import OwnerId, RunId
+from engine.run.events import RunStatus
+from engine.storage.port import RunSummary
+from mcp_server.cli.console import Unbroken, runs_table
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def listed(console: Unbroken, status: RunStatus = RunStatus.COMPLETED) -> list[str]:
+    row = RunSummary(
+        id=RunId("r-z7e8o26ag4b9"),
+        command="/a-command-with-quite-a-long-name",
+        status=status,
+        executor="simulate",
+        owner=OwnerId("o-1"),
+        created_at=NOW,
+    )
+    console.print(runs_table([row], NOW))
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("status", list(RunStatus))
+def test_at_a_narrow_terminal_id_and_state_stay_whole(status: RunStatus) -> None:
+    console = Unbroken(file=StringIO(), force_terminal=True, color_system=None, width=80, height=20)
+    lines = listed(console, status)
+    assert any(status.value in line for line in lines)
+    assert any("r-z7e8o26ag4b9" in line for line in lines)
+    assert all(cell_len(line) <= 80 for line in lines)
+
+
+def test_at_a_narrow_terminal_the_command_is_told_on_more_lines() -> None:
+    lines = listed(Unbroken(file=StringIO(), force_terminal=True, color_system=None, width=80, height=20))
+    assert "2026-01-02" in lines[1]
+    assert "(simulated)" in "".join(line[16:].split("  ")[0].strip() for line in lines[1:])
+
+
+def test_what_is_piped_has_one_whole_line_for_each_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    _, line = listed(Unbroken(file=StringIO()))
+    assert "/a-command-with-quite-a-long-name (simulated)  ✅ completed" in line

@@ -1,0 +1,163 @@
+"""Who watches a run is told what is durable, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from engine.errors import EnvironmentFault
+from engine.executors.port import Outcome
+from engine.ids import OwnerId
+from engine.run.events import RunStatus
+from engine.runtime.clock import VirtualLoop
+from engine.service import Engine
+from engine.storage.port import Batch, Message
+from engine.views.status import questions, waits_for_people
+from mcp_server.cli import console
+from mcp_server.cli.watch import SILENT_SECONDS, until_over, watch
+from tests.support.definitions import Raw, command, node, phase, plan
+from tests.unit.engine.runtime.test_live_runs import TWO, WORKER, Alone, FailingStorage, engine_on, pause
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return ("asyncio", {"loop_factory": VirtualLoop})
+
+
+class SlowToFail(FailingStorage):
+    """Whoever looks at the run before the fault is known sees it ahead of its journal."""
+
+    async def commit(self, batch: Batch, owner: Any, follow: Any = None) -> Any:  # noqa: ANN401 - as the port
+        if self.error is not None:
+            await pause(1)
+        return await super().commit(batch, owner, follow)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("fault", [None, EnvironmentFault("the disk is full", code="DISK_FULL")])
+async def test_what_was_never_recorded_is_never_shown(
+    monkeypatch: pytest.MonkeyPatch,
+    fault: EnvironmentFault | None,
+    terminal: bool,  # noqa: FBT001
+) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(console, "notes", Console(file=screen, force_terminal=terminal, color_system=None, width=100))
+    storage = SlowToFail()
+
+    class FillsTheDisk:
+        async def execute(self, order: Any, _heartbeat: Any) -> Outcome:  # noqa: ANN401 - as the port
+            if order.node == "b":
+                storage.error = fault
+            return Outcome()
+
+    async with engine_on(storage, FillsTheDisk(), owner=Alone()) as engine:
+        run = await engine.start(plan(TWO, agents=(WORKER,)))
+        with pytest.raises(EnvironmentFault) if fault else contextlib.nullcontext():
+            await asyncio.wait_for(watch(engine, run, console.LiveTree()), 60)
+    assert ("Do b (completed" in screen.getvalue()) is (fault is None)
+
+
+class Pretended(Alone):
+    """An owner that takes all others for alive."""
+
+    id = OwnerId("o-other")
+
+    def is_alive(self, owner: OwnerId) -> bool:
+        return bool(owner)
+
+
+async def hang(engine: Engine) -> None:
+    """Stop listening to other processes, for ever."""
+    listening = engine._tasks[-1]
+    listening.cancel()
+    await asyncio.wait([listening])
+
+
+@pytest.mark.parametrize("heard", [False, True])
+async def test_who_waits_for_a_run_that_was_asked_to_end_is_told_where_its_process_has_hung_up(
+    heard: bool,  # noqa: FBT001
+) -> None:
+    storage = FailingStorage()
+    async with (
+        engine_on(storage, Stubborn(), owner=Alone()) as owning,
+        engine_on(storage.connect(), owner=Pretended()) as other,
+    ):
+        run = await owning.start(plan(TWO, agents=(WORKER,)))
+        asked: list[float] = []
+
+        async def ask() -> None:
+            asked.append(asyncio.get_running_loop().time())
+            await other.storage.post(Message(run=run, kind="cancel", payload={"reason": "", "compensate": True}))
+
+        if not heard:
+            await hang(owning)
+        await ask()
+        if heard:
+            await pause(1)
+            assert (await other.view(run)).run.stop is not None
+            await hang(owning)
+        with pytest.raises(EnvironmentFault) as caught:
+            await asyncio.wait_for(until_over(other, run, ask), 10 * SILENT_SECONDS)
+        assert caught.value.code == "OWNER_SILENT"
+        assert len(asked) == 1 + heard
+
+
+async def test_who_asks_once_more_on_a_full_disk_is_told_of_the_disk() -> None:
+    storage = FailingStorage()
+    async with (
+        engine_on(storage, Stubborn(), owner=Alone()) as owning,
+        engine_on(storage.connect(), owner=Pretended()) as other,
+    ):
+        run = await owning.start(plan(TWO, agents=(WORKER,)))
+
+        async def ask() -> None:
+            raise EnvironmentFault("no room", code="DISK_FULL")
+
+        with pytest.raises(EnvironmentFault) as caught:
+            await asyncio.wait_for(until_over(other, run, ask), 10 * SILENT_SECONDS)
+        assert caught.value.code == "DISK_FULL"
+
+
+async def test_who_waits_for_a_run_that_undoes_much_waits_for_as_long_as_that_takes() -> None:
+    storage = FailingStorage()
+    async with (
+        engine_on(storage, Stubborn(), owner=Alone()) as owning,
+        engine_on(storage.connect(), owner=Pretended()) as other,
+    ):
+        run = await owning.start(plan(TWO, agents=(WORKER,)))
+
+        async def ask() -> None:
+            await other.storage.post(Message(run=run, kind="cancel", payload={"reason": "", "compensate": True}))
+
+        await ask()
+        view = await asyncio.wait_for(until_over(other, run, ask), 100 * SILENT_SECONDS)
+        assert view.run.status is RunStatus.CANCELLED
+
+
+class Stubborn:
+    """Ends only long after it was told to."""
+
+    async def execute(self, _order: Any, _heartbeat: Any) -> Outcome:  # noqa: ANN401 - as the port
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await pause(20 * SILENT_SECONDS)
+        return Outcome()
+
+
+@pytest.mark.parametrize(("beside", "waits"), [([], True), ([node("other")], False)])
+async def test_a_run_waits_for_people_alone_when_no_agent_works_inside_a_sub_command_or_outside(
+    beside: list[Raw],
+    waits: bool,  # noqa: FBT001
+) -> None:
+    inner = command(phase("in", node("x", approval={"message": "Really?"})), name="/inner")
+    calling = {"id": "call", "agentId": "command", "task": "/inner"}
+    compiled = plan(command(phase("out", calling, *beside, parallel=True)), inner, agents=(WORKER,))
+    async with engine_on(FailingStorage()) as engine:
+        run = await engine.start(compiled, executor="host")
+        assert await engine.read(run, lambda view: (len(questions(view.run)), waits_for_people(view.run))) == (1, waits)
