@@ -20,7 +20,7 @@ from engine.run.state import ZERO
 from engine.runtime.projections import samples, session_values, summary_of
 from engine.runtime.resource_requests import waits_for_locks
 from engine.scheduling import decide
-from engine.scheduling.decision import at_once
+from engine.scheduling.step import at_once
 from engine.storage.port import Batch, BreakerAnswer
 from engine.tables.locks import Granted, Queued
 from engine.values.context import Part, merge_values
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from engine.run.state import Contribution, Run
     from engine.runtime.clock import Clock
     from engine.runtime.resource_requests import Guards
-    from engine.scheduling.decision import Queues, Turn
+    from engine.scheduling.step import Queues, Step
     from engine.storage.cache import ValueStore
     from engine.storage.port import Storage, TableOutcome
 
@@ -132,11 +132,11 @@ class Store:
         """Create a run; it is durable once `committed` returns."""
         self._check()
         now = self._now()
-        turn = decide.start(signal, now, self._queues)
-        self.runs[signal.run] = turn.run
-        self._carry_out(turn, now)
-        self._claim_for(turn.run)
-        return turn.run
+        step = decide.start(signal, now, self._queues)
+        self.runs[signal.run] = step.run
+        self._carry_out(step, now)
+        self._claim_for(step.run)
+        return step.run
 
     def adopt(self, run: Run, signal: sig.Signal) -> None:
         """Go on with a run folded from its journal, by *signal*."""
@@ -200,23 +200,23 @@ class Store:
 
     def _decide(self, run: Run, signal: sig.Signal, now: datetime) -> None:
         try:
-            turn = decide.decide(run, signal, now, self._queues)
+            step = decide.decide(run, signal, now, self._queues)
         except StateError:  # nothing was changed
             raise
         except Exception as error:  # ours
             raise self._let_go(run, error) from error
-        self._carry_out(turn, now)
+        self._carry_out(step, now)
 
-    def _carry_out(self, turn: Turn, now: datetime) -> None:
+    def _carry_out(self, step: Step, now: datetime) -> None:
         """Keep what was decided, and let it go on with what it wants to know: it is one decision, and has one time."""
-        run, batch = turn.run, self._decided.batch
+        run, batch = step.run, self._decided.batch
         events, locks, breakers = len(batch.events), len(batch.lock_ops), len(batch.breaker_ops)
         try:
             while True:
-                self._collect(run, turn.events)
-                if turn.wants is None:
+                self._collect(run, step.events)
+                if step.wants is None:
                     return
-                turn = decide.decide(run, self._facts.about(run, turn.wants), now, self._queues)
+                step = decide.decide(run, self._facts.about(run, step.wants), now, self._queues)
         except Exception as error:  # ours
             del batch.events[events:], batch.lock_ops[locks:], batch.breaker_ops[breakers:]
             raise self._let_go(run, error) from error

@@ -20,7 +20,7 @@ from engine.run.events import Limits, Role, RunStatus, StopKind, WaitReason
 from engine.run.reducer import create
 from engine.run.state import NodeStatus, is_undone_now
 from engine.scheduling import admission, outcomes, saga, succession
-from engine.scheduling.decision import Turn, at_once
+from engine.scheduling.step import Step, at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from engine.ids import NodeId
     from engine.run.state import NodeState, Run, Timer
-    from engine.scheduling.decision import Queues
+    from engine.scheduling.step import Queues
 
 
-def start(signal: sig.StartRun, now: datetime, queues: Queues = at_once) -> Turn:
+def start(signal: sig.StartRun, now: datetime, queues: Queues = at_once) -> Step:
     """Create a run; without locks of its own it starts at once, else its owner asks for them."""
     created = ev.RunCreated(
         now,
@@ -44,26 +44,26 @@ def start(signal: sig.StartRun, now: datetime, queues: Queues = at_once) -> Turn
         signal.limits or Limits(),
         signal.worktree,
     )
-    turn = Turn(create(created), now, [created], queues)
+    step = Step(create(created), now, [created], queues)
     if not signal.plan.locks:
-        _begin(turn)
-    return turn
+        _begin(step)
+    return step
 
 
-def decide(run: Run, signal: sig.Signal, now: datetime, queues: Queues = at_once) -> Turn:
+def decide(run: Run, signal: sig.Signal, now: datetime, queues: Queues = at_once) -> Step:
     """Decide *signal* on *run*: the events are folded into it already and have yet to be committed.
 
     *queues* says which attempts have to wait for their turn before their time runs.
-    `Turn.wants` names a node whose facts are needed before the decision can go on: fetch them and decide `SupplyFacts`.
+    `Step.wants` names a node whose facts are needed before the decision can go on: fetch them and decide `SupplyFacts`.
     Raises `StateError` for a request that the run is in no state for; nothing is changed then.
     """
-    turn = Turn(run, now, queues=queues)
+    step = Step(run, now, queues=queues)
     if run.ended and not isinstance(signal, sig.Resume):
         _after_the_end(run, signal)
-        return turn
-    _DECIDE[type(signal)](turn, signal)
-    admission.advance(turn)
-    return turn
+        return step
+    _DECIDE[type(signal)](step, signal)
+    admission.advance(step)
+    return step
 
 
 def _after_the_end(run: Run, signal: sig.Signal) -> None:
@@ -74,116 +74,116 @@ def _after_the_end(run: Run, signal: sig.Signal) -> None:
         check_answer(run, signal.node, signal.answer)
 
 
-def _begin(turn: Turn) -> None:
-    turn.emit(ev.RunStarted(turn.now))
-    _continue(turn)
-    admission.advance(turn)
+def _begin(step: Step) -> None:
+    step.emit(ev.RunStarted(step.now))
+    _continue(step)
+    admission.advance(step)
 
 
-def _report(turn: Turn, signal: sig.ReportOutcome) -> None:
-    node, live = outcomes.live_attempt(turn, signal.node, signal.number)
+def _report(step: Step, signal: sig.ReportOutcome) -> None:
+    node, live = outcomes.live_attempt(step, signal.node, signal.number)
     if node.plan.kind is NodeKind.GROUP and live.role is Role.FORWARD:
         raise StateError(f'"{signal.node}" is a sub-command: report the work inside it', code="NOT_REPORTABLE")
-    outcomes.attempt_ended(turn, signal)
+    outcomes.attempt_ended(step, signal)
 
 
-def _start(turn: Turn, signal: sig.StartAttempt) -> None:
-    outcomes.start(turn, signal.node, signal.number, signal.worker)
+def _start(step: Step, signal: sig.StartAttempt) -> None:
+    outcomes.start(step, signal.node, signal.number, signal.worker)
 
 
-def _renew(turn: Turn, signal: sig.RenewAttempt) -> None:
-    outcomes.renew(turn, signal.node, signal.number)
+def _renew(step: Step, signal: sig.RenewAttempt) -> None:
+    outcomes.renew(step, signal.node, signal.number)
 
 
-def _warn(turn: Turn, signal: sig.WarnAttempt) -> None:
-    outcomes.warn(turn, signal.node, signal.number, signal.text)
+def _warn(step: Step, signal: sig.WarnAttempt) -> None:
+    outcomes.warn(step, signal.node, signal.number, signal.text)
 
 
-def _end(turn: Turn, signal: sig.EndAttempt) -> None:
-    node = turn.run.nodes[signal.node]
+def _end(step: Step, signal: sig.EndAttempt) -> None:
+    node = step.run.nodes[signal.node]
     if node.live is not None and node.live.number == signal.number and node.live.stopping is None:
-        outcomes.end_attempt(turn, signal.node, signal.failure)
-        outcomes.go_on_stopping(turn)
+        outcomes.end_attempt(step, signal.node, signal.failure)
+        outcomes.go_on_stopping(step)
 
 
-def _supply(turn: Turn, signal: sig.SupplyFacts) -> None:
-    turn.facts = signal
+def _supply(step: Step, signal: sig.SupplyFacts) -> None:
+    step.facts = signal
 
 
-def _cancel(turn: Turn, signal: sig.RequestCancel) -> None:
-    run = turn.run
+def _cancel(step: Step, signal: sig.RequestCancel) -> None:
+    run = step.run
     message = f"cancelled: {signal.reason}" if signal.reason else "cancelled"
     cause = ev.StopCause(kind=StopKind.CANCEL, message=message, compensate=signal.compensate)
     if run.stop is None:
-        outcomes.stop(turn, cause)
+        outcomes.stop(step, cause)
     elif not signal.compensate and run.stop.compensate:
-        turn.emit(ev.RunStopping(turn.now, cause))
-        outcomes.go_on_stopping(turn)
+        step.emit(ev.RunStopping(step.now, cause))
+        outcomes.go_on_stopping(step)
 
 
-def _grant(turn: Turn, signal: sig.GrantLocks) -> None:
-    run = turn.run
+def _grant(step: Step, signal: sig.GrantLocks) -> None:
+    run = step.run
     if signal.node is None:
         if run.status is RunStatus.PENDING:
-            _begin(turn)
+            _begin(step)
         return
     node = run.nodes[signal.node]
     if node.waiting is None or node.waiting.reason is not WaitReason.LOCKS:
         return
-    _go_on(turn, node)
+    _go_on(step, node)
 
 
-def _await(turn: Turn, signal: sig.AwaitLocks) -> None:
-    node = None if signal.node is None else turn.run.nodes[signal.node]
+def _await(step: Step, signal: sig.AwaitLocks) -> None:
+    node = None if signal.node is None else step.run.nodes[signal.node]
     if node is not None and node.asking and node.waiting is not None and node.waiting.reason is WaitReason.LOCKS:
-        turn.emit(ev.NodeWaiting(turn.now, node.plan.id, WaitReason.LOCKS, signal.until, node.waiting.detail))
+        step.emit(ev.NodeWaiting(step.now, node.plan.id, WaitReason.LOCKS, signal.until, node.waiting.detail))
 
 
-def _go_on(turn: Turn, node: NodeState) -> None:
+def _go_on(step: Step, node: NodeState) -> None:
     """What *node* waited for has come: its work, or its compensation, may begin."""
-    turn.emit(ev.NodeReady(turn.now, node.plan.id))
-    if is_undone_now(turn.run, node.plan.id):
-        saga.compensate(turn, node)
+    step.emit(ev.NodeReady(step.now, node.plan.id))
+    if is_undone_now(step.run, node.plan.id):
+        saga.compensate(step, node)
 
 
-def _turned_away(turn: Turn, node: NodeState, failure: Failure) -> None:
+def _turned_away(step: Step, node: NodeState, failure: Failure) -> None:
     """What *node* waited for will not come: its work, or its compensation, has failed."""
-    if is_undone_now(turn.run, node.plan.id):
-        turn.emit(ev.CompensationFailed(turn.now, node.plan.id, failure))
-        outcomes.go_on_stopping(turn)
+    if is_undone_now(step.run, node.plan.id):
+        step.emit(ev.CompensationFailed(step.now, node.plan.id, failure))
+        outcomes.go_on_stopping(step)
     else:
-        outcomes.fail(turn, node, failure)
+        outcomes.fail(step, node, failure)
 
 
-def _refuse(turn: Turn, signal: sig.RefuseLocks) -> None:
-    run = turn.run
+def _refuse(step: Step, signal: sig.RefuseLocks) -> None:
+    run = step.run
     if signal.node is None:
         if run.status is not RunStatus.PENDING:
             return
         if run.started_at is not None:  # resumed: what it has done is neither lost nor undone, so it waits once more
-            turn.emit(ev.RunInterrupted(turn.now, f"it did not get its locks back: {signal.failure.message}"))
+            step.emit(ev.RunInterrupted(step.now, f"it did not get its locks back: {signal.failure.message}"))
             return
         cause = ev.StopCause(kind=StopKind.FAILURE, message=signal.failure.message, failure=signal.failure)
-        outcomes.stop(turn, cause)
+        outcomes.stop(step, cause)
         return
     node = run.nodes[signal.node]
     if node.waiting is None or node.waiting.reason is not WaitReason.LOCKS:
         return
-    _turned_away(turn, node, signal.failure)
+    _turned_away(step, node, signal.failure)
 
 
-def _breaker(turn: Turn, signal: sig.AnswerBreaker) -> None:
-    node = turn.run.nodes[signal.node]
+def _breaker(step: Step, signal: sig.AnswerBreaker) -> None:
+    node = step.run.nodes[signal.node]
     if node.waiting is None or node.waiting.reason is not WaitReason.BREAKER:
         return
     if signal.admitted:
-        _go_on(turn, node)
+        _go_on(step, node)
     elif signal.failure is not None:
-        _turned_away(turn, node, signal.failure)
+        _turned_away(step, node, signal.failure)
     else:
-        waited = turn.now - node.waiting.since + node.waited.get(WaitReason.BREAKER, timedelta(0))
-        until = signal.until or turn.now + max(ASK_AGAIN, waited / 4)
-        turn.emit(ev.NodeWaiting(turn.now, signal.node, WaitReason.BREAKER, until, node.waiting.detail))
+        waited = step.now - node.waiting.since + node.waited.get(WaitReason.BREAKER, timedelta(0))
+        until = signal.until or step.now + max(ASK_AGAIN, waited / 4)
+        step.emit(ev.NodeWaiting(step.now, signal.node, WaitReason.BREAKER, until, node.waiting.detail))
 
 
 def check_answer(run: Run, name: NodeId, answer: str) -> NodeState:
@@ -208,58 +208,58 @@ def check_answer(run: Run, name: NodeId, answer: str) -> NodeState:
     return node
 
 
-def _decision(turn: Turn, signal: sig.Decide) -> None:
-    node = check_answer(turn.run, signal.node, signal.answer)
+def _decision(step: Step, signal: sig.Decide) -> None:
+    node = check_answer(step.run, signal.node, signal.answer)
     if signal.answer in {"yes", "retry"}:
-        turn.emit(ev.NodeReady(turn.now, signal.node))
+        step.emit(ev.NodeReady(step.now, signal.node))
     elif signal.answer == "skip":
-        turn.emit(ev.NodeSkipped(turn.now, signal.node, "Skipped by decision"))
+        step.emit(ev.NodeSkipped(step.now, signal.node, "Skipped by decision"))
     else:
         refused = node.waiting is not None and node.waiting.reason is WaitReason.APPROVAL
         code = "NOT_APPROVED" if refused else "ATTEMPT_LOST"
         message = f'Node "{signal.node}" was not approved' if refused else f'Node "{signal.node}" was lost in a crash'
-        outcomes.fail(turn, node, signal.failure or Failure(FailureKind.ERROR, code, message))
+        outcomes.fail(step, node, signal.failure or Failure(FailureKind.ERROR, code, message))
 
 
-def _tick(turn: Turn, signal: sig.Tick) -> None:  # noqa: ARG001 - one signature for all signals
-    run = turn.run
-    while run.timers and run.timers[0].due <= turn.now:
+def _tick(step: Step, signal: sig.Tick) -> None:  # noqa: ARG001 - one signature for all signals
+    run = step.run
+    while run.timers and run.timers[0].due <= step.now:
         timer = heapq.heappop(run.timers)
         if run.is_live(timer):
-            _due(turn, timer)
+            _due(step, timer)
 
 
-def _leap(turn: Turn, signal: sig.LeapClock) -> None:
-    turn.emit(ev.ClockJumped(turn.now, signal.since, len(turn.run.jumps) + 1))
+def _leap(step: Step, signal: sig.LeapClock) -> None:
+    step.emit(ev.ClockJumped(step.now, signal.since, len(step.run.jumps) + 1))
 
 
-def _due(turn: Turn, timer: Timer) -> None:
-    run = turn.run
+def _due(step: Step, timer: Timer) -> None:
+    run = step.run
     if timer.kind == "run":
         limit = run.limits.max_duration_seconds
-        admission.exceed(turn, "DURATION_EXCEEDED", f"the run may take {limit:g} s and has taken them")
+        admission.exceed(step, "DURATION_EXCEEDED", f"the run may take {limit:g} s and has taken them")
     elif timer.kind == "phase":
-        _phase_due(turn, int(timer.key))
-        outcomes.go_on_stopping(turn)
+        _phase_due(step, int(timer.key))
+        outcomes.go_on_stopping(step)
     elif timer.kind == "attempt":
         node = run.nodes[timer.key]  # type: ignore[index]
-        outcomes.end_attempt(turn, node.plan.id, outcomes.timed_out(node))
-        outcomes.go_on_stopping(turn)
+        outcomes.end_attempt(step, node.plan.id, outcomes.timed_out(node))
+        outcomes.go_on_stopping(step)
     else:
-        _wait_due(turn, run.nodes[timer.key])  # type: ignore[index]
+        _wait_due(step, run.nodes[timer.key])  # type: ignore[index]
 
 
-def _wait_due(turn: Turn, node: NodeState) -> None:
+def _wait_due(step: Step, node: NodeState) -> None:
     waiting = node.waiting
     reason = None if waiting is None else waiting.reason
     if waiting is not None and reason is WaitReason.BREAKER:
-        turn.emit(ev.NodeWaiting(turn.now, node.plan.id, WaitReason.BREAKER, None, waiting.detail))
+        step.emit(ev.NodeWaiting(step.now, node.plan.id, WaitReason.BREAKER, None, waiting.detail))
     elif reason is WaitReason.RETRY:
-        _go_on(turn, node)
+        _go_on(step, node)
 
 
-def _phase_due(turn: Turn, index: int) -> None:
-    phase = turn.run.phases[index]
+def _phase_due(step: Step, index: int) -> None:
+    phase = step.run.phases[index]
     limit = round(phase.plan.timeout.total_seconds() * 1000) if phase.plan.timeout else 0
     failure = Failure(
         FailureKind.TIMEOUT,
@@ -268,14 +268,14 @@ def _phase_due(turn: Turn, index: int) -> None:
         hint="Raise the phase's `timeout` or split the phase.",
     )
     for name in phase.plan.nodes:
-        node = turn.run.nodes[name]
-        if outcomes.is_stopping(turn.run, name):
+        node = step.run.nodes[name]
+        if outcomes.is_stopping(step.run, name):
             return
         told = _with_cause(node, failure)
         if node.live is not None and node.live.role is Role.FORWARD:
-            outcomes.end_attempt(turn, name, told)
+            outcomes.end_attempt(step, name, told)
         elif node.status in {NodeStatus.PENDING, NodeStatus.WAITING}:
-            outcomes.fail(turn, node, told)
+            outcomes.fail(step, node, told)
 
 
 def _with_cause(node: NodeState, failure: Failure) -> Failure:
@@ -289,9 +289,9 @@ def _with_cause(node: NodeState, failure: Failure) -> Failure:
     return replace(failure, message=f"{failure.message}; {cause}")
 
 
-def _interrupt(turn: Turn, signal: sig.Interrupt) -> None:
-    heard = [when for when in (turn.run.changed_at, signal.seen and min(signal.seen, turn.now)) if when is not None]
-    turn.emit(ev.RunInterrupted(turn.now, since=max(heard) if signal.dead else None))
+def _interrupt(step: Step, signal: sig.Interrupt) -> None:
+    heard = [when for when in (step.run.changed_at, signal.seen and min(signal.seen, step.now)) if when is not None]
+    step.emit(ev.RunInterrupted(step.now, since=max(heard) if signal.dead else None))
 
 
 def check_resumable(run: Run, *, failed: bool) -> None:
@@ -312,70 +312,70 @@ def _way_on(run: Run, again: str) -> str:
     return f"Run {run.plan.command} again; only interrupted runs are resumed, and failed or degraded ones taken up."
 
 
-def _resume(turn: Turn, signal: sig.Resume) -> None:
-    run = turn.run
+def _resume(step: Step, signal: sig.Resume) -> None:
+    run = step.run
     check_resumable(run, failed=signal.failed)
     if run.status is RunStatus.INTERRUPTED:
-        _resume_interrupted(turn, signal)
+        _resume_interrupted(step, signal)
     else:
-        _reopen(turn, signal)
+        _reopen(step, signal)
 
 
-def _resume_interrupted(turn: Turn, signal: sig.Resume) -> None:
-    run = turn.run
-    turn.emit(ev.RunResumed(turn.now, signal.owner, signal.limits and signal.limits.over(run.limits)))
+def _resume_interrupted(step: Step, signal: sig.Resume) -> None:
+    run = step.run
+    step.emit(ev.RunResumed(step.now, signal.owner, signal.limits and signal.limits.over(run.limits)))
     for report in signal.reports:
         live = run.nodes[report.node].live
         if live is not None and live.number == report.number:
-            outcomes.attempt_ended(turn, report)
+            outcomes.attempt_ended(step, report)
     for name, node in run.nodes.items():
         live = node.live
         if live is not None and live.stopping is not None:
             continue
         if live is not None:
-            turn.emit(ev.AttemptLost(turn.now, name, live.number))
+            step.emit(ev.AttemptLost(step.now, name, live.number))
         if node.status is NodeStatus.RUNNING:
-            _forward_lost(turn, node)
+            _forward_lost(step, node)
     for name, node in run.nodes.items():
         live = node.live
         if live is not None and live.stopping is not None and not (run.stop is None and name in run.stopping):
             # It was told to end, and has; a sub-command that has failed is still to be undone, so that it goes on.
-            outcomes.attempt_ended(turn, sig.ReportOutcome(name, live.number, {}, live.stopping))
-    _tick(turn, sig.Tick())  # nothing starts whose time is over
+            outcomes.attempt_ended(step, sig.ReportOutcome(name, live.number, {}, live.stopping))
+    _tick(step, sig.Tick())  # nothing starts whose time is over
     if run.status is not RunStatus.PENDING:
-        _continue(turn)
+        _continue(step)
     elif not run.plan.locks:
-        _begin(turn)
+        _begin(step)
 
 
-def _forward_lost(turn: Turn, node: NodeState) -> None:
+def _forward_lost(step: Step, node: NodeState) -> None:
     name = node.plan.id
-    if outcomes.is_stopping(turn.run, name):
-        turn.emit(ev.NodeCancelled(turn.now, name))
+    if outcomes.is_stopping(step.run, name):
+        step.emit(ev.NodeCancelled(step.now, name))
     elif node.plan.idempotent or node.plan.kind is NodeKind.GROUP:
-        turn.emit(ev.NodeReady(turn.now, name))
+        step.emit(ev.NodeReady(step.now, name))
     else:
         detail = "its attempt was lost in a crash and it is not idempotent: retry, skip or fail"
-        turn.emit(ev.NodeWaiting(turn.now, name, WaitReason.DECISION, None, detail))
+        step.emit(ev.NodeWaiting(step.now, name, WaitReason.DECISION, None, detail))
 
 
-def _continue(turn: Turn) -> None:
-    run = turn.run
-    outcomes.stop_for_past_failures(turn)
-    outcomes.go_on_stopping(turn)
+def _continue(step: Step) -> None:
+    run = step.run
+    outcomes.stop_for_past_failures(step)
+    outcomes.go_on_stopping(step)
     if run.status is RunStatus.RUNNING and run.stop is None:
-        admission.open_phases(turn)
+        admission.open_phases(step)
 
 
-def _reopen(turn: Turn, signal: sig.Resume) -> None:
-    run = turn.run
+def _reopen(step: Step, signal: sig.Resume) -> None:
+    run = step.run
     again = succession.to_redo(run)
-    turn.emit(ev.RunReopened(turn.now, signal.owner, signal.limits and signal.limits.over(run.limits)))
+    step.emit(ev.RunReopened(step.now, signal.owner, signal.limits and signal.limits.over(run.limits)))
     for name in run.nodes:
         if name in again:
-            turn.emit(ev.NodeReset(turn.now, name))
+            step.emit(ev.NodeReset(step.now, name))
     if run.status is RunStatus.RUNNING:
-        admission.open_phases(turn)
+        admission.open_phases(step)
 
 
 ASK_AGAIN = timedelta(seconds=1)
@@ -383,7 +383,7 @@ ASK_AGAIN = timedelta(seconds=1)
 _ANSWERS = {WaitReason.APPROVAL: ("yes", "no"), WaitReason.DECISION: ("retry", "skip", "fail")}
 """What a person may answer, by what the node waits for."""
 
-_DECIDE: dict[type[Any], Callable[[Turn, Any], None]] = {
+_DECIDE: dict[type[Any], Callable[[Step, Any], None]] = {
     sig.ReportOutcome: _report,
     sig.EndAttempt: _end,
     sig.StartAttempt: _start,

@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from engine.run.events import StopCause
     from engine.run.signals import ReportOutcome
     from engine.run.state import AttemptRecord, NodeState, Run
-    from engine.scheduling.decision import Turn
+    from engine.scheduling.step import Step
 
 PHASE_TIMEOUT = "PHASE_TIMEOUT"
 LONGEST_WAIT = timedelta(hours=24)
 """How long a node waits in all for a quota that is used up, before it fails of it."""
 
 
-def live_attempt(turn: Turn, name: NodeId, number: int) -> tuple[NodeState, AttemptRecord]:
+def live_attempt(step: Step, name: NodeId, number: int) -> tuple[NodeState, AttemptRecord]:
     """Node and record of an attempt; one that is not live is refused (the fence)."""
-    node = turn.run.nodes.get(name)
+    node = step.run.nodes.get(name)
     live = None if node is None else node.live
     if node is None or live is None or live.number != number:
         raise StateError(
@@ -45,14 +45,14 @@ def live_attempt(turn: Turn, name: NodeId, number: int) -> tuple[NodeState, Atte
     return node, live
 
 
-def attempt_ended(turn: Turn, signal: ReportOutcome) -> None:
+def attempt_ended(step: Step, signal: ReportOutcome) -> None:
     """Take the report of an attempt."""
-    node, live = live_attempt(turn, signal.node, signal.number)
+    node, live = live_attempt(step, signal.node, signal.number)
     failure = signal.failure
     stopping = live.stopping
     if node.plan.kind is NodeKind.GROUP and live.role is Role.FORWARD and failure is not None:
-        end_attempt(turn, signal.node, failure)
-        go_on_stopping(turn)
+        end_attempt(step, signal.node, failure)
+        go_on_stopping(step)
         return
     late = stopping is not None and stopping.kind is not FailureKind.CANCEL and not signal.in_time
     if stopping is not None and (failure is not None or late):
@@ -60,14 +60,14 @@ def attempt_ended(turn: Turn, signal: ReportOutcome) -> None:
     remarks = signal.left, signal.warnings
     if failure is None:
         outputs = dict(signal.outputs)
-        turn.emit(ev.AttemptSucceeded(turn.now, signal.node, signal.number, outputs, signal.usage, *remarks))
+        step.emit(ev.AttemptSucceeded(step.now, signal.node, signal.number, outputs, signal.usage, *remarks))
     else:
-        turn.emit(ev.AttemptFailed(turn.now, signal.node, signal.number, failure, signal.usage, *remarks))
+        step.emit(ev.AttemptFailed(step.now, signal.node, signal.number, failure, signal.usage, *remarks))
         if live.role is Role.FORWARD:
-            _forward_failed(turn, node, failure)
+            _forward_failed(step, node, failure)
         else:
-            _compensation_failed(turn, node, failure)
-    go_on_stopping(turn)
+            _compensation_failed(step, node, failure)
+    go_on_stopping(step)
 
 
 def _stopped(stopping: Failure, failure: Failure | None) -> Failure:
@@ -78,55 +78,55 @@ def _stopped(stopping: Failure, failure: Failure | None) -> Failure:
     return replace(stopping, partial=failure.partial, hint=hint)
 
 
-def renew(turn: Turn, name: NodeId, number: int) -> None:
+def renew(step: Step, name: NodeId, number: int) -> None:
     """Let the time of an attempt begin anew; only the client's own work is renewed."""
-    node, live = live_attempt(turn, name, number)
-    if is_clients(turn.run, node, live.role) and live.stopping is None:
-        turn.emit(ev.AttemptRenewed(turn.now, name, number, turn.now + node.plan.timeout))
+    node, live = live_attempt(step, name, number)
+    if is_clients(step.run, node, live.role) and live.stopping is None:
+        step.emit(ev.AttemptRenewed(step.now, name, number, step.now + node.plan.timeout))
 
 
-def start(turn: Turn, name: NodeId, number: int, worker: str) -> None:
+def start(step: Step, name: NodeId, number: int, worker: str) -> None:
     """Let the time of an attempt begin that has waited for its turn; what was told to end has none any more."""
-    node, live = live_attempt(turn, name, number)
+    node, live = live_attempt(step, name, number)
     if live.started_at is None and live.stopping is None:
-        turn.emit(ev.AttemptStarted(turn.now, name, number, worker, turn.now + node.plan.timeout))
+        step.emit(ev.AttemptStarted(step.now, name, number, worker, step.now + node.plan.timeout))
 
 
-def warn(turn: Turn, name: NodeId, number: int, text: str) -> None:
+def warn(step: Step, name: NodeId, number: int, text: str) -> None:
     """Record what there is to say about an attempt that goes on."""
-    live_attempt(turn, name, number)
-    turn.emit(ev.AttemptWarned(turn.now, name, number, text))
+    live_attempt(step, name, number)
+    step.emit(ev.AttemptWarned(step.now, name, number, text))
 
 
-def go_on_stopping(turn: Turn) -> None:
+def go_on_stopping(step: Step) -> None:
     """Take the next step of undoing, where anything is to be undone and nothing runs that is in its way."""
-    run = turn.run
+    run = step.run
     if run.stop is None:
         if run.undoing:
-            _compensate_undoing(turn)
+            _compensate_undoing(step)
         for group in list(run.stopping):
-            _end_group(turn, run.nodes[group])
+            _end_group(step, run.nodes[group])
         return
     if run.live or run.ended:
         return
     if not run.stop.compensate:
-        saga.give_up(turn)
+        saga.give_up(step)
         return
     if run.status is RunStatus.PENDING and (run.undoing or run.saga is not None or saga.undo_order(run)):
         return  # it has been resumed, and undoes nothing before it has its locks again
     if run.undoing:
-        _compensate_undoing(turn)
+        _compensate_undoing(step)
     elif run.saga is None:
-        saga.begin(turn)
+        saga.begin(step)
     else:
-        saga.step(turn)
+        saga.undo_next(step)
 
 
-def _compensate_undoing(turn: Turn) -> None:
-    run = turn.run
+def _compensate_undoing(step: Step) -> None:
+    run = step.run
     for name in sorted(run.undoing, key=lambda name: run.nodes[name].plan.index):
         if not any(_goes_on_later(run.nodes[around]) for around in outer(name)):
-            saga.compensate(turn, run.nodes[name])
+            saga.compensate(step, run.nodes[name])
 
 
 def _goes_on_later(group: NodeState) -> bool:
@@ -140,32 +140,32 @@ def _was_at_work(run: Run, group: NodeState, failure: Failure) -> bool:
     return _goes_on_later(group) or (idle and bool(saga.undo_order_inside(run, group.plan.id, failure.kind)))
 
 
-def _end_group(turn: Turn, group: NodeState) -> None:
+def _end_group(step: Step, group: NodeState) -> None:
     """The sub-command has failed: what was done inside it is undone, then it fails as a node of its phase does."""
-    run = turn.run
+    run = step.run
     name, live = group.plan.id, group.live
     if live is None or live.stopping is None or any(is_inside(other, name) for other in (*run.live, *run.undoing)):
         return
     if run.stopping[name] is None:
         order = saga.undo_order_inside(run, name, live.stopping.kind)
         if order:
-            turn.emit(ev.SagaStarted(turn.now, order, name))
-            _compensate_undoing(turn)
+            step.emit(ev.SagaStarted(step.now, order, name))
+            _compensate_undoing(step)
             return
-    turn.emit(ev.AttemptFailed(turn.now, name, live.number, live.stopping))
-    fail(turn, group, live.stopping)
+    step.emit(ev.AttemptFailed(step.now, name, live.number, live.stopping))
+    fail(step, group, live.stopping)
 
 
-def _forward_failed(turn: Turn, node: NodeState, failure: Failure) -> None:
+def _forward_failed(step: Step, node: NodeState, failure: Failure) -> None:
     plan = node.plan
-    if is_stopping(turn.run, plan.id):
+    if is_stopping(step.run, plan.id):
         if failure.kind is FailureKind.CANCEL:
-            turn.emit(ev.NodeCancelled(turn.now, plan.id))
+            step.emit(ev.NodeCancelled(step.now, plan.id))
         else:
-            turn.emit(ev.NodeFailed(turn.now, plan.id, failure))
+            step.emit(ev.NodeFailed(step.now, plan.id, failure))
         return
     in_time = failure.code != PHASE_TIMEOUT
-    if _awaits_quota(turn, node, failure) or (in_time and _try_again(turn, node, failure)):
+    if _awaits_quota(step, node, failure) or (in_time and _try_again(step, node, failure)):
         return
     compensation = plan.compensation
     if (
@@ -176,73 +176,73 @@ def _forward_failed(turn: Turn, node: NodeState, failure: Failure) -> None:
         and failure.kind in compensation.on
         and not node.retried_by_compensation
     ):
-        turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.RETRY, turn.now, by_compensation=True))
-        turn.emit(ev.NodeReady(turn.now, plan.id))
+        step.emit(ev.NodeWaiting(step.now, plan.id, WaitReason.RETRY, step.now, by_compensation=True))
+        step.emit(ev.NodeReady(step.now, plan.id))
         return
-    fail(turn, node, failure)
+    fail(step, node, failure)
 
 
-def _awaits_quota(turn: Turn, node: NodeState, failure: Failure) -> bool:
+def _awaits_quota(step: Step, node: NodeState, failure: Failure) -> bool:
     """Have *node* wait for its breaker, which the exhausted quota has opened: that is no fault of the node's."""
-    breaker = readiness.breaker_of(turn.run, node)
+    breaker = readiness.breaker_of(step.run, node)
     waited = node.waited.get(WaitReason.BREAKER, timedelta(0))
     if failure.code != QUOTA_EXHAUSTED or breaker is None or waited >= LONGEST_WAIT:
         return False
-    turn.emit(ev.NodeWaiting(turn.now, node.plan.id, WaitReason.BREAKER, None, f"{breaker}: {failure.message}"))
+    step.emit(ev.NodeWaiting(step.now, node.plan.id, WaitReason.BREAKER, None, f"{breaker}: {failure.message}"))
     return True
 
 
-def _try_again(turn: Turn, node: NodeState, failure: Failure) -> bool:
+def _try_again(step: Step, node: NodeState, failure: Failure) -> bool:
     policy = node.plan.retry
     if policy is None or node.retries >= policy.max_retries or not retry.is_retryable(policy, failure):
         return False
-    due = turn.now + retry.next_delay(policy, node.retries + 1)
+    due = step.now + retry.next_delay(policy, node.retries + 1)
     detail = f"{node.retries + 1} of {policy.max_retries} after {failure.code}"
-    turn.emit(ev.NodeWaiting(turn.now, node.plan.id, WaitReason.RETRY, due, detail))
-    if due <= turn.now:
-        turn.emit(ev.NodeReady(turn.now, node.plan.id))
+    step.emit(ev.NodeWaiting(step.now, node.plan.id, WaitReason.RETRY, due, detail))
+    if due <= step.now:
+        step.emit(ev.NodeReady(step.now, node.plan.id))
         if node.status is NodeStatus.COMPENSATING:
-            saga.compensate(turn, node)
+            saga.compensate(step, node)
     return True
 
 
-def _compensation_failed(turn: Turn, node: NodeState, failure: Failure) -> None:
-    if _awaits_quota(turn, node, failure) or _try_again(turn, node, failure):
+def _compensation_failed(step: Step, node: NodeState, failure: Failure) -> None:
+    if _awaits_quota(step, node, failure) or _try_again(step, node, failure):
         return
-    run = turn.run
+    run = step.run
     if failure.code == NOT_TRUSTED and run.stop is not None and run.stop.compensate and not run.live:
         # The user may agree to the program later; a failed compensation would be failed for good.
-        turn.emit(ev.RunInterrupted(turn.now, f'undoing node "{node.plan.id}" waits for your trust: {failure.message}'))
+        step.emit(ev.RunInterrupted(step.now, f'undoing node "{node.plan.id}" waits for your trust: {failure.message}'))
         return
-    turn.emit(ev.CompensationFailed(turn.now, node.plan.id, failure))
+    step.emit(ev.CompensationFailed(step.now, node.plan.id, failure))
 
 
-def fail(turn: Turn, node: NodeState, failure: Failure) -> None:
+def fail(step: Step, node: NodeState, failure: Failure) -> None:
     """The node has failed for good: go on where the phase allows it, else stop the run."""
     plan = node.plan
     if plan.kind is NodeKind.GROUP:
-        if _goes_on(turn.run, node, failure) and _was_at_work(turn.run, node, failure):
-            _fail_in_an_attempt(turn, node, failure)
+        if _goes_on(step.run, node, failure) and _was_at_work(step.run, node, failure):
+            _fail_in_an_attempt(step, node, failure)
             return
-        _cancel_idle(turn, (turn.run.nodes[name] for name in inside(turn.run, plan.id)))
-    if _goes_on(turn.run, node, failure):
+        _cancel_idle(step, (step.run.nodes[name] for name in inside(step.run, plan.id)))
+    if _goes_on(step.run, node, failure):
         undo = node.started_at is not None and saga.answers(node, failure.kind)
-        turn.emit(ev.NodeFailed(turn.now, plan.id, failure, compensating=undo))
+        step.emit(ev.NodeFailed(step.now, plan.id, failure, compensating=undo))
         if undo:
-            saga.compensate(turn, node)
+            saga.compensate(step, node)
         return
-    turn.emit(ev.NodeFailed(turn.now, plan.id, failure))
-    _stop_for(turn, node, failure)
+    step.emit(ev.NodeFailed(step.now, plan.id, failure))
+    _stop_for(step, node, failure)
 
 
-def _fail_in_an_attempt(turn: Turn, group: NodeState, failure: Failure) -> None:
+def _fail_in_an_attempt(step: Step, group: NodeState, failure: Failure) -> None:
     """A sub-command that cannot go on does so all the same, for as long as it takes to undo what was done inside it."""
     name = group.plan.id
-    number, version = len(group.attempts) + 1, turn.run.version if group.version is None else group.version
-    due = turn.now + group.plan.timeout
-    turn.emit(ev.AttemptScheduled(turn.now, name, number, Role.FORWARD, version, due))
-    end_attempt(turn, name, failure)
-    go_on_stopping(turn)
+    number, version = len(group.attempts) + 1, step.run.version if group.version is None else group.version
+    due = step.now + group.plan.timeout
+    step.emit(ev.AttemptScheduled(step.now, name, number, Role.FORWARD, version, due))
+    end_attempt(step, name, failure)
+    go_on_stopping(step)
 
 
 def _cascades(node: NodeState, failure: Failure) -> bool:
@@ -257,62 +257,62 @@ def _goes_on(run: Run, node: NodeState, failure: Failure) -> bool:
     return run.phases[node.plan.phase].plan.continue_on_error and not _cascades(node, failure)
 
 
-def _stop_for(turn: Turn, node: NodeState, failure: Failure) -> None:
+def _stop_for(step: Step, node: NodeState, failure: Failure) -> None:
     """Stop what the failure of *node* reaches: the run, or the innermost sub-command whose phase goes on."""
-    run = turn.run
+    run = step.run
     cascade = _cascades(node, failure)
     message = f'Node "{node.plan.id}" failed: {failure.message}'
     around = None if cascade else run.phases[node.plan.phase].plan.group
     while around is not None:
         phase = run.phases[run.nodes[around].plan.phase].plan
         if phase.continue_on_error:
-            end_attempt(turn, around, replace(failure, message=message, partial=None))
-            go_on_stopping(turn)
+            end_attempt(step, around, replace(failure, message=message, partial=None))
+            go_on_stopping(step)
             return
         around = phase.group
     compensation = node.plan.compensation
     target = compensation.rollback_to if cascade and compensation is not None else None
     cause = ev.StopCause(kind=StopKind.FAILURE, message=message, node=node.plan.id, failure=failure, rollback_to=target)
-    stop(turn, cause)
+    stop(step, cause)
 
 
-def stop_for_past_failures(turn: Turn) -> None:
+def stop_for_past_failures(step: Step) -> None:
     """Stop a resumed run for a failure that it has recorded and has not come to act upon."""
-    run = turn.run
+    run = step.run
     for name in run.failures:
         node = run.nodes[name]
         if node.failure is not None and not is_stopping(run, name) and not _goes_on(run, node, node.failure):
-            _stop_for(turn, node, node.failure)
+            _stop_for(step, node, node.failure)
 
 
-def stop(turn: Turn, cause: StopCause) -> None:
+def stop(step: Step, cause: StopCause) -> None:
     """Stop the run: nothing new starts, forward attempts are told to end; undoing waits for them."""
-    run = turn.run
-    turn.emit(ev.RunStopping(turn.now, cause))
+    run = step.run
+    step.emit(ev.RunStopping(step.now, cause))
     failure = Failure(FailureKind.CANCEL, "CANCELLED", f"cancelled: {cause.message}")
-    _cancel(turn, run.nodes.values(), failure)
-    go_on_stopping(turn)
+    _cancel(step, run.nodes.values(), failure)
+    go_on_stopping(step)
 
 
-def _cancel(turn: Turn, nodes: Iterable[NodeState], failure: Failure) -> None:
+def _cancel(step: Step, nodes: Iterable[NodeState], failure: Failure) -> None:
     """End the forward attempts of *nodes*; what has run, and would have run again, is to be undone as well."""
     for node in nodes:
         live = node.live
         if live is not None:
             group = node.plan.kind is NodeKind.GROUP
             if live.role is Role.FORWARD and (group or live.stopping is None):
-                end_attempt(turn, node.plan.id, failure)
+                end_attempt(step, node.plan.id, failure)
         else:
-            _cancel_idle(turn, (node,))
+            _cancel_idle(step, (node,))
 
 
-def _cancel_idle(turn: Turn, nodes: Iterable[NodeState]) -> None:
+def _cancel_idle(step: Step, nodes: Iterable[NodeState]) -> None:
     """Those of *nodes* that wait, would run again, or are let through, do not start; what they hold is free."""
     for node in nodes:
         has = node.started_at is not None or node.locked or node.admitted_at is not None
         idle = node.status is NodeStatus.WAITING or (node.status is NodeStatus.PENDING and has)
         if node.live is None and idle:
-            turn.emit(ev.NodeCancelled(turn.now, node.plan.id))
+            step.emit(ev.NodeCancelled(step.now, node.plan.id))
 
 
 def is_stopping(run: Run, name: NodeId) -> bool:
@@ -320,9 +320,9 @@ def is_stopping(run: Run, name: NodeId) -> bool:
     return run.stop is not None or any(is_inside(name, group) for group in run.stopping)
 
 
-def end_attempt(turn: Turn, name: NodeId, failure: Failure) -> None:
+def end_attempt(step: Step, name: NodeId, failure: Failure) -> None:
     """Tell a live attempt to end with *failure*; at once where nothing of ours has to end first."""
-    run = turn.run
+    run = step.run
     node = run.nodes[name]
     live = node.live
     if live is None:
@@ -330,17 +330,17 @@ def end_attempt(turn: Turn, name: NodeId, failure: Failure) -> None:
     group = node.plan.kind is NodeKind.GROUP and live.role is Role.FORWARD
     if group and not is_stopping(run, name) and _goes_on(run, node, failure):
         if live.stopping is None:
-            turn.emit(ev.AttemptStopping(turn.now, name, live.number, failure))
+            step.emit(ev.AttemptStopping(step.now, name, live.number, failure))
             cancelled = Failure(FailureKind.CANCEL, "CANCELLED", f"cancelled: {failure.message}")
-            _cancel(turn, [run.nodes[inner] for inner in inside(run, name)], cancelled)
+            _cancel(step, [run.nodes[inner] for inner in inside(run, name)], cancelled)
         return
-    turn.emit(ev.AttemptStopping(turn.now, name, live.number, failure))
-    if group or is_clients(turn.run, node, live.role):
-        turn.emit(ev.AttemptFailed(turn.now, name, live.number, failure))
+    step.emit(ev.AttemptStopping(step.now, name, live.number, failure))
+    if group or is_clients(step.run, node, live.role):
+        step.emit(ev.AttemptFailed(step.now, name, live.number, failure))
         if live.role is Role.FORWARD:
-            _forward_failed(turn, node, failure)
+            _forward_failed(step, node, failure)
         else:
-            _compensation_failed(turn, node, failure)
+            _compensation_failed(step, node, failure)
 
 
 def is_clients(run: Run, node: NodeState, role: Role) -> bool:

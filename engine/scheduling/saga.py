@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.ids import NodeId
     from engine.model.policy import LockSpec
     from engine.run.state import NodeState, Run
-    from engine.scheduling.decision import Turn
+    from engine.scheduling.step import Step
 
 UNDOING = frozenset({CompensationType.ROLLBACK, CompensationType.CUSTOM})
 
@@ -63,19 +63,19 @@ def _order(nodes: Iterable[NodeState]) -> tuple[NodeId, ...]:
     return tuple(sorted(chosen, key=lambda name: (first[name], name.count("/")), reverse=True))
 
 
-def begin(turn: Turn) -> None:
+def begin(step: Step) -> None:
     """All forward attempts have ended: start undoing, or end the run where there is nothing to undo."""
-    order = undo_order(turn.run)
+    order = undo_order(step.run)
     if order:
-        turn.emit(ev.SagaStarted(turn.now, order))
-        step(turn)
+        step.emit(ev.SagaStarted(step.now, order))
+        undo_next(step)
     else:
-        turn.emit(ev.RunEnded(turn.now, _end_status(turn.run), _end_message(turn.run)))
+        step.emit(ev.RunEnded(step.now, _end_status(step.run), _end_message(step.run)))
 
 
-def give_up(turn: Turn) -> None:
+def give_up(step: Step) -> None:
     """Undo nothing more and end the run; what waits for another try of undoing has failed."""
-    run = turn.run
+    run = step.run
     waiting = sorted(run.undoing, key=lambda name: run.nodes[name].plan.index)
     if run.saga is not None:
         waiting += run.saga.order[run.saga.next : run.saga.next + 1]
@@ -83,39 +83,39 @@ def give_up(turn: Turn) -> None:
         if node.status is NodeStatus.COMPENSATING:
             message = f'Undoing node "{node.plan.id}" was given up'
             failure = node.attempts[-1].failure or Failure(FailureKind.CANCEL, "CANCELLED", message)
-            turn.emit(ev.CompensationFailed(turn.now, node.plan.id, failure))
-    turn.emit(ev.RunEnded(turn.now, _end_status(run), _end_message(run)))
+            step.emit(ev.CompensationFailed(step.now, node.plan.id, failure))
+    step.emit(ev.RunEnded(step.now, _end_status(run), _end_message(run)))
 
 
-def step(turn: Turn) -> None:
+def undo_next(step: Step) -> None:
     """Start the next compensation, or end the run after the last one."""
-    run = turn.run
+    run = step.run
     saga = run.saga
     if saga is None or saga.next >= len(saga.order):
-        turn.emit(ev.RunEnded(turn.now, _end_status(run), _end_message(run)))
+        step.emit(ev.RunEnded(step.now, _end_status(run), _end_message(run)))
         return
-    compensate(turn, run.nodes[saga.order[saga.next]])
+    compensate(step, run.nodes[saga.order[saga.next]])
 
 
-def compensate(turn: Turn, node: NodeState) -> None:
+def compensate(step: Step, node: NodeState) -> None:
     """Schedule the compensation of *node*, or wait for its locks first.
 
     A run that was resumed undoes nothing before it has its own locks again.
     """
     plan = node.plan
-    if node.waiting is not None or node.live is not None or turn.run.status is RunStatus.PENDING:
+    if node.waiting is not None or node.live is not None or step.run.status is RunStatus.PENDING:
         return
-    if locks_to_undo(turn.run, node) and not node.locked:
-        turn.emit(ev.NodeWaiting(turn.now, plan.id, WaitReason.LOCKS, None))
+    if locks_to_undo(step.run, node) and not node.locked:
+        step.emit(ev.NodeWaiting(step.now, plan.id, WaitReason.LOCKS, None))
         return
-    turn.emit(
+    step.emit(
         ev.AttemptScheduled(
-            turn.now,
+            step.now,
             plan.id,
             len(node.attempts) + 1,
             Role.COMPENSATE,
-            turn.run.version if node.version is None else node.version,
-            turn.deadline(plan, Role.COMPENSATE),
+            step.run.version if node.version is None else node.version,
+            step.deadline(plan, Role.COMPENSATE),
         )
     )
 

@@ -96,14 +96,14 @@ def calls_of(raw: dict[str, Any], *, failing: bool) -> int:
     started = sig.StartRun(run=RUN, plan=compiled, owner=OWNER, limits=ev.Limits(max_parallelism=4))
     sys.setprofile(count)
     try:
-        turn = decide.start(started, NOON)
-        while not turn.run.ended:
-            wants = turn.wants
-            signal = report_of(turn.run, failing=failing) if wants is None else sig.SupplyFacts(wants)
-            turn = decide.decide(turn.run, signal, NOON)
+        step = decide.start(started, NOON)
+        while not step.run.ended:
+            wants = step.wants
+            signal = report_of(step.run, failing=failing) if wants is None else sig.SupplyFacts(wants)
+            step = decide.decide(step.run, signal, NOON)
     finally:
         sys.setprofile(None)
-    assert turn.run.status in {RunStatus.COMPLETED, RunStatus.DEGRADED}
+    assert step.run.status in {RunStatus.COMPLETED, RunStatus.DEGRADED}
     return calls
 
 

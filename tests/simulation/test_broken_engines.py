@@ -19,7 +19,7 @@ from engine.runtime.live_runs import Store
 from engine.runtime.outcome_cleanup import Aftermath
 from engine.runtime.resource_requests import Guards
 from engine.scheduling import admission, budget, decide, outcomes, readiness, saga
-from engine.scheduling.decision import Turn
+from engine.scheduling.step import Step
 from engine.service import Engine
 from engine.statefolder.owners import LATE_SECONDS, Record, Servers
 from engine.storage.cache import ValueStore
@@ -80,7 +80,7 @@ def what_dies_in_a_crash_is_not_ended(patch: Patch) -> None:
 
 
 def a_lost_attempt_is_always_made_again(patch: Patch) -> None:
-    def again(turn: Turn, node: NodeState) -> None:
+    def again(turn: Step, node: NodeState) -> None:
         turn.emit(ev.NodeReady(turn.now, node.plan.id))
 
     patch.setattr(decide, "_forward_lost", again)
@@ -121,7 +121,7 @@ def a_decision_that_breaks_down_costs_all_runs(patch: Patch) -> None:
 def half_a_decision_is_written(patch: Patch) -> None:
     carry_out = Store._carry_out
 
-    def as_far_as_it_came(store: Store, turn: Turn, now: datetime) -> None:
+    def as_far_as_it_came(store: Store, turn: Step, now: datetime) -> None:
         batch = store._decided.batch
         try:
             carry_out(store, turn, now)
@@ -146,7 +146,7 @@ def values_are_not_stored(patch: Patch) -> None:
 def retries_have_no_end(patch: Patch) -> None:
     try_again = outcomes._try_again
 
-    def stubborn(turn: Turn, node: NodeState, failure: Failure) -> bool:
+    def stubborn(turn: Step, node: NodeState, failure: Failure) -> bool:
         node.retries = 0
         return try_again(turn, node, failure)
 
@@ -191,7 +191,7 @@ def the_clock_is_believed(patch: Patch) -> None:
 
 
 def what_waits_for_its_turn_counts_as_at_work(patch: Patch) -> None:
-    patch.setattr(Turn, "deadline", lambda turn, node, _role: turn.now + node.timeout)
+    patch.setattr(Step, "deadline", lambda turn, node, _role: turn.now + node.timeout)
 
 
 def runs_end_as_they_like(patch: Patch) -> None:

@@ -20,7 +20,7 @@ from engine.run.reducer import fold
 from engine.run.state import NodeState, Run
 from engine.runtime.observations import ProjectFacts
 from engine.scheduling import decide
-from engine.scheduling.decision import at_once
+from engine.scheduling.step import at_once
 from engine.storage.cache import ValueStore
 from engine.storage.codec import decode_event, encode_event
 from engine.storage.memory import MemoryStorage
@@ -29,7 +29,7 @@ from tests.support.definitions import plan
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from engine.scheduling.decision import Queues
+    from engine.scheduling.step import Queues
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RUN = RunId("r-000000000000")
@@ -74,7 +74,7 @@ class ByHand:
         self.facts = ProjectFacts(project, self.values, last_run_completed=lambda _name: False, custom={})
         compiled = raw if isinstance(raw, Plan) else plan(raw, *subcommands)
         given = {**compiled.initial, **(initial or {})}
-        turn = decide.start(
+        step = decide.start(
             sig.StartRun(
                 run=RUN,
                 plan=compiled,
@@ -86,26 +86,26 @@ class ByHand:
             self.now,
             queues,
         )
-        self.run = turn.run
+        self.run = step.run
         self.events: list[ev.Event] = []
         self.turns: list[int] = []
-        """Length of the journal after each turn: where a commit may end."""
-        self._take(turn.events)
-        self._supply(turn.wants)
+        """Length of the journal after each step: where a commit may end."""
+        self._take(step.events)
+        self._supply(step.wants)
 
     def send(self, signal: sig.Signal) -> list[ev.Event]:
         """Decide *signal*; gives all events that followed."""
         before = len(self.events)
-        turn = decide.decide(self.run, signal, self.now, self.queues)
-        self._take(turn.events)
-        self._supply(turn.wants)
+        step = decide.decide(self.run, signal, self.now, self.queues)
+        self._take(step.events)
+        self._supply(step.wants)
         return self.events[before:]
 
     def _supply(self, wants: NodeId | None) -> None:
         while wants is not None:
-            turn = decide.decide(self.run, self.facts.about(self.run, wants), self.now, self.queues)
-            self._take(turn.events)
-            wants = turn.wants
+            step = decide.decide(self.run, self.facts.about(self.run, wants), self.now, self.queues)
+            self._take(step.events)
+            wants = step.wants
 
     def _take(self, events: list[ev.Event]) -> None:
         if events:
@@ -205,7 +205,7 @@ class ByHand:
     def cut(self, length: int) -> None:
         """Forget all but the first *length* events, as a crash before their commit would."""
         del self.events[length:]
-        self.turns = [turn for turn in self.turns if turn <= length]
+        self.turns = [step for step in self.turns if step <= length]
         self.run = fold(decoded(self.events))
 
     def undone(self) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 _TYPED = "The other part of the condition is there for the type checker alone: it never makes the difference."
 
 EQUIVALENT: dict[str, str] = {
-    "admission._admit: plan.inputs and _lacks_inputs(turn, node, readiness.missing_keys(turn.run, node)) → "
-    "_lacks_inputs(turn, node, readiness.missing_keys(turn.run, node))": "Without inputs no key is missing.",
+    "admission._admit: plan.inputs and _lacks_inputs(step, node, readiness.missing_keys(step.run, node)) → "
+    "_lacks_inputs(step, node, readiness.missing_keys(step.run, node))": "Without inputs no key is missing.",
     "admission._end_phases: if run.open_phases and (not ended) → if False": (
         "A short cut: where no phase has ended, nothing follows, and while one is open the run does not end."
     ),
@@ -16,7 +16,7 @@ EQUIVALENT: dict[str, str] = {
         "The run stops in the same decision, which clears what is ready; taking it up again makes it ready once more."
     ),
     "retry._fibonacci: one < enough → one <= enough": "Numbers beyond the limit are cut to it.",
-    "saga.compensate: turn.run.version if node.version is None else node.version → node.version": (
+    "saga.compensate: step.run.version if node.version is None else node.version → node.version": (
         "Only what has started is undone, and that has a version. " + _TYPED
     ),
     "saga.failure_text: node.compensation_failure.message if node.compensation_failure else 'unknown' → "

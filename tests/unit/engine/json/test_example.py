@@ -118,6 +118,6 @@ def test_a_text_is_made_up_that_the_pattern_matches(pattern: str) -> None:
     assert found_in(pattern, made)
 
 
-@pytest.mark.parametrize("pattern", ["(", r"\p{Lu}{40}", "^$b"])
+@pytest.mark.parametrize("pattern", ["(", r"\p{Lu}{40}", r"^\p{L}$", "^$b"])
 def test_a_pattern_for_which_nothing_is_found_leaves_the_placeholder(pattern: str) -> None:
     assert example_of({"type": "string", "pattern": pattern}, placeholder="<x by y>") == "<x by y>"

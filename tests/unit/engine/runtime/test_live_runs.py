@@ -28,7 +28,7 @@ from engine.runtime.live_runs import RETRY_SECONDS
 from engine.runtime.owner import Owner
 from engine.runtime.projections import samples
 from engine.scheduling import decide
-from engine.scheduling.decision import Turn
+from engine.scheduling.step import Step
 from engine.service import Engine
 from engine.storage.memory import MemoryStorage
 from engine.storage.port import Batch
@@ -287,8 +287,8 @@ async def test_a_decision_that_breaks_down_half_way_leaves_no_gap_in_the_journal
 ) -> None:
     storage = FailingStorage()
 
-    def broken(turn: Turn, signal: sig.Decide) -> None:
-        turn.emit(ev.NodeReady(turn.now, signal.node))
+    def broken(step: Step, signal: sig.Decide) -> None:
+        step.emit(ev.NodeReady(step.now, signal.node))
         raise ZeroDivisionError
 
     asked = plan(command(phase("p", node("a", approval={"message": "?"}))), agents=(WORKER,))
@@ -325,9 +325,9 @@ def breaks_down(patch: pytest.MonkeyPatch, signal: type[Any], run: RunId | None 
     """Have each decision about a *signal*, to *run* alone where one is named, raise when it has changed the state."""
     ordinary = decide._DECIDE[signal]
 
-    def broken(turn: Turn, given: Any) -> None:  # noqa: ANN401 - any signal
-        ordinary(turn, given)
-        if run in {None, turn.run.id}:
+    def broken(step: Step, given: Any) -> None:  # noqa: ANN401 - any signal
+        ordinary(step, given)
+        if run in {None, step.run.id}:
             raise ZeroDivisionError
 
     patch.setattr(decide, "_DECIDE", {**decide._DECIDE, signal: broken})

@@ -354,9 +354,9 @@ def test_a_sub_command_that_has_begun_is_not_judged_again_after_a_crash() -> Non
 
 def test_a_node_that_asks_for_nothing_starts_in_the_decision_that_frees_its_place() -> None:
     story = ByHand(command(phase("p", node("a"), node("b", "a"))))
-    turn = decide.decide(story.run, sig.ReportOutcome(NodeId("a"), 1), story.now)
-    assert turn.wants is None
-    assert [event.node for event in turn.events if isinstance(event, ev.AttemptScheduled)] == ["b"]
+    step = decide.decide(story.run, sig.ReportOutcome(NodeId("a"), 1), story.now)
+    assert step.wants is None
+    assert [event.node for event in step.events if isinstance(event, ev.AttemptScheduled)] == ["b"]
 
 
 def test_an_input_that_is_not_required_may_be_missing() -> None:

@@ -1,4 +1,4 @@
-"""One decision in progress: the run, the time, and the events decided so far.
+"""One step of a run: a decision in progress with its state, its time, and the events decided so far.
 
 Pure. Every event is folded the moment it is decided, so that the next rule of the same decision sees it; the owner
 commits all of them together or drops the state.
@@ -34,15 +34,15 @@ def at_once(_run: Run, _node: NodePlan, _role: Role) -> bool:
 
 
 @dataclass(slots=True)
-class Turn:
-    """The state that a decision works on."""
+class Step:
+    """One signal decided on one run."""
 
     run: Run
     now: datetime
     events: list[Event] = field(default_factory=list)
     queues: Queues = at_once
     facts: SupplyFacts | None = None
-    """Facts about one node, good for this turn only."""
+    """Facts about one node, good for this step only."""
     wants: NodeId | None = None
     """A node whose skip condition or inputs cannot be judged without facts; the decision goes on with them."""
 
