@@ -9,8 +9,8 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from engine.api.agents import AgentExecutor, AgentFailure, Context, Program, default_executor
+    from engine.api.commands import Definition
     from engine.api.dag import DAG, DAGBuilder
-    from engine.api.given import Definition
     from engine.api.metrics import AgentReport, MetricsCollector, MetricsReport, PhaseReport, ResourceReport
     from engine.api.options import CircuitBreaker, ContextManagerConfig, TodoWriteConfig
     from engine.api.orchestration import OrchestrationEngine
@@ -55,7 +55,7 @@ _HOMES = {
     "ContextManagerConfig": "engine.api.options",
     "DAG": "engine.api.dag",
     "DAGBuilder": "engine.api.dag",
-    "Definition": "engine.api.given",
+    "Definition": "engine.api.commands",
     "EnvironmentFault": "engine.errors",
     "Example": "engine.model.command",
     "Failure": "engine.model.policy",
