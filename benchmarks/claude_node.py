@@ -38,7 +38,7 @@ async def through_engine(project: Path, program: Path, nodes: int) -> float:
     compiled = plan(command(phase("work", *chain)), agents=(AGENT,))
     async with open_engine(project, claude_program=str(program)) as engine:
         ended = asyncio.Event()
-        engine.store.listeners.append(lambda run, _events: ended.set() if run.ended else None)
+        engine.live_runs.listeners.append(lambda run, _events: ended.set() if run.ended else None)
         begun = perf_counter()
         run_id = await engine.start(compiled, executor="claude")
         await ended.wait()

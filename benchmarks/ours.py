@@ -78,7 +78,7 @@ async def do_nothing(_order: WorkOrder) -> Outcome:
 async def run_to_end(engine: Engine, plan: Plan, limits: Limits = NO_LIMIT) -> RunId:
     """Run *plan*; its end is durable when this returns."""
     ended = asyncio.Event()
-    engine.store.listeners.append(lambda run, _events: ended.set() if run.ended else None)
+    engine.live_runs.listeners.append(lambda run, _events: ended.set() if run.ended else None)
     run_id = await engine.start(plan, limits=limits)
     await ended.wait()
     return run_id

@@ -23,26 +23,26 @@ from engine.model.agent import Agent, AgentKind
 from engine.run import signals as sig
 from engine.run.events import Limits, Role, RunStatus, ValueRef
 from engine.run.state import END_STATES
-from engine.runtime.activity import Remarks
+from engine.runtime.activity import Activity
 from engine.runtime.archive import Archive
-from engine.runtime.attempts import Pool
+from engine.runtime.attempts import Attempts
 from engine.runtime.garbage_collector import patient_collector
 from engine.runtime.heartbeats import show_life
 from engine.runtime.inbox import POLL_SECONDS, Inbox
-from engine.runtime.live_runs import Store
-from engine.runtime.notifier import Feed
-from engine.runtime.observations import ProjectFacts
-from engine.runtime.outcome_cleanup import Aftermath
+from engine.runtime.live_runs import LiveRuns
+from engine.runtime.notifier import Notifier
+from engine.runtime.observations import ProjectObserver
+from engine.runtime.outcome_cleanup import OutcomeCleanup
 from engine.runtime.owner import Reader
 from engine.runtime.permits import Permits
 from engine.runtime.pruning import prunable
 from engine.runtime.recovery import Recovery
-from engine.runtime.resource_requests import Guards, release_of_the_dead
+from engine.runtime.resource_requests import ResourceRequests, release_of_the_dead
 from engine.runtime.view import View
 from engine.scheduling import decide
 from engine.scheduling.outcomes import is_clients
 from engine.statefolder.location import Location
-from engine.storage.cache import ValueStore
+from engine.storage.cache import ValueCache
 from engine.storage.port import Batch, Message
 from engine.values.arguments import bind_arguments, initial_context
 from engine.views.locks import LockLine, lock_lines
@@ -93,9 +93,9 @@ class Engine:
         self.location = location or Location(project, project)
         self.clock = clock
         self.storage = storage
-        self.feed = Feed()
-        self.remarks = Remarks(self.feed)
-        self.values = ValueStore(storage, now=clock.now, on_overflow=self.remarks.cache_overflow)
+        self.notifier = Notifier()
+        self.activity = Activity(self.notifier)
+        self.values = ValueCache(storage, now=clock.now, on_overflow=self.activity.cache_overflow)
         self.executors: dict[AgentKind, Executor] = dict(executors)
         self.custom_executors: dict[str, Executor] = {}
         self.conditions: dict[str, Callable[[Mapping[str, Any]], bool]] = {}
@@ -106,52 +106,60 @@ class Engine:
         self._owner = owner
         self._end_orphans = orphans
         self._owner_id = owner.id if owner is not None else OwnerId("o-simulation")
-        facts = ProjectFacts(project, self.values, last_run_completed=self._last_run_completed, custom=self.conditions)
+        observer = ProjectObserver(
+            project, self.values, last_run_completed=self._last_run_completed, custom=self.conditions
+        )
         self.breakers: dict[str, BreakerConfig] = {}
         """Circuit breakers by name; assign before a run starts (SPEC 9)."""
-        guards = Guards(self._owner_id, self.breakers)
-        self.store = Store(
-            storage, self.values, clock, owner=self._owner_id, facts=facts, guards=guards, queues=self._queues
+        requests = ResourceRequests(self._owner_id, self.breakers)
+        self.live_runs = LiveRuns(
+            storage,
+            self.values,
+            clock,
+            owner=self._owner_id,
+            observer=observer,
+            requests=requests,
+            queues=self._queues,
         )
-        self.remarks.runs = self.store.runs
-        self.permits = Permits(self.store.runs, clock, self._warn)
-        self._pool = Pool(
-            self.store,
+        self.activity.runs = self.live_runs.runs
+        self.permits = Permits(self.live_runs.runs, clock, self._warn)
+        self._attempts = Attempts(
+            self.live_runs,
             self.values,
             project=project,
             clock=clock,
             choose=self._choose,
             idle_limit=self._idle_limit,
             permit=self.permits.attempt,
-            on_action=self.remarks.act,
+            on_action=self.activity.act,
         )
-        self.store.listeners += [lambda run, _events: self.feed.moved(run.id), self.permits.committed]
-        self._aftermath = Aftermath(self.store, outbox, self._pool.report_of, self.remarks.warn)
+        self.live_runs.listeners += [lambda run, _events: self.notifier.moved(run.id), self.permits.committed]
+        self._outcome_cleanup = OutcomeCleanup(self.live_runs, outbox, self._attempts.report_of, self.activity.warn)
         self.archive = self._new_archive()
-        self._recovery = Recovery(self.store, self.archive, self.feed)
-        self._inbox = Inbox(storage, self.store, self.archive)
+        self._recovery = Recovery(self.live_runs, self.archive, self.notifier)
+        self._inbox = Inbox(storage, self.live_runs, self.archive)
         self.notices = self.archive.notices
         self._tasks: list[asyncio.Task[None]] = []
 
     def _new_archive(self) -> Archive:
         return Archive(
             self.storage,
-            self.store,
+            self.live_runs,
             owner=self._owner,
             owner_id=self._owner_id,
             now=self.clock.now,
             end_left=self._end_left,
-            reports=self._aftermath.reports,
+            reports=self._outcome_cleanup.reports,
         )
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[Engine]:
         """Run the engine for the length of the block; at its end what runs is ended and recorded as interrupted."""
-        self._tasks = [asyncio.create_task(self.store.run_flusher())]
+        self._tasks = [asyncio.create_task(self.live_runs.run_flusher())]
         if self._owner is not None and not isinstance(self._owner, Reader):
             # What was shown by the old time would count as lived, should this process be killed.
-            self.store.on_set_back.append(self._owner.renew)
-            self._tasks.append(asyncio.create_task(show_life(self._owner, self.store, self._recovery, self.clock)))
+            self.live_runs.on_set_back.append(self._owner.renew)
+            self._tasks.append(asyncio.create_task(show_life(self._owner, self.live_runs, self._recovery, self.clock)))
             self._tasks.append(asyncio.create_task(self._inbox.read()))
         try:
             with patient_collector():
@@ -160,15 +168,15 @@ class Engine:
             await asyncio.shield(asyncio.ensure_future(self._close()))
 
     async def _close(self) -> None:
-        await self._pool.close()
-        self.store.stop_timer()
-        for run_id in list(self.store.runs):
+        await self._attempts.close()
+        self.live_runs.stop_timer()
+        for run_id in list(self.live_runs.runs):
             with contextlib.suppress(Exception):
-                self.store.send(run_id, sig.Interrupt())
+                self.live_runs.send(run_id, sig.Interrupt())
         with contextlib.suppress(Exception):
-            await self.store.committed()
-        await self._aftermath.close()
-        self.store.stop_timer()
+            await self.live_runs.committed()
+        await self._outcome_cleanup.close()
+        self.live_runs.stop_timer()
         self._recovery.stop()
         for task in self._tasks:
             task.cancel()
@@ -183,10 +191,10 @@ class Engine:
             await self.archive.look_after_all()
         finally:
             await self._end_orphans(self.project)
-        await self._aftermath.clean_up(self.archive)
+        await self._outcome_cleanup.clean_up(self.archive)
 
     async def _end_left(self, run: RunId, lost: Sequence[AttemptId], worktree: str) -> None:
-        await self._pool.ended(run)
+        await self._attempts.ended(run)
         await self._end_orphans(self.location.folder_of(worktree), lost=lost)
 
     async def start(
@@ -214,7 +222,7 @@ class Engine:
         initial = {key: ref for key, ref in kept.items() if self.values.renew(ref)}
         initial |= {key: self.values.put(value) for key, value in {**initial_context(plan, text), **given}.items()}
         run_id = self.clock.new_run_id()
-        self.store.start(
+        self.live_runs.start(
             sig.StartRun(
                 run=run_id,
                 plan=plan,
@@ -226,7 +234,7 @@ class Engine:
                 worktree=self.location.worktree,
             )
         )
-        await self.store.committed()
+        await self.live_runs.committed()
         return run_id
 
     async def _check_agents(self, plan: Plan, executor: str) -> None:
@@ -251,21 +259,21 @@ class Engine:
         run = await self.archive.find(run_id)
         estimates = await self.storage.estimates(run.plan.command) if not run.ended else {}
         locks = await self._locks_of(run)
-        run = self.store.runs.get(run.id) or await self.archive.find(run.id)  # it may have been let go meanwhile
+        run = self.live_runs.runs.get(run.id) or await self.archive.find(run.id)  # it may have been let go meanwhile
         shown = project(
             View(
                 run=run,
-                actions=self.remarks.actions(run.id),
+                actions=self.activity.actions(run.id),
                 estimates=estimates,
                 now=self.clock.now(),
                 work=tuple(self.open_work(run)),
                 stop=stopped_work(run) if run.executor == "host" else (),
                 locks=locks,
-                warnings=(*self.notices, *self.remarks.warnings(run.id)),
+                warnings=(*self.notices, *self.activity.warnings(run.id)),
             )
         )
-        if run.id in self.store.runs:
-            await self.store.committed()
+        if run.id in self.live_runs.runs:
+            await self.live_runs.committed()
         return shown
 
     async def _locks_of(self, run: Run) -> tuple[LockLine, ...]:
@@ -279,16 +287,16 @@ class Engine:
 
     async def wait(self, run_id: RunId, seconds: float) -> bool:
         """Wait until *run_id* moves, at most *seconds*; runs of other processes are looked at again and again."""
-        if run_id in self.store.runs:
-            return await self.feed.wait(run_id, seconds)
-        return await self.feed.wait(run_id, min(seconds, POLL_SECONDS))
+        if run_id in self.live_runs.runs:
+            return await self.notifier.wait(run_id, seconds)
+        return await self.notifier.wait(run_id, min(seconds, POLL_SECONDS))
 
     async def cancel(self, run_id: RunId, *, reason: str = "", compensate: bool = True) -> None:
         """Ask *run_id* to end; returns at once for runs of other processes, which are asked through their inbox.
 
         An interrupted run is taken up for it. Raises `StateError`, `NotFound`.
         """
-        run = await self._settled(run_id)
+        run = await self._durable(run_id)
         if run.status is RunStatus.INTERRUPTED:
             try:
                 await self._take_up(run)
@@ -296,9 +304,9 @@ class Engine:
                 run = await self.archive.find(run_id)
                 if run.ended:
                     raise
-        if run.id in self.store.runs:
-            self.store.send(run.id, sig.RequestCancel(reason, compensate))
-            await self.store.committed()
+        if run.id in self.live_runs.runs:
+            self.live_runs.send(run.id, sig.RequestCancel(reason, compensate))
+            await self.live_runs.committed()
         elif not run.ended:
             payload = {"reason": reason, "compensate": compensate}
             await self.storage.post(Message(run=run.id, kind="cancel", payload=payload))
@@ -308,20 +316,20 @@ class Engine:
 
         Raises `StateError`, `NotFound`.
         """
-        await self._take_up(await self._settled(run_id), failed=failed, limits=limits)
-        await self.store.committed()
+        await self._take_up(await self._durable(run_id), failed=failed, limits=limits)
+        await self.live_runs.committed()
 
-    async def _settled(self, run_id: RunId) -> Run:
+    async def _durable(self, run_id: RunId) -> Run:
         """The run; one that has ended here a moment ago when that is durable, and it is anybody's."""
         run = await self.archive.find(run_id)
-        if run.ended and run.id in self.store.runs:
-            await self.store.committed()
+        if run.ended and run.id in self.live_runs.runs:
+            await self.live_runs.committed()
             run = await self.archive.find(run_id)
         return run
 
     async def _take_up(self, run: Run, *, failed: bool = False, limits: Limits | None = None) -> None:
         if not run.ended:
-            here = run.id in self.store.runs
+            here = run.id in self.live_runs.runs
             raise StateError(
                 f"run {run.id} is {run.status} {'and runs in this process' if here else 'in another process'}",
                 code="NOT_RESUMABLE",
@@ -335,7 +343,7 @@ class Engine:
 
     def open_work(self, run: Run) -> list[WorkOrder]:
         """The attempts that the client has to do, where *run* is owned here and delegated to it."""
-        return self._pool.open_work(run) if run.executor == "host" and run.id in self.store.runs else []
+        return self._attempts.open_work(run) if run.executor == "host" and run.id in self.live_runs.runs else []
 
     async def locks(self) -> list[LockLine]:
         """Who has or wants which lock; what dead processes had is freed or reserved first."""
@@ -356,7 +364,7 @@ class Engine:
             )
         lines = [line for line in lock_lines(await self.storage.claims()) if line.run == run_id]
         for outcome in await self.storage.commit(Batch(lock_ops=[release_of_the_dead(run_id)]), self._owner_id):
-            self.store.table_outcome(outcome)
+            self.live_runs.table_outcome(outcome)
         return lines
 
     async def prune(
@@ -376,7 +384,7 @@ class Engine:
         await forget(self.project, names)
         self.archive.forget()
         for outcome in outcomes:
-            self.store.table_outcome(outcome)
+            self.live_runs.table_outcome(outcome)
         return [row for row in gone if row.id in names]
 
     async def report(self, attempt: str, outcome: Outcome | None) -> None:
@@ -388,16 +396,16 @@ class Engine:
         if parsed is None:
             raise InputError(f'"{attempt}" is no attempt id', code="INVALID_ATTEMPT")
         run_id, node, number = parsed
-        run = self.store.runs.get(run_id)
+        run = self.live_runs.runs.get(run_id)
         state = None if run is None else run.nodes.get(node)
         tried = None if state is None else next((one for one in state.attempts if one.number == number), None)
         if run is not None and state is not None and tried is not None and not is_clients(run, state, tried.role):
             raise StateError(f'the work of node "{node}" is not the client\'s', code="NOT_REPORTABLE")
         if outcome is None:
-            self.store.send(run_id, sig.RenewAttempt(node, number))
+            self.live_runs.send(run_id, sig.RenewAttempt(node, number))
         else:
-            self.store.send(run_id, self._pool.settle(run_id, node, number, outcome))
-        await self.store.committed()
+            self.live_runs.send(run_id, self._attempts.to_report(run_id, node, number, outcome))
+        await self.live_runs.committed()
 
     async def decide(self, run_id: RunId, node: NodeId, answer: str, *, failure: Failure | None = None) -> None:
         """Give a person's answer to an approval or a held node; a run of another process finds it in its inbox.
@@ -405,17 +413,17 @@ class Engine:
         *failure* is what a no is recorded as, in a run of this process. Raises `StateError`, `NotFound`.
         """
         run = await self.archive.find(run_id)
-        if run.id in self.store.runs:
-            self.store.send(run.id, sig.Decide(node, answer, failure))
-            await self.store.committed()
+        if run.id in self.live_runs.runs:
+            self.live_runs.send(run.id, sig.Decide(node, answer, failure))
+            await self.live_runs.committed()
         else:
             decide.check_answer(run, node, answer)
             await self.storage.post(Message(run=run.id, kind="decide", payload={"node": node, "answer": answer}))
 
     def _warn(self, run_id: RunId, node: NodeId | None, text: str) -> None:
         """Say something about a run at once, and with the attempt of *node* in its journal."""
-        self.remarks.warn(run_id, text)
-        self._pool.warn(run_id, node, text)
+        self.activity.warn(run_id, text)
+        self._attempts.warn(run_id, node, text)
 
     def _choose(self, run: Run, agent: Agent) -> Executor | None:
         if run.executor == "simulate":

@@ -176,9 +176,9 @@ async def _simulate(plan: Plan, scenario: Scenario, executor: Executor, project:
             if isinstance(event, ev.RunEnded):
                 ended.set()
             if isinstance(event, ev.NodeWaiting) and event.reason is WaitReason.APPROVAL:
-                engine.store.send(run.id, sig.Decide(event.node, "yes"))
+                engine.live_runs.send(run.id, sig.Decide(event.node, "yes"))
 
-    engine.store.listeners.append(listen)
+    engine.live_runs.listeners.append(listen)
     async with engine.serving():
         run_id: RunId = await engine.start(
             plan, arguments=scenario.arguments, executor="simulate", limits=scenario.limits

@@ -99,7 +99,7 @@ def _in_thread(hook: Hook, arguments: tuple[Any, ...]) -> asyncio.Future[Any]:
     loop = asyncio.get_running_loop()
     reply: asyncio.Future[Any] = loop.create_future()
 
-    def settle(value: object, error: BaseException | None) -> None:
+    def deliver(value: object, error: BaseException | None) -> None:
         if reply.done():
             return
         if error is None:
@@ -114,7 +114,7 @@ def _in_thread(hook: Hook, arguments: tuple[Any, ...]) -> asyncio.Future[Any]:
         except Exception as raised:  # noqa: BLE001 - whatever a hook raises is logged
             error = raised
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
-            loop.call_soon_threadsafe(settle, value, error)
+            loop.call_soon_threadsafe(deliver, value, error)
 
     threading.Thread(target=call, name="hook", daemon=True).start()
     return reply

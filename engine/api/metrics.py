@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from engine.ids import RunId
     from engine.run.events import RunStatus
     from engine.run.state import Run
-    from engine.storage.cache import ValueStore
+    from engine.storage.cache import ValueCache
     from engine.views.metrics import Metrics
     from engine.views.timeline import Timeline
 
@@ -148,13 +148,13 @@ class Observation:
     misses: int
     resources: ResourceReport | None = None
 
-    def cache(self, values: ValueStore) -> CacheUse:
+    def cache(self, values: ValueCache) -> CacheUse:
         """How the cache was used since the observation began."""
         return CacheUse(hits=values.hits - self.hits, misses=values.misses - self.misses)
 
 
 @contextlib.asynccontextmanager
-async def observe(values: ValueStore, *, resources: bool) -> AsyncIterator[Observation]:
+async def observe(values: ValueCache, *, resources: bool) -> AsyncIterator[Observation]:
     """Count for the length of the block; *resources*: sample memory and processor time, too."""
     seen = Observation(values.hits, values.misses)
     if not resources:

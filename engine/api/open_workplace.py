@@ -49,7 +49,7 @@ class OpenPlace:
 
     def begin(self) -> None:
         """Listen to runs, and call hooks."""
-        self.engine.store.listeners.append(self._tell)
+        self.engine.live_runs.listeners.append(self._tell)
         self._calling = asyncio.create_task(self.caller.run())
 
     async def stop(self) -> None:

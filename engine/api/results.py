@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from engine.ids import RunId
     from engine.run.state import NodeState, Run
     from engine.service import View
-    from engine.storage.cache import ValueStore
+    from engine.storage.cache import ValueCache
     from engine.views.todos import Todo, TodoOptions
 
 
@@ -69,7 +69,7 @@ class RunResult:
         return self.status is RunStatus.COMPLETED
 
 
-def run_result(view: View, values: ValueStore, options: TodoOptions, report: MetricsReport) -> RunResult:
+def run_result(view: View, values: ValueCache, options: TodoOptions, report: MetricsReport) -> RunResult:
     """The result of the run in *view*."""
     run = view.run
     shown = snapshot(run, view.now, view.estimates, options)

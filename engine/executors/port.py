@@ -152,7 +152,7 @@ class Outbox(Protocol):
     async def found(self, attempts: Collection[AttemptId]) -> Mapping[AttemptId, Outcome]:
         """How those of *attempts* ended that it knows of."""
 
-    def settled(self, attempt: AttemptId) -> None:
+    def recorded(self, attempt: AttemptId) -> None:
         """The end of *attempt* is in the journal, or no run has it any more; nothing, where it knows of none."""
 
     async def redone(self, attempts: Collection[AttemptId]) -> list[str]:
@@ -171,7 +171,7 @@ class _NoOutbox:
     async def found(self, attempts: Collection[AttemptId]) -> Mapping[AttemptId, Outcome]:  # noqa: ARG002 -- the port's
         return {}
 
-    def settled(self, attempt: AttemptId) -> None:
+    def recorded(self, attempt: AttemptId) -> None:
         pass
 
     async def redone(self, attempts: Collection[AttemptId]) -> list[str]:  # noqa: ARG002 -- the port's

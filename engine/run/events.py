@@ -1,4 +1,4 @@
-"""The facts of a run, in the past tense, each with the time it became true.
+"""The events of a run, in the past tense, each with the time it became true.
 
 Pure. Events are the only truth about a run: `reducer.apply` folds them to the state, everything else is a projection.
 They are stored for ever, so fields are added with defaults and never renamed (`storage/codec.py` lifts older shapes).
@@ -102,7 +102,7 @@ class StopCause:
     """Undo only what comes after this node; None: the whole run."""
 
 
-class Fact(msgspec.Struct, frozen=True, gc=False):
+class EventBase(msgspec.Struct, frozen=True, gc=False):
     """What all events are: cheap to make and to keep, since a run makes two for every node.
 
     A struct is made six times faster than a frozen dataclass, and without `gc` the collector need not look at it: no
@@ -110,7 +110,7 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
     """
 
 
-class RunCreated(Fact, frozen=True):
+class RunCreated(EventBase, frozen=True):
     """A run was asked for; it starts when its own locks are granted."""
 
     at: datetime
@@ -128,13 +128,13 @@ class RunCreated(Fact, frozen=True):
     """The linked git worktree that it belongs to; empty where it is that of the project that has the journal."""
 
 
-class RunStarted(Fact, frozen=True):
+class RunStarted(EventBase, frozen=True):
     """The run holds its locks and opens its first phase."""
 
     at: datetime
 
 
-class PhaseOpened(Fact, frozen=True):
+class PhaseOpened(EventBase, frozen=True):
     """The nodes of a phase may start as their dependencies settle."""
 
     at: datetime
@@ -142,14 +142,14 @@ class PhaseOpened(Fact, frozen=True):
     deadline: datetime | None = None
 
 
-class PhaseEnded(Fact, frozen=True):
+class PhaseEnded(EventBase, frozen=True):
     """Every node of a phase is settled."""
 
     at: datetime
     phase: int
 
 
-class NodeWaiting(Fact, frozen=True):
+class NodeWaiting(EventBase, frozen=True):
     """A node whose dependencies are settled cannot start yet."""
 
     at: datetime
@@ -165,14 +165,14 @@ class NodeWaiting(Fact, frozen=True):
     """The retry that a compensation of type `retry` grants."""
 
 
-class NodeReady(Fact, frozen=True):
+class NodeReady(EventBase, frozen=True):
     """What a node waited for has come."""
 
     at: datetime
     node: NodeId
 
 
-class NodeSkipped(Fact, frozen=True):
+class NodeSkipped(EventBase, frozen=True):
     """The skip condition held."""
 
     at: datetime
@@ -180,7 +180,7 @@ class NodeSkipped(Fact, frozen=True):
     message: str
 
 
-class NodeFailed(Fact, frozen=True):
+class NodeFailed(EventBase, frozen=True):
     """A node will not be tried again."""
 
     at: datetime
@@ -190,7 +190,7 @@ class NodeFailed(Fact, frozen=True):
     """Its own compensation runs before it counts as settled (continueOnError)."""
 
 
-class AttemptScheduled(Fact, frozen=True):
+class AttemptScheduled(EventBase, frozen=True):
     """An attempt exists and is claimed; the executor gets it after the commit."""
 
     at: datetime
@@ -208,7 +208,7 @@ class AttemptScheduled(Fact, frozen=True):
     """What it may cost, in dollars; None: no limit."""
 
 
-class AttemptStarted(Fact, frozen=True):
+class AttemptStarted(EventBase, frozen=True):
     """An attempt that had to wait for its turn has begun: its time runs from now on."""
 
     at: datetime
@@ -219,7 +219,7 @@ class AttemptStarted(Fact, frozen=True):
     deadline: datetime
 
 
-class AttemptStopping(Fact, frozen=True):
+class AttemptStopping(EventBase, frozen=True):
     """An attempt was told to end; it ends with *failure* unless it succeeded in the meantime."""
 
     at: datetime
@@ -228,7 +228,7 @@ class AttemptStopping(Fact, frozen=True):
     failure: Failure
 
 
-class AttemptRenewed(Fact, frozen=True):
+class AttemptRenewed(EventBase, frozen=True):
     """The client that does an attempt has shown that it still works on it."""
 
     at: datetime
@@ -237,7 +237,7 @@ class AttemptRenewed(Fact, frozen=True):
     deadline: datetime
 
 
-class AttemptWarned(Fact, frozen=True):
+class AttemptWarned(EventBase, frozen=True):
     """There is something to say about an attempt that must be known though it never ends."""
 
     at: datetime
@@ -246,7 +246,7 @@ class AttemptWarned(Fact, frozen=True):
     text: str
 
 
-class AttemptSucceeded(Fact, frozen=True):
+class AttemptSucceeded(EventBase, frozen=True):
     """An attempt gave all its outputs."""
 
     at: datetime
@@ -260,7 +260,7 @@ class AttemptSucceeded(Fact, frozen=True):
     """What else there is to say about it, a sentence each."""
 
 
-class AttemptFailed(Fact, frozen=True):
+class AttemptFailed(EventBase, frozen=True):
     """An attempt ended without its outputs; what follows is said by the next event of the node."""
 
     at: datetime
@@ -274,7 +274,7 @@ class AttemptFailed(Fact, frozen=True):
     """What else there is to say about it, a sentence each."""
 
 
-class AttemptLost(Fact, frozen=True):
+class AttemptLost(EventBase, frozen=True):
     """The process that ran an attempt died; how far the attempt came is not known."""
 
     at: datetime
@@ -282,14 +282,14 @@ class AttemptLost(Fact, frozen=True):
     number: int
 
 
-class NodeCancelled(Fact, frozen=True):
+class NodeCancelled(EventBase, frozen=True):
     """A node that had started or waited was ended because the run stops, or the sub-command around it."""
 
     at: datetime
     node: NodeId
 
 
-class CompensationFailed(Fact, frozen=True):
+class CompensationFailed(EventBase, frozen=True):
     """Undoing a node failed for good; the others are still undone."""
 
     at: datetime
@@ -297,14 +297,14 @@ class CompensationFailed(Fact, frozen=True):
     failure: Failure
 
 
-class RunStopping(Fact, frozen=True):
+class RunStopping(EventBase, frozen=True):
     """Nothing new starts; running attempts are ended, then what is to be undone is undone."""
 
     at: datetime
     cause: StopCause
 
 
-class SagaStarted(Fact, frozen=True):
+class SagaStarted(EventBase, frozen=True):
     """The nodes to undo, in the order in which they are undone."""
 
     at: datetime
@@ -313,7 +313,7 @@ class SagaStarted(Fact, frozen=True):
     """The sub-command that has failed alone while the run goes on; None: the run stops."""
 
 
-class RunInterrupted(Fact, frozen=True):
+class RunInterrupted(EventBase, frozen=True):
     """The owner of the run died or was closed in mid-run, or the run waits for what it needs to go on.
 
     A resumed run may not get its locks back; what undoes a node may be a program that the user does not trust as it is.
@@ -326,7 +326,7 @@ class RunInterrupted(Fact, frozen=True):
     """The last that was heard of an owner who was found dead; None: it said so itself."""
 
 
-class RunResumed(Fact, frozen=True):
+class RunResumed(EventBase, frozen=True):
     """A new owner goes on with an interrupted run."""
 
     at: datetime
@@ -335,7 +335,7 @@ class RunResumed(Fact, frozen=True):
     """What the run may use from now on; None: what it might before."""
 
 
-class ClockJumped(Fact, frozen=True):
+class ClockJumped(EventBase, frozen=True):
     """The clock has left the time that was lived: the machine slept, or somebody set the clock.
 
     From `since` to `at` no time passed for the run, and no limit counts any. Where `at` is earlier the clock was set
@@ -349,14 +349,14 @@ class ClockJumped(Fact, frozen=True):
     """From 1: how many jumps the run has seen."""
 
 
-class NodeReset(Fact, frozen=True):
+class NodeReset(EventBase, frozen=True):
     """A failed run is taken up again: the node is to run anew, and what it had given is withdrawn."""
 
     at: datetime
     node: NodeId
 
 
-class RunReopened(Fact, frozen=True):
+class RunReopened(EventBase, frozen=True):
     """A failed or degraded run is taken up at its failed nodes."""
 
     at: datetime
@@ -365,7 +365,7 @@ class RunReopened(Fact, frozen=True):
     """What the run may use from now on; None: what it might before."""
 
 
-class RunEnded(Fact, frozen=True):
+class RunEnded(EventBase, frozen=True):
     """The run is over."""
 
     at: datetime

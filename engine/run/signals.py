@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """What all signals are: cheap to make, as `run.events.Fact`."""
+    """What all signals are: cheap to make, as `run.events.EventBase`."""
 
 
 class StartRun(Request, frozen=True, kw_only=True):
@@ -131,7 +131,7 @@ class AnswerBreaker(Request, frozen=True):
     """Not admitted, and nobody waits: how the node fails."""
 
 
-class SupplyFacts(Request, frozen=True):
+class SupplyObservations(Request, frozen=True):
     """What `decide` had wanted to know about a node's skip condition and inputs."""
 
     node: NodeId
@@ -142,7 +142,7 @@ class SupplyFacts(Request, frozen=True):
     holds: bool | None = None
     """Whether a condition that is no context expression holds."""
     failure: Failure | None = None
-    """Why the facts could not be had."""
+    """Why they could not be made."""
 
 
 class Tick(Request, frozen=True):
@@ -187,7 +187,7 @@ Signal = (
     | AwaitLocks
     | RefuseLocks
     | AnswerBreaker
-    | SupplyFacts
+    | SupplyObservations
     | Tick
     | LeapClock
     | Interrupt

@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from engine.ids import NodeId, RunId
-    from engine.runtime.notifier import Feed
+    from engine.runtime.notifier import Notifier
 
 log = logging.getLogger(__name__)
 
 
-class Remarks:
+class Activity:
     """The remarks of one process."""
 
-    def __init__(self, feed: Feed) -> None:
-        """*feed* wakes those who wait for a run."""
+    def __init__(self, notifier: Notifier) -> None:
+        """*notifier* wakes those who wait for a run."""
         self.runs: Iterable[RunId] = ()
         """The live ones; assigned when they are known."""
-        self._feed = feed
+        self._notifier = notifier
         self._actions: dict[RunId, dict[NodeId, str]] = {}
         self._warnings: dict[RunId, tuple[str, ...]] = {}
 
@@ -42,12 +42,12 @@ class Remarks:
         """Take note of what an agent does; None: it lives, and says nothing."""
         if action is not None:
             self._actions.setdefault(run_id, {})[node] = action
-            self._feed.moved(run_id)
+            self._notifier.moved(run_id)
 
     def warn(self, run_id: RunId, text: str) -> None:
         """Take note of a warning."""
         self._warnings[run_id] = (*self.warnings(run_id), text)
-        self._feed.moved(run_id)
+        self._notifier.moved(run_id)
 
     def cache_overflow(self, limit: int, size: int) -> None:
         """Warn every live run, since all share the cache."""

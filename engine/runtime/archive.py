@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from engine.ids import AttemptId, OwnerId, RunId
     from engine.run.events import Event
     from engine.run.state import Run
-    from engine.runtime.live_runs import Store
+    from engine.runtime.live_runs import LiveRuns
     from engine.runtime.owner import Owner
     from engine.storage.port import RunSummary, Storage
 
@@ -45,7 +45,7 @@ class Archive:
     def __init__(
         self,
         storage: Storage,
-        store: Store,
+        live_runs: LiveRuns,
         *,
         owner: Owner | None,
         owner_id: OwnerId,
@@ -61,7 +61,7 @@ class Archive:
         A reader records and ends nothing: a run whose owner has died is shown as it would be recorded.
         """
         self._storage = storage
-        self._store = store
+        self._live_runs = live_runs
         self._owner = owner
         self._owner_id = owner_id
         self._now = now
@@ -86,7 +86,7 @@ class Archive:
                 hint = ". ".join(self.notices) or None
                 raise NotFound("no run has been started in this project", code="RUN_NOT_FOUND", hint=hint)
             run_id = newest[0].id
-        live = self._store.runs.get(run_id)
+        live = self._live_runs.runs.get(run_id)
         if live is not None:
             return live
         summary = await self._storage.summary(run_id)
@@ -134,12 +134,12 @@ class Archive:
     def _is_owned(self, summary: RunSummary) -> bool:
         """Whether somebody goes on with a run; we ourselves let go of ours when storage fails."""
         if self._owner is None or summary.owner == self._owner_id:
-            return self._owner is None or summary.id in self._store.runs
+            return self._owner is None or summary.id in self._live_runs.runs
         return self._owner.is_alive(summary.owner)
 
     async def _bury(self, summary: RunSummary) -> None:
         if summary.owner == self._owner_id:
-            await self._store.committed()  # what was decided about it before it was let go
+            await self._live_runs.committed()  # what was decided about it before it was let go
         if not await self._storage.take_over(summary.id, summary.owner, self._owner_id):
             return
         try:
@@ -154,8 +154,8 @@ class Archive:
             return
         # Before its locks are free: what still runs relies on them.
         await self._end_left(run.id, live_attempts(run), run.worktree)
-        self._store.adopt(run, self._found_dead(run))
-        await self._store.committed()
+        self._live_runs.adopt(run, self._found_dead(run))
+        await self._live_runs.committed()
 
     def _found_dead(self, run: Run) -> sig.Interrupt:
         """What *run* hears whose owner does not go on with it."""
@@ -173,13 +173,13 @@ class Archive:
         )
         batch = Batch(summaries={row.id: row}, lock_ops=[lambda table: table.reserve(row.id)])
         for outcome in await self._storage.commit(batch, self._owner_id):
-            self._store.table_outcome(outcome)
+            self._live_runs.table_outcome(outcome)
 
     async def take_up(self, run_id: RunId, signal: sig.Resume) -> bool:
         """Go on with a run that has ended, as its owner; False where somebody else was faster. Raises `StateError`."""
         async with self._burying:
             summary = await self._storage.summary(run_id)
-            if summary is None or summary.status not in END_STATES or run_id in self._store.runs:
+            if summary is None or summary.status not in END_STATES or run_id in self._live_runs.runs:
                 return False
             # A run of its own: the one that readers look at moves on when its journal does.
             run = _folded(run_id, await self._storage.events(run_id))
@@ -189,12 +189,12 @@ class Archive:
             if not await self._storage.take_over(run_id, summary.owner, self._owner_id, ended=run.status):
                 return False
             self.forget()
-            self._store.adopt(run, msgspec.structs.replace(signal, reports=reports))
+            self._live_runs.adopt(run, msgspec.structs.replace(signal, reports=reports))
             return True
 
     async def is_heard(self, run_id: RunId) -> bool:
         """Whether the owner of *run_id* has taken all that it was asked; one that hangs or is stopped does not."""
-        return run_id in self._store.runs or not await self._storage.unread(run_id)
+        return run_id in self._live_runs.runs or not await self._storage.unread(run_id)
 
     async def row(self, run_id: RunId) -> RunSummary:
         """The newest row of a run, which is there though its journal cannot be read. Raises `NotFound`."""

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from engine.model.plan import NodePlan
     from engine.run.state import NodeState, Run
     from engine.runtime.clock import Clock
-    from engine.runtime.live_runs import Store
-    from engine.storage.cache import ValueStore
+    from engine.runtime.live_runs import LiveRuns
+    from engine.storage.cache import ValueCache
 
 log = logging.getLogger(__name__)
 LONGEST_TAIL = 8 * 1024
@@ -88,27 +88,27 @@ class _Work:
 class _Signs:
     """The `Heartbeat` of one attempt."""
 
-    pool: Pool
+    attempts: Attempts
     key: Key
     work: _Work
     agent: Agent
 
     def __call__(self, action: str | None = None, said: str = "") -> None:
         """See `Heartbeat.__call__`."""
-        self.pool.alive(self.key, self.work, action, said)
+        self.attempts.alive(self.key, self.work, action, said)
 
     def started(self, worker: str) -> None:
         """See `Heartbeat.started`."""
-        self.pool.started(self.key, self.work, self.agent, worker)
+        self.attempts.started(self.key, self.work, self.agent, worker)
 
 
-class Pool:
+class Attempts:
     """The attempts that run in this process."""
 
     def __init__(
         self,
-        store: Store,
-        values: ValueStore,
+        live_runs: LiveRuns,
+        values: ValueCache,
         *,
         project: Path,
         clock: Clock,
@@ -121,7 +121,7 @@ class Pool:
 
         *on_action* is told each sign of life, with one line about what the agent does where it is known.
         """
-        self._store = store
+        self._live_runs = live_runs
         self._values = values
         self._project = project
         self._clock = clock
@@ -131,9 +131,9 @@ class Pool:
         self._on_action = on_action
         self._works: dict[Key, _Work] = {}
         self._closing = False
-        store.on_tick.append(self._end_silent)
-        store.listeners.append(self._committed)
-        store.on_fault.append(self._let_go)
+        live_runs.on_tick.append(self._end_silent)
+        live_runs.listeners.append(self._committed)
+        live_runs.on_fault.append(self._let_go)
 
     def _committed(self, run: Run, events: Sequence[ev.Event]) -> None:
         for event in events:
@@ -171,7 +171,7 @@ class Pool:
         """From now on the attempt may be silent for *limit*."""
         if limit is not None:
             work.limit, work.last = limit, work.seconds()
-            self._store.wake_at(self._clock.now() + limit)
+            self._live_runs.wake_at(self._clock.now() + limit)
 
     def alive(self, key: Key, work: _Work, action: str | None, said: str) -> None:
         """An attempt has given a sign of life."""
@@ -183,13 +183,13 @@ class Pool:
     def started(self, key: Key, work: _Work, agent: Agent, worker: str) -> None:
         """An attempt has waited for its turn, and has it."""
         run_id, node, number = key
-        run = self._store.runs.get(run_id)
+        run = self._live_runs.runs.get(run_id)
         live = None if run is None else run.nodes[node].live
         if run is None or live is None or live.number != number or live.started_at is not None:
             return
         self._watch(work, self._idle_limit(run, agent))
         with contextlib.suppress(OrchestrationError):
-            self._store.send(run_id, sig.StartAttempt(node, number, worker))
+            self._live_runs.send(run_id, sig.StartAttempt(node, number, worker))
 
     def warn(self, run: RunId, node: NodeId | None, text: str) -> None:
         """Have *text* recorded with the attempt of *node* that runs here."""
@@ -197,7 +197,7 @@ class Pool:
             if node is not None and key[:2] == (run, node):
                 work.warned = True
                 with contextlib.suppress(OrchestrationError):
-                    self._store.send(run, sig.WarnAttempt(node, key[2], redact(text)))
+                    self._live_runs.send(run, sig.WarnAttempt(node, key[2], redact(text)))
 
     def _cancel(self, key: Key, why: FailureKind = FailureKind.CANCEL) -> None:
         """Begin to end an attempt; it reports when it has ended, and at once where it has not begun."""
@@ -224,7 +224,7 @@ class Pool:
             if silence >= work.limit:
                 work.limit = None  # told once
                 with contextlib.suppress(OrchestrationError):
-                    self._store.send(run, sig.EndAttempt(node, number, _silent(node, silence)))
+                    self._live_runs.send(run, sig.EndAttempt(node, number, _silent(node, silence)))
             elif next_due is None or due < next_due:
                 next_due = due
         return next_due
@@ -234,7 +234,7 @@ class Pool:
         try:
             order = self._order(run, event, signs.agent)
             if signs.work.warned:  # what runs now may end this process: it is to be known all the same
-                await self._store.committed()
+                await self._live_runs.committed()
             outcome = order if isinstance(order, Outcome) else await executor.execute(order, signs)
         except asyncio.CancelledError as error:
             outcome = _cancelled(signs.work, getattr(error, "__notes__", ()))
@@ -256,21 +256,21 @@ class Pool:
 
     def _report(self, run_id: RunId, node: NodeId, number: int, outcome: Outcome) -> None:
         try:
-            self._store.send(run_id, self.settle(run_id, node, number, outcome))
+            self._live_runs.send(run_id, self.to_report(run_id, node, number, outcome))
         except StateError as error:
             log.info("report of %s:%s#%d refused: %s", run_id, node, number, error.message)
         except OrchestrationError:
             log.exception("report of %s:%s#%d could not be taken", run_id, node, number)
 
-    def settle(self, run_id: RunId, node: NodeId, number: int, outcome: Outcome) -> sig.ReportOutcome:
+    def to_report(self, run_id: RunId, node: NodeId, number: int, outcome: Outcome) -> sig.ReportOutcome:
         """The signal for *outcome*: its outputs checked and put away, or the failure that they are."""
-        run = self._store.runs.get(run_id)
+        run = self._live_runs.runs.get(run_id)
         if run is None or node not in run.nodes:
             raise not_live(run_id)
         return self.report_of(run, node, number, outcome)
 
     def report_of(self, run: Run, node: NodeId, number: int, outcome: Outcome) -> sig.ReportOutcome:
-        """As `settle`, for a *run* that may be live nowhere."""
+        """As `to_report`, for a *run* that may be live nowhere."""
         state = run.nodes[node]
         failure = None if outcome.failure is None else _redacted(outcome.failure)
         live = state.live
@@ -370,7 +370,7 @@ def _check(plan: NodePlan, outputs: Mapping[str, Any]) -> Failure | None:
 
 
 def make_order(
-    run: Run, node: NodeState, event: ev.AttemptScheduled, *, agent: Agent, values: ValueStore, project: Path
+    run: Run, node: NodeState, event: ev.AttemptScheduled, *, agent: Agent, values: ValueCache, project: Path
 ) -> WorkOrder:
     """What the attempt is given; raises `InputError` where its inputs cannot be had."""
     plan = node.plan
@@ -396,7 +396,7 @@ def make_order(
     )
 
 
-def _inputs(run: Run, plan: NodePlan, version: int, values: ValueStore) -> Mapping[str, Any]:
+def _inputs(run: Run, plan: NodePlan, version: int, values: ValueCache) -> Mapping[str, Any]:
     keys = keys_at(run, plan.scope, version) if plan.passthrough else [spec.key for spec in plan.inputs]
     found = values_of(run, plan.scope, keys, version, values)
     bound = context.bind_inputs(plan.inputs, found, passthrough=plan.passthrough)

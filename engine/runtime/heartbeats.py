@@ -14,12 +14,12 @@ from engine.statefolder.owners import RENEWAL_SECONDS
 
 if TYPE_CHECKING:
     from engine.runtime.clock import Clock
-    from engine.runtime.live_runs import Store
+    from engine.runtime.live_runs import LiveRuns
     from engine.runtime.owner import Owner
     from engine.runtime.recovery import Recovery
 
 
-async def show_life(owner: Owner, store: Store, recovery: Recovery, clock: Clock) -> None:
+async def show_life(owner: Owner, live_runs: LiveRuns, recovery: Recovery, clock: Clock) -> None:
     """Renew the record of *owner* until cancelled; what is shown is a time that every journal knows.
 
     A run that was let go may have lived to the last time that was shown, and its journal may lack a jump of the clock
@@ -30,6 +30,6 @@ async def show_life(owner: Owner, store: Store, recovery: Recovery, clock: Clock
         await asyncio.sleep(RENEWAL_SECONDS)
         now = clock.now()
         with contextlib.suppress(OrchestrationError, OSError):  # whoever writes says what is wrong with the disk
-            await store.committed()  # a jump of the clock before it, too
+            await live_runs.committed()  # a jump of the clock before it, too
             shown = min(shown, now) if recovery.lost else now
             await asyncio.to_thread(owner.renew, shown)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from engine.runtime.archive import Archive
-    from engine.runtime.live_runs import Store
+    from engine.runtime.live_runs import LiveRuns
     from engine.storage.port import Message, Storage
 
 log = logging.getLogger(__name__)
@@ -37,9 +37,9 @@ LOOK_AT_HOLDERS = 5
 class Inbox:
     """Obeys messages."""
 
-    def __init__(self, storage: Storage, store: Store, archive: Archive) -> None:
+    def __init__(self, storage: Storage, live_runs: LiveRuns, archive: Archive) -> None:
         self._storage = storage
-        self._store = store
+        self._live_runs = live_runs
         self._archive = archive
         self._behind = False
         """Something was written that was not looked at to the end, since storage did not let us."""
@@ -54,16 +54,16 @@ class Inbox:
                 await self._poll(holders=turn % LOOK_AT_HOLDERS == 0)
             except EnvironmentFault as fault:
                 if fault.code == REMOVED:  # others work on another database already
-                    self._store.touch()
+                    self._live_runs.touch()
                 else:  # the disk may be well again the next time; commits say it if it is not
                     log.warning("other processes cannot be heard: %s", fault)
             except Exception:  # ours; who listens no more could never be asked to cancel
                 log.exception("looking for messages of other processes failed")
 
     async def _poll(self, *, holders: bool) -> None:
-        if self._store.runs and (self._behind or await self._storage.changed()):
+        if self._live_runs.runs and (self._behind or await self._storage.changed()):
             self._behind = True
-            self._taken += await self._storage.inbox(list(self._store.runs))
+            self._taken += await self._storage.inbox(list(self._live_runs.runs))
             held = set()
             if any(message.kind == "granted" for message in self._taken):
                 held = {claim.holder for claim in await self._storage.claims() if claim.granted}
@@ -73,7 +73,7 @@ class Inbox:
                     self._obey(message, held)
                 except Exception:  # the messages behind it are none the worse
                     log.exception("a message of kind %r for run %s cannot be obeyed", message.kind, message.run)
-        if holders and any(waits_for_locks(run) for run in self._store.runs.values()):
+        if holders and any(waits_for_locks(run) for run in self._live_runs.runs.values()):
             await self._archive.look_after_holders()
 
     def _obey(self, message: Message, held: Collection[Holder]) -> None:
@@ -85,7 +85,7 @@ class Inbox:
             log.warning("a message of unknown kind %r for run %s is ignored", message.kind, message.run)
             return
         with contextlib.suppress(StateError):
-            self._store.send(message.run, signal)
+            self._live_runs.send(message.run, signal)
 
 
 def _signal(message: Message) -> sig.Signal | None:

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from engine.run.events import ValueRef
     from engine.run.state import Contribution, Run
     from engine.runtime.clock import Clock
-    from engine.runtime.resource_requests import Guards
+    from engine.runtime.resource_requests import ResourceRequests
     from engine.scheduling.step import Queues, Step
-    from engine.storage.cache import ValueStore
+    from engine.storage.cache import ValueCache
     from engine.storage.port import Storage, TableOutcome
 
 log = logging.getLogger(__name__)
@@ -46,10 +46,10 @@ RETRY_SECONDS = 5.0
 """How long after a commit that failed the next one may be tried."""
 
 
-class Facts(Protocol):
+class Observer(Protocol):
     """Looks up what `decide` wants to know about a node."""
 
-    def about(self, run: Run, node: NodeId) -> sig.SupplyFacts:
+    def about(self, run: Run, node: NodeId) -> sig.SupplyObservations:
         """Values for its condition and transforms, and whether a condition about the world holds."""
 
 
@@ -83,21 +83,21 @@ def not_live(run_id: RunId) -> StateError:
     )
 
 
-class Store:
+class LiveRuns:
     """The live runs of this process."""
 
     def __init__(
         self,
         storage: Storage,
-        values: ValueStore,
+        values: ValueCache,
         clock: Clock,
         *,
         owner: OwnerId,
-        facts: Facts,
-        guards: Guards,
+        observer: Observer,
+        requests: ResourceRequests,
         queues: Queues = at_once,
     ) -> None:
-        """Start with no run; `run_flusher` has to run as long as the store is used.
+        """Start with no run; `run_flusher` has to run as long as they are used.
 
         *queues* says which attempts have to wait for their turn before their time runs.
         """
@@ -115,13 +115,13 @@ class Store:
         self._values = values
         self._clock = clock
         self._owner = owner
-        self._facts = facts
+        self._observer = observer
         self._queues = queues
         self._decided = Decided()
         self._wake = asyncio.Event()
         self._flushing = False
         self._fault: OrchestrationError | None = None
-        self._guards = guards
+        self._requests = requests
         self._claims_until: dict[RunId, datetime] = {}
         """When a run that waits for its own locks gives up."""
         self._timer: asyncio.TimerHandle | None = None
@@ -146,7 +146,7 @@ class Store:
         operations = self._decided.batch.lock_ops
         before = len(operations)
         if isinstance(signal, sig.Resume) and run.uses_locks:
-            operations.append(self._guards.adoption(run.id))
+            operations.append(self._requests.adoption(run.id))
         try:
             self._decide(run, signal, now)
         except OrchestrationError:
@@ -178,7 +178,7 @@ class Store:
         if run.status is ev.RunStatus.PENDING and plan.locks:
             now = self._clock.now()
             self._decided.batch.lock_ops.append(
-                self._guards.request(run, None, plan.locks, wait=plan.lock_wait, now=now)
+                self._requests.request(run, None, plan.locks, wait=plan.lock_wait, now=now)
             )
             self._claims_until[run.id] = now + plan.lock_wait
             self._arm(self._claims_until[run.id])
@@ -216,7 +216,7 @@ class Store:
                 self._collect(run, step.events)
                 if step.wants is None:
                     return
-                step = decide.decide(run, self._facts.about(run, step.wants), now, self._queues)
+                step = decide.decide(run, self._observer.about(run, step.wants), now, self._queues)
         except Exception as error:  # ours
             del batch.events[events:], batch.lock_ops[locks:], batch.breaker_ops[breakers:]
             raise self._let_go(run, error) from error
@@ -252,7 +252,7 @@ class Store:
             for event in events:
                 batch.events.append((run.id, place, event))
                 place += 1
-                self._guards.follow(run, event, batch)
+                self._requests.follow(run, event, batch)
             self._decided.events.setdefault(run.id, []).extend(events)
             self._wake.set()
         self._arm(run.next_due())
@@ -442,7 +442,7 @@ class Store:
             listener()
 
     def stop_timer(self) -> None:
-        """Set no timer any more; used when the store is closed."""
+        """Set no timer any more; used when the engine closes."""
         for timer in (self._timer, self._retry):
             if timer is not None:
                 timer.cancel()

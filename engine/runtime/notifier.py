@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from engine.ids import RunId
 
 
-class Feed:
+class Notifier:
     """Wakes the waiters of a run after each commit and each sign of life."""
 
     def __init__(self) -> None:

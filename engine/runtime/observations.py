@@ -11,7 +11,7 @@ from engine import conditions
 from engine.errors import OrchestrationError
 from engine.model.plan import NodeKind, SkipType
 from engine.model.policy import Failure, FailureKind
-from engine.run.signals import SupplyFacts
+from engine.run.signals import SupplyObservations
 from engine.run.state import keys_at, parts_at
 from engine.values.context import Part, bind_inputs, merge_values
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from engine.model.plan import Skip
     from engine.run.events import ValueRef
     from engine.run.state import NodeState, Run
-    from engine.storage.cache import ValueStore
+    from engine.storage.cache import ValueCache
 
 
-class ProjectFacts:
+class ProjectObserver:
     """Facts about one project."""
 
     def __init__(
         self,
         project: Path,
-        values: ValueStore,
+        values: ValueCache,
         *,
         last_run_completed: Callable[[str], bool],
         custom: Mapping[str, Callable[[Mapping[str, Any]], bool]],
@@ -43,17 +43,17 @@ class ProjectFacts:
         self._last_run_completed = last_run_completed
         self._custom = custom
 
-    def about(self, run: Run, node: NodeId) -> SupplyFacts:
-        """See `store.Facts.about`."""
+    def about(self, run: Run, node: NodeId) -> SupplyObservations:
+        """See `live_runs.Observer.about`."""
         state = run.nodes[node]
         try:
             return self._about(run, state)
         except OrchestrationError as error:
-            return SupplyFacts(node, failure=Failure(FailureKind.ERROR, error.code, error.message, error.hint))
+            return SupplyObservations(node, failure=Failure(FailureKind.ERROR, error.code, error.message, error.hint))
         except (OSError, ValueError) as error:
-            return SupplyFacts(node, failure=Failure(FailureKind.ERROR, "CONDITION_ERROR", str(error)))
+            return SupplyObservations(node, failure=Failure(FailureKind.ERROR, "CONDITION_ERROR", str(error)))
 
-    def _about(self, run: Run, state: NodeState) -> SupplyFacts:
+    def _about(self, run: Run, state: NodeState) -> SupplyObservations:
         plan = state.plan
         skip = plan.skip
         group = plan.kind is NodeKind.GROUP
@@ -70,7 +70,7 @@ class ProjectFacts:
             bound = bind_inputs(plan.inputs, found, passthrough=plan.passthrough)
             inputs = {key: self._values.put(value) for key, value in bound.inputs.items()}
         holds = None if skip is None or skip.type is SkipType.CONTEXT else self._holds(skip, found)
-        return SupplyFacts(plan.id, found, inputs, holds)
+        return SupplyObservations(plan.id, found, inputs, holds)
 
     def _holds(self, skip: Skip, values: Mapping[str, Any]) -> bool:
         if skip.type is SkipType.FILE_EXISTS:
@@ -107,7 +107,7 @@ class ProjectFacts:
         return path.exists()
 
 
-def values_of(run: Run, scope: str, keys: set[str] | list[str], version: int, values: ValueStore) -> dict[str, Any]:
+def values_of(run: Run, scope: str, keys: set[str] | list[str], version: int, values: ValueCache) -> dict[str, Any]:
     """The values of *keys* in *scope* as seen at *version*; keys without one are left out."""
     found: dict[str, Any] = {}
     for key in keys:

@@ -22,33 +22,35 @@ if TYPE_CHECKING:
     from engine.run.signals import ReportOutcome
     from engine.run.state import Run
     from engine.runtime.archive import Archive
-    from engine.runtime.live_runs import Store
+    from engine.runtime.live_runs import LiveRuns
 
 log = logging.getLogger(__name__)
 
 
-class Aftermath:
-    """Listens to the commits of a store on behalf of an outbox."""
+class OutcomeCleanup:
+    """Listens to the commits of live runs on behalf of an outbox."""
 
     def __init__(
         self,
-        store: Store,
+        live_runs: LiveRuns,
         outbox: Outbox,
-        settle: Callable[[Run, NodeId, int, Outcome], ReportOutcome],
+        report_of: Callable[[Run, NodeId, int, Outcome], ReportOutcome],
         warn: Callable[[RunId, str], None],
     ) -> None:
-        """*settle* makes the report of an outcome, *warn* tells the readers of a run something."""
+        """*report_of* makes the report of an outcome, *warn* tells the readers of a run something."""
         self._outbox = outbox
-        self._settle = settle
+        self._report_of = report_of
         self._warn = warn
         self._tasks: set[asyncio.Task[None]] = set()
-        store.listeners.append(self._committed)
+        live_runs.listeners.append(self._committed)
 
     async def reports(self, run: Run, attempts: Sequence[AttemptId]) -> tuple[ReportOutcome, ...]:
         """The reports of those of the live *attempts* of *run* that have ended and were not taken."""
         found = await self._outbox.found(attempts) if attempts else {}
         parsed = [(parse_attempt_id(attempt), outcome) for attempt, outcome in found.items()]
-        return tuple(self._settle(run, parts[1], parts[2], outcome) for parts, outcome in parsed if parts is not None)
+        return tuple(
+            self._report_of(run, parts[1], parts[2], outcome) for parts, outcome in parsed if parts is not None
+        )
 
     async def clean_up(self, archive: Archive) -> None:
         """Forget the outcomes that no journal waits for."""
@@ -59,7 +61,7 @@ class Aftermath:
                 log.warning("it cannot be told whether the outcome of %s is in the journal: %s", attempt, error)
             else:
                 if not waits:
-                    await asyncio.to_thread(self._outbox.settled, attempt)
+                    await asyncio.to_thread(self._outbox.recorded, attempt)
 
     async def _is_awaited(self, attempt: AttemptId, archive: Archive) -> bool:
         parsed = parse_attempt_id(attempt)
@@ -80,7 +82,7 @@ class Aftermath:
         for event in events:
             if not isinstance(event, (ev.AttemptSucceeded, ev.AttemptFailed)) or not self._covers(run, event):
                 continue
-            self._outbox.settled(attempt_id(run.id, event.node, event.number))
+            self._outbox.recorded(attempt_id(run.id, event.node, event.number))
             if isinstance(event, ev.AttemptSucceeded):
                 self._redone(run, event)
 

@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from engine.ids import RunId
     from engine.run.state import Run
     from engine.runtime.archive import Archive
-    from engine.runtime.live_runs import Store
-    from engine.runtime.notifier import Feed
+    from engine.runtime.live_runs import LiveRuns
+    from engine.runtime.notifier import Notifier
 
 log = logging.getLogger(__name__)
 
 
 class Recovery:
-    """Hears of the faults of a store, and looks after the runs that these have cost it."""
+    """Hears of the faults of live runs, and looks after the runs that these have cost it."""
 
-    def __init__(self, store: Store, archive: Archive, feed: Feed) -> None:
-        """Listen to *store*; whoever waits in *feed* for a run that was let go looks again."""
-        self._store = store
+    def __init__(self, live_runs: LiveRuns, archive: Archive, notifier: Notifier) -> None:
+        """Listen to *live_runs*; whoever waits in *notifier* for a run that was let go looks again."""
+        self._live_runs = live_runs
         self._archive = archive
-        self._feed = feed
+        self._notifier = notifier
         self._task: asyncio.Task[None] | None = None
         self.lost: set[RunId] = set()
         """Runs that were let go, and of which nobody has yet recorded it."""
-        store.on_fault.append(self._let_go)
-        store.on_recovery.append(self._recovered)
+        live_runs.on_fault.append(self._let_go)
+        live_runs.on_recovery.append(self._recovered)
 
     def stop(self) -> None:
         """Look after nothing any more."""
@@ -46,7 +46,7 @@ class Recovery:
     def _let_go(self, runs: Sequence[Run]) -> None:
         for run in runs:
             self.lost.add(run.id)
-            self._feed.moved(run.id)
+            self._notifier.moved(run.id)
 
     def _recovered(self) -> None:
         if self._task is None or self._task.done():
@@ -56,7 +56,7 @@ class Recovery:
         while True:
             looked_for = set(self.lost)
             try:
-                await self._store.committed()  # a run that was just started has a row from then on
+                await self._live_runs.committed()  # a run that was just started has a row from then on
                 await self._archive.look_after_all()
             except OrchestrationError as error:
                 log.warning("runs without an owner cannot be recorded as interrupted yet: %s", error)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from engine.tables.locks import LockOutcome, LockTable
 
 
-class Guards:
+class ResourceRequests:
     """Turns events into operations on the tables."""
 
     def __init__(self, owner: OwnerId, configs: Mapping[str, BreakerConfig]) -> None:

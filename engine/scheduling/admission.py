@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
     from engine.ids import NodeId
     from engine.run.events import ValueRef
-    from engine.run.signals import SupplyFacts
+    from engine.run.signals import SupplyObservations
     from engine.run.state import NodeState, PhaseState, Run
     from engine.scheduling.step import Step
 
 
 def advance(step: Step) -> None:
-    """Start all that can start now; ends when slots, nodes or facts run out."""
+    """Start all that can start now; ends when slots, nodes or observations run out."""
     run = step.run
     back: list[NodeState] = []
     while run.status is RunStatus.RUNNING and run.stop is None:
@@ -40,7 +40,7 @@ def advance(step: Step) -> None:
         node = readiness.pop_ready(run)
         if node is None:
             break
-        if _is_held(run, node):  # before its facts are asked for: those of the next node would make it ask anew
+        if _is_held(run, node):  # before its observations are asked for: those of the next node would make it ask again
             back.append(node)
         elif not _admit(step, node):
             back.append(node)
@@ -132,20 +132,20 @@ def _end(step: Step) -> tuple[RunStatus, str]:
 
 
 def _admit(step: Step, node: NodeState) -> bool:
-    """Bring *node* one step on; False where its facts have to be fetched first."""
+    """Bring *node* one step on; False where its observations have to be fetched first."""
     plan = node.plan
     node_inputs: Mapping[str, ValueRef] = {}
     # a sub-command that has waited binds its inputs once more; one that goes on after a crash has them
     again = plan.kind is NodeKind.GROUP and node.started_at is None
     if again or not node.checked:
-        if readiness.needs_facts(node):
-            facts = step.facts
-            if facts is None or facts.node != plan.id:
+        if readiness.needs_observations(node):
+            observations = step.observations
+            if observations is None or observations.node != plan.id:
                 return False
-            step.facts = None
-            if _judge(step, node, facts):
+            step.observations = None
+            if _judge(step, node, observations):
                 return True
-            node_inputs = facts.inputs
+            node_inputs = observations.inputs
         elif plan.inputs and _lacks_inputs(step, node, readiness.missing_keys(step.run, node)):
             return True
     if plan.approval is not None and not node.approved:
@@ -160,19 +160,19 @@ def _admit(step: Step, node: NodeState) -> bool:
     return True
 
 
-def _judge(step: Step, node: NodeState, facts: SupplyFacts) -> bool:
-    """Skip or fail *node* by its facts; False where it may go on."""
+def _judge(step: Step, node: NodeState, observations: SupplyObservations) -> bool:
+    """Skip or fail *node* by what was observed; False where it may go on."""
     plan = node.plan
     skip = plan.skip
-    if facts.failure is not None:
-        outcomes.fail(step, node, facts.failure)
+    if observations.failure is not None:
+        outcomes.fail(step, node, observations.failure)
         return True
     if skip is not None:
         try:
             holds = (
-                conditions.parse(skip.expression).evaluate(facts.values)
+                conditions.parse(skip.expression).evaluate(observations.values)
                 if skip.type is SkipType.CONTEXT
-                else bool(facts.holds)
+                else bool(observations.holds)
             )
         except InputError as error:
             outcomes.fail(step, node, Failure(FailureKind.ERROR, error.code, error.message, error.hint))
@@ -182,7 +182,7 @@ def _judge(step: Step, node: NodeState, facts: SupplyFacts) -> bool:
             return True
     missing = readiness.missing_keys(step.run, node)
     transformed = [spec for spec in plan.inputs if spec.transform and spec.key not in missing]
-    bound = context.bind_inputs(transformed, facts.values, passthrough=False)
+    bound = context.bind_inputs(transformed, observations.values, passthrough=False)
     if bound.failure is not None:
         outcomes.fail(step, node, bound.failure)
         return True

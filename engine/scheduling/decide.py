@@ -1,7 +1,7 @@
 """`decide`: one pure function from a signal to the events that follow from it.
 
 Pure. All policy of a run is reached from here and nowhere else: order and limits (`admission`), retries and failures
-(`settlement`), undoing (`saga`). Time comes in as *now*; due times go out inside the events.
+(`outcomes`), undoing (`saga`). Time comes in as *now*; due times go out inside the events.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def decide(run: Run, signal: sig.Signal, now: datetime, queues: Queues = at_once
     """Decide *signal* on *run*: the events are folded into it already and have yet to be committed.
 
     *queues* says which attempts have to wait for their turn before their time runs.
-    `Step.wants` names a node whose facts are needed before the decision can go on: fetch them and decide `SupplyFacts`.
+    `Step.wants` names a node whose observations are needed before the decision can go on: make them and decide
+    `SupplyObservations`.
     Raises `StateError` for a request that the run is in no state for; nothing is changed then.
     """
     step = Step(run, now, queues=queues)
@@ -106,8 +107,8 @@ def _end(step: Step, signal: sig.EndAttempt) -> None:
         outcomes.go_on_stopping(step)
 
 
-def _supply(step: Step, signal: sig.SupplyFacts) -> None:
-    step.facts = signal
+def _supply(step: Step, signal: sig.SupplyObservations) -> None:
+    step.observations = signal
 
 
 def _cancel(step: Step, signal: sig.RequestCancel) -> None:
@@ -395,7 +396,7 @@ _DECIDE: dict[type[Any], Callable[[Step, Any], None]] = {
     sig.AwaitLocks: _await,
     sig.RefuseLocks: _refuse,
     sig.AnswerBreaker: _breaker,
-    sig.SupplyFacts: _supply,
+    sig.SupplyObservations: _supply,
     sig.Tick: _tick,
     sig.LeapClock: _leap,
     sig.Interrupt: _interrupt,

@@ -75,7 +75,7 @@ def available_keys(run: Run, node: NodeState) -> list[str]:
     return keys_at(run, node.plan.scope, run.version)
 
 
-def needs_facts(node: NodeState) -> bool:
+def needs_observations(node: NodeState) -> bool:
     """Whether values or the world have to be looked at before *node* can start."""
     plan = node.plan
     if plan.skip is not None or plan.kind is NodeKind.GROUP:

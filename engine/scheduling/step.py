@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.ids import NodeId
     from engine.model.plan import NodePlan
     from engine.run.events import Event
-    from engine.run.signals import SupplyFacts
+    from engine.run.signals import SupplyObservations
     from engine.run.state import Run
 
 
@@ -41,10 +41,10 @@ class Step:
     now: datetime
     events: list[Event] = field(default_factory=list)
     queues: Queues = at_once
-    facts: SupplyFacts | None = None
+    observations: SupplyObservations | None = None
     """Facts about one node, good for this step only."""
     wants: NodeId | None = None
-    """A node whose skip condition or inputs cannot be judged without facts; the decision goes on with them."""
+    """A node whose skip condition or inputs cannot be judged without observations; the decision goes on with them."""
 
     def deadline(self, node: NodePlan, role: Role) -> datetime | None:
         """When the time of an attempt is over that is made now; None where it has yet to wait for its turn."""

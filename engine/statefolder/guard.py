@@ -128,7 +128,7 @@ def open_state(project: Path, *, home: Path | None = None) -> Path:
         if found.standing is Standing.OURS:
             make_private(found.folder, 0o700)
             return found.folder
-        _settle(project, open_stamps(home), home)
+        _put_in_order(project, open_stamps(home), home)
     folder = state_of(project).folder
     raise EnvironmentFault(f"{folder} is changed by others again and again", code=NOT_OURS, hint="Try again.")
 
@@ -203,7 +203,7 @@ def _are_one(one: Path, other: Path) -> bool:
         return False
 
 
-def _settle(project: Path, stamps: Stamps, home: Path | None) -> None:
+def _put_in_order(project: Path, stamps: Stamps, home: Path | None) -> None:
     """Bring a folder that is missing, was moved or was copied into order, as far as nobody else does it now."""
     place = state_of(project)
     _check_writable(place)

@@ -25,7 +25,7 @@ MAX_CACHE_BYTES = 100 * MEGABYTE
 """Default size limit (SPEC 3)."""
 
 
-class ValueStore:
+class ValueCache:
     """Puts values away and finds them again by reference."""
 
     def __init__(

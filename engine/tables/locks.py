@@ -186,17 +186,17 @@ class LockTable:
         if held and claim.deadline <= now:  # who would not wait can be in nobody's way
             return [Refused(claim.holder, self._timed_out(claim))]
         waiter = replace(claim, granted=False)
-        self._store(waiter)
+        self._replace(waiter)
         return self._entangle(claim.holder) + self._time_out(waiter, now)
 
     def release(self, holder: Holder) -> list[LockOutcome]:
         """Give up the locks of *holder*, or its place in the queue."""
         claim = self._claims.get(holder)
-        return [] if claim is None else self._settle(self._drop([claim]))
+        return [] if claim is None else self._grant_waiting(self._drop([claim]))
 
     def release_run(self, run: RunId) -> list[LockOutcome]:
         """Give up all that *run* and its nodes have, wait for or have reserved."""
-        return self._settle(self._drop(self.of_run(run)))
+        return self._grant_waiting(self._drop(self.of_run(run)))
 
     def reserve(self, run: RunId) -> list[LockOutcome]:
         """Keep what the dead *run* holds, drop what it waits for, and refuse those who wait for it."""
@@ -204,23 +204,23 @@ class LockTable:
         outcomes: list[LockOutcome] = []
         for claim in self.of_run(run):
             kept = replace(claim, reserved=True)
-            self._store(kept)
+            self._replace(kept)
             for holder in dict.fromkeys(self._waiting.conflicting(kept)):
                 waiter = self._claims[holder]
                 outcomes.append(Refused(holder, _reserved(waiter, kept)))
                 gone += self._drop([waiter])
-        return outcomes + self._settle(gone)
+        return outcomes + self._grant_waiting(gone)
 
     def adopt(self, run: RunId, owner: OwnerId) -> None:
         """Make *owner* answer for *run*: what was reserved for it is held again."""
         for claim in self.of_run(run):
-            self._store(replace(claim, owner=owner, reserved=False))
+            self._replace(replace(claim, owner=owner, reserved=False))
 
     def postpone(self, run: RunId, by: timedelta) -> list[LockOutcome]:
         """Have the waiters of *run* wait *by* longer; its clock has jumped so far, ahead or back."""
         for claim in self.of_run(run):
             if not claim.granted:
-                self._store(replace(claim, requested_at=claim.requested_at + by, deadline=claim.deadline + by))
+                self._replace(replace(claim, requested_at=claim.requested_at + by, deadline=claim.deadline + by))
         return []
 
     def expire(self, now: datetime, owner: OwnerId | None = None) -> list[LockOutcome]:
@@ -240,7 +240,7 @@ class LockTable:
         if standing.specs != claim.specs:
             raise InternalError(f"{claim.holder} has a claim already, on other locks")
         if standing.owner != claim.owner or standing.reserved:
-            self._store(replace(standing, owner=claim.owner, reserved=False))
+            self._replace(replace(standing, owner=claim.owner, reserved=False))
         return [Granted(claim.holder)] if standing.granted else []
 
     def _ahead(self, claim: Claim) -> dict[Holder, None]:
@@ -260,7 +260,7 @@ class LockTable:
             yield from (h for h in self._waiting.conflicting(claim) if _rank(self._claims[h]) > rank)
 
     def _grant(self, claim: Claim) -> list[LockOutcome]:
-        self._store(claim if claim.granted else replace(claim, granted=True))
+        self._replace(claim if claim.granted else replace(claim, granted=True))
         outcomes: list[LockOutcome] = [Granted(claim.holder)]
         for holder in list(self._waiting.runs.get(claim.holder.run, ())):
             if claim.holder.encloses(holder):
@@ -279,7 +279,7 @@ class LockTable:
             victim = max((claim for claim in cycle if not claim.granted), key=_rank)
             place = cycle.index(victim)
             outcomes.append(Refused(victim.holder, _deadlock(cycle[place:] + cycle[:place])))
-            outcomes += self._settle(self._drop([victim]))
+            outcomes += self._grant_waiting(self._drop([victim]))
         return outcomes
 
     def _hard_cycle(self, holder: Holder) -> list[Claim]:
@@ -302,7 +302,7 @@ class LockTable:
     def _in_need_of(self, holder: Holder) -> Iterator[Holder]:
         return self._waiting_for(holder, courtesy=True)
 
-    def _settle(self, gone: Iterable[Claim]) -> list[LockOutcome]:
+    def _grant_waiting(self, gone: Iterable[Claim]) -> list[LockOutcome]:
         """Grant what the claims *gone* kept from others."""
         return self._grant_ready({holder for claim in gone for holder in self._waiting.conflicting(claim)})
 
@@ -345,13 +345,13 @@ class LockTable:
         if claim.deadline > now or claim.holder not in self._waiting.holders:
             return []
         refused = Refused(claim.holder, self._timed_out(claim))
-        return [refused, *self._settle(self._drop([claim]))]
+        return [refused, *self._grant_waiting(self._drop([claim]))]
 
     def _put(self, claim: Claim) -> None:
         self._claims[claim.holder] = claim
         (self._granted if claim.granted else self._waiting).add(claim)
 
-    def _store(self, claim: Claim) -> None:
+    def _replace(self, claim: Claim) -> None:
         """Put *claim* in the place of the one its holder may have."""
         standing = self._claims.get(claim.holder)
         if standing is not None and standing.granted != claim.granted:

@@ -13,7 +13,7 @@ from engine.text.redaction import redact
 from engine.text.shown import clean
 from engine.views.durations import took
 from engine.views.report_style import STYLE
-from engine.views.report_text import facts, last_lines, percent
+from engine.views.report_text import figures, last_lines, percent
 from engine.views.status import failures
 from engine.views.svg import short_time
 from engine.views.timeline import FREE_SLOT, SpanEnd, SpanKind
@@ -41,7 +41,7 @@ def html_report(run: Run, numbers: Metrics, chart: Timeline) -> str:
     title = f"{_text(numbers.command)} · {_text(numbers.run)}"
     body = [
         *_head(run, numbers),
-        *_facts(numbers),
+        *_figures(numbers),
         *_failures(run),
         "<h2>Timeline</h2>",
         *_chart(chart),
@@ -78,9 +78,9 @@ def _head(run: Run, numbers: Metrics) -> Iterator[str]:
     yield "</header>"
 
 
-def _facts(numbers: Metrics) -> Iterator[str]:
+def _figures(numbers: Metrics) -> Iterator[str]:
     yield "<dl>"
-    for name, value in facts(numbers):
+    for name, value in figures(numbers):
         main, _, rest = value.partition(" (") if value.endswith(")") else value.partition(", ")
         small = f"<small>{_text(rest.rstrip(')'))}</small>" if rest else ""
         yield f"<div><dt>{_text(name)}</dt><dd>{_text(main)}{small}</dd></div>"

@@ -75,10 +75,10 @@ def _summary(run: Run, numbers: Metrics, now: datetime) -> Iterator[str]:
     if run.message:
         yield f"   {one_line(run.message, limit=LONGEST_LINE)}"
     yield ""
-    yield from (f"{name + ':':<24}{value}" for name, value in facts(numbers))
+    yield from (f"{name + ':':<24}{value}" for name, value in figures(numbers))
 
 
-def facts(numbers: Metrics) -> list[tuple[str, str]]:
+def figures(numbers: Metrics) -> list[tuple[str, str]]:
     """The numbers of a run that stand alone, each with its name."""
     work = f"{took(numbers.best)} at best, {took(numbers.work)} of work"
     told = [

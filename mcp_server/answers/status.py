@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from engine.model.plan import Plan
     from engine.run.state import Run
     from engine.service import View
-    from engine.storage.cache import ValueStore
+    from engine.storage.cache import ValueCache
     from engine.views.status import FailureLine, NodeLine, Snapshot
     from engine.views.todos import Todo, TodoOptions
     from mcp_server.answers.wire import ViewName
@@ -75,7 +75,7 @@ def status_of(
     view: View,
     *,
     view_name: ViewName = "summary",
-    values: ValueStore | None,
+    values: ValueCache | None,
     options: TodoOptions | None = None,
     dry_run: bool = False,
     tasks: list[wire.TaskLine] | None = None,
@@ -139,7 +139,7 @@ def _report(view: View) -> str:
     return text if len(text) <= LONGEST_REPORT else text[: LONGEST_REPORT - 1] + "…"
 
 
-def outputs_of(run: Run, now: Snapshot, values: ValueStore, refs: list[str]) -> dict[str, Any]:
+def outputs_of(run: Run, now: Snapshot, values: ValueCache, refs: list[str]) -> dict[str, Any]:
     """The run's outputs: small ones as they are, large ones as references, whose keys are added to *refs*.
 
     What finds no room is left out: those of the last phase come first, and each is a resource of its own.

@@ -120,7 +120,7 @@ async def _ask(engine: Engine, run_id: RunId, question: Question) -> bool:
             return True
         console.notes.print(f"[{choices}] ", end="")
         if not line:  # the terminal is gone: there is nobody to wait for
-            if run_id not in engine.store.runs:
+            if run_id not in engine.live_runs.runs:
                 return False
             await _answer(engine, run_id, question, question.answers[-1])
             return True

@@ -221,13 +221,13 @@ async def _follow(project: Project, run_id: RunId, *, as_json: bool) -> int:
         return bool(asked) if person else waits_for_people(run) or any("no" in one.answers for one in asked)
 
     live = None if as_json else console.LiveTree()
-    known = len(engine.remarks.warnings(run_id))
+    known = len(engine.activity.warnings(run_id))
     while not (view := await watch(engine, run_id, live, until=halts)).run.ended:
         if not await answer_questions(engine, run_id, person=person):
             return FAILED
     await _print_end(project, view, as_json=as_json)
     if not as_json:
-        _warn(engine.remarks.warnings(run_id)[known:])
+        _warn(engine.activity.warnings(run_id)[known:])
     return INTERRUPTED if stopped else exit_code(view.run)
 
 

@@ -282,7 +282,7 @@ class Project:
         )
         await engine.storage.commit(batch, run.owner)
         if not recorded:
-            engine.remarks.warn(run_id, NOT_RECORDED)
+            engine.activity.warn(run_id, NOT_RECORDED)
         return run_id
 
     async def _simulated(self, plan: Plan, request: RunRequest) -> Simulated:
@@ -327,7 +327,7 @@ class Project:
         await engine.resume(run_id, failed=failed, limits=limits)
         changed = await asyncio.to_thread(self._changed_since, run)
         if changed:
-            engine.remarks.warn(run_id, changed)
+            engine.activity.warn(run_id, changed)
 
     def _changed_since(self, run: Run) -> str:
         """What to say where the files of *run* are not those that it began with; it goes on with what it began with."""

@@ -94,7 +94,7 @@ class OrchestrationServer(MCPServer[Session]):
         low.create_initialization_options = options  # type: ignore[method-assign]  # transports ask without arguments
 
         async def connected(ctx: ServerRequestContext[Session, Any], _: NotificationParams | None) -> None:
-            ctx.lifespan_context.news.connected(ctx.session)
+            ctx.lifespan_context.notifications.connected(ctx.session)
 
         low.add_notification_handler("notifications/initialized", NotificationParams, connected)
 

@@ -34,7 +34,7 @@ MOST_SUBSCRIPTIONS = 1024
 log = logging.getLogger(__name__)
 
 
-class News:
+class Notifications:
     """What the clients of one server want to know, and what they were told last."""
 
     def __init__(self, bus: SubscriptionBus) -> None:

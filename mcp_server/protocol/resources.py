@@ -129,13 +129,13 @@ async def complete(ctx: ServerRequestContext[Session, Any], params: CompleteRequ
 
 async def subscribe(ctx: ServerRequestContext[Session, Any], params: SubscribeRequestParams) -> EmptyResult:
     """Tell a client that shook hands of changes."""
-    await ctx.lifespan_context.news.subscribe(await project_of(ctx), str(params.uri), ctx.session)
+    await ctx.lifespan_context.notifications.subscribe(await project_of(ctx), str(params.uri), ctx.session)
     return EmptyResult()
 
 
 async def unsubscribe(ctx: ServerRequestContext[Session, Any], params: UnsubscribeRequestParams) -> EmptyResult:
     """Tell it no more."""
-    ctx.lifespan_context.news.unsubscribe(str(params.uri), ctx.session)
+    ctx.lifespan_context.notifications.unsubscribe(str(params.uri), ctx.session)
     return EmptyResult()
 
 
@@ -151,7 +151,7 @@ def add_resources(server: MCPServer[Session], bus: SubscriptionBus) -> None:
         uris = params.notifications.resource_subscriptions
         if not uris:  # a client that listens from the start needs no project for that
             return await streams(ctx, params)
-        async with ctx.lifespan_context.news.listening(await project_of(ctx), uris):
+        async with ctx.lifespan_context.notifications.listening(await project_of(ctx), uris):
             return await streams(ctx, params)
 
     low = server._lowlevel_server  # noqa: SLF001 - the SDK's own lists are fixed ones

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from engine.errors import OrchestrationError
 from engine.statefolder.location import has_journal
 from mcp_server.project import root
-from mcp_server.protocol.notifications import News
+from mcp_server.protocol.notifications import Notifications
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -43,7 +43,7 @@ class Session:
 
         *bus* carries news to clients of protocol 2026-07-28.
         """
-        self.news = News(bus)
+        self.notifications = Notifications(bus)
         self.told: dict[RunId, int] = {}
         """Events of each run that the client has seen the effect of."""
         self.tasks: dict[RunId, Told] = {}
@@ -74,7 +74,7 @@ class Session:
                 found.root, host=True, home=self._home, notes=root.told_others(found)
             )
             project = self._project = await self._stack.enter_async_context(opened)
-            self.news.watch(project)
+            self.notifications.watch(project)
             return project
 
     def look_after(self) -> None:
@@ -101,7 +101,7 @@ class Session:
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
-        await self.news.close()
+        await self.notifications.close()
         await self._stack.aclose()
 
 

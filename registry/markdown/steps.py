@@ -52,9 +52,9 @@ _COLON_AGENT = re.compile(r"^@?(?P<agent>[a-z][a-z0-9_]*(?:-[a-z0-9_]+)+)\s*:\s+
 _LABEL = re.compile(r"^(?P<label>agent|time|estimated time|estimate|duration|task)\s*:\s*(?P<value>.+)$", re.IGNORECASE)
 _EMPTY = re.compile(r"[\s,;.:&|~()\[\]-]*")
 _LONGEST_LINE = 500
-"""A longer line is all task: facts are said shortly, and looking for them costs the square of the length."""
-_MOST_FACTS = 50
-"""Lines below a step that may be facts about it."""
+"""A longer line is all task: attributes are short, and looking for them costs the square of the length."""
+_MAX_ATTRIBUTES = 50
+"""Lines below a step that may be attributes of it."""
 _MOST_TAILS = 6
 _LONGEST_TASK = 80
 """A task with its details is shown as a todo; beyond this the details are an input of their own."""
@@ -161,7 +161,7 @@ def read_step(number: int, text: str, details: Sequence[str], *, line: int) -> S
     step.names_agents = bool(named)
     if len(text) <= _LONGEST_LINE:
         text = _take_agent(step, _take_tail(step, _take_brackets(step, text)))
-    kept = list(_without_facts(step, details))
+    kept = list(_without_attributes(step, details))
     step.agent = step.agent or (named[0] if len(named) == 1 else None)
     step.task = step.head = _plain(text)
     step.details = "\n".join(kept).strip("\n")
@@ -177,21 +177,21 @@ def agents_named(text: str) -> list[str]:
     return list(dict.fromkeys(found["type"] or found["agent"] for found in _NAMED_AGENT.finditer(text)))
 
 
-def _without_facts(step: Step, details: Sequence[str]) -> Iterator[str]:
-    """The lines of *details* that are more than facts about *step*, which takes the facts."""
+def _without_attributes(step: Step, details: Sequence[str]) -> Iterator[str]:
+    """The lines of *details* that are more than attributes of *step*, which takes those."""
     fence = ""
     for place, line in enumerate(details):
         mark = _FENCE.match(line)
         if mark is not None and (not fence or mark[1].startswith(fence)):
             fence = "" if fence else mark[1]
-        elif not fence and line.strip() and place < _MOST_FACTS and len(line) <= _LONGEST_LINE:
+        elif not fence and line.strip() and place < _MAX_ATTRIBUTES and len(line) <= _LONGEST_LINE:
             rest = _take_detail(step, line)
             if rest is None:
                 continue
         yield line
 
 
-def _take_facts(step: Step, text: str) -> str:
+def _take_attributes(step: Step, text: str) -> str:
     """Move times and dependencies of *text* into *step*; what is neither comes back."""
     time, rest = read_time(text)
     after = [
@@ -230,7 +230,7 @@ def _take_brackets(step: Step, text: str) -> str:
             return found.group()
         if _PERIOD.search(inner) or not _stands_alone(_TIME.search(inner), inner):
             return found.group()
-        rest = _take_facts(step, inner)
+        rest = _take_attributes(step, inner)
         return f" ({rest})" if rest else " "
 
     return re.sub(r"\s{2,}", " ", _BRACKETS.sub(replace, text)).strip()
@@ -249,8 +249,12 @@ def _take_tail(step: Step, text: str) -> str:
     for _ in range(_MOST_TAILS):
         for pattern in (_CLAUSE, _TRAILING, _END_TIME):
             found = pattern.match(text)
-            if found is not None and _speaks(found["tail"]) and not _take_facts(Step(number=0, line=0), found["tail"]):
-                _take_facts(step, found["tail"])
+            if (
+                found is not None
+                and _speaks(found["tail"])
+                and not _take_attributes(Step(number=0, line=0), found["tail"])
+            ):
+                _take_attributes(step, found["tail"])
                 text = found["task"].rstrip(" ,;|-\u2013\u2014")
                 break
         else:
@@ -283,14 +287,14 @@ def _may_be_agent(found: re.Match[str]) -> bool:
 
 
 def _take_detail(step: Step, detail: str) -> str | None:
-    """One line below the step: None where it is a fact about it and nothing else."""
+    """One line below the step: None where it is an attribute of it and nothing else."""
     text = re.sub(_MARKER, "", " ".join(detail.split()))
     label = _LABEL.match(_plain(text))
     if label is not None and label["label"].casefold() == "agent" and re.fullmatch(r"@?[\w-]+", label["value"]):
         step.agent = step.agent or label["value"].lstrip("@")
         return None
-    if not _take_facts(Step(number=0, line=0), _plain(text)) and _speaks(text):
-        _take_facts(step, _plain(text))
+    if not _take_attributes(Step(number=0, line=0), _plain(text)) and _speaks(text):
+        _take_attributes(step, _plain(text))
         return None
     return None if _ONLY_AGENT.fullmatch(text) else text
 

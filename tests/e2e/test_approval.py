@@ -11,7 +11,7 @@ from tests.e2e.test_review_code import arguments, newest_status
 from tests.e2e.test_session import PROMPT, TICK, enter, state
 from tests.e2e.test_typed import obedient, ours
 from tests.support.fake_messages_api import FakeMessagesApi
-from tests.support.terminal import Terminal, settle_in, terminal, wait_until
+from tests.support.terminal import Terminal, accept_first_screens, terminal, wait_until
 
 __all__ = ["ours"]
 
@@ -44,7 +44,7 @@ def answer_with(found: Terminal, button: str) -> None:
 def test_a_question_of_a_run_is_a_dialog(
     api: FakeMessagesApi, ours: Path, environ: dict[str, str], button: str, end: str
 ) -> None:
-    settle_in(Path(environ["HOME"]), ours)
+    accept_first_screens(Path(environ["HOME"]), ours)
     api.routes = [obedient(api, "/ask", "mcp__orchestration__run", wait_seconds=30)]
     program = shutil.which("claude", path=environ["PATH"])
     assert program is not None

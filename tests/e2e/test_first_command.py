@@ -13,7 +13,7 @@ from registry.agents.load import load_agents
 from tests.e2e.test_review_code import PROGRAMS
 from tests.e2e.test_session import DONE, RUN, TODO_WRITE, Model, conversation, enter, session, state
 from tests.support.fake_messages_api import FakeMessagesApi, Route
-from tests.support.terminal import settle_in, wait_until
+from tests.support.terminal import accept_first_screens, wait_until
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "first-command.md").read_text(encoding="utf-8")
 pytestmark = pytest.mark.timeout(150)
@@ -30,7 +30,7 @@ def test_hello_world_is_written_typed_and_run(api: FakeMessagesApi, project: Pat
     (project / ".mcp.json").write_text(json.dumps({"mcpServers": {"orchestration": server}}), encoding="utf-8")
     sync = [str(PROGRAMS / "orchestrate"), "--project", str(project), "sync"]
     subprocess.run(sync, env=environ, check=True, timeout=40, capture_output=True)
-    settle_in(Path(environ["HOME"]), project)
+    accept_first_screens(Path(environ["HOME"]), project)
     model = Model(api, command="/hello-world", wait_seconds=30)
     api.routes = [Route(match=TASK, steps=[{"delay": 1, "structured": {"outputs": {"greet": HELLO}}}]), model]
     with session(project, {**environ, **TODO_WRITE}) as found:

@@ -28,7 +28,7 @@ from tests.e2e.test_review_code import (
 )
 from tests.support.claude_code import program, wait_until_gone
 from tests.support.fake_messages_api import FakeMessagesApi, Route
-from tests.support.terminal import settle_in, terminal, wait_until
+from tests.support.terminal import accept_first_screens, terminal, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -61,7 +61,7 @@ def review(project: Path, environ: dict[str, str]) -> Path:
     subprocess.run(
         [str(PROGRAMS / "orchestrate"), "--project", str(project), "sync"], env=environ, check=True, timeout=40
     )
-    settle_in(Path(environ["HOME"]), project)
+    accept_first_screens(Path(environ["HOME"]), project)
     return project
 
 

@@ -332,7 +332,7 @@ async def test_the_work_of_an_attempt_that_took_too_long_is_kept(project: Path) 
     late = Failure(FailureKind.TIMEOUT, "TIMEOUT", "it took too long", hint="Raise `timeout`.")
     async with running(project, step("slow", "write('half.txt', 'half'); meet()")) as (engine, run):
         await ready(project, "slow")
-        engine.store.send(run, EndAttempt(NodeId("slow"), 1, late))
+        engine.live_runs.send(run, EndAttempt(NodeId("slow"), 1, late))
         seen = await ended(engine, run)
     failure = failure_of(seen, "slow")
     assert failure.code == "TIMEOUT"

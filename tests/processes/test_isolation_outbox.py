@@ -164,7 +164,7 @@ async def test_the_branch_of_a_lost_attempt_goes_when_its_work_was_redone_and_th
         await ended(engine, run)
         async with asyncio.timeout(SECONDS):
             while not (warnings := (await engine.view(run)).warnings):
-                await engine.feed.wait(run, 0.1)
+                await engine.notifier.wait(run, 0.1)
     [told] = warnings
     assert told.startswith(f"The branch orchestration/{run}/edits/1 of a lost attempt was removed: attempt 2 of")
     assert branches(project) == [f"{run}/other/1"]
@@ -241,8 +241,8 @@ async def test_only_what_is_marked_as_merged_and_says_whose_it_is_is_an_outcome(
     (state / "worktree.json").write_text(json.dumps(record))
     (state / "merged.json").rename(state / "merging.json")
     assert (await outbox.attempts(), await outbox.found([attempt])) == ([], {})
-    outbox.settled(attempt)
+    outbox.recorded(attempt)
     assert state.exists(), "it is not merged, so nothing is settled"
     (state / "merging.json").rename(state / "merged.json")
-    outbox.settled(attempt)
+    outbox.recorded(attempt)
     assert not state.exists()

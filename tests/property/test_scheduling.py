@@ -15,7 +15,7 @@ from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import Role, RunStatus, WaitReason
 from engine.run.state import NodeStatus, is_inside
-from engine.runtime.resource_requests import Guards
+from engine.runtime.resource_requests import ResourceRequests
 from engine.scheduling.readiness import is_at_work
 from engine.scheduling.saga import UNDOING
 from engine.storage.port import Batch
@@ -39,7 +39,7 @@ class Story(ByHand):
 
     def __init__(self, *raw: dict[str, Any], limits: ev.Limits | None = None) -> None:
         self.table = LockTable()
-        self.guards = Guards(OWNER, {})
+        self.resource_requests = ResourceRequests(OWNER, {})
         self.outcomes: list[Any] = []
         super().__init__(plan(*raw), limits=limits)
         self._claim_for_run()
@@ -47,14 +47,14 @@ class Story(ByHand):
     def _claim_for_run(self) -> None:
         root = self.run.plan
         if self.run.status is RunStatus.PENDING and root.locks:
-            op = self.guards.request(self.run, None, root.locks, wait=root.lock_wait, now=self.now)
+            op = self.resource_requests.request(self.run, None, root.locks, wait=root.lock_wait, now=self.now)
             self.outcomes += op(self.table)
 
     def _take(self, events: list[ev.Event]) -> None:
         super()._take(events)
         batch = Batch()
         for event in events:
-            self.guards.follow(self.run, event, batch)
+            self.resource_requests.follow(self.run, event, batch)
         for op in batch.lock_ops:
             self.outcomes += op(self.table)
 
@@ -176,8 +176,8 @@ class Story(ByHand):
     def resume(self, *, failed: bool = False, limits: ev.Limits | None = None) -> list[ev.Event]:
         """Go on as a new owner, who claims what the old one had."""
         self.outcomes.clear()
-        self.guards = Guards(HEIR, {})
-        self.guards.adoption(self.run.id)(self.table)
+        self.resource_requests = ResourceRequests(HEIR, {})
+        self.resource_requests.adoption(self.run.id)(self.table)
         events = super().resume(failed=failed, limits=limits)
         self._claim_for_run()
         return events

@@ -99,7 +99,7 @@ def calls_of(raw: dict[str, Any], *, failing: bool) -> int:
         step = decide.start(started, NOON)
         while not step.run.ended:
             wants = step.wants
-            signal = report_of(step.run, failing=failing) if wants is None else sig.SupplyFacts(wants)
+            signal = report_of(step.run, failing=failing) if wants is None else sig.SupplyObservations(wants)
             step = decide.decide(step.run, signal, NOON)
     finally:
         sys.setprofile(None)

@@ -14,15 +14,15 @@ from engine.run import events as ev
 from engine.run import node_events
 from engine.run.events import RunStatus
 from engine.run.state import Run
-from engine.runtime.attempts import Key, Pool
-from engine.runtime.live_runs import Store
-from engine.runtime.outcome_cleanup import Aftermath
-from engine.runtime.resource_requests import Guards
+from engine.runtime.attempts import Attempts, Key
+from engine.runtime.live_runs import LiveRuns
+from engine.runtime.outcome_cleanup import OutcomeCleanup
+from engine.runtime.resource_requests import ResourceRequests
 from engine.scheduling import admission, budget, decide, outcomes, readiness, saga
 from engine.scheduling.step import Step
 from engine.service import Engine
 from engine.statefolder.owners import LATE_SECONDS, Record, Servers
-from engine.storage.cache import ValueStore
+from engine.storage.cache import ValueCache
 from engine.tables import breakers
 from engine.tables.locks import LockTable
 from tests.support.world.world import Broken, World
@@ -54,14 +54,14 @@ def caught() -> str:
 
 
 def agents_start_before_it_is_durable(patch: Patch) -> None:
-    collect = Store._collect
+    collect = LiveRuns._collect
 
-    def eager(store: Store, run: Run, events: list[ev.Event]) -> None:
-        collect(store, run, events)
-        for listener in store.listeners:
+    def eager(live_runs: LiveRuns, run: Run, events: list[ev.Event]) -> None:
+        collect(live_runs, run, events)
+        for listener in live_runs.listeners:
             listener(run, events)
 
-    patch.setattr(Store, "_collect", eager)
+    patch.setattr(LiveRuns, "_collect", eager)
 
 
 def whoever_asks_for_a_lock_gets_it(patch: Patch) -> None:
@@ -69,7 +69,7 @@ def whoever_asks_for_a_lock_gets_it(patch: Patch) -> None:
 
 
 def locks_are_kept_after_the_end(patch: Patch) -> None:
-    patch.setattr(Guards, "_locks_of_run", lambda *_: None)
+    patch.setattr(ResourceRequests, "_locks_of_run", lambda *_: None)
 
 
 def what_dies_in_a_crash_is_not_ended(patch: Patch) -> None:
@@ -100,47 +100,47 @@ def what_is_inside_a_sub_command_is_not_undone(patch: Patch) -> None:
 
 
 def a_failed_commit_is_shrugged_off(patch: Patch) -> None:
-    def shrug(store: Store, fault: OrchestrationError) -> None:
-        for waiter in store._decided.waiters:
+    def shrug(live_runs: LiveRuns, fault: OrchestrationError) -> None:
+        for waiter in live_runs._decided.waiters:
             if not waiter.done():
                 waiter.set_exception(fault)
-        store._decided.waiters = []
+        live_runs._decided.waiters = []
 
-    patch.setattr(Store, "_fail", shrug)
+    patch.setattr(LiveRuns, "_fail", shrug)
 
 
 def a_decision_that_breaks_down_costs_all_runs(patch: Patch) -> None:
-    def let_all_go(store: Store, run: Run, error: Exception) -> InternalError:
+    def let_all_go(live_runs: LiveRuns, run: Run, error: Exception) -> InternalError:
         fault = InternalError(f"{run.id}: {error}")
-        store._fail(fault)
+        live_runs._fail(fault)
         return fault
 
-    patch.setattr(Store, "_let_go", let_all_go)
+    patch.setattr(LiveRuns, "_let_go", let_all_go)
 
 
 def half_a_decision_is_written(patch: Patch) -> None:
-    carry_out = Store._carry_out
+    carry_out = LiveRuns._carry_out
 
-    def as_far_as_it_came(store: Store, turn: Step, now: datetime) -> None:
-        batch = store._decided.batch
+    def as_far_as_it_came(live_runs: LiveRuns, turn: Step, now: datetime) -> None:
+        batch = live_runs._decided.batch
         try:
-            carry_out(store, turn, now)
+            carry_out(live_runs, turn, now)
         except InternalError:
             batch.events += [(turn.run.id, turn.run.events - len(turn.events), turn.events[0])] if turn.events else []
             raise
 
-    patch.setattr(Store, "_carry_out", as_far_as_it_came)
+    patch.setattr(LiveRuns, "_carry_out", as_far_as_it_came)
 
 
 def answers_are_given_before_they_are_durable(patch: Patch) -> None:
-    async def at_once(store: Store) -> None:
-        store._check()
+    async def at_once(live_runs: LiveRuns) -> None:
+        live_runs._check()
 
-    patch.setattr(Store, "committed", at_once)
+    patch.setattr(LiveRuns, "committed", at_once)
 
 
 def values_are_not_stored(patch: Patch) -> None:
-    patch.setattr(ValueStore, "uncommitted", lambda _values: {})
+    patch.setattr(ValueCache, "uncommitted", lambda _values: {})
 
 
 def retries_have_no_end(patch: Patch) -> None:
@@ -166,16 +166,16 @@ def phases_have_all_slots(patch: Patch) -> None:
 
 
 def a_cancelled_attempt_counts_as_ended_at_once(patch: Patch) -> None:
-    cancel = Pool._cancel
+    cancel = Attempts._cancel
 
-    def hasty(pool: Pool, key: Key, why: FailureKind = FailureKind.CANCEL) -> None:
-        work = pool._works.get(key)
-        cancel(pool, key, why)
-        if work is not None and key in pool._works:
+    def hasty(attempts: Attempts, key: Key, why: FailureKind = FailureKind.CANCEL) -> None:
+        work = attempts._works.get(key)
+        cancel(attempts, key, why)
+        if work is not None and key in attempts._works:
             work.begun = False
-            cancel(pool, key, why)
+            cancel(attempts, key, why)
 
-    patch.setattr(Pool, "_cancel", hasty)
+    patch.setattr(Attempts, "_cancel", hasty)
 
 
 def what_asks_for_a_lock_lets_others_pass(patch: Patch) -> None:
@@ -183,11 +183,11 @@ def what_asks_for_a_lock_lets_others_pass(patch: Patch) -> None:
 
 
 def the_clock_is_believed(patch: Patch) -> None:
-    def unaware(store: Store) -> datetime:
-        store._clock.jump()
-        return store._clock.now()
+    def unaware(live_runs: LiveRuns) -> datetime:
+        live_runs._clock.jump()
+        return live_runs._clock.now()
 
-    patch.setattr(Store, "_now", unaware)
+    patch.setattr(LiveRuns, "_now", unaware)
 
 
 def what_waits_for_its_turn_counts_as_at_work(patch: Patch) -> None:
@@ -203,7 +203,7 @@ def what_was_merged_is_not_asked_for(patch: Patch) -> None:
     async def nothing(*_given: object) -> tuple[()]:
         return ()
 
-    patch.setattr(Aftermath, "reports", nothing)
+    patch.setattr(OutcomeCleanup, "reports", nothing)
 
 
 def numbers_of_processes_are_believed_in_every_namespace(patch: Patch) -> None:

@@ -18,10 +18,10 @@ from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.reducer import fold
 from engine.run.state import NodeState, Run
-from engine.runtime.observations import ProjectFacts
+from engine.runtime.observations import ProjectObserver
 from engine.scheduling import decide
 from engine.scheduling.step import at_once
-from engine.storage.cache import ValueStore
+from engine.storage.cache import ValueCache
 from engine.storage.codec import decode_event, encode_event
 from engine.storage.memory import MemoryStorage
 from tests.support.definitions import plan
@@ -70,8 +70,8 @@ class ByHand:
     ) -> None:
         self.now = NOON
         self.queues = queues
-        self.values = ValueStore(MemoryStorage())
-        self.facts = ProjectFacts(project, self.values, last_run_completed=lambda _name: False, custom={})
+        self.values = ValueCache(MemoryStorage())
+        self.observations = ProjectObserver(project, self.values, last_run_completed=lambda _name: False, custom={})
         compiled = raw if isinstance(raw, Plan) else plan(raw, *subcommands)
         given = {**compiled.initial, **(initial or {})}
         step = decide.start(
@@ -103,7 +103,7 @@ class ByHand:
 
     def _supply(self, wants: NodeId | None) -> None:
         while wants is not None:
-            step = decide.decide(self.run, self.facts.about(self.run, wants), self.now, self.queues)
+            step = decide.decide(self.run, self.observations.about(self.run, wants), self.now, self.queues)
             self._take(step.events)
             wants = step.wants
 

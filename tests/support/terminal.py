@@ -108,7 +108,7 @@ def terminal(command: Sequence[str], *, folder: Path, environ: Mapping[str, str]
         found.end()
 
 
-def settle_in(home: Path, project: Path) -> None:
+def accept_first_screens(home: Path, project: Path) -> None:
     """Answer what Claude Code asks a new user in a new folder, so that a session begins with its prompt."""
     config = {
         "hasCompletedOnboarding": True,

@@ -46,8 +46,8 @@ class FileOutbox:
         """See `port.Outbox.found`."""
         return await asyncio.to_thread(self._found, frozenset(attempts))
 
-    def settled(self, attempt: AttemptId) -> None:
-        """See `port.Outbox.settled`."""
+    def recorded(self, attempt: AttemptId) -> None:
+        """See `port.Outbox.recorded`."""
         parsed = parse_attempt_id(attempt)
         place = None if parsed is None else notes_of(self._project).inside(folder_of(*parsed))
         if place is not None and is_own(*place) and (place.folder / MERGED).exists():

@@ -315,8 +315,8 @@ class WorldOutbox:
         """See `Outbox.found`."""
         return {attempt: outcome for attempt, outcome in self._agents.unreported.items() if attempt in attempts}
 
-    def settled(self, attempt: AttemptId) -> None:
-        """See `Outbox.settled`."""
+    def recorded(self, attempt: AttemptId) -> None:
+        """See `Outbox.recorded`."""
         self._agents.unreported.pop(attempt, None)
 
     async def redone(self, attempts: Collection[AttemptId]) -> list[str]:

@@ -107,7 +107,7 @@ class Audit:
     def _one_owner(self, server: Server, batch: Batch) -> None:
         """No two servers that live go on with one run."""
         for other in self._world.servers:
-            runs = other.engine.store.runs
+            runs = other.engine.live_runs.runs
             both = [run for run in batch.summaries if other.alive and run in runs and not runs[run].ended]
             if other is not server and both:
                 self._world.breaks(f"{server.name} and {other.name} both go on with {both}")

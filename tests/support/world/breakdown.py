@@ -29,10 +29,10 @@ class Breakdown:
         self._server = server
         self._left = 0
         self._run: Run | None = None
-        store = server.engine.store
-        self._follow = store._guards.follow
-        store._guards.follow = self._follow_or_break  # type: ignore[method-assign]
-        store.on_fault.append(self._let_go)
+        live_runs = server.engine.live_runs
+        self._follow = live_runs._requests.follow
+        live_runs._requests.follow = self._follow_or_break  # type: ignore[method-assign]
+        live_runs.on_fault.append(self._let_go)
 
     def lay(self, after: int) -> None:
         """Break down at the *after*-th event from now on; 0: not at all."""

@@ -114,7 +114,7 @@ class Clients:
     def decide(self, server: Server, run: RunId, node: NodeId, answer: str) -> None:
         """Answer a question of a run."""
         record = self._world.audit.records[run]
-        mine = run in server.engine.store.runs
+        mine = run in server.engine.live_runs.runs
         before = len(record.log)
 
         def decided(_none: None) -> None:

@@ -102,7 +102,7 @@ class Server:
         self.engine.breakers["api"] = BREAKER
         if self.dice.randrange(3) == 0:
             self.engine.values.configure(max_bytes=self.dice.choice((0, 200, 50_000)))
-        self.engine.store.listeners.append(lambda run, events: world.audit.told(self, run, events))
+        self.engine.live_runs.listeners.append(lambda run, events: world.audit.told(self, run, events))
         changes = Random(f"{world.seed}:{self.name}: what is covered")  # noqa: S311 - repeatable by intent
         self.engine.permits.again = lambda *_: "something was changed" if changes.randrange(30) == 0 else None
         self.breakdown = Breakdown(self)

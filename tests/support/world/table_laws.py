@@ -70,7 +70,7 @@ def questions_are_answered(world: World, _claims: Sequence[Claim]) -> Iterator[s
     """What a node asks of locks and breakers is answered in the commit in which it asks, unless its run was let go."""
     for record in world.audit.live():
         owner = world.owner_of(record)
-        live = None if owner is None else owner.engine.store.runs.get(record.id)
+        live = None if owner is None else owner.engine.live_runs.runs.get(record.id)
         if live is None or live.ended:  # it was let go, and that is being recorded
             continue
         asking = [name for name, node in record.run.nodes.items() if node.asking]

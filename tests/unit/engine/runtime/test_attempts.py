@@ -42,14 +42,14 @@ async def _cancelled_at_once() -> tuple[Run, list[str]]:
 
     def listen(run: Run, events: Sequence[ev.Event]) -> None:
         if any(isinstance(event, ev.AttemptScheduled) for event in events):
-            engine.store.send(run.id, sig.RequestCancel("too soon"))
+            engine.live_runs.send(run.id, sig.RequestCancel("too soon"))
         if run.ended:
             ended.set()
 
     clock = VirtualClock(asyncio.get_running_loop(), random.Random(1))  # noqa: S311 - repeatable by intent
     executors = {AgentKind.CUSTOM: InlineExecutor({"worker": work})}
     engine = Engine(Path(), storage=MemoryStorage(), owner=None, clock=clock, executors=executors)
-    engine.store.listeners.append(listen)
+    engine.live_runs.listeners.append(listen)
     async with engine.serving():
         run_id = await engine.start(plan(command(phase("one", node("a"))), agents=(WORKER,)))
         await ended.wait()
@@ -104,7 +104,7 @@ async def _one_place(*, idle: timedelta) -> tuple[Run, _Machine]:
     clock = VirtualClock(asyncio.get_running_loop(), random.Random(1))  # noqa: S311 - repeatable by intent
     engine = Engine(Path(), storage=MemoryStorage(), owner=None, clock=clock, executors={AgentKind.PROCESS: machine})
     engine.idle_timeout = idle
-    engine.store.listeners.append(listen)
+    engine.live_runs.listeners.append(listen)
     nodes = [node(name, timeout=90_000) for name in ("a", "b", "c")]
     async with engine.serving():
         silent = replace(WORKER, kind=AgentKind.PROCESS)

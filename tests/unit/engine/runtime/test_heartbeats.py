@@ -18,7 +18,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Scene:
-    """An owner, a store that has nothing to commit, the runs that were let go, and a clock that can be set."""
+    """An owner, live runs that have nothing to commit, the runs that were let go, and a clock that can be set."""
 
     def __init__(self) -> None:
         self.shown: list[datetime] = []

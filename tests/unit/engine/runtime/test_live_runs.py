@@ -156,8 +156,8 @@ async def test_listeners_are_told_in_order_after_the_commit_and_one_that_fails_h
         raise RuntimeError
 
     async with engine_on(storage) as engine:
-        engine.store.listeners.insert(0, broken)
-        engine.store.listeners.append(lambda run, events: told.extend(events))  # noqa: ARG005
+        engine.live_runs.listeners.insert(0, broken)
+        engine.live_runs.listeners.append(lambda run, events: told.extend(events))  # noqa: ARG005
         run = await engine.start(plan(TWO), executor="simulate")
         await ended(engine, run)
         assert told == await storage.events(run)
@@ -188,7 +188,7 @@ async def test_a_fault_of_storage_reaches_who_waits_ends_what_runs_and_lets_noth
         with pytest.raises(OrchestrationError):
             await engine.start(plan(TWO), executor="simulate")
         with pytest.raises(OrchestrationError):
-            await engine.store.committed()
+            await engine.live_runs.committed()
     kinds = {type(event).__name__ for event in await storage.events(run)}
     assert "RunStopping" not in kinds
 
@@ -246,7 +246,7 @@ async def test_a_server_whose_storage_fails_does_not_keep_its_processor_busy() -
     storage = FailingStorage()
     async with engine_on(storage, owner=Alone()) as engine:
         told: list[datetime] = []
-        engine.store.on_tick.append(told.append)
+        engine.live_runs.on_tick.append(told.append)
         raw = plan(command(phase("p", node("a", timeout=60_000))), agents=(WORKER,))
         run, _other = [await engine.start(raw, executor="host") for _ in range(2)]
         storage.error = EnvironmentFault("the disk is full", code="DISK_FULL")
@@ -347,7 +347,7 @@ async def test_a_decision_that_breaks_down_costs_its_own_run_and_no_other(monkey
             assert await asyncio.wait_for(waiting, LONG)
         assert (await ended(engine, runs[1])).status is RunStatus.INTERRUPTED
         assert work.ended == [f"{runs[1]}:a#1"]
-        assert list(engine.store.runs) == [runs[0], runs[2]]
+        assert list(engine.live_runs.runs) == [runs[0], runs[2]]
         work.answers = True
         await engine.resume(runs[1])
         assert (await ended(engine, runs[1])).status is RunStatus.COMPLETED
@@ -362,7 +362,7 @@ async def test_what_was_decided_before_a_decision_broke_down_is_durable(monkeypa
     async with engine_on(storage, owner=Alone()) as engine:
         run = await engine.start(plan(TWO), executor="host")
         breaks_down(monkeypatch, sig.RequestCancel)
-        engine.store.send(run, sig.ReportOutcome(NodeId("a"), 1))
+        engine.live_runs.send(run, sig.ReportOutcome(NodeId("a"), 1))
         with pytest.raises(InternalError):
             await engine.cancel(run)
         found = await ended(engine, run)
@@ -379,13 +379,17 @@ async def test_a_run_whose_first_decision_breaks_down_has_never_been(
     async with engine_on(storage, Hanging(), owner=Alone()) as engine:
         other = await engine.start(plan(TWO, agents=(WORKER,)))
         with monkeypatch.context() as patched:
-            patched.setattr(engine.store._guards, "follow", broken_after(engine.store._guards.follow, ev.NodeWaiting))
+            patched.setattr(
+                engine.live_runs._requests,
+                "follow",
+                broken_after(engine.live_runs._requests.follow, ev.NodeWaiting),
+            )
             with pytest.raises(InternalError):
                 await engine.start(raw)
         await pause(1)
         assert [row.id for row in await storage.summaries()] == [other]
         assert await storage.claims() == []
-        assert list(engine.store.runs) == [other]
+        assert list(engine.live_runs.runs) == [other]
 
 
 async def test_a_run_that_breaks_down_before_it_was_durable_is_recorded_by_itself(
@@ -395,9 +399,9 @@ async def test_a_run_that_breaks_down_before_it_was_durable_is_recorded_by_itsel
     async with engine_on(storage, Hanging(), owner=Alone()) as engine:
         breaks_down(monkeypatch, sig.RequestCancel)
         request = sig.StartRun(run=RunId("r-new"), plan=plan(TWO, agents=(WORKER,)), owner=Alone.id)
-        engine.store.start(request)
+        engine.live_runs.start(request)
         with pytest.raises(InternalError):
-            engine.store.send(RunId("r-new"), sig.RequestCancel())
+            engine.live_runs.send(RunId("r-new"), sig.RequestCancel())
         await pause(1)  # nobody asks for it
         assert [(row.id, row.status) for row in await storage.summaries()] == [("r-new", RunStatus.INTERRUPTED)]
 
@@ -423,7 +427,7 @@ async def test_a_decision_that_breaks_down_inside_a_commit_costs_its_own_run_and
         other, run = await asyncio.gather(engine.start(plan(TWO, agents=(WORKER,))), engine.start(raw))
         assert (await ended(engine, run)).status is RunStatus.INTERRUPTED
         assert (await engine.view(other)).run.status is RunStatus.RUNNING
-        assert list(engine.store.runs) == [other]
+        assert list(engine.live_runs.runs) == [other]
 
 
 async def test_a_run_whose_resume_breaks_down_stays_interrupted_with_its_locks_reserved(
@@ -433,8 +437,8 @@ async def test_a_run_whose_resume_breaks_down_stays_interrupted_with_its_locks_r
     async with engine_on(storage, owner=Alone()) as engine:
         raw = command(phase("p", node("a", resources=locks("db"), compensation=rollback())))
         run = await engine.start(plan(raw), executor="host")
-        engine.store.send(run, sig.Interrupt())
-        await engine.store.committed()
+        engine.live_runs.send(run, sig.Interrupt())
+        await engine.live_runs.committed()
         with monkeypatch.context() as patched:
             breaks_down(patched, sig.Resume)
             with pytest.raises(InternalError):
@@ -467,14 +471,14 @@ async def test_a_run_that_had_to_be_let_go_is_recorded_as_soon_as_a_full_disk_ha
 async def test_a_signal_to_a_run_that_is_not_here_is_refused() -> None:
     async with engine_on(MemoryStorage()) as engine:
         with pytest.raises(StateError) as caught:
-            engine.store.send(RunId("r-nobody"), sig.Tick())
+            engine.live_runs.send(RunId("r-nobody"), sig.Tick())
         assert caught.value.code == "NOT_OWNED"
 
 
 async def test_an_attempt_that_is_ended_before_it_began_has_ended_too() -> None:
     async with engine_on(MemoryStorage()) as engine:
         run = await engine.start(plan(TWO), executor="simulate")
-        engine.store.send(run, sig.RequestCancel())
+        engine.live_runs.send(run, sig.RequestCancel())
         assert (await ended(engine, run)).status is RunStatus.CANCELLED
 
 

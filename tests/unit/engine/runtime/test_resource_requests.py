@@ -11,7 +11,7 @@ from engine.ids import RunId
 from engine.model.policy import LockSpec
 from engine.run import events as ev
 from engine.run import signals as sig
-from engine.runtime.resource_requests import Guards
+from engine.runtime.resource_requests import ResourceRequests
 from engine.storage.port import Batch, BreakerAnswer
 from engine.tables.breakers import BreakerConfig, BreakerState
 from engine.tables.locks import Claim, Holder, LockTable, Queued
@@ -27,14 +27,14 @@ class Guarded(ByHand):
     def __init__(self, *raw: dict[str, Any], standing: Iterable[Claim] = ()) -> None:
         self.table = LockTable(standing)
         self.breaker = BreakerState()
-        self.guards = Guards(OWNER, {"api": API})
+        self.resource_requests = ResourceRequests(OWNER, {"api": API})
         super().__init__(*raw)
 
     def _take(self, events: list[ev.Event]) -> None:
         super()._take(events)
         batch = Batch()
         for event in events:
-            self.guards.follow(self.run, event, batch)
+            self.resource_requests.follow(self.run, event, batch)
         outcomes: list[Any] = [outcome for op in batch.lock_ops for outcome in op(self.table)]
         for _name, change in batch.breaker_ops:
             self.breaker, answer = change(self.breaker)
@@ -62,8 +62,8 @@ class Guarded(ByHand):
     def taken_up(self) -> None:
         """The owner dies, and another one goes on."""
         self.crash()
-        self.guards = Guards(HEIR, {"api": API})
-        self.guards.adoption(RUN)(self.table)
+        self.resource_requests = ResourceRequests(HEIR, {"api": API})
+        self.resource_requests.adoption(RUN)(self.table)
         self.resume()
 
 

@@ -153,8 +153,8 @@ class Project:
         """*engine* counts as dead from now on; what it still does is its own affair."""
         self.alive.discard(engine._owner_id)
         self.seen[engine._owner_id] = engine.clock.now()
-        engine.store.stop_timer()
-        engine.store.runs.clear()
+        engine.live_runs.stop_timer()
+        engine.live_runs.runs.clear()
 
 
 @pytest.fixture
@@ -229,8 +229,8 @@ async def test_who_was_slower_at_taking_up_a_run_does_not_take_it_from_its_new_o
     row = await other.storage.summary(run)
     assert row is not None
     assert row.owner == third._owner_id
-    assert run in third.store.runs
-    assert run not in other.store.runs
+    assert run in third.live_runs.runs
+    assert run not in other.live_runs.runs
 
 
 async def test_two_who_read_a_run_at_once_fold_no_event_twice(project: Project) -> None:

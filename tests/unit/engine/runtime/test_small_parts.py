@@ -1,4 +1,4 @@
-"""The clock, the feed, and facts about a project."""
+"""The clock, the notifier, and what is observed of a project."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 
 from engine.ids import NodeId
 from engine.runtime.clock import EPOCH, SystemClock, VirtualClock, VirtualLoop, new_owner_id
-from engine.runtime.notifier import Feed
-from engine.runtime.observations import ProjectFacts
+from engine.runtime.notifier import Notifier
+from engine.runtime.observations import ProjectObserver
 from tests.support.by_hand import RUN, ByHand
 from tests.support.definitions import command, node, phase
 
@@ -82,24 +82,24 @@ async def test_virtual_time_jumps_to_what_is_due_and_no_further() -> None:
 
 
 async def test_who_waits_for_a_run_is_woken_when_it_moves_and_else_when_time_is_up() -> None:
-    feed = Feed()
-    feed.moved(RUN)
-    asyncio.get_running_loop().call_later(5, feed.moved, RUN)
-    moved = await asyncio.gather(feed.wait(RUN, 60), feed.wait(RUN, 1), feed.wait(RUN, 60))
+    notifier = Notifier()
+    notifier.moved(RUN)
+    asyncio.get_running_loop().call_later(5, notifier.moved, RUN)
+    moved = await asyncio.gather(notifier.wait(RUN, 60), notifier.wait(RUN, 1), notifier.wait(RUN, 60))
     assert list(moved) == [True, False, True]
 
 
 async def test_a_waiter_that_was_cancelled_does_not_keep_the_others_from_being_woken() -> None:
-    feed = Feed()
-    gone = asyncio.ensure_future(feed.wait(RUN, 60))
-    kept = asyncio.ensure_future(feed.wait(RUN, 60))
+    notifier = Notifier()
+    gone = asyncio.ensure_future(notifier.wait(RUN, 60))
+    kept = asyncio.ensure_future(notifier.wait(RUN, 60))
     asyncio.get_running_loop().call_later(1, gone.cancel)
-    asyncio.get_running_loop().call_later(2, feed.moved, RUN)
+    asyncio.get_running_loop().call_later(2, notifier.moved, RUN)
     assert await asyncio.wait_for(kept, 60) is True
     assert gone.cancelled()
 
 
-def facts_about(project: Path, type_: str, expression: str) -> tuple[bool | None, str | None]:
+def observations_about(project: Path, type_: str, expression: str) -> tuple[bool | None, str | None]:
     """Whether a condition holds, and the code of the failure to find out."""
     skip = {"type": type_, "expression": expression}
     story = ByHand(command(phase("p", node("first"), node("a", "first", skipCondition=skip))), initial={"mode": "fast"})
@@ -107,13 +107,13 @@ def facts_about(project: Path, type_: str, expression: str) -> tuple[bool | None
     def broken(_values: Any) -> bool:  # noqa: ANN401 - as registered
         raise RuntimeError
 
-    facts = ProjectFacts(
+    observer = ProjectObserver(
         project,
         story.values,
         last_run_completed=lambda name: name == "/done",
         custom={"is-fast": lambda values: values["mode"] == "fast", "broken": broken},
     )
-    found = facts.about(story.run, NodeId("a"))
+    found = observer.about(story.run, NodeId("a"))
     return found.holds, None if found.failure is None else found.failure.code
 
 
@@ -134,7 +134,7 @@ def test_a_condition_about_the_world_holds_or_does_not(
 ) -> None:
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "app.py").write_text("", encoding="utf-8")
-    assert facts_about(tmp_path, type_, expression) == (holds, None)
+    assert observations_about(tmp_path, type_, expression) == (holds, None)
 
 
 @pytest.mark.parametrize(
@@ -149,12 +149,12 @@ def test_a_condition_about_the_world_holds_or_does_not(
     ],
 )
 def test_a_condition_that_cannot_be_judged_is_a_failure(tmp_path: Path, type_: str, expression: str, code: str) -> None:
-    assert facts_about(tmp_path, type_, expression) == (None, code)
+    assert observations_about(tmp_path, type_, expression) == (None, code)
 
 
 def test_a_link_out_of_the_project_is_no_file_of_it(tmp_path: Path) -> None:
     (tmp_path / "project").mkdir()
     (tmp_path / "secret.txt").write_text("", encoding="utf-8")
     (tmp_path / "project" / "link.txt").symlink_to(tmp_path / "secret.txt")
-    assert facts_about(tmp_path / "project", "file_exists", "*.txt") == (False, None)
-    assert facts_about(tmp_path / "project", "file_exists", "link.txt") == (None, "PATH_OUTSIDE_PROJECT")
+    assert observations_about(tmp_path / "project", "file_exists", "*.txt") == (False, None)
+    assert observations_about(tmp_path / "project", "file_exists", "link.txt") == (None, "PATH_OUTSIDE_PROJECT")

@@ -10,7 +10,7 @@ from engine.model.policy import Failure, FailureKind
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.scheduling.outcomes import timed_out
-from engine.scheduling.readiness import needs_facts
+from engine.scheduling.readiness import needs_observations
 from engine.scheduling.succession import before
 from tests.support.by_hand import ByHand, calling, locks
 from tests.support.definitions import command, node, phase
@@ -66,7 +66,7 @@ def test_a_node_with_plain_inputs_is_judged_without_a_look_at_their_values() -> 
             )
         )
     )
-    assert [needs_facts(story.node(name)) for name in ("a", "b")] == [False, True]
+    assert [needs_observations(story.node(name)) for name in ("a", "b")] == [False, True]
 
 
 def test_an_attempt_that_has_ended_meanwhile_is_not_ended_again() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from engine.errors import InternalError
 from engine.ids import OwnerId
 from engine.run.events import ValueRef
-from engine.storage.cache import ValueStore, overflow_text
+from engine.storage.cache import ValueCache, overflow_text
 from engine.storage.eviction import Eviction
 from engine.storage.memory import MemoryStorage
 from engine.storage.port import Batch
@@ -23,13 +23,13 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 class _Bench:
-    """A value store over a storage in memory, with the time at hand."""
+    """A cache of values over a storage in memory, with the time at hand."""
 
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the store's options
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the cache's options
         self.storage = MemoryStorage()
         self.now = NOON
         self.told: list[tuple[int, int]] = []
-        self.store = ValueStore(
+        self.cache = ValueCache(
             self.storage,
             now=lambda: self.now,
             on_overflow=lambda limit, size: self.told.append((limit, size)),
@@ -37,22 +37,22 @@ class _Bench:
         )
 
     async def commit(self) -> None:
-        values = self.store.uncommitted()
+        values = self.cache.uncommitted()
         await self.storage.commit(Batch(values=values), OWNER)
-        self.store.committed(values)
+        self.cache.committed(values)
 
     async def kept(self, *values: object, ttl: timedelta | None = None) -> list[ValueRef]:
         """The references of *values*, each committed by itself."""
         refs = []
         for value in values:
-            refs.append(self.store.put(value, ttl=ttl))
+            refs.append(self.cache.put(value, ttl=ttl))
             await self.commit()
         return refs
 
     def is_cached(self, ref: ValueRef) -> bool:
-        before = self.store.misses
-        self.store.get(ref)
-        return self.store.misses == before
+        before = self.cache.misses
+        self.cache.get(ref)
+        return self.cache.misses == before
 
 
 def _noise(size: int, seed: int = 0) -> str:
@@ -63,19 +63,19 @@ def _noise(size: int, seed: int = 0) -> str:
 @pytest.mark.anyio
 async def test_a_value_is_found_before_and_after_its_commit() -> None:
     bench = _Bench()
-    ref = bench.store.put({"b": 1, "a": [None, "ä"]})
-    assert bench.store.get(ref) == {"b": 1, "a": [None, "ä"]}
+    ref = bench.cache.put({"b": 1, "a": [None, "ä"]})
+    assert bench.cache.get(ref) == {"b": 1, "a": [None, "ä"]}
     await bench.commit()
-    assert bench.store.uncommitted() == {}
-    assert bench.store.get(ref) == {"b": 1, "a": [None, "ä"]}
+    assert bench.cache.uncommitted() == {}
+    assert bench.cache.get(ref) == {"b": 1, "a": [None, "ä"]}
 
 
 @pytest.mark.anyio
 async def test_a_value_that_is_read_is_a_copy_of_its_own() -> None:
     bench = _Bench()
     (ref,) = await bench.kept([1])
-    bench.store.get(ref).append(2)
-    assert bench.store.get(ref) == [1]
+    bench.cache.get(ref).append(2)
+    assert bench.cache.get(ref) == [1]
 
 
 @pytest.mark.anyio
@@ -83,16 +83,16 @@ async def test_equal_values_are_stored_once() -> None:
     bench = _Bench()
     refs = await bench.kept({"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 1, "b": 2})
     assert len(set(refs)) == 1
-    assert bench.store.size == refs[0].size
+    assert bench.cache.size == refs[0].size
     assert len(bench.storage.stored_values()) == 1
 
 
 @pytest.mark.anyio
 async def test_what_is_not_committed_is_never_evicted() -> None:
     bench = _Bench(max_bytes=10)
-    refs = [bench.store.put("x" * 100 + str(number)) for number in range(5)]
-    assert [bench.store.get(ref)[100:] for ref in refs] == list("01234")
-    assert bench.store.misses == 0
+    refs = [bench.cache.put("x" * 100 + str(number)) for number in range(5)]
+    assert [bench.cache.get(ref)[100:] for ref in refs] == list("01234")
+    assert bench.cache.misses == 0
 
 
 @pytest.mark.anyio
@@ -101,9 +101,9 @@ async def test_an_evicted_value_is_read_from_storage(policy: str) -> None:
     bench = _Bench(max_bytes=250, policy=policy)
     values = [_noise(100, seed) for seed in range(10)]
     refs = await bench.kept(*values, ttl=timedelta(minutes=1))
-    assert bench.store.size <= 250
-    assert [bench.store.get(ref) for ref in refs] == values
-    assert bench.store.misses >= 8
+    assert bench.cache.size <= 250
+    assert [bench.cache.get(ref) for ref in refs] == values
+    assert bench.cache.misses >= 8
 
 
 @pytest.mark.anyio
@@ -114,15 +114,15 @@ async def test_a_value_past_its_ttl_leaves_the_cache_and_is_still_found() -> Non
     await bench.kept("something else")
     assert bench.is_cached(lasting)
     assert not bench.is_cached(brief)
-    assert bench.store.get(brief) == "brief"
+    assert bench.cache.get(brief) == "brief"
 
 
 @pytest.mark.anyio
 async def test_of_equal_values_in_one_commit_the_longer_ttl_counts() -> None:
     bench = _Bench()
-    ref = bench.store.put("again", ttl=timedelta(minutes=9))
+    ref = bench.cache.put("again", ttl=timedelta(minutes=9))
     for minutes in (5, 1):
-        assert bench.store.put("again", ttl=timedelta(minutes=minutes)) == ref
+        assert bench.cache.put("again", ttl=timedelta(minutes=minutes)) == ref
     await bench.commit()
     bench.now += timedelta(minutes=8)
     await bench.kept("something else")
@@ -131,11 +131,11 @@ async def test_of_equal_values_in_one_commit_the_longer_ttl_counts() -> None:
 
 @pytest.mark.anyio
 async def test_without_a_clock_no_value_ends() -> None:
-    store = ValueStore(MemoryStorage())
-    ref = store.put("a", ttl=timedelta(0))
-    store.committed(store.uncommitted())
-    assert store.get(ref) == "a"
-    assert store.misses == 0
+    cache = ValueCache(MemoryStorage())
+    ref = cache.put("a", ttl=timedelta(0))
+    cache.committed(cache.uncommitted())
+    assert cache.get(ref) == "a"
+    assert cache.misses == 0
 
 
 @pytest.mark.anyio
@@ -153,9 +153,9 @@ async def test_large_values_are_kept_compressed() -> None:
     compressed, plain = _Bench(), _Bench(compress=False)
     (ref,) = await compressed.kept(text)
     await plain.kept(text)
-    assert plain.store.size == ref.size
-    assert compressed.store.size < ref.size / 10
-    assert compressed.store.get(ref) == text == plain.store.get(ref)
+    assert plain.cache.size == ref.size
+    assert compressed.cache.size < ref.size / 10
+    assert compressed.cache.get(ref) == text == plain.cache.get(ref)
 
 
 @pytest.mark.anyio
@@ -170,7 +170,7 @@ async def test_passing_the_limit_again_after_the_cache_was_cleared_is_told_again
     bench = _Bench(max_bytes=1000, compress=False)
     for _ in range(2):
         await bench.kept(*(_noise(398, seed) for seed in range(4)))
-        bench.store.clear()
+        bench.cache.clear()
     assert bench.told == [(1000, 1200)] * 2
 
 
@@ -186,30 +186,30 @@ async def test_passing_the_limit_again_after_values_ended_is_told_again() -> Non
 @pytest.mark.anyio
 async def test_passing_the_limit_needs_nobody_to_tell() -> None:
     storage = MemoryStorage()
-    store = ValueStore(storage, max_bytes=10)
-    ref = store.put("a" * 20)
-    await storage.commit(Batch(values=store.uncommitted()), OWNER)
-    store.committed(store.uncommitted())
-    assert store.size == 0
-    assert store.get(ref) == "a" * 20
+    cache = ValueCache(storage, max_bytes=10)
+    ref = cache.put("a" * 20)
+    await storage.commit(Batch(values=cache.uncommitted()), OWNER)
+    cache.committed(cache.uncommitted())
+    assert cache.size == 0
+    assert cache.get(ref) == "a" * 20
 
 
 @pytest.mark.anyio
 async def test_the_hit_rate_counts_what_was_in_memory() -> None:
     bench = _Bench()
-    assert bench.store.hit_rate == 1.0
+    assert bench.cache.hit_rate == 1.0
     (ref,) = await bench.kept("a")
-    bench.store.get(ref)
-    bench.store.clear()
+    bench.cache.get(ref)
+    bench.cache.clear()
     for _ in range(3):
-        bench.store.get(ref)
-    assert bench.store.hit_rate == 0.75
+        bench.cache.get(ref)
+    assert bench.cache.hit_rate == 0.75
 
 
 def test_a_reference_to_nothing_is_a_broken_journal() -> None:
-    store = ValueStore(MemoryStorage())
+    cache = ValueCache(MemoryStorage())
     with pytest.raises(InternalError) as caught:
-        store.get(ValueRef("0" * 40, 3))
+        cache.get(ValueRef("0" * 40, 3))
     assert caught.value.code == "VALUE_LOST"
 
 
@@ -217,15 +217,15 @@ def test_a_reference_to_nothing_is_a_broken_journal() -> None:
 async def test_a_change_of_limits_loses_no_value() -> None:
     bench = _Bench()
     (ref,) = await bench.kept("committed")
-    pending = bench.store.put("pending")
-    bench.store.configure(max_bytes=50, policy="ttl", compress=False)
-    assert bench.store.get(ref) == "committed"
-    assert bench.store.get(pending) == "pending"
+    pending = bench.cache.put("pending")
+    bench.cache.configure(max_bytes=50, policy="ttl", compress=False)
+    assert bench.cache.get(ref) == "committed"
+    assert bench.cache.get(pending) == "pending"
 
 
 def test_an_unknown_policy_is_refused() -> None:
     with pytest.raises(ValueError, match="random"):
-        ValueStore(MemoryStorage(), policy="random")
+        ValueCache(MemoryStorage(), policy="random")
 
 
 def test_the_warning_is_the_guides() -> None:
@@ -251,12 +251,12 @@ _json = st.recursive(
 )
 def test_whatever_was_committed_is_found(values: list[object], policy: Eviction, limit: int, *, compress: bool) -> None:
     storage = MemoryStorage()
-    store = ValueStore(storage, max_bytes=limit, policy=policy, compress=compress)
+    cache = ValueCache(storage, max_bytes=limit, policy=policy, compress=compress)
     refs = []
     for value in values:
-        refs.append(store.put(value))
-        pending = store.uncommitted()
+        refs.append(cache.put(value))
+        pending = cache.uncommitted()
         storage.stored_values().update(pending)
-        store.committed(pending)
-        assert store.size <= limit
-    assert [store.get(ref) for ref in refs] == values
+        cache.committed(pending)
+        assert cache.size <= limit
+    assert [cache.get(ref) for ref in refs] == values

@@ -16,7 +16,7 @@ from engine.statefolder.links import JOURNAL
 from engine.storage.copies import copy_journal
 from engine.storage.read_only import CopiedStorage
 from engine.storage.sqlite import SqliteStorage
-from tests.unit.engine.storage.test_sqlite import store, summary
+from tests.unit.engine.storage.test_sqlite import stored, summary
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -54,7 +54,7 @@ async def test_what_another_process_commits_is_there_at_the_next_question_though
     monkeypatch.setattr("engine.storage.read_only._state", lambda _path: None)
     for number in range(20):
         status = RunStatus.RUNNING if number % 2 else RunStatus.COMPLETED
-        await store(original, summary("r-1", status))
+        await stored(original, summary("r-1", status))
         assert await copied.changed()
         found = await copied.summary(RunId("r-1"))
         assert found is not None
@@ -63,7 +63,7 @@ async def test_what_another_process_commits_is_there_at_the_next_question_though
 
 
 async def test_what_is_synchronous_reads_the_same_copy(original: SqliteStorage, copied: CopiedStorage) -> None:
-    await store(original, summary("r-1", RunStatus.FAILED))
+    await stored(original, summary("r-1", RunStatus.FAILED))
     assert await names(copied) == ["r-1"]
     assert copied.last_status("/build") is RunStatus.FAILED
 
@@ -71,9 +71,9 @@ async def test_what_is_synchronous_reads_the_same_copy(original: SqliteStorage, 
 async def test_what_is_committed_here_outlives_what_others_commit_and_never_reaches_them(
     original: SqliteStorage, copied: CopiedStorage
 ) -> None:
-    await store(original, summary("r-1", RunStatus.COMPLETED))
-    await store(copied, summary("r-2", RunStatus.COMPLETED, minute=1))
-    await store(original, summary("r-3", RunStatus.COMPLETED, minute=2))
+    await stored(original, summary("r-1", RunStatus.COMPLETED))
+    await stored(copied, summary("r-2", RunStatus.COMPLETED, minute=1))
+    await stored(original, summary("r-3", RunStatus.COMPLETED, minute=2))
     assert await names(copied) == ["r-3", "r-2", "r-1"]
     assert await names(original) == ["r-3", "r-1"]
 
@@ -81,7 +81,7 @@ async def test_what_is_committed_here_outlives_what_others_commit_and_never_reac
 async def test_a_journal_that_comes_and_goes_is_followed(folder: Path, copied: CopiedStorage) -> None:
     assert await names(copied) == []
     opened = SqliteStorage(folder)
-    await store(opened, summary("r-1", RunStatus.COMPLETED))
+    await stored(opened, summary("r-1", RunStatus.COMPLETED))
     assert await names(copied) == ["r-1"]
     await opened.close()
     assert await names(copied) == ["r-1"]
@@ -102,7 +102,7 @@ async def test_a_folder_that_is_believed_no_more_is_read_no_more(
     copied = CopiedStorage(tmp_path / "copy", folder / JOURNAL.name, found=found)
     assert await names(copied) == []
     believed.clear()
-    await store(original, summary("r-1", RunStatus.COMPLETED))
+    await stored(original, summary("r-1", RunStatus.COMPLETED))
     for _ in range(2):
         with pytest.raises(EnvironmentFault) as caught:
             await names(copied)
@@ -113,7 +113,7 @@ async def test_a_folder_that_is_believed_no_more_is_read_no_more(
 async def test_a_copy_is_whole_though_its_owner_moves_what_was_committed_meanwhile(
     folder: Path, original: SqliteStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await store(original, summary("r-1", RunStatus.COMPLETED))
+    await stored(original, summary("r-1", RunStatus.COMPLETED))
     place = tmp_path / "place"
     place.mkdir()
     copy_file, moved = shutil.copyfile, [False]

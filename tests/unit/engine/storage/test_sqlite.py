@@ -44,21 +44,21 @@ def summary(name: str, status: RunStatus, *, minute: int = 0, executor: str = "n
     )
 
 
-async def store(storage: Storage, *rows: RunSummary) -> None:
+async def stored(storage: Storage, *rows: RunSummary) -> None:
     await storage.commit(Batch(summaries={row.id: row for row in rows}), OWNER)
 
 
 async def test_the_last_status_is_that_of_the_newest_ended_real_run(storage: Storage) -> None:
     assert storage.last_status("/build") is None
-    await store(storage, summary("r-1", RunStatus.FAILED), summary("r-2", RunStatus.COMPLETED, minute=1))
+    await stored(storage, summary("r-1", RunStatus.FAILED), summary("r-2", RunStatus.COMPLETED, minute=1))
     assert storage.last_status("/build") is RunStatus.COMPLETED
-    await store(
+    await stored(
         storage,
         summary("r-3", RunStatus.RUNNING, minute=2),
         summary("r-4", RunStatus.FAILED, minute=3, executor="simulate"),
     )
     assert storage.last_status("/build") is RunStatus.COMPLETED
-    await store(storage, summary("r-3", RunStatus.COMPENSATED, minute=2))
+    await stored(storage, summary("r-3", RunStatus.COMPENSATED, minute=2))
     assert storage.last_status("/build") is RunStatus.COMPENSATED
     assert storage.last_status("/other") is None
 
@@ -104,7 +104,7 @@ async def test_a_commit_waits_for_another_programs_transaction(tmp_path: Path) -
             raise
 
     storage._guarded = counted  # type: ignore[method-assign, assignment]
-    await store(storage, summary("r-1", RunStatus.COMPLETED))
+    await stored(storage, summary("r-1", RunStatus.COMPLETED))
     assert refusals == 3
     assert storage.last_status("/build") is RunStatus.COMPLETED
     await storage.close()
@@ -116,7 +116,7 @@ async def test_a_commit_gives_up_when_its_patience_ends_and_nothing_is_written(t
     other = sqlite3.connect(tmp_path / "journal.sqlite3", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(EnvironmentFault) as caught:
-        await store(storage, summary("r-1", RunStatus.COMPLETED))
+        await stored(storage, summary("r-1", RunStatus.COMPLETED))
     assert caught.value.code == "DATABASE_LOCKED"
     other.execute("ROLLBACK")
     other.close()
