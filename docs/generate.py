@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 import typer.main
 
-from engine.conditions import MAX_LENGTH as LONGEST_CONDITION
+from engine.conditions import MAX_LENGTH as MAX_CONDITION_LENGTH
 from engine.conditions import MAX_STEPS as CONDITION_STEPS
 from engine.conditions.parser import MAX_DEPTH as CONDITION_DEPTH
 from engine.executors.subprocesses.program import STDOUT_LIMIT
 from engine.graph.expand import MAX_DEPTH as COMMAND_DEPTH
 from engine.graph.expand import MAX_NODES
-from engine.json.patterns import MAX_LENGTH as LONGEST_PATTERN
+from engine.json.patterns import MAX_LENGTH as MAX_PATTERN_LENGTH
 from engine.json.schemas import MAX_DEPTH as SCHEMA_DEPTH
 from engine.json.schemas import MAX_EXPANSION
 from engine.model.command import FEATURES, MAX_MILLISECONDS
 from engine.model.schema import command_schema
 from engine.run import events
-from engine.transforms import MAX_LENGTH as LONGEST_TRANSFORM
+from engine.transforms import MAX_LENGTH as MAX_TRANSFORM_LENGTH
 from engine.transforms import MAX_STEPS as TRANSFORM_STEPS
 from engine.validation import CODES, Severity
 from mcp_server.answers import status
@@ -139,11 +139,11 @@ def limits() -> str:
             ("nodes of a run, sub-commands unfolded", f"{MAX_NODES:,}"),
             ("sub-commands inside each other", f"{COMMAND_DEPTH}"),
             ("any time", f"{MAX_MILLISECONDS // 86_400_000} days"),
-            ("context expression", f"{LONGEST_CONDITION:,} characters, {CONDITION_DEPTH} levels"),
+            ("context expression", f"{MAX_CONDITION_LENGTH:,} characters, {CONDITION_DEPTH} levels"),
             ("evaluation of a context expression", f"{CONDITION_STEPS:,} steps"),
-            ("transform", f"{LONGEST_TRANSFORM:,} characters, {TRANSFORM_STEPS:,} values looked at"),
+            ("transform", f"{MAX_TRANSFORM_LENGTH:,} characters, {TRANSFORM_STEPS:,} values looked at"),
             ("output schema", f"{SCHEMA_DEPTH} levels, {MAX_EXPANSION:,} subschemas once every `$ref` is replaced"),
-            ("`pattern` in an output schema", f"{LONGEST_PATTERN} characters, matched in linear time"),
+            ("`pattern` in an output schema", f"{MAX_PATTERN_LENGTH} characters, matched in linear time"),
             ("answer of a process or python agent", f"{STDOUT_LIMIT // megabyte} MB"),
             ("one output in an answer of a tool", f"{status.LARGEST_VALUE // 1024} KB; a larger one is a `$ref`"),
         ),

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from engine.run.state import AttemptRecord, NodeState, Run
 
 
-_MOST_LISTED = 20
+_MAX_LISTED = 20
 """Names that one hint tells."""
 
 

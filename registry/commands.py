@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from registry.files.shared_folders import Follows
 
 NAME = re.compile(r"/[a-z0-9-]+")
-MOST_PHASES = 2000
-MOST_NODES = 20_000
-MOST_FIELDS = 1000
+MAX_PHASES = 2000
+MAX_NODES_SHOWN = 20_000
+MAX_FIELDS = 1000
 _CACHE_BYTES = 64 * 1024 * 1024
-_MOST_FILES = 10_000
+_MAX_FILES = 10_000
 _NAMED = 12
 _MARKDOWN = frozenset({".md", ".markdown"})
 _DEFINITIONS = frozenset({".json", *yaml_file.SUFFIXES})
@@ -365,9 +365,9 @@ def _refuse_size(raw: dict[str, Any]) -> None:
         agents = phase.get("agents") if isinstance(phase, dict) else None
         nodes += len(agents) if isinstance(agents, list | dict) else 0
     widest = max(len(part) for part in parts if isinstance(part, dict))
-    if len(parts) > MOST_PHASES or nodes > MOST_NODES or widest > MOST_FIELDS:
+    if len(parts) > MAX_PHASES or nodes > MAX_NODES_SHOWN or widest > MAX_FIELDS:
         message = (
-            f"The command has more than {MOST_PHASES} phases, {MOST_NODES} nodes or {MOST_FIELDS} fields in a part"
+            f"The command has more than {MAX_PHASES} phases, {MAX_NODES_SHOWN} nodes or {MAX_FIELDS} fields in a part"
         )
         raise InputError(message, code="TOO_LARGE", hint="split it into sub-commands")
 
@@ -400,7 +400,7 @@ def _flat(directory: Path, suffix: str) -> list[Path]:
             names = sorted(entry.name for entry in entries if entry.name.endswith(suffix) and not entry.is_dir())
     except OSError:
         return []
-    return [directory / name for name in names[:_MOST_FILES]]
+    return [directory / name for name in names[:_MAX_FILES]]
 
 
 def _tree(directory: Path, suffixes: frozenset[str]) -> list[Path]:
@@ -414,6 +414,6 @@ def _tree(directory: Path, suffixes: frozenset[str]) -> list[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         base = Path(folder)
         found += [base / name for name in sorted(files) if name.endswith(endings) and name not in suffixes]
-        if len(found) >= _MOST_FILES:
+        if len(found) >= _MAX_FILES:
             break
-    return found[:_MOST_FILES]
+    return found[:_MAX_FILES]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LONGEST_NAME = 128
+MAX_NAME_LENGTH = 128
 """Characters of a name that are looked at: the distance costs the product of both lengths."""
 
 _SEPARATORS = re.compile(r"[\s_.\-/]+")
@@ -58,8 +58,8 @@ def edit_distance(left: str, right: str) -> int:
 
 
 def _fold(name: str) -> str:
-    return _SEPARATORS.sub("", name[:LONGEST_NAME]).casefold()
+    return _SEPARATORS.sub("", name[:MAX_NAME_LENGTH]).casefold()
 
 
 def _words(name: str) -> set[str]:
-    return {word for word in _SEPARATORS.split(name[:LONGEST_NAME].casefold()) if len(word) >= 4}  # noqa: PLR2004
+    return {word for word in _SEPARATORS.split(name[:MAX_NAME_LENGTH].casefold()) if len(word) >= 4}  # noqa: PLR2004

@@ -17,7 +17,7 @@ _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 UNIT = r"(?P<unit>ms|msecs?|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)\b"
 NUMBER = r"\d{1,9}(?:\.\d{1,6})?"
 _DURATION = re.compile(rf"\s*(?P<number>{NUMBER})\s*-?\s*{UNIT}\.?\s*", re.IGNORECASE)
-_LONGEST_SLUG = 60
+_MAX_SLUG_LENGTH = 60
 
 
 def milliseconds_of(number: str, unit: str) -> int:
@@ -44,9 +44,9 @@ def slug(text: str, *, words: int = 8) -> str:
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", plain).replace("'", "")
     found = re.findall(r"[a-z0-9]+", spaced.casefold())[:words]
-    while len(found) > 1 and len("-".join(found)) > _LONGEST_SLUG:
+    while len(found) > 1 and len("-".join(found)) > _MAX_SLUG_LENGTH:
         found.pop()
-    return "-".join(found)[:_LONGEST_SLUG]
+    return "-".join(found)[:_MAX_SLUG_LENGTH]
 
 
 def node_slug(text: str, *, words: int = 8) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MOST_OVERRUNS = 3
+MAX_OVERRUNS = 3
 """After so many calls that did not end in time a hook is called no more."""
 
 Hook = Callable[..., Any]
@@ -57,7 +57,7 @@ class Caller:
         while True:
             name, hook, arguments = await self._calls.get()
             try:
-                if self._overruns[hook] < MOST_OVERRUNS:
+                if self._overruns[hook] < MAX_OVERRUNS:
                     await self._call(name, hook, arguments)
             finally:
                 self._calls.task_done()
@@ -74,7 +74,7 @@ class Caller:
             call.cancel()
             self._left.add(call)
             call.add_done_callback(self._forget)
-            last = " and is called no more" if self._overruns[hook] == MOST_OVERRUNS else ""
+            last = " and is called no more" if self._overruns[hook] == MAX_OVERRUNS else ""
             log.warning("the hook %s did not end within %g seconds%s", name, self._timeout, last)
         elif not call.cancelled() and (error := call.exception()) is not None:
             log.error("the hook %s raised", name, exc_info=error)

@@ -18,8 +18,8 @@ from engine.executors.port import Outcome, WorkOrder
 from engine.model.policy import Failure, FailureKind, Usage
 from engine.text.redaction import excerpt, one_line, redact
 
-_LONGEST_MESSAGE = 2000
-_LONGEST_CODE = 64
+_MAX_MESSAGE_LENGTH = 2000
+_MAX_CODE_LENGTH = 64
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _FORM = 'an answer is one JSON object: {"outputs": {...}} or {"failure": {"kind", "code", "message"}}'
 
@@ -56,8 +56,8 @@ def failed(
 ) -> Outcome:
     """An outcome that is a failure; *message* and *partial* are redacted and cut here."""
     text = _writable(redact(message.strip()))
-    if len(text) > _LONGEST_MESSAGE:
-        text = text[: _LONGEST_MESSAGE - 1] + "…"
+    if len(text) > _MAX_MESSAGE_LENGTH:
+        text = text[: _MAX_MESSAGE_LENGTH - 1] + "…"
     kept = excerpt(_writable(partial)) if partial else None
     return Outcome(failure=Failure(kind, code, text, hint=hint, partial=kept), usage=usage)
 
@@ -116,7 +116,7 @@ def parse_failure(failure: object, *, partial: str | None = None) -> Failure:
         FailureKind(kind) if isinstance(kind, str) and kind in set(FailureKind) else FailureKind.ERROR,
         upper_snake(code) if isinstance(code, str) and upper_snake(code) else "AGENT_ERROR",
         text,
-        hint=_writable(redact(hint))[:_LONGEST_MESSAGE] if isinstance(hint, str) and hint.strip() else None,
+        hint=_writable(redact(hint))[:_MAX_MESSAGE_LENGTH] if isinstance(hint, str) and hint.strip() else None,
         partial=own if isinstance(own, str) else partial,
     )
     assert outcome.failure is not None  # noqa: S101 -- `failed` makes nothing else
@@ -174,8 +174,8 @@ def signal_name(number: int) -> str:
 
 def upper_snake(name: str) -> str:
     """*name* as an error code: `HTTPStatusError` and "http status-error" are HTTP_STATUS_ERROR."""
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name[: _LONGEST_CODE * 2])
-    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").upper()[:_LONGEST_CODE]
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name[: _MAX_CODE_LENGTH * 2])
+    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").upper()[:_MAX_CODE_LENGTH]
 
 
 def _object_in(text: str) -> Mapping[str, Any] | None:

@@ -50,9 +50,9 @@ _SYMPTOMS = (
     ("Permission denied (publickey", "SSH_AUTH_SOCK"),
 )
 """Failures that do not name the variable which they lack."""
-_MOST_NAMED = 5
-_LARGEST_SOURCE = 512 * 1024
-_MOST_SOURCES = 100
+_MAX_NAMED = 5
+_MAX_SOURCE_BYTES = 512 * 1024
+_MAX_SOURCES = 100
 
 
 @dataclass(slots=True)
@@ -202,7 +202,7 @@ def _words_of_program(command: Iterable[str], sources: Iterable[Path]) -> set[st
 def _beside(source: Path) -> list[Path]:
     """Files with the ending of *source* in its folder; an argument that is code is no path at all."""
     try:
-        return sorted(source.parent.glob(f"*{source.suffix}"))[:_MOST_SOURCES] if source.suffix else []
+        return sorted(source.parent.glob(f"*{source.suffix}"))[:_MAX_SOURCES] if source.suffix else []
     except (OSError, ValueError):
         return []
 
@@ -212,14 +212,14 @@ def _text_of(path: Path) -> str:
         if not path.is_file():
             return ""
         with path.open("rb") as file:
-            return file.read(_LARGEST_SOURCE).decode("utf-8", "replace")
+            return file.read(_MAX_SOURCE_BYTES).decode("utf-8", "replace")
     except (OSError, ValueError):
         return ""
 
 
 def _withheld_hint(names: list[str], order: WorkOrder) -> str:
-    some = ", ".join(names[:_MOST_NAMED])
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    some = ", ".join(names[:_MAX_NAMED])
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MAX_NAMED else ""
     one = names[0]
     file = f"the file of the agent {order.agent.id}"
     return (

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _KINDS = frozenset({"error", "timeout", "validation", "cancel"})
-_LONGEST_TRACE = 4000
+_MAX_TRACE_LENGTH = 4000
 
 
 def main(arguments: list[str]) -> int:
@@ -111,7 +111,7 @@ def _failure(error: Exception) -> dict[str, str]:
         "kind": kind if isinstance(kind, str) and kind in _KINDS else "error",
         "code": code if isinstance(code, str) and code else name,
         "message": str(error) or type(error).__name__,
-        "partial": trace[-_LONGEST_TRACE:],
+        "partial": trace[-_MAX_TRACE_LENGTH:],
     }
 
 

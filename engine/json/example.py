@@ -185,7 +185,7 @@ def _text(schema: Mapping[str, Any], placeholder: str) -> str:
 
 
 _LETTERS = "aA0" + string.punctuation + " " + string.printable
-_MOST_REPEATED = 1000
+_MAX_REPEATED = 1000
 _CATEGORIES: dict[str, Callable[[str], bool]] = {
     "DIGIT": str.isdigit,
     "WORD": lambda letter: letter.isalnum() or letter == "_",
@@ -217,7 +217,7 @@ def _written(parts: Iterable[tuple[Any, Any]]) -> Iterator[str]:
             case "SUBPATTERN":
                 yield from _written(value[3])
             case "MAX_REPEAT" | "MIN_REPEAT":
-                yield "".join(_written(value[2])) * min(value[0], _MOST_REPEATED)
+                yield "".join(_written(value[2])) * min(value[0], _MAX_REPEATED)
             case _:  # an anchor or the like, which takes no letter
                 pass
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from engine.storage.cache import ValueCache
 
 log = logging.getLogger(__name__)
-LONGEST_TAIL = 8 * 1024
+MAX_TAIL_LENGTH = 8 * 1024
 """Characters of an attempt's last output that are kept for its failure."""
 
 
@@ -177,7 +177,7 @@ class Attempts:
         """An attempt has given a sign of life."""
         work.last = work.seconds()
         if said:
-            work.tail = (work.tail + said)[-LONGEST_TAIL:]
+            work.tail = (work.tail + said)[-MAX_TAIL_LENGTH:]
         self._on_action(key[0], key[1], action)
 
     def started(self, key: Key, work: _Work, agent: Agent, worker: str) -> None:

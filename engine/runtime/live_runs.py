@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from engine.storage.port import Storage, TableOutcome
 
 log = logging.getLogger(__name__)
-LONGEST_SLEEP = 60.0
+MAX_SLEEP_SECONDS = 60.0
 """Seconds after which due times are looked at again, should the machine have slept."""
 RETRY_SECONDS = 5.0
 """How long after a commit that failed the next one may be tried."""
@@ -267,7 +267,7 @@ class LiveRuns:
         if self._timer is not None:
             self._timer.cancel()
         self._armed = due
-        delay = min(max(0.0, (due - self._clock.now()).total_seconds()), LONGEST_SLEEP)
+        delay = min(max(0.0, (due - self._clock.now()).total_seconds()), MAX_SLEEP_SECONDS)
         self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
 
     def _tick(self) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SMALLEST = 10_000
 """Parts of a dollar in which money is granted: less than a hundredth of a cent is nothing."""
-MOST_BESIDE = 100
+MAX_NEIGHBOURS = 100
 """Ready nodes of a phase that are looked at."""
 
 
@@ -68,7 +68,7 @@ def _beside(run: Run, node: NodeState) -> int:
     Of each phase the first are looked at, so that a start costs the same however many nodes there are.
     """
     most = run.limits.max_parallelism
-    places = MOST_BESIDE if most is None else min(MOST_BESIDE, most - run.running - 1)
+    places = MAX_NEIGHBOURS if most is None else min(MAX_NEIGHBOURS, most - run.running - 1)
     count = 0
     for index in run.open_phases:
         if count >= places:
@@ -77,7 +77,7 @@ def _beside(run: Run, node: NodeState) -> int:
         free = places - count
         if phase.plan.limit is not None:
             free = min(free, phase.plan.limit - phase.running - (index == node.plan.phase))
-        ready = (run.nodes[key.node] for key in islice(phase.ready, MOST_BESIDE))
+        ready = (run.nodes[key.node] for key in islice(phase.ready, MAX_NEIGHBOURS))
         paid = sum(other.status is NodeStatus.PENDING and _pays(run, other) for other in ready)
         count += max(0, min(free, paid))
     return count

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from engine.scheduling.step import Step
 
 PHASE_TIMEOUT = "PHASE_TIMEOUT"
-LONGEST_WAIT = timedelta(hours=24)
+MAX_QUOTA_WAIT = timedelta(hours=24)
 """How long a node waits in all for a quota that is used up, before it fails of it."""
 
 
@@ -186,7 +186,7 @@ def _awaits_quota(step: Step, node: NodeState, failure: Failure) -> bool:
     """Have *node* wait for its breaker, which the exhausted quota has opened: that is no fault of the node's."""
     breaker = readiness.breaker_of(step.run, node)
     waited = node.waited.get(WaitReason.BREAKER, timedelta(0))
-    if failure.code != QUOTA_EXHAUSTED or breaker is None or waited >= LONGEST_WAIT:
+    if failure.code != QUOTA_EXHAUSTED or breaker is None or waited >= MAX_QUOTA_WAIT:
         return False
     step.emit(ev.NodeWaiting(step.now, node.plan.id, WaitReason.BREAKER, None, f"{breaker}: {failure.message}"))
     return True

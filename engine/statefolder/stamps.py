@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 VERSION = 1
 STAMP = "stamp"
 """The file in a state folder that holds its stamp."""
-MOST_KEPT = 10_000
+MAX_ENTRIES_KEPT = 10_000
 """Stamps that are remembered, those that were written last."""
 _FORM = re.compile(r"[0-9a-f]{64}")
 _LONGEST = 100
@@ -89,7 +89,7 @@ class Stamps:
                 folders.pop(_hash(stamp), None)
                 number = 1 + max((entry["number"] for entry in folders.values()), default=0)
                 folders[_hash(stamp)] = {"path": str(path), "number": number}
-            for old in sorted(folders, key=lambda name: folders[name]["number"])[:-MOST_KEPT]:
+            for old in sorted(folders, key=lambda name: folders[name]["number"])[:-MAX_ENTRIES_KEPT]:
                 del folders[old]
             user_files.write_private(self.file, {**data, "version": VERSION})
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-LARGEST_FILE = 50_000_000
+MAX_FILE_BYTES = 50_000_000
 """Bytes of a file that are read; a larger one was not written by us."""
 LOCK_SECONDS = 10.0
 """How long another process may take to change a file."""
@@ -36,7 +36,7 @@ def load_private(path: Path) -> object:
         if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o022:
             raise ValueError("others can write it")
         try:
-            return json.loads(file.read(LARGEST_FILE))
+            return json.loads(file.read(MAX_FILE_BYTES))
         except RecursionError:
             raise ValueError("it was not written by this version") from None
 

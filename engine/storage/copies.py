@@ -20,9 +20,9 @@ WAL_ENDING = "-wal"
 SHARED_ENDING = "-shm"
 _WAL_HEADER = 32
 _TRIES = 20
-MOST_READ = 20
+MAX_RUNS_READ = 20
 """Runs that are read, the newest ones; the others are counted."""
-MOST_STEPS = 50_000_000
+MAX_VM_STEPS = 50_000_000
 """Steps of SQLite after which reading is given up: the journal may have been made to take for ever."""
 _NEWEST = """
 SELECT substr(id, 1, 200), substr(command, 1, 200), substr(status, 1, 200), substr(created_at, 1, 200)
@@ -84,6 +84,6 @@ def runs_of(folder: Path) -> tuple[int, list[ForeignRun]]:
             return 0, []
         with closing(sqlite3.connect(copy)) as db:
             db.execute("PRAGMA trusted_schema=OFF")
-            db.set_progress_handler(lambda: 1, MOST_STEPS)
+            db.set_progress_handler(lambda: 1, MAX_VM_STEPS)
             [number] = db.execute("SELECT count(*) FROM runs").fetchone()
-            return number, [ForeignRun(*map(str, row)) for row in db.execute(_NEWEST, (MOST_READ,))]
+            return number, [ForeignRun(*map(str, row)) for row in db.execute(_NEWEST, (MAX_RUNS_READ,))]

@@ -23,7 +23,7 @@ from engine.errors import InputError
 from engine.ids import AttemptId, NodeId, RunId, parse_attempt_id
 from engine.model.policy import MODEL_BREAKER, QUOTA_EXHAUSTED, SCARCITY_CODES, Failure, FailureKind
 
-LONGEST_RESET = 16
+MAX_RESET_FACTOR = 16
 """By how much a quota that stays used up lengthens the reset timeout at most."""
 
 
@@ -141,7 +141,7 @@ def record_failure(
 
     Callers will wait if at least half of the failures that opened the breaker are of `SCARCITY_CODES`, so that paid
     work is not rolled back. An exhausted quota opens it at once: every other call would fail as well. As it lasts for
-    hours, each trial that finds it so doubles the time to the next, up to `LONGEST_RESET` times the reset timeout.
+    hours, each trial that finds it so doubles the time to the next, up to `MAX_RESET_FACTOR` times the reset timeout.
     """
     strike = Strike(now, code.upper() in SCARCITY_CODES)
     exhausted = code.upper() == QUOTA_EXHAUSTED
@@ -189,7 +189,7 @@ def circuit_open(name: str, rejected: Rejected) -> Failure:
 
 def _opened(strikes: tuple[Strike, ...], config: BreakerConfig, now: datetime, *, exhausted: int = 0) -> BreakerState:
     scarce = sum(strike.scarcity for strike in strikes)
-    reset = config.reset_timeout * min(2 ** max(0, exhausted - 1), LONGEST_RESET)
+    reset = config.reset_timeout * min(2 ** max(0, exhausted - 1), MAX_RESET_FACTOR)
     return BreakerState(
         next_trial_at=now + reset, callers_wait=2 * scarce >= len(strikes), exhausted=exhausted, reset=reset
     )

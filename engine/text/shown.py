@@ -12,9 +12,9 @@ import unicodedata
 
 HIDDEN = "\N{REPLACEMENT CHARACTER}"
 """Stands for characters that show nothing, one for each run of them: names that differ in these look different."""
-MOST_MARKS = 4
+MAX_COMBINING_MARKS = 4
 """Combining marks on one letter; scripts need as many, floods over other lines take more."""
-WIDEST_GAP = 12
+MAX_GAP_LENGTH = 12
 """Blanks in a row that a text keeps: more push what follows out of sight."""
 
 _ODD = re.compile(r"[^\x00-\x7f]+")
@@ -49,7 +49,7 @@ def printable(text: str) -> str:
 
 def within(text: str, indent: str = "  ") -> str:
     """*text* to stand among lines of ours: all lines but the first begin with *indent*, and nothing is pushed away."""
-    short = _EMPTY_LINES.sub("\n\n", _GAP.sub(" " * WIDEST_GAP, printable(text).strip()))
+    short = _EMPTY_LINES.sub("\n\n", _GAP.sub(" " * MAX_GAP_LENGTH, printable(text).strip()))
     return f"\n{indent}".join(line.rstrip() for line in short.split("\n"))
 
 
@@ -88,7 +88,7 @@ def _tamed_run(text: str, start: int, end: int, instead: str) -> str:
         kind = unicodedata.category(letter)
         shown = _shown(text, at, kind, instead)
         marks = marks + 1 if kind in _MARKS and shown == letter else 0
-        if marks > MOST_MARKS or (marks == 1 and not last.strip()):
+        if marks > MAX_COMBINING_MARKS or (marks == 1 and not last.strip()):
             shown = HIDDEN
         if shown != HIDDEN or last != HIDDEN:
             found.append(shown)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MOST_COMPARED = 1000
-LONGEST_COMPARED = 100
+MAX_NAMES_COMPARED = 1000
+MAX_COMPARED_LENGTH = 100
 CUTOFF = 0.6
 SHORTEST_WORD = 4
 SHORTEST_PART = 3
@@ -38,11 +38,11 @@ class Names:
         wanted = fold(name)
         if same := self._folded.get(wanted):
             return same
-        near = difflib.get_close_matches(wanted, list(self._folded)[-MOST_COMPARED:], n=1, cutoff=CUTOFF)
+        near = difflib.get_close_matches(wanted, list(self._folded)[-MAX_NAMES_COMPARED:], n=1, cutoff=CUTOFF)
         if near:
             return self._folded[near[0]]
         words = _words(name)
-        sharing = [known for known in self.names[:MOST_COMPARED] if words & _words(known)]
+        sharing = [known for known in self.names[:MAX_NAMES_COMPARED] if words & _words(known)]
         return max(sharing, key=lambda known: len(words & _words(known)), default=None)
 
     def question(self, name: str) -> str | None:
@@ -53,7 +53,7 @@ class Names:
 
 def fold(name: str) -> str:
     """*name* without case and separators."""
-    return _SEPARATORS.sub("", name[:LONGEST_COMPARED]).casefold()
+    return _SEPARATORS.sub("", name[:MAX_COMPARED_LENGTH]).casefold()
 
 
 def same_words(name: str, known: str) -> bool:
@@ -73,9 +73,9 @@ def _alike(word: str, other: str) -> bool:
 
 def _parts(name: str) -> list[str]:
     """The words of a field's name, in small letters."""
-    return [word.casefold() for word in _PART.findall(name[:LONGEST_COMPARED])]
+    return [word.casefold() for word in _PART.findall(name[:MAX_COMPARED_LENGTH])]
 
 
 def _words(name: str) -> set[str]:
-    words = _SEPARATORS.split(name[:LONGEST_COMPARED].casefold())
+    words = _SEPARATORS.split(name[:MAX_COMPARED_LENGTH].casefold())
     return {word for word in words if len(word) >= SHORTEST_WORD}

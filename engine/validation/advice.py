@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from engine import conditions
 from engine.errors import InputError
-from engine.validation.dataflow import MOST_KEYS
+from engine.validation.dataflow import MAX_KEYS
 from engine.validation.subject import is_readable
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.validation.problem import Report
     from engine.validation.subject import Subject
 
-LONGEST_TASK = 80
+MAX_TASK_LENGTH = 80
 FEWEST_SKEWED = 3
 _WEAK = re.compile(r"[a-z]|[a-z]{1,2}[-_]?\d+|(task|node|step|agent|job|item|phase|test)[-_]?\d+", re.IGNORECASE)
 
@@ -82,7 +82,7 @@ def missing_ttl(subject: Subject, report: Report) -> None:
         outputs = spot.node.context.outputs
         without = [at for at, output in enumerate(outputs) if output.ttl is None]
         if without:
-            keys = ", ".join(f'"{outputs[at].key}"' for at in without[:MOST_KEYS])
+            keys = ", ".join(f'"{outputs[at].key}"' for at in without[:MAX_KEYS])
             seconds = 7200 if outputs[without[0]].persist else 3600
             report.add(
                 "MISSING_TTL",
@@ -117,10 +117,10 @@ def unused_outputs(subject: Subject, report: Report) -> None:
 def long_tasks(subject: Subject, report: Report) -> None:
     for spot in subject.spots:
         length = len(spot.node.task)
-        if length > LONGEST_TASK and not spot.is_call:
+        if length > MAX_TASK_LENGTH and not spot.is_call:
             report.add(
                 "TASK_TOO_LONG",
-                f'Task of node "{spot.node.id}" has {length} characters; todos are readable up to {LONGEST_TASK}',
+                f'Task of node "{spot.node.id}" has {length} characters; todos are readable up to {MAX_TASK_LENGTH}',
                 subject.pointer(spot, "task"),
                 "Begin with a verb and say the essential",
             )

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from engine.validation.problem import Report
     from engine.validation.subject import Block, Spot, Subject
 
-MOST_WRITERS = 3
+MAX_WRITERS = 3
 """Nodes that write one key and are named."""
-MOST_KEYS = 50
+MAX_KEYS = 50
 """Available keys that a message names."""
 
 
@@ -62,7 +62,7 @@ def providers_that_may_be_skipped(subject: Subject, report: Report) -> None:
         writers = [subject.spots[number] for number in subject.producers.get(wish.key, ()) if number != wish.node]
         if not writers or not all(_may_be_skipped(writer, spot) for writer in writers):
             continue
-        names = " and ".join(f'"{writer.node.id}"' for writer in writers[:MOST_WRITERS])
+        names = " and ".join(f'"{writer.node.id}"' for writer in writers[:MAX_WRITERS])
         report.add(
             "PROVIDER_MAY_BE_SKIPPED",
             f'Node "{spot.node.id}" needs "{wish.key}", which only {names} writes, and that may be skipped',
@@ -178,8 +178,8 @@ def _tell_conflict(subject: Subject, spot: Spot, other: Spot, key: str, report: 
 
 def _not_found(subject: Subject, spot: Spot, key: str) -> str:
     keys = _available(subject, spot)
-    more = ["…"] if len(keys) > MOST_KEYS else []
-    shown = json.dumps([*keys[:MOST_KEYS], *more], ensure_ascii=False)
+    more = ["…"] if len(keys) > MAX_KEYS else []
+    shown = json.dumps([*keys[:MAX_KEYS], *more], ensure_ascii=False)
     return f'Required input "{key}" not found for node "{spot.node.id}"\nAvailable context keys: {shown}'
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from engine.validation.problem import Report
     from engine.validation.subject import Spot, Subject
 
-LONGEST_PATH = 30
+MAX_PATH_NODES = 30
 """Nodes of a circle that its message names."""
 
 
@@ -52,7 +52,7 @@ def circular_dependencies(subject: Subject, report: Report) -> None:
     names = {spot.node.id: spot.node.dependencies for spot in subject.by_id.values()}
     for cycle in shortest_cycles(names):
         whole = (*cycle, cycle[0])
-        shown = whole if len(whole) <= LONGEST_PATH else (*whole[: LONGEST_PATH - 2], "…", whole[-1])
+        shown = whole if len(whole) <= MAX_PATH_NODES else (*whole[: MAX_PATH_NODES - 2], "…", whole[-1])
         owner, need = _weakest(cycle, subject)
         at = owner.node.dependencies.index(need)
         report.add(
@@ -79,7 +79,7 @@ def _weakest(cycle: Sequence[str], subject: Subject) -> tuple[Spot, str]:
 def _way_out(cycle: Sequence[str], name: str, need: str) -> str:
     if len(cycle) == 1:
         return f'Remove "{name}" from its own dependencies'
-    members = ", ".join(f'"{member}"' for member in cycle[:LONGEST_PATH])
+    members = ", ".join(f'"{member}"' for member in cycle[:MAX_PATH_NODES])
     return (
         f'Remove "{need}" from the dependencies of "{name}", or let {members} depend on a new node that makes what '
         "they share"

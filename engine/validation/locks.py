@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engine.validation.subject import Block, Spot, Subject
 
 _PLACEHOLDER = re.compile(r"\$\{|\{\{|\$[A-Z]{2}")
-MOST_LOCKS = 20
+MAX_LOCKS = 20
 """Locks of one node whose order is compared."""
 
 
@@ -55,7 +55,7 @@ def lock_orders(subject: Subject, report: Report) -> None:
     orders: dict[tuple[str, str], list[int]] = {}
     for spot in subject.spots:
         if spot.node.resources and spot.number in subject.ordered:
-            names = dict.fromkeys(lock.resource for lock in spot.node.resources.locks[:MOST_LOCKS])
+            names = dict.fromkeys(lock.resource for lock in spot.node.resources.locks[:MAX_LOCKS])
             for pair in combinations(names, 2):
                 orders.setdefault(pair, []).append(spot.number)
     opposite = [pair for pair in orders if pair[0] < pair[1] and pair[::-1] in orders]

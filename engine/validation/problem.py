@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_PROBLEMS", "Problem", "Report", "Severity", "Validation", "grouped", "pointer"]
 
-MOST_PROBLEMS = 200
+MAX_PROBLEMS = 200
 """Errors, and warnings, that one validation tells; the rest is counted."""
 FEW = 3
 """Warnings of one code that are told one by one; more of them are one, with their number."""
@@ -89,7 +89,7 @@ class Validation:
 class Report:
     """The problems found so far."""
 
-    limit: int = MOST_PROBLEMS
+    limit: int = MAX_PROBLEMS
     """Most errors, and most warnings, that are told."""
     found: dict[Severity, list[Problem]] = field(default_factory=lambda: {weight: [] for weight in Severity})
     more: dict[Severity, int] = field(default_factory=lambda: dict.fromkeys(Severity, 0))

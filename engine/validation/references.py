@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from engine.validation.problem import Report
     from engine.validation.subject import Subject
 
-MOST_AGENTS = 20
+MAX_AGENTS = 20
 """Agents that a message names."""
 
 
@@ -81,7 +81,7 @@ class _Unknown:
 def _list(names: list[str]) -> str:
     if not names:
         return "[]"
-    lines = [f'"{name}"' for name in names[:MOST_AGENTS]]
-    if len(names) > MOST_AGENTS:
+    lines = [f'"{name}"' for name in names[:MAX_AGENTS]]
+    if len(names) > MAX_AGENTS:
         lines.append("...")
     return "[\n  " + ",\n  ".join(lines) + "\n]"

@@ -35,7 +35,7 @@ STAND_INS: dict[tuple[type[Part], str], str] = {
     (Node, "agentId"): UNREADABLE,
     (Node, "task"): UNREADABLE,
 }
-LONGEST_NAME = 200
+MAX_NAME_LENGTH = 200
 DROPPED = object()
 """Stands in a list for an item that could not be read, until the list is closed up."""
 
@@ -76,7 +76,7 @@ def read_shape(raw: object, report: Report) -> Shape:
     known = report.count(Severity.ERROR)
     corrected, slips = check_fields(raw, report)
     sound = report.count(Severity.ERROR) == known
-    name = str(corrected.get("name", ""))[:LONGEST_NAME]
+    name = str(corrected.get("name", ""))[:MAX_NAME_LENGTH]
     try:
         definition = CommandDefinition.model_validate(corrected)
     except ValidationError as error:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from engine.graph.expand import MAX_DEPTH, MAX_NODES, SUB_COMMAND, split_call
 from engine.model.command import CommandDefinition
 from engine.text.suggestions import Names
-from engine.validation.dataflow import MOST_WRITERS
+from engine.validation.dataflow import MAX_WRITERS
 from engine.validation.subject import is_readable
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def providers_inside_that_may_be_skipped(subject: Subject, report: Report, calls
         for at, output in enumerate(spot.node.context.outputs if command is not None else ()):
             writers = [] if output.key in given else calls.writers_that_may_be_skipped(name, output.key)
             if writers:
-                names = " and ".join(f'"{writer}"' for writer in writers[:MOST_WRITERS])
+                names = " and ".join(f'"{writer}"' for writer in writers[:MAX_WRITERS])
                 report.add(
                     "PROVIDER_MAY_BE_SKIPPED",
                     f'Node "{spot.node.id}" gives "{output.key}", which in \'{name}\' only {names} writes, '

@@ -17,7 +17,7 @@ from engine.validation.shape import UNREADABLE, Shape
 
 BLOCK = 4096
 """Nodes whose followers are found in one round: a set of them is one integer of half a kilobyte."""
-MOST_KEPT = 4 * BLOCK
+MAX_ENTRIES_KEPT = 4 * BLOCK
 """Nodes of a command whose rounds are kept for the next rule; above, they are made anew."""
 
 
@@ -180,7 +180,7 @@ class Subject:
 
         With *gates*, phases count: a node comes after all nodes of earlier phases. Without, dependencies alone do.
         """
-        if len(self.spots) > MOST_KEPT:
+        if len(self.spots) > MAX_ENTRIES_KEPT:
             yield from self._make_blocks(gates=gates)
             return
         kept = self._kept_gated if gates else self._kept_plain

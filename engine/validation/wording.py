@@ -14,7 +14,7 @@ from typing import Any
 from engine.model.command import MAX_MILLISECONDS
 
 DAY = 24 * 3600 * 1000
-LONGEST_SHOWN = 60
+MAX_SHOWN_LENGTH = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def _choices(fault: Fault) -> list[str]:
 def _nearest_choice(fault: Fault) -> str:
     choices = _choices(fault)
     value = fault.value if isinstance(fault.value, str) else ""
-    near = difflib.get_close_matches(value.lower()[:LONGEST_SHOWN], choices, n=1)
+    near = difflib.get_close_matches(value.lower()[:MAX_SHOWN_LENGTH], choices, n=1)
     if near or len(choices) == 1:
         return f'Write "{(near or choices)[0]}"'
     return f"Write one of {', '.join(choices)}"
@@ -171,7 +171,7 @@ def _nearest_choice(fault: Fault) -> str:
 
 def _nearest_form(pattern: str, value: str) -> str | None:
     words, example = FORMS.get(pattern, ("", ""))
-    lower = re.sub(r"[^a-z0-9]+", "-", value[:LONGEST_SHOWN].lower()).strip("-")
+    lower = re.sub(r"[^a-z0-9]+", "-", value[:MAX_SHOWN_LENGTH].lower()).strip("-")
     for candidate in (f"/{lower}" if pattern.startswith("^/") else lower, f"{value[:LONGEST_SHOWN]}.0"):
         if words and re.fullmatch(pattern, candidate):
             return f'Write "{candidate}"'
@@ -187,4 +187,4 @@ def _shown(value: object) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+    return text if len(text) <= MAX_SHOWN_LENGTH else f"{text[:LONGEST_SHOWN]}…"

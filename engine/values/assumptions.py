@@ -29,8 +29,8 @@ _MEMBER = re.compile(r"\.([A-Za-z_]\w*)|\[\s*\"([^\"\\]*)\"\s*\]|\[\s*'([^'\\]*)
 _LITERAL = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|(?<![\w.])-?\d+(?:\.\d+)?")
 _SIZES = frozenset({"length"})
 """Members that are no members, but the size of what is before them."""
-_MOST_LITERALS = 8
-_LONGEST_SHOWN = 60
+_MAX_LITERALS = 8
+_MAX_SHOWN_LENGTH = 60
 _DEEPEST = 8
 
 Place = tuple[str, str]
@@ -183,7 +183,7 @@ class _Search:
         """Remember what *condition* reads of *output*, and what it compares with."""
         for path in _paths(name, condition.text):
             output.paths.setdefault(path)
-        for text in _LITERAL.findall(condition.text)[:_MOST_LITERALS]:
+        for text in _LITERAL.findall(condition.text)[:_MAX_LITERALS]:
             value = text[1:-1] if text[0] in "\"'" else json.loads(text)
             output.literals.setdefault(json.dumps(value), value)
 
@@ -234,7 +234,7 @@ def _all_with(output: _Output, value: Any, leaf: object) -> Any:  # noqa: ANN401
 def _choices(schema: object, depth: int = 0) -> Iterator[Any]:
     """What the enumerations in *schema* allow."""
     if isinstance(schema, Mapping) and depth < _DEEPEST:
-        yield from schema["enum"][:_MOST_LITERALS] if isinstance(schema.get("enum"), list | tuple) else ()
+        yield from schema["enum"][:_MAX_LITERALS] if isinstance(schema.get("enum"), list | tuple) else ()
         for value in schema.values():
             yield from _choices(value, depth + 1)
 

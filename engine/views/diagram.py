@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["mermaid", "svg", "text_tree"]
 
 _UNSAFE = re.compile(r"[^\w .,:;/()+\-]")
-MOST_EDGES = 500
+MAX_EDGES = 500
 """Arrows that Mermaid draws of one diagram; of more it draws nothing at all."""
-MOST_NAMES = 12
+MAX_NAMES = 12
 """Names in one line of a tree."""
 
 
@@ -52,12 +52,12 @@ def _edges(plan: Plan, names: Mapping[NodeId, str]) -> Iterator[str]:
     gates = [
         f"p{phase.after} -.-> p{phase.index}" for phase in plan.phases if phase.after is not None and phase.barrier
     ]
-    left = len(drawn) + len(inner) + len(gates) - MOST_EDGES
+    left = len(drawn) + len(inner) + len(gates) - MAX_EDGES
     if left > 0:
         first = [edge for edge, pair in zip(drawn, needs, strict=True) if pair in critical]
         rest = [edge for edge, pair in zip(drawn, needs, strict=True) if pair not in critical]
-        shown = [*gates, *inner, *first, *rest][:MOST_EDGES]
-        yield f'  cut["{left} of {left + MOST_EDGES} arrows are left out: Mermaid draws no more than {MOST_EDGES}"]'
+        shown = [*gates, *inner, *first, *rest][:MAX_EDGES]
+        yield f'  cut["{left} of {left + MOST_EDGES} arrows are left out: Mermaid draws no more than {MAX_EDGES}"]'
     else:
         shown = [*drawn, *inner, *gates]
     yield from (f"  {edge}" for edge in shown)
@@ -169,8 +169,8 @@ def _flow(plan: Plan) -> Iterator[str]:
 
 def _names(names: Iterable[str]) -> str:
     shown = list(names)
-    more = f" and {len(shown) - MOST_NAMES} more" if len(shown) > MOST_NAMES else ""
-    return ", ".join(shown[:MOST_NAMES]) + more
+    more = f" and {len(shown) - MOST_NAMES} more" if len(shown) > MAX_NAMES else ""
+    return ", ".join(shown[:MAX_NAMES]) + more
 
 
 def _box(plan: Plan, phase: PhasePlan, by_id: dict[NodeId, NodePlan], indent: str) -> Iterator[str]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """The browser is told, too, that the page loads and runs nothing."""
-LONGEST_TEXT = 600
+MAX_TEXT_LENGTH = 600
 TICKS = 8
 STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 """Seconds between two marks of the axis."""
@@ -61,7 +61,7 @@ def html_report(run: Run, numbers: Metrics, chart: Timeline) -> str:
 def _text(text: str, *, lines: bool = False) -> str:
     """*text* as HTML text or attribute; its line ends stay where *lines* says so."""
     cut = redact(text)
-    cut = cut if len(cut) <= LONGEST_TEXT else f"{cut[: LONGEST_TEXT - 1]}…"
+    cut = cut if len(cut) <= MAX_TEXT_LENGTH else f"{cut[: LONGEST_TEXT - 1]}…"
     return "\n".join(escape(clean(part)) for part in cut.splitlines()) if lines else escape(clean(cut))
 
 

@@ -28,8 +28,8 @@ COLUMNS = 80
 """Letters of a line, where names and times leave room."""
 CHART, SHORTEST_CHART = 48, 12
 """Letters of the time axis, at most and at least."""
-LONGEST_NAME = 32
-LONGEST_LINE = 160
+MAX_NAME_LENGTH = 32
+MAX_LINE_LENGTH = 160
 LAST_LINES = 8
 """Lines of a failed attempt's last output."""
 _FILL = {SpanKind.ATTEMPT: "█", SpanKind.WAIT: "·", SpanKind.UNDO: "▒"}
@@ -98,7 +98,7 @@ def figures(numbers: Metrics) -> list[tuple[str, str]]:
 
 
 def _chart(chart: Timeline) -> Iterator[str]:
-    width = max((min(len(row.node), LONGEST_NAME) for phase in chart.phases for row in phase.rows), default=0)
+    width = max((min(len(row.node), MAX_NAME_LENGTH) for phase in chart.phases for row in phase.rows), default=0)
     times = max((len(_times(row)) for phase in chart.phases for row in phase.rows), default=0)
     deepest = max((phase.depth for phase in chart.phases), default=0)
     letters = max(SHORTEST_CHART, min(CHART, COLUMNS - 2 * deepest - len(" *   ") - width - times))
@@ -145,7 +145,7 @@ def _failures(run: Run) -> Iterator[str]:
         yield "Failures"
     for line in lines:
         undone = " (rolled back)" if line.compensated else ""
-        text = one_line(line.failure.message, limit=LONGEST_LINE)
+        text = one_line(line.failure.message, limit=MAX_LINE_LENGTH)
         yield f"  {line.node or 'the run'}{undone}: {line.failure.code}: {text}"
         if line.failure.hint:
             yield f"    hint: {one_line(line.failure.hint, limit=LONGEST_LINE)}"
@@ -158,7 +158,7 @@ def _failures(run: Run) -> Iterator[str]:
 
 def last_lines(text: str) -> list[str]:
     """The last lines of what an attempt said, as a terminal may show them."""
-    lines = [one_line(part, limit=LONGEST_LINE) for part in text.splitlines() if part.strip()]
+    lines = [one_line(part, limit=MAX_LINE_LENGTH) for part in text.splitlines() if part.strip()]
     return lines[-LAST_LINES:]
 
 
@@ -177,4 +177,4 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _cut(text: str) -> str:
     name = clean(text)
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    return name if len(name) <= MAX_NAME_LENGTH else f"{name[: LONGEST_NAME - 1]}…"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from engine.run.state import AttemptRecord, NodeState, PhaseState, Run
     from engine.views.locks import LockLine
 
-FEW_NODES = 40
+MAX_NODES_IN_FULL = 40
 """Nodes up to which a todo list names each; above it, phases that are over become one line."""
 NO_RUN = RunId("r-none")
 OVER = DONE - {NodeStatus.CANCELLED}
@@ -149,7 +149,7 @@ def snapshot(
     learned = learned or {}
     until = run.ended_at or (run.changed_at if run.ended else None) or now
     started = run.started_at or run.created_at
-    few = len(run.nodes) <= FEW_NODES
+    few = len(run.nodes) <= MAX_NODES_IN_FULL
     full = few or run.status is RunStatus.PENDING
     over = overspent(run)
     return Snapshot(
@@ -310,8 +310,8 @@ def short_todos(
             continue
         lines = [(run.nodes[name], next(every)) for name in phase.plan.nodes]
         named = [todo for node, todo in lines if _is_news(node)]
-        found.extend(named[:FEW_NODES])
-        rest = len(lines) - len(named[:FEW_NODES])
+        found.extend(named[:MAX_NODES_IN_FULL])
+        rest = len(lines) - len(named[:MAX_NODES_IN_FULL])
         if rest:
             found.append(_rest(run, phase, rest, alone=not named))
     return found

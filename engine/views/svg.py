@@ -33,7 +33,7 @@ BAR = 18
 INDENT = 14
 LETTER = 7.2
 """Width of a narrow letter in pixels, bold ones counted."""
-LONGEST_LABEL = 60
+MAX_LABEL_LENGTH = 60
 TICKS = 6
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 """Seconds between two marks of the axis."""
@@ -106,7 +106,7 @@ def _width(text: str) -> float:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
+    return text if len(text) <= MAX_LABEL_LENGTH else f"{text[: LONGEST_LABEL - 1]}…"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from engine.run.state import NodeState, PhaseState, Run
 
-LONGEST_TASK = 120
-LONGEST_NAME = 60
+MAX_TASK_LENGTH = 120
+MAX_NAME_LENGTH = 60
 """Characters of a task in a list: an answer tells it several times, and the whole of it is in the command."""
-LONGEST_NOTE = 100
+MAX_NOTE_LENGTH = 100
 """Characters of what is told about a node behind its task, such as why it failed."""
 BATCH_SIZE = 10
 """Nodes above which phases that have not opened are folded into one line each."""
@@ -96,7 +96,7 @@ def subject(run: Run, node: NodeState) -> str:
     The node's id stands behind it where another node has the same task.
     """
     name = f" ({_cut(clean(node.plan.id), LONGEST_NAME)})" if node.plan.id in run.repeated else ""
-    return _cut(clean(fill_arguments(node.plan.task, run.arguments)), LONGEST_TASK - len(name)) + name
+    return _cut(clean(fill_arguments(node.plan.task, run.arguments)), MAX_TASK_LENGTH - len(name)) + name
 
 
 def _cut(text: str, limit: int) -> str:
@@ -129,7 +129,7 @@ def _note(run: Run, node: NodeState) -> str | None:
     if status is NodeStatus.COMPLETED:
         return f"completed in {took(_duration(run, node))}"
     if status is NodeStatus.SKIPPED:
-        return _cut(clean(node.skip_message), LONGEST_NOTE) if node.skip_message else None
+        return _cut(clean(node.skip_message), MAX_NOTE_LENGTH) if node.skip_message else None
     if status is NodeStatus.FAILED:
         return f"failed: {_reason(node)}"
     fixed = "not started" if _icon(node) == NEVER_STARTED else _NOTES.get(status)
@@ -138,7 +138,7 @@ def _note(run: Run, node: NodeState) -> str | None:
     waiting = waiting_for(run, node)
     if waiting is None:
         return None
-    return _cut(clean(f"waiting for {waiting if node.waiting is not None else _words(waiting)}"), LONGEST_NOTE)
+    return _cut(clean(f"waiting for {waiting if node.waiting is not None else _words(waiting)}"), MAX_NOTE_LENGTH)
 
 
 def _todo(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> Todo:
@@ -206,7 +206,7 @@ def _duration(run: Run, node: NodeState) -> timedelta:
 
 def _reason(node: NodeState) -> str:
     failure = node.compensation_failure or node.failure
-    return _cut(clean(failure.message.splitlines()[0]), LONGEST_NOTE) if failure and failure.message else "unknown"
+    return _cut(clean(failure.message.splitlines()[0]), MAX_NOTE_LENGTH) if failure and failure.message else "unknown"
 
 
 def _icon(node: NodeState) -> str:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from engine.run.state import Run
     from engine.views.status import Snapshot
 
-LONGEST_LINE = 200
+MAX_LINE_LENGTH = 200
 """Characters of a progress message that Claude Code shows."""
-FEW_NAMES = 5
+MAX_NAMES_LISTED = 5
 SHOW = (
     'Show the user todos with TodoWrite if you have that tool; if you have TaskCreate, call status with view="todos" '
     "and make the calls in tasks; else print display."
@@ -122,7 +122,7 @@ def _after_the_end(now: Snapshot, refs: Sequence[str]) -> str:
 
 def _names(nodes: Sequence[NodeId]) -> str:
     """Nodes for a sentence, the first of many."""
-    more = f" and {len(nodes) - FEW_NAMES} more" if len(nodes) > FEW_NAMES else ""
+    more = f" and {len(nodes) - FEW_NAMES} more" if len(nodes) > MAX_NAMES_LISTED else ""
     return f"{', '.join(nodes[:FEW_NAMES])}{more}"
 
 
@@ -132,7 +132,7 @@ def _effects(now: Snapshot) -> str:
     for state, became in _BECAME.items():
         names = [line.id for line in now.nodes if line.state is state and line.agent != SUB_COMMAND]
         if names:
-            more = f" and {len(names) - FEW_NAMES} more" if len(names) > FEW_NAMES else ""
+            more = f" and {len(names) - FEW_NAMES} more" if len(names) > MAX_NAMES_LISTED else ""
             said += f", that what {', '.join(names[:FEW_NAMES])}{more} did {became}"
     return said
 
@@ -150,7 +150,7 @@ def progress_line(now: Snapshot, run: Run, actions: Mapping[NodeId, str]) -> str
     if not now.ended and now.remaining:
         parts.append(f"{about(now.remaining)} left")
     line = " · ".join(part for part in parts if part)
-    return line if len(line) < LONGEST_LINE else line[: LONGEST_LINE - 2] + "…"
+    return line if len(line) < MAX_LINE_LENGTH else line[: MAX_LINE_LENGTH - 2] + "…"
 
 
 def _phase(run: Run) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engine.views.metrics import CacheUse, Metrics
     from engine.views.timeline import Row, Timeline
 
-LONGEST_NOTE = 300
+MAX_NOTE_LENGTH = 300
 
 
 class PhaseNumbers(Wire):
@@ -162,13 +162,13 @@ def _node(phase: str, row: Row) -> NodeTimes:
                 duration_ms=milliseconds(span.duration),
                 outcome=span.outcome.value,
                 attempt=span.attempt,
-                note=one_line(span.note, limit=LONGEST_NOTE) or None,
+                note=one_line(span.note, limit=MAX_NOTE_LENGTH) or None,
                 last_output=printable(redact(span.last_output)) or None,
                 session=span.session,
             )
             for span in row.spans
         ],
-        note=one_line(row.note, limit=LONGEST_NOTE) or None,
+        note=one_line(row.note, limit=MAX_NOTE_LENGTH) or None,
     )
 
 

@@ -39,29 +39,29 @@ if TYPE_CHECKING:
     from mcp_server.project.forecast import Forecast
     from registry.catalog import Loaded
 
-LARGEST_ANSWER = 28_000
+MAX_ANSWER_LENGTH = 28_000
 """Characters up to which an answer is filled with work orders: 10,000 tokens and a rest for `next`."""
-LARGEST_VALUE = 8 * 1024
+MAX_VALUE_LENGTH = 8 * 1024
 """Bytes of a value that an answer carries itself."""
-MOST_STOPPED = 200
-MOST_REFERENCES = 50
-LARGEST_OUTPUTS = 16 * 1024
+MAX_STOPPED = 200
+MAX_REFERENCES = 50
+MAX_OUTPUTS_LENGTH = 16 * 1024
 """Bytes of all values that one answer carries."""
-MOST_NODES = 200
-MOST_PROBLEMS = 60
+MAX_NODES_SHOWN = 200
+MAX_PROBLEMS = 60
 """Problems of a command that `validate` tells, errors first."""
-MOST_WARNINGS = 20
+MAX_WARNINGS = 20
 """Warnings that come along with a loaded command."""
-MOST_FAILURES = 20
-FEW_FAILURES = 5
+MAX_FAILURES = 20
+MAX_FAILURES_IN_DISPLAY = 5
 """Failures that are told with hint and last output; of more each is one line."""
-MOST_LOCKS = 20
-FEW_WAITS = 5
+MAX_LOCKS = 20
+MAX_WAITS_IN_DISPLAY = 5
 """Waits for locks that the text block names."""
-MOST_DIAGRAM_NODES = 150
-LONGEST_MESSAGE = 600
-LONGEST_ERROR = 160
-LONGEST_REPORT = 9_000
+MAX_DIAGRAM_NODES = 150
+MAX_MESSAGE_LENGTH = 600
+MAX_ERROR_LENGTH = 160
+MAX_REPORT_LENGTH = 9_000
 QUIET = frozenset({NodeStatus.COMPLETED, NodeStatus.SKIPPED, NodeStatus.PENDING})
 
 
@@ -101,12 +101,12 @@ def status_of(
         started_at=now.started_at.isoformat(timespec="milliseconds"),
         elapsed_ms=milliseconds(now.elapsed),
         remaining_ms=milliseconds(now.remaining) if now.remaining is not None else None,
-        message=shown(now.message)[:LONGEST_MESSAGE] if now.message else None,
+        message=shown(now.message)[:MAX_MESSAGE_LENGTH] if now.message else None,
         progress=wire.ProgressCount(done=now.progress.done, total=now.progress.total, percent=now.progress.percent),
         phases=_phases(now),
         nodes=_nodes(now) if view_name == "nodes" else None,
         outputs_left_out=(len(now.outputs) - len(outputs)) or None if outputs is not None else None,
-        nodes_left_out=max(0, len(now.nodes) - MOST_NODES) or None if view_name == "nodes" else None,
+        nodes_left_out=max(0, len(now.nodes) - MAX_NODES_SHOWN) or None if view_name == "nodes" else None,
         timeline=_timeline(now) if view_name == "timeline" or dry_run else None,
         failures=_failures(now) or None,
         outputs=outputs,
@@ -114,14 +114,14 @@ def status_of(
         tasks=tasks,
         display=shown(_display(view, now)) if view_name == "summary" and not dry_run else None,
         report=_report(view) if view_name == "report" else None,
-        stop=list(view.stop[-MOST_STOPPED:]) or None,
+        stop=list(view.stop[-MAX_STOPPED:]) or None,
         decisions=_decisions(now) or None,
         locks=_locks(now, every=view_name == "nodes") or None,
         warnings=[shown(text) for text in now.warnings] or None,
         cost_usd=round(now.cost_usd, 6) or None,
         next="",
     )
-    room = LARGEST_ANSWER - len(told.text()) if view.work else 0
+    room = MAX_ANSWER_LENGTH - len(told.text()) if view.work else 0
     work = hand_out(view, set() if handed is None else handed, room=room)
     return told.model_copy(
         update={
@@ -136,7 +136,7 @@ def status_of(
 def _report(view: View) -> str:
     run = view.run
     text = shown(text_report(run, metrics(run, view.now), timeline(run, view.now)))
-    return text if len(text) <= LONGEST_REPORT else text[: LONGEST_REPORT - 1] + "…"
+    return text if len(text) <= MAX_REPORT_LENGTH else text[: MAX_REPORT_LENGTH - 1] + "…"
 
 
 def outputs_of(run: Run, now: Snapshot, values: ValueCache, refs: list[str]) -> dict[str, Any]:
@@ -145,10 +145,10 @@ def outputs_of(run: Run, now: Snapshot, values: ValueCache, refs: list[str]) -> 
     What finds no room is left out: those of the last phase come first, and each is a resource of its own.
     """
     outputs: dict[str, Any] = {}
-    left = LARGEST_OUTPUTS
+    left = MAX_OUTPUTS_LENGTH
     for line in now.outputs:
-        if line.size > min(LARGEST_VALUE, left):
-            if len(refs) >= MOST_REFERENCES:
+        if line.size > min(MAX_VALUE_LENGTH, left):
+            if len(refs) >= MAX_REFERENCES:
                 continue
             uri = f"orchestration://runs/{run.id}/outputs/{line.key}"
             outputs[line.key] = {"$ref": uri, "bytes": line.size}
@@ -182,9 +182,9 @@ def loaded_of(loaded: Loaded, plan: Plan, options: TodoOptions | None = None) ->
         critical_path_ms=milliseconds(plan.critical_path_time),
         speedup_percent=max(0, round(100 * saved)),
         arguments=[f"{argument.name}!" if argument.required else argument.name for argument in plan.arguments],
-        problems=wire.problem_lines(problems[:MOST_WARNINGS]),
-        problems_left_out=max(0, len(problems) - MOST_WARNINGS) or None,
-        mermaid=mermaid(plan) if len(plan.nodes) <= MOST_DIAGRAM_NODES else None,
+        problems=wire.problem_lines(problems[:MAX_WARNINGS]),
+        problems_left_out=max(0, len(problems) - MAX_WARNINGS) or None,
+        mermaid=mermaid(plan) if len(plan.nodes) <= MAX_DIAGRAM_NODES else None,
         todos=todo_write(preview(plan, options)),
     )
 
@@ -202,9 +202,9 @@ def estimate_of(found: Forecast) -> wire.EstimateLine:
 
 def validation_of(loaded: Loaded, *, strict: bool = False) -> wire.Validation:
     """What is to be said about a command; *strict*: warnings make it invalid too."""
-    errors = loaded.errors[:MOST_PROBLEMS]
+    errors = loaded.errors[:MAX_PROBLEMS]
     told = grouped(loaded.warnings)
-    warnings = told[: MOST_PROBLEMS - len(errors)]
+    warnings = told[: MAX_PROBLEMS - len(errors)]
     return wire.Validation(
         valid=not (loaded.problems if strict else loaded.errors),
         name=loaded.name,
@@ -234,8 +234,8 @@ def _phases(now: Snapshot) -> list[wire.PhaseLine]:
 def _nodes(now: Snapshot) -> list[wire.NodeStatusLine]:
     """Nodes in file order; of more than can be told, the quiet ones are left out first."""
     told = list(now.nodes)
-    if len(told) > MOST_NODES:
-        kept = {line.id for line in sorted(told, key=lambda line: line.state in QUIET)[:MOST_NODES]}
+    if len(told) > MAX_NODES_SHOWN:
+        kept = {line.id for line in sorted(told, key=lambda line: line.state in QUIET)[:MAX_NODES_SHOWN]}
         told = [line for line in told if line.id in kept]
     return [
         wire.NodeStatusLine(
@@ -246,7 +246,7 @@ def _nodes(now: Snapshot) -> list[wire.NodeStatusLine]:
             attempts=line.attempts,
             started_ms=milliseconds(line.started) if line.started is not None else None,
             duration_ms=milliseconds(line.duration) if line.duration is not None else None,
-            waiting_for=one_line(line.waiting_for, limit=LONGEST_ERROR) if line.waiting_for else None,
+            waiting_for=one_line(line.waiting_for, limit=MAX_ERROR_LENGTH) if line.waiting_for else None,
             error=_error(line),
         )
         for line in told
@@ -255,7 +255,7 @@ def _nodes(now: Snapshot) -> list[wire.NodeStatusLine]:
 
 def _error(line: NodeLine) -> str | None:
     failure = line.failure
-    return one_line(f"{failure.code}: {failure.message}", limit=LONGEST_ERROR) if failure is not None else None
+    return one_line(f"{failure.code}: {failure.message}", limit=MAX_ERROR_LENGTH) if failure is not None else None
 
 
 def _timeline(now: Snapshot) -> list[wire.SpanLine]:
@@ -267,26 +267,28 @@ def _timeline(now: Snapshot) -> list[wire.SpanLine]:
             duration_ms=milliseconds(line.duration),
             state=str(line.state),
         )
-        for line in now.nodes[:MOST_NODES]
+        for line in now.nodes[:MAX_NODES_SHOWN]
         if line.started is not None and line.duration is not None
     ]
 
 
 def _failures(now: Snapshot) -> list[wire.FailureLine]:
-    told = now.failures[:MOST_FAILURES]
-    return [_failure(line, short=place >= FEW_FAILURES) for place, line in enumerate(told)]
+    told = now.failures[:MAX_FAILURES]
+    return [_failure(line, short=place >= MAX_FAILURES_IN_DISPLAY) for place, line in enumerate(told)]
 
 
 def _failure(line: FailureLine, *, short: bool) -> wire.FailureLine:
     failure = line.failure
-    message = one_line(failure.message, limit=LONGEST_ERROR) if short else shown(failure.message)[:LONGEST_MESSAGE]
+    message = (
+        one_line(failure.message, limit=MAX_ERROR_LENGTH) if short else shown(failure.message)[:MAX_MESSAGE_LENGTH]
+    )
     return wire.FailureLine(
         node=line.node,
         kind=str(failure.kind),
         code=failure.code,
         message=message,
-        hint=shown(failure.hint)[:LONGEST_MESSAGE] if failure.hint and not short else None,
-        last_output=shown(failure.partial)[-LONGEST_MESSAGE:] if failure.partial and not short else None,
+        hint=shown(failure.hint)[:MAX_MESSAGE_LENGTH] if failure.hint and not short else None,
+        last_output=shown(failure.partial)[-MAX_MESSAGE_LENGTH:] if failure.partial and not short else None,
         session=line.session,
         compensated=line.compensated,
     )
@@ -294,7 +296,7 @@ def _failure(line: FailureLine, *, short: bool) -> wire.FailureLine:
 
 def _display(view: View, now: Snapshot) -> str:
     """The todo list as text; what became of an ended run stands above it, what it waits for below."""
-    waits = [f"🔒 {line}" for line in now.locks if line.waits_for][:FEW_WAITS]
+    waits = [f"🔒 {line}" for line in now.locks if line.waits_for][:MAX_WAITS_IN_DISPLAY]
     above = headline(view.run, view.now, view.estimates) if now.ended else ""
     return "\n\n".join(part for part in (above, now.display, "\n".join(waits)) if part)
 
@@ -302,7 +304,7 @@ def _display(view: View, now: Snapshot) -> str:
 def _locks(now: Snapshot, *, every: bool) -> list[wire.LockLine]:
     """The run's own locks and all waits; with *every* those that its nodes have too."""
     lines = [line for line in now.locks if every or line.waits_for or line.node is None]
-    return wire.lock_lines(lines[:MOST_LOCKS])
+    return wire.lock_lines(lines[:MAX_LOCKS])
 
 
 def _decisions(now: Snapshot) -> list[wire.DecisionLine]:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from engine.run.state import Run
     from engine.views.todos import TodoStatus
 
-MOST_NODES = 40
+MAX_NODES_SHOWN = 40
 """Nodes up to which each is a task; above it each phase is one."""
-LONGEST_SUBJECT = 200
+MAX_SUBJECT_LENGTH = 200
 Told = dict[str, "tuple[TodoStatus, str]"]
 """Status and subject by task, as last told."""
 
@@ -60,7 +60,7 @@ def task_lines(run: Run, now: datetime, told: Told) -> list[wire.TaskLine]:
 
 
 def _tasks(run: Run, now: datetime) -> Iterator[_Task]:
-    return _nodes(run, now) if len(run.nodes) <= MOST_NODES else _phases(run)
+    return _nodes(run, now) if len(run.nodes) <= MAX_NODES_SHOWN else _phases(run)
 
 
 def _nodes(run: Run, now: datetime) -> Iterator[_Task]:
@@ -96,4 +96,4 @@ def _phases(run: Run) -> Iterator[_Task]:
 
 def _cut(text: str) -> str:
     line = clean(redact(text))
-    return line if len(line) <= LONGEST_SUBJECT else line[: LONGEST_SUBJECT - 1] + "…"
+    return line if len(line) <= MAX_SUBJECT_LENGTH else line[: MAX_SUBJECT_LENGTH - 1] + "…"

@@ -124,7 +124,7 @@ class RefusedLine(Wire):
     message: Words
 
 
-MOST_POINTERS = 10
+MAX_POINTERS = 10
 """Places of warnings that one warning stands for."""
 
 
@@ -419,7 +419,7 @@ def problem_lines(problems: Iterable[Any]) -> list[ProblemLine]:
             suggestion=problem.suggestion,
             place=problem.place,
             count=1 + len(problem.more) if problem.more else None,
-            pointers=[other.pointer for other in problem.more[:MOST_POINTERS]] or None,
+            pointers=[other.pointer for other in problem.more[:MAX_POINTERS]] or None,
         )
         for problem in problems
     ]

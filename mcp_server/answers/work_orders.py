@@ -27,8 +27,8 @@ LARGE_INPUT = 2 * 1024
 """Bytes of JSON from which on an input is handed over as a file: the model reads every prompt that it passes on."""
 ANY_AGENT = "general-purpose"
 """The subagent that takes the work of an agent which the client does not know."""
-LONGEST_DESCRIPTION = 60
-MOST_OPEN = 50
+MAX_DESCRIPTION_LENGTH = 60
+MAX_OPEN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def hand_out(view: View, handed: set[AttemptId], *, room: int) -> Work:
     begun = {node: record for node, state in view.run.nodes.items() if (record := state.live) is not None}
     deadlines = {order.attempt: _deadline(begun[order.node]) for order in view.work}
     had = [wire.OpenLine(attempt=name, deadline=deadline) for name, deadline in deadlines.items() if name in handed]
-    known = tuple(had[:MOST_OPEN])
+    known = tuple(had[:MAX_OPEN])
     room -= sum(len(line.text()) for line in known)
     fresh = new_work(view, handed)
     lines: list[wire.WorkLine] = []
@@ -86,7 +86,7 @@ def _line(order: WorkOrder, deadline: str) -> wire.WorkLine:
         attempt=order.attempt,
         node=order.node,
         subagent_type=agent.id if agent.known_to_claude_code else ANY_AGENT,
-        description=words if len(words) <= LONGEST_DESCRIPTION else words[: LONGEST_DESCRIPTION - 1] + "…",
+        description=words if len(words) <= MAX_DESCRIPTION_LENGTH else words[: MAX_DESCRIPTION_LENGTH - 1] + "…",
         prompt=host_prompt_of(order, dict(_files(order))),
         isolation=agent.isolation,
         outputs=[output.key for output in order.outputs],

@@ -91,8 +91,8 @@ _STYLES = {
     NodeStatus.COMPENSATING: "yellow",
     NodeStatus.COMPENSATED: "yellow",
 }
-LONGEST_ACTION = 60
-FEW_PLACES = 3
+MAX_ACTION_LENGTH = 60
+MAX_PLACES = 3
 """Places that one line names."""
 INSET = "     "
 """Before the further lines of a text that stands among lines of ours: none of it can pass for one of these."""
@@ -130,7 +130,7 @@ def _node(view: View, node: NodeState, spinner: Spinner | None) -> Text | Group 
     shown.append(f"  {took(view.run.worked(node.live, view.now))}", style="cyan")
     action = view.actions.get(node.plan.id)
     if action:
-        cut = one_line(action, limit=LONGEST_ACTION)
+        cut = one_line(action, limit=MAX_ACTION_LENGTH)
         shown.append(f"  {cut}", style="dim")
     if spinner is None:
         return shown
@@ -264,7 +264,7 @@ def print_problems(problems: Iterable[Problem], console: Console = results) -> N
             _say(console, f"  at {clean(problem.place)}")
         also = [other.place or other.pointer for other in problem.more]
         if also:
-            rest = f" and {len(also) - FEW_PLACES} more" if len(also) > FEW_PLACES else ""
+            rest = f" and {len(also) - FEW_PLACES} more" if len(also) > MAX_PLACES else ""
             _say(console, f"  also at {clean(', '.join(also[:FEW_PLACES]))}{rest}")
         if problem.suggestion:
             _say(console, f"  hint: {within(problem.suggestion, INSET)}")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from engine.service import Engine
     from engine.views.status import Question
 
-LONGEST_LINE = 4096
+MAX_LINE_LENGTH = 4096
 CODE = "APPROVAL_NEEDED"
 
 
@@ -143,4 +143,4 @@ async def _line(seconds: float) -> str | None:
         return None
     finally:
         loop.remove_reader(sys.stdin.fileno())
-    return os.read(sys.stdin.fileno(), LONGEST_LINE).decode("utf-8", "replace")
+    return os.read(sys.stdin.fileno(), MAX_LINE_LENGTH).decode("utf-8", "replace")

@@ -22,14 +22,14 @@ SERVERS = ("orchestration", "plugin_orchestration_orchestration")
 TOOLS = ("run", "status")
 """What a person allows by typing the command."""
 PLAIN = re.compile(r"[\w./ -]+")
-LONGEST_NAME = 64
-LONGEST_DESCRIPTION = 1000
+MAX_NAME_LENGTH = 64
+MAX_DESCRIPTION_LENGTH = 1000
 
 
 def skill_text(summary: CommandSummary, source: str) -> str:
     """The SKILL.md of a command; *source* is its file as people read it."""
     name = summary.name.removeprefix("/")
-    description = " ".join(summary.description.split())[:LONGEST_DESCRIPTION] or f"Runs the command {summary.name}."
+    description = " ".join(summary.description.split())[:MAX_DESCRIPTION_LENGTH] or f"Runs the command {summary.name}."
     hint = " ".join(f"[{argument}]" for argument in summary.arguments) or "[arguments]"
     told = source if PLAIN.fullmatch(source) else "a command file"  # Claude Code runs some texts of a skill as commands
     allowed = ", ".join(f"mcp__{server}__{tool}" for server in SERVERS for tool in TOOLS)

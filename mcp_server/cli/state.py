@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from engine.storage.copies import ForeignRun
 
-LONGEST_TEXT = 100
+MAX_TEXT_LENGTH = 100
 _OTHERS = {Standing.FOREIGN, Standing.COPY}
 
 
@@ -63,7 +63,7 @@ def _show(found: Found, number: int, newest: Sequence[ForeignRun]) -> None:
     for heading in ("RUN", "COMMAND", "STATE", "STARTED"):
         table.add_column(heading, overflow="fold")
     for run in newest:
-        table.add_row(*(one_line(text, limit=LONGEST_TEXT) for text in run))
+        table.add_row(*(one_line(text, limit=MAX_TEXT_LENGTH) for text in run))
     console.notes.print(table)
     if number > len(newest):
         console.notes.print(f"and {number - len(newest)} more")

@@ -15,7 +15,7 @@ from engine.errors import EnvironmentFault
 from engine.statefolder.regular_files import read_regular
 from mcp_server.cli import console, lazy
 from mcp_server.cli.shared import errors, project_root
-from mcp_server.cli.skills import LONGEST_NAME, is_ours, skill_text
+from mcp_server.cli.skills import MAX_NAME_LENGTH, is_ours, skill_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SKILLS = Path(".claude/skills")
 FILE = "SKILL.md"
-LARGEST_FILE = 1_000_000
+MAX_FILE_BYTES = 1_000_000
 SHARED = (
     f"{SKILLS} lies behind a link: a skill there would be one of every project that shares it. "
     "The command runs without one: `orchestrate run`."
@@ -48,10 +48,10 @@ def synchronise(root: Path, catalog: Catalog) -> Iterator[str]:
     wanted = {}
     for command in filter(_is_wanted, catalog.commands()):
         name = command.name.removeprefix("/")
-        if lazy.NAME.fullmatch(command.name) and len(name) <= LONGEST_NAME:
+        if lazy.NAME.fullmatch(command.name) and len(name) <= MAX_NAME_LENGTH:
             wanted[name] = command
         else:
-            why = f"{command.name} can be no skill: lower-case letters, digits and -, at most {LONGEST_NAME}"
+            why = f"{command.name} can be no skill: lower-case letters, digits and -, at most {MAX_NAME_LENGTH}"
             yield f"left out {lazy.shown(root, command.path)}: {why}"
     for name, command in wanted.items():
         lazy.inside(root, SKILLS / name, advice=SHARED)
@@ -84,8 +84,8 @@ def _read(path: Path) -> str | None:
     try:
         if path.is_symlink():
             return ""
-        text = read_regular(path, LARGEST_FILE + 1)
-        return "" if len(text) > LARGEST_FILE else text.decode("utf-8")
+        text = read_regular(path, MAX_FILE_BYTES + 1)
+        return "" if len(text) > MAX_FILE_BYTES else text.decode("utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError):

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from engine.model.trust import TrustItem
     from mcp_server.project.trusted import Trust
 
-MOST_LISTED = 20
+MAX_LISTED = 20
 """Changed files that are named of one item."""
-LONGEST_SUMMARY = 200
-LONGEST_LINE = 2_000
+MAX_SUMMARY_LENGTH = 200
+MAX_LINE_LENGTH = 2_000
 """Characters of one fact that are shown; how many are left out is said."""
 
 
@@ -136,9 +136,9 @@ def ask_trust(trust: Trust, items: Sequence[TrustItem], *, yes: bool = False) ->
 
 def _listed(changes: Sequence[str]) -> list[str]:
     """The files that have changed since the last yes, a line each."""
-    rest = len(changes) - MOST_LISTED
+    rest = len(changes) - MAX_LISTED
     more = [f"and {rest} more"] if rest > 0 else []
-    return [*(f"changed: {name}" for name in changes[:MOST_LISTED]), *more]
+    return [*(f"changed: {name}" for name in changes[:MAX_LISTED]), *more]
 
 
 def _tell(line: str) -> None:

@@ -32,7 +32,7 @@ START_SECONDS = 60.0
 """How long a worker may take until its run is durable."""
 END_SECONDS = 2.0
 """How long a worker that says nothing more may take to end."""
-LONGEST_TAIL = 2000
+MAX_TAIL_LENGTH = 2000
 # The package is appended, not prepended: nothing in its folder can stand in for a module of Python's own.
 START = "import sys; sys.path.append(sys.argv.pop(1)); from mcp_server.project.worker import main; main()"
 
@@ -105,7 +105,7 @@ def _answer(stdout: IO[bytes]) -> dict[str, Any]:
 
 def _failed(reason: str, log: Path) -> EnvironmentFault:
     try:
-        tail = log.read_bytes()[-LONGEST_TAIL:].decode("utf-8", "replace").strip()
+        tail = log.read_bytes()[-MAX_TAIL_LENGTH:].decode("utf-8", "replace").strip()
     except OSError:
         tail = ""
     last = f"; the end of its log: {tail.splitlines()[-1]}" if tail else ""

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from engine.model.plan import Plan
     from engine.model.trust import TrustItem
 
-LARGEST_FILE = 1_000_000
-MOST_TOLD = 10
+MAX_FILE_BYTES = 1_000_000
+MAX_NOTES = 10
 """Sentences that one run begins with."""
-MOST_LINKS = 5
+MAX_LINKS = 5
 HOST = "host"
 OF_SUBAGENTS = {
     "tools": "tools",
@@ -61,8 +61,8 @@ def preflight(
     withheld = cache(waiting)
     told = [*_of_the_client(models)] if executor == HOST else [*_of_processes(models, project, withheld, home)]
     told += _links_withheld(ours, project, withheld)
-    rest = len(told) - MOST_TOLD
-    return tuple([*told[:MOST_TOLD], f"and {rest} more"] if rest > 0 else told)
+    rest = len(told) - MAX_NOTES
+    return tuple([*told[:MAX_NOTES], f"and {rest} more"] if rest > 0 else told)
 
 
 def _of_processes(
@@ -158,7 +158,7 @@ def _user_settings(home: Path) -> dict[str, Any]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > LARGEST_FILE:
+        if path.stat().st_size > MAX_FILE_BYTES:
             return {}
         return _mapping(json.loads(path.read_bytes()))
     except (OSError, ValueError, RecursionError):

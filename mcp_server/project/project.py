@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 LIBRARY = "ORCHESTRATION_LIBRARY"
 """Names a folder whose `.claude/commands` and `.claude/agents` stand behind the user's own: what our plugin brings."""
 UNAVAILABLE = "EXECUTOR_UNAVAILABLE"
-MOST_CHANGED = 5
+MAX_CHANGED = 5
 """Changed files that a resumed run names."""
 NOT_RECORDED = "no run was recorded: the state folder of this project cannot be written"
 RUNS_LOOKED_AT = 500
@@ -344,8 +344,8 @@ class Project:
                 changed.append(f'agent "{name}"')
         if not changed:
             return ""
-        what = ", ".join(changed[:MOST_CHANGED])
-        more = f" and {len(changed) - MOST_CHANGED} more" if len(changed) > MOST_CHANGED else ""
+        what = ", ".join(changed[:MAX_CHANGED])
+        more = f" and {len(changed) - MOST_CHANGED} more" if len(changed) > MAX_CHANGED else ""
         return (
             f"Changed since this run began: {what}{more}. The run goes on with what it began with; "
             f"run {plan.command} again to use the change."

@@ -33,8 +33,8 @@ CHEAP = 0.01
 """Seconds of this processor: a look at some hundred files."""
 GRACE = 0.5
 """Seconds by which the clocks of a file system and of this process may differ."""
-MOST_NAMED = 10
-MOST_LOOKS = 10_000
+MAX_NAMED = 10
+MAX_LOOKS = 10_000
 
 
 @dataclass(slots=True)
@@ -52,8 +52,8 @@ class Rechecks:
     def __init__(self, trust: Trust) -> None:
         """*trust* says what the user agreed to when a run began."""
         self._trust = trust
-        self._begun: LRUCache[str, _Look] = LRUCache(MOST_LOOKS)
-        self._looks: LRUCache[tuple[RunId, str], _Look] = LRUCache(MOST_LOOKS)
+        self._begun: LRUCache[str, _Look] = LRUCache(MAX_LOOKS)
+        self._looks: LRUCache[tuple[RunId, str], _Look] = LRUCache(MAX_LOOKS)
 
     def begin(self, agents: Iterable[Agent]) -> None:
         """Look at all *agents* of a run that begins or goes on. Raises `StateError` (NOT_TRUSTED)."""
@@ -112,8 +112,8 @@ def _since(root: Path, files: Iterable[str], moment: float) -> list[str]:
 
 
 def _told(agent: Agent, files: list[str]) -> str:
-    rest = len(files) - MOST_NAMED
-    names = ", ".join(files[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(files) - MAX_NAMED
+    names = ", ".join(files[:MAX_NAMED]) + (f" and {rest} more" if rest > 0 else "")
     return (
         f'Files that the yes to agent "{agent.id}" covers were changed while agents of this run were at work: {names}. '
         "This run goes on; the next one asks again."

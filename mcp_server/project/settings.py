@@ -28,7 +28,7 @@ SETTINGS_FILE = ".claude/orchestration.toml"
 CODE = "INVALID_SETTINGS"
 _USERS = {"agents": "[agents] env in ~/.config/orchestration-mcp/settings.toml."}
 """Tables of the user's own settings, which stand for all projects."""
-LARGEST_FILE = 1_000_000
+MAX_FILE_BYTES = 1_000_000
 """Bytes of a settings file that are read; a larger one is no settings file."""
 
 
@@ -191,13 +191,13 @@ def read_toml(path: Path, name: str) -> dict[str, Any]:
     Raises `InputError` (INVALID_SETTINGS).
     """
     try:
-        data = read_regular(path, LARGEST_FILE + 1)
+        data = read_regular(path, MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror}", code=CODE) from None
-    if len(data) > LARGEST_FILE:
-        raise InputError(f"{name} is larger than {LARGEST_FILE} bytes", code=CODE)
+    if len(data) > MAX_FILE_BYTES:
+        raise InputError(f"{name} is larger than {MAX_FILE_BYTES} bytes", code=CODE)
     try:
         return tomllib.loads(data.decode("utf-8-sig"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:

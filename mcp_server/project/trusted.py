@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 PROGRAM = "claude_program"
 """The setting that names the Claude Code of model agents."""
-MOST_NAMED = 10
+MAX_NAMED = 10
 """Items that one refusal names."""
-MOST_LINES, LONGEST_LINE = 50, 500
+MAX_LINES, MAX_LINE_LENGTH = 50, 500
 """What is kept of the lines that were shown."""
 
 FINDERS: tuple[Callable[[Path], Iterable[TrustItem]], ...] = (shared_items, git_items, claude_items)
@@ -131,8 +131,8 @@ class Trust:
 
     def refusal(self, items: Sequence[TrustItem]) -> StateError:
         """The error for *items*, which the user has not agreed to."""
-        names = [f'"{_name(item)}" ({one_line(item.summary, limit=200)})' for item in items[:MOST_NAMED]]
-        more = f" and {len(items) - MOST_NAMED} more" if len(items) > MOST_NAMED else ""
+        names = [f'"{_name(item)}" ({one_line(item.summary, limit=200)})' for item in items[:MAX_NAMED]]
+        more = f" and {len(items) - MOST_NAMED} more" if len(items) > MAX_NAMED else ""
         return StateError(
             "these agents run programs of the project, and the user has not agreed to them as they are now: "
             + ", ".join(names)
@@ -253,7 +253,7 @@ def _grant(item: TrustItem, at: str, old: Grant | None) -> Grant:
     """The answer to *item*; what an *old* answer to the same covered under another search path stays covered."""
     same = old is not None and old["content"] == item.content and old["place"] == item.place
     files = {**old["files"], **item.files} if old is not None and same else dict(item.files)
-    lines = [line[:LONGEST_LINE] for line in item.lines[:MOST_LINES]]
+    lines = [line[:MAX_LINE_LENGTH] for line in item.lines[:MAX_LINES]]
     return {"content": item.content, "place": item.place, "at": at, "lines": lines, "files": files}
 
 

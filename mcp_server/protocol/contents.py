@@ -37,7 +37,7 @@ JSON = "application/json"
 TEXT = "text/plain"
 MERMAID = "application/vnd.mermaid"
 JSON_SCHEMA = "application/schema+json"
-MOST_RUNS = 500
+MAX_RUNS = 500
 """Runs that the list of runs tells, newest first."""
 
 
@@ -163,7 +163,7 @@ async def _runs(project: Project) -> Content:
                 **({"worktree": clean(row.worktree)} if row.worktree else {}),
                 "resource": f"{RUNS}/{row.id}",
             }
-            for row in rows[:MOST_RUNS]
+            for row in rows[:MAX_RUNS]
         ]
     )
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mcp_server.protocol.session import Session
 
 MODERN = "2026-07-28"
-LONGEST_QUESTION = 2000
+MAX_QUESTION_LENGTH = 2000
 
 
 # Clients show these docstrings to the person.
@@ -174,4 +174,4 @@ def _session(ctx: Context[Session, Any]) -> Session:
 
 def _text(question: Question) -> str:
     text = within(redact(f"{question.node}: {question.text}"))
-    return text if len(text) <= LONGEST_QUESTION else text[: LONGEST_QUESTION - 1] + "…"
+    return text if len(text) <= MAX_QUESTION_LENGTH else text[: MAX_QUESTION_LENGTH - 1] + "…"

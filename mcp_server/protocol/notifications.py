@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 1.0
 """How often it is looked whether something has changed."""
-MOST_CONNECTIONS = 256
-MOST_SUBSCRIPTIONS = 1024
+MAX_CONNECTIONS = 256
+MAX_SUBSCRIPTIONS = 1024
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +40,8 @@ class Notifications:
     def __init__(self, bus: SubscriptionBus) -> None:
         """*bus* carries events to the streams of `subscriptions/listen`."""
         self._bus = bus
-        self._connected: deque[ServerSession] = deque(maxlen=MOST_CONNECTIONS)
-        self._subscribed: deque[tuple[str, ServerSession]] = deque(maxlen=MOST_SUBSCRIPTIONS)
+        self._connected: deque[ServerSession] = deque(maxlen=MAX_CONNECTIONS)
+        self._subscribed: deque[tuple[str, ServerSession]] = deque(maxlen=MAX_SUBSCRIPTIONS)
         self._listened: Counter[str] = Counter()
         self._seen: dict[str, object] = {}
         self._task: asyncio.Task[None] | None = None

@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
 JSON: Final = "application/json"
 PROJECT_UNKNOWN: Final = "PROJECT_UNKNOWN"
-MOST_RUNS = 10
+MAX_RUNS = 10
 """Runs among the listed resources, newest first."""
-MOST_COMPLETIONS = 100
+MAX_COMPLETIONS = 100
 
 FIXED = (
     Resource(name="commands", title="Commands", uri=COMMANDS, mime_type=JSON, description="All commands by name"),
@@ -123,7 +123,7 @@ async def complete(ctx: ServerRequestContext[Session, Any], params: CompleteRequ
         except OrchestrationError:
             found = []
     return CompleteResult(
-        completion=Completion(values=found[:MOST_COMPLETIONS], total=len(found), has_more=len(found) > MOST_COMPLETIONS)
+        completion=Completion(values=found[:MAX_COMPLETIONS], total=len(found), has_more=len(found) > MAX_COMPLETIONS)
     )
 
 
@@ -206,7 +206,7 @@ async def _runs(project: Project) -> AsyncIterator[Resource]:
         return
     from engine.text.shown import clean  # noqa: PLC0415
 
-    for row in await (await project.reader()).storage.summaries(MOST_RUNS):
+    for row in await (await project.reader()).storage.summaries(MAX_RUNS):
         yield Resource(
             name=clean(f"{row.command} {row.id}"),
             uri=f"{RUNS}/{row.id}",

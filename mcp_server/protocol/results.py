@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TASKS: Final = "io.modelcontextprotocol/tasks"
 """The extension with which a client says that it takes tasks (SEP-2663)."""
-MOST_PROBLEMS = 50
+MAX_PROBLEMS = 50
 
 
 class Begun(CallToolResult):
@@ -46,13 +46,13 @@ def error_text(error: OrchestrationError) -> str:
     message = error.message.splitlines()[0] if wrong else error.message
     place = f" (at {clean(error.pointer)})" if error.pointer and not problems else ""
     lines = [f"{error.code}: {within(message)}{place}"]
-    for problem in wrong[:MOST_PROBLEMS]:
+    for problem in wrong[:MAX_PROBLEMS]:
         suggestion = f" ({within(problem.suggestion)})" if problem.suggestion else ""
         place = f" ({clean(problem.place)})" if problem.place else ""
         lines.append(
             f"- {problem.code} at {clean(problem.pointer) or '/'}{place}: {within(problem.message)}{suggestion}"
         )
-    if len(wrong) > MOST_PROBLEMS:
+    if len(wrong) > MAX_PROBLEMS:
         lines.append(f"- and {len(wrong) - MOST_PROBLEMS} more")
     if error.client_hint:
         lines.append(f"hint: {within(error.client_hint)}")

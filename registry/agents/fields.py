@@ -54,7 +54,7 @@ ISOLATIONS = ("worktree",)
 MEMORIES = ("user", "project", "local")
 SMALLEST_WINDOW = 100_000
 EXECUTORS = ("claude", "process", "python")
-LONGEST_TIMEOUT = timedelta(days=7)
+MAX_TIMEOUT = timedelta(days=7)
 
 _TOOL = re.compile(r"[A-Za-z_][\w-]*\*?(\([^()]*\))?", re.ASCII)
 _TOOL_GAP = re.compile(r"[,\s]+(?![^()]*\))")
@@ -115,10 +115,10 @@ def window(value: Value) -> int:
 
 
 def milliseconds(value: Value) -> timedelta:
-    """A duration that the file gives in milliseconds; at most `LONGEST_TIMEOUT`."""
+    """A duration that the file gives in milliseconds; at most `MAX_TIMEOUT`."""
     number = integer(value)
-    if number > LONGEST_TIMEOUT / timedelta(milliseconds=1):
-        raise FieldError(f"is over {LONGEST_TIMEOUT.days} days", hint="write milliseconds: 600000 are ten minutes")
+    if number > MAX_TIMEOUT / timedelta(milliseconds=1):
+        raise FieldError(f"is over {MAX_TIMEOUT.days} days", hint="write milliseconds: 600000 are ten minutes")
     return timedelta(milliseconds=number)
 
 

@@ -30,10 +30,10 @@ FOLDER = Path(".claude", "agents")
 """Where a project, and a user's home directory, keep agent files."""
 PACKAGED_AGENTS = Path(__file__).parents[1] / "packaged" / "agents"
 
-LARGEST_FILE = 1_000_000
-MOST_FILES = 2_000
+MAX_FILE_BYTES = 1_000_000
+MAX_FILES = 2_000
 """Agent files of one folder; the rest is left out, with a problem."""
-DEEPEST_FOLDER = 8
+MAX_FOLDER_DEPTH = 8
 
 _BUILT_IN = {
     "claude": "Does any task that no other agent fits.",
@@ -178,8 +178,8 @@ def _read_folder(
     *advice* is what to do where the folder lies there.
     """
     for number, item in enumerate(_files(folder, boundaries=boundaries, above=(), advice=advice)):
-        if number == MOST_FILES:
-            message = f"there are more than {MOST_FILES:,} agent files; the rest is left out"
+        if number == MAX_FILES:
+            message = f"there are more than {MAX_FILES:,} agent files; the rest is left out"
             yield _problem(AgentProblemCode.TOO_MANY_FILES, folder, message, "move agents that nobody uses away")
             return
         if isinstance(item, AgentProblem):
@@ -217,8 +217,8 @@ def _files(
         return
     if real in above:
         return
-    if len(above) > DEEPEST_FOLDER:
-        message = f"the folder is more than {DEEPEST_FOLDER} folders deep; it is left out"
+    if len(above) > MAX_FOLDER_DEPTH:
+        message = f"the folder is more than {MAX_FOLDER_DEPTH} folders deep; it is left out"
         yield _problem(AgentProblemCode.TOO_MANY_FILES, folder, message, "move its files up")
         return
     for entry in entries:
@@ -252,8 +252,8 @@ def _text(path: Path, *, boundaries: tuple[Path, ...]) -> str | AgentProblem:
         return _unreadable(path, _reason(error))
     if content is None:
         return _unreadable(path, "it is no regular file")
-    if len(content) > LARGEST_FILE:
-        message = f"the file is larger than {LARGEST_FILE:,} bytes"
+    if len(content) > MAX_FILE_BYTES:
+        message = f"the file is larger than {MAX_FILE_BYTES:,} bytes"
         return _problem(
             AgentProblemCode.FILE_TOO_LARGE, path, message, "keep the prompt short; let it name files to read"
         )
@@ -277,7 +277,7 @@ def _bytes(path: Path) -> bytes | None:
     with os.fdopen(os.open(path, flags), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             return None
-        return file.read(LARGEST_FILE + 1)
+        return file.read(MAX_FILE_BYTES + 1)
 
 
 def _same_place(one: Path, other: Path) -> bool:

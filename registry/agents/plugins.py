@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-LARGEST_FILE = 1_000_000
+MAX_FILE_BYTES = 1_000_000
 _OF_ONE_PROJECT = frozenset({"project", "local"})
 
 
@@ -86,7 +86,7 @@ def _enabled(settings: Path) -> dict[str, object]:
 
 def _json(path: Path) -> Mapping[str, Any]:
     try:
-        if not path.is_file() or path.stat().st_size > LARGEST_FILE:
+        if not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
             return {}
         return _mapping(json.loads(path.read_bytes()))
     except (OSError, ValueError, RecursionError):

@@ -34,7 +34,7 @@ def join_agents(fields: Fields) -> None:
     faults = [*_faults_of_agents(agents), *_faults_of_work(nodes, agents, work)]
     if faults:
         fields.left[f"x-{work}"] = nodes
-        for fault in faults[:_MOST_FAULTS]:
+        for fault in faults[:_MAX_FAULTS]:
             message = f'"agents" and "{work}" cannot be joined: {fault}'
             fields.notes.lost(fields.at(work), message, "write one list of nodes, each with agentId and task")
         return
@@ -44,7 +44,7 @@ def join_agents(fields: Fields) -> None:
     fields.notes.value(fields.at(work), message, f'write the {work} into "agents"')
 
 
-_MOST_FAULTS = 5
+_MAX_FAULTS = 5
 
 
 def _faults_of_agents(agents: list[Any]) -> Iterable[str]:

@@ -25,7 +25,7 @@ from registry.wording import shorten, slug
 if TYPE_CHECKING:
     from engine.validation import Problem
 
-_LONGEST_DESCRIPTION = 200
+_MAX_DESCRIPTION_LENGTH = 200
 _OLDER_VERSION = re.compile(r"v?(?:[01](?:\.\d{1,9}){0,2}|2(?:\.0){0,2})")
 """A version below 2, or 2.0.0 in another spelling."""
 
@@ -113,9 +113,9 @@ def _identity(fields: Fields) -> None:
     if description is None and isinstance(left.get("name"), str):
         left["description"] = str(left["name"])
         notes.inferred("/description", "The command has no description; its name was taken", "write one", older=False)
-    elif isinstance(description, str) and len(description) > _LONGEST_DESCRIPTION:
+    elif isinstance(description, str) and len(description) > _MAX_DESCRIPTION_LENGTH:
         left["x-description"] = description
-        left["description"] = shorten(description, _LONGEST_DESCRIPTION)
+        left["description"] = shorten(description, _MAX_DESCRIPTION_LENGTH)
         notes.value(
             "/description", "description has at most 200 characters; all of it is in x-description", "shorten it"
         )

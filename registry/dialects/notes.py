@@ -38,9 +38,9 @@ UNCARRIED = frozenset(
 """Fields that make other work of the command than v2 can say: they are errors and not notes."""
 
 
-MOST_TOLD = 5000
+MAX_NOTES = 5000
 """Differences that are told one by one."""
-_LONGEST_SLIP = 40
+_MAX_SLIP_LENGTH = 40
 
 
 class Notes:
@@ -90,7 +90,7 @@ class Notes:
 
     def say(self, code: str, pointer: str, message: str, suggestion: str) -> None:
         """One warning."""
-        if len(self.problems) >= MOST_TOLD:
+        if len(self.problems) >= MAX_NOTES:
             self.more += 1
             return
         self.problems.append(
@@ -202,7 +202,7 @@ def _folded(known: tuple[str, ...]) -> dict[str, str]:
 @lru_cache(4096)
 def _is_slip(name: str, known: tuple[str, ...]) -> bool:
     """Whether *name* is a slip of the pen for a known field; such a field is the validator's to name."""
-    if len(name) > _LONGEST_SLIP:
+    if len(name) > _MAX_SLIP_LENGTH:
         return False
     matcher = SequenceMatcher(None, b=_fold(name))
     for folded, other in _folded(known).items():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine.errors import InputError
 
-_LONGEST_PATH = 4096
+_MAX_PATH_LENGTH = 4096
 
 
 def inside(root: Path, given: str | Path, *, also: Sequence[Path] = (), advice: str = "") -> Path:
@@ -20,7 +20,7 @@ def inside(root: Path, given: str | Path, *, also: Sequence[Path] = (), advice: 
     answer comes before it is asked whether the file exists, so that nobody learns what lies outside.
     """
     text = str(given)
-    if not text or "\0" in text or len(text) > _LONGEST_PATH:
+    if not text or "\0" in text or len(text) > _MAX_PATH_LENGTH:
         raise InputError("That is not a path", code="INVALID_PATH", hint='name a file under the project, or "/command"')
     root = root.resolve()
     try:

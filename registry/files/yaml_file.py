@@ -34,7 +34,7 @@ _WORDS = {
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NO_JSON = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-_LONGEST_NUMBER = 40
+_MAX_NUMBER_LENGTH = 40
 """Characters of an integer that is read at all: Python takes quadratic time for a long run of digits."""
 
 
@@ -165,7 +165,7 @@ class _Builder:
             self._refuse(event, f"{text} is not a JSON number", "Use null, a number, or a text in quotes.")
         if _INTEGER.fullmatch(text):
             base = {"0o": 8, "0x": 16}.get(text[:2], 10)
-            if len(text) <= _LONGEST_NUMBER and abs(number := int(text, base)) <= MAX_INTEGER:
+            if len(text) <= _MAX_NUMBER_LENGTH and abs(number := int(text, base)) <= MAX_INTEGER:
                 return number
         elif not _FLOAT.fullmatch(text):
             return text

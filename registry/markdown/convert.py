@@ -31,9 +31,9 @@ DEFAULT_AGENT = "general-assistant"
 DEFAULT_TIME = 60_000
 INSTRUCTIONS = "instructions"
 """The context key of what is no step."""
-_LONGEST_DESCRIPTION = 200
-_MOST_STEPS = 2000
-_MOST_LINES = 8
+_MAX_DESCRIPTION_LENGTH = 200
+_MAX_STEPS = 2000
+_MAX_LINES = 8
 """Lines that one warning names."""
 _PROMPT_FIELDS = frozenset(
     {"argument-hint", "allowed-tools", "model", "description", "disable-model-invocation", "hooks", "tools", "name"}
@@ -77,8 +77,8 @@ def convert(text: str, *, stem: str) -> Converted:
     document = read_document(text)
     outline = outline_of(document)
     steps = outline.steps
-    if len(steps) > _MOST_STEPS:
-        message = f'"{stem}.md" has more than {_MOST_STEPS} steps'
+    if len(steps) > _MAX_STEPS:
+        message = f'"{stem}.md" has more than {_MAX_STEPS} steps'
         raise InputError(message, code="FILE_TOO_LARGE", hint="Split it into sub-commands.")
     sign = document.title.startswith("/") or any(
         step.agent or step.names_agents or step.time or step.after for step in steps
@@ -166,8 +166,8 @@ class _Conversion:
                 for match in pattern.finditer(line)
             ]
             if found:
-                named = ", ".join(f"{text} (line {number})" for number, text in found[:_MOST_LINES])
-                more = f" and {len(found) - _MOST_LINES} more" if len(found) > _MOST_LINES else ""
+                named = ", ".join(f"{text} (line {number})" for number, text in found[:_MAX_LINES])
+                more = f" and {len(found) - _MOST_LINES} more" if len(found) > _MAX_LINES else ""
                 self._tell("V1_NOT_CARRIED", f"{named}{more}: {what}", "", line=found[0][0])
 
     def _tell_lost(self) -> None:
@@ -177,7 +177,7 @@ class _Conversion:
         lost = [note for note in (*self._outline.notes, *doubtful) if note.lost]
         total = sum(note.lost for note in lost)
         if total > len(self._steps):
-            named = "; ".join(str(note) for note in lost[:_MOST_LINES])
+            named = "; ".join(str(note) for note in lost[:_MAX_LINES])
             message = f"{total} items that may be steps reach no task, and only {len(self._steps)} do: {named}"
             hint = "Make a command of each of these parts, or take the numbers from what is no step."
             self._tell("V1_STEPS_LOST", message, line=lost[0].line, suggestion=hint, error=True)
@@ -190,10 +190,10 @@ class _Conversion:
         if not (written or paragraph):
             self._tell("V1_NO_DESCRIPTION", "No paragraph describes the command; its title was taken", "/description")
         text = found or self._name
-        if len(text) > _LONGEST_DESCRIPTION:
-            message = f"The description has {len(text)} characters and was cut at {_LONGEST_DESCRIPTION}"
+        if len(text) > _MAX_DESCRIPTION_LENGTH:
+            message = f"The description has {len(text)} characters and was cut at {_MAX_DESCRIPTION_LENGTH}"
             self._tell("V1_DESCRIPTION_CUT", message, "/description")
-        described = shorten(text, _LONGEST_DESCRIPTION)
+        described = shorten(text, _MAX_DESCRIPTION_LENGTH)
         prose = list(self._outline.prose)
         if prose and paragraph == described and "$" not in paragraph and _first_is(prose, paragraph):
             del prose[0]
@@ -252,7 +252,7 @@ class _Conversion:
             hint = "Write (depends on 1) where a step needs another, or say in the heading that they run in parallel."
             self._tell("V1_SEQUENTIAL", message, line=line, suggestion=hint)
         elif inferred:
-            named = ", ".join(f"{step.number} (line {step.line})" for step in inferred[:_MOST_LINES])
+            named = ", ".join(f"{step.number} (line {step.line})" for step in inferred[:_MAX_LINES])
             message = f"Nothing is said of the order of these steps {where}, so each follows the one before it: {named}"
             self._tell("V1_SEQUENTIAL", message, line=inferred[0].line, suggestion="Write what they depend on.")
 
@@ -319,7 +319,7 @@ class _Conversion:
             nodes = [self._node(inside[one], group, f"{pointer}/agents/{place}") for place, one in enumerate(rank)]
             phase: dict[str, Any] = {
                 "id": taken.claim(phase_slug(name)),
-                "name": shorten(name, _LONGEST_DESCRIPTION),
+                "name": shorten(name, _MAX_DESCRIPTION_LENGTH),
                 "parallel": len(rank) > 1 and not ordered,
                 "agents": nodes,
             }

@@ -131,7 +131,7 @@ _STEP_LEAD_IN = _pattern(
 _LABEL = re.compile(
     r"^(?:\*\*|__)?(?:`[^`]{1,40}`|[\w/+&' -]{1,40})(?:\*\*|__)?\s*(?::(?:\*\*|__)?|\s[-\u2013\u2014])\s+\S"
 )
-_LONGEST_LABELLED = 300
+_MAX_LABELLED_LENGTH = 300
 _SHOWN = 60
 """Characters of a paragraph that a reason quotes."""
 _TITLE = re.compile(r"^(?:\*\*|__)[^*_]+(?:\*\*|__)[.:]?$")
@@ -371,7 +371,7 @@ def begins_with_verb(text: str) -> bool:
 
 def _is_label(text: str) -> bool:
     """Whether *text* is a name with what it means: "**feat**: a new feature"."""
-    return len(text) <= _LONGEST_LABELLED and bool(_LABEL.match(text)) and not begins_with_verb(plain(text))
+    return len(text) <= _MAX_LABELLED_LENGTH and bool(_LABEL.match(text)) and not begins_with_verb(plain(text))
 
 
 def _is_title(text: str) -> bool:

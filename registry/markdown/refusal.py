@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NO_STEPS = "NOT_A_COMMAND"
 """Code of the one error that prose gives."""
-_MOST_LINES = 8
+_MAX_LINES = 8
 """Lines that one message names."""
 
 
@@ -34,18 +34,18 @@ def no_steps(stem: str, outline: Outline, *, prompt: bool) -> InputError:
         and not prompt
         and all("some cases only" in note.what for note in outline.notes if note.lost)
     ):
-        named = ", ".join(f'"{one.heading}" (line {one.line})' for one in outline.alternatives[:_MOST_LINES])
+        named = ", ".join(f'"{one.heading}" (line {one.line})' for one in outline.alternatives[:_MAX_LINES])
         message = f'"{stem}.md" has steps for different cases only, and no command can be made of alternatives: {named}'
         return InputError(
             message, code=NO_STEPS, hint="Write a command for each case, or skip conditions in a v2 file."
         )
     notes = [note for note in (*outline.notes, *outline.unnumbered) if note.kind is not Kind.CONDITIONAL]
-    passed = "; ".join(str(note) for note in notes[:_MOST_LINES])
+    passed = "; ".join(str(note) for note in notes[:_MAX_LINES])
     kind = "a prompt of Claude Code" if prompt else "prose"
     message = f'"{stem}.md" is {kind} without numbered steps, so it is not a v1 command'
     foreign = [note.line for note in notes if note.what.endswith(FOREIGN)]
     if foreign:
-        lines = ", ".join(map(str, foreign[:_MOST_LINES]))
+        lines = ", ".join(map(str, foreign[:_MAX_LINES]))
         hint = "Give each step its agent, as in `1. senior-reviewer - …`, or write the command as a v2 file."
         return InputError(f'"{stem}.md" is {FOREIGN} (lines {lines})', code=NO_STEPS, hint=hint)
     hint = "A v1 command has steps such as `1. senior-reviewer - Review the code (5 min)`; Claude Code runs prompts."

@@ -51,12 +51,12 @@ _PLAIN_AGENT = re.compile(r"^@?(?P<agent>[a-z][a-z0-9_]*(?:-[a-z0-9_]+)*)\s+[-\u
 _COLON_AGENT = re.compile(r"^@?(?P<agent>[a-z][a-z0-9_]*(?:-[a-z0-9_]+)+)\s*:\s+(?P<task>.+)$")
 _LABEL = re.compile(r"^(?P<label>agent|time|estimated time|estimate|duration|task)\s*:\s*(?P<value>.+)$", re.IGNORECASE)
 _EMPTY = re.compile(r"[\s,;.:&|~()\[\]-]*")
-_LONGEST_LINE = 500
+_MAX_LINE_LENGTH = 500
 """A longer line is all task: attributes are short, and looking for them costs the square of the length."""
 _MAX_ATTRIBUTES = 50
 """Lines below a step that may be attributes of it."""
-_MOST_TAILS = 6
-_LONGEST_TASK = 80
+_MAX_TAILS = 6
+_MAX_TASK_LENGTH = 80
 """A task with its details is shown as a todo; beyond this the details are an input of their own."""
 _PERIOD = re.compile(
     r"\b(?:last|past|within|every|each|previous|next|older|newer|more|less|than|per|for|in|since)\s+(?:the\s+)?\d",
@@ -159,15 +159,15 @@ def read_step(number: int, text: str, details: Sequence[str], *, line: int) -> S
     text = " ".join(text.split())
     named = agents_named("\n".join((text, *details)))
     step.names_agents = bool(named)
-    if len(text) <= _LONGEST_LINE:
+    if len(text) <= _MAX_LINE_LENGTH:
         text = _take_agent(step, _take_tail(step, _take_brackets(step, text)))
     kept = list(_without_attributes(step, details))
     step.agent = step.agent or (named[0] if len(named) == 1 else None)
     step.task = step.head = _plain(text)
     step.details = "\n".join(kept).strip("\n")
-    if step.details and len(step.details) <= 2 * _LONGEST_TASK and not any(map(_FENCE.match, kept)):
+    if step.details and len(step.details) <= 2 * _MAX_TASK_LENGTH and not any(map(_FENCE.match, kept)):
         joined = f"{step.task}: {'; '.join(_plain(_MARKER.sub('', line.strip())) for line in kept if line.strip())}"
-        if len(joined) <= _LONGEST_TASK:
+        if len(joined) <= _MAX_TASK_LENGTH:
             step.task, step.details = joined, ""
     return step
 
@@ -184,7 +184,7 @@ def _without_attributes(step: Step, details: Sequence[str]) -> Iterator[str]:
         mark = _FENCE.match(line)
         if mark is not None and (not fence or mark[1].startswith(fence)):
             fence = "" if fence else mark[1]
-        elif not fence and line.strip() and place < _MAX_ATTRIBUTES and len(line) <= _LONGEST_LINE:
+        elif not fence and line.strip() and place < _MAX_ATTRIBUTES and len(line) <= _MAX_LINE_LENGTH:
             rest = _take_detail(step, line)
             if rest is None:
                 continue
@@ -246,7 +246,7 @@ def _stands_alone(time: re.Match[str] | None, text: str) -> bool:
 
 def _take_tail(step: Step, text: str) -> str:
     """Times and dependencies at the end of the line, behind a dash, a comma or nothing."""
-    for _ in range(_MOST_TAILS):
+    for _ in range(_MAX_TAILS):
         for pattern in (_CLAUSE, _TRAILING, _END_TIME):
             found = pattern.match(text)
             if (

@@ -27,10 +27,10 @@ from registry.trust.digests import Digests
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-MOST_FOLDERS = 20_000
+MAX_FOLDERS = 20_000
 """Folders of a project that are looked through for skills of their own; beyond it the project counts as having some."""
-MOST_ENTRIES, DEEPEST = 5_000, 6
-LARGEST_FILE = 1_000_000
+MAX_ENTRIES, MAX_DEPTH = 5_000, 6
+MAX_FILE_BYTES = 1_000_000
 PARTS = ("skills", "commands", "agents", "workflows")
 """Folders in a `.claude` folder whose files Claude Code may run, or hand its tools and hooks to."""
 
@@ -80,7 +80,7 @@ def claude_item(root: Path, inside: Sequence[Path]) -> TrustItem | None:
     found = _Found(root)
     _settings(root, found)
     if not inside:
-        found.add("folders", "folders", [f"more than {MOST_FOLDERS:,} folders, any of which may have skills"], None)
+        found.add("folders", "folders", [f"more than {MAX_FOLDERS:,} folders, any of which may have skills"], None)
     for folder in (*reversed(_up(root)[1:]), *(inside or [root])):
         for part in PARTS:
             for path in _files(folder / ".claude" / part, 0, found):
@@ -100,13 +100,13 @@ def claude_item(root: Path, inside: Sequence[Path]) -> TrustItem | None:
 def folders_inside(root: Path) -> list[Path]:
     """The folders of the project in which Claude Code may find skills: its root, and all with a `.claude` folder.
 
-    None at all where the project has more than `MOST_FOLDERS`.
+    None at all where the project has more than `MAX_FOLDERS`.
     """
     found, waiting, seen = [root], [root], 0
     while waiting:
         folder = waiting.pop()
         seen += 1
-        if seen > MOST_FOLDERS:
+        if seen > MAX_FOLDERS:
             return []
         try:
             entries = list(os.scandir(folder))
@@ -204,7 +204,7 @@ def _why(part: str, path: Path, text: str) -> str | None:
         return "a plugin"
     if path.suffix != ".md":
         return None
-    if len(text) >= LARGEST_FILE:
+    if len(text) >= MAX_FILE_BYTES:
         return "too large to be looked through"
     if part != "agents" and any(mark in text for mark in _RUNS):
         return "runs a shell when it is used"
@@ -225,14 +225,14 @@ def _files(folder: Path, depth: int, found: _Found) -> Iterator[Path]:
     except OSError:
         return
     found.seen += len(entries)
-    if found.seen > MOST_ENTRIES:
-        found.add("files", "files", [f"more than {MOST_ENTRIES:,} files of skills and the like"], None)
+    if found.seen > MAX_ENTRIES:
+        found.add("files", "files", [f"more than {MAX_ENTRIES:,} files of skills and the like"], None)
         return
     for entry in entries:
         path = folder / entry.name
         if not _is_folder(entry):
             yield path
-        elif depth < DEEPEST:
+        elif depth < MAX_DEPTH:
             yield from _files(path, depth + 1, found)
 
 
@@ -264,6 +264,6 @@ def _read(path: Path) -> bytes:
         if not path.is_file():
             return b""
         with path.open("rb") as file:
-            return file.read(LARGEST_FILE)
+            return file.read(MAX_FILE_BYTES)
     except OSError:
         return b""

@@ -104,7 +104,7 @@ _ASSIGNED = re.compile(r"(?:^|(?<=[\s;&|(]))([A-Za-z_]\w*)=([^\s;&|()]*)")
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _LONGEST = 4096
 """Characters of a path, and bytes of a first line."""
-_MOST_PLACES = 100_000
+_MAX_PLACES = 100_000
 """Words in folders that are looked at for one command line."""
 _DEEPEST = 5
 """Interpreters of interpreters, and links to them."""
@@ -168,7 +168,7 @@ class Coverage:
 
     def _elsewhere(self, folders: Sequence[Path], words: Sequence[str]) -> None:
         """Add programs that *words* name as seen from other *folders*, to which a command line may go first."""
-        if len(folders) * len(words) > _MOST_PLACES:
+        if len(folders) * len(words) > _MAX_PLACES:
             raise too_much("a command line names too many folders and files")
         for folder in folders:
             for word in words:

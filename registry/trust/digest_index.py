@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from registry.trust.modules import State
 
-MOST_KEPT = 10_000
+MAX_ENTRIES_KEPT = 10_000
 """Files, and folders of modules, that are remembered of one project."""
-MOST_PROJECTS = 200
+MAX_PROJECTS = 200
 _VERSION = 1
 _KEPT = "kept-"
 
@@ -87,7 +87,7 @@ class Index:
         if self._folder is None or not self._changed:
             return
         for found in (self._files, self._folders):
-            for name in [*found][: max(0, len(found) - MOST_KEPT)]:
+            for name in [*found][: max(0, len(found) - MAX_ENTRIES_KEPT)]:
                 del found[name]
         with contextlib.suppress(OSError):
             _make_room(self._folder)
@@ -114,7 +114,7 @@ def _make_room(folder: Path) -> None:
         return
     folder.mkdir(mode=0o700, parents=True)
     others = sorted(folder.parent.iterdir(), key=lambda other: other.stat().st_mtime)
-    for other in others[: max(0, len(others) - MOST_PROJECTS)]:
+    for other in others[: max(0, len(others) - MAX_PROJECTS)]:
         shutil.rmtree(other, ignore_errors=True)
 
 

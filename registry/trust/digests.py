@@ -29,7 +29,7 @@ ABSENT = "absent"
 UNREADABLE = "unreadable"
 """Stands for the digest of what cannot be read: a file without permission, a pipe, a device, a folder."""
 RACY = 3.0
-MOST_BYTES = 4 * 1024**3
+MAX_BYTES = 4 * 1024**3
 """Bytes that one check reads."""
 
 
@@ -142,7 +142,7 @@ class Digests:
             if not stat.S_ISREG(status.st_mode):
                 return UNREADABLE
             self._bytes += status.st_size
-            if self._bytes > MOST_BYTES:
+            if self._bytes > MAX_BYTES:
                 raise too_much(f"its files have more than {MOST_BYTES // 1024**3} GiB, with {path}")
             with open(descriptor, "rb", closefd=False) as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()

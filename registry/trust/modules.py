@@ -17,9 +17,9 @@ from engine.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MOST_FILES = 100_000
+MAX_FILES = 100_000
 """Modules of one folder and the folders below it."""
-MOST_ENTRIES = 1_000_000
+MAX_ENTRIES = 1_000_000
 """Files of every kind that are passed on the way."""
 DEEPEST = 60
 """Folders below each other."""
@@ -121,8 +121,8 @@ class _Walk:
                 elif name.endswith(endings):
                     add((place + name, state_of(entry.stat(follow_symlinks=False)), None, None))
         self.passed += passed
-        if len(self.found) > MOST_FILES or self.passed > MOST_ENTRIES:
-            raise too_much(f"{self.folder} has more than {MOST_FILES:,} modules or {MOST_ENTRIES:,} files")
+        if len(self.found) > MAX_FILES or self.passed > MAX_ENTRIES:
+            raise too_much(f"{self.folder} has more than {MAX_FILES:,} modules or {MAX_ENTRIES:,} files")
         return below
 
     def _counts(self, name: str) -> bool:

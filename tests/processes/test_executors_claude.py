@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from engine.executors.claude.executor import ClaudeExecutor
-from engine.executors.claude.prompt import LARGE_INPUT, LONGEST_ARGUMENT
+from engine.executors.claude.prompt import LARGE_INPUT, MAX_ARGUMENT_LENGTH
 from engine.executors.port import TIME_IS_UP, Outcome
 from engine.model.agent import Agent, AgentSource
 from tests.support.agents import write_program
@@ -166,8 +166,8 @@ async def test_an_agent_too_long_for_an_argument_is_given_in_a_file(tmp_path: Pa
         agents = json.load(open(options()["--agents"]))
         result(structured_output={"outputs": {"n": len(agents["rev"]["prompt"])}})
         """
-    outcome = await run(code, tmp_path, agent=Agent(id="rev", prompt="p" * LONGEST_ARGUMENT))
-    assert outcome.outputs == {"n": LONGEST_ARGUMENT}
+    outcome = await run(code, tmp_path, agent=Agent(id="rev", prompt="p" * MAX_ARGUMENT_LENGTH))
+    assert outcome.outputs == {"n": MAX_ARGUMENT_LENGTH}
 
 
 async def test_a_built_in_agent_is_only_named(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from engine.ids import NodeId
 from engine.model.agent import Agent, AgentKind
 from engine.run import events as ev
 from engine.run.events import RunStatus, WaitReason
-from engine.scheduling.outcomes import LONGEST_WAIT
+from engine.scheduling.outcomes import MAX_QUOTA_WAIT
 from engine.simulation import Scenario, Simulated, simulate
 from tests.support.by_hand import rollback
 from tests.support.definitions import command, node, phase, plan
@@ -73,7 +73,7 @@ def test_a_quota_that_does_not_come_back_within_a_day_is_a_failure() -> None:
     failure = done.run.nodes[NodeId("a")].failure
     assert failure is not None
     assert failure.code == "QUOTA_EXHAUSTED"
-    assert LONGEST_WAIT < duration(done) < 2 * LONGEST_WAIT
+    assert MAX_QUOTA_WAIT < duration(done) < 2 * MAX_QUOTA_WAIT
 
 
 def test_a_cancel_ends_the_wait() -> None:

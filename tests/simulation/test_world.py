@@ -23,7 +23,7 @@ from tests.support.world.world import World
 pytestmark = pytest.mark.worlds
 EVERY_COMMIT = 400
 EVERY_NIGHT = 10_000
-MOST_FOR_ALL = 2_000
+MAX_FOR_ALL = 2_000
 """Worlds in which each transition happens; most do in the first hundred."""
 AT_ONCE = 100
 
@@ -48,7 +48,7 @@ def test_whatever_goes_wrong_the_laws_hold_and_every_run_comes_to_its_end(seed: 
 def test_every_change_of_status_that_the_tables_allow_happens_in_some_world() -> None:
     """In those of a commit or, where it is a rare one, in some more."""
     missing = set(ALLOWED)
-    for seed in range(MOST_FOR_ALL):
+    for seed in range(MAX_FOR_ALL):
         if not missing:
             break
         if seed not in taken:

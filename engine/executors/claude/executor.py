@@ -19,7 +19,7 @@ from engine.errors import EnvironmentFault
 from engine.executors.answer import failed
 from engine.executors.claude.mcp_servers import named_servers
 from engine.executors.claude.prompt import (
-    LONGEST_ARGUMENT,
+    MAX_ARGUMENT_LENGTH,
     agent_definition,
     arguments_of,
     large_inputs,
@@ -38,7 +38,7 @@ from engine.ids import RunId, session_id
 from engine.model.policy import FailureKind
 from engine.statefolder.executables import find_outside
 
-LONGEST_LINE = 32 * 1024 * 1024
+MAX_LINE_LENGTH = 32 * 1024 * 1024
 MEMORY = {"CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD": "1"}
 """Has Claude Code read CLAUDE.md and rules in the folders of --add-dir: without the project's settings only there."""
 PATIENCE = timedelta(seconds=3)
@@ -124,7 +124,7 @@ class ClaudeExecutor:
                     mark=mark,
                     stdin=prompt_of(order, _files_of(order, folder)).encode("utf-8", "replace"),
                     on_line=stream.take,
-                    stdout_limit=LONGEST_LINE,
+                    stdout_limit=MAX_LINE_LENGTH,
                     keep=order.agent.keep_processes,
                     enough=stream.enough,
                 ),
@@ -217,7 +217,7 @@ def _json_or_file(value: Mapping[str, Any] | None, path: Path) -> str | None:
     if value is None:
         return None
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text.encode("utf-8", "replace")) <= LONGEST_ARGUMENT else _private(value, path)
+    return text if len(text.encode("utf-8", "replace")) <= MAX_ARGUMENT_LENGTH else _private(value, path)
 
 
 def _private(value: Mapping[str, Any], path: Path) -> str:

@@ -16,7 +16,7 @@ from engine.model.agent import Agent, AgentSource, tool_name
 
 LARGE_INPUT = 32 * 1024
 """Bytes of JSON from which on an input goes into a file that the agent reads."""
-LONGEST_ARGUMENT = 100_000
+MAX_ARGUMENT_LENGTH = 100_000
 """Linux takes 128 KB for one argument."""
 
 _TASK_FOLLOWS = "Your task:"
@@ -103,7 +103,7 @@ def answer_schema(outputs: Sequence[OutputSpec]) -> dict[str, Any]:
     """
     keys = [output.key for output in outputs]
     properties = {output.key: portable(output.schema) if output.required else {"type": "string"} for output in outputs}
-    if len(_json(properties)) > LONGEST_ARGUMENT // 2:
+    if len(_json(properties)) > MAX_ARGUMENT_LENGTH // 2:
         properties = {key: {} for key in keys}
     wanted: dict[str, Any] = {"type": "object", "properties": properties}
     if keys:

@@ -20,7 +20,7 @@ from engine.statefolder.regular_files import read_regular
 LOCAL = "settings.local.json"
 """The user's own settings of a project: git ignores them, so they are not in a worktree."""
 FILES = ("settings.json", LOCAL)
-LARGEST_FILE = 1_000_000
+MAX_FILE_BYTES = 1_000_000
 GUARDS = ("deny", "ask")
 """Rules that only restrict: they hold without anybody's yes."""
 
@@ -130,9 +130,9 @@ def _parsed(path: Path, content: bytes) -> dict[str, Any]:
 
 
 def _content(path: Path) -> bytes:
-    content = read_regular(path, LARGEST_FILE + 1)
-    if len(content) > LARGEST_FILE:
-        raise _invalid(path, f"it is larger than {LARGEST_FILE:,} bytes")
+    content = read_regular(path, MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise _invalid(path, f"it is larger than {MAX_FILE_BYTES:,} bytes")
     return content
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PERSISTENCE = 5.0
 """How long KILL is repeated for what does not go; beyond it the kernel holds the process."""
-_MOST_ROUNDS = 100
+_MAX_ROUNDS = 100
 
 
 class Ending:
@@ -50,7 +50,7 @@ class Ending:
     def _killed(self) -> set[int]:
         """What was there; all are stopped before one is killed, so that what forks is not faster than we are."""
         seen: set[int] = set()
-        for _round in range(_MOST_ROUNDS):
+        for _round in range(_MAX_ROUNDS):
             fresh = set(self.look()) - seen
             if not fresh:
                 break

@@ -34,7 +34,7 @@ sys.exit(main())
 """
 _PACKAGE = str(Path(__file__).parents[3])
 _START_SECONDS = 20.0
-_LONGEST_ANSWER = 64 * 1024
+_MAX_ANSWER_BYTES = 64 * 1024
 _SILENCE = 1.0
 """How much longer than ending may take a warden may be silent, in seconds."""
 
@@ -250,7 +250,7 @@ class Warded:
         piece = b""
         with contextlib.suppress(OSError):
             try:
-                piece = lifeline.recv(_LONGEST_ANSWER)
+                piece = lifeline.recv(_MAX_ANSWER_BYTES)
             except BlockingIOError:
                 return
         answer += piece

@@ -33,7 +33,7 @@ from engine.text.redaction import one_line
 
 OLDEST = (2, 38)
 """The first git that merges without a working tree."""
-_LONGEST_ANSWER = 512 * 1024 * 1024
+_MAX_ANSWER_BYTES = 512 * 1024 * 1024
 _SETTINGS = {
     **SETTINGS,
     "add.ignoreErrors": "false",
@@ -119,7 +119,7 @@ class Git:
                 environment=environment,
                 mark=self.mark,
                 stdin=stdin,
-                stdout_limit=_LONGEST_ANSWER,
+                stdout_limit=_MAX_ANSWER_BYTES,
                 leaves_nothing=True,
             )
         except (OSError, ValueError) as error:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tests.support.world.server import Server
     from tests.support.world.world import World
 
-MOST_RUNS = 8
-MOST_SERVERS = 3
+MAX_RUNS = 8
+MAX_SERVERS = 3
 ANSWERS = {WaitReason.APPROVAL: ("yes", "yes", "no"), WaitReason.DECISION: ("retry", "skip", "skip", "fail")}
 
 
@@ -81,7 +81,7 @@ class Happenings:
     def start(self) -> None:
         """Somebody runs a command."""
         server, dice = self._server(), self._dice
-        if server is None or len(self._world.audit.records) >= MOST_RUNS:
+        if server is None or len(self._world.audit.records) >= MAX_RUNS:
             return
         family = living_family(dice, dice.randint(1, 4)) if dice.randrange(4) else contested_family(dice)
         executor = dice.choice(("native", "native", "host"))
@@ -154,7 +154,7 @@ class Happenings:
 
     def open(self) -> None:
         """A session begins."""
-        if len(self._world.awake()) < MOST_SERVERS:
+        if len(self._world.awake()) < MAX_SERVERS:
             self._world.open_server()
 
     def restart(self) -> None:

@@ -46,7 +46,7 @@ HAPPENINGS = 40
 """The most that happens to one world, before it is left in peace."""
 PATIENCE = 3_000.0
 """Virtual seconds in which every run comes to its end once nothing goes wrong any more."""
-MOST_TURNS = 30_000
+MAX_WORLD_TURNS = 30_000
 TRACE = 120
 """Last lines that a broken law is told with."""
 
@@ -225,7 +225,7 @@ class World:
     def run_for(self, seconds: float) -> None:
         """Let the world go on for so long."""
         end = self.timeline.now + seconds
-        for _ in range(MOST_TURNS):
+        for _ in range(MAX_WORLD_TURNS):
             ready = [one for one in self.servers if (due := one.next_due()) is not None and due <= self.timeline.now]
             if ready:
                 server = ready[0] if len(ready) == 1 else self.dice.choice(ready)

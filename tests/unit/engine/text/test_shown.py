@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.text.shown import HIDDEN, MOST_MARKS, WIDEST_GAP, clean, escaped, printable, within
+from engine.text.shown import HIDDEN, MAX_COMBINING_MARKS, MAX_GAP_LENGTH, clean, escaped, printable, within
 
 STEERING = {"Cc", "Cs", "Zl", "Zp"}
 TURNING = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -46,7 +46,7 @@ def test_a_text_keeps_its_lines_and_nothing_that_deceives(text: str) -> None:
 def test_no_further_line_of_a_text_can_pass_for_one_of_ours(text: str) -> None:
     _, *further = within(text, "  | ").split("\n")
     assert all(line.startswith("  |") for line in further)
-    assert " " * (WIDEST_GAP + 4) not in within(text, "")
+    assert " " * (MAX_GAP_LENGTH + 4) not in within(text, "")
     assert not deceiving(within(text, "")) - {"\n", "\t"}
 
 
@@ -56,7 +56,7 @@ def test_marks_do_not_pile_up_and_stand_on_a_letter(text: str) -> None:
     before = " "
     for letter in clean(text):
         row = row + 1 if unicodedata.category(letter) in {"Mn", "Me"} and letter not in "\ufe0e\ufe0f" else 0
-        assert row <= MOST_MARKS
+        assert row <= MAX_COMBINING_MARKS
         assert not (row == 1 and before == " ")
         before = letter
 
@@ -81,7 +81,7 @@ def test_json_says_the_same_without_what_deceives(value: object) -> None:
         ("ev\u200bil", f"ev{HIDDEN}il"),
         ("ev\u200b\u200b\u2060il", f"ev{HIDDEN}il"),
         ("x\u3164\u2800\u00a0y", "x y"),
-        ("e" + "\u0301" * 50 + "x", "e" + "\u0301" * MOST_MARKS + HIDDEN + "x"),
+        ("e" + "\u0301" * 50 + "x", "e" + "\u0301" * MAX_COMBINING_MARKS + HIDDEN + "x"),
         ("\u0301a", f"{HIDDEN}a"),
         ("a\ufe0fb", f"a{HIDDEN}b"),
         ("a\uffffb", "a b"),

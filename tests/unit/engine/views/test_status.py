@@ -14,7 +14,7 @@ from engine.run.events import RunStatus
 from engine.run.reducer import fold
 from engine.run.state import NodeStatus
 from engine.simulation import Scenario, simulate
-from engine.views.status import FEW_NODES, Snapshot, failures, preview, snapshot
+from engine.views.status import MAX_NODES_IN_FULL, Snapshot, failures, preview, snapshot
 from engine.views.todos import TodoOptions
 from tests.support.by_hand import ByHand, decoded
 from tests.support.definitions import Raw, command, node, phase, plan, review_code
@@ -68,7 +68,7 @@ def test_a_run_can_be_looked_at_after_each_of_its_events(raw: Raw, faults: list[
         assert {phase.state for phase in now.phases} <= PHASE_STATES
         assert all(todo.content and todo.active_form for todo in now.todos)
         assert now.display
-        assert len(now.todos) <= FEW_NODES + 3 * len(now.phases)
+        assert len(now.todos) <= MAX_NODES_IN_FULL + 3 * len(now.phases)
         assert now.elapsed >= timedelta(0)
 
 

@@ -13,7 +13,7 @@ from engine.run.state import Run
 from engine.simulation import Scenario, simulate
 from engine.views.status import snapshot
 from mcp_server.answers import wire
-from mcp_server.answers.guidance import LONGEST_LINE, next_step, progress_line
+from mcp_server.answers.guidance import MAX_LINE_LENGTH, next_step, progress_line
 from mcp_server.answers.work_orders import Work
 from tests.support.definitions import Raw, command, node, phase, plan
 
@@ -170,7 +170,7 @@ def test_the_line_names_phase_progress_and_what_is_done() -> None:
     assert progress_line(now, run, {}) == "Phase 1/2 Work · 0/3 · Reviewing two... (+1) · ~2 min left"
     assert progress_line(now, run, {NodeId("two"): ""}) == progress_line(now, run, {})
     line = progress_line(now, run, {NodeId("two"): "Reading\n" + "a" * 500})
-    assert len(line) < LONGEST_LINE
+    assert len(line) < MAX_LINE_LENGTH
     assert "\n" not in line
     assert "hunter22" not in progress_line(now, run, {NodeId("two"): "password=hunter22"})
     ended = fold(events)

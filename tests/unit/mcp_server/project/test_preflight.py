@@ -7,7 +7,7 @@ import pytest
 
 from engine.model.agent import Agent, AgentKind
 from engine.model.trust import ItemKind, TrustItem, trust_item
-from mcp_server.project.preflight import MOST_TOLD, preflight
+from mcp_server.project.preflight import MAX_NOTES, preflight
 from tests.support.definitions import command, node, phase, plan
 
 
@@ -68,7 +68,7 @@ def test_settings_that_make_no_sense_allow_nothing_and_are_told(tmp_path: Path, 
 
 def test_of_many_lacks_the_first_are_told(tmp_path: Path) -> None:
     lines = found(tmp_path, Agent(id="a", tools=tuple(f"Tool{number}" for number in range(30))))
-    assert len(lines) == MOST_TOLD + 1
+    assert len(lines) == MAX_NOTES + 1
     assert lines[-1] == "and 20 more"
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.errors import InputError
-from mcp_server.project.settings import LARGEST_FILE, SETTINGS_FILE, load_settings, parse_settings
+from mcp_server.project.settings import MAX_FILE_BYTES, SETTINGS_FILE, load_settings, parse_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +80,7 @@ def test_a_file_that_is_none_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         load_settings(tmp_path)
     path.rmdir()
-    for content in (b"\xff\xfe", b"a = ", b"# " + b"x" * LARGEST_FILE):
+    for content in (b"\xff\xfe", b"a = ", b"# " + b"x" * MAX_FILE_BYTES):
         path.write_bytes(content)
         with pytest.raises(InputError) as caught:
             load_settings(tmp_path)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.model.agent import AgentKind, AgentSource
-from registry.agents.load import DEEPEST_FOLDER, FOLDER, LARGEST_FILE, MOST_FILES, AgentCatalog, load_agents
+from registry.agents.load import FOLDER, MAX_FILE_BYTES, MAX_FILES, MAX_FOLDER_DEPTH, AgentCatalog, load_agents
 from registry.agents.problems import AgentProblemCode
 
 ROOT = Path(__file__).parents[4]
@@ -138,7 +138,7 @@ def test_a_broken_file_is_told_and_no_agent_behind_it_does_its_work_with_other_r
         (b"---\nname: caf\xe9\n---\n", AgentProblemCode.NOT_TEXT),
         ("---\nname: a\n---\n".encode("utf-16"), AgentProblemCode.NOT_TEXT),
         (b"---\nname: a\ndescription: x\n---\nzero \0 here", AgentProblemCode.NOT_TEXT),
-        (b"---\nname: a\n---\n" + b"x" * LARGEST_FILE, AgentProblemCode.FILE_TOO_LARGE),
+        (b"---\nname: a\n---\n" + b"x" * MAX_FILE_BYTES, AgentProblemCode.FILE_TOO_LARGE),
         (b"", AgentProblemCode.FRONTMATTER),
         (b"# Agents of this project\n", AgentProblemCode.FRONTMATTER),
     ],
@@ -153,7 +153,7 @@ def test_a_file_that_is_no_agent_file_gives_one_problem(project: Path, content: 
 
 def test_the_largest_file_allowed_is_read(project: Path) -> None:
     head = b"---\nname: big\ndescription: x\n---\n"
-    (project / FOLDER / "big.md").write_bytes(head + b"x" * (LARGEST_FILE - len(head)))
+    (project / FOLDER / "big.md").write_bytes(head + b"x" * (MAX_FILE_BYTES - len(head)))
     assert files(load_agents(project, packaged=None)) == ["big"]
 
 
@@ -221,19 +221,19 @@ def test_an_agents_folder_that_is_a_file_or_a_dead_link_is_a_problem(project: Pa
 
 def test_folders_too_deep_are_left_out_and_told(project: Path) -> None:
     deep = project / FOLDER
-    for level in range(DEEPEST_FOLDER + 2):
+    for level in range(MAX_FOLDER_DEPTH + 2):
         deep = deep / f"level{level}"
         write(deep, f"agent-{level}")
     catalog = load_agents(project, packaged=None)
-    assert files(catalog) == [f"agent-{level}" for level in range(DEEPEST_FOLDER)]
-    assert codes(catalog) == [(AgentProblemCode.TOO_MANY_FILES, f"level{DEEPEST_FOLDER}")]
+    assert files(catalog) == [f"agent-{level}" for level in range(MAX_FOLDER_DEPTH)]
+    assert codes(catalog) == [(AgentProblemCode.TOO_MANY_FILES, f"level{MAX_FOLDER_DEPTH}")]
 
 
 def test_more_files_than_the_limit_are_left_out_and_told(project: Path) -> None:
-    for number in range(MOST_FILES + 1):
+    for number in range(MAX_FILES + 1):
         (project / FOLDER / f"{number:05}.md").write_text(f"---\nname: n{number}\ndescription: x\n---\n")
     catalog = load_agents(project, packaged=None)
-    assert len(files(catalog)) == MOST_FILES
+    assert len(files(catalog)) == MAX_FILES
     assert codes(catalog) == [(AgentProblemCode.TOO_MANY_FILES, "agents")]
 
 

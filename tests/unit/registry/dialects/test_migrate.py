@@ -12,7 +12,7 @@ from engine.validation import Severity, validate_definition
 from registry.catalog import Catalog
 from registry.dialects.conditions import translate
 from registry.dialects.migrate import Migration, migrate
-from registry.dialects.notes import MOST_TOLD
+from registry.dialects.notes import MAX_NOTES
 
 ROOT = Path(__file__).parents[4]
 DATA = ROOT / "tests" / "data"
@@ -700,9 +700,9 @@ def test_metadata_beside_the_phases_moves_into_it() -> None:
 
 
 def test_differences_without_end_are_counted() -> None:
-    raw = command(*({"id": f"n{number}", "type": "claude", "description": "Work"} for number in range(MOST_TOLD)))
+    raw = command(*({"id": f"n{number}", "type": "claude", "description": "Work"} for number in range(MAX_NOTES)))
     problems = migrate(raw).problems
-    assert len(problems) == MOST_TOLD + 1
+    assert len(problems) == MAX_NOTES + 1
     assert problems[-1].message == f"{2 * MOST_TOLD + 1 - MOST_TOLD} more differences"
 
 

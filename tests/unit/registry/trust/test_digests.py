@@ -12,7 +12,7 @@ from engine.errors import InputError
 from registry.trust import digests as digests_module
 from registry.trust import modules
 from registry.trust.covered_files import PYTHON
-from registry.trust.digest_index import MOST_KEPT, MOST_PROJECTS, Index, index_folder
+from registry.trust.digest_index import MAX_ENTRIES_KEPT, MAX_PROJECTS, Index, index_folder
 from registry.trust.digests import ABSENT, UNREADABLE, Digests
 
 if TYPE_CHECKING:
@@ -251,8 +251,8 @@ def test_what_is_kept_has_bounds(tmp_path: Path) -> None:
         index.write()
         return folder
 
-    for number in range(MOST_PROJECTS + 5):
+    for number in range(MAX_PROJECTS + 5):
         put(str(number), "a")
-    assert len([*(configuration / "digests").iterdir()]) <= MOST_PROJECTS + 1
-    again = Index(put("0", *map(str, range(MOST_KEPT + 5))))
-    assert (again.file("a", (1,)), again.file(str(MOST_KEPT + 4), (1,))) == (None, "x")
+    assert len([*(configuration / "digests").iterdir()]) <= MAX_PROJECTS + 1
+    again = Index(put("0", *map(str, range(MAX_ENTRIES_KEPT + 5))))
+    assert (again.file("a", (1,)), again.file(str(MAX_ENTRIES_KEPT + 4), (1,))) == (None, "x")

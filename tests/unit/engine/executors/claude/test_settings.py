@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.errors import EnvironmentFault
-from engine.executors.claude.settings import LARGEST_FILE, given_settings, read_settings
+from engine.executors.claude.settings import MAX_FILE_BYTES, given_settings, read_settings
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_folder_with_a_name_that_means_something_in_a_rule_is_still_denied(tmp
         (b"[1]", "it is no JSON object"),
         (b'{"permissions": []}', "`permissions` is no object"),
         (b'{"permissions": {"deny": "Bash"}}', "`permissions.deny` is no list"),
-        (b" " * (LARGEST_FILE + 1), "it is larger than 1,000,000 bytes"),
+        (b" " * (MAX_FILE_BYTES + 1), "it is larger than 1,000,000 bytes"),
         (b"[" * 100_000, "it is not JSON"),
     ],
 )
