@@ -153,7 +153,7 @@ def _working_node(
     if node is None:
         hint = Names(nodes).question(name) or f"Its nodes are {_listed([*nodes])}"
         raise InputError(f'{plan.command} has no node "{name}"', code=code, hint=hint)
-    if node.kind is NodeKind.GROUP and not undo:
+    if node.kind is NodeKind.SUB_COMMAND and not undo:
         inside = _listed([inner for phase in node.inner for inner in plan.phases[phase].nodes])
         raise InputError(
             f'"{name}" is a sub-command, which does no work itself', code=code, hint=f"Name a node inside it: {inside}"
@@ -162,7 +162,7 @@ def _working_node(
 
 
 def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:_MOST_LISTED])}{', …' if len(names) > _MOST_LISTED else ''}"
+    return f"{', '.join(names[:_MAX_LISTED])}{', …' if len(names) > _MAX_LISTED else ''}"
 
 
 async def _simulate(plan: Plan, scenario: Scenario, executor: Executor, project: Path) -> Simulated:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from registry.catalog import Catalog, Loaded
+    from registry.catalog import Catalog, CheckedCommand
     from registry.commands import CommandSource, CommandSummary
     from registry.files.roots import find_project_root
     from registry.loader import CommandLoader, LoadedCommand, ValidationResult
@@ -18,7 +18,7 @@ _HOMES = {
     "CommandLoader": "registry.loader",
     "CommandSource": "registry.commands",
     "CommandSummary": "registry.commands",
-    "Loaded": "registry.catalog",
+    "CheckedCommand": "registry.catalog",
     "LoadedCommand": "registry.loader",
     "ValidationResult": "registry.loader",
     "find_project_root": "registry.files.roots",
@@ -26,10 +26,10 @@ _HOMES = {
 
 __all__ = [
     "Catalog",
+    "CheckedCommand",
     "CommandLoader",
     "CommandSource",
     "CommandSummary",
-    "Loaded",
     "LoadedCommand",
     "ValidationResult",
     "find_project_root",

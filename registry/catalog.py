@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cachetools import LRUCache
 
 from engine.errors import InputError, InvalidCommand, NotFound
+from engine.graph.expand import called_commands, named_agents
 from engine.model.agent import Agent, AgentDefaults, AgentKind, AgentSource
 from engine.model.command import CommandDefinition
 from engine.model.plan import Bundle
@@ -37,13 +38,11 @@ if TYPE_CHECKING:
     from registry.files.shared_folders import Follows
 
 PACKAGED_COMMANDS = Path(__file__).parent / "packaged" / "commands"
-SUB_COMMAND = "command"
-"""The `agentId` of a node that runs another command."""
 _LOADED_KEPT = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class CheckedCommand:
     """One command, read and checked."""
 
     name: str
@@ -110,7 +109,7 @@ class Catalog:
             self.project, home=home, packaged=packaged_commands, library=library, follows=follows
         )
         self._agents: tuple[object, AgentCatalog] | None = None
-        self._loaded: LRUCache[str, tuple[object, Loaded]] = LRUCache(_LOADED_KEPT)
+        self._loaded: LRUCache[str, tuple[object, CheckedCommand]] = LRUCache(_LOADED_KEPT)
 
     def agents(self) -> AgentCatalog:
         """All agents that a command can name, read again only where a file was added, changed or removed."""
@@ -132,7 +131,7 @@ class Catalog:
         """What differs from itself of before where a command file was added, changed or removed."""
         return self._index.signature()
 
-    def load(self, source: str | Mapping[str, Any] | CommandDefinition) -> Loaded:
+    def load(self, source: str | Mapping[str, Any] | CommandDefinition) -> CheckedCommand:
         """The command that *source* names: "/name", a path inside the project, or a definition itself.
 
         A command with errors is loaded all the same, with its problems. Raises InputError where there is nothing to
@@ -150,7 +149,7 @@ class Catalog:
         path = self._index.resolve(source)
         return self._check(self._index.read(path), path=path)
 
-    def bundle(self, loaded: Loaded) -> Bundle:
+    def bundle(self, loaded: CheckedCommand) -> Bundle:
         """*loaded* with every agent and sub-command that it needs, however deep; InvalidCommand with all problems."""
         definition = _sound(loaded)
         agents: dict[str, Agent] = {}
@@ -158,9 +157,9 @@ class Catalog:
         waiting = [definition]
         while waiting:
             command = waiting.pop()
-            for agent_id in _agent_ids(command):
+            for agent_id in dict.fromkeys(named_agents(command)):
                 agents[agent_id] = self._agent(agent_id, command=command.name)
-            for name in _calls(command):
+            for name in called_commands(command):
                 if name not in commands and name != definition.name:
                     commands[name] = _sound(self.load(name))
                     waiting.append(commands[name])
@@ -173,7 +172,7 @@ class Catalog:
             format=loaded.format,
         )
 
-    def _check(self, parsed: Parsed, *, path: Path | None) -> Loaded:
+    def _check(self, parsed: Parsed, *, path: Path | None) -> CheckedCommand:
         """*parsed* validated against the agents and commands of this moment; remembered until one of these changes."""
         found = self.agents()
         agents = found.agents
@@ -203,7 +202,7 @@ class Catalog:
             problems = _placed(problems, parsed.text, parsed.format, source)
         failed = any(problem.severity is Severity.ERROR for problem in problems)
         name = parsed.raw.get("name")
-        loaded = Loaded(
+        loaded = CheckedCommand(
             name=name if isinstance(name, str) else "",
             raw=parsed.raw,
             format=parsed.format,
@@ -288,7 +287,7 @@ class _Definitions(Mapping[str, Mapping[str, Any]]):
 
 def _absent_scanners(definition: CommandDefinition | None, agents: Mapping[str, Agent]) -> tuple[Problem, ...]:
     """An error where agents of this package lack the scanners they start: a review must not silently do without."""
-    named = _agent_ids(definition) & agents.keys() if definition is not None else set()
+    named = set(named_agents(definition)) & agents.keys() if definition is not None else set()
     absent = scanners.missing_for(name for name in named if agents[name].source is AgentSource.PACKAGED)
     if not absent:
         return ()
@@ -325,7 +324,7 @@ def _entries(folder: Path, *, within: tuple[Path, ...], seen: set[str]) -> Itera
             yield entry.path, status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def _sound(loaded: Loaded) -> CommandDefinition:
+def _sound(loaded: CheckedCommand) -> CommandDefinition:
     if loaded.definition is None:
         name = loaded.name or loaded.source
         count = len(loaded.errors)
@@ -334,21 +333,3 @@ def _sound(loaded: Loaded) -> CommandDefinition:
         hint = "correct these and validate again"
         raise InvalidCommand(f"{message}\n{details}", loaded.problems, hint=hint)
     return loaded.definition
-
-
-def _agent_ids(command: CommandDefinition) -> set[str]:
-    """Every agent that *command* itself names, for work or for undoing it."""
-    named: set[str] = set()
-    for phase in command.phases:
-        for node in phase.agents:
-            if node.agent_id != SUB_COMMAND:
-                named.add(node.agent_id)
-            if node.compensation is not None and node.compensation.agent_id is not None:
-                named.add(node.compensation.agent_id)
-    return named
-
-
-def _calls(command: CommandDefinition) -> list[str]:
-    """The names of the commands that *command* itself runs."""
-    nodes = (node for phase in command.phases for node in phase.agents if node.agent_id == SUB_COMMAND)
-    return [words[0] for node in nodes if (words := node.task.split(maxsplit=1))]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from engine.model.command import CommandDefinition
     from engine.model.plan import Bundle
     from engine.validation import Problem
-    from registry.catalog import Loaded
+    from registry.catalog import CheckedCommand
 
 _FOLDERS = ("", ".claude/commands/v2", ".claude/commands/v2/examples", ".claude/commands")
 
@@ -27,7 +27,7 @@ _FOLDERS = ("", ".claude/commands/v2", ".claude/commands/v2/examples", ".claude/
 class LoadedCommand:
     """A command as `CommandLoader.load` gives it."""
 
-    loaded: Loaded
+    loaded: CheckedCommand
 
     @property
     def name(self) -> str:

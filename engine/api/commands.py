@@ -13,7 +13,7 @@ from engine.model.command import CommandDefinition
 
 
 @runtime_checkable
-class Loaded(Protocol):
+class HasDefinition(Protocol):
     """A `registry.LoadedCommand`, of which nothing else is known here."""
 
     @property
@@ -21,12 +21,12 @@ class Loaded(Protocol):
         """The model, or the data where it has errors."""
 
 
-Definition = CommandDefinition | Mapping[str, Any] | Loaded
+Definition = CommandDefinition | Mapping[str, Any] | HasDefinition
 
 
 def data_of(command: Definition, *, hint: str) -> Mapping[str, Any]:
     """The v2 data of *command*. Raises `InputError` with *hint* where it is nothing of the kind."""
-    given: object = command.definition if isinstance(command, Loaded) else command
+    given: object = command.definition if isinstance(command, HasDefinition) else command
     if isinstance(given, CommandDefinition):
         dumped: dict[str, Any] = given.model_dump(mode="json", by_alias=True, exclude_unset=True)
         return dumped

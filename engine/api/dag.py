@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from engine.api.commands import data_of
 from engine.errors import InputError, InvalidCommand
 from engine.graph import Timeline, compile_plan, predict
+from engine.graph.expand import called_commands, named_agents
 from engine.model.agent import Agent
 from engine.model.plan import Bundle
 from engine.validation import Problem, Severity, validate_definition
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from engine.ids import NodeId
     from engine.model.command import CommandDefinition
     from engine.model.plan import Plan
-
-SUB_COMMAND = "command"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,14 +91,14 @@ class DAGBuilder:
         """The graph of *definition*. Raises `InvalidCommand` with every problem, such as a cycle, and `InputError`."""
         command = self._sound(definition)
         commands: dict[str, CommandDefinition] = {}
-        names = set(_agents(command))
-        waiting = _calls(command)
+        names = set(named_agents(command))
+        waiting = called_commands(command)
         while waiting:
             name = waiting.pop()
             if name not in commands:
                 commands[name] = self._sound(self._commands[name])
-                names |= set(_agents(commands[name]))
-                waiting += _calls(commands[name])
+                names |= set(named_agents(commands[name]))
+                waiting += called_commands(commands[name])
         bundle = Bundle(command=command, agents={name: Agent(id=name) for name in names}, commands=commands)
         plan = compile_plan(bundle)
         return DAG(plan=plan, timeline=predict(plan))
@@ -130,14 +129,3 @@ def _raw(definition: Definition) -> Mapping[str, Any]:
 
 def _told(errors: list[Problem]) -> str:
     return "\n".join(f"  {problem.code} {problem.pointer}: {problem.message}" for problem in errors[:20])
-
-
-def _agents(command: CommandDefinition) -> list[str]:
-    nodes = [node for phase in command.phases for node in phase.agents]
-    undoing = [node.compensation.agent_id for node in nodes if node.compensation and node.compensation.agent_id]
-    return [node.agent_id for node in nodes if node.agent_id != SUB_COMMAND] + undoing
-
-
-def _calls(command: CommandDefinition) -> list[str]:
-    nodes = (node for phase in command.phases for node in phase.agents if node.agent_id == SUB_COMMAND)
-    return [words[0] for node in nodes if (words := node.task.split(maxsplit=1))]

@@ -219,7 +219,7 @@ def _text_of(path: Path) -> str:
 
 def _withheld_hint(names: list[str], order: WorkOrder) -> str:
     some = ", ".join(names[:_MAX_NAMED])
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MAX_NAMED else ""
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
     one = names[0]
     file = f"the file of the agent {order.agent.id}"
     return (

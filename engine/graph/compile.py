@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from engine.errors import InvalidCommand
-from engine.graph.expand import default_timeout, expand, lock_specs, milliseconds
+from engine.graph.expand import default_timeout, duration_of, expand, lock_specs
 from engine.graph.forecast import forecast, serial_limits
 from engine.graph.order import rank, shortest_cycles
 from engine.model.plan import ArgumentSpec, NodeKind, Plan
@@ -52,7 +52,7 @@ def compile_plan(bundle: Bundle) -> Plan:
             for item in command.arguments
         ),
         locks=lock_specs(command.resources),
-        lock_wait=milliseconds(command.resources.max_wait_time if command.resources else 60_000),
+        lock_wait=duration_of(command.resources.max_wait_time if command.resources else 60_000),
         critical_path=shortest.path,
         critical_path_time=shortest.total,
         sequential_time=sum((node.estimate for node in nodes if node.kind is NodeKind.AGENT), timedelta(0)),
@@ -82,15 +82,15 @@ def _ranked(draft: Draft, *, dependents: dict[NodeId, list[NodeId]]) -> list[Nod
     for node in draft.nodes:
         length = ranks.length[node.index]
         timeout = node.timeout
-        if node.kind is NodeKind.GROUP and node.id not in draft.own_timeout:
-            timeout = milliseconds(default_timeout(length))
+        if node.kind is NodeKind.SUB_COMMAND and node.id not in draft.own_timeout:
+            timeout = duration_of(default_timeout(length))
         nodes.append(
             replace(
                 node,
                 dependents=tuple(dependents[node.id]),
-                estimate=milliseconds(length),
+                estimate=duration_of(length),
                 timeout=timeout,
-                rank=milliseconds(ranks.upward[node.index]),
+                rank=duration_of(ranks.upward[node.index]),
             )
         )
     return nodes

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from engine.model.command import CommandDefinition, GlobalContext, Node, NodeContext, Phase, Resources
     from engine.model.plan import Bundle
 
-SUB_COMMAND = "command"
-"""The agent id that stands for running another command."""
 ARGUMENTS = "$ARGUMENTS"
 """In a task: the argument text of the run, or of the sub-command's call."""
+SUB_COMMAND = "command"
+"""The agent id that stands for running another command."""
 MAX_DEPTH = 20
 """Sub-commands inside each other."""
 MAX_NODES = 100_000
@@ -81,7 +81,7 @@ def default_timeout(estimate: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def milliseconds(value: int) -> timedelta:
+def duration_of(value: int) -> timedelta:
     return timedelta(milliseconds=value)
 
 
@@ -138,7 +138,7 @@ def _ask_for_words(draft: Draft, command: CommandDefinition, *, scope: str, star
     for at in range(start, len(draft.nodes)):
         plan = draft.nodes[at]
         key = plan.id[len(scope) :]
-        if plan.scope != scope or plan.kind is NodeKind.GROUP or plan.outputs or key in named:
+        if plan.scope != scope or plan.kind is NodeKind.SUB_COMMAND or plan.outputs or key in named:
             continue
         if draft.agents[plan.agent].kind is AgentKind.CLAUDE:
             draft.nodes[at] = replace(plan, outputs=(OutputDecl(key=key, required=False),))
@@ -152,7 +152,7 @@ def _phase(phase: Phase, scope: str, index: int, *, after: int | None, group: No
         nodes=tuple(NodeId(scope + node.id) for node in phase.agents),
         limit=phase.max_parallelism if phase.parallel else 1,
         continue_on_error=phase.continue_on_error,
-        timeout=milliseconds(phase.timeout) if phase.timeout else None,
+        timeout=duration_of(phase.timeout) if phase.timeout else None,
         barrier=phase.barrier,
         after=after,
         group=group,
@@ -187,7 +187,7 @@ def _add_node(
     at = plan.index
     phases = _add_command(draft, inner, scope=f"{plan.id}/", arguments=text, group=plan.id, calls=(*calls, inner.name))
     locks, wait = _group_locks(node.resources, inner.resources)
-    draft.nodes[at] = replace(plan, kind=NodeKind.GROUP, inner=phases, locks=locks, lock_wait=wait)
+    draft.nodes[at] = replace(plan, kind=NodeKind.SUB_COMMAND, inner=phases, locks=locks, lock_wait=wait)
 
 
 def _sub_command(bundle: Bundle, name: str, *, node: NodeId, calls: tuple[str, ...]) -> CommandDefinition:
@@ -211,11 +211,11 @@ def _group_locks(own: Resources | None, inner: Resources | None) -> tuple[tuple[
         if lock.resource not in merged or lock.type is LockType.EXCLUSIVE:
             merged[lock.resource] = lock
     waits = [resources.max_wait_time for resources in (own, inner) if resources]
-    return tuple(merged.values()), milliseconds(max(waits, default=60_000))
+    return tuple(merged.values()), duration_of(max(waits, default=60_000))
 
 
 def _node(draft: Draft, node: Node, context: GlobalContext, *, task: str, phase: int, scope: str) -> NodePlan:
-    timeout = milliseconds(node.timeout or default_timeout(node.estimated_time))
+    timeout = duration_of(node.timeout or default_timeout(node.estimated_time))
     if node.agent_id != SUB_COMMAND:
         limit = _agent(draft, node.agent_id, node=scope + node.id).timeout
         timeout = timeout if limit is None else min(timeout, limit)
@@ -227,7 +227,7 @@ def _node(draft: Draft, node: Node, context: GlobalContext, *, task: str, phase:
         agent=node.agent_id,
         task=task,
         depends_on=tuple(NodeId(scope + name) for name in dict.fromkeys(node.dependencies)),
-        estimate=milliseconds(node.estimated_time),
+        estimate=duration_of(node.estimated_time),
         timeout=timeout,
         priority=node.priority,
         retry=_retry(node),
@@ -237,7 +237,7 @@ def _node(draft: Draft, node: Node, context: GlobalContext, *, task: str, phase:
         outputs=_outputs(node.context, context),
         passthrough=node.context.passthrough,
         locks=lock_specs(resources),
-        lock_wait=milliseconds(resources.max_wait_time if resources else 60_000),
+        lock_wait=duration_of(resources.max_wait_time if resources else 60_000),
         breaker=node.circuit_breaker,
         idempotent=node.idempotent,
         approval=node.approval.message if node.approval else None,
@@ -261,8 +261,8 @@ def _retry(node: Node) -> RetryPolicy | None:
     return RetryPolicy(
         max_retries=policy.max_attempts,
         strategy=RetryStrategy(policy.strategy),
-        initial_delay=milliseconds(policy.initial_delay),
-        max_delay=milliseconds(policy.max_delay),
+        initial_delay=duration_of(policy.initial_delay),
+        max_delay=duration_of(policy.max_delay),
         multiplier=float(policy.backoff_multiplier),
         retryable=None if codes is None else frozenset(code.upper() for code in codes),
     )
@@ -323,3 +323,16 @@ def _outputs(context: NodeContext, root: GlobalContext) -> tuple[OutputDecl, ...
         )
         for item in context.outputs
     )
+
+
+def named_agents(command: CommandDefinition) -> list[str]:
+    """Every agent that *command* itself names, for work or for undoing it."""
+    nodes = [node for phase in command.phases for node in phase.agents]
+    undoing = [node.compensation.agent_id for node in nodes if node.compensation and node.compensation.agent_id]
+    return [node.agent_id for node in nodes if node.agent_id != SUB_COMMAND] + undoing
+
+
+def called_commands(command: CommandDefinition) -> list[str]:
+    """The names of the commands that *command* itself runs."""
+    nodes = (node for phase in command.phases for node in phase.agents if node.agent_id == SUB_COMMAND)
+    return [words[0] for node in nodes if (words := node.task.split(maxsplit=1))]

@@ -159,7 +159,7 @@ class _Walk:
     def _start(self, key: Key) -> None:
         node = self.nodes[key[2]]
         limit = self.limits[node.phase]
-        group = node.kind is NodeKind.GROUP
+        group = node.kind is NodeKind.SUB_COMMAND
         if limit is not None and self.running[node.phase] >= limit:
             heapq.heappush(self.parked[node.phase], key)
         elif not group and not self._has_slot():

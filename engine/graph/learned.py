@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from engine.errors import InternalError
-from engine.graph.expand import milliseconds
+from engine.graph.expand import duration_of
 from engine.graph.forecast import forecast, serial_limits
 from engine.graph.order import rank
 from engine.model.plan import NodeKind
@@ -62,8 +62,8 @@ def _timed(plan: Plan, learned: Mapping[str, float]) -> list[NodePlan] | None:
     return [
         replace(
             node,
-            estimate=milliseconds(ranks.length[node.index]) if node.kind is NodeKind.GROUP else node.estimate,
-            rank=milliseconds(ranks.upward[node.index]),
+            estimate=duration_of(ranks.length[node.index]) if node.kind is NodeKind.SUB_COMMAND else node.estimate,
+            rank=duration_of(ranks.upward[node.index]),
         )
         for node in timed
     ]

@@ -124,7 +124,7 @@ class _Gates:
             self.edges.append((self.end(node), closed))
 
     def end(self, node: NodePlan) -> int:
-        return self.nodes + node.index if node.kind is NodeKind.GROUP else node.index
+        return self.nodes + node.index if node.kind is NodeKind.SUB_COMMAND else node.index
 
     def opened(self, phase: int) -> int:
         return 2 * self.nodes + phase

@@ -42,7 +42,7 @@ class NodeKind(StrEnum):
 
     AGENT = "agent"
     """An executor does it."""
-    GROUP = "group"
+    SUB_COMMAND = "group"
     """A sub-command: it runs as long as the phases inside it."""
 
 

@@ -167,7 +167,7 @@ def end_live(run: Run, node: NodeState, at: datetime) -> AttemptRecord:
     run.live.discard(node.plan.id)
     run.stopping.pop(node.plan.id, None)
     if live.role is Role.FORWARD:
-        run.running -= node.plan.kind is not NodeKind.GROUP
+        run.running -= node.plan.kind is not NodeKind.SUB_COMMAND
         phase = run.phases[node.plan.phase]
         phase.running -= 1
         offer(run, phase)

@@ -119,7 +119,7 @@ def _attempt_scheduled(run: Run, event: ev.AttemptScheduled) -> None:
     run.live.add(event.node)
     if forward:
         run.phases[node.plan.phase].running += 1
-    if node.plan.kind is NodeKind.GROUP and forward:
+    if node.plan.kind is NodeKind.SUB_COMMAND and forward:
         for key, ref in event.inputs.items():
             inner = f"{node.plan.id}/{key}"
             if all(part.node in {None, event.node} for part in run.context.get(inner, ())):  # else it is newer inside
@@ -144,7 +144,7 @@ def _attempt_stopping(run: Run, event: ev.AttemptStopping) -> None:
     node = run.nodes[event.node]
     live = live_of(node)
     live.stopping = event.failure
-    if node.plan.kind is NodeKind.GROUP and live.role is Role.FORWARD:
+    if node.plan.kind is NodeKind.SUB_COMMAND and live.role is Role.FORWARD:
         run.stopping.setdefault(event.node, None)
 
 
@@ -177,7 +177,7 @@ def _attempt_succeeded(run: Run, event: ev.AttemptSucceeded) -> None:
     node.locked = node.asked_locks = False
     node.ended_at = event.at
     node.failure = None
-    if node.plan.kind is NodeKind.GROUP:
+    if node.plan.kind is NodeKind.SUB_COMMAND:
         _hand_out(run, node, event.at)
     elif event.outputs:
         node.outputs = event.outputs

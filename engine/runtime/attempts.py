@@ -144,7 +144,7 @@ class Attempts:
 
     def _begin(self, run: Run, event: ev.AttemptScheduled) -> None:
         node = run.nodes[event.node]
-        if node.plan.kind is NodeKind.GROUP and event.role is Role.FORWARD:
+        if node.plan.kind is NodeKind.SUB_COMMAND and event.role is Role.FORWARD:
             return  # its work is the nodes inside
         agent_name = node.plan.worker(undo=event.role is Role.COMPENSATE)
         agent = run.plan.agents.get(agent_name)

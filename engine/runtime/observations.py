@@ -56,7 +56,7 @@ class ProjectObserver:
     def _about(self, run: Run, state: NodeState) -> SupplyObservations:
         plan = state.plan
         skip = plan.skip
-        group = plan.kind is NodeKind.GROUP
+        group = plan.kind is NodeKind.SUB_COMMAND
         keys = {spec.key for spec in plan.inputs if spec.transform or group}
         if skip is not None and skip.type is SkipType.CONTEXT:
             keys |= conditions.parse(skip.expression).names

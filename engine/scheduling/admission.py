@@ -136,7 +136,7 @@ def _admit(step: Step, node: NodeState) -> bool:
     plan = node.plan
     node_inputs: Mapping[str, ValueRef] = {}
     # a sub-command that has waited binds its inputs once more; one that goes on after a crash has them
-    again = plan.kind is NodeKind.GROUP and node.started_at is None
+    again = plan.kind is NodeKind.SUB_COMMAND and node.started_at is None
     if again or not node.checked:
         if readiness.needs_observations(node):
             observations = step.observations
@@ -244,7 +244,7 @@ def _start(step: Step, node: NodeState, inputs: Mapping[str, ValueRef]) -> None:
             budget.grant(run, node),
         )
     )
-    if plan.kind is NodeKind.GROUP:
+    if plan.kind is NodeKind.SUB_COMMAND:
         if again:  # what is inside may have failed while the sub-command waited to go on after a crash
             outcomes.stop_for_past_failures(step)
             outcomes.go_on_stopping(step)

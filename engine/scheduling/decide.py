@@ -83,7 +83,7 @@ def _begin(step: Step) -> None:
 
 def _report(step: Step, signal: sig.ReportOutcome) -> None:
     node, live = outcomes.live_attempt(step, signal.node, signal.number)
-    if node.plan.kind is NodeKind.GROUP and live.role is Role.FORWARD:
+    if node.plan.kind is NodeKind.SUB_COMMAND and live.role is Role.FORWARD:
         raise StateError(f'"{signal.node}" is a sub-command: report the work inside it', code="NOT_REPORTABLE")
     outcomes.attempt_ended(step, signal)
 
@@ -353,7 +353,7 @@ def _forward_lost(step: Step, node: NodeState) -> None:
     name = node.plan.id
     if outcomes.is_stopping(step.run, name):
         step.emit(ev.NodeCancelled(step.now, name))
-    elif node.plan.idempotent or node.plan.kind is NodeKind.GROUP:
+    elif node.plan.idempotent or node.plan.kind is NodeKind.SUB_COMMAND:
         step.emit(ev.NodeReady(step.now, name))
     else:
         detail = "its attempt was lost in a crash and it is not idempotent: retry, skip or fail"

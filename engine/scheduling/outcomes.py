@@ -50,7 +50,7 @@ def attempt_ended(step: Step, signal: ReportOutcome) -> None:
     node, live = live_attempt(step, signal.node, signal.number)
     failure = signal.failure
     stopping = live.stopping
-    if node.plan.kind is NodeKind.GROUP and live.role is Role.FORWARD and failure is not None:
+    if node.plan.kind is NodeKind.SUB_COMMAND and live.role is Role.FORWARD and failure is not None:
         end_attempt(step, signal.node, failure)
         go_on_stopping(step)
         return
@@ -171,7 +171,7 @@ def _forward_failed(step: Step, node: NodeState, failure: Failure) -> None:
     if (
         in_time
         and compensation is not None
-        and plan.kind is not NodeKind.GROUP
+        and plan.kind is not NodeKind.SUB_COMMAND
         and compensation.type is CompensationType.RETRY
         and failure.kind in compensation.on
         and not node.retried_by_compensation
@@ -220,7 +220,7 @@ def _compensation_failed(step: Step, node: NodeState, failure: Failure) -> None:
 def fail(step: Step, node: NodeState, failure: Failure) -> None:
     """The node has failed for good: go on where the phase allows it, else stop the run."""
     plan = node.plan
-    if plan.kind is NodeKind.GROUP:
+    if plan.kind is NodeKind.SUB_COMMAND:
         if _goes_on(step.run, node, failure) and _was_at_work(step.run, node, failure):
             _fail_in_an_attempt(step, node, failure)
             return
@@ -299,7 +299,7 @@ def _cancel(step: Step, nodes: Iterable[NodeState], failure: Failure) -> None:
     for node in nodes:
         live = node.live
         if live is not None:
-            group = node.plan.kind is NodeKind.GROUP
+            group = node.plan.kind is NodeKind.SUB_COMMAND
             if live.role is Role.FORWARD and (group or live.stopping is None):
                 end_attempt(step, node.plan.id, failure)
         else:
@@ -327,7 +327,7 @@ def end_attempt(step: Step, name: NodeId, failure: Failure) -> None:
     live = node.live
     if live is None:
         return
-    group = node.plan.kind is NodeKind.GROUP and live.role is Role.FORWARD
+    group = node.plan.kind is NodeKind.SUB_COMMAND and live.role is Role.FORWARD
     if group and not is_stopping(run, name) and _goes_on(run, node, failure):
         if live.stopping is None:
             step.emit(ev.AttemptStopping(step.now, name, live.number, failure))
@@ -345,7 +345,7 @@ def end_attempt(step: Step, name: NodeId, failure: Failure) -> None:
 
 def is_clients(run: Run, node: NodeState, role: Role) -> bool:
     """Whether the client does the attempts of *role*: no program of ours has to end, and the client reports them."""
-    if node.plan.kind is NodeKind.GROUP and role is Role.FORWARD:
+    if node.plan.kind is NodeKind.SUB_COMMAND and role is Role.FORWARD:
         return False  # done by the nodes inside
     agent = run.plan.agents.get(node.plan.worker(undo=role is Role.COMPENSATE))
     return run.executor == "host" and agent is not None and agent.kind is AgentKind.CLAUDE

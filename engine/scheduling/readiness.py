@@ -78,7 +78,7 @@ def available_keys(run: Run, node: NodeState) -> list[str]:
 def needs_observations(node: NodeState) -> bool:
     """Whether values or the world have to be looked at before *node* can start."""
     plan = node.plan
-    if plan.skip is not None or plan.kind is NodeKind.GROUP:
+    if plan.skip is not None or plan.kind is NodeKind.SUB_COMMAND:
         return True
     return bool(plan.inputs) and any(spec.transform for spec in plan.inputs)
 

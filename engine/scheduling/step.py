@@ -48,7 +48,7 @@ class Step:
 
     def deadline(self, node: NodePlan, role: Role) -> datetime | None:
         """When the time of an attempt is over that is made now; None where it has yet to wait for its turn."""
-        group = node.kind is NodeKind.GROUP and role is Role.FORWARD
+        group = node.kind is NodeKind.SUB_COMMAND and role is Role.FORWARD
         return None if not group and self.queues(self.run, node, role) else self.now + node.timeout
 
     def emit(self, event: Event) -> None:

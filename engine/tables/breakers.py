@@ -108,10 +108,10 @@ class Rejected:
     """True: the caller waits; False: it fails with `circuit_open`."""
 
 
-Admission: TypeAlias = Admitted | Rejected
+Verdict: TypeAlias = Admitted | Rejected
 
 
-def admit(state: BreakerState, attempt: AttemptId, now: datetime) -> Admission:
+def admit(state: BreakerState, attempt: AttemptId, now: datetime) -> Verdict:
     """Whether *attempt* may call now. The first to ask after the reset timeout becomes the trial."""
     if state.next_trial_at is None or state.trial == attempt:
         return Admitted(state)

@@ -25,7 +25,7 @@ _BLANK = frozenset("\u115f\u1160\u180e\u2800\u3164\uffa0")
 """Letters and symbols that look like a space."""
 _JOINERS = frozenset("\u200c\u200d")
 _STYLES = frozenset("\ufe0e\ufe0f")
-_GAP = re.compile(rf"[ \t]{{{WIDEST_GAP + 1},}}")
+_GAP = re.compile(rf"[ \t]{{{MAX_GAP_LENGTH + 1},}}")
 _EMPTY_LINES = re.compile(r"\n(?:[ \t]*\n){3,}")
 _SELECTING = re.compile("[\u034f\ufe00-\ufe0d\U000e0100-\U000e01ef]")
 """Marks that choose a form of the letter before them and show nothing."""

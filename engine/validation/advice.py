@@ -65,7 +65,7 @@ def over_serialized(subject: Subject, report: Report) -> None:
 
 def broad_passthrough(subject: Subject, report: Report) -> None:
     for spot in subject.spots:
-        if spot.node.context.passthrough and spot.number in subject.followed and not spot.is_call:
+        if spot.node.context.passthrough and spot.number in subject.followed and not spot.is_sub_command:
             report.add(
                 "BROAD_PASSTHROUGH",
                 f'Node "{spot.node.id}" is given the whole context',
@@ -117,7 +117,7 @@ def unused_outputs(subject: Subject, report: Report) -> None:
 def long_tasks(subject: Subject, report: Report) -> None:
     for spot in subject.spots:
         length = len(spot.node.task)
-        if length > MAX_TASK_LENGTH and not spot.is_call:
+        if length > MAX_TASK_LENGTH and not spot.is_sub_command:
             report.add(
                 "TASK_TOO_LONG",
                 f'Task of node "{spot.node.id}" has {length} characters; todos are readable up to {MAX_TASK_LENGTH}',

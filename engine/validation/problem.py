@@ -15,7 +15,7 @@ from engine.validation.codes import CODES, Severity
 if TYPE_CHECKING:
     from engine.model.command import CommandDefinition
 
-__all__ = ["MOST_PROBLEMS", "Problem", "Report", "Severity", "Validation", "grouped", "pointer"]
+__all__ = ["MAX_PROBLEMS", "Problem", "Report", "Severity", "Validation", "grouped", "pointer"]
 
 MAX_PROBLEMS = 200
 """Errors, and warnings, that one validation tells; the rest is counted."""

@@ -24,7 +24,7 @@ def unknown_agents(subject: Subject, report: Report) -> None:
     """SPEC 2: AGENT_NOT_FOUND; worded as the guide's Troubleshooting does. AGENT_UNUSABLE where there is a file."""
     unknown = _Unknown(subject, report)
     for spot in subject.spots:
-        if not spot.is_call:
+        if not spot.is_sub_command:
             unknown.check(spot.node.agent_id, subject.pointer(spot, "agentId"))
         undo = spot.node.compensation
         if undo is None or undo.type not in ("rollback", "custom"):

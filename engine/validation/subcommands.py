@@ -138,7 +138,7 @@ def called(command: CommandDefinition) -> list[str]:
 def sub_commands(subject: Subject, report: Report, calls: Calls) -> None:
     """Every rule about the nodes that run sub-commands."""
     for spot in subject.spots:
-        if not spot.is_call:
+        if not spot.is_sub_command:
             continue
         if spot.node.retry_policy is not None:
             report.add(
@@ -202,7 +202,7 @@ def _call(subject: Subject, spot: Spot, report: Report, calls: Calls) -> None:
 def providers_inside_that_may_be_skipped(subject: Subject, report: Report, calls: Calls) -> None:
     """PROVIDER_MAY_BE_SKIPPED: an output of a sub-command has no provider in there but nodes that may be skipped."""
     for spot in subject.spots:
-        name = split_call(spot.node.task)[0] if spot.is_call else ""
+        name = split_call(spot.node.task)[0] if spot.is_sub_command else ""
         command = calls.get(name) if name and not calls.circle(subject.definition, name) else None
         given = {item.key for item in spot.node.context.inputs}
         for at, output in enumerate(spot.node.context.outputs if command is not None else ()):
@@ -247,7 +247,7 @@ def _outputs(subject: Subject, spot: Spot, command: CommandDefinition, given: fr
 
 def deprecated_calls(subject: Subject, report: Report, calls: Calls) -> None:
     for spot in subject.spots:
-        name = split_call(spot.node.task)[0] if spot.is_call else ""
+        name = split_call(spot.node.task)[0] if spot.is_sub_command else ""
         command = calls.get(name) if name else None
         if command is not None and command.metadata.deprecated:
             instead = command.metadata.replaced_by

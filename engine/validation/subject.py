@@ -33,7 +33,7 @@ class Spot:
     """The way to it in the definition."""
 
     @property
-    def is_call(self) -> bool:
+    def is_sub_command(self) -> bool:
         """Whether it runs a sub-command."""
         return self.node.agent_id == SUB_COMMAND
 

@@ -69,7 +69,7 @@ def advice(fault: Fault) -> str | None:
     if fault.kind == "bool_type" and isinstance(value, str) and value.lower() in ("true", "false"):
         return f"Write {value.lower()} without quotes"
     if fault.kind in ("int_type", "float_type", "float_parsing") and isinstance(value, str) and value.isdecimal():
-        return f"Write {value[:LONGEST_SHOWN]} without quotes"
+        return f"Write {value[:MAX_SHOWN_LENGTH]} without quotes"
     if fault.kind == "int_type" and isinstance(value, float):
         return f"Write {round(value)}"
     if fault.kind == "tuple_type" and isinstance(value, str):
@@ -172,7 +172,7 @@ def _nearest_choice(fault: Fault) -> str:
 def _nearest_form(pattern: str, value: str) -> str | None:
     words, example = FORMS.get(pattern, ("", ""))
     lower = re.sub(r"[^a-z0-9]+", "-", value[:MAX_SHOWN_LENGTH].lower()).strip("-")
-    for candidate in (f"/{lower}" if pattern.startswith("^/") else lower, f"{value[:LONGEST_SHOWN]}.0"):
+    for candidate in (f"/{lower}" if pattern.startswith("^/") else lower, f"{value[:MAX_SHOWN_LENGTH]}.0"):
         if words and re.fullmatch(pattern, candidate):
             return f'Write "{candidate}"'
     return f'Write something like "{example}"' if example else None
@@ -187,4 +187,4 @@ def _shown(value: object) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= MAX_SHOWN_LENGTH else f"{text[:LONGEST_SHOWN]}…"
+    return text if len(text) <= MAX_SHOWN_LENGTH else f"{text[:MAX_SHOWN_LENGTH]}…"

@@ -73,7 +73,7 @@ def assume(plan: Plan, *, context: Mapping[str, Any], given: Mapping[NodeId, Map
         for path in output.paths:
             place = ".".join((output.node.id, output.spec.key, *path))
             text = json.dumps(_at(output.value, path), ensure_ascii=False)
-            told.append(f"{place} = {text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + '…'}")
+            told.append(f"{place} = {text if len(text) <= _MAX_SHOWN_LENGTH else text[: _MAX_SHOWN_LENGTH - 1] + '…'}")
     return Assumptions(made, tuple(told))
 
 
@@ -151,7 +151,7 @@ class _Search:
         _, key = place
         writers = self._writers.get(place, ())
         for node, spec in writers:
-            if node.kind is NodeKind.GROUP:
+            if node.kind is NodeKind.SUB_COMMAND:
                 yield from self._sources((f"{node.id}/", key))
             else:
                 yield node, spec

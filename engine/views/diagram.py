@@ -57,7 +57,7 @@ def _edges(plan: Plan, names: Mapping[NodeId, str]) -> Iterator[str]:
         first = [edge for edge, pair in zip(drawn, needs, strict=True) if pair in critical]
         rest = [edge for edge, pair in zip(drawn, needs, strict=True) if pair not in critical]
         shown = [*gates, *inner, *first, *rest][:MAX_EDGES]
-        yield f'  cut["{left} of {left + MOST_EDGES} arrows are left out: Mermaid draws no more than {MAX_EDGES}"]'
+        yield f'  cut["{left} of {left + MAX_EDGES} arrows are left out: Mermaid draws no more than {MAX_EDGES}"]'
     else:
         shown = [*drawn, *inner, *gates]
     yield from (f"  {edge}" for edge in shown)
@@ -127,7 +127,7 @@ class _Tree:
     def _line(self, node: NodePlan) -> str:
         mark = "*" if node.id in self.critical else " "
         span = self.spans[node.id]
-        who = "sub-command" if node.kind is NodeKind.GROUP else node.agent
+        who = "sub-command" if node.kind is NodeKind.SUB_COMMAND else node.agent
         after = f", after {_names(node.depends_on)}" if node.depends_on else ""
         when = f"{short_time(node.estimate)}, starts at {short_time(span.start)}"
         return f"{mark} {node.id:<{self.width}}  {clean(who)}, {when}{after}"
@@ -169,7 +169,7 @@ def _flow(plan: Plan) -> Iterator[str]:
 
 def _names(names: Iterable[str]) -> str:
     shown = list(names)
-    more = f" and {len(shown) - MOST_NAMES} more" if len(shown) > MAX_NAMES else ""
+    more = f" and {len(shown) - MAX_NAMES} more" if len(shown) > MAX_NAMES else ""
     return ", ".join(shown[:MAX_NAMES]) + more
 
 
@@ -178,7 +178,7 @@ def _box(plan: Plan, phase: PhasePlan, by_id: dict[NodeId, NodePlan], indent: st
     yield f'{indent}subgraph p{phase.index}["{_label(phase.name)}"]'
     for name in phase.nodes:
         node = by_id[name]
-        who = "sub-command" if node.kind is NodeKind.GROUP else node.agent
+        who = "sub-command" if node.kind is NodeKind.SUB_COMMAND else node.agent
         yield f'{indent}  n{node.index}["{_label(name)}<br/>{_label(who)}, {short_time(node.estimate)}"]'
         for inner in node.inner:
             yield from _box(plan, plan.phases[inner], by_id, indent + "  ")

@@ -32,7 +32,7 @@ MAX_TEXT_LENGTH = 600
 TICKS = 8
 STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 """Seconds between two marks of the axis."""
-DEEPEST = 2
+MAX_DEPTH = 2
 """Levels of sub-commands that are set off from each other."""
 
 
@@ -61,7 +61,7 @@ def html_report(run: Run, numbers: Metrics, chart: Timeline) -> str:
 def _text(text: str, *, lines: bool = False) -> str:
     """*text* as HTML text or attribute; its line ends stay where *lines* says so."""
     cut = redact(text)
-    cut = cut if len(cut) <= MAX_TEXT_LENGTH else f"{cut[: LONGEST_TEXT - 1]}…"
+    cut = cut if len(cut) <= MAX_TEXT_LENGTH else f"{cut[: MAX_TEXT_LENGTH - 1]}…"
     return "\n".join(escape(clean(part)) for part in cut.splitlines()) if lines else escape(clean(cut))
 
 
@@ -145,7 +145,7 @@ def _chart(chart: Timeline) -> Iterator[str]:
     yield '<div class="chart">'
     yield f'<div class="axis"><div></div><div class="track">{marks}</div><div class="took">took / estimated</div></div>'
     for phase in chart.phases:
-        depth = f" depth{min(phase.depth, DEEPEST)}" if phase.depth else ""
+        depth = f" depth{min(phase.depth, MAX_DEPTH)}" if phase.depth else ""
         lasted = f'<div class="took"><small>{_lasted(phase)}</small></div>'
         yield f'<div class="phase{depth}"><div>{_text(phase.name)}</div>{lasted}</div>'
         for row in phase.rows:

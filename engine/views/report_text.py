@@ -73,7 +73,7 @@ def percent(value: float | None) -> str:
 def _summary(run: Run, numbers: Metrics, now: datetime) -> Iterator[str]:
     yield headline(run, now, {})
     if run.message:
-        yield f"   {one_line(run.message, limit=LONGEST_LINE)}"
+        yield f"   {one_line(run.message, limit=MAX_LINE_LENGTH)}"
     yield ""
     yield from (f"{name + ':':<24}{value}" for name, value in figures(numbers))
 
@@ -119,7 +119,7 @@ def _times(row: Row) -> str:
 
 def _idle(row: Row) -> str:
     """What is to be said about a node that did nothing."""
-    note = f": {one_line(row.note, limit=LONGEST_LINE)}" if row.note else ""
+    note = f": {one_line(row.note, limit=MAX_LINE_LENGTH)}" if row.note else ""
     return f"{row.status.value}{note}"
 
 
@@ -148,7 +148,7 @@ def _failures(run: Run) -> Iterator[str]:
         text = one_line(line.failure.message, limit=MAX_LINE_LENGTH)
         yield f"  {line.node or 'the run'}{undone}: {line.failure.code}: {text}"
         if line.failure.hint:
-            yield f"    hint: {one_line(line.failure.hint, limit=LONGEST_LINE)}"
+            yield f"    hint: {one_line(line.failure.hint, limit=MAX_LINE_LENGTH)}"
         if line.session:
             yield f"    transcript: claude --resume {line.session}"
         if line.failure.partial:
@@ -177,4 +177,4 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _cut(text: str) -> str:
     name = clean(text)
-    return name if len(name) <= MAX_NAME_LENGTH else f"{name[: LONGEST_NAME - 1]}…"
+    return name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 1]}…"

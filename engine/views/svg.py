@@ -106,7 +106,7 @@ def _width(text: str) -> float:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= MAX_LABEL_LENGTH else f"{text[: LONGEST_LABEL - 1]}…"
+    return text if len(text) <= MAX_LABEL_LENGTH else f"{text[: MAX_LABEL_LENGTH - 1]}…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +214,7 @@ class _Sheet:
     def bars(self) -> Iterator[str]:
         for node in self.plan.nodes:
             place = self.places[node.id]
-            group = node.kind is NodeKind.GROUP
+            group = node.kind is NodeKind.SUB_COMMAND
             kind = ' class="c"' if node.id in self.critical else ""
             x, _ = self._label_at(node)
             who = "sub-command" if group else node.agent

@@ -184,7 +184,7 @@ def _row(run: Run, node: NodeState, until: datetime, critical: frozenset[NodeId]
         estimate=node.plan.estimate,
         duration=work_of(run, node, until),
         critical=node.plan.id in critical,
-        group=node.plan.kind is NodeKind.GROUP,
+        group=node.plan.kind is NodeKind.SUB_COMMAND,
         note=node.skip_message or "",
     )
 

@@ -95,7 +95,7 @@ def subject(run: Run, node: NodeState) -> str:
 
     The node's id stands behind it where another node has the same task.
     """
-    name = f" ({_cut(clean(node.plan.id), LONGEST_NAME)})" if node.plan.id in run.repeated else ""
+    name = f" ({_cut(clean(node.plan.id), MAX_NAME_LENGTH)})" if node.plan.id in run.repeated else ""
     return _cut(clean(fill_arguments(node.plan.task, run.arguments)), MAX_TASK_LENGTH - len(name)) + name
 
 

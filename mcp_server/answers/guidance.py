@@ -122,8 +122,8 @@ def _after_the_end(now: Snapshot, refs: Sequence[str]) -> str:
 
 def _names(nodes: Sequence[NodeId]) -> str:
     """Nodes for a sentence, the first of many."""
-    more = f" and {len(nodes) - FEW_NAMES} more" if len(nodes) > MAX_NAMES_LISTED else ""
-    return f"{', '.join(nodes[:FEW_NAMES])}{more}"
+    more = f" and {len(nodes) - MAX_NAMES_LISTED} more" if len(nodes) > MAX_NAMES_LISTED else ""
+    return f"{', '.join(nodes[:MAX_NAMES_LISTED])}{more}"
 
 
 def _effects(now: Snapshot) -> str:
@@ -132,8 +132,8 @@ def _effects(now: Snapshot) -> str:
     for state, became in _BECAME.items():
         names = [line.id for line in now.nodes if line.state is state and line.agent != SUB_COMMAND]
         if names:
-            more = f" and {len(names) - FEW_NAMES} more" if len(names) > MAX_NAMES_LISTED else ""
-            said += f", that what {', '.join(names[:FEW_NAMES])}{more} did {became}"
+            more = f" and {len(names) - MAX_NAMES_LISTED} more" if len(names) > MAX_NAMES_LISTED else ""
+            said += f", that what {', '.join(names[:MAX_NAMES_LISTED])}{more} did {became}"
     return said
 
 

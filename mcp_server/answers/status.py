@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from engine.views.todos import Todo, TodoOptions
     from mcp_server.answers.wire import ViewName
     from mcp_server.project.forecast import Forecast
-    from registry.catalog import Loaded
+    from registry.catalog import CheckedCommand
 
 MAX_ANSWER_LENGTH = 28_000
 """Characters up to which an answer is filled with work orders: 10,000 tokens and a rest for `next`."""
@@ -161,7 +161,7 @@ def outputs_of(run: Run, now: Snapshot, values: ValueCache, refs: list[str]) -> 
     return outputs
 
 
-def loaded_of(loaded: Loaded, plan: Plan, options: TodoOptions | None = None) -> wire.Loaded:
+def loaded_of(loaded: CheckedCommand, plan: Plan, options: TodoOptions | None = None) -> wire.Loaded:
     """A sound command for the wire."""
     sequential = plan.sequential_time
     saved = (sequential - plan.critical_path_time) / sequential if sequential else 0.0
@@ -200,7 +200,7 @@ def estimate_of(found: Forecast) -> wire.EstimateLine:
     )
 
 
-def validation_of(loaded: Loaded, *, strict: bool = False) -> wire.Validation:
+def validation_of(loaded: CheckedCommand, *, strict: bool = False) -> wire.Validation:
     """What is to be said about a command; *strict*: warnings make it invalid too."""
     errors = loaded.errors[:MAX_PROBLEMS]
     told = grouped(loaded.warnings)

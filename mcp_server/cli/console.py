@@ -264,8 +264,8 @@ def print_problems(problems: Iterable[Problem], console: Console = results) -> N
             _say(console, f"  at {clean(problem.place)}")
         also = [other.place or other.pointer for other in problem.more]
         if also:
-            rest = f" and {len(also) - FEW_PLACES} more" if len(also) > MAX_PLACES else ""
-            _say(console, f"  also at {clean(', '.join(also[:FEW_PLACES]))}{rest}")
+            rest = f" and {len(also) - MAX_PLACES} more" if len(also) > MAX_PLACES else ""
+            _say(console, f"  also at {clean(', '.join(also[:MAX_PLACES]))}{rest}")
         if problem.suggestion:
             _say(console, f"  hint: {within(problem.suggestion, INSET)}")
 

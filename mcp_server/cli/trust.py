@@ -73,7 +73,7 @@ def _list(trust: Trust) -> bool:
     for item in items:
         state = "accepted" if item.id not in waiting else "changed" if item.id in own else "new"
         since = f"  since {own[item.id]['at']}" if item.id in own and state == "accepted" else ""
-        _tell(f"{state:<8}  {item.id}  {clean(item.summary, limit=LONGEST_SUMMARY)}{since}")
+        _tell(f"{state:<8}  {item.id}  {clean(item.summary, limit=MAX_SUMMARY_LENGTH)}{since}")
     for name in sorted(own.keys() - {item.id for item in items}):
         _tell(f"{'gone':<8}  {name}  since {own[name]['at']}")
     for project, answers in sorted(given.items()):
@@ -123,7 +123,7 @@ def ask_trust(trust: Trust, items: Sequence[TrustItem], *, yes: bool = False) ->
         changes = trust.changes(item)
         _say(clean(item.id))
         for line in item.lines if changes is None else _listed(changes):
-            _say(f"  {clean(line, limit=LONGEST_LINE)}")
+            _say(f"  {clean(line, limit=MAX_LINE_LENGTH)}")
     if not yes and can_ask():
         yes = asked("Let them run? A change of a program asks again.")
     if not yes:

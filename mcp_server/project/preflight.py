@@ -124,7 +124,7 @@ def _links_withheld(agents: Iterable[Agent], project: Path, waiting: Callable[[]
         own = [name for name in links_of(project, whole=True) if name not in links_of(project, whole=False)]
         if own and waiting() is not None:
             yield (
-                f"{', '.join(one_line(name) for name in own[:MOST_LINKS])}: worktree.symlinkDirectories of the "
+                f"{', '.join(one_line(name) for name in own[:MAX_LINKS])}: worktree.symlinkDirectories of the "
                 "project's settings waits for your yes, and worktrees are without these folders until then; "
                 "`orchestrate trust` shows it"
             )

@@ -43,7 +43,7 @@ from mcp_server.project.preflight import preflight
 from mcp_server.project.rechecks import Rechecks
 from mcp_server.project.settings import load_settings
 from mcp_server.project.trusted import Trust, follows_of, open_trust
-from registry.catalog import Catalog, Loaded
+from registry.catalog import Catalog, CheckedCommand
 from registry.trust.git_drivers import driver_item
 
 if TYPE_CHECKING:
@@ -156,11 +156,11 @@ class Project:
         """How todo lists are made."""
         return TodoOptions(batch_size=self.settings.todos.batch_size, grouping=self.settings.todos.grouping)
 
-    def load(self, source: str | Mapping[str, Any]) -> Loaded:
+    def load(self, source: str | Mapping[str, Any]) -> CheckedCommand:
         """The command that *source* names, with all its problems. Raises `InputError` where there is none to check."""
         return self.catalog.load(source)
 
-    def plan(self, source: str | Mapping[str, Any] | Loaded) -> Plan:
+    def plan(self, source: str | Mapping[str, Any] | CheckedCommand) -> Plan:
         """The plan of a command. Raises `InvalidCommand` with every problem, `NotFound`."""
         return plan_of(self.catalog, source)
 
@@ -345,7 +345,7 @@ class Project:
         if not changed:
             return ""
         what = ", ".join(changed[:MAX_CHANGED])
-        more = f" and {len(changed) - MOST_CHANGED} more" if len(changed) > MAX_CHANGED else ""
+        more = f" and {len(changed) - MAX_CHANGED} more" if len(changed) > MAX_CHANGED else ""
         return (
             f"Changed since this run began: {what}{more}. The run goes on with what it began with; "
             f"run {plan.command} again to use the change."
@@ -419,9 +419,9 @@ def open_catalog(root: Path, settings: Settings, *, home: Path | None = None) ->
     )
 
 
-def plan_of(catalog: Catalog, source: str | Mapping[str, Any] | Loaded) -> Plan:
+def plan_of(catalog: Catalog, source: str | Mapping[str, Any] | CheckedCommand) -> Plan:
     """The plan of a command. Raises `InvalidCommand` with every problem, `NotFound`."""
-    loaded = source if isinstance(source, Loaded) else catalog.load(source)
+    loaded = source if isinstance(source, CheckedCommand) else catalog.load(source)
     return compile_plan(catalog.bundle(loaded))
 
 

@@ -132,7 +132,7 @@ class Trust:
     def refusal(self, items: Sequence[TrustItem]) -> StateError:
         """The error for *items*, which the user has not agreed to."""
         names = [f'"{_name(item)}" ({one_line(item.summary, limit=200)})' for item in items[:MAX_NAMED]]
-        more = f" and {len(items) - MOST_NAMED} more" if len(items) > MAX_NAMED else ""
+        more = f" and {len(items) - MAX_NAMED} more" if len(items) > MAX_NAMED else ""
         return StateError(
             "these agents run programs of the project, and the user has not agreed to them as they are now: "
             + ", ".join(names)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from engine.service import View
     from mcp_server.project.project import Project
-    from registry.catalog import Loaded
+    from registry.catalog import CheckedCommand
     from registry.commands import CommandSummary
 
 JSON = "application/json"
@@ -95,7 +95,7 @@ async def complete(project: Project, argument: str, value: str, given: Mapping[s
     return [one for one in found if one.startswith(value)]
 
 
-def _loaded(project: Project, name: str) -> Loaded:
+def _loaded(project: Project, name: str) -> CheckedCommand:
     """The command of that name; a path is none, though one can be loaded elsewhere."""
     if NAME.fullmatch(name) is None:
         raise NotFound(

@@ -53,7 +53,7 @@ def error_text(error: OrchestrationError) -> str:
             f"- {problem.code} at {clean(problem.pointer) or '/'}{place}: {within(problem.message)}{suggestion}"
         )
     if len(wrong) > MAX_PROBLEMS:
-        lines.append(f"- and {len(wrong) - MOST_PROBLEMS} more")
+        lines.append(f"- and {len(wrong) - MAX_PROBLEMS} more")
     if error.client_hint:
         lines.append(f"hint: {within(error.client_hint)}")
     return redact("\n".join(lines))

@@ -114,7 +114,7 @@ def window(value: Value) -> int:
     return tokens
 
 
-def milliseconds(value: Value) -> timedelta:
+def duration(value: Value) -> timedelta:
     """A duration that the file gives in milliseconds; at most `MAX_TIMEOUT`."""
     number = integer(value)
     if number > MAX_TIMEOUT / timedelta(milliseconds=1):

@@ -28,9 +28,9 @@ Value: TypeAlias = "str | bool | int | float | list[Value] | dict[str, Value] | 
 None is an empty value or a plain `null`.
 """
 
-LARGEST = 64 * 1024
+MAX_BYTES = 64 * 1024
 """Characters between the `---` lines; longest seen in public use: about 9,000."""
-DEEPEST = 8
+MAX_DEPTH = 8
 """Lists and mappings inside each other."""
 
 _FENCE = re.compile(r"---[ \t]*")
@@ -93,8 +93,8 @@ def _split(text: str) -> tuple[str, str]:
     for number, line in enumerate(lines[1:], start=1):
         if _FENCE.fullmatch(line):
             front = "".join(f"{line}\n" for line in lines[1:number])
-            if len(front) > LARGEST:
-                message = f"the fields take {len(front):,} characters; the limit is {LARGEST:,}"
+            if len(front) > MAX_BYTES:
+                message = f"the fields take {len(front):,} characters; the limit is {MAX_BYTES:,}"
                 hint = "keep the description short and move the rest below the second --- line"
                 raise FrontmatterError(message, code="FRONTMATTER_TOO_LARGE", hint=hint)
             return front, "\n".join(lines[number + 1 :]).strip("\n")
@@ -171,8 +171,8 @@ class _Tree:
             return
         container: list[Value] | dict[str, Value] = [] if kind == "SequenceStartEvent" else {}
         self._add(container, line)
-        if len(self._open) == DEEPEST:
-            message = f"line {line} has lists or mappings more than {DEEPEST} deep"
+        if len(self._open) == MAX_DEPTH:
+            message = f"line {line} has lists or mappings more than {MAX_DEPTH} deep"
             raise FrontmatterError(message, code="FRONTMATTER_TOO_DEEP", hint="write fields flat", line=line)
         self._open.append(container)
         self._keys.append(None)

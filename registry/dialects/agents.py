@@ -59,7 +59,7 @@ def _faults_of_agents(agents: list[Any]) -> Iterable[str]:
         seen.add(name)
         more = [key for key in agent if key not in _NAMES and not key.startswith("x-")]
         if more:
-            yield f'agent "{name}" has {", ".join(f"{key!r}" for key in more[:_MOST_FAULTS])}, which belongs to a task'
+            yield f'agent "{name}" has {", ".join(f"{key!r}" for key in more[:_MAX_FAULTS])}, which belongs to a task'
 
 
 def _faults_of_work(nodes: list[Any], agents: list[Any], work: str) -> Iterable[str]:

@@ -167,7 +167,7 @@ class _Conversion:
             ]
             if found:
                 named = ", ".join(f"{text} (line {number})" for number, text in found[:_MAX_LINES])
-                more = f" and {len(found) - _MOST_LINES} more" if len(found) > _MAX_LINES else ""
+                more = f" and {len(found) - _MAX_LINES} more" if len(found) > _MAX_LINES else ""
                 self._tell("V1_NOT_CARRIED", f"{named}{more}: {what}", "", line=found[0][0])
 
     def _tell_lost(self) -> None:

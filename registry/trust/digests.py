@@ -143,7 +143,7 @@ class Digests:
                 return UNREADABLE
             self._bytes += status.st_size
             if self._bytes > MAX_BYTES:
-                raise too_much(f"its files have more than {MOST_BYTES // 1024**3} GiB, with {path}")
+                raise too_much(f"its files have more than {MAX_BYTES // 1024**3} GiB, with {path}")
             with open(descriptor, "rb", closefd=False) as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         except OSError:

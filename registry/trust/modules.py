@@ -21,7 +21,7 @@ MAX_FILES = 100_000
 """Modules of one folder and the folders below it."""
 MAX_ENTRIES = 1_000_000
 """Files of every kind that are passed on the way."""
-DEEPEST = 60
+MAX_DEPTH = 60
 """Folders below each other."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK
 _NEVER = frozenset({"__pycache__", ".git"})
@@ -92,8 +92,8 @@ class _Walk:
             return
         self.visited.add(here)
         below = self._look(descriptor, place)
-        if below and depth == DEEPEST:
-            raise too_much(f"{self.folder} has folders more than {DEEPEST} deep")
+        if below and depth == MAX_DEPTH:
+            raise too_much(f"{self.folder} has folders more than {MAX_DEPTH} deep")
         for name in below:
             try:
                 inner = os.open(name, _FOLDER, dir_fd=descriptor)

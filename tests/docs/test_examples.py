@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from engine.conditions import ConditionError, parse
-from engine.graph.expand import milliseconds
+from engine.graph.expand import duration_of
 from engine.model.command import RetryPolicy as WrittenPolicy
 from engine.model.policy import RetryPolicy, RetryStrategy
 from engine.model.schema import command_schema
@@ -105,8 +105,8 @@ def test_a_retry_policy_of_the_reference_waits_as_it_says(text: str, delays: str
     policy = RetryPolicy(
         max_retries=written.max_attempts,
         strategy=RetryStrategy(written.strategy),
-        initial_delay=milliseconds(written.initial_delay),
-        max_delay=milliseconds(written.max_delay),
+        initial_delay=duration_of(written.initial_delay),
+        max_delay=duration_of(written.max_delay),
         multiplier=written.backoff_multiplier,
     )
     waits = [next_delay(policy, retry).total_seconds() for retry in range(1, written.max_attempts + 1)]

@@ -79,14 +79,16 @@ def limits(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
     run, plan = record.run, record.node(event.node).plan
     most = run.limits
     phase = run.phases[plan.phase]
-    fails = plan.kind is NodeKind.GROUP and record.node(event.node).attempts  # it may go on only to undo what it did
+    fails = (
+        plan.kind is NodeKind.SUB_COMMAND and record.node(event.node).attempts
+    )  # it may go on only to undo what it did
     if phase.plan.limit is not None and phase.running >= phase.plan.limit and not fails:
         yield f"{event.node} is one too many in phase {phase.plan.id}"
     if run.deadline is not None and event.at > run.deadline and run.stop is None:
         yield f"{event.node} starts at {event.at}, and the time was over at {run.deadline}"
     if phase.deadline is not None and event.at > phase.deadline and not fails:
         yield f"{event.node} starts at {event.at}, and the time of its phase was over at {phase.deadline}"
-    if plan.kind is NodeKind.GROUP:
+    if plan.kind is NodeKind.SUB_COMMAND:
         return
     if most.max_parallelism is not None and run.running >= most.max_parallelism:
         yield f"{event.node} is one too many"
@@ -103,7 +105,7 @@ def the_best_goes_first(record: Record, event: ev.Event, _writer: OwnerId) -> It
     if not isinstance(event, ev.AttemptScheduled) or event.role is not Role.FORWARD:
         return
     phase = record.run.phases[record.node(event.node).plan.phase].plan
-    if phase.limit is None or record.node(event.node).plan.kind is NodeKind.GROUP:
+    if phase.limit is None or record.node(event.node).plan.kind is NodeKind.SUB_COMMAND:
         return
     nodes = [record.node(name) for name in phase.nodes]
     live = sum(node.live is not None and node.live.role is Role.FORWARD for node in nodes)
@@ -128,7 +130,11 @@ def a_lost_attempt_is_no_retry(record: Record, event: ev.Event, _writer: OwnerId
         return
     node = record.node(event.node)
     policy, failure = node.plan.retry, event.failure
-    if record.failure.get(event.node) != failure or failure.code == PHASE_TIMEOUT or node.plan.kind is NodeKind.GROUP:
+    if (
+        record.failure.get(event.node) != failure
+        or failure.code == PHASE_TIMEOUT
+        or node.plan.kind is NodeKind.SUB_COMMAND
+    ):
         return
     forward = isinstance(event, ev.NodeFailed)
     if forward and is_stopping(record.run, event.node):
@@ -149,7 +155,7 @@ def no_try_too_many(record: Record, event: ev.Event, _writer: OwnerId) -> Iterat
     if not isinstance(event, ev.AttemptScheduled):
         return
     node = record.node(event.node)
-    if node.plan.kind is NodeKind.GROUP:
+    if node.plan.kind is NodeKind.SUB_COMMAND:
         return
     allowed = node.plan.retry.max_retries if node.plan.retry is not None else 0
     allowed += event.role is Role.FORWARD and node.retried_by_compensation

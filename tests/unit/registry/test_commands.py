@@ -317,7 +317,7 @@ def test_a_link_to_nothing_is_listed_with_its_problem(project: Path) -> None:
 def test_a_folder_with_far_too_many_files_is_not_read_to_its_end(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands_module, "_MOST_FILES", 2)
+    monkeypatch.setattr(commands_module, "_MAX_FILES", 2)
     for number in range(3):
         write(project, f"/command-{number}")
         write(project, f"/other-{number}", file=f"v2/deep/other-{number}.json")

@@ -233,7 +233,7 @@ def test_a_sub_command_unfolds_after_the_node_that_calls_it() -> None:
         "test", "deploy", "deploy/build", "deploy/upload", "deploy/announce", "tell",
     ]  # fmt: skip
     group = made.nodes[1]
-    assert (group.kind, group.inner, group.scope) == (NodeKind.GROUP, (1, 2), "")
+    assert (group.kind, group.inner, group.scope) == (NodeKind.SUB_COMMAND, (1, 2), "")
     assert group.dependents == ("tell",)
     assert [(item.id, item.group, item.after) for item in made.phases] == [
         ("all", None, None), ("deploy/prepare", "deploy", None), ("deploy/ship", "deploy", 1),
@@ -276,7 +276,7 @@ def test_sub_commands_nest() -> None:
     assert [item.id for item in made.phases] == [
         "all", "release/go", "release/deploy/prepare", "release/deploy/ship",
     ]  # fmt: skip
-    assert {item.estimate for item in made.nodes if item.kind is NodeKind.GROUP} == {timedelta(minutes=5)}
+    assert {item.estimate for item in made.nodes if item.kind is NodeKind.SUB_COMMAND} == {timedelta(minutes=5)}
 
 
 def test_a_group_is_as_long_as_the_longest_way_through_it() -> None:

@@ -410,7 +410,7 @@ def test_a_configuration_that_is_a_file_makes_no_folder(
 def test_the_oldest_stamps_are_forgotten_before_there_are_too_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stamps, "MOST_KEPT", 3)
+    monkeypatch.setattr(stamps, "MAX_ENTRIES_KEPT", 3)
     roots = [tmp_path / str(number) for number in range(4)]
     for root in roots:
         root.mkdir()

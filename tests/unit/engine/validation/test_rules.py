@@ -239,7 +239,7 @@ def test_nodes_behind_a_cycle_are_judged_by_what_is_certain() -> None:
 
 def test_large_commands_are_looked_at_in_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subject, "BLOCK", 4)
-    monkeypatch.setattr(subject, "MOST_KEPT", 8)
+    monkeypatch.setattr(subject, "MAX_ENTRIES_KEPT", 8)
     chain = [node("n0", context=writes("k0"))]
     chain += [node(f"n{at}", f"n{at - 1}", context=writes(f"k{at}") | reads(f"k{at - 1}")) for at in range(1, 12)]
     assert validate(one(*chain)).valid

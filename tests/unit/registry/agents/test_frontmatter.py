@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from registry.agents.frontmatter import DEEPEST, LARGEST, Frontmatter, FrontmatterError, read_frontmatter
+from registry.agents.frontmatter import MAX_BYTES, MAX_DEPTH, Frontmatter, FrontmatterError, read_frontmatter
 
 KNOWN = frozenset({"data", "name", "description", "tools", "env", "model"})
 
@@ -168,8 +168,8 @@ def test_an_indented_field_that_yaml_cannot_place_is_an_error_and_not_descriptio
         ("---\nname: a: b\nenv:\n  A: x\n  A: y\n---\n", "DUPLICATE_FIELD", 5),
         ("---\nname: a\nenv: {A: b\n  C d\n---\n", "FRONTMATTER_INVALID", 3),
         ("---\nname: &n a\nmodel: *n\n---\n", "FRONTMATTER_ALIAS", 3),
-        (f"---\ntools: {'[' * (DEEPEST + 1)}{']' * (DEEPEST + 1)}\n---\n", "FRONTMATTER_TOO_DEEP", 2),
-        (f"---\nname: {'x' * LARGEST}\n---\n", "FRONTMATTER_TOO_LARGE", 0),
+        (f"---\ntools: {'[' * (MAX_DEPTH + 1)}{']' * (MAX_DEPTH + 1)}\n---\n", "FRONTMATTER_TOO_DEEP", 2),
+        (f"---\nname: {'x' * MAX_BYTES}\n---\n", "FRONTMATTER_TOO_LARGE", 0),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_line(text: str, code: str, line: int) -> None:

@@ -703,7 +703,7 @@ def test_differences_without_end_are_counted() -> None:
     raw = command(*({"id": f"n{number}", "type": "claude", "description": "Work"} for number in range(MAX_NOTES)))
     problems = migrate(raw).problems
     assert len(problems) == MAX_NOTES + 1
-    assert problems[-1].message == f"{2 * MOST_TOLD + 1 - MOST_TOLD} more differences"
+    assert problems[-1].message == f"{2 * MAX_NOTES + 1 - MAX_NOTES} more differences"
 
 
 def test_a_very_long_unknown_name_is_kept_without_being_compared() -> None:

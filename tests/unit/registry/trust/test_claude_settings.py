@@ -143,7 +143,7 @@ def test_settings_that_cannot_be_read_are_not_asked_for_since_no_agent_runs_with
 def test_a_project_with_too_many_folders_to_look_through_counts_as_having_something(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claude_settings, "MOST_FOLDERS", 3)
+    monkeypatch.setattr(claude_settings, "MAX_FOLDERS", 3)
     for name in "abcd":
         (project / name).mkdir()
     assert lines(project) == ("more than 3 folders, any of which may have skills",)
@@ -154,7 +154,7 @@ def test_links_that_lead_round_come_to_an_end(project: Path, monkeypatch: pytest
     (project / ".claude" / "skills").symlink_to("..")
     (project / "round").symlink_to(".")
     assert item(project) is None
-    monkeypatch.setattr(claude_settings, "MOST_ENTRIES", 10)
+    monkeypatch.setattr(claude_settings, "MAX_ENTRIES", 10)
     assert lines(project) == ("more than 10 files of skills and the like",)
 
 

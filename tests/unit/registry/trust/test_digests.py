@@ -174,7 +174,7 @@ def test_what_may_not_be_read_counts_until_it_may(root: Path) -> None:  # pragma
 
 @pytest.mark.parametrize(
     ("limit", "value", "told"),
-    [("MOST_FILES", 2, "modules"), ("MOST_ENTRIES", 2, "files"), ("DEEPEST", 1, "deep")],
+    [("MAX_FILES", 2, "modules"), ("MAX_ENTRIES", 2, "files"), ("MAX_DEPTH", 1, "deep")],
 )
 def test_more_than_anybody_looks_at_is_one_clear_error(
     root: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, told: str
