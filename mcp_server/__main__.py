@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mcp_server.project.logs import log_to_stderr
 from mcp_server.protocol.app import serve
+from mcp_server.version import version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Serve the project that `--project`, CLAUDE_PROJECT_DIR or the working directory names."""
     parser = argparse.ArgumentParser(prog="orchestration-mcp", description="Serve a project's commands over MCP stdio.")
     parser.add_argument("--project", metavar="DIR", help="the project root")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
     options = parser.parse_args(argv)
+    if options.version:
+        sys.stdout.write(f"{parser.prog} {version()}\n")
+        return
     log_to_stderr(logging.WARNING)
     sys.exit(asyncio.run(serve(root=options.project)))
 

@@ -25,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     callback=choose_project,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 

@@ -16,6 +16,7 @@ import typer
 from engine.errors import EnvironmentFault, OrchestrationError, StateError
 from mcp_server.cli import console, lazy
 from mcp_server.project.root import find_root, told_others
+from mcp_server.version import version
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -51,7 +52,18 @@ ProjectOption = Annotated[
 _root: Path | None = None
 
 
-def choose_project(project: ProjectOption = None) -> None:
+def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer's signature
+    if asked:
+        console.write(f"orchestrate {version()}\n")
+        raise typer.Exit(OK)
+
+
+VersionOption = Annotated[
+    bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and exit.")
+]
+
+
+def choose_project(project: ProjectOption = None, _version: VersionOption = False) -> None:
     """Remember the project that `--project` names, for the command that follows."""
     note_json(False)  # noqa: FBT003 - of the command that follows
     global _root  # noqa: PLW0603 - typer hands the options of the program to no one else

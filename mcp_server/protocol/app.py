@@ -34,6 +34,7 @@ from mcp_server.protocol.session import Session
 from mcp_server.protocol.stdin import Lines
 from mcp_server.protocol.tasks_extension import RunTasks
 from mcp_server.protocol.tools import add_tools
+from mcp_server.version import version
 from registry.naming import closest
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class OrchestrationServer(MCPServer[Session]):
             NAME,
             title="Agent orchestration",
             instructions=instructions.SERVER,
-            version=_version(),
+            version=version(),
             lifespan=lifespan,
             log_level="WARNING",
             subscriptions=bus,
@@ -173,15 +174,6 @@ def _place(steps: Sequence[str | int], given: Any, *, missing: bool) -> str:  # 
 
 def _failed(error: OrchestrationError) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=error_text(error))], is_error=True)
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - reads the disk
-
-    try:
-        return version("orchestration-mcp")
-    except PackageNotFoundError:
-        return "0"
 
 
 async def serve(*, root: str | Path | None = None) -> int:

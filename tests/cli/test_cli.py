@@ -10,21 +10,25 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer.main
 from typer.testing import CliRunner
 
 from engine.storage.memory import LEARNED_FROM
+from mcp_server import entry
 from mcp_server.cli import lazy, watch
 from mcp_server.cli.app import app
+from mcp_server.version import version
 from tests.interaction.projects import environment, open_gate
 from tests.support.definitions import command, node, phase
 from tests.support.trust import trust_all
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from typer.testing import Result
 
-COMMANDS = ("run", "validate", "plan", "status", "runs", "cancel", "decide", "resume", "agents", "serve")
+COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +50,26 @@ def told(result: Result) -> dict[str, Any]:
 def test_the_help_names_every_command() -> None:
     shown = CliRunner().invoke(app, ["--help"]).stdout
     assert all(name in shown for name in COMMANDS)
+
+
+@pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS)], ids=" ".join)
+def test_h_is_help(words: list[str]) -> None:
+    short, long = (CliRunner().invoke(app, [*words, option]) for option in ("-h", "--help"))
+    assert short.exit_code == 0
+    assert short.stdout == long.stdout
+    assert short.stdout.lstrip().startswith("Usage: ")
+
+
+def test_the_version_is_said_wherever_it_is_asked_for(project: Path) -> None:
+    result = orchestrate(project, "--version")
+    assert (result.exit_code, result.stdout) == (0, f"orchestrate {version()}\n")
+
+
+@pytest.mark.parametrize("start", [entry.orchestrate, entry.serve])
+def test_windows_is_told_of_its_subsystem_for_linux(start: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(SystemExit, match="WSL"):
+        start()
 
 
 def test_a_run_tells_its_end_first_and_then_what_the_last_phase_gave(project: Path) -> None:

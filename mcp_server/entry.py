@@ -1,0 +1,39 @@
+"""Where the programs `orchestrate` and `orchestration-mcp` begin.
+
+Effects: those of the programs. What needs neither command line nor protocol is answered before either is imported.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from mcp_server.version import version
+
+WINDOWS = (
+    "orchestration-mcp runs on Linux and macOS. On Windows, install and start it inside WSL "
+    "(Windows Subsystem for Linux)."
+)
+
+
+def orchestrate() -> None:
+    """Run the command line."""
+    _answer_at_once("orchestrate")
+    from mcp_server.cli.app import main  # noqa: PLC0415 - see the module
+
+    main()
+
+
+def serve() -> None:
+    """Run the server over stdio."""
+    _answer_at_once("orchestration-mcp")
+    from mcp_server.__main__ import main  # noqa: PLC0415 - see the module
+
+    main()
+
+
+def _answer_at_once(program: str) -> None:
+    if sys.platform == "win32":
+        sys.exit(WINDOWS)
+    if sys.argv[1:] == ["--version"]:
+        sys.stdout.write(f"{program} {version()}\n")
+        sys.exit(0)

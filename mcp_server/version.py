@@ -1,0 +1,16 @@
+"""The version of this program, as it was installed.
+
+Effects: reads the metadata of the installed package.
+"""
+
+from __future__ import annotations
+
+
+def version() -> str:
+    """The version; `0` where the program runs from its source without being installed."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - only some answers need it
+
+    try:
+        return version("orchestration-mcp")
+    except PackageNotFoundError:
+        return "0"
