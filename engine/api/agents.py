@@ -5,9 +5,10 @@ Effects: calls the program's code on the running event loop. The order of work, 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from msgspec import structs
 
@@ -16,6 +17,7 @@ from engine.executors.inline import InlineExecutor
 from engine.executors.port import Outcome, WorkOrder
 from engine.model.agent import AgentKind
 from engine.model.policy import FailureKind, Usage
+from engine.run.limits import MAX_COST_USD
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,14 +27,23 @@ if TYPE_CHECKING:
     from engine.model.agent import Agent
 
 
+log = logging.getLogger(__name__)
+
+MAX_TOKENS = 2**53
+"""More is no count: JSON readers lose digits from there on."""
+FailureName = Literal["error", "timeout", "validation", "cancel"]
+
+
 class AgentFailure(Exception):
     """A node's work failed; its code and kind decide about retries and rollback."""
 
-    def __init__(self, code: str, message: str, *, kind: str = "error", hint: str | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, *, kind: FailureKind | FailureName = "error", hint: str | None = None
+    ) -> None:
         """*code* such as RATE_LIMIT, *kind* one of error, timeout, validation, cancel."""
         super().__init__(message)
         self.code = code
-        self.kind = kind
+        self.kind: str = kind
         self.hint = hint
 
 
@@ -134,11 +145,13 @@ class ProgramExecutor:
                 reply = self.program.execute(order.agent.id, order.task, context)
                 return _answer(order, await reply if isinstance(reply, Awaitable) else reply)
             except AgentFailure as failure:
-                kind = FailureKind(failure.kind) if failure.kind in set(FailureKind) else FailureKind.ERROR
-                return failed(kind, upper_snake(failure.code), str(failure), hint=failure.hint)
+                return _failed(failure)
 
         outcome = await InlineExecutor({order.agent.id: call}).execute(order, heartbeat)
-        return structs.replace(outcome, usage=_sum(context.usage, outcome.usage))
+        used = [usage for usage in context.usage if countable(usage)]
+        if len(used) < len(context.usage):
+            log.warning("%s: usage that is no Usage of numbers from 0 on is not counted", order.node)
+        return structs.replace(outcome, usage=_sum(used, outcome.usage))
 
     async def _pass_on(
         self, order: WorkOrder, heartbeat: Heartbeat, context: Context, agent_id: str, task: str
@@ -156,7 +169,7 @@ class ProgramExecutor:
             context.usage.append(outcome.usage)
         if outcome.failure is not None:
             told = outcome.failure
-            raise AgentFailure(told.code, told.message, kind=told.kind.value, hint=told.hint)
+            raise AgentFailure(told.code, told.message, kind=told.kind, hint=told.hint)
         return dict(outcome.outputs)
 
 
@@ -164,6 +177,29 @@ def agents_of(program: Program) -> Collection[str] | None:
     """The agents that *program* names; None where it is to be asked for all."""
     named: Collection[str] | str | None = getattr(program, "agent_ids", None)
     return (named,) if isinstance(named, str) else named
+
+
+def countable(usage: object) -> bool:
+    """Whether *usage*, which a program's code has made, can be added up and kept."""
+    if not isinstance(usage, Usage):
+        return False
+    counts: tuple[object, ...] = (usage.input_tokens, usage.output_tokens)
+    cost: object = usage.cost_usd
+    return all(count is None or (isinstance(count, int) and 0 <= count < MAX_TOKENS) for count in counts) and (
+        cost is None or (isinstance(cost, int | float) and 0 <= cost <= MAX_COST_USD)
+    )
+
+
+def _failed(failure: AgentFailure) -> Outcome:
+    """The node's failure; whatever the program has put into *failure* can be kept."""
+    kind: object = failure.kind
+    hint: object = failure.hint
+    return failed(
+        FailureKind(kind) if isinstance(kind, str) and kind in set(FailureKind) else FailureKind.ERROR,
+        upper_snake(str(failure.code)) or "AGENT_ERROR",
+        str(failure),
+        hint=None if hint is None else str(hint),
+    )
 
 
 def _answer(order: WorkOrder, reply: object) -> Outcome | Mapping[str, Any]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.api.checks import DRAWINGS, check_mapping, check_one_of
 from engine.api.commands import data_of
-from engine.errors import InputError, InvalidCommand
+from engine.errors import InvalidCommand
 from engine.graph import Timeline, compile_plan, predict
 from engine.graph.expand import called_commands, named_agents
 from engine.model.agent import Agent
@@ -21,6 +22,7 @@ from engine.views.durations import milliseconds
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from engine.api.checks import DrawingName
     from engine.api.commands import Definition
     from engine.ids import NodeId
     from engine.model.command import CommandDefinition
@@ -65,15 +67,14 @@ class DAG:
         """Milliseconds of all nodes one after the other."""
         return milliseconds(self.plan.sequential_time)
 
-    def visualize(self, *, format: str = "text") -> str:  # noqa: A002 - the word that a caller expects
+    def visualize(self, *, format: DrawingName = "text") -> str:  # noqa: A002 - the word that a caller expects
         """The graph as `text`, `mermaid` or `svg`."""
-        if format == "text":
-            return diagram.text_tree(self.plan, self.timeline)
+        check_one_of("format", format, DRAWINGS)
         if format == "mermaid":
             return diagram.mermaid(self.plan)
         if format == "svg":
             return diagram.svg(self.plan, self.timeline)
-        raise InputError(f'"{format}" is no format of a graph', code="INVALID_OPTION", hint="text, mermaid or svg")
+        return diagram.text_tree(self.plan, self.timeline)
 
     def __str__(self) -> str:
         """As text."""
@@ -84,8 +85,10 @@ class DAGBuilder:
     """Makes graphs of definitions."""
 
     def __init__(self, *, commands: Mapping[str, Definition] | None = None) -> None:
-        """*commands* are the definitions of sub-commands by name, `/deploy`."""
-        self._commands = dict(commands or {})
+        """*commands* are the definitions of sub-commands by name, `/deploy`. Raises `InputError` for anything else."""
+        if commands is not None:
+            check_mapping("commands", commands, hint="Give a mapping of definitions by name: {'/deploy': definition}.")
+        self._commands = {name: _raw(known) for name, known in (commands or {}).items()}
 
     def build_dag(self, definition: Definition) -> DAG:
         """The graph of *definition*. Raises `InvalidCommand` with every problem, such as a cycle, and `InputError`."""
@@ -105,8 +108,7 @@ class DAGBuilder:
 
     def _sound(self, definition: Definition) -> CommandDefinition:
         raw = _raw(definition)
-        commands = {name: _raw(known) for name, known in self._commands.items()}
-        found = validate_definition(raw, agents=_Any(), commands=commands, breakers=_Any())
+        found = validate_definition(raw, agents=_Any(), commands=self._commands, breakers=_Any())
         errors = [problem for problem in found.problems if problem.severity is Severity.ERROR]
         if found.definition is None or errors:
             name = raw.get("name", "definition")

@@ -40,11 +40,11 @@ Call = tuple[str, Hook, tuple[Any, ...]]
 class Caller:
     """Calls hooks in the order in which they are asked for."""
 
-    def __init__(self, *, timeout: float, overruns: Counter[Hook] | None = None) -> None:
-        """*timeout* is how long one call may take, in seconds; *overruns* counts those that took longer."""
+    def __init__(self, *, timeout: float, overruns: Counter[str] | None = None) -> None:
+        """*timeout* is how long one call may take, in seconds; *overruns* counts by hook those that took longer."""
         self._timeout = timeout
         self._calls: asyncio.Queue[Call] = asyncio.Queue()
-        self._overruns: Counter[Hook] = Counter() if overruns is None else overruns
+        self._overruns: Counter[str] = Counter() if overruns is None else overruns
         self._left: set[asyncio.Future[Any]] = set()
         """Calls that did not end in time."""
 
@@ -57,7 +57,7 @@ class Caller:
         while True:
             name, hook, arguments = await self._calls.get()
             try:
-                if self._overruns[hook] < MAX_OVERRUNS:
+                if self._overruns[name] < MAX_OVERRUNS:
                     await self._call(name, hook, arguments)
             finally:
                 self._calls.task_done()
@@ -70,11 +70,11 @@ class Caller:
         call = asyncio.ensure_future(_called(hook, arguments))
         done, _ = await asyncio.wait({call}, timeout=self._timeout)
         if not done:
-            self._overruns[hook] += 1
+            self._overruns[name] += 1
             call.cancel()
             self._left.add(call)
             call.add_done_callback(self._forget)
-            last = " and is called no more" if self._overruns[hook] == MAX_OVERRUNS else ""
+            last = " and is called no more" if self._overruns[name] == MAX_OVERRUNS else ""
             log.warning("the hook %s did not end within %g seconds%s", name, self._timeout, last)
         elif not call.cancelled() and (error := call.exception()) is not None:
             log.error("the hook %s raised", name, exc_info=error)

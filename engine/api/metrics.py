@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from engine.api.checks import check_flag
 from engine.errors import StateError
 from engine.views.durations import milliseconds
 from engine.views.metrics import CacheUse, metrics
@@ -113,6 +114,9 @@ class MetricsCollector:
         enable_context_metrics: bool = True,
     ) -> None:
         """What is not enabled is None in the reports."""
+        check_flag("enable_detailed_timing", enable_detailed_timing)
+        check_flag("enable_resource_monitoring", enable_resource_monitoring)
+        check_flag("enable_context_metrics", enable_context_metrics)
         self.detailed_timing = enable_detailed_timing
         self.resource_monitoring = enable_resource_monitoring
         self.context_metrics = enable_context_metrics

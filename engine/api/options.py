@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from engine.errors import InputError
-from engine.storage.eviction import Eviction
+from engine.api.checks import EVICTIONS, EvictionName, check_flag, check_one_of, refused
 from engine.tables.breakers import BreakerConfig
 from engine.views.todos import TodoOptions
 
@@ -32,6 +31,7 @@ class TodoWriteConfig:
     def __post_init__(self) -> None:
         """Refuse numbers that make no list."""
         _at_least("batch_size", self.batch_size, 1)
+        check_flag("enable_grouping", self.enable_grouping)
         _at_least("batch_delay", self.batch_delay, 0)
 
     @property
@@ -73,7 +73,7 @@ class ContextManagerConfig:
 
     max_cache_size: int = MAX_CACHE_BYTES
     """Bytes of values kept in memory; what is evicted is read from the journal when it is asked for again."""
-    eviction_policy: str = "lru"
+    eviction_policy: EvictionName = "lru"
     """`lru`, `lfu` or `ttl`: which values leave first."""
     compression_enabled: bool = True
     """Large values are kept compressed."""
@@ -81,12 +81,10 @@ class ContextManagerConfig:
     def __post_init__(self) -> None:
         """Refuse what makes no cache."""
         _at_least("max_cache_size", self.max_cache_size, 0)
-        known = [policy.value for policy in Eviction]
-        if self.eviction_policy not in known:
-            hint = f"one of {', '.join(known)}"
-            raise InputError(f'"{self.eviction_policy}" is no eviction policy', code="INVALID_OPTION", hint=hint)
+        check_one_of("eviction_policy", self.eviction_policy, EVICTIONS)
+        check_flag("compression_enabled", self.compression_enabled)
 
 
 def _at_least(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}", code="INVALID_OPTION")
+        raise refused(f"{name} cannot be {value!r:.100}", f"Give a whole number of at least {least}.")

@@ -8,11 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections import Counter
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Self
 
 from engine.api.agents import agents_of
+from engine.api.checks import (
+    EXECUTORS,
+    check_condition,
+    check_function,
+    check_kind,
+    check_mapping,
+    check_name,
+    check_names,
+    check_one_of,
+    check_program,
+    check_seconds,
+    refused,
+)
 from engine.api.commands import data_of
 from engine.api.hooks import Caller, Hooks
 from engine.api.metrics import MetricsCollector, observe, report_of
@@ -28,16 +43,17 @@ from engine.api.options import (
 from engine.api.port import Request, open_ordinary
 from engine.api.results import run_result
 from engine.api.todo_updates import TodoUpdates
-from engine.errors import InputError
 from engine.executors.simulate import parse_fault, parse_value, values_by_node
 from engine.ids import RunId
 from engine.run.events import Limits
+from engine.run.limits import checked
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
     from types import TracebackType
 
     from engine.api.agents import Program
+    from engine.api.checks import EvictionName, ExecutorName
     from engine.api.commands import Definition
     from engine.api.hooks import Hook
     from engine.api.metrics import MetricsReport
@@ -46,6 +62,14 @@ if TYPE_CHECKING:
     from engine.views.todos import Todo
 
 HOOK_SECONDS = 5.0
+MAX_HOOK_SECONDS = 24 * 3600.0
+HOOKS = {
+    "on_node_start": ("node_id", "phase"),
+    "on_node_complete": ("node_id", "duration", "success"),
+    "on_phase_complete": ("phase_id", "results"),
+    "on_todo_write": ("todos",),
+}
+"""With what each is called."""
 
 
 class OrchestrationEngine:
@@ -55,7 +79,7 @@ class OrchestrationEngine:
         self,
         project: str | Path | None = None,
         *,
-        executor: str = "auto",
+        executor: ExecutorName = "auto",
         on_node_start: Callable[[str, str], object] | None = None,
         on_node_complete: Callable[[str, int, bool], object] | None = None,
         on_phase_complete: Callable[[str, Mapping[str, NodeResult]], object] | None = None,
@@ -69,18 +93,26 @@ class OrchestrationEngine:
         *executor* (auto, claude, simulate) does the work of model agents where a call does not say. Hooks may be plain
         functions, called in threads, or async ones: `on_node_start(node_id, phase)`, `on_node_complete(node_id,
         duration_ms, success)`, `on_phase_complete(phase_id, results)`, `on_todo_write(todos)`; *hook_timeout* are the
-        seconds that one call of them may take.
+        seconds that one call of them may take. Raises `InputError` (INVALID_OPTION) for what cannot be used.
         """
-        self._project = Path(project) if project is not None else None
-        self._executor = executor
         self._hooks: dict[str, Hook | None] = {
             "on_node_start": on_node_start,
             "on_node_complete": on_node_complete,
             "on_phase_complete": on_phase_complete,
         }
+        for name, hook in {**self._hooks, "on_todo_write": on_todo_write}.items():
+            if hook is not None:
+                check_function(name, hook, name, *HOOKS[name])
+        check_kind("project", project, (str, os.PathLike, NoneType), hint="Give the path of the project's root.")
+        check_one_of("executor", executor, EXECUTORS)
+        check_seconds("hook_timeout", hook_timeout, MAX_HOOK_SECONDS)
+        check_kind("todo_write", todo_write, (TodoWriteConfig, NoneType), hint="Give a TodoWriteConfig.")
+        check_function("opener", opener, "opener", "project")
+        self._project = Path(project) if project is not None else None
+        self._executor = executor
         self._on_todo_write = on_todo_write
         self._hook_timeout = hook_timeout
-        self._overruns: Counter[Hook] = Counter()
+        self._overruns: Counter[str] = Counter()
         self._todo_write = todo_write
         self._opener = opener
         self._programs: dict[str, Program] = {}
@@ -97,8 +129,10 @@ class OrchestrationEngine:
     def set_agent_executor(self, program: Program) -> None:
         """Let *program* do the work of the agents in its `agent_ids`, or of all where it names none.
 
-        Called again it adds agents; the newest one counts for an agent that two name.
+        Called again it adds agents; the newest one counts for an agent that two name. Raises `InputError`
+        (INVALID_OPTION) for what cannot do an agent's work.
         """
+        check_program(program)
         names = agents_of(program)
         if names is None:
             self._every = program
@@ -108,15 +142,20 @@ class OrchestrationEngine:
 
     def set_circuit_breaker(self, name: str, breaker: CircuitBreaker) -> None:
         """Let nodes name *breaker* as `circuitBreaker`; it wins over one of that name in the project's settings."""
+        check_name("the name of a circuit breaker", name)
+        check_kind(f'the circuit breaker "{name}"', breaker, CircuitBreaker, hint="Give a CircuitBreaker.")
         self._breakers[name] = breaker
         self._configure()
 
     def set_metrics_collector(self, collector: MetricsCollector) -> None:
         """Give *collector* the report of each run that ends from now on."""
+        check_kind("the collector", collector, MetricsCollector, hint="Give a MetricsCollector.")
         self._collector = collector
 
     def register_condition(self, name: str, condition: Callable[[Mapping[str, Any]], bool]) -> None:
         """Let skip conditions of type `custom` name *condition*; it is given the context and must be quick."""
+        check_name("the name of a condition", name)
+        check_condition(name, condition)
         self._conditions[name] = condition
         self._configure()
 
@@ -124,7 +163,7 @@ class OrchestrationEngine:
         self,
         *,
         max_cache_size: int = MAX_CACHE_BYTES,
-        eviction_policy: str = "lru",
+        eviction_policy: EvictionName = "lru",
         compression_enabled: bool = True,
     ) -> None:
         """Size (bytes), eviction (lru, lfu, ttl) and compression of the context values kept in memory."""
@@ -147,7 +186,7 @@ class OrchestrationEngine:
         command: str | Path | Definition,
         arguments: str | Mapping[str, Any] | None = None,
         *,
-        executor: str | None = None,
+        executor: ExecutorName | None = None,
         max_parallelism: int | None = None,
         max_cost_usd: float | None = None,
         max_attempts_total: int | None = None,
@@ -162,23 +201,24 @@ class OrchestrationEngine:
         *given* are for `simulate`, spelled as `--fail` and `--set`. Raises `InvalidCommand` with every problem,
         `InputError` for the arguments, `EnvironmentFault` where nobody can do the work.
         """
+        _check_call(arguments, executor or self._executor, fail, given, seed)
         request = Request(
             source=_source(command),
             arguments=arguments,
             executor=executor or self._executor,
             own_agents=self._every is not None,
-            limits=Limits(
-                max_parallelism=max_parallelism,
-                max_cost_usd=max_cost_usd,
-                max_attempts_total=max_attempts_total,
-                max_duration_seconds=max_duration_seconds,
+            limits=checked(
+                Limits(
+                    max_parallelism=max_parallelism,
+                    max_cost_usd=max_cost_usd,
+                    max_attempts_total=max_attempts_total,
+                    max_duration_seconds=max_duration_seconds,
+                )
             ),
             faults=dict(parse_fault(text) for text in fail),
             values=values_by_node(parse_value(text) for text in given),
             seed=seed,
         )
-        if (fail or given) and request.executor != "simulate":
-            raise InputError("fail and given work with the executor simulate only", code="INVALID_OPTION")
         async with self._opened() as place:
             return await self._follow(place, place.start(request))
 
@@ -196,17 +236,20 @@ class OrchestrationEngine:
 
         Limits that are given win over those it had.
         """
-        limits = Limits(
-            max_parallelism=max_parallelism,
-            max_cost_usd=max_cost_usd,
-            max_attempts_total=max_attempts_total,
-            max_duration_seconds=max_duration_seconds,
+        limits = checked(
+            Limits(
+                max_parallelism=max_parallelism,
+                max_cost_usd=max_cost_usd,
+                max_attempts_total=max_attempts_total,
+                max_duration_seconds=max_duration_seconds,
+            )
         )
         async with self._opened() as place:
             return await self._follow(place, place.resume(RunId(run_id), failed=failed, limits=limits))
 
     async def cancel(self, run_id: str, *, reason: str = "", compensate: bool = True) -> None:
         """Ask a run to end, of this or of another process, and to undo what it did."""
+        check_kind("reason", reason, str, hint="Give a text.")
         async with self._opened() as place:
             await place.engine.cancel(RunId(run_id), reason=reason, compensate=compensate)
 
@@ -314,6 +357,18 @@ class OrchestrationEngine:
         if collector is not None:
             collector.add(report)
         return run_result(view, place.engine.values, self._todos(place.workplace).options, report)
+
+
+def _check_call(arguments: object, executor: str, fail: Sequence[str], given: Sequence[str], seed: object) -> None:
+    """Refuse what a run cannot be made with, before anything is opened for it."""
+    if not isinstance(arguments, str | NoneType):
+        check_mapping("arguments", arguments, hint="Give a text, or a mapping of the arguments by name.")
+    check_one_of("executor", executor, EXECUTORS)
+    check_names("fail", fail, hint='Give a list: ["node=error"].')
+    check_names("given", given, hint="Give a list: ['node.key=json'].")
+    check_kind("seed", seed, (int, NoneType), hint="Give a whole number.")
+    if (fail or given) and executor != "simulate":
+        raise refused("fail and given work with the executor simulate only", 'Give executor="simulate" too.')
 
 
 def _source(command: str | Path | Definition) -> str | Mapping[str, Any]:

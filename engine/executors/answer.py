@@ -59,7 +59,7 @@ def failed(
     if len(text) > _MAX_MESSAGE_LENGTH:
         text = text[: _MAX_MESSAGE_LENGTH - 1] + "…"
     kept = excerpt(_writable(partial)) if partial else None
-    return Outcome(failure=Failure(kind, code, text, hint=hint, partial=kept), usage=usage)
+    return Outcome(failure=Failure(kind, code, text, hint=_writable(hint) if hint else None, partial=kept), usage=usage)
 
 
 def invalid(message: str, *, partial: str | None = None, usage: Usage | None = None) -> Outcome:

@@ -24,6 +24,7 @@ from engine.graph import compile_plan
 from engine.ids import NodeId, parse_attempt_id
 from engine.opening import open_engine
 from engine.run.events import Limits, RunCreated, RunStatus
+from engine.run.limits import checked
 from engine.runtime.clock import SystemClock
 from engine.runtime.observations import values_of
 from engine.runtime.projections import summary_of
@@ -165,16 +166,15 @@ class Project:
         return plan_of(self.catalog, source)
 
     def limits(self, asked: Limits) -> Limits:
-        """*asked*, and the project's settings where nothing was asked."""
+        """*asked*, and the project's settings where nothing was asked. Raises `InputError` (INVALID_LIMIT)."""
         settings = self.settings
-        return asked.over(
-            Limits(
-                max_parallelism=settings.max_parallelism,
-                max_cost_usd=settings.max_cost_usd,
-                max_attempts_total=settings.max_attempts_total,
-                max_duration_seconds=settings.max_duration_seconds,
-            )
+        defaults = Limits(
+            max_parallelism=settings.max_parallelism,
+            max_cost_usd=settings.max_cost_usd,
+            max_attempts_total=settings.max_attempts_total,
+            max_duration_seconds=settings.max_duration_seconds,
         )
+        return checked(asked.over(defaults))
 
     async def start(self, request: RunRequest) -> RunId:
         """Start a run, or simulate one to its end; it is durable when this returns.
@@ -309,8 +309,8 @@ class Project:
     async def resume(self, run_id: RunId, *, failed: bool = False, limits: Limits | None = None) -> None:
         """Go on with an interrupted run, or take up a failed one; *limits* win over those it had.
 
-        Raises `StateError`, `NotFound`, and `EnvironmentFault` (EXECUTOR_UNAVAILABLE) for a client's work where
-        there is no client.
+        Raises `StateError`, `NotFound`, `InputError` for limits that cannot be, and `EnvironmentFault`
+        (EXECUTOR_UNAVAILABLE) for a client's work where there is no client.
         """
         engine = await self.engine()
         run = (await engine.view(run_id)).run
@@ -324,7 +324,7 @@ class Project:
             raise StateError(
                 f"run {run_id} was simulated", code="NOT_RESUMABLE", hint="Run the command again; it takes no time."
             )
-        await engine.resume(run_id, failed=failed, limits=limits)
+        await engine.resume(run_id, failed=failed, limits=limits and checked(limits))
         changed = await asyncio.to_thread(self._changed_since, run)
         if changed:
             engine.activity.warn(run_id, changed)

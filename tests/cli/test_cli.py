@@ -113,6 +113,8 @@ def test_a_failed_run_has_exit_code_1_and_says_why(project: Path) -> None:
         (("run", "/hello", "--executor", "simulate", "--fail", "first-greting=error"), '"first-greeting"?'),
         (("run", "/hello", "--executor", "simulate", "--set", "first-greeting.greting=1"), '"greeting"?'),
         (("run", "/hello", "--executor", "simulate", "--fail", "first-greeting:2=error"), "NO_EFFECT"),
+        (("run", "/hello", "--max-duration-seconds", "inf"), "INVALID_LIMIT"),
+        (("run", "/hello", "--executor", "simulate", "--max-duration-seconds", "1e300"), "INVALID_LIMIT"),
         (("status", "r-nothing"), "RUN_NOT_FOUND"),
         (("status",), "RUN_NOT_FOUND"),
         (("cancel", "r-nothing"), "RUN_NOT_FOUND"),

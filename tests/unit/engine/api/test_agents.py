@@ -20,6 +20,10 @@ TWO_OUTPUTS = steps([step("a", context={"outputs": [{"key": "x"}, {"key": "y"}]}
 NO_OUTPUTS = steps([step("a", context={})])
 
 
+def anything(value: object) -> Any:  # noqa: ANN401 - not every program has a type checker
+    return value
+
+
 def replying(reply: object) -> Functions:
     return Functions(worker=lambda _context: reply)
 
@@ -85,7 +89,12 @@ async def test_what_is_no_answer_is_a_failure_of_the_node(
     ("error", "code", "kind"),
     [
         (AgentFailure("rate-limit", "slow down", kind="timeout"), "RATE_LIMIT", "timeout"),
-        (AgentFailure("odd", "odd", kind="odd"), "ODD", "error"),
+        (AgentFailure("odd", "odd", kind=anything("odd")), "ODD", "error"),
+        (AgentFailure("odd", "odd", kind=anything(["odd"])), "ODD", "error"),
+        (AgentFailure(anything(404), "no page"), "404", "error"),
+        (AgentFailure("", "no code"), "AGENT_ERROR", "error"),
+        (AgentFailure("odd", anything(None), hint=anything(5)), "ODD", "error"),
+        (AgentFailure("odd", "half a character", hint="\ud800"), "ODD", "error"),
         (KeyError("training_data"), "KEY_ERROR", "error"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import anyio.lowlevel
 import pytest
@@ -331,7 +331,9 @@ async def test_a_registered_condition_decides_whether_a_node_is_skipped(project:
 
 
 @pytest.mark.parametrize("policy", ["lru", "lfu", "ttl"])
-async def test_a_cache_too_small_for_anything_loses_no_value(project: Path, policy: str) -> None:
+async def test_a_cache_too_small_for_anything_loses_no_value(
+    project: Path, policy: Literal["lru", "lfu", "ttl"]
+) -> None:
     async with opened(project, CHAIN) as engine:
         engine.configure_context_manager(max_cache_size=0, eviction_policy=policy, compression_enabled=False)
         engine.set_metrics_collector(collector := MetricsCollector(enable_resource_monitoring=False))

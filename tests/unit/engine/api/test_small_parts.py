@@ -97,7 +97,7 @@ def test_a_graph_is_drawn_of_a_definition() -> None:
     assert dag.critical_path[0] == "architect"
     assert (dag.sequential_time, dag.critical_path_time) == (155 * 60_000, 95 * 60_000)
     with pytest.raises(InputError):
-        dag.visualize(format="png")
+        dag.visualize(format="png")  # type: ignore[arg-type]
 
 
 def test_a_graph_is_drawn_of_a_model_with_sub_commands_and_of_what_undoes() -> None:
