@@ -145,7 +145,7 @@ def limits() -> str:
             ("output schema", f"{SCHEMA_DEPTH} levels, {MAX_EXPANSION:,} subschemas once every `$ref` is replaced"),
             ("`pattern` in an output schema", f"{MAX_PATTERN_LENGTH} characters, matched in linear time"),
             ("answer of a process or python agent", f"{STDOUT_LIMIT // megabyte} MB"),
-            ("one output in an answer of a tool", f"{status.MAX_VALUE_LENGTH // 1024} KB; a larger one is a `$ref`"),
+            ("one output in an answer of a tool", f"{status.MAX_VALUE_BYTES // 1024} KB; a larger one is a `$ref`"),
         ),
     )
 

@@ -113,13 +113,7 @@ class Engine:
         """Circuit breakers by name; assign before a run starts (SPEC 9)."""
         requests = ResourceRequests(self._owner_id, self.breakers)
         self.live_runs = LiveRuns(
-            storage,
-            self.values,
-            clock,
-            owner=self._owner_id,
-            observer=observer,
-            requests=requests,
-            queues=self._queues,
+            storage, self.values, clock, owner=self._owner_id, observer=observer, requests=requests, queues=self._queues
         )
         self.activity.runs = self.live_runs.runs
         self.permits = Permits(self.live_runs.runs, clock, self._warn)
@@ -242,7 +236,7 @@ class Engine:
         self.permits.begin(plan.agents.values())
         ours = [agent for agent in plan.agents.values() if agent.id not in self.custom_executors]
         if executor == "host":
-            ours = [agent for agent in ours if agent.kind is not AgentKind.CLAUDE]
+            ours = [agent for agent in ours if not agent.kind.traits.needs_model]
         await check_isolation(self.project, ours, allows=self.allows)
 
     async def _session(self, plan: Plan) -> dict[str, ValueRef]:
@@ -430,7 +424,7 @@ class Engine:
             return self.executors[AgentKind.CUSTOM]
         if agent.id in self.custom_executors:
             return self.custom_executors[agent.id]
-        if run.executor == "host" and agent.kind is AgentKind.CLAUDE:
+        if run.executor == "host" and agent.kind.traits.needs_model:
             return None
         return self.executors[agent.kind]
 
@@ -440,7 +434,7 @@ class Engine:
 
     def _idle_limit(self, run: Run, agent: Agent) -> timedelta | None:
         """How long *agent* may be silent; only what talks to us through pipes gives signs of life by itself."""
-        if run.executor == "simulate" or agent.kind is AgentKind.CUSTOM:
+        if run.executor == "simulate" or not agent.kind.traits.shows_life:
             return None
         return agent.idle_timeout or self.idle_timeout
 

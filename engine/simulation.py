@@ -23,6 +23,7 @@ from engine.run.state import NodeStatus
 from engine.runtime.clock import EPOCH, VirtualClock, VirtualLoop
 from engine.service import Engine
 from engine.storage.memory import MemoryStorage
+from engine.text.cut import some
 from engine.text.suggestions import Names
 from engine.values.arguments import bind_arguments, initial_context
 from engine.values.assumptions import Assumptions, assume
@@ -162,7 +163,7 @@ def _working_node(
 
 
 def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:_MAX_LISTED])}{', …' if len(names) > _MAX_LISTED else ''}"
+    return some(names, _MAX_LISTED)
 
 
 async def _simulate(plan: Plan, scenario: Scenario, executor: Executor, project: Path) -> Simulated:

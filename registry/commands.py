@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cachetools import LRUCache
 
 from engine.errors import InputError, NotFound
+from engine.text.cut import some
 from registry.dialects.migrate import migrate
 from registry.files import json_file, yaml_file
 from registry.files.paths import inside
@@ -317,8 +318,7 @@ class CommandIndex:
             return NotFound(message, code="COMMAND_NOT_FOUND", hint=hint)
         names = sorted({summary.name for summary in found if NAME.fullmatch(summary.name)})
         near = closest(name, names)
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        listed = ", ".join(names[:_NAMED]) + more if names else "none yet"
+        listed = some(names, _NAMED) if names else "none yet"
         hint = f'did you mean "{near}"? ' if near else ""
         hint += f"Commands here: {listed}"
         advice = self.reach().advice

@@ -82,11 +82,3 @@ class Names:
             found = f"{wanted}-{self._last[wanted]}"
         self._taken.add(found)
         return found
-
-
-def shorten(text: str, limit: int) -> str:
-    """*text* in at most *limit* characters, cut between words and marked where it is cut."""
-    if len(text) <= limit:
-        return text
-    head = text[: limit - 1]
-    return (head.rsplit(" ", 1)[0] if " " in head else head).rstrip(" ,;:.") + "…"

@@ -16,6 +16,7 @@ from msgspec import structs
 
 from engine.executors.port import Outcome, WorkOrder
 from engine.model.policy import Failure, FailureKind, Usage
+from engine.text.cut import cut
 from engine.text.redaction import excerpt, one_line, redact
 
 _MAX_MESSAGE_LENGTH = 2000
@@ -55,9 +56,7 @@ def failed(
     usage: Usage | None = None,
 ) -> Outcome:
     """An outcome that is a failure; *message* and *partial* are redacted and cut here."""
-    text = _writable(redact(message.strip()))
-    if len(text) > _MAX_MESSAGE_LENGTH:
-        text = text[: _MAX_MESSAGE_LENGTH - 1] + "…"
+    text = cut(_writable(redact(message.strip())), _MAX_MESSAGE_LENGTH)
     kept = excerpt(_writable(partial)) if partial else None
     return Outcome(failure=Failure(kind, code, text, hint=_writable(hint) if hint else None, partial=kept), usage=usage)
 

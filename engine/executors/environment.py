@@ -23,6 +23,7 @@ from engine.executors.port import Heartbeat, Outcome, WorkOrder
 from engine.executors.subprocesses.process_tags import environment_of
 from engine.model.policy import Failure, FailureKind
 from engine.statefolder.executables import rooted
+from engine.text.cut import some
 from engine.text.redaction import Mask, names_a_secret
 from engine.text.variables import needed, references, resolve
 
@@ -218,11 +219,10 @@ def _text_of(path: Path) -> str:
 
 
 def _withheld_hint(names: list[str], order: WorkOrder) -> str:
-    some = ", ".join(names[:_MAX_NAMED])
-    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
     one = names[0]
     file = f"the file of the agent {order.agent.id}"
     return (
-        f"Withheld from this agent: {some}{more}. Programs and functions get only some of your variables; to hand one "
-        f'on, write {one}: "${one}" below `env:` in {file}, or put it into `[agents] env` of your own settings.'
+        f"Withheld from this agent: {some(names, _MAX_NAMED)}. Programs and functions get only some of your variables; "
+        f'to hand one on, write {one}: "${one}" below `env:` in {file}, or put it into `[agents] env` of your own '
+        "settings."
     )

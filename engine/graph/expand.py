@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import InvalidCommand
 from engine.ids import NodeId
-from engine.model.agent import AgentKind
 from engine.model.plan import Compensation, NodeKind, NodePlan, PhasePlan, Skip, SkipType
 from engine.model.policy import (
     ALL_KINDS,
@@ -140,7 +139,7 @@ def _ask_for_words(draft: Draft, command: CommandDefinition, *, scope: str, star
         key = plan.id[len(scope) :]
         if plan.scope != scope or plan.kind is NodeKind.SUB_COMMAND or plan.outputs or key in named:
             continue
-        if draft.agents[plan.agent].kind is AgentKind.CLAUDE:
+        if draft.agents[plan.agent].kind.traits.needs_model:
             draft.nodes[at] = replace(plan, outputs=(OutputDecl(key=key, required=False),))
 
 

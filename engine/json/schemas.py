@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine.json.patterns import pattern_problem
 from engine.json.values import json_problem, pointer
+from engine.text.cut import cut
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -227,7 +228,7 @@ def _refuse_invalid(schema: Mapping[str, Any]) -> None:
         validator.check_schema(dict(schema), format_checker=FormatChecker(formats=()))
     except SchemaError as error:
         place = pointer(error.absolute_path)
-        message = f"it is no JSON Schema{' at ' + place if place else ''}: {error.message[:MAX_SHOWN]}"
+        message = f"it is no JSON Schema{' at ' + place if place else ''}: {cut(error.message, MAX_SHOWN)}"
         raise _Unusable(message) from None
 
 
@@ -271,8 +272,7 @@ def _describe(error: ValidationError) -> str:
         return f"{place}lacks {json.dumps(lacking, ensure_ascii=False)}"
     if keyword is None:
         return f"{place}no value is allowed"
-    expected = json.dumps(wanted, ensure_ascii=False)
-    expected = expected if len(expected) <= MAX_SHOWN else expected[: MAX_SHOWN - 3] + "..."
+    expected = cut(json.dumps(wanted, ensure_ascii=False), MAX_SHOWN)
     return f"{place}expected {keyword} {expected}, found {_type(instance)}"
 
 

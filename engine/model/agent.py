@@ -11,8 +11,24 @@ from enum import StrEnum
 from typing import Any
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindTraits:
+    """All that is asked about a kind of agent, beside which executor does its work."""
+
+    needs_model: bool = False
+    """A model does the work: by Claude Code here, or by the client where it runs a command's agents itself."""
+    field: str | None = None
+    """The field of an agent file that says what runs, which is code: it needs the user's yes in a project."""
+    in_files: bool = True
+    """An agent file may say `executor:` with this name."""
+    shows_life: bool = True
+    """It is a process whose output is a heartbeat, so that it can be idle for too long."""
+
+
 class AgentKind(StrEnum):
-    """Which executor does the agent's work."""
+    """Which executor does the agent's work. A new kind has a row in the table below, and a place in `opening.py`."""
+
+    traits: KindTraits
 
     CLAUDE = "claude"
     """A model agent: Claude Code headless, or the host client."""
@@ -22,6 +38,12 @@ class AgentKind(StrEnum):
     """A Python callable of the project or of a package."""
     CUSTOM = "custom"
     """Done by an executor that the Python API registered for this agent id."""
+
+
+AgentKind.CLAUDE.traits = KindTraits(needs_model=True)
+AgentKind.PROCESS.traits = KindTraits(field="command")
+AgentKind.PYTHON.traits = KindTraits(field="callable")
+AgentKind.CUSTOM.traits = KindTraits(in_files=False, shows_life=False)
 
 
 class AgentSource(StrEnum):
@@ -97,7 +119,7 @@ class AgentDefaults:
 
     def fill(self, agent: Agent) -> Agent:
         """*agent* with these where its file says nothing; no other than a model agent is changed."""
-        if agent.kind is not AgentKind.CLAUDE:
+        if not agent.kind.traits.needs_model:
             return agent
         tools = None if agent.source is AgentSource.BUILTIN else self.tools
         return replace(

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from engine.ids import NodeId
-from engine.model.agent import AgentKind
 from engine.model.policy import Merge
 from engine.run.events import Limits, Role, RunStatus
 
@@ -368,7 +367,7 @@ class Run:
 def is_model_work(run: Run, plan: NodePlan, *, undo: bool) -> bool:
     """Whether a model agent does the work of a node, or undoes it."""
     agent = run.plan.agents.get(plan.worker(undo=undo))
-    return agent is not None and agent.kind is AgentKind.CLAUDE
+    return agent is not None and agent.kind.traits.needs_model
 
 
 def level_of(run: Run, group: NodeId | None) -> tuple[int, ...]:

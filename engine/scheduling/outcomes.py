@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from engine.errors import StateError
-from engine.model.agent import AgentKind
 from engine.model.plan import NodeKind
 from engine.model.policy import NOT_TRUSTED, QUOTA_EXHAUSTED, CompensationType, Failure, FailureKind
 from engine.run import events as ev
@@ -348,7 +347,7 @@ def is_clients(run: Run, node: NodeState, role: Role) -> bool:
     if node.plan.kind is NodeKind.SUB_COMMAND and role is Role.FORWARD:
         return False  # done by the nodes inside
     agent = run.plan.agents.get(node.plan.worker(undo=role is Role.COMPENSATE))
-    return run.executor == "host" and agent is not None and agent.kind is AgentKind.CLAUDE
+    return run.executor == "host" and agent is not None and agent.kind.traits.needs_model
 
 
 def timed_out(node: NodeState) -> Failure:

@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from engine.text.cut import ELLIPSIS, cut
 from engine.text.shown import clean
 
 T = TypeVar("T")
 
 MASK = "[redacted]"
-CUT = "…"
 """Stands where a text was cut."""
 _SHORTEST_IN_DATA = 16
 """No secret that is sure is shorter."""
@@ -122,12 +122,12 @@ class Mask:
 
     def hide_cut(self, text: str) -> str:
         """As `hide`, of a text that was cut at each "…" in it: what a cut has left of a secret goes as well."""
-        parts = self.hide(text).split(CUT)
+        parts = self.hide(text).split(ELLIPSIS)
         for number, part in enumerate(parts):
             start = self._left_at_start(part) if number else 0
             end = self.open_end(part) if number < len(parts) - 1 else len(part)
             parts[number] = part[start:end]
-        return CUT.join(parts)
+        return ELLIPSIS.join(parts)
 
     def _left_at_start(self, text: str) -> int:
         """How many characters at the start of *text* may be the end of a secret."""
@@ -164,11 +164,11 @@ def excerpt(text: str, *, limit: int = 2000) -> str | None:
     """The last *limit* characters of *text*, redacted; None where there is nothing but white space."""
     text = redact(text.strip()[-(limit + _MARGIN) :])  # the margin holds a secret that the cut would halve
     if len(text) > limit:
-        text = CUT + text[-limit:]
+        text = ELLIPSIS + text[-limit:]
     return text or None
 
 
 def one_line(text: str, *, limit: int = 80) -> str:
     """The first line of *text*, redacted and cut, for a progress display."""
     line = clean(redact(text.strip()[: limit * 20]).split("\n", 1)[0])
-    return line if len(line) <= limit else line[: limit - 1] + CUT
+    return cut(line, limit)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.model.command import MAX_MILLISECONDS
+from engine.text.cut import cut
 
 DAY = 24 * 3600 * 1000
 MAX_SHOWN_LENGTH = 60
@@ -187,4 +188,4 @@ def _shown(value: object) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= MAX_SHOWN_LENGTH else f"{text[:MAX_SHOWN_LENGTH]}…"
+    return cut(text, MAX_SHOWN_LENGTH)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from engine.conditions import parse
 from engine.errors import InputError
 from engine.json.values import json_problem
-from engine.model.agent import AgentKind
 from engine.model.plan import SkipType
 from engine.values.context import fill_arguments
 
@@ -127,4 +126,4 @@ def _reads_all(plan: Plan) -> bool:
 
 def needs_model(plan: Plan) -> bool:
     """Whether any node of *plan* is done by a model agent."""
-    return any(agent.kind is AgentKind.CLAUDE for agent in plan.agents.values())
+    return any(agent.kind.traits.needs_model for agent in plan.agents.values())

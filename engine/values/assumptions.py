@@ -18,6 +18,7 @@ from engine.conditions import Condition, ConditionError, parse
 from engine.json.example import example_of
 from engine.model.plan import NodeKind, SkipType
 from engine.model.policy import CompensationType, FailureKind
+from engine.text.cut import cut
 from engine.values.context import check_outputs
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def assume(plan: Plan, *, context: Mapping[str, Any], given: Mapping[NodeId, Map
         for path in output.paths:
             place = ".".join((output.node.id, output.spec.key, *path))
             text = json.dumps(_at(output.value, path), ensure_ascii=False)
-            told.append(f"{place} = {text if len(text) <= _MAX_SHOWN_LENGTH else text[: _MAX_SHOWN_LENGTH - 1] + '…'}")
+            told.append(f"{place} = {cut(text, _MAX_SHOWN_LENGTH)}")
     return Assumptions(made, tuple(told))
 
 

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from engine.model.plan import NodeKind
+from engine.text.cut import some
 from engine.text.shown import clean
 from engine.views.svg import saving, short_time, svg
 
@@ -168,9 +169,7 @@ def _flow(plan: Plan) -> Iterator[str]:
 
 
 def _names(names: Iterable[str]) -> str:
-    shown = list(names)
-    more = f" and {len(shown) - MAX_NAMES} more" if len(shown) > MAX_NAMES else ""
-    return ", ".join(shown[:MAX_NAMES]) + more
+    return some(list(names), MAX_NAMES)
 
 
 def _box(plan: Plan, phase: PhasePlan, by_id: dict[NodeId, NodePlan], indent: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from engine.run.state import ZERO, NodeStatus
+from engine.text.cut import cut
 from engine.text.redaction import redact
 from engine.text.shown import clean
 from engine.views.durations import took
@@ -60,9 +61,8 @@ def html_report(run: Run, numbers: Metrics, chart: Timeline) -> str:
 
 def _text(text: str, *, lines: bool = False) -> str:
     """*text* as HTML text or attribute; its line ends stay where *lines* says so."""
-    cut = redact(text)
-    cut = cut if len(cut) <= MAX_TEXT_LENGTH else f"{cut[: MAX_TEXT_LENGTH - 1]}…"
-    return "\n".join(escape(clean(part)) for part in cut.splitlines()) if lines else escape(clean(cut))
+    shown = cut(redact(text), MAX_TEXT_LENGTH)
+    return "\n".join(escape(clean(part)) for part in shown.splitlines()) if lines else escape(clean(shown))
 
 
 def _head(run: Run, numbers: Metrics) -> Iterator[str]:

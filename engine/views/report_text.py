@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.text.cut import cut
 from engine.text.redaction import one_line
 from engine.text.shown import clean
 from engine.views.durations import took
@@ -176,5 +177,4 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cut(text: str) -> str:
-    name = clean(text)
-    return name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 1]}…"
+    return cut(clean(text), MAX_NAME_LENGTH)

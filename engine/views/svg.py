@@ -12,6 +12,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from engine.model.plan import NodeKind
+from engine.text.cut import cut
 from engine.text.shown import clean
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _width(text: str) -> float:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= MAX_LABEL_LENGTH else f"{text[: MAX_LABEL_LENGTH - 1]}…"
+    return cut(text, MAX_LABEL_LENGTH)
 
 
 @dataclass(frozen=True, slots=True)

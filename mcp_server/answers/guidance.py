@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from engine.graph.expand import SUB_COMMAND
 from engine.run.events import RunStatus
 from engine.run.state import NodeStatus
+from engine.text.cut import cut, some
 from engine.text.gerunds import active_form
 from engine.text.redaction import redact
 from engine.text.shown import clean
@@ -122,8 +123,7 @@ def _after_the_end(now: Snapshot, refs: Sequence[str]) -> str:
 
 def _names(nodes: Sequence[NodeId]) -> str:
     """Nodes for a sentence, the first of many."""
-    more = f" and {len(nodes) - MAX_NAMES_LISTED} more" if len(nodes) > MAX_NAMES_LISTED else ""
-    return f"{', '.join(nodes[:MAX_NAMES_LISTED])}{more}"
+    return some(nodes, MAX_NAMES_LISTED)
 
 
 def _effects(now: Snapshot) -> str:
@@ -132,8 +132,7 @@ def _effects(now: Snapshot) -> str:
     for state, became in _BECAME.items():
         names = [line.id for line in now.nodes if line.state is state and line.agent != SUB_COMMAND]
         if names:
-            more = f" and {len(names) - MAX_NAMES_LISTED} more" if len(names) > MAX_NAMES_LISTED else ""
-            said += f", that what {', '.join(names[:MAX_NAMES_LISTED])}{more} did {became}"
+            said += f", that what {_names(names)} did {became}"
     return said
 
 
@@ -149,8 +148,7 @@ def progress_line(now: Snapshot, run: Run, actions: Mapping[NodeId, str]) -> str
     parts = [_phase(run), f"{now.progress.done}/{now.progress.total}", _doing(now, run, actions)]
     if not now.ended and now.remaining:
         parts.append(f"{about(now.remaining)} left")
-    line = " · ".join(part for part in parts if part)
-    return line if len(line) < MAX_LINE_LENGTH else line[: MAX_LINE_LENGTH - 2] + "…"
+    return cut(" · ".join(part for part in parts if part), MAX_LINE_LENGTH - 1)
 
 
 def _phase(run: Run) -> str:
@@ -181,5 +179,4 @@ def _doing(now: Snapshot, run: Run, actions: Mapping[NodeId, str]) -> str:
 
 
 def _short(text: str, limit: int) -> str:
-    line = clean(redact(text))
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    return cut(clean(redact(text)), limit)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from engine.run.state import NodeStatus
 from engine.runtime.observations import values_of
 from engine.text import redaction
+from engine.text.cut import cut
 from engine.text.redaction import one_line
 from engine.text.shown import printable
 from engine.validation.problem import grouped
@@ -41,11 +42,11 @@ if TYPE_CHECKING:
 
 MAX_ANSWER_LENGTH = 28_000
 """Characters up to which an answer is filled with work orders: 10,000 tokens and a rest for `next`."""
-MAX_VALUE_LENGTH = 8 * 1024
+MAX_VALUE_BYTES = 8 * 1024
 """Bytes of a value that an answer carries itself."""
 MAX_STOPPED = 200
 MAX_REFERENCES = 50
-MAX_OUTPUTS_LENGTH = 16 * 1024
+MAX_OUTPUTS_BYTES = 16 * 1024
 """Bytes of all values that one answer carries."""
 MAX_NODES_SHOWN = 200
 MAX_PROBLEMS = 60
@@ -62,6 +63,15 @@ MAX_DIAGRAM_NODES = 150
 MAX_MESSAGE_LENGTH = 600
 MAX_ERROR_LENGTH = 160
 MAX_REPORT_LENGTH = 9_000
+VIEWS: dict[ViewName, frozenset[str]] = {
+    "summary": frozenset({"todos", "display"}),
+    "todos": frozenset({"todos"}),
+    "nodes": frozenset({"nodes"}),
+    "outputs": frozenset({"outputs"}),
+    "timeline": frozenset({"timeline"}),
+    "report": frozenset({"report", "outputs"}),
+}
+"""The parts of a status that not every view holds."""
 QUIET = frozenset({NodeStatus.COMPLETED, NodeStatus.SKIPPED, NodeStatus.PENDING})
 
 
@@ -83,13 +93,13 @@ def status_of(
 ) -> wire.Status:
     """A run for the wire; *values* is where its outputs are kept, None to leave them out; *tasks* are passed on.
 
-    `nodes` and `timeline` come in their views only. *handed*: attempts whose orders the client has, kept up to date.
+    `VIEWS` says which parts come in which view. *handed*: attempts whose orders the client has, kept up to date.
     """
     run = view.run
     now = snapshot(run, view.now, view.estimates, options, warnings=view.warnings, locks=view.locks)
-    listed = view_name in {"summary", "todos"}
+    parts = VIEWS[view_name]
     refs: list[str] = []
-    wanted = view_name in {"outputs", "report"} or (listed and now.ended)
+    wanted = "outputs" in parts or ("todos" in parts and now.ended)
     outputs = outputs_of(run, now, values, refs) if values is not None and wanted else None
     told = wire.Status(
         run_id=None if dry_run else now.id,
@@ -101,22 +111,22 @@ def status_of(
         started_at=now.started_at.isoformat(timespec="milliseconds"),
         elapsed_ms=milliseconds(now.elapsed),
         remaining_ms=milliseconds(now.remaining) if now.remaining is not None else None,
-        message=shown(now.message)[:MAX_MESSAGE_LENGTH] if now.message else None,
+        message=cut(shown(now.message), MAX_MESSAGE_LENGTH) if now.message else None,
         progress=wire.ProgressCount(done=now.progress.done, total=now.progress.total, percent=now.progress.percent),
         phases=_phases(now),
-        nodes=_nodes(now) if view_name == "nodes" else None,
+        nodes=_nodes(now) if "nodes" in parts else None,
         outputs_left_out=(len(now.outputs) - len(outputs)) or None if outputs is not None else None,
-        nodes_left_out=max(0, len(now.nodes) - MAX_NODES_SHOWN) or None if view_name == "nodes" else None,
-        timeline=_timeline(now) if view_name == "timeline" or dry_run else None,
+        nodes_left_out=max(0, len(now.nodes) - MAX_NODES_SHOWN) or None if "nodes" in parts else None,
+        timeline=_timeline(now) if "timeline" in parts or dry_run else None,
         failures=_failures(now) or None,
         outputs=outputs,
-        todos=todo_write(now.todos) if listed and not dry_run else None,
+        todos=todo_write(now.todos) if "todos" in parts and not dry_run else None,
         tasks=tasks,
-        display=shown(_display(view, now)) if view_name == "summary" and not dry_run else None,
-        report=_report(view) if view_name == "report" else None,
+        display=shown(_display(view, now)) if "display" in parts and not dry_run else None,
+        report=_report(view) if "report" in parts else None,
         stop=list(view.stop[-MAX_STOPPED:]) or None,
         decisions=_decisions(now) or None,
-        locks=_locks(now, every=view_name == "nodes") or None,
+        locks=_locks(now, every="nodes" in parts) or None,
         warnings=[shown(text) for text in now.warnings] or None,
         cost_usd=round(now.cost_usd, 6) or None,
         next="",
@@ -135,8 +145,7 @@ def status_of(
 
 def _report(view: View) -> str:
     run = view.run
-    text = shown(text_report(run, metrics(run, view.now), timeline(run, view.now)))
-    return text if len(text) <= MAX_REPORT_LENGTH else text[: MAX_REPORT_LENGTH - 1] + "…"
+    return cut(shown(text_report(run, metrics(run, view.now), timeline(run, view.now))), MAX_REPORT_LENGTH)
 
 
 def outputs_of(run: Run, now: Snapshot, values: ValueCache, refs: list[str]) -> dict[str, Any]:
@@ -145,9 +154,9 @@ def outputs_of(run: Run, now: Snapshot, values: ValueCache, refs: list[str]) -> 
     What finds no room is left out: those of the last phase come first, and each is a resource of its own.
     """
     outputs: dict[str, Any] = {}
-    left = MAX_OUTPUTS_LENGTH
+    left = MAX_OUTPUTS_BYTES
     for line in now.outputs:
-        if line.size > min(MAX_VALUE_LENGTH, left):
+        if line.size > min(MAX_VALUE_BYTES, left):
             if len(refs) >= MAX_REFERENCES:
                 continue
             uri = f"orchestration://runs/{run.id}/outputs/{line.key}"
@@ -280,14 +289,14 @@ def _failures(now: Snapshot) -> list[wire.FailureLine]:
 def _failure(line: FailureLine, *, short: bool) -> wire.FailureLine:
     failure = line.failure
     message = (
-        one_line(failure.message, limit=MAX_ERROR_LENGTH) if short else shown(failure.message)[:MAX_MESSAGE_LENGTH]
+        one_line(failure.message, limit=MAX_ERROR_LENGTH) if short else cut(shown(failure.message), MAX_MESSAGE_LENGTH)
     )
     return wire.FailureLine(
         node=line.node,
         kind=str(failure.kind),
         code=failure.code,
         message=message,
-        hint=shown(failure.hint)[:MAX_MESSAGE_LENGTH] if failure.hint and not short else None,
+        hint=cut(shown(failure.hint), MAX_MESSAGE_LENGTH) if failure.hint and not short else None,
         last_output=shown(failure.partial)[-MAX_MESSAGE_LENGTH:] if failure.partial and not short else None,
         session=line.session,
         compensated=line.compensated,

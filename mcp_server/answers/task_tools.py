@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.text.cut import cut
 from engine.text.gerunds import active_form
 from engine.text.redaction import redact
 from engine.text.shown import clean
@@ -95,5 +96,4 @@ def _phases(run: Run) -> Iterator[_Task]:
 
 
 def _cut(text: str) -> str:
-    line = clean(redact(text))
-    return line if len(line) <= MAX_SUBJECT_LENGTH else line[: MAX_SUBJECT_LENGTH - 1] + "…"
+    return cut(clean(redact(text)), MAX_SUBJECT_LENGTH)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from engine.executors.claude.prompt import answer_schema, host_prompt_of, large_inputs
 from engine.executors.scratch import keep_file
+from engine.text.cut import cut
 from engine.text.redaction import redact
 from mcp_server.answers import wire
 
@@ -86,7 +87,7 @@ def _line(order: WorkOrder, deadline: str) -> wire.WorkLine:
         attempt=order.attempt,
         node=order.node,
         subagent_type=agent.id if agent.known_to_claude_code else ANY_AGENT,
-        description=words if len(words) <= MAX_DESCRIPTION_LENGTH else words[: MAX_DESCRIPTION_LENGTH - 1] + "…",
+        description=cut(words, MAX_DESCRIPTION_LENGTH),
         prompt=host_prompt_of(order, dict(_files(order))),
         isolation=agent.isolation,
         outputs=[output.key for output in order.outputs],

@@ -20,6 +20,7 @@ from rich.tree import Tree
 
 from engine.run.state import NodeStatus
 from engine.scheduling.readiness import standing
+from engine.text.cut import some
 from engine.text.redaction import one_line
 from engine.text.shown import clean, escaped, printable, within
 from engine.views.durations import took
@@ -264,8 +265,7 @@ def print_problems(problems: Iterable[Problem], console: Console = results) -> N
             _say(console, f"  at {clean(problem.place)}")
         also = [other.place or other.pointer for other in problem.more]
         if also:
-            rest = f" and {len(also) - MAX_PLACES} more" if len(also) > MAX_PLACES else ""
-            _say(console, f"  also at {clean(', '.join(also[:MAX_PLACES]))}{rest}")
+            _say(console, f"  also at {clean(some(also, MAX_PLACES))}")
         if problem.suggestion:
             _say(console, f"  hint: {within(problem.suggestion, INSET)}")
 

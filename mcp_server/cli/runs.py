@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from engine.service import Engine, View
     from mcp_server.project.project import Project, RunRequest
 
+OF_OUTPUTS = ("outputs", "report")
+VIEWS = ("summary", *OF_OUTPUTS)
+"""Of the tool's views those that a terminal has: `--json` holds all parts at once, and `report` draws the timeline."""
+
 
 def run(
     source: Source,
@@ -118,12 +122,12 @@ def resume(
 def status(
     run_id: RunArgument = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the run to its end.")] = False,
-    view: Annotated[str, typer.Option(help="summary, outputs or report.")] = "summary",
+    view: Annotated[str, typer.Option(help=f"{', '.join(VIEWS[:-1])} or {VIEWS[-1]}.")] = VIEWS[0],
     as_json: Json = False,
 ) -> None:
     """Show a run, the newest where none is named."""
-    if view not in {"summary", "outputs", "report"}:
-        raise typer.BadParameter(f"{view} is no view: summary, outputs or report")
+    if view not in VIEWS:
+        raise typer.BadParameter(f'unknown view "{view}": choose {", ".join(VIEWS[:-1])} or {VIEWS[-1]}')
     finish(_status(run_id, watch=watch, view=view, as_json=as_json))
 
 
@@ -305,7 +309,7 @@ async def _status(name: str | None, *, watch: bool, view: str, as_json: bool) ->
             shown = await _watched(project, shown.run.id, None if as_json else console.LiveTree())
         if as_json:
             console.print_json(await _full_status(project, shown))
-        elif view in {"outputs", "report"}:
+        elif view in OF_OUTPUTS:
             await _print_outputs(project, shown.run)
         elif watch:
             console.results.print(headline(shown.run, shown.now, shown.estimates), soft_wrap=True)

@@ -17,7 +17,6 @@ from engine.executors.claude.settings import read_settings
 from engine.executors.claude.tools import Permissions, closed, lacking
 from engine.executors.worktrees.ignored_files import links_of
 from engine.executors.worktrees.isolated import WORKTREE
-from engine.model.agent import AgentKind
 from engine.text.redaction import one_line
 
 if TYPE_CHECKING:
@@ -56,8 +55,8 @@ def preflight(
     *waiting* says what of the project's own configuration of Claude Code is not given to agents that run here.
     *executor* does the work of model agents.
     """
-    models = [agent for agent in plan.agents.values() if agent.kind is AgentKind.CLAUDE]
-    ours = [agent for agent in plan.agents.values() if executor != HOST or agent.kind is not AgentKind.CLAUDE]
+    models = [agent for agent in plan.agents.values() if agent.kind.traits.needs_model]
+    ours = [agent for agent in plan.agents.values() if executor != HOST or not agent.kind.traits.needs_model]
     withheld = cache(waiting)
     told = [*_of_the_client(models)] if executor == HOST else [*_of_processes(models, project, withheld, home)]
     told += _links_withheld(ours, project, withheld)

@@ -34,6 +34,7 @@ from engine.statefolder.guard import open_state
 from engine.statefolder.location import has_journal, locate
 from engine.storage.database import faults
 from engine.storage.port import Batch
+from engine.text.cut import some
 from engine.values.arguments import bind_arguments, needs_model
 from engine.views.todos import TodoOptions
 from mcp_server.project.background import LOGS, start_worker
@@ -344,10 +345,8 @@ class Project:
                 changed.append(f'agent "{name}"')
         if not changed:
             return ""
-        what = ", ".join(changed[:MAX_CHANGED])
-        more = f" and {len(changed) - MAX_CHANGED} more" if len(changed) > MAX_CHANGED else ""
         return (
-            f"Changed since this run began: {what}{more}. The run goes on with what it began with; "
+            f"Changed since this run began: {some(changed, MAX_CHANGED)}. The run goes on with what it began with; "
             f"run {plan.command} again to use the change."
         )
 

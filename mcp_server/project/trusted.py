@@ -10,10 +10,10 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from engine.errors import StateError
-from engine.model.agent import AgentKind
 from engine.model.policy import NOT_TRUSTED
 from engine.model.trust import ItemKind, TrustItem, trust_item
 from engine.runtime.clock import SystemClock
+from engine.text.cut import some
 from engine.text.redaction import one_line
 from engine.text.shown import clean
 from mcp_server.project.claude_settings import claude_items
@@ -131,12 +131,10 @@ class Trust:
 
     def refusal(self, items: Sequence[TrustItem]) -> StateError:
         """The error for *items*, which the user has not agreed to."""
-        names = [f'"{_name(item)}" ({one_line(item.summary, limit=200)})' for item in items[:MAX_NAMED]]
-        more = f" and {len(items) - MAX_NAMED} more" if len(items) > MAX_NAMED else ""
+        names = [f'"{_name(item)}" ({one_line(item.summary, limit=200)})' for item in items]
         return StateError(
             "these agents run programs of the project, and the user has not agreed to them as they are now: "
-            + ", ".join(names)
-            + more,
+            + some(names, MAX_NAMED),
             code=NOT_TRUSTED,
             hint=f"Look at them, then type in a terminal: orchestrate --project {self.project} trust",
         )
@@ -197,7 +195,7 @@ class Trust:
 
     def _needed(self, agents: Sequence[Agent], digests: Digests) -> list[TrustItem]:
         needed = self._of_agents(agents, digests)
-        if any(agent.kind is AgentKind.CLAUDE for agent in agents):
+        if any(agent.kind.traits.needs_model for agent in agents):
             program = self._setting(PROGRAM, digests)
             needed += [] if program is None else [program]
         return needed
@@ -233,7 +231,7 @@ class Trust:
 def is_needed(item: TrustItem, agent: Agent) -> bool:
     """Whether *item* is one of those that *agent* needs, `Trust.needed`."""
     if item.kind is ItemKind.SETTING:
-        return agent.kind is AgentKind.CLAUDE
+        return agent.kind.traits.needs_model
     return item.id == f"{ItemKind.AGENT}:{agent.id}"
 
 

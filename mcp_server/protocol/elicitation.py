@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from engine.errors import OrchestrationError
 from engine.ids import RunId
+from engine.text.cut import cut
 from engine.text.redaction import redact
 from engine.text.shown import within
 from engine.views.status import questions
@@ -173,5 +174,4 @@ def _session(ctx: Context[Session, Any]) -> Session:
 
 
 def _text(question: Question) -> str:
-    text = within(redact(f"{question.node}: {question.text}"))
-    return text if len(text) <= MAX_QUESTION_LENGTH else text[: MAX_QUESTION_LENGTH - 1] + "…"
+    return cut(within(redact(f"{question.node}: {question.text}")), MAX_QUESTION_LENGTH)

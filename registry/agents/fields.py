@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from engine.errors import InputError
+from engine.model.agent import AgentKind
 from engine.text.variables import malformed
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ PERMISSION_MODES = ("acceptEdits", "auto", "bypassPermissions", "default", "dont
 ISOLATIONS = ("worktree",)
 MEMORIES = ("user", "project", "local")
 SMALLEST_WINDOW = 100_000
-EXECUTORS = ("claude", "process", "python")
+EXECUTORS = tuple(kind.value for kind in AgentKind if kind.traits.in_files)
 MAX_TIMEOUT = timedelta(days=7)
 
 _TOOL = re.compile(r"[A-Za-z_][\w-]*\*?(\([^()]*\))?", re.ASCII)

@@ -169,7 +169,10 @@ class _Reading:
         return name
 
     def _check_executor(self, kind: AgentKind) -> None:
-        for key, needed_by in (("command", AgentKind.PROCESS), ("callable", AgentKind.PYTHON)):
+        for needed_by in AgentKind:
+            key = needed_by.traits.field
+            if key is None:
+                continue
             written = self._front.fields.get(key) is not None
             if kind is needed_by and not written:
                 message = f"a {kind.value} agent needs `{key}`"

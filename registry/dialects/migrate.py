@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.model.command import Argument, CommandDefinition, GlobalContext
+from engine.text.cut import shorten
 from engine.validation.fields import fields_of
 from registry.dialects.agents import join_agents
 from registry.dialects.flow import settle
@@ -20,7 +21,7 @@ from registry.dialects.metadata import carry_metadata
 from registry.dialects.nodes import carry_resources
 from registry.dialects.notes import Fields, Notes
 from registry.dialects.phases import Carried, carry_phases
-from registry.wording import shorten, slug
+from registry.wording import slug
 
 if TYPE_CHECKING:
     from engine.validation import Problem

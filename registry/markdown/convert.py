@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import InputError
+from engine.text.cut import shorten, some
 from engine.validation import Problem, Severity
 from registry.markdown.blocks import Document, plain, read_document
 from registry.markdown.lists import is_process
@@ -22,7 +23,7 @@ from registry.markdown.phases import levels, needs_all_before, phase_names
 from registry.markdown.refusal import no_sign, no_steps
 from registry.markdown.shapes import Group, Kind, Outline
 from registry.markdown.steps import Step, Time
-from registry.wording import Names, node_slug, phase_slug, shorten, slug
+from registry.wording import Names, node_slug, phase_slug, slug
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,9 +167,8 @@ class _Conversion:
                 for match in pattern.finditer(line)
             ]
             if found:
-                named = ", ".join(f"{text} (line {number})" for number, text in found[:_MAX_LINES])
-                more = f" and {len(found) - _MAX_LINES} more" if len(found) > _MAX_LINES else ""
-                self._tell("V1_NOT_CARRIED", f"{named}{more}: {what}", "", line=found[0][0])
+                named = some([f"{text} (line {number})" for number, text in found], _MAX_LINES)
+                self._tell("V1_NOT_CARRIED", f"{named}: {what}", "", line=found[0][0])
 
     def _tell_lost(self) -> None:
         """Where more than half of what may be steps is in no task, the command is not what its author wrote."""

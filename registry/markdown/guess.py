@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from engine.model.agent import AgentKind, AgentSource
+from engine.model.agent import AgentSource
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -47,7 +47,7 @@ def guess_agent(task: str, agents: Collection[Agent]) -> str | None:
     words, text = _stems(task), " ".join(re.findall(r"[a-z0-9]+", task.casefold()))
     scored = []
     for agent in agents:
-        if agent.kind is not AgentKind.CLAUDE or agent.source is AgentSource.BUILTIN:
+        if not agent.kind.traits.needs_model or agent.source is AgentSource.BUILTIN:
             continue
         shared = len(words & _stems(agent.id))
         named = re.search(rf"\b{re.escape(agent.id.casefold().replace('-', ' '))}\b", text) is not None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import InputError
 from engine.executors.claude.mcp_servers import project_servers
-from engine.model.agent import AgentKind, AgentSource
+from engine.model.agent import AgentSource
 from engine.model.trust import ItemKind, TrustItem, trust_item
 from engine.text.redaction import redact
 from registry.agents.programs import commands_of, hook_lines, words_of
@@ -43,9 +43,9 @@ def needs_trust(agent: Agent, project: Path) -> bool:
     own = agent.source in {AgentSource.PROJECT, AgentSource.USER, AgentSource.PLUGIN}
     command = str(agent.handed_on.get("initialPrompt", "")).lstrip().startswith("/")
     brought = agent.env or agent.hooks or agent.inline_servers or command
-    if own and (agent.kind in {AgentKind.PROCESS, AgentKind.PYTHON} or brought):
+    if own and (agent.kind.traits.field or brought):
         return True
-    return agent.kind is AgentKind.CLAUDE and bool(project_servers(agent, project))
+    return agent.kind.traits.needs_model and bool(project_servers(agent, project))
 
 
 def agent_item(agent: Agent, project: Path, digests: Digests) -> TrustItem:
@@ -66,7 +66,7 @@ def _item(agent: Agent, project: Path, digests: Digests) -> TrustItem:
     del settings["path"]
     for key in ("timeout", "idle_timeout"):
         settings[key] = settings[key] and settings[key].total_seconds()
-    servers = project_servers(agent, root) if agent.kind is AgentKind.CLAUDE else {}
+    servers = project_servers(agent, root) if agent.kind.traits.needs_model else {}
     brought = servers | agent.inline_servers
     covered = Coverage(root)
     file = _file_of(agent, root)
@@ -119,7 +119,7 @@ def _file_of(agent: Agent, root: Path) -> Path | None:
 
 def _summary(agent: Agent) -> str:
     """What *agent* starts."""
-    if agent.kind is AgentKind.CLAUDE:
+    if agent.kind.traits.needs_model:
         variables = f" with {' '.join(f'{name}={value}' for name, value in agent.env.items())}" if agent.env else ""
         servers = f", MCP servers {', '.join(agent.mcp_servers)}" if agent.mcp_servers else ""
         hooks = "".join(f", hook {' '.join(words)}" for words in commands_of(agent.hooks))

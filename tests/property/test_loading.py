@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import InputError, InvalidCommand
+from engine.text.cut import shorten
 from registry.catalog import Catalog
 from registry.dialects.migrate import migrate
 from registry.files import json_file
 from registry.markdown.convert import convert
-from registry.wording import Names, duration, node_slug, phase_slug, shorten
+from registry.wording import Names, duration, node_slug, phase_slug
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted([*(ROOT / ".claude" / "commands" / "v2").rglob("*.json"), *(ROOT / "tests" / "data").glob("*.json")])

@@ -21,6 +21,7 @@ from engine.errors import OrchestrationError
 from engine.executors.shielding import uncancelled
 from engine.executors.worktrees.git import Git
 from engine.paths import path_problem
+from engine.text.cut import some
 
 _NAMED = 5
 _SUBMODULE = "160000"
@@ -115,8 +116,7 @@ def names(paths: Sequence[bytes]) -> str:
     told = [
         "".join(c if c.isprintable() else "?" for c in path.decode("utf-8", "replace")) for path in sorted(set(paths))
     ]
-    more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
-    return ", ".join(told[:_NAMED]) + more
+    return some(told, _NAMED)
 
 
 async def apply(git: Git, changes: Sequence[Change], *, staging: Path) -> None:

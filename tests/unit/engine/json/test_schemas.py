@@ -189,7 +189,7 @@ def test_a_broken_value_is_described_by_place_and_type_never_by_content(
 def test_a_long_schema_is_shown_in_part() -> None:
     described = str(violation({"enum": ["x" * 500]}, 1))
     assert len(described) < 250
-    assert "xxx..., found integer" in described
+    assert "xxx…, found integer" in described
 
 
 def test_unique_items_of_many_objects_take_no_quadratic_time() -> None:
