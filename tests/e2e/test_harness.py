@@ -3,8 +3,9 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import httpx2
 import pytest
 
 from engine.executors.claude.result import judge
@@ -101,3 +102,17 @@ def test_a_living_process_is_found_by_its_mark(tmp_path: Path) -> None:
         assert processes_marked("HARNESS_TEST_MARK", "another value") == []
         process.communicate(b"\n", timeout=10)
     assert processes_marked("HARNESS_TEST_MARK", str(tmp_path)) == []
+
+
+def test_a_scripted_call_that_comes_before_the_server_is_made_again(api: FakeMessagesApi) -> None:
+    steps = [{"tool": "mcp__orchestration__run", "input": {}}, {"text": "done"}]
+    conversation: list[dict[str, Any]] = [{"role": "user", "content": f"<<fake {json.dumps(steps)}>>"}]
+    refused = "<tool_use_error>Error: No such tool available: mcp__orchestration__run</tool_use_error>"
+    for answer in (refused, refused, "{}"):
+        turn = httpx2.post(f"{api.url}/v1/messages", json={"messages": conversation}, timeout=30).json()
+        [call] = turn["content"]
+        assert call["name"] == "mcp__orchestration__run"
+        told = {"type": "tool_result", "tool_use_id": call["id"], "content": answer}
+        conversation += [{"role": "assistant", "content": [call]}, {"role": "user", "content": [told]}]
+    last = httpx2.post(f"{api.url}/v1/messages", json={"messages": conversation}, timeout=30).json()
+    assert last["content"] == [{"type": "text", "text": "done"}]

@@ -27,7 +27,7 @@ from tests.e2e.test_review_code import (
     route,
 )
 from tests.support.claude_code import program, wait_until_gone
-from tests.support.fake_messages_api import FakeMessagesApi, Route
+from tests.support.fake_messages_api import FakeMessagesApi, Route, came_too_early
 from tests.support.terminal import accept_first_screens, terminal, wait_until
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Model(Route):
         if not calls:
             typed = turn.prompt.split("<arguments>")[1].split("</arguments>")[0]
             given = {"command": "/review-code", "arguments": typed, **self.__dict__["options"]}
-            return [{"delay": 2, "tool": RUN, "input": given}]
+            return [{"tool": RUN, "input": given}]
         told = [json.loads(result) for (name, _), result in zip(calls, results, strict=False) if name in {RUN, STATUS}]
         if calls[-1][0] != "TodoWrite":
             return [{"tool": "TodoWrite", "input": told[-1]["todos"]}]
@@ -119,15 +119,18 @@ def ids_of(calls: Sequence[tuple[str, Mapping[str, Any]]], results: Sequence[str
     return {given["subject"]: re.findall(r"#(\d+)", result)[0] for given, result in created}
 
 
-WAIT = {"delay": 2, "tool": RUN, "input": {"command": "/review-code", "wait_seconds": 1}}
+WAIT = {"tool": RUN, "input": {"command": "/review-code", "wait_seconds": 1}}
 
 
 def conversation(messages: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
-    """The tool calls of a conversation, and the texts that answered them."""
+    """The tool calls of a conversation, and the texts that answered them; those apart that came before the server."""
     blocks = [block for message in messages if isinstance(message["content"], list) for block in message["content"]]
-    calls = [(block["name"], block["input"]) for block in blocks if block.get("type") == "tool_use"]
-    results = [text_of(block["content"]) for block in blocks if block.get("type") == "tool_result"]
-    assert not [block for block in blocks if block.get("type") == "tool_result" and block.get("is_error")], results
+    early = {block["tool_use_id"] for block in blocks if came_too_early(block)}
+    used = [block for block in blocks if block.get("type") == "tool_use" and block["id"] not in early]
+    answers = [block for block in blocks if block.get("type") == "tool_result" and block["tool_use_id"] not in early]
+    results = [text_of(block["content"]) for block in answers]
+    assert not [block for block in answers if block.get("is_error")], results
+    calls = [(block["name"], block["input"]) for block in used]
     return calls, results
 
 
@@ -256,7 +259,7 @@ def test_another_session_goes_on_with_a_run_whose_session_was_killed(
     assert state(review, environ) == "interrupted"
     run_id = newest_status(review, environ)["runId"]
     steps: list[dict[str, Any]] = [
-        {"delay": 2, "tool": "mcp__orchestration__resume", "input": {"run_id": run_id}},
+        {"tool": "mcp__orchestration__resume", "input": {"run_id": run_id}},
         *({"tool": STATUS, "input": {"run_id": run_id, "wait_seconds": 30}} for _ in range(3)),
     ]
     with session(review, marked) as found:

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
-THINKING = 3
-"""Seconds that the model takes for its first turn: Claude Code connects to servers meanwhile."""
 TYPED = 'focus on "auth" & more'
 
 
@@ -64,7 +62,7 @@ def obedient(api: FakeMessagesApi, command: str, tool: str, **options: object) -
             prompt = next(turn.prompt for turn in api.turns if "<arguments>" in turn.prompt)
             typed = prompt.split("<arguments>")[1].split("</arguments>")[0]
             return [
-                {"delay": THINKING, "tool": tool, "input": {"command": command, "arguments": typed, **options}},
+                {"tool": tool, "input": {"command": command, "arguments": typed, **options}},
                 {"echo_last": True},
             ]
 

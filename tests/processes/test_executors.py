@@ -223,7 +223,7 @@ def test_an_event_loop_that_goes_down_leaves_nothing(tmp_path: Path) -> None:
         running = asyncio.ensure_future(ProcessExecutor().execute(order, at_first_word(ready)))
         await asyncio.wait_for(ready.wait(), 30)
         running.cancel()
-        await asyncio.wait([running], timeout=0.05)  # the ending is under way, and waits for the stubborn one
+        await asyncio.wait([running], timeout=0)  # the ending has begun, and waits for the stubborn one
         assert not running.done()
 
     asyncio.run(give_up())  # cancels every task that is left, the one that ends processes too

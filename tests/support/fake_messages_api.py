@@ -22,6 +22,9 @@ text; step i answers the i-th assistant turn of the conversation. What no route 
     {"delay": 1.5, …}                     that many seconds before any of the above
     {"usage": {"input_tokens": n}, …}     tokens to be charged for the turn
 
+A call of our server's tools that came before Claude Code had connected to the server is made again, as a real model
+does: whoever scripts a session waits for the server itself and for no time to pass.
+
 The last step answers all later turns too. A route may have `attempts`, a list of such lists: the n-th session that
 matches plays the n-th list, and later ones the last.
 """
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
 
 Step: TypeAlias = "Mapping[str, Any]"
 
+ASK_AGAIN_SECONDS = 0.2
+NO_SERVER_YET = "No such tool available: mcp__orchestration__"
 _DIRECTIVE = re.compile(r"<<fake\s+(.*?)>>", re.DOTALL)
 _USAGE = {"input_tokens": 100, "output_tokens": 20, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
 
@@ -167,6 +172,8 @@ class FakeMessagesApi:
 
     def step_for(self, request: Request) -> Step:
         """What the script says for this turn."""
+        if any(map(came_too_early, _last_tool_results(request.messages))):
+            self.pause(ASK_AGAIN_SECONDS)
         directive = _directive(request)
         if directive is not None:
             return directive
@@ -291,8 +298,19 @@ def _texts(message: Mapping[str, Any]) -> list[str]:
     return [block.get("text", "") for block in content or [] if block.get("type") == "text"]
 
 
+def came_too_early(result: Mapping[str, Any]) -> bool:
+    """Whether a tool's result says that our server was not connected yet."""
+    return result.get("type") == "tool_result" and NO_SERVER_YET in json.dumps(result.get("content"))
+
+
 def _assistant_turns(messages: Sequence[Mapping[str, Any]]) -> int:
-    return sum(1 for message in messages if message["role"] == "assistant")
+    """The turns of the script that have been taken."""
+    early = [
+        message
+        for message in messages
+        if isinstance(message["content"], list) and any(map(came_too_early, message["content"]))
+    ]
+    return sum(1 for message in messages if message["role"] == "assistant") - len(early)
 
 
 def _at(steps: Sequence[Step], turn: int, *, default: Step) -> Step:
