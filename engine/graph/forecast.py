@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from engine.graph.order import MILLISECOND
 from engine.ids import NodeId
 from engine.model.plan import NodeKind
 
@@ -203,7 +202,3 @@ class _Walk:
 def serial_limits(phases: Sequence[PhasePlan]) -> list[int | None]:
     """Limits of the critical path: one node at a time where the phase says so, and no other."""
     return [1 if phase.limit == 1 else None for phase in phases]
-
-
-def in_milliseconds(time: timedelta) -> int:
-    return time // MILLISECOND

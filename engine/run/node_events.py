@@ -39,8 +39,6 @@ def _node_waiting(run: Run, event: ev.NodeWaiting) -> None:
     if event.reason is WaitReason.RETRY:
         node.retries += not event.by_compensation  # it is one more than the policy allows
         node.retried_by_compensation |= event.by_compensation
-    if event.reason is WaitReason.LOCKS:
-        node.asked_locks = True
     stop_waiting(run, node, event.at)
     if event.reason in ASKED and event.until is None:
         ask(run, node)
@@ -85,7 +83,7 @@ def _node_failed(run: Run, event: ev.NodeFailed) -> None:
     if event.compensating:
         run.undoing.add(event.node)
     else:
-        node.locked = node.asked_locks = False
+        node.locked = False
         settle(run, node, event.at)
 
 
@@ -95,7 +93,7 @@ def _node_cancelled(run: Run, event: ev.NodeCancelled) -> None:
     stop_waiting(run, node, event.at)
     node.ended_at = event.at
     node.retries = 0
-    node.locked = node.asked_locks = False
+    node.locked = False
 
 
 def _attempt_scheduled(run: Run, event: ev.AttemptScheduled) -> None:
@@ -170,11 +168,11 @@ def _attempt_succeeded(run: Run, event: ev.AttemptSucceeded) -> None:
     node.retries = 0
     if record.role is Role.COMPENSATE:
         move_node(node, NodeStatus.COMPENSATED)
-        node.locked = node.asked_locks = False
+        node.locked = False
         _next_in_saga(run, node, event.at)
         return
     move_node(node, NodeStatus.COMPLETED)
-    node.locked = node.asked_locks = False
+    node.locked = False
     node.ended_at = event.at
     node.failure = None
     if node.plan.kind is NodeKind.SUB_COMMAND:
@@ -244,7 +242,7 @@ def _compensation_failed(run: Run, event: ev.CompensationFailed) -> None:
     move_node(node, NodeStatus.COMPENSATION_FAILED)
     stop_waiting(run, node, event.at)
     node.compensation_failure = event.failure
-    node.locked = node.asked_locks = False
+    node.locked = False
     run.undo_failures.append(event.node)
     _next_in_saga(run, node, event.at)
 
@@ -267,7 +265,7 @@ def _node_reset(run: Run, event: ev.NodeReset) -> None:
     node.failure = node.compensation_failure = None
     node.skip_message = None
     node.version = node.started_at = node.ended_at = None
-    node.checked = node.approved = node.locked = node.asked_locks = node.retried_by_compensation = False
+    node.checked = node.approved = node.locked = node.retried_by_compensation = False
     node.retries = 0
     phase = run.phases[plan.phase]
     if phase.opened_at is not None:

@@ -122,7 +122,7 @@ def _drop_locks(run: Run, at: datetime) -> None:
     """Locks and trial calls die with their owner; whoever had or wanted some asks anew."""
     run.locked = False
     for node in run.nodes.values():
-        node.locked = node.asked_locks = False
+        node.locked = False
         if node.waiting is not None and node.waiting.reason in {WaitReason.LOCKS, WaitReason.BREAKER}:
             stop_waiting(run, node, at)
             if node.status is NodeStatus.WAITING:

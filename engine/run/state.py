@@ -195,7 +195,6 @@ class NodeState(msgspec.Struct):
     approved: bool = False
     locked: bool = False
     """Its locks are granted."""
-    asked_locks: bool = False
     asking: bool = False
     """Its locks or its circuit breaker are asked for; meanwhile it takes a slot, so that no more ask than can start,
     and nothing behind it starts in its place."""

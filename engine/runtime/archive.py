@@ -21,8 +21,7 @@ from engine.run.state import END_STATES
 from engine.runtime.owner import Reader
 from engine.runtime.projections import summary_of
 from engine.scheduling import decide
-from engine.storage.codec import UNREADABLE, unreadable
-from engine.storage.port import Batch
+from engine.storage.port import Batch, RunUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -144,9 +143,7 @@ class Archive:
             return
         try:
             run = _fold(summary.id, await self._storage.events(summary.id))
-        except EnvironmentFault as fault:
-            if fault.code != UNREADABLE:
-                raise
+        except RunUnreadable as fault:
             await self._write_off(summary, fault)
             return
         if run.ended:  # it was being taken up by the dead
@@ -245,7 +242,7 @@ def _fold(run_id: RunId, events: Sequence[Event]) -> Run:
     try:
         return fold(events)
     except Exception as error:  # one of them is not there, or not what was written
-        raise unreadable(run_id, f"its events do not fit together ({type(error).__name__})") from error
+        raise RunUnreadable(run_id, f"its events do not fit together ({type(error).__name__})") from error
 
 
 def live_attempts(run: Run) -> list[AttemptId]:

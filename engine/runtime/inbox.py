@@ -16,7 +16,7 @@ from engine.ids import NodeId
 from engine.model.policy import Failure, FailureKind
 from engine.run import signals as sig
 from engine.runtime.resource_requests import waits_for_locks
-from engine.storage.database import REMOVED
+from engine.storage.port import StateRemoved
 from engine.tables.claims import Holder
 
 if TYPE_CHECKING:
@@ -52,11 +52,10 @@ class Inbox:
             await asyncio.sleep(POLL_SECONDS)
             try:
                 await self._poll(holders=turn % LOOK_AT_HOLDERS == 0)
-            except EnvironmentFault as fault:
-                if fault.code == REMOVED:  # others work on another database already
-                    self._live_runs.touch()
-                else:  # the disk may be well again the next time; commits say it if it is not
-                    log.warning("other processes cannot be heard: %s", fault)
+            except StateRemoved:  # others work on another database already
+                self._live_runs.touch()
+            except EnvironmentFault as fault:  # the disk may be well again the next time; commits say it if it is not
+                log.warning("other processes cannot be heard: %s", fault)
             except Exception:  # ours; who listens no more could never be asked to cancel
                 log.exception("looking for messages of other processes failed")
 

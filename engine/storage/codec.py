@@ -8,21 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import msgspec
 
-from engine.errors import EnvironmentFault
 from engine.run import events as ev
 from engine.run.events import ValueRef
 from engine.tables.breakers import BreakerState
 from engine.tables.claims import Claim
-
-if TYPE_CHECKING:
-    from engine.ids import RunId
-
-UNREADABLE = "RUN_UNREADABLE"
-"""The code of the fault that concerns one run alone."""
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(ev.Event)}
 _decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
@@ -59,15 +52,6 @@ def decode_event(kind: str, data: bytes) -> ev.Event:
         message = f"an event of kind {kind} is damaged: {error}"
         raise ValueError(message) from error
     return event
-
-
-def unreadable(run: RunId, why: str) -> EnvironmentFault:
-    """What there is to say of a run whose journal is no journal of a run; other runs are none the worse."""
-    return EnvironmentFault(
-        f"the journal of run {run} cannot be read: {why}",
-        code=UNREADABLE,
-        hint="Only this run is lost. `orchestrate prune` removes it with the old ones, `--keep 0` with all that ended.",
-    )
 
 
 def encode_claim(claim: Claim) -> bytes:

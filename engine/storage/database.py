@@ -6,6 +6,7 @@ Effects: makes the file. What is stored in it is `sqlite.py`'s.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 from typing import TYPE_CHECKING
@@ -14,15 +15,13 @@ import tenacity
 
 from engine.errors import EnvironmentFault
 from engine.storage import schema
+from engine.storage.port import StateRemoved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from engine.storage.schema import IsAlive
-
-REMOVED = "STATE_REMOVED"
-"""The code of the fault that no waiting helps against."""
 
 
 def connect(path: Path, busy_seconds: float, is_alive: IsAlive) -> sqlite3.Connection:
@@ -46,7 +45,7 @@ def connect(path: Path, busy_seconds: float, is_alive: IsAlive) -> sqlite3.Conne
 def _use_wal(db: sqlite3.Connection, busy_seconds: float) -> None:
     """Switch to WAL; of programs that do so at once on a new file some are refused without any waiting."""
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(lambda error: isinstance(error, sqlite3.Error) and "locked" in str(error)),
+        retry=tenacity.retry_if_exception(lambda error: isinstance(error, sqlite3.Error) and _reason(error) in _HELD),
         stop=tenacity.stop_after_delay(busy_seconds),
         wait=tenacity.wait_random_exponential(multiplier=0.01, max=0.5),
         reraise=True,
@@ -91,9 +90,9 @@ def faults(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise _fault(path, str(error)) from error
+        raise _of_sqlite(path, error) from error
     except OSError as error:
-        raise _fault(path, error.strerror or str(error)) from error
+        raise _fault(path, error.strerror or str(error), _OF_THE_SYSTEM.get(error.errno or 0, _OTHER)) from error
 
 
 ROOM = 2**17
@@ -102,32 +101,47 @@ _FULL = ("write", "DISK_FULL", "Free some space on this disk; then `orchestrate 
 _WRITABLE = "Make the project's .claude/orchestration folder writable."
 _IN_THE_WAY = "Something else is in its place; move it away."
 _DAMAGED = ("read", "CORRUPT_DATABASE", "Move the file away; runs in it are lost to this program.")
-_KNOWN = {
-    "full": _FULL,
-    "no space left": _FULL,
-    "readonly": ("write", "READ_ONLY", _WRITABLE),
-    "read-only": ("write", "READ_ONLY", _WRITABLE),
-    "permission denied": ("use", "READ_ONLY", _WRITABLE),
-    "unable to open": ("open", "READ_ONLY", _WRITABLE),
-    "file exists": ("make", "READ_ONLY", _IN_THE_WAY),
-    "is a directory": ("open", "READ_ONLY", _IN_THE_WAY),
-    "not a directory": ("make", "READ_ONLY", _IN_THE_WAY),
-    "locked": ("use", "DATABASE_LOCKED", "Another program holds the database; end it or try again."),
-    "malformed": _DAMAGED,
-    "not a database": _DAMAGED,
+_HELD = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_OF_SQLITE = {
+    sqlite3.SQLITE_FULL: _FULL,
+    sqlite3.SQLITE_READONLY: ("write", "READ_ONLY", _WRITABLE),
+    sqlite3.SQLITE_PERM: ("use", "READ_ONLY", _WRITABLE),
+    sqlite3.SQLITE_CANTOPEN: ("open", "READ_ONLY", _WRITABLE),
+    **dict.fromkeys(_HELD, ("use", "DATABASE_LOCKED", "Another program holds the database; end it or try again.")),
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
 }
-"""By a sign in the text of the disk or SQLite: what could not be done, code and hint."""
+"""By SQLite's primary result code: what could not be done, code and hint."""
+_OF_THE_SYSTEM = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EROFS: ("write", "READ_ONLY", _WRITABLE),
+    errno.EACCES: ("use", "READ_ONLY", _WRITABLE),
+    errno.EPERM: ("use", "READ_ONLY", _WRITABLE),
+    errno.EEXIST: ("make", "READ_ONLY", _IN_THE_WAY),
+    errno.EISDIR: ("open", "READ_ONLY", _IN_THE_WAY),
+    errno.ENOTDIR: ("make", "READ_ONLY", _IN_THE_WAY),
+}
+"""The same by the error number of a system call."""
 _OTHER = ("use", "STORAGE_FAILED", "The disk may be broken; the system's log may say more.")
-_MAYBE_FULL = ("disk i/o error", "unable to open")
+_MAYBE_FULL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 """What SQLite says of a full disk too, where it cannot make the files beside the database."""
 
 
-def _fault(path: Path, text: str) -> EnvironmentFault:
-    said = text.lower()
-    if any(sign in said for sign in _MAYBE_FULL) and not _has_room(path):
-        what, code, hint = _FULL
-    else:
-        what, code, hint = next((known for sign, known in _KNOWN.items() if sign in said), _OTHER)
+def _of_sqlite(path: Path, error: sqlite3.Error) -> EnvironmentFault:
+    reason = _reason(error)
+    full = reason in _MAYBE_FULL and not _has_room(path)
+    return _fault(path, str(error), _FULL if full else _OF_SQLITE.get(reason, _OTHER))
+
+
+def _reason(error: sqlite3.Error) -> int:
+    """SQLite's primary result code, in the low byte of the extended one; -1 for what Python's module itself says."""
+    code = getattr(error, "sqlite_errorcode", -1)
+    return code if code < 0 else code & 0xFF
+
+
+def _fault(path: Path, text: str, known: tuple[str, str, str]) -> EnvironmentFault:
+    what, code, hint = known
     return EnvironmentFault(f"cannot {what} {path}: {text}", code=code, hint=hint)
 
 
@@ -141,12 +155,11 @@ def _has_room(path: Path) -> bool:
     return found.f_bavail * found.f_frsize >= ROOM and not few
 
 
-def removed(path: Path) -> EnvironmentFault:
-    """What there is to say where the database is not in its place any more, though it is open."""
-    return EnvironmentFault(
+def removed(path: Path) -> StateRemoved:
+    """What there is to say where the database is not in its place any longer, though it is open."""
+    return StateRemoved(
         f"{path} was removed or replaced while it was in use",
-        code=REMOVED,
-        hint="Start the program or the server again; what ran is in no journal any more.",
+        hint="Start the program or the server again; runs that were in progress are lost.",
     )
 
 

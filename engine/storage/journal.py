@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from engine.errors import EnvironmentFault
 from engine.ids import RunId
-from engine.storage.codec import decode_event, unreadable
+from engine.storage.codec import decode_event
+from engine.storage.port import RunUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,27 +60,27 @@ class Chain:
 def checked(run: RunId, rows: Sequence[Row], chain: Chain, end: Head) -> list[Event]:
     """The events of *rows*, which lead from *chain* to *end*; *chain* is there then.
 
-    Raises `EnvironmentFault` (RUN_UNREADABLE) where one is missing, there twice, moved, or not what was written.
+    Raises `RunUnreadable` where one is missing, there twice, moved, or not what was written.
     """
     gap = chain.gap(rows)
     if gap is not None:
-        raise unreadable(run, f"event {gap} is missing")
+        raise RunUnreadable(run, f"event {gap} is missing")
     try:
         events = [decode_event(kind, data) for _run, _place, kind, data in rows]
         chain.add(rows)
     except (ValueError, TypeError, AttributeError) as error:
-        raise unreadable(run, str(error)) from error
+        raise RunUnreadable(run, str(error)) from error
     check_end(run, chain, end)
     return events
 
 
 def check_end(run: RunId, chain: Chain, end: Head) -> None:
-    """Raise `EnvironmentFault` (RUN_UNREADABLE) where *chain* is not what its row says."""
+    """Raise `RunUnreadable` where *chain* is not what its row says."""
     head = chain.head()
     if head.events != end.events:
-        raise unreadable(run, f"it has {head.events} events, and {end.events} were written")
+        raise RunUnreadable(run, f"it has {head.events} events, and {end.events} were written")
     if head != end:
-        raise unreadable(run, "its events are not those that were written")
+        raise RunUnreadable(run, "its events are not those that were written")
 
 
 def misplaced(run: RunId, place: int) -> EnvironmentFault:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from engine.errors import EnvironmentFault
 from engine.ids import NodeId, OwnerId, RunId
 from engine.model.policy import Failure
 from engine.run.events import Event, RunStatus
@@ -120,11 +121,28 @@ Follow: TypeAlias = Callable[[list[TableOutcome]], Batch]
 """What follows from the answers of locks and breakers; it runs inside the transaction, in the owner's loop."""
 
 
+class RunUnreadable(EnvironmentFault):
+    """The journal of one run is not a journal of a run; other runs are none the worse."""
+
+    code = "RUN_UNREADABLE"
+
+    def __init__(self, run: RunId, why: str) -> None:
+        """*why* completes "the journal cannot be read"."""
+        hint = "Only this run is lost. `orchestrate prune` removes it with old runs, `--keep 0` with all that ended."
+        super().__init__(f"the journal of run {run} cannot be read: {why}", hint=hint)
+
+
+class StateRemoved(EnvironmentFault):
+    """What is open is not in its place any longer; waiting does not help."""
+
+    code = "STATE_REMOVED"
+
+
 class Storage(Protocol):
     """A project's journal, values, locks and inbox.
 
     Every method raises `EnvironmentFault` (DISK_FULL, READ_ONLY, DATABASE_LOCKED, CORRUPT_DATABASE, NEWER_SCHEMA,
-    STATE_REMOVED) where the disk does not let it; nothing is half written then.
+    and `StateRemoved`) where the disk does not let it; nothing is half written then.
     """
 
     async def commit(self, batch: Batch, owner: OwnerId, follow: Follow | None = None) -> list[TableOutcome]:
@@ -138,7 +156,7 @@ class Storage(Protocol):
     async def events(self, run: RunId, since: int = 0) -> list[Event]:
         """The events of *run* from place *since* on; empty where there is no such run.
 
-        Raises `EnvironmentFault` (RUN_UNREADABLE) where they are not all that was written, as it was written.
+        Raises `RunUnreadable` where they are not all that was written, as it was written.
         """
 
     async def summaries(self, limit: int | None = None) -> list[RunSummary]:

@@ -29,6 +29,7 @@ from engine.storage.sqlite import SqliteStorage
 from engine.tables.claims import Claim, Holder
 from engine.tables.locks import Granted, LockOutcome, LockTable
 from tests.support.by_hand import NOON, OWNER, RUN, ByHand
+from tests.support.databases import of_sqlite
 from tests.support.definitions import review_code
 
 OTHER = RunId("r-111111111111")
@@ -555,13 +556,16 @@ def a_disk(monkeypatch: pytest.MonkeyPatch, *, free_bytes: int, free_files: int)
     monkeypatch.setattr(os, "statvfs", statvfs)
 
 
-@pytest.mark.parametrize("said", ["disk I/O error", "unable to open database file"])
+@pytest.mark.parametrize(
+    ("reason", "otherwise"),
+    [(sqlite3.SQLITE_IOERR_SHMSIZE, "STORAGE_FAILED"), (sqlite3.SQLITE_CANTOPEN, "READ_ONLY")],
+)
 def test_a_disk_without_room_for_the_files_beside_the_database_is_full_whatever_sqlite_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int, otherwise: str
 ) -> None:
     def says() -> str:
         with pytest.raises(EnvironmentFault) as caught, faults(tmp_path / "journal.sqlite3"):
-            raise sqlite3.OperationalError(said)
+            raise of_sqlite(reason)
         assert caught.value.hint
         return caught.value.code
 
@@ -570,7 +574,7 @@ def test_a_disk_without_room_for_the_files_beside_the_database_is_full_whatever_
     a_disk(monkeypatch, free_bytes=2**30, free_files=0)
     assert says() == "DISK_FULL"
     a_disk(monkeypatch, free_bytes=2**30, free_files=1000)
-    assert says() == {"disk I/O error": "STORAGE_FAILED", "unable to open database file": "READ_ONLY"}[said]
+    assert says() == otherwise
 
 
 async def test_a_fault_says_what_could_not_be_done(tmp_path: Path) -> None:

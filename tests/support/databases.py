@@ -1,8 +1,9 @@
-"""Programs that open one database at once, as threads."""
+"""Programs that open one database at once, as threads; and what SQLite raises."""
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from typing import TYPE_CHECKING
 
@@ -33,3 +34,10 @@ def open_at_once(folder: Path) -> list[EnvironmentFault]:
     for thread in threads:
         thread.join(30)
     return failures
+
+
+def of_sqlite(reason: int) -> sqlite3.OperationalError:
+    """The error that SQLite raises for *reason*, one of its extended result codes."""
+    error = sqlite3.OperationalError("it cannot be done")
+    error.sqlite_errorcode = reason
+    return error

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from engine.graph import predict
-from engine.graph.forecast import in_milliseconds
 from engine.model.plan import Plan
 from tests.support.definitions import analyze_api, command, implement_feature, node, phase, plan, review_code
 
@@ -117,7 +116,3 @@ def test_a_group_takes_a_place_in_its_phase_but_none_of_the_run() -> None:
     assert starts(made) == {"sub": 0, "sub/x": 0, "sub/y": 0, "other": 2}
     assert starts(made, max_parallelism=1) == {"sub": 0, "sub/x": 0, "sub/y": 2, "other": 4}
     assert predict(made).spans["sub"].end == 2 * MINUTE  # type: ignore[index]
-
-
-def test_times_are_told_in_whole_milliseconds() -> None:
-    assert in_milliseconds(timedelta(seconds=1.5)) == 1500

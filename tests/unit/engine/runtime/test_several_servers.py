@@ -23,9 +23,8 @@ from engine.run.events import RunStatus
 from engine.run.state import Run
 from engine.runtime.clock import VirtualClock, VirtualLoop
 from engine.service import Engine
-from engine.storage.codec import unreadable
 from engine.storage.memory import MemoryStorage
-from engine.storage.port import Message, RunSummary
+from engine.storage.port import Message, RunSummary, RunUnreadable
 from engine.tables.locks import Claim
 from engine.views.status import snapshot
 from tests.support.by_hand import locks, rollback
@@ -81,7 +80,7 @@ class Slow(MemoryStorage):
 
     async def events(self, run: RunId, since: int = 0) -> list[ev.Event]:
         if run in self.damaged:
-            raise unreadable(run, "an event is damaged")
+            raise RunUnreadable(run, "an event is damaged")
         found = await super().events(run, since)
         await self._once("after_events")
         return found

@@ -16,7 +16,7 @@ from engine.runtime.owner import FileOwner
 from engine.statefolder.guard import look_at, take_over
 from engine.storage import schema
 from engine.storage.sqlite import SqliteStorage
-from tests.support.databases import open_at_once
+from tests.support.databases import of_sqlite, open_at_once
 from tests.support.recorded import DATA, put_database
 
 OLD = DATA / "schema-1"
@@ -83,7 +83,7 @@ def test_a_step_that_fails_leaves_the_database_as_it_was(tmp_path: Path, monkeyp
 
     def cut_off(db: sqlite3.Connection) -> None:
         schema._chain(db)
-        raise sqlite3.OperationalError("database or disk is full")
+        raise of_sqlite(sqlite3.SQLITE_FULL)
 
     monkeypatch.setattr(schema, "_STEPS", (cut_off,))
     with pytest.raises(EnvironmentFault) as caught:

@@ -15,7 +15,7 @@ from engine.storage.database import connect
 from engine.storage.memory import MemoryStorage
 from engine.storage.port import Batch, RunSummary, Storage
 from engine.storage.sqlite import SqliteStorage
-from tests.support.databases import open_at_once
+from tests.support.databases import of_sqlite, open_at_once
 from tests.support.definitions import command, node, phase, plan
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def test_a_database_that_can_be_opened_only_once_is_let_go(tmp_path: Path, monke
 
     def connect_once(*args: Any) -> sqlite3.Connection:  # noqa: ANN401 - as `connect`
         if opened:
-            raise sqlite3.OperationalError("unable to open database file")
+            raise of_sqlite(sqlite3.SQLITE_CANTOPEN)
         opened.append(connect(*args))
         return opened[0]
 
