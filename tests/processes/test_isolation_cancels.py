@@ -16,7 +16,7 @@ from engine.executors.process import ProcessExecutor
 from engine.executors.worktrees import changes
 from engine.executors.worktrees.isolated import IsolatedExecutor
 from tests.support.orders import Beats, alive_with, order_for
-from tests.support.real_agents import SECONDS, let_go, ready
+from tests.support.real_agents import SECONDS, held_back, let_go, ready
 from tests.support.repositories import (
     branches,
     configure_user,
@@ -109,7 +109,7 @@ async def test_while_the_worktree_is_made(project: Path, monkeypatch: pytest.Mon
     configure_user(monkeypatch, project.parent, **{"filter.waits.smudge": f"cat {project}/filter; cat"})
     write_files(project, {".gitattributes": "*.slow filter=waits\n", "x.slow": "x"})
     attempt = begin(project, Beats())
-    with await asyncio.to_thread(open, project / "filter", "wb"):
+    async with held_back(project / "filter"):
         attempt.cancel()
         assert await end_of(attempt, project) == []
     assert branches(project) == []

@@ -21,7 +21,7 @@ from engine.ids import NodeId, RunId
 from engine.opening import open_engine
 from engine.run.events import RunStatus
 from tests.support.definitions import command, node, phase, plan
-from tests.support.real_agents import SECONDS, ended, let_go, ready
+from tests.support.real_agents import SECONDS, ended, held_back, let_go, ready
 from tests.support.repositories import (
     branches,
     configure_user,
@@ -44,7 +44,7 @@ pytestmark = pytest.mark.processes
 SERVER = """
 import asyncio, json, os, signal, sys
 from pathlib import Path
-from engine.executors import changes
+from engine.executors.worktrees import changes
 from engine.opening import open_engine
 from tests.support.definitions import command, node, phase, plan
 from tests.support.repositories import editor
@@ -273,7 +273,7 @@ async def test_no_git_of_a_killed_server_runs_on(project: Path, monkeypatch: pyt
     configure_user(monkeypatch, project.parent, **{"filter.waits.clean": f"cat {project}/filter {project}/filter"})
     write_files(project, {".gitattributes": "*.slow filter=waits\n", "x.slow": "x"})
     async with server(project, CHANGES) as (process, _run):
-        with await asyncio.to_thread(open, project / "filter", "wb"):  # until git has started the filter
+        async with held_back(project / "filter"):  # git has started the filter
             process.kill()
             await asyncio.wait_for(process.wait(), SECONDS)
             async with open_engine(project) as engine:

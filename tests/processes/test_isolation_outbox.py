@@ -34,11 +34,11 @@ pytestmark = pytest.mark.processes
 SERVER = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from engine.executors import merging
+from engine.executors.worktrees import merging
 from engine.executors.worktrees.outbox import FileOutbox
 from engine.executors.worktrees.worktree import Worktree
 from engine.opening import open_engine
-from engine.runtime.attempts import Pool
+from engine.runtime.attempts import Attempts
 from tests.processes.test_isolation_outbox import changing
 
 project, point = Path(sys.argv[1]), sys.argv[2]
@@ -59,7 +59,7 @@ elif point == "after the mark":
 elif point == "after the worktree is gone":
     Worktree.leave = after(Worktree.leave)
 elif point == "before the report":
-    Pool._report = die
+    Attempts._report = die
 elif point == "after the commit":
     FileOutbox.settled = die
 

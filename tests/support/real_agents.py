@@ -16,7 +16,7 @@ from engine.model.agent import Agent, AgentKind
 from tests.support.trust import trust_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from engine.ids import RunId
@@ -87,23 +87,34 @@ async def let_go(project: Path, node: str) -> None:
     await _pipe(project / f"{node}.go", os.O_WRONLY)
 
 
-async def _pipe(path: Path, mode: int) -> None:
-    """Meet the agent at one of its pipes; a thread waits there, and is let off where nobody comes."""
-    meeting = asyncio.get_running_loop().run_in_executor(None, _meet, path, mode)
+@contextlib.asynccontextmanager
+async def held_back(pipe: Path) -> AsyncIterator[None]:
+    """Wait until a program reads *pipe*, and let it wait there for the length of the block."""
+    number = await _opened(pipe, os.O_WRONLY)
     try:
-        await asyncio.wait_for(asyncio.shield(meeting), SECONDS)
-    except BaseException:
-        os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))  # both ends: whoever waits is let through
-        with contextlib.suppress(Exception):
-            await meeting
-        raise
+        yield
+    finally:
+        os.close(number)
 
 
-def _meet(path: Path, mode: int) -> None:
-    number = os.open(path, mode)
+async def _pipe(path: Path, mode: int) -> None:
+    """Meet the agent at one of its pipes."""
+    number = await _opened(path, mode)
     if mode == os.O_RDONLY:
-        os.read(number, 1)
+        await asyncio.to_thread(os.read, number, 1)
     os.close(number)
+
+
+async def _opened(pipe: Path, mode: int) -> int:
+    """Open *pipe* as soon as somebody has its other end; the thread that waits there is let off where no one comes."""
+    meeting = asyncio.get_running_loop().run_in_executor(None, os.open, pipe, mode)
+    try:
+        return await asyncio.wait_for(asyncio.shield(meeting), SECONDS)
+    except BaseException:
+        os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))  # both ends: whoever waits is let through
+        with contextlib.suppress(Exception):
+            os.close(await meeting)
+        raise
 
 
 async def until(engine: Engine, run: RunId, holds: Callable[[Run], bool]) -> Run:
