@@ -272,12 +272,14 @@ async def test_no_git_of_a_killed_server_runs_on(project: Path, monkeypatch: pyt
     os.mkfifo(project / "filter")
     configure_user(monkeypatch, project.parent, **{"filter.waits.clean": f"cat {project}/filter {project}/filter"})
     write_files(project, {".gitattributes": "*.slow filter=waits\n", "x.slow": "x"})
-    async with server(project, CHANGES) as (process, _run):
-        async with held_back(project / "filter"):  # git has started the filter
-            process.kill()
-            await asyncio.wait_for(process.wait(), SECONDS)
-            async with open_engine(project) as engine:
-                await engine.clean_up()
+    async with (
+        server(project, CHANGES) as (process, _run),
+        held_back(project / "filter"),  # git has started the filter
+    ):
+        process.kill()
+        await asyncio.wait_for(process.wait(), SECONDS)
+        async with open_engine(project) as engine:
+            await engine.clean_up()
     left = [found for found in psutil.process_iter(["cwd", "name"]) if found.info["cwd"] == str(project)]
     assert left == []
 

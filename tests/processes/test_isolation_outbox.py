@@ -61,7 +61,7 @@ elif point == "after the worktree is gone":
 elif point == "before the report":
     Attempts._report = die
 elif point == "after the commit":
-    FileOutbox.settled = die
+    FileOutbox.recorded = die
 
 async def main():
     async with open_engine(project) as engine:
