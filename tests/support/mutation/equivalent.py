@@ -30,7 +30,7 @@ EQUIVALENT: dict[str, str] = {
     "decide._continue: run.status is RunStatus.RUNNING and run.stop is None → run.stop is None": (
         "A run that goes on, and neither stops nor waits for its locks, is at work."
     ),
-    "outcomes.is_clients: if node.plan.kind is NodeKind.GROUP and role is Role.FORWARD → if False": (
+    "outcomes.is_clients: if node.plan.kind is NodeKind.SUB_COMMAND and role is Role.FORWARD → if False": (
         "What works on a sub-command is no agent of the plan, and a client works for agents alone."
     ),
     "succession.Readers.of: reader != name and looked is not None and (looked >= ended) → "

@@ -29,7 +29,7 @@ ALWAYS = frozenset(
     {
         "admission._open: if phase.opened_at is None → if True",
         f"succession._behind: {_BEHIND} → index > phase.index and index not in passed",
-        "admission._admit: plan.kind is NodeKind.GROUP and node.started_at is None → plan.kind is NodeKind.GROUP",
+        "admission._admit: plan.kind is NodeKind.SUB_COMMAND and node.started_at is None → plan.kind is NodeKind.SUB_COMMAND",
         "outcomes.attempt_ended: failure is not None or late → late",
     }
 )
