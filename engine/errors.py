@@ -13,7 +13,7 @@ Pure. A node that fails is not an exception: it is a `Failure` value inside an e
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ class OrchestrationError(Exception):
         self.message = message
         self.hint = hint
         self.pointer = pointer
-        self.client_hint = client_hint or hint
+        self.client_hint: str | None = client_hint or hint
 
     def __str__(self) -> str:
         """Code, message, place and hint, for a terminal."""
@@ -64,15 +64,32 @@ class NotFound(InputError):
     code = "NOT_FOUND"
 
 
+class CommandProblem(Protocol):
+    """What is known here of an `engine.validation.Problem`."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def severity(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def pointer(self) -> str: ...
+    @property
+    def suggestion(self) -> str | None: ...
+    @property
+    def place(self) -> str | None: ...
+
+
 class InvalidCommand(InputError):
     """A command with validation errors; `problems` holds all of them."""
 
     code = "INVALID_COMMAND"
 
-    def __init__(self, message: str, problems: Sequence[object], *, hint: str | None = None) -> None:
+    def __init__(self, message: str, problems: Sequence[CommandProblem], *, hint: str | None = None) -> None:
         """*problems* are `engine.validation.Problem` values, errors and warnings alike."""
         super().__init__(message, hint=hint)
-        self.problems = tuple(problems)
+        self.problems: tuple[CommandProblem, ...] = tuple(problems)
 
 
 class StateError(OrchestrationError):

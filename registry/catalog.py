@@ -98,10 +98,10 @@ class Catalog:
         *custom_agents* the agent ids that an executor of the
         Python API has added; both may be assigned anew later.
         """
-        self.project = project.resolve()
-        self.breakers = frozenset(breakers)
+        self.project: Path = project.resolve()
+        self.breakers: frozenset[str] = frozenset(breakers)
         self._defaults = defaults or AgentDefaults()
-        self.custom_agents = frozenset(custom_agents)
+        self.custom_agents: frozenset[str] = frozenset(custom_agents)
         self._home = home
         self._packaged_agents = packaged_agents
         self._library = library

@@ -5,10 +5,14 @@ Effects: reads files. It runs nothing; `engine.OrchestrationEngine` does.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from engine.api.checks import check_kind, check_names
 from registry.catalog import Catalog
 from registry.files.roots import find_project_root
 
@@ -76,13 +80,22 @@ class CommandLoader:
         self,
         project: str | Path | None = None,
         *,
-        home: Path | None = None,
+        home: str | Path | None = None,
         breakers: Collection[str] = (),
         custom_agents: Collection[str] = (),
     ) -> None:
-        """*project* is its root; without one the root is looked for from the working directory upwards."""
-        root = Path(project) if project is not None else find_project_root(Path.cwd(), home=home)
-        self.catalog = Catalog(root, home=home, breakers=breakers, custom_agents=custom_agents)
+        """*project* is its root; without one the root is looked for from the working directory upwards.
+
+        *home* is the user's home directory, *breakers* and *custom_agents* are names that commands may use beside those
+        that are found. Raises `InputError` (INVALID_OPTION) for anything else.
+        """
+        for name, folder in (("project", project), ("home", home)):
+            check_kind(name, folder, (str, os.PathLike, NoneType), hint="Give the path of a folder.")
+        check_names("breakers", breakers, hint='Give a list of names: ["external-api"].')
+        check_names("custom_agents", custom_agents, hint='Give a list of ids: ["worker"].')
+        user = Path(home) if home is not None else None
+        root = Path(project) if project is not None else find_project_root(Path.cwd(), home=user)
+        self.catalog: Catalog = Catalog(root, home=user, breakers=breakers, custom_agents=custom_agents)
 
     async def load(self, source: str | Path | Mapping[str, Any]) -> LoadedCommand:
         """The command *source*: "/name", a definition, or a path under the project or one of its command folders."""
@@ -95,8 +108,10 @@ class CommandLoader:
         if not isinstance(source, str):
             return LoadedCommand(self.catalog.load(source))
         for folder in _FOLDERS:
-            if (self.catalog.project / folder / source).is_file():
-                return LoadedCommand(self.catalog.load(str(Path(folder, source))))
+            with contextlib.suppress(OSError):  # no file can have such a name
+                if (self.catalog.project / folder / source).is_file():
+                    source = str(Path(folder, source))
+                    break
         return LoadedCommand(self.catalog.load(source))
 
     def validate(self, definition: CommandDefinition | Mapping[str, Any] | LoadedCommand | str) -> ValidationResult:

@@ -108,7 +108,7 @@ class DefaultExecutor:
         return await context.pass_on(agent_id, task)
 
 
-default_executor = DefaultExecutor()
+default_executor: DefaultExecutor = DefaultExecutor()
 """For use inside `AgentExecutor.execute`."""
 
 

@@ -6,7 +6,7 @@ told there too, so this model ignores them.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -78,7 +78,7 @@ def _in_files(name: str) -> str:
 class Part(BaseModel):
     """Base of all parts of a command: camelCase in files, snake_case in Python."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         alias_generator=_in_files,
         populate_by_name=True,
         extra="ignore",

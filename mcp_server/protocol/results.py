@@ -41,7 +41,7 @@ def error_text(error: OrchestrationError) -> str:
     from engine.text.redaction import redact  # noqa: PLC0415 - as above
     from engine.text.shown import clean, within  # noqa: PLC0415
 
-    problems: Any = error.problems if isinstance(error, InvalidCommand) else ()
+    problems = error.problems if isinstance(error, InvalidCommand) else ()
     wrong = [problem for problem in problems if str(problem.severity) == "error"]
     message = error.message.splitlines()[0] if wrong else error.message
     place = f" (at {clean(error.pointer)})" if error.pointer and not problems else ""

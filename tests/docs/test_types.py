@@ -9,9 +9,12 @@ import sys
 import textwrap
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+import engine
+import registry
 from tests.docs.pages import PAGES, ROOT, Block, blocks
 from tests.support.node_tools import node_tool
 from tests.support.wheel import build_wheel, install, site_packages
@@ -126,3 +129,19 @@ def test_pyright_finds_nothing_wrong_with_the_examples(examples: Path, python: P
     places = {(Path(each["file"]).name, each["range"]["start"]["line"] + 1) for each in found}
     assert places == wrong_lines(), "\n".join(f"{each['file']}: {each['message']} {each['range']}" for each in found)
     assert said["summary"]["filesAnalyzed"] == len(list(examples.glob("*.py")))
+
+
+@pytest.mark.e2e
+@pytest.mark.nightly
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("package", [engine, registry], ids=["engine", "registry"])
+def test_all_that_a_program_can_reach_from_an_exported_name_has_a_type(package: ModuleType, python: Path) -> None:
+    argv = [*node_tool("pyright"), "--outputjson", "--verifytypes", package.__name__, "--ignoreexternal"]
+    environment = {"PATH": f"{python.parent}:/usr/bin:/bin"}  # which says what is installed, here
+    done = subprocess.run(argv, cwd=python.parent, env=environment, capture_output=True, text=True, check=False)
+    symbols = json.loads(done.stdout)["typeCompleteness"]["symbols"]
+    homes = {f"{package._HOMES[name]}.{name}" for name in package.__all__}
+    exported = [symbol for symbol in symbols if any(f"{symbol['name']}.".startswith(f"{home}.") for home in homes)]
+    assert len(exported) > len(homes)
+    unknown = [each for each in exported if each["isTypeAmbiguous"] or not each["isTypeKnown"]]
+    assert unknown == []

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import registry
-from engine.errors import NotFound
+from engine.errors import InputError, NotFound
 from engine.model.command import CommandDefinition
 from registry import CommandLoader
 
@@ -58,3 +59,19 @@ def test_the_package_offers_what_it_names() -> None:
     assert all(getattr(registry, name) is not None for name in registry.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         registry.Nothing  # type: ignore[attr-defined] # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "options", [{"project": 5}, {"home": 5}, {"breakers": "api"}, {"custom_agents": "worker"}, {"custom_agents": [5]}]
+)
+def test_what_a_loader_cannot_use_is_refused_when_it_is_made(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError) as caught:
+        CommandLoader(**options)
+    assert caught.value.code == "INVALID_OPTION"
+    assert next(iter(options)) in caught.value.message
+
+
+@pytest.mark.parametrize("source", ["x" * 5000, "", "a\0b", 5, None])
+def test_what_names_no_command_is_one_clear_error(tmp_path: Path, source: Any) -> None:  # noqa: ANN401
+    with pytest.raises(InputError):
+        CommandLoader(str(tmp_path), home=str(tmp_path)).load_sync(source)

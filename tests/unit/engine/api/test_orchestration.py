@@ -140,7 +140,7 @@ async def test_a_definition_with_errors_tells_all_of_them_and_runs_nothing(proje
     async with opened(project, CHAIN) as engine:
         with pytest.raises(InvalidCommand) as caught:
             await engine.execute(raw)
-    assert {"CIRCULAR_DEPENDENCY", "UNKNOWN_DEPENDENCY"} <= {problem.code for problem in caught.value.problems}  # type: ignore[attr-defined]
+    assert {"CIRCULAR_DEPENDENCY", "UNKNOWN_DEPENDENCY"} <= {problem.code for problem in caught.value.problems}
 
 
 async def test_an_agent_that_nobody_does_is_an_error_of_the_definition(project: Path) -> None:
