@@ -21,9 +21,7 @@ from engine.model.agent import Agent, AgentDefaults, AgentKind, AgentSource
 from engine.model.command import CommandDefinition
 from engine.model.plan import Bundle
 from engine.validation import Problem, Severity, validate_definition
-from registry.agents.load import FOLDER as AGENT_FOLDER
-from registry.agents.load import PACKAGED_AGENTS, AgentCatalog, load_agents
-from registry.agents.plugins import configuration, plugins_of
+from registry.agents.load import PACKAGED_AGENTS, AgentCatalog, agent_places, load_agents
 from registry.commands import CommandIndex, CommandSummary, Parsed, parse_definition
 from registry.files import json_file, yaml_file
 from registry.files.garbage_collector import collector_paused
@@ -35,7 +33,7 @@ from registry.packaged import scanners
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from registry.files.shared_folders import Follows
+    from registry.files.shared_folders import Follows, Reach
 
 PACKAGED_COMMANDS = Path(__file__).parent / "packaged" / "commands"
 _LOADED_KEPT = 256
@@ -114,7 +112,7 @@ class Catalog:
     def agents(self) -> AgentCatalog:
         """All agents that a command can name, read again only where a file was added, changed or removed."""
         reach = self._index.reach()
-        signature = (self._agent_files(reach.folders), reach, self.custom_agents)
+        signature = (self._agent_files(reach), reach, self.custom_agents)
         if self._agents is None or self._agents[0] != signature:
             found = load_agents(
                 self.project, home=self._home, packaged=self._packaged_agents, library=self._library, reach=reach
@@ -238,22 +236,13 @@ class Catalog:
             raise NotFound(message, code="AGENT_NOT_FOUND", hint=f'did you mean "{near}"?' if near else None)
         return found
 
-    def _agent_files(self, own: tuple[Path, ...]) -> tuple[object, ...]:
-        """Names, sizes and times of all agent files, those of the project in the folders *own*.
-
-        It tells that they must be read again.
-        """
-        places = [(self.project / AGENT_FOLDER, own)]
-        if self._home is not None:
-            places.append((self._home / AGENT_FOLDER, (self._home.resolve(),)))
-            plugins = plugins_of(self.project, configuration(self._home))
-            places += [(plugin.agents, (plugin.root.resolve(),)) for plugin in plugins]
-        if self._library is not None:
-            places.append((self._library / AGENT_FOLDER, (self._library.resolve(),)))
-        if self._packaged_agents is not None:
-            places.append((self._packaged_agents, (self._packaged_agents.resolve(),)))
+    def _agent_files(self, reach: Reach) -> tuple[object, ...]:
+        """Names, sizes and times of all agent files: they are read again where one of these differs."""
+        places = agent_places(
+            self.project, home=self._home, packaged=self._packaged_agents, library=self._library, reach=reach
+        )
         seen: set[str] = set()
-        return tuple(entry for folder, within in places for entry in _entries(folder, within=within, seen=seen))
+        return tuple(entry for place in places for entry in _entries(place.folder, within=place.within, seen=seen))
 
 
 def _placed(problems: list[Problem], text: str, form: str, source: str) -> list[Problem]:

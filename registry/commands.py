@@ -21,6 +21,7 @@ from engine.text.cut import some
 from registry.dialects.migrate import migrate
 from registry.files import json_file, yaml_file
 from registry.files.paths import inside
+from registry.files.places import COMMANDS, roots
 from registry.files.shared_folders import Surroundings
 from registry.markdown.convert import convert
 from registry.markdown.refusal import NO_STEPS
@@ -233,14 +234,9 @@ class CommandIndex:
 
     def _files(self) -> Iterator[tuple[Path, CommandSource]]:
         seen: set[str] = set()
-        roots = (
-            (self.project, CommandSource.PROJECT),
-            (self._home, CommandSource.USER),
-            (self._library, CommandSource.PACKAGED),
-        )
-        for root, source in roots:
-            commands = root / ".claude" / "commands" if root is not None else None
-            if commands is None or (real := os.path.realpath(commands)) in seen:
+        for owner, root in roots(self.project, self._home, self._library):
+            source, commands = CommandSource(owner), root / COMMANDS
+            if (real := os.path.realpath(commands)) in seen:
                 continue
             reach = self.reach() if source is CommandSource.PROJECT else None
             waits = reach is not None and bool(reach.waiting)

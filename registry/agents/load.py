@@ -18,16 +18,15 @@ from engine.model.agent import Agent, AgentSource
 from registry.agents.format import read_agent
 from registry.agents.plugins import Plugin, configuration, plugins_of
 from registry.agents.problems import AgentProblem, AgentProblemCode, Severity
+from registry.files.places import AGENTS, roots
 from registry.files.shared_folders import Reach
 from registry.naming import closest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["FOLDER", "PACKAGED_AGENTS", "AgentCatalog", "Shadowed", "load_agents"]
+__all__ = ["PACKAGED_AGENTS", "AgentCatalog", "Place", "Shadowed", "agent_places", "load_agents"]
 
-FOLDER = Path(".claude", "agents")
-"""Where a project, and a user's home directory, keep agent files."""
 PACKAGED_AGENTS = Path(__file__).parents[1] / "packaged" / "agents"
 
 MAX_FILE_BYTES = 1_000_000
@@ -43,6 +42,17 @@ _BUILT_IN = {
     "statusline-setup": "Sets up Claude Code's status line.",
 }
 """What Claude Code 2.1.330 lists without any file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder of agent files."""
+
+    source: AgentSource
+    folder: Path
+    within: tuple[Path, ...]
+    """Where links in it may lead; resolved."""
+    plugin: Plugin | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,34 +108,46 @@ def load_agents(
     do more than the file would have allowed. Without *home* or *packaged* these are left out. *reach* says where files
     of the project may be read, by default in it alone.
     """
-    project = project.absolute()
-    own = project / FOLDER
     reach = reach or Reach((project.resolve(),))
-    places = [(AgentSource.PROJECT, own, reach.folders)]
-    if home is not None and not (_same_place(home / FOLDER, own) and reach.covers(own)):
-        places.append((AgentSource.USER, home.absolute() / FOLDER, (home.resolve(),)))
-    if library is not None and library.resolve() != project.resolve():
-        places.append((AgentSource.PACKAGED, library / FOLDER, (library.resolve(),)))
-    if packaged is not None:
-        places.append((AgentSource.PACKAGED, packaged.absolute(), (packaged.resolve(),)))
     found: list[Agent | AgentProblem] = []
-    if home is not None:
-        for plugin in plugins_of(project, configuration(home)):
-            found.extend(_read_plugin(plugin))
-    for source, folder, boundaries in places:
-        found.extend(_read_folder(folder, boundaries=boundaries, source=source, advice=reach.advice))
+    for place in agent_places(project.absolute(), home=home, packaged=packaged, library=library, reach=reach):
+        found.extend(_read_folder(place, advice=reach.advice) if place.plugin is None else _read_plugin(place))
     found.extend(
         Agent(id=name, source=AgentSource.BUILTIN, description=description) for name, description in _BUILT_IN.items()
     )
     return _catalog(found)
 
 
-def _read_plugin(plugin: Plugin) -> Iterator[Agent | AgentProblem]:
-    """The agents of *plugin* by the names that Claude Code gives them, with folders: `plugin:folder:name`.
+def agent_places(
+    project: Path, *, home: Path | None, packaged: Path | None, library: Path | None, reach: Reach
+) -> list[Place]:
+    """The folders of agent files in the order of `load_agents`; those of plugins come first, having names of their own.
+
+    *project* is absolute.
+    """
+    own = project / AGENTS
+    found: list[Place] = []
+    if home is not None:
+        plugins = plugins_of(project, configuration(home))
+        found += [Place(AgentSource.PLUGIN, one.agents, (one.root.resolve(),), one) for one in plugins]
+    for owner, root in roots(project, home, library):
+        folder = root.absolute() / AGENTS
+        here = owner == "project"
+        if here or not (_same_place(folder, own) and reach.covers(own)):
+            found.append(Place(AgentSource(owner), folder, reach.folders if here else (root.resolve(),)))
+    if packaged is not None:
+        found.append(Place(AgentSource.PACKAGED, packaged.absolute(), (packaged.resolve(),)))
+    return found
+
+
+def _read_plugin(place: Place) -> Iterator[Agent | AgentProblem]:
+    """The agents of a plugin by the names that Claude Code gives them, with folders: `plugin:folder:name`.
 
     As there, none of them chooses how it is asked for permission.
     """
-    for item in _read_folder(plugin.agents, boundaries=(plugin.root.resolve(),), source=AgentSource.PLUGIN):
+    plugin = place.plugin
+    assert plugin is not None  # noqa: S101 - as the caller found
+    for item in _read_folder(place):
         if isinstance(item, AgentProblem):
             yield replace(item, agent=item.agent and _name_in(plugin, item.path, item.agent))
         else:
@@ -170,13 +192,12 @@ def _is_same_file(one: str | None, other: str | None) -> bool:
     return one is not None and other is not None and _same_place(Path(one), Path(other))
 
 
-def _read_folder(
-    folder: Path, *, boundaries: tuple[Path, ...], source: AgentSource, advice: str = ""
-) -> Iterator[Agent | AgentProblem]:
+def _read_folder(place: Place, *, advice: str = "") -> Iterator[Agent | AgentProblem]:
     """What the files below *folder* say; none is read outside of *boundaries*.
 
     *advice* is what to do where the folder lies there.
     """
+    folder, boundaries, source = place.folder, place.within, place.source
     for number, item in enumerate(_files(folder, boundaries=boundaries, above=(), advice=advice)):
         if number == MAX_FILES:
             message = f"there are more than {MAX_FILES:,} agent files; the rest is left out"

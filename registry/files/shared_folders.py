@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.model.trust import ItemKind, TrustItem, trust_item
+from registry.files.places import BASE
 
-_BASE = ".claude"
+_BASE = str(BASE)
 _KINDS = ("commands", "commands/v2", "agents")
 
 Follows = Callable[[TrustItem], bool]

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from engine.model.agent import AgentSource
 from registry.agents.fields import FIELDS
 from registry.agents.format import read_agent
-from registry.agents.load import FOLDER, load_agents
+from registry.agents.load import load_agents
 from registry.agents.problems import Severity
+from registry.files.places import AGENTS
 from registry.naming import closest, edit_distance
 
 SCRAPS = st.sampled_from([
@@ -43,7 +44,7 @@ def test_any_text_gives_an_agent_or_an_error_and_never_an_exception(front: str, 
 @settings(max_examples=150)
 def test_any_bytes_in_a_file_give_an_agent_or_a_problem_and_leave_the_neighbour_alone(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / FOLDER
+        folder = Path(name) / AGENTS
         folder.mkdir(parents=True)
         (folder / "odd.md").write_bytes(content)
         (folder / "zz.md").write_text("---\nname: neighbour-of-odd\ndescription: x\n---\n")

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 MODULES = ("admission", "budget", "readiness", "retry", "saga", "decide", "outcomes", "succession")
 """The rooms that decide what is started, tried again, stopped and undone."""
 CHOSEN = 300
+_SUB_COMMAND = "plan.kind is NodeKind.SUB_COMMAND"
 _BEHIND = "index > phase.index and run.phases[index].plan.barrier and (index not in passed)"
 ALWAYS = frozenset(
     {
         "admission._open: if phase.opened_at is None → if True",
         f"succession._behind: {_BEHIND} → index > phase.index and index not in passed",
-        "admission._admit: plan.kind is NodeKind.SUB_COMMAND and node.started_at is None → plan.kind is NodeKind.SUB_COMMAND",
+        f"admission._admit: {_SUB_COMMAND} and node.started_at is None → {_SUB_COMMAND}",
         "outcomes.attempt_ended: failure is not None or late → late",
     }
 )

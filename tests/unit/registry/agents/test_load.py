@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from engine.model.agent import AgentKind, AgentSource
-from registry.agents.load import FOLDER, MAX_FILE_BYTES, MAX_FILES, MAX_FOLDER_DEPTH, AgentCatalog, load_agents
+from registry.agents.load import MAX_FILE_BYTES, MAX_FILES, MAX_FOLDER_DEPTH, AgentCatalog, load_agents
 from registry.agents.problems import AgentProblemCode
+from registry.files.places import AGENTS
 
 ROOT = Path(__file__).parents[4]
 
@@ -26,14 +27,14 @@ BUILDERS = {
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     folder = tmp_path / "project"
-    (folder / FOLDER).mkdir(parents=True)
+    (folder / AGENTS).mkdir(parents=True)
     return folder
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     folder = tmp_path / "home"
-    (folder / FOLDER).mkdir(parents=True)
+    (folder / AGENTS).mkdir(parents=True)
     return folder
 
 
@@ -61,16 +62,16 @@ def test_a_project_without_agent_files_has_the_built_in_agents(tmp_path: Path) -
 
 
 def test_files_in_folders_below_are_found_and_others_left_alone(project: Path) -> None:
-    write(project / FOLDER, "top")
-    write(project / FOLDER, "below", file="team/inner/anything.md")
-    write(project / FOLDER, "hidden", file=".draft.md")
-    write(project / FOLDER, "attic", file=".old/attic.md")
-    (project / FOLDER / "notes.txt").write_text("no agent")
+    write(project / AGENTS, "top")
+    write(project / AGENTS, "below", file="team/inner/anything.md")
+    write(project / AGENTS, "hidden", file=".draft.md")
+    write(project / AGENTS, "attic", file=".old/attic.md")
+    (project / AGENTS / "notes.txt").write_text("no agent")
     catalog = load_agents(project, packaged=None)
     assert files(catalog) == ["below", "top"]
     below = catalog.get("below")
     assert below is not None
-    assert below.path == str(project / FOLDER / "team/inner/anything.md")
+    assert below.path == str(project / AGENTS / "team/inner/anything.md")
     assert below.prompt == "Prompt of below."
 
 
@@ -78,9 +79,9 @@ def test_project_wins_over_user_over_packaged_over_built_in_and_the_hidden_ones_
     project: Path, home: Path, tmp_path: Path
 ) -> None:
     packaged = tmp_path / "packaged"
-    for folder in (project / FOLDER, home / FOLDER, packaged):
+    for folder in (project / AGENTS, home / AGENTS, packaged):
         write(folder, "reviewer")
-    for folder in (home / FOLDER, packaged):
+    for folder in (home / AGENTS, packaged):
         write(folder, "tester")
     write(packaged, "Explore")
     catalog = load_agents(project, home=home, packaged=packaged)
@@ -96,21 +97,21 @@ def test_project_wins_over_user_over_packaged_over_built_in_and_the_hidden_ones_
         ("Explore", AgentSource.BUILTIN, AgentSource.PACKAGED),
     ]
     assert str(catalog.shadowed[0]) == (
-        f'agent "reviewer" of {project / FOLDER / "reviewer.md"} hides the user agent ({home / FOLDER / "reviewer.md"})'
+        f'agent "reviewer" of {project / AGENTS / "reviewer.md"} hides the user agent ({home / AGENTS / "reviewer.md"})'
     )
     assert str(catalog.shadowed[3]).endswith("hides the builtin agent (built into Claude Code)")
 
 
 def test_of_two_files_in_one_folder_with_one_name_the_first_path_is_used(project: Path) -> None:
-    write(project / FOLDER, "twin", "Second.", file="z.md")
-    write(project / FOLDER, "twin", "First.", file="a/x.md")
+    write(project / AGENTS, "twin", "Second.", file="z.md")
+    write(project / AGENTS, "twin", "First.", file="a/x.md")
     catalog = load_agents(project, packaged=None)
     assert catalog.agents["twin"].description == "First."
     assert [Path(note.path or "").name for note in catalog.shadowed] == ["z.md"]
 
 
 def test_the_home_directory_as_project_is_read_once(home: Path) -> None:
-    write(home / FOLDER, "mine")
+    write(home / AGENTS, "mine")
     catalog = load_agents(home, home=home, packaged=None)
     assert catalog.agents["mine"].source is AgentSource.PROJECT
     assert catalog.shadowed == ()
@@ -119,15 +120,15 @@ def test_the_home_directory_as_project_is_read_once(home: Path) -> None:
 def test_a_broken_file_is_told_and_no_agent_behind_it_does_its_work_with_other_rights(
     project: Path, home: Path
 ) -> None:
-    write(home / FOLDER, "reviewer")
-    (home / FOLDER / "good.md").write_text("---\nname: good\ntools: {a: b}\n---\n")
-    write(project / FOLDER, "good")
-    (project / FOLDER / "broken.md").write_text("---\nname: reviewer\ntools: {a: b}\n---\n")
+    write(home / AGENTS, "reviewer")
+    (home / AGENTS / "good.md").write_text("---\nname: good\ntools: {a: b}\n---\n")
+    write(project / AGENTS, "good")
+    (project / AGENTS / "broken.md").write_text("---\nname: reviewer\ntools: {a: b}\n---\n")
     catalog = load_agents(project, home=home, packaged=None)
     assert files(catalog) == ["good"]
     assert list(catalog.unusable) == ["reviewer"], "a broken file behind a good one is in nobody's way"
     assert str(catalog.unusable["reviewer"]) == (
-        f"{project / FOLDER / 'broken.md'}: `tools` takes a list of tools; write tools: Read, Grep, Glob"
+        f"{project / AGENTS / 'broken.md'}: `tools` takes a list of tools; write tools: Read, Grep, Glob"
     )
     assert (AgentProblemCode.FIELD_INVALID, "broken.md") in codes(catalog)
 
@@ -144,7 +145,7 @@ def test_a_broken_file_is_told_and_no_agent_behind_it_does_its_work_with_other_r
     ],
 )
 def test_a_file_that_is_no_agent_file_gives_one_problem(project: Path, content: bytes, code: AgentProblemCode) -> None:
-    (project / FOLDER / "odd.md").write_bytes(content)
+    (project / AGENTS / "odd.md").write_bytes(content)
     catalog = load_agents(project, packaged=None)
     assert codes(catalog) == [(code, "odd.md")]
     assert catalog.problems[0].hint
@@ -153,21 +154,21 @@ def test_a_file_that_is_no_agent_file_gives_one_problem(project: Path, content: 
 
 def test_the_largest_file_allowed_is_read(project: Path) -> None:
     head = b"---\nname: big\ndescription: x\n---\n"
-    (project / FOLDER / "big.md").write_bytes(head + b"x" * (MAX_FILE_BYTES - len(head)))
+    (project / AGENTS / "big.md").write_bytes(head + b"x" * (MAX_FILE_BYTES - len(head)))
     assert files(load_agents(project, packaged=None)) == ["big"]
 
 
 def test_a_nul_is_told_with_its_line(project: Path) -> None:
-    (project / FOLDER / "odd.md").write_bytes(b"---\nname: a\n---\nzero \0")
+    (project / AGENTS / "odd.md").write_bytes(b"---\nname: a\n---\nzero \0")
     assert load_agents(project, packaged=None).problems[0].message == "the file has a NUL character in line 4"
 
 
 def test_links_within_the_project_are_followed_and_links_out_of_it_refused(project: Path, tmp_path: Path) -> None:
     shared = write(project / "shared", "inside")
     outside = write(tmp_path / "elsewhere", "outside")
-    (project / FOLDER / "in.md").symlink_to(shared)
-    (project / FOLDER / "out.md").symlink_to(outside)
-    (project / FOLDER / "out").symlink_to(outside.parent, target_is_directory=True)
+    (project / AGENTS / "in.md").symlink_to(shared)
+    (project / AGENTS / "out.md").symlink_to(outside)
+    (project / AGENTS / "out").symlink_to(outside.parent, target_is_directory=True)
     catalog = load_agents(project, packaged=None)
     assert files(catalog) == ["inside"]
     assert codes(catalog) == [
@@ -177,12 +178,12 @@ def test_links_within_the_project_are_followed_and_links_out_of_it_refused(proje
 
 
 def test_a_users_agents_may_be_linked_from_anywhere_in_the_home_directory(project: Path, home: Path) -> None:
-    (home / FOLDER / "mine.md").symlink_to(write(home / "dotfiles", "mine"))
+    (home / AGENTS / "mine.md").symlink_to(write(home / "dotfiles", "mine"))
     assert files(load_agents(project, home=home, packaged=None)) == ["mine"]
 
 
 def test_links_that_lead_nowhere_or_round_in_a_circle_end(project: Path) -> None:
-    folder = project / FOLDER
+    folder = project / AGENTS
     write(folder, "good")
     (folder / "gone.md").symlink_to("nowhere.md")
     (folder / "round.md").symlink_to("round.md")
@@ -197,13 +198,13 @@ def test_links_that_lead_nowhere_or_round_in_a_circle_end(project: Path) -> None
 
 
 def test_a_pipe_is_not_waited_for(project: Path) -> None:
-    os.mkfifo(project / FOLDER / "pipe.md")
+    os.mkfifo(project / AGENTS / "pipe.md")
     catalog = load_agents(project, packaged=None)
     assert codes(catalog) == [(AgentProblemCode.FILE_UNREADABLE, "pipe.md")]
 
 
 def test_a_file_name_that_is_not_utf8_is_told_in_text_that_can_be_sent(project: Path) -> None:
-    path = os.fsencode(project / FOLDER) + b"/caf\xe9.md"
+    path = os.fsencode(project / AGENTS) + b"/caf\xe9.md"
     Path(os.fsdecode(path)).write_text("---\nname: a\n---\n")
     catalog = load_agents(project, packaged=None)
     assert codes(catalog) == [(AgentProblemCode.FILE_UNREADABLE, "caf\\xe9.md")]
@@ -211,16 +212,16 @@ def test_a_file_name_that_is_not_utf8_is_told_in_text_that_can_be_sent(project: 
 
 
 def test_an_agents_folder_that_is_a_file_or_a_dead_link_is_a_problem(project: Path, home: Path) -> None:
-    (project / FOLDER).rmdir()
-    (project / FOLDER).write_text("not a folder")
-    (home / FOLDER).rmdir()
-    (home / FOLDER).symlink_to("nowhere")
+    (project / AGENTS).rmdir()
+    (project / AGENTS).write_text("not a folder")
+    (home / AGENTS).rmdir()
+    (home / AGENTS).symlink_to("nowhere")
     catalog = load_agents(project, home=home, packaged=None)
     assert [problem.code for problem in catalog.problems] == [AgentProblemCode.FILE_UNREADABLE] * 2
 
 
 def test_folders_too_deep_are_left_out_and_told(project: Path) -> None:
-    deep = project / FOLDER
+    deep = project / AGENTS
     for level in range(MAX_FOLDER_DEPTH + 2):
         deep = deep / f"level{level}"
         write(deep, f"agent-{level}")
@@ -231,7 +232,7 @@ def test_folders_too_deep_are_left_out_and_told(project: Path) -> None:
 
 def test_more_files_than_the_limit_are_left_out_and_told(project: Path) -> None:
     for number in range(MAX_FILES + 1):
-        (project / FOLDER / f"{number:05}.md").write_text(f"---\nname: n{number}\ndescription: x\n---\n")
+        (project / AGENTS / f"{number:05}.md").write_text(f"---\nname: n{number}\ndescription: x\n---\n")
     catalog = load_agents(project, packaged=None)
     assert len(files(catalog)) == MAX_FILES
     assert codes(catalog) == [(AgentProblemCode.TOO_MANY_FILES, "agents")]
