@@ -19,4 +19,4 @@ def trust_all(project: Path, home: Path) -> None:
     """Let every program of *project* run for the user whose home is *home*; again after an agent has changed."""
     settings = load_settings(project)
     trust = open_trust(open_catalog(project, settings, home=home), settings, home=home)
-    trust.remember(trust.unaccepted(trust.items()))
+    trust.remember(trust.items())
