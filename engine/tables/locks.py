@@ -143,10 +143,6 @@ class LockTable:
         holders = (*self._granted.runs.get(run, ()), *self._waiting.runs.get(run, ()))
         return tuple(self._claims[holder] for holder in holders)
 
-    def next_deadline(self) -> datetime | None:
-        """When `expire` has something to do next."""
-        return min((self._claims[holder].deadline for holder in self._waiting.holders), default=None)
-
     def queued(self, holder: Holder) -> list[LockOutcome]:
         """That *holder* waits, where it does: what a node has to hear that has asked."""
         claim = self._claims.get(holder)

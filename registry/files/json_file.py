@@ -125,11 +125,6 @@ def parse(text: str, *, name: str = "file") -> object:
     return value
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in file *path*."""
-    return as_object(parse(read_text(path), name=path.name), name=path.name)
-
-
 def as_object(value: object, *, name: str = "file") -> dict[str, Any]:
     """*value* where it is an object; a command is nothing else."""
     if isinstance(value, dict):

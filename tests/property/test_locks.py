@@ -227,7 +227,7 @@ class LockTableMachine(RuleBasedStateMachine):
     @rule(seconds=st.integers(0, 15))
     def expire(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
-        due = self.table.next_deadline()
+        due = min((row.deadline for row in self.rows.values() if not row.granted), default=None)
         outcomes = self.table.expire(self.now)
         assert bool(outcomes) == (due is not None and due <= self.now)
         replay(self.rows, outcomes, self.now)

@@ -14,7 +14,6 @@ from engine.text.shown import clean
 
 SEVERITIES = ("critical", "high", "medium", "low", "style")
 """From worst to least; style is what a project's own linter settings ask for, and no matter of what the code does."""
-CONFIDENCES = ("high", "medium", "low")
 PER_RULE = 40
 """Findings of one rule that a reviewer hands on; the others are counted."""
 BYTES = 120_000
