@@ -150,10 +150,13 @@ def test_a_missing_file_a_folder_and_a_pipe_are_errors_and_no_wait(tmp_path: Pat
         json_file.read_bytes(tmp_path / "none.json")
 
 
-def test_what_is_no_object_is_an_error() -> None:
-    for value, kind in [([], "an array"), (None, "null"), (3, "a int")]:
-        with pytest.raises(InputError, match=kind):
-            json_file.as_object(value)
+@pytest.mark.parametrize(("value", "kind"), [([], "an array"), (None, "null"), (3, "a int")])
+def test_what_is_no_object_is_an_error(value: object, kind: str) -> None:
+    with pytest.raises(InputError, match=kind):
+        json_file.as_object(value)
+
+
+def test_an_object_is_one() -> None:
     assert json_file.as_object({"a": 1}) == {"a": 1}
 
 
