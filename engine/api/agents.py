@@ -6,6 +6,7 @@ Effects: calls the program's code on the running event loop. The order of work, 
 from __future__ import annotations
 
 import logging
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -91,6 +92,7 @@ class AgentExecutor:
     agent_ids: Collection[str] | None = None
     """The agents it does, new ones or those of files; None: it is asked for every agent and adds none."""
 
+    @abstractmethod  # not by the metaclass, which may clash with that of another base: `set_agent_executor` looks
     async def execute(self, agent_id: str, task: str, context: Context) -> Any:  # noqa: ANN401 - any JSON value
         """Do *task*; gives the declared outputs by key. Whatever it raises is the failure of the node.
 

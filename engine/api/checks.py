@@ -18,6 +18,9 @@ EXECUTORS: tuple[str, ...] = get_args(ExecutorName)
 EVICTIONS: tuple[str, ...] = get_args(EvictionName)
 DRAWINGS: tuple[str, ...] = get_args(DrawingName)
 
+EXECUTE = ("agent_id", "task", "context")
+"""With what an executor is called."""
+
 
 def refused(message: str, hint: str | None = None) -> InputError:
     """The error for what cannot be used."""
@@ -64,7 +67,7 @@ def check_seconds(name: str, value: object, most: float) -> None:
 
 def check_function(name: str, value: object, called: str, *parameters: str) -> None:
     """Refuse *value* unless it can be called with as many arguments as *parameters* names; *called*: in the hint."""
-    form = f"{called}({', '.join(parameters)})"
+    form = _form(called, *parameters)
     if not callable(value):
         raise refused(f"{name} cannot be {value!r:.100}", f"Give a function that is called as {form}.")
     if not _takes(value, len(parameters)):
@@ -81,7 +84,11 @@ def check_program(program: object) -> None:
         hint = "Give an object that has `execute(agent_id, task, context)`: one of a subclass of AgentExecutor."
         raise refused(f"the executor cannot be {program!r:.100}", hint)
     name = type(program).__name__
-    check_function(f"{name}.execute", execute, "execute", "agent_id", "task", "context")
+    if getattr(execute, "__isabstractmethod__", False):
+        raise refused(
+            f"{name} has no `execute` of its own", f"Write it: async def {_form('execute', 'self', *EXECUTE)}."
+        )
+    check_function(f"{name}.execute", execute, "execute", *EXECUTE)
     named = getattr(program, "agent_ids", None)
     if named is not None:
         ids = (named,) if isinstance(named, str) else named
@@ -100,6 +107,10 @@ def check_mapping(name: str, value: object, *, hint: str) -> None:
     """Refuse *value* unless it is a mapping whose keys are texts."""
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise refused(f"{name} cannot be {value!r:.100}", hint)
+
+
+def _form(called: str, *parameters: str) -> str:
+    return f"{called}({', '.join(parameters)})"
 
 
 def _takes(function: Callable[..., object], count: int) -> bool:

@@ -278,15 +278,6 @@ async def test_what_a_program_used_is_in_the_report(project: Path) -> None:
     assert (report.cost_usd, report.input_tokens, report.output_tokens) == (0.5, 15, 3)
 
 
-async def test_the_base_class_does_nothing_by_itself(project: Path) -> None:
-    class Lazy(AgentExecutor):
-        agent_ids = ("worker",)
-
-    async with opened(project, Lazy()) as engine:
-        (line,) = (await engine.execute(ONE)).failures
-    assert line.failure.code == "NOT_IMPLEMENTED_ERROR"
-
-
 async def test_values_are_copies(project: Path) -> None:
     def spoil(context: Context) -> Any:  # noqa: ANN401
         for value in context.data.values():

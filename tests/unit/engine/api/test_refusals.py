@@ -62,11 +62,18 @@ class TooFew:
         """Never called."""
 
 
+class Unwritten(AgentExecutor):
+    """An executor without a method of its own."""
+
+
 class Named(AgentExecutor):
     """An executor that names as its agents whatever it is given."""
 
     def __init__(self, agent_ids: Any) -> None:  # noqa: ANN401
         self.agent_ids = agent_ids
+
+    async def execute(self, agent_id: str, task: str, context: Context) -> None:
+        """Never called."""
 
 
 @dataclass
@@ -96,6 +103,7 @@ def refused(call: Callable[[], object]) -> InputError:
         (object(), "<object object"),
         (lambda *_arguments: None, "<function <lambda>"),
         (AgentExecutor, "the class AgentExecutor itself"),
+        (Unwritten(), "Unwritten has no `execute` of its own"),  # type: ignore[abstract]
         (TooFew(), "TooFew.execute cannot be called as execute(agent_id, task, context)"),
         (Named(5), "Named.agent_ids cannot be 5"),
         (Named(("worker", 5)), "Named.agent_ids cannot be ('worker', 5)"),
