@@ -140,7 +140,7 @@ class Catalog:
         if isinstance(source, Mapping):
             return self._check(parse_definition(json_file.adopt(source)), path=None)
         if not isinstance(source, str):
-            raise InputError(f"a command cannot be made of {source!r:.100}", hint='name it as "/name" or by its path')
+            raise InputError(f"a command cannot be made of {source!r:.100}", hint='Name it as "/name" or by its path.')
         if source.lstrip().startswith("{"):
             value = json_file.parse(source, name="definition")
             return self._check(parse_definition(json_file.as_object(value, name="definition")), path=None)
@@ -233,7 +233,7 @@ class Catalog:
         if found is None:  # the file went away after the command was checked
             near = agents.suggest(agent_id)
             message = f'Agent "{agent_id}" of {command} not found in agent registry'
-            raise NotFound(message, code="AGENT_NOT_FOUND", hint=f'did you mean "{near}"?' if near else None)
+            raise NotFound(message, code="AGENT_NOT_FOUND", hint=f'Did you mean "{near}"?' if near else None)
         return found
 
     def _agent_files(self, reach: Reach) -> tuple[object, ...]:

@@ -365,7 +365,7 @@ def _refuse_size(raw: dict[str, Any]) -> None:
         message = (
             f"The command has more than {MAX_PHASES} phases, {MAX_NODES_SHOWN} nodes or {MAX_FIELDS} fields in a part"
         )
-        raise InputError(message, code="TOO_LARGE", hint="split it into sub-commands")
+        raise InputError(message, code="TOO_LARGE", hint="Split it into sub-commands.")
 
 
 def _again(error: InputError) -> InputError:

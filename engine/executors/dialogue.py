@@ -58,7 +58,7 @@ async def _asked(  # noqa: PLR0917 - what `ask` is given
             FailureKind.ERROR,
             "PROGRAM_NOT_STARTED",
             f"{name} cannot be started: {error}",
-            hint=f"try it in a terminal, in {order.project}",
+            hint=f"Try it in a terminal, in {order.project}.",
         )
     return structs.replace(_judged(ended, name), left=ended.left)
 
@@ -69,7 +69,7 @@ def _judged(ended: Ended, name: str) -> Outcome:
             FailureKind.VALIDATION,
             "OUTPUT_TOO_LARGE",
             f"{name} wrote more than {STDOUT_LIMIT // (1024 * 1024)} MB to stdout and was ended",
-            hint="write large results to a file and answer with its path",
+            hint="Write large results to a file and answer with its path.",
             partial=ended.stdout[-16384:].decode("utf-8", "replace"),
         )
     if ended.returncode != 0:

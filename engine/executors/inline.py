@@ -42,7 +42,7 @@ class InlineExecutor:
                 FailureKind.ERROR,
                 "EXECUTOR_UNAVAILABLE",
                 f'no function is registered for the agent "{order.agent.id}"',
-                hint="register one before the run starts",
+                hint="Register one before the run starts.",
             )
         try:
             reply = function(order)

@@ -61,7 +61,7 @@ def resolve(
             FailureKind.ERROR,
             "PROGRAM_NOT_FOUND",
             "the agent names no program",
-            hint='its file needs `command`, a list such as ["{python}", "scripts/check.py"]',
+            hint='its file needs `command`, a list such as ["{python}", "scripts/check.py"].',
         )
     program = argv[0]
     if os.path.isabs(program):  # noqa: PTH117 -- no Path is needed
@@ -73,7 +73,7 @@ def resolve(
                 FailureKind.ERROR,
                 "PATH_OUTSIDE_PROJECT",
                 f"the program {program} lies outside of the project root {project}",
-                hint="keep the agent's program inside of the project, or name one that is on the PATH",
+                hint="Keep the agent's program inside of the project, or name one that is on the PATH.",
             )
         copy = None if worktree is None else _inside(program, worktree)
         found = copy if copy is not None and os.path.isfile(copy) else found  # noqa: PTH113 -- no Path is needed
@@ -85,14 +85,14 @@ def resolve(
             FailureKind.ERROR,
             "PROGRAM_NOT_FOUND",
             f"the program {program} is not {place}",
-            hint=f"install it, or correct `command` in the agent's file; a relative path starts at {project}",
+            hint=f"Install it, or correct `command` in the agent's file; a relative path starts at {project}.",
         )
     if not os.access(found, os.X_OK):
         return failed(
             FailureKind.ERROR,
             "PROGRAM_NOT_EXECUTABLE",
             f"the program {program} may not be executed",
-            hint=f'chmod +x {program}, or start it with its interpreter: ["{PYTHON_ENTRY}", "{program}"]',
+            hint=f'chmod +x {program}, or start it with its interpreter: ["{PYTHON_ENTRY}", "{program}"].',
         )
     return [found, *argv[1:]]
 

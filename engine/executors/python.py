@@ -39,7 +39,7 @@ class PythonExecutor:
                 FailureKind.ERROR,
                 "CALLABLE_NOT_FOUND",
                 f'the agent\'s callable "{target}" is not of the form module:function',
-                hint="write it as in an import: checks.schema:compare",
+                hint="Write it as in an import: checks.schema:compare.",
             )
         mark = mark_of(order.attempt, order.project, keep=agent.keep_processes)
         # -P keeps the child's own folder off sys.path; the project's comes first where the function is the project's.

@@ -32,7 +32,7 @@ def scratch_folder(project: Path) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix=f"{_whose()}-", dir=make_below(*place)))
     except OSError as error:
         raise EnvironmentFault(
-            f"no private folder can be made in {place.folder}: {error}", hint="free the disk, or make it writable"
+            f"no private folder can be made in {place.folder}: {error}", hint="Free the disk, or make it writable."
         ) from error
     try:
         yield folder
@@ -53,7 +53,7 @@ def keep_file(project: Path, name: str, data: bytes) -> Path:
             write_private(path, data)
     except OSError as error:
         raise EnvironmentFault(
-            f"{path} cannot be written: {error}", hint="free the disk, or make it writable"
+            f"{path} cannot be written: {error}", hint="Free the disk, or make it writable."
         ) from error
     return path
 

@@ -95,15 +95,15 @@ def parse_fault(text: str) -> tuple[tuple[NodeId, int | None], Fault]:
     if not colon:
         node, number = place, ""
     if not equals or not node or (colon and not re.fullmatch(r"[1-9][0-9]{0,8}", number)):
-        raise InputError(f'"{text}" is no fault', code="INVALID_FAULT", hint=f"write it as {_FAULT_FORM}")
+        raise InputError(f'"{text}" is no fault', code="INVALID_FAULT", hint=f"Write it as {_FAULT_FORM}.")
     kind_name, _, code = what.partition("/")
     kinds = ", ".join(FailureKind)
     if kind_name not in set(FailureKind):
-        raise InputError(f'"{kind_name}" is no kind of failure', code="INVALID_FAULT", hint=f"kinds are {kinds}")
+        raise InputError(f'"{kind_name}" is no kind of failure', code="INVALID_FAULT", hint=f"Kinds are {kinds}.")
     kind = FailureKind(kind_name)
     if code and kind is FailureKind.TIMEOUT:
         raise InputError(
-            f'"{text}": a timeout has no code of its own', code="INVALID_FAULT", hint=f"write {place}=timeout"
+            f'"{text}": a timeout has no code of its own', code="INVALID_FAULT", hint=f"Write {place}=timeout."
         )
     fault = Fault(kind, upper_snake(code) or _CODES[kind])
     return (NodeId(node), int(number) if colon else None), fault
@@ -114,14 +114,14 @@ def parse_value(text: str) -> tuple[NodeId, str, Any]:
     place, equals, raw = text.partition("=")
     node, dot, key = place.partition(".")
     if not (equals and dot and node and key):
-        raise InputError(f'"{text}" sets nothing', code="INVALID_VALUE", hint=f"write it as {_VALUE_FORM}")
+        raise InputError(f'"{text}" sets nothing', code="INVALID_VALUE", hint=f"Write it as {_VALUE_FORM}.")
     try:
         return NodeId(node), key, json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise InputError(
             f"the value of {place} is not JSON: {error}",
             code="INVALID_VALUE",
-            hint=f"a text needs its quotes: --set '{place}=\"{raw}\"'",
+            hint=f"a text needs its quotes: --set '{place}=\"{raw}\"'.",
         ) from None
 
 

@@ -78,10 +78,10 @@ def validate_definition(
     breakers: Collection[str] = (),
     unusable: Mapping[str, str] | None = None,
 ) -> Validation:
-    """Everything that is to be said about the definition *raw*, JSON as Python values; never raises for its content.
+    """All problems of the definition *raw*, JSON as Python values; never raises for its content.
 
-    *agents* are the ids that exist, *commands* what sub-commands may be by name, and *breakers* the configured names.
-    *unusable* says, of agents that have a file and do not exist all the same, what is wrong with it.
+    *agents* are the ids that exist, *commands* the possible sub-commands by name, *breakers* the configured names.
+    *unusable* maps agents whose file cannot be used to what is wrong with it.
     """
     report = Report()
     shape = read_shape(raw, report)
@@ -106,7 +106,7 @@ def _checker(
     breakers: Collection[str],
     unusable: Mapping[str, str],
 ) -> subcommands.Check:
-    """How sub-commands are judged: by the rules that make errors, and their own sub-commands by the same."""
+    """How sub-commands are judged: by the rules that report errors, recursively; warnings are their own file's."""
 
     def check(command: CommandDefinition, given: frozenset[str]) -> list[Problem]:
         report = Report()

@@ -1,4 +1,4 @@
-"""What works and could be better: the guide's best practices as warnings.
+"""The guide's best practices as warnings about commands that work.
 
 Pure. None of these stops a run.
 """
@@ -25,7 +25,7 @@ _WEAK = re.compile(r"[a-z]|[a-z]{1,2}[-_]?\d+|(task|node|step|agent|job|item|pha
 
 
 def redundant_dependencies(subject: Subject, report: Report) -> None:
-    """REDUNDANT_DEPENDENCY: the transitive reduction does without it."""
+    """REDUNDANT_DEPENDENCY: it is not part of the transitive reduction."""
     found: set[tuple[int, int]] = set()
     several = [number for number in subject.order if len(subject.needs[number]) > 1]
     for block in subject.blocks(gates=False) if several else ():
@@ -38,9 +38,9 @@ def redundant_dependencies(subject: Subject, report: Report) -> None:
         spot, name = subject.spots[number], subject.spots[need].node.id
         report.add(
             "REDUNDANT_DEPENDENCY",
-            f'Node "{spot.node.id}" depends on "{name}" through another dependency already',
+            f'Node "{spot.node.id}" already depends on "{name}" through another dependency',
             subject.pointer(spot, "dependencies", spot.node.dependencies.index(name)),
-            f'Remove "{name}" from the dependencies of "{spot.node.id}"',
+            f'Remove "{name}" from the dependencies of "{spot.node.id}".',
         )
 
 
@@ -57,9 +57,9 @@ def over_serialized(subject: Subject, report: Report) -> None:
                 name = other.node.id
                 report.add(
                     "OVER_SERIALIZED",
-                    f'Node "{spot.node.id}" waits for "{name}" of its phase and reads nothing that it writes',
+                    f'Node "{spot.node.id}" waits for "{name}" in the same phase but reads none of its outputs',
                     subject.pointer(spot, "dependencies", spot.node.dependencies.index(name)),
-                    f'Remove "{name}" from the dependencies of "{spot.node.id}", unless the order matters',
+                    f'Remove "{name}" from the dependencies of "{spot.node.id}", unless the order matters.',
                 )
 
 
@@ -68,14 +68,14 @@ def broad_passthrough(subject: Subject, report: Report) -> None:
         if spot.node.context.passthrough and spot.number in subject.followed and not spot.is_sub_command:
             report.add(
                 "BROAD_PASSTHROUGH",
-                f'Node "{spot.node.id}" is given the whole context',
+                f'Node "{spot.node.id}" receives the whole context',
                 subject.pointer(spot, "context", "passthrough"),
-                'Name what it needs under "inputs"',
+                'Name what it needs under "inputs".',
             )
 
 
 def missing_ttl(subject: Subject, report: Report) -> None:
-    """MISSING_TTL: told once for each node."""
+    """MISSING_TTL: reported once for each node."""
     if subject.definition.global_context.cache_ttl is not None:
         return
     for spot in subject.spots:
@@ -86,16 +86,16 @@ def missing_ttl(subject: Subject, report: Report) -> None:
             seconds = 7200 if outputs[without[0]].persist else 3600
             report.add(
                 "MISSING_TTL",
-                f'Node "{spot.node.id}" gives no ttl for {keys}',
+                f'Node "{spot.node.id}" sets no ttl for {keys}',
                 subject.pointer(spot, "context", "outputs", without[0]),
-                f'Set "ttl", for example to {seconds} seconds, or "cacheTTL" in "globalContext" for all outputs',
+                f'Set "ttl", for example to {seconds} seconds, or "cacheTTL" in "globalContext" for all outputs.',
             )
 
 
 def unused_outputs(subject: Subject, report: Report) -> None:
     """UNUSED_OUTPUT: no node reads it, and it is not kept."""
     readers: dict[str, set[int]] = {}
-    takers = [spot.number for spot in subject.spots if spot.node.context.passthrough]
+    passthrough = [spot.number for spot in subject.spots if spot.node.context.passthrough]
     for spot in subject.spots:
         for key in _reads(spot.node):
             readers.setdefault(key, set()).add(spot.number)
@@ -104,13 +104,15 @@ def unused_outputs(subject: Subject, report: Report) -> None:
         for at, output in enumerate(spot.node.context.outputs):
             if output.persist or output.key in kept:
                 continue
-            if readers.get(output.key, set()) - {spot.number} or any(number != spot.number for number in takers[:2]):
+            if readers.get(output.key, set()) - {spot.number} or any(
+                number != spot.number for number in passthrough[:2]
+            ):
                 continue
             report.add(
                 "UNUSED_OUTPUT",
-                f'Output "{output.key}" of node "{spot.node.id}" is read by no node and not kept',
+                f'No node reads output "{output.key}" of node "{spot.node.id}", and it is not kept',
                 subject.pointer(spot, "context", "outputs", at),
-                'Set "persist": true to keep it as a result, or remove it',
+                'Set "persist": true to keep it as a result, or remove it.',
             )
 
 
@@ -122,7 +124,7 @@ def long_tasks(subject: Subject, report: Report) -> None:
                 "TASK_TOO_LONG",
                 f'Task of node "{spot.node.id}" has {length} characters; todos are readable up to {MAX_TASK_LENGTH}',
                 subject.pointer(spot, "task"),
-                "Begin with a verb and say the essential",
+                "Begin with a verb and keep to the essentials.",
             )
 
 
@@ -130,18 +132,18 @@ def weak_ids(subject: Subject, report: Report) -> None:
     proposed: dict[str, int] = {}
 
     def proposal(task: str) -> str:
-        """An id that was not proposed before, so that the hints can be followed one and all."""
+        """An id not proposed before, so that all hints can be followed together."""
         found = _slug(task)
         proposed[found] = proposed.get(found, 0) + 1
         numbered = found if proposed[found] == 1 else f"{found}-{proposed[found]}"
-        return f'Name it after its task, such as "{numbered}"'
+        return f'Name it after its task, such as "{numbered}".'
 
     for spot in subject.spots:
         name = spot.node.id
         if _WEAK.fullmatch(name) and is_readable(name):
             report.add(
                 "WEAK_ID",
-                f'Node id "{name}" says nothing about the node',
+                f'Node id "{name}" does not describe the node',
                 subject.pointer(spot, "id"),
                 partial(proposal, spot.node.task),
             )
@@ -154,7 +156,7 @@ def deprecated(subject: Subject, report: Report) -> None:
             "DEPRECATED_COMMAND",
             f"Command '{subject.shape.name}' is deprecated",
             subject.shape.pointer("metadata", "deprecated"),
-            f"Use {metadata.replaced_by} instead" if metadata.replaced_by else 'Name a successor in "replacedBy"',
+            f"Use {metadata.replaced_by} instead." if metadata.replaced_by else 'Name a successor in "replacedBy".',
         )
 
 
@@ -171,19 +173,19 @@ def skewed_phases(subject: Subject, report: Report) -> None:
                 "SKEWED_PHASE",
                 f'Node "{name}" takes longer than all other nodes of phase "{phase.id}" together',
                 subject.shape.pointer("phases", number, "agents", slowest, "estimatedTime"),
-                f'Split "{name}" into nodes that can run side by side',
+                f'Split "{name}" into nodes that can run side by side.',
             )
 
 
 def _reads(node: Node) -> frozenset[str]:
-    """Context keys that *node* looks at."""
+    """Context keys that *node* reads."""
     keys = frozenset(item.key for item in node.context.inputs)
     skip = node.skip_condition
     if skip is None or skip.type != "context":
         return keys
     try:
         return keys | conditions.parse(skip.expression).names
-    except InputError:  # told by its own rule
+    except InputError:  # reported by its own rule
         return keys
 
 

@@ -1,7 +1,7 @@
-"""Every code that validation can tell: how bad it is, what it means, where it comes from and what to do.
+"""Every code that validation can report: its severity, meaning, cause and fix.
 
 Pure. The reference in the docs is generated from this table, and each code has a failing and a passing example in the
-tests. Which rule finds what is the other modules'.
+tests. The other modules hold the rules that report them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """Whether a command with the problem can run."""
+    """Whether a command with the problem can run: errors prevent it, warnings do not."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -19,7 +19,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One code, as the docs tell it."""
+    """One code, as the docs describe it."""
 
     severity: Severity
     description: str
@@ -42,13 +42,13 @@ CODES: dict[str, Code] = {
         "Give the field a value of the kind that the message names.",
     ),
     "UNKNOWN_FIELD": _error(
-        "A field that the format does not have; an error where it is nearly one, else a warning.",
-        "A slip of the pen, a field of another object, or a note of your own.",
-        "Correct the spelling; begin the names of your own notes with `x-`, or use `$comment`.",
+        "A field that the format does not have: an error if it resembles a known one, otherwise a warning.",
+        "A typing error, a field of another object, or a note of your own.",
+        "Correct the spelling; start the names of your own notes with `x-`, or use `$comment`.",
     ),
     "LOCK_PLACEHOLDER": _error(
         "The name of a lock has a placeholder in it.",
-        "Nothing is filled into the name of a lock: every run would take the same one.",
+        "Placeholders in lock names are not filled in: every run would take the same lock.",
         "Name the resource itself, or a part that covers it: `deploy` covers `deploy.staging`.",
     ),
     "NEEDS_NEWER_ENGINE": _error(
@@ -57,12 +57,12 @@ CODES: dict[str, Code] = {
         "Update the engine, or correct the requirement; `minVersion` is a version of the format.",
     ),
     "DUPLICATE_NODE_ID": _error(
-        "Two nodes have one id.",
+        "Two nodes have the same id.",
         "Node ids are unique in the whole command, not only in their phase.",
-        "Rename one of them, and the dependencies that mean it.",
+        "Rename one of them, and the dependencies that refer to it.",
     ),
     "DUPLICATE_PHASE_ID": _error(
-        "Two phases have one id.", "A phase was copied without a new id.", "Rename one of them."
+        "Two phases have the same id.", "A phase was copied without a new id.", "Rename one of them."
     ),
     "UNKNOWN_DEPENDENCY": _error(
         "A node depends on an id that no node has.",
@@ -70,28 +70,28 @@ CODES: dict[str, Code] = {
         "Name a node of this or an earlier phase, or drop the dependency.",
     ),
     "CIRCULAR_DEPENDENCY": _error(
-        "Nodes depend on each other in a circle, so none of them can be first.",
-        "Each waits for what the others make.",
-        "Drop one of the dependencies, or give all of them a new node in common that makes what they share.",
+        "Nodes depend on each other in a circle, so none of them can start.",
+        "Each waits for the result of another.",
+        "Drop one of the dependencies, or let all of them depend on a new node that produces what they share.",
     ),
     "FORWARD_DEPENDENCY": _error(
         "A node depends on a node of a later phase.",
         "Phases run in file order, so the later node cannot come first.",
-        "Move one of the two nodes to the other's phase.",
+        "Move one of the nodes to the phase of the other.",
     ),
     "AGENT_NOT_FOUND": _error(
         "No agent has the id that a node or its compensation names.",
-        "A typing error, the wrong case or separator, or an agent file that is not there.",
-        "Use an id of the list, or add a file to `.claude/agents/`.",
+        "A typing error, the wrong case or separator, or a missing agent file.",
+        "Use an id from the list, or add a file to `.claude/agents/`.",
     ),
     "AGENT_UNUSABLE": _error(
-        "The agent that a node or its compensation names has a file, and something in it is an error.",
-        "A field that cannot be read, or one that would limit the agent and is misspelled, as `allowed-tools`.",
+        "The agent that a node or its compensation names has a file with an error in it.",
+        "A field that cannot be read, or a misspelled one that would limit the agent, such as `allowed-tools`.",
         "Correct the file as the message says.",
     ),
     "INPUT_WITHOUT_PROVIDER": _error(
         "A required input that nothing before the node provides.",
-        "No node of an earlier phase, no node it depends on, no initial value and no argument has the key.",
+        "No node of an earlier phase, no dependency, no initial value and no argument provides the key.",
         "Declare the key as an earlier node's output, depend on the node that writes it, or make the input optional.",
     ),
     "OUTPUT_WITHOUT_PROVIDER": _error(
@@ -100,54 +100,54 @@ CODES: dict[str, Code] = {
         "Name a key that a node of the sub-command writes.",
     ),
     "OUTPUT_CONFLICT": _error(
-        "Two nodes that may run in either order write one key, and one of them replaces what is there.",
-        "Whichever ends last would win.",
+        "Two nodes that may run in either order write the same key, and one of them replaces its value.",
+        "The node that ends last would win.",
         "Use two keys, a `merge` other than `replace` on both, or a dependency between them.",
     ),
     "TIMEOUT_NOT_ABOVE_ESTIMATE": _error(
         "A node's timeout is not above its estimated time.",
-        "The node would be stopped before it is expected to be done.",
+        "The node would be stopped before it is expected to finish.",
         "Raise the timeout to about three times the estimate.",
     ),
     "INVALID_EXPRESSION": _error(
         "A skip condition's expression cannot be read.",
-        "It is no expression of its type: a context expression, a path under the project, a command's name.",
+        "It does not fit its type: a context expression, a path in the project, a command's name.",
         "Correct it at the column that the message names.",
     ),
     "INVALID_TRANSFORM": _error(
-        "An input's transform is no JSONPath.",
-        "Only RFC 9535 paths without `match` and `search` are taken.",
-        "Correct the path; `$.items[0].name` is one.",
+        "An input's transform is not a valid JSONPath.",
+        "Only RFC 9535 paths without `match` and `search` are accepted.",
+        "Correct the path; `$.items[0].name` is an example.",
     ),
     "INVALID_OUTPUT_SCHEMA": _error(
-        "An output's schema is no JSON Schema that can be checked.",
+        "An output's schema is not a valid JSON Schema.",
         "A keyword has a value that JSON Schema does not allow.",
         "Correct the schema as the message says.",
     ),
     "UNKNOWN_ROLLBACK_TARGET": _error(
-        "A compensation's `rollbackTo` names no node.",
+        "A compensation's `rollbackTo` names a node that does not exist.",
         "A typing error, or the node was renamed.",
         "Name a node of the command, or drop `rollbackTo` to roll back the whole run.",
     ),
     "COMPENSATION_WITHOUT_TASK": _error(
-        "A compensation of type rollback or custom says neither in `task` nor in `description` what to do.",
-        "An agent has to undo the node, and is told nothing.",
+        "A compensation of type rollback or custom has neither a `task` nor a `description`.",
+        "The agent that undoes the node needs to know what to do.",
         "Write a `task`.",
     ),
     "UNKNOWN_COMMAND": _error(
-        "A node runs a sub-command that is not there.",
+        "A node runs a sub-command that does not exist.",
         "A typing error, or a command file that is missing or cannot be read.",
-        "Let the task be `/name arguments` with the name of a command.",
+        "Write the task as `/name arguments` with the name of a command.",
     ),
     "RECURSIVE_COMMAND": _error(
         "A command runs itself, directly or through its sub-commands.",
-        "Sub-commands are unfolded before the run, and this one would never end.",
-        "Take the call out of the circle.",
+        "Sub-commands are unfolded before the run, which would never end here.",
+        "Remove one of the nodes that close the circle.",
     ),
     "TOO_MANY_NODES": _error(
         "With its sub-commands unfolded, the command is too large to run.",
-        "Sub-commands call each other many times, or too deep.",
-        "Call sub-commands less often, or split the command.",
+        "Commands run sub-commands many times, or nest them too deeply.",
+        "Run sub-commands less often, or split the command.",
     ),
     "DUPLICATE_LOCK": _error(
         "One list of locks names a resource twice.",
@@ -160,9 +160,9 @@ CODES: dict[str, Code] = {
         "Configure it in `.claude/orchestration.toml`, or correct the name.",
     ),
     "MORE_PROBLEMS": _error(
-        "There are more problems than are told at once.",
+        "There are more problems than are listed at once.",
         "One slip may be repeated in every node.",
-        "Correct those that are told, and validate again.",
+        "Correct the listed ones and validate again.",
     ),
     "LONG_ESTIMATE": _warning(
         "A node is estimated to take more than an hour.",
@@ -171,12 +171,12 @@ CODES: dict[str, Code] = {
     ),
     "TIMEOUT_BELOW_3X": _warning(
         "A timeout is less than three times the estimated time.",
-        "A slow but sound attempt would be stopped.",
+        "A slow but healthy attempt would be stopped.",
         "Raise the timeout to three times the estimate.",
     ),
     "PROVIDER_NOT_ANCESTOR": _warning(
         "An input comes from a node of an earlier phase that the node does not depend on.",
-        "It works because phases run in order, and breaks when a node is moved.",
+        "It works because phases run in order, but breaks when a node is moved.",
         "Add the provider to the dependencies.",
     ),
     "REDUNDANT_DEPENDENCY": _warning(
@@ -185,38 +185,38 @@ CODES: dict[str, Code] = {
         "Drop it.",
     ),
     "OVER_SERIALIZED": _warning(
-        "A node of a parallel phase depends on another one of it, and reads nothing that it writes.",
+        "A node of a parallel phase depends on another node of that phase but reads none of its outputs.",
         "They could run at the same time.",
         "Drop the dependency, unless the order matters for another reason.",
     ),
     "BROAD_PASSTHROUGH": _warning(
-        "A node that others follow is given the whole context.",
-        "Large contexts cost memory and attention, and show more than is needed.",
+        "A node that others follow receives the whole context.",
+        "Large contexts cost memory and attention, and expose more than the node needs.",
         "Name the inputs that the node needs.",
     ),
     "MISSING_TTL": _warning(
         "An output has no time to live.",
-        "Neither the output nor `globalContext.cacheTTL` says how long it is good for.",
+        "Neither the output nor `globalContext.cacheTTL` says how long it is valid.",
         "Set `ttl` in seconds: 300 for temporary data, 3600 for analyses, 7200 for reports.",
     ),
     "TASK_TOO_LONG": _warning(
         "A task has more than 80 characters.",
         "It is shown as a todo, where a long one is hard to read.",
-        "Begin with a verb and say the essential; details belong into the agent's file.",
+        "Begin with a verb and keep to the essentials; details belong in the agent's file.",
     ),
     "WEAK_ID": _warning(
-        "An id that says nothing, such as a1 or task1.",
+        "An id that does not describe the node, such as a1 or task1.",
         "Logs and errors name nodes by their id.",
         "Say what the node does: `unit-tests-backend`.",
     ),
     "PROVIDER_MAY_BE_SKIPPED": _warning(
-        "A node needs an input, or gives an output of a sub-command, that only nodes write which may be skipped.",
-        "Where the condition holds, nothing writes the value: the node fails (`MISSING_INPUT`, `MISSING_OUTPUT`).",
+        "Only nodes that may be skipped write a required input, or an output of a sub-command.",
+        "If the condition holds, nothing writes the value and the node fails (`MISSING_INPUT`, `MISSING_OUTPUT`).",
         'Give the input `"required": false` or a `default`, or give the node the same `skipCondition`.',
     ),
     "DEPRECATED_COMMAND": _warning(
         "The command, or one that it runs, is deprecated.",
-        "Its metadata say so.",
+        "Its metadata says so.",
         "Use the command that replaces it.",
     ),
     "UNUSED_OUTPUT": _warning(
@@ -226,17 +226,17 @@ CODES: dict[str, Code] = {
     ),
     "LOCK_ORDER_CYCLE": _warning(
         "Two nodes that can run together name the same locks in opposite orders.",
-        "Nodes of one run cannot deadlock, but the habit does between runs.",
+        "Nodes of one run cannot deadlock this way, but separate runs can.",
         "Name locks in one order everywhere.",
     ),
     "SKEWED_PHASE": _warning(
         "In a parallel phase one node takes longer than all the others together.",
-        "The phase is no faster than that node.",
+        "The phase takes as long as that node.",
         "Split the node.",
     ),
     "NO_COMPENSATION": _warning(
         "A node with an exclusive lock has no compensation.",
         "It changes something that a failed run should put back.",
-        'Add one; `{"type": "none"}` says that nothing is to be undone.',
+        'Add one; `{"type": "none"}` says that there is nothing to undo.',
     ),
 }

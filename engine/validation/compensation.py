@@ -1,6 +1,6 @@
-"""What is to be undone can be undone.
+"""Compensations can do what they are for.
 
-Pure. The agent that undoes is looked up in `references.py`.
+Pure. `references.py` checks that their agents exist.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ def rollback_targets(subject: Subject, report: Report) -> None:
             "UNKNOWN_ROLLBACK_TARGET",
             f'Node "{spot.node.id}" rolls back to "{name}", which does not exist',
             subject.pointer(spot, "compensation", "rollbackTo"),
-            lambda name=name: subject.node_names.question(name) or "Drop it to roll back the whole run",
+            lambda name=name: subject.node_names.question(name) or "Drop it to roll back the whole run.",
         )
 
 
 def tasks(subject: Subject, report: Report) -> None:
-    """SPEC 7: `task`, or `description` where there is none."""
+    """SPEC 7: `task`, or else `description`."""
     for spot in subject.spots:
         undo = spot.node.compensation
         if undo and undo.type in ("rollback", "custom") and not (undo.task or (undo.description or "").strip()):
             report.add(
                 "COMPENSATION_WITHOUT_TASK",
-                f'Compensation of node "{spot.node.id}" does not say what to do',
+                f'Compensation of node "{spot.node.id}" has no task',
                 subject.pointer(spot, "compensation"),
-                'Add a "task" for the agent that undoes it',
+                'Add a "task" for the agent that undoes it.',
             )
 
 
@@ -49,5 +49,5 @@ def missing_compensations(subject: Subject, report: Report) -> None:
                 "NO_COMPENSATION",
                 f'Node "{spot.node.id}" locks "{locks[0]}" exclusively and has no compensation',
                 subject.pointer(spot),
-                'Add a "compensation"; {"type": "none"} where nothing is to be undone',
+                'Add a "compensation"; {"type": "none"} if there is nothing to undo.',
             )

@@ -1,7 +1,7 @@
-"""What a node reads is there before it starts, and what it writes is not overwritten by chance.
+"""A node's required inputs exist before it starts, and its outputs are not overwritten by chance.
 
 Pure. The rules look at a range of nodes at a time (`Subject.blocks`), so that they stay nearly linear in the number of
-nodes. Nodes in a circle, and all that depend on one, are judged by what is certain whatever their order.
+nodes. Nodes in or behind a circle have no order: only faults that hold in any order are reported.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.validation.subject import Block, Spot, Subject
 
 MAX_WRITERS = 3
-"""Nodes that write one key and are named."""
+"""Writers of one key that a message names."""
 MAX_KEYS = 50
 """Available keys that a message names."""
 
@@ -38,7 +38,7 @@ def required_inputs(subject: Subject, report: Report) -> None:
 
 
 def providers_not_ancestors(subject: Subject, report: Report) -> None:
-    """PROVIDER_NOT_ANCESTOR: phases alone put the provider first."""
+    """PROVIDER_NOT_ANCESTOR: only the order of phases puts the provider first."""
     loose = ungranted(subject, _wishes(subject), gates=False)
     lost = set(ungranted(subject, loose, gates=True)) if loose else set()
     for wish in loose:
@@ -51,12 +51,12 @@ def providers_not_ancestors(subject: Subject, report: Report) -> None:
             "PROVIDER_NOT_ANCESTOR",
             f'Node "{spot.node.id}" reads "{wish.key}" of "{name}" without depending on it',
             subject.pointer(spot, "context", "inputs", wish.place, "key"),
-            f'Add "{name}" to the dependencies of "{spot.node.id}"',
+            f'Add "{name}" to the dependencies of "{spot.node.id}".',
         )
 
 
 def providers_that_may_be_skipped(subject: Subject, report: Report) -> None:
-    """PROVIDER_MAY_BE_SKIPPED: a required input has no provider but nodes that a condition may skip."""
+    """PROVIDER_MAY_BE_SKIPPED: a condition may skip every provider of a required input."""
     for wish in _wishes(subject):
         spot = subject.spots[wish.node]
         writers = [subject.spots[number] for number in subject.producers.get(wish.key, ()) if number != wish.node]
@@ -65,9 +65,9 @@ def providers_that_may_be_skipped(subject: Subject, report: Report) -> None:
         names = " and ".join(f'"{writer.node.id}"' for writer in writers[:MAX_WRITERS])
         report.add(
             "PROVIDER_MAY_BE_SKIPPED",
-            f'Node "{spot.node.id}" needs "{wish.key}", which only {names} writes, and that may be skipped',
+            f'Node "{spot.node.id}" needs "{wish.key}", written only by {names}, which may be skipped',
             subject.pointer(spot, "context", "inputs", wish.place, "key"),
-            f'Give the input "required": false or a default, or give "{spot.node.id}" the same skipCondition',
+            f'Give the input "required": false or a default, or give "{spot.node.id}" the same skipCondition.',
         )
 
 
@@ -78,7 +78,7 @@ def _may_be_skipped(writer: Spot, reader: Spot) -> bool:
 
 
 def _wishes(subject: Subject) -> list[Wish]:
-    """The required inputs that some node has to provide; several rules ask for them."""
+    """The required inputs that some node has to provide, computed once for several rules."""
     if subject.wishes is None:
         subject.wishes = list(_look_for_wishes(subject))
     return subject.wishes
@@ -95,7 +95,7 @@ def _look_for_wishes(subject: Subject) -> Iterator[Wish]:
 
 
 def ungranted(subject: Subject, wishes: list[Wish], *, gates: bool) -> list[Wish]:
-    """Those of *wishes* that no node before fulfils; with *gates* the nodes of earlier phases come before."""
+    """Those of *wishes* that no earlier node fulfils; with *gates*, all nodes of earlier phases count as earlier."""
     left = []
     open_ended = []
     for wish in wishes:
@@ -111,7 +111,7 @@ def ungranted(subject: Subject, wishes: list[Wish], *, gates: bool) -> list[Wish
 
 
 def output_conflicts(subject: Subject, report: Report) -> None:
-    """SPEC 2: nodes that are not ordered write one key, and one of them replaces what the other wrote."""
+    """SPEC 2: unordered nodes write one key, and one replaces what the other wrote."""
     for spot in subject.spots:
         _double_outputs(subject, spot, report)
     shared = {key: numbers for key, numbers in subject.producers.items() if len(numbers) > 1}
@@ -129,11 +129,11 @@ def output_conflicts(subject: Subject, report: Report) -> None:
                 for number, other in _unordered(block, numbers, replacing[key]):
                     clashes.setdefault((key, number), other)
     for (key, number), other in sorted(clashes.items(), key=lambda item: item[0][1]):
-        _tell_conflict(subject, subject.spots[max(number, other)], subject.spots[min(number, other)], key, report)
+        _report_conflict(subject, subject.spots[max(number, other)], subject.spots[min(number, other)], key, report)
 
 
 def _unordered(block: Block, numbers: list[int], replacing: set[int]) -> Iterator[tuple[int, int]]:
-    """Each writer with the first one of *block* that is not ordered before it, where one of the two replaces.
+    """Each writer with the first writer in *block* that is not ordered before it, if one of the two replaces.
 
     *numbers* are in topological order, so a later one is never before an earlier one.
     """
@@ -160,19 +160,19 @@ def _double_outputs(subject: Subject, spot: Spot, report: Report) -> None:
                 "OUTPUT_CONFLICT",
                 f'Node "{spot.node.id}" declares output "{output.key}" twice',
                 subject.pointer(spot, "context", "outputs", at, "key"),
-                "Keep one of them",
+                "Keep one of them.",
             )
         seen.add(output.key)
 
 
-def _tell_conflict(subject: Subject, spot: Spot, other: Spot, key: str, report: Report) -> None:
+def _report_conflict(subject: Subject, spot: Spot, other: Spot, key: str, report: Report) -> None:
     at = next(place for place, output in enumerate(spot.node.context.outputs) if output.key == key)
     report.add(
         "OUTPUT_CONFLICT",
         f'Nodes "{other.node.id}" and "{spot.node.id}" both write "{key}", and neither runs before the other',
         subject.pointer(spot, "context", "outputs", at, "key"),
         f'Write to "{key}_{spot.node.id}" here, set "merge" to "merge", "append" or "concat" on both, or let '
-        f'"{spot.node.id}" depend on "{other.node.id}"',
+        f'"{spot.node.id}" depend on "{other.node.id}".',
     )
 
 
@@ -206,14 +206,14 @@ def _available(subject: Subject, spot: Spot) -> list[str]:
 
 
 def _provide(subject: Subject, spot: Spot, key: str) -> str:
-    """What to do about a missing input."""
+    """The hint for a missing input."""
     for number in subject.producers.get(key, ()):
         other = subject.spots[number]
         if other.phase <= spot.phase and other is not spot:
-            return f'"{other.node.id}" writes "{key}": add it to the dependencies of "{spot.node.id}"'
+            return f'"{other.node.id}" writes "{key}": add it to the dependencies of "{spot.node.id}".'
         if other is not spot:
-            return f'"{other.node.id}" writes "{key}" in a later phase: move it before "{spot.node.id}"'
+            return f'"{other.node.id}" writes "{key}" in a later phase: move it before "{spot.node.id}".'
     near = Names(_available(subject, spot)).closest(key)
     if near:
-        return f'Did you mean "{near}"? Or declare "{key}" as an output of an earlier node'
-    return f'Declare "{key}" as an output of an earlier node, or give the input "required": false and a default'
+        return f'Did you mean "{near}"? Or declare "{key}" as an output of an earlier node.'
+    return f'Declare "{key}" as an output of an earlier node, or give the input "required": false and a default.'

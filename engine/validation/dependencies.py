@@ -1,6 +1,6 @@
-"""Dependencies point to nodes that can come first.
+"""Dependencies name nodes that exist and can run first.
 
-Pure. Whether a dependency is worth having is `advice.py`'s.
+Pure. `advice.py` judges whether a dependency is useful.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from engine.validation.subject import Spot, Subject
 
 MAX_PATH_NODES = 30
-"""Nodes of a circle that its message names."""
+"""Nodes of a circle that a message names."""
 
 
 def unknown_dependencies(subject: Subject, report: Report) -> None:
@@ -27,7 +27,7 @@ def unknown_dependencies(subject: Subject, report: Report) -> None:
                     "UNKNOWN_DEPENDENCY",
                     f'Node "{spot.node.id}" depends on "{name}", which does not exist',
                     subject.pointer(spot, "dependencies", at),
-                    lambda name=name: subject.node_names.question(name) or "Name a node of this or an earlier phase",
+                    lambda name=name: subject.node_names.question(name) or "Name a node of this or an earlier phase.",
                 )
 
 
@@ -43,12 +43,12 @@ def forward_dependencies(subject: Subject, report: Report) -> None:
                     "FORWARD_DEPENDENCY",
                     f'Node "{spot.node.id}" of phase "{own}" depends on "{name}" of the later phase "{later}"',
                     subject.pointer(spot, "dependencies", at),
-                    f'Move "{spot.node.id}" to phase "{later}", or "{name}" to phase "{own}" or an earlier one',
+                    f'Move "{spot.node.id}" to phase "{later}", or "{name}" to phase "{own}" or an earlier one.',
                 )
 
 
 def circular_dependencies(subject: Subject, report: Report) -> None:
-    """One shortest circle of each knot of nodes (SPEC 2), worded as the guide's Troubleshooting does."""
+    """One shortest circle of each strongly connected component (SPEC 2), worded as in the guide's Troubleshooting."""
     names = {spot.node.id: spot.node.dependencies for spot in subject.by_id.values()}
     for cycle in shortest_cycles(names):
         whole = (*cycle, cycle[0])
@@ -64,7 +64,7 @@ def circular_dependencies(subject: Subject, report: Report) -> None:
 
 
 def _weakest(cycle: Sequence[str], subject: Subject) -> tuple[Spot, str]:
-    """The dependency of *cycle* that is easiest to do without: no data flows along it, or it points on in the file."""
+    """The most dispensable dependency of *cycle*: one without data flow, or one on a later node of the file."""
     steps = [(subject.by_id[name], need) for name, need in zip(cycle, (*cycle[1:], cycle[0]), strict=True)]
 
     def weight(step: tuple[Spot, str]) -> tuple[bool, bool]:
@@ -78,9 +78,9 @@ def _weakest(cycle: Sequence[str], subject: Subject) -> tuple[Spot, str]:
 
 def _way_out(cycle: Sequence[str], name: str, need: str) -> str:
     if len(cycle) == 1:
-        return f'Remove "{name}" from its own dependencies'
+        return f'Remove "{name}" from its own dependencies.'
     members = ", ".join(f'"{member}"' for member in cycle[:MAX_PATH_NODES])
     return (
-        f'Remove "{need}" from the dependencies of "{name}", or let {members} depend on a new node that makes what '
-        "they share"
+        f'Remove "{need}" from the dependencies of "{name}", or let {members} depend on a new node that produces '
+        "what they share."
     )

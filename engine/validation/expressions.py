@@ -1,6 +1,6 @@
-"""Texts inside a command that are languages of their own can be read: conditions, transforms, schemas.
+"""Conditions, transforms and schemas inside a command can be parsed.
 
-Pure. What they mean is `engine/conditions`', `engine/transforms`' and `engine/context`'s.
+Pure. `engine/conditions`, `engine/transforms` and `engine/values/context` give them their meaning.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OUTSIDE = re.compile(r"[/\\~]|[A-Za-z]:")
 
 
 def skip_expressions(subject: Subject, report: Report) -> None:
-    """SPEC 6: a condition that cannot be evaluated would fail its node."""
+    """SPEC 6: a condition that cannot be evaluated fails its node."""
     for spot in subject.spots:
         skip = spot.node.skip_condition
         fault = _fault(skip) if skip else None
@@ -69,7 +69,7 @@ def output_schemas(subject: Subject, report: Report) -> None:
 
 
 def _fault(skip: SkipCondition) -> tuple[str, str | None] | None:
-    """What is wrong with an expression, and a hint."""
+    """The fault of an expression and a hint, if it has one."""
     text = skip.expression
     if skip.type == "context":
         try:
@@ -79,10 +79,10 @@ def _fault(skip: SkipCondition) -> tuple[str, str | None] | None:
         return None
     if skip.type == "file_exists":
         if _OUTSIDE.match(text) or ".." in re.split(r"[/\\]", text) or "\0" in text:
-            return "the path leaves the project", "Write a path or glob relative to the project root"
+            return "the path is outside the project", "Write a path or glob relative to the project root."
         return None
     if skip.type == "command_success":
         fits = _COMMAND.fullmatch(text)
-        return None if fits else ("this is no command's name", 'Write a name such as "/run-tests"')
+        return None if fits else ("this is not a command name", 'Write a name such as "/run-tests".')
     fits = _CALLABLE.fullmatch(text)
-    return None if fits else ("this is no name of a callable", "Write the name it was registered by")
+    return None if fits else ("this is not the name of a callable", "Write the name it was registered under.")

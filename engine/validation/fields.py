@@ -1,6 +1,6 @@
-"""Fields that the format does not have: slips of a known one are errors, all others warnings (SPEC 1).
+"""Unknown fields: misspelled known fields are errors, all others warnings (SPEC 1).
 
-Pure. The table of known fields is read off the models, so that it cannot differ from them. Values are `shape.py`'s.
+Pure. The known fields are read from the models, so that the two cannot differ. `shape.py` checks values.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ HABITS: dict[type[Part], dict[str, str]] = {
     Node: {"dependsOn": "dependencies", "depends_on": "dependencies", "needs": "dependencies", "agent": "agentId"},
     Phase: {"nodes": "agents", "tasks": "agents", "steps": "agents", "concurrency": "maxParallelism"},
 }
-"""What other tools call a field: to pass over these would silently run another graph than was meant."""
+"""Names of fields in other tools: ignoring these would silently run a different graph than intended."""
 
 
 @cache
 def fields_of(model: type[Part]) -> dict[str, type[Part] | None]:
-    """The fields of *model* as files spell them, and the model inside each, where there is one."""
+    """The fields of *model* as files spell them, and the model inside each, if any."""
     return {(info.alias or name): next(_parts(info.annotation), None) for name, info in model.model_fields.items()}
 
 
@@ -39,9 +39,9 @@ Path = tuple[str | int, ...]
 
 
 def check_fields(raw: Mapping[str, Any], report: Report) -> tuple[Mapping[str, Any], dict[Path, str]]:
-    """Tell unknown fields, and answer *raw* with slips corrected, so that what was meant is checked too.
+    """Report unknown fields; returns *raw* with misspellings corrected, so that the intended fields are checked too.
 
-    The second answer is the file's spelling of each corrected field, by its place after correction.
+    The second result is the file's spelling of each corrected field, by its place after correction.
     """
     walk = _Walk(report)
     return walk.part(raw, CommandDefinition, ()), walk.slips
@@ -63,13 +63,13 @@ def spelled(path: Path, slips: Mapping[Path, str]) -> Path:
 
 @dataclass(slots=True)
 class _Walk:
-    """One way through a file."""
+    """One walk through a file."""
 
     report: Report
     slips: dict[Path, str] = field(default_factory=dict)
 
     def part(self, raw: Mapping[str, Any], model: type[Part], place: Path) -> Mapping[str, Any]:
-        """*raw* with slips corrected; *raw* itself where there are none, as in most files and all large ones."""
+        """*raw* with misspellings corrected; *raw* itself if there are none, which saves copying most files."""
         known = fields_of(model)
         changed: dict[str, Any] = {}
         unknown = []
@@ -84,7 +84,7 @@ class _Walk:
                     changed[name] = other
         for name in unknown:
             meant = _meant(name, model)
-            _tell(name, meant, model, spelled(place, self.slips), self.report)
+            _report(name, meant, model, spelled(place, self.slips), self.report)
             if meant is not None and meant not in raw and meant not in changed:
                 self.slips[*place, meant] = name
                 inner = known[meant]
@@ -92,7 +92,7 @@ class _Walk:
         return {**raw, **changed} if changed else raw
 
     def inside(self, value: object, model: type[Part], place: Path) -> object:
-        """A part, or a list of parts, corrected; what is neither is left for the model to refuse."""
+        """A part, or a list of parts, corrected; anything else is left for the model to refuse."""
         if isinstance(value, Mapping):
             return self.part(value, model, place)
         if not isinstance(value, list | tuple):
@@ -111,7 +111,7 @@ def _is_note(name: object) -> bool:
 
 
 def _meant(name: object, model: type[Part]) -> str | None:
-    """The field of *model* that *name* is a slip of."""
+    """The field of *model* that *name* misspells, if any."""
     if not isinstance(name, str):
         return None
     habit = HABITS.get(model, {}).get(name)
@@ -128,14 +128,16 @@ def _meant(name: object, model: type[Part]) -> str | None:
     return next((known[folded] for folded in near if same_words(name, known[folded])), None)
 
 
-def _tell(name: object, meant: str | None, model: type[Part], place: Path, report: Report) -> None:
+def _report(name: object, meant: str | None, model: type[Part], place: Path, report: Report) -> None:
     shown = str(name)[:100]
     where = pointer(*place, str(name))
     if meant is not None:
-        report.add("UNKNOWN_FIELD", f'Unknown field "{shown}"; "{meant}" is meant', where, f'Rename it to "{meant}"')
+        report.add(
+            "UNKNOWN_FIELD", f'Unknown field "{shown}"; did you mean "{meant}"?', where, f'Rename it to "{meant}".'
+        )
         return
     homes = [word for word, other in _HOMES.items() if other is not model and name in fields_of(other)]
-    advice = f'"{shown}" belongs to {homes[0]}' if homes else 'Remove it, or begin its name with "x-"'
+    advice = f'"{shown}" belongs to {homes[0]}.' if homes else 'Remove it, or start its name with "x-".'
     report.add("UNKNOWN_FIELD", f'Unknown field "{shown}" is ignored', where, advice, severity=Severity.WARNING)
 
 
@@ -151,4 +153,4 @@ def _homes() -> dict[str, type[Part]]:
 
 
 _HOMES = _homes()
-"""The models by the words that name where they stand."""
+"""The models by the words that say where they belong."""

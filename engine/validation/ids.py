@@ -1,6 +1,6 @@
-"""Every node and every phase has an id of its own.
+"""Node ids and phase ids are unique.
 
-Pure. What an id looks like is the model's, whether it says something is `advice.py`'s.
+Pure. The model checks the form of an id, `advice.py` whether it is descriptive.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def duplicate_node_ids(subject: Subject, report: Report) -> None:
                 "DUPLICATE_NODE_ID",
                 f'Node id "{name}" is used twice; its first use is in phase "{phase}"',
                 subject.pointer(spot, "id"),
-                lambda name=name: f'Rename this one, for example to "{_free(name, subject)}"',
+                lambda name=name: f'Rename this one, for example to "{_free(name, subject)}".',
             )
 
 
@@ -35,7 +35,7 @@ def duplicate_phase_ids(subject: Subject, report: Report) -> None:
                 "DUPLICATE_PHASE_ID",
                 f'Phase id "{phase.id}" is used twice',
                 subject.shape.pointer("phases", number, "id"),
-                f'Rename this one, for example to "{phase.id}-{number + 1}"',
+                f'Rename this one, for example to "{phase.id}-{number + 1}".',
             )
         seen.add(phase.id)
 

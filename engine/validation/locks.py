@@ -1,6 +1,6 @@
-"""Locks are named once, and in one order.
+"""Locks are named once, literally, and in one order.
 
-Pure. Who gets a lock when is `engine/tables/locks.py`'s.
+Pure. `engine/tables/locks.py` grants them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_LOCKS = 20
 
 
 def placeholders(subject: Subject, report: Report) -> None:
-    """LOCK_PLACEHOLDER: nothing is filled into the name of a lock, so that all runs would take one and the same."""
+    """LOCK_PLACEHOLDER: it is not filled in, so all runs would take the same lock."""
     root = subject.definition.resources
     for at, lock in enumerate(root.locks if root else ()):
         _placeholder(lock, subject.shape.pointer("resources", "locks", at, "resource"), report)
@@ -35,9 +35,9 @@ def _placeholder(lock: Lock, place: str, report: Report) -> None:
     if _PLACEHOLDER.search(lock.resource):
         report.add(
             "LOCK_PLACEHOLDER",
-            f'The lock "{lock.resource}" has a placeholder, and nothing is filled into the name of a lock',
+            f'The lock "{lock.resource}" has a placeholder, which is not filled in',
             place,
-            "Name the resource itself, or a part that covers it: deploy covers deploy.staging",
+            'Name the resource itself, or a part that covers it: "deploy" covers "deploy.staging".',
         )
 
 
@@ -76,7 +76,7 @@ def lock_orders(subject: Subject, report: Report) -> None:
             f'Nodes "{first.node.id}" and "{second.node.id}" can run together and name the locks '
             f'"{pair[0]}" and "{pair[1]}" in opposite orders',
             subject.pointer(second, "resources", "locks"),
-            f'Name "{pair[0]}" before "{pair[1]}" everywhere',
+            f'Name "{pair[0]}" before "{pair[1]}" everywhere.',
         )
 
 
@@ -103,7 +103,7 @@ def _together(
 
 
 def _serial_phase(subject: Subject, number: int) -> int | None:
-    """The phase of a node where that runs one node at a time."""
+    """The phase of a node, if that phase runs one node at a time."""
     spot = subject.spots[number]
     phase = subject.phase(spot)
     return spot.phase if not phase.parallel or phase.max_parallelism == 1 else None
@@ -119,6 +119,6 @@ def _duplicates(locks: tuple[Lock, ...], subject: Subject, spot: Spot | None, re
                 f'Lock "{lock.resource}" is named twice'
                 + (f' by node "{spot.node.id}"' if spot else " by the command"),
                 subject.pointer(spot, *steps) if spot else subject.shape.pointer(*steps),
-                "Keep one of them, the exclusive one where their types differ",
+                "Keep one of them: the exclusive one if their types differ.",
             )
         seen.add(lock.resource)

@@ -1,6 +1,6 @@
-"""What can be wrong with a command file, as a value, and the collection of all of it.
+"""A problem of a command file as a value, and the report that collects them.
 
-Pure. Finding problems is the other modules'.
+Pure. The other modules find the problems.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 __all__ = ["MAX_PROBLEMS", "Problem", "Report", "Severity", "Validation", "grouped", "pointer"]
 
 MAX_PROBLEMS = 200
-"""Errors, and warnings, that one validation tells; the rest is counted."""
+"""Errors, and warnings, that one validation lists; the rest are counted."""
 FEW = 3
-"""Warnings of one code that are told one by one; more of them are one, with their number."""
+"""Similar warnings that are listed one by one; more of them are listed as one, with their number."""
 
 Text = str | Callable[[], str | None]
-"""A text, or how to make it: what is dear to word is worded only if it will be told."""
+"""A text, or a function that makes it: expensive texts are only made if they will be shown."""
 
 _NAMED = re.compile(r"\"[^\"]*\"|'[^']*'|\d+")
-"""What a message names: a quotation or a number."""
+"""A quotation or a number in a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong, or could be better."""
+    """One fault, or one possible improvement."""
 
     code: str
     severity: Severity
@@ -39,17 +39,17 @@ class Problem:
     pointer: str = ""
     """JSON Pointer (RFC 6901) into the file, in the file's own spelling."""
     suggestion: str | None = None
-    """What to do about it, where that can be said."""
+    """The hint, if there is one."""
     place: str | None = field(default=None, compare=False)
-    """File, line and column, as in `.claude/commands/v2/ship.json:12:7`, where there is a file."""
+    """File, line and column, as in `.claude/commands/v2/ship.json:12:7`, if there is a file."""
     more: tuple[Problem, ...] = field(default=(), compare=False)
     """Other warnings of the same code that this one stands for."""
 
 
 def grouped(problems: Iterable[Problem]) -> list[Problem]:
-    """*problems* for a reader: where more than three warnings say the same, the first stands for all of them.
+    """*problems* for a reader: if more than `FEW` warnings say the same, the first stands for all of them.
 
-    The same is a code and a message but for its numbers and what it quotes. What else differs has to be read.
+    Two say the same if they have one code and their messages differ only in numbers and quotations.
     """
     alike: dict[str, list[Problem]] = {}
     for problem in problems:
@@ -65,11 +65,11 @@ def grouped(problems: Iterable[Problem]) -> list[Problem]:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What is to be said about one definition."""
+    """The result of validating one definition."""
 
     problems: tuple[Problem, ...]
     definition: CommandDefinition | None
-    """The definition, where its shape is sound: other errors may still stand in `problems`."""
+    """The definition, if its shape is sound; `problems` may still hold other errors."""
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -90,7 +90,7 @@ class Report:
     """The problems found so far."""
 
     limit: int = MAX_PROBLEMS
-    """Most errors, and most warnings, that are told."""
+    """Maximum number of errors, and of warnings, that are listed."""
     found: dict[Severity, list[Problem]] = field(default_factory=lambda: {weight: [] for weight in Severity})
     more: dict[Severity, int] = field(default_factory=lambda: dict.fromkeys(Severity, 0))
     """Problems beyond the limit."""
@@ -98,28 +98,32 @@ class Report:
     def add(
         self, code: str, message: Text, place: str, suggestion: Text | None = None, *, severity: Severity | None = None
     ) -> None:
-        """Tell a problem at the JSON Pointer *place*; *severity* where it is not the code's own."""
+        """Report a problem at the JSON Pointer *place*; *severity* overrides that of the code."""
         weight = CODES[code].severity if severity is None else severity
-        told = self.found[weight]
-        if len(told) >= self.limit:
+        found = self.found[weight]
+        if len(found) >= self.limit:
             self.more[weight] += 1
             return
         advice = suggestion() if callable(suggestion) else suggestion
         text = message() if callable(message) else message
-        told.append(Problem(code, weight, text or "", place, advice))
+        found.append(Problem(code, weight, text or "", place, advice))
 
     def count(self, weight: Severity) -> int:
         return len(self.found[weight]) + self.more[weight]
 
     def finish(self) -> tuple[Problem, ...]:
-        """All problems, errors first, and one that says how many are not told."""
-        problems = [problem for told in self.found.values() for problem in told]
+        """All problems, errors first, and a last one that counts those beyond the limit."""
+        problems = [problem for found in self.found.values() for problem in found]
         errors, warnings = self.more[Severity.ERROR], self.more[Severity.WARNING]
         if errors or warnings:
             weight = Severity.ERROR if errors else Severity.WARNING
-            text = f"There are more problems: {errors} errors and {warnings} warnings"
-            problems.append(Problem("MORE_PROBLEMS", weight, text, "", "Correct the ones told here first"))
+            text = f"There are more problems: {_count(errors, 'error')} and {_count(warnings, 'warning')}"
+            problems.append(Problem("MORE_PROBLEMS", weight, text, "", "Correct the listed ones first."))
         return tuple(problems)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def pointer(*steps: str | int) -> str:

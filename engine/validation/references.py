@@ -1,6 +1,6 @@
-"""Agents and circuit breakers that nodes name are there.
+"""Agents and circuit breakers that nodes name exist.
 
-Pure. Sub-commands are `subcommands.py`'s.
+Pure. `subcommands.py` does the same for sub-commands.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_AGENTS = 20
 
 
 def unknown_agents(subject: Subject, report: Report) -> None:
-    """SPEC 2: AGENT_NOT_FOUND; worded as the guide's Troubleshooting does. AGENT_UNUSABLE where there is a file."""
+    """SPEC 2: AGENT_NOT_FOUND; worded as in the guide's Troubleshooting. AGENT_UNUSABLE if it has a file."""
     unknown = _Unknown(subject, report)
     for spot in subject.spots:
         if not spot.is_sub_command:
@@ -35,7 +35,7 @@ def unknown_agents(subject: Subject, report: Report) -> None:
                 "AGENT_NOT_FOUND",
                 f'Compensation of node "{spot.node.id}" has no agent: a sub-command cannot undo',
                 place if undo.agent_id else subject.pointer(spot, "compensation"),
-                'Give the compensation an "agentId" of its own',
+                'Give the compensation an "agentId" of its own.',
             )
         elif undo.agent_id:
             unknown.check(undo.agent_id, place)
@@ -50,12 +50,12 @@ def unknown_breakers(subject: Subject, report: Report) -> None:
                 "UNKNOWN_BREAKER",
                 f'Circuit breaker "{name}" of node "{spot.node.id}" is not configured',
                 subject.pointer(spot, "circuitBreaker"),
-                lambda name=name: names.question(name) or "Configure it in .claude/orchestration.toml",
+                lambda name=name: names.question(name) or "Configure it in .claude/orchestration.toml.",
             )
 
 
 class _Unknown:
-    """Tells agents that are not there, and only with the first of them which are."""
+    """Reports missing agents; only the first report lists the available ones."""
 
     def __init__(self, subject: Subject, report: Report) -> None:
         self._subject = subject
@@ -66,7 +66,9 @@ class _Unknown:
         subject = self._subject
         if name not in subject.agents and name in subject.unusable:
             message = f'Agent "{name}" has a file that cannot be used: {subject.unusable[name]}'
-            self._report.add("AGENT_UNUSABLE", message, place, "Correct the file; `orchestrate agents` tells the rest")
+            self._report.add(
+                "AGENT_UNUSABLE", message, place, "Correct the file; `orchestrate agents` lists all its faults."
+            )
         elif name not in subject.agents and is_readable(name):
             available = "" if self._listed else f"\nAvailable agents: {_list(subject.agent_names.names)}"
             self._listed = True
@@ -74,7 +76,7 @@ class _Unknown:
                 "AGENT_NOT_FOUND",
                 f'Agent "{name}" not found in agent registry{available}',
                 place,
-                lambda: subject.agent_names.question(name) or "Add a file for it to .claude/agents/",
+                lambda: subject.agent_names.question(name) or "Add a file for it to .claude/agents/.",
             )
 
 

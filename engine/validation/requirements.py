@@ -1,6 +1,6 @@
-"""What a command says that it needs of the engine, against what this engine has.
+"""A command's stated requirements are met by this engine.
 
-Pure. It compares with the version of the format, never with that of the package: a file cannot know the latter.
+Pure. Versions are compared with that of the format, not of the package, which a file cannot know.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _FEATURES = Names(FEATURES)
 
 
 def needs(subject: Subject, report: Report) -> None:
-    """NEEDS_NEWER_ENGINE for a newer format, and for a feature that this engine has not."""
+    """NEEDS_NEWER_ENGINE for a newer format, and for a feature that this engine does not have."""
     wanted = subject.definition.metadata.requirements
     if wanted is None:
         return
@@ -27,9 +27,9 @@ def needs(subject: Subject, report: Report) -> None:
     if wanted.min_version is not None and _release(wanted.min_version) > _release(FORMAT_VERSION):
         report.add(
             "NEEDS_NEWER_ENGINE",
-            f"The command needs version {wanted.min_version} of the format, and this engine has {FORMAT_VERSION}",
+            f"The command needs version {wanted.min_version} of the format; this engine has {FORMAT_VERSION}",
             subject.shape.pointer(*place, "minVersion"),
-            "Update the engine; minVersion is a version of the format, not of a package",
+            "Update the engine; minVersion is a version of the format, not of a package.",
         )
     for at, feature in enumerate(wanted.features):
         if feature not in FEATURES:
@@ -37,10 +37,10 @@ def needs(subject: Subject, report: Report) -> None:
                 "NEEDS_NEWER_ENGINE",
                 f'The command needs the feature "{feature[:100]}", which this engine does not have',
                 subject.shape.pointer(*place, "features", at),
-                _FEATURES.question(feature) or f"Known are {', '.join(FEATURES)}",
+                _FEATURES.question(feature) or f"Known features: {', '.join(FEATURES)}.",
             )
 
 
 def _release(version: str) -> tuple[int, ...]:
-    """The numbers of a version: what comes before a release of it has what it has."""
+    """The numbers of a version; a pre-release counts as the release itself, whose features it has."""
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3])

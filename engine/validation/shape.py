@@ -1,6 +1,6 @@
-"""Types, ranges and forms: what the model refuses, told in the file's own spelling, and what can be read all the same.
+"""Types, ranges and forms: what the model refuses, in the file's own spelling, and a model of the rest.
 
-Pure. Rules over more than one field are the other modules': they run on what this one could read.
+Pure. The rules of the other modules, over several fields, run on what this one could read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from engine.validation.problem import Report
 
 UNREADABLE = "unreadable--stand-in"
-"""Stands for a required name that could not be read; rules about that name pass over it."""
+"""Stands for a required name that could not be read; rules about names skip it."""
 STAND_INS: dict[tuple[type[Part], str], str] = {
     (CommandDefinition, "version"): "2.0.0",
     (CommandDefinition, "name"): f"/{UNREADABLE}",
@@ -37,23 +37,23 @@ STAND_INS: dict[tuple[type[Part], str], str] = {
 }
 MAX_NAME_LENGTH = 200
 DROPPED = object()
-"""Stands in a list for an item that could not be read, until the list is closed up."""
+"""Stands in a list for an item that could not be read, until it is removed."""
 
 Step = str | int
 
 
 @dataclass(slots=True)
 class Shape:
-    """What could be read of a file."""
+    """The readable part of a file."""
 
     definition: CommandDefinition | None
-    """None where nothing could be read."""
+    """None if nothing could be read."""
     sound: bool
-    """Whether the file has the shape of a command, nothing left out."""
+    """Whether the whole file has the shape of a command."""
     places: dict[tuple[Step, ...], list[int]] = field(default_factory=dict)
-    """For lists with items left out: the places in the file of those that are left."""
+    """For lists with items left out: the file's indices of the remaining ones."""
     name: str = ""
-    """The command's name as the file says it, whether or not it is one."""
+    """The command's name as written in the file, valid or not."""
     slips: dict[tuple[Step, ...], str] = field(default_factory=dict)
     """The file's spelling of fields that were corrected."""
 
@@ -69,9 +69,9 @@ class Shape:
 
 
 def read_shape(raw: object, report: Report) -> Shape:
-    """Tell everything that is wrong with the shape of *raw*, and read as much of it as can be read."""
+    """Report every fault in the shape of *raw*, and read as much of it as possible."""
     if not isinstance(raw, Mapping):
-        report.add("SCHEMA", "A command is a JSON object", "", "Begin the file with { and end it with }")
+        report.add("SCHEMA", "A command must be a JSON object", "", "Begin the file with { and end it with }.")
         return Shape(None, sound=False)
     known = report.count(Severity.ERROR)
     corrected, slips = check_fields(raw, report)
@@ -99,8 +99,8 @@ def _faults(error: ValidationError, raw: Mapping[str, Any]) -> Iterable[Fault]:
     for item in error.errors(include_url=False, include_input=False):
         path, value = _follow(raw, item["loc"], missing=item["type"] == "missing")
         if item["type"] == "too_short" and value:
-            continue  # pydantic does not count items that it has complained about
-        if path not in seen:  # each arm of a union complains on its own
+            continue  # pydantic does not count items that it has refused already
+        if path not in seen:  # each arm of a union reports its own fault
             seen.add(path)
             yield Fault(kind=item["type"], path=path, value=value, context=item.get("ctx", {}), text=item["msg"])
 
@@ -121,7 +121,7 @@ def _follow(raw: object, loc: tuple[Step, ...], *, missing: bool) -> tuple[tuple
 
 
 def _step(value: object, step: Step) -> Any:  # noqa: ANN401 - JSON
-    """What stands at *step* in *value*, or DROPPED where nothing does."""
+    """The value at *step* in *value*, or DROPPED if there is none."""
     if isinstance(value, Mapping):
         return value.get(step, DROPPED)
     if isinstance(value, list | tuple) and isinstance(step, int) and step < len(value):
@@ -130,7 +130,7 @@ def _step(value: object, step: Step) -> Any:  # noqa: ANN401 - JSON
 
 
 def _prune(raw: Mapping[str, Any], faults: Iterable[Fault]) -> tuple[dict[str, Any], dict[tuple[Step, ...], list[int]]]:
-    """*raw* without the smallest parts that hold the *faults*, and where the rest of shortened lists stood."""
+    """*raw* without the smallest parts that hold the *faults*, and the old indices of shortened lists."""
     copy = dict(raw)
     copied: set[tuple[Step, ...]] = {()}
     shortened: dict[tuple[Step, ...], list[Any]] = {}
@@ -156,7 +156,7 @@ def _prune(raw: Mapping[str, Any], faults: Iterable[Fault]) -> tuple[dict[str, A
 
 
 def _cut(path: tuple[Step, ...]) -> tuple[tuple[Step, ...], str | None] | None:
-    """The deepest part on the way of *path* that can be left out or stood in for."""
+    """The deepest part along *path* that can be left out or replaced by a stand-in."""
     model: type[Part] | None = CommandDefinition
     best: tuple[tuple[Step, ...], str | None] | None = None
     for depth, step in enumerate(path, start=1):
@@ -180,7 +180,7 @@ def _required(model: type[Part], name: str) -> bool:
 
 
 def _own_name(path: tuple[Step, ...]) -> str:
-    """A stand-in that no other place has: two nodes without id are not two nodes with one id."""
+    """A stand-in unique to its place: two nodes without an id are not two nodes with the same id."""
     return "-".join((UNREADABLE, *(str(step) for step in path if isinstance(step, int))))
 
 
@@ -190,7 +190,7 @@ def _copy_down(root: dict[str, Any], path: tuple[Step, ...], copied: set[tuple[S
     for depth, step in enumerate(path, start=1):
         here = path[:depth]
         inner = _step(container, step)
-        if inner is DROPPED:  # by a fault that was told before
+        if inner is DROPPED:  # by an earlier fault
             return {}
         if here not in copied:
             inner = dict(inner) if isinstance(inner, Mapping) else list(inner)

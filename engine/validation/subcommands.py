@@ -1,6 +1,6 @@
-"""Sub-commands that nodes run are there, end, are sound themselves, and get and give what the node says.
+"""Sub-commands exist, end, are valid themselves, and take and return what their nodes declare.
 
-Pure. Unfolding them is `engine/graph`'s.
+Pure. `engine/graph` unfolds them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from engine.validation.subject import Spot, Subject
 
 Check = Callable[[CommandDefinition, frozenset[str]], "list[Problem]"]
-"""The errors of a sub-command that is given these keys."""
+"""The errors of a sub-command whose caller provides these keys."""
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Calls:
     circles: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     def get(self, name: str) -> CommandDefinition | None:
-        """The command *name*, or None where it is not there or cannot be read."""
+        """The command *name*, or None if it does not exist or cannot be read."""
         if name not in self.found:
             self.found[name] = self._read(name)
         return self.found[name]
@@ -60,7 +60,7 @@ class Calls:
         return self.judged[key]
 
     def circle(self, caller: CommandDefinition, name: str) -> tuple[str, ...]:
-        """The chain of calls, where there is one, by which *caller*'s call of *name* comes back to where it was."""
+        """The chain of commands, if any, by which *caller* running *name* comes back to a command already in it."""
         key = (caller.name, name)
         if key not in self.circles:
             self.circles[key] = self._search(caller, name)
@@ -81,7 +81,7 @@ class Calls:
         return ()
 
     def depth(self, name: str) -> int:
-        """Levels of sub-commands from *name* on, itself one; no more than one above the limit are counted."""
+        """Levels of sub-commands from *name* down, counting itself; counting stops one above the limit."""
         depth, level = 0, {name}
         while level and depth <= MAX_DEPTH:
             depth += 1
@@ -90,10 +90,10 @@ class Calls:
         return depth
 
     def writers_that_may_be_skipped(self, name: str, key: str) -> list[str]:
-        """The ids of the nodes of the command *name* that write *key*, where a condition may skip all of them.
+        """The ids of the nodes of the command *name* that write *key*, if a condition may skip all of them.
 
-        A node that runs another command may be skipped where those may be that write the key in there. To be asked of
-        commands without a circle.
+        A node that runs another command counts as skippable if every node that writes the key inside it may be
+        skipped. Only for commands without a circle.
         """
         asked = (name, key)
         if asked not in self.skippable:
@@ -116,7 +116,7 @@ class Calls:
         return skips
 
     def size(self, name: str, command: CommandDefinition) -> int:
-        """Nodes of *command* with its sub-commands unfolded; it has no circle."""
+        """The number of nodes of *command*, which has no circle, with its sub-commands unfolded."""
         if name not in self.sizes:
             total = 0
             for inner in called(command):
@@ -127,7 +127,7 @@ class Calls:
 
 
 def called(command: CommandDefinition) -> list[str]:
-    """For each node of *command* the sub-command it runs; empty for an agent's."""
+    """For each node of *command* the sub-command it runs; empty if it runs an agent."""
     return [
         split_call(node.task)[0] if node.agent_id == SUB_COMMAND else ""
         for phase in command.phases
@@ -145,7 +145,7 @@ def sub_commands(subject: Subject, report: Report, calls: Calls) -> None:
                 "SCHEMA",
                 f'Node "{spot.node.id}" runs a sub-command, which cannot have a retryPolicy',
                 subject.pointer(spot, "retryPolicy"),
-                "Put retry policies on the nodes of the sub-command",
+                "Put retry policies on the nodes of the sub-command.",
             )
         if is_readable(spot.node.task):
             _call(subject, spot, report, calls)
@@ -159,19 +159,19 @@ def _call(subject: Subject, spot: Spot, report: Report, calls: Calls) -> None:
     if command is None:
         report.add(
             "UNKNOWN_COMMAND",
-            f'Command "{name[:100]}" of node "{spot.node.id}" not found, or its file cannot be read',
+            f'Command "{name[:100]}" of node "{spot.node.id}" was not found, or its file cannot be read',
             place,
-            lambda: Names(subject.commands).question(name) or 'Let the task be "/name arguments"',
+            lambda: Names(subject.commands).question(name) or 'Write the task as "/name arguments".',
         )
         return
     circle = calls.circle(subject.definition, name)
     if circle:
-        what = "itself without end" if circle[0] == own else "one that never ends"
+        what = "itself endlessly" if circle[0] == own else "a command that never ends"
         report.add(
             "RECURSIVE_COMMAND",
             f"Command '{own}' runs {what}: {' → '.join(circle)}",
             place,
-            f'Let "{spot.node.id}" run another command, or do the work with agents',
+            f'Let "{spot.node.id}" run another command, or do the work with agents.',
         )
         return
     size = calls.size(name, command) if calls.depth(name) <= MAX_DEPTH else None
@@ -181,7 +181,7 @@ def _call(subject: Subject, spot: Spot, report: Report, calls: Calls) -> None:
             "TOO_MANY_NODES",
             f"Sub-command '{name}' of node \"{spot.node.id}\" unfolds to {unfolded}",
             place,
-            f"At most {MAX_NODES} nodes and {MAX_DEPTH} levels can be run",
+            f"At most {MAX_NODES} nodes and {MAX_DEPTH} levels can be run.",
         )
         return
     given = frozenset(item.key for item in spot.node.context.inputs)
@@ -200,7 +200,7 @@ def _call(subject: Subject, spot: Spot, report: Report, calls: Calls) -> None:
 
 
 def providers_inside_that_may_be_skipped(subject: Subject, report: Report, calls: Calls) -> None:
-    """PROVIDER_MAY_BE_SKIPPED: an output of a sub-command has no provider in there but nodes that may be skipped."""
+    """PROVIDER_MAY_BE_SKIPPED: a condition may skip every provider of an output inside a sub-command."""
     for spot in subject.spots:
         name = split_call(spot.node.task)[0] if spot.is_sub_command else ""
         command = calls.get(name) if name and not calls.circle(subject.definition, name) else None
@@ -211,11 +211,11 @@ def providers_inside_that_may_be_skipped(subject: Subject, report: Report, calls
                 names = " and ".join(f'"{writer}"' for writer in writers[:MAX_WRITERS])
                 report.add(
                     "PROVIDER_MAY_BE_SKIPPED",
-                    f'Node "{spot.node.id}" gives "{output.key}", which in \'{name}\' only {names} writes, '
-                    "and that may be skipped",
+                    f'Output "{output.key}" of node "{spot.node.id}" is written only by {names} of \'{name}\', '
+                    "which may be skipped",
                     subject.pointer(spot, "context", "outputs", at, "key"),
                     f"Put the skipCondition on \"{spot.node.id}\" instead, or let another node of '{name}' write "
-                    f'"{output.key}" too',
+                    f'"{output.key}" too.',
                 )
 
 
@@ -224,9 +224,9 @@ def _arguments(subject: Subject, spot: Spot, command: CommandDefinition, given: 
         if item.required and "default" not in item.model_fields_set and item.name not in given:
             report.add(
                 "INPUT_WITHOUT_PROVIDER",
-                f'Required argument "{item.name}" of \'{command.name}\' is not given by node "{spot.node.id}"',
+                f'Node "{spot.node.id}" does not provide the required argument "{item.name}" of \'{command.name}\'',
                 subject.pointer(spot, "context", "inputs") if spot.node.context.inputs else subject.pointer(spot),
-                f'Add {{"key": "{item.name}"}} to its inputs',
+                f'Add {{"key": "{item.name}"}} to its inputs.',
             )
 
 
@@ -239,7 +239,7 @@ def _outputs(subject: Subject, spot: Spot, command: CommandDefinition, given: fr
         if output.key not in known:
             report.add(
                 "OUTPUT_WITHOUT_PROVIDER",
-                f'Output "{output.key}" of node "{spot.node.id}" is written by no node of \'{command.name}\'',
+                f'No node of \'{command.name}\' writes output "{output.key}" of node "{spot.node.id}"',
                 subject.pointer(spot, "context", "outputs", at, "key"),
                 lambda key=output.key: names.question(key),
             )
@@ -255,5 +255,5 @@ def deprecated_calls(subject: Subject, report: Report, calls: Calls) -> None:
                 "DEPRECATED_COMMAND",
                 f"Command '{name}' of node \"{spot.node.id}\" is deprecated",
                 subject.pointer(spot, "task"),
-                f"Use {instead} instead" if instead else None,
+                f"Use {instead} instead." if instead else None,
             )

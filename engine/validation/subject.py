@@ -1,6 +1,29 @@
-"""One command prepared for the rules: nodes by number and name, who provides which key, and who comes before whom.
+"""One command prepared for the rules: nodes by number and name, writers of each key, and the order of nodes.
 
-Pure. It judges nothing; what it could not read of a file is not in it.
+Pure. It judges nothing; parts of the file that could not be read are not in it.
+
+Theory of operation
+===================
+
+**The problem.** The rules about data flow, locks and redundant dependencies all ask which nodes come before which. A
+walk per pair of nodes is quadratic, and the whole relation as sets takes quadratic memory: both are too much for the
+largest commands.
+
+**Order.** A node's number is its place in the file. `order` is topological: by phase, and dependencies first. Nodes in
+a circle, and all nodes behind one, are not in it; the circle is reported by a rule of its own. Dependencies that do not
+exist or point to a later phase are faults too, and `needs` leaves them out: otherwise sorting by phase would break the
+topological order.
+
+**Blocks.** `blocks` yields the relation in strips. For a range of `BLOCK` nodes, `before[n]` is the set of nodes of
+that range that come before node n, as the bits of one integer. One pass along `order` makes a strip: the union of the
+sets of n's dependencies and of the dependencies themselves. So a strip costs one `or` per dependency, memory is bounded
+by nodes times `BLOCK` bits, and each rule has to be answerable one strip at a time.
+
+**Gates.** There are two relations. Without gates only dependencies count; with gates, a phase with a barrier also waits
+for all nodes of earlier phases. A pair that only gates put in order works, but breaks when a node is moved.
+
+**Invariants.** `before[n]` never holds n. For a node outside `order` it holds only what its phase guarantees, so rules
+report nothing about such a node that depends on how its circle is broken.
 """
 
 from __future__ import annotations
@@ -16,21 +39,21 @@ from engine.text.suggestions import Names
 from engine.validation.shape import UNREADABLE, Shape
 
 BLOCK = 4096
-"""Nodes whose followers are found in one round: a set of them is one integer of half a kilobyte."""
+"""Nodes in one strip of the relation: a set of them is an integer of half a kilobyte."""
 MAX_ENTRIES_KEPT = 4 * BLOCK
-"""Nodes of a command whose rounds are kept for the next rule; above, they are made anew."""
+"""Nodes up to which the strips are kept for the next rule; for larger commands each rule makes them again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """One node and where it stands."""
+    """One node and its place."""
 
     node: Node
     number: int
     """Place in file order, from 0."""
     phase: int
     steps: tuple[str | int, ...]
-    """The way to it in the definition."""
+    """The path to it in the definition."""
 
     @property
     def is_sub_command(self) -> bool:
@@ -45,10 +68,10 @@ class Block:
     start: int
     stop: int
     before: list[int]
-    """By node number: a set of bits, the lowest of them for the node `start`."""
+    """By node number: a set of bits, the lowest one for the node `start`."""
 
     def bit(self, number: int) -> int:
-        """The bit of node *number*, or 0 where it is not in the range."""
+        """The bit of node *number*, or 0 if it is not in the range."""
         return 1 << (number - self.start) if self.start <= number < self.stop else 0
 
     def bits(self, numbers: Collection[int]) -> int:
@@ -67,13 +90,13 @@ class Wish(NamedTuple):
 
     node: int
     place: int
-    """Of the input in its list."""
+    """Index of the input in its list."""
     key: str
 
 
 @dataclass
 class Subject:
-    """What rules look at."""
+    """The command as the rules see it."""
 
     definition: CommandDefinition
     shape: Shape
@@ -81,12 +104,12 @@ class Subject:
     commands: Mapping[str, CommandDefinition | Mapping[str, Any]]
     breakers: Collection[str]
     given: frozenset[str] = frozenset()
-    """Keys that a caller provides, where this is a sub-command."""
+    """Keys that the caller provides if this is a sub-command."""
     unusable: Mapping[str, str] = field(default_factory=dict)
-    """Why agents that have a file are none of `agents`, by id."""
+    """By id: why agents that have a file are not in `agents`."""
     spots: list[Spot] = field(init=False)
     wishes: list[Wish] | None = field(init=False, default=None)
-    """The required inputs that some node has to provide, once a rule has looked for them."""
+    """The required inputs that some node has to provide, once a rule has asked for them."""
 
     def __post_init__(self) -> None:
         self.spots = [
@@ -107,7 +130,7 @@ class Subject:
 
     @cached_property
     def by_id(self) -> dict[str, Spot]:
-        """Nodes by id, the first of each."""
+        """Nodes by id; the first one of duplicates."""
         found: dict[str, Spot] = {}
         for spot in self.spots:
             found.setdefault(spot.node.id, spot)
@@ -123,7 +146,7 @@ class Subject:
 
     @cached_property
     def needs(self) -> list[list[int]]:
-        """By node number: dependencies that exist and do not point to a later phase; the node itself never."""
+        """By node number: dependencies that exist and do not point to a later phase or to the node itself."""
         found: list[list[int]] = []
         for spot in self.spots:
             others = (self.by_id.get(name) for name in dict.fromkeys(spot.node.dependencies))
@@ -134,7 +157,7 @@ class Subject:
 
     @cached_property
     def order(self) -> list[int]:
-        """Node numbers, by phase and dependencies first, without nodes in a circle and what depends on one."""
+        """Node numbers in topological order, without the nodes in or behind a circle."""
         waiting = [len(needs) for needs in self.needs]
         users: list[list[int]] = [[] for _ in self.spots]
         for number, needs in enumerate(self.needs):
@@ -155,14 +178,14 @@ class Subject:
 
     @cached_property
     def followed(self) -> frozenset[int]:
-        """Nodes that something runs after: a dependent, or a later phase."""
+        """Nodes with a successor: a dependent, or a later phase."""
         last = len(self.definition.phases) - 1
         needed = {need for needs in self.needs for need in needs}
         return frozenset(spot.number for spot in self.spots if spot.number in needed or spot.phase < last)
 
     @cached_property
     def initial(self) -> frozenset[str]:
-        """Keys that have a value before the first node."""
+        """Keys that have a value before the first node starts."""
         named = (item.name for item in self.definition.arguments)
         return frozenset({*self.definition.global_context.initial, *named, *self.given, "arguments"})
 
@@ -176,9 +199,9 @@ class Subject:
         return found
 
     def blocks(self, *, gates: bool) -> Iterator[Block]:
-        """Who comes before whom, a range of nodes at a time.
+        """Which nodes come before which, one strip at a time.
 
-        With *gates*, phases count: a node comes after all nodes of earlier phases. Without, dependencies alone do.
+        With *gates*, phases count: a node comes after all nodes of earlier phases. Otherwise only dependencies count.
         """
         if len(self.spots) > MAX_ENTRIES_KEPT:
             yield from self._make_blocks(gates=gates)
@@ -219,5 +242,5 @@ class Subject:
 
 
 def is_readable(name: str) -> bool:
-    """Whether *name* stands in the file, and is no stand-in for one that could not be read."""
+    """Whether *name* is from the file, not a stand-in for one that could not be read."""
     return not name.lstrip("/").startswith(UNREADABLE)

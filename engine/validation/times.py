@@ -1,6 +1,6 @@
-"""A node gets more time than it is expected to take.
+"""Timeouts exceed estimates.
 
-Pure. Estimates learned from runs are not looked at: a file is judged by what it says.
+Pure. Estimates learned from runs do not count: a file is judged by its own text.
 """
 
 from __future__ import annotations
@@ -21,14 +21,18 @@ def timeouts(subject: Subject, report: Report) -> None:
         timeout, estimate = spot.node.timeout, spot.node.estimated_time
         if timeout is None or timeout >= RULE_OF_THUMB * estimate:
             continue
-        told = "" if "estimated_time" in spot.node.model_fields_set else ", the default"
+        default = "" if "estimated_time" in spot.node.model_fields_set else ", the default"
         place = subject.pointer(spot, "timeout")
-        advice = f'Set "timeout" to {RULE_OF_THUMB * estimate}'
+        advice = f'Set "timeout" to {RULE_OF_THUMB * estimate}.'
         if timeout <= estimate:
-            message = f'Timeout {timeout}ms of node "{spot.node.id}" is not above its estimated time {estimate}ms{told}'
+            message = (
+                f'Timeout {timeout}ms of node "{spot.node.id}" is not above its estimated time {estimate}ms{default}'
+            )
             report.add("TIMEOUT_NOT_ABOVE_ESTIMATE", message, place, advice)
         else:
-            message = f'Timeout {timeout}ms of node "{spot.node.id}" is below 3 x its estimated time {estimate}ms{told}'
+            message = (
+                f'Timeout {timeout}ms of node "{spot.node.id}" is below 3 x its estimated time {estimate}ms{default}'
+            )
             report.add("TIMEOUT_BELOW_3X", message, place, advice)
 
 
@@ -40,5 +44,5 @@ def long_estimates(subject: Subject, report: Report) -> None:
                 "LONG_ESTIMATE",
                 f'Node "{spot.node.id}" is estimated to take {estimate / HOUR:.1f} hours',
                 subject.pointer(spot, "estimatedTime"),
-                "Split the node; times are in milliseconds",
+                "Split the node; times are in milliseconds.",
             )

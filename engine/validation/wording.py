@@ -1,6 +1,6 @@
-"""What is wrong with one value, in the words of a file's writer.
+"""A fault of one value, worded for the author of the file.
 
-Pure. It words what pydantic found; it judges nothing.
+Pure. Pydantic finds the faults; this module only words them.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ MAX_SHOWN_LENGTH = 60
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One complaint of pydantic about one value."""
+    """One fault that pydantic found in one value."""
 
     kind: str
     """Pydantic's error type."""
     path: tuple[str | int, ...]
-    """Where, in the file's spelling."""
+    """The place, in the file's spelling."""
     value: object
-    """What stands there; for a missing field, what it is missing from."""
+    """The value there; for a missing field, the object it is missing from."""
     context: Mapping[str, Any]
     text: str
-    """Pydantic's own words."""
+    """Pydantic's own message."""
 
     @property
     def name(self) -> str:
@@ -44,37 +44,37 @@ class Fault:
 
 FORMS: dict[str, tuple[str, str]] = {
     r"^/[a-z0-9-]+$": ("a slash followed by lower-case letters, digits and hyphens", "/review-code"),
-    r"^[a-z][a-z0-9-]*$": ("lower-case letters, digits and hyphens, a letter first", "code-review"),
+    r"^[a-z][a-z0-9-]*$": ("lower-case letters, digits and hyphens, starting with a letter", "code-review"),
     r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$": ("letters, digits, hyphens, underscores and dots", "unit-tests"),
     r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$": ("a version of three numbers", "1.0.0"),
     r"^[^\s.]+(\.[^\s.]+)*$": ("names joined by dots, without spaces", "database.table1"),
 }
-"""What the patterns of the model mean, each with an example."""
+"""The meaning of each pattern of the model, with an example."""
 
 
 def sentence(fault: Fault) -> str:
-    """What is wrong, in one sentence."""
+    """The fault in one sentence."""
     make = _SENTENCES.get(fault.kind)
     return make(fault) if make else f"{fault.name}: {fault.text}"
 
 
 def advice(fault: Fault) -> str | None:
-    """What to write instead, where that can be said."""
+    """The hint for a fault, if there is one."""
     value = fault.value
     if fault.kind == "missing":
-        return f"Add {fault.name}"
+        return f"Add {fault.name}."
     if fault.kind == "literal_error":
         return _nearest_choice(fault)
     if fault.kind == "string_pattern_mismatch" and isinstance(value, str):
         return _nearest_form(fault.context["pattern"], value)
     if fault.kind == "bool_type" and isinstance(value, str) and value.lower() in ("true", "false"):
-        return f"Write {value.lower()} without quotes"
+        return f"Write {value.lower()} without quotes."
     if fault.kind in ("int_type", "float_type", "float_parsing") and isinstance(value, str) and value.isdecimal():
-        return f"Write {value[:MAX_SHOWN_LENGTH]} without quotes"
+        return f"Write {value[:MAX_SHOWN_LENGTH]} without quotes."
     if fault.kind == "int_type" and isinstance(value, float):
-        return f"Write {round(value)}"
+        return f"Write {round(value)}."
     if fault.kind == "tuple_type" and isinstance(value, str):
-        return f'Write ["{_cut(value)}"]'
+        return f'Write ["{_cut(value)}"].'
     return None
 
 
@@ -100,22 +100,22 @@ def _must(what: str) -> Callable[[Fault], str]:
 
 
 def _range(word: str, key: str) -> Callable[[Fault], str]:
-    def told(fault: Fault) -> str:
+    def worded(fault: Fault) -> str:
         limit = fault.context[key]
         days = f" ({limit // DAY} days)" if limit == MAX_MILLISECONDS else ""
         return f"{fault.name} must be {word} {limit}{days}, not {_shown(fault.value)}"
 
-    return told
+    return worded
 
 
 def _length(word: str, key: str) -> Callable[[Fault], str]:
-    def told(fault: Fault) -> str:
+    def worded(fault: Fault) -> str:
         limit = fault.context[key]
         length = len(fault.value) if isinstance(fault.value, str) else 0
         plural = "s" if limit != 1 else ""
         return f"{fault.name} must have {word} {limit} character{plural}, not {length}"
 
-    return told
+    return worded
 
 
 def _form(fault: Fault) -> str:
@@ -166,8 +166,8 @@ def _nearest_choice(fault: Fault) -> str:
     value = fault.value if isinstance(fault.value, str) else ""
     near = difflib.get_close_matches(value.lower()[:MAX_SHOWN_LENGTH], choices, n=1)
     if near or len(choices) == 1:
-        return f'Write "{(near or choices)[0]}"'
-    return f"Write one of {', '.join(choices)}"
+        return f'Write "{(near or choices)[0]}".'
+    return f"Write one of {', '.join(choices)}."
 
 
 def _nearest_form(pattern: str, value: str) -> str | None:
@@ -175,8 +175,8 @@ def _nearest_form(pattern: str, value: str) -> str | None:
     lower = re.sub(r"[^a-z0-9]+", "-", value[:MAX_SHOWN_LENGTH].lower()).strip("-")
     for candidate in (f"/{lower}" if pattern.startswith("^/") else lower, f"{value[:MAX_SHOWN_LENGTH]}.0"):
         if words and re.fullmatch(pattern, candidate):
-            return f'Write "{candidate}"'
-    return f'Write something like "{example}"' if example else None
+            return f'Write "{candidate}".'
+    return f'Write something like "{example}".' if example else None
 
 
 def _shown(value: object) -> str:

@@ -1,6 +1,6 @@
 """A plan as Mermaid text and as a tree for terminals: phases, order, critical path, times and context flow.
 
-Pure. It draws what was planned and predicted; what happened is the timeline's. The picture is `svg.py`'s.
+Pure. It shows the plan and its prediction; `timeline.py` shows what happened, and `svg.py` draws pictures.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ __all__ = ["mermaid", "svg", "text_tree"]
 
 _UNSAFE = re.compile(r"[^\w .,:;/()+\-]")
 MAX_EDGES = 500
-"""Arrows that Mermaid draws of one diagram; of more it draws nothing at all."""
+"""Mermaid's limit of arrows in one diagram; above it, it draws nothing at all."""
 MAX_NAMES = 12
 """Names in one line of a tree."""
 
 
 def mermaid(plan: Plan) -> str:
-    """*plan* as Mermaid text; names of nodes are numbered, labels cannot break out of their quotes."""
+    """*plan* as Mermaid text; nodes are named by number, and labels cannot break out of their quotes."""
     by_id = {node.id: node for node in plan.nodes}
     names = {node.id: f"n{node.index}" for node in plan.nodes}
     lines = ["flowchart LR"]
@@ -45,7 +45,7 @@ def mermaid(plan: Plan) -> str:
 
 
 def _edges(plan: Plan, names: Mapping[NodeId, str]) -> Iterator[str]:
-    """The arrows, with a note where there are more than Mermaid draws: phases and the critical path come first."""
+    """The arrows, phases and the critical path first, and a note if there are more than Mermaid draws."""
     critical = set(pairwise(plan.critical_path))
     needs = [(before, node.id) for node in plan.nodes for before in node.depends_on]
     drawn = [f"{names[before]} --> {names[after]}" for before, after in needs]
@@ -53,12 +53,12 @@ def _edges(plan: Plan, names: Mapping[NodeId, str]) -> Iterator[str]:
     gates = [
         f"p{phase.after} -.-> p{phase.index}" for phase in plan.phases if phase.after is not None and phase.barrier
     ]
-    left = len(drawn) + len(inner) + len(gates) - MAX_EDGES
-    if left > 0:
+    excess = len(drawn) + len(inner) + len(gates) - MAX_EDGES
+    if excess > 0:
         first = [edge for edge, pair in zip(drawn, needs, strict=True) if pair in critical]
         rest = [edge for edge, pair in zip(drawn, needs, strict=True) if pair not in critical]
         shown = [*gates, *inner, *first, *rest][:MAX_EDGES]
-        yield f'  cut["{left} of {left + MAX_EDGES} arrows are left out: Mermaid draws no more than {MAX_EDGES}"]'
+        yield f'  cut["{excess} of {excess + MAX_EDGES} arrows are left out: Mermaid draws no more than {MAX_EDGES}"]'
     else:
         shown = [*drawn, *inner, *gates]
     yield from (f"  {edge}" for edge in shown)
@@ -78,13 +78,13 @@ def text_tree(plan: Plan, timeline: Timeline) -> str:
 
 
 def levels(plan: Plan) -> list[list[NodeId]]:
-    """Agent nodes by the number of nodes that have to end before them, one after the other."""
+    """Agent nodes by the length of the longest chain of nodes before them."""
     depth: dict[NodeId, int] = {}
     gate: dict[int | None, int] = {None: 0}
     by_id = {node.id: node for node in plan.nodes}
 
     def place(phase: PhasePlan, base: int) -> None:
-        """Give every node of *phase* its depth, and its gate the depth behind it."""
+        """Set the depth of every node of *phase*, and the depth behind the phase's gate."""
         start = max(base, gate[phase.after]) if phase.barrier else base
         for node in sorted((by_id[name] for name in phase.nodes), key=lambda node: -node.rank):  # dependencies first
             own = max([start, *(depth[need] for need in node.depends_on)])
@@ -105,7 +105,7 @@ def levels(plan: Plan) -> list[list[NodeId]]:
 
 
 class _Tree:
-    """The lines of nodes, those of sub-commands below the node that runs them."""
+    """The lines of the nodes; those of a sub-command follow the node that runs it."""
 
     def __init__(self, plan: Plan, timeline: Timeline) -> None:
         self.plan = plan
@@ -135,18 +135,18 @@ class _Tree:
 
 
 def _limits(phase: PhasePlan) -> str:
-    told = []
+    notes = []
     if phase.limit is not None and len(phase.nodes) > 1:
-        told.append("one at a time" if phase.limit == 1 else f"at most {phase.limit} at once")
+        notes.append("one at a time" if phase.limit == 1 else f"at most {phase.limit} at once")
     if not phase.barrier and phase.after is not None:
-        told.append("does not wait for the phase before")
+        notes.append("does not wait for the previous phase")
     if phase.continue_on_error:
-        told.append("goes on after errors")
-    return f" ({', '.join(told)})" if told else ""
+        notes.append("continues after errors")
+    return f" ({', '.join(notes)})" if notes else ""
 
 
 def _flow(plan: Plan) -> Iterator[str]:
-    """For each context key who produces and who consumes it."""
+    """For each context key, the nodes that write and read it."""
     producers: dict[str, list[str]] = {key: ["initial"] for key in plan.initial}
     for argument in plan.arguments:
         producers.setdefault(argument.name, []).append("argument")
@@ -189,7 +189,7 @@ def _label(text: str) -> str:
 
 
 def _outside(key: str) -> str:
-    """Where a value comes from that no node writes."""
+    """The source of a value that no node writes."""
     if "/" in key:
-        return "the group's inputs"
+        return "the sub-command's inputs"
     return "the run's arguments" if key == "arguments" else "nothing"

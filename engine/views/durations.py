@@ -1,4 +1,4 @@
-"""Times as people read them in todos, reports and progress lines.
+"""Durations for people, in todos, reports and progress lines.
 
 Pure. Rounding is for reading only: nothing computes with these texts.
 """
@@ -15,7 +15,7 @@ HOUR = 3600
 
 
 def took(duration: timedelta) -> str:
-    """How long something took: `4.8s`, `9.2 min`, `1.5 h`."""
+    """A measured duration: `4.8s`, `9.2 min`, `1.5 h`."""
     seconds = duration.total_seconds()
     if seconds < MINUTE:
         return f"{seconds:.1f}s"
@@ -25,7 +25,7 @@ def took(duration: timedelta) -> str:
 
 
 def about(duration: timedelta) -> str:
-    """How long something will take, roughly: `~40s`, `~6 min`, `~2 h`."""
+    """A rough forecast: `~40s`, `~6 min`, `~2 h`."""
     return f"~{rounded(duration)}"
 
 

@@ -1,4 +1,4 @@
-"""A run in one line: how it ended or stands, how much of it is done, what failed, what it cost.
+"""A run in one line: state, time, progress, failures and cost.
 
 Pure.
 """

@@ -1,4 +1,4 @@
-"""The lock table as people look at it: who has which lock, and who waits for whom.
+"""The lock table for people: the holder of each lock, and the waiters behind it.
 
 Pure, a projection of stored claims.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockLine:
-    """One lock that somebody has or wants."""
+    """One lock that is held or requested."""
 
     resource: str
     type: str
@@ -32,15 +32,15 @@ class LockLine:
     """`held`, `waiting`, or `reserved` for a run whose process died before its work was undone."""
     since: datetime
     waits_for: tuple[str, ...] = ()
-    """Waiting: what it waits for, each as `resource (locked by run:node)`."""
+    """For a waiter: the locks in its way, each as `resource (locked by run:node)`."""
 
     def __str__(self) -> str:
-        """Who waits for what: `migrate waits for database (locked by r-1:deploy)`."""
+        """The wait in words: `migrate waits for database (locked by r-1:deploy)`."""
         return f"{self.node or 'the run'} waits for {', '.join(self.waits_for)}"
 
 
 def lock_lines(claims: Iterable[Claim]) -> list[LockLine]:
-    """All locks by resource, those held before those awaited, these in queue order."""
+    """All locks by resource: held ones first, then waiters in queue order."""
     table = LockTable(claims)
     lines = []
     for claim in sorted(table, key=lambda claim: (not claim.granted, -claim.priority, claim.order)):

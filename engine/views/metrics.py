@@ -1,6 +1,6 @@
-"""How a run went, in numbers: times, efficiency, phases, slowest agents, retries, waits, tokens and cost (SPEC 11).
+"""A run in numbers: times, efficiency, phases, slowest agents, retries, waits, tokens and cost (SPEC 11).
 
-Pure, a projection of the run. How often a context value was found in memory the run does not know: that is given.
+Pure, a projection of the run. The cache counters are passed in: the run does not hold them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SLOWEST = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheUse:
-    """How often a context value was asked for, and where it was found."""
+    """Lookups of context values, by where the value was found."""
 
     hits: int
     """In memory."""
@@ -39,7 +39,7 @@ class CacheUse:
 
     @property
     def hit_rate(self) -> float | None:
-        """Percent found in memory; None where nothing was asked for."""
+        """Percent found in memory; None without lookups."""
         asked = self.hits + self.misses
         return 100 * self.hits / asked if asked else None
 
@@ -51,12 +51,12 @@ class PhaseMetrics:
     id: str
     name: str
     duration: timedelta | None
-    """From its opening to its end; None where it never opened."""
+    """From its opening to its end; None if it never opened."""
     agent_count: int
     parallel_executions: int
-    """The most of its nodes that ran at once."""
+    """Maximum number of its nodes that ran at once."""
     success_rate: float | None
-    """Percent of the nodes that ran or failed; None where none did."""
+    """Percent of the nodes that ran or failed; None if none did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class AgentMetrics:
     id: NodeId
     agent: str
     duration: timedelta
-    """In all its forward attempts, waits left out."""
+    """Of all its forward attempts, without waits."""
     estimate: timedelta
     attempts: int
 
@@ -80,34 +80,34 @@ class Metrics:
     status: RunStatus
     executor: str
     total: timedelta
-    """From asking for the run to its end, or to now, without the time in which nobody went on with it."""
+    """From the request for the run to its end, or to now, without the time when no process ran it."""
     best: timedelta
-    """What the same work would have taken at least, with every node as long as it was."""
+    """A lower bound for the same work, with each node taking as long as it did."""
     work: timedelta
-    """All forward attempts one after the other."""
+    """Sum of all forward attempts."""
     undo: timedelta
-    """All compensations."""
+    """Sum of all compensations."""
     parallelism_efficiency: float | None
-    """`best` of `total` in percent; None for a run that took no time."""
+    """`best` as a percentage of `total`; None for a run that took no time."""
     cache_hit_rate: float | None
-    """Percent; None where it is not known, as for a run of another process."""
+    """Percent; None if unknown, as for a run of another process."""
     phases: tuple[PhaseMetrics, ...]
     slowest: tuple[AgentMetrics, ...]
-    """At most ten, the slowest first."""
+    """At most `SLOWEST`, the slowest first."""
     retries: int
-    """Forward attempts beyond each node's first, those after a crash left out."""
+    """Forward attempts beyond each node's first, except those after a crash."""
     lock_wait: timedelta
-    """All waits for locks, the run's own included."""
+    """Sum of all waits for locks, including the run's own."""
     lock_waits: int
     """Nodes that waited for locks; the run itself counts as one."""
     input_tokens: int | None
-    """None where no executor told any."""
+    """None if no executor reported any."""
     output_tokens: int | None
     cost_usd: float | None
 
 
 def metrics(run: Run, now: datetime, cache: CacheUse | None = None) -> Metrics:
-    """*run* in numbers; what still goes on counts up to *now*."""
+    """*run* in numbers; work in progress counts up to *now*."""
     until = ending(run, now)
     total = run.lived(run.created_at, until)
     durations = {
@@ -143,9 +143,9 @@ def metrics(run: Run, now: datetime, cache: CacheUse | None = None) -> Metrics:
 
 
 def lower_bound(run: Run, durations: Mapping[NodeId, timedelta]) -> timedelta:
-    """What a run of nodes that take *durations* takes at least: its critical path, or its work spread over its slots.
+    """A lower bound for the run if its nodes take *durations*: the critical path, or the work spread over the slots.
 
-    Where phases follow one another without exception, each has such a bound of its own, and they add up.
+    If every phase waits for the one before, each has such a bound of its own, and the bounds add up.
     """
     plan, slots = run.plan, run.limits.max_parallelism
     if all(phase.barrier and phase.group is None for phase in plan.phases):
@@ -187,7 +187,7 @@ def _most_at_once(nodes: Iterable[NodeState], until: datetime) -> int:
             if record.started_at is not None:
                 moves += [(record.started_at, 1), (record.ended_at or until, -1)]
     most = count = 0
-    for _, step in sorted(moves):  # at one moment ends come before starts
+    for _, step in sorted(moves):  # at equal times, ends come before starts
         count += step
         most = max(most, count)
     return most
@@ -203,7 +203,7 @@ def _has_ended(node: NodeState) -> bool:
 
 
 def _succeeded(node: NodeState) -> bool:
-    """Whether its last forward attempt did its work; that it was undone later changes nothing about that."""
+    """Whether its last forward attempt succeeded, even if it was undone later."""
     return _has_ended(node) and node.failure is None and (last := _forward(node)[-1]).failure is None and not last.lost
 
 

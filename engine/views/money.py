@@ -1,4 +1,4 @@
-"""Amounts of money as people read them.
+"""Amounts of money for people.
 
 Pure.
 """
@@ -9,5 +9,5 @@ CENT = 0.01
 
 
 def dollars(amount: float) -> str:
-    """`$0.42`, and `<$0.01` for what is less than a cent: no digits that nobody pays."""
+    """`$0.42`, and `<$0.01` for less than a cent."""
     return f"<${CENT:.2f}" if 0 < amount < CENT else f"${amount:.2f}"

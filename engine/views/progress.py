@@ -1,6 +1,6 @@
-"""How far a run is, and how long it will still take.
+"""The progress of a run, and its remaining time.
 
-Pure. What remains is the critical path of what is left under the phases' limits, not the sum (SPEC 10).
+Pure. The remaining time is the critical path of the open nodes under the phases' limits, not their sum (SPEC 10).
 """
 
 from __future__ import annotations
@@ -33,31 +33,31 @@ DONE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Nodes that are over, of all."""
+    """Finished nodes, of all nodes."""
 
     done: int
     total: int
 
     @property
     def percent(self) -> int:
-        """Whole percent; 100 only when all are done."""
+        """Whole percent; 100 only if all are done."""
         return 100 * self.done // self.total if self.total else 100
 
 
 def progress(run: Run) -> Progress:
-    """How many nodes are over; one that was cancelled never got done."""
+    """The number of finished nodes; a cancelled one does not count."""
     over = DONE - {NodeStatus.CANCELLED}
     return Progress(sum(node.status in over for node in run.nodes.values()), len(run.nodes))
 
 
 def estimate_of(node: NodeState, learned: Mapping[str, float]) -> timedelta:
-    """The learned duration of *node* where there is one, else the file's estimate."""
+    """The learned duration of *node*, or else the file's estimate."""
     seconds = learned.get(node.plan.id)
     return node.plan.estimate if seconds is None else timedelta(seconds=seconds)
 
 
 def node_remaining(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> timedelta:
-    """How long *node* will still take; zero once it is over or overdue."""
+    """The remaining time of *node*; zero if it is over or overdue."""
     if node.status in DONE:
         return ZERO
     estimate = estimate_of(node, learned)
@@ -67,7 +67,7 @@ def node_remaining(run: Run, node: NodeState, now: datetime, learned: Mapping[st
 
 
 def remaining(run: Run, now: datetime, learned: Mapping[str, float]) -> timedelta | None:
-    """How long *run* will still take; None where that cannot be said: undoing, interrupted."""
+    """The remaining time of *run*; None if it cannot be estimated: while rolling back, or interrupted."""
     if run.status not in {RunStatus.PENDING, RunStatus.RUNNING}:
         return ZERO if run.ended and run.status is not RunStatus.INTERRUPTED else None
     path: dict[NodeId, timedelta] = {}
@@ -96,5 +96,5 @@ def _phase_remaining(
 
 
 def _in_order(run: Run, phase: PhaseState) -> list[NodeId]:
-    """The phase's nodes with dependencies first: a longer remaining path comes earlier by definition of the rank."""
+    """The phase's nodes with dependencies first: the rank is the longest remaining path."""
     return sorted(phase.plan.nodes, key=lambda name: (-run.nodes[name].plan.rank, run.nodes[name].plan.index))

@@ -1,6 +1,6 @@
 """The report of a run as one page: numbers, the timeline with retries, waits and rollback, phases, slowest agents.
 
-Pure. The page needs nothing but itself and runs no script; every text in it is escaped, redacted and cut.
+Pure. The page is self-contained and runs no script; every text in it is escaped, redacted and cut.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from engine.views.timeline import PhaseRows, Row, Span, Timeline
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-"""The browser is told, too, that the page loads and runs nothing."""
+"""Has the browser enforce, too, that the page loads and runs nothing."""
 MAX_TEXT_LENGTH = 600
 TICKS = 8
 STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
-"""Seconds between two marks of the axis."""
+"""Seconds between two ticks of the axis."""
 MAX_DEPTH = 2
-"""Levels of sub-commands that are set off from each other."""
+"""Levels of sub-commands with an indent of their own."""
 
 
 def html_report(run: Run, numbers: Metrics, chart: Timeline) -> str:
@@ -60,7 +60,7 @@ def html_report(run: Run, numbers: Metrics, chart: Timeline) -> str:
 
 
 def _text(text: str, *, lines: bool = False) -> str:
-    """*text* as HTML text or attribute; its line ends stay where *lines* says so."""
+    """*text* as HTML text or attribute; *lines* keeps its line breaks."""
     shown = cut(redact(text), MAX_TEXT_LENGTH)
     return "\n".join(escape(clean(part)) for part in shown.splitlines()) if lines else escape(clean(shown))
 
@@ -106,7 +106,7 @@ def _failures(run: Run) -> Iterator[str]:
 
 
 class _Scale:
-    """Times as places on the track, in percent."""
+    """Times as positions on the track, in percent."""
 
     def __init__(self, total: timedelta) -> None:
         self.total = total
@@ -127,7 +127,7 @@ class _Scale:
 
 
 def _moment(seconds: float) -> str:
-    """A mark of the axis: `0.5s`, `40s`, `20 min`, `1h30`."""
+    """The label of a tick: `0.5s`, `40s`, `20 min`, `1h30`."""
     if seconds < 60:  # noqa: PLR2004 - seconds of a minute
         return f"{seconds:g}s"
     hours, minutes = divmod(round(seconds) // 60, 60)
@@ -176,7 +176,7 @@ def _row(row: Row, scale: _Scale, grid: str, depth: str) -> str:
 
 
 def _own(node: str) -> str:
-    """A node's id without those of the sub-commands around it, which stand above it."""
+    """A node's id without the ids of the sub-commands around it, which are shown above it."""
     return node.rpartition("/")[2]
 
 
@@ -240,7 +240,7 @@ def _slowest(numbers: Metrics) -> Iterator[str]:
 
 
 def _table(title: str, heads: Iterable[str], rows: Sequence[Iterable[str]]) -> Iterator[str]:
-    """A table of cells that are HTML already; nothing without rows."""
+    """A table of cells that are HTML already; empty without rows."""
     if rows:
         yield f'<h2>{title}</h2><div class="wide"><table><tr>{"".join(f"<th>{head}</th>" for head in heads)}</tr>'
         for row in rows:
@@ -249,8 +249,8 @@ def _table(title: str, heads: Iterable[str], rows: Sequence[Iterable[str]]) -> I
 
 
 FOOTER = (
-    "<footer>Times count from when the run was asked for. Parallelism efficiency: the least time in which this work "
-    "could have been done, as part of the time it took.</footer>"
+    "<footer>Times count from the request for the run. Parallelism efficiency: the shortest possible time for this "
+    "work as a percentage of the time it took.</footer>"
 )
 LEGEND = (
     '<ul class="legend"><li><i class="bar run"></i>attempt</li><li><i class="bar crit"></i>on the critical path</li>'

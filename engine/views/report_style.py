@@ -1,4 +1,4 @@
-"""How the report's page looks: one style sheet, light and dark, for screens of any width and for paper.
+"""The style sheet of the report's page: light and dark, for screens of any width and for paper.
 
 Pure. It loads nothing: no font, no image, no script.
 """

@@ -1,6 +1,6 @@
-"""The report of a run for terminals: what it took, phase by phase, who was slow, and when each node ran.
+"""The report of a run for terminals: numbers, phases, slowest agents, and when each node ran.
 
-Pure. Every text of a user or an agent is on one line, without control characters and without secrets.
+Pure. Texts of users and agents are put on one line, without control characters and secrets.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from engine.views.timeline import Row, Span, Timeline
 
 COLUMNS = 80
-"""Letters of a line, where names and times leave room."""
+"""Width of a line, if names and times leave room."""
 CHART, SHORTEST_CHART = 48, 12
-"""Letters of the time axis, at most and at least."""
+"""Longest and shortest time axis, in characters."""
 MAX_NAME_LENGTH = 32
 MAX_LINE_LENGTH = 160
 LAST_LINES = 8
@@ -67,7 +67,7 @@ def text_report(run: Run, numbers: Metrics, chart: Timeline) -> str:
 
 
 def percent(value: float | None) -> str:
-    """`87%`; a dash where it is not known. Only what is whole is 100%."""
+    """`87%`; a dash if unknown. Nothing is rounded up to 100%."""
     return "-" if value is None else f"{int(round(value, 6))}%"
 
 
@@ -80,22 +80,22 @@ def _summary(run: Run, numbers: Metrics, now: datetime) -> Iterator[str]:
 
 
 def figures(numbers: Metrics) -> list[tuple[str, str]]:
-    """The numbers of a run that stand alone, each with its name."""
+    """The single numbers of a run, each with its name."""
     work = f"{took(numbers.best)} at best, {took(numbers.work)} of work"
-    told = [
+    found = [
         ("Total time", took(numbers.total)),
         ("Parallelism efficiency", f"{percent(numbers.parallelism_efficiency)} ({work})"),
         ("Context cache hit rate", percent(numbers.cache_hit_rate)),
         ("Retries", str(numbers.retries)),
-        ("Lock waits", f"{numbers.lock_waits}, {took(numbers.lock_wait)} in all" if numbers.lock_waits else "none"),
+        ("Lock waits", f"{numbers.lock_waits}, {took(numbers.lock_wait)} in total" if numbers.lock_waits else "none"),
     ]
     if numbers.undo:
-        told.append(("Rolling back", took(numbers.undo)))
+        found.append(("Rolling back", took(numbers.undo)))
     if numbers.input_tokens is not None or numbers.output_tokens is not None:
-        told.append(("Tokens", f"{numbers.input_tokens or 0:,} in, {numbers.output_tokens or 0:,} out"))
+        found.append(("Tokens", f"{numbers.input_tokens or 0:,} in, {numbers.output_tokens or 0:,} out"))
     if numbers.cost_usd is not None:
-        told.append(("Cost", dollars(numbers.cost_usd)))
-    return told
+        found.append(("Cost", dollars(numbers.cost_usd)))
+    return found
 
 
 def _chart(chart: Timeline) -> Iterator[str]:
@@ -114,12 +114,12 @@ def _chart(chart: Timeline) -> Iterator[str]:
 
 
 def _times(row: Row) -> str:
-    told = f"{took(row.duration)} of {short_time(row.estimate)} estimated" if row.start is not None else ""
-    return f"{told}{_tries(row)}"
+    times = f"{took(row.duration)} of {short_time(row.estimate)} estimated" if row.start is not None else ""
+    return f"{times}{_tries(row)}"
 
 
 def _idle(row: Row) -> str:
-    """What is to be said about a node that did nothing."""
+    """The note on a node without attempts."""
     note = f": {one_line(row.note, limit=MAX_LINE_LENGTH)}" if row.note else ""
     return f"{row.status.value}{note}"
 
@@ -158,13 +158,13 @@ def _failures(run: Run) -> Iterator[str]:
 
 
 def last_lines(text: str) -> list[str]:
-    """The last lines of what an attempt said, as a terminal may show them."""
+    """The last lines of an attempt's output, safe for a terminal."""
     lines = [one_line(part, limit=MAX_LINE_LENGTH) for part in text.splitlines() if part.strip()]
     return lines[-LAST_LINES:]
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns, the first to the left and the others to the right; empty without rows."""
+    """Columns, the first left-aligned and the others right-aligned; empty without rows."""
     if not rows:
         return ""
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]

@@ -1,4 +1,4 @@
-"""A run at one moment, as one value: what every answer about a run is made from.
+"""A run at one moment, as one value: the source of every answer about a run.
 
 Pure. It holds references to values, never values; `mcp_server/answers/wire.py` names its fields for files and clients.
 """
@@ -34,27 +34,27 @@ if TYPE_CHECKING:
     from engine.views.locks import LockLine
 
 MAX_NODES_IN_FULL = 40
-"""Nodes up to which a todo list names each; above it, phases that are over become one line."""
+"""Up to this many nodes, a todo list names each one; above, finished phases become one line each."""
 NO_RUN = RunId("r-none")
 OVER = DONE - {NodeStatus.CANCELLED}
-"""What counts as done, as in `progress`: a node that was cancelled never got done."""
+"""States that count as done, as in `progress`: a cancelled node does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseStatus:
-    """One phase: how far it is."""
+    """The progress of one phase."""
 
     id: str
     name: str
     state: str
-    """`pending`, `running`, `completed`, or how it ended else: `failed`, `cancelled`, `compensated`, `interrupted`."""
+    """`pending`, `running`, `completed`, `failed`, `cancelled`, `compensated` or `interrupted`."""
     done: int
     total: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeLine:
-    """One node: where it stands."""
+    """The state of one node."""
 
     id: NodeId
     phase: str
@@ -64,27 +64,27 @@ class NodeLine:
     started: timedelta | None
     """From the start of the run; None before the node started."""
     duration: timedelta | None
-    """So far, while it runs."""
+    """Up to now, while it runs."""
     waiting_for: str | None
     failure: Failure | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureLine:
-    """One failure that a user has to know of."""
+    """One failure to show to the user."""
 
     node: NodeId | None
-    """None: the run itself, which has used a limit up or did not get its locks."""
+    """None: the run itself, which reached a limit or did not get its locks."""
     failure: Failure
     compensated: bool
-    """Whether what the node had done is undone."""
+    """Whether the node's work was rolled back."""
     session: str | None = None
-    """The Claude Code session of the attempt that failed so, where there is one: `claude --resume` shows it."""
+    """The Claude Code session of the failed attempt, if any: `claude --resume` shows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What a person has to decide before a node goes on."""
+    """A decision that a node waits for."""
 
     node: NodeId
     text: str
@@ -93,11 +93,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputLine:
-    """One key of the context that the run itself produced."""
+    """One context key that the run itself produced."""
 
     key: str
     size: int
-    """Bytes of its JSON; of all its parts where it was merged."""
+    """Bytes of its JSON; of all its parts if it was merged."""
     persist: bool
 
 
@@ -119,17 +119,17 @@ class Snapshot:
     failures: tuple[FailureLine, ...]
     questions: tuple[Question, ...]
     outputs: tuple[OutputLine, ...]
-    """What the user most likely wants first: the last phase's, then persisted ones, then the rest."""
+    """Most interesting first: those of the last phase, then persisted ones, then the rest."""
     todos: tuple[Todo, ...]
     display: str
     running: tuple[NodeId, ...]
-    """Nodes that somebody is at work on, in the order in which they started."""
+    """Nodes with a running attempt, in the order in which they started."""
     redo: tuple[NodeId, ...]
-    """What taking the run up at its failed nodes would do again, in file order; empty where that is not possible."""
+    """Nodes that a retry of the run would run again, in file order; empty if it cannot be retried."""
     message: str
     warnings: tuple[str, ...]
     locks: tuple[LockLine, ...]
-    """What the run has, wants or has reserved."""
+    """Locks that the run holds, requests or has reserved."""
     cost_usd: float
 
 
@@ -142,9 +142,9 @@ def snapshot(
     warnings: Sequence[str] = (),
     locks: Sequence[LockLine] = (),
 ) -> Snapshot:
-    """*run* as it stands at *now*; *learned* are seconds by node that replace the file's estimates.
+    """*run* at *now*; *learned* are seconds by node that replace the file's estimates.
 
-    *warnings* are told beside those of the plan, *locks* are the lines of the lock table about *run*.
+    *warnings* are added to those of the plan, *locks* are the lines of the lock table about *run*.
     """
     learned = learned or {}
     until = run.ended_at or (run.changed_at if run.ended else None) or now
@@ -174,7 +174,7 @@ def snapshot(
         message=run.message,
         warnings=(
             *run.plan.warnings,
-            *dict.fromkeys((*warnings, *warned(run))),  # whoever runs the attempts said it before it was recorded
+            *dict.fromkeys((*warnings, *warned(run))),  # a warning can arrive before it is recorded
             *jumps(run),
             *left_running(run),
             *([f"The run has cost {over}"] if over else []),
@@ -192,17 +192,17 @@ def _redo(run: Run) -> tuple[NodeId, ...]:
 
 
 def jumps(run: Run) -> list[str]:
-    """What there is to say about jumps of the clock."""
+    """Warnings about clock jumps."""
     if not run.jumps:
         return []
     last, count = run.jumps[-1], len(run.jumps)
     how = leapt(last.by)
     jumped = f"jumped {how}" if count == 1 else f"jumped {count} times, the last time {how}"
-    return [f"The clock of this machine {jumped}. That time counts against no limit"]
+    return [f"The clock of this machine {jumped}. The skipped time does not count against any limit"]
 
 
 def left_running(run: Run) -> list[str]:
-    """What attempts have started and still ran at their end."""
+    """Warnings about processes that outlived their attempts."""
     return [
         f'Node "{name}": process {line}'
         for name, node in run.nodes.items()
@@ -212,21 +212,21 @@ def left_running(run: Run) -> list[str]:
 
 
 def warned(run: Run) -> list[str]:
-    """What else is recorded to be said about attempts."""
+    """Other recorded warnings about attempts."""
     return [text for node in run.nodes.values() for record in node.attempts for text in record.warnings]
 
 
 def preview(plan: Plan, options: TodoOptions | None = None) -> list[Todo]:
-    """The todo list that a run of *plan* would begin with."""
+    """The first todo list of a run of *plan*."""
     at = datetime.min.replace(tzinfo=UTC)
     run = create(ev.RunCreated(at, NO_RUN, plan, OwnerId(""), "none"))
     return todos(run, at, {}, options)
 
 
 def failures(run: Run) -> tuple[FailureLine, ...]:
-    """Every failure, in the order in which nodes failed; a compensation's own failure after its node's.
+    """Every failure, in the order in which nodes failed; that of a compensation follows its node's.
 
-    What stopped the run itself comes first.
+    A failure of the run itself comes first.
     """
     lines: list[FailureLine] = []
     stop = run.stop
@@ -250,9 +250,9 @@ def _session_of(run: Run, node: NodeState, failure: Failure) -> str | None:
 
 
 def session_of(run: Run, node: NodeState, record: AttemptRecord) -> str | None:
-    """The Claude Code session in which an attempt was made; None where it was made by somebody else.
+    """The Claude Code session of an attempt; None if it was made by something else.
 
-    Nor of an agent in a worktree: Claude Code finds a session only in the folder in which it began.
+    None for an agent in a worktree, too: Claude Code finds a session only from the folder where it began.
     """
     undo = record.role is Role.COMPENSATE
     if run.executor != "claude" or not is_model_work(run, node.plan, undo=undo):
@@ -263,7 +263,7 @@ def session_of(run: Run, node: NodeState, record: AttemptRecord) -> str | None:
 
 
 def questions(run: Run) -> tuple[Question, ...]:
-    """What waits for a person, in file order."""
+    """The decisions that people have to make, in file order."""
     found = []
     for name, node in run.nodes.items():
         waiting = node.waiting
@@ -278,17 +278,17 @@ def questions(run: Run) -> tuple[Question, ...]:
 
 
 def at_work(run: Run) -> Iterator[NodeId]:
-    """The nodes with an attempt that has started and not ended."""
+    """The nodes with a running attempt."""
     return (name for name in run.live if not queues(run.nodes[name]))
 
 
 def works(run: Run) -> bool:
-    """Whether an agent is at work; a sub-command is as long as anything in it waits."""
+    """Whether an agent is at work; a sub-command counts as at work while anything in it waits."""
     return any(run.nodes[name].plan.kind is NodeKind.AGENT for name in run.live)
 
 
 def waits_for_people(run: Run) -> bool:
-    """Whether *run* waits for answers of people, and nothing else moves it."""
+    """Whether *run* can only go on once people answer."""
     if not questions(run) or works(run):
         return False
     asks = {WaitReason.APPROVAL, WaitReason.DECISION}
@@ -300,7 +300,7 @@ def waits_for_people(run: Run) -> bool:
 def short_todos(
     run: Run, now: datetime, learned: Mapping[str, float], options: TodoOptions | None = None
 ) -> list[Todo]:
-    """The todo list of a large run: phases that are over are one line each, pending nodes of open ones too."""
+    """The todo list of a large run: one line a finished phase, and one for the pending nodes of an open one."""
     every = iter(todos(run, now, learned, options))
     folded = len(run.nodes) > (options or TodoOptions()).batch_size
     found: list[Todo] = []
@@ -309,7 +309,7 @@ def short_todos(
             found.append(next(every))
             continue
         lines = [(run.nodes[name], next(every)) for name in phase.plan.nodes]
-        named = [todo for node, todo in lines if _is_news(node)]
+        named = [todo for node, todo in lines if _is_notable(node)]
         found.extend(named[:MAX_NODES_IN_FULL])
         rest = len(lines) - len(named[:MAX_NODES_IN_FULL])
         if rest:
@@ -326,8 +326,8 @@ def short_display(run: Run, now: datetime, learned: Mapping[str, float], options
     )
 
 
-def _is_news(node: NodeState) -> bool:
-    """Whether a long list still names *node*: it runs, it waits for something, or it went wrong."""
+def _is_notable(node: NodeState) -> bool:
+    """Whether a short list still names *node*: it runs, waits for something, or failed."""
     quiet = {NodeStatus.COMPLETED, NodeStatus.SKIPPED, NodeStatus.PENDING, NodeStatus.CANCELLED, NodeStatus.COMPENSATED}
     return node.status not in quiet
 
@@ -383,7 +383,7 @@ def _node(run: Run, node: NodeState, started: datetime, until: datetime) -> Node
 
 
 def _outputs(run: Run) -> tuple[OutputLine, ...]:
-    """Keys at the top that nodes of this run produced: what the run was given is not its output."""
+    """Top-level keys that nodes of this run produced, without the run's own arguments."""
     last = max((phase.plan.index for phase in run.phases if phase.plan.group is None), default=0)
     found: list[tuple[tuple[bool, bool, int], OutputLine]] = []
     for place, key in enumerate(keys_at(run, "", run.version)):
@@ -399,7 +399,7 @@ def _outputs(run: Run) -> tuple[OutputLine, ...]:
 
 
 def stopped_work(run: Run) -> tuple[AttemptId, ...]:
-    """The client's attempts that were ended before it reported them, oldest first."""
+    """The client's attempts that were stopped before it reported them, oldest first."""
     return tuple(
         attempt_id(run.id, name, record.number)
         for name, node in run.nodes.items()

@@ -1,6 +1,6 @@
 """A plan as a picture: time runs to the right, phases are bands, and the critical path stands out.
 
-Pure. SVG is made here as text, without a library; every text in it is escaped, and it runs no script and loads nothing.
+Pure. The SVG is written as text, without a library; every text in it is escaped, it runs no script and loads nothing.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ ROW = 26
 BAR = 18
 INDENT = 14
 LETTER = 7.2
-"""Width of a narrow letter in pixels, bold ones counted."""
+"""Width of a narrow letter in pixels, bold included."""
 MAX_LABEL_LENGTH = 60
 TICKS = 6
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
-"""Seconds between two marks of the axis."""
+"""Seconds between two ticks of the axis."""
 
 STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#1c2733}.t{font-size:16px;font-weight:600}.s{fill:#566472}"
@@ -55,7 +55,7 @@ ARROW = (
 
 
 def svg(plan: Plan, timeline: Timeline) -> str:
-    """*plan* as an SVG document; bars stand where *timeline* predicts them."""
+    """*plan* as an SVG document; *timeline* places the bars."""
     sheet = _Sheet(plan, timeline)
     body = [*sheet.phases(), *sheet.edges(), *sheet.bars()]
     height = sheet.y + MARGIN
@@ -75,12 +75,12 @@ def svg(plan: Plan, timeline: Timeline) -> str:
 
 
 def saving(plan: Plan, timeline: Timeline) -> str:
-    """Sequential against critical and predicted time, in one line."""
+    """Sequential, critical and predicted time in one line."""
     sequential, critical = plan.sequential_time, plan.critical_path_time
     percent = round(100 * (sequential - critical) / sequential) if sequential else 0
     count = sum(node.kind is NodeKind.AGENT for node in plan.nodes)
     text = (
-        f"{count} node{'s' if count != 1 else ''}: {short_time(sequential)} one after the other, "
+        f"{count} node{'s' if count != 1 else ''}: {short_time(sequential)} in sequence, "
         f"{short_time(critical)} at best ({percent}% faster)"
     )
     return text if timeline.total == critical else f"{text}, {short_time(timeline.total)} with the limits of the phases"
@@ -112,7 +112,7 @@ def _cut(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a node's bar stands."""
+    """The position of a node's bar."""
 
     left: float
     right: float
@@ -120,7 +120,7 @@ class _Place:
 
 
 class _Sheet:
-    """The parts of the picture, and how far it reaches."""
+    """The parts of the picture, and its extent."""
 
     def __init__(self, plan: Plan, timeline: Timeline) -> None:
         self.plan = plan
@@ -168,7 +168,7 @@ class _Sheet:
         return f"{_cut(own)} · {short_time(node.estimate)}"
 
     def _label_at(self, node: NodePlan) -> tuple[float, bool]:
-        """Where a node's label begins, and whether that is inside its bar."""
+        """The start of a node's label, and whether it is inside the bar."""
         place = self.places[node.id]
         inside = _width(self._label(node)) + 12 <= place.right - place.left
         return (place.left + 6, True) if inside else (place.right + 6, False)
@@ -197,7 +197,7 @@ class _Sheet:
             yield f'<text class="s" x="{x:.1f}" y="{HEAD - 6}" text-anchor="middle">{label}</text>'
 
     def edges(self) -> Iterator[str]:
-        """Dependencies, from the end of a bar down or up to the row of the next, and into it."""
+        """Dependencies as arrows from the end of one bar, down or up, into the next."""
         strong = []
         for node in self.plan.nodes:
             to = self.places[node.id]

@@ -1,6 +1,28 @@
-"""What happened when in a run: one row a node, one span for each attempt and each wait, and the path that took longest.
+"""A run over time: a row for each node, a span for each attempt and each wait, and the critical path.
 
-Pure, a projection of the run. It draws nothing: `report_text.py` and `report_html.py` do.
+Pure, a projection of the run. `report_text.py` and `report_html.py` draw it.
+
+Theory of operation
+===================
+
+**The problem.** A run keeps when attempts were scheduled, started and ended, and how long each node waited for each
+reason in total; it does not keep when a wait began or what ended it. The report has to show both, and which nodes made
+the run as long as it was. All of that is reconstructed here.
+
+**Spans.** A node's row is read from left to right. `free` is the time from which the node could go on: at first its
+phase's opening or its last dependency's end (`ready_at`), later the end of its previous attempt. A gap between `free`
+and the next attempt is a wait. Its reason is a retry or a new owner between attempts; before the first one, the reason
+that held the node longest, or a free slot if there is none. A second gap, between scheduling and start, is the
+executor's queue. Gaps below `SHORTEST_WAIT` are the engine's own time. The gap between a node's work and its
+compensation is not a wait either.
+
+**Critical path.** It is walked backwards from the agent node that ended last. Each step asks which end let the node
+start: that of its last predecessor, or, if the node was ready earlier and waited for no named reason, that of the node
+whose slot it took. The walk passes through nodes that never started (skipped ones), since they may have held up
+others, but does not list them. Equal times could make it run in a circle; `seen` stops it.
+
+**Time.** All spans count from the request for the run. A lost attempt is recorded as ended only when its run is taken
+over, perhaps days later, so its span ends at its deadline at the latest, and it does not count as work.
 """
 
 from __future__ import annotations
@@ -25,13 +47,13 @@ if TYPE_CHECKING:
     from engine.run.state import AttemptRecord, NodeState, PhaseState, Run, Waiting
 
 SHORTEST_WAIT = timedelta(milliseconds=1)
-"""A shorter gap is the engine's own time and no wait."""
+"""A shorter gap is the engine's own time, not a wait."""
 FREE_SLOT = "a free slot"
-"""What a node waits for that nothing else keeps: the limit of its phase or of the run."""
+"""The reason of a wait for the limit of the phase or of the run."""
 
 
 class SpanKind(StrEnum):
-    """What a node did in a stretch of time."""
+    """The kind of a stretch of time."""
 
     ATTEMPT = "attempt"
     WAIT = "wait"
@@ -51,7 +73,7 @@ class SpanEnd(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A stretch of time, counted from when the run was asked for."""
+    """A stretch of time, counted from the request for the run."""
 
     kind: SpanKind
     start: timedelta
@@ -60,9 +82,9 @@ class Span:
     attempt: int | None = None
     """Number of the attempt; None for a wait."""
     note: str = ""
-    """What was waited for, or how an attempt failed: code and message."""
+    """The reason of a wait, or the code and message of a failed attempt."""
     last_output: str = ""
-    """What an attempt that failed had said last."""
+    """The last output of a failed attempt."""
     session: str | None = None
     """The Claude Code session of an attempt."""
 
@@ -80,19 +102,19 @@ class Row:
     agent: str
     status: NodeStatus
     spans: tuple[Span, ...]
-    """In order; empty where the node never did anything."""
+    """In order; empty if the node never did anything."""
     estimate: timedelta
     duration: timedelta
-    """Time in forward attempts, waits left out."""
+    """Time in forward attempts, without waits."""
     critical: bool
     group: bool
-    """A sub-command: its work is that of the nodes inside."""
+    """Whether it is a sub-command: its work is that of the nodes inside."""
     note: str = ""
     """Why it was skipped."""
 
     @property
     def start(self) -> timedelta | None:
-        """When its first forward attempt began."""
+        """The start of its first forward attempt."""
         return next((span.start for span in self.spans if span.kind is SpanKind.ATTEMPT), None)
 
 
@@ -114,15 +136,15 @@ class Timeline:
     """A run over time."""
 
     origin: datetime
-    """When the run was asked for; all times count from here."""
+    """When the run was requested; all times count from here."""
     total: timedelta
     phases: tuple[PhaseRows, ...]
     path: tuple[NodeId, ...]
-    """The nodes, each waiting for the one before, that made the run as long as it was."""
+    """The critical path: each node waited for the one before."""
 
 
 def timeline(run: Run, now: datetime) -> Timeline:
-    """*run* over time; what still goes on ends at *now*."""
+    """*run* over time; spans that are still open end at *now*."""
     until = ending(run, now)
     path = critical_path(run, until)
     critical = frozenset(path)
@@ -140,7 +162,7 @@ def ending(run: Run, now: datetime) -> datetime:
 
 
 def closing(run: Run, phase: PhaseState, until: datetime) -> datetime:
-    """When *phase* ended, or was stopped; *until* while it goes on. Rolling back belongs to no phase."""
+    """When *phase* ended or was stopped; *until* while it goes on. A rollback does not belong to a phase."""
     if phase.ended_at is not None or run.stop is None:
         return phase.ended_at or until
     ends = [node.ended_at or until for name in phase.plan.nodes if (node := run.nodes[name]).started_at is not None]
@@ -148,13 +170,13 @@ def closing(run: Run, phase: PhaseState, until: datetime) -> datetime:
 
 
 def work_of(run: Run, node: NodeState, until: datetime) -> timedelta:
-    """The time that *node* spent in forward attempts; of those that were lost nobody knows how far they came."""
+    """The time that *node* spent in forward attempts; lost ones do not count, since their real end is unknown."""
     tries = (record for record in node.attempts if record.role is Role.FORWARD and not record.lost)
     return sum((run.worked(record, until) for record in tries), ZERO)
 
 
 def end_of(record: AttemptRecord) -> datetime | None:
-    """When an attempt was over; a lost one is recorded when its run is taken up, and had a deadline before."""
+    """When an attempt was over; the end of a lost one is recorded late, so its deadline limits it."""
     if record.lost and record.ended_at is not None and record.deadline is not None:
         return min(record.ended_at, record.deadline)
     return record.ended_at
@@ -209,7 +231,7 @@ def _spans(run: Run, node: NodeState, until: datetime) -> Iterator[Span]:
 
 
 def _queue(run: Run, record: AttemptRecord, began: datetime) -> Span:
-    """The time from which an attempt was to be made until it *began*, or was over without."""
+    """The wait of a scheduled attempt until it *began*, or was over without starting."""
     waits = record.started_at is None and record.ended_at is None
     return Span(
         kind=SpanKind.WAIT,
@@ -244,7 +266,7 @@ def _attempt(run: Run, node: NodeState, record: AttemptRecord, began: datetime, 
 def _wait(
     run: Run, node: NodeState, free: datetime | None, start: datetime, before: AttemptRecord | None, *, role: Role
 ) -> Span | None:
-    """The wait between *free*, when nothing else kept the node from going on, and *start*."""
+    """The wait between *free*, from when the node could go on, and *start*; None if there was none."""
     if free is None or start - free < SHORTEST_WAIT or (role is Role.COMPENSATE and _first_undo(before)):
         return None
     return Span(
@@ -257,12 +279,12 @@ def _wait(
 
 
 def _first_undo(before: AttemptRecord | None) -> bool:
-    """Whether the gap lies between a node's work and its undoing: nobody waited in it."""
+    """Whether the gap lies between a node's work and its compensation: it is not a wait."""
     return before is None or before.role is Role.FORWARD
 
 
 def _reason(node: NodeState, before: AttemptRecord | None) -> str:
-    """What a wait was for; the state keeps how long each reason held, not when."""
+    """The reason of a wait: the longest one, since the state keeps totals for each reason, not times."""
     if before is not None:
         return "a new owner" if before.lost else "retry"
     reasons = [reason for reason in node.waited if reason is not WaitReason.RETRY]
@@ -281,7 +303,7 @@ def _open_wait(run: Run, waiting: Waiting, until: datetime) -> Span:
 
 
 def ready_at(run: Run, node: NodeState) -> datetime | None:
-    """When all that *node* has to come after was over and its phase open; None where that was never so."""
+    """When all dependencies of *node* were over and its phase was open; None if that never happened."""
     opened = run.phases[node.plan.phase].opened_at
     ends = [run.nodes[name].ended_at for name in node.plan.depends_on]
     if opened is None or None in ends:
@@ -290,7 +312,7 @@ def ready_at(run: Run, node: NodeState) -> datetime | None:
 
 
 def critical_path(run: Run, until: datetime) -> tuple[NodeId, ...]:
-    """The nodes that made *run* as long as it was, from the last one back to what each had to wait for."""
+    """The nodes that made *run* as long as it was, first to last."""
     ran = [node for node in run.nodes.values() if node.started_at is not None and node.plan.kind is NodeKind.AGENT]
     if not ran:
         return ()
@@ -306,7 +328,7 @@ def critical_path(run: Run, until: datetime) -> tuple[NodeId, ...]:
 
 
 def _cause(run: Run, node: NodeState) -> NodeState | None:
-    """The node whose end let *node* start: the last of those before it, or the one whose slot it took."""
+    """The node whose end let *node* start: its last predecessor, or the node whose slot it took."""
     start = node.started_at or node.ended_at
     names = set(before(run, node))
     ready = ready_at(run, node)

@@ -1,6 +1,6 @@
 """A run as a todo list: TodoWrite's payload, and the text block for clients without todo tools.
 
-Pure. SPEC 10; the payload passes Claude Code's schema as it is: content, status, activeForm and nothing else.
+Pure. SPEC 10; the payload fits Claude Code's schema: content, status, activeForm and nothing else.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 MAX_TASK_LENGTH = 120
 MAX_NAME_LENGTH = 60
-"""Characters of a task in a list: an answer tells it several times, and the whole of it is in the command."""
+"""Characters of a task in a list: an answer repeats it several times, and the command has the whole text."""
 MAX_NOTE_LENGTH = 100
-"""Characters of what is told about a node behind its task, such as why it failed."""
+"""Characters of the note behind a task, such as why the node failed."""
 BATCH_SIZE = 10
-"""Nodes above which phases that have not opened are folded into one line each."""
+"""Above this many nodes, each phase that has not opened is folded into one line."""
 
 MARKED = ("❌", "↩️", "⏭️", "⏹️")
-"""How the text of a todo begins whose node did not simply complete."""
+"""Prefixes of the todo of a node that did not simply complete."""
 
 TodoStatus = Literal["pending", "in_progress", "completed"]
 
@@ -50,7 +50,7 @@ class Todo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TodoOptions:
-    """How the list is made."""
+    """Options of the list."""
 
     batch_size: int = BATCH_SIZE
     grouping: bool = True
@@ -91,16 +91,16 @@ def line(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float])
 
 
 def subject(run: Run, node: NodeState) -> str:
-    """The node's task on one line that is not too long for a list, arguments filled in.
+    """The node's task on one line short enough for a list, with its arguments filled in.
 
-    The node's id stands behind it where another node has the same task.
+    The node's id follows if another node has the same task.
     """
     name = f" ({_cut(clean(node.plan.id), MAX_NAME_LENGTH)})" if node.plan.id in run.repeated else ""
     return _cut(clean(fill_arguments(node.plan.task, run.arguments)), MAX_TASK_LENGTH - len(name)) + name
 
 
 def _cut(text: str, limit: int) -> str:
-    """*text* of one line, within *limit*; a long one is redacted first, since a cut can hide what makes a secret."""
+    """*text* of one line, within *limit*; redacted before it is cut, since a cut can make a secret unrecognizable."""
     return text if len(text) <= limit else one_line(text, limit=limit)
 
 
@@ -108,7 +108,7 @@ def _text(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]
     task = subject(run, node)
     status = standing(node)
     if _is_cut_off(run, node):
-        return f"{task} (interrupted; resume goes on with it)"
+        return f"{task} (interrupted; resume continues it)"
     if status is NodeStatus.RUNNING:
         left = node_remaining(run, node, now, learned)
         rest = f"{about(left)} remaining" if left else "longer than estimated"
@@ -119,12 +119,12 @@ def _text(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]
 
 
 def _is_cut_off(run: Run, node: NodeState) -> bool:
-    """Whether *node* was at work, or undone, when its run was interrupted: nobody works on it now."""
+    """Whether *node* was being worked on, or undone, when its run was interrupted."""
     return run.status is RunStatus.INTERRUPTED and node.status in {NodeStatus.RUNNING, NodeStatus.COMPENSATING}
 
 
 def _note(run: Run, node: NodeState) -> str | None:
-    """What stands in parentheses behind the task of a node that does not run."""
+    """The note in parentheses behind the task of a node that is not running."""
     status = standing(node)
     if status is NodeStatus.COMPLETED:
         return f"completed in {took(_duration(run, node))}"
@@ -163,7 +163,7 @@ def _todo(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]
 
 
 def _phases(run: Run) -> Iterator[tuple[int, PhaseState]]:
-    """Top-level phases with their number from 1, each followed by those of the sub-commands in it."""
+    """Top-level phases with their number from 1, each followed by the phases of its sub-commands."""
     number = 0
     for phase in run.phases:
         if phase.plan.group is None:
@@ -195,7 +195,7 @@ def _phase_waits_for(run: Run, phase: PhaseState) -> str | None:
 
 
 def _words(names: str) -> str:
-    """Ids as a sentence has them: `integration-tests` are integration tests."""
+    """Ids as words: `integration-tests` becomes "integration tests"."""
     return names.replace("-", " ").replace("_", " ")
 
 

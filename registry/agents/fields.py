@@ -77,10 +77,10 @@ class FieldError(InputError):
 def text(value: Value) -> str:
     """Text without control characters: it is shown in terminals and handed to programs."""
     if not isinstance(value, str):
-        raise FieldError("takes text", hint="write it on one line, in double quotes where it has a colon")
+        raise FieldError("takes text", hint="Write it on one line, in double quotes where it has a colon.")
     if found := _CONTROL.search(value):
         message = f"has the control character U+{ord(found[0]):04X}"
-        raise FieldError(message, hint="take the character out")
+        raise FieldError(message, hint="Take the character out.")
     return value.strip()
 
 
@@ -88,14 +88,14 @@ def argument(value: Value) -> str:
     """A word that may stand on a command line: it cannot be taken for an option."""
     word = text(value)
     if not _ARGUMENT.fullmatch(word):
-        raise FieldError(f"cannot be {word[:60]!r}", hint="write one word of letters, digits and . : / @ [ ] _ -")
+        raise FieldError(f"cannot be {word[:60]!r}", hint="Write one word of letters, digits and . : / @ [ ] _ -.")
     return word
 
 
 def choice(value: Value, allowed: Collection[str]) -> str:
     word = text(value)
     if word not in allowed:
-        raise FieldError(f"cannot be {word[:60]!r}", hint=f"write one of {', '.join(allowed)}")
+        raise FieldError(f"cannot be {word[:60]!r}", hint=f"Write one of {', '.join(allowed)}.")
     return word
 
 
@@ -103,7 +103,7 @@ def integer(value: Value) -> int:
     """A whole number from 1 on."""
     digits = text(value)
     if not _INTEGER.fullmatch(digits) or int(digits) == 0:
-        raise FieldError(f"cannot be {digits[:60]!r}", hint="write a whole number from 1 on")
+        raise FieldError(f"cannot be {digits[:60]!r}", hint="Write a whole number from 1 on.")
     return int(digits)
 
 
@@ -111,7 +111,7 @@ def window(value: Value) -> int:
     """Tokens from which on Claude Code sums up a conversation."""
     tokens = integer(value)
     if tokens < SMALLEST_WINDOW:
-        raise FieldError(f"cannot be {tokens}", hint=f"write {SMALLEST_WINDOW} or more")
+        raise FieldError(f"cannot be {tokens}", hint=f"Write {SMALLEST_WINDOW} or more.")
     return tokens
 
 
@@ -119,7 +119,7 @@ def duration(value: Value) -> timedelta:
     """A duration that the file gives in milliseconds; at most `MAX_TIMEOUT`."""
     number = integer(value)
     if number > MAX_TIMEOUT / timedelta(milliseconds=1):
-        raise FieldError(f"is over {MAX_TIMEOUT.days} days", hint="write milliseconds: 600000 are ten minutes")
+        raise FieldError(f"is over {MAX_TIMEOUT.days} days", hint="Write milliseconds: 600000 are ten minutes.")
     return timedelta(milliseconds=number)
 
 
@@ -127,7 +127,7 @@ def dollars(value: Value) -> float:
     """An amount above 0."""
     amount = text(value)
     if not _MONEY.fullmatch(amount) or Decimal(amount) == 0:
-        raise FieldError(f"cannot be {amount[:60]!r}", hint="write an amount in dollars such as 0.50")
+        raise FieldError(f"cannot be {amount[:60]!r}", hint="Write an amount in dollars such as 0.50.")
     return float(amount)
 
 
@@ -137,7 +137,7 @@ def boolean(value: Value) -> bool:
         return True
     if word in {"false", "no", "off"}:
         return False
-    raise FieldError(f"cannot be {word[:60]!r}", hint="write true or false")
+    raise FieldError(f"cannot be {word[:60]!r}", hint="Write true or false.")
 
 
 def names(value: Value) -> tuple[str, ...]:
@@ -147,7 +147,7 @@ def names(value: Value) -> tuple[str, ...]:
     if isinstance(value, dict):
         return tuple(text(name) for name in value)
     if not isinstance(value, list):
-        raise FieldError("takes names", hint="write a list, or text with commas")
+        raise FieldError("takes names", hint="Write a list, or text with commas.")
     return tuple(text(name) for item in value for name in (item if isinstance(item, dict) else [item]))
 
 
@@ -158,7 +158,7 @@ def tools(value: Value) -> tuple[str, ...] | None:
     """
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list):
-        raise FieldError("takes a list of tools", hint="write tools: Read, Grep, Glob")
+        raise FieldError("takes a list of tools", hint="Write tools: Read, Grep, Glob.")
     found = tuple(tool for item in items for tool in _TOOL_GAP.split(text(item)) if tool)
     return None if "*" in found else found
 
@@ -172,9 +172,9 @@ def disallowed_tools(value: Value) -> tuple[str, ...]:
     """Tools that are taken away; a pattern in brackets takes the whole tool, as in Claude Code."""
     found = tools(value)
     if found is None:
-        raise FieldError("cannot be `*`: Claude Code takes no tool away then", hint="write tools: [] for no tools")
+        raise FieldError("cannot be `*`: Claude Code takes no tool away then", hint="Write tools: [] for no tools.")
     if wrong := next((tool for tool in found if not may_be_tool(tool)), None):
-        raise FieldError(f"names no tool with {wrong[:60]!r}", hint="write disallowedTools: Write, Edit")
+        raise FieldError(f"names no tool with {wrong[:60]!r}", hint="Write disallowedTools: Write, Edit.")
     return found
 
 
@@ -193,19 +193,19 @@ def python_callable(value: Value) -> str:
     """`module:function`, dots allowed in both."""
     name = text(value)
     if not _CALLABLE.fullmatch(name):
-        raise FieldError(f"cannot be {name[:60]!r}", hint="write module:function, such as tools.agents:review")
+        raise FieldError(f"cannot be {name[:60]!r}", hint="Write module:function, such as tools.agents:review.")
     return name
 
 
 def environment(value: Value) -> dict[str, str]:
     """Variables for the agent's process; in a value `$NAME` stands for a variable of where the agent runs."""
     if not isinstance(value, dict):
-        raise FieldError("takes variables", hint="write one indented `NAME: value` per line below env:")
+        raise FieldError("takes variables", hint="Write one indented `NAME: value` per line below env:.")
     for name in value:
         if not _VARIABLE.fullmatch(name):
-            raise FieldError(f"has the variable {name[:60]!r}", hint="use letters, digits and _ in its name")
+            raise FieldError(f"has the variable {name[:60]!r}", hint="Use letters, digits and _ in its name.")
     found = {name: "" if content is None else text(content) for name, content in value.items()}
     for name, content in found.items():
         if wrong := malformed(content):
-            raise FieldError(f"sets {name} with {wrong!r}", hint="write $NAME, ${NAME} or ${NAME:-default}; $$ is a $")
+            raise FieldError(f"sets {name} with {wrong!r}", hint="Write $NAME, ${NAME} or ${NAME:-default}; $$ is a $.")
     return found

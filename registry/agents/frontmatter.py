@@ -89,7 +89,7 @@ def _split(text: str) -> tuple[str, str]:
     lines = text.split("\n")
     if not _FENCE.fullmatch(lines[0]):
         message = "the file does not begin with a line `---`, so it has no fields"
-        raise FrontmatterError(message, code="NO_FRONTMATTER", hint="begin the file with ---, name: and description:")
+        raise FrontmatterError(message, code="NO_FRONTMATTER", hint="Begin the file with ---, name: and description:.")
     for number, line in enumerate(lines[1:], start=1):
         if _FENCE.fullmatch(line):
             front = "".join(f"{line}\n" for line in lines[1:number])
@@ -99,7 +99,7 @@ def _split(text: str) -> tuple[str, str]:
                 raise FrontmatterError(message, code="FRONTMATTER_TOO_LARGE", hint=hint)
             return front, "\n".join(lines[number + 1 :]).strip("\n")
     message = "the line `---` that ends the fields is missing"
-    raise FrontmatterError(message, code="FRONTMATTER_NOT_CLOSED", hint="write --- on a line of its own below them")
+    raise FrontmatterError(message, code="FRONTMATTER_NOT_CLOSED", hint="Write --- on a line of its own below them.")
 
 
 def _mapping(value: Value) -> dict[str, Value]:
@@ -173,7 +173,7 @@ class _Tree:
         self._add(container, line)
         if len(self._open) == MAX_DEPTH:
             message = f"line {line} has lists or mappings more than {MAX_DEPTH} deep"
-            raise FrontmatterError(message, code="FRONTMATTER_TOO_DEEP", hint="write fields flat", line=line)
+            raise FrontmatterError(message, code="FRONTMATTER_TOO_DEEP", hint="Write fields flat.", line=line)
         self._open.append(container)
         self._keys.append(None)
 
@@ -211,7 +211,7 @@ class _Tree:
 
 def _twice(key: str, line: int) -> FrontmatterError:
     message = f"the field `{key}` is there twice, again on line {line}"
-    return FrontmatterError(message, code="DUPLICATE_FIELD", hint="keep one of them", line=line)
+    return FrontmatterError(message, code="DUPLICATE_FIELD", hint="Keep one of them.", line=line)
 
 
 def _field_by_field(

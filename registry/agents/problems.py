@@ -69,4 +69,4 @@ class AgentProblem:
     def __str__(self) -> str:
         """One sentence for a list of notes: where, what, and what to do."""
         place = self.path if self.line is None else f"{self.path}:{self.line}"
-        return f"{place}: {self.message}; {self.hint}" if self.hint else f"{place}: {self.message}"
+        return f"{place}: {self.message}. {self.hint}" if self.hint else f"{place}: {self.message}"

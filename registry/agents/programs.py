@@ -67,11 +67,11 @@ def _check_hook(hook: Value, event: str) -> None:
     kind = hook.get("type") if isinstance(hook, dict) else None
     if not isinstance(hook, dict) or not isinstance(kind, str) or kind not in _NEEDED:
         kinds = ", ".join(_NEEDED)
-        raise FieldError(f"has below {event} a hook without a type that Claude Code has", hint=f"write type: {kinds}")
+        raise FieldError(f"has below {event} a hook without a type that Claude Code has", hint=f"Write type: {kinds}.")
     for key in _NEEDED[kind]:
         said = hook.get(key)
         if not isinstance(said, str) or not said.strip():
-            raise FieldError(f"has below {event} a {kind} hook without `{key}`", hint=f"write {key}: in the hook")
+            raise FieldError(f"has below {event} a {kind} hook without `{key}`", hint=f"Write {key}: in the hook.")
 
 
 def inline_servers(value: Value) -> dict[str, Any]:

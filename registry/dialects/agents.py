@@ -36,12 +36,12 @@ def join_agents(fields: Fields) -> None:
         fields.left[f"x-{work}"] = nodes
         for fault in faults[:_MAX_FAULTS]:
             message = f'"agents" and "{work}" cannot be joined: {fault}'
-            fields.notes.lost(fields.at(work), message, "write one list of nodes, each with agentId and task")
+            fields.notes.lost(fields.at(work), message, "Write one list of nodes, each with agentId and task.")
         return
     kinds = {agent["id"]: _kind(agent) for agent in agents}
     fields.left["agents"] = [_node(node, kinds) for node in nodes]
     message = f'the agents and the {work} of an older file are one list of nodes in v2, "agents", with agentId and task'
-    fields.notes.value(fields.at(work), message, f'write the {work} into "agents"')
+    fields.notes.value(fields.at(work), message, f'Write the {work} into "agents".')
 
 
 _MAX_FAULTS = 5

@@ -88,7 +88,7 @@ def skip_condition(value: object, *, word: str, pointer: str, notes: Notes) -> d
         notes.lost(
             pointer,
             f'"{word}" cannot be carried over: it has no expression that v2 can evaluate',
-            "write a skipCondition",
+            "Write a skipCondition.",
         )
         return None
     expression = _checked(text, negate=runs, pointer=pointer, notes=notes) if kind == "context" else text
@@ -116,7 +116,7 @@ def rewrite(condition: dict[str, Any], *, pointer: str, notes: Notes) -> dict[st
     if "===" in text or "!==" in text:
         notes.spelled(f"{pointer}/expression", text, new)
     else:
-        notes.value(f"{pointer}/expression", f'"{text}" is "{new}" in v2', f"write {new}")
+        notes.value(f"{pointer}/expression", f'"{text}" is "{new}" in v2', f"Write {new}.")
     return {**condition, "expression": new}
 
 
@@ -126,7 +126,7 @@ def _checked(text: str, *, negate: bool, pointer: str, notes: Notes) -> str | No
         notes.lost(
             pointer,
             f'The condition "{text[:200]}" cannot be carried over: v2 cannot evaluate it',
-            "write a skipCondition",
+            "Write a skipCondition.",
         )
         return None
     return f"!({new})" if negate else new

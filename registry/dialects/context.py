@@ -38,7 +38,7 @@ def node_context(fields: Fields, *, extra: Sequence[str]) -> Any:  # noqa: ANN40
     }
     if outer:
         for name in outer:
-            notes.value(fields.at(name), f'{name} stand in "context" in v2', f"move {name} into context")
+            notes.value(fields.at(name), f'{name} stand in "context" in v2', f"Move {name} into context.")
             del left[name]
         value = {**(value if isinstance(value, dict) else {}), **outer}
     if value is not None and not isinstance(value, dict):
@@ -62,7 +62,7 @@ def _items(value: object, carry: Any, pointer: str, notes: Notes) -> object:  # 
     if isinstance(value, str):
         value = [value]
     if isinstance(value, dict):
-        notes.value(pointer, "inputs and outputs are lists in v2", "write a list of objects with key")
+        notes.value(pointer, "inputs and outputs are lists in v2", "Write a list of objects with key.")
         value = [
             {"key": key, **item} if isinstance(item, dict) else {"key": key, "x-value": item}
             for key, item in value.items()
@@ -83,7 +83,7 @@ def _input(item: object, pointer: str, notes: Notes) -> object:
     optional = fields.left.get("optional")
     if isinstance(optional, bool) and "required" not in fields.left:
         notes.value(
-            fields.at("optional"), '"optional" is "required" in v2', f'write "required": {str(not optional).lower()}'
+            fields.at("optional"), '"optional" is "required" in v2', f'Write "required": {str(not optional).lower()}.'
         )
         fields.left["required"] = not fields.left.pop("optional")
     fields.rename("default", habits=("defaultValue", "fallback"))
@@ -103,7 +103,7 @@ def _output(item: object, pointer: str, notes: Notes) -> object:
         notes.value(
             fields.at("type"),
             '"type" of an output is part of its schema in v2',
-            f'write "schema": {{"type": "{kind}"}}',
+            f'Write "schema": {{"type": "{kind}"}}.',
         )
         fields.left["schema"] = {"type": fields.left.pop("type")}
     if isinstance(fields.left.get("schema"), str):
@@ -119,7 +119,7 @@ def _description(fields: Fields) -> None:
     text, schema = fields.left.get("description"), fields.left.get("schema", {})
     if isinstance(text, str) and isinstance(schema, dict) and "description" not in schema:
         fields.notes.value(
-            fields.at("description"), '"description" of an output is part of its schema in v2', "move it there"
+            fields.at("description"), '"description" of an output is part of its schema in v2', "Move it there."
         )
         fields.left["schema"] = {**schema, "description": fields.left.pop("description")}
 
@@ -137,7 +137,7 @@ def _ttl(fields: Fields) -> None:
     if seconds is not None:
         fields.left["ttl"] = max(1, seconds // 1000)
         fields.notes.value(
-            fields.at("ttl"), f'ttl is in seconds: "{value}" is {seconds // 1000}', f"write {seconds // 1000}"
+            fields.at("ttl"), f'ttl is in seconds: "{value}" is {seconds // 1000}', f"Write {seconds // 1000}."
         )
     elif isinstance(value, float) and value.is_integer() and value > 0:
         fields.left["ttl"] = int(value)

@@ -92,7 +92,7 @@ class _Order:
         node["dependencies"] = [*_needs(node), on]
         message = f'Node "{node["id"]}" depends on "{on}", for {why}; older files leave this to the engine'
         pointer = f"/phases/{self._number}/agents/{at}/dependencies"
-        self._notes.inferred(pointer, message, f'write "{on}" into dependencies', older=False)
+        self._notes.inferred(pointer, message, f'Write "{on}" into dependencies.', older=False)
 
 
 def _nodes(phase: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -127,7 +127,7 @@ def _expand_phase_names(phases: list[tuple[int, dict[str, Any]]], notes: Notes) 
             new = [inner for one in needs for inner in ([one] if one in ids else names.get(one, [one]))]
             node["dependencies"] = list(dict.fromkeys(one for one in new if one != node["id"]))
             pointer = f"/phases/{number}/agents/{at}/dependencies"
-            notes.value(pointer, "a node depends on nodes in v2, not on phases", f"write {node['dependencies']}")
+            notes.value(pointer, "a node depends on nodes in v2, not on phases", f"Write {node['dependencies']}.")
 
 
 def _keys(node: dict[str, Any], side: str) -> Iterator[str]:
@@ -161,6 +161,6 @@ def _loose_inputs(definition: dict[str, Any], phases: list[tuple[int, dict[str, 
                 asked[item["key"]] = None
                 message = f'Nothing provides "{item["key"]}"; it became an optional argument of the command'
                 pointer = f"/phases/{number}/agents/{at}/context/inputs/{place}"
-                notes.inferred(pointer, message, "give it a provider, or declare the argument", older=False)
+                notes.inferred(pointer, message, "Give it a provider, or declare the argument.", older=False)
     if asked and (declared is None or isinstance(declared, list)):
         definition["arguments"] = [*arguments, *({"name": key, "required": False} for key in asked)]

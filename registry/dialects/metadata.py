@@ -23,7 +23,7 @@ def carry_metadata(fields: Fields) -> None:
         return
     for name in ("author", "tags", "category", "visibility", "deprecated", "replacedBy", "changelog", "examples"):
         if name in left:
-            notes.value(f"/{name}", f'{name} stands in "metadata" in v2', "move it there")
+            notes.value(f"/{name}", f'{name} stands in "metadata" in v2', "Move it there.")
             metadata.setdefault(name, left.pop(name))
     inner = Fields(metadata, "/metadata", notes)
     _metadata_values(inner)
@@ -41,17 +41,17 @@ def _metadata_values(inner: Fields) -> None:
         left["x-author"] = author
         names = author if isinstance(author, list) else [author.get("name", "")]
         left["author"] = ", ".join(str(name) for name in names)
-        notes.value(inner.at("author"), "author is a text in v2", f'write "{left["author"]}"')
+        notes.value(inner.at("author"), "author is a text in v2", f'Write "{left["author"]}".')
     version = left.get("version")
     if version is not None and not (isinstance(version, str) and _SEMVER.fullmatch(version)):
         parts = re.findall(r"\d{1,9}", str(version))[:3]
         left["version"] = ".".join([*parts, "0", "0", "0"][:3])
         notes.value(
-            inner.at("version"), f"version has three numbers in v2, not {version!r}", f'write "{left["version"]}"'
+            inner.at("version"), f"version has three numbers in v2, not {version!r}", f'Write "{left["version"]}".'
         )
     if isinstance(left.get("tags"), str):
         left["tags"] = [tag.strip() for tag in left["tags"].split(",") if tag.strip()]
-        notes.value(inner.at("tags"), "tags are a list in v2", f"write {left['tags']}")
+        notes.value(inner.at("tags"), "tags are a list in v2", f"Write {left['tags']}.")
     visibility = left.get("visibility")
     if visibility is not None and visibility not in _VISIBILITIES:
         left["x-visibility"] = left.pop("visibility")
@@ -60,7 +60,7 @@ def _metadata_values(inner: Fields) -> None:
     examples = left.get("examples")
     if isinstance(examples, list) and any(isinstance(one, str) for one in examples):
         left["examples"] = [{"command": one} if isinstance(one, str) else one for one in examples]
-        notes.value(inner.at("examples"), "examples are objects in v2", 'write {"command": …}')
+        notes.value(inner.at("examples"), "examples are objects in v2", 'Write {"command": …}.')
     requirements = left.get("requirements")
     if requirements is not None and not isinstance(requirements, dict):
         left["x-requirements"] = left.pop("requirements")
@@ -79,7 +79,7 @@ def _change_notes(inner: Fields) -> None:
             inner.left["changelog"] = value
         return
     inner.left["changelog"] = [one if isinstance(one, str) else _change(one) for one in value]
-    inner.notes.value(inner.at("changelog"), "changelog is a list of texts in v2", 'write "1.1.0: what changed"')
+    inner.notes.value(inner.at("changelog"), "changelog is a list of texts in v2", 'Write "1.1.0: what changed".')
 
 
 def _change(entry: object) -> str:

@@ -77,7 +77,7 @@ def _find_phases(fields: Fields) -> None:
     left, notes = fields.left, fields.notes
     if "phases" in left:
         if isinstance(left["phases"], dict):
-            notes.value("/phases", "phases are a list in v2", "write a list of phases with id")
+            notes.value("/phases", "phases are a list in v2", "Write a list of phases with id.")
             left["phases"] = [
                 {"id": key, **phase} if isinstance(phase, dict) else phase for key, phase in left["phases"].items()
             ]
@@ -94,7 +94,7 @@ def _find_phases(fields: Fields) -> None:
     fields.rename("phases", habits=("stages",))
     nodes = None if "phases" in left else fields.take("agents", "nodes", "steps", "tasks")
     if nodes is not None:
-        notes.value(fields.at(nodes[0]), f'{nodes[0]} stand in a phase in v2; phase "main" was taken', "write phases")
+        notes.value(fields.at(nodes[0]), f'{nodes[0]} stand in a phase in v2; phase "main" was taken', "Write phases.")
         left["phases"] = [{"id": "main", "name": "Main", "agents": nodes[1]}]
 
 
@@ -102,23 +102,23 @@ def _identity(fields: Fields) -> None:
     left, notes = fields.left, fields.notes
     version = left.get("version")
     if version is None or (_OLDER_VERSION.fullmatch(str(version)) and version != "2.0.0"):
-        notes.value("/version", f'version is "2.0.0" in v2, not {version!r}', 'write "2.0.0"')
+        notes.value("/version", f'version is "2.0.0" in v2, not {version!r}', 'Write "2.0.0".')
         left["version"] = "2.0.0"
     name = left.get("name")
     if isinstance(name, str) and not re.fullmatch(r"/[a-z0-9-]+", name) and slug(name):
         left["name"] = f"/{slug(name, words=20)}"
         notes.value(
-            "/name", f'name begins with a slash in v2 and has small letters: "{name}"', f'write "{left["name"]}"'
+            "/name", f'name begins with a slash in v2 and has small letters: "{name}"', f'Write "{left["name"]}".'
         )
     description = left.get("description")
     if description is None and isinstance(left.get("name"), str):
         left["description"] = str(left["name"])
-        notes.inferred("/description", "The command has no description; its name was taken", "write one", older=False)
+        notes.inferred("/description", "The command has no description; its name was taken", "Write one.", older=False)
     elif isinstance(description, str) and len(description) > _MAX_DESCRIPTION_LENGTH:
         left["x-description"] = description
         left["description"] = shorten(description, _MAX_DESCRIPTION_LENGTH)
         notes.value(
-            "/description", "description has at most 200 characters; all of it is in x-description", "shorten it"
+            "/description", "description has at most 200 characters; all of it is in x-description", "Shorten it."
         )
 
 
@@ -135,7 +135,7 @@ def _arguments(fields: Fields) -> None:
     fields.rename("arguments", habits=("args", "parameters", "params", "inputs"))
     value = fields.left.get("arguments")
     if isinstance(value, dict):
-        fields.notes.value("/arguments", "arguments are a list in v2", "write a list of objects with name")
+        fields.notes.value("/arguments", "arguments are a list in v2", "Write a list of objects with name.")
         value = [
             {"name": key, **item} if isinstance(item, dict) else {"name": key, "default": item}
             for key, item in value.items()
@@ -166,7 +166,7 @@ def _spread(fields: Fields) -> dict[str, Any]:
             spread[key] = found[1]
             where = "every node" if key == "retryPolicy" else "every phase"
             message = f'"{name}" is no field of a command in v2; {where} without one of its own got it'
-            fields.notes.say("DIALECT_SPREAD", f"/{name}", message, f"write {key} where it is meant")
+            fields.notes.say("DIALECT_SPREAD", f"/{name}", message, f"Write {key} where it is meant.")
     return spread
 
 
@@ -183,7 +183,7 @@ def _context(fields: Fields, values: dict[str, Any]) -> None:
     context.rename("initial", habits=("initialValues", "values", "variables", "data"))
     known = fields_of(GlobalContext)
     if value and not set(context.left) & {*known, "cacheTtl"}:
-        fields.notes.value("/globalContext", "initial values stand in globalContext.initial in v2", "move them there")
+        fields.notes.value("/globalContext", "initial values stand in globalContext.initial in v2", "Move them there.")
         context.left = {"initial": context.left}
     carried = context.keep(known)
     if values and isinstance(carried.get("initial", {}), dict):

@@ -72,12 +72,12 @@ def _agent_and_task(fields: Fields) -> None:
         )
     agent = left.get("agentId")
     if isinstance(agent, dict) and isinstance(inner := agent.get("id") or agent.get("name") or agent.get("type"), str):
-        fields.notes.value(fields.at("agentId"), "agentId is a name in v2", f'write "{inner}"')
+        fields.notes.value(fields.at("agentId"), "agentId is a name in v2", f'Write "{inner}".')
         left["x-agent"], left["agentId"] = agent, inner
     fields.rename("task", "description", habits=("prompt", "instructions", "instruction", "objective", "goal"))
     task = left.get("task")
     if isinstance(task, list) and task and all(isinstance(line, str) for line in task):
-        fields.notes.value(fields.at("task"), "task is one text in v2", "join its lines")
+        fields.notes.value(fields.at("task"), "task is one text in v2", "Join its lines.")
         left["task"] = "\n".join(task)
     if "task" not in left and isinstance(left.get("name"), str):
         fields.rename("task", "name")
@@ -96,12 +96,12 @@ def _identity(fields: Fields) -> None:
         text = left.get("task") if isinstance(left.get("task"), str) else left.get("agentId")
         left["id"] = node_slug(str(text or "node"), words=6)
         fields.notes.inferred(
-            fields.at("id"), f'The node has no id; "{left["id"]}" was taken', "give it an id", older=False
+            fields.at("id"), f'The node has no id; "{left["id"]}" was taken', "Give it an id.", older=False
         )
     elif isinstance(given, int) or (isinstance(given, str) and not re.fullmatch(r"[A-Za-z0-9_][\w.-]*", given)):
         left["id"] = node_slug(str(given))
         fields.notes.value(
-            fields.at("id"), f'"{given}" is no id in v2; "{left["id"]}" was taken', f'write "{left["id"]}"'
+            fields.at("id"), f'"{given}" is no id in v2; "{left["id"]}" was taken', f'Write "{left["id"]}".'
         )
 
 
@@ -116,7 +116,7 @@ def _dependencies(fields: Fields) -> None:
     items = value if isinstance(value, list) else [value]
     names = [_dependency(item) for item in items]
     if names != value and all(name is not None for name in names):
-        notes.value(fields.at("dependencies"), "dependencies are a list of node ids in v2", f"write {names}")
+        notes.value(fields.at("dependencies"), "dependencies are a list of node ids in v2", f"Write {names}.")
         left["dependencies"] = names
 
 
@@ -133,7 +133,7 @@ def _dependency(item: object) -> str | None:
 def _priority(left: dict[str, Any], pointer: str, notes: Notes) -> None:
     value = left.get("priority")
     if isinstance(value, str) and (number := PRIORITIES.get(value.casefold())) is not None:
-        notes.value(f"{pointer}/priority", f'priority is a number in v2: "{value}" is {number}', f"write {number}")
+        notes.value(f"{pointer}/priority", f'priority is a number in v2: "{value}" is {number}', f"Write {number}.")
         left["priority"] = number
 
 
@@ -154,19 +154,19 @@ def carry_retry(value: object, *, pointer: str, notes: Notes) -> Any:  # noqa: A
     """A retry policy in v2; None where it says that nothing is tried again."""
     if isinstance(value, bool) or value == 0 or (isinstance(value, dict) and _is_off(value)):
         if value is True:
-            notes.value(pointer, "retryPolicy is an object in v2; one retry was taken", 'write {"maxAttempts": 1}')
+            notes.value(pointer, "retryPolicy is an object in v2; one retry was taken", 'Write {"maxAttempts": 1}.')
             return {"maxAttempts": 1}
-        notes.value(pointer, "No retry is said in v2 by leaving retryPolicy out", "take it out")
+        notes.value(pointer, "No retry is said in v2 by leaving retryPolicy out", "Take it out.")
         return None
     if isinstance(value, int):
-        notes.value(pointer, "retryPolicy is an object in v2", f'write {{"maxAttempts": {value}}}')
+        notes.value(pointer, "retryPolicy is an object in v2", f'Write {{"maxAttempts": {value}}}.')
         return {"maxAttempts": value}
     if not isinstance(value, dict):
         return value
     fields = Fields(value, pointer, notes)
     backoff = fields.left.get("backoff")
     if isinstance(backoff, dict):
-        notes.value(fields.at("backoff"), "the fields of backoff stand in retryPolicy itself in v2", "move them up")
+        notes.value(fields.at("backoff"), "the fields of backoff stand in retryPolicy itself in v2", "Move them up.")
         del fields.left["backoff"]
         fields.left = {**{("strategy" if key == "type" else key): item for key, item in backoff.items()}, **fields.left}
     fields.take("enabled")
@@ -182,7 +182,7 @@ def carry_retry(value: object, *, pointer: str, notes: Notes) -> Any:  # noqa: A
     if "maxAttempts" not in fields.left:
         fields.left["maxAttempts"] = 3
         notes.inferred(
-            pointer, "The retry policy has no maxAttempts; 3 was taken", 'write "maxAttempts": 3', older=False
+            pointer, "The retry policy has no maxAttempts; 3 was taken", 'Write "maxAttempts": 3.', older=False
         )
     return fields.keep(fields_of(RetryPolicy))
 
@@ -202,12 +202,12 @@ def _strategy(fields: Fields) -> None:
     name = re.sub(r"[\s_-]", "", value).casefold()
     if name in CONSTANT:
         fields.notes.value(
-            fields.at("strategy"), f'"{value}" is exponential with backoffMultiplier 1 in v2', "write these two"
+            fields.at("strategy"), f'"{value}" is exponential with backoffMultiplier 1 in v2', "Write these two."
         )
         fields.left["strategy"], fields.left["backoffMultiplier"] = "exponential", 1
     elif name in STRATEGIES:
         fields.notes.value(
-            fields.at("strategy"), f'strategy "{value}" is "{STRATEGIES[name]}" in v2', f"write {STRATEGIES[name]}"
+            fields.at("strategy"), f'strategy "{value}" is "{STRATEGIES[name]}" in v2', f"Write {STRATEGIES[name]}."
         )
         fields.left["strategy"] = STRATEGIES[name]
 
@@ -243,7 +243,7 @@ def join_condition(node: dict[str, Any], found: dict[str, Any], *, pointer: str,
     elif isinstance(own, dict) and own.get("type") == found.get("type") == "context":
         node["skipCondition"] = {**found, **own, "expression": f"({own.get('expression')}) || ({found['expression']})"}
     else:
-        notes.lost(pointer, "A node has one skipCondition in v2, and these two cannot be joined", "keep one of them")
+        notes.lost(pointer, "A node has one skipCondition in v2, and these two cannot be joined", "Keep one of them.")
 
 
 def _compensation(fields: Fields) -> None:
@@ -253,7 +253,7 @@ def _compensation(fields: Fields) -> None:
     pointer = fields.at("compensation")
     if isinstance(value, str):
         notes.inferred(
-            pointer, 'The compensation is a text; it became one of type "rollback"', "write type and description"
+            pointer, 'The compensation is a text; it became one of type "rollback"', "Write type and description."
         )
         value = {"type": "rollback", "description": value}
     if not isinstance(value, dict):
@@ -273,7 +273,7 @@ def _compensation(fields: Fields) -> None:
         )
         kind = kind if inner.left else "none"
         inner.left["type"] = kind
-        notes.inferred(pointer, f'The compensation has no type; "{kind}" was taken', f'write "type": "{kind}"')
+        notes.inferred(pointer, f'The compensation has no type; "{kind}" was taken', f'Write "type": "{kind}".')
     triggers = inner.left.get("compensateOn")
     if isinstance(triggers, str):
         triggers = [triggers]
@@ -281,7 +281,7 @@ def _compensation(fields: Fields) -> None:
         known = {"failure": "error", "fail": "error", "errors": "error", "cancelled": "cancel", "abort": "cancel"}
         carried = [known.get(one, one) if isinstance(one, str) else one for one in triggers]
         if carried != inner.left["compensateOn"]:
-            notes.value(inner.at("compensateOn"), "compensateOn has other words in v2", f"write {carried}")
+            notes.value(inner.at("compensateOn"), "compensateOn has other words in v2", f"Write {carried}.")
         inner.left["compensateOn"] = carried
     left["compensation"] = inner.keep(fields_of(Compensation))
 
@@ -290,7 +290,7 @@ def _locks(fields: Fields) -> None:
     if "resources" in fields.left or "locks" in fields.left:
         if "resources" not in fields.left:
             fields.notes.value(
-                fields.at("locks"), 'locks stand in "resources" in v2', 'write "resources": {"locks": …}'
+                fields.at("locks"), 'locks stand in "resources" in v2', 'Write "resources": {"locks": …}.'
             )
             fields.left["resources"] = {"locks": fields.left.pop("locks")}
         resources = carry_resources(fields.left["resources"], pointer=fields.at("resources"), notes=fields.notes)
@@ -300,7 +300,7 @@ def _locks(fields: Fields) -> None:
 def carry_resources(value: object, *, pointer: str, notes: Notes) -> Any:  # noqa: ANN401 - what it cannot read stays
     """The locks of a node or a command in v2."""
     if isinstance(value, list):
-        notes.value(pointer, 'a list of resources stands in "locks" in v2', 'write {"locks": …}')
+        notes.value(pointer, 'a list of resources stands in "locks" in v2', 'Write {"locks": …}.')
         value = {"locks": value}
     if not isinstance(value, dict):
         return value
@@ -317,7 +317,7 @@ def carry_resources(value: object, *, pointer: str, notes: Notes) -> Any:  # noq
 def _lock(value: object, *, pointer: str, fields: Fields) -> object:
     notes = fields.notes
     if isinstance(value, str):
-        notes.value(pointer, "a lock is an object in v2", f'write {{"resource": "{value}"}}')
+        notes.value(pointer, "a lock is an object in v2", f'Write {{"resource": "{value}"}}.')
         value = {"resource": value}
     if not isinstance(value, dict):
         return value
@@ -327,19 +327,19 @@ def _lock(value: object, *, pointer: str, fields: Fields) -> object:
     kind = lock.left.get("type")
     if isinstance(kind, str) and kind not in {"exclusive", "shared", "upgrade"}:
         new = LOCK_TYPES.get(kind.casefold(), kind.casefold())
-        notes.value(lock.at("type"), f'lock type "{kind}" is "{new}" in v2', f"write {new}")
+        notes.value(lock.at("type"), f'lock type "{kind}" is "{new}" in v2', f"Write {new}.")
         lock.left["type"] = new
     _priority(lock.left, pointer, notes)
     name = lock.left.get("resource")
     if isinstance(name, str) and not re.fullmatch(r"[^\s.]+(\.[^\s.]+)*", name):
         new = ".".join(part for word in name.split(".") if (part := slug(word))) or "resource"
         notes.value(
-            lock.at("resource"), f'"{name}" is no name of a resource in v2; "{new}" was taken', f'write "{new}"'
+            lock.at("resource"), f'"{name}" is no name of a resource in v2; "{new}" was taken', f'Write "{new}".'
         )
         lock.left["resource"] = new
     wait = lock.take("timeout", "maxWaitTime", "waitTimeout")
     if wait is not None:
-        notes.value(lock.at(wait[0]), "the waiting time stands beside the locks in v2, as maxWaitTime", "move it up")
+        notes.value(lock.at(wait[0]), "the waiting time stands beside the locks in v2, as maxWaitTime", "Move it up.")
         fields.left.setdefault("maxWaitTime", wait[1])
         fields.milliseconds("maxWaitTime")
     return lock.keep(fields_of(Lock))

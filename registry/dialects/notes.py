@@ -56,7 +56,7 @@ class Notes:
     def spelled(self, pointer: str, old: str, new: str, *, because: str = "", sure: bool = True) -> None:
         """*old* at *pointer* is *new* in v2; *sure* where only an older file can say so."""
         self.older = self.older or sure
-        self.say("DIALECT_SPELLING", pointer, f'"{old}" is "{new}" in v2{because}', f"write {new}")
+        self.say("DIALECT_SPELLING", pointer, f'"{old}" is "{new}" in v2{because}', f"Write {new}.")
 
     def value(self, pointer: str, message: str, suggestion: str) -> None:
         """A value was written anew; by itself no sign of an older file, for it may as well be a slip in a v2 file."""
@@ -73,7 +73,7 @@ class Notes:
             "DIALECT_UNKNOWN_FIELD",
             pointer,
             f'"{old}" is no field of v2; kept as "{new}", without effect',
-            f"take it out, or write {new}",
+            f"Take it out, or write {new}.",
         )
 
     def lost(self, pointer: str, message: str, suggestion: str) -> None:
@@ -149,7 +149,7 @@ class Fields:
         value = self.left.get(name)
         found = _milliseconds(value)
         if found is not None and found != value:
-            self.notes.value(self.at(name), f'{name} is in milliseconds: "{value}" is {found}', f"write {found}")
+            self.notes.value(self.at(name), f'{name} is in milliseconds: "{value}" is {found}', f"Write {found}.")
             self.left[name] = found
 
     def keep(self, known: Collection[str]) -> dict[str, Any]:
@@ -160,7 +160,7 @@ class Fields:
             if name in known or name in ALWAYS_FINE or name.startswith("x-"):
                 result[name] = value
             elif (same := folded.get(_fold(name))) is not None and same not in self.left:
-                self.notes.value(self.at(name), f'"{name}" is spelled "{same}" in v2', f"write {same}")
+                self.notes.value(self.at(name), f'"{name}" is spelled "{same}" in v2', f"Write {same}.")
                 result[same] = value
             elif _is_slip(name, tuple(known)):
                 result[name] = value
@@ -176,7 +176,7 @@ class Fields:
         result[new] = value
         if name in UNCARRIED:
             message = f'"{name}" cannot be carried over: v2 commands have no loops and no branches'
-            self.notes.lost(self.at(name), message, "write the nodes out, or generate the command by a program")
+            self.notes.lost(self.at(name), message, "Write the nodes out, or generate the command by a program.")
         else:
             self.notes.kept(self.at(name), name, new)
 

@@ -77,7 +77,7 @@ def _phase(raw: dict[str, Any], at: int, carried: Carried) -> dict[str, Any]:
     _phase_order(fields, carried.earlier)
     agents = fields.left.get("agents")
     if isinstance(agents, dict):
-        notes.value(fields.at("agents"), "agents are a list in v2", "write a list of nodes with id")
+        notes.value(fields.at("agents"), "agents are a list in v2", "Write a list of nodes with id.")
         agents = [{"id": key, **node} if isinstance(node, dict) else node for key, node in agents.items()]
     if isinstance(agents, list):
         fields.left["agents"] = [
@@ -113,17 +113,19 @@ def _phase_identity(fields: Fields, at: int, taken: Names) -> None:
     if given is None:
         wanted = phase_slug(name) if isinstance(name, str) and name else f"phase-{at + 1}"
         left["id"] = taken.claim(wanted)
-        notes.inferred(fields.at("id"), f'The phase has no id; "{left["id"]}" was taken', f'write "id": "{left["id"]}"')
+        notes.inferred(
+            fields.at("id"), f'The phase has no id; "{left["id"]}" was taken', f'Write "id": "{left["id"]}".'
+        )
     elif isinstance(given, int) or (isinstance(given, str) and not re.fullmatch(r"[a-z][a-z0-9-]*", given)):
         left["id"] = taken.claim(phase_slug(str(given)))
         notes.value(
-            fields.at("id"), f'"{given}" is no phase id in v2; "{left["id"]}" was taken', f'write "{left["id"]}"'
+            fields.at("id"), f'"{given}" is no phase id in v2; "{left["id"]}" was taken', f'Write "{left["id"]}".'
         )
     taken.add(str(left["id"]))
     if name is None:
         left["name"] = str(given if given is not None else left["id"]).replace("-", " ").title()
         notes.inferred(
-            fields.at("name"), "The phase has no name; its id was taken", f'write "{left["name"]}"', older=False
+            fields.at("name"), "The phase has no name; its id was taken", f'Write "{left["name"]}".', older=False
         )
 
 
@@ -158,7 +160,7 @@ def _parallelism(fields: Fields, spread: dict[str, Any]) -> None:
     elif "maxParallelism" in spread:
         left.setdefault("maxParallelism", spread["maxParallelism"])
     if left.get("maxParallelism") in (0, -1) and not isinstance(left["maxParallelism"], bool):
-        notes.value(fields.at("maxParallelism"), "no limit is said in v2 by leaving maxParallelism out", "take it out")
+        notes.value(fields.at("maxParallelism"), "no limit is said in v2 by leaving maxParallelism out", "Take it out.")
         left["x-maxParallelism"] = left.pop("maxParallelism")
 
 
@@ -185,14 +187,14 @@ def _phase_errors(fields: Fields, spread: dict[str, Any]) -> None:
     if isinstance(fast, bool) and "continueOnError" not in left:
         del left["failFast"]
         left["continueOnError"] = not fast
-        notes.value(fields.at("failFast"), '"failFast" is "continueOnError" in v2', f"write {str(not fast).lower()}")
+        notes.value(fields.at("failFast"), '"failFast" is "continueOnError" in v2', f"Write {str(not fast).lower()}.")
     policy = left.get("onError", left.get("onFailure"))
     words = {"continue": True, "ignore": True, "skip": True, "stop": False, "fail": False, "abort": False}
     if isinstance(policy, str) and policy.casefold() in words and "continueOnError" not in left:
         name = "onError" if "onError" in left else "onFailure"
         del left[name]
         left["continueOnError"] = words[policy.casefold()]
-        notes.value(fields.at(name), f'"{name}": "{policy}" is "continueOnError" in v2', "write continueOnError")
+        notes.value(fields.at(name), f'"{name}": "{policy}" is "continueOnError" in v2', "Write continueOnError.")
     if isinstance(spread.get("continueOnError"), bool):
         left.setdefault("continueOnError", spread["continueOnError"])
 
@@ -208,7 +210,7 @@ def _phase_order(fields: Fields, earlier: set[str]) -> None:
     fields.left[f"x-{name}"] = value
     if later:
         message = f"The phase depends on {later}, which comes later or does not exist: v2 phases run in file order"
-        fields.notes.lost(fields.at(name), message, "put the phases into the order in which they run")
+        fields.notes.lost(fields.at(name), message, "Put the phases into the order in which they run.")
     else:
         fields.notes.kept(fields.at(name), name, f"x-{name}")
 
@@ -230,7 +232,7 @@ def _for_all_nodes(fields: Fields, spread: dict[str, Any]) -> None:
                 "DIALECT_SPREAD",
                 pointer,
                 "a phase has no retryPolicy in v2; its nodes without one got it",
-                "write it there",
+                "Write it there.",
             )
     for word in ("skipCondition", *SKIP_WORDS, *RUN_WORDS):
         if word in left:
@@ -242,7 +244,7 @@ def _for_all_nodes(fields: Fields, spread: dict[str, Any]) -> None:
         value = left.pop("compensation")
         left["x-compensation"] = value
         notes.lost(
-            fields.at("compensation"), "The compensation of a phase cannot be carried over", "write it at its nodes"
+            fields.at("compensation"), "The compensation of a phase cannot be carried over", "Write it at its nodes."
         )
 
 
@@ -256,7 +258,7 @@ def _phase_condition(fields: Fields, nodes: list[dict[str, Any]], word: str) -> 
         fields.left[f"x-{word}"] = value
         return
     fields.notes.say(
-        "DIALECT_SPREAD", pointer, "a phase has no skipCondition in v2; each of its nodes got it", "write it there"
+        "DIALECT_SPREAD", pointer, "a phase has no skipCondition in v2; each of its nodes got it", "Write it there."
     )
     for node in nodes:
         join_condition(node, found, pointer=pointer, notes=fields.notes)
@@ -269,10 +271,10 @@ def _phase_resources(fields: Fields, nodes: list[dict[str, Any]], value: object)
     if len(nodes) > 1 and fields.left.get("parallel", True) is not False:
         fields.left["x-resources"] = value
         message = "Locks of a parallel phase cannot be carried over: its nodes would wait for each other"
-        fields.notes.lost(pointer, message, "write them at the nodes that need them, or at the command")
+        fields.notes.lost(pointer, message, "Write them at the nodes that need them, or at the command.")
         return
     fields.notes.say(
-        "DIALECT_SPREAD", pointer, "a phase has no resources in v2; each of its nodes got them", "write them there"
+        "DIALECT_SPREAD", pointer, "a phase has no resources in v2; each of its nodes got them", "Write them there."
     )
     for node in nodes:
         node.setdefault("resources", resources)

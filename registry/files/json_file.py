@@ -61,11 +61,11 @@ def read_bytes(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
         raise NotFound(message, code="FILE_NOT_FOUND") from None
     except (OSError, ValueError) as error:
         message = f'File "{path.name}" cannot be read: {_reason(error)}'
-        raise InputError(message, code="FILE_UNREADABLE", hint="check that it is a file that you may read") from None
+        raise InputError(message, code="FILE_UNREADABLE", hint="Check that it is a file that you may read.") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         message = f'"{path.name}" is not a regular file'
-        raise InputError(message, code="FILE_UNREADABLE", hint="name a .json or .md file")
+        raise InputError(message, code="FILE_UNREADABLE", hint="Name a .json or .md file.")
     with os.fdopen(descriptor, "rb") as file:
         try:
             data = file.read(limit + 1)
@@ -88,17 +88,17 @@ def decode(data: bytes, *, name: str = "file") -> str:
     """*data* as text: UTF-8, with or without a byte order mark, and without NUL."""
     if data.startswith(_BYTE_ORDER_MARKS):
         message = f'"{name}" is UTF-16, not UTF-8'
-        raise InputError(message, code="INVALID_ENCODING", hint="save the file as UTF-8")
+        raise InputError(message, code="INVALID_ENCODING", hint="Save the file as UTF-8.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         message = f'"{name}" is not valid UTF-8: line {line}, byte {error.start}'
-        raise InputError(message, code="INVALID_ENCODING", hint="save the file as UTF-8") from None
+        raise InputError(message, code="INVALID_ENCODING", hint="Save the file as UTF-8.") from None
     if "\0" in text:
         line, column = line_and_column(text, text.index("\0"))
         message = f'"{name}" has a NUL character at line {line}, column {column}'
-        raise InputError(message, code="INVALID_ENCODING", hint="it is no text file, or it was damaged")
+        raise InputError(message, code="INVALID_ENCODING", hint="It is no text file, or it was damaged.")
     return text
 
 
@@ -131,7 +131,7 @@ def as_object(value: object, *, name: str = "file") -> dict[str, Any]:
         return value
     kind = "an array" if isinstance(value, list) else "null" if value is None else f"a {type(value).__name__}"
     message = f'"{name}" holds {kind}, not a JSON object'
-    raise InputError(message, code="INVALID_JSON", hint='a command starts with { "version": "2.0.0", "name": "/…"')
+    raise InputError(message, code="INVALID_JSON", hint='A command starts with { "version": "2.0.0", "name": "/…".')
 
 
 def adopt(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,10 +141,12 @@ def adopt(value: Mapping[str, Any]) -> dict[str, Any]:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         message = f"The definition is not JSON: {error}"
-        raise InputError(message, code="INVALID_JSON", hint="NaN, dates and objects of your own are no JSON") from None
+        raise InputError(message, code="INVALID_JSON", hint="NaN, dates and objects of your own are no JSON.") from None
     if len(text) > MAX_OBJECT_BYTES:
         message = f"The definition is larger than {MAX_OBJECT_BYTES // (1024 * 1024)} MB"
-        raise InputError(message, code="FILE_TOO_LARGE", hint="split it into sub-commands, and pass large data by path")
+        raise InputError(
+            message, code="FILE_TOO_LARGE", hint="Split it into sub-commands, and pass large data by path."
+        )
     return as_object(parse(text, name="definition"), name="definition")
 
 
@@ -164,10 +166,10 @@ def check_strings(value: object, name: str) -> None:
         data = json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         message = f'"{name}" has half a character: an unpaired \\ud800-\\udfff escape'
-        raise InputError(message, code="INVALID_ENCODING", hint="write the character itself") from None
+        raise InputError(message, code="INVALID_ENCODING", hint="Write the character itself.") from None
     if b"\\u0000" in data and _has_nul(value):
         message = f'"{name}" has the NUL character \\u0000 in a string'
-        raise InputError(message, code="INVALID_ENCODING", hint="take it out: no program can be given it") from None
+        raise InputError(message, code="INVALID_ENCODING", hint="Take it out: no program can be given it.") from None
 
 
 def _has_nul(value: object) -> bool:
@@ -189,7 +191,7 @@ def _refuse_depth(text: str, name: str) -> None:
             if depth > MAX_DEPTH:
                 line, column = line_and_column(text, token.start())
                 message = f'"{name}" is nested deeper than {MAX_DEPTH} levels at line {line}, column {column}'
-                raise InputError(message, code="TOO_DEEP", hint="a command needs about ten levels")
+                raise InputError(message, code="TOO_DEEP", hint="A command needs about ten levels.")
         elif mark in "]}":
             depth -= 1
 
@@ -204,7 +206,7 @@ def _refuse_deep_object(value: object) -> None:
             return
         level = list(below.values())
     message = f"The definition is nested deeper than {MAX_DEPTH} levels"
-    raise InputError(message, code="TOO_DEEP", hint="a command needs about ten levels")
+    raise InputError(message, code="TOO_DEEP", hint="A command needs about ten levels.")
 
 
 def _children(value: object) -> list[object]:
@@ -245,9 +247,9 @@ def _number(text: str, number: str, name: str) -> InputError:
     place = f"line {line}, column {column}"
     if number.lstrip("-").isalpha():
         message = f'"{name}" is not valid JSON: {place}: {shown} is not JSON'
-        return InputError(message, code="INVALID_JSON", hint='use null, a number, or a string such as "NaN"')
+        return InputError(message, code="INVALID_JSON", hint='Use null, a number, or a string such as "NaN".')
     message = f'"{name}" has a number that is too large, {shown}: {place}'
-    return InputError(message, code="NUMBER_TOO_LARGE", hint="numbers go up to 9223372036854775807; use a string")
+    return InputError(message, code="NUMBER_TOO_LARGE", hint="Numbers go up to 9223372036854775807; use a string.")
 
 
 def _duplicate(text: str, name: str) -> InputError:

@@ -21,13 +21,15 @@ def inside(root: Path, given: str | Path, *, also: Sequence[Path] = (), advice: 
     """
     text = str(given)
     if not text or "\0" in text or len(text) > _MAX_PATH_LENGTH:
-        raise InputError("That is not a path", code="INVALID_PATH", hint='name a file under the project, or "/command"')
+        raise InputError(
+            "That is not a path", code="INVALID_PATH", hint='Name a file under the project, or "/command".'
+        )
     root = root.resolve()
     try:
         path = (root / text).resolve()
     except (OSError, RuntimeError, ValueError):
         message = f'Path "{text}" cannot be followed'
-        raise InputError(message, code="INVALID_PATH", hint="a symbolic link may lead to itself") from None
+        raise InputError(message, code="INVALID_PATH", hint="A symbolic link may lead to itself.") from None
     if not any(path.is_relative_to(folder) for folder in (root, *also)):
         message = f'Path "{text}" leads out of the project'
         if advice:
@@ -36,8 +38,8 @@ def inside(root: Path, given: str | Path, *, also: Sequence[Path] = (), advice: 
         raise InputError(
             message,
             code="PATH_OUTSIDE_PROJECT",
-            hint=f"{copy}: `orchestrate --project DIR`",
-            client_hint=f"{copy} by CLAUDE_PROJECT_DIR of the server",
+            hint=f"{copy}: `orchestrate --project DIR`.",
+            client_hint=f"{copy} by CLAUDE_PROJECT_DIR of the server.",
         )
     return path
 

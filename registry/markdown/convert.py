@@ -288,7 +288,7 @@ class _Conversion:
             f'Step {step.number} ("{shorten(step.task, 60)}", line {step.line}) depends on {what}, which does not exist'
         )
         known = ", ".join(f"{one.number} ({self._ids[id(one)]})" for one in self._steps[:20])
-        self._tell("V1_UNKNOWN_STEP", message, "/phases", suggestion=f"the steps are {known}", error=True)
+        self._tell("V1_UNKNOWN_STEP", message, "/phases", suggestion=f"The steps are {known}.", error=True)
 
     def _share_times(self) -> None:
         """A heading's time is that of its steps together; clock times go on from one that begins at 0."""

@@ -80,7 +80,7 @@ class ClaudeExecutor:
                 FailureKind.ERROR,
                 "EXECUTOR_UNAVAILABLE",
                 f"the program {self._program or 'claude'} was not found",
-                hint="npm install -g @anthropic-ai/claude-code, then run `claude` once and sign in",
+                hint="npm install -g @anthropic-ai/claude-code, then run `claude` once and sign in.",
             )
         try:
             with scratch_folder(order.project) as folder:
@@ -95,7 +95,7 @@ class ClaudeExecutor:
                 FailureKind.ERROR,
                 "MCP_SERVER_NOT_FOUND",
                 f'the agent "{order.agent.id}" wants the MCP server {", ".join(missing)}, which is not configured',
-                hint="add it to .mcp.json, or with `claude mcp add`",
+                hint="Add it to .mcp.json, or with `claude mcp add`.",
             )
         mark = mark_of(order.attempt, order.project, keep=order.agent.keep_processes)
         whole = await asyncio.to_thread(self._whole, order.run)

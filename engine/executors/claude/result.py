@@ -77,7 +77,7 @@ def judge(session: Session, *, exit_code: int, stderr: str) -> Outcome:
             FailureKind.ERROR,
             "PERMISSION_DENIED",
             f"the agent was not allowed to use {', '.join(denied)}",
-            hint="name the tool in `tools` of the agent's file, or allow it in .claude/settings.json",
+            hint="Name the tool in `tools` of the agent's file, or allow it in .claude/settings.json.",
             partial=text or said,
             usage=usage,
         )
@@ -86,7 +86,7 @@ def judge(session: Session, *, exit_code: int, stderr: str) -> Outcome:
             FailureKind.VALIDATION,
             "NO_STRUCTURED_OUTPUT",
             "the agent ended without an answer in the form that was asked for",
-            hint="say in the task what each output is; the agent's own words are kept as partial output",
+            hint="Say in the task what each output is; the agent's own words are kept as partial output.",
             partial=text or said,
             usage=usage,
         )
@@ -171,14 +171,14 @@ def _of_status(status: int) -> tuple[str, str | None]:
 
 def _crashed(exit_code: int, stderr: str, said: str | None) -> Outcome:
     if _NO_AGENT.search(stderr):
-        return failed(FailureKind.ERROR, "AGENT_NOT_FOUND", stderr, hint="Claude Code knows no agent of this name")
+        return failed(FailureKind.ERROR, "AGENT_NOT_FOUND", stderr, hint="Claude Code knows no agent of this name.")
     ending = f"was ended by {signal_name(-exit_code)}" if exit_code < 0 else f"exited with code {exit_code}"
     reason = f": {stderr.strip()[-1500:]}" if stderr.strip() else " and said nothing on stderr"
     return failed(
         FailureKind.ERROR,
         "AGENT_CRASHED",
         f"Claude Code {ending} before it had a result{reason}",
-        hint="update Claude Code: version 2.1.197 knows all options that are used"
+        hint="Update Claude Code: version 2.1.197 knows all options that are used."
         if _NO_OPTION.search(stderr)
         else None,
         partial=said,

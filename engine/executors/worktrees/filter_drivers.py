@@ -44,5 +44,5 @@ def _refusal(git: Git, driver: Driver, what: str) -> IsolationUnavailable:
         f'{what} needs the {kind} "{one_line(driver.name)}", which is configured in the repository itself ({program}), '
         "and the user has not agreed to it as it is now",
         code=NOT_TRUSTED,
-        hint=f"Look at it, then type in a terminal: orchestrate --project {git.top / git.prefix} trust",
+        hint=f"Look at it, then type in a terminal: orchestrate --project {git.top / git.prefix} trust.",
     )

@@ -126,7 +126,7 @@ class Git:
             raise IsolationUnavailable(f"git cannot be started: {error}") from error
         if ended.overflow or ended.returncode not in accept:
             raise IsolationUnavailable(
-                f"git {words[0]} failed in {tree}: {complaint(ended.stderr)}", hint=f"try `git status` in {self.top}"
+                f"git {words[0]} failed in {tree}: {complaint(ended.stderr)}", hint=f"Try `git status` in {self.top}."
             )
         return ended
 
@@ -153,21 +153,21 @@ async def open_git(project: Path, attempt: AttemptId, *, allows: Allows = nothin
     """
     program = find_outside("git", project)
     if program is None:
-        raise IsolationUnavailable("the program git was not found", hint="install git 2.38 or newer")
+        raise IsolationUnavailable("the program git was not found", hint="Install git 2.38 or newer.")
     mark = mark_of(attempt, project)
     environment = environment_of(attempt, mark, {}) | {"PATH": search_path(project)}
     git = Git(program=program, environment=environment, mark=mark, top=project, allows=allows)
     version = await git.line("version")
     if _version(version) < OLDEST:
         raise IsolationUnavailable(
-            f"{version} is too old to merge what isolated agents change", hint="install git 2.38 or newer"
+            f"{version} is too old to merge what isolated agents change", hint="Install git 2.38 or newer."
         )
     inside = await git.run("rev-parse", "--is-inside-work-tree", accept=range(256))
     if inside.stdout.strip() != b"true":
         cause = complaint(inside.stderr) or "it is a bare one"
         raise IsolationUnavailable(
             f"{project} is not in the working tree of a git repository: {cause}",
-            hint="see what `git status` says there; `git init` makes a repository; without `isolation` none is needed",
+            hint="See what `git status` says there; `git init` makes a repository; without `isolation` none is needed.",
         )
     directory = Path(await git.line("rev-parse", "--absolute-git-dir"))
     top = Path(await git.line("rev-parse", "--show-toplevel"))

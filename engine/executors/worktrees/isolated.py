@@ -116,7 +116,7 @@ def _check(agent: Agent) -> None:
     if agent.keep_processes:
         raise IsolationUnavailable(
             f'the agent "{agent.id}" wants both a worktree and processes that outlive it',
-            hint="take `isolation` or `keepProcesses` out of its file",
+            hint="Take `isolation` or `keepProcesses` out of its file.",
         )
 
 

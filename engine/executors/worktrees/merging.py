@@ -99,7 +99,7 @@ async def merge(git: Git, project: Path, *, base: Commit, theirs: Commit, state:
             raise NotMerged(
                 f"it cannot be written into the working tree: {error}",
                 code="MERGE_REFUSED",
-                hint="look after the file and its folder",
+                hint="Look after the file and its folder.",
             ) from error
         else:
             return

@@ -107,14 +107,16 @@ class Worktree:
         """
         if not await asyncio.to_thread(self._is_there):
             raise NotMerged(
-                "its worktree is gone", code="MERGE_REFUSED", hint="tell the agent not to remove the folder it works in"
+                "its worktree is gone",
+                code="MERGE_REFUSED",
+                hint="Tell the agent not to remove the folder it works in.",
             )
         tree, foreign = await self._work()
         if foreign:
             raise NotMerged(
                 f"it made or filled git repositories of their own: {names(foreign)}",
                 code="MERGE_REFUSED",
-                hint="let the agent remove them, or name them in .gitignore",
+                hint="Let the agent remove them, or name them in .gitignore.",
             )
         if tree == self.record.base_tree:
             (self.state / MERGED).touch()
@@ -196,7 +198,7 @@ async def prepare(project: Path, attempt: AttemptId, *, allows: Allows = nothing
     if ignored is not None and ignored.returncode == 0:
         raise IsolationUnavailable(
             f"{project} is a folder that the git repository {git.top} ignores",
-            hint="`git init` in the project makes it a repository of its own",
+            hint="`git init` in the project makes it a repository of its own.",
         )
     try:
         await asyncio.to_thread(_make_places, root)
@@ -204,7 +206,7 @@ async def prepare(project: Path, attempt: AttemptId, *, allows: Allows = nothing
         raise IsolationUnavailable(fault.message, hint=fault.hint) from fault
     except OSError as error:
         raise IsolationUnavailable(
-            f"no worktree can be made in {trees_of(root).folder}: {error}", hint="free the disk, or make it writable"
+            f"no worktree can be made in {trees_of(root).folder}: {error}", hint="Free the disk, or make it writable."
         ) from error
     return git
 

@@ -92,7 +92,7 @@ def checked_scope(root: Path, wanted: object) -> str:
             "INVALID_PATH",
             f'The path "{text[:200]}" is no folder or file below {root}',
             kind="validation",
-            hint="Give a path relative to the project root, such as path=src",
+            hint="Give a path relative to the project root, such as path=src.",
         )
     return path.as_posix()
 

@@ -52,7 +52,7 @@ def open_repository(root: Path) -> Repository:
         raise Refusal(
             "NOT_A_REPOSITORY",
             f"{root} is not in the work tree of a git repository ({inside.complaint})",
-            hint="Run /review-repo in a git work tree, or make one with: git init && git add -A",
+            hint="Run /review-repo in a git work tree, or make one with: git init && git add -A.",
         )
     head = git(root, "rev-parse", "--short", "--verify", "--quiet", "HEAD^{commit}")
     branch = git(root, "symbolic-ref", "--short", "--quiet", "HEAD")
@@ -137,7 +137,7 @@ def _environment(root: Path, settings: Mapping[str, str]) -> dict[str, str]:
 
 def _check(done: Finished, what: str) -> None:
     if done.timed_out:
-        raise Refusal("TIMEOUT", f"git {what} took too long", kind="timeout", hint="Review a subfolder: path=src")
+        raise Refusal("TIMEOUT", f"git {what} took too long", kind="timeout", hint="Review a subfolder: path=src.")
     if done.code != 0 and not done.truncated:
         raise Refusal("GIT_FAILED", f"git {what} failed: {done.complaint}")
 

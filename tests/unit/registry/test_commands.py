@@ -163,7 +163,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_how_to_list(project: P
         index(project).resolve("/reveiw-code")
     assert caught.value.code == "COMMAND_NOT_FOUND"
     assert caught.value.hint is not None
-    assert 'did you mean "/review-code"?' in caught.value.hint
+    assert 'Did you mean "/review-code"?' in caught.value.hint
     assert "orchestration" not in caught.value.hint
     assert "orchestration://commands" in str(caught.value.client_hint)
 

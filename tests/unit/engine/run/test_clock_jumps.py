@@ -191,13 +191,13 @@ def test_a_jump_after_the_end_changes_nothing() -> None:
     ("jumps", "told"),
     [
         ((), []),
-        ((2.0,), ["The clock of this machine jumped ahead by 2 h. That time counts against no limit"]),
+        ((2.0,), ["The clock of this machine jumped ahead by 2 h. The skipped time does not count against any limit"]),
         (
             (2.0, -0.5),
             [
                 (
                     "The clock of this machine jumped 2 times, the last time back by 30 min. "
-                    "That time counts against no limit"
+                    "The skipped time does not count against any limit"
                 )
             ],
         ),

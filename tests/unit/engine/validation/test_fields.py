@@ -32,8 +32,8 @@ def unknown(raw: Raw) -> list[Problem]:
 def test_a_slip_is_an_error_that_names_the_field(slip: str, meant: str) -> None:
     [problem] = unknown(one(node("build") | {slip: None}))
     assert problem.severity is Severity.ERROR
-    assert problem.message == f'Unknown field "{slip}"; "{meant}" is meant'
-    assert problem.suggestion == f'Rename it to "{meant}"'
+    assert problem.message == f'Unknown field "{slip}"; did you mean "{meant}"?'
+    assert problem.suggestion == f'Rename it to "{meant}".'
     assert problem.pointer == f"/phases/0/agents/0/{slip}"
 
 
@@ -70,15 +70,15 @@ def test_a_longer_name_with_a_word_of_its_own_is_no_slip(name: str) -> None:
 def test_any_other_field_is_a_warning(name: str) -> None:
     [problem] = unknown(one(node("build") | {name: 1}))
     assert problem.severity is Severity.WARNING
-    assert problem.suggestion == 'Remove it, or begin its name with "x-"'
+    assert problem.suggestion == 'Remove it, or start its name with "x-".'
     assert problem.pointer == "/phases/0/agents/0" + pointer(name)
 
 
 def test_a_field_of_another_object_is_told_where_it_belongs() -> None:
     [problem] = unknown(one(node("build", maxAttempts=3)))
-    assert problem.suggestion == '"maxAttempts" belongs to "retryPolicy"'
+    assert problem.suggestion == '"maxAttempts" belongs to "retryPolicy".'
     [problem] = unknown(one(node("build", phases=[])))
-    assert problem.suggestion == '"phases" belongs to the command itself'
+    assert problem.suggestion == '"phases" belongs to the command itself.'
 
 
 def test_notes_are_fine_everywhere() -> None:

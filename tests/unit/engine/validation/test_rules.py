@@ -29,7 +29,7 @@ def test_a_cycle_reads_as_in_the_guide() -> None:
     )
     assert problem.suggestion == (
         'Remove "backend" from the dependencies of "frontend", or let "frontend", "backend", "database" depend on a '
-        "new node that makes what they share"
+        "new node that produces what they share."
     )
 
 
@@ -38,12 +38,12 @@ def test_the_dependency_to_remove_is_one_without_data_flow() -> None:
     problem = only(raw, "CIRCULAR_DEPENDENCY")
     assert problem.pointer == "/phases/0/agents/1/dependencies/0"
     assert problem.suggestion is not None
-    assert problem.suggestion.startswith('Remove "frontend" from the dependencies of "backend"')
+    assert problem.suggestion.startswith('Remove "frontend" from the dependencies of "backend",')
 
 
 def test_a_node_that_depends_on_itself_is_told_simply() -> None:
     problem = only(one(node("build", "build")), "CIRCULAR_DEPENDENCY")
-    assert problem.suggestion == 'Remove "build" from its own dependencies'
+    assert problem.suggestion == 'Remove "build" from its own dependencies.'
 
 
 def test_a_very_long_cycle_is_shortened() -> None:
@@ -93,7 +93,7 @@ def test_many_agents_are_not_all_listed_and_none_is_an_empty_list() -> None:
     assert many.endswith('  "agent-26",\n  ...\n]')
     nobody = validate_definition(raw, agents=[]).errors[0]
     assert nobody.message.endswith("Available agents: []")
-    assert nobody.suggestion == "Add a file for it to .claude/agents/"
+    assert nobody.suggestion == "Add a file for it to .claude/agents/."
 
 
 @pytest.mark.parametrize("slip", ["senoir-reviewer", "Senior-Reviewer", "senior_reviewer", "reviewer-pro"])
@@ -116,13 +116,13 @@ def test_the_guides_commands_are_valid(raw: Raw) -> None:
 
 def test_a_second_use_of_an_id_gets_a_free_one_suggested() -> None:
     problem = only(one(node("build"), node("build-2"), node("build")), "DUPLICATE_NODE_ID")
-    assert problem.suggestion == 'Rename this one, for example to "build-3"'
+    assert problem.suggestion == 'Rename this one, for example to "build-3".'
 
 
 def test_an_unknown_dependency_suggests_the_closest_id() -> None:
     problem = only(one(node("unit-tests"), node("ship", "unit_test")), "UNKNOWN_DEPENDENCY")
     assert problem.suggestion == 'Did you mean "unit-tests"?'
-    assert only(one(node("ship", "qqq")), "UNKNOWN_DEPENDENCY").suggestion == "Name a node of this or an earlier phase"
+    assert only(one(node("ship", "qqq")), "UNKNOWN_DEPENDENCY").suggestion == "Name a node of this or an earlier phase."
 
 
 def test_each_knot_gives_one_cycle_and_the_rest_is_checked_too() -> None:
@@ -162,13 +162,13 @@ def test_a_provider_of_the_same_phase_counts_only_before() -> None:
     raw = one(node("make", context=writes("notes")), node("read", context=reads("notes")))
     problem = only(raw, "INPUT_WITHOUT_PROVIDER")
     assert problem.message.endswith("Available context keys: []")
-    assert problem.suggestion == '"make" writes "notes": add it to the dependencies of "read"'
+    assert problem.suggestion == '"make" writes "notes": add it to the dependencies of "read".'
 
 
 def test_a_node_does_not_provide_for_itself() -> None:
     problem = only(one(node("read", context=writes("notes") | reads("notes"))), "INPUT_WITHOUT_PROVIDER")
     assert problem.suggestion == (
-        'Declare "notes" as an output of an earlier node, or give the input "required": false and a default'
+        'Declare "notes" as an output of an earlier node, or give the input "required": false and a default.'
     )
 
 
@@ -177,7 +177,7 @@ def test_a_provider_of_a_later_phase_is_told() -> None:
         phase("one", node("read", context=reads("notes"))), phase("two", node("make", context=writes("notes")))
     )
     problem = only(raw, "INPUT_WITHOUT_PROVIDER")
-    assert problem.suggestion == '"make" writes "notes" in a later phase: move it before "read"'
+    assert problem.suggestion == '"make" writes "notes" in a later phase: move it before "read".'
 
 
 def test_the_closest_available_key_is_suggested() -> None:
@@ -189,7 +189,7 @@ def test_the_closest_available_key_is_suggested() -> None:
     problem = only(raw, "INPUT_WITHOUT_PROVIDER")
     assert problem.message.endswith('Available context keys: ["seed", "code_analysis"]')
     assert problem.suggestion == (
-        'Did you mean "code_analysis"? Or declare "code_anlysis" as an output of an earlier node'
+        'Did you mean "code_analysis"? Or declare "code_anlysis" as an output of an earlier node.'
     )
 
 
@@ -224,7 +224,7 @@ def test_an_earlier_phase_provides_only_through_a_barrier_or_a_dependency() -> N
     assert validate(raw(barrier=True)).valid
     assert validate(raw("make", barrier=False)).valid
     assert only(raw(barrier=False), "INPUT_WITHOUT_PROVIDER").suggestion == (
-        '"make" writes "notes": add it to the dependencies of "read"'
+        '"make" writes "notes": add it to the dependencies of "read".'
     )
 
 
@@ -319,7 +319,7 @@ def test_the_breaker_of_model_agents_is_there_without_being_configured() -> None
 
 def test_an_unknown_breaker_with_nothing_near_is_to_be_configured() -> None:
     problem = only(one(node("build", circuitBreaker="api")), "UNKNOWN_BREAKER")
-    assert problem.suggestion == "Configure it in .claude/orchestration.toml"
+    assert problem.suggestion == "Configure it in .claude/orchestration.toml."
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ def test_each_kind_of_skip_condition_has_its_own_form(kind: str, good: str, bad:
 
 def test_an_unknown_rollback_target_with_nothing_near_may_be_dropped() -> None:
     raw = one(node("build", compensation={"type": "cascade", "rollbackTo": "qqq"}))
-    assert only(raw, "UNKNOWN_ROLLBACK_TARGET").suggestion == "Drop it to roll back the whole run"
+    assert only(raw, "UNKNOWN_ROLLBACK_TARGET").suggestion == "Drop it to roll back the whole run."
 
 
 @pytest.mark.parametrize("kind", ["none", "retry", "cascade"])
@@ -433,7 +433,7 @@ def test_persist_keys_keep_outputs() -> None:
 def test_missing_ttls_are_told_once_for_each_node() -> None:
     raw = one(node("make", context={"outputs": [{"key": "a", "ttl": 5}, {"key": "b", "persist": True}, {"key": "c"}]}))
     problem = only(raw, "MISSING_TTL")
-    assert problem.message == 'Node "make" gives no ttl for "b", "c"'
+    assert problem.message == 'Node "make" sets no ttl for "b", "c"'
     assert problem.pointer == "/phases/0/agents/0/context/outputs/1"
 
 
@@ -449,10 +449,10 @@ def test_ids_that_say_something(name: str) -> None:
 
 def test_a_weak_id_gets_one_of_its_task() -> None:
     problem = only(one(node("t1") | {"task": "Run the unit tests of all packages"}), "WEAK_ID")
-    assert problem.suggestion == 'Name it after its task, such as "run-the-unit"'
+    assert problem.suggestion == 'Name it after its task, such as "run-the-unit".'
     assert (
         only(one(node("t1") | {"task": "検査"}), "WEAK_ID").suggestion
-        == 'Name it after its task, such as "what-it-does"'
+        == 'Name it after its task, such as "what-it-does".'
     )
 
 
@@ -470,10 +470,10 @@ def test_what_a_sub_command_gives_may_be_missing_where_all_that_write_it_in_ther
     problem = only(one(calling("call-it", "/inner")), "PROVIDER_MAY_BE_SKIPPED", skipped)
     assert problem.pointer == "/phases/0/agents/0/context/outputs/0/key"
     assert problem.message == (
-        'Node "call-it" gives "patch", which in \'/inner\' only "fix" writes, and that may be skipped'
+        'Output "patch" of node "call-it" is written only by "fix" of \'/inner\', which may be skipped'
     )
     deeper = only(one(calling("call-it", "/middle")), "PROVIDER_MAY_BE_SKIPPED", skipped, middle)
-    assert "in '/middle' only \"call-inner\" writes" in deeper.message
+    assert "written only by \"call-inner\" of '/middle'" in deeper.message
     twice = one(calling("once", "/inner"), calling("again", "/inner"))
     assert len(told(twice, "PROVIDER_MAY_BE_SKIPPED", skipped)) == 2
 
@@ -494,12 +494,12 @@ def test_a_whole_sub_command_that_may_be_skipped_is_no_sure_provider() -> None:
     inner = command(phase("a", node("fix", context={"outputs": [{"key": "patch", "ttl": 60}]})), name="/inner")
     reader = node("verify", "call-it", context={"inputs": [{"key": "patch"}]})
     raw = one(calling("call-it", "/inner") | {"skipCondition": SKIP}, reader)
-    assert 'only "call-it" writes' in only(raw, "PROVIDER_MAY_BE_SKIPPED", inner).message
+    assert 'written only by "call-it"' in only(raw, "PROVIDER_MAY_BE_SKIPPED", inner).message
 
 
 def test_a_deprecated_command_names_its_successor() -> None:
     raw = one(node("build")) | {"metadata": {"deprecated": True, "replacedBy": "/ship"}}
-    assert only(raw, "DEPRECATED_COMMAND").suggestion == "Use /ship instead"
+    assert only(raw, "DEPRECATED_COMMAND").suggestion == "Use /ship instead."
 
 
 def needing(**requirements: object) -> Raw:
@@ -546,7 +546,9 @@ def test_a_sub_command_cannot_be_retried() -> None:
 
 def test_an_unknown_sub_command_gets_the_closest_name() -> None:
     assert only(one(call("deploy", "/depoly")), "UNKNOWN_COMMAND", INNER).suggestion == 'Did you mean "/deploy"?'
-    assert only(one(call("deploy", "deploy it")), "UNKNOWN_COMMAND").suggestion == 'Let the task be "/name arguments"'
+    assert (
+        only(one(call("deploy", "deploy it")), "UNKNOWN_COMMAND").suggestion == 'Write the task as "/name arguments".'
+    )
 
 
 def test_a_task_that_cannot_be_read_is_told_once() -> None:
@@ -568,11 +570,11 @@ def test_a_sub_command_of_a_sub_command_that_is_not_there_is_told() -> None:
     [
         (
             [command(phase("a", call("again", "/test")), name="/deploy")],
-            "runs itself without end: /test → /deploy → /test",
+            "runs itself endlessly: /test → /deploy → /test",
         ),
         (
             [command(phase("a", call("again", "/deploy")), name="/deploy")],
-            "runs one that never ends: /deploy → /deploy",
+            "runs a command that never ends: /deploy → /deploy",
         ),
     ],
 )
@@ -637,7 +639,7 @@ def test_a_text_gives_the_one_required_argument_of_a_sub_command() -> None:
 
 def test_a_deprecated_sub_command_is_told() -> None:
     old = INNER | {"metadata": {"deprecated": True, "replacedBy": "/ship"}}
-    assert only(one(call("ship", "/deploy")), "DEPRECATED_COMMAND", old).suggestion == "Use /ship instead"
+    assert only(one(call("ship", "/deploy")), "DEPRECATED_COMMAND", old).suggestion == "Use /ship instead."
     old = INNER | {"metadata": {"deprecated": True}}
     assert only(one(call("ship", "/deploy")), "DEPRECATED_COMMAND", old).suggestion is None
 

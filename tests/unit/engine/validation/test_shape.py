@@ -24,14 +24,14 @@ def codes(raw: object) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("raw", [None, [], "text", 5])
 def test_what_is_no_object_is_no_command(raw: object) -> None:
     found = validate(raw)
-    assert [problem.message for problem in found.errors] == ["A command is a JSON object"]
+    assert [problem.message for problem in found.errors] == ["A command must be a JSON object"]
     assert found.definition is None
 
 
 @pytest.mark.parametrize(
     ("fields", "pointer", "message", "suggestion"),
     [
-        ({"version": "2.0"}, "/version", '"version" must be "2.0.0", not "2.0"', 'Write "2.0.0"'),
+        ({"version": "2.0"}, "/version", '"version" must be "2.0.0", not "2.0"', 'Write "2.0.0".'),
         (
             {"name": "Review Code"},
             "/name",
@@ -39,17 +39,17 @@ def test_what_is_no_object_is_no_command(raw: object) -> None:
                 '"name" must be a slash followed by lower-case letters, digits and hyphens, such as "/review-code", '
                 'not "Review Code"'
             ),
-            'Write "/review-code"',
+            'Write "/review-code".',
         ),
-        ({"name": "///"}, "/name", None, 'Write something like "/review-code"'),
+        ({"name": "///"}, "/name", None, 'Write something like "/review-code".'),
         ({"name": 5}, "/name", '"name" must be text, not a number', None),
         ({"description": ""}, "/description", '"description" must have at least 1 character, not 0', None),
         ({"description": "x" * 201}, "/description", '"description" must have at most 200 characters, not 201', None),
         ({"phases": []}, "/phases", '"phases" needs at least one phase', None),
         ({"phases": {}}, "/phases", '"phases" must be a list, not an object', None),
-        ({"metadata": {"tags": "a"}}, "/metadata/tags", '"tags" must be a list, not text', 'Write ["a"]'),
+        ({"metadata": {"tags": "a"}}, "/metadata/tags", '"tags" must be a list, not text', 'Write ["a"].'),
         ({"metadata": {"tags": ["a", 5]}}, "/metadata/tags/1", '"tags[1]" must be text, not a number', None),
-        ({"metadata": {"version": "1.2"}}, "/metadata/version", None, 'Write "1.2.0"'),
+        ({"metadata": {"version": "1.2"}}, "/metadata/version", None, 'Write "1.2.0".'),
         ({"metadata": []}, "/metadata", '"metadata" must be an object, not a list', None),
         ({"metadata": None}, "/metadata", '"metadata" must be an object, not null', None),
         ({"globalContext": {"initial": []}}, "/globalContext/initial", '"initial" must be an object, not a list', None),
@@ -66,14 +66,14 @@ def test_the_command_itself(fields: Raw, pointer: str, message: str | None, sugg
 @pytest.mark.parametrize(
     ("field", "value", "message", "suggestion"),
     [
-        ("priority", 1.5, "must be a whole number, not a number", "Write 2"),
-        ("estimatedTime", "5000", "must be a whole number, not text", "Write 5000 without quotes"),
+        ("priority", 1.5, "must be a whole number, not a number", "Write 2."),
+        ("estimatedTime", "5000", "must be a whole number, not text", "Write 5000 without quotes."),
         ("estimatedTime", 0, "must be greater than 0, not 0", None),
         ("estimatedTime", 10**12, "must be at most 2592000000 (30 days), not 1000000000000", None),
         ("estimatedTime", True, "must be a whole number, not a boolean", None),
-        ("idempotent", "False", "must be true or false, not text", "Write false without quotes"),
+        ("idempotent", "False", "must be true or false, not text", "Write false without quotes."),
         ("idempotent", "perhaps", "must be true or false, not text", None),
-        ("dependencies", "a", "must be a list, not text", 'Write ["a"]'),
+        ("dependencies", "a", "must be a list, not text", 'Write ["a"].'),
         ("dependencies", {"a": 1}, "must be a list, not an object", None),
     ],
 )
@@ -91,9 +91,9 @@ QUOTED = '"immediate", "linear", "exponential", "fibonacci"'
     [
         ("maxAttempts", 11, "must be at most 10, not 11", None),
         ("initialDelay", -1, "must be at least 0, not -1", None),
-        ("strategy", "exponental", f'must be one of {QUOTED}, not "exponental"', 'Write "exponential"'),
-        ("strategy", 5, f"must be one of {QUOTED}, not 5", f"Write one of {STRATEGIES}"),
-        ("strategy", ["x"], f"must be one of {QUOTED}, not a list", f"Write one of {STRATEGIES}"),
+        ("strategy", "exponental", f'must be one of {QUOTED}, not "exponental"', 'Write "exponential".'),
+        ("strategy", 5, f"must be one of {QUOTED}, not 5", f"Write one of {STRATEGIES}."),
+        ("strategy", ["x"], f"must be one of {QUOTED}, not a list", f"Write one of {STRATEGIES}."),
         ("backoffMultiplier", "two", "must be a number, not text", None),
         ("backoffMultiplier", {}, "must be a number, not an object", None),
         ("backoffMultiplier", float("inf"), "must be a finite number", None),
@@ -107,9 +107,9 @@ def test_a_field_of_a_retry_policy(field: str, value: object, message: str, sugg
 @pytest.mark.parametrize(
     ("fields", "place", "suggestion"),
     [
-        ({"retryPolicy": {}}, "retryPolicy/maxAttempts", 'Add "maxAttempts"'),
+        ({"retryPolicy": {}}, "retryPolicy/maxAttempts", 'Add "maxAttempts".'),
         ({"context": {"outputs": [{"key": "a", "schema": 5}]}}, "context/outputs/0/schema", None),
-        ({"resources": {"locks": [{"resource": "a b"}]}}, "resources/locks/0/resource", 'Write "a-b"'),
+        ({"resources": {"locks": [{"resource": "a b"}]}}, "resources/locks/0/resource", 'Write "a-b".'),
         ({"approval": {"message": "x" * 20_001}}, "approval/message", None),
     ],
 )
@@ -203,3 +203,8 @@ def test_more_warnings_alone_are_a_warning() -> None:
     found = validate(one(*(node(f"t{at}") for at in range(201))))
     assert found.valid
     assert found.problems[-1].severity is Severity.WARNING
+
+
+def test_a_single_problem_beyond_the_limit_is_counted_in_the_singular() -> None:
+    found = validate(one(*(node(f"t{at}", agent="nobody") for at in range(201))))
+    assert found.problems[-1].message == "There are more problems: 1 error and 1 warning"

@@ -82,7 +82,7 @@ def test_labels_cannot_break_out_of_mermaid() -> None:
 
 def test_the_tree_shows_phases_starts_and_the_critical_path() -> None:
     text = tree(review_code())
-    assert text.startswith("/review-code - A test\n4 nodes: 30 min one after the other, 20 min at best (33% faster)\n")
+    assert text.startswith("/review-code - A test\n4 nodes: 30 min in sequence, 20 min at best (33% faster)\n")
     assert "Phase 2: Reviews (at most 2 at once)\n" in text
     assert "├─* quality-review    worker, 10 min, starts at 5 min, after analyzer\n" in text
     assert "└─  security-review   worker, 10 min, starts at 5 min, after analyzer\n" in text
@@ -109,8 +109,8 @@ def test_phases_tell_what_is_special_about_them() -> None:
             phase("two", node("c"), barrier=False),
         )
     )
-    assert "Phase 1: One (one at a time, goes on after errors)\n" in text
-    assert "Phase 2: Two (does not wait for the phase before)\n" in text
+    assert "Phase 1: One (one at a time, continues after errors)\n" in text
+    assert "Phase 2: Two (does not wait for the previous phase)\n" in text
 
 
 def test_context_flow_names_who_produces_and_who_consumes() -> None:
@@ -138,7 +138,7 @@ def test_context_flow_names_who_produces_and_who_consumes() -> None:
 
 
 def test_inputs_of_a_group_feed_its_inside() -> None:
-    assert "  deploy/version: the group's inputs → deploy/build\n" in tree(OUTER, INNER)
+    assert "  deploy/version: the sub-command's inputs → deploy/build\n" in tree(OUTER, INNER)
 
 
 def test_a_command_without_context_shows_no_flow() -> None:

@@ -124,7 +124,7 @@ def test_lock_waits_tokens_and_cost_are_told_where_there_are_any() -> None:
     for state in done.run.nodes.values():
         state.attempts[-1].usage = Usage(cost_usd=0.03, input_tokens=1200, output_tokens=None)
     shown = report(done)
-    assert "Lock waits:             1, 1.0 min in all" in shown
+    assert "Lock waits:             1, 1.0 min in total" in shown
     assert "Tokens:                 2,400 in, 0 out" in shown
     assert "Cost:                   $0.06" in shown
     for state in done.run.nodes.values():

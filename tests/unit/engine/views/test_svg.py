@@ -119,7 +119,7 @@ def test_times_are_short(time: timedelta, text: str) -> None:
 
 def test_the_saving_names_both_times_and_what_limits_cost() -> None:
     made = plan(review_code())
-    assert saving(made, predict(made)) == "4 nodes: 30 min one after the other, 20 min at best (33% faster)"
+    assert saving(made, predict(made)) == "4 nodes: 30 min in sequence, 20 min at best (33% faster)"
     slow = plan(command(phase("one", *(node(name, minutes=2) for name in "abc"), maxParallelism=2)))
     assert saving(slow, predict(slow)).endswith("2 min at best (67% faster), 4 min with the limits of the phases")
     single = plan(command(phase("one", node("only"))))

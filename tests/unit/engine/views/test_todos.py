@@ -50,7 +50,7 @@ def test_a_todo_has_the_task_and_its_gerund() -> None:
 def test_what_was_at_work_when_its_run_was_interrupted_waits_for_a_resume() -> None:
     story = ByHand(command(phase("p", node("a"), node("b", "a"))))
     story.crash()
-    text = "Do a (interrupted; resume goes on with it)"
+    text = "Do a (interrupted; resume continues it)"
     assert listed(story)[0] == Todo(text, "pending", "Do a...")
     assert shown(story)[1] == f"  ⏸️ {text}"
     story.resume()
@@ -62,7 +62,7 @@ def test_what_was_being_undone_when_its_run_was_interrupted_waits_for_a_resume_t
     story.succeed("a")
     story.fail("b")
     story.crash()
-    assert listed(story)[0].content == "Do a (interrupted; resume goes on with it)"
+    assert listed(story)[0].content == "Do a (interrupted; resume continues it)"
 
 
 def test_a_failure_is_in_progress_while_the_run_lives_and_completed_after() -> None:

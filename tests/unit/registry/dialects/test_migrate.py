@@ -158,10 +158,10 @@ def test_every_difference_is_told_with_its_place_and_the_v2_spelling() -> None:
         ("DIALECT_SPELLING", "/phases/0/agents/0/retry"),
     }
     assert {problem.suggestion for problem in migration.problems} == {
-        'write "id": "main"',
-        "write agentId",
-        "write task",
-        "write retryPolicy",
+        'Write "id": "main".',
+        "Write agentId.",
+        "Write task.",
+        "Write retryPolicy.",
     }
     assert all(problem.severity is Severity.WARNING for problem in migration.problems)
 
