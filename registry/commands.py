@@ -173,7 +173,7 @@ class CommandIndex:
             return self.find(f"/{source}")
         message = f'File "{source[:200]}" does not exist in the project'
         near = closest(Path(source).stem, (summary.name[1:] for summary in self._all() if not summary.prompt))
-        hint = f'did you mean "/{near}"?' if near else 'name a path under the project, or a command as "/name"'
+        hint = f'Did you mean "/{near}"?' if near else 'Name a path in the project, or a command as "/name".'
         raise NotFound(message, code="FILE_NOT_FOUND", hint=hint)
 
     def read(self, path: Path) -> Parsed:
@@ -315,11 +315,11 @@ class CommandIndex:
         names = sorted({summary.name for summary in found if NAME.fullmatch(summary.name)})
         near = closest(name, names)
         listed = some(names, _NAMED) if names else "none yet"
-        hint = f'did you mean "{near}"? ' if near else ""
-        hint += f"Commands here: {listed}"
+        hint = f'Did you mean "{near}"? ' if near else ""
+        hint += f"Commands here: {listed}."
         advice = self.reach().advice
-        hint += f". {advice}" if advice else ""
-        client = f"{hint} (resource orchestration://commands lists all)"
+        hint += f" {advice}" if advice else ""
+        client = f"{hint} The resource orchestration://commands lists all."
         return NotFound(f'Command "{name[:200]}" not found', code="COMMAND_NOT_FOUND", hint=hint, client_hint=client)
 
 

@@ -1,4 +1,4 @@
-"""The one form in which agents are asked and answer, whatever executes them (SPEC 3).
+"""The request to an agent and its answer, the same for all executors (SPEC 3).
 
 Pure. It checks the form of an answer only; `engine/values/context.py` checks that the outputs are the declared ones.
 """
@@ -22,11 +22,11 @@ from engine.text.redaction import excerpt, one_line, redact
 _MAX_MESSAGE_LENGTH = 2000
 _MAX_CODE_LENGTH = 64
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-_FORM = 'an answer is one JSON object: {"outputs": {...}} or {"failure": {"kind", "code", "message"}}'
+_FORM = 'An answer is one JSON object: {"outputs": {...}} or {"failure": {"kind", "code", "message"}}.'
 
 
 def request_of(order: WorkOrder) -> dict[str, Any]:
-    """What process and python agents are given, as JSON.
+    """The request to process and python agents, as JSON.
 
     Outputs with a schema have it in `outputSchemas`; compensations also get `role` and `produced`.
     """
@@ -62,12 +62,12 @@ def failed(
 
 
 def invalid(message: str, *, partial: str | None = None, usage: Usage | None = None) -> Outcome:
-    """The outcome of an attempt whose answer has not the form of one."""
+    """The outcome of an attempt whose answer does not have the form of one."""
     return failed(FailureKind.VALIDATION, "INVALID_ANSWER", message, hint=_FORM, partial=partial, usage=usage)
 
 
 def parse_text(raw: bytes, *, usage: Usage | None = None) -> Outcome:
-    """The outcome that the one JSON object in *raw* (UTF-8) tells."""
+    """The outcome that *raw* (UTF-8) holds as one JSON object."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -85,9 +85,9 @@ def parse_text(raw: bytes, *, usage: Usage | None = None) -> Outcome:
 
 
 def parse_answer(answer: object, *, usage: Usage | None = None) -> Outcome:
-    """The outcome that *answer*, parsed JSON from an agent, tells.
+    """The outcome in *answer*, parsed JSON from an agent.
 
-    A failure wins over outputs. Fields of no meaning are left aside.
+    A failure takes precedence over outputs. Unknown fields are ignored.
     """
     if not isinstance(answer, Mapping):
         return invalid(f"the answer is {_kind_of(answer)}, not an object", partial=_shown(answer), usage=usage)
@@ -103,14 +103,14 @@ def parse_answer(answer: object, *, usage: Usage | None = None) -> Outcome:
 
 
 def parse_failure(failure: object, *, partial: str | None = None) -> Failure:
-    """A failure as an agent tells it; what it leaves out or gets wrong is filled in, for a failure it stays."""
-    told: Mapping[str, object] = failure if isinstance(failure, Mapping) else {"message": failure}
-    kind, code, message = told.get("kind"), told.get("code"), told.get("message")
-    own = told.get("partial")
-    text = message if isinstance(message, str) and message.strip() else "the agent says that it failed, not why"
+    """A failure as reported by an agent; missing and invalid fields are filled in: it stays a failure."""
+    given: Mapping[str, object] = failure if isinstance(failure, Mapping) else {"message": failure}
+    kind, code, message = given.get("kind"), given.get("code"), given.get("message")
+    own = given.get("partial")
+    text = message if isinstance(message, str) and message.strip() else "the agent reported a failure without a message"
     if not isinstance(failure, Mapping | str):
-        text = f"the agent says that it failed: {_shown(failure)}"
-    hint = told.get("hint")
+        text = f"the agent reported a failure: {_shown(failure)}"
+    hint = given.get("hint")
     outcome = failed(
         FailureKind(kind) if isinstance(kind, str) and kind in set(FailureKind) else FailureKind.ERROR,
         upper_snake(code) if isinstance(code, str) and upper_snake(code) else "AGENT_ERROR",
@@ -123,31 +123,31 @@ def parse_failure(failure: object, *, partial: str | None = None) -> Failure:
 
 
 def ended_badly(returncode: int, *, stdout: bytes, stderr: bytes, what: str) -> Outcome:
-    """The outcome of a program that exited with *returncode*, not 0: its own words if it left some, else the code.
+    """The outcome of a program that exited with *returncode*, not 0: the failure it reported, or else its exit code.
 
-    A negative code is the signal that ended it.
+    A negative code is the signal that killed it.
     """
     errors = stderr.decode("utf-8", "replace").strip()
     printed = stdout.decode("utf-8", "replace")
     last = errors.rsplit("\n", 1)[-1].strip()
-    told = _object_in(last)
-    if told is not None and ("code" in told or "message" in told):
-        return with_stderr(Outcome(failure=parse_failure(told, partial=printed)), errors.removesuffix(last))
+    reported = _object_in(last)
+    if reported is not None and ("code" in reported or "message" in reported):
+        return with_stderr(Outcome(failure=parse_failure(reported, partial=printed)), errors.removesuffix(last))
     answer = _object_in(printed)
     if answer is not None and answer.get("failure") is not None:
         return with_stderr(parse_answer(answer), errors)
     if returncode < 0:
         name = signal_name(-returncode)
-        code, ending = f"SIGNAL_{name}", f"was ended by {name}"
+        code, ending = f"SIGNAL_{name}", f"was killed by {name}"
     else:
         code, ending = f"EXIT_{returncode}", f"exited with code {returncode}"
     said = excerpt(errors, limit=1500)
-    message = f"{what} {ending}: {said}" if said else f"{what} {ending} and said nothing on stderr"
+    message = f"{what} {ending}: {said}" if said else f"{what} {ending} (nothing on stderr)"
     return failed(FailureKind.ERROR, code, message, partial=printed)
 
 
 def with_stderr(outcome: Outcome, stderr: str) -> Outcome:
-    """*outcome* of a program; a failure that keeps no last output of its own has what was written to stderr."""
+    """*outcome* of a program; a failure without last output of its own gets what was written to stderr."""
     failure = outcome.failure
     if failure is None or failure.partial is not None:
         return outcome
@@ -155,7 +155,7 @@ def with_stderr(outcome: Outcome, stderr: str) -> Outcome:
 
 
 def not_writable(value: object) -> str | None:
-    """Why *value* cannot be kept as JSON in UTF-8; None where it can."""
+    """Why *value* cannot be stored as JSON in UTF-8; None if it can."""
     try:
         _ENCODER.encode(value).encode()
     except (TypeError, ValueError, RecursionError) as error:
@@ -189,7 +189,7 @@ def _object_in(text: str) -> Mapping[str, Any] | None:
 
 
 def _refuse_constant(name: str) -> float:
-    msg = f"{name} is no JSON number"
+    msg = f"{name} is not a JSON number"
     raise ValueError(msg)
 
 

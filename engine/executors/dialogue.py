@@ -1,6 +1,6 @@
-"""One request to a program on its stdin, one answer from its stdout: what process and python agents have in common.
+"""One request to a program on its stdin, one answer on its stdout: the common part of process and python agents.
 
-Effects: starts a process through `subprocesses/program.py`. Which program that is, its callers say.
+Effects: starts the program that its callers name, through `subprocesses/program.py`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ async def ask(
     heartbeat: Heartbeat,
     sources: Iterable[Path] = (),
 ) -> Outcome:
-    """Give the request of *order* to the program *argv*, shown as *name*, and judge its answer and how it ended.
+    """Send the request of *order* to the program *argv*, shown as *name*, and judge its answer and exit code.
 
     *sources* are the files of the program, as far as they are known.
     """
@@ -42,7 +42,7 @@ async def ask(
 async def _asked(  # noqa: PLR0917 - what `ask` is given
     order: WorkOrder, argv: Sequence[str], name: str, environment: Environment, mark: str, heartbeat: Heartbeat
 ) -> Outcome:
-    heartbeat("")  # what the program is called tells nothing that its node's task does not tell better
+    heartbeat("")  # the program's name says less than its node's task
     try:
         ended = await run_program(
             argv,
@@ -68,7 +68,7 @@ def _judged(ended: Ended, name: str) -> Outcome:
         return failed(
             FailureKind.VALIDATION,
             "OUTPUT_TOO_LARGE",
-            f"{name} wrote more than {STDOUT_LIMIT // (1024 * 1024)} MB to stdout and was ended",
+            f"{name} wrote more than {STDOUT_LIMIT // (1024 * 1024)} MB to stdout and was stopped",
             hint="Write large results to a file and answer with its path.",
             partial=ended.stdout[-16384:].decode("utf-8", "replace"),
         )

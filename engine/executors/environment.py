@@ -1,10 +1,10 @@
-"""The environment of one attempt: what of ours an agent gets, what is withheld, and what must not come back.
+"""The environment of one attempt: which variables of ours an agent gets, and which must not appear in its output.
 
-Effects: reads this process's environment and, after a failure, the text of the program that failed.
+Effects: reads this process's environment and, after a failure, the text of the failed program.
 
-Claude Code gets what it has in a terminal. Programs and functions get a short list of variables, what the user's own
-settings hand to all agents, and what their file asks for. Values that were handed over as secrets are masked in all
-that the agent says. This keeps secrets out of the journal; it is not a sandbox, for a program reads the user's files.
+Claude Code gets the variables it has in a terminal. Programs and functions get a short list of variables, those that
+the user's own settings pass to all agents, and those that their file asks for. Values passed as secrets are masked in
+the agent's output. This keeps secrets out of the journal; it is not a sandbox, as a program can read the user's files.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _GIVEN = re.compile(
     """,
     re.VERBOSE,
 )
-"""What programs and functions get of our environment."""
+"""The variables of our environment that programs and functions get."""
 _OUR_TOKEN = re.compile(r"ORCHESTRAT(?:E|ION)_(?:\w+_)?(?:TOKEN|KEY|SECRET|PASSWORD)")
 _OF_THE_SHELL = frozenset({"OLDPWD", "PWD", "SHLVL"})
-"""What a shell keeps for itself: nothing fails for want of it."""
+"""Variables that a shell keeps for itself: no program fails without them."""
 _SHORTEST_VALUE = 8
-"""A shorter value is masked only where the name says that it is a secret: "prod" stands in too many texts."""
+"""A shorter value is masked only if its name says that it is a secret: "prod" occurs in too many texts."""
 _SHORTEST_SECRET = 4
 _SYMPTOMS = (
     ("No module named", "PYTHONPATH"),
@@ -50,7 +50,7 @@ _SYMPTOMS = (
     ("Library not loaded", "DYLD_LIBRARY_PATH"),
     ("Permission denied (publickey", "SSH_AUTH_SOCK"),
 )
-"""Failures that do not name the variable which they lack."""
+"""Failures that do not name the missing variable."""
 _MAX_NAMED = 5
 _MAX_SOURCE_BYTES = 512 * 1024
 _MAX_SOURCES = 100
@@ -58,12 +58,12 @@ _MAX_SOURCES = 100
 
 @dataclass(slots=True)
 class _Masked:
-    """A heartbeat that passes on what it hears without the secrets in it."""
+    """A heartbeat that masks secrets before it passes text on."""
 
     heartbeat: Heartbeat
     mask: Mask
     held: str = ""
-    """The end of what was said that may be the beginning of a secret."""
+    """The end of the last text, which may be the beginning of a secret."""
 
     def __call__(self, action: str | None = None, said: str = "") -> None:
         """See `Heartbeat.__call__`."""
@@ -79,7 +79,7 @@ class _Masked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """What an attempt's process gets, and what is to be watched for in all that it says."""
+    """The variables of an attempt's process, and the secrets to mask in its output."""
 
     variables: Mapping[str, str]
     withheld: frozenset[str]
@@ -87,14 +87,14 @@ class Environment:
     mask: Mask
 
     def heartbeat(self, heartbeat: Heartbeat) -> Heartbeat:
-        """*heartbeat*, with the secrets taken out of what passes, also where one comes in two pieces."""
+        """*heartbeat*, with secrets masked, even one that arrives in two pieces."""
         return _Masked(heartbeat, self.mask) if self.mask else heartbeat
 
     def told(self, outcome: Outcome, order: WorkOrder, sources: Iterable[Path] = ()) -> Outcome:
-        """*outcome* of the process, without secrets; a failure names the withheld variables that it may be due to.
+        """*outcome* of the process, without secrets; a failure names the withheld variables that may have caused it.
 
         These are the ones that the failure itself or the program's text mentions. *sources* are the program's files;
-        those of the same kind beside them are looked at as well, as far as they are the agent's.
+        files of the same kind beside them are searched as well, if they belong to the agent.
         """
         outputs = self.mask.hide_in(outcome.outputs)
         failure = None if outcome.failure is None else self._explained(self._masked(outcome.failure), order, sources)
@@ -126,18 +126,18 @@ class Environment:
 def open_environment(
     order: WorkOrder, mark: str, added: Mapping[str, str], *, whole: bool = False
 ) -> Environment | Outcome:
-    """The environment for *order*, or the failure that says which variable of its file is not set.
+    """The environment for *order*, or a failure that names the variable of its file which is not set.
 
-    *whole*: all that we have, but for our own tokens and relative folders of PATH; else the short list for programs and
-    functions.
-    *added* is what the user's own settings give to every agent; the agent's file wins over it. In both `$NAME` stands
-    for our variable of this name: it is looked up here, where the agent runs, and nowhere kept.
+    *whole*: all our variables except our own tokens and relative folders of PATH; otherwise the short list of programs
+    and functions. *added* are the variables that the user's own settings set for every agent; the agent's file
+    overrides them. In both, `$NAME` stands for our variable of this name: it is looked up here, where the agent runs,
+    and not stored anywhere.
     """
     names = {name for name in os.environ if not _is_our_token(name)}
     given = {name for name in names if _is_given(name)}
     passed = names if whole else given
     asked = {**added, **order.agent.env}
-    read = passed.union(*map(references, asked.values())) & names  # no value is read in vain
+    read = passed.union(*map(references, asked.values())) & names  # only the values that are needed
     ours = {name: os.environ.get(name, "") for name in read}
     secrets: dict[str, str] = {}
     own: dict[str, str] = {}
@@ -151,7 +151,7 @@ def open_environment(
     secrets |= {name: ours[name] for name in passed if names_a_secret(name)}
     plain = {ours[name] for name in given}
     handed = {name: ours[name] for name in passed - order.hidden}
-    if whole and "PATH" in handed:  # Claude Code starts programs by their bare name, git for one, in the project
+    if whole and "PATH" in handed:  # Claude Code starts programs such as git by their bare name in the project
         handed["PATH"] = rooted(handed["PATH"])
     return Environment(
         variables=environment_of(order.attempt, mark, own, ours=handed),
@@ -171,7 +171,7 @@ def _is_our_token(name: str) -> bool:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    """Whether *value* is worth masking: a path that a name calls a key is none."""
+    """Whether *value* needs masking: a path does not, even if its name says key."""
     least = _SHORTEST_SECRET if names_a_secret(name) else _SHORTEST_VALUE
     return len(value) >= least and not value.startswith("/")
 
@@ -187,7 +187,7 @@ def _not_set(name: str, wanted_by: str, *, in_file: bool) -> Outcome:
 
 
 def _words(text: str) -> set[str]:
-    """What may be names of variables in *text*; one or two letters are not enough to go by."""
+    """Possible names of variables in *text*; one or two letters are not enough evidence."""
     return set(re.findall(r"(?<!\w)[A-Za-z_]\w{2,}", text, re.ASCII))
 
 
@@ -201,7 +201,7 @@ def _words_of_program(command: Iterable[str], sources: Iterable[Path]) -> set[st
 
 
 def _beside(source: Path) -> list[Path]:
-    """Files with the ending of *source* in its folder; an argument that is code is no path at all."""
+    """Files with the ending of *source* in its folder; none for an argument that is code."""
     try:
         return sorted(source.parent.glob(f"*{source.suffix}"))[:_MAX_SOURCES] if source.suffix else []
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
-"""Does the work of agents that are Python callables registered in this process.
+"""Runs agents that are Python callables registered in this process.
 
-Effects: calls them on the running event loop, so a plain function has to be short and a long one async. What a callable
-starts on its own is its own to end: an async one is told of a cancel by the cancellation, as any coroutine is.
+Effects: calls them on the running event loop, so a plain function has to be short and a long one async. A callable has
+to end what it starts: an async one learns of a cancellation as any coroutine does.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ InlineFunction: TypeAlias = "Callable[[WorkOrder], Reply | Awaitable[Reply]]"
 
 
 class InlineExecutor:
-    """Calls the function registered for an order's agent; it returns an Outcome, or an answer as agents give it."""
+    """Calls the function registered for an order's agent; it returns an Outcome, or an answer like any agent's."""
 
     def __init__(self, functions: Mapping[str, InlineFunction] | None = None) -> None:
         """*functions* by agent id."""
         self._functions = dict(functions or {})
 
     def register(self, agent_id: str, function: InlineFunction) -> None:
-        """Let *function* do the work of *agent_id*; the newest registration counts."""
+        """Make *function* the agent *agent_id*; the latest registration counts."""
         self._functions[agent_id] = function
 
     @property
@@ -35,7 +35,7 @@ class InlineExecutor:
         return frozenset(self._functions)
 
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:  # noqa: ARG002 -- the port's signature
-        """Do *order*; what the function raises is a failure with `exc.code`, or the class's name, as its code."""
+        """Execute *order*; an exception becomes a failure with `exc.code`, or the class's name, as its code."""
         function = self._functions.get(order.agent.id)
         if function is None:
             return failed(
@@ -54,7 +54,7 @@ class InlineExecutor:
             return reply
         outcome = parse_answer(reply)
         if outcome.outputs and (reason := not_writable(outcome.outputs)):
-            return invalid(f"the outputs cannot be kept as JSON: {reason}")
+            return invalid(f"the outputs cannot be stored as JSON: {reason}")
         return outcome
 
 

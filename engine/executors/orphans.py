@@ -1,4 +1,4 @@
-"""What dead processes have left of attempts: processes that still run, and worktrees with what was changed there.
+"""Cleans up after attempts of dead servers: orphaned processes, and worktrees with changes.
 
 Effects: ends processes, commits to branches of the engine's own.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 async def end_left(project: Path, *, lost: Collection[AttemptId] = (), allows: Allows = nothing) -> int:
-    """As `port.EndOrphans`; what was changed in worktrees is kept once nobody changes it any more.
+    """See `port.EndOrphans`; changes in worktrees are kept once no process can alter them.
 
     *allows* says which filters of the repository's own git may start for it.
     """

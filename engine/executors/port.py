@@ -1,7 +1,6 @@
-"""What an executor is given, what it gives back, and how it says that it is alive.
+"""The interface of executors: work orders, outcomes and heartbeats.
 
-No effects here: this is the seam between the runtime, which decides that an attempt exists, and the programs that do
-it.
+No effects here: this is the seam between the runtime, which decides on attempts, and the programs that make them.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 HERE = "here"
-"""The worker of an attempt that this process does."""
+"""The worker of an attempt that runs in this process."""
 _LEADING = frozenset(
     {
         "GIT_ALTERNATE_OBJECT_DIRECTORIES",
@@ -34,17 +33,17 @@ _LEADING = frozenset(
         "GIT_WORK_TREE",
     }
 )
-"""Variables by which git is led to a repository wherever it is started, as a hook has them."""
+"""Variables that point git to a repository wherever it is started, as set for hooks."""
 
 
 class OutputSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One output that the attempt has to answer with."""
+    """One output that the attempt has to return."""
 
     key: str
     schema: Mapping[str, Any] | bool | None = None
-    """JSON Schema of the value, where the command declares one."""
+    """JSON Schema of the value, if the command declares one."""
     required: bool = True
-    """False for the text about itself that a node gives which declares no output."""
+    """False for the summary that a node without declared outputs returns."""
 
 
 class WorkOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -61,17 +60,17 @@ class WorkOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     inputs: Mapping[str, Any]
     outputs: tuple[OutputSpec, ...]
     produced: Mapping[str, Any] = msgspec.field(default_factory=dict)
-    """What the node's forward attempt produced; filled for compensations only."""
+    """The outputs of the node's forward attempt; set for compensations only."""
     project: Path
     """Project root: the working directory of every agent that has no worktree."""
     worktree: Path | None = None
-    """What the project's root is in the git worktree of an isolated agent."""
+    """The project root inside the git worktree of an isolated agent."""
     timeout: timedelta
     """Limit of this attempt. The runtime enforces it by cancelling `execute`; executors may pass it on."""
     max_cost_usd: float | None = None
-    """What is left of the run's budget; None: no limit."""
+    """The rest of the run's budget; None: no limit."""
     estimate: timedelta = timedelta(minutes=1)
-    """How long the command expects the node to take; the simulation lets this much of its clock pass."""
+    """Expected duration of the node; a simulation lets this much of its clock pass."""
 
     @property
     def folder(self) -> Path:
@@ -80,7 +79,7 @@ class WorkOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def hidden(self) -> frozenset[str]:
-        """Variables of ours that the agent is not given: git has to find its worktree, not the project."""
+        """Variables withheld from the agent: git has to find its worktree, not the project."""
         return frozenset() if self.worktree is None else _LEADING
 
 
@@ -91,76 +90,76 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     failure: Failure | None = None
     usage: Usage | None = None
     left: tuple[str, ...] = ()
-    """What the attempt has started and still runs, a line each, for people."""
+    """Processes of the attempt that still run, a line each, for people."""
     warnings: tuple[str, ...] = ()
-    """What else there is to say about the attempt, a sentence each."""
+    """Other warnings about the attempt, a sentence each."""
     in_time: bool = False
-    """The outputs had been given when the attempt was stopped for its time: they count."""
+    """Whether the outputs were complete when the attempt was stopped at its timeout: they count."""
 
 
 TIME_IS_UP = "time is up"
-"""The message of the `CancelledError` by which an attempt is stopped for its time, and not because it is unwanted."""
+"""The message of the `CancelledError` that stops an attempt at its timeout, not on request."""
 
 
 class Heartbeat(Protocol):
-    """How an executor tells that an attempt is alive and what it does; cheap, never raises."""
+    """How an executor reports that an attempt is alive and what it does; cheap, never raises."""
 
     def __call__(self, action: str | None = None, said: str = "") -> None:
         """*action* is one short line such as "Reading src/app.py", *said* a piece of what the agent wrote.
 
-        An empty *action* takes back the one before: the attempt does its task and no more can be told.
+        An empty *action* clears the previous one: no more is known than that the attempt does its task.
         """
 
     def started(self, worker: str) -> None:
-        """The attempt waits no longer: *worker* does it, and its time runs. Once said, saying it again changes nothing.
+        """The attempt no longer waits: *worker* runs it, and its timeout starts. Further calls change nothing.
 
-        For executors that let attempts wait (`starts_later`); what starts at once need not say it.
+        For executors that queue attempts (`starts_later`); others need not call it.
         """
 
 
 class Executor(Protocol):
-    """Does attempts.
+    """Makes attempts.
 
-    Cancelling the awaited `execute` must end everything it started (processes, tasks) before the cancellation goes on.
+    Cancelling the awaited `execute` must end everything it started (processes, tasks) before the cancellation proceeds.
     A note on the `CancelledError` becomes the hint of the attempt's failure. One with `TIME_IS_UP` may be answered with
-    an outcome that is `in_time`, where the outputs are there already.
+    an outcome that is `in_time`, if the outputs are complete already.
     """
 
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
-        """Do *order* to its end. Raises nothing but cancellation for what an agent did: that is a `Failure`."""
+        """Execute *order*. Faults of an agent never raise, except cancellation: they are a `Failure`."""
 
 
 def starts_later(executor: Executor | None, agent: Agent) -> bool:
-    """Whether attempts of *agent* wait for their turn at *executor*, which has a method `queues` then.
+    """Whether attempts of *agent* wait in a queue of *executor*, which then has a method `queues`.
 
-    `queues(agent)` gives True where an attempt may have to wait, for a machine or for other attempts. Its time runs
-    from `Heartbeat.started` on.
+    `queues(agent)` returns True if an attempt may have to wait, for a machine or for other attempts. Its timeout starts
+    with `Heartbeat.started`.
     """
     queues = getattr(executor, "queues", None)
     return queues is not None and bool(queues(agent))
 
 
 class Outbox(Protocol):
-    """Keeps how attempts ended whose work is done and cannot be done again, until the journal has it."""
+    """Keeps outcomes of attempts whose work cannot be repeated, until the journal has them."""
 
     def covers(self, agent: Agent) -> bool:
         """Whether outcomes of *agent* are kept here."""
 
     async def attempts(self) -> list[AttemptId]:
-        """The attempts that it knows of."""
+        """The attempts with a stored outcome."""
 
     async def found(self, attempts: Collection[AttemptId]) -> Mapping[AttemptId, Outcome]:
-        """How those of *attempts* ended that it knows of."""
+        """The stored outcomes of *attempts*."""
 
     def recorded(self, attempt: AttemptId) -> None:
-        """The end of *attempt* is in the journal, or no run has it any more; nothing, where it knows of none."""
+        """Drop the outcome of *attempt*, if there is one: it is in the journal, or its run is gone."""
 
     async def redone(self, attempts: Collection[AttemptId]) -> list[str]:
-        """The work of the lost *attempts* was done again: remove what was kept of it; says what has gone."""
+        """Remove what was kept of the lost *attempts*, whose work was repeated; returns what was removed."""
 
 
 class _NoOutbox:
-    """Of executors whose work can always be done again."""
+    """For executors whose work can always be repeated."""
 
     def covers(self, agent: Agent) -> bool:  # noqa: ARG002 -- the port's
         return False
@@ -182,7 +181,7 @@ NO_OUTBOX: Outbox = _NoOutbox()
 
 
 class EndOrphans(Protocol):
-    """Ends what dead processes of *project* have left running."""
+    """Ends orphans: processes that dead servers of a project have left running."""
 
     async def __call__(self, project: Path, *, lost: Collection[AttemptId] = ()) -> int:
-        """Returns when none of it runs any more, with their number; of *lost* attempts nothing may stay."""
+        """Returns the number of orphans of *project* once all have ended; *lost* attempts may not keep any process."""

@@ -1,6 +1,6 @@
-"""Does the work of agents that are programs: one JSON object in on stdin, one out on stdout.
+"""Runs agents that are programs: one JSON object in on stdin, one out on stdout.
 
-Effects: starts a process for each order. Nothing of a task or a value goes through a shell or into an argument.
+Effects: starts a process for each work order. Tasks and values never go through a shell or into an argument.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from engine.executors.subprocesses.process_tags import mark_of
 from engine.model.policy import FailureKind
 
 PYTHON_ENTRY = "{python}"
-"""Stands in an argv for the Python that runs us."""
+"""Stands in an argv for our own Python interpreter."""
 
 
 class ProcessExecutor:
@@ -30,7 +30,7 @@ class ProcessExecutor:
         self._environment = environment or {}
 
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
-        """Do *order* in a process of its own; that process and all it started are gone when this returns."""
+        """Execute *order* in a process of its own; it and all it started have ended when this returns."""
         agent = order.agent
         mark = mark_of(order.attempt, order.project, keep=agent.keep_processes)
         environment = open_environment(order, mark, self._environment)
@@ -41,7 +41,7 @@ class ProcessExecutor:
         if isinstance(argv, Outcome):
             return argv
         name = Path(argv[0]).name
-        sources = (order.folder / word for word in argv)  # what is no file is not read
+        sources = (order.folder / word for word in argv)  # words that are not files are skipped
         return await ask(
             order, argv, name=name, environment=environment, mark=mark, heartbeat=heartbeat, sources=sources
         )
@@ -50,18 +50,18 @@ class ProcessExecutor:
 def resolve(
     command: Sequence[str], project: Path, *, path: str | None, worktree: Path | None = None
 ) -> list[str] | Outcome:
-    """The argv to start for *command*, or the failure that says why there is none.
+    """The argv to start for *command*, or the failure that says why it cannot be started.
 
-    A bare name is looked up in *path*, a relative path in *worktree*, where there is one, and then in *project*, which
-    it must not leave: a program finds its tree by its own place, and one that git ignores is in the project only.
+    A bare name is looked up in *path*, a relative path in *worktree*, if there is one, and then in *project*, which it
+    must not leave: a program finds its tree by its own path, and one that git ignores is in the project only.
     """
     argv = [sys.executable if word == PYTHON_ENTRY else word for word in command]
     if not argv or not argv[0]:
         return failed(
             FailureKind.ERROR,
             "PROGRAM_NOT_FOUND",
-            "the agent names no program",
-            hint='its file needs `command`, a list such as ["{python}", "scripts/check.py"].',
+            "the agent does not name a program",
+            hint='Add `command` to its file, a list such as ["{python}", "scripts/check.py"].',
         )
     program = argv[0]
     if os.path.isabs(program):  # noqa: PTH117 -- no Path is needed
@@ -72,8 +72,8 @@ def resolve(
             return failed(
                 FailureKind.ERROR,
                 "PATH_OUTSIDE_PROJECT",
-                f"the program {program} lies outside of the project root {project}",
-                hint="Keep the agent's program inside of the project, or name one that is on the PATH.",
+                f"the program {program} is outside the project root {project}",
+                hint="Keep the agent's program inside the project, or name one that is on the PATH.",
             )
         copy = None if worktree is None else _inside(program, worktree)
         found = copy if copy is not None and os.path.isfile(copy) else found  # noqa: PTH113 -- no Path is needed
@@ -84,26 +84,26 @@ def resolve(
         return failed(
             FailureKind.ERROR,
             "PROGRAM_NOT_FOUND",
-            f"the program {program} is not {place}",
+            f"the program {program} was not found {place}",
             hint=f"Install it, or correct `command` in the agent's file; a relative path starts at {project}.",
         )
     if not os.access(found, os.X_OK):
         return failed(
             FailureKind.ERROR,
             "PROGRAM_NOT_EXECUTABLE",
-            f"the program {program} may not be executed",
-            hint=f'chmod +x {program}, or start it with its interpreter: ["{PYTHON_ENTRY}", "{program}"].',
+            f"the program {program} is not executable",
+            hint=f'Run `chmod +x {program}`, or start it with its interpreter: ["{PYTHON_ENTRY}", "{program}"].',
         )
     return [found, *argv[1:]]
 
 
 def _from(folder: Path, path: str | None) -> str | None:
-    """The search *path* as the agent will see it, which starts in *folder*; where this process is says nothing."""
+    """The search *path* as the agent will see it, which starts in *folder*, unlike this process."""
     return path and os.pathsep.join(os.path.join(folder, entry) for entry in path.split(os.pathsep))  # noqa: PTH118
 
 
 def _inside(program: str, project: Path) -> str | None:
-    """The absolute path of *program*, None where it leaves *project*.
+    """The absolute path of *program*, None if it leaves *project*.
 
     The folder is followed through links, the program itself is not: `.venv/bin/python` is a link to somewhere else, and
     has to be started by that name.

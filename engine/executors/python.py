@@ -1,6 +1,6 @@
-"""Does the work of agents that are Python functions, each call in a process of its own.
+"""Runs agents that are Python functions, each call in a process of its own.
 
-Effects: starts a Python for each order, so that a cancel really ends the function and its prints cannot reach the
+Effects: starts a Python for each work order, so that a cancel really ends the function and its prints cannot reach the
 server's stdout. It never imports an agent's module into this process.
 """
 
@@ -31,18 +31,18 @@ class PythonExecutor:
         self._environment = environment or {}
 
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
-        """Do *order* in a child process; an exception is a failure, its code `exc.code` or the class's name."""
+        """Execute *order* in a child process; an exception becomes a failure with `exc.code` or the class's name."""
         agent = order.agent
         target = agent.callable or ""
         if not _TARGET.fullmatch(target):
             return failed(
                 FailureKind.ERROR,
                 "CALLABLE_NOT_FOUND",
-                f'the agent\'s callable "{target}" is not of the form module:function',
-                hint="Write it as in an import: checks.schema:compare.",
+                f'the agent\'s callable "{target}" does not have the form module:function',
+                hint="Write it like an import: checks.schema:compare.",
             )
         mark = mark_of(order.attempt, order.project, keep=agent.keep_processes)
-        # -P keeps the child's own folder off sys.path; the project's comes first where the function is the project's.
+        # -P keeps the child's own folder off sys.path; the project's comes first if the function is the project's.
         argv = [sys.executable, "-P", str(_CHILD), target]
         if agent.source is AgentSource.PROJECT:
             argv.append(str(order.folder))

@@ -1,8 +1,8 @@
 """Runs one Python function as an agent, in a process that ends with it.
 
-Effects: reads the request from stdin, imports and calls the function, writes the answer to what was stdout. What the
-function prints goes to stderr. It imports the standard library only, and late: its start is part of every attempt. What
-it imports for itself never comes from the project, whatever the project calls its modules.
+Effects: reads the request from stdin, imports and calls the function, writes the answer to the original stdout. The
+function's own prints go to stderr. It imports only the standard library, and late: its start is part of every attempt.
+Its own imports never come from the project, whatever the project calls its modules.
 
     python -P python_child.py MODULE:FUNCTION [PROJECT_ROOT]
 """
@@ -25,9 +25,9 @@ _MAX_TRACE_LENGTH = 4000
 
 
 def main(arguments: list[str]) -> int:
-    """Answer one request; the exit code is 0 whenever there is an answer, and a failure is one."""
+    """Answer one request; the exit code is 0 whenever there is an answer, even a failure."""
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # from here on every print, of ours or of a child's, is a remark
+    os.dup2(2, 1)  # from here on, every print of this process or a child goes to stderr
     sys.stdout = sys.stderr
     target, *roots = arguments
     request = json.loads(sys.stdin.buffer.read())
@@ -53,7 +53,7 @@ def _call(target: str, request: object, own_path: list[str]) -> object:
 
 
 def _own(own_path: list[str], name: str) -> ModuleType:
-    """A module of Python's own: not imported beforehand, for it costs more than the rest of the start."""
+    """A module of the standard library, imported late because it costs more than the rest of the start."""
     functions_path, sys.path = sys.path, own_path
     try:
         return import_module(name)
@@ -73,8 +73,8 @@ def _find(target: str) -> Callable[[object], object]:
             found = getattr(found, name)
     except ModuleNotFoundError as error:
         if error.name is None or not (module_name + ".").startswith(error.name + "."):
-            raise  # the module is there, and something that it imports is not
-        raise CallableNotFound(f"there is no module {module_name}") from error
+            raise  # the module exists, but something that it imports does not
+        raise CallableNotFound(f"the module {module_name} does not exist") from error
     except AttributeError as error:
         if error.name not in path.split("."):
             raise
@@ -85,7 +85,7 @@ def _find(target: str) -> Callable[[object], object]:
 
 
 class CallableNotFound(Exception):
-    """The agent's `callable` names nothing that can be called."""
+    """The agent's `callable` does not name a callable object."""
 
     code = "CALLABLE_NOT_FOUND"
 
@@ -94,7 +94,7 @@ def _as_json(answer: object, target: str) -> str:
     try:
         return json.dumps(answer, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        message = f"{target} returned what JSON cannot hold: {error}"
+        message = f"{target} returned a value that JSON cannot hold: {error}"
         return json.dumps({"failure": {"kind": "validation", "code": "INVALID_ANSWER", "message": message}})
 
 
@@ -105,7 +105,7 @@ def _failure(error: Exception) -> dict[str, str]:
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(error).__name__).upper()
     place = error.__traceback__
     while place is not None and place.tb_next is not None and place.tb_frame.f_code.co_filename == __file__:
-        place = place.tb_next  # where it happened in the agent's code, not how we came there
+        place = place.tb_next  # the agent's part of the trace, not ours
     trace = "".join(traceback.format_exception(type(error), error, place))
     return {
         "kind": kind if isinstance(kind, str) and kind in _KINDS else "error",

@@ -1,7 +1,7 @@
-"""A private folder for one attempt inside the project, gone when the attempt is.
+"""A private folder inside the project for one attempt, removed with it.
 
-Effects: makes and removes folders in `tmp` of the state folder, mode 0700, files 0600. Mostly it lies inside the
-project: there an agent may read files without being asked.
+Effects: makes and removes folders in `tmp` of the state folder, mode 0700, files 0600. It usually lies inside the
+project, where an agent may read files without a permission.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from engine.statefolder.owners import Servers, owners_of, records
 
 _NAME = "tmp"
 _OWNER = re.compile(r"(?:(?P<world>[0-9a-f]{12})-)?(?P<pid>\d{1,10})-(?:(?P<start>\d+)-)?")
-"""The first version named the process by its number alone."""
+"""The first version named the process by its id alone."""
 
 
 @contextlib.contextmanager
 def scratch_folder(project: Path) -> Iterator[Path]:
-    """A new folder under *project*, removed with its content on leaving; EnvironmentFault where it cannot be made."""
+    """A new folder under *project*, removed with its content on exit; EnvironmentFault if it cannot be made."""
     place = state_of(project).inside(_NAME)
     try:
         folder = Path(tempfile.mkdtemp(prefix=f"{_whose()}-", dir=make_below(*place)))
     except OSError as error:
         raise EnvironmentFault(
-            f"no private folder can be made in {place.folder}: {error}", hint="Free the disk, or make it writable."
+            f"cannot make a private folder in {place.folder}: {error}",
+            hint="Free some disk space, or make the folder writable.",
         ) from error
     try:
         yield folder
@@ -41,9 +42,9 @@ def scratch_folder(project: Path) -> Iterator[Path]:
 
 
 def keep_file(project: Path, name: str, data: bytes) -> Path:
-    """A private file that stays as long as this process does; the same *name* is written once.
+    """A private file that stays as long as this process; the same *name* is written once.
 
-    EnvironmentFault where it cannot be made.
+    EnvironmentFault if it cannot be made.
     """
     place = state_of(project).inside(_NAME).inside(f"{_whose()}-host")
     path = place.folder / name
@@ -53,7 +54,7 @@ def keep_file(project: Path, name: str, data: bytes) -> Path:
             write_private(path, data)
     except OSError as error:
         raise EnvironmentFault(
-            f"{path} cannot be written: {error}", hint="Free the disk, or make it writable."
+            f"{path} cannot be written: {error}", hint="Free some disk space, or make the folder writable."
         ) from error
     return path
 
@@ -65,7 +66,7 @@ def write_private(path: Path, data: bytes) -> None:
 
 
 def remove_abandoned(project: Path) -> int:
-    """Remove the folders of processes that no longer run, and say how many; for the start of a server."""
+    """Remove the folders of processes that have ended, at the start of a server; returns their number."""
     place = state_of(project).inside(_NAME).folder
     servers = Servers(records(owners_of(project)))
     removed = 0
@@ -79,6 +80,6 @@ def remove_abandoned(project: Path) -> int:
 
 
 def _whose() -> str:
-    """Tells later processes whose folder it is."""
+    """The owner of a folder, as later processes identify it."""
     process = this_process()
     return f"{process.world}-{process.pid}-{process.start}"

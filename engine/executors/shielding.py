@@ -1,4 +1,4 @@
-"""Work that a cancel does not cut short.
+"""Work that a cancellation does not interrupt.
 
 Effects: those of the work, in a task of its own.
 """
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 async def uncancelled(work: Coroutine[Any, Any, T]) -> T:
-    """Do *work* to its end whatever is cancelled meanwhile; the cancellation goes on after it."""
+    """Finish *work* even if cancelled meanwhile; the cancellation is raised after it."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

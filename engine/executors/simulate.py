@@ -1,7 +1,7 @@
-"""Pretends to do work: lets the estimate pass, makes outputs up from their schemas, and fails where it was told to.
+"""Simulates agents: lets the estimate pass, makes up outputs from their schemas, and fails where requested.
 
 Effects: waits on the event loop's clock, which a simulation replaces by a virtual one. It starts nothing, and the same
-order has always the same outcome.
+work order always has the same outcome.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """How an attempt is made to fail."""
+    """The failure to simulate for an attempt."""
 
     kind: FailureKind
     code: str
 
 
 class SimulateExecutor:
-    """Takes each order's estimate and answers with made-up outputs."""
+    """Takes as long as each work order's estimate and returns made-up outputs."""
 
     def __init__(
         self,
@@ -49,15 +49,15 @@ class SimulateExecutor:
     ) -> None:
         """*faults* by node and attempt number, None for all forward ones; *values* by node and output key.
 
-        What *values* does not have is made up from the schema.
+        Outputs not in *values* are made up from the schema.
         """
         self._faults = dict(faults or {})
         self._values = dict(values or {})
         self.answered: set[NodeId] = set()
-        """The nodes that have answered with outputs, whatever was made of these."""
+        """The nodes that have returned outputs, accepted or not."""
 
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
-        """Let the estimate pass; a fault comes at its half, a timeout by never ending."""
+        """Let the estimate pass; a fault comes at half of it, a timeout by never ending."""
         heartbeat(f"Simulating {order.agent.id}")
         fault = self._fault_of(order)
         estimate = order.estimate.total_seconds()
@@ -95,11 +95,11 @@ def parse_fault(text: str) -> tuple[tuple[NodeId, int | None], Fault]:
     if not colon:
         node, number = place, ""
     if not equals or not node or (colon and not re.fullmatch(r"[1-9][0-9]{0,8}", number)):
-        raise InputError(f'"{text}" is no fault', code="INVALID_FAULT", hint=f"Write it as {_FAULT_FORM}.")
+        raise InputError(f'"{text}" is not a valid fault', code="INVALID_FAULT", hint=f"Write it as {_FAULT_FORM}.")
     kind_name, _, code = what.partition("/")
     kinds = ", ".join(FailureKind)
     if kind_name not in set(FailureKind):
-        raise InputError(f'"{kind_name}" is no kind of failure', code="INVALID_FAULT", hint=f"Kinds are {kinds}.")
+        raise InputError(f'unknown kind of failure "{kind_name}"', code="INVALID_FAULT", hint=f"Known kinds: {kinds}.")
     kind = FailureKind(kind_name)
     if code and kind is FailureKind.TIMEOUT:
         raise InputError(
@@ -114,19 +114,19 @@ def parse_value(text: str) -> tuple[NodeId, str, Any]:
     place, equals, raw = text.partition("=")
     node, dot, key = place.partition(".")
     if not (equals and dot and node and key):
-        raise InputError(f'"{text}" sets nothing', code="INVALID_VALUE", hint=f"Write it as {_VALUE_FORM}.")
+        raise InputError(f'"{text}" does not set a value', code="INVALID_VALUE", hint=f"Write it as {_VALUE_FORM}.")
     try:
         return NodeId(node), key, json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise InputError(
             f"the value of {place} is not JSON: {error}",
             code="INVALID_VALUE",
-            hint=f"a text needs its quotes: --set '{place}=\"{raw}\"'.",
+            hint=f"Put quotes around text: --set '{place}=\"{raw}\"'.",
         ) from None
 
 
 def values_by_node(values: Iterable[tuple[NodeId, str, Any]]) -> dict[NodeId, dict[str, Any]]:
-    """What `parse_value` gave, as the executor takes it; a later value of one key wins."""
+    """The results of `parse_value` as the executor takes them; a later value of the same key wins."""
     table: dict[NodeId, dict[str, Any]] = {}
     for node, key, value in values:
         table.setdefault(node, {})[key] = value

@@ -44,7 +44,7 @@ async def test_a_program_is_not_called_by_its_name_where_its_task_says_what_it_d
     setting = SETTINGS[name]("answer", tmp_path)
     beats = Beats()
     await asyncio.wait_for(setting.executor.execute(setting.order, beats), 30)
-    around = {"Making a worktree", "Merging what was changed"} if name == "isolated" else set()
+    around = {"Making a worktree", "Merging changes"} if name == "isolated" else set()
     assert set(beats.actions) == {"", *around}
 
 

@@ -336,7 +336,7 @@ async def test_the_work_of_an_attempt_that_took_too_long_is_kept(project: Path) 
         seen = await ended(engine, run)
     failure = failure_of(seen, "slow")
     assert failure.code == "TIMEOUT"
-    assert (failure.hint or "").startswith("Raise `timeout`. What the attempt changed is kept on the branch ")
+    assert (failure.hint or "").startswith("Raise `timeout`. The attempt's changes are kept on the branch ")
     assert f"orchestration/{seen.id}/slow/1" in (failure.hint or "")
     assert on_branch(project, f"{seen.id}/slow/1", "half.txt") == "half"
     assert not (project / "half.txt").exists()

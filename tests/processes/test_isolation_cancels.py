@@ -116,7 +116,7 @@ async def test_while_the_worktree_is_made(project: Path, monkeypatch: pytest.Mon
 
 
 async def test_while_others_merge(project: Path) -> None:
-    beats = Listening("Merging what was changed")
+    beats = Listening("Merging changes")
     for name in ("check.ready", "check.go"):
         os.mkfifo(project / name)
     attempt = begin(project, beats, f"{TASK}; meet()")

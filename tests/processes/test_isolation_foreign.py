@@ -126,7 +126,7 @@ async def test_nothing_is_written_removed_or_emptied_behind_a_link(tmp_path: Pat
     opened = await open_git(project, AttemptId("r-1:check#1"))
     for change in (Change(b"link/deep/empty/f", None, blob), Change(b"link/deep/kept", blob, None)):
         await undo(opened, [change], staging=tmp_path / "staging")
-        with pytest.raises(Exception, match="files changed meanwhile"):
+        with pytest.raises(Exception, match="files changed in the meantime"):
             await apply(opened, [change], staging=tmp_path / "staging")
     found = {str(path.relative_to(tmp_path / "elsewhere")) for path in (tmp_path / "elsewhere").rglob("*")}
     assert found == {"deep", "deep/kept", "deep/empty"}

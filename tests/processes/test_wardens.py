@@ -308,7 +308,9 @@ async def test_what_an_agent_has_kept_is_named(tmp_path: Path) -> None:
     with nothing_stays(tmp_path):
         outcome = await run(order_of(f"leave('plain')\n{ANSWER}", tmp_path, keep=True))
         (kept,) = left_in(tmp_path)
-        assert outcome.left == (f"{kept.pid} ({kept.name()}) keeps running, as `keepProcesses` of its agent says",)
+        assert outcome.left == (
+            f"{kept.pid} ({kept.name()}) keeps running, as allowed by `keepProcesses` of its agent",
+        )
 
 
 WITHOUT_RIGHTS = """
@@ -371,7 +373,7 @@ def test_what_belongs_to_another_user_is_named(how: str, tmp_path: Path) -> None
             timeout=SECONDS,
         )
         (theirs,) = left_in(tmp_path)
-        assert f"{theirs.pid} ({theirs.name()}) could not be ended, for it belongs to another user" in done.stdout
+        assert f"{theirs.pid} ({theirs.name()}) could not be ended because it belongs to another user" in done.stdout
 
 
 def test_a_copy_that_a_server_has_forked_does_not_keep_its_agents_alive(tmp_path: Path) -> None:

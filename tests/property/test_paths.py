@@ -109,5 +109,5 @@ def test_changes_that_pass_hold_no_path_that_does_not_and_no_two_in_each_others_
 def test_a_submodule_is_not_the_projects_to_change() -> None:
     link = Entry("160000", "0" * 40)
     for change in (Change(b"library", link, None), Change(b"library", None, link)):
-        with pytest.raises(ForeignPath, match="a repository of its own: library"):
+        with pytest.raises(ForeignPath, match="nested repositories: library"):
             refuse_foreign([change], below=b"")

@@ -1,7 +1,7 @@
-"""Does the work of model agents: one headless Claude Code process for each order.
+"""Runs model agents: one headless Claude Code process for each work order.
 
-Effects: starts processes, writes large inputs into private files for the time of the attempt.
-What is asked stands in `prompt.py`, how the answer is judged in `result.py`.
+Effects: starts processes, writes large inputs into private files for the duration of the attempt.
+`prompt.py` makes the prompt, `result.py` judges the answer.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ from engine.statefolder.executables import find_outside
 
 MAX_LINE_LENGTH = 32 * 1024 * 1024
 MEMORY = {"CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD": "1"}
-"""Has Claude Code read CLAUDE.md and rules in the folders of --add-dir: without the project's settings only there."""
+"""Makes Claude Code read CLAUDE.md and rules in the folders of --add-dir, the only ones without project settings."""
 PATIENCE = timedelta(seconds=3)
-"""How long Claude Code has to end by itself after its answer; it stays for a shell that its agent left behind."""
+"""Time for Claude Code to exit after its answer; it stays while a shell of its agent still runs."""
 
 
 def find_program(project: Path, program: str | None = None) -> str | None:
-    """The Claude Code to run in *project*: *program*, a path or a name, else `claude`; None where there is none.
+    """The Claude Code to run in *project*: *program*, a path or a name, or else `claude`; None if there is none.
 
-    A name is looked for on the PATH, but not in *project*: what lies there is no Claude Code of the user's.
+    A name is looked up on the PATH, but not in *project*: a program there is not the user's Claude Code.
     """
     return find_outside(program or "claude", project)
 
@@ -65,22 +65,22 @@ class ClaudeExecutor:
     ) -> None:
         """*program* is a path or a name, `claude` by default; *environment* is added to that of every agent.
 
-        `$NAME` in it stands for a variable of this process. *whole* says whether Claude Code may take, in a run, all
-        that the project configures for it, programs too; else it gets what only restricts and instructs.
+        `$NAME` in it stands for a variable of this process. *whole* says whether Claude Code may use, in a run, all
+        that the project configures for it, programs too; otherwise it gets only restrictions and instructions.
         """
         self._program = program
         self._environment = dict(environment or {})
         self._whole = whole
 
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
-        """Do *order*; Claude Code and all that its tools started are gone when this returns."""
+        """Execute *order*; Claude Code and all that its tools started have ended when this returns."""
         program = find_program(order.project, self._program)
         if program is None:
             return failed(
                 FailureKind.ERROR,
                 "EXECUTOR_UNAVAILABLE",
                 f"the program {self._program or 'claude'} was not found",
-                hint="npm install -g @anthropic-ai/claude-code, then run `claude` once and sign in.",
+                hint="Run `npm install -g @anthropic-ai/claude-code`, then run `claude` once and sign in.",
             )
         try:
             with scratch_folder(order.project) as folder:
@@ -94,8 +94,8 @@ class ClaudeExecutor:
             return failed(
                 FailureKind.ERROR,
                 "MCP_SERVER_NOT_FOUND",
-                f'the agent "{order.agent.id}" wants the MCP server {", ".join(missing)}, which is not configured',
-                hint="Add it to .mcp.json, or with `claude mcp add`.",
+                f'the agent "{order.agent.id}" needs the MCP server {", ".join(missing)}, which is not configured',
+                hint="Add it to .mcp.json, or run `claude mcp add`.",
             )
         mark = mark_of(order.attempt, order.project, keep=order.agent.keep_processes)
         whole = await asyncio.to_thread(self._whole, order.run)
@@ -140,9 +140,9 @@ class ClaudeExecutor:
 
 
 async def _until_answered(program: Coroutine[Any, Any, Ended], stream: _Stream) -> tuple[Ended, bool]:
-    """How *program* ended, and whether its time was up and its answer there already.
+    """How *program* ended, and whether it had answered when its time was up.
 
-    An answer that was given is taken: where the time is up, the program is ended as it is after an answer.
+    An answer in time counts: when the time is up, the program is then ended as it is after any answer.
     """
     running = asyncio.ensure_future(program)
     try:
@@ -164,13 +164,13 @@ async def _ended(running: asyncio.Future[Ended]) -> None:
 
 
 class _Stream:
-    """Takes stream-json line by line, and says when no more need be waited for."""
+    """Takes stream-json line by line, and notes when there is nothing more to wait for."""
 
     def __init__(self, session: Session, heartbeat: Heartbeat, project: str) -> None:
         self.session = session
         self.garbage = ""
         self.enough = asyncio.Event()
-        """The answer was given, no turn is under way, and Claude Code has had the time to end by itself."""
+        """Set when the answer was given, no turn is under way, and Claude Code has had time to exit."""
         self._heartbeat = heartbeat
         self._project = project
         self._patience: asyncio.TimerHandle | None = None
@@ -189,21 +189,21 @@ class _Stream:
         self._heartbeat(action_of(message, project=self._project), text_of(message) or "")
 
     def close(self) -> None:
-        """Wait for nothing any more."""
+        """Stop waiting."""
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
 
 
 def _settings_file(order: WorkOrder, path: Path, *, whole: bool) -> str | None:
-    """*path* with what Claude Code is told of the project's settings, where there is anything."""
+    """*path*, with the project settings for Claude Code written to it; None if there are none."""
     folders = list(dict.fromkeys([order.folder, order.project]))
     given = given_settings(order.project, folders, whole=whole, isolated=order.worktree is not None)
     return _private(given, path) if given else None
 
 
 def _files_of(order: WorkOrder, folder: Path) -> dict[str, str]:
-    """Write the large inputs of *order* into *folder*, and say where each is."""
+    """Write the large inputs of *order* into *folder*; returns the path of each."""
     files = {}
     for number, (key, data) in enumerate(large_inputs(order).items(), start=1):
         path = folder / f"input-{number}.json"
@@ -213,7 +213,7 @@ def _files_of(order: WorkOrder, folder: Path) -> dict[str, str]:
 
 
 def _json_or_file(value: Mapping[str, Any] | None, path: Path) -> str | None:
-    """*value* as JSON, or *path* with the JSON in it where it is too long for an argument."""
+    """*value* as JSON, or *path* with the JSON in it if that is too long for an argument."""
     if value is None:
         return None
     text = json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The MCP servers that an agent may name, as Claude Code is told of them.
+"""The definitions of the MCP servers that an agent names, for Claude Code.
 
 Effects: reads `.mcp.json` of the project and Claude Code's own file in the user's home; starts none of them.
 """
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def named_servers(agent: Agent, project: Path) -> tuple[dict[str, Any], list[str]]:
-    """The definitions of the MCP servers that *agent* names, and the names that nobody defines.
+    """The definitions of the MCP servers that *agent* names, and the names without a definition.
 
-    Only these are started for an agent: not the rest of the project's, and our own server again only if it is asked
-    for. What the agent's file defines wins over what the user keeps for this project, that over the project's
-    `.mcp.json`, and that over the user's own.
+    Only these are started for an agent: not the project's other servers, and our own server only if it is asked
+    for. The agent's file takes precedence over the user's servers for this project, these over the project's
+    `.mcp.json`, and that over the user's servers for all projects.
     """
     names = agent.mcp_servers
     if not names:
@@ -31,7 +31,7 @@ def named_servers(agent: Agent, project: Path) -> tuple[dict[str, Any], list[str
 
 
 def project_servers(agent: Agent, project: Path) -> dict[str, Any]:
-    """Those that *agent* names and the project itself defines, in a file that came with it."""
+    """The servers that *agent* names and the project itself defines, in a file that came with it."""
     names = [name for name in agent.mcp_servers if name not in agent.inline_servers]
     if not names:
         return {}

@@ -1,8 +1,8 @@
-"""Judges what a headless Claude Code said, and puts what it does into short lines.
+"""Judges the output of a headless Claude Code, and describes its actions in short lines.
 
-Pure. Measured with Claude Code 2.1.330: `is_error` tells whether a run failed, `subtype` does not (an API error is a
-"success"); costs and `modelUsage` are totals of the session, `usage` is not. Which answer counts where there are
-several turns is `session.py`'s to say.
+Pure. Measured with Claude Code 2.1.330: `is_error` says whether a run failed, `subtype` does not (an API error is a
+"success"); costs and `modelUsage` are totals of the session, `usage` is not. If there are several turns, `session.py`
+chooses the answer that counts.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _CONNECTION = re.compile(
 _NO_OPTION = re.compile(r"unknown option '?--")
 _NO_AGENT = re.compile(r"--agent .{1,200}? not found", re.DOTALL)
 _ENDINGS = {
-    "error_max_turns": ("MAX_TURNS", "give the agent a higher `maxTurns`, or a smaller task"),
-    "error_max_budget_usd": ("BUDGET_EXCEEDED", "raise the budget, or give the agent a smaller task"),
+    "error_max_turns": ("MAX_TURNS", "Give the agent a higher `maxTurns`, or a smaller task."),
+    "error_max_budget_usd": ("BUDGET_EXCEEDED", "Raise the budget, or give the agent a smaller task."),
 }
 _VERBS = {
     "Read": ("Reading", "file_path"),
@@ -58,16 +58,16 @@ _VERBS = {
 
 
 def judge(session: Session, *, exit_code: int, stderr: str) -> Outcome:
-    """The outcome that *session* tells: by its answer, not by its end.
+    """The outcome of *session*, by its answer, not by its exit code.
 
-    *exit_code* counts only where it has no result.
+    *exit_code* counts only without a result.
     """
     said = session.said
     if not session.results:
         return _crashed(exit_code, stderr, said)
     last = session.results[-1]
     usage = _usage(last)
-    text = _told(last)
+    text = _text(last)
     answer, results = session.answer()
     if answer is None and last.get("is_error") is not False:
         return _error(last, text, partial=said, usage=usage)
@@ -85,8 +85,8 @@ def judge(session: Session, *, exit_code: int, stderr: str) -> Outcome:
         return failed(
             FailureKind.VALIDATION,
             "NO_STRUCTURED_OUTPUT",
-            "the agent ended without an answer in the form that was asked for",
-            hint="Say in the task what each output is; the agent's own words are kept as partial output.",
+            "the agent ended without an answer in the requested form",
+            hint="Describe each output in the task; the agent's own words are kept as partial output.",
             partial=text or said,
             usage=usage,
         )
@@ -105,7 +105,7 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
 
 
 def action_of(message: Mapping[str, Any], *, project: str) -> str | None:
-    """What the agent does now, in at most 80 characters; None where *message* does not tell."""
+    """The agent's current action, in at most 80 characters; None if *message* does not show one."""
     if message.get("type") == "system" and message.get("subtype") == "api_retry":
         return one_line(f"Waiting for the API ({message.get('error', 'error')}), try {message.get('attempt', '')}")
     if message.get("type") != "assistant":
@@ -132,7 +132,7 @@ def _error(last: Mapping[str, Any], text: str, *, partial: str | None, usage: Us
     subtype = str(last.get("subtype"))
     kind, hint = FailureKind.ERROR, None
     if _QUOTA.search(text):
-        code, hint = "QUOTA_EXHAUSTED", "wait until the limit is reset, or use another account or model"
+        code, hint = "QUOTA_EXHAUSTED", "Wait until the limit is reset, or use another account or model."
     elif subtype in _ENDINGS:
         code, hint = _ENDINGS[subtype]
     elif subtype == "error_max_structured_output_retries":
@@ -142,13 +142,13 @@ def _error(last: Mapping[str, Any], text: str, *, partial: str | None, usage: Us
     elif _SIGNED_OUT.search(text):
         code, hint = _of_status(401)
     elif _CONNECTION.search(text):
-        code, hint = "CONNECTION_RESET", "check the network and ANTHROPIC_BASE_URL"
+        code, hint = "CONNECTION_RESET", "Check the network and ANTHROPIC_BASE_URL."
     else:
         code = "AGENT_ERROR"
     return failed(
         kind,
         code,
-        text or "Claude Code reports an error and does not say which",
+        text or "Claude Code reported an error without a message",
         hint=hint,
         partial=partial,
         usage=usage,
@@ -162,30 +162,32 @@ def _of_status(status: int) -> tuple[str, str | None]:
     if status >= _FROM_SERVER:
         return "API_ERROR", None
     return {
-        401: ("AUTHENTICATION", "run `claude` once and sign in, or set ANTHROPIC_API_KEY"),
-        403: ("AUTHENTICATION", "the account may not do this: check its plan and the model's name"),
+        401: ("AUTHENTICATION", "Run `claude` once and sign in, or set ANTHROPIC_API_KEY."),
+        403: ("AUTHENTICATION", "The account may not do this: check its plan and the model's name."),
         408: ("CONNECTION_RESET", None),
-        429: ("RATE_LIMIT", "lower maxParallelism, or retry later"),
-    }.get(status, ("API_REJECTED", "the request itself is refused: check the model's name and the size of the inputs"))
+        429: ("RATE_LIMIT", "Lower maxParallelism, or retry later."),
+    }.get(
+        status, ("API_REJECTED", "The request itself was refused: check the model's name and the size of the inputs.")
+    )
 
 
 def _crashed(exit_code: int, stderr: str, said: str | None) -> Outcome:
     if _NO_AGENT.search(stderr):
-        return failed(FailureKind.ERROR, "AGENT_NOT_FOUND", stderr, hint="Claude Code knows no agent of this name.")
-    ending = f"was ended by {signal_name(-exit_code)}" if exit_code < 0 else f"exited with code {exit_code}"
-    reason = f": {stderr.strip()[-1500:]}" if stderr.strip() else " and said nothing on stderr"
+        return failed(
+            FailureKind.ERROR, "AGENT_NOT_FOUND", stderr, hint="Claude Code does not know an agent of this name."
+        )
+    ending = f"was killed by {signal_name(-exit_code)}" if exit_code < 0 else f"exited with code {exit_code}"
+    reason = f": {stderr.strip()[-1500:]}" if stderr.strip() else " (nothing on stderr)"
     return failed(
         FailureKind.ERROR,
         "AGENT_CRASHED",
-        f"Claude Code {ending} before it had a result{reason}",
-        hint="Update Claude Code: version 2.1.197 knows all options that are used."
-        if _NO_OPTION.search(stderr)
-        else None,
+        f"Claude Code {ending} before it returned a result{reason}",
+        hint="Update Claude Code: version 2.1.197 or newer is needed." if _NO_OPTION.search(stderr) else None,
         partial=said,
     )
 
 
-def _told(result: Mapping[str, Any]) -> str:
+def _text(result: Mapping[str, Any]) -> str:
     errors = result.get("errors")
     if isinstance(errors, list) and errors:
         return "; ".join(map(str, errors))
@@ -194,7 +196,7 @@ def _told(result: Mapping[str, Any]) -> str:
 
 
 def _denied_tools(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The tools that were denied, each once, in the order of the denials."""
+    """The denied tools, each once, in the order of the denials."""
     names: list[str] = []
     for result in results:
         denials = result.get("permission_denials")

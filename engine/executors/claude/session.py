@@ -1,9 +1,9 @@
-"""What a headless Claude Code has said so far, message by message, and which answer of it counts.
+"""The messages of a headless Claude Code so far, and which of its answers counts.
 
-Pure. Measured with Claude Code 2.1.330 and 2.1.197. A session has several turns of the model's main conversation: the
-end of a shell in the background begins another one after the answer was given, and that turn may end in an error. Each
-turn begins with a message `init` and ends with a result; results are held back while a subagent works in the
-background. Beside the turn that crosses the budget no tool is run any more, so the answer in it is in no result.
+Pure. Measured with Claude Code 2.1.330 and 2.1.197. A session can have several turns of the main conversation: the
+end of a background shell starts another one after the answer was given, and that turn may end in an error. Each turn
+starts with a message `init` and ends with a result; results are held back while a subagent works in the background.
+In the turn that exceeds the budget, no tool is run, so an answer given in it is not in any result.
 """
 
 from __future__ import annotations
@@ -16,41 +16,41 @@ from engine.executors.port import OutputSpec
 from engine.json.schemas import violation
 
 ANSWER_TOOL = "StructuredOutput"
-"""The tool that gives the value for --json-schema. An agent with a tool list has it only if the list names it."""
+"""The tool that returns the value for --json-schema. An agent with a tool list has it only if the list names it."""
 _OVER_BUDGET = "error_max_budget_usd"
 
 
 class Session:
-    """Keeps what the judge needs, so that memory does not grow with the session."""
+    """Keeps only what judging needs, so that memory does not grow with the session."""
 
     def __init__(self, outputs: Sequence[OutputSpec] = (), messages: Iterable[Mapping[str, Any]] = ()) -> None:
-        """*outputs* are those that were asked for; *messages* have been said already."""
+        """*outputs* are the requested ones; *messages* are those received so far."""
         self.results: list[Mapping[str, Any]] = []
         self.said: str | None = None
         """The agent's last words."""
         self._outputs = outputs
         self._in_turn = True
         self._open: dict[str, tuple[object, object]] = {}
-        """By id, the name and input of each tool of the main conversation that has no result yet."""
+        """By id: name and input of each tool call of the main conversation without a result yet."""
         self._answered_by = 0
         for message in messages:
             self.take(message)
 
     @property
     def is_over(self) -> bool:
-        """Whether there is an answer in the form that was asked for, and no turn is under way."""
+        """Whether there is an answer in the requested form, and no turn is under way."""
         return not self._in_turn and self.has_answer
 
     @property
     def has_answer(self) -> bool:
-        """Whether a result has an answer in the form that was asked for."""
+        """Whether a result has an answer in the requested form."""
         return self._answered_by > 0
 
     def answer(self) -> tuple[Any, Sequence[Mapping[str, Any]]]:
-        """The answer that counts, None where none was given, and the results up to it: what came later is not its.
+        """The answer that counts, or None, and the results up to it; later ones do not belong to it.
 
-        The newest that has the form; failing that, where the last turn failed only of its cost, what it had just
-        answered; failing that, the newest of any form, if nothing failed after it.
+        The newest one in the requested form. Failing that, if the last turn failed only because of its cost, the answer
+        it had just given. Failing that, the newest in any form, if nothing failed after it.
         """
         if self._answered_by:
             told = self.results[: self._answered_by]
@@ -89,7 +89,7 @@ class Session:
                 self._open.pop(str(block.get("tool_use_id")), None)
 
     def _offer(self) -> Any:  # noqa: ANN401 -- JSON of a model
-        """What was just answered; None beside another tool that was not run: the answer may speak of its effect."""
+        """The answer just given; None beside another tool that was not run, since the answer may rely on its effect."""
         name, value = next(iter(self._open.values())) if len(self._open) == 1 else (None, None)
         return value if name == ANSWER_TOOL else None
 
@@ -116,6 +116,6 @@ def blocks(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def text_of(message: Mapping[str, Any]) -> str | None:
-    """What the agent said in *message*, a message of stream-json."""
+    """The agent's text in *message*, a message of stream-json."""
     texts = [str(block.get("text", "")) for block in blocks(message) if block.get("type") == "text"]
     return "\n".join(texts).strip() or None

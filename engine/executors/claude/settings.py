@@ -1,9 +1,9 @@
-"""What a headless Claude Code is given of the settings that its project has for it.
+"""The part of the project's Claude Code settings that a headless Claude Code gets.
 
 Effects: reads `.claude/settings.json` and `.claude/settings.local.json` of the project. Measured with Claude Code
-2.1.330 and 2.1.197: `-p` asks nobody and takes the project's settings, hooks and credential helpers; with
-`--setting-sources=user` it takes none of them, nor skills, commands, agents, rules and CLAUDE.md. Rules that are handed
-over with `--settings` hold in both cases; a path `/x` in them is none below the project any more, so it is written out.
+2.1.330 and 2.1.197: `-p` asks no one and uses the project's settings, hooks and credential helpers; with
+`--setting-sources=user` it uses none of them, nor skills, commands, agents, rules and CLAUDE.md. Rules passed with
+`--settings` apply in both cases; a path `/x` in them is then no longer relative to the project, so it is written out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LOCAL = "settings.local.json"
 FILES = ("settings.json", LOCAL)
 MAX_FILE_BYTES = 1_000_000
 GUARDS = ("deny", "ask")
-"""Rules that only restrict: they hold without anybody's yes."""
+"""Rules that only restrict: they apply without anyone's consent."""
 
 _OF_FILES = frozenset({"Read", "Edit", "Write", "MultiEdit", "NotebookEdit", "NotebookRead", "Glob", "Grep", "LS"})
 """Tools whose rules name files."""
@@ -31,17 +31,17 @@ _SPECIAL = re.compile(r"[*?\[\]{}()\\!#,]")
 
 
 def read_settings(project: Path) -> dict[str, dict[str, Any]]:
-    """The project's settings of Claude Code by the names of their files, those that are there.
+    """The project's settings of Claude Code by file name, as far as they exist.
 
-    Raises `EnvironmentFault` (CLAUDE_SETTINGS_INVALID) for one that cannot be read: Claude Code leaves it out without a
-    word, and what it denies would be allowed.
+    Raises `EnvironmentFault` (CLAUDE_SETTINGS_INVALID) for one that cannot be read: Claude Code silently
+    ignores such a file, and what it denies would be allowed.
     """
     found = {name: read_file(project / ".claude" / name) for name in FILES}
     return {name: settings for name, settings in found.items() if settings is not None}
 
 
 def read_file(path: Path) -> dict[str, Any] | None:
-    """The settings of Claude Code in one file; None where there is none. Raises as `read_settings`."""
+    """The settings of Claude Code in one file; None if there is none. Raises as `read_settings`."""
     try:
         content = _content(path)
     except FileNotFoundError:
@@ -52,11 +52,11 @@ def read_file(path: Path) -> dict[str, Any] | None:
 
 
 def given_settings(project: Path, folders: Sequence[Path], *, whole: bool, isolated: bool) -> dict[str, Any] | None:
-    """What Claude Code is told of the project's settings, beside what it reads itself; None where that is nothing.
+    """The project's settings to pass to Claude Code, beside those it reads itself; None if there are none.
 
-    Its rules that deny and ask, wherever the agent works: *folders* are its own and the project's. Where the *whole*
-    of the settings is accepted, its rules that allow too, which Claude Code passes over in a folder that was not
-    accepted in itself, and for an *isolated* agent the user's own settings of the project. Raises as `read_settings`.
+    Always the rules that deny and ask, wherever the agent works: *folders* are its own and the project's. If the
+    *whole* of the settings is accepted, also the rules that allow, which Claude Code ignores in a folder that was not
+    accepted itself, and for an *isolated* agent the user's own settings of the project. Raises as `read_settings`.
     """
     settings = read_settings(project)
     given = dict(settings.get(LOCAL, {})) if whole and isolated else {}
@@ -76,10 +76,10 @@ def _rules(settings: Mapping[str, Mapping[str, Any]], kind: str) -> Iterator[str
 
 
 def _placed(rule: str, folders: Sequence[Path]) -> Iterator[str]:
-    """*rule* of a project's settings as it has to stand elsewhere, for each of *folders*.
+    """*rule* of a project's settings, rewritten for use elsewhere, for each of *folders*.
 
     A path is relative to the settings' folder (`/x`), or to the working folder (`x`, `./x`, at any depth without a
-    slash). `~/x` and what lies outside of the project stays as it is.
+    slash). `~/x` and paths outside the project stay as they are.
     """
     match = _RULE.fullmatch(rule.strip())
     if match is None or match[1] not in _OF_FILES or not match[2]:
@@ -104,7 +104,7 @@ def _placed(rule: str, folders: Sequence[Path]) -> Iterator[str]:
 
 
 def _below(path: str, folders: Sequence[Path]) -> str | None:
-    """What an absolute *path* of a rule is below one of *folders*; None outside, and for one that is relative."""
+    """An absolute *path* of a rule, relative to the one of *folders* it is below; None if there is none."""
     for folder in folders:
         if path.startswith(f"/{folder}/"):
             return path.removeprefix(f"/{folder}/")
@@ -118,14 +118,14 @@ def _parsed(path: Path, content: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise _invalid(path, f"it is not JSON ({error})") from error
     if not isinstance(settings, dict):
-        raise _invalid(path, "it is no JSON object")
+        raise _invalid(path, "it is not a JSON object")
     permissions = settings.get("permissions", {})
     if not isinstance(permissions, dict):
-        raise _invalid(path, "`permissions` is no object")
+        raise _invalid(path, "`permissions` is not an object")
     for kind in (*GUARDS, "allow"):
         rules = permissions.get(kind, [])
         if not isinstance(rules, list):
-            raise _invalid(path, f"`permissions.{kind}` is no list")
+            raise _invalid(path, f"`permissions.{kind}` is not a list")
     return settings
 
 
@@ -138,9 +138,9 @@ def _content(path: Path) -> bytes:
 
 def _invalid(path: Path, why: str) -> EnvironmentFault:
     return EnvironmentFault(
-        f"the settings of Claude Code in {path} cannot be used: {why}; what they deny would be allowed",
+        f"the settings of Claude Code in {path} cannot be used: {why}; ignoring them would allow what they deny",
         code="CLAUDE_SETTINGS_INVALID",
-        hint="Correct the file, or take it away.",
+        hint="Correct the file, or remove it.",
     )
 
 

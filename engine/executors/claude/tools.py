@@ -1,6 +1,6 @@
-"""Which of the tools that a model agent's file names it will not have when nobody can be asked, told before it starts.
+"""The tools of a model agent's file that it will not have because no one can be asked, known before it starts.
 
-Pure. The names are those of Claude Code 2.1.330; what may be used without a question is its rule for `-p`.
+Pure. The names are those of Claude Code 2.1.330; tools that need no permission follow its rules for `-p`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FREE = frozenset(
 EDITS = frozenset({"Edit", "NotebookEdit", "Write"})
 """Tools that the permission mode `acceptEdits` allows."""
 ASKING = EDITS | {"Bash", "WebFetch", "WebSearch"}
-"""Tools for which a person is asked, and which are denied where nobody is there."""
+"""Tools that need a person's permission, and are denied if no one can give it."""
 KNOWN = (
     FREE
     | ASKING
@@ -33,18 +33,18 @@ KNOWN = (
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What the settings of Claude Code allow and deny, as rules: `Bash(git diff:*)`, `Edit`."""
+    """Rules of Claude Code's settings that allow and deny: `Bash(git diff:*)`, `Edit`."""
 
     allow: frozenset[str] = frozenset()
     deny: frozenset[str] = frozenset()
 
 
 def lacking(agent: Agent, permissions: Permissions, servers: Collection[str]) -> Iterator[str]:
-    """What *agent* will lack, a sentence each; *servers* are the MCP servers that somebody has defined."""
+    """Warnings about what *agent* will lack; *servers* are the defined MCP servers."""
     name = f'agent "{agent.id}"'
     undefined = [server for server in agent.mcp_servers if server not in servers]
     if undefined:
-        yield f"{name} wants the MCP server {', '.join(undefined)}, which is not configured: its work will fail"
+        yield f"{name} needs the MCP server {', '.join(undefined)}, which is not configured: its work will fail"
     for tool in agent.tools or ():
         missing = _missing(agent, tool_name(tool))
         if missing is not None:
@@ -56,20 +56,20 @@ def lacking(agent: Agent, permissions: Permissions, servers: Collection[str]) ->
 
 
 def closed(agent: Agent, permissions: Permissions) -> tuple[str, ...]:
-    """The tools that are denied to *agent* though its file does not say so, since it names none and nobody is asked."""
+    """The tools that *agent* is denied although its file names none, because no one can be asked."""
     if agent.tools is not None or agent.source is AgentSource.BUILTIN:
         return ()
     return tuple(sorted(ASKING - _allowed(agent, permissions) - {*map(tool_name, agent.disallowed_tools)}))
 
 
 def _allowed(agent: Agent, permissions: Permissions) -> set[str]:
-    """Tools of which at least some use is allowed without a question."""
+    """Tools with at least some use allowed without a permission."""
     found = {tool_name(rule) for rule in permissions.allow}
     return found | EDITS if agent.permission_mode == "acceptEdits" else found
 
 
 def _missing(agent: Agent, tool: str) -> str | None:
-    """Why *agent* will not have *tool*; None where it will."""
+    """Why *agent* will not have *tool*; None if it will."""
     if tool.startswith("mcp__"):
         server = tool.removeprefix("mcp__").partition("__")[0]
         return None if server in agent.mcp_servers else f"its file does not name {server} in `mcpServers`"
@@ -81,9 +81,9 @@ def _missing(agent: Agent, tool: str) -> str | None:
 def _not_taken_away(agent: Agent, name: str) -> Iterator[str]:
     for tool in map(tool_name, agent.disallowed_tools):
         if tool not in KNOWN and not tool.startswith("mcp__"):
-            yield f"{name} disallows the tool {tool}, which takes nothing away: {_unknown(tool)}"
+            yield f"{name} disallows the tool {tool}, which has no effect: {_unknown(tool)}"
 
 
 def _unknown(tool: str) -> str:
     near = get_close_matches(tool, KNOWN, n=1, cutoff=0.6)
-    return "Claude Code has none of this name" + (f"; did you mean {near[0]}?" if near else "")
+    return "Claude Code has no tool of this name" + (f"; did you mean {near[0]}?" if near else "")

@@ -1,6 +1,6 @@
-"""Descriptors as small processes use them, which import little and have no event loop.
+"""Descriptor helpers for small processes, which import little and have no event loop.
 
-Effects: reads, writes and closes what it is given, makes pipes.
+Effects: reads, writes and closes the given descriptors, makes pipes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def polled(*descriptors: int | None) -> select.poll:
 
 
 def woken_by_children() -> int:
-    """A descriptor that can be read when a child has changed its state."""
+    """A descriptor that becomes readable when a child changes its state."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     os.set_blocking(writing, False)
@@ -33,7 +33,7 @@ def woken_by_children() -> int:
 
 
 def handle_of(pid: int) -> int | None:
-    """A descriptor that can be read when *pid* has ended; None where the kernel gives none."""
+    """A descriptor that becomes readable when *pid* has ended; None if the kernel has no such thing."""
     try:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):
@@ -59,7 +59,7 @@ def exactly(descriptor: int, count: int) -> bytes | None:
 
 
 def read(descriptor: int, count: int = 4096) -> bytes:
-    """Empty at the end, however it came."""
+    """Empty at the end, also after an error."""
     try:
         return os.read(descriptor, count)
     except OSError:

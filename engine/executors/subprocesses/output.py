@@ -1,6 +1,6 @@
-"""What a program is given and what it writes, over pipes that go straight to it.
+"""Input and output of a program, over pipes that lead directly to it.
 
-Effects: makes pipes, reads and writes them as the event loop says that it can be done.
+Effects: makes pipes, reads and writes them when the event loop reports them ready.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _PIECE = 256 * 1024
 
 
 class Output:
-    """Keeps what a program writes, within limits, and knows when nobody can write any more."""
+    """Keeps a program's output, within limits, and knows when no process can write anymore."""
 
     def __init__(
         self, *, on_line: Callable[[bytes], None] | None, on_news: Callable[[bytes], None] | None, stdout_limit: int
@@ -45,7 +45,7 @@ class Output:
                 self.overflowed.set_result(None)
 
     def collected(self) -> tuple[bytes, bytes]:
-        """All of stdout up to the limit, where lines are not taken one by one, and the end of stderr."""
+        """All of stdout up to the limit, unless lines were taken one by one, and the end of stderr."""
         if self._on_line is not None and self._stdout and not self.overflowed.done():
             self._on_line(bytes(self._stdout))
             self._stdout.clear()
@@ -62,18 +62,18 @@ class Output:
 
 
 class Pipes:
-    """The three pipes of a program, from its stdin on which *stdin* is written."""
+    """The three pipes of a program; *stdin* is written to the first."""
 
     def __init__(self, stdin: bytes, output: Output) -> None:
         self._loop = asyncio.get_running_loop()
         self._stdin = memoryview(stdin)
         self._output = output
         self._ours: dict[int, int] = {}
-        """Our ends, by the number that the program knows them by."""
+        """Our ends, by their number in the program."""
         self._theirs: dict[int, int] = {}
 
     def __enter__(self) -> Self:
-        """Make them and begin to read and write. OSError where too many are open."""
+        """Make them and start to read and write. OSError if too many are open."""
         try:
             for number in range(3):
                 reading, writing = os.pipe()
@@ -91,11 +91,11 @@ class Pipes:
 
     @property
     def theirs(self) -> list[int]:
-        """What the program has as stdin, stdout and stderr."""
+        """The program's ends: stdin, stdout and stderr."""
         return list(self._theirs.values())
 
     def hand_over(self) -> None:
-        """The program has its ends: close them here, so that the last who holds them is seen to go."""
+        """The program has its ends: close them here, so that we see when the last process closes them."""
         for descriptor in self._theirs.values():
             os.close(descriptor)
         self._theirs.clear()
@@ -106,13 +106,13 @@ class Pipes:
             self._close(number)
 
     def _write(self) -> bool:
-        """Write what there is room for, and close at the end; a program that does not read is not waited for."""
+        """Write as much as fits, and close at the end; never wait for a program that does not read."""
         try:
             while self._stdin:
                 self._stdin = self._stdin[os.write(self._ours[0], self._stdin) :]
         except BlockingIOError:
             return False
-        except OSError:  # it does not want to read
+        except OSError:  # it does not read its stdin
             pass
         self._close(0)
         return True

@@ -1,7 +1,7 @@
-"""Runs one program to its end and leaves nothing of what it started behind.
+"""Runs one program to its end and leaves none of its processes behind.
 
-Effects: has a program started below a warden (`wardens.py`), or where there can be none with a search at its end
-(`search.py`), and talks with it over pipes. It does not know what the program says or means.
+Effects: has a program started under a warden (`wardens.py`) or, where there are none, with a search at its end
+(`search.py`), and communicates with it over pipes. It does not interpret the output.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ class Ended:
     returncode: int
     """Negative: the signal that ended it."""
     stdout: bytes
-    """All of it, or what was read up to the limit; empty where lines were taken one by one."""
+    """All of it, or what was read up to the limit; empty if lines were taken one by one."""
     stderr: bytes
     """The last 8 KB."""
     overflow: bool
-    """The program was ended because it wrote more to stdout than allowed."""
+    """The program was stopped because it wrote too much to stdout."""
     kept: tuple[str, ...] = ()
-    """What it has left that may stay, such as `4242 (node)`."""
+    """Processes of it that may keep running, such as `4242 (node)`."""
     refused: tuple[str, ...] = ()
-    """What could not be ended, for it belongs to another user."""
+    """Processes of another user, which could not be ended."""
 
     @property
     def left(self) -> tuple[str, ...]:
-        """What still runs, a line each."""
+        """Processes that still run, a line each."""
         return (
-            *(f"{name} keeps running, as `keepProcesses` of its agent says" for name in self.kept),
-            *(f"{name} could not be ended, for it belongs to another user" for name in self.refused),
+            *(f"{name} keeps running, as allowed by `keepProcesses` of its agent" for name in self.kept),
+            *(f"{name} could not be ended because it belongs to another user" for name in self.refused),
         )
 
 
@@ -67,12 +67,12 @@ async def run_program(
     leaves_nothing: bool = False,
     enough: asyncio.Event | None = None,
 ) -> Ended:
-    """Run *argv* until it exits, or *enough* is set; then end what it left, unless *keep*.
+    """Run *argv* until it exits, or *enough* is set; then end its remaining processes, unless *keep*.
 
-    Cancelled, it ends all, *keep* or not. *argv* begins with a path, *environment* must carry *mark*. With *on_line*
-    stdout is handed over line by line and the limit is per line; *on_news* is given every piece of output, of stderr
-    too; neither may raise. *leaves_nothing* says that the program is known to, and need not be searched after.
-    OSError or ValueError where the program cannot be started.
+    A cancellation ends all of them, *keep* or not. *argv* starts with a path, *environment* must hold *mark*. With
+    *on_line* stdout is passed on line by line and the limit is per line; *on_news* gets every piece of output, stderr
+    included; neither may raise. *leaves_nothing* says that the program starts no others, so no search is needed.
+    OSError or ValueError if the program cannot be started.
     """
     output = Output(on_line=on_line, on_news=on_news, stdout_limit=stdout_limit)
     request = Request(argv=argv, cwd=cwd, environment=environment, grace=grace, keep=keep)
@@ -80,7 +80,7 @@ async def run_program(
     with Pipes(stdin, output) as pipes:
         hold = Searched(mark, leaves_nothing=leaves_nothing) if wardens is None else Warded(wardens)
         running = asyncio.ensure_future(_held(hold, request, pipes, mark))
-        running.add_done_callback(lambda done: done.cancelled() or done.exception())  # who is cancelled does not ask
+        running.add_done_callback(lambda done: done.cancelled() or done.exception())  # a cancelled caller does not ask
         try:
             calm = await _over(running, output, enough)
             if not running.done():
@@ -105,10 +105,10 @@ async def run_program(
 
 
 def _note(cancelled: asyncio.CancelledError, running: asyncio.Future[End]) -> None:
-    """Say what a cancel could not end: nobody gets what the program has come to."""
+    """Note on the cancellation what could not be ended: its caller gets no result."""
     if not running.cancelled() and running.exception() is None:
         for name in _named(running.result().refused):
-            cancelled.add_note(f"The process {name} could not be ended, for it belongs to another user.")
+            cancelled.add_note(f"The process {name} could not be ended because it belongs to another user.")
 
 
 async def _over(running: asyncio.Future[End], output: Output, enough: asyncio.Event | None) -> bool:
@@ -127,12 +127,12 @@ async def _over(running: asyncio.Future[End], output: Output, enough: asyncio.Ev
 async def _held(hold: Warded | Searched, request: Request, pipes: Pipes, mark: str) -> End:
     try:
         return await hold.run(request, pipes)
-    except WardenLost:  # an agent can do that: what carries its mark is still found
+    except WardenLost:  # an agent can cause that: processes with its tag are still found
         return End(_LOST, refused=await end_marked(mark, grace=request.grace))
 
 
 async def _drained(running: asyncio.Future[End], output: Output, patience: timedelta) -> None:
-    """Until nothing is left, and what is still in the pipes is read."""
+    """Wait until nothing is left, and the rest of the pipes is read."""
     if not running.done():
         await asyncio.wait([running])
     if not output.drained.done() and not running.cancelled() and running.exception() is None:

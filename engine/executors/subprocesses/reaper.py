@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
 
 PERSISTENCE = 5.0
-"""How long KILL is repeated for what does not go; beyond it the kernel holds the process."""
+"""Seconds for which KILL is repeated; a process that survives it is stuck in the kernel."""
 _MAX_ROUNDS = 100
 
 
 class Ending:
-    """TERM to what is left, then KILL after a grace, until nothing is left or nothing more can be done."""
+    """Sends TERM to the remaining processes, then KILL after a grace period, until none is left or can be ended."""
 
     def __init__(self, grace: float, look: Callable[[], list[int]]) -> None:
-        """*look* says what is left."""
+        """*look* returns the remaining processes."""
         self.look = look
         self.over = False
-        """Only what cannot be ended is left."""
+        """Set when only processes remain that cannot be ended."""
         self._patience = time.monotonic() + grace
         self._told: set[int] = set()
         self._refused: set[int] = set()
         self._pause = 5.0
 
     def pressed(self) -> float:
-        """Do what is due, and say after how many milliseconds it is due again."""
+        """Send what is due; returns the milliseconds until the next call is due."""
         self._pause = min(self._pause * 2, 50.0)
         now = time.monotonic()
         if now >= self._patience:
@@ -44,11 +44,11 @@ class Ending:
             if pid not in self._told:
                 self._told.add(pid)
                 self._tell(pid, signal.SIGTERM)
-                self._tell(pid, signal.SIGCONT)  # what is stopped hears nothing else
+                self._tell(pid, signal.SIGCONT)  # a stopped process handles no other signal
         return min(self._pause, max(1.0, (self._patience - now) * 1000))
 
     def _killed(self) -> set[int]:
-        """What was there; all are stopped before one is killed, so that what forks is not faster than we are."""
+        """Kill the remaining processes and return them; all are stopped first, so that none outruns us by forking."""
         seen: set[int] = set()
         for _round in range(_MAX_ROUNDS):
             fresh = set(self.look()) - seen
@@ -57,7 +57,7 @@ class Ending:
             for pid in fresh:
                 self._tell(pid, signal.SIGSTOP)
             seen |= fresh
-        left = set(self.look())  # again: the number of one that has ended meanwhile may be another's by now
+        left = set(self.look())  # again: the id of one that ended meanwhile may belong to another process by now
         for pid in left:
             self._tell(pid, signal.SIGKILL)
         return left
@@ -68,7 +68,7 @@ class Ending:
 
 
 def below(pid: int, *, without: Collection[int] = ()) -> list[int]:
-    """The descendants of *pid*, parents first, but for those in *without* and theirs."""
+    """The descendants of *pid*, parents first, except those in *without* and their descendants."""
     found: list[int] = []
     try:
         threads = os.listdir(f"/proc/{pid}/task")
@@ -90,7 +90,7 @@ def _children(path: str) -> list[int]:
     try:
         while piece := os.read(file, 65536):
             data += piece
-    except OSError:  # it has ended meanwhile
+    except OSError:  # it has ended in the meantime
         pass
     finally:
         os.close(file)
@@ -98,7 +98,7 @@ def _children(path: str) -> list[int]:
 
 
 def send_signal(pid: int, number: signal.Signals) -> bool:
-    """False where that is not allowed: the process is another user's."""
+    """False if that is not allowed: the process belongs to another user."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
@@ -109,7 +109,7 @@ def send_signal(pid: int, number: signal.Signals) -> bool:
 
 
 def reaped(options: int = 0) -> Iterator[tuple[int, int]]:
-    """Children that have ended, or were stopped, with their status; (0, 0) at the end where there are others."""
+    """Children that have ended, or were stopped, with their status; (0, 0) at the end if others remain."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG | options)

@@ -1,10 +1,10 @@
-"""Ends programs, and what they have started, by looking for it: where there are no wardens, and where one was killed.
+"""Ends programs and their descendants by searching for them, on systems without wardens or if one was killed.
 
 Effects: reads the process table, starts and ends processes.
 
 Ending an attempt sends TERM, and KILL after a grace, to the program's session, to its descendants and to all that
-carries its mark (see `process_tags.py`). The last finds a child that made a session of its own and whose parent has
-ended; it does not find one that has emptied its environment as well.
+has its tag (see `process_tags.py`). The tag finds a child that made a session of its own and whose parent has
+ended, but not one that has emptied its environment as well.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from engine.statefolder.owners import at_work, owners_of
 GRACE = timedelta(seconds=2)
 """Between TERM and KILL."""
 _PERSISTENCE = timedelta(seconds=5)
-"""How long KILL is repeated for what does not go; beyond it the kernel holds the process."""
+"""How long KILL is repeated; a process that survives it is stuck in the kernel."""
 
 
 class Endable(Protocol):
-    """A process, as far as it is ended."""
+    """The part of a process that ending it needs."""
 
     @property
     def pid(self) -> int: ...
@@ -45,10 +45,10 @@ Found = TypeVar("Found", bound=Endable)
 
 
 class Searched:
-    """One program whose tree is looked for at its end."""
+    """One program whose process tree is searched for at its end."""
 
     def __init__(self, mark: str, *, leaves_nothing: bool) -> None:
-        """*leaves_nothing*: the program is known to, and looking would cost more than the program."""
+        """*leaves_nothing*: the program starts no others, and a search would cost more than the program."""
         carrying(mark)  # raises before anything is started
         self._mark = mark
         self._leaves_nothing = leaves_nothing
@@ -56,7 +56,7 @@ class Searched:
         self._program_only = True
 
     async def run(self, request: Request, pipes: Pipes) -> End:
-        """Run *request* to its end. Raises OSError, ValueError where it cannot be started."""
+        """Run *request* to its end. Raises OSError or ValueError if it cannot be started."""
         if self._told.done():
             return End(-signal.SIGTERM)
         stdin, stdout, stderr = pipes.theirs
@@ -83,7 +83,7 @@ class Searched:
                 refused = await end_all(lambda: _left_of(pid, self._mark, exited=True), grace=request.grace)
             if request.keep and self._program_only:
                 kept = await asyncio.to_thread(_left_of, pid, self._mark, exited=True)
-        except asyncio.CancelledError:  # the loop itself is going down: no more time, but nothing may stay
+        except asyncio.CancelledError:  # the loop itself shuts down: no time left, but nothing may stay
             _kill_now(pid, self._mark, exited=program.exited.done())
             raise
         finally:
@@ -92,13 +92,13 @@ class Searched:
         return End(-signal.SIGKILL if code is None else code, kept=_pids(kept), refused=_pids(refused))
 
     def end(self, *, program_only: bool, within: timedelta) -> None:  # noqa: ARG002 -- as `Warded.end`
-        """Begin to end it all, or the program alone; all, once that was said."""
+        """Start to end all processes, or only the program; once all, it stays all."""
         self._program_only = self._program_only and program_only
         if not self._told.done():
             self._told.set_result(None)
 
     async def _end_tree(self, program: _Program, pid: int, grace: timedelta) -> list[psutil.Process]:
-        """End the program, and what it has started while that can still be asked; gives what did not go."""
+        """End the program and its descendants while these can still be found; returns what did not end."""
         itself, family = await asyncio.to_thread(_family, pid)
 
         def left() -> list[psutil.Process]:
@@ -109,13 +109,13 @@ class Searched:
             return list(seen.values())
 
         stays = await end_all(left, grace=grace)
-        if not program.exited.done():  # it has ended, and the loop has yet to hear of it
+        if not program.exited.done():  # it has ended, but the loop does not know yet
             await asyncio.wait([program.exited], timeout=_PERSISTENCE.total_seconds())
         return stays
 
 
 class _Program(asyncio.SubprocessProtocol):
-    """Tells when a program has exited."""
+    """Notes when a program has exited."""
 
     def __init__(self) -> None:
         self.exited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -126,7 +126,7 @@ class _Program(asyncio.SubprocessProtocol):
 
 
 async def end_marked(mark: str, *, grace: timedelta) -> tuple[int, ...]:
-    """End what carries *mark*, and give what did not go. Raises ValueError for what is no mark."""
+    """End the processes with *mark*; returns those that did not end. Raises ValueError for an invalid tag."""
     is_wanted = carrying(mark)
 
     def left() -> list[psutil.Process]:
@@ -142,11 +142,11 @@ async def end_orphans(
     lost: Collection[AttemptId] = (),
     grace: timedelta = GRACE,
 ) -> int:
-    """End what killed servers of *project* left running, and say how many processes that were.
+    """End the processes that killed servers of *project* left running; returns their number.
 
-    Only processes of our user that carry a mark of this project, whose server no longer runs, and whose attempt is not
-    in *alive*. What an agent may keep (`keepProcesses`) stays, unless the crash cut its attempt off: those in *lost*.
-    Whatever wardens still hold for a killed server has ended, too.
+    These are processes of our user with a tag of this project whose server no longer runs and whose attempt is not in
+    *alive*. Processes that an agent may keep (`keepProcesses`) stay, unless the crash interrupted their attempt: those
+    in *lost*. Processes that wardens still hold for a killed server have ended, too.
     """
 
     def left() -> list[psutil.Process]:
@@ -157,7 +157,7 @@ async def end_orphans(
 
 
 async def end_found(left: Callable[[], list[Found]], held: Callable[[], bool], *, grace: timedelta) -> int:
-    """End what *left* finds, and wait while wardens have *held* something; how many were found."""
+    """End what *left* finds, and wait while wardens have *held* something; returns the number found."""
     found = await asyncio.to_thread(left)
     if found:
         await uncancelled(end_all(left, grace=grace))
@@ -166,7 +166,7 @@ async def end_found(left: Callable[[], list[Found]], held: Callable[[], bool], *
 
 
 async def _held_no_more(held: Callable[[], bool], grace: timedelta) -> None:
-    """Wait until wardens have ended what they held for servers that were killed, though nothing of it is marked."""
+    """Wait until wardens have ended what they held for killed servers, even processes without a tag."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + (grace + 2 * _PERSISTENCE).total_seconds()
     while await asyncio.to_thread(held) and loop.time() < deadline:  # noqa: ASYNC110 -- other processes
@@ -174,11 +174,11 @@ async def _held_no_more(held: Callable[[], bool], grace: timedelta) -> None:
 
 
 async def end_all(left: Callable[[], list[Found]], *, grace: timedelta) -> list[Found]:
-    """TERM to what *left* finds, KILL after *grace*, until it finds nothing; gives what did not go."""
+    """Send TERM to what *left* finds, KILL after *grace*, until it finds nothing; returns what did not end."""
     loop = asyncio.get_running_loop()
     patience = loop.time() + grace.total_seconds()
     deadline = patience + _PERSISTENCE.total_seconds()
-    told: set[int] = set()
+    signalled: set[int] = set()
     pause = 0.005
     while processes := await asyncio.to_thread(left):
         now = loop.time()
@@ -188,8 +188,8 @@ async def end_all(left: Callable[[], list[Found]], *, grace: timedelta) -> list[
             with contextlib.suppress(psutil.Error):
                 if now >= patience:
                     process.kill()
-                elif process.pid not in told:
-                    told.add(process.pid)
+                elif process.pid not in signalled:
+                    signalled.add(process.pid)
                     process.terminate()
         await asyncio.sleep(pause)
         pause = min(pause * 2, 0.05)
@@ -203,15 +203,15 @@ def _kill_now(pid: int, mark: str, *, exited: bool) -> None:
 
 
 def _left_of(pid: int, mark: str, *, exited: bool) -> list[psutil.Process]:
-    """Everything alive that carries *mark* or belongs to the session which the program *pid* began."""
-    # A process of this number after the program's end is another one, and then the session has no members:
-    # the kernel gives no number anew while it names a session.
+    """All live processes that have *mark* or belong to the session of the program *pid*."""
+    # A process with this id after the program's end is another one, and then the session has no members:
+    # the kernel does not reuse an id while a session has it.
     stranger = exited and psutil.pid_exists(pid)
     return carriers(carrying(mark), session=None if stranger else pid)
 
 
 def _family(pid: int) -> tuple[list[psutil.Process], list[psutil.Process]]:
-    """The process *pid*, where it is there, and its descendants."""
+    """The process *pid*, if it exists, and its descendants."""
     try:
         process = psutil.Process(pid)
         return [process], process.children(recursive=True)

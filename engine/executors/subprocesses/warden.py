@@ -1,15 +1,15 @@
-"""Watches over one program and all that it starts, so that nothing of it is left. Linux only.
+"""Supervises one program and all that it starts, so that none of it outlives the attempt. Linux only.
 
 Effects: starts a program, ends processes. It is a process of its own, forked by `zygote.py`.
 
-A warden is a child subreaper: an orphan's new parent is its nearest ancestor that is one. So whatever the program
-starts stays below it, however it forks and whatever session, environment, title or user it takes, and "no children
-left" is a fact that the kernel tells.
+A warden is a child subreaper: an orphan's new parent is its nearest ancestor that is one. So every process that the
+program starts stays below it, however it forks and whatever session, environment, title or user it takes, and the
+kernel itself reports when no children are left.
 
 It reads its request from its lifeline (`wardens.py` writes it) and ends everything when the lifeline is closed: the
-kernel does that for a server that is killed. Where the server has forked a copy of itself, which has the lifeline too,
-its end is heard from the kernel as well. It answers in lines: `begun`, and at the end `failed ERRNO PART`,
-`ended CODE PID…` with what could not be ended, or `kept CODE PID…` with what may stay.
+kernel does that for a server that is killed. If the server has forked a copy of itself, which holds the lifeline too,
+the kernel also reports the end of the server itself. It answers in lines: `begun`, and at the end `failed ERRNO PART`,
+`ended CODE PID…` with processes that could not be ended, or `kept CODE PID…` with those that may stay.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 
 BEGUN = b"begun\n"
-"""What a warden says before it starts the program: whoever has not heard it may ask another."""
+"""Sent by a warden before it starts the program: a server that has not received it may try another warden."""
 IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-"""What does not end a warden, nor what forks it."""
+"""Signals that end neither a warden nor the process that forks wardens."""
 _DEFAULT = (*IGNORED, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class Warden:
-    """Watches over one program and all that it starts."""
+    """Supervises one program and all that it starts."""
 
     def __init__(self, server: int | None, lifeline: int, *streams: int) -> None:
         self._server = server
@@ -46,7 +46,7 @@ class Warden:
         self._code: int | None = None
 
     def watch(self) -> int:
-        """Start what the request says and wait for its end; the exit code, 0 where the server was answered."""
+        """Run the requested program to its end; returns the exit code, 0 if the server was answered."""
         request = _request(self._lifeline)
         if request is None:
             return 0
@@ -62,7 +62,7 @@ class Warden:
             for descriptor, _event in poll.poll(pause):
                 if descriptor == wake:
                     emptied(wake)
-                elif descriptor == self._lifeline and read(self._lifeline):  # the program alone is to end
+                elif descriptor == self._lifeline and read(self._lifeline):  # only the program is to end
                     ending = ending or Ending(grace, self._program)
                 else:
                     poll = polled(wake)
@@ -108,7 +108,7 @@ class Warden:
         return True
 
     def _reap(self) -> bool:
-        """Whether no child is left; how the program ended is noted."""
+        """Whether no child is left; notes the program's exit code."""
         childless = True
         for pid, status in reaped():
             if pid == 0:
@@ -123,7 +123,7 @@ class Warden:
 
 
 def _request(lifeline: int) -> tuple[list[bytes], dict[bytes, bytes], bytes, float, bool] | None:
-    """What the server asks for: its length in eight bytes, then what `wardens.packed` made; None where it is gone."""
+    """The server's request: its length in eight bytes, then `wardens.packed`; None if the server is gone."""
     head = exactly(lifeline, 8)
     body = head and exactly(lifeline, int.from_bytes(head, "big"))
     return marshal.loads(body) if body else None  # noqa: S302 -- from the server that started us

@@ -1,6 +1,30 @@
-"""Gives programs to wardens (see `warden.py`): starts what forks them, hands over, hears how the program ended.
+"""Runs programs under wardens (see `warden.py`): starts the process that forks them, sends requests, reads answers.
 
-Effects: one small process beside this one, or two, started when the first program is; it ends with this process.
+Effects: one small process beside this one, or two, started with the first program; it ends with this process.
+
+Theory of operation
+===================
+
+**The problem.** When an attempt is over, none of its processes may still run, whatever the agent forked, and also if
+this server is killed in the middle. Process groups, sessions and environments can all be left by a program; only the
+kernel's parent links cannot, and only a parent of the server's own making outlives the server.
+
+**Three processes.** The server starts one zygote for each role (`zygote.py`), and that forks a warden for each program
+(`warden.py`). Forking the server itself would copy its memory and threads; a fork of the small zygote costs about a
+millisecond and shares its memory. The roles differ in who cleans up after a warden that is killed: a zygote that
+`adopts` is a subreaper itself and ends what such a warden held; one that `releases` is not, because its programs may
+leave processes that outlive the server (`keepProcesses`).
+
+**The lifeline.** A socket pair ties the server to each warden. The request goes down, answers come back, `p` means "end
+only the program", and the end of the stream means "end everything": the kernel sends that even for a server that is
+killed, so cleaning up needs no cooperation of the server.
+
+**What can be lost.** An agent runs as the same user and can kill or stop any of the three. `begun` is sent before the
+program is started: without it, nothing was started, and the request is tried once more with a new zygote. After it, an
+end of the stream or a silence beyond the time for ending raises `WardenLost`, and the caller searches by tag instead
+(`search.py`). A stopped zygote is continued before each use.
+
+**Invariant.** `End` without `kept` and `refused` means that the kernel has reported no children left.
 """
 
 from __future__ import annotations
@@ -25,7 +49,7 @@ from engine.executors.subprocesses.reaper import PERSISTENCE
 from engine.executors.subprocesses.warden import BEGUN
 from engine.executors.subprocesses.zygote import UNSUPPORTED
 
-# The package is appended, not prepended: nothing in its folder can stand in for a module of Python's own.
+# The package is appended, not prepended: nothing in its folder can replace a module of the standard library.
 _PROGRAM = """\
 import sys
 sys.path.append(sys.argv.pop(1))
@@ -36,7 +60,7 @@ _PACKAGE = str(Path(__file__).parents[3])
 _START_SECONDS = 20.0
 _MAX_ANSWER_BYTES = 64 * 1024
 _SILENCE = 1.0
-"""How much longer than ending may take a warden may be silent, in seconds."""
+"""Seconds a warden may be silent beyond the time for ending."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,20 +81,20 @@ class End:
     returncode: int
     """Negative: the signal that ended it."""
     kept: tuple[int, ...] = ()
-    """What it has left that may stay."""
+    """Processes of it that may stay."""
     refused: tuple[int, ...] = ()
-    """What could not be ended: another user's processes."""
+    """Processes that could not be ended, since they are another user's."""
 
 
 class WardenLost(Exception):
-    """The warden has ended, or is silent, without saying that nothing is left."""
+    """The warden has ended, or is silent, without reporting that nothing is left."""
 
 
 class Wardens:
-    """The process that forks wardens."""
+    """The zygote: the process that forks wardens."""
 
     def __init__(self, role: str) -> None:
-        """Start it; *role* is `adopts`, or `releases` where what is left may outlive this process. Blocks."""
+        """Start it; *role* is `adopts`, or `releases` if processes may outlive this one. Blocks."""
         self._owner = os.getpid()
         self._status: int | None = None
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -93,41 +117,41 @@ class Wardens:
 
     @property
     def unsupported(self) -> bool:
-        """This system can hold no processes."""
+        """Whether this system does not support wardens."""
         return not self.ready and self._status == UNSUPPORTED
 
     @property
     def usable(self) -> bool:
-        """It runs, and is this process's own."""
+        """Whether it runs and belongs to this process, not to one that forked us."""
         return self.ready and self._owner == os.getpid() and not self._ended(os.WNOHANG)
 
     def give(self, descriptors: Sequence[int]) -> None:
-        """Have a warden forked for *descriptors*: lifeline, stdin, stdout, stderr. Raises OSError."""
+        """Request a warden for *descriptors*: lifeline, stdin, stdout, stderr. Raises OSError."""
         self.wake()
         given = [*descriptors, *_held]
         socket.send_fds(self._link, [bytes([len(given)])], given)
 
     def wake(self) -> None:
-        """An agent may have stopped it."""
+        """Continue it, since an agent may have stopped it."""
         if self.usable:
             os.kill(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """End it; wardens that live go on, and the next program gets another."""
+        """End it; live wardens go on, and the next program gets another zygote."""
         self.close()
         if self._owner == os.getpid() and not self._ended(os.WNOHANG):
             os.kill(self.pid, signal.SIGKILL)
             self._ended(0)
 
     def close(self) -> None:
-        """Let it end by itself, as it does when this process ends."""
+        """Let it exit by itself, as it does when this process ends."""
         self._link.close()
 
     def _ended(self, options: int) -> bool:
         if self._status is None:
             try:
                 pid, status = os.waitpid(self.pid, options)
-            except ChildProcessError:  # somebody else was told
+            except ChildProcessError:  # other code has reaped it
                 pid, status = self.pid, 0
             if pid:
                 self._status = os.waitstatus_to_exitcode(status)
@@ -141,19 +165,19 @@ _unsupported = sys.platform != "linux" or not sys.executable
 
 
 def hold(descriptor: int) -> None:
-    """Have *descriptor* held open by each warden to come: it is closed when nothing of any attempt is left."""
+    """Keep *descriptor* open in each later warden: it is closed when nothing of any attempt is left."""
     _held.append(descriptor)
 
 
 def let_go(descriptor: int) -> None:
-    """Take back what `hold` said."""
+    """Undo `hold`."""
     _held.remove(descriptor)
 
 
 async def wardens_for(*, keep: bool) -> Wardens | None:
-    """What forks wardens for programs that may, or may not, leave something; None where there can be none.
+    """The zygote for programs that may (*keep*), or may not, leave processes; None on systems without wardens.
 
-    Raises OSError where it cannot be started.
+    Raises OSError if it cannot be started.
     """
     role = "releases" if keep else "adopts"
     found = _started.get(role)
@@ -179,7 +203,7 @@ def _start(role: str) -> Wardens | None:
         _unsupported = started.unsupported
         if _unsupported:
             return None
-        raise OSError(errno.EAGAIN, "the process that holds what agents start does not start")
+        raise OSError(errno.EAGAIN, "the process that supervises agents cannot be started")
 
 
 @atexit.register
@@ -189,20 +213,20 @@ def _close() -> None:
 
 
 class Warded:
-    """One program below a warden."""
+    """One program under a warden."""
 
     def __init__(self, wardens: Wardens) -> None:
         self._wardens = wardens
         self._lifeline: socket.socket | None = None
         self._ending = False
         self._said: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        """All that the warden has said, once it has said all."""
+        """The complete answer of the warden."""
         self._patience: asyncio.TimerHandle | None = None
 
     async def run(self, request: Request, pipes: Pipes) -> End:
-        """Run *request* to its end; nothing of it is left, or what is left is named.
+        """Run *request* to its end; the result names every process that is left.
 
-        Raises OSError where it cannot be started, `WardenLost` where nobody knows what is left.
+        Raises OSError if it cannot be started, `WardenLost` if it is unknown what is left.
         """
         data = packed(request)
         answer = b""
@@ -212,14 +236,14 @@ class Warded:
             answer = await self._tried(data, pipes)
             if answer or self._ending:
                 return _parsed(answer, request)
-            # It has not begun: what forks wardens was killed since it was last heard of.
+            # It has not begun: the zygote was killed since its last use.
             self._wardens.kill()
             found = await wardens_for(keep=request.keep)
             self._wardens = found or self._wardens
         raise OSError(errno.EAGAIN, "its warden was killed before it could start the program")
 
     async def _tried(self, data: bytes, pipes: Pipes) -> bytes:
-        """All that the warden says; nothing means that it has started nothing."""
+        """The complete answer of the warden; empty if it has not started the program."""
         loop = asyncio.get_running_loop()
         self._lifeline, theirs = socket.socketpair()
         self._lifeline.settimeout(0)
@@ -228,7 +252,7 @@ class Warded:
             with theirs:
                 try:
                     self._wardens.give([theirs.fileno(), *pipes.theirs])
-                except ConnectionError:  # it was killed just now
+                except ConnectionError:  # the zygote was killed just now
                     return b""
             sending = _begin_to_send(lifeline, data)
             loop.add_reader(lifeline, self._hear, lifeline, bytearray(), pipes)
@@ -246,7 +270,7 @@ class Warded:
                     await asyncio.wait([sending])
 
     def _hear(self, lifeline: socket.socket, answer: bytearray, pipes: Pipes) -> None:
-        """The warden says something, or has ended."""
+        """Read what the warden sent, or its end."""
         piece = b""
         with contextlib.suppress(OSError):
             try:
@@ -260,7 +284,7 @@ class Warded:
             self._said.set_result(bytes(answer))
 
     def end(self, *, program_only: bool, within: timedelta) -> None:
-        """Begin to end it all, or the program alone; without an answer *within* that time its warden is lost."""
+        """Start to end all of it, or only the program; without an answer *within* that time, the warden is lost."""
         self._ending = True
         self._wardens.wake()
         if self._lifeline is None:
@@ -279,7 +303,7 @@ class Warded:
 
 
 def _begin_to_send(lifeline: socket.socket, data: bytes) -> asyncio.Task[None] | None:
-    """Send *data*, as much as there is room for; the rest as it is read. A warden that has ended reads nothing."""
+    """Send as much of *data* as fits, and the rest in a task; a warden that has ended reads nothing."""
     try:
         sent = lifeline.send(data)
     except BlockingIOError:
@@ -295,7 +319,7 @@ async def _send(lifeline: socket.socket, data: bytes) -> None:
 
 
 def packed(request: Request) -> bytes:
-    """*request* as `warden.py` reads it. Raises ValueError for what no program can be given."""
+    """*request* as `warden.py` reads it. Raises ValueError for values that no program can receive."""
     argv = [os.fsencode(word) for word in request.argv]
     environment = {os.fsencode(name): os.fsencode(value) for name, value in request.environment.items()}
     if b"\0" in b"".join((*argv, *environment, *environment.values())):

@@ -1,13 +1,13 @@
-"""Forks wardens (`warden.py`), and looks after what one leaves that was killed. Linux only.
+"""Forks wardens (`warden.py`), and cleans up after one that was killed. Linux only.
 
-Effects: forks, ends processes. It is a program of its own, which `wardens.py` starts, and imports little of the
-standard library alone: its memory is paid for once, and shared by the wardens that it forks.
+Effects: forks, ends processes. It is a program of its own, started by `wardens.py`, and imports only little of the
+standard library: its memory is paid for once, and shared by the wardens that it forks.
 
     zygote.py LINK adopts|releases
 
-On LINK come, one message an attempt, the descriptors of: its lifeline, its stdin, stdout and stderr, and what is to be
-held open until all of it has ended. It is a subreaper too where it `adopts`: it inherits what a killed warden leaves,
-and ends it. It lives until the link is closed and all that it held has ended.
+LINK delivers one message for each attempt, with these descriptors: its lifeline, its stdin, stdout and stderr, and
+those to hold open until all of it has ended. With `adopts` it is a subreaper, too: it inherits the processes of a
+killed warden, and ends them. It lives until the link is closed and all that it held has ended.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 UNSUPPORTED = 3
-"""Exit code where this system can hold no processes."""
+"""Exit code if this system does not support wardens."""
 _GRACE = 2.0
-"""Between TERM and KILL for what a killed warden has left, in seconds."""
+"""Seconds between TERM and KILL for the processes of a killed warden."""
 _SET_NAME, _SET_CHILD_SUBREAPER = 15, 36
 _OWN = 4
 """Descriptors in a message before those that are only held."""
@@ -57,13 +57,13 @@ def main() -> int:
         zygote = Zygote(server, prctl, adopts=adopts)
         server.send(b"ready")
         gc.collect()
-        gc.freeze()  # what a collection touches, a warden has to copy
+        gc.freeze()  # a collection would make wardens copy the memory that it touches
         zygote.serve()
     return 0
 
 
 class Zygote:
-    """Those that live, and what those that were killed have left."""
+    """The live wardens, and the processes of killed ones."""
 
     def __init__(self, server: socket.socket, prctl: Callable[[int, int | bytes], bool], *, adopts: bool) -> None:
         self._server = server
@@ -72,14 +72,14 @@ class Zygote:
         self._wake = woken_by_children()
         self._adopts = adopts
         self._living: dict[int, list[int]] = {}
-        """What is held open for each, its lifeline first: it is not closed before nothing is left."""
+        """The descriptors held open for each warden, its lifeline first, until nothing of it is left."""
         self._bereaved: list[list[int]] = []
         self._ending: Ending | None = None
         self._left: set[int] = set()
-        """What could not be ended."""
+        """Processes that could not be ended."""
 
     def serve(self) -> None:
-        """Until there is neither a server nor anything to hold."""
+        """Run until there is neither a server nor anything to hold."""
         poll = polled(self._wake, self._server.fileno(), self._process)
         serving, pause = True, None
         while serving or self._living or self._ending:
@@ -92,7 +92,7 @@ class Zygote:
             pause = self._looked_after()
 
     def _taken(self) -> bool:
-        """Take one attempt; False where the server is gone."""
+        """Take one request; False if the server is gone."""
         try:
             message, ancillary, _flags, _address = self._server.recvmsg(
                 16, socket.CMSG_SPACE(64 * 4), socket.MSG_CMSG_CLOEXEC
@@ -102,7 +102,7 @@ class Zygote:
         descriptors = [number for _level, _kind, data in ancillary for number in memoryview(data).cast("i")]
         if not message:
             return False
-        if len(descriptors) != message[0]:  # there were too many open already
+        if len(descriptors) != message[0]:  # too many were open already
             failed(descriptors[:1], errno.EMFILE)
             close(descriptors)
             return True
@@ -119,7 +119,7 @@ class Zygote:
         return True
 
     def _become_warden(self, descriptors: list[int]) -> None:
-        """Never returns: neither does a fault, which would go on as a second one of us."""
+        """Become a warden; never returns, not even by an exception, which would continue as a second zygote."""
         code = 1
         try:
             self._server.close()
@@ -132,7 +132,7 @@ class Zygote:
             os._exit(code)
 
     def _looked_after(self) -> float | None:
-        """Reap, and go on with ending what killed wardens have left; the milliseconds until that is due again."""
+        """Reap, and continue to end processes of killed wardens; returns the milliseconds until that is due again."""
         for pid, status in reaped(os.WUNTRACED):
             if os.WIFSTOPPED(status):
                 if pid in self._living:
@@ -140,13 +140,13 @@ class Zygote:
             elif pid in self._living:
                 held = self._living.pop(pid)
                 if status == 0 or not self._adopts:
-                    close(held)  # what a killed one left that nobody adopts is searched for by the server
+                    close(held)  # without adoption, the server searches for the rest
                 else:
                     self._bereaved.append(held)
         return self._ended_adopted() if self._adopts else None
 
     def _ended_adopted(self) -> float | None:
-        # Asked twice: what is read while a child ends may miss another.
+        # Read twice: a list read while a child ends may miss another child.
         if not self._adopted() and not self._adopted():
             self._ending = None
         elif self._ending is None:
@@ -164,14 +164,14 @@ class Zygote:
         return None
 
     def _adopted(self) -> list[int]:
-        """What killed wardens have left, but for what could not be ended."""
+        """The processes of killed wardens, except those that could not be ended."""
         found = below(os.getpid(), without=self._living)
         self._left.intersection_update(found)
         return [pid for pid in found if pid not in self._left]
 
 
 def _close_all_but(link: int) -> None:
-    """Close what the server had open and did not mean to give to its children."""
+    """Close descriptors that the server did not mean to pass to its children."""
     for name in os.listdir("/proc/self/fd"):
         if int(name) not in {0, 1, 2, link}:
             try:
@@ -181,7 +181,7 @@ def _close_all_but(link: int) -> None:
 
 
 def _call_of_prctl() -> Callable[[int, int | bytes], bool]:
-    """The system call; prepared before a warden is forked, since each would have a copy of what it loads."""
+    """The system call, prepared before the first fork so that the wardens share what it loads."""
     import ctypes  # noqa: PLC0415 -- the server, which asks this module for names, has no use for it
 
     call = ctypes.CDLL(None).prctl

@@ -1,6 +1,6 @@
-"""How the branches and folders are called that hold what an isolated agent changed.
+"""Names of the branches and folders that hold an isolated agent's changes.
 
-Pure. A node's name may hold what git, or a file system, takes for something else; it then gets a digest, so that two
+Pure. A node's id may contain characters that git, or a file system, does not accept; it then gets a digest, so that two
 nodes never share a branch.
 """
 
@@ -16,12 +16,12 @@ _LONGEST = 60
 
 
 def branches_of(run: RunId) -> str:
-    """What the names of all branches of *run* begin with."""
+    """The prefix of all branches of *run*."""
     return f"{ROOT}/{run}/"
 
 
 def branch_of(run: RunId, node: NodeId, number: int) -> str:
-    """The branch for what attempt *number* of *node* changed, where it is not merged."""
+    """The branch for the changes of attempt *number* of *node* that are not merged."""
     return f"{branches_of(run)}{_plain(node)}/{number}"
 
 
@@ -31,6 +31,6 @@ def folder_of(run: RunId, node: NodeId, number: int) -> str:
 
 
 def _plain(node: str) -> str:
-    """*node* in lower-case letters, digits, `_` and `-`, which every file system and git take as they are."""
+    """*node* in lower-case letters, digits, `_` and `-`, which git and every file system accept."""
     plain = re.sub(r"[^a-z0-9_-]", "-", node.lower())[:_LONGEST].lstrip("-")
     return plain if plain == node else f"{plain}-{hashlib.sha256(node.encode()).hexdigest()[:8]}"

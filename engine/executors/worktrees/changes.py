@@ -1,8 +1,8 @@
-"""What differs between two trees, written into a working tree wholly or not at all.
+"""The differences between two trees, applied to a working tree completely or not at all.
 
-Effects: reads objects, moves files into the project's working tree and out of it. Nobody's index is touched. New files
-are made ready on the side and moved into place one by one, so a file is always the old one or the new one, and what was
-begun can be undone after a crash.
+Effects: reads objects, moves files into the project's working tree and out of it. No one's index is touched. New files
+are prepared in a staging folder and moved into place one by one, so a file is always the old or the new one, and a
+partial change can be undone after a crash.
 """
 
 from __future__ import annotations
@@ -57,25 +57,25 @@ class Change:
 
 
 class ForeignPath(OrchestrationError):
-    """A path that two trees differ in, and that is not to be touched: it does not belong to the project's files."""
+    """A path that differs but must not be touched, since it does not belong to the project's files."""
 
     code = "MERGE_REFUSED"
 
 
 class ChangedMeanwhile(Exception):
-    """Files are not as they were when the change was computed; `paths` names them."""
+    """Files have changed since the change was computed; `paths` names them."""
 
     def __init__(self, paths: Sequence[bytes]) -> None:
         """Nothing was written."""
-        super().__init__("files changed meanwhile")
+        super().__init__("files changed in the meantime")
         self.paths = paths
 
 
 class NotUndone(Exception):
-    """Some changes are made, others are not, and *why* says what keeps them from being taken back."""
+    """Some changes are made, others are not, and they could not be undone because of *why*."""
 
     def __init__(self, why: Exception) -> None:
-        """*why* is what went wrong last."""
+        """*why* is the last error."""
         super().__init__(str(why))
         self.why = why
 
@@ -83,7 +83,7 @@ class NotUndone(Exception):
 async def changes_between(git: Git, old: str, new: str, *, foreign: Collection[bytes] = ()) -> list[Change]:
     """The paths in which the trees *old* and *new* differ; a rename is a path that goes and one that comes.
 
-    Raises `ForeignPath` where one of them is not the project's to change, or lies in one of the *foreign* folders.
+    Raises `ForeignPath` if one of them does not belong to the project, or lies in one of the *foreign* folders.
     """
     listed = await git.run("diff-tree", "-r", "-z", "--raw", "--no-renames", "--ignore-submodules=none", old, new)
     fields = listed.stdout.split(b"\0")
@@ -93,26 +93,26 @@ async def changes_between(git: Git, old: str, new: str, *, foreign: Collection[b
 
 
 def refuse_foreign(changes: Sequence[Change], *, below: bytes, foreign: Collection[bytes] = ()) -> None:
-    """Raise `ForeignPath` where one of *changes* is not the project's to make, which lies *below* the top."""
+    """Raise `ForeignPath` if one of *changes* is outside the project, which lies *below* the top."""
     problems = {change.path: path_problem(change.path, below=below, but=foreign) for change in changes}
     new = {change.path for change in changes if change.new is not None}
-    problems |= {path: "lies in a file" for path in new if any(folder in new for folder in _folders(path))}
+    problems |= {path: "is inside a file" for path in new if any(folder in new for folder in _folders(path))}
     refused = sorted(path for path, problem in problems.items() if problem)
     if refused:
         raise ForeignPath(
-            f"it changed what does not belong to the project: {names(refused)} ({problems[refused[0]]})",
-            hint="Only files of the project are merged back, none of git's or the engine's.",
+            f"it changed paths that do not belong to the project: {names(refused)} ({problems[refused[0]]})",
+            hint="Only the project's own files are merged back, not those of git or the engine.",
         )
     submodules = [change.path for change in changes if change.is_submodule]
     if submodules:
         raise ForeignPath(
-            f"it changed what is a repository of its own: {names(submodules)}",
+            f"it changed nested repositories: {names(submodules)}",
             hint="Let an agent without `isolation` work on submodules.",
         )
 
 
 def names(paths: Sequence[bytes]) -> str:
-    """Some of *paths* for a message, on one line."""
+    """A few of *paths* for a message, on one line."""
     told = [
         "".join(c if c.isprintable() else "?" for c in path.decode("utf-8", "replace")) for path in sorted(set(paths))
     ]
@@ -120,13 +120,13 @@ def names(paths: Sequence[bytes]) -> str:
 
 
 async def apply(git: Git, changes: Sequence[Change], *, staging: Path) -> None:
-    """Make *changes* in the project's working tree; *staging* is a folder of our own for it.
+    """Apply *changes* to the project's working tree; *staging* is a folder of our own for it.
 
-    Raises `ChangedMeanwhile` where a file is not what it is to be changed from, `IsolationUnavailable` or OSError where
-    it cannot be written; the tree is as it was then, as it is where this is cancelled. Raises `NotUndone` where not.
+    Raises `ChangedMeanwhile` if a file does not have its old content, `IsolationUnavailable` or OSError if one cannot
+    be written; the tree is then restored, also after a cancellation. Raises `NotUndone` if it cannot be restored.
     """
     await _stage(git, changes, staging)
-    # The files themselves are read: an index may be told to take a file as unchanged.
+    # The files themselves are read: an index can be set to assume that a file is unchanged.
     former = [change.reversed for change in changes if change.old is not None]
     touched = {change.path for change in former} - await _made(git, former, staging / "former")
     top = os.fsencode(git.top)
@@ -144,7 +144,7 @@ async def apply(git: Git, changes: Sequence[Change], *, staging: Path) -> None:
 
 
 async def undo(git: Git, changes: Sequence[Change], *, staging: Path) -> None:
-    """Take back those of *changes* that were made; a file that somebody has changed since stays as it is."""
+    """Revert those of *changes* that were made; files that were changed again since stay as they are."""
     made = await _made(git, changes, staging / "made")
     back = [change.reversed for change in changes if change.path in made]
     top = os.fsencode(git.top)
@@ -167,13 +167,13 @@ def _entry(mode: str, content: str) -> Entry | None:
 
 
 async def _stage(git: Git, changes: Iterable[Change], staging: Path) -> None:
-    """Write the new files of *changes* below `files` of *staging*, as a checkout would."""
+    """Write the new files of *changes* to `files` in *staging*, as a checkout would."""
     index = await _index_of(git, changes, staging)
     await git.run("checkout-index", "--all", "--quiet", f"--prefix={staging}/files/", index=index)
 
 
 async def _made(git: Git, changes: Sequence[Change], staging: Path) -> set[bytes]:
-    """The paths of *changes* that are in the working tree as they should become."""
+    """The paths of *changes* that already have their new content in the working tree."""
     index = await _index_of(git, changes, staging)
     await git.run("update-index", "-q", "--really-refresh", index=index, accept=(0, 1))
     listed = await git.run("diff-files", "-z", "--name-only", index=index)
@@ -182,13 +182,13 @@ async def _made(git: Git, changes: Sequence[Change], staging: Path) -> set[bytes
 
 
 def _is_left(git: Git, change: Change) -> bool:
-    """Whether a file is there that should have gone; a folder may have come in its place."""
+    """Whether a file that should be gone still exists; a folder may have taken its place."""
     place = _at(os.fsencode(git.top), change.path)
     return change.new is None and os.path.lexists(place) and not _is_folder(place)
 
 
 async def _index_of(git: Git, changes: Iterable[Change], staging: Path) -> Path:
-    """An index that holds the new side of *changes*, in *staging*, which holds nothing else then."""
+    """An index that holds the new side of *changes*, the only content of *staging*."""
     index = await asyncio.to_thread(_emptied, staging) / "index"
     lines = [
         f"{change.new.mode} {change.new.content}\t".encode() + change.path
@@ -206,7 +206,7 @@ def _emptied(folder: Path) -> Path:
 
 
 def _blocked(top: bytes, changes: Sequence[Change]) -> Iterator[bytes]:
-    """Paths of *changes* in whose place, or on whose way, something is that is no file of the old side."""
+    """Paths of *changes* that something other than an old file occupies or blocks."""
     going = {change.path for change in changes if change.new is None}
     emptied = {folder for path in going for folder in _folders(path)}
     for change in changes:
@@ -222,7 +222,7 @@ def _blocked(top: bytes, changes: Sequence[Change]) -> Iterator[bytes]:
 
 
 def _bar(top: bytes, path: bytes) -> bytes | None:
-    """What of the folders that *path* lies in is there and is no folder: a link is none, wherever it leads."""
+    """The first parent of *path* that exists and is not a folder; a link never counts as one."""
     for folder in reversed([*_folders(path)]):
         place = _at(top, folder)
         if not os.path.lexists(place):
@@ -243,7 +243,7 @@ def _move(top: bytes, changes: Sequence[Change], ready: bytes) -> None:
             source, target = _at(ready, change.path), _at(top, change.path)
             bar = _bar(top, change.path)
             if bar is not None:
-                raise NotADirectoryError(errno.ENOTDIR, "it is on the way of a file and is not a folder", bar)
+                raise NotADirectoryError(errno.ENOTDIR, "it blocks the path of a file and is not a folder", bar)
             os.makedirs(os.path.dirname(target), exist_ok=True)
             _keep_permissions(source, target, change.new)
             os.replace(source, target)
@@ -251,14 +251,14 @@ def _move(top: bytes, changes: Sequence[Change], ready: bytes) -> None:
 
 def _remove_empty_folders(top: bytes, change: Change) -> None:
     if _bar(top, change.path) is not None:
-        return  # what is behind a link is another's
+        return  # the target of a link does not belong to us
     for folder in _folders(change.path):
-        with contextlib.suppress(OSError):  # something else is in it
+        with contextlib.suppress(OSError):  # it is not empty
             os.rmdir(_at(top, folder))
 
 
 def _keep_permissions(source: bytes, target: bytes, new: Entry) -> None:
-    """Let a file that only its owner may read stay so: git knows of permissions whether a file is a program."""
+    """Keep a file private that only its owner may read: git stores only whether a file is executable."""
     try:
         found = os.lstat(target)
     except FileNotFoundError:

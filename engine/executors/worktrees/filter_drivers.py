@@ -1,7 +1,7 @@
-"""Refuses to isolate agents where files cannot be had without a program that the repository itself brings.
+"""Refuses to isolate agents if files need a program that the repository itself configures.
 
-Effects: starts git, which reads attributes. It is asked before anything is put into git's database: what a filter that
-is withheld would have stored otherwise, encrypted for one, would be stored as it is.
+Effects: starts git, which reads attributes. It is checked before anything is written to git's database: files that a
+withheld filter would, for example, encrypt would otherwise be stored in plain text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from engine.text.redaction import one_line
 
 
 async def refuse_withheld(git: Git) -> None:
-    """Raise `IsolationUnavailable` where a file asks for a filter or merge driver that is withheld."""
+    """Raise `IsolationUnavailable` if a file needs a filter or merge driver that is withheld."""
     if not git.missing:
         return
     by_title = {driver.title: driver for driver in git.missing}
@@ -42,7 +42,7 @@ def _refusal(git: Git, driver: Driver, what: str) -> IsolationUnavailable:
     program = one_line(driver.programs[0], limit=200)
     return IsolationUnavailable(
         f'{what} needs the {kind} "{one_line(driver.name)}", which is configured in the repository itself ({program}), '
-        "and the user has not agreed to it as it is now",
+        "and the user has not approved its present form",
         code=NOT_TRUSTED,
-        hint=f"Look at it, then type in a terminal: orchestrate --project {git.top / git.prefix} trust.",
+        hint=f"Review it, then run `orchestrate --project {git.top / git.prefix} trust` in a terminal.",
     )

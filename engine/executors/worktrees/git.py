@@ -1,8 +1,8 @@
-"""Runs git on the repository that a project lies in, for one attempt, with nothing started that it need not start.
+"""Runs git on the repository of a project, for one attempt, without starting programs that are not allowed.
 
-Effects: starts the git program, which dies with the attempt whose mark it carries. What git may start in turn is said
-by `gitrules`: the filters and merge drivers of the user, those of the repository after a yes, and nothing else. No
-variable of a calling hook leads git to another repository or index.
+Effects: starts the git program, which ends with the attempt whose tag it has. `git_rules` says what git may start in
+turn: the filters and merge drivers of the user, those of the repository after the user's consent, and nothing else. No
+variable of a calling hook points git to another repository or index.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SETTINGS = {
     "core.splitIndex": "false",
     "gc.auto": "0",
     "maintenance.auto": "false",
-    # A new file stays where it was made, though others move the folder around it: who wrote where is not guessed.
+    # A new file stays where it was made even if others move its folder: git must not guess where it belongs.
     "merge.directoryRenames": "false",
 }
 _OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -56,7 +56,7 @@ _COMMITTER = {
 
 
 class Allows(Protocol):
-    """Says whether the user has said yes to a filter or merge driver of the repository's own."""
+    """Says whether the user has approved a filter or merge driver of the repository's own."""
 
     def __call__(self, driver: Driver, top: Path, /) -> bool:
         """*top* is that of the repository. Asked before git is started, so it must be cheap; never raises."""
@@ -68,7 +68,7 @@ def nothing(driver: Driver, top: Path) -> bool:  # noqa: ARG001 -- a signature
 
 
 class IsolationUnavailable(EnvironmentFault):
-    """An agent cannot be given a worktree here, or git failed at it."""
+    """A worktree for an agent cannot be made here, or git failed."""
 
     code = "ISOLATION_UNAVAILABLE"
 
@@ -81,18 +81,18 @@ class Git:
     environment: Mapping[str, str]
     mark: str
     top: Path
-    """Top of the working tree that the project lies in."""
+    """Top of the working tree that contains the project."""
     directory: Path | None = None
-    """The `.git` of that working tree; None: git looks for it."""
+    """The `.git` of that working tree; None: git searches for it."""
     prefix: str = ""
-    """The project's root below the top, with a slash at its end; empty at the top."""
+    """The project root relative to the top, with a trailing slash; empty at the top."""
 
     overrides: Mapping[str, str] = field(default_factory=dict)
-    """Settings that win over the repository's: what it brings is not started."""
+    """Settings that override the repository's, so that none of its programs are started."""
     missing: tuple[Driver, ...] = ()
-    """The filters and merge drivers of the repository's own that are withheld, and that nobody else has."""
+    """Withheld filters and merge drivers of the repository's own that the user has not configured either."""
     default_merge: str | None = None
-    """The merge driver that the repository wants for all other files."""
+    """The merge driver that the repository configures for all other files."""
     allows: Allows = nothing
 
     async def run(
@@ -105,7 +105,7 @@ class Git:
     ) -> Ended:
         """Run one git command in *tree*, by default the project's own working tree, with *index* for its index.
 
-        Raises `IsolationUnavailable` with git's own words for an exit code that is not among *accept*.
+        Raises `IsolationUnavailable` with git's own message for an exit code that is not in *accept*.
         """
         tree = tree or self.top
         where = [] if self.directory is None else [f"--git-dir={self.directory}", f"--work-tree={tree}"]
@@ -131,7 +131,7 @@ class Git:
         return ended
 
     async def looked_at(self) -> Git:
-        """The same, by what the repository's configuration says now: an agent may have changed it."""
+        """The same with the repository's current configuration, which an agent may have changed."""
         listing = (await self.run(*LISTING)).stdout
         refused = [driver for driver in drivers_in(listing) if not self.allows(driver, self.top)]
         return replace(
@@ -142,14 +142,14 @@ class Git:
         )
 
     async def line(self, *words: str, stdin: bytes = b"", index: Path | None = None) -> str:
-        """What a command answers with, without the end of its line."""
+        """The one-line output of a command, without the line break."""
         return os.fsdecode((await self.run(*words, stdin=stdin, index=index)).stdout.removesuffix(b"\n"))
 
 
 async def open_git(project: Path, attempt: AttemptId, *, allows: Allows = nothing) -> Git:
-    """Git on the repository of *project*, a resolved path, started for *attempt*; *allows* as `Git.allows`.
+    """Git on the repository of *project*, a resolved path, for *attempt*; *allows* as in `Git.allows`.
 
-    Raises `IsolationUnavailable` where there is no repository, or no git.
+    Raises `IsolationUnavailable` without a repository, or without git.
     """
     program = find_outside("git", project)
     if program is None:
@@ -160,14 +160,14 @@ async def open_git(project: Path, attempt: AttemptId, *, allows: Allows = nothin
     version = await git.line("version")
     if _version(version) < OLDEST:
         raise IsolationUnavailable(
-            f"{version} is too old to merge what isolated agents change", hint="Install git 2.38 or newer."
+            f"{version} is too old to merge the changes of isolated agents", hint="Install git 2.38 or newer."
         )
     inside = await git.run("rev-parse", "--is-inside-work-tree", accept=range(256))
     if inside.stdout.strip() != b"true":
-        cause = complaint(inside.stderr) or "it is a bare one"
+        cause = complaint(inside.stderr) or "the repository is bare"
         raise IsolationUnavailable(
             f"{project} is not in the working tree of a git repository: {cause}",
-            hint="See what `git status` says there; `git init` makes a repository; without `isolation` none is needed.",
+            hint="Check `git status` there, create a repository with `git init`, or remove `isolation` from the agent.",
         )
     directory = Path(await git.line("rev-parse", "--absolute-git-dir"))
     top = Path(await git.line("rev-parse", "--show-toplevel"))
@@ -176,7 +176,7 @@ async def open_git(project: Path, attempt: AttemptId, *, allows: Allows = nothin
 
 
 def complaint(stderr: bytes) -> str:
-    """What git says is wrong: the line that names an error, else all but its hints and warnings."""
+    """Git's error message: the line that names an error, or else everything except hints and warnings."""
     lines = stderr.decode("utf-8", "replace").strip().splitlines()
     for sign in ("fatal:", "error:"):
         named = [line for line in lines if line.startswith(sign)]
@@ -186,7 +186,7 @@ def complaint(stderr: bytes) -> str:
 
 
 def is_object(name: object) -> TypeGuard[str]:
-    """Whether *name* is the name of an object, written out; anything else may be an option, or lead anywhere."""
+    """Whether *name* is a full object id; anything else may be an option, or refer to anything."""
     return isinstance(name, str) and _OBJECT.fullmatch(name) is not None
 
 

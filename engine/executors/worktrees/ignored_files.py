@@ -1,8 +1,8 @@
-"""Brings into a worktree what git ignores and an agent needs, as Claude Code does for its own worktrees.
+"""Copies ignored files that an agent needs into its worktree, as Claude Code does for its own worktrees.
 
 Effects: copies files and makes links in a worktree. `.worktreeinclude`, at the top of the repository, names files in
-the words of a `.gitignore`: those that git ignores are copied. The setting `worktree.symlinkDirectories` of Claude
-Code names what is linked to instead. What was brought is none of the agent's work, and never merged.
+the syntax of a `.gitignore`: those that git ignores are copied. The setting `worktree.symlinkDirectories` of Claude
+Code names folders to link instead. None of these files are the agent's work, so they are never merged.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ class Brought:
 
 
 async def to_bring(git: Git, links: Iterable[str]) -> Brought:
-    """What a new worktree is to get: of *links*, names from the top, those that are there, and what is included.
+    """The ignored files for a new worktree: the existing ones of *links*, names from the top, and the included ones.
 
-    Raises `IsolationUnavailable` where git fails.
+    Raises `IsolationUnavailable` if git fails.
     """
     wanted = await asyncio.to_thread(lambda: tuple(_linked(git, links)))
     return Brought(wanted, tuple(await _included(git)))
 
 
 def bring(source: Path, target: Path, brought: Brought) -> None:
-    """Make what is to be *brought* from the folder *source* in *target*; what is there already stays as it is.
+    """Copy or link *brought* from the folder *source* to *target*; existing files stay as they are.
 
-    Raises OSError, where the disk is full for one.
+    Raises OSError, for example if the disk is full.
     """
     for path in brought.links:
         place = _place(target, path)
@@ -61,22 +61,22 @@ def bring(source: Path, target: Path, brought: Brought) -> None:
         place = _place(target, path)
         if place is not None:
             place.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError, PermissionError):  # it has gone, or is closed to us as well
+            with contextlib.suppress(FileNotFoundError, PermissionError):  # it is gone, or we may not read it either
                 shutil.copy2(_at(source, path), place, follow_symlinks=False)
 
 
 def links_of(project: Path, *, whole: bool) -> list[str]:
-    """The names that `worktree.symlinkDirectories` lists in the settings of Claude Code: the user's own.
+    """The names in `worktree.symlinkDirectories` of the user's own settings of Claude Code.
 
-    And those of *project*, where its settings may be taken as a *whole*: a link lets what an agent writes out of its
-    worktree, and past the merge.
+    And those of *project*, if its settings are accepted as a *whole*: through a link, an agent writes outside its
+    worktree, bypassing the merge.
     """
     configured = os.environ.get("CLAUDE_CONFIG_DIR")
     user = Path(configured) if configured else Path.home() / ".claude"
     own = [project / ".claude" / name for name in FILES] if whole else []
     names: dict[str, None] = {}
     for file in (user / FILES[0], *own):
-        with contextlib.suppress(EnvironmentFault):  # the runs of model agents say so
+        with contextlib.suppress(EnvironmentFault):  # runs of model agents report it
             match read_file(file):
                 case {"worktree": {"symlinkDirectories": list(given)}}:
                     names |= dict.fromkeys(name for name in given if isinstance(name, str))
@@ -106,13 +106,13 @@ async def _included(git: Git) -> list[bytes]:
 
 
 def _may_be_brought(git: Git, path: bytes) -> bool:
-    """Whether *path* is one that a worktree may get: none of git's or the engine's, nor one around these."""
+    """Whether a worktree may get *path*: nothing of git's or the engine's, nor a folder around these."""
     ours = [os.fsencode(f"{git.prefix}{place}") for place in OURS]
     return path_problem(path, but=ours) is None and not any(place.startswith(path + b"/") for place in ours)
 
 
 def _place(target: Path, path: bytes) -> Path | None:
-    """Where *path* is to be in *target*; None where something is there, or a link on the way to it."""
+    """The place of *path* in *target*; None if something is there, or a link is in its path."""
     place = target
     for part in path.split(b"/"):
         if place.is_symlink():

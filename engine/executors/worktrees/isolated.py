@@ -1,7 +1,7 @@
-"""Lets agents whose file says `isolation: worktree` work in a git worktree of their own, whoever executes them.
+"""Lets agents with `isolation: worktree` work in a git worktree of their own, whatever their executor.
 
-Effects: those of `worktree.py`; the work itself is the executor's within. After a success what was changed is merged
-into the project; else, and where it cannot be, it is kept on a branch that the failure names.
+Effects: those of `worktree.py`; another executor does the work itself. After a success, the changes are merged
+into the project; otherwise, and if they cannot be merged, they are kept on a branch that the failure names.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from engine.model.agent import Agent
 from engine.model.policy import FailureKind
 
 WORKTREE = "worktree"
-"""The one kind of isolation that we give."""
+"""The only kind of isolation."""
 _ASKING = AttemptId("check:isolation#0")
-"""Stands for the attempt where git is asked before there is one."""
+"""Stands for the attempt when git is queried before there is one."""
 
 log = logging.getLogger(__name__)
 
 
 class IsolatedExecutor:
-    """Does orders by another executor, in a worktree where the agent's file asks for one."""
+    """Passes work orders to another executor, in a worktree if the agent's file says so."""
 
     def __init__(
         self,
@@ -46,13 +46,13 @@ class IsolatedExecutor:
         whole: Callable[[RunId], bool] = lambda _run: False,
         journaled: bool = False,
     ) -> None:
-        """*executor* must end all that an attempt has started, and take `order.folder` for its working folder.
+        """*executor* must end all that an attempt has started, and use `order.folder` as its working folder.
 
-        *permit* raises where an agent may not run. It is asked again when the worktree is made: its program may have
-        changed while the attempt waited for its turn. *allows* says which filters and merge drivers of the repository's
-        own may run, *whole* whether what the project's settings of Claude Code have linked is, in a run. *journaled*:
-        whoever takes the outcomes tells an outbox once they are in a journal; until then they are kept beside what was
-        merged.
+        *permit* raises if an agent may not run. It is called again when the worktree is made: the program may have
+        changed while the attempt was queued. *allows* says which filters and merge drivers of the repository's
+        own may run, *whole* whether folders are linked that the project's settings of Claude Code name. *journaled*:
+        the caller reports to an outbox once outcomes are in a journal; until then they are kept beside the notes of
+        their merge.
         """
         self._allows = allows
         self._whole = whole
@@ -61,11 +61,11 @@ class IsolatedExecutor:
         self._permit = permit
 
     def queues(self, agent: Agent) -> bool:
-        """Who works in a worktree waits until others are done with the project's own files: see `starts_later`."""
+        """An attempt in a worktree waits until others are done with the project's own files: see `starts_later`."""
         return agent.isolation == WORKTREE or starts_later(self._executor, agent)
 
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
-        """Do *order*; its worktree is gone when this returns, unless the outcome says otherwise."""
+        """Execute *order*; its worktree is gone when this returns, unless the outcome says otherwise."""
         if order.agent.isolation != WORKTREE:
             return await self._executor.execute(order, heartbeat)
         heartbeat("Making a worktree")
@@ -76,14 +76,14 @@ class IsolatedExecutor:
         except IsolationUnavailable as fault:
             return failed(FailureKind.ERROR, fault.code, fault.message, hint=fault.hint)
         except OSError as error:
-            return failed(FailureKind.ERROR, IsolationUnavailable.code, f"no worktree can be made: {error}")
+            return failed(FailureKind.ERROR, IsolationUnavailable.code, f"cannot make a worktree: {error}")
         try:
             return await self._work(structs.replace(order, worktree=tree.folder), tree, heartbeat)
         except BaseException as error:
             kept = await uncancelled(_kept(tree))
             if kept:
                 log.info("%s: %s", order.attempt, kept)
-                error.add_note(kept)  # a cancelled attempt has no other way to say it
+                error.add_note(kept)  # a cancelled attempt has no other way to report it
             raise
 
     async def _work(self, order: WorkOrder, tree: Worktree, heartbeat: Heartbeat) -> Outcome:
@@ -94,17 +94,17 @@ class IsolatedExecutor:
         else:
             outcome = await self._executor.execute(order, heartbeat)
         if outcome.failure is None:
-            heartbeat("Merging what was changed")
+            heartbeat("Merging changes")
             refused = await _merge(order, outcome, tree, heartbeat)
             if refused is None:
                 await _remove(tree, written=self._journaled)
-                return structs.replace(outcome, in_time=True)  # it is merged: no limit of time takes it back
+                return structs.replace(outcome, in_time=True)  # it is merged: no timeout can undo that
             outcome = structs.replace(refused, usage=outcome.usage)
         return _with_hint(outcome, await uncancelled(_kept(tree)))
 
 
 async def check_isolation(project: Path, agents: Iterable[Agent], *, allows: Allows = nothing) -> None:
-    """Raise `IsolationUnavailable` where one of *agents*, which run here, cannot have the worktree that it wants."""
+    """Raise `IsolationUnavailable` if one of *agents*, which run here, cannot have its worktree."""
     isolated = [agent for agent in agents if agent.isolation == WORKTREE]
     for agent in isolated:
         _check(agent)
@@ -115,13 +115,13 @@ async def check_isolation(project: Path, agents: Iterable[Agent], *, allows: All
 def _check(agent: Agent) -> None:
     if agent.keep_processes:
         raise IsolationUnavailable(
-            f'the agent "{agent.id}" wants both a worktree and processes that outlive it',
-            hint="Take `isolation` or `keepProcesses` out of its file.",
+            f'the agent "{agent.id}" asks for both a worktree and processes that outlive it',
+            hint="Remove `isolation` or `keepProcesses` from its file.",
         )
 
 
 async def _merge(order: WorkOrder, outcome: Outcome, tree: Worktree, heartbeat: Heartbeat) -> Outcome | None:
-    """None where all is merged, else the failure that says why nothing is."""
+    """None if all is merged, or else the failure that says why nothing is."""
     try:
         await asyncio.to_thread(put, tree.state, outcome)
         await tree.merge_back(heartbeat)
@@ -133,14 +133,14 @@ async def _merge(order: WorkOrder, outcome: Outcome, tree: Worktree, heartbeat: 
         code, message, hint = fault.code, fault.message, fault.hint
     else:
         return None
-    text = f'What node "{order.node}" changed cannot be merged into the project: {message}'
+    text = f'The changes of node "{order.node}" cannot be merged into the project: {message}'
     return failed(FailureKind.ERROR, code, text, hint=hint)
 
 
 async def _remove(tree: Worktree, *, written: bool) -> None:
-    """Remove what is merged; a cancel comes too late, and what cannot be removed is no failure of the agent.
+    """Remove the merged worktree; a cancel comes too late, and a failure to remove it is not the agent's.
 
-    *written*: what is written down of it stays, until its outcome is in the journal.
+    *written*: the notes about it stay until its outcome is in the journal.
     """
     try:
         await uncancelled(tree.leave() if written else tree.remove())
@@ -151,22 +151,22 @@ async def _remove(tree: Worktree, *, written: bool) -> None:
 
 
 async def _kept(tree: Worktree) -> str | None:
-    """What is to be said of the work that was not merged; None where there is none."""
+    """The note about work that was not merged; None if there is none."""
     try:
         where = await tree.keep()
     except (OrchestrationError, OSError) as error:
-        log.warning("what is in the worktree %s cannot be put on a branch: %s", tree.place, error)
-        return f"What the attempt changed is in the folder {tree.place}, for it cannot be put on a branch: {error}"
+        log.warning("the changes in the worktree %s cannot be put on a branch: %s", tree.place, error)
+        return f"The attempt's changes are in the folder {tree.place}; they cannot be put on a branch: {error}."
     if where is None or tree.branch not in where:
-        return where and f"What the attempt changed is kept {where}."
+        return where and f"The attempt's changes are kept {where}."
     return (
-        f"What the attempt changed is kept {where}. `git cherry-pick {tree.branch}` takes it into yours, once your own "
+        f"The attempt's changes are kept {where}. To apply them, run `git cherry-pick {tree.branch}` once your own "
         "changes are committed."
     )
 
 
-def _with_hint(outcome: Outcome, told: str | None) -> Outcome:
-    if outcome.failure is None or told is None:
+def _with_hint(outcome: Outcome, note: str | None) -> Outcome:
+    if outcome.failure is None or note is None:
         return outcome
-    hint = f"{outcome.failure.hint} {told}" if outcome.failure.hint else told
+    hint = f"{outcome.failure.hint} {note}" if outcome.failure.hint else note
     return structs.replace(outcome, failure=replace(outcome.failure, hint=hint))

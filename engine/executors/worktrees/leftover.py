@@ -1,7 +1,7 @@
-"""Worktrees and branches that nobody works in any more: those of killed servers are kept, those of forgotten runs go.
+"""Abandoned worktrees and branches: those of killed servers are kept, those of forgotten runs removed.
 
-Effects: removes folders, worktrees and branches of the engine's own, makes branches. It never fails: what cannot be
-done is logged, and tried again by the next server.
+Effects: removes folders, worktrees and branches of the engine's own, makes branches. It never fails: errors are
+logged, and the next server tries again.
 """
 
 from __future__ import annotations
@@ -22,42 +22,42 @@ from engine.executors.worktrees.snapshot import notes_of
 from engine.executors.worktrees.worktree import Worktree, found_worktree, remove_unfinished
 from engine.ids import AttemptId, RunId, parse_attempt_id
 
-_NOBODY = AttemptId("upkeep:worktrees#0")
-"""Stands for the attempt where git runs for none."""
+_NO_ATTEMPT = AttemptId("upkeep:worktrees#0")
+"""Stands for the attempt when git runs for none."""
 
 log = logging.getLogger(__name__)
 
 
 async def keep_abandoned(project: Path, *, allows: Allows = nothing) -> list[str]:
-    """Keep what killed servers have left in worktrees on its branches, and remove these; says where it is."""
+    """Put changes in the worktrees of killed servers on branches and remove the worktrees; returns where they are."""
     root = await asyncio.to_thread(project.resolve)
     if not folders_in(*notes_of(root)):
         return []
     kept = []
-    with _told("worktrees of killed servers cannot be kept"):
-        git = await open_git(root, _NOBODY, allows=allows)
+    with _logged("worktrees of killed servers cannot be kept"):
+        git = await open_git(root, _NO_ATTEMPT, allows=allows)
         async with alone(git, root, lambda: None):
             for state, tree in _found(git, root):
                 if tree is None:
                     if not remove_unfinished(state):
-                        log.warning("%s is left alone: it does not say what it is of", state)
+                        log.warning("%s is left alone: it does not name its attempt", state)
                 elif tree.is_merged:
-                    with _told(f"the worktree {tree.place} cannot be removed"):
+                    with _logged(f"the worktree {tree.place} cannot be removed"):
                         await tree.leave()
                 elif not tree.record.kept and has_lost_its_server(tree.record.mark, project):
-                    with _told(f"the worktree {tree.place} cannot be kept"):
+                    with _logged(f"the worktree {tree.place} cannot be kept"):
                         where = await tree.keep()
                         kept += [where] if where else []
-                        log.info("what the lost attempt %s changed: %s", tree.record.attempt, where or "nothing")
+                        log.info("changes of the lost attempt %s: %s", tree.record.attempt, where or "nothing")
     return kept
 
 
 async def forget(project: Path, runs: Collection[RunId]) -> None:
-    """Remove the branches of *runs*, but for one that somebody works on, and the worktrees that are left of them."""
-    with contextlib.suppress(IsolationUnavailable):  # then there are none
+    """Remove the branches of *runs*, except one that is checked out, and their remaining worktrees."""
+    with contextlib.suppress(IsolationUnavailable):  # then there are no branches
         root = await asyncio.to_thread(project.resolve)
-        git = await open_git(root, _NOBODY)
-        with _told("branches of forgotten runs cannot be removed"):
+        git = await open_git(root, _NO_ATTEMPT)
+        with _logged("branches of forgotten runs cannot be removed"):
             for _state, tree in _found(git, root):
                 parsed = None if tree is None else parse_attempt_id(tree.record.attempt)
                 if tree is not None and parsed is not None and parsed[0] in runs:
@@ -69,11 +69,11 @@ async def forget(project: Path, runs: Collection[RunId]) -> None:
 
 
 async def forget_attempts(project: Path, attempts: Collection[AttemptId]) -> list[str]:
-    """Remove the branches of *attempts*, but for one that somebody works on; says which have gone."""
+    """Remove the branches of *attempts*, except one that is checked out; returns the removed ones."""
     parsed = [parse_attempt_id(attempt) for attempt in attempts]
     wanted = {branch_of(*parts) for parts in parsed if parts is not None}
     with contextlib.suppress(IsolationUnavailable):
-        git = await open_git(await asyncio.to_thread(project.resolve), _NOBODY)
+        git = await open_git(await asyncio.to_thread(project.resolve), _NO_ATTEMPT)
         before = wanted & await _branches(git)
         if before:
             await git.run("branch", "--quiet", "-D", "--", *sorted(before), accept=(0, 1))
@@ -92,7 +92,7 @@ def _found(git: Git, root: Path) -> Iterator[tuple[Path, Worktree | None]]:
 
 
 @contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
+def _logged(what: str) -> Iterator[None]:
     try:
         yield
     except (OrchestrationError, OSError) as error:

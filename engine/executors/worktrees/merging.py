@@ -1,7 +1,31 @@
-"""Brings what an isolated agent changed into the project's working tree, one at a time.
+"""Merges the changes of isolated agents into the project's working tree, one at a time.
 
-Effects: takes a lock of the operating system, which dies with its holder; writes the project's files. What a killed
-process had half written is taken back by whoever has the lock next.
+Effects: takes a lock of the operating system, which ends with its holder; writes the project's files. A merge that was
+half written by a killed process is undone by the next holder of the lock.
+
+Theory of operation
+===================
+
+**The problem.** Several agents, perhaps of several servers, finish at any time, while a person edits the same working
+tree. Each merge must be applied completely or not at all, must not overwrite anyone's edits, must not touch the index
+or branches of the user, and must survive a kill at any point.
+
+**Three trees.** *base* is the commit that the agent began with, *theirs* holds its changes, and *ours* is a snapshot of
+the working tree at this moment. Git merges the three in its database, without a working tree; only the difference
+between *ours* and the result is written. A conflict is found before any file is touched.
+
+**One at a time.** `alone` holds a file lock of the project from the snapshot to the last file, so merges see each
+other's results. People do not take the lock. `apply` therefore compares each file with *ours* just before it moves the
+new one into place; if one differs, it restores the files and the merge starts again with a new snapshot, at most
+`_TRIES` times, and is then reported as a conflict.
+
+**Crashes.** Before the first file is moved, the intent (the two trees) is written beside the worktree's notes. After
+the last one, the intent is renamed to `merged.json`. That rename is the commit point: an intent that is found under the
+lock belongs to a killed process, and its changes are reverted (`_heal`); `merged.json` means that the work is in the
+project, and the outcome beside it counts as the attempt's result (`outbox.py`) instead of doing the work again.
+
+**Invariant.** Under the lock, no intent exists in the project except the holder's own. If one cannot be reverted, as on
+a full disk, `alone` raises: nothing is merged on top of half a merge.
 """
 
 from __future__ import annotations
@@ -36,31 +60,31 @@ from engine.statefolder.regular_files import read_regular
 
 _INTENT = "merging.json"
 MERGED = "merged.json"
-"""The mark of work that is in the project: the note about its merge, renamed."""
+"""Marks work that is in the project: the renamed intent of its merge."""
 _PAUSE = 0.02
 _TRIES = 5
-"""How often the merge begins anew because somebody changed a file that it is about to write."""
+"""How often a merge starts again because a file that it is about to write was changed."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit that no branch leads to, and its tree."""
+    """A commit outside all branches, and its tree."""
 
     id: str
     tree: str
 
 
 class NotMerged(OrchestrationError):
-    """What an agent changed did not come into the project's working tree, which is as it was."""
+    """An agent's changes were not merged; the project's working tree is unchanged."""
 
 
 @contextlib.asynccontextmanager
 async def alone(git: Git, project: Path, beat: Callable[[], object]) -> AsyncIterator[None]:
-    """The only one, among all processes, that reads or writes the whole working tree of *project*.
+    """Exclusive access, among all processes, to the whole working tree of *project*.
 
-    Raises `IsolationUnavailable` where half a merge is in it.
+    Raises `IsolationUnavailable` if it holds half a merge that cannot be undone.
     """
     folder = await asyncio.to_thread(make_below, *notes_of(project))
     lock = FileLock(folder / "lock", timeout=0, mode=0o600)
@@ -79,16 +103,16 @@ async def alone(git: Git, project: Path, beat: Callable[[], object]) -> AsyncIte
 
 
 async def merge(git: Git, project: Path, *, base: Commit, theirs: Commit, state: Path) -> None:
-    """Merge *theirs*, made on *base*, into the working tree of *project*; to be done `alone`.
+    """Merge *theirs*, made on *base*, into the working tree of *project*; to be called inside `alone`.
 
-    Raises `NotMerged`, and `IsolationUnavailable` where git fails; the working tree is as it was then, or will be as
-    soon as there is room for that.
+    Raises `NotMerged`, or `IsolationUnavailable` if git fails; the working tree is then unchanged, or will be restored
+    as soon as there is disk space for that.
     """
     foreign = _foreign(git)
     await changes_between(git, base.tree, theirs.tree, foreign=foreign)
     paths: Sequence[bytes] = ()
     for _ in range(_TRIES):
-        ours = await project_commit(git, project, [base.id], "The project meanwhile")
+        ours = await project_commit(git, project, [base.id], "The project at the time of the merge")
         merged = theirs.tree if ours.tree == base.tree else await _merged(git, ours, theirs)
         changes = await changes_between(git, ours.tree, merged, foreign=foreign)
         try:
@@ -99,7 +123,7 @@ async def merge(git: Git, project: Path, *, base: Commit, theirs: Commit, state:
             raise NotMerged(
                 f"it cannot be written into the working tree: {error}",
                 code="MERGE_REFUSED",
-                hint="Look after the file and its folder.",
+                hint="Check the permissions of the file and its folder.",
             ) from error
         else:
             return
@@ -107,13 +131,13 @@ async def merge(git: Git, project: Path, *, base: Commit, theirs: Commit, state:
 
 
 async def project_commit(git: Git, project: Path, parents: Sequence[str], message: str) -> Commit:
-    """A commit of the working tree of *project* as it is now; to be made `alone`."""
+    """A commit of the current working tree of *project*; to be called inside `alone`."""
     tree = await project_tree(git, notes_of(project).folder / "project.index")
     return Commit(await commit(git, tree, parents, message), tree)
 
 
 async def _merged(git: Git, ours: Commit, theirs: Commit) -> str:
-    """The tree that the two, which have their base in common, make together."""
+    """The merged tree of two commits with a common base."""
     words = ("merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours.id, theirs.id)
     found = await git.run(*words, accept=(0, 1))
     tree, *paths = found.stdout.split(b"\0")
@@ -123,9 +147,9 @@ async def _merged(git: Git, ours: Commit, theirs: Commit) -> str:
 
 
 async def _write(git: Git, changes: Sequence[Change], *, state: Path, trees: tuple[str, str]) -> None:
-    """Make *changes*, which lead from one of *trees* to the other, and say so where a crash leaves it.
+    """Apply *changes*, the difference between the two *trees*, under an intent that survives a crash.
 
-    With the last step they are made, and the mark of it is there; before, they are taken back by whoever comes next.
+    The last step marks them as merged; until then, the next holder of the lock reverts them.
     """
     intent = state / _INTENT
     intent.write_text(json.dumps(trees), encoding="ascii")
@@ -140,38 +164,38 @@ async def _write(git: Git, changes: Sequence[Change], *, state: Path, trees: tup
 
 
 async def _heal(git: Git, project: Path) -> None:
-    """Take back what processes had begun to write when they were killed.
+    """Revert the partial merges of killed processes.
 
-    Raises `IsolationUnavailable` where that fails, as on a full disk: nothing is put on top of half a merge, and
-    whoever comes next tries again.
+    Raises `IsolationUnavailable` if that fails, as on a full disk: nothing is merged on top of half a merge, and the
+    next holder of the lock tries again.
     """
     for intent in _intents(project):
         try:
             old, new = _trees(intent)
         except (OSError, ValueError) as error:
-            log.warning("nobody knows what the note about a merge in %s was: %s", intent, error)
+            log.warning("the note about a merge in %s cannot be read: %s", intent, error)
             intent.unlink(missing_ok=True)
             continue
         try:
             changes = await changes_between(git, old, new, foreign=_foreign(git))
             await undo(git, changes, staging=intent.parent / "staging")
-        except ForeignPath as error:  # no merge of ours was that: nothing of it was done
-            log.warning("the note about a merge in %s is no note of ours: %s", intent, error)
+        except ForeignPath as error:  # we never start such a merge, so nothing of it was done
+            log.warning("the note about a merge in %s is not one of ours: %s", intent, error)
         except (OSError, OrchestrationError) as error:
             raise _half(intent, error) from error
         intent.unlink(missing_ok=True)
 
 
 def is_half(state: Path) -> bool:
-    """Whether the merge of what *state* is of was cut off, and is not taken back yet."""
+    """Whether the merge of the worktree of *state* was interrupted and is not reverted yet."""
     return (state / _INTENT).exists()
 
 
 def _half(intent: Path, error: Exception) -> IsolationUnavailable:
     why = error.message if isinstance(error, OrchestrationError) else str(error)
     return IsolationUnavailable(
-        f"a merge that was cut off cannot be taken back: {why}",
-        hint=f"See that the disk has room and try again; or put the files right yourself and remove {intent}.",
+        f"an interrupted merge cannot be undone: {why}",
+        hint=f"Free some disk space and try again, or correct the files yourself and remove {intent}.",
     )
 
 
@@ -185,14 +209,14 @@ def _trees(intent: Path) -> tuple[str, str]:
     match json.loads(read_regular(intent)):
         case [old, new] if is_object(old) and is_object(new):
             return old, new
-    raise ValueError("it names no trees")
+    raise ValueError("it does not name two trees")
 
 
 def _foreign(git: Git) -> list[bytes]:
-    """The folders of the engine in the project, from the top."""
+    """The folders of the engine in the project, relative to the top."""
     return [os.fsencode(f"{git.prefix}{place}") for place in OURS]
 
 
 def _conflict(git: Git, paths: Sequence[bytes]) -> NotMerged:
     inside = [path.removeprefix(os.fsencode(git.prefix)) for path in paths]
-    return NotMerged(f"it conflicts with what changed meanwhile in {names(inside)}", code="MERGE_CONFLICT")
+    return NotMerged(f"it conflicts with other changes in {names(inside)}", code="MERGE_CONFLICT")

@@ -1,9 +1,9 @@
-"""Keeps how isolated attempts ended whose work is in the project, until the journal has it.
+"""Keeps the outcomes of isolated attempts whose work is in the project, until the journal has them.
 
-Effects: reads and removes the folders in which worktrees are written down, and branches of the engine's own. An outcome
-is put there before its merge; the mark that it is merged comes into being with the end of the merge, in one step.
-Whoever goes on with a run after a crash finds it here, and takes it for the attempt's report instead of doing the
-work, and merging it, once more.
+Effects: reads and removes the folders with notes about worktrees, and branches of the engine's own. An outcome
+is stored there before its merge; the last step of the merge also marks it as merged, atomically.
+A server that resumes a run after a crash finds it here and uses it as the attempt's report, instead of repeating the
+work and its merge.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class FileOutbox:
 
 
 def _attempt_of(state: Path) -> AttemptId | None:
-    """The attempt that the folder *state* is of; None where it says so of none, or lies elsewhere."""
+    """The attempt of the folder *state*; None if it does not name one, or lies elsewhere."""
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, KeyError):
         attempt = json.loads(read_regular(state / RECORD))["attempt"]
         parsed = parse_attempt_id(attempt)

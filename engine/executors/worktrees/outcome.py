@@ -1,6 +1,6 @@
-"""How a successful attempt ended, as a file: written before its work is merged, read by whoever finds it after a crash.
+"""The outcome of a successful attempt as a file: written before its work is merged, read after a crash.
 
-Effects: reads and writes one file in a folder of the engine's own. Secrets that are known as such are masked.
+Effects: reads and writes one file in a folder of the engine's own. Known secrets are masked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _OUTCOME = "outcome.json"
 def put(state: Path, outcome: Outcome) -> None:
     """Write *outcome*, a success, into the folder *state* of its worktree; it counts once the work is merged.
 
-    Raises OSError where it cannot be written, ValueError or TypeError where it is not JSON.
+    Raises OSError if it cannot be written, ValueError or TypeError if it is not JSON.
     """
     usage = None if outcome.usage is None else asdict(outcome.usage)
     new = state / f"{_OUTCOME}.new"
@@ -30,11 +30,11 @@ def put(state: Path, outcome: Outcome) -> None:
 
 
 def read(state: Path) -> Outcome | None:
-    """The outcome that was written into *state*; None where there is none that can be read."""
+    """The outcome that was written into *state*; None if there is none, or it cannot be read."""
     with contextlib.suppress(OSError, ValueError, TypeError):
         match json.loads(read_regular(state / _OUTCOME)):
             case {"outputs": dict(outputs), "usage": usage}:
-                # It was given, and merged: neither a limit of time nor a cancel that came later takes it back.
+                # It is complete and merged: no later timeout or cancel can undo that.
                 return Outcome(outputs=outputs, usage=None if usage is None else Usage(**usage), in_time=True)
             case _:
                 pass

@@ -1,7 +1,7 @@
-"""Puts what a working tree holds into git's object database, beside the index and the branches that people use.
+"""Stores the content of a working tree in git's object database, without touching the user's index and branches.
 
-Effects: reads files, writes objects, and an index of our own. Files that git ignores are not seen, nor repositories
-inside of the tree, which are no part of it.
+Effects: reads files, writes objects, and an index of our own. Ignored files are left out, and so are repositories
+inside the tree, which are not part of it.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from engine.executors.worktrees.git import Git
 from engine.statefolder.links import STATE, Place, state_of
 
 PLACE = Path(".claude/worktrees")
-"""Where worktrees lie. Claude Code lets its agents edit there, and nowhere else below `.claude`."""
+"""The folder of worktrees: the only one below `.claude` where Claude Code lets its agents edit."""
 OURS = (str(STATE), str(PLACE))
-"""Folders of the engine in a project, which are no part of its files."""
+"""Folders of the engine in a project, which are not part of its files."""
 _GITLINK = b"160000"
 
 
 def notes_of(project: Path) -> Place:
-    """Where it is written down what is known of worktrees of *project*, a folder each."""
+    """The folder of notes about worktrees of *project*, a subfolder each."""
     return state_of(project).inside("worktrees")
 
 
 def trees_of(project: Path) -> Place:
-    """Where the worktrees of *project* lie: beside the state where that is not in `.claude`."""
+    """The folder of worktrees of *project*: beside the state folder if that is not in `.claude`."""
     state = state_of(project)
     return Place(state.root, PLACE) if state.below == STATE else state.inside("trees")
 
 
 async def project_tree(git: Git, index: Path) -> str:
-    """The tree object of the project's working tree as it is now; *index* is a file of our own for it.
+    """The tree object of the project's current working tree; *index* is a file of our own for it.
 
-    Outside of the project's root, where that is a folder of a larger repository, only files count that git tracks.
+    Outside the project root, if that is a folder of a larger repository, only tracked files count.
     """
     assert git.directory is not None  # noqa: S101 -- a repository that was found has one
     _copy_index(git.directory / "index", index)
@@ -49,10 +49,10 @@ async def project_tree(git: Git, index: Path) -> str:
 
 
 async def worktree_tree(git: Git, tree: Path, index: Path, *, without: Iterable[bytes] = ()) -> str:
-    """The tree object of the worktree *tree*, where *index* is its index as it was when nobody had worked there.
+    """The tree object of the worktree *tree*, whose index before the agent's work is *index*.
 
-    The agent's own index, HEAD and `.git` do not count, whatever it did to them; nor does what it found there that is
-    not the project's, the paths *without*.
+    The agent's own index, HEAD and `.git` do not count, whatever it did to them; nor do the paths *without*, which were
+    brought into the worktree and do not belong to the project's files.
     """
     added = await _add(git, tree, index, [b":/", *_but(await repositories_inside(git, tree, index, ""))])
     paths = b"".join(b":(top,literal)" + path + b"\0" for path in without)
@@ -64,14 +64,14 @@ async def worktree_tree(git: Git, tree: Path, index: Path, *, without: Iterable[
 
 
 async def repositories_inside(git: Git, tree: Path, index: Path, prefix: str) -> list[bytes]:
-    """Folders below *prefix* of *tree* that are git repositories of their own and no submodules."""
+    """Folders below *prefix* of *tree* that are git repositories of their own, but not submodules."""
     scope = f":(top,literal){prefix}"
     listed = await git.run("ls-files", "-z", "--others", "--exclude-standard", "--", scope, tree=tree, index=index)
     return [name[:-1] for name in listed.stdout.split(b"\0") if name.endswith(b"/")]
 
 
 async def submodules_in_use(git: Git, tree: Path, index: Path) -> list[bytes]:
-    """Submodules of *tree* whose folder is not empty: what is in there belongs to another repository."""
+    """Submodules of *tree* whose folder is not empty: its content belongs to another repository."""
     listed = await git.run("ls-files", "-z", "--stage", tree=tree, index=index)
     entries = (record.partition(b"\t") for record in listed.stdout.split(b"\0"))
     links = [path for meta, _, path in entries if meta.startswith(_GITLINK)]
@@ -79,13 +79,13 @@ async def submodules_in_use(git: Git, tree: Path, index: Path) -> list[bytes]:
 
 
 async def commit(git: Git, tree: str, parents: Sequence[str], message: str) -> str:
-    """A commit of *tree* that no branch leads to."""
+    """A commit of *tree* outside all branches."""
     given = [word for parent in parents for word in ("-p", parent)]
     return await git.line("commit-tree", "--no-gpg-sign", *given, "-m", message, tree)
 
 
 async def head_of(git: Git) -> str | None:
-    """The commit that HEAD names; None where there is none yet."""
+    """The commit that HEAD names; None if there is none yet."""
     found = await git.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", accept=(0, 1))
     return os.fsdecode(found.stdout.strip()) or None
 
@@ -103,24 +103,24 @@ async def _add(git: Git, tree: Path, index: Path, paths: Iterable[bytes]) -> str
 def _but(paths: Iterable[bytes]) -> list[bytes]:
     """Pathspecs that leave *paths* out, files or folders.
 
-    They are patterns: git refuses to add anything where an exclusion that is written plainly names what it ignores.
+    They are patterns: git refuses to add anything if a literal exclusion names an ignored file.
     """
     patterns = [b":(top,exclude,glob)\\" + _escaped(path) for path in paths]
     return [pattern + end for pattern in patterns for end in (b"", b"/**")]
 
 
 def _escaped(path: bytes) -> bytes:
-    """*path* as a pattern that follows a backslash, and so begins with none."""
+    """*path* as a pattern after a backslash, so without one at its start."""
     return re.sub(rb"(?<!^)[*?\[\\]", rb"\\\g<0>", path)
 
 
 def _copy_index(source: Path, index: Path) -> None:
-    """Begin with what git knows of the files, so that it reads only those that have changed since.
+    """Start from git's own index, so that only files that changed since are read.
 
-    The time of the copy is the original's: git takes a file as changed in doubt if it is as young as the index.
+    The copy keeps the original's time: git assumes that a file as recent as the index may have changed.
     """
     index.unlink(missing_ok=True)
-    with contextlib.suppress(FileNotFoundError):  # nothing was ever added
+    with contextlib.suppress(FileNotFoundError):  # no file was ever added
         shutil.copy2(source, index)
 
 

@@ -1,4 +1,4 @@
-"""A git worktree for one attempt: made of the project as it is; what is changed in it is merged back or kept.
+"""A git worktree for one attempt: made from the project's current files; its changes are merged back or kept.
 
 Effects: makes and removes folders in `.claude/worktrees` and the state folder, worktrees and branches of the
 project's repository. The user's index, HEAD, branches and stash are not touched.
@@ -44,23 +44,23 @@ _INDEX = "worktree.index"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What is written down of a worktree, for whoever finds it after a crash."""
+    """The note about a worktree, for cleaning up after a crash."""
 
     attempt: AttemptId
     mark: str
-    """Names the process that made it."""
+    """The tag of the process that made it."""
     base: str
-    """The commit that the agent began with."""
+    """The commit that the agent started from."""
     base_tree: str
     kept: bool = False
-    """The worktree stays, because no branch can hold all that is in it."""
+    """Whether the worktree stays, because no branch can hold all its files."""
 
 
 class Worktree:
     """One worktree; made by `open_worktree`, or found by `found_worktree`."""
 
     def __init__(self, git: Git, project: Path, record: Record) -> None:
-        """Makes nothing."""
+        """Creates no files."""
         parsed = parse_attempt_id(record.attempt)
         assert parsed is not None  # noqa: S101 -- an id of the engine's
         root, name = project.resolve(), folder_of(*parsed)
@@ -70,22 +70,22 @@ class Worktree:
         self.place = self._own.folder
         self.state = notes_of(root).folder / name
         self.folder = self.place / git.prefix
-        """Where the agent works: what the project's root is in the worktree."""
+        """The agent's working folder: the project root inside the worktree."""
         self._git = git
         self._project = root
         self._where: str | None = None
 
     async def make(self, links: Iterable[str]) -> None:
-        """Check the files out, and bring what git ignores; *links* names what is only linked to.
+        """Check the files out, and copy ignored ones; *links* names folders that are only linked.
 
-        Raises `IsolationUnavailable` or OSError, and leaves nothing behind then.
+        Raises `IsolationUnavailable` or OSError, and then leaves nothing behind.
         """
         try:
             await self._git.run("worktree", "add", "--quiet", "--detach", "--lock", str(self.place), self.record.base)
             self.folder.mkdir(parents=True, exist_ok=True)
             link = (self.place / ".git").read_text(encoding="utf-8", errors="surrogateescape")
             own = self.place / link.removeprefix("gitdir:").strip()
-            # The last step: a worktree without it was not finished, and no agent has worked there.
+            # The last step: a worktree without it is incomplete, and no agent has worked there.
             copy = self.state / "new.index"
             shutil.copy2(own / "index", copy)
             await self._bring(links)
@@ -95,15 +95,15 @@ class Worktree:
             raise
 
     async def _bring(self, links: Iterable[str]) -> None:
-        """Give the worktree what git ignores, written down first: none of it is the agent's work."""
+        """Copy ignored files into the worktree, recorded first: they are not the agent's work."""
         brought = await to_bring(self._git, links)
         (self.state / _BROUGHT).write_bytes(b"\0".join(brought))
         await asyncio.to_thread(bring, self._git.top, self.place, brought)
 
     async def merge_back(self, heartbeat: Heartbeat) -> None:
-        """Merge what was changed into the project's working tree.
+        """Merge the changes into the project's working tree.
 
-        Raises `NotMerged`, and `IsolationUnavailable` where git fails; the project is as it was then.
+        Raises `NotMerged`, or `IsolationUnavailable` if git fails; the project is then unchanged.
         """
         if not await asyncio.to_thread(self._is_there):
             raise NotMerged(
@@ -114,7 +114,7 @@ class Worktree:
         tree, foreign = await self._work()
         if foreign:
             raise NotMerged(
-                f"it made or filled git repositories of their own: {names(foreign)}",
+                f"it made nested git repositories or changed them: {names(foreign)}",
                 code="MERGE_REFUSED",
                 hint="Let the agent remove them, or name them in .gitignore.",
             )
@@ -127,10 +127,10 @@ class Worktree:
             await merge(self._git, self._project, base=base, theirs=theirs, state=self.state)
 
     async def keep(self) -> str | None:
-        """Put what was changed on the branch and remove the worktree; says where it is, None where nothing changed.
+        """Put the changes on the branch and remove the worktree; returns where they are, None if there are none.
 
-        What no branch can hold stays in the worktree's folder. Raises `IsolationUnavailable` or OSError, and leaves
-        all where it is, if it cannot be kept. Asked again, it says the same.
+        Files that no branch can hold stay in the worktree's folder. Raises `IsolationUnavailable` or OSError, and
+        leaves everything in place, if they cannot be kept. Calling it again returns the same.
         """
         if not self.state.exists():
             return self._where
@@ -143,13 +143,13 @@ class Worktree:
             self.write(replace(self.record, kept=True))
             where.append(f"in the folder {self.place}")
         self._where = " and ".join(where) or None
-        if not foreign:  # a note about half a merge stays until that is taken back
+        if not foreign:  # a note about half a merge stays until that is reverted
             await (self.leave() if is_half(self.state) else self.remove())
         return self._where
 
     @property
     def is_merged(self) -> bool:
-        """Whether what was changed is in the project."""
+        """Whether the changes are in the project."""
         return (self.state / MERGED).exists()
 
     async def remove(self) -> None:
@@ -158,24 +158,24 @@ class Worktree:
         await asyncio.to_thread(remove_folder, self.state)
 
     async def leave(self) -> None:
-        """Remove the worktree; what is written down of it stays."""
+        """Remove the worktree, but not the note about it."""
         if await asyncio.to_thread(self._is_there):
             await asyncio.to_thread(remove_folder, self.place)
-        with contextlib.suppress(IsolationUnavailable):  # git knows of none
+        with contextlib.suppress(IsolationUnavailable):  # git does not know it
             await self._git.run("worktree", "remove", "--force", "--force", str(self.place))
 
     def write(self, record: Record) -> None:
-        """Write down what is to be known of the worktree."""
+        """Write the note about the worktree."""
         path = self.state / RECORD
         path.with_suffix(".new").write_text(json.dumps(asdict(record)), encoding="utf-8")
         path.with_suffix(".new").replace(path)
 
     def _is_there(self) -> bool:
-        """Whether the worktree is where it was made, and no link has come in its place."""
+        """Whether the worktree is still there, and no link has taken its place."""
         return is_own(*self._own)
 
     async def _work(self) -> tuple[str, list[bytes]]:
-        """The tree of what is in the worktree now, and what of it belongs to other repositories."""
+        """The tree of the worktree's current files, and its paths that belong to other repositories."""
         index = self.state / _INDEX
         if not index.exists() or not await asyncio.to_thread(self._is_there):
             return self.record.base_tree, []
@@ -186,7 +186,7 @@ class Worktree:
         return tree, foreign + await submodules_in_use(self._git, self.place, index)
 
     async def _commit(self, tree: str) -> str:
-        return await commit(self._git, tree, [self.record.base], f"What attempt {self.record.attempt} changed")
+        return await commit(self._git, tree, [self.record.base], f"Changes of attempt {self.record.attempt}")
 
 
 async def prepare(project: Path, attempt: AttemptId, *, allows: Allows = nothing) -> Git:
@@ -198,7 +198,7 @@ async def prepare(project: Path, attempt: AttemptId, *, allows: Allows = nothing
     if ignored is not None and ignored.returncode == 0:
         raise IsolationUnavailable(
             f"{project} is a folder that the git repository {git.top} ignores",
-            hint="`git init` in the project makes it a repository of its own.",
+            hint="Run `git init` in the project to make it a repository of its own.",
         )
     try:
         await asyncio.to_thread(_make_places, root)
@@ -206,7 +206,8 @@ async def prepare(project: Path, attempt: AttemptId, *, allows: Allows = nothing
         raise IsolationUnavailable(fault.message, hint=fault.hint) from fault
     except OSError as error:
         raise IsolationUnavailable(
-            f"no worktree can be made in {trees_of(root).folder}: {error}", hint="Free the disk, or make it writable."
+            f"cannot make a worktree in {trees_of(root).folder}: {error}",
+            hint="Free some disk space, or make the folder writable.",
         ) from error
     return git
 
@@ -226,17 +227,17 @@ async def open_worktree(
     links: Iterable[str] = (),
     allows: Allows = nothing,
 ) -> Worktree:
-    """A new worktree for *attempt*, with the files of *project* as they are now, and links for the names *links*.
+    """A new worktree for *attempt*, with the current files of *project*, and links for the names *links*.
 
     *allows* says which filters and merge drivers of the repository's own may run.
 
-    Raises `IsolationUnavailable` or OSError, and leaves nothing behind then.
+    Raises `IsolationUnavailable` or OSError, and then leaves nothing behind.
     """
     git = await prepare(project, attempt, allows=allows)
     async with alone(git, project, heartbeat):
         heartbeat.started(HERE)
         head = await head_of(git)
-        base = await project_commit(git, project, [head] if head else [], f"What attempt {attempt} began with")
+        base = await project_commit(git, project, [head] if head else [], f"The project before attempt {attempt}")
         tree = Worktree(git, project, Record(attempt=attempt, mark=git.mark, base=base.id, base_tree=base.tree))
         tree.state.mkdir(mode=0o700)
         tree.write(tree.record)
@@ -245,7 +246,7 @@ async def open_worktree(
 
 
 def found_worktree(git: Git, project: Path, state: Path) -> Worktree | None:
-    """The worktree that *state*, a folder of the state folder, says it is of; None where it says so of none."""
+    """The worktree that the note in *state*, a folder of the state folder, describes; None without a valid note."""
     try:
         record = Record(**json.loads(read_regular(state / RECORD)))
         parsed = parse_attempt_id(record.attempt)
@@ -256,7 +257,7 @@ def found_worktree(git: Git, project: Path, state: Path) -> Worktree | None:
 
 
 def remove_unfinished(state: Path) -> bool:
-    """Remove *state* where nothing but the beginning of a record is in it; whether it is gone."""
+    """Remove *state* if it holds only an incomplete note; returns whether it is gone."""
     (state / RECORD).with_suffix(".new").unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         state.rmdir()

@@ -235,9 +235,9 @@ def test_a_link_in_a_circle_is_refused(project: Path) -> None:
 
 def test_a_file_that_is_not_there_is_answered_with_the_command_that_may_be_meant(project: Path) -> None:
     write(project, "/hello")
-    with pytest.raises(NotFound, match='did you mean "/hello"'):
+    with pytest.raises(NotFound, match='Did you mean "/hello"'):
         index(project).resolve("commands/helo.json")
-    with pytest.raises(NotFound, match="name a path under the project"):
+    with pytest.raises(NotFound, match="Name a path in the project"):
         index(project).resolve("qqqqqq/wwww.json")
 
 

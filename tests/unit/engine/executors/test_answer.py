@@ -58,11 +58,11 @@ def test_anything_else_is_no_answer(answer: object) -> None:
 @pytest.mark.parametrize(
     ("told", "kind", "code", "message"),
     [
-        ({}, FailureKind.ERROR, "AGENT_ERROR", "the agent says that it failed, not why"),
+        ({}, FailureKind.ERROR, "AGENT_ERROR", "the agent reported a failure without a message"),
         ("disk full", FailureKind.ERROR, "AGENT_ERROR", "disk full"),
         ({"kind": "nonsense", "code": 5, "message": "  m "}, FailureKind.ERROR, "AGENT_ERROR", "m"),
         ({"kind": ["error"], "code": "---", "message": 7}, FailureKind.ERROR, "AGENT_ERROR", None),
-        ([1], FailureKind.ERROR, "AGENT_ERROR", "the agent says that it failed: [1]"),
+        ([1], FailureKind.ERROR, "AGENT_ERROR", "the agent reported a failure: [1]"),
         ({"kind": "cancel", "code": "STOPPED", "message": "m"}, FailureKind.CANCEL, "STOPPED", "m"),
     ],
 )
@@ -168,12 +168,12 @@ def test_what_a_program_logged_takes_the_place_of_nothing() -> None:
 @pytest.mark.parametrize(
     ("returncode", "stdout", "stderr", "code", "part"),
     [
-        (3, b"", b"", "EXIT_3", "said nothing"),
+        (3, b"", b"", "EXIT_3", "nothing on stderr"),
         (1, b"[1]", b"Traceback\nValueError: x", "EXIT_1", "ValueError: x"),
         (1, b'{"outputs": {}}', b"{broken}", "EXIT_1", "{broken}"),
         (1, b"", b'{"other": 1}', "EXIT_1", "other"),
-        (-9, b"", b"", "SIGNAL_SIGKILL", "ended by SIGKILL"),
-        (-99, b"", b"", "SIGNAL_99", "ended by 99"),
+        (-9, b"", b"", "SIGNAL_SIGKILL", "killed by SIGKILL"),
+        (-99, b"", b"", "SIGNAL_99", "killed by 99"),
     ],
 )
 def test_a_program_that_only_exits_badly_gets_its_code_from_the_way_it_ended(

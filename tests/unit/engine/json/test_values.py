@@ -27,7 +27,7 @@ def nested(levels: int) -> object:
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        (float("nan"), "nan is no JSON number"),
+        (float("nan"), "nan is not a JSON number"),
         ({"a": [float("inf")]}, "inf is no JSON number at /a/0"),
         ({"a": {1: 2}}, "the key 1 is no string at /a"),
         ({"x/y~": (1, 2)}, "a tuple is no JSON value at /x~1y~0"),

@@ -155,9 +155,9 @@ def test_a_result_without_is_error_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("exit_code", "stderr", "code", "part"),
     [
-        (1, "boom\n", "AGENT_CRASHED", "exited with code 1 before it had a result: boom"),
-        (0, "", "AGENT_CRASHED", "said nothing"),
-        (-9, "", "AGENT_CRASHED", "ended by SIGKILL"),
+        (1, "boom\n", "AGENT_CRASHED", "exited with code 1 before it returned a result: boom"),
+        (0, "", "AGENT_CRASHED", "nothing on stderr"),
+        (-9, "", "AGENT_CRASHED", "killed by SIGKILL"),
         (1, "--agent 'x' not found. Available agents: claude", "AGENT_NOT_FOUND", "Available agents"),
     ],
 )
@@ -172,7 +172,7 @@ def test_without_a_result_the_end_of_the_program_tells(exit_code: int, stderr: s
 def test_a_program_that_does_not_know_an_option_is_to_be_updated() -> None:
     failure = failure_of({"type": "system"}, exit_code=1, stderr="error: unknown option '--json-schema={}'\n")
     assert failure.code == "AGENT_CRASHED"
-    assert "update Claude Code" in (failure.hint or "")
+    assert "Update Claude Code" in (failure.hint or "")
     assert failure_of({"type": "system"}, exit_code=1, stderr="boom").hint is None
 
 

@@ -94,9 +94,9 @@ def test_a_folder_with_a_name_that_means_something_in_a_rule_is_still_denied(tmp
     [
         (b"{broken", "it is not JSON"),
         (b'{"permissions": {"deny": ["Bash"]}} // late', "it is not JSON"),
-        (b"[1]", "it is no JSON object"),
-        (b'{"permissions": []}', "`permissions` is no object"),
-        (b'{"permissions": {"deny": "Bash"}}', "`permissions.deny` is no list"),
+        (b"[1]", "it is not a JSON object"),
+        (b'{"permissions": []}', "`permissions` is not an object"),
+        (b'{"permissions": {"deny": "Bash"}}', "`permissions.deny` is not a list"),
         (b" " * (MAX_FILE_BYTES + 1), "it is larger than 1,000,000 bytes"),
         (b"[" * 100_000, "it is not JSON"),
     ],

@@ -23,9 +23,9 @@ def test_an_agent_whose_tools_are_all_there_lacks_nothing() -> None:
 @pytest.mark.parametrize(
     ("tool", "why"),
     [
-        ("MultiEdit", "Claude Code has none of this name; did you mean Edit?"),
-        ("LS", "Claude Code has none of this name"),
-        ("Re*", "Claude Code has none of this name"),
+        ("MultiEdit", "Claude Code has no tool of this name; did you mean Edit?"),
+        ("LS", "Claude Code has no tool of this name"),
+        ("Re*", "Claude Code has no tool of this name"),
         ("mcp__db__query", "its file does not name db in `mcpServers`"),
         ("Write", "its file disallows it"),
     ],
@@ -39,15 +39,15 @@ def test_a_tool_that_an_agent_names_and_will_not_have_is_told(tool: str, why: st
 def test_a_tool_that_is_taken_away_under_a_wrong_name_is_told() -> None:
     assert told(disallowed_tools=("Bsh", "Write", "mcp__db")) == [
         (
-            'agent "rev" disallows the tool Bsh, which takes nothing away: '
-            "Claude Code has none of this name; did you mean Bash?"
+            'agent "rev" disallows the tool Bsh, which has no effect: '
+            "Claude Code has no tool of this name; did you mean Bash?"
         )
     ]
 
 
 def test_a_server_that_nobody_defines_and_a_tool_that_settings_deny_are_told() -> None:
     assert told(mcp_servers=("db",)) == [
-        'agent "rev" wants the MCP server db, which is not configured: its work will fail'
+        'agent "rev" needs the MCP server db, which is not configured: its work will fail'
     ]
     denying = Permissions(deny=frozenset({"Bash", "Edit(secrets/**)"}))
     assert told(tools=("Bash(make)", "Edit"), permissions=denying) == [

@@ -10,11 +10,11 @@ from engine.executors.subprocesses.search import Searched, end_marked
 
 @pytest.mark.parametrize("text", ["", "m", "om2", "PATH", " ", "om2-0123456789abcdef-"])
 async def test_what_is_no_mark_is_looked_for_nowhere(text: str) -> None:
-    with pytest.raises(ValueError, match="no mark"):
+    with pytest.raises(ValueError, match="not the tag"):
         carrying(text)
-    with pytest.raises(ValueError, match="no mark"):
+    with pytest.raises(ValueError, match="not the tag"):
         Searched(text, leaves_nothing=False)
-    with pytest.raises(ValueError, match="no mark"):
+    with pytest.raises(ValueError, match="not the tag"):
         await end_marked(text, grace=timedelta(0))
 
 
