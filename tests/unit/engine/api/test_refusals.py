@@ -147,6 +147,8 @@ def test_an_option_that_cannot_be_used_is_refused_when_the_engine_is_made(option
 
 
 def test_a_hook_may_be_anything_that_can_be_called_with_what_it_is_given() -> None:
+    silent: Any = {}.update  # written in C: it does not say what it takes
+    OrchestrationEngine(on_phase_complete=silent)
     updates: list[object] = []
     OrchestrationEngine(on_node_start=print, on_todo_write=updates.append, on_node_complete=lambda *_all: None)
 
