@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mcp_server.cli.sync import synchronise
+from registry.catalog import Catalog
 from tests.e2e.test_review_code import (
     AGENTS,
     MARK,
@@ -58,9 +60,7 @@ def review(project: Path, environ: dict[str, str]) -> Path:
         shutil.copy(ROOT / ".claude" / "agents" / f"{name}.md", project / ".claude" / "agents")
     server = {"command": str(PROGRAMS / "orchestration-mcp"), "args": []}
     (project / ".mcp.json").write_text(json.dumps({"mcpServers": {"orchestration": server}}), encoding="utf-8")
-    subprocess.run(
-        [str(PROGRAMS / "orchestrate"), "--project", str(project), "sync"], env=environ, check=True, timeout=40
-    )
+    assert list(synchronise(project, Catalog(project)))
     accept_first_screens(Path(environ["HOME"]), project)
     return project
 

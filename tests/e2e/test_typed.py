@@ -39,7 +39,7 @@ def ours(tmp_path: Path, environ: dict[str, str]) -> Path:
         json.dumps({"mcpServers": {"orchestration": {"command": str(PROGRAMS / "orchestration-mcp"), "args": []}}}),
         encoding="utf-8",
     )
-    subprocess.run([str(PROGRAMS / "orchestrate"), "--project", str(root), "sync"], env=environ, check=True, timeout=40)
+    assert list(synchronise(root, Catalog(root)))
     return root
 
 
