@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
     from mcp.server.mcpserver import Context
-    from mcp_types import InputRequiredResult
+    from mcp_types import InputRequiredResult, Tool
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +113,18 @@ class OrchestrationServer(MCPServer[Session]):
         for session in self.sessions:
             session.closing = True
 
+    async def list_tools(self) -> list[Tool]:
+        """See the SDK's; without the titles that repeat each field's name, since every session reads all of it."""
+        return [
+            tool.model_copy(
+                update={
+                    "input_schema": untitled(tool.input_schema),
+                    "output_schema": tool.output_schema and untitled(tool.output_schema),
+                }
+            )
+            for tool in await super().list_tools()
+        ]
+
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Session, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
@@ -148,6 +160,13 @@ class OrchestrationServer(MCPServer[Session]):
                 hint = f'did you mean "{near}"?' if near else f"it has {', '.join(known)}"
                 message = f'{name} has no parameter "{parameter}"'
                 raise NotFound(message, code="INVALID_PARAMETERS", hint=hint)
+
+
+def untitled(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
+    """*schema* without titles; a property of that name stays."""
+    if isinstance(schema, dict):
+        return {key: untitled(part) for key, part in schema.items() if key != "title" or not isinstance(part, str)}
+    return [untitled(part) for part in schema] if isinstance(schema, list) else schema
 
 
 def _bad_parameters(name: str, given: Mapping[str, Any], error: ValidationError) -> OrchestrationError:

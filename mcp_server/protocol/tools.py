@@ -6,6 +6,8 @@ first request soon. Parameters are spelled as users type them: an alias would be
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,7 +15,7 @@ import anyio
 import anyio.lowlevel
 from mcp.server.mcpserver import Context, MCPServer
 from mcp_types import CallToolResult, InputRequiredResult, ToolAnnotations
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from engine.errors import OrchestrationError
 from mcp_server.answers import wire
@@ -36,14 +38,20 @@ CANCEL_SECONDS = 30.0
 """How long `cancel` waits for agents to end."""
 
 Ctx = Context[Session, Any]
-Loaded = Annotated[CallToolResult, wire.Loaded]
-Validation = Annotated[CallToolResult, wire.Validation]
 Status = Annotated[CallToolResult, wire.Status]
-Asking = Status | InputRequiredResult
-"""A status, or a question to the person at the client."""
+"""Declared by `status` alone: the schema is long, and each session reads those of all tools."""
 
+
+def _as_text(value: object) -> object:
+    """An object as its JSON, and nothing as no text: the schema asks for text, which any form of a client can fill."""
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    return "" if value is None else value
+
+
+Text = Annotated[str, BeforeValidator(_as_text)]
 Source = Annotated[
-    str | dict[str, Any],
+    Text,
     Field(description='"/name" of a command, a path under the project root, or a command definition (JSON object)'),
 ]
 Wait = Annotated[float, Field(ge=0, le=3600, description="How long to wait, in seconds; 0 answers at once")]
@@ -94,7 +102,7 @@ class Decision(BaseModel):
     answer: Literal["yes", "no", "retry", "skip", "fail"]
 
 
-async def load_command(ctx: Ctx, source: Source) -> Loaded:
+async def load_command(ctx: Ctx, source: Source) -> CallToolResult:
     """See `instructions.LOAD_COMMAND`."""
     project = await _session(ctx).project()
     from mcp_server.answers.status import loaded_of  # noqa: PLC0415 - heavy: see session.py
@@ -107,7 +115,7 @@ async def validate(
     ctx: Ctx,
     source: Source,
     strict: Annotated[bool, Field(description="Warnings make the command invalid too")] = False,  # noqa: FBT002
-) -> Validation:
+) -> CallToolResult:
     """See `instructions.VALIDATE`."""
     project = await _session(ctx).project()
     from mcp_server.answers.status import validation_of  # noqa: PLC0415 - heavy: see session.py
@@ -119,9 +127,9 @@ async def run(  # noqa: PLR0917 - a client names each parameter
     ctx: Ctx,
     command: Source,
     arguments: Annotated[
-        str | dict[str, Any] | None,
-        Field(description="What follows the command's name as text, or its arguments by name"),
-    ] = None,
+        Text,
+        Field(description="What follows the command's name as text, or its arguments by name as a JSON object"),
+    ] = "",
     executor: Executor = "auto",
     dry_run: Annotated[bool, Field(description="Only predict the timeline; nothing is run or recorded")] = False,  # noqa: FBT002
     wait_seconds: Wait = 0,
@@ -130,7 +138,7 @@ async def run(  # noqa: PLR0917 - a client names each parameter
     max_cost_usd: MaxCost = None,
     max_attempts_total: MaxAttempts = None,
     max_duration_seconds: MaxDuration = None,
-) -> Asking:
+) -> CallToolResult | InputRequiredResult:
     """See `instructions.RUN`."""
     session = _session(ctx)
     project = await session.project()
@@ -139,7 +147,7 @@ async def run(  # noqa: PLR0917 - a client names each parameter
     from mcp_server.protocol.elicitation import ask, asked_run  # noqa: PLC0415 - heavy: see session.py
 
     limits = _limits(max_parallelism, max_cost_usd, max_attempts_total, max_duration_seconds)
-    request = RunRequest(source=command, arguments=arguments, executor=executor, limits=limits)
+    request = RunRequest(source=command, arguments=_object_or_text(arguments), executor=executor, limits=limits)
     estimate = await _estimate(project, request)
     if dry_run:
         from mcp_server.answers.status import status_of  # noqa: PLC0415
@@ -175,7 +183,7 @@ async def status(
     ] = None,
     wait_seconds: Wait = 0,
     view: Annotated[wire.ViewName, Field(description="Which part of the run is wanted in full")] = "summary",
-) -> Asking:
+) -> Status | InputRequiredResult:
     """See `instructions.STATUS`."""
     session = _session(ctx)
     project = await session.project()
@@ -202,7 +210,7 @@ async def report(
     run_id: RunIdText,
     results: Annotated[list[Result], Field(max_length=1000, description="Work that this client did")] = [],  # noqa: B006 - never changed
     decisions: Annotated[list[Decision], Field(max_length=1000, description="The user's answers")] = [],  # noqa: B006
-) -> Status:
+) -> CallToolResult:
     """See `instructions.REPORT`."""
     session = _session(ctx)
     project = await session.project()
@@ -231,7 +239,7 @@ async def cancel(
     run_id: RunIdText,
     reason: Annotated[str, Field(max_length=500, description="Why; it stands in the report")] = "",
     compensate: Annotated[bool, Field(description="Roll back what was done")] = True,  # noqa: FBT002
-) -> Status:
+) -> CallToolResult:
     """See `instructions.CANCEL`."""
     session = _session(ctx)
     project = await session.project()
@@ -253,7 +261,7 @@ async def resume(  # noqa: PLR0917 - a client names each parameter
     max_cost_usd: MaxCost = None,
     max_attempts_total: MaxAttempts = None,
     max_duration_seconds: MaxDuration = None,
-) -> Status:
+) -> CallToolResult:
     """See `instructions.RESUME`."""
     session = _session(ctx)
     project = await session.project()
@@ -288,6 +296,15 @@ def _hints(hints: dict[str, bool]) -> dict[str, Any]:
         "destructive_hint": hints.get("destructive", False),
         "idempotent_hint": read_only or hints.get("idempotent", False),
     }
+
+
+def _object_or_text(text: str) -> str | dict[str, Any] | None:
+    """The arguments by name where *text* is a JSON object, else what was typed behind the command's name."""
+    if text.lstrip().startswith("{"):
+        with contextlib.suppress(ValueError, RecursionError):
+            found: dict[str, Any] = json.loads(text)
+            return found
+    return text or None
 
 
 def _session(ctx: Ctx) -> Session:

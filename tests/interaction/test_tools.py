@@ -91,10 +91,59 @@ async def test_tools_have_fixed_names_and_short_texts(client: Client) -> None:
     assert loaded == {"run", "status"}
     read_only = {name for name, tool in tools.items() if tool.annotations and tool.annotations.read_only_hint}
     assert read_only == {"load_command", "validate", "status"}
-    for name in ("run", "status"):
-        properties = (tools[name].output_schema or {})["properties"]
-        assert "todos" in properties
-        assert properties["next"]["description"] == "What to do now."
+    assert {name for name, tool in tools.items() if tool.output_schema is not None} == {"status"}
+    properties = (tools["status"].output_schema or {})["properties"]
+    assert "todos" in properties
+    assert properties["next"]["description"] == "What to do now."
+
+
+@keeps("tool-list")
+async def test_the_list_of_tools_is_short_since_every_session_reads_it(client: Client) -> None:
+    listed = [
+        tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in (await client.list_tools()).tools
+    ]
+    assert sum(len(json.dumps(tool)) for tool in listed) <= 20_000
+
+
+@keeps("tool-list", "eras")
+async def test_what_a_person_types_is_plain_text_in_every_schema_that_a_form_fills(client: Client) -> None:
+    tools = {tool.name: tool.input_schema["properties"] for tool in (await client.list_tools()).tools}
+    typed = [
+        tools["validate"]["source"],
+        tools["load_command"]["source"],
+        tools["run"]["command"],
+        tools["run"]["arguments"],
+    ]
+    assert [(field["type"], "anyOf" in field) for field in typed] == [("string", False)] * 4
+
+
+GREETS = command(
+    phase("greet", node("greets", agent="general-purpose", task="Greet $ARGUMENTS")),
+    arguments=[{"name": "name", "description": "Whom"}],
+)
+
+
+@keeps("eras", "run-waits")
+@pytest.mark.parametrize(
+    ("arguments", "bound"),
+    [
+        ({"name": "Ada"}, "Greet name=Ada "),
+        ('{"name": "Ada"}', "Greet name=Ada "),
+        ("Ada", "Greet Ada "),
+        ('["Ada", "Bo"]', 'Greet ["Ada", "Bo"] '),
+        ('{"name": ', 'Greet {"name": '),
+        ("7", "Greet 7 "),
+    ],
+)
+async def test_arguments_are_a_json_object_or_text(client: Client, arguments: object, bound: str) -> None:
+    status = await call(client, "run", command=GREETS, arguments=arguments, wait_seconds=30, executor="simulate")
+    assert status["todos"]["todos"][0]["content"].startswith(bound)
+
+
+@keeps("eras")
+async def test_a_definition_may_be_text_or_an_object(client: Client) -> None:
+    assert (await call(client, "validate", source=GREETS))["valid"]
+    assert (await call(client, "validate", source=json.dumps(GREETS)))["valid"]
 
 
 @keeps("eras", "run-waits", "todos")
