@@ -1,4 +1,4 @@
-"""The few ways in which folding an event changes a run; what the events mean stands in the modules beside this one.
+"""The few ways in which folding an event changes a run; the modules beside this one say what the events mean.
 
 Pure.
 """
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 
 def contribute(run: Run, key: str, ref: ev.ValueRef, at: datetime, merge: Merge, *, node: NodeId | None) -> None:
-    """Give *key* a value; the context has a new version."""
+    """Give *key* a value, which makes a new version of the context."""
     run.version += 1
     run.context.setdefault(key, []).append(Contribution(run.version, ref, merge, node, at))
 
 
 def illegal(run: Run, event: ev.Event) -> InternalError:
-    """What there is to say of an event that may not happen now."""
+    """The error for an event that is not legal now."""
     name = getattr(event, "node", None)
     node = run.nodes.get(name) if name is not None else None
     where = f"run {run.id} is {run.status}" if node is None else f'node "{name}" is {node.status}'
@@ -47,28 +47,28 @@ def illegal(run: Run, event: ev.Event) -> InternalError:
 
 
 def move_node(node: NodeState, status: NodeStatus) -> None:
-    """Move *node* to *status*, where the table allows it."""
+    """Move *node* to *status*, if the table allows it."""
     if status not in NODE_TRANSITIONS[node.status]:
         raise InternalError(f'node "{node.plan.id}" cannot go from {node.status} to {status}')
     node.status = status
 
 
 def move_run(run: Run, status: RunStatus) -> None:
-    """Move *run* to *status*, where the table allows it."""
+    """Move *run* to *status*, if the table allows it."""
     if status not in RUN_TRANSITIONS[run.status]:
         raise InternalError(f"run {run.id} cannot go from {run.status} to {status}")
     run.status = status
 
 
 def set_timer(run: Run, due: datetime | None, kind: str, key: str = "", number: int = 0) -> None:
-    """Remember that something is due; stale timers are recognised when they come up."""
+    """Add a timer; a stale one is recognised when it comes up."""
     if due is not None:
         run.timer_order += 1
         heapq.heappush(run.timers, Timer(due, run.timer_order, kind, key, number))
 
 
 def make_ready(run: Run, node: NodeState) -> None:
-    """Queue *node* in its phase, if that is open."""
+    """Queue *node* in its phase if that is open."""
     plan = node.plan
     phase = run.phases[plan.phase]
     if phase.opened_at is not None and not node.settled:
@@ -79,13 +79,13 @@ def make_ready(run: Run, node: NodeState) -> None:
 
 
 def offer(run: Run, phase: PhaseState) -> None:
-    """Have the first ready node of *phase* considered for the next free slot."""
+    """Offer the first ready node of *phase* for the next free slot."""
     if phase.ready:
         heapq.heappush(run.offers, (phase.ready[0], phase.plan.index))
 
 
 def settle(run: Run, node: NodeState, at: datetime) -> None:
-    """Count *node* as settled, and what is inside it; what depended on it alone is ready."""
+    """Count *node* and the nodes inside it as settled; nodes that depended on it alone become ready."""
     if node.settled:
         return
     node.settled = True
@@ -103,7 +103,7 @@ def settle(run: Run, node: NodeState, at: datetime) -> None:
 
 
 def _close(run: Run, group: NodeState, at: datetime) -> None:
-    """What has not run inside a sub-command that is over will not run."""
+    """Skip or cancel the nodes inside a sub-command that is over and have not run."""
     status = NodeStatus.SKIPPED if group.status is NodeStatus.SKIPPED else NodeStatus.CANCELLED
     for index in group.plan.inner:
         phase = run.phases[index]
@@ -120,20 +120,20 @@ def _close(run: Run, group: NodeState, at: datetime) -> None:
 
 
 def close_phase(run: Run, index: int) -> None:
-    """The phase is not open any more."""
+    """Take the phase out of the open ones."""
     run.open_phases.pop(index, None)
     run.drained.pop(index, None)
 
 
 def ask(run: Run, node: NodeState) -> None:
-    """Take a slot while the locks or the circuit breaker of *node* are asked for: whoever is behind it stays there."""
+    """Take a slot while *node* asks for its locks or circuit breaker, so that later nodes stay behind it."""
     node.asking = True
     run.running += 1
     run.phases[node.plan.phase].running += 1
 
 
 def stop_asking(run: Run, node: NodeState) -> None:
-    """Give the slot back that asking took."""
+    """Return the slot that asking took."""
     if node.asking:
         node.asking = False
         run.running -= 1
@@ -159,7 +159,7 @@ def live_of(node: NodeState) -> AttemptRecord:
 
 
 def end_live(run: Run, node: NodeState, at: datetime) -> AttemptRecord:
-    """End the live attempt of *node* and give its record."""
+    """End the live attempt of *node* and return its record."""
     live = live_of(node)
     node.live = None
     node.admitted_at = None

@@ -1,8 +1,8 @@
-"""Time that a run has not lived: what it moves, and what it leaves where it is.
+"""Time that passed on the clock but not for a run: what it moves, and what it leaves in place.
 
-Pure. Nobody lives through the time between two owners, nor through a jump of the clock: the machine slept, or somebody
-set the clock. No limit counts it. Where the clock was set back, all times of the past move into the new reckoning, so
-that what began before has begun before.
+Pure. Two kinds of time count towards no limit: the time between two owners, and a jump of the clock (the machine
+slept, or somebody set the clock). If the clock was set back, all past times move back with it, so that what began
+earlier still began earlier.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def leap(run: Run, since: datetime, at: datetime) -> timedelta:
-    """Have *run* live on at *at* as if *since* had been a moment ago; gives by how much its times were moved."""
+    """Continue *run* at *at* as if *since* had been a moment ago; returns by how much its times were moved."""
     by = at - since
     if by < ZERO:
         _set_back(run, by)
@@ -33,7 +33,7 @@ def leap(run: Run, since: datetime, at: datetime) -> timedelta:
 
 
 def postpone_attempts(run: Run, by: timedelta) -> None:
-    """Leave the attempts that live through the jump as much time as they had."""
+    """Leave the attempts that are live across the jump as much time as they had."""
     for name in run.live:
         live = run.nodes[name].live
         if live is not None and live.deadline is not None:
@@ -56,7 +56,7 @@ def _postpone(run: Run, by: timedelta) -> None:
 
 
 def _postpone_wait(run: Run, name: NodeId, waiting: Waiting, by: timedelta) -> None:
-    """A limit on waiting counts what was lived; a delay is over as soon as its time is by either reckoning."""
+    """Postpone the limit of a wait, which counts lived time; a delay ends when either reckoning says so."""
     if by > ZERO:  # else it was moved with the past
         waiting.since += by
     if waiting.until is not None and (by < ZERO or waiting.reason is WaitReason.LOCKS):
@@ -65,7 +65,7 @@ def _postpone_wait(run: Run, name: NodeId, waiting: Waiting, by: timedelta) -> N
 
 
 def _set_back(run: Run, by: timedelta) -> None:
-    """Move every time of the past by *by*."""
+    """Move every past time by *by*."""
     run.created_at += by
     run.started_at, run.ended_at = _moved(run.started_at, by), _moved(run.ended_at, by)
     run.counts_from = _moved(run.counts_from, by)

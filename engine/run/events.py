@@ -1,7 +1,7 @@
 """The events of a run, in the past tense, each with the time it became true.
 
-Pure. Events are the only truth about a run: `reducer.apply` folds them to the state, everything else is a projection.
-They are stored for ever, so fields are added with defaults and never renamed (`storage/codec.py` lifts older shapes).
+Pure. Events are the only truth about a run: `reducer.apply` folds them into the state, everything else is a projection.
+They are stored forever, so fields are added with defaults and never renamed (`storage/codec.py` lifts older shapes).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from engine.model.policy import Failure, Usage
 
 
 class Role(StrEnum):
-    """What an attempt is for."""
+    """The purpose of an attempt."""
 
     FORWARD = "forward"
     COMPENSATE = "compensate"
 
 
 class RunStatus(StrEnum):
-    """Where a run stands; the last six are end states (SPEC 4)."""
+    """The status of a run; the last seven are end states (SPEC 4)."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -51,11 +51,11 @@ class WaitReason(StrEnum):
 
 
 ASKED = frozenset({WaitReason.LOCKS, WaitReason.BREAKER})
-"""What a table of the project is asked for; the answer comes in the commit that asks."""
+"""Waits for a table of the project; the answer comes in the commit that asks."""
 
 
 class StopKind(StrEnum):
-    """What stopped a run."""
+    """The reason why a run stopped."""
 
     FAILURE = "failure"
     CANCEL = "cancel"
@@ -71,7 +71,7 @@ class ValueRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a run may use at most; None: no limit."""
+    """The most that a run may use; None: no limit."""
 
     max_parallelism: int | None = None
     max_cost_usd: float | None = None
@@ -79,7 +79,7 @@ class Limits:
     max_duration_seconds: float | None = None
 
     def over(self, other: Limits) -> Limits:
-        """These, and those of *other* where these say nothing."""
+        """These limits, completed by those of *other*."""
         return Limits(
             max_parallelism=self.max_parallelism or other.max_parallelism,
             max_cost_usd=other.max_cost_usd if self.max_cost_usd is None else self.max_cost_usd,
@@ -103,9 +103,9 @@ class StopCause:
 
 
 class EventBase(msgspec.Struct, frozen=True, gc=False):
-    """What all events are: cheap to make and to keep, since a run makes two for every node.
+    """The base of all events: cheap to make and to keep, since a run makes two for every node.
 
-    A struct is made six times faster than a frozen dataclass, and without `gc` the collector need not look at it: no
+    A struct is created six times faster than a frozen dataclass, and without `gc` the collector need not look at it: no
     event is part of a cycle.
     """
 
@@ -118,14 +118,14 @@ class RunCreated(EventBase, frozen=True):
     plan: Plan
     owner: OwnerId
     executor: str
-    """`auto`, `claude`, `host` or `simulate`, as asked."""
+    """`auto`, `claude`, `host` or `simulate`, as requested."""
     initial: dict[str, ValueRef] = msgspec.field(default_factory=dict)
-    """Context before the first phase: session values, globalContext.initial, arguments; later ones win."""
+    """Context before the first phase: session values, globalContext.initial, arguments; the last one wins."""
     arguments: str = ""
     """The argument text that replaces `$ARGUMENTS`."""
     limits: Limits = msgspec.field(default_factory=Limits)
     worktree: str = ""
-    """The linked git worktree that it belongs to; empty where it is that of the project that has the journal."""
+    """The linked git worktree that it belongs to; empty if it is the one of the project that holds the journal."""
 
 
 class RunStarted(EventBase, frozen=True):
@@ -156,9 +156,9 @@ class NodeWaiting(EventBase, frozen=True):
     node: NodeId
     reason: WaitReason
     until: datetime | None = None
-    """When the wait ends by itself: the retry's due time, the locks' deadline, the breaker's next trial.
+    """The time at which the wait ends by itself: the retry's due time, the locks' deadline, the breaker's next trial.
 
-    None for locks and breakers: they are asked now, and answer in the same commit. Meanwhile the node takes a slot.
+    None for locks and breakers: they are asked now, and answer in the same commit. Meanwhile the node occupies a slot.
     """
     detail: str = ""
     by_compensation: bool = False
@@ -166,7 +166,7 @@ class NodeWaiting(EventBase, frozen=True):
 
 
 class NodeReady(EventBase, frozen=True):
-    """What a node waited for has come."""
+    """The wait of a node is over: it has what it waited for."""
 
     at: datetime
     node: NodeId
@@ -181,7 +181,7 @@ class NodeSkipped(EventBase, frozen=True):
 
 
 class NodeFailed(EventBase, frozen=True):
-    """A node will not be tried again."""
+    """A node failed for good."""
 
     at: datetime
     node: NodeId
@@ -191,7 +191,7 @@ class NodeFailed(EventBase, frozen=True):
 
 
 class AttemptScheduled(EventBase, frozen=True):
-    """An attempt exists and is claimed; the executor gets it after the commit."""
+    """An attempt was scheduled; the executor gets it after the commit."""
 
     at: datetime
     node: NodeId
@@ -201,26 +201,26 @@ class AttemptScheduled(EventBase, frozen=True):
     version: int
     """Version of the context that the attempt sees."""
     deadline: datetime | None
-    """When its time is over, where it starts at once; None: it waits for its turn, and `AttemptStarted` says."""
+    """Its deadline if it starts at once; None: it waits for its turn, and `AttemptStarted` has the deadline."""
     inputs: dict[str, ValueRef] = msgspec.field(default_factory=dict)
-    """For a sub-command: what its own context begins with."""
+    """For a sub-command: the first values of its own context."""
     budget: float | None = None
-    """What it may cost, in dollars; None: no limit."""
+    """The most it may cost, in dollars; None: no limit."""
 
 
 class AttemptStarted(EventBase, frozen=True):
-    """An attempt that had to wait for its turn has begun: its time runs from now on."""
+    """An attempt that had to wait for its turn has begun: its timeout starts now."""
 
     at: datetime
     node: NodeId
     number: int
     worker: str
-    """The machine or place that does it, as its executor calls it."""
+    """The machine or place that runs it, as its executor calls it."""
     deadline: datetime
 
 
 class AttemptStopping(EventBase, frozen=True):
-    """An attempt was told to end; it ends with *failure* unless it succeeded in the meantime."""
+    """An attempt was asked to end; it ends with *failure* unless it succeeded in the meantime."""
 
     at: datetime
     node: NodeId
@@ -229,7 +229,7 @@ class AttemptStopping(EventBase, frozen=True):
 
 
 class AttemptRenewed(EventBase, frozen=True):
-    """The client that does an attempt has shown that it still works on it."""
+    """The client has sent a heartbeat for an attempt it works on."""
 
     at: datetime
     node: NodeId
@@ -238,7 +238,7 @@ class AttemptRenewed(EventBase, frozen=True):
 
 
 class AttemptWarned(EventBase, frozen=True):
-    """There is something to say about an attempt that must be known though it never ends."""
+    """A warning about a live attempt, recorded at once in case it never ends."""
 
     at: datetime
     node: NodeId
@@ -247,7 +247,7 @@ class AttemptWarned(EventBase, frozen=True):
 
 
 class AttemptSucceeded(EventBase, frozen=True):
-    """An attempt gave all its outputs."""
+    """An attempt produced all its outputs."""
 
     at: datetime
     node: NodeId
@@ -255,13 +255,13 @@ class AttemptSucceeded(EventBase, frozen=True):
     outputs: dict[str, ValueRef] = msgspec.field(default_factory=dict)
     usage: Usage | None = None
     left: tuple[str, ...] = ()
-    """What it has started and still runs, a line each."""
+    """Programs it started that still run, a line each."""
     warnings: tuple[str, ...] = ()
-    """What else there is to say about it, a sentence each."""
+    """Warnings about it, a sentence each."""
 
 
 class AttemptFailed(EventBase, frozen=True):
-    """An attempt ended without its outputs; what follows is said by the next event of the node."""
+    """An attempt ended without its outputs; the next event of the node says what follows."""
 
     at: datetime
     node: NodeId
@@ -269,13 +269,13 @@ class AttemptFailed(EventBase, frozen=True):
     failure: Failure
     usage: Usage | None = None
     left: tuple[str, ...] = ()
-    """What it has started and still runs, a line each."""
+    """Programs it started that still run, a line each."""
     warnings: tuple[str, ...] = ()
-    """What else there is to say about it, a sentence each."""
+    """Warnings about it, a sentence each."""
 
 
 class AttemptLost(EventBase, frozen=True):
-    """The process that ran an attempt died; how far the attempt came is not known."""
+    """The process that ran an attempt died; how far the attempt got is unknown."""
 
     at: datetime
     node: NodeId
@@ -283,14 +283,14 @@ class AttemptLost(EventBase, frozen=True):
 
 
 class NodeCancelled(EventBase, frozen=True):
-    """A node that had started or waited was ended because the run stops, or the sub-command around it."""
+    """A node that had started or waited was ended because the run, or the sub-command around it, stops."""
 
     at: datetime
     node: NodeId
 
 
 class CompensationFailed(EventBase, frozen=True):
-    """Undoing a node failed for good; the others are still undone."""
+    """Undoing a node failed for good; the other nodes are still undone."""
 
     at: datetime
     node: NodeId
@@ -298,71 +298,70 @@ class CompensationFailed(EventBase, frozen=True):
 
 
 class RunStopping(EventBase, frozen=True):
-    """Nothing new starts; running attempts are ended, then what is to be undone is undone."""
+    """Nothing new starts; running attempts are ended, then nodes are undone."""
 
     at: datetime
     cause: StopCause
 
 
 class SagaStarted(EventBase, frozen=True):
-    """The nodes to undo, in the order in which they are undone."""
+    """The nodes to undo, in order."""
 
     at: datetime
     order: tuple[NodeId, ...]
     group: NodeId | None = None
-    """The sub-command that has failed alone while the run goes on; None: the run stops."""
+    """The sub-command that failed on its own while the run continues; None: the run stops."""
 
 
 class RunInterrupted(EventBase, frozen=True):
-    """The owner of the run died or was closed in mid-run, or the run waits for what it needs to go on.
+    """The owner of the run died or closed in mid-run, or the run lacks something it needs to continue.
 
-    A resumed run may not get its locks back; what undoes a node may be a program that the user does not trust as it is.
+    A resumed run may not get its locks back; the program that undoes a node may be one that the user has not trusted.
     """
 
     at: datetime
     reason: str = ""
-    """Why, where there is more to say than that its process ended."""
+    """The reason, if it is more than the end of the process."""
     since: datetime | None = None
-    """The last that was heard of an owner who was found dead; None: it said so itself."""
+    """When an owner that was found dead was last seen alive; None: it recorded this itself."""
 
 
 class RunResumed(EventBase, frozen=True):
-    """A new owner goes on with an interrupted run."""
+    """A new owner continues an interrupted run."""
 
     at: datetime
     owner: OwnerId
     limits: Limits | None = None
-    """What the run may use from now on; None: what it might before."""
+    """Its limits from now on; None: as before."""
 
 
 class ClockJumped(EventBase, frozen=True):
-    """The clock has left the time that was lived: the machine slept, or somebody set the clock.
+    """The clock jumped: the machine slept, or somebody set the clock.
 
-    From `since` to `at` no time passed for the run, and no limit counts any. Where `at` is earlier the clock was set
-    back.
+    From `since` to `at` no time passed for the run, and no limit counts it. If `at` is earlier, the clock was set back.
     """
 
     at: datetime
     since: datetime
-    """What the clock would show without the jump."""
+    """The time that the clock would show without the jump."""
     number: int
     """From 1: how many jumps the run has seen."""
 
 
 class NodeReset(EventBase, frozen=True):
-    """A failed run is taken up again: the node is to run anew, and what it had given is withdrawn."""
+    """A failed run is retried: the node is to run again, and its outputs are withdrawn."""
 
     at: datetime
     node: NodeId
 
 
 class RunReopened(EventBase, frozen=True):
-    """A failed or degraded run is taken up at its failed nodes."""
+    """A failed or degraded run is retried from its failed nodes."""
 
     at: datetime
     owner: OwnerId
     limits: Limits | None = None
-    """What the run may use from now on; None: what it might before."""
+    """Its limits from now on; None: as before."""
 
 
 class RunEnded(EventBase, frozen=True):

@@ -1,7 +1,7 @@
-"""When an event may happen: what must hold of a run before each kind of event changes it.
+"""The preconditions of events: what must hold of a run before each kind of event changes it.
 
-Pure. Looked at before every change, when an event is decided and when it is read from a journal: what does not fit is a
-broken invariant, and no state is made of it. The tables of `run.state` say beside this which status may follow which.
+Pure. Checked before every change, when an event is decided and when it is read from a journal: an event that does not
+fit is a broken invariant, and no state is made of it. The tables of `run.state` add which status may follow which.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Rule: TypeAlias = "Callable[[Run, Any], bool]"
 
 TAKES_UP = frozenset({ev.RunResumed, ev.RunReopened})
-"""All that may happen to a run that has ended."""
+"""The only events that may happen to a run that has ended."""
 _OVER = frozenset(
     {
         NodeStatus.COMPLETED,
@@ -35,7 +35,7 @@ _WHILE_UNDOING = frozenset({WaitReason.LOCKS, WaitReason.BREAKER, WaitReason.RET
 
 
 def may_happen(run: Run, event: ev.Event) -> bool:
-    """Whether *event* is legal in the state of *run*, as far as its kind alone says."""
+    """Whether *event* is legal in the state of *run*, by the rule of its kind."""
     kind = type(event)
     try:
         return RULES[kind](run, event) and (run.status not in END_STATES or kind in TAKES_UP)
@@ -95,7 +95,7 @@ def _node_waiting(run: Run, event: ev.NodeWaiting) -> bool:
     waiting = node.waiting
     if node.live is not None:
         return False
-    if waiting is not None:  # it asks, and waits for what it has asked for, by turns
+    if waiting is not None:  # it asks, and waits for the answer, in turns
         asks = waiting.reason is event.reason and event.reason in ASKED
         return asks and (waiting.until is None) is not (event.until is None)
     if node.status in AFTER_ITS_WORK:
@@ -109,7 +109,7 @@ def _node_ready(run: Run, event: ev.NodeReady) -> bool:
 
 
 def _is_lost(node: NodeState) -> bool:
-    """Whether its attempt has ended, and nothing was said of what follows."""
+    """Whether its attempt has ended and no event has said yet what follows."""
     return node.status is NodeStatus.RUNNING and node.live is None
 
 

@@ -1,6 +1,6 @@
 """How the events of nodes and attempts change a run.
 
-Pure. Total and dull: no policy, no clock.
+Pure. Mechanical: no policy, no clock.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _node_waiting(run: Run, event: ev.NodeWaiting) -> None:
         move_node(node, NodeStatus.WAITING)
     node.checked = True
     if event.reason is WaitReason.RETRY:
-        node.retries += not event.by_compensation  # it is one more than the policy allows
+        node.retries += not event.by_compensation  # that retry is beyond those the policy allows
         node.retried_by_compensation |= event.by_compensation
     stop_waiting(run, node, event.at)
     if event.reason in ASKED and event.until is None:
@@ -68,7 +68,7 @@ def _node_skipped(run: Run, event: ev.NodeSkipped) -> None:
     stop_waiting(run, node, event.at)
     node.skip_message = event.message
     node.ended_at = event.at
-    node.retries = 0  # its undoing has all of its own
+    node.retries = 0  # undoing it has retries of its own
     settle(run, node, event.at)
 
 
@@ -120,9 +120,9 @@ def _attempt_scheduled(run: Run, event: ev.AttemptScheduled) -> None:
     if node.plan.kind is NodeKind.SUB_COMMAND and forward:
         for key, ref in event.inputs.items():
             inner = f"{node.plan.id}/{key}"
-            if all(part.node in {None, event.node} for part in run.context.get(inner, ())):  # else it is newer inside
+            if all(part.node in {None, event.node} for part in run.context.get(inner, ())):  # else newer inside
                 contribute(run, inner, ref, event.at, Merge.REPLACE, node=node.plan.id)
-        for index in node.plan.inner:  # open already where the sub-command goes on after a crash
+        for index in node.plan.inner:  # already open if the sub-command continues after a crash
             offer(run, run.phases[index])
     else:
         run.attempts_total += 1
@@ -188,7 +188,7 @@ def _attempt_succeeded(run: Run, event: ev.AttemptSucceeded) -> None:
 
 
 def _hand_out(run: Run, node: NodeState, at: datetime) -> None:
-    """The declared outputs of a sub-command become values of the context around it."""
+    """Pass the declared outputs of a sub-command to the context around it."""
     plan = node.plan
     for output in plan.outputs:
         for place, part in enumerate(parts_at(run, f"{plan.id}/{output.key}", run.version)):
@@ -292,4 +292,4 @@ APPLY: dict[type[Any], Callable[[Run, Any], None]] = {
     ev.AttemptLost: _attempt_lost,
     ev.CompensationFailed: _compensation_failed,
 }
-"""What each event of a node or attempt does."""
+"""The change that each event of a node or attempt makes."""

@@ -1,6 +1,6 @@
 """`apply` and `fold`: how each event changes the state of a run.
 
-Pure. Total and dull: no policy, no clock. An event that is not legal in the state is a broken invariant and raises
+Pure. Mechanical: no policy, no clock. An event that is not legal in the state is a broken invariant and raises
 `InternalError` before anything is changed.
 """
 
@@ -54,7 +54,7 @@ def create(event: ev.RunCreated) -> Run:
 
 
 def _repeated(plan: Plan) -> frozenset[NodeId]:
-    """Nodes whose task begins as that of another: lists show no more of it."""
+    """Nodes whose task begins like that of another, within the part that lists show."""
     tasks = [node.task.strip()[:SEEN] for node in plan.nodes]
     often = Counter(tasks)
     if len(often) == len(tasks):
@@ -65,7 +65,7 @@ def _repeated(plan: Plan) -> frozenset[NodeId]:
 def apply(run: Run, event: ev.Event) -> None:
     """Change *run* in place by *event*, in time proportional to what changes.
 
-    Raises `InternalError` where it may not happen, before anything is changed.
+    Raises `InternalError` if the event is not legal, before anything is changed.
     """
     if not may_happen(run, event):
         raise illegal(run, event)

@@ -1,6 +1,6 @@
 """How the events of runs and phases change a run.
 
-Pure. Total and dull: no policy, no clock.
+Pure. Mechanical: no policy, no clock.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _saga_started(run: Run, event: ev.SagaStarted) -> None:
 def _run_interrupted(run: Run, event: ev.RunInterrupted) -> None:
     before = run.status
     move_run(run, RunStatus.INTERRUPTED)
-    if run.before_interrupt is None:  # else it was waiting for its locks, to go on with what it did before that
+    if run.before_interrupt is None:  # else it was waiting for its locks, to continue with its earlier status
         run.before_interrupt = before
     run.ended_at = event.at
     run.unowned_since = event.since or event.at
@@ -104,7 +104,7 @@ def _clock_jumped(run: Run, event: ev.ClockJumped) -> None:
 
 
 def _limit(run: Run, limits: ev.Limits | None) -> None:
-    """Let *limits* hold from now on; a longer duration is longer than that of before, not counted anew."""
+    """Apply *limits* from now on; a longer duration extends the old one instead of starting afresh."""
     if limits is None:
         return
     before, run.limits = run.limits.max_duration_seconds, limits
@@ -119,7 +119,7 @@ def _limit(run: Run, limits: ev.Limits | None) -> None:
 
 
 def _drop_locks(run: Run, at: datetime) -> None:
-    """Locks and trial calls die with their owner; whoever had or wanted some asks anew."""
+    """Drop locks and trial calls, which die with their owner; nodes that had or wanted some ask again."""
     run.locked = False
     for node in run.nodes.values():
         node.locked = False
@@ -169,4 +169,4 @@ APPLY: dict[type[Any], Callable[[Run, Any], None]] = {
     ev.RunReopened: _run_reopened,
     ev.RunEnded: _run_ended,
 }
-"""What each event of a run or phase does."""
+"""The change that each event of a run or phase makes."""

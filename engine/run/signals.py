@@ -1,6 +1,6 @@
-"""What someone asks of a run, in the imperative.
+"""Requests to a run, in the imperative.
 
-Pure. A signal is never stored: `scheduler.decide` turns it into events, and those are.
+Pure. A signal is never stored: `scheduling.decide` turns it into events, and those are.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """What all signals are: cheap to make, as `run.events.EventBase`."""
+    """The base of all signals: cheap to make, like `run.events.EventBase`."""
 
 
 class StartRun(Request, frozen=True, kw_only=True):
@@ -45,15 +45,15 @@ class ReportOutcome(Request, frozen=True):
     failure: Failure | None = None
     usage: Usage | None = None
     in_time: bool = False
-    """The outputs were there before the attempt was stopped for its time."""
+    """The outputs were there before the attempt timed out."""
     left: tuple[str, ...] = ()
-    """What the attempt has started and still runs."""
+    """Programs that the attempt started and that still run."""
     warnings: tuple[str, ...] = ()
-    """What else there is to say about the attempt."""
+    """Warnings about the attempt."""
 
 
 class StartAttempt(Request, frozen=True):
-    """An attempt that waited for its turn has got it: *worker* begins to do it."""
+    """It is the turn of a waiting attempt: *worker* begins it."""
 
     node: NodeId
     number: int
@@ -61,14 +61,14 @@ class StartAttempt(Request, frozen=True):
 
 
 class RenewAttempt(Request, frozen=True):
-    """The client still works on an attempt: its time begins anew."""
+    """The client still works on an attempt: its timeout restarts."""
 
     node: NodeId
     number: int
 
 
 class WarnAttempt(Request, frozen=True):
-    """The runtime has found something to say about an attempt before it begins."""
+    """The runtime warns about an attempt before it begins."""
 
     node: NodeId
     number: int
@@ -76,7 +76,7 @@ class WarnAttempt(Request, frozen=True):
 
 
 class EndAttempt(Request, frozen=True):
-    """The runtime has found that an attempt must not go on: it gave no sign of life for too long."""
+    """The runtime ends an attempt that was silent for too long."""
 
     node: NodeId
     number: int
@@ -84,69 +84,69 @@ class EndAttempt(Request, frozen=True):
 
 
 class RequestCancel(Request, frozen=True):
-    """End the run; undo what it did unless *compensate* is false."""
+    """End the run; undo its work unless *compensate* is false."""
 
     reason: str = ""
     compensate: bool = True
 
 
 class Decide(Request, frozen=True):
-    """A person's answer to an approval or to a held node."""
+    """A person's answer for a node that waits for an approval or a decision."""
 
     node: NodeId
     answer: str
-    """Approval: `yes` or `no`. Held node: `retry`, `skip` or `fail`."""
+    """Approval: `yes` or `no`. Decision: `retry`, `skip` or `fail`."""
     failure: Failure | None = None
-    """What a `no` or `fail` is recorded as, where nobody was there to say it."""
+    """The failure to record for a `no` or `fail` that no person gave."""
 
 
 class GrantLocks(Request, frozen=True):
-    """The lock table granted what the node, or the run itself where *node* is None, had asked for."""
+    """The lock table granted the request of the node, or of the run itself if *node* is None."""
 
     node: NodeId | None
 
 
 class AwaitLocks(Request, frozen=True):
-    """The lock table cannot grant yet what the node had asked for: it waits in the queue."""
+    """The lock table cannot grant the request yet: it waits in the queue."""
 
     node: NodeId | None
     until: datetime
 
 
 class RefuseLocks(Request, frozen=True):
-    """The lock table refused: waited too long, deadlock, reserved."""
+    """The lock table refused the request: waited too long, deadlock, reserved."""
 
     node: NodeId | None
     failure: Failure
 
 
 class AnswerBreaker(Request, frozen=True):
-    """What the circuit breaker said that a node had asked."""
+    """The answer of the circuit breaker to a node."""
 
     node: NodeId
     admitted: bool
     until: datetime | None = None
     """Not admitted: when to ask again; None while a trial is under way."""
     failure: Failure | None = None
-    """Not admitted, and nobody waits: how the node fails."""
+    """Not admitted, and the node does not wait: its failure."""
 
 
 class SupplyObservations(Request, frozen=True):
-    """What `decide` had wanted to know about a node's skip condition and inputs."""
+    """The facts that `decide` needs about a node's skip condition and inputs."""
 
     node: NodeId
     values: Mapping[str, Any] = msgspec.field(default_factory=dict)
     """Context values by key, as far as the node's condition and transforms read them."""
     inputs: Mapping[str, ValueRef] = msgspec.field(default_factory=dict)
-    """For a sub-command: its bound inputs, put away."""
+    """For a sub-command: its bound inputs, stored."""
     holds: bool | None = None
-    """Whether a condition that is no context expression holds."""
+    """Whether a condition that is not a context expression holds."""
     failure: Failure | None = None
-    """Why they could not be made."""
+    """Why the observations could not be made."""
 
 
 class Tick(Request, frozen=True):
-    """Time has passed: look at what is due."""
+    """Time has passed: handle the timers that are due."""
 
 
 class LeapClock(Request, frozen=True):
@@ -160,18 +160,18 @@ class Interrupt(Request, frozen=True):
 
     dead: bool = False
     seen: datetime | None = None
-    """When the dead owner was last heard of, where that is known."""
+    """When the dead owner was last seen alive, if known."""
 
 
 class Resume(Request, frozen=True):
-    """Go on with an interrupted run, or take a failed one up at its failed nodes."""
+    """Continue an interrupted run, or retry a failed one from its failed nodes."""
 
     owner: OwnerId
     failed: bool = False
     limits: Limits | None = None
-    """New limits in the place of the run's; what they do not say stays as it is."""
+    """New limits; those left out stay as they are."""
     reports: tuple[ReportOutcome, ...] = ()
-    """How attempts of an interrupted run ended that are live in its journal, as far as somebody knows."""
+    """Known outcomes of attempts that are live in the journal of an interrupted run."""
 
 
 Signal = (

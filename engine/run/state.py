@@ -1,7 +1,26 @@
 """A run as folded from its events, and the table of legal status changes.
 
-Pure. The state is changed by `reducer.apply` alone. It keeps counters and heaps (unsettled dependencies, ready nodes,
-timers) so that no decision ever rescans the nodes: a run costs time in proportion to its nodes.
+Pure. The state is changed by `reducer.apply` alone.
+
+Theory of operation
+===================
+
+**The problem.** After every event the same questions come up: which node starts next, which phase is over, what is due?
+Looking through all nodes each time would make a run of n nodes cost n² steps.
+
+**The idea.** Each event updates the answers as it is folded. Counters hold what is left (`blockers`, `unsettled`),
+heaps hold what comes next: ready nodes by phase, one offer for each phase (`offers`), due times (`timers`). A run then
+costs little more than time in proportion to its events.
+
+**Nothing is searched in a heap.** An entry that became wrong stays, and is dropped when it comes up: an offer that no
+longer names its phase's first node, a timer whose due time is not the current one (`is_live`). So one rule holds for
+all heaps: whoever changes an answer pushes the new entry. A missing push loses the node or the deadline for good; a
+surplus entry does no harm.
+
+**Values are versioned.** A new value is added beside the old ones with the next version (only a reset withdraws some).
+A node keeps the version of its first attempt, so a retry or a compensation sees what that attempt saw (`parts_at`).
+
+**Derived fields follow from the events alone**, so a state folded from the journal equals the live one.
 """
 
 from __future__ import annotations
@@ -33,7 +52,7 @@ ZERO = timedelta(0)
 
 
 class NodeStatus(StrEnum):
-    """Where a node stands (SPEC 4)."""
+    """The status of a node (SPEC 4)."""
 
     PENDING = "pending"
     WAITING = "waiting"
@@ -60,7 +79,7 @@ NODE_TRANSITIONS: dict[NodeStatus, frozenset[NodeStatus]] = {
     _N.COMPENSATED: frozenset({_N.PENDING}),
     _N.COMPENSATION_FAILED: frozenset(),
 }
-"""What a node may become; back to pending only by a retry, a resume or a reset."""
+"""The statuses that may follow; pending again only by a retry, a resume or a reset."""
 
 _R = RunStatus
 RUN_TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
@@ -79,15 +98,15 @@ RUN_TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
     _R.CANCELLED: frozenset(),
     _R.INTERRUPTED: frozenset({_R.PENDING, _R.RUNNING, _R.COMPENSATING}),
 }
-"""What a run may become."""
+"""The statuses that may follow."""
 
 END_STATES = frozenset(
     {_R.COMPLETED, _R.DEGRADED, _R.FAILED, _R.COMPENSATED, _R.COMPENSATION_FAILED, _R.CANCELLED, _R.INTERRUPTED}
 )
 AFTER_ITS_WORK = frozenset({_N.COMPLETED, _N.FAILED, _N.CANCELLED, _N.SKIPPED, _N.COMPENSATING})
-"""Where a node stands that waits to be undone: waiting does not change what it is."""
+"""Statuses that a node keeps while it waits to be undone."""
 STARTED_STATES = frozenset({_N.RUNNING, _N.COMPLETED, _N.FAILED, _N.CANCELLED, _N.SKIPPED})
-"""What a node that started may be when its run stops; skipped by a decision, after an attempt was lost."""
+"""Statuses of a started node when its run stops; skipped: by a decision, after an attempt was lost."""
 
 
 class ReadyKey(NamedTuple):
@@ -103,14 +122,14 @@ class ReadyKey(NamedTuple):
 
 
 class Jump(NamedTuple):
-    """The clock has jumped, ahead or, where *by* is negative, back."""
+    """A jump of the clock, ahead or, if *by* is negative, back."""
 
     at: datetime
     by: timedelta
 
 
 class Timer(NamedTuple):
-    """Something that is due; stale timers are recognised when they come up and dropped."""
+    """A due time; stale timers are recognised when they come up, and dropped."""
 
     due: datetime
     order: int
@@ -139,29 +158,29 @@ class AttemptRecord(msgspec.Struct):
     role: Role
     scheduled_at: datetime
     started_at: datetime | None
-    """When its time began to run; None: it still waits for its turn, or was over before it came."""
+    """When its timeout began; None: it still waits for its turn, or ended before that."""
     deadline: datetime | None
-    """When its time is over; None before it has started."""
+    """When its timeout ends; None before it has started."""
     worker: str = ""
-    """Who does it, as its executor says; empty for what starts at once."""
+    """The worker, as its executor calls it; empty for an attempt that starts at once."""
     ended_at: datetime | None = None
     failure: Failure | None = None
     usage: Usage | None = None
     left: tuple[str, ...] = ()
-    """What it has started and still runs, a line each."""
+    """Programs it started that still run, a line each."""
     warnings: tuple[str, ...] = ()
-    """What else there is to say about it, a sentence each."""
+    """Warnings about it, a sentence each."""
     lost: bool = False
     stopping: Failure | None = None
     admitted: bool = False
-    """A circuit breaker was asked before it, and hears how it ends."""
+    """A circuit breaker admitted it, and counts its outcome."""
     budget: float | None = None
-    """What it may cost, in dollars; None: no limit."""
+    """The most it may cost, in dollars; None: no limit."""
 
 
 @dataclass(slots=True)
 class Waiting:
-    """What a node waits for."""
+    """The wait of a node."""
 
     reason: WaitReason
     since: datetime
@@ -183,23 +202,23 @@ class NodeState(msgspec.Struct):
     retries: int = 0
     """Retries of the current role so far."""
     version: int | None = None
-    """Context version that all its attempts see."""
+    """The context version that all its attempts see."""
     start_order: int = -1
-    """Place in the order in which nodes first started; -1 before."""
+    """Its place in the order in which nodes first started; -1 before."""
     started_at: datetime | None = None
     ended_at: datetime | None = None
     waiting: Waiting | None = None
     waited: dict[WaitReason, timedelta] = msgspec.field(default_factory=dict)
     checked: bool = False
-    """Skip condition and required inputs were looked at."""
+    """Its skip condition and required inputs were checked."""
     approved: bool = False
     locked: bool = False
     """Its locks are granted."""
     asking: bool = False
-    """Its locks or its circuit breaker are asked for; meanwhile it takes a slot, so that no more ask than can start,
+    """It asks for its locks or its circuit breaker; meanwhile it occupies a slot, so that no more ask than can start,
     and nothing behind it starts in its place."""
     admitted_at: datetime | None = None
-    """When its circuit breaker let it through; good for the same decision only, for the breaker may open after."""
+    """When its circuit breaker admitted it; valid for the same decision only, as the breaker may open later."""
     retried_by_compensation: bool = False
     failure: Failure | None = None
     compensation_failure: Failure | None = None
@@ -223,7 +242,7 @@ class PhaseState:
 
 @dataclass(slots=True)
 class Saga:
-    """What is undone, and how far."""
+    """The nodes to undo in order, and the place of the next."""
 
     order: tuple[NodeId, ...]
     next: int = 0
@@ -243,7 +262,7 @@ class Run:
     nodes: dict[NodeId, NodeState]
     phases: list[PhaseState]
     worktree: str = ""
-    """The linked git worktree that it belongs to; empty where it is that of the project that has the journal."""
+    """The linked git worktree that it belongs to; empty if it is the one of the project that holds the journal."""
     status: RunStatus = RunStatus.PENDING
     before_interrupt: RunStatus | None = None
     events: int = 0
@@ -251,18 +270,18 @@ class Run:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     unowned_since: datetime | None = None
-    """While interrupted: since when nobody goes on with it, as far as is known."""
+    """While interrupted: since when it has had no owner, as far as is known."""
     pauses: list[tuple[datetime, datetime]] = field(default_factory=list)
-    """When nobody went on with it, until it was resumed or taken up again, and what the clock has leapt over.
+    """Times without an owner, until it was resumed or retried, and times that the clock jumped over.
 
-    They count as no time of the run.
+    The run did not live through them.
     """
     jumps: list[Jump] = field(default_factory=list)
-    """How the clock has jumped while it had an owner."""
+    """Jumps of the clock while it had an owner."""
     counts_from: datetime | None = None
-    """From when on `max_duration_seconds` counts: the start, or when it was taken up at its failed nodes."""
+    """When `max_duration_seconds` begins to count: at the start, or when it was retried from its failed nodes."""
     deadline: datetime | None = None
-    """When `max_duration_seconds` is used up; time in which the run was interrupted does not count."""
+    """When `max_duration_seconds` is used up; interruptions do not count."""
     changed_at: datetime | None = None
     message: str = ""
     version: int = 0
@@ -273,9 +292,9 @@ class Run:
     drained: dict[int, None] = field(default_factory=dict)
     """Open phases in which every node is settled."""
     passed: dict[NodeId | None, int] = field(default_factory=dict)
-    """How many phases have ended before the first that has not, by sub-command; None: at the top level."""
+    """How many phases at the front have ended, by sub-command; None: at the top level."""
     top: tuple[int, ...] = ()
-    """The phases that are in no sub-command, in order."""
+    """The phases outside all sub-commands, in order."""
     offers: list[tuple[ReadyKey, int]] = field(default_factory=list)
     """Heap of the first ready node of each phase that may have a free slot; stale ones are dropped as they come up."""
     running: int = 0
@@ -286,14 +305,14 @@ class Run:
     attempts_total: int = 0
     cost_usd: float = 0.0
     scarce: bool = False
-    """When a model agent was last heard of, its service was overloaded or its quota used up."""
+    """The last model call found its service overloaded or its quota exhausted."""
     settled: int = 0
     failures: list[NodeId] = field(default_factory=list)
     undo_failures: list[NodeId] = field(default_factory=list)
     undoing: set[NodeId] = field(default_factory=set)
-    """Nodes that are undone while the run goes on: failed ones, and those of sub-commands that have failed."""
+    """Nodes being undone while the run continues: failed ones, and those of failed sub-commands."""
     stopping: dict[NodeId, Saga | None] = field(default_factory=dict)
-    """Sub-commands that have failed alone, and what of them is undone once nothing inside runs any more."""
+    """Sub-commands that failed on their own, with what is undone once nothing inside runs."""
     uses_locks: bool = False
     """The run itself or one of its nodes may ever have a claim."""
     locked: bool = False
@@ -303,7 +322,7 @@ class Run:
     timers: list[Timer] = field(default_factory=list)
     timer_order: int = 0
     repeated: frozenset[NodeId] = frozenset()
-    """Nodes whose task does not tell them from each other."""
+    """Nodes whose task does not distinguish them."""
 
     @property
     def ended(self) -> bool:
@@ -312,7 +331,7 @@ class Run:
 
     @property
     def budget_left(self) -> float | None:
-        """What the run may still cost, in dollars, beside what its live attempts may; None: no limit."""
+        """The rest of its budget in dollars, less the budgets of its live attempts; None: no limit."""
         limit = self.limits.max_cost_usd
         if limit is None:
             return None
@@ -321,7 +340,7 @@ class Run:
         return max(0.0, limit - self.cost_usd - granted)
 
     def lived(self, start: datetime, end: datetime) -> timedelta:
-        """How long the run was under way from *start* to *end*: without the time in which nobody went on with it."""
+        """How long the run was under way from *start* to *end*, without the time in which it had no owner."""
         if not self.pauses and self.unowned_since is None:
             return max(ZERO, end - start)
         pauses = self.pauses if self.unowned_since is None else [*self.pauses, (self.unowned_since, end)]
@@ -329,7 +348,7 @@ class Run:
         return max(ZERO, end - start - idle)
 
     def worked(self, record: AttemptRecord, now: datetime) -> timedelta:
-        """How long an attempt was at work, until *now* while it is; zero where it never began."""
+        """How long an attempt has worked, until *now* while it is live; zero if it never began."""
         return ZERO if record.started_at is None else self.lived(record.started_at, record.ended_at or now)
 
     def is_due(self, now: datetime) -> bool:
@@ -340,14 +359,14 @@ class Run:
         return due is not None and due <= now
 
     def next_due(self) -> datetime | None:
-        """When the next timer is due, stale ones dropped; None where nothing is."""
+        """When the next timer is due, after dropping stale ones; None if there is none."""
         timers = self.timers
         while timers and not self.is_live(timers[0]):
             heapq.heappop(timers)
         return timers[0].due if timers else None
 
     def is_live(self, timer: Timer) -> bool:
-        """Whether what *timer* was set for is still going on."""
+        """Whether *timer* still applies."""
         if self.ended:
             return False
         if timer.kind == "attempt":
@@ -396,7 +415,7 @@ def is_inside(name: NodeId, group: NodeId) -> bool:
 
 
 def is_undone_now(run: Run, name: NodeId) -> bool:
-    """Whether it is the turn of *name* to be undone."""
+    """Whether *name* is the node to undo now."""
     return name in run.undoing or (
         run.saga is not None and run.saga.order[run.saga.next : run.saga.next + 1] == (name,)
     )

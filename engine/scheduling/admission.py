@@ -1,8 +1,8 @@
 """Opening phases and starting nodes: what must hold before an attempt exists.
 
 Pure. SPEC 4 and 6. A node goes through skip condition, required inputs, approval, locks, breaker and budget, in this
-order, and is started in the same decision that frees its slot. Where the budget is used up, nodes are held for as long
-as something runs; when nothing does, the run stops.
+order, and is started in the same decision that frees its slot. When the budget is used up, nodes are held for as long
+as an attempt runs; when none does, the run stops.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def advance(step: Step) -> None:
         node = readiness.pop_ready(run)
         if node is None:
             break
-        if _is_held(run, node):  # before its observations are asked for: those of the next node would make it ask again
+        if _is_held(run, node):  # before its observations: those of the next node would make it ask again
             back.append(node)
         elif not _admit(step, node):
             back.append(node)
@@ -52,14 +52,14 @@ def advance(step: Step) -> None:
 
 
 def _is_held(run: Run, node: NodeState) -> bool:
-    """Whether *node* has to wait for what runs: only when that has ended is it known what is left, if anything."""
+    """Whether *node* has to wait for running attempts: only their end shows how much of a limit is left."""
     return run.running > 0 and budget.spent(run, node) is not None
 
 
 def open_phases(step: Step, group: NodeId | None = None) -> None:
-    """Open every phase of *group* whose time has come: all before it ended, or it has no barrier.
+    """Open every phase of *group* that may open: all phases before it have ended, or it has no barrier.
 
-    None: the top level. A sub-command whose last phase has ended has done its work.
+    None: the top level. A sub-command ends with its last phase.
     """
     run = step.run
     if group is not None and not readiness.is_at_work(run, group):
@@ -81,7 +81,7 @@ def _open(step: Step, phase: PhaseState) -> None:
 
 
 def _open_next(step: Step, group: NodeId | None) -> None:
-    """A phase of *group* has ended: open the first that has not; those without a barrier are open already."""
+    """Open the first phase of *group* that has not ended; those without a barrier are open already."""
     run = step.run
     if group is not None and not readiness.is_at_work(run, group):
         return
@@ -94,12 +94,12 @@ def _open_next(step: Step, group: NodeId | None) -> None:
 
 
 def _end_group(step: Step, node: NodeState) -> None:
-    """The phases inside have ended; a declared output that none of them gave fails the sub-command."""
+    """End a sub-command whose phases have ended; it fails if none of them produced a declared output."""
     run, plan = step.run, node.plan
     missing = [output.key for output in plan.outputs if not parts_at(run, f"{plan.id}/{output.key}", run.version)]
     failure = None
     if missing:
-        message = f'Sub-command "{plan.id}" gave no output "{missing[0]}"'
+        message = f'Sub-command "{plan.id}" produced no output "{missing[0]}"'
         told = "\n".join((message, *_writers(run, f"{plan.id}/", missing[0])))
         failure = Failure(FailureKind.VALIDATION, "MISSING_OUTPUT", told)
     outcomes.attempt_ended(step, ReportOutcome(plan.id, len(node.attempts), {}, failure))
@@ -132,10 +132,10 @@ def _end(step: Step) -> tuple[RunStatus, str]:
 
 
 def _admit(step: Step, node: NodeState) -> bool:
-    """Bring *node* one step on; False where its observations have to be fetched first."""
+    """Advance *node* by one step; False if its observations have to be fetched first."""
     plan = node.plan
     node_inputs: Mapping[str, ValueRef] = {}
-    # a sub-command that has waited binds its inputs once more; one that goes on after a crash has them
+    # a sub-command that has waited binds its inputs again; one that continues after a crash has them
     again = plan.kind is NodeKind.SUB_COMMAND and node.started_at is None
     if again or not node.checked:
         if readiness.needs_observations(node):
@@ -161,7 +161,7 @@ def _admit(step: Step, node: NodeState) -> bool:
 
 
 def _judge(step: Step, node: NodeState, observations: SupplyObservations) -> bool:
-    """Skip or fail *node* by what was observed; False where it may go on."""
+    """Skip or fail *node* by its observations; False if it may proceed."""
     plan = node.plan
     skip = plan.skip
     if observations.failure is not None:
@@ -203,7 +203,7 @@ def _lacks_inputs(step: Step, node: NodeState, missing: list[str]) -> bool:
 
 
 def _causes(step: Step, node: NodeState, key: str, available: Collection[str]) -> Iterator[str]:
-    """Why *node* lacks *key*: what became of the nodes that write it, or a transform that finds nothing."""
+    """Why *node* lacks *key*: the nodes that should have written it, or a transform that finds nothing."""
     transform = next((spec.transform for spec in node.plan.inputs if spec.key == key), None)
     if key in available and transform is not None:
         yield f'The transform {transform} finds nothing in the value of "{key}"'
@@ -212,7 +212,7 @@ def _causes(step: Step, node: NodeState, key: str, available: Collection[str]) -
 
 
 def _writers(run: Run, scope: str, key: str) -> Iterator[str]:
-    """What became of the nodes in *scope* that write *key* and did not."""
+    """Why the nodes in *scope* that write *key* have not written it."""
     for other in run.nodes.values():
         if other.plan.scope != scope or all(output.key != key for output in other.plan.outputs):
             continue
@@ -245,7 +245,7 @@ def _start(step: Step, node: NodeState, inputs: Mapping[str, ValueRef]) -> None:
         )
     )
     if plan.kind is NodeKind.SUB_COMMAND:
-        if again:  # what is inside may have failed while the sub-command waited to go on after a crash
+        if again:  # nodes inside may have failed while the sub-command waited to continue after a crash
             outcomes.stop_for_past_failures(step)
             outcomes.go_on_stopping(step)
         open_phases(step, plan.id)
@@ -256,14 +256,14 @@ _OPTIONS = {
     "BUDGET_EXCEEDED": "--max-cost-usd",
     "DURATION_EXCEEDED": "--max-duration-seconds",
 }
-"""How more of what is used up is given."""
+"""The option that raises each limit."""
 
 
 def exceed(step: Step, code: str, message: str) -> None:
     """Stop the run because one of its limits is used up."""
     hint = (
-        f"Give it more: `orchestrate resume {step.run.id} --failed {_OPTIONS[code]} N` (settings count for new runs); "
-        "run it again where it was rolled back."
+        f"Give it more: `orchestrate resume {step.run.id} --failed {_OPTIONS[code]} N` "
+        "(settings apply to new runs only). If it was rolled back, run it again."
     )
     failure = Failure(FailureKind.ERROR, code, message, hint=hint)
     outcomes.stop(step, ev.StopCause(kind=StopKind.FAILURE, message=message, failure=failure))

@@ -1,7 +1,29 @@
 """`decide`: one pure function from a signal to the events that follow from it.
 
 Pure. All policy of a run is reached from here and nowhere else: order and limits (`admission`), retries and failures
-(`outcomes`), undoing (`saga`). Time comes in as *now*; due times go out inside the events.
+(`outcomes`), undoing (`saga`).
+
+Theory of operation
+===================
+
+**The problem.** Reports, answers, lock grants, cancels and timers reach a run in any order, and its process may die
+between any two of them. The next action must follow from the journal alone, or a resumed run would act differently
+from one that was never interrupted.
+
+**The idea.** `decide` turns one signal into events and folds each into the run at once, so that the next rule of the
+same step sees it. The owner commits all events of a step together, and acts on them (starts a program, asks for locks)
+only afterwards; if the commit fails it drops the state and reads the journal again. Events are facts: folding them
+later asks no rule of this package, so a changed policy cannot change the past.
+
+**Time and the world come in as values.** *now* is an argument; due times go out in events and come back as `Tick`. No
+rule reads a value or a file: where a skip condition or a transform needs one, the step ends early with `Step.wants`,
+and the owner decides `SupplyObservations` next.
+
+**No step stops halfway.** After every signal `admission.advance` starts all that can start. Without it a free slot or
+an ended phase would go unnoticed until some unrelated signal arrived.
+
+**Late signals.** An attempt may be over when its report arrives, a wait when its grant does. Requests of a person or a
+client then raise `StateError` before anything is decided; tables and timers cannot know, so theirs are ignored.
 """
 
 from __future__ import annotations
@@ -51,12 +73,12 @@ def start(signal: sig.StartRun, now: datetime, queues: Queues = at_once) -> Step
 
 
 def decide(run: Run, signal: sig.Signal, now: datetime, queues: Queues = at_once) -> Step:
-    """Decide *signal* on *run*: the events are folded into it already and have yet to be committed.
+    """Decide *signal* on *run*: its events are already folded, and have yet to be committed.
 
-    *queues* says which attempts have to wait for their turn before their time runs.
-    `Step.wants` names a node whose observations are needed before the decision can go on: make them and decide
+    *queues* says which attempts have to wait for their turn before their time starts.
+    `Step.wants` names a node whose observations are needed before the decision can continue: make them and decide
     `SupplyObservations`.
-    Raises `StateError` for a request that the run is in no state for; nothing is changed then.
+    Raises `StateError` for a request that is not possible in the run's state; nothing is changed then.
     """
     step = Step(run, now, queues=queues)
     if run.ended and not isinstance(signal, sig.Resume):
@@ -68,9 +90,9 @@ def decide(run: Run, signal: sig.Signal, now: datetime, queues: Queues = at_once
 
 
 def _after_the_end(run: Run, signal: sig.Signal) -> None:
-    """Nothing is decided: what somebody asks for is refused, what tables and timers have to say comes too late."""
+    """Decide nothing: reject requests, and ignore what tables and timers report too late."""
     if isinstance(signal, sig.ReportOutcome | sig.RenewAttempt):
-        raise StateError(f"run {run.id} has ended ({run.status}); the report is refused", code="STALE_ATTEMPT")
+        raise StateError(f"Report rejected: run {run.id} has already ended ({run.status})", code="STALE_ATTEMPT")
     if isinstance(signal, sig.Decide):
         check_answer(run, signal.node, signal.answer)
 
@@ -141,14 +163,14 @@ def _await(step: Step, signal: sig.AwaitLocks) -> None:
 
 
 def _go_on(step: Step, node: NodeState) -> None:
-    """What *node* waited for has come: its work, or its compensation, may begin."""
+    """End the wait of *node*: its work, or its compensation, may begin."""
     step.emit(ev.NodeReady(step.now, node.plan.id))
     if is_undone_now(step.run, node.plan.id):
         saga.compensate(step, node)
 
 
 def _turned_away(step: Step, node: NodeState, failure: Failure) -> None:
-    """What *node* waited for will not come: its work, or its compensation, has failed."""
+    """End the wait of *node* in vain: its work, or its compensation, has failed."""
     if is_undone_now(step.run, node.plan.id):
         step.emit(ev.CompensationFailed(step.now, node.plan.id, failure))
         outcomes.go_on_stopping(step)
@@ -161,7 +183,7 @@ def _refuse(step: Step, signal: sig.RefuseLocks) -> None:
     if signal.node is None:
         if run.status is not RunStatus.PENDING:
             return
-        if run.started_at is not None:  # resumed: what it has done is neither lost nor undone, so it waits once more
+        if run.started_at is not None:  # resumed: its work is neither lost nor undone, so it is interrupted again
             step.emit(ev.RunInterrupted(step.now, f"it did not get its locks back: {signal.failure.message}"))
             return
         cause = ev.StopCause(kind=StopKind.FAILURE, message=signal.failure.message, failure=signal.failure)
@@ -188,23 +210,23 @@ def _breaker(step: Step, signal: sig.AnswerBreaker) -> None:
 
 
 def check_answer(run: Run, name: NodeId, answer: str) -> NodeState:
-    """The node that *answer* is for. Raises `StateError` where it waits for none, or for another."""
+    """The node that *answer* is for. Raises `StateError` if it waits for none, or for another."""
     if run.ended:
-        hint = f"First resume it: `orchestrate resume {run.id} --detach`."
+        hint = f"Resume it first: `orchestrate resume {run.id} --detach`."
         raise StateError(
-            f"run {run.id} has ended ({run.status}); it waits for no answer",
+            f"run {run.id} has ended ({run.status}); it is not waiting for an answer",
             hint=hint if run.status is RunStatus.INTERRUPTED else None,
         )
     node = run.nodes.get(name)
     reason = node.waiting.reason if node is not None and node.waiting is not None else None
     allowed = _ANSWERS.get(reason, ()) if reason is not None else ()
     if node is None or not allowed:
-        raise StateError(f'node "{name}" waits for no decision', code="NO_DECISION_PENDING")
+        raise StateError(f'node "{name}" is not waiting for a decision', code="NO_DECISION_PENDING")
     if answer not in allowed:
         raise StateError(
-            f'"{answer}" is no answer for node "{name}"',
+            f'"{answer}" is not an answer for node "{name}"',
             code="INVALID_ANSWER",
-            hint=f"Answer one of: {', '.join(allowed)}.",
+            hint=f"Answer with one of: {', '.join(allowed)}.",
         )
     return node
 
@@ -238,7 +260,7 @@ def _due(step: Step, timer: Timer) -> None:
     run = step.run
     if timer.kind == "run":
         limit = run.limits.max_duration_seconds
-        admission.exceed(step, "DURATION_EXCEEDED", f"the run may take {limit:g} s and has taken them")
+        admission.exceed(step, "DURATION_EXCEEDED", f"the run reached its time limit of {limit:g} s")
     elif timer.kind == "phase":
         _phase_due(step, int(timer.key))
         outcomes.go_on_stopping(step)
@@ -280,13 +302,13 @@ def _phase_due(step: Step, index: int) -> None:
 
 
 def _with_cause(node: NodeState, failure: Failure) -> Failure:
-    """*failure*, and what went wrong with *node* before: a timeout alone would hide why the time was not enough."""
+    """*failure*, with the earlier failure of *node*: a timeout alone would hide why the time was not enough."""
     earlier = next((one for one in reversed(node.attempts) if one.failure is not None), None)
     if earlier is None or earlier.failure is None or earlier.role is not Role.FORWARD:
         return failure
     waits = node.waiting is not None and node.waiting.reason is WaitReason.RETRY
-    rest = "; it was waiting for its retry" if waits else ""
-    cause = f"attempt {earlier.number} had failed with {earlier.failure.code}: {earlier.failure.message}{rest}"
+    rest = "; it was waiting to retry" if waits else ""
+    cause = f"attempt {earlier.number} failed with {earlier.failure.code}: {earlier.failure.message}{rest}"
     return replace(failure, message=f"{failure.message}; {cause}")
 
 
@@ -296,11 +318,11 @@ def _interrupt(step: Step, signal: sig.Interrupt) -> None:
 
 
 def check_resumable(run: Run, *, failed: bool) -> None:
-    """Raise `StateError` where *run* can neither be resumed nor, with *failed*, be taken up again."""
+    """Raise `StateError` if *run* can neither be resumed nor, with *failed*, be retried."""
     reopens = failed and run.status in {RunStatus.FAILED, RunStatus.DEGRADED}
     if run.status is not RunStatus.INTERRUPTED and not reopens:
         raise StateError(
-            f"run {run.id} is {run.status} and cannot be resumed",
+            f"run {run.id} cannot be resumed: it is {run.status}",
             code="NOT_RESUMABLE",
             hint=_way_on(run, f"`orchestrate resume {run.id} --failed`"),
             client_hint=_way_on(run, "`resume` with `failed`: true"),
@@ -309,8 +331,8 @@ def check_resumable(run: Run, *, failed: bool) -> None:
 
 def _way_on(run: Run, again: str) -> str:
     if run.status in {RunStatus.FAILED, RunStatus.DEGRADED}:
-        return f"It can be taken up at its failures: {again}."
-    return f"Run {run.plan.command} again; only interrupted runs are resumed, and failed or degraded ones taken up."
+        return f"Retry it from the nodes that failed: {again}."
+    return f"Run {run.plan.command} again; only interrupted runs can be resumed, and failed or degraded ones retried."
 
 
 def _resume(step: Step, signal: sig.Resume) -> None:
@@ -340,9 +362,9 @@ def _resume_interrupted(step: Step, signal: sig.Resume) -> None:
     for name, node in run.nodes.items():
         live = node.live
         if live is not None and live.stopping is not None and not (run.stop is None and name in run.stopping):
-            # It was told to end, and has; a sub-command that has failed is still to be undone, so that it goes on.
+            # It was asked to end, and has; a failed sub-command still has to be undone, so it continues.
             outcomes.attempt_ended(step, sig.ReportOutcome(name, live.number, {}, live.stopping))
-    _tick(step, sig.Tick())  # nothing starts whose time is over
+    _tick(step, sig.Tick())  # so that nothing starts whose time is over
     if run.status is not RunStatus.PENDING:
         _continue(step)
     elif not run.plan.locks:
@@ -380,9 +402,9 @@ def _reopen(step: Step, signal: sig.Resume) -> None:
 
 
 ASK_AGAIN = timedelta(seconds=1)
-"""When a node asks again whose breaker has a trial under way; the longer it has waited, the more seldom it asks."""
+"""How soon a node asks again while its breaker has a trial under way; the longer it has waited, the less often."""
 _ANSWERS = {WaitReason.APPROVAL: ("yes", "no"), WaitReason.DECISION: ("retry", "skip", "fail")}
-"""What a person may answer, by what the node waits for."""
+"""The answers that a person may give, by what the node waits for."""
 
 _DECIDE: dict[type[Any], Callable[[Step, Any], None]] = {
     sig.ReportOutcome: _report,

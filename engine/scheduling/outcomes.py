@@ -1,6 +1,28 @@
-"""What follows when an attempt ends: success, another try, a failed node, a stopping run.
+"""The consequences of an attempt's end: success, another try, a failed node, a stopping run.
 
-Pure. SPEC 4 and 5. Undoing is `saga`'s; starting nodes is `admission`'s.
+Pure. SPEC 4 and 5. `saga` undoes nodes, `admission` starts them.
+
+Theory of operation
+===================
+
+**The problem.** An attempt may be a program that takes a while to end, work of the client that no one can end, or a
+sub-command, whose work is that of its nodes. It may fail just as it is cancelled, or succeed just as its time is over.
+Each must get exactly one outcome, and nothing may be undone while something that relies on it still runs.
+
+**Ending takes two steps.** `end_attempt` records the failure to end with (`AttemptStopping`); the outcome is decided
+when the program has ended and reports (`attempt_ended`). A success that was too late for a timeout counts only if its
+outputs were there in time; one that crosses a cancel counts always, since its effects exist and have to be undone.
+Work of the client and sub-commands have no program to wait for, so they fail at once.
+
+**A failed attempt** leads to the first of these that applies: cancelled or failed with its surroundings, a wait for an
+exhausted quota, a retry by policy, the one retry of a `retry` compensation, or failure of the node for good (`fail`).
+A phase with `continueOnError` records that and goes on, after the node's own compensation. Otherwise the failure
+spreads outwards: it stops the innermost enclosing sub-command whose phase continues on error, or the run.
+
+**Stopping is a condition, not a procedure.** `go_on_stopping` looks whether anything is to be undone and nothing live
+is in its way, takes the next step if so, and does nothing otherwise. Every rule that may have removed the last obstacle
+calls it; after a crash the same call continues where the journal ends. A caller that forgot it would leave a run that
+stops forever.
 """
 
 from __future__ import annotations
@@ -28,24 +50,24 @@ if TYPE_CHECKING:
 
 PHASE_TIMEOUT = "PHASE_TIMEOUT"
 MAX_QUOTA_WAIT = timedelta(hours=24)
-"""How long a node waits in all for a quota that is used up, before it fails of it."""
+"""How long a node waits in all for an exhausted quota before it fails."""
 
 
 def live_attempt(step: Step, name: NodeId, number: int) -> tuple[NodeState, AttemptRecord]:
-    """Node and record of an attempt; one that is not live is refused (the fence)."""
+    """Node and record of a live attempt; any other is rejected (the fence)."""
     node = step.run.nodes.get(name)
     live = None if node is None else node.live
     if node is None or live is None or live.number != number:
         raise StateError(
-            f'attempt {number} of node "{name}" has ended; its report is refused',
+            f'Report rejected: attempt {number} of node "{name}" has already ended',
             code="STALE_ATTEMPT",
-            hint="A new try has a new attempt id; ask `status` for the work that is open now.",
+            hint="A retry has a new attempt id; ask `status` for the open work orders.",
         )
     return node, live
 
 
 def attempt_ended(step: Step, signal: ReportOutcome) -> None:
-    """Take the report of an attempt."""
+    """Process the report of an attempt."""
     node, live = live_attempt(step, signal.node, signal.number)
     failure = signal.failure
     stopping = live.stopping
@@ -78,27 +100,27 @@ def _stopped(stopping: Failure, failure: Failure | None) -> Failure:
 
 
 def renew(step: Step, name: NodeId, number: int) -> None:
-    """Let the time of an attempt begin anew; only the client's own work is renewed."""
+    """Restart the timeout of an attempt; only the client's own work is renewed."""
     node, live = live_attempt(step, name, number)
     if is_clients(step.run, node, live.role) and live.stopping is None:
         step.emit(ev.AttemptRenewed(step.now, name, number, step.now + node.plan.timeout))
 
 
 def start(step: Step, name: NodeId, number: int, worker: str) -> None:
-    """Let the time of an attempt begin that has waited for its turn; what was told to end has none any more."""
+    """Start the timeout of an attempt that has waited for its turn, unless it was asked to end."""
     node, live = live_attempt(step, name, number)
     if live.started_at is None and live.stopping is None:
         step.emit(ev.AttemptStarted(step.now, name, number, worker, step.now + node.plan.timeout))
 
 
 def warn(step: Step, name: NodeId, number: int, text: str) -> None:
-    """Record what there is to say about an attempt that goes on."""
+    """Record a warning about an attempt that continues."""
     live_attempt(step, name, number)
     step.emit(ev.AttemptWarned(step.now, name, number, text))
 
 
 def go_on_stopping(step: Step) -> None:
-    """Take the next step of undoing, where anything is to be undone and nothing runs that is in its way."""
+    """Take the next step of undoing, if there is one and no live attempt is in its way."""
     run = step.run
     if run.stop is None:
         if run.undoing:
@@ -112,7 +134,7 @@ def go_on_stopping(step: Step) -> None:
         saga.give_up(step)
         return
     if run.status is RunStatus.PENDING and (run.undoing or run.saga is not None or saga.undo_order(run)):
-        return  # it has been resumed, and undoes nothing before it has its locks again
+        return  # resumed: it undoes nothing before it has its locks again
     if run.undoing:
         _compensate_undoing(step)
     elif run.saga is None:
@@ -129,18 +151,18 @@ def _compensate_undoing(step: Step) -> None:
 
 
 def _goes_on_later(group: NodeState) -> bool:
-    """Whether a sub-command was lost in a crash and has yet to get back what it holds."""
+    """Whether a sub-command was lost in a crash and has yet to get its locks back."""
     return bool(group.attempts) and group.attempts[-1].lost and group.status in {NodeStatus.PENDING, NodeStatus.WAITING}
 
 
 def _was_at_work(run: Run, group: NodeState, failure: Failure) -> bool:
-    """Whether a sub-command that does not run has work inside it to undo: from before a crash, or before a resume."""
+    """Whether an idle sub-command has work inside it to undo, from before a crash or a resume."""
     idle = group.status in {NodeStatus.PENDING, NodeStatus.WAITING}
     return _goes_on_later(group) or (idle and bool(saga.undo_order_inside(run, group.plan.id, failure.kind)))
 
 
 def _end_group(step: Step, group: NodeState) -> None:
-    """The sub-command has failed: what was done inside it is undone, then it fails as a node of its phase does."""
+    """Undo what was done inside a failed sub-command, then fail it like any node of its phase."""
     run = step.run
     name, live = group.plan.id, group.live
     if live is None or live.stopping is None or any(is_inside(other, name) for other in (*run.live, *run.undoing)):
@@ -182,7 +204,7 @@ def _forward_failed(step: Step, node: NodeState, failure: Failure) -> None:
 
 
 def _awaits_quota(step: Step, node: NodeState, failure: Failure) -> bool:
-    """Have *node* wait for its breaker, which the exhausted quota has opened: that is no fault of the node's."""
+    """Have *node* wait for its breaker, which the exhausted quota has opened: the node is not at fault."""
     breaker = readiness.breaker_of(step.run, node)
     waited = node.waited.get(WaitReason.BREAKER, timedelta(0))
     if failure.code != QUOTA_EXHAUSTED or breaker is None or waited >= MAX_QUOTA_WAIT:
@@ -210,14 +232,14 @@ def _compensation_failed(step: Step, node: NodeState, failure: Failure) -> None:
         return
     run = step.run
     if failure.code == NOT_TRUSTED and run.stop is not None and run.stop.compensate and not run.live:
-        # The user may agree to the program later; a failed compensation would be failed for good.
-        step.emit(ev.RunInterrupted(step.now, f'undoing node "{node.plan.id}" waits for your trust: {failure.message}'))
+        # The user may trust the program later; a failed compensation would stay failed.
+        step.emit(ev.RunInterrupted(step.now, f'undoing node "{node.plan.id}" needs your trust: {failure.message}'))
         return
     step.emit(ev.CompensationFailed(step.now, node.plan.id, failure))
 
 
 def fail(step: Step, node: NodeState, failure: Failure) -> None:
-    """The node has failed for good: go on where the phase allows it, else stop the run."""
+    """Fail *node* for good: continue if its phase allows it, else stop the run."""
     plan = node.plan
     if plan.kind is NodeKind.SUB_COMMAND:
         if _goes_on(step.run, node, failure) and _was_at_work(step.run, node, failure):
@@ -235,7 +257,7 @@ def fail(step: Step, node: NodeState, failure: Failure) -> None:
 
 
 def _fail_in_an_attempt(step: Step, group: NodeState, failure: Failure) -> None:
-    """A sub-command that cannot go on does so all the same, for as long as it takes to undo what was done inside it."""
+    """Make a failing sub-command live again for as long as it takes to undo the work inside it."""
     name = group.plan.id
     number, version = len(group.attempts) + 1, step.run.version if group.version is None else group.version
     due = step.now + group.plan.timeout
@@ -252,12 +274,12 @@ def _cascades(node: NodeState, failure: Failure) -> bool:
 
 
 def _goes_on(run: Run, node: NodeState, failure: Failure) -> bool:
-    """Whether the phase of *node* is content to record the failure."""
+    """Whether the phase of *node* merely records the failure and continues."""
     return run.phases[node.plan.phase].plan.continue_on_error and not _cascades(node, failure)
 
 
 def _stop_for(step: Step, node: NodeState, failure: Failure) -> None:
-    """Stop what the failure of *node* reaches: the run, or the innermost sub-command whose phase goes on."""
+    """Stop what the failure of *node* reaches: the run, or the innermost sub-command whose phase continues."""
     run = step.run
     cascade = _cascades(node, failure)
     message = f'Node "{node.plan.id}" failed: {failure.message}'
@@ -276,7 +298,7 @@ def _stop_for(step: Step, node: NodeState, failure: Failure) -> None:
 
 
 def stop_for_past_failures(step: Step) -> None:
-    """Stop a resumed run for a failure that it has recorded and has not come to act upon."""
+    """Stop a resumed run for a recorded failure that it had not acted upon yet."""
     run = step.run
     for name in run.failures:
         node = run.nodes[name]
@@ -285,7 +307,7 @@ def stop_for_past_failures(step: Step) -> None:
 
 
 def stop(step: Step, cause: StopCause) -> None:
-    """Stop the run: nothing new starts, forward attempts are told to end; undoing waits for them."""
+    """Stop the run: nothing new starts, forward attempts are asked to end; undoing waits for them."""
     run = step.run
     step.emit(ev.RunStopping(step.now, cause))
     failure = Failure(FailureKind.CANCEL, "CANCELLED", f"cancelled: {cause.message}")
@@ -294,7 +316,7 @@ def stop(step: Step, cause: StopCause) -> None:
 
 
 def _cancel(step: Step, nodes: Iterable[NodeState], failure: Failure) -> None:
-    """End the forward attempts of *nodes*; what has run, and would have run again, is to be undone as well."""
+    """End the forward attempts of *nodes*; a node waiting to run again is cancelled, and undone as well."""
     for node in nodes:
         live = node.live
         if live is not None:
@@ -306,7 +328,7 @@ def _cancel(step: Step, nodes: Iterable[NodeState], failure: Failure) -> None:
 
 
 def _cancel_idle(step: Step, nodes: Iterable[NodeState]) -> None:
-    """Those of *nodes* that wait, would run again, or are let through, do not start; what they hold is free."""
+    """Cancel those of *nodes* that wait, would run again or were admitted, which frees what they hold."""
     for node in nodes:
         has = node.started_at is not None or node.locked or node.admitted_at is not None
         idle = node.status is NodeStatus.WAITING or (node.status is NodeStatus.PENDING and has)
@@ -315,12 +337,12 @@ def _cancel_idle(step: Step, nodes: Iterable[NodeState]) -> None:
 
 
 def is_stopping(run: Run, name: NodeId) -> bool:
-    """Whether the run stops, or a sub-command around *name*."""
+    """Whether the run, or a sub-command around *name*, is stopping."""
     return run.stop is not None or any(is_inside(name, group) for group in run.stopping)
 
 
 def end_attempt(step: Step, name: NodeId, failure: Failure) -> None:
-    """Tell a live attempt to end with *failure*; at once where nothing of ours has to end first."""
+    """Ask a live attempt to end with *failure*; it ends at once if none of our programs has to end first."""
     run = step.run
     node = run.nodes[name]
     live = node.live
@@ -343,7 +365,7 @@ def end_attempt(step: Step, name: NodeId, failure: Failure) -> None:
 
 
 def is_clients(run: Run, node: NodeState, role: Role) -> bool:
-    """Whether the client does the attempts of *role*: no program of ours has to end, and the client reports them."""
+    """Whether the client makes the attempts of *role* and reports them: none of our programs has to end."""
     if node.plan.kind is NodeKind.SUB_COMMAND and role is Role.FORWARD:
         return False  # done by the nodes inside
     agent = run.plan.agents.get(node.plan.worker(undo=role is Role.COMPENSATE))

@@ -1,6 +1,6 @@
-"""Which node may start next, and what a node that may not is waiting for.
+"""The next node that may start, and what the others are waiting for.
 
-Pure. Nothing is decided here: admission and the views ask, and both get the same answer.
+Pure. Nothing is decided here: admission and the views use the same answers.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 ITS_TURN = "its turn"
-"""What an attempt waits for that exists and has not started: a machine, or others that are before it."""
+"""The reason why a scheduled attempt has not started: no machine is free, or others come first."""
 
 
 def pop_ready(run: Run) -> NodeState | None:
-    """Take the best node that has a free slot: priority, then remaining path, then file order (SPEC 4)."""
+    """Take the best node with a free slot: priority, then remaining path, then file order (SPEC 4)."""
     limit = run.limits.max_parallelism
     if limit is not None and run.running >= limit:
         return None
@@ -32,7 +32,7 @@ def pop_ready(run: Run) -> NodeState | None:
         key, index = heapq.heappop(run.offers)
         phase = run.phases[index]
         if not phase.ready or phase.ready[0] != key or index not in run.open_phases:
-            continue  # an offer of earlier
+            continue  # an outdated offer
         if not _has_slot(run, phase):
             continue  # offered again as soon as it has one
         heapq.heappop(phase.ready)
@@ -50,7 +50,7 @@ def _has_slot(run: Run, phase: PhaseState) -> bool:
 
 
 def is_at_work(run: Run, group: NodeId) -> bool:
-    """Whether the nodes of sub-command *group* may start: it has started itself, and does not fail."""
+    """Whether the nodes of sub-command *group* may start: it has started itself, and is not failing."""
     live = run.nodes[group].live
     return live is not None and live.role is Role.FORWARD and live.stopping is None
 
@@ -61,7 +61,7 @@ def put_back(run: Run, node: NodeState) -> None:
 
 
 def missing_keys(run: Run, node: NodeState) -> list[str]:
-    """Required inputs of *node* without a default that nobody has given a value yet, in file order."""
+    """Required inputs of *node* that have neither a default nor a value yet, in file order."""
     scope = node.plan.scope
     return [
         spec.key
@@ -76,7 +76,7 @@ def available_keys(run: Run, node: NodeState) -> list[str]:
 
 
 def needs_observations(node: NodeState) -> bool:
-    """Whether values or the world have to be looked at before *node* can start."""
+    """Whether values or files have to be looked at before *node* can start."""
     plan = node.plan
     if plan.skip is not None or plan.kind is NodeKind.SUB_COMMAND:
         return True
@@ -84,7 +84,7 @@ def needs_observations(node: NodeState) -> bool:
 
 
 def breaker_of(run: Run, node: NodeState) -> str | None:
-    """The circuit breaker that hears of *node*'s attempts: its own, or for a model agent the built-in one."""
+    """The circuit breaker that counts *node*'s attempts: its own, or for a model agent the built-in one."""
     if node.plan.breaker is not None:
         return node.plan.breaker
     undo = node.status in {NodeStatus.COMPENSATING, NodeStatus.COMPENSATED, NodeStatus.COMPENSATION_FAILED}
@@ -92,22 +92,22 @@ def breaker_of(run: Run, node: NodeState) -> str | None:
 
 
 def asks_breaker(run: Run, node: NodeState) -> str | None:
-    """The circuit breaker that *node* has to ask before it starts; a built-in one while the service seems scarce."""
+    """The circuit breaker that *node* asks before it starts; the built-in one only while the service seems scarce."""
     return node.plan.breaker or (breaker_of(run, node) if run.scarce else None)
 
 
 def queues(node: NodeState) -> bool:
-    """Whether an attempt of *node* waits for its turn: it exists, and nobody is at work on it yet."""
+    """Whether an attempt of *node* waits for its turn: it is scheduled, and no worker has begun it yet."""
     return node.live is not None and node.live.started_at is None
 
 
 def standing(node: NodeState) -> NodeStatus:
-    """Where *node* stands for who looks at it: as long as its attempt waits for its turn it waits."""
+    """The status of *node* to show: it is waiting as long as its attempt waits for its turn."""
     return NodeStatus.WAITING if node.status is NodeStatus.RUNNING and queues(node) else node.status
 
 
 def waiting_for(run: Run, node: NodeState) -> str | None:
-    """What keeps *node* from running, in words for a user; None where nothing does."""
+    """The reason why *node* is not running, in words for a user; None if there is none."""
     waiting = node.waiting
     if waiting is not None:
         words = {

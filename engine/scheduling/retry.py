@@ -1,6 +1,6 @@
 """Whether a failed attempt is tried again, and after which delay (SPEC 5).
 
-Pure. It counts nothing: how many retries a node has had, and when the next is due, stands in the run's events.
+Pure. It counts nothing: the run's events record how many retries a node has had and when the next is due.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ PERMISSION_CODES = frozenset(
         "UNAUTHORIZED",
     }
 )
-"""Codes that trying again does not cure; retried only where a policy lists them."""
+"""Codes that a retry does not cure; retried only if a policy lists them."""
 
 
 def next_delay(policy: RetryPolicy, retry: int) -> timedelta:
     """How long to wait before retry number *retry*, counted from 1; never longer than the policy's `max_delay`.
 
-    Tutorial 2's policy (exponential, 2 s) gives 2 s and 4 s. A multiplier below 1 counts as 1: delays do not shrink.
+    Tutorial 2's policy (exponential, 2 s) returns 2 s and 4 s. A multiplier below 1 counts as 1: delays do not shrink.
     """
     if retry < 1:
         message = f"retries count from 1, not {retry}"
@@ -54,8 +54,8 @@ def next_delay(policy: RetryPolicy, retry: int) -> timedelta:
 def is_retryable(policy: RetryPolicy | None, failure: Failure) -> bool:
     """Whether *failure* is one that *policy* retries, however many retries are left.
 
-    A listed code decides alone, in any case of letters. Without a list everything is retried but validation and
-    permission errors. What was cancelled is never tried again, whatever its code.
+    A list decides alone, whatever the case of its codes. Without one everything is retried but validation and
+    permission errors. A cancelled attempt is never retried, whatever its code.
     """
     if policy is None or failure.kind is FailureKind.CANCEL:
         return False
@@ -66,7 +66,7 @@ def is_retryable(policy: RetryPolicy | None, failure: Failure) -> bool:
 
 
 def _factor(policy: RetryPolicy, retry: int, enough: float) -> float:
-    """By what the initial delay is multiplied; a number beyond *enough* may be any such number."""
+    """The factor on the initial delay; a number beyond *enough* may be any such number."""
     if policy.strategy is RetryStrategy.LINEAR:
         return min(retry, enough)
     if policy.strategy is RetryStrategy.FIBONACCI:

@@ -1,7 +1,28 @@
-"""What has to be undone when a run stops, in which order, and the steps of doing it.
+"""The nodes to undo when a run or a sub-command stops, their order, and the steps of undoing them.
 
-Pure. SPEC 7. Compensations run one at a time, children before parents: the reverse of the order in which the nodes
-first started, since a node starts only after what it depends on.
+Pure. SPEC 7.
+
+Theory of operation
+===================
+
+**The problem.** A stopped run has left effects: files, branches, calls to services. Undoing them in the wrong order, or
+some of them twice, may do more harm than the failure did; and the process may die while it undoes.
+
+**The order.** A node starts only after everything it depends on, so the reverse of the order in which nodes first
+started undoes each node before those it built on. Nodes inside a sub-command come before it; a sub-command that was
+resumed starts again after some of its nodes, hence the earliest start of the two counts. Compensations run one at a
+time. The order is fixed once, in `SagaStarted`, since statuses change while nodes are undone.
+
+**The position is part of the state.** Folding the end of a compensation advances `Saga.next`; after a crash the run
+goes on with the node at that place, and no node is undone twice. A compensation that failed for good advances it too:
+one broken compensation must not keep the other effects in the world.
+
+**Two kinds.** `run.saga` undoes the whole run, once no attempt is live. While the run goes on, `run.undoing` holds the
+nodes whose own compensation is due: a failed node of a phase that continues on error, and the next one of each failed
+sub-command (`run.stopping`). If the run stops as well, these come first.
+
+**Locks.** A node gave its locks back when it ended, so it asks for them again before it is undone, with those of
+enclosing sub-commands that no longer have theirs. A resumed run undoes nothing before it has its own.
 """
 
 from __future__ import annotations
@@ -26,13 +47,13 @@ UNDOING = frozenset({CompensationType.ROLLBACK, CompensationType.CUSTOM})
 
 
 def answers(node: NodeState, kind: FailureKind) -> bool:
-    """Whether *node* has something that undoes it and that a failure of *kind* triggers."""
+    """Whether *node* has a compensation that undoes it and that a failure of *kind* triggers."""
     compensation = node.plan.compensation
     return compensation is not None and compensation.type in UNDOING and kind in compensation.on
 
 
 def undo_order(run: Run) -> tuple[NodeId, ...]:
-    """Nodes to undo for the stop of *run*, first one first."""
+    """Nodes to undo when *run* stops, in order."""
     cause = run.stop
     if cause is None or not cause.compensate:
         return ()
@@ -43,13 +64,13 @@ def undo_order(run: Run) -> tuple[NodeId, ...]:
 
 
 def undo_order_inside(run: Run, group: NodeId, kind: FailureKind) -> tuple[NodeId, ...]:
-    """Nodes to undo of a sub-command that has failed by itself, first one first."""
+    """Nodes to undo inside a sub-command that failed on its own, in order."""
     nodes = (run.nodes[name] for name in inside(run, group))
     return _order(node for node in nodes if answers(node, kind))
 
 
 def _order(nodes: Iterable[NodeState]) -> tuple[NodeId, ...]:
-    """Those of *nodes* that have started, last one first; what is inside a sub-command before the sub-command."""
+    """Those of *nodes* that have started, last one first; nodes inside a sub-command before the sub-command."""
     chosen = {
         node.plan.id: node.start_order
         for node in nodes
@@ -57,14 +78,14 @@ def _order(nodes: Iterable[NodeState]) -> tuple[NodeId, ...]:
     }
     first = dict(chosen)
     for name, start in chosen.items():
-        for around in outer(name):  # a sub-command that was taken up again has started after nodes inside it
+        for around in outer(name):  # a resumed sub-command has started after nodes inside it
             if around in first:
                 first[around] = min(first[around], start)
     return tuple(sorted(chosen, key=lambda name: (first[name], name.count("/")), reverse=True))
 
 
 def begin(step: Step) -> None:
-    """All forward attempts have ended: start undoing, or end the run where there is nothing to undo."""
+    """All forward attempts have ended: start undoing, or end the run if there is nothing to undo."""
     order = undo_order(step.run)
     if order:
         step.emit(ev.SagaStarted(step.now, order))
@@ -74,14 +95,14 @@ def begin(step: Step) -> None:
 
 
 def give_up(step: Step) -> None:
-    """Undo nothing more and end the run; what waits for another try of undoing has failed."""
+    """End the run without undoing more; a node that waits for another try of its compensation has failed."""
     run = step.run
     waiting = sorted(run.undoing, key=lambda name: run.nodes[name].plan.index)
     if run.saga is not None:
         waiting += run.saga.order[run.saga.next : run.saga.next + 1]
     for node in (run.nodes[name] for name in waiting):
         if node.status is NodeStatus.COMPENSATING:
-            message = f'Undoing node "{node.plan.id}" was given up'
+            message = f'Undoing node "{node.plan.id}" was abandoned'
             failure = node.attempts[-1].failure or Failure(FailureKind.CANCEL, "CANCELLED", message)
             step.emit(ev.CompensationFailed(step.now, node.plan.id, failure))
     step.emit(ev.RunEnded(step.now, _end_status(run), _end_message(run)))
@@ -100,7 +121,7 @@ def undo_next(step: Step) -> None:
 def compensate(step: Step, node: NodeState) -> None:
     """Schedule the compensation of *node*, or wait for its locks first.
 
-    A run that was resumed undoes nothing before it has its own locks again.
+    A resumed run undoes nothing before it has its own locks again.
     """
     plan = node.plan
     if node.waiting is not None or node.live is not None or step.run.status is RunStatus.PENDING:
@@ -121,7 +142,7 @@ def compensate(step: Step, node: NodeState) -> None:
 
 
 def locks_to_undo(run: Run, node: NodeState) -> tuple[LockSpec, ...]:
-    """What undoing *node* relies on: its locks, and those of the sub-commands around it that have not got theirs."""
+    """The locks needed to undo *node*: its own, and those of enclosing sub-commands that do not hold theirs."""
     locks = list(node.plan.locks)
     for group in (run.nodes[name] for name in outer(node.plan.id)):
         if group.live is None or not group.locked:
@@ -130,7 +151,7 @@ def locks_to_undo(run: Run, node: NodeState) -> tuple[LockSpec, ...]:
 
 
 def not_undone(run: Run) -> list[NodeId]:
-    """Nodes with effects that a compensation would undo and none has."""
+    """Started nodes whose effects a compensation should have undone but did not."""
     return [
         node.plan.id
         for node in run.nodes.values()

@@ -1,6 +1,6 @@
 """One step of a run: a decision in progress with its state, its time, and the events decided so far.
 
-Pure. Every event is folded the moment it is decided, so that the next rule of the same decision sees it; the owner
+Pure. Every event is folded as soon as it is decided, so that the next rule of the same decision sees it; the owner
 commits all of them together or drops the state.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 Queues: TypeAlias = "Callable[[Run, NodePlan, Role], bool]"
-"""Whether the attempts of a node in a role wait for their turn before they start: for a machine, or for each other."""
+"""Whether attempts of a node in a role wait for their turn before they start: for a machine, or for each other."""
 
 
 def at_once(_run: Run, _node: NodePlan, _role: Role) -> bool:
@@ -44,10 +44,10 @@ class Step:
     observations: SupplyObservations | None = None
     """Facts about one node, good for this step only."""
     wants: NodeId | None = None
-    """A node whose skip condition or inputs cannot be judged without observations; the decision goes on with them."""
+    """A node whose skip condition or inputs cannot be judged without observations; the decision continues with them."""
 
     def deadline(self, node: NodePlan, role: Role) -> datetime | None:
-        """When the time of an attempt is over that is made now; None where it has yet to wait for its turn."""
+        """The deadline of an attempt that is made now; None if it has to wait for its turn first."""
         group = node.kind is NodeKind.SUB_COMMAND and role is Role.FORWARD
         return None if not group and self.queues(self.run, node, role) else self.now + node.timeout
 

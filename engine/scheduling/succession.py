@@ -1,9 +1,9 @@
-"""What comes after a node: what waits for it, and who reads what it gives.
+"""The successors of a node: what waits for it, and what reads its outputs.
 
-Pure. One definition for undoing, for taking a run up at its failed nodes, and for the views. Nothing is decided here.
+Pure. One definition for undoing, for retrying failed nodes, and for the views. Nothing is decided here.
 
-A node comes after another by order, where it depends on it or stands behind a barrier that it is before; or by its
-values, where it began when the other was over and reads what that gives, or would have given had it not failed.
+A node comes after another by order, if it depends on it or stands behind its barrier; or by its values, if it began
+when the other was over and reads an output that this produced, or would have produced had it not failed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _UNDONE = frozenset({NodeStatus.FAILED, NodeStatus.CANCELLED, NodeStatus.COMPENS
 
 
 def before(run: Run, node: NodeState) -> Iterator[NodeId]:
-    """The nodes that *node* may have had to wait for: dependencies and the phase before, of those around it too."""
+    """The nodes that *node* may have had to wait for: dependencies and the phase before, its own and of outer nodes."""
     for name in node.plan.depends_on:
         yield from _with_inside(run, name)
     phase = run.phases[node.plan.phase].plan
@@ -40,7 +40,7 @@ def before(run: Run, node: NodeState) -> Iterator[NodeId]:
 
 
 def after(run: Run, target: NodeId) -> set[NodeId]:
-    """Nodes that come after *target*, by order or by values, directly or not; what is inside them with them."""
+    """Nodes that come after *target*, by order or by values, directly or not, with the nodes inside them."""
     readers = Readers(run)
     found: set[NodeId] = set()
     stack = [target]
@@ -56,10 +56,10 @@ def after(run: Run, target: NodeId) -> set[NodeId]:
 
 
 def to_redo(run: Run) -> set[NodeId]:
-    """What is done once more when *run* is taken up at its failed nodes.
+    """The nodes to run again when the failed nodes of *run* are retried.
 
-    Nodes that did not get done, what depends on them, whoever has read what they gave or would have given, and the
-    sub-commands around all these.
+    These are the unfinished nodes, those that depend on them, those that have read, or would have read, their outputs,
+    and the sub-commands around all of these.
     """
     readers = Readers(run)
     again: set[NodeId] = set()
@@ -79,10 +79,10 @@ def to_redo(run: Run) -> set[NodeId]:
 
 
 class Readers:
-    """Who reads which context key, by the plan and by when it looked."""
+    """The readers of each context key, by the plan and by when they looked."""
 
     def __init__(self, run: Run) -> None:
-        """Look at all nodes of *run* that have begun, or were skipped by what they read."""
+        """Look at all nodes of *run* that have begun, or were skipped because of what they read."""
         self._run = run
         self._by_key: defaultdict[str, list[NodeId]] = defaultdict(list)
         self._by_scope: defaultdict[str, list[NodeId]] = defaultdict(list)
@@ -96,7 +96,7 @@ class Readers:
                 self._by_key[node.plan.scope + key].append(name)
 
     def of(self, name: NodeId) -> Iterator[NodeId]:
-        """The nodes that read what *name* gives and began when it was over."""
+        """The nodes that read the outputs of *name* and began when it was over."""
         giver = self._run.nodes[name]
         scope, ended = giver.plan.scope, giver.ended_at
         if ended is None or not giver.plan.outputs:
@@ -109,7 +109,7 @@ class Readers:
 
 
 def reads(plan: NodePlan) -> frozenset[str] | None:
-    """The context keys that a node reads, for its work or for whether to do it; None: whatever is there."""
+    """The context keys that a node reads, for its work or its skip condition; None: any."""
     skip = plan.skip
     if plan.passthrough or (skip is not None and skip.type is SkipType.CUSTOM):
         return None
@@ -117,7 +117,7 @@ def reads(plan: NodePlan) -> frozenset[str] | None:
     if skip is not None and skip.type is SkipType.CONTEXT:
         try:
             keys |= conditions.parse(skip.expression).names
-        except InputError:  # the node has failed of it
+        except InputError:  # the node has failed because of it
             return frozenset(keys)
     return frozenset(keys)
 
@@ -130,7 +130,7 @@ def _looked_at(node: NodeState) -> datetime | None:
 
 
 def _behind(run: Run, name: NodeId, passed: set[int]) -> Iterator[NodeId]:
-    """Nodes of the phases that open only when that of *name* has ended; those of *passed* phases were given before."""
+    """Nodes of the phases that open only after that of *name*, leaving out *passed* phases; these are added to it."""
     phase = run.phases[run.nodes[name].plan.phase].plan
     for index in level_of(run, phase.group):
         if index > phase.index and run.phases[index].plan.barrier and index not in passed:
@@ -139,5 +139,5 @@ def _behind(run: Run, name: NodeId, passed: set[int]) -> Iterator[NodeId]:
 
 
 def _with_inside(run: Run, name: NodeId) -> Iterable[NodeId]:
-    """*name*, and what is inside it where it is a sub-command."""
+    """*name*, and the nodes inside it if it is a sub-command."""
     return (name, *inside(run, name)) if run.nodes[name].plan.inner else (name,)

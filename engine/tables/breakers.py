@@ -1,7 +1,7 @@
-"""Circuit breakers: after too many failures calls stop, and one trial at a time finds out when they may go on.
+"""Circuit breakers: after too many failures calls stop, and one trial at a time finds out when they may resume.
 
 Pure. It reads no clock and keeps no table: the runtime stores one `BreakerState` per name and writes back what these
-functions return. Which failures concern a breaker, and what a node does when rejected, is the scheduler's to say.
+functions return. The scheduler decides which failures concern a breaker, and what a rejected node does.
 
     closed ── threshold failures within the period ──> open ── reset timeout, next call ──> half-open
        ^                                                ^                                    │  │  │
@@ -9,7 +9,7 @@ functions return. Which failures concern a breaker, and what a node does when re
        │                                    (open, next call tries) <── the trial is cancelled ─┘  │
        └──────────────────────────────────────────────────────────────── the trial succeeds ───────┘
 
-Reports of attempts that were let through before it opened change nothing while it is open: only the trial speaks.
+Reports of attempts that were admitted before it opened change nothing while it is open: only the trial counts.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from engine.ids import AttemptId, NodeId, RunId, parse_attempt_id
 from engine.model.policy import MODEL_BREAKER, QUOTA_EXHAUSTED, SCARCITY_CODES, Failure, FailureKind
 
 MAX_RESET_FACTOR = 16
-"""By how much a quota that stays used up lengthens the reset timeout at most."""
+"""How much an exhausted quota may lengthen the reset timeout at most."""
 
 
 class BreakerPhase(StrEnum):
-    """What a breaker does with calls."""
+    """How a breaker treats calls."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -42,12 +42,12 @@ class BreakerConfig:
     failure_threshold: int = 5
     """Failures within the monitoring period that open it."""
     reset_timeout: timedelta = timedelta(seconds=60)
-    """From opening to the first trial."""
+    """The time from opening to the first trial."""
     monitoring_period: timedelta = timedelta(seconds=300)
     """How long a failure counts; one exactly this old does not."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers that make no breaker."""
+        """Reject numbers that do not make a breaker."""
         if self.failure_threshold < 1:
             message = f"failureThreshold must be at least 1, not {self.failure_threshold}"
             raise InputError(message)
@@ -75,13 +75,13 @@ class BreakerState:
     next_trial_at: datetime | None = None
     """While open or half-open: the earliest time of a trial."""
     trial: AttemptId | None = None
-    """While half-open: the one attempt that was let through."""
+    """While half-open: the one attempt that was admitted."""
     callers_wait: bool = False
     """While open or half-open: opened by scarcity, so callers wait for the next trial instead of failing."""
     exhausted: int = 0
     """How many calls in a row have opened it because the quota was used up."""
     reset: timedelta | None = None
-    """While open or half-open: how long after opening the first trial is; None: opened by an earlier version."""
+    """While open or half-open: the time from opening to the first trial; None: opened by an earlier version."""
 
     @property
     def phase(self) -> BreakerPhase:
@@ -93,7 +93,7 @@ class BreakerState:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The call may be made; *state* is to be stored before it is."""
+    """The call may be made, once *state* is stored."""
 
     state: BreakerState
 
@@ -123,14 +123,14 @@ def admit(state: BreakerState, attempt: AttemptId, now: datetime) -> Verdict:
 
 
 def set_right(state: BreakerState, now: datetime) -> BreakerState:
-    """*state*, with no trial farther ahead than the reset timeout, as it is where the clock was set back meanwhile."""
+    """*state* with its trial no farther ahead than the reset timeout, which it exceeds after the clock was set back."""
     if state.next_trial_at is None or state.reset is None or state.next_trial_at <= now + state.reset:
         return state
     return replace(state, next_trial_at=now + state.reset)
 
 
 def record_success(state: BreakerState, attempt: AttemptId) -> BreakerState:
-    """Close the breaker if *attempt* is the trial. A success while closed forgives nothing: the period counts."""
+    """Close the breaker if *attempt* is the trial. A success while closed clears no failure: time does."""
     return BreakerState() if state.trial == attempt else state
 
 
@@ -141,7 +141,7 @@ def record_failure(
 
     Callers will wait if at least half of the failures that opened the breaker are of `SCARCITY_CODES`, so that paid
     work is not rolled back. An exhausted quota opens it at once: every other call would fail as well. As it lasts for
-    hours, each trial that finds it so doubles the time to the next, up to `MAX_RESET_FACTOR` times the reset timeout.
+    hours, each trial that meets it doubles the time to the next, up to `MAX_RESET_FACTOR` times the reset timeout.
     """
     strike = Strike(now, code.upper() in SCARCITY_CODES)
     exhausted = code.upper() == QUOTA_EXHAUSTED
@@ -156,17 +156,17 @@ def record_failure(
 
 
 def concerns(name: str, code: str) -> bool:
-    """Whether a failure with *code* counts for breaker *name*: the built-in one looks at a scarce service only."""
+    """Whether a failure with *code* counts for breaker *name*: the built-in one counts scarcity only."""
     return name != MODEL_BREAKER or code.upper() in SCARCITY_CODES
 
 
 def record_cancel(state: BreakerState, attempt: AttemptId) -> BreakerState:
-    """A cancelled or lost trial says nothing: the next call becomes the trial. Any other attempt changes nothing."""
+    """A cancelled or lost trial proves nothing: the next call becomes the trial. Any other attempt changes nothing."""
     return replace(state, trial=None) if state.trial == attempt else state
 
 
 def abandon(state: BreakerState, run: RunId, node: NodeId | None = None) -> BreakerState:
-    """As `record_cancel`, for whatever trial *node* had, or any node of *run*, that makes no call any more."""
+    """Like `record_cancel`, for the trial of *node*, or of any node of *run*, which will make no more calls."""
     parsed = None if state.trial is None else parse_attempt_id(state.trial)
     if parsed is None or parsed[0] != run or node not in {None, parsed[1]}:
         return state
@@ -174,7 +174,7 @@ def abandon(state: BreakerState, run: RunId, node: NodeId | None = None) -> Brea
 
 
 def circuit_open(name: str, rejected: Rejected) -> Failure:
-    """The failure of a node that breaker *name* turned away."""
+    """The failure of a node that breaker *name* rejected."""
     if rejected.next_trial_at is None:
         when = "a trial call is under way, the next one follows if it fails"
     else:

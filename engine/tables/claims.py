@@ -1,6 +1,6 @@
-"""Claims on hierarchical resources: who wants what, which claims conflict, and an index that finds those that do.
+"""Claims on hierarchical resources: their holders, which of them conflict, and an index that finds those that do.
 
-Pure. It decides nothing: queueing, granting and refusing are `locks.py`'s.
+Pure. It decides nothing: `locks.py` queues, grants and refuses.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has a claim: a run, or one node of it."""
+    """The holder of a claim: a run, or one node of it."""
 
     run: RunId
     node: NodeId | None = None
@@ -48,18 +48,18 @@ class Holder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """All locks of one holder, had or awaited; one row of the table."""
+    """All locks of one holder, held or awaited; one row of the table."""
 
     holder: Holder
     owner: OwnerId
-    """The process that answers for the run."""
+    """The process that is responsible for the run."""
     specs: tuple[LockSpec, ...]
     priority: int = 0
     requested_at: datetime
     deadline: datetime
-    """When waiting ends in LOCK_TIMEOUT."""
+    """The time at which waiting ends in LOCK_TIMEOUT."""
     order: int = 0
-    """First come: the table numbers each claim as it is requested."""
+    """First come, first served: the table numbers each claim as it is requested."""
     granted: bool = False
     reserved: bool = False
     """Granted to a run whose owner died before its work was undone."""
@@ -140,7 +140,7 @@ class ClaimIndex:
         self._within: dict[tuple[str, bool], dict[Holder, None]] = {}
 
     def add(self, claim: Claim) -> None:
-        """Enter *claim*; entering it twice is no error."""
+        """Enter *claim*; entering it twice is harmless."""
         self.holders[claim.holder] = None
         self.runs.setdefault(claim.holder.run, {})[claim.holder] = None
         for places, place in self._places(claim):

@@ -1,6 +1,6 @@
-"""The project's locks as one table: who holds what, who waits for what, and who is granted or refused next.
+"""The project's locks as one table: the holder of each, the waiters, and the next to be granted or refused.
 
-Pure. It reads no clock (`now` comes in), stores no row and wakes nobody: the runtime loads the rows inside one
+Pure. It reads no clock (`now` comes in), stores no row and wakes no one: the runtime loads the rows inside one
 transaction, calls methods, writes `changes()` back and hands the outcomes to the runs they name.
 
 Theory of operation
@@ -11,49 +11,50 @@ whole or not at all. So no node holds one lock and waits for another; but runs a
 inside them waits.
 
 **Conflicts.** Two locks conflict if one resource equals or covers the other and not both are shared. `ClaimIndex`
-keeps, for every resource, who stands on it, and who stands on it or below it (the intention locks), apart by mode: a
-question costs the depth of the resource and the number of conflicting claims, whatever else the table holds. A holder
+keeps, for every resource, the claims on it, and those on it or below it (the intention locks), apart by mode: a
+query costs the depth of the resource and the number of conflicting claims, whatever else the table holds. A holder
 never conflicts with one that encloses it: its run, or a sub-command's node around it. This alone makes `upgrade`: the
-run's own shared lock is no obstacle to the node's, which for everybody else is exclusive. Siblings conflict as
-strangers do.
+run's own shared lock does not hinder the node's, which is exclusive for everyone else. Siblings conflict like
+strangers.
 
 **Order.** Waiters stand in one queue: higher priority, then first come. A claim is granted when
 
 1. no granted claim conflicts with it, and
 2. every waiter that is ahead of it and conflicts with it could not go first in any case.
 
-Without (2) readers would starve a writer. Under a plain "nobody overtakes" a waiting writer would shut out the nodes
-of the very run whose reading lock it waits for, and both would stand still.
+Without (2) readers would starve a writer. Under a plain "never overtake" a waiting writer would shut out the nodes of
+the very run whose read lock it waits for, and neither would ever move.
 
-**The wait-for graph.** Its vertices are claims, not runs: a node that has its locks ends by itself, so to wait for a
-node is not to wait for its run, and with runs as vertices deadlocks would be reported that are none. Its edges:
+**The wait-for graph.** Its vertices are claims, not runs: a node that has its locks ends by itself, so waiting for a
+node is not waiting for its run, and with runs as vertices the table would report deadlocks that do not exist. Its
+edges:
 
 - hard: a waiter waits for each granted claim it conflicts with; a granted claim waits for each waiter it encloses,
   since a run or a sub-command keeps its locks until all its nodes have ended;
 - courtesy: a waiter waits for each waiter ahead of it that it conflicts with.
 
-A claim needs all its edges gone, not one of them, so a cycle of hard edges never opens by itself, and where there is
-none somebody can work: deadlock is a hard cycle. A cycle with a courtesy edge in it is no deadlock, only manners, and
-is left by overtaking: "could not go first in any case" means that the waiter ahead reaches the overtaker along edges of
-both kinds, so that both stand on such a cycle.
+A claim needs all its edges gone, not one of them, so a cycle of hard edges never opens by itself, and without one some
+claim can proceed: a deadlock is a hard cycle. A cycle with a courtesy edge in it is not a deadlock and is resolved by
+overtaking: "could not go first in any case" means that the waiter ahead reaches the overtaker along edges of both
+kinds, so that both lie on such a cycle.
 
 This is enough for progress. Follow the edges from any waiter into a strongly connected component that none leaves. If
-it is a single claim, that may be granted or is at work. If it is more, some claim in it has no hard edge (hard edges
-alone make no cycle), all its courtesy edges end inside, and (2) lets it pass. And it is no more than needed: courtesy
-edges lead up the queue and a node at work ends every path, so where no enclosing claim holds while a node in it waits,
-nobody overtakes.
+it is a single claim, it may be granted or is at work. If it is more, some claim in it has no hard edge (hard edges
+alone form no cycle), all its courtesy edges end inside, and (2) lets it pass. Nor does (2) allow more than needed:
+courtesy edges lead up the queue and a node at work ends every path, so without an enclosing claim that holds while a
+node in it waits, no claim overtakes.
 
-**When to look.** Taking a claim away takes edges away, so only waiters that conflicted with it can become free, and one
-pass over them in queue order is enough: granting one of them frees no other. New cycles, and new reasons to overtake,
-come with a new waiter only and pass through it, so the walk starts there, against the edges; for a node of a run that
-holds nothing, with nobody behind it, it ends at once. Where an enclosing claim is granted while its nodes wait
+**When to look.** Removing a claim removes edges, so only waiters that conflicted with it can become free, and one
+pass over them in queue order is enough: granting one of them frees no other. New cycles and new reasons to overtake
+come only with a new waiter and pass through it, so the walk starts there, against the edges; for a node of a run that
+holds nothing, with no waiter behind it, it ends at once. Where an enclosing claim is granted while its nodes wait
 already, they get their edges at that moment and are looked at as if they were new.
 
 **Breaking a deadlock.** Of the shortest cycle through the new waiter, the waiter of lowest priority is refused, among
 equals the youngest; and so on until no cycle is left.
 
-**The dead.** `reserve` keeps what a dead run holds, because it may have to undo its work. That ends at no time anybody
-could name, so whoever needs such a lock is refused at once and told the two ways out.
+**Dead runs.** `reserve` keeps what a dead run holds, because its work may have to be undone. No one can say when that
+will be, so a waiter for such a lock is refused at once, with the two ways out.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The holder's claim has left the table: LOCK_TIMEOUT, LOCK_RESERVED or DEADLOCK."""
+    """The holder's claim was removed: LOCK_TIMEOUT, LOCK_RESERVED or DEADLOCK."""
 
     holder: Holder
     failure: Failure
@@ -92,7 +93,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """The holder has asked and waits, until *deadline* at most; said by who hands the question in (`queued`)."""
+    """The holder's request waits, until *deadline* at most; produced by `queued` for the caller that made it."""
 
     holder: Holder
     deadline: datetime
@@ -103,7 +104,7 @@ LockOutcome: TypeAlias = Granted | Queued | Refused
 
 @dataclass(frozen=True, slots=True)
 class LockChanges:
-    """What to write back, by holder; removing a row that was never stored is no error."""
+    """The rows to write back, by holder; removing a row that was never stored is harmless."""
 
     stored: tuple[Claim, ...]
     removed: tuple[Holder, ...]
@@ -144,28 +145,28 @@ class LockTable:
         return tuple(self._claims[holder] for holder in holders)
 
     def queued(self, holder: Holder) -> list[LockOutcome]:
-        """That *holder* waits, where it does: what a node has to hear that has asked."""
+        """`Queued` for *holder* if it waits: the answer to a node's request that was not granted at once."""
         claim = self._claims.get(holder)
         return [] if claim is None or claim.granted else [Queued(holder, claim.deadline)]
 
     def blockers(self, holder: Holder) -> tuple[Blocker, ...]:
-        """What the waiter *holder* waits for: the claims that hold, or, where all is free, those ahead in the queue."""
+        """The reasons why *holder* waits: the claims that hold, or, if all is free, those ahead in the queue."""
         claim = self._claims.get(holder)
         if claim is None or claim.granted:
             return ()
         return self._blockers(claim)
 
     def changes(self) -> LockChanges:
-        """The rows that differ from those last stored; asking starts a new account."""
+        """The rows that differ from those last stored; a call starts a new list."""
         stored = tuple(self._claims[holder] for holder in self._changed if holder in self._claims)
         removed = tuple(holder for holder in self._changed if holder not in self._claims)
         self._changed = {}
         return LockChanges(stored, removed)
 
     def request(self, claim: Claim, now: datetime) -> list[LockOutcome]:
-        """Grant, refuse or queue *claim*, which gets its order here; no outcome for its holder means that it waits.
+        """Grant, refuse or queue *claim*, which gets its order here; without an outcome for its holder, it waits.
 
-        Asking again for what one has or waits for is harmless. Outcomes of other holders come too where *claim* closes
+        Asking again for what one has or waits for is harmless. Outcomes of other holders are included if *claim* closes
         a cycle.
         """
         standing = self._claims.get(claim.holder)
@@ -179,7 +180,7 @@ class LockTable:
                 return [Refused(claim.holder, _reserved(claim, self._claims[blocker]))]
         if not held and not self._ahead(claim):
             return self._grant(claim)
-        if held and claim.deadline <= now:  # who would not wait can be in nobody's way
+        if held and claim.deadline <= now:  # a claim that would not wait blocks no one
             return [Refused(claim.holder, self._timed_out(claim))]
         waiter = replace(claim, granted=False)
         self._replace(waiter)
@@ -191,11 +192,11 @@ class LockTable:
         return [] if claim is None else self._grant_waiting(self._drop([claim]))
 
     def release_run(self, run: RunId) -> list[LockOutcome]:
-        """Give up all that *run* and its nodes have, wait for or have reserved."""
+        """Give up all locks that *run* and its nodes hold, wait for or have reserved."""
         return self._grant_waiting(self._drop(self.of_run(run)))
 
     def reserve(self, run: RunId) -> list[LockOutcome]:
-        """Keep what the dead *run* holds, drop what it waits for, and refuse those who wait for it."""
+        """Keep what the dead *run* holds, drop what it waits for, and refuse the waiters for it."""
         gone = self._drop([claim for claim in self.of_run(run) if not claim.granted])
         outcomes: list[LockOutcome] = []
         for claim in self.of_run(run):
@@ -208,21 +209,21 @@ class LockTable:
         return outcomes + self._grant_waiting(gone)
 
     def adopt(self, run: RunId, owner: OwnerId) -> None:
-        """Make *owner* answer for *run*: what was reserved for it is held again."""
+        """Make *owner* responsible for *run*: what was reserved for it is held again."""
         for claim in self.of_run(run):
             self._replace(replace(claim, owner=owner, reserved=False))
 
     def postpone(self, run: RunId, by: timedelta) -> list[LockOutcome]:
-        """Have the waiters of *run* wait *by* longer; its clock has jumped so far, ahead or back."""
+        """Have the waiters of *run* wait *by* longer; its clock has jumped by that much, ahead or back."""
         for claim in self.of_run(run):
             if not claim.granted:
                 self._replace(replace(claim, requested_at=claim.requested_at + by, deadline=claim.deadline + by))
         return []
 
     def expire(self, now: datetime, owner: OwnerId | None = None) -> list[LockOutcome]:
-        """Refuse the waiters whose deadline has passed, in order of deadline; whom that frees in time is granted.
+        """Refuse the waiters whose deadline has passed, by deadline; grant the waiters this unblocks in time.
 
-        With *owner*, its waiters alone: how much time others have lived only they know.
+        With *owner*, its waiters alone: only each process knows how long it was suspended itself.
         """
         outcomes: list[LockOutcome] = []
         waiters = [self._claims[holder] for holder in self._waiting.holders]
@@ -234,13 +235,13 @@ class LockTable:
 
     def _ask_again(self, standing: Claim, claim: Claim) -> list[LockOutcome]:
         if standing.specs != claim.specs:
-            raise InternalError(f"{claim.holder} has a claim already, on other locks")
+            raise InternalError(f"{claim.holder} already has a claim, on other locks")
         if standing.owner != claim.owner or standing.reserved:
             self._replace(replace(standing, owner=claim.owner, reserved=False))
         return [Granted(claim.holder)] if standing.granted else []
 
     def _ahead(self, claim: Claim) -> dict[Holder, None]:
-        """The waiters before *claim* in the queue that conflict with it; it may be in the queue or not yet."""
+        """The waiters before *claim* in the queue that conflict with it; it may or may not be in the queue yet."""
         rank = _rank(claim)
         return {h: None for h in self._waiting.conflicting(claim) if _rank(self._claims[h]) < rank}
 
@@ -264,7 +265,7 @@ class LockTable:
         return outcomes
 
     def _entangle(self, holder: Holder) -> list[LockOutcome]:
-        """Break the deadlocks through the waiter *holder*, and let pass whom its waiting entitles to overtake."""
+        """Break the deadlocks through the waiter *holder*, and grant the waiters that may overtake because it waits."""
         outcomes: list[LockOutcome] = []
         while holder in self._waiting.holders:
             cycle = self._hard_cycle(holder)
@@ -299,11 +300,11 @@ class LockTable:
         return self._waiting_for(holder, courtesy=True)
 
     def _grant_waiting(self, gone: Iterable[Claim]) -> list[LockOutcome]:
-        """Grant what the claims *gone* kept from others."""
+        """Grant what the claims in *gone* blocked."""
         return self._grant_ready({holder for claim in gone for holder in self._waiting.conflicting(claim)})
 
     def _grant_ready(self, candidates: Iterable[Holder]) -> list[LockOutcome]:
-        """Grant those of *candidates* that may be granted by the rules (1) and (2), in queue order."""
+        """Grant those of *candidates* that rules (1) and (2) allow, in queue order."""
         outcomes: list[LockOutcome] = []
         marks: dict[Holder, Holder] = {}
         for claim in sorted((self._claims[holder] for holder in candidates), key=_rank):
@@ -315,7 +316,7 @@ class LockTable:
                 _mark_components(holder, self._in_need_of, marks)
             if all(marks.get(other) == marks[holder] for other in ahead):
                 outcomes += self._grant(claim)
-                marks = {}  # a grant takes edges away
+                marks = {}  # a grant removes edges
         return outcomes
 
     def _blockers(self, claim: Claim) -> tuple[Blocker, ...]:
@@ -348,7 +349,7 @@ class LockTable:
         (self._granted if claim.granted else self._waiting).add(claim)
 
     def _replace(self, claim: Claim) -> None:
-        """Put *claim* in the place of the one its holder may have."""
+        """Store *claim*, in place of its holder's earlier one if any."""
         standing = self._claims.get(claim.holder)
         if standing is not None and standing.granted != claim.granted:
             self._waiting.remove(standing)
@@ -365,9 +366,9 @@ class LockTable:
 
 
 def _mark_components(root: Holder, edges: Callable[[Holder], Iterator[Holder]], marks: dict[Holder, Holder]) -> None:
-    """Enter into *marks* whatever *edges* lead to from *root*, each with one that stands for its strong component.
+    """Enter into *marks* each holder that *edges* reach from *root*, with a representative of its strong component.
 
-    Gabow's algorithm without recursion. What *marks* holds already is done with: components are closed.
+    Gabow's algorithm without recursion. Holders already in *marks* are skipped: components are closed.
     """
     number = {root: 0}
     unmarked = [root]
@@ -397,7 +398,7 @@ def _mark_components(root: Holder, edges: Callable[[Holder], Iterator[Holder]], 
 
 
 def _deadlock(cycle: list[Claim]) -> Failure:
-    """The failure of the first waiter of *cycle*, in which waiters and the claims they wait for take turns."""
+    """The failure of the first waiter of *cycle*, in which waiters and the claims they wait for alternate."""
     lines = [
         f"Task {waiter.holder} waiting for: {contested(waiter, held)} (locked by Task {held.holder})"
         for waiter, held in zip(cycle[::2], cycle[1::2], strict=True)
@@ -416,5 +417,5 @@ def _reserved(waiter: Claim, kept: Claim) -> Failure:
         FailureKind.ERROR,
         "LOCK_RESERVED",
         f"{contested(waiter, kept)} is reserved for run {run}, whose process died before its work was undone",
-        hint=f"Go on with that run (`resume {run}`) or give its locks up (`orchestrate locks --release {run}`).",
+        hint=f"Resume that run (`resume {run}`) or give up its locks (`orchestrate locks --release {run}`).",
     )

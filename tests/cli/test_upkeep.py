@@ -226,7 +226,7 @@ def test_prune_keeps_the_newest_runs_and_those_that_are_young(project: Path) -> 
 def test_the_limits_of_a_run_are_its_options(project: Path) -> None:
     refused = orchestrate(project, "run", "/wait", "--max-attempts-total", "1")
     assert refused.exit_code == 1
-    assert "the run may make 1 attempts and has made them" in refused.stdout
+    assert "the run used its only allowed attempt" in refused.stdout
     opening = threading.Thread(target=open_gate, args=(project,))
     opening.start()
     higher = orchestrate(project, "resume", "--failed", "--max-attempts-total", "2", "--json")
@@ -234,7 +234,7 @@ def test_the_limits_of_a_run_are_its_options(project: Path) -> None:
     assert (higher.exit_code, told(higher)["state"]) == (0, "completed"), higher.stderr
     late = orchestrate(project, "run", "/wait", "--max-duration-seconds", "0.5")
     assert late.exit_code == 1
-    assert "the run may take 0.5 s and has taken them" in late.stdout
+    assert "the run reached its time limit of 0.5 s" in late.stdout
 
 
 @pytest.mark.processes

@@ -128,7 +128,7 @@ async def test_what_changes_while_no_agent_of_the_run_is_at_work_is_not_started(
         failures = {str(name): state.failure.code for name, state in seen.nodes.items() if state.failure}
         assert failures == {"second-node": "NOT_TRUSTED"}
         assert seen.status is RunStatus.INTERRUPTED, "what undoes is such a program too"
-        assert 'undoing node "first-node" waits for your trust' in seen.message
+        assert 'undoing node "first-node" needs your trust' in seen.message
         assert logged(root) == ["first-node: Do first-node"]
         trust_all(root, root / "home")
         await engine.resume(run)

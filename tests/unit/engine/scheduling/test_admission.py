@@ -162,7 +162,7 @@ def test_no_more_attempts_are_made_than_the_run_may_make() -> None:
     )
     story.succeed("a")
     story.succeed("b")
-    assert story.run.message == "the run may make 2 attempts and has made them"
+    assert story.run.message == "the run used all 2 allowed attempts"
     assert story.status("c") == "cancelled"
 
 
@@ -195,7 +195,7 @@ def test_a_retry_is_an_attempt_too() -> None:
     story.wait(minutes=1)
     assert (story.live(), story.run.stop) == (["b"], None)
     story.succeed("b")
-    assert story.run.message == "the run may make 2 attempts and has made them"
+    assert story.run.message == "the run used all 2 allowed attempts"
     assert (story.status("a"), story.status("b")) == ("cancelled", "completed")
 
 
@@ -204,7 +204,7 @@ def test_what_runs_is_not_ended_because_another_node_has_used_the_budget_up() ->
     story.send(sig.ReportOutcome(NodeId("a"), 1, usage=Usage(cost_usd=1.5)))
     assert (story.live(), story.run.stop) == (["b"], None)
     story.send(sig.ReportOutcome(NodeId("b"), 1, usage=Usage(cost_usd=0.25)))
-    assert story.run.message == "the run may cost $1 and has cost $1.7500"
+    assert story.run.message == "the run reached its budget of $1.00 ($1.75 spent)"
     assert (story.status("b"), story.status("c")) == ("completed", "cancelled")
 
 
@@ -221,7 +221,7 @@ def test_a_run_that_takes_too_long_is_stopped() -> None:
     story = ByHand(command(phase("p", node("a", minutes=9))), limits=ev.Limits(max_duration_seconds=60))
     story.wait(seconds=60)
     story.stopped("a")
-    assert story.run.message == "the run may take 60 s and has taken them"
+    assert story.run.message == "the run reached its time limit of 60 s"
 
 
 def test_a_run_that_has_used_its_budget_up_goes_on_with_a_higher_one_where_it_was() -> None:
@@ -262,7 +262,7 @@ def test_a_run_without_a_limit_may_get_one_when_it_goes_on() -> None:
     story.crash()
     story.resume(limits=ev.Limits(max_duration_seconds=60, max_attempts_total=1))
     assert (story.run.limits.max_parallelism, story.run.limits.max_attempts_total) == (None, 1)
-    assert story.run.message == "the run may make 1 attempts and has made them"
+    assert story.run.message == "the run used its only allowed attempt"
 
 
 SUB = command(

@@ -83,7 +83,7 @@ def test_the_run_stops_where_what_runs_gives_nothing_back() -> None:
     story = story_of(phase("p", model("a"), node("quick"), model("b", "quick")), limits=Limits(max_cost_usd=1.0))
     story.succeed("quick")
     spend(story, "a", 1.0)
-    assert story.run.message == "the run may cost $1 and has cost $1.0000"
+    assert story.run.message == "the run reached its budget of $1.00 ($1.00 spent)"
 
 
 @pytest.mark.parametrize(

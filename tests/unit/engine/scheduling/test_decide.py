@@ -111,7 +111,7 @@ def test_an_answer_that_nobody_asked_for_is_refused() -> None:
         assert caught.value.code == "NO_DECISION_PENDING"
     with pytest.raises(StateError) as caught:
         story.answer("b", "maybe")
-    assert (caught.value.code, caught.value.hint) == ("INVALID_ANSWER", "Answer one of: yes, no.")
+    assert (caught.value.code, caught.value.hint) == ("INVALID_ANSWER", "Answer with one of: yes, no.")
 
 
 def test_an_interrupt_of_a_run_that_has_ended_changes_nothing() -> None:
@@ -296,7 +296,7 @@ def test_nothing_starts_in_a_resumed_run_whose_time_was_over_when_it_was_interru
     story.crash()
     story.resume()
     assert len(story.node("a").attempts) == 1
-    assert story.run.message.startswith("the run may take 600 s")
+    assert story.run.message.startswith("the run reached its time limit of 600 s")
 
 
 def test_the_time_from_the_last_that_was_heard_of_a_dead_owner_counts_against_no_limit() -> None:
@@ -322,8 +322,8 @@ def test_the_timeout_of_a_phase_says_what_had_gone_wrong_before() -> None:
     failure = story.node("a").failure
     assert failure is not None
     assert failure.code == "PHASE_TIMEOUT"
-    assert "attempt 1 had failed with EXIT_3" in failure.message
-    assert failure.message.endswith("it was waiting for its retry")
+    assert "attempt 1 failed with EXIT_3" in failure.message
+    assert failure.message.endswith("it was waiting to retry")
     other = story.node("b").attempts[-1].stopping
     assert other is not None
     assert other.code == "CANCELLED"

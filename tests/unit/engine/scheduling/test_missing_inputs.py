@@ -59,6 +59,6 @@ def test_a_sub_command_that_gave_no_output_says_which_node_in_it_was_skipped() -
     failure = simulate(plan(command(phase("one", call)), inner), Scenario()).run.nodes[NodeId("call-it")].failure
     assert failure is not None
     assert failure.message.splitlines() == [
-        'Sub-command "call-it" gave no output "patch"',
+        'Sub-command "call-it" produced no output "patch"',
         'Node "call-it/fix", which writes "patch", was skipped: nothing to fix',
     ]

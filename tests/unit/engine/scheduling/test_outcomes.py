@@ -33,7 +33,7 @@ def test_a_report_of_an_attempt_that_has_ended_or_never_was_is_refused() -> None
 def test_a_report_after_the_end_of_the_run_is_refused() -> None:
     story = ByHand(command(phase("p", node("a"))))
     story.succeed("a")
-    with pytest.raises(StateError, match="has ended"):
+    with pytest.raises(StateError, match="has already ended"):
         story.send(sig.ReportOutcome(NodeId("a"), 1))
 
 
@@ -439,7 +439,7 @@ def test_costs_are_added_up_and_stop_the_run_at_their_limit() -> None:
     story = ByHand(command(phase("p", node("a"), node("b", "a"))), limits=ev.Limits(max_cost_usd=1.0))
     story.send(sig.ReportOutcome(NodeId("a"), 1, usage=Usage(cost_usd=1.5)))
     assert story.run.status is RunStatus.FAILED
-    assert story.run.message == "the run may cost $1 and has cost $1.5000"
+    assert story.run.message == "the run reached its budget of $1.00 ($1.50 spent)"
     assert story.status("b") == "cancelled"
 
 

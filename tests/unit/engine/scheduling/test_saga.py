@@ -314,7 +314,7 @@ def test_undoing_waits_for_a_program_that_is_not_trusted_as_it_is_now() -> None:
     story.fail("c")
     story.fail("b", code="NOT_TRUSTED")
     assert (story.state(), story.live()) == ("interrupted", [])
-    assert story.run.message == 'undoing node "b" waits for your trust: b broke'
+    assert story.run.message == 'undoing node "b" needs your trust: b broke'
     story.resume()
     story.succeed("b")
     story.succeed("a")

@@ -73,14 +73,14 @@ def test_what_is_said_about_an_attempt_that_goes_on_stands_with_it_at_its_end() 
 def test_nothing_is_said_about_an_attempt_that_is_over() -> None:
     story = ByHand(command(phase("p", node("a"), node("b"))))
     story.succeed("a")
-    with pytest.raises(StateError, match="has ended"):
+    with pytest.raises(StateError, match="has already ended"):
         story.send(sig.WarnAttempt(NodeId("a"), 1, "too late"))
 
 
 def test_the_start_of_an_attempt_that_is_over_is_refused() -> None:
     story = ByHand(command(phase("p", node("a"), node("b"))), queues=all_queue)
     story.succeed("a")
-    with pytest.raises(StateError, match="has ended"):
+    with pytest.raises(StateError, match="has already ended"):
         story.send(sig.StartAttempt(NodeId("a"), 1, "w-1"))
     story.succeed("b")
     assert story.send(sig.StartAttempt(NodeId("b"), 1, "w-1")) == []

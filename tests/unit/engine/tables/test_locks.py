@@ -466,7 +466,7 @@ def test_asking_again_for_a_reserved_lock_takes_it_up() -> None:
 def test_a_second_claim_of_one_holder_on_other_locks_is_our_own_error() -> None:
     table = LockTable()
     ask(table, "r1:a", "database")
-    with pytest.raises(InternalError, match="r1:a has a claim already"):
+    with pytest.raises(InternalError, match="r1:a already has a claim"):
         ask(table, "r1:a", "files")
 
 

@@ -170,10 +170,8 @@ def test_a_limit_that_is_used_up_is_told_with_what_helps() -> None:
     story = ByHand(command(phase("one", node("a"), node("b", "a"))), limits=ev.Limits(max_attempts_total=1))
     story.succeed("a")
     shown = text_report(story.run, metrics(story.run, story.now), timeline(story.run, story.now))
-    assert (
-        "  the run: ATTEMPTS_EXHAUSTED: the run may make 1 attempts and has made them\n    hint: Give it more" in shown
-    )
-    assert shown.endswith("run it again where it was rolled back.\n")
+    assert "  the run: ATTEMPTS_EXHAUSTED: the run used its only allowed attempt\n    hint: Give it more" in shown
+    assert shown.endswith("If it was rolled back, run it again.\n")
     page = html_report(story.run, metrics(story.run, story.now), timeline(story.run, story.now))
     assert "<strong>the run</strong> · ATTEMPTS_EXHAUSTED" in page
 
