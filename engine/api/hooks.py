@@ -141,7 +141,7 @@ class Hooks:
         self._undoing: defaultdict[RunId, set[tuple[NodeId, int]]] = defaultdict(set)
 
     def listen(self, run: Run, events: Sequence[ev.Event]) -> None:
-        """See `engine.runtime.live_runs.Listener`."""
+        """See `engine.runtime.decided.Listener`."""
         for event in events:
             for name, hook, arguments in self._calls(run, event):
                 if hook is not None:

@@ -38,7 +38,7 @@ class TodoUpdates:
         self._due: dict[RunId, asyncio.TimerHandle] = {}
 
     def listen(self, run: Run, events: Sequence[ev.Event]) -> None:
-        """See `engine.runtime.live_runs.Listener`."""
+        """See `engine.runtime.decided.Listener`."""
         loop = asyncio.get_running_loop()
         since = loop.time() - self._told.get(run.id, float("-inf"))
         delay = self._config().batch_delay / 1000

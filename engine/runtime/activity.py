@@ -1,6 +1,6 @@
-"""What is to be said about runs beside their journal: what their agents do just now, and warnings of this process.
+"""Notes about runs beside their journal: the current actions of their agents, and warnings of this process.
 
-Effects: wakes those who wait for a run to move; logs.
+Effects: wakes tasks that wait for a run to change; logs.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ log = logging.getLogger(__name__)
 
 
 class Activity:
-    """The remarks of one process."""
+    """The notes of one process."""
 
     def __init__(self, notifier: Notifier) -> None:
-        """*notifier* wakes those who wait for a run."""
+        """*notifier* wakes tasks that wait for a run."""
         self.runs: Iterable[RunId] = ()
-        """The live ones; assigned when they are known."""
+        """The live runs; assigned once they are known."""
         self._notifier = notifier
         self._actions: dict[RunId, dict[NodeId, str]] = {}
         self._warnings: dict[RunId, tuple[str, ...]] = {}
 
     def actions(self, run_id: RunId) -> Mapping[NodeId, str]:
-        """What the agents of a run were last seen doing, a line each."""
+        """The last known action of each agent of a run, a line each."""
         return self._actions.get(run_id, {})
 
     def warnings(self, run_id: RunId) -> tuple[str, ...]:
-        """What this process has to say about a run, oldest first."""
+        """The warnings of this process about a run, oldest first."""
         return self._warnings.get(run_id, ())
 
     def act(self, run_id: RunId, node: NodeId, action: str | None) -> None:
-        """Take note of what an agent does; None: it lives, and says nothing."""
+        """Note the action of an agent; None: it is alive but shows no action."""
         if action is not None:
             self._actions.setdefault(run_id, {})[node] = action
             self._notifier.moved(run_id)
 
     def warn(self, run_id: RunId, text: str) -> None:
-        """Take note of a warning."""
+        """Note a warning."""
         self._warnings[run_id] = (*self.warnings(run_id), text)
         self._notifier.moved(run_id)
 

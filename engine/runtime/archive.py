@@ -1,6 +1,6 @@
-"""Runs as the journal has them: of this process, of others, and of processes that died.
+"""Runs as the journal shows them: of this process, of others, and of processes that died.
 
-Effects: reads the journal; records a run as interrupted whose owner has died, and ends what of it still runs.
+Effects: reads the journal; records runs of dead owners as interrupted, and ends their orphans.
 """
 
 from __future__ import annotations
@@ -52,12 +52,11 @@ class Archive:
         end_left: Callable[[RunId, Sequence[AttemptId], str], Awaitable[None]],
         reports: Callable[[Run, Sequence[AttemptId]], Awaitable[tuple[sig.ReportOutcome, ...]]],
     ) -> None:
-        """Without an *owner*, as in a simulation, nobody is looked after.
+        """Without an *owner*, as in a simulation, no run is looked after.
 
-        *end_left* ends what still runs of a run that nobody goes on with, of those of its attempts that were lost, in
-        its worktree.
-        *reports* finds how attempts ended that are live in the journal of such a run.
-        A reader records and ends nothing: a run whose owner has died is shown as it would be recorded.
+        *end_left* ends the orphans of a run without an owner, namely of its lost attempts, in its worktree.
+        *reports* finds the outcomes of attempts that are live in the journal of such a run.
+        A reader records and ends nothing: it shows the run of a dead owner as it would be recorded.
         """
         self._storage = storage
         self._live_runs = live_runs
@@ -68,17 +67,17 @@ class Archive:
         self._reads = isinstance(owner, Reader)
         self._reports = reports
         self.notices: list[str] = []
-        """What there is to say of every run, and where none is found."""
+        """Notes that apply to every run, shown also if none is found."""
         self._folded: dict[RunId, Run] = {}
         self._burying = asyncio.Lock()
-        """One run at a time is taken from its dead owner, and nobody reads it in between."""
+        """Held while a run is taken from its dead owner, so that no task reads it in between."""
 
     def forget(self) -> None:
-        """Read everything anew from now on: runs were taken up or removed."""
+        """Read everything again from now on: runs were resumed or removed."""
         self._folded.clear()
 
     async def find(self, run_id: RunId | None) -> Run:
-        """The run, live or folded from its journal; the newest where none is named. Raises `NotFound`."""
+        """The run, live or folded from its journal (default: the newest). Raises `NotFound`."""
         if run_id is None:
             newest = await self._storage.summaries(1)
             if not newest:
@@ -96,7 +95,7 @@ class Archive:
         await self.look_after(summary)
         folded = self._folded.get(run_id)
         if folded is not None and folded.ended and folded.ended_at == summary.ended_at:
-            return folded  # what has ended stays as it is, until somebody resumes it
+            return folded  # an ended run does not change until it is resumed
         return await self._fold(run_id)
 
     async def _fold(self, run_id: RunId) -> Run:
@@ -106,22 +105,22 @@ class Archive:
         if run is None:
             run = _folded(run_id, events)
         else:
-            for event in events[run.events - since :]:  # somebody else may have folded some of them meanwhile
+            for event in events[run.events - since :]:  # another task may have folded some of them meanwhile
                 apply(run, event)
         self._folded = {run_id: run}
         return run
 
     async def look_after(self, summary: RunSummary) -> None:
-        """Record a run as interrupted whose owner has died, or had to let go of it; what of it still runs is ended."""
+        """Record a run as interrupted if its owner has died or had to drop it, and end its orphans."""
         if self._reads or not self._is_orphaned(summary):
             return
         async with self._burying:
-            row = await self._storage.summary(summary.id)  # somebody may have been faster
+            row = await self._storage.summary(summary.id)  # another process may have been faster
             if row is not None and self._is_orphaned(row):
                 await self._bury(row)
 
     async def _shown(self, run_id: RunId) -> Run:
-        """A run whose owner has died, as it will be when that is recorded."""
+        """The run of a dead owner, as it will be once that is recorded."""
         run = _folded(run_id, await self._storage.events(run_id))
         if not run.ended:
             decide.decide(run, self._found_dead(run), self._now())
@@ -131,14 +130,14 @@ class Archive:
         return summary.status not in END_STATES and not self._is_owned(summary)
 
     def _is_owned(self, summary: RunSummary) -> bool:
-        """Whether somebody goes on with a run; we ourselves let go of ours when storage fails."""
+        """Whether a run has an owner; this process drops its own when storage fails."""
         if self._owner is None or summary.owner == self._owner_id:
             return self._owner is None or summary.id in self._live_runs.runs
         return self._owner.is_alive(summary.owner)
 
     async def _bury(self, summary: RunSummary) -> None:
         if summary.owner == self._owner_id:
-            await self._live_runs.committed()  # what was decided about it before it was let go
+            await self._live_runs.committed()  # decisions about it from before it was dropped
         if not await self._storage.take_over(summary.id, summary.owner, self._owner_id):
             return
         try:
@@ -146,22 +145,22 @@ class Archive:
         except RunUnreadable as fault:
             await self._write_off(summary, fault)
             return
-        if run.ended:  # it was being taken up by the dead
+        if run.ended:  # the dead process was resuming it
             await self._storage.commit(Batch(summaries={run.id: summary_of(run, self._owner_id)}), self._owner_id)
             return
-        # Before its locks are free: what still runs relies on them.
+        # Before its locks are free: orphans rely on them.
         await self._end_left(run.id, live_attempts(run), run.worktree)
         self._live_runs.adopt(run, self._found_dead(run))
         await self._live_runs.committed()
 
     def _found_dead(self, run: Run) -> sig.Interrupt:
-        """What *run* hears whose owner does not go on with it."""
+        """The signal for a *run* without an owner."""
         return sig.Interrupt(dead=True, seen=None if self._owner is None else self._owner.last_seen(run.owner))
 
     async def _write_off(self, summary: RunSummary, fault: EnvironmentFault) -> None:
-        """Record a run as failed that nobody can go on with, since its journal cannot be read.
+        """Record a run as failed whose journal cannot be read, as no process can resume it.
 
-        What it has locked stays locked until a person says otherwise: who knows what state its work is in.
+        What it has locked stays locked until a person decides otherwise: the state of its work is unknown.
         """
         log.warning("%s; it is recorded as failed", fault.message)
         await self._end_left(summary.id, (), summary.worktree)
@@ -173,12 +172,12 @@ class Archive:
             self._live_runs.table_outcome(outcome)
 
     async def take_up(self, run_id: RunId, signal: sig.Resume) -> bool:
-        """Go on with a run that has ended, as its owner; False where somebody else was faster. Raises `StateError`."""
+        """Become the owner of an ended run; False if another process was faster. Raises `StateError`."""
         async with self._burying:
             summary = await self._storage.summary(run_id)
             if summary is None or summary.status not in END_STATES or run_id in self._live_runs.runs:
                 return False
-            # A run of its own: the one that readers look at moves on when its journal does.
+            # A separate copy: the one that readers look at changes only with its journal.
             run = _folded(run_id, await self._storage.events(run_id))
             decide.check_resumable(run, failed=signal.failed)
             await self._end_left(run_id, live_attempts(run), run.worktree)  # no new attempt begins beside an old one
@@ -190,11 +189,11 @@ class Archive:
             return True
 
     async def is_heard(self, run_id: RunId) -> bool:
-        """Whether the owner of *run_id* has taken all that it was asked; one that hangs or is stopped does not."""
+        """Whether the owner of *run_id* has read all its messages; one that hangs or is stopped has not."""
         return run_id in self._live_runs.runs or not await self._storage.unread(run_id)
 
     async def row(self, run_id: RunId) -> RunSummary:
-        """The newest row of a run, which is there though its journal cannot be read. Raises `NotFound`."""
+        """The newest row of a run, which exists even if its journal is unreadable. Raises `NotFound`."""
         summary = await self._storage.summary(run_id)
         if summary is not None:
             await self.look_after(summary)
@@ -204,7 +203,7 @@ class Archive:
         return summary
 
     async def look_after_holders(self) -> None:
-        """Of runs that hold locks, record those as interrupted whose owner has died."""
+        """Record runs that hold locks as interrupted if their owner has died."""
         owners = {claim.holder.run: claim.owner for claim in await self._storage.claims() if not claim.reserved}
         for run_id, owner in owners.items():
             if self._owner is not None and not self._owner.is_alive(owner):
@@ -213,7 +212,7 @@ class Archive:
                     await self.look_after(summary)
 
     async def look_after_all(self) -> list[RunSummary]:
-        """All runs, newest first; those whose owner has died are recorded as interrupted first."""
+        """All runs, newest first; those of dead owners are recorded as interrupted first."""
         for summary in await self._storage.summaries():
             await self.look_after(summary)
         return [self._row(summary) for summary in await self._storage.summaries()]
@@ -225,7 +224,7 @@ class Archive:
 
 def _not_found(run_id: RunId) -> NotFound:
     return NotFound(
-        f'there is no run "{run_id}" in this project',
+        f'run "{run_id}" was not found in this project',
         code="RUN_NOT_FOUND",
         hint="List the runs: `orchestrate runs`.",
         client_hint="List the runs: read the resource orchestration://runs.",
@@ -233,7 +232,7 @@ def _not_found(run_id: RunId) -> NotFound:
 
 
 def _folded(run_id: RunId, events: Sequence[Event]) -> Run:
-    if not events:  # it was forgotten since its row was read
+    if not events:  # it was removed since its row was read
         raise _not_found(run_id)
     return _fold(run_id, events)
 
@@ -241,8 +240,8 @@ def _folded(run_id: RunId, events: Sequence[Event]) -> Run:
 def _fold(run_id: RunId, events: Sequence[Event]) -> Run:
     try:
         return fold(events)
-    except Exception as error:  # one of them is not there, or not what was written
-        raise RunUnreadable(run_id, f"its events do not fit together ({type(error).__name__})") from error
+    except Exception as error:  # an event is missing or damaged
+        raise RunUnreadable(run_id, f"its events are inconsistent ({type(error).__name__})") from error
 
 
 def live_attempts(run: Run) -> list[AttemptId]:

@@ -1,8 +1,26 @@
-"""Runs the attempts that are decided: takes them after their commit, executes them, reports how they ended.
+"""Runs decided attempts: takes them after their commit, executes them, reports their outcomes.
 
-Effects: one asyncio task an attempt. It decides nothing: limits, deadlines and retries are the scheduler's, ending
-what an attempt started is the executor's. It alone knows when an attempt gave its last sign of life, so it tells the
-scheduler of one that was silent for too long.
+Effects: one asyncio task per attempt.
+
+Theory of operation
+===================
+
+**The problem.** Each attempt must run once, end when its run stops it or when it falls silent, and report exactly once;
+but its task may raise, be cancelled before its first step, or finish just as it is cancelled.
+
+**The idea.** The commit of `AttemptScheduled` creates a task, that of `AttemptStopping` cancels it, and however it ends,
+`_ended` reports one `Outcome`. This module decides nothing: deadlines and retries are rules of the scheduler. An
+executor ends the programs that it started before `execute` returns, so a report means that none still runs.
+
+**Invariants.** `_works` holds an attempt from its start to its report, and its removal is what makes the report unique.
+Python never runs the body of a task that is cancelled before its first step, so `_cancel` reports in its place
+(`begun`); otherwise such an attempt would stay live forever. Nothing is reported while closing: the journal keeps these
+attempts live, and a resume treats them as lost. Outputs are checked and redacted before they are stored.
+
+**Silence.** Only this module sees heartbeats, so it reports attempts that exceed their idle limit (`_end_silent`). It
+measures in seconds of the event loop, which a jump of the clock does not move, and only once their turn has come.
+
+**Work of the client** has no executor and no task; `open_work` describes it, and the client reports it.
 """
 
 from __future__ import annotations
@@ -49,14 +67,14 @@ MAX_TAIL_LENGTH = 8 * 1024
 
 
 class Chooser(Protocol):
-    """Finds who does an agent's work; None where the client does it."""
+    """Finds the executor of an agent; None if the client does its work."""
 
     def __call__(self, run: Run, agent: Agent) -> Executor | None:
         """The executor of *agent* in *run*."""
 
 
 class Limits(Protocol):
-    """Says how long an agent may be silent; None: for ever."""
+    """Says how long an agent may be silent; None: forever."""
 
     def __call__(self, run: Run, agent: Agent) -> timedelta | None:
         """The idle limit of *agent* in *run*."""
@@ -68,20 +86,20 @@ Key: TypeAlias = "tuple[RunId, NodeId, int]"
 
 @dataclass(slots=True)
 class _Work:
-    """One attempt that runs in this process, and its signs of life."""
+    """One attempt that runs in this process, and its heartbeats."""
 
     limit: timedelta | None
-    """How long it may be silent; None: for ever, or while it waits for its turn."""
+    """How long it may be silent; None: forever, or while it waits for its turn."""
     seconds: Callable[[], float]
-    """The seconds of the event loop, which know of no jump of the clock."""
+    """The clock of the event loop, which jumps of the system clock do not affect."""
     last: float = 0.0
-    """When it last gave a sign of life."""
+    """The time of its last heartbeat."""
     tail: str = ""
     task: asyncio.Task[None] | None = None
     warned: bool = False
-    """There was something to say about it before it began."""
+    """A warning about it was recorded before it began."""
     begun: bool = False
-    """The task has taken its first step; one that is cancelled before never takes any."""
+    """Its task has taken the first step; a task that is cancelled earlier never does."""
 
 
 @dataclass(slots=True)
@@ -117,9 +135,9 @@ class Attempts:
         permit: Callable[[RunId, Agent, NodeId], None],
         on_action: Callable[[RunId, NodeId, str | None], None],
     ) -> None:
-        """*permit* raises where an agent may not do its attempt, for it may have changed since the run began.
+        """*permit* raises if an agent may not make its attempt, as it may have changed since the run began.
 
-        *on_action* is told each sign of life, with one line about what the agent does where it is known.
+        *on_action* is called for each heartbeat, with one line about the agent's action if known.
         """
         self._live_runs = live_runs
         self._values = values
@@ -145,7 +163,7 @@ class Attempts:
     def _begin(self, run: Run, event: ev.AttemptScheduled) -> None:
         node = run.nodes[event.node]
         if node.plan.kind is NodeKind.SUB_COMMAND and event.role is Role.FORWARD:
-            return  # its work is the nodes inside
+            return  # its nodes do the work
         agent_name = node.plan.worker(undo=event.role is Role.COMPENSATE)
         agent = run.plan.agents.get(agent_name)
         if node.live is None or node.live.number != event.number or self._closing:
@@ -168,20 +186,20 @@ class Attempts:
             self._cancel(key)
 
     def _watch(self, work: _Work, limit: timedelta | None) -> None:
-        """From now on the attempt may be silent for *limit*."""
+        """Let the attempt be silent for *limit* from now on."""
         if limit is not None:
             work.limit, work.last = limit, work.seconds()
             self._live_runs.wake_at(self._clock.now() + limit)
 
     def alive(self, key: Key, work: _Work, action: str | None, said: str) -> None:
-        """An attempt has given a sign of life."""
+        """Note a heartbeat of an attempt."""
         work.last = work.seconds()
         if said:
             work.tail = (work.tail + said)[-MAX_TAIL_LENGTH:]
         self._on_action(key[0], key[1], action)
 
     def started(self, key: Key, work: _Work, agent: Agent, worker: str) -> None:
-        """An attempt has waited for its turn, and has it."""
+        """Note that an attempt has its turn."""
         run_id, node, number = key
         run = self._live_runs.runs.get(run_id)
         live = None if run is None else run.nodes[node].live
@@ -192,7 +210,7 @@ class Attempts:
             self._live_runs.send(run_id, sig.StartAttempt(node, number, worker))
 
     def warn(self, run: RunId, node: NodeId | None, text: str) -> None:
-        """Have *text* recorded with the attempt of *node* that runs here."""
+        """Record the warning *text* with the attempt of *node* that runs here."""
         for key, work in self._works.items():
             if node is not None and key[:2] == (run, node):
                 work.warned = True
@@ -200,7 +218,7 @@ class Attempts:
                     self._live_runs.send(run, sig.WarnAttempt(node, key[2], redact(text)))
 
     def _cancel(self, key: Key, why: FailureKind = FailureKind.CANCEL) -> None:
-        """Begin to end an attempt; it reports when it has ended, and at once where it has not begun."""
+        """Begin to end an attempt; it reports when it has ended, at once if it has not begun."""
         work = self._works.get(key)
         if work is not None and work.task is not None:
             work.task.cancel(TIME_IS_UP if why is FailureKind.TIMEOUT else None)
@@ -208,13 +226,13 @@ class Attempts:
                 self._ended(key, _cancelled(work))
 
     def _ended(self, key: Key, outcome: Outcome) -> None:
-        """Report how an attempt ended."""
+        """Report the outcome of an attempt."""
         self._works.pop(key)
         if not self._closing:
             self._report(*key, outcome)
 
     def _end_silent(self, now: datetime) -> datetime | None:
-        """Tell the scheduler of attempts that were silent for too long; gives the time of the next that may be."""
+        """Report attempts that were silent for too long; returns when the next may have been."""
         next_due = None
         for (run, node, number), work in list(self._works.items()):
             if work.limit is None:
@@ -222,7 +240,7 @@ class Attempts:
             silence = timedelta(seconds=work.seconds() - work.last)
             due = now + work.limit - silence
             if silence >= work.limit:
-                work.limit = None  # told once
+                work.limit = None  # reported once
                 with contextlib.suppress(OrchestrationError):
                     self._live_runs.send(run, sig.EndAttempt(node, number, _silent(node, silence)))
             elif next_due is None or due < next_due:
@@ -233,7 +251,7 @@ class Attempts:
         signs.work.begun = True
         try:
             order = self._order(run, event, signs.agent)
-            if signs.work.warned:  # what runs now may end this process: it is to be known all the same
+            if signs.work.warned:  # the attempt may end this process: keep the warning
                 await self._live_runs.committed()
             outcome = order if isinstance(order, Outcome) else await executor.execute(order, signs)
         except asyncio.CancelledError as error:
@@ -245,7 +263,7 @@ class Attempts:
         self._ended(signs.key, outcome)
 
     def _order(self, run: Run, event: ev.AttemptScheduled, agent: Agent) -> WorkOrder | Outcome:
-        """What the executor is given, or the failure that keeps it from being asked."""
+        """The work order for the executor, or the failure that rules it out."""
         try:
             if run.executor != "simulate":
                 self._permit(run.id, agent, event.node)
@@ -258,19 +276,19 @@ class Attempts:
         try:
             self._live_runs.send(run_id, self.to_report(run_id, node, number, outcome))
         except StateError as error:
-            log.info("report of %s:%s#%d refused: %s", run_id, node, number, error.message)
+            log.info("report of %s:%s#%d rejected: %s", run_id, node, number, error.message)
         except OrchestrationError:
-            log.exception("report of %s:%s#%d could not be taken", run_id, node, number)
+            log.exception("report of %s:%s#%d could not be processed", run_id, node, number)
 
     def to_report(self, run_id: RunId, node: NodeId, number: int, outcome: Outcome) -> sig.ReportOutcome:
-        """The signal for *outcome*: its outputs checked and put away, or the failure that they are."""
+        """The signal for *outcome*: its outputs checked and stored, or the failure of that check."""
         run = self._live_runs.runs.get(run_id)
         if run is None or node not in run.nodes:
             raise not_live(run_id)
         return self.report_of(run, node, number, outcome)
 
     def report_of(self, run: Run, node: NodeId, number: int, outcome: Outcome) -> sig.ReportOutcome:
-        """As `to_report`, for a *run* that may be live nowhere."""
+        """Like `to_report`, for a *run* that need not be live."""
         state = run.nodes[node]
         failure = None if outcome.failure is None else _redacted(outcome.failure)
         live = state.live
@@ -293,14 +311,14 @@ class Attempts:
             self._cancel(key)
 
     def _let_go(self, runs: Sequence[Run]) -> None:
-        """Begin to end the attempts of *runs*, which nobody goes on with."""
+        """Begin to end the attempts of *runs*, which were dropped."""
         gone = {run.id for run in runs}
         for key in list(self._works):
             if key[0] in gone:
                 self._cancel(key)
 
     def open_work(self, run: Run) -> list[WorkOrder]:
-        """The attempts of *run* that the client has to do, ready to hand out."""
+        """Work orders for the attempts of *run* that the client has to make."""
         orders = []
         for name in sorted(run.live, key=lambda name: run.nodes[name].start_order):
             node = run.nodes[name]
@@ -316,11 +334,11 @@ class Attempts:
         return orders
 
     async def ended(self, run: RunId) -> None:
-        """Wait until nothing of *run* runs in this process."""
+        """Wait until no attempt of *run* runs in this process."""
         await self._gone([work for key, work in self._works.items() if key[0] == run])
 
     async def close(self) -> None:
-        """End every attempt and wait until nothing of them is left; reports nothing."""
+        """End every attempt and wait until none is left; reports nothing."""
         self._closing = True
         works = list(self._works.values())
         self.end_all()
@@ -333,14 +351,14 @@ class Attempts:
 
 
 def _cancelled(work: _Work, notes: Iterable[str] = ()) -> Outcome:
-    """The outcome of a cancelled attempt; *notes* is what its executor has to say."""
+    """The outcome of a cancelled attempt; *notes* come from its executor."""
     partial = excerpt(work.tail) if work.tail.strip() else None
     hint = " ".join(notes) or None
     return Outcome(failure=Failure(FailureKind.CANCEL, "CANCELLED", "cancelled", hint=hint, partial=partial))
 
 
 def _redacted(failure: Failure) -> Failure:
-    """*failure* as it may be kept, whoever reported it."""
+    """*failure* without secrets."""
     hint, partial = (None if text is None else redact(text) for text in (failure.hint, failure.partial))
     return replace(failure, message=redact(failure.message), hint=hint, partial=partial)
 
@@ -349,8 +367,8 @@ def _silent(node: NodeId, silence: timedelta) -> Failure:
     return Failure(
         FailureKind.TIMEOUT,
         "IDLE_TIMEOUT",
-        f'Node "{node}" gave no sign of life for {round(silence.total_seconds() * 1000)}ms',
-        hint="Raise `idleTimeoutMs` of its agent, or let the agent write what it does to stderr.",
+        f'Node "{node}" was silent for {round(silence.total_seconds(), 1):.12g} s',
+        hint="Raise `idleTimeoutMs` of its agent, or let the agent report its progress on stderr.",
     )
 
 
@@ -372,7 +390,7 @@ def _check(plan: NodePlan, outputs: Mapping[str, Any]) -> Failure | None:
 def make_order(
     run: Run, node: NodeState, event: ev.AttemptScheduled, *, agent: Agent, values: ValueCache, project: Path
 ) -> WorkOrder:
-    """What the attempt is given; raises `InputError` where its inputs cannot be had."""
+    """The work order of an attempt; raises `InputError` if its inputs are not available."""
     plan = node.plan
     undo = plan.compensation if event.role is Role.COMPENSATE else None
     return WorkOrder(

@@ -1,6 +1,6 @@
 """The time, new ids, and an event loop whose time is virtual.
 
-Effects: reads the system's clock and randomness. No other module of the engine does either.
+Effects: reads the system's clock and randomness. No other module of the engine reads either.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 NO_TIME = timedelta(0)
 SHORTEST_JUMP = 1.0
-"""Seconds by which the machine's clock may differ from lived time without anybody being told."""
+"""Seconds by which the machine's clock may differ from lived time without being reported."""
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-"""When simulated time begins."""
+"""The start of simulated time."""
 
 
 class Clock(Protocol):
-    """Tells the time and makes ids; simulation has one of its own."""
+    """The source of time and ids; simulation has its own."""
 
     def now(self) -> datetime:
-        """The time, aware, UTC; it goes on as time is lived, and follows jumps of the machine's clock with `jump`."""
+        """The time, aware, UTC; it advances as time is lived, and follows jumps of the machine's clock with `jump`."""
 
     def jump(self) -> timedelta:
-        """By how much the machine's clock has left lived time since it was last asked; `now` follows it from here on.
+        """The difference of the machine's clock to lived time since the last call; `now` follows it from here on.
 
-        Zero as a rule. Negative: the clock was set back.
+        Usually zero. Negative: the clock was set back.
         """
 
     def new_run_id(self) -> RunId:
@@ -43,21 +43,21 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock, which may jump, and the seconds that this machine has been awake, which do not.
+    """The machine's clock, which may jump, and the seconds that this machine has been awake, which cannot.
 
-    Between two jumps time is counted by the second: no sleep, no setting of the clock makes anything late.
+    Between two calls of `jump` only the seconds count: neither a sleep nor setting the clock makes anything late.
     """
 
     def __init__(self) -> None:
         self._start = time.time() - time.monotonic()
-        """When the seconds began to count, by the machine's clock."""
+        """The zero of the seconds, by the machine's clock."""
 
     def now(self) -> datetime:
         """See `Clock.now`."""
         return datetime.fromtimestamp(self._start + time.monotonic(), UTC)
 
     def jump(self) -> timedelta:
-        """See `Clock.jump`; what is shorter than `SHORTEST_JUMP` waits until it adds up."""
+        """See `Clock.jump`; differences below `SHORTEST_JUMP` add up until they reach it."""
         off = time.time() - time.monotonic() - self._start
         if -SHORTEST_JUMP < off < SHORTEST_JUMP:
             return NO_TIME
@@ -73,7 +73,7 @@ class VirtualClock:
     """The time of a `VirtualLoop`; ids come from a seeded generator."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seed: random.Random, epoch: datetime = EPOCH) -> None:
-        """*seed* decides all ids; *epoch* is the time at which *loop* starts."""
+        """*seed* determines all ids; *epoch* is the time at which *loop* starts."""
         self._loop = loop
         self._seed = seed
         self._epoch = epoch
@@ -102,14 +102,14 @@ def process_of(owner: OwnerId) -> str:
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Never waits: where the loop would sleep until a timer, time jumps to it."""
+    """Never waits: when the loop would sleep until a timer, time jumps to it."""
 
     def __init__(self, jump: Any) -> None:  # noqa: ANN401 - bound method of the loop
         super().__init__()
         self._jump = jump
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """What is ready; nothing ready and a *timeout* means that the loop sleeps: jump."""
+        """The ready files; if there are none, a *timeout* means that the loop would sleep: jump."""
         if timeout is None:
             return super().select(None)
         ready = super().select(0)
@@ -121,7 +121,7 @@ class _JumpingSelector(selectors.DefaultSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop in which sleeping takes no time: the clock jumps to the next timer when all is blocked.
 
-    Use it with work that stays in the loop; what threads or processes do takes real time that this clock does not see.
+    Use it with work that stays in the loop; threads and processes take real time that this clock does not see.
     """
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._virtual
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 - as asyncio's
-        """Wait for threads until they have ended: no bound of this clock says anything about them."""
+        """Wait until all threads have ended: a limit by this clock would mean nothing to them."""
         await super().shutdown_default_executor()
 
     def _advance(self, seconds: float) -> None:

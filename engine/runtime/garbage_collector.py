@@ -1,6 +1,6 @@
-"""The garbage collector as it suits runs: what they make stays, so that looking at it again and again is in vain.
+"""The garbage collector, tuned for runs: what they make stays, so repeated collections find nothing.
 
-Effects: changes the collector's first threshold for this process, as long as an engine serves. Garbage is still found.
+Effects: changes the collector's first threshold for this process while an engine serves. Garbage is still collected.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 YOUNG = 10_000
-"""New objects that are worth a collection; with Python's own 700, large runs spend a third of their time on it."""
+"""New objects per collection; with Python's default of 700, large runs spend a third of their time on it."""
 
 
 class _Threshold:
-    """The one that all engines of this process share."""
+    """The threshold, shared by all engines of this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -30,7 +30,7 @@ class _Threshold:
             self._serving += 1
             if self._serving == 1:
                 self._found, *others = gc.get_threshold()
-                if 0 < self._found < YOUNG:  # 0: somebody has switched the collector off
+                if 0 < self._found < YOUNG:  # 0: the collector is switched off
                     gc.set_threshold(YOUNG, *others)
 
     def restore(self) -> None:
@@ -45,7 +45,7 @@ _threshold = _Threshold()
 
 @contextlib.contextmanager
 def patient_collector() -> Iterator[None]:
-    """Collect less often for the length of the block; of blocks that overlap, the last one to end restores."""
+    """Collect less often during the block; of overlapping blocks, the last one to end restores the threshold."""
     _threshold.raise_it()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Showing that a process lives: to other machines, and to whoever finds it dead later and wants to know since when.
+"""Heartbeats of a process: for other machines, and to know later since when it has been dead.
 
 Effects: one task, which renews the record of the owner.
 """
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 async def show_life(owner: Owner, live_runs: LiveRuns, recovery: Recovery, clock: Clock) -> None:
-    """Renew the record of *owner* until cancelled; what is shown is a time that every journal knows.
+    """Renew the record of *owner* until cancelled; it shows a time that every journal knows.
 
-    A run that was let go may have lived to the last time that was shown, and its journal may lack a jump of the clock
-    since then. Until that is recorded, the owner lives, and its time stands still.
+    A dropped run may have lived until the last time shown, and its journal may lack a jump of the clock since then.
+    Until that is recorded, the owner lives, and its time stands still.
     """
     shown = clock.now()
     while True:
         await asyncio.sleep(RENEWAL_SECONDS)
         now = clock.now()
-        with contextlib.suppress(OrchestrationError, OSError):  # whoever writes says what is wrong with the disk
-            await live_runs.committed()  # a jump of the clock before it, too
+        with contextlib.suppress(OrchestrationError, OSError):  # the next writer reports what is wrong with the disk
+            await live_runs.committed()  # including a jump of the clock before it
             shown = min(shown, now) if recovery.lost else now
             await asyncio.to_thread(owner.renew, shown)

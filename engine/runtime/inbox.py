@@ -1,6 +1,6 @@
-"""What other processes ask of the live runs of this one.
+"""Messages of other processes to the live runs of this one.
 
-Effects: reads the inbox while there are live runs. A message is a signal; what follows from it is decided as ever.
+Effects: reads the inbox while there are live runs. A message becomes a signal, decided like any other.
 """
 
 from __future__ import annotations
@@ -31,33 +31,33 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.2
 """How often a process with live runs looks for messages of other processes."""
 LOOK_AT_HOLDERS = 5
-"""After so many looks it is also seen whether those live who hold locks that our runs wait for."""
+"""After this many looks, also check whether the holders of locks that our runs wait for are alive."""
 
 
 class Inbox:
-    """Obeys messages."""
+    """Turns messages into signals."""
 
     def __init__(self, storage: Storage, live_runs: LiveRuns, archive: Archive) -> None:
         self._storage = storage
         self._live_runs = live_runs
         self._archive = archive
         self._behind = False
-        """Something was written that was not looked at to the end, since storage did not let us."""
+        """Something was written that was not read completely, since storage failed."""
         self._taken: list[Message] = []
-        """Messages that were taken and not obeyed yet."""
+        """Messages that were read and not sent to their runs yet."""
 
     async def read(self) -> None:
-        """Look for messages again and again, until cancelled."""
+        """Poll for messages until cancelled."""
         for turn in itertools.count():
             await asyncio.sleep(POLL_SECONDS)
             try:
                 await self._poll(holders=turn % LOOK_AT_HOLDERS == 0)
-            except StateRemoved:  # others work on another database already
+            except StateRemoved:  # others already work on another database
                 self._live_runs.touch()
-            except EnvironmentFault as fault:  # the disk may be well again the next time; commits say it if it is not
-                log.warning("other processes cannot be heard: %s", fault)
-            except Exception:  # ours; who listens no more could never be asked to cancel
-                log.exception("looking for messages of other processes failed")
+            except EnvironmentFault as fault:  # the disk may work again next time; commits report it if not
+                log.warning("cannot read messages of other processes: %s", fault)
+            except Exception:  # our bug; without polling, runs could never be cancelled
+                log.exception("polling for messages of other processes failed")
 
     async def _poll(self, *, holders: bool) -> None:
         if self._live_runs.runs and (self._behind or await self._storage.changed()):
@@ -70,25 +70,25 @@ class Inbox:
             for message in messages:
                 try:
                     self._obey(message, held)
-                except Exception:  # the messages behind it are none the worse
-                    log.exception("a message of kind %r for run %s cannot be obeyed", message.kind, message.run)
+                except Exception:  # the messages behind it may be fine
+                    log.exception("a message of kind %r for run %s could not be handled", message.kind, message.run)
         if holders and any(waits_for_locks(run) for run in self._live_runs.runs.values()):
             await self._archive.look_after_holders()
 
     def _obey(self, message: Message, held: Collection[Holder]) -> None:
-        # A grant may be older than what its run did since: only the table says what is held.
+        # A grant may be older than the latest events of its run: only the table knows what is held.
         if message.kind == "granted" and Holder(message.run, message.payload["node"]) not in held:
             return
         signal = _signal(message)
         if signal is None:
-            log.warning("a message of unknown kind %r for run %s is ignored", message.kind, message.run)
+            log.warning("ignored a message of unknown kind %r for run %s", message.kind, message.run)
             return
         with contextlib.suppress(StateError):
             self._live_runs.send(message.run, signal)
 
 
 def _signal(message: Message) -> sig.Signal | None:
-    """What *message* asks for; None where nobody knows its kind."""
+    """The signal that *message* stands for; None if its kind is unknown."""
     payload = message.payload
     if message.kind == "cancel":
         return sig.RequestCancel(str(payload["reason"]), bool(payload["compensate"]))

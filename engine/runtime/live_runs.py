@@ -1,7 +1,27 @@
-"""The owner of live runs: the one way in which a run changes, and the one place that commits.
+"""The live runs of this process: the only module that changes a run, and the only one that commits.
 
-Effects: commits to storage, sets timers, wakes listeners. Signals are decided at once on the owner's own state; events,
-values and lock changes of many signals go into one transaction (group commit); dispatch and answers wait for it.
+Effects: commits to storage, sets timers, wakes listeners.
+
+Theory of operation
+===================
+
+**The problem.** A disk sync for every report would make a run as slow as the disk. Yet nothing may leave the process (a
+started program, an answer to a client) that a crash could undo.
+
+**The idea: decide now, commit soon.** A signal is decided at once on the state in memory, so that the next one sees its
+effect. Events, values and table operations of many signals collect in `Decided`, and `run_flusher` commits them in one
+transaction (group commit) while new ones collect. Only then are listeners called, which start attempts, and do the
+waiters in `committed` return.
+
+**Invariants.** State in memory may be ahead of the journal, but never differs in what the journal has. Listeners see
+durable events only, in journal order. Locks and breakers answer inside the transaction, and what follows joins it
+(`_flush`): no lock is held by a run whose journal does not know it. A decision has one time, also if it has to fetch
+observations; each live run records a jump of the clock before its next decision (`_now`).
+
+**When something fails.** After a failed commit all live runs are ahead of their journals in a way no one can repair, so
+all are dropped (`_fail`) and later recorded as interrupted. An error in deciding one run drops that run alone; what was
+decided about it before still becomes durable. A run kept after either would write events that do not follow from its
+journal.
 """
 
 from __future__ import annotations
@@ -9,19 +29,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from engine.errors import EnvironmentFault, InternalError, OrchestrationError, StateError
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.reducer import fold
 from engine.run.state import ZERO
+from engine.runtime.decided import Decided
 from engine.runtime.projections import samples, session_values, summary_of
 from engine.runtime.resource_requests import waits_for_locks
 from engine.scheduling import decide
 from engine.scheduling.step import at_once
-from engine.storage.port import Batch, BreakerAnswer
+from engine.storage.port import BreakerAnswer
 from engine.tables.locks import Granted, Queued
 from engine.values.context import Part, merge_values
 from engine.views.durations import leapt
@@ -30,56 +50,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from engine.ids import NodeId, OwnerId, RunId
+    from engine.ids import OwnerId, RunId
     from engine.run.events import ValueRef
     from engine.run.state import Contribution, Run
     from engine.runtime.clock import Clock
+    from engine.runtime.decided import Listener, Observer
     from engine.runtime.resource_requests import ResourceRequests
     from engine.scheduling.step import Queues, Step
     from engine.storage.cache import ValueCache
-    from engine.storage.port import Storage, TableOutcome
+    from engine.storage.port import Batch, Storage, TableOutcome
 
 log = logging.getLogger(__name__)
 MAX_SLEEP_SECONDS = 60.0
-"""Seconds after which due times are looked at again, should the machine have slept."""
+"""The longest sleep before due times are checked again, in case the machine was suspended."""
 RETRY_SECONDS = 5.0
-"""How long after a commit that failed the next one may be tried."""
-
-
-class Observer(Protocol):
-    """Looks up what `decide` wants to know about a node."""
-
-    def about(self, run: Run, node: NodeId) -> sig.SupplyObservations:
-        """Values for its condition and transforms, and whether a condition about the world holds."""
-
-
-class Listener(Protocol):
-    """Is told what was committed, in order."""
-
-    def __call__(self, run: Run, events: Sequence[ev.Event]) -> None:
-        """*run* has moved by *events*; it may be ahead of them already."""
-
-
-@dataclass(slots=True)
-class Decided:
-    """What was decided and is not durable yet."""
-
-    batch: Batch = field(default_factory=Batch)
-    events: dict[RunId, list[ev.Event]] = field(default_factory=dict)
-    """By run, for those who are told."""
-    waiters: list[asyncio.Future[None]] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        """Whether anything was decided, or anybody waits."""
-        return bool(self.batch or self.waiters)
+"""The pause after a failed commit before the next one may be tried."""
 
 
 def not_live(run_id: RunId) -> StateError:
-    """What is said to who asks this process for a run that it does not own."""
+    """The error for a request to this process about a run that it does not own."""
     return StateError(
         f"run {run_id} is not live in this process",
         code="NOT_OWNED",
-        hint="The session that runs it takes reports; `status` and `cancel` work from anywhere.",
+        hint="Send reports to the session that runs it; `status` and `cancel` work from anywhere.",
     )
 
 
@@ -97,20 +90,20 @@ class LiveRuns:
         requests: ResourceRequests,
         queues: Queues = at_once,
     ) -> None:
-        """Start with no run; `run_flusher` has to run as long as they are used.
+        """Start with no run; `run_flusher` must run as long as they are used.
 
-        *queues* says which attempts have to wait for their turn before their time runs.
+        *queues* says which attempts have to wait for their turn before their time starts.
         """
         self.runs: dict[RunId, Run] = {}
         self.listeners: list[Listener] = []
         self.on_fault: list[Callable[[Sequence[Run]], None]] = []
-        """Told the runs that are live no more: all of them since a commit has failed, or one that could not go on."""
+        """Called with dropped runs: all after a failed commit, or the one whose decision failed."""
         self.on_recovery: list[Callable[[], None]] = []
-        """Told that such runs may be looked after: commits may be tried again."""
+        """Called when dropped runs may be recorded: commits may be tried again."""
         self.on_tick: list[Callable[[datetime], datetime | None]] = []
-        """Told the time when something is due; each says when it wants to be told next."""
+        """Called with the time when something is due; each returns when to call it next."""
         self.on_set_back: list[Callable[[datetime], None]] = []
-        """Told the time when the clock was set back, before any run has recorded it."""
+        """Called with the time after the clock was set back, before any run has recorded it."""
         self._storage = storage
         self._values = values
         self._clock = clock
@@ -123,7 +116,7 @@ class LiveRuns:
         self._fault: OrchestrationError | None = None
         self._requests = requests
         self._claims_until: dict[RunId, datetime] = {}
-        """When a run that waits for its own locks gives up."""
+        """When a run stops waiting for its own locks."""
         self._timer: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._armed: datetime | None = None
@@ -139,7 +132,7 @@ class LiveRuns:
         return step.run
 
     def adopt(self, run: Run, signal: sig.Signal) -> None:
-        """Go on with a run folded from its journal, by *signal*."""
+        """Continue a run folded from its journal with *signal*."""
         self._check()
         now = self._now()
         self.runs[run.id] = run
@@ -155,9 +148,9 @@ class LiveRuns:
         self._claim_for(run)
 
     def _now(self) -> datetime:
-        """The time of a decision; where the clock has jumped since the last one, every live run records that first.
+        """The time of a decision; if the clock has jumped since the last one, every live run records that first.
 
-        It is the machine's at the first decision of a commit, from where it goes on as time is lived.
+        The clock is read at the first decision of a commit; until the next, time advances as it is lived.
         """
         by = ZERO if self._wake.is_set() else self._clock.jump()
         now = self._clock.now()
@@ -167,13 +160,13 @@ class LiveRuns:
                 tell(now)
             for run in list(self.runs.values()):
                 if not run.ended:
-                    with contextlib.suppress(OrchestrationError):  # that run is let go, and no other
+                    with contextlib.suppress(OrchestrationError):  # only that run is dropped
                         self._decide(run, sig.LeapClock(now - by), now)
             self._claims_until = {run: until + by for run, until in self._claims_until.items()}
         return now
 
     def _claim_for(self, run: Run) -> None:
-        """Ask for the locks that the run itself holds from start to end."""
+        """Request the locks that the run itself holds from start to end."""
         plan = run.plan
         if run.status is ev.RunStatus.PENDING and plan.locks:
             now = self._clock.now()
@@ -185,9 +178,9 @@ class LiveRuns:
             self._wake.set()
 
     def send(self, run_id: RunId, signal: sig.Signal) -> None:
-        """Decide *signal* now; what follows from it is durable once `committed` returns.
+        """Decide *signal* now; its events are durable once `committed` returns.
 
-        Raises `StateError` where the run is in no state for it, or is not owned here.
+        Raises `StateError` if the run's state does not allow it, or the run is not owned here.
         """
         self._check()
         now = self._now()
@@ -195,7 +188,7 @@ class LiveRuns:
         if run is None:
             raise not_live(run_id)
         if run.is_due(now) and not isinstance(signal, sig.Tick | sig.Interrupt):
-            self._decide(run, sig.Tick(), now)  # what comes late comes after it
+            self._decide(run, sig.Tick(), now)  # a late signal is decided after what was due
         self._decide(run, signal, now)
 
     def _decide(self, run: Run, signal: sig.Signal, now: datetime) -> None:
@@ -203,12 +196,12 @@ class LiveRuns:
             step = decide.decide(run, signal, now, self._queues)
         except StateError:  # nothing was changed
             raise
-        except Exception as error:  # ours
+        except Exception as error:  # a bug of ours
             raise self._let_go(run, error) from error
         self._carry_out(step, now)
 
     def _carry_out(self, step: Step, now: datetime) -> None:
-        """Keep what was decided, and let it go on with what it wants to know: it is one decision, and has one time."""
+        """Keep the events of *step*, and continue it with the observations it wants, at the same time."""
         run, batch = step.run, self._decided.batch
         events, locks, breakers = len(batch.events), len(batch.lock_ops), len(batch.breaker_ops)
         try:
@@ -217,21 +210,21 @@ class LiveRuns:
                 if step.wants is None:
                     return
                 step = decide.decide(run, self._observer.about(run, step.wants), now, self._queues)
-        except Exception as error:  # ours
+        except Exception as error:  # a bug of ours
             del batch.events[events:], batch.lock_ops[locks:], batch.breaker_ops[breakers:]
             raise self._let_go(run, error) from error
 
     def _let_go(self, run: Run, error: Exception) -> InternalError:
-        """Go on without *run*, which is ahead of its journal by something that nobody knows; gives what to say of it.
+        """Drop *run*, which is ahead of its journal in an unknown way; returns the error to report.
 
-        What was decided about it before becomes durable all the same: whoever finds it without an owner goes on there.
+        Earlier decisions about it still become durable: a process that finds it without an owner continues there.
         """
         log.error("a decision about run %s failed", run.id, exc_info=error)
         self._forget(run)
         self._decided.events.pop(run.id, None)
         batch = self._decided.batch
         before = [event for name, _place, event in batch.events if name == run.id]
-        if before and isinstance(before[0], ev.RunCreated):  # else it has a row, which whoever finds it will write anew
+        if before and isinstance(before[0], ev.RunCreated):  # else it has a row, which the next owner rewrites
             batch.summaries[run.id] = summary_of(fold(before), self._owner)
         self._wake.set()
         for listener in self.on_fault:
@@ -241,7 +234,7 @@ class LiveRuns:
         return InternalError(f"a decision about run {run.id} failed: {type(error).__name__}: {error}")
 
     def _forget(self, run: Run) -> None:
-        """The run is live no more."""
+        """Take *run* out of the live ones."""
         del self.runs[run.id]
         self._claims_until.pop(run.id, None)
 
@@ -286,19 +279,19 @@ class LiveRuns:
             self._wake.set()
 
     def _guard(self, run: RunId, signal: sig.Signal) -> None:
-        """Send from a callback, where nobody could catch."""
+        """Send from a callback, which has no caller to catch an error."""
         try:
             self.send(run, signal)
         except OrchestrationError as error:
             log.warning("signal %s to run %s refused: %s", type(signal).__name__, run, error)
 
     def touch(self) -> None:
-        """Commit though nothing was decided: what keeps commits from being made is met now, and not hours later."""
+        """Commit although nothing was decided, so that a storage fault shows now and not hours later."""
         self._decided.batch.lock_ops.append(lambda _table: [])
         self._wake.set()
 
     async def committed(self) -> None:
-        """Wait until everything decided so far is durable; raises the fault that keeps it from being."""
+        """Wait until everything decided so far is durable; raises the fault if it cannot be."""
         self._check()
         if not self._decided and not self._flushing:
             return
@@ -312,7 +305,7 @@ class LiveRuns:
             raise self._fault
 
     async def run_flusher(self) -> None:
-        """Commit what was decided, again and again, until cancelled."""
+        """Commit decisions as they come, until cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -321,14 +314,14 @@ class LiveRuns:
                 await self._flush()
             except EnvironmentFault as fault:
                 self._fail(fault)
-            except Exception as error:  # ours; whoever waits must hear of it all the same
+            except Exception as error:  # a bug of ours; waiting tasks must still be notified
                 log.exception("a commit failed")
                 self._fail(InternalError(f"a commit failed: {type(error).__name__}: {error}"))
             finally:
                 self._flushing = False
 
     async def _flush(self) -> None:
-        """Commit what was decided, and what follows from the answers of locks and breakers, in one transaction."""
+        """Commit the decisions, and those that follow from answers of locks and breakers, in one transaction."""
         taken = [self._take()]
 
         def follow(outcomes: list[TableOutcome]) -> Batch:
@@ -346,7 +339,7 @@ class LiveRuns:
         self._told(taken)
 
     def _take(self, known: Sequence[Decided] = ()) -> Decided:
-        """What was decided since the last time, complete; values in *known* are on their way already."""
+        """Take the decisions since the last call, completed; values in *known* are already being written."""
         taken, self._decided = self._decided, Decided()
         batch = taken.batch
         if batch:
@@ -368,12 +361,12 @@ class LiveRuns:
             return parts[0].ref
         try:
             return self._values.put(merge_values([Part(part.merge, self._values.get(part.ref)) for part in parts]))
-        except OrchestrationError as error:  # nobody has read it, so that its run did not fail of it either
+        except OrchestrationError as error:  # never read, so its run did not fail because of it
             log.warning("a persisted value is not kept: %s", error)
             return None
 
     def _told(self, taken: Sequence[Decided]) -> None:
-        """All of *taken* is durable: tell whoever has to hear of it."""
+        """All of *taken* is durable: call listeners and wake waiters."""
         for part in taken:
             self._values.committed(part.batch.values)
         for part in taken:
@@ -393,7 +386,7 @@ class LiveRuns:
     def _tell(self, run_id: RunId, events: Sequence[ev.Event]) -> None:
         for listener in self.listeners:
             run = self.runs.get(run_id)
-            if run is None:  # it was let go meanwhile
+            if run is None:  # it was dropped meanwhile
                 return
             try:
                 listener(run, events)
@@ -401,7 +394,7 @@ class LiveRuns:
                 log.exception("a listener of run %s failed", run_id)
 
     def table_outcome(self, outcome: TableOutcome) -> None:
-        """Tell a run of this process what became of its claim, or what a circuit breaker answered."""
+        """Send the outcome of a claim, or the answer of a circuit breaker, to a run of this process."""
         if isinstance(outcome, BreakerAnswer):
             answer = sig.AnswerBreaker(outcome.node, outcome.admitted, outcome.until, outcome.failure)
             self._guard(outcome.run, answer)
@@ -417,11 +410,11 @@ class LiveRuns:
             self._guard(holder.run, sig.RefuseLocks(holder.node, outcome.failure))
 
     def _fail(self, fault: OrchestrationError) -> None:
-        """Let go of all live runs: they are ahead of their journals, since what was decided cannot be made durable.
+        """Drop all live runs: they are ahead of their journals, since their events cannot be made durable.
 
-        What the journals say is the truth again; who finds a run there without an owner records it as interrupted.
+        The journals are the truth again; a process that finds such a run without an owner records it as interrupted.
         """
-        log.error("all live runs are let go: %s", fault)
+        log.error("all live runs are dropped: %s", fault)
         self._fault = fault
         gone = list(self.runs.values())
         self.runs.clear()
@@ -442,7 +435,7 @@ class LiveRuns:
             listener()
 
     def stop_timer(self) -> None:
-        """Set no timer any more; used when the engine closes."""
+        """Cancel all timers; used when the engine closes."""
         for timer in (self._timer, self._retry):
             if timer is not None:
                 timer.cancel()

@@ -1,6 +1,6 @@
-"""Who waits for a run to move is woken when it has.
+"""Wakes tasks waiting for a run to change.
 
-Effects: none but waking tasks of this loop.
+Effects: only wakes tasks of this loop.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 class Notifier:
-    """Wakes the waiters of a run after each commit and each sign of life."""
+    """Wakes the waiters of a run after each commit and each heartbeat."""
 
     def __init__(self) -> None:
         self._waiters: defaultdict[RunId, dict[asyncio.Future[None], None]] = defaultdict(dict)
 
     def moved(self, run: RunId) -> None:
-        """Wake everybody who waits for *run*, who came first first."""
+        """Wake all tasks that wait for *run*, in order of arrival."""
         waiters = self._waiters.pop(run, None)
         for waiter in waiters or ():
             if not waiter.done():
                 waiter.set_result(None)
 
     async def wait(self, run: RunId, seconds: float) -> bool:
-        """Wait for the next move of *run*, at most *seconds*; whether it moved."""
+        """Wait at most *seconds* for the next change of *run*; whether it changed."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiters[run][waiter] = None
         try:

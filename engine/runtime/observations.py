@@ -1,6 +1,6 @@
-"""Looks up what a decision wants to know: context values, files, other runs, custom conditions.
+"""Looks up the facts that a decision needs: context values, files, other runs, custom conditions.
 
-Effects: reads the project's files and stored values. It judges nothing: `admission` does.
+Effects: reads the project's files and stored values. `admission` judges them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ProjectObserver:
         self._custom = custom
 
     def about(self, run: Run, node: NodeId) -> SupplyObservations:
-        """See `live_runs.Observer.about`."""
+        """See `decided.Observer.about`."""
         state = run.nodes[node]
         try:
             return self._about(run, state)
@@ -92,13 +92,13 @@ class ProjectObserver:
             ) from error
 
     def _file_exists(self, pattern: str) -> bool:
-        """A path or glob under the project root; one that leads out of it is an error, not a no."""
+        """Whether a path or glob below the project root exists; one outside is an error, not a no."""
         path = (self._project / pattern).resolve()
         if not path.is_relative_to(self._project) or ".." in pattern.split("/"):
             raise OrchestrationError(
-                f'the path "{pattern}" leads out of the project',
+                f'the path "{pattern}" is outside the project',
                 code="PATH_OUTSIDE_PROJECT",
-                hint="Name a path below the project root.",
+                hint="Give a path below the project root.",
             )
         if any(sign in pattern for sign in "*?["):
             return any(

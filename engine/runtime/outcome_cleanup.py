@@ -1,7 +1,7 @@
-"""What comes after the end of an isolated attempt: its outcome is forgotten once the journal has it.
+"""Cleans up after isolated attempts: an outcome is deleted once the journal has it.
 
-Effects: tells an outbox what was committed, and which runs are gone; tasks that remove branches. Outcomes of attempts
-that the journal has as live are what a crash has left: whoever resumes the run takes them for their reports.
+Effects: passes commits and gone runs on to an outbox; tasks that remove branches. Outcomes of attempts that are live in
+the journal are left from a crash: resuming the run turns them into reports.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class OutcomeCleanup:
         report_of: Callable[[Run, NodeId, int, Outcome], ReportOutcome],
         warn: Callable[[RunId, str], None],
     ) -> None:
-        """*report_of* makes the report of an outcome, *warn* tells the readers of a run something."""
+        """*report_of* makes the report of an outcome, *warn* adds a warning to a run."""
         self._outbox = outbox
         self._report_of = report_of
         self._warn = warn
@@ -45,7 +45,7 @@ class OutcomeCleanup:
         live_runs.listeners.append(self._committed)
 
     async def reports(self, run: Run, attempts: Sequence[AttemptId]) -> tuple[ReportOutcome, ...]:
-        """The reports of those of the live *attempts* of *run* that have ended and were not taken."""
+        """The reports of those live *attempts* of *run* that ended without being recorded."""
         found = await self._outbox.found(attempts) if attempts else {}
         parsed = [(parse_attempt_id(attempt), outcome) for attempt, outcome in found.items()]
         return tuple(
@@ -53,12 +53,12 @@ class OutcomeCleanup:
         )
 
     async def clean_up(self, archive: Archive) -> None:
-        """Forget the outcomes that no journal waits for."""
+        """Delete the outcomes that no journal waits for."""
         for attempt in await self._outbox.attempts():
             try:
                 waits = await self._is_awaited(attempt, archive)
             except OrchestrationError as error:
-                log.warning("it cannot be told whether the outcome of %s is in the journal: %s", attempt, error)
+                log.warning("cannot determine whether the outcome of %s is in the journal: %s", attempt, error)
             else:
                 if not waits:
                     await asyncio.to_thread(self._outbox.recorded, attempt)
@@ -75,7 +75,7 @@ class OutcomeCleanup:
         return node is not None and node.live is not None and node.live.number == parsed[2]
 
     async def close(self) -> None:
-        """Wait for what has been begun."""
+        """Wait for the tasks that have begun."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _committed(self, run: Run, events: Sequence[ev.Event]) -> None:
@@ -100,7 +100,7 @@ class OutcomeCleanup:
         try:
             gone = await self._outbox.redone(attempts)
         except (OrchestrationError, OSError) as error:
-            log.warning("what lost attempts of %s:%s have left cannot be removed: %s", run, event.node, error)
+            log.warning("cannot remove what lost attempts of %s:%s left behind: %s", run, event.node, error)
             return
         for branch in gone:
             text = f'The branch {branch} of a lost attempt was removed: attempt {event.number} of node "{event.node}"'

@@ -1,7 +1,7 @@
-"""Being the owner of runs: an operating-system lock that lives and dies with this process.
+"""Ownership of runs: an operating-system lock that lives and dies with this process.
 
-Effects: two files a process in the state folder (`statefolder/owners.py`). Whose lock is free has died, `kill -9`
-included, and a process that has ended and is not yet waited for holds none.
+Effects: two files per process in the state folder (`statefolder/owners.py`). If the lock is free, the process has died,
+even by `kill -9`; one that has ended and is not yet waited for holds none.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from engine.statefolder.owners import Record
 
 YOUNG_SECONDS = 60.0
-"""For so long a lock file that nobody holds may be one that an older version is just making."""
+"""For this long an unlocked lock file may be one that an older version is just creating."""
 
 
 class Owner(Protocol):
-    """This process as owner of runs, and what it knows of others."""
+    """This process as owner of runs, with what it knows about other owners."""
 
     id: OwnerId
 
@@ -37,13 +37,13 @@ class Owner(Protocol):
         """Whether the process that *owner* names still runs."""
 
     def last_seen(self, owner: OwnerId) -> datetime | None:
-        """When *owner* has last shown that it lives, by the time of its journals; None where that is not known."""
+        """When *owner* last sent a heartbeat, in the time of its journals; None if unknown."""
 
     def renew(self, now: datetime) -> None:
-        """Show that this process lives."""
+        """Send a heartbeat."""
 
     def close(self) -> None:
-        """Give up; the runs of this owner are free for others from now on."""
+        """Release the lock; other processes may own these runs from now on."""
 
 
 def has_lock(folder: Path, owner: OwnerId) -> bool:
@@ -53,18 +53,18 @@ def has_lock(folder: Path, owner: OwnerId) -> bool:
 
 
 def last_seen(folder: Path, owner: OwnerId) -> datetime | None:
-    """When *owner* has last renewed its record in *folder*; None where that does not say."""
+    """When *owner* last renewed its record in *folder*; None if unknown."""
     record = record_of(folder, owner)
     return None if record is None else record.lived
 
 
 def check_hosts(state: Path, found: Iterable[Record], here: Process, now: float) -> None:
-    """Raise where a process of another machine than *here* uses the *state* folder, or did so shortly before *now*.
+    """Raise if a process on another machine than *here* uses the *state* folder, or did so shortly before *now*.
 
     *found* are the records in it, *now* is by the clock of its file system.
 
-    Locks and the memory that processes share with the journal are those of one kernel: two would lose what the other
-    has written.
+    File locks and the memory that processes share with the journal belong to one kernel: two kernels would overwrite
+    each other's data.
     """
     for record in found:
         other = record.process
@@ -72,10 +72,10 @@ def check_hosts(state: Path, found: Iterable[Record], here: Process, now: float)
             continue
         ago = max(0, round(now - record.renewed))
         raise EnvironmentFault(
-            f"{state} is in use by the process {other.pid} of the host {other.hostname}, last heard of {ago} s ago",
+            f"{state} is in use by process {other.pid} on host {other.hostname}, last heard of {ago} s ago",
             code="PROJECT_ON_ANOTHER_HOST",
-            hint="Work on the project there, or give this machine a clone of its own. Where that host is switched off, "
-            f"its claim ends {LATE_SECONDS:.0f} s after it was last heard of.",
+            hint="Work on the project there, or use a separate clone on this machine. If that host is switched off, "
+            f"its claim expires {LATE_SECONDS:.0f} s after it was last heard of.",
         )
 
 
@@ -106,7 +106,7 @@ class FileOwner:
 
     def renew(self, now: datetime) -> None:
         """See `Owner.renew`."""
-        with contextlib.suppress(OSError):  # the folder was removed: whoever writes there says so
+        with contextlib.suppress(OSError):  # the folder was removed: the next writer reports it
             self._held.renew(now)
 
     def remove_dead(self) -> None:
@@ -124,7 +124,7 @@ class FileOwner:
 
 
 class Reader:
-    """A process that owns nothing, and knows who lives."""
+    """A process that owns nothing but knows which owners are alive."""
 
     id = OwnerId("o-reader")
 
@@ -142,7 +142,7 @@ class Reader:
         return last_seen(self._folder, owner)
 
     def renew(self, now: datetime) -> None:
-        """It owns nothing, and shows nothing."""
+        """Do nothing: a reader has no record."""
 
     def close(self) -> None:
         """See `Owner.close`."""

@@ -1,6 +1,6 @@
-"""What is kept of a run beside its events: its row in the list, session values, learned durations.
+"""Data kept of a run beside its events: its row in the list, session values, learned durations.
 
-Pure, projections of the state. Writing them is storage's, in the commit of the events they follow from.
+Pure, projections of the state. Storage writes them in the commit of the events they follow from.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def summary_of(run: Run, owner: OwnerId) -> RunSummary:
 def session_values(
     run: Run, ended: RunEnded, refer: Callable[[Sequence[Contribution]], ValueRef | None]
 ) -> list[SessionValue]:
-    """Persisted outputs that later commands find; only completed and degraded runs leave any (SPEC 3).
+    """Persisted outputs for later commands; only completed and degraded runs leave any (SPEC 3).
 
-    *refer* gives the reference of the value that contributions make up; None where they make none.
+    *refer* returns the reference of the value that contributions make up; None if they make none.
     """
     if ended.status not in {RunStatus.COMPLETED, RunStatus.DEGRADED}:
         return []
@@ -68,7 +68,7 @@ def session_values(
 
 
 def samples(run: Run) -> list[Sample]:
-    """How long each completed node took, for estimates learned from real runs (SPEC 10)."""
+    """The duration of each completed node, for estimates learned from real runs (SPEC 10)."""
     return [
         Sample(
             command=run.plan.command,

@@ -1,6 +1,6 @@
-"""Which runs of a project may be forgotten.
+"""Selects the runs of a project that may be removed.
 
-Pure, a projection of stored rows. Removing them is the engine's.
+Pure, a projection of stored rows. The engine removes them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def prunable(
     rows: Sequence[RunSummary], *, keep: int | None, before: datetime | None, interrupted: bool
 ) -> list[RunSummary]:
-    """Those of *rows*, newest first, that may go: beyond the newest *keep*, or ended before *before*.
+    """Those of *rows*, newest first, to remove: beyond the newest *keep*, or ended before *before*.
 
-    Never one that lives; interrupted ones, which can be resumed, only where *interrupted* says so.
+    Never a live one; interrupted ones, which can be resumed, only with *interrupted*.
     """
     gone = []
     for place, row in enumerate(rows):

@@ -1,4 +1,4 @@
-"""What becomes of runs that were let go of, since storage or a decision failed: they are recorded as interrupted.
+"""Recovers runs that were dropped because storage or a decision failed: they are recorded as interrupted.
 
 Effects: one task, which reads and writes storage.
 """
@@ -25,21 +25,21 @@ log = logging.getLogger(__name__)
 
 
 class Recovery:
-    """Hears of the faults of live runs, and looks after the runs that these have cost it."""
+    """Listens for faults of live runs, and records the runs that were dropped."""
 
     def __init__(self, live_runs: LiveRuns, archive: Archive, notifier: Notifier) -> None:
-        """Listen to *live_runs*; whoever waits in *notifier* for a run that was let go looks again."""
+        """Listen to *live_runs*; wake tasks that wait in *notifier* for a dropped run."""
         self._live_runs = live_runs
         self._archive = archive
         self._notifier = notifier
         self._task: asyncio.Task[None] | None = None
         self.lost: set[RunId] = set()
-        """Runs that were let go, and of which nobody has yet recorded it."""
+        """Dropped runs that are not recorded as interrupted yet."""
         live_runs.on_fault.append(self._let_go)
         live_runs.on_recovery.append(self._recovered)
 
     def stop(self) -> None:
-        """Look after nothing any more."""
+        """Stop looking after runs."""
         if self._task is not None:
             self._task.cancel()
 
@@ -56,10 +56,10 @@ class Recovery:
         while True:
             looked_for = set(self.lost)
             try:
-                await self._live_runs.committed()  # a run that was just started has a row from then on
+                await self._live_runs.committed()  # from then on a run that was just started has a row
                 await self._archive.look_after_all()
             except OrchestrationError as error:
-                log.warning("runs without an owner cannot be recorded as interrupted yet: %s", error)
+                log.warning("cannot record runs without an owner as interrupted yet: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 self.lost -= looked_for

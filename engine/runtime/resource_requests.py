@@ -1,7 +1,7 @@
-"""What the events of a run ask of the project's tables: locks to claim, circuit breakers to ask and tell.
+"""Requests of a run's events to the project's tables: locks to claim, circuit breakers to ask and report to.
 
-No effects: the operations it makes run inside the commit of the events that they follow from, on the tables of then.
-Which node needs what is the plan's, when it asks is `admission`'s.
+No effects: the operations run inside the commit of the events they follow from, on the tables as they are then. The
+plan says which node needs what, `admission` when it asks.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ResourceRequests:
         self._configs = configs
 
     def follow(self, run: Run, event: ev.Event, batch: Batch) -> None:
-        """Add to *batch* what *event* asks for; most events ask for nothing."""
+        """Add the operations of *event* to *batch*; most events have none."""
         kind = type(event)
         if kind in _OF_NODES:
             node = run.nodes[event.node]  # type: ignore[union-attr]
@@ -60,21 +60,21 @@ class ResourceRequests:
     def request(
         self, run: Run, node: NodeId | None, specs: tuple[LockSpec, ...], *, wait: timedelta, now: datetime
     ) -> LockOp:
-        """Claim *specs* for *node*, or for the run itself; whoever has to wait is told so, too."""
+        """Claim *specs* for *node*, or for the run itself; the outcome says also that it waits."""
         claim = Claim.of(Holder(run.id, node), self._owner, specs, now=now, max_wait=wait)
 
         def ask(table: LockTable) -> list[LockOutcome]:
             standing = table.get(claim.holder)
             outcomes: list[LockOutcome] = []
             if standing is not None and standing.specs != specs:
-                # The dead owner had it for the node's work, and undoing that needs more.
+                # The dead owner held it for the node's work; undoing that needs more.
                 outcomes += table.release(claim.holder)
             return [*outcomes, *table.request(claim, now), *table.queued(claim.holder)]
 
         return ask
 
     def adoption(self, run: RunId) -> LockOp:
-        """Hold on to what was reserved for *run*, which has a new owner."""
+        """Hold again what was reserved for *run*, which has a new owner."""
 
         def adopt(table: LockTable) -> list[LockOutcome]:
             table.adopt(run, self._owner)
@@ -107,9 +107,9 @@ class ResourceRequests:
                 locks = locks_to_undo(run, node) if node.status in AFTER_ITS_WORK else plan.locks
                 batch.lock_ops.append(self.request(run, plan.id, locks, wait=plan.lock_wait, now=event.at))
         elif isinstance(event, ev.AttemptFailed):
-            pass  # held over retries; the event that ends the node follows
+            pass  # held during retries; the event that ends the node follows
         elif plan.inner and is_stopping(run, plan.id) and isinstance(event, ev.NodeFailed | ev.NodeCancelled):
-            batch.lock_ops.append(_stop_waiting(run.id, plan.id))  # what is inside has yet to end, and to be undone
+            batch.lock_ops.append(_stop_waiting(run.id, plan.id))  # nodes inside have yet to end, and to be undone
         elif not (isinstance(event, ev.NodeFailed) and event.compensating):
             batch.lock_ops.append(_release(run.id, plan.id))
 
@@ -135,12 +135,12 @@ class ResourceRequests:
             config = self._configs.get(name, breakers.BreakerConfig())
             batch.breaker_ops.append((name, _failure(run.id, event, name, config)))
         elif isinstance(event, ev.NodeFailed | ev.NodeSkipped | ev.NodeCancelled):
-            # It may have been let through as a trial, and does not call.
+            # It may have been admitted as a trial, and will not call.
             batch.breaker_ops.append((name, lambda state: (breakers.abandon(state, run.id, plan.id), None)))
 
 
 def release_of_the_dead(run: RunId) -> LockOp:
-    """Give up what is reserved for the dead *run*; nothing, where somebody has taken it up meanwhile."""
+    """Give up what is reserved for the dead *run*; nothing if another process has resumed it meanwhile."""
 
     def give_up(table: LockTable) -> list[LockOutcome]:
         return table.release_run(run) if all(claim.reserved for claim in table.of_run(run)) else []
@@ -199,7 +199,7 @@ def _failure(run: RunId, event: ev.AttemptFailed, name: str, config: BreakerConf
     failure = event.failure
     if failure.kind is FailureKind.CANCEL:
         return lambda state: (breakers.record_cancel(state, attempt), None)
-    if not breakers.concerns(name, failure.code):  # the service was there
+    if not breakers.concerns(name, failure.code):  # the service was available
         return lambda state: (breakers.record_success(state, attempt), None)
     return lambda state: (breakers.record_failure(state, config, attempt, failure.code, event.at), None)
 

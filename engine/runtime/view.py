@@ -1,6 +1,6 @@
-"""A run as it is shown: its durable state, and what this process knows beside it.
+"""A run as it is shown: its durable state, and what this process knows about it.
 
-Pure, a projection. Putting it together is the engine's.
+Pure, a projection. The engine puts it together.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A run as far as it is durable, and what its agents were last seen doing."""
+    """A run as far as it is durable, with the last known actions of its agents."""
 
     run: Run
     actions: Mapping[NodeId, str]
     estimates: Mapping[str, float]
-    """Learned seconds by node (SPEC 10)."""
+    """Learned durations in seconds, by node (SPEC 10)."""
     now: datetime
     work: tuple[WorkOrder, ...] = ()
-    """What the client is asked to do now."""
+    """Work orders for the client."""
     stop: tuple[AttemptId, ...] = ()
-    """Work of the client that is not wanted any more."""
+    """Work of the client that is no longer needed."""
     locks: tuple[LockLine, ...] = ()
-    """What the run has, wants or has reserved."""
+    """The locks that the run holds, waits for or has reserved."""
     warnings: tuple[str, ...] = ()
-    """What this process has to say about the run beside the plan's own warnings."""
+    """Warnings of this process about the run, beside those of the plan."""

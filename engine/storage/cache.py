@@ -1,7 +1,7 @@
-"""The values of live runs in memory, bounded, before those on disk.
+"""A bounded in-memory cache of the values of live runs.
 
-Effects: none but reading storage. Equal values are one entry; what is not committed yet is never evicted, and what is
-evicted is read from storage when it is asked for again, so no limit and no end of a value's time ever loses one.
+Effects: only reads storage. Equal values are one entry. A value is never evicted before it is committed, and an evicted
+one is read from storage when it is needed again, so neither the size limit nor a TTL ever loses a value.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_CACHE_BYTES = 100 * MEGABYTE
 
 
 class ValueCache:
-    """Puts values away and finds them again by reference."""
+    """Stores values and finds them again by reference."""
 
     def __init__(
         self,
@@ -40,15 +40,15 @@ class ValueCache:
     ) -> None:
         """See `configure` for the limits.
 
-        Without *now* values have no end of their time. *on_overflow* is given the limit and the size that passes it,
-        once for each time that the limit is passed.
+        Without *now* values do not expire. *on_overflow* is called with the limit and the size that exceeds it,
+        once each time the limit is exceeded.
         """
         self._storage = storage
         self._now = now
         self._on_overflow = on_overflow
         self._uncommitted: dict[str, bytes] = {}
         self._until: dict[str, datetime | None] = {}
-        """When the uncommitted values end."""
+        """When the uncommitted values expire."""
         self._overflowing = False
         self.hits = 0
         self.misses = 0
@@ -57,10 +57,10 @@ class ValueCache:
     def configure(
         self, *, max_bytes: int = MAX_CACHE_BYTES, policy: Eviction | str = Eviction.LRU, compress: bool = True
     ) -> None:
-        """Begin anew with an empty cache; possible at any time, since storage has every value.
+        """Restart with an empty cache; possible at any time, since storage has every value.
 
-        *max_bytes* bounds the values kept in memory beside those on their way to disk, *policy* (`lru`, `lfu`, `ttl`)
-        says which leave first, *compress* keeps large ones compressed.
+        *max_bytes* bounds the values kept in memory beside those being written to disk, *policy* (`lru`, `lfu`, `ttl`)
+        says which are evicted first, *compress* keeps large ones compressed.
         """
         self._shelf = Shelf(max_bytes, Eviction(policy))
         self._compress = compress
@@ -68,23 +68,23 @@ class ValueCache:
 
     @property
     def size(self) -> int:
-        """Bytes in memory: cached, and on their way to disk."""
+        """Bytes in memory: cached values and those being written to disk."""
         return self._shelf.size + sum(map(len, self._uncommitted.values()))
 
     @property
     def hit_rate(self) -> float:
-        """Which part of the values asked for was in memory, from 0 to 1; 1 where none was asked for."""
+        """The part of lookups answered from memory, from 0 to 1; 1 if there were none."""
         asked = self.hits + self.misses
         return self.hits / asked if asked else 1.0
 
     def put(self, value: Any, *, ttl: timedelta | None = None) -> ValueRef:  # noqa: ANN401 - any JSON value
-        """Keep *value* until it is committed; gives its reference. The cache may forget it after *ttl*, from now."""
+        """Keep *value* until it is committed; returns its reference. The cache may drop it after *ttl*, from now."""
         ref, data = encode_value(value)
         digest = ref.digest
         until = self._now() + ttl if ttl is not None and self._now is not None else None
         if digest in self._uncommitted:
             until = later(self._until[digest], until)
-        self._uncommitted[digest] = data  # even where it is cached: another process may have pruned it from disk
+        self._uncommitted[digest] = data  # even if it is cached: another process may have pruned it from disk
         self._until[digest] = until
         return ref
 
@@ -107,17 +107,17 @@ class ValueCache:
         data = self._storage.value(digest)
         if data is None:
             raise InternalError(
-                f"value {digest} is not in the journal as it was written",
+                f"value {digest} is missing from the journal or damaged",
                 code="VALUE_LOST",
-                hint="Run the command again; this run cannot go on where the value is read.",
+                hint="Run the command again; this run cannot continue where it needs the value.",
             )
         self._keep({digest: data}, {})
         return data
 
     def renew(self, ref: ValueRef) -> bool:
-        """Have a stored value written once more by the next commit, as its run may be forgotten before that.
+        """Have a stored value written again by the next commit, as its run may be removed before that.
 
-        False where it is gone already.
+        False if it is gone already.
         """
         data = self._storage.value(ref.digest)
         if data is None:
@@ -131,9 +131,9 @@ class ValueCache:
         return dict(self._uncommitted)
 
     def committed(self, values: Mapping[str, bytes]) -> None:
-        """*values*, as `uncommitted` gave them, are on disk: from now on they may be evicted."""
+        """Mark *values*, as returned by `uncommitted`, as durable: from now on they may be evicted."""
         if values:
-            # What was put once more meanwhile is written once more: it may have been pruned in between.
+            # A value put again meanwhile is written again: it may have been pruned in between.
             done = [digest for digest, data in values.items() if self._uncommitted.get(digest, data) is data]
             for digest in done:
                 self._uncommitted.pop(digest, None)
@@ -142,7 +142,7 @@ class ValueCache:
             )
 
     def clear(self) -> None:
-        """Let go of all values that are committed; used when no run needs them."""
+        """Drop all committed values; used when no run needs them."""
         self._shelf.clear()
         self._overflowing = False
 
@@ -159,7 +159,7 @@ class ValueCache:
         return compression.pack(data) if self._compress else (compression.PLAIN, data)
 
     def _watch(self, size: int) -> None:
-        """Tell when *size* passes the limit; again only after it was well below, as a full cache stays near it."""
+        """Report when *size* exceeds the limit; again only after it was well below, as a full cache stays near it."""
         limit = self._shelf.max_bytes
         if size > limit:
             if not self._overflowing and self._on_overflow is not None:

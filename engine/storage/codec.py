@@ -1,6 +1,6 @@
-"""Events, claims and values as bytes, and the lifting of older shapes.
+"""Events, claims and values as bytes, and the conversion of older shapes.
 
-Pure. Events are JSON with their class name as kind; a field that was added later has a default, so that old journals
+Pure. Events are JSON with their class name as kind; a field added later has a default, so that old journals
 always decode.
 """
 
@@ -20,8 +20,8 @@ from engine.tables.claims import Claim
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(ev.Event)}
 _decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
 _making = threading.Lock()
-"""Two threads that make decoders of the same nested types at once crash the interpreter: msgspec fills what it knows of
-a type bit by bit. Decoders that are made are safe."""
+"""Held while a decoder is made: msgspec fills its type information step by step, so two threads making decoders of the
+same nested types can crash the interpreter. Finished decoders are safe."""
 _encoder = msgspec.json.Encoder()
 _canonical = msgspec.json.Encoder(order="deterministic")
 
@@ -35,21 +35,21 @@ def _decoder(shape: type[Any]) -> msgspec.json.Decoder[Any]:
 
 
 def encode_event(event: ev.Event) -> tuple[str, bytes]:
-    """Kind and JSON of *event*; equal plans give equal bytes, in whatever order their sets were hashed."""
+    """Kind and JSON of *event*; equal plans have equal bytes, in whatever order their sets were hashed."""
     encoder = _canonical if type(event) is ev.RunCreated else _encoder
     return type(event).__name__, encoder.encode(event)
 
 
 def decode_event(kind: str, data: bytes) -> ev.Event:
-    """The event that `encode_event` gave *kind* and *data* for. Raises `ValueError` where they are no event."""
+    """The event that `encode_event` encoded. Raises `ValueError` if *kind* and *data* are not an event."""
     shape = _KINDS.get(kind)
     if shape is None:
-        message = f"nobody knows events of kind {kind!r}"
+        message = f"unknown event type {kind!r}"
         raise ValueError(message)
     try:
         event: ev.Event = _decoder(shape).decode(data)
     except (msgspec.DecodeError, ValueError) as error:
-        message = f"an event of kind {kind} is damaged: {error}"
+        message = f"an event of type {kind} is damaged: {error}"
         raise ValueError(message) from error
     return event
 
@@ -60,7 +60,7 @@ def encode_claim(claim: Claim) -> bytes:
 
 
 def decode_claim(data: bytes) -> Claim:
-    """The claim that `encode_claim` gave *data* for."""
+    """The claim that `encode_claim` encoded."""
     claim: Claim = _decoder(Claim).decode(data)
     return claim
 
@@ -71,7 +71,7 @@ def encode_breaker(state: BreakerState) -> bytes:
 
 
 def decode_breaker(data: bytes) -> BreakerState:
-    """The breaker that `encode_breaker` gave *data* for."""
+    """The breaker that `encode_breaker` encoded."""
     state: BreakerState = _decoder(BreakerState).decode(data)
     return state
 
@@ -83,10 +83,10 @@ def encode_value(value: Any) -> tuple[ValueRef, bytes]:  # noqa: ANN401 - any JS
 
 
 def digest_of(data: bytes) -> str:
-    """The name by which a value is stored whose canonical JSON is *data*."""
+    """The key under which a value with the canonical JSON *data* is stored."""
     return hashlib.blake2b(data, digest_size=20).hexdigest()
 
 
 def decode_value(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """The value that `encode_value` gave *data* for."""
+    """The value that `encode_value` encoded."""
     return msgspec.json.decode(data)

@@ -1,6 +1,6 @@
-"""Large values compressed, small ones as they are.
+"""Compression of large values; small ones stay as they are.
 
-Pure. The stored encoding says which, so the threshold may change at any time.
+Pure. The encoding is stored beside the value, so the threshold may change at any time.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ __all__ = ["PLAIN", "THRESHOLD", "ZSTD", "ZstdError", "digests", "pack", "unpack
 PLAIN = "json"
 ZSTD = "zstd"
 THRESHOLD = 4096
-"""Bytes from which a value is compressed."""
+"""Size in bytes from which a value is compressed."""
 
 _DIGEST = re.compile(rb'"digest":"([0-9a-f]{40})"')
 
 
 def pack(data: bytes) -> tuple[str, bytes]:
-    """Encoding and stored form of *data*; what does not become smaller stays as it is."""
+    """Encoding and stored form of *data*; data that would not shrink stays as it is."""
     if len(data) >= THRESHOLD:
         compressed = _compress(data)
         if len(compressed) < len(data):
@@ -32,7 +32,7 @@ def pack(data: bytes) -> tuple[str, bytes]:
 
 
 def unpack(encoding: str, data: bytes) -> bytes:
-    """What `pack` was given. Raises `ZstdError` where the data is damaged."""
+    """The data that `pack` encoded. Raises `ZstdError` if it is damaged."""
     return data if encoding == PLAIN else _decompress(data)
 
 

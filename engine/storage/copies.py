@@ -1,6 +1,6 @@
-"""Journals that are read without being touched: copies of them, and the runs that an unknown one tells of.
+"""Journals read without being touched: copies of them, and the list of runs in an unknown one.
 
-Effects: copies into a folder that is given, or a temporary one.
+Effects: copies into a given folder, or a temporary one.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ SHARED_ENDING = "-shm"
 _WAL_HEADER = 32
 _TRIES = 20
 MAX_RUNS_READ = 20
-"""Runs that are read, the newest ones; the others are counted."""
+"""The most runs that are read, newest first; the others are only counted."""
 MAX_VM_STEPS = 50_000_000
-"""Steps of SQLite after which reading is given up: the journal may have been made to take for ever."""
+"""Steps of SQLite after which reading stops: a journal may be built to take forever."""
 _NEWEST = """
 SELECT substr(id, 1, 200), substr(command, 1, 200), substr(status, 1, 200), substr(created_at, 1, 200)
 FROM runs ORDER BY created_at DESC, rowid DESC LIMIT ?
@@ -31,7 +31,7 @@ FROM runs ORDER BY created_at DESC, rowid DESC LIMIT ?
 
 
 class ForeignRun(NamedTuple):
-    """A run as its row says; nothing of it is checked."""
+    """A run as its row says, unchecked."""
 
     id: str
     command: str
@@ -40,17 +40,17 @@ class ForeignRun(NamedTuple):
 
 
 def copy_journal(folder: Path, place: Path) -> Path | None:
-    """Copy the journal of the state folder *folder* into *place*; the copy, or None where there is no journal.
+    """Copy the journal of the state folder *folder* into *place*; returns the copy, or None without a journal.
 
-    Its owner may move what was committed from one of its files to the other meanwhile: then it is copied again.
+    If its owner moves data from one of its files to the other meanwhile, it is copied again.
     """
     for _ in range(_TRIES):
         before = _layout(folder)
-        for ending in ("", WAL_ENDING):  # what was committed last may be in the second alone
+        for ending in ("", WAL_ENDING):  # the last commits may be in the second only
             source, copy = folder / f"{JOURNAL.name}{ending}", place / f"{JOURNAL.name}{ending}"
             copy.unlink(missing_ok=True)
             if source.is_file() and not source.is_symlink():
-                with contextlib.suppress(FileNotFoundError):  # whoever closes it last removes the second
+                with contextlib.suppress(FileNotFoundError):  # the last process to close it removes the second
                     shutil.copyfile(source, copy, follow_symlinks=False)
         if _layout(folder) == before:
             break
@@ -59,7 +59,7 @@ def copy_journal(folder: Path, place: Path) -> Path | None:
 
 
 def _layout(folder: Path) -> tuple[object, ...]:
-    """What changes when something is moved between the files of a journal; a commit alone changes nothing of it."""
+    """A value that changes when data moves between the files of a journal, but not by a commit alone."""
     journal = folder / JOURNAL.name
     try:
         found = journal.stat()
@@ -74,9 +74,9 @@ def _layout(folder: Path) -> tuple[object, ...]:
 
 
 def runs_of(folder: Path) -> tuple[int, list[ForeignRun]]:
-    """How many runs the journal of the state folder *folder* has, and the newest of them, newest first.
+    """The number of runs in the journal of the state folder *folder*, and the newest ones, newest first.
 
-    Raises `EnvironmentFault` where it cannot be read.
+    Raises `EnvironmentFault` if it cannot be read.
     """
     with faults(folder / JOURNAL.name), tempfile.TemporaryDirectory() as place:
         copy = copy_journal(folder, Path(place))

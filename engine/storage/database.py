@@ -1,6 +1,6 @@
-"""The database file of a project: its folder, its connections, and what the disk may say.
+"""The database file of a project: its connections, transactions and disk errors.
 
-Effects: makes the file. What is stored in it is `sqlite.py`'s.
+Effects: creates the file. `sqlite.py` reads and writes it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 def connect(path: Path, busy_seconds: float, is_alive: IsAlive) -> sqlite3.Connection:
-    """A connection in WAL mode with synchronous=FULL, the schema made or brought up to date.
+    """A connection in WAL mode with synchronous=FULL, with the schema created or migrated.
 
-    Raises `EnvironmentFault` for a newer one, and for an older one with which a process that *is_alive* is at work.
+    Raises `EnvironmentFault` for a newer schema, and for an older one that a process that *is_alive* still uses.
     """
     db = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     try:
@@ -43,7 +43,7 @@ def connect(path: Path, busy_seconds: float, is_alive: IsAlive) -> sqlite3.Conne
 
 
 def _use_wal(db: sqlite3.Connection, busy_seconds: float) -> None:
-    """Switch to WAL; of programs that do so at once on a new file some are refused without any waiting."""
+    """Switch to WAL; if several programs do so at once on a new file, SQLite refuses some without waiting."""
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(lambda error: isinstance(error, sqlite3.Error) and _reason(error) in _HELD),
         stop=tenacity.stop_after_delay(busy_seconds),
@@ -64,7 +64,7 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading(db: sqlite3.Connection) -> Iterator[None]:
-    """All statements of the block see the database as it is at one moment."""
+    """Let all statements of the block see the database at one moment."""
     db.execute("BEGIN")
     try:
         yield
@@ -74,7 +74,7 @@ def reading(db: sqlite3.Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def rolled_back(db: sqlite3.Connection, undone: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Undo the open transaction where the block fails, and say that it is *undone*."""
+    """Roll back the open transaction if the block fails, after calling *undone*."""
     try:
         yield
     except BaseException:
@@ -86,7 +86,7 @@ def rolled_back(db: sqlite3.Connection, undone: Callable[[], None] = lambda: Non
 
 @contextlib.contextmanager
 def faults(path: Path) -> Iterator[None]:
-    """Turn what the disk or SQLite says into one clear error."""
+    """Turn errors of the disk and of SQLite into one clear error."""
     try:
         yield
     except sqlite3.Error as error:
@@ -96,11 +96,11 @@ def faults(path: Path) -> Iterator[None]:
 
 
 ROOM = 2**17
-"""Bytes without which SQLite cannot even make the files beside the database that it reads with."""
+"""Free bytes that SQLite needs at least for the files beside the database."""
 _FULL = ("write", "DISK_FULL", "Free some space on this disk; then `orchestrate prune` can remove old runs.")
 _WRITABLE = "Make the project's .claude/orchestration folder writable."
 _IN_THE_WAY = "Something else is in its place; move it away."
-_DAMAGED = ("read", "CORRUPT_DATABASE", "Move the file away; runs in it are lost to this program.")
+_DAMAGED = ("read", "CORRUPT_DATABASE", "Move the file away; its runs are lost.")
 _HELD = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _OF_SQLITE = {
     sqlite3.SQLITE_FULL: _FULL,
@@ -111,7 +111,7 @@ _OF_SQLITE = {
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_NOTADB: _DAMAGED,
 }
-"""By SQLite's primary result code: what could not be done, code and hint."""
+"""By SQLite's primary result code: the failed action, code and hint."""
 _OF_THE_SYSTEM = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
@@ -125,7 +125,7 @@ _OF_THE_SYSTEM = {
 """The same by the error number of a system call."""
 _OTHER = ("use", "STORAGE_FAILED", "The disk may be broken; the system's log may say more.")
 _MAYBE_FULL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
-"""What SQLite says of a full disk too, where it cannot make the files beside the database."""
+"""Results that SQLite also returns for a full disk, if it cannot create the files beside the database."""
 
 
 def _of_sqlite(path: Path, error: sqlite3.Error) -> EnvironmentFault:
@@ -135,7 +135,7 @@ def _of_sqlite(path: Path, error: sqlite3.Error) -> EnvironmentFault:
 
 
 def _reason(error: sqlite3.Error) -> int:
-    """SQLite's primary result code, in the low byte of the extended one; -1 for what Python's module itself says."""
+    """SQLite's primary result code, in the low byte of the extended one; -1 for errors of Python's module itself."""
     code = getattr(error, "sqlite_errorcode", -1)
     return code if code < 0 else code & 0xFF
 
@@ -146,17 +146,17 @@ def _fault(path: Path, text: str, known: tuple[str, str, str]) -> EnvironmentFau
 
 
 def _has_room(path: Path) -> bool:
-    """Whether the disk has room for a small file; yes, where that cannot be told."""
+    """Whether the disk has room for a small file; True if unknown."""
     try:
         found = os.statvfs(path.parent)
     except OSError:
         return True
-    few = found.f_files > 0 and found.f_favail == 0  # some file systems count no files
+    few = found.f_files > 0 and found.f_favail == 0  # some file systems do not count files
     return found.f_bavail * found.f_frsize >= ROOM and not few
 
 
 def removed(path: Path) -> StateRemoved:
-    """What there is to say where the database is not in its place any longer, though it is open."""
+    """The fault of a database that is open but no longer in its place."""
     return StateRemoved(
         f"{path} was removed or replaced while it was in use",
         hint="Start the program or the server again; runs that were in progress are lost.",
@@ -164,5 +164,5 @@ def removed(path: Path) -> StateRemoved:
 
 
 def is_locked(error: BaseException) -> bool:
-    """Whether another process had the database for too long."""
+    """Whether another process held the database for too long."""
     return isinstance(error, EnvironmentFault) and error.code == "DATABASE_LOCKED"

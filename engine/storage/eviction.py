@@ -1,6 +1,6 @@
-"""A bounded shelf of stored values, and which of them leave it when it is full.
+"""A bounded shelf of stored values, and the policies that evict them when it is full.
 
-Pure: the time comes in. What leaves the shelf is still in the journal; reading it from there is `cache`'s.
+Pure: the time comes in. Evicted values are still in the journal; `cache` reads them from there.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
 
 class Eviction(StrEnum):
-    """Which values leave a full cache first; those past their time leave before all others."""
+    """Which values a full cache evicts first; expired ones go before all others."""
 
     LRU = "lru"
     """The least recently used."""
     LFU = "lfu"
     """The least frequently used, and of these the oldest."""
     TTL = "ttl"
-    """Those whose time ends soonest; where none has a time to end, the least recently used."""
+    """Those that expire soonest; if none expires, the least recently used."""
 
 
 class Entry(NamedTuple):
-    """One value as it is kept."""
+    """One value as stored."""
 
     encoding: str
     data: bytes
     until: datetime | None
-    """When it need not be kept any more; None: no end."""
+    """When it expires; None: never."""
 
 
 def _bytes_of(entry: Entry) -> int:
@@ -44,12 +44,12 @@ class Shelf:
     """Entries by digest, never more than *max_bytes* of them."""
 
     def __init__(self, max_bytes: int, eviction: Eviction) -> None:
-        """An empty shelf; an entry larger than *max_bytes* is not taken."""
+        """An empty shelf; an entry larger than *max_bytes* is not kept."""
         kind = LFUCache if eviction is Eviction.LFU else LRUCache
         self._entries: Cache[str, Entry] = kind(max_bytes, getsizeof=_bytes_of)
         self._soonest_first = eviction is Eviction.TTL
         self._ends: list[tuple[datetime, int, str]] = []
-        """When entries end, a heap; what it says of an entry that is gone or was put in again is stale."""
+        """A heap of expiry times; an item for an entry that is gone or was put again is stale."""
         self._order = count()
 
     @property
@@ -75,9 +75,9 @@ class Shelf:
         return self._entries.get(digest)
 
     def put(self, digest: str, entry: Entry) -> None:
-        """Take *entry*, and let go of others where there is no room for it; one that is too large is left out.
+        """Keep *entry*, evicting others to make room; one that is too large is left out.
 
-        Put in once more, a value lasts as long as the later of its ends says.
+        A value that is put again expires at the later of both times.
         """
         room = self.max_bytes - len(entry.data)
         if room < 0:
@@ -93,12 +93,12 @@ class Shelf:
             heapq.heappush(self._ends, (entry.until, next(self._order), digest))
 
     def drop_ended(self, now: datetime) -> None:
-        """Let go of the entries whose time is over."""
+        """Drop expired entries."""
         while self._ends and self._ends[0][0] <= now:
             self._let_go_of_soonest()
 
     def clear(self) -> None:
-        """Let go of all entries."""
+        """Drop all entries."""
         self._entries.clear()
         self._ends.clear()
 
@@ -110,5 +110,5 @@ class Shelf:
 
 
 def later(one: datetime | None, other: datetime | None) -> datetime | None:
-    """The later of two ends; None, no end, is later than any."""
+    """The later of two expiry times; None, which never comes, is later than any."""
     return None if one is None or other is None else max(one, other)

@@ -1,6 +1,6 @@
-"""How a journal is known to be whole: one hash over all its events in their order, which the run's row tells.
+"""The integrity check of a journal: one hash over all its events in order, stored in the run's row.
 
-Pure. What is found so is an accident: a lost page, an edited row. Whoever can write the events can write the row too.
+Pure. It finds accidents: a lost page, an edited row. A program that can write the events can write the row too.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ Row: TypeAlias = tuple[RunId, int, str, bytes]
 
 
 class Head(NamedTuple):
-    """How far a journal goes."""
+    """The end of a journal."""
 
     events: int
     chain: bytes
-    """The hash of all events to here."""
+    """The hash of all events up to here."""
 
 
 class Chain:
-    """The hash of a journal, to which events are added as they are written or read."""
+    """The hash of a journal; events are added as they are written or read."""
 
     def __init__(self, run: RunId) -> None:
-        """Without any event; no two runs begin alike, so that none can take another's events."""
+        """Start without events; the run id is hashed first, so no run can pass with another's events."""
         self.events = 0
         self._hash = blake2b(run.encode(), digest_size=16)
 
     def gap(self, rows: Sequence[Row]) -> int | None:
-        """The first place at which *rows* do not follow on; None where they do."""
+        """The first place that is missing in *rows*; None if they continue the chain."""
         places = range(self.events, self.events + len(rows))
         found = [place for _run, place, _kind, _data in rows]
         if found == list(places):
@@ -48,19 +48,19 @@ class Chain:
         return next(place for place, seen in zip(places, found, strict=True) if place != seen)
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Add events; a kind is a word and data an object, so that no two series of them look alike."""
+        """Add events; a kind is a word and data an object, so no two series hash the same bytes."""
         self._hash.update(b"".join([kind.encode() + data for _run, _place, kind, data in rows]))
         self.events += len(rows)
 
     def head(self) -> Head:
-        """How far it goes."""
+        """The current end."""
         return Head(self.events, self._hash.digest())
 
 
 def checked(run: RunId, rows: Sequence[Row], chain: Chain, end: Head) -> list[Event]:
-    """The events of *rows*, which lead from *chain* to *end*; *chain* is there then.
+    """The events of *rows*, which lead from *chain* to *end*; *chain* is advanced to it.
 
-    Raises `RunUnreadable` where one is missing, there twice, moved, or not what was written.
+    Raises `RunUnreadable` if one is missing, duplicated, moved or changed.
     """
     gap = chain.gap(rows)
     if gap is not None:
@@ -75,21 +75,21 @@ def checked(run: RunId, rows: Sequence[Row], chain: Chain, end: Head) -> list[Ev
 
 
 def check_end(run: RunId, chain: Chain, end: Head) -> None:
-    """Raise `RunUnreadable` where *chain* is not what its row says."""
+    """Raise `RunUnreadable` if *chain* differs from what its row says."""
     head = chain.head()
     if head.events != end.events:
-        raise RunUnreadable(run, f"it has {head.events} events, and {end.events} were written")
+        raise RunUnreadable(run, f"it has {head.events} events instead of {end.events}")
     if head != end:
-        raise RunUnreadable(run, "its events are not those that were written")
+        raise RunUnreadable(run, "its events were changed")
 
 
 def misplaced(run: RunId, place: int) -> EnvironmentFault:
-    """What there is to say of events that do not follow on: somebody else has written, or has not."""
-    return _refused(run, f"event {place} does not follow on what is in it")
+    """The fault of events that do not continue the journal: another writer has interfered."""
+    return _refused(run, f"event {place} does not continue it")
 
 
 def rowless(run: RunId) -> EnvironmentFault:
-    """What there is to say of events whose run has no row that could tell of them."""
+    """The fault of events whose run has no row."""
     return _refused(run, "its row is gone")
 
 
@@ -97,5 +97,5 @@ def _refused(run: RunId, why: str) -> EnvironmentFault:
     return EnvironmentFault(
         f"the journal of run {run} cannot be written: {why}",
         code="STORAGE_FAILED",
-        hint="Something else has changed the database. Runs that it interrupts go on with `orchestrate resume RUN`.",
+        hint="Another program changed the database. Continue interrupted runs with `orchestrate resume RUN`.",
     )

@@ -1,6 +1,6 @@
 """Storage in memory: for simulations, dry runs and tests.
 
-Effects: none outside the process. It keeps the promises of `port.Storage` but durability.
+Effects: none outside the process. It keeps all promises of `port.Storage` except durability.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 LEARNED_FROM = 3
 """Samples that replace an estimate (SPEC 10)."""
 SAMPLES_KEPT = 50
-"""Newest samples of a node: an estimate follows what its work has become, and costs the same however often it ran."""
+"""Newest samples kept of a node: its estimate follows recent runs, at a fixed cost."""
 
 
 @dataclass(slots=True)
 class _Tables:
-    """What all connections to one project share."""
+    """The data that all connections to one project share."""
 
     events: dict[RunId, list[Event]] = field(default_factory=lambda: defaultdict(list))
     values: dict[str, bytes] = field(default_factory=dict)
@@ -44,23 +44,23 @@ class _Tables:
     inbox: list[Message] = field(default_factory=list)
     breakers: dict[str, BreakerState] = field(default_factory=dict)
     writes: int = 0
-    """How often anybody wrote."""
+    """The number of writes by all connections."""
 
 
 class _Answers:
-    """What locks and breakers answer in a commit, on copies: it is all or nothing."""
+    """The answers of locks and breakers in a commit, on copies: all or nothing."""
 
     def __init__(self, tables: _Tables, owner: OwnerId) -> None:
         self.locks = tables.locks
         self.breakers = tables.breakers
         self.inbox: list[Message] = []
-        """What runs of others have to hear."""
+        """Messages for runs of other owners."""
         self._tables = tables
         self._owner = owner
         self._owners: dict[RunId, OwnerId] = {}
 
     def to(self, batch: Batch) -> list[TableOutcome]:
-        """What *batch* asks for, answered to runs of the owner."""
+        """The answers to *batch* for runs of the owner."""
         self._owners.update((run, row.owner) for run, row in batch.summaries.items())
         mine: list[TableOutcome] = []
         if batch.lock_ops:
@@ -74,7 +74,7 @@ class _Answers:
         return mine
 
     def of_locks(self, operations: Iterable[LockOp]) -> list[LockOutcome]:
-        """What claims become of *operations*, where it is for runs of the owner."""
+        """The outcomes of *operations* for runs of the owner."""
         self.locks = LockTable(self.locks)
         outcomes = [outcome for op in operations for outcome in op(self.locks)]
         others = [outcome for outcome in outcomes if not self._is_mine(outcome.holder.run)]
@@ -89,7 +89,7 @@ class _Answers:
 
 
 class MemoryStorage:
-    """A project that is gone with the process; what `connect` gives is the same project for another engine."""
+    """A project that lasts as long as the process; `connect` returns the same project for another engine."""
 
     def __init__(self) -> None:
         self._tables = _Tables()
@@ -140,7 +140,7 @@ class MemoryStorage:
         tables.summaries.update(batch.summaries)
         tables.session.update((value.key, value) for value in batch.session)
         for sample in batch.samples:
-            kept = tables.samples[sample.command, sample.node]  # as a deque it would take 700 bytes from the first on
+            kept = tables.samples[sample.command, sample.node]  # an empty deque would take 700 bytes
             kept.append(sample.seconds)
             del kept[:-SAMPLES_KEPT]
 
@@ -253,7 +253,7 @@ def _is_still(row: RunSummary, stored: RunSummary | None) -> bool:
 
 
 def lock_message(outcome: Granted | Refused) -> Message:
-    """What the owner of another run is told about its locks."""
+    """The message to the owner of another run about its locks."""
     holder = outcome.holder
     if isinstance(outcome, Granted):
         return Message(run=holder.run, kind="granted", payload={"node": holder.node})

@@ -1,6 +1,6 @@
-"""What the runtime needs of storage: one commit for everything that belongs together, and reads.
+"""The storage that the runtime needs: one commit for everything that belongs together, and reads.
 
-No effects here: `sqlite.py` keeps a project's runs for ever, `memory.py` those of a simulation or a test.
+No effects here: `sqlite.py` keeps a project's runs forever, `memory.py` those of a simulation or a test.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LockOp: TypeAlias = Callable[[LockTable], list[LockOutcome]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakerAnswer:
-    """What a circuit breaker said to a node that asked."""
+    """The answer of a circuit breaker to a node."""
 
     run: RunId
     node: NodeId
@@ -34,13 +34,13 @@ class BreakerAnswer:
     until: datetime | None = None
     """Not admitted: when to ask again; None while a trial is under way."""
     failure: Failure | None = None
-    """Not admitted, and nobody waits: how the node fails."""
+    """Not admitted, and the node does not wait: its failure."""
 
 
 BreakerOp: TypeAlias = Callable[[BreakerState], tuple[BreakerState, BreakerAnswer | None]]
 """A change of one breaker, inside the transaction, with the answer for the node that asked."""
 TableOutcome: TypeAlias = LockOutcome | BreakerAnswer
-"""What a commit says to the runs of its owner about locks and breakers."""
+"""The answers of a commit to runs of its owner, from locks and breakers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class RunSummary:
     cost_usd: float = 0.0
     message: str = ""
     worktree: str = ""
-    """The linked git worktree that it belongs to; empty where it is that of the project that has the journal."""
+    """The linked git worktree that it belongs to; empty if it is the one of the project that holds the journal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ class SessionValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """How long a node took once; three of a node replace its estimate."""
+    """One measured duration of a node; three of them replace its estimate."""
 
     command: str
     node: str
@@ -86,7 +86,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """Something another process asks of a run's owner."""
+    """A request of another process to a run's owner."""
 
     run: RunId
     kind: str
@@ -96,10 +96,10 @@ class Message:
 
 @dataclass(slots=True)
 class Batch:
-    """All that is made durable together, or not at all."""
+    """Everything that is made durable together, or not at all."""
 
     events: list[tuple[RunId, int, Event]] = field(default_factory=list)
-    """Run, place of the event in the run's journal from 0, event; each follows on the one before it.
+    """Run, place of the event in the run's journal from 0, event; without gaps.
 
     The run has a row already, or gets it in `summaries`.
     """
@@ -118,22 +118,22 @@ class Batch:
 
 
 Follow: TypeAlias = Callable[[list[TableOutcome]], Batch]
-"""What follows from the answers of locks and breakers; it runs inside the transaction, in the owner's loop."""
+"""Decides what follows from answers of locks and breakers; runs inside the transaction, in the owner's loop."""
 
 
 class RunUnreadable(EnvironmentFault):
-    """The journal of one run is not a journal of a run; other runs are none the worse."""
+    """The journal of a run is damaged; other runs are not affected."""
 
     code = "RUN_UNREADABLE"
 
     def __init__(self, run: RunId, why: str) -> None:
         """*why* completes "the journal cannot be read"."""
-        hint = "Only this run is lost. `orchestrate prune` removes it with old runs, `--keep 0` with all that ended."
+        hint = "Only this run is lost. `orchestrate prune` removes it with old runs, `--keep 0` with all ended ones."
         super().__init__(f"the journal of run {run} cannot be read: {why}", hint=hint)
 
 
 class StateRemoved(EnvironmentFault):
-    """What is open is not in its place any longer; waiting does not help."""
+    """The open database is no longer in its place; waiting does not help."""
 
     code = "STATE_REMOVED"
 
@@ -142,21 +142,21 @@ class Storage(Protocol):
     """A project's journal, values, locks and inbox.
 
     Every method raises `EnvironmentFault` (DISK_FULL, READ_ONLY, DATABASE_LOCKED, CORRUPT_DATABASE, NEWER_SCHEMA,
-    and `StateRemoved`) where the disk does not let it; nothing is half written then.
+    and `StateRemoved`) if the disk does not permit it; nothing is half written then.
     """
 
     async def commit(self, batch: Batch, owner: OwnerId, follow: Follow | None = None) -> list[TableOutcome]:
-        """Make *batch* durable; gives what locks and breakers answered to runs of *owner*.
+        """Make *batch* durable; returns the answers of locks and breakers to runs of *owner*.
 
-        With *follow* the answers go there instead, and what follows from them becomes durable together with *batch*:
-        asked again and again, until nothing is answered. If it raises, nothing is durable.
+        With *follow* the answers go there instead, and the batch it returns becomes durable together with *batch*; this
+        repeats until there are no answers. If it raises, nothing is durable.
         Outcomes for runs of other owners are put into their inboxes in the same transaction.
         """
 
     async def events(self, run: RunId, since: int = 0) -> list[Event]:
-        """The events of *run* from place *since* on; empty where there is no such run.
+        """The events of *run* from place *since* on; empty for an unknown run.
 
-        Raises `RunUnreadable` where they are not all that was written, as it was written.
+        Raises `RunUnreadable` if they are incomplete or changed.
         """
 
     async def summaries(self, limit: int | None = None) -> list[RunSummary]:
@@ -166,27 +166,27 @@ class Storage(Protocol):
         """One run."""
 
     def value(self, digest: str) -> bytes | None:
-        """The canonical JSON of a stored value; synchronous, since decisions wait for it."""
+        """The canonical JSON of a stored value; synchronous, because decisions wait for it."""
 
     def last_status(self, command: str) -> RunStatus | None:
-        """How the newest ended run of *command*, simulated ones aside, has ended; synchronous as `value` is."""
+        """The status of the newest ended run of *command*, except simulated ones; synchronous like `value`."""
 
     async def take_over(self, run: RunId, old: OwnerId, new: OwnerId, *, ended: RunStatus | None = None) -> bool:
-        """Make *new* the owner of *run* if it still is *old*'s; of two processes that try, one gets True.
+        """Make *new* the owner of *run* if *old* still is; of two processes that try, one gets True.
 
-        With *ended*, only if it has ended so, and it counts as pending from then on: *old* may be among those who try.
+        With *ended*, only if it has ended so; it is pending from then on, which decides even if *old* itself tries.
 
-        What *old* has not read of its messages about the run is dropped: it is about a state that is gone.
+        Unread messages to *old* about the run are dropped: they concern a state that is gone.
         """
 
     async def post(self, message: Message) -> None:
         """Leave *message* for the owner of its run."""
 
     async def inbox(self, runs: Sequence[RunId]) -> list[Message]:
-        """Take the messages for *runs*, oldest first; each is given once."""
+        """Take the messages for *runs*, oldest first; each is returned once."""
 
     async def unread(self, run: RunId) -> bool:
-        """Whether there are messages for *run* that its owner has not taken yet."""
+        """Whether there are messages for *run* that its owner has not read yet."""
 
     async def claims(self) -> list[Claim]:
         """The lock table's rows."""
@@ -198,14 +198,14 @@ class Storage(Protocol):
         """Median seconds by node, for nodes with three samples or more."""
 
     async def remove(self, rows: Iterable[RunSummary], owner: OwnerId) -> tuple[list[RunId], list[LockOutcome]]:
-        """Forget the runs of *rows* with their claims, and the values that nothing refers to any more.
+        """Remove the runs of *rows* with their claims, and the values that nothing refers to anymore.
 
-        Only those that are as their row says: whoever has taken one up meanwhile keeps it. Gives what is gone, and what
-        that means for other claims, as `commit` does.
+        Only those that are still as their row says: a run resumed meanwhile stays. Returns the removed runs, and the
+        outcomes for other claims, as `commit` does.
         """
 
     async def changed(self) -> bool:
         """Whether another process wrote since the last call; cheap."""
 
     async def close(self) -> None:
-        """Flush and close; calling it twice is no error."""
+        """Flush and close; calling it twice is harmless."""

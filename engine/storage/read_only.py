@@ -1,6 +1,6 @@
-"""The journal of a project that cannot be written to: a copy, made again whenever the original has changed.
+"""The journal of a project that cannot be written to: a copy, renewed whenever the original has changed.
 
-Effects: copies into a folder that is given. What is committed here stays in the copy, for as long as this is open.
+Effects: copies into a given folder. Commits stay in the copy, for as long as this is open.
 """
 
 from __future__ import annotations
@@ -25,17 +25,16 @@ T = TypeVar("T")
 Signature: TypeAlias = tuple[object, ...]
 
 _HEADER = 136
-"""Bytes of the index beside a database that change with each commit; times of files may not, for some milliseconds."""
+"""Bytes of the index beside a database that change with each commit, unlike coarse file times."""
 
 
 class CopiedStorage(SqliteStorage):
-    """What others record is seen at the next question; nothing is ever written where they record it."""
+    """Shows what others commit at the next query; never writes to their journal."""
 
     def __init__(self, place: Path, journal: Path, *, found: Callable[[], Path | None]) -> None:
         """*place* is an empty folder for the copy of *journal*.
 
-        *found* gives the folder with the journal that may be believed, or None; it is asked before each copy, and may
-        raise.
+        *found* returns the folder with the trusted journal, or None; it is called before each copy, and may raise.
         """
         super().__init__(place)
         self._copies = place
@@ -45,7 +44,7 @@ class CopiedStorage(SqliteStorage):
         self._given: list[tuple[Batch, OwnerId]] = []
 
     async def commit(self, batch: Batch, owner: OwnerId, follow: Follow | None = None) -> list[TableOutcome]:
-        """Keep *batch* in the copy, and in those that come after it."""
+        """Keep *batch* in the copy, and in later copies."""
         outcomes = await super().commit(batch, owner, follow)
         self._given.append((batch, owner))
         return outcomes
@@ -61,7 +60,7 @@ class CopiedStorage(SqliteStorage):
         return function(*args)
 
     def _signature(self) -> Signature:
-        """What changes when the original does."""
+        """A value that changes whenever the original does."""
         states = (_state(_beside(self._original, ending)) for ending in ("", WAL_ENDING))
         try:
             with _beside(self._original, SHARED_ENDING).open("rb") as file:
@@ -70,7 +69,7 @@ class CopiedStorage(SqliteStorage):
             return (*states, None)
 
     def _renew(self) -> None:
-        """Take over all that the original has now, in one transaction: whoever reads meanwhile reads what was."""
+        """Copy the current original in one transaction, so that concurrent readers see the earlier state."""
         with faults(self._original), tempfile.TemporaryDirectory(dir=self._copies) as name:
             place = Path(name)
             folder = self._found()

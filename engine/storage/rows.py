@@ -1,6 +1,6 @@
 """Rows of the tables as values, and back.
 
-Effects: none but the log and what is read. Times are ISO 8601 texts in the database.
+Effects: reads, and logs. Times are ISO 8601 texts in the database.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
-"""Shown where the row of a run does not say when it began."""
+"""Shown if the row of a run does not say when it began."""
 _STATUSES = frozenset(RunStatus)
 COLUMNS = "id, created_at, command, status, executor, owner, ended_at, done, total, failed, cost_usd, message, worktree"
 
 
 def rows_of(db: sqlite3.Connection, run: RunId, since: int = 0) -> list[Row]:
-    """The events of *run* from place *since* on, as they are stored."""
+    """The stored events of *run* from place *since* on."""
     return db.execute(
         "SELECT run, seq, kind, data FROM events WHERE run=? AND seq>=? ORDER BY seq", (run, since)
     ).fetchall()
 
 
 def to_time(text: object) -> datetime | None:
-    """A time, or None for none and for what is no time."""
+    """The time in *text*; None if there is none, or it is not a time."""
     try:
         found = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
@@ -46,7 +46,7 @@ def to_time(text: object) -> datetime | None:
 
 
 def summary_row(row: RunSummary) -> tuple[Any, ...]:
-    """What goes into the row of a run."""
+    """The columns of a run."""
     ended = row.ended_at.isoformat() if row.ended_at else None
     created = row.created_at.isoformat()
     head = (row.id, created, row.command, row.status.value, row.executor, row.owner, ended)
@@ -54,10 +54,10 @@ def summary_row(row: RunSummary) -> tuple[Any, ...]:
 
 
 def to_summary(row: Sequence[Any]) -> RunSummary:
-    """The run that a row tells of; where a part of it cannot be read, what harms nobody.
+    """The run of a row; an unreadable column gets a harmless value.
 
-    A status that is none counts as that of a run under way: once nobody goes on with it, its journal says how it ended,
-    and the row is written again.
+    An unknown status counts as a run under way: once the run has no owner, its journal says how it ended, and the row is
+    written again.
     """
     name, created, command, status, executor, owner, ended, done, total, failed, cost, message, worktree = row
     return RunSummary(
@@ -82,17 +82,17 @@ def _number(found: object) -> int:
 
 
 def session_row(row: SessionValue) -> tuple[Any, ...]:
-    """What goes into the row of a session value."""
+    """The columns of a session value."""
     expires = row.expires_at.isoformat() if row.expires_at else None
     return (row.key, row.digest, row.size, row.run, row.produced_at.isoformat(), expires)
 
 
 def to_session(row: Sequence[Any]) -> SessionValue | None:
-    """The session value of a row; None, and a line in the log, where that cannot be read."""
+    """The session value of a row; None, and a line in the log, if it cannot be read."""
     key, digest, size, run, produced, expires = row
     produced_at, expires_at = to_time(produced), to_time(expires)
     if produced_at is None or not isinstance(size, int) or (expires_at is None and expires is not None):
-        log.warning("the value %s of the session cannot be read; it counts as expired", key)
+        log.warning("session value %s cannot be read and counts as expired", key)
         return None
     return SessionValue(
         key=str(key), digest=str(digest), size=size, run=RunId(run), produced_at=produced_at, expires_at=expires_at
@@ -100,7 +100,7 @@ def to_session(row: Sequence[Any]) -> SessionValue | None:
 
 
 def to_message(row: Sequence[Any]) -> Message | None:
-    """What a row of the inbox asks for; None, and a line in the log, where nobody can read it."""
+    """The message of a row of the inbox; None, and a line in the log, if it cannot be read."""
     _number, run, kind, data = row
     try:
         payload = msgspec.json.decode(data, type=dict[str, Any])

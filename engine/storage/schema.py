@@ -1,6 +1,6 @@
-"""The tables of the database, and the steps that bring those of an earlier version up to date.
+"""The tables of the database, and the migrations from earlier versions.
 
-Effects: statements on the connection that it is given, inside the transaction of whoever calls.
+Effects: statements on a given connection, inside the caller's transaction.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 IsAlive: TypeAlias = Callable[[OwnerId], bool]
-"""Whether the process that is named still runs."""
+"""Whether the named process still runs."""
 
 VERSION = 2
-"""Raised with each change that an older program could not read, or not write."""
+"""Raised with each change that an older program could not read or write."""
 
-_NEWER_AT_WORK = "a newer version of orchestration-mcp works with this journal; close this session and start it again"
+_NEWER_AT_WORK = "a newer version of orchestration-mcp uses this journal; close this session and start it again"
 _NO_OLDER_WRITER = f"""
 CREATE TRIGGER no_older_writer BEFORE INSERT ON runs WHEN NEW.chain IS NULL BEGIN
     SELECT RAISE(ABORT, '{_NEWER_AT_WORK}');
 END
 """
-"""Programs that have had the database open since before that know nothing of the chain: they write nothing more."""
+"""Programs that opened the database before the migration do not know the chain: they must write no more."""
 
 TABLES = (
     """CREATE TABLE events(
@@ -57,17 +57,17 @@ TABLES = (
 
 
 def version_of(db: sqlite3.Connection) -> int:
-    """The version of the tables; 0 where there are none yet."""
+    """The version of the tables; 0 if there are none yet."""
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
     return version
 
 
 def bring_up_to_date(db: sqlite3.Connection, path: Path, is_alive: IsAlive) -> None:
-    """Make the tables of today, or those of an earlier version into them; all or nothing, as the transaction is.
+    """Create the current tables, or migrate those of an earlier version, within the caller's transaction.
 
-    Raises `EnvironmentFault` where they are a newer version's, or a process of an earlier version is at work.
+    Raises `EnvironmentFault` if they are of a newer version, or a process of an earlier version uses them.
     """
-    version = version_of(db)  # once more: somebody may have been faster
+    version = version_of(db)  # checked again: another process may have been faster
     if version > VERSION:
         raise EnvironmentFault(
             f"{path} was written by a newer version (schema {version}, this one reads {VERSION})",
@@ -85,18 +85,18 @@ def bring_up_to_date(db: sqlite3.Connection, path: Path, is_alive: IsAlive) -> N
 
 
 def _check_idle(db: sqlite3.Connection, path: Path, is_alive: IsAlive) -> None:
-    """Leave a database alone with which an older program has a run under way: it could not go on with it."""
+    """Leave a database alone while an older program has a run under way, which could not continue."""
     for run, status, owner in db.execute("SELECT id, status, owner FROM runs"):
         if status not in END_STATES and is_alive(OwnerId(owner)):
             raise EnvironmentFault(
-                f"run {run} is {status} in a process of an older version, which {path} cannot be taken from",
+                f"run {run} is {status} in a process of an older version, so {path} cannot be migrated now",
                 code="OLDER_VERSION_AT_WORK",
-                hint="Wait until the run has ended, or cancel it in the session that runs it; then start again.",
+                hint="Wait until the run has ended, or cancel it in the session that runs it; then try again.",
             )
 
 
 def _chain(db: sqlite3.Connection) -> None:
-    """From 1 to 2: each run knows its worktree, how many events it has, and what chains them; not what was lost."""
+    """From 1 to 2: each run gets its worktree, event count and chain; earlier losses stay undetected."""
     db.execute("ALTER TABLE runs ADD COLUMN worktree TEXT NOT NULL DEFAULT ''")
     db.execute("ALTER TABLE runs ADD COLUMN events INTEGER")
     db.execute("ALTER TABLE runs ADD COLUMN chain BLOB")

@@ -1,6 +1,6 @@
 """Storage in one SQLite database of the project: journal, values, locks, inbox.
 
-Effects: disk, and one thread that all statements run on. WAL with synchronous=FULL: what was acknowledged survives a
+Effects: disk, and one thread that runs the statements. WAL with synchronous=FULL: acknowledged commits survive a
 crash of the process and of the machine. It decides nothing.
 """
 
@@ -53,13 +53,13 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 10.0
-"""How long a statement waits for another process's transaction."""
+"""How long a statement waits for a transaction of another process."""
 PATIENCE_SECONDS = 60.0
-"""How long it is tried again: a backup or a browser of the file may hold it for a while, which no run should die of."""
+"""How long it is retried: a backup or a database browser may hold the file for a while, and no run should die of it."""
 
 
 def _make_file(path: Path) -> tuple[int, int]:
-    """Make the database file where it is missing, for us alone as all beside it; gives its device and number."""
+    """Create the database file if missing, private like those beside it; returns its device and inode."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     found = path.lstat()
@@ -69,7 +69,7 @@ def _make_file(path: Path) -> tuple[int, int]:
 
 
 def _value(digest: str, encoding: str, data: bytes) -> bytes | None:
-    """The value that was stored as *data*; one that is not what *digest* says is as good as lost."""
+    """The value that was stored as *data*; one that does not match *digest* counts as lost."""
     try:
         found = compression.unpack(encoding, data)
         return found if digest_of(found) == digest else None
@@ -89,10 +89,10 @@ class SqliteStorage:
         patience_seconds: float = PATIENCE_SECONDS,
         is_alive: IsAlive = lambda _owner: False,
     ) -> None:
-        """*folder* is made where it is missing; the state folder of a project is the guard's to make.
+        """*folder* is created if missing; the guard creates the state folder of a project.
 
-        A statement waits *busy_seconds* for another program's transaction, and is tried again for *patience_seconds*.
-        A database of an earlier version is brought up to date, unless a process that *is_alive* has a run in it.
+        A statement waits *busy_seconds* for another program's transaction, and is retried for *patience_seconds*.
+        A database of an earlier version is migrated, unless a process that *is_alive* has a run in it.
         """
         self._path = folder / "journal.sqlite3"
         with faults(self._path):
@@ -105,11 +105,11 @@ class SqliteStorage:
         self._patience_seconds = patience_seconds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._turn = asyncio.Lock()
-        """Held by whoever uses the connection: a commit takes several steps on it."""
+        """Held while the connection is in use: a commit takes several steps on it."""
         self._data_version = -1
         self._chains = writing.Chains()
         self._read_to: dict[tuple[RunId, int], Chain] = {}
-        """The chain of the journal that was read last, so that what is added to it can be checked alone."""
+        """The chain of the journal read last, so that only new events need to be checked."""
         self._closed = False
 
     async def _call(self, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - arguments of *function*
@@ -140,7 +140,7 @@ class SqliteStorage:
             return function(*args)
 
     def _is_in_place(self) -> bool:
-        """Whether others who open the database find this one: without its folder it is open, and lost."""
+        """Whether other processes that open the database would find this one; it may be open, but removed."""
         try:
             found = self._path.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -155,17 +155,17 @@ class SqliteStorage:
                 while outcomes and follow is not None:
                     outcomes = await self._once(self._go_on, follow(outcomes), owner)
             except BaseException:
-                self._thread.submit(self._take_back)  # behind a step that goes on though it was cancelled
+                self._thread.submit(self._take_back)  # after a step that continues although it was cancelled
                 raise
             return outcomes
 
     def _take_back(self) -> None:
-        """Nothing of a commit is written."""
+        """Roll back a commit."""
         self._chains.clear()
         self._db.rollback()
 
     def _begin(self, batch: Batch, owner: OwnerId, followed: bool) -> list[TableOutcome]:  # noqa: FBT001
-        """Write *batch*; the transaction stays open where its answers are *followed*."""
+        """Write *batch*; the transaction stays open if its answers are *followed*."""
         self._db.execute("BEGIN IMMEDIATE")
         return self._write(batch, owner, followed=followed)
 

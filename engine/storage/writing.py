@@ -1,6 +1,25 @@
-"""What a transaction writes: journals, values, the tables of locks and breakers, and what is removed of them.
+"""Writes of a transaction: journals, values, the tables of locks and breakers, and removals.
 
-Effects: statements on the connection that it is given. Whoever calls has begun a transaction, and ends it.
+Effects: statements on a given connection, inside the caller's transaction.
+
+Theory of operation
+===================
+
+**The problem.** Several processes write to one database: a run may have been taken over, or a program outside may have
+changed rows. An event written to a journal that is not as its owner believes would make the run unreadable later, when
+no one can repair it.
+
+**The idea.** A run's row holds the number of its events and a hash over them (`journal.Chain`), changed only together
+with the events. Each write names the hash it continues from (`WHERE … chain=?`), so a writer with a stale view changes
+no row and gets an error, and its transaction is rolled back. The same hash shows damage when a journal is read.
+
+**Chains are a cache.** `Chains` remembers the hash of each journal written here, since hashing all events for each
+commit would make a run of n events cost n². It is right only while this process alone writes: it is dropped when a run
+ends or is taken over, and cleared after any rollback, as the hash has advanced and the journal has not.
+
+**Values and tables.** Values are written before the events that refer to them are durable, in the same transaction.
+Operations on locks run on the table as stored now, never on a copy from before the transaction; outcomes for runs of
+other owners go into their inboxes, in this transaction too, so that none is lost if this process dies.
 """
 
 from __future__ import annotations
@@ -38,19 +57,19 @@ _INSERT_VALUE = (
     "INSERT INTO vals VALUES (?,?,?) ON CONFLICT DO UPDATE SET encoding=excluded.encoding, data=excluded.data "
     "WHERE data<>excluded.data OR encoding<>excluded.encoding"
 )
-"""Equal values are stored once; one that was damaged is written again."""
+"""Equal values are stored once; a damaged one is overwritten."""
 _UPDATE_HEAD = "UPDATE runs SET events=?, chain=? WHERE id=? AND chain=?"
 
 
 class Chains:
-    """The hashes of the journals that are written here, kept so that no commit has to read what is there already."""
+    """The hashes of the journals written here, kept so that commits need not read them."""
 
     def __init__(self) -> None:
-        """Knows none yet."""
+        """Start with none."""
         self._kept: dict[RunId, Chain] = {}
 
     def of(self, db: sqlite3.Connection, run: RunId) -> Chain:
-        """The chain of *run* as far as it is written."""
+        """The chain of *run* up to its last written event."""
         chain = self._kept.get(run)
         if chain is None:
             chain = Chain(run)
@@ -60,22 +79,22 @@ class Chains:
         return chain
 
     def drop(self, run: RunId) -> None:
-        """Forget *run*: nothing more is written of it, or somebody else may have written."""
+        """Forget *run*: it has ended, or another process may have written to it."""
         self._kept.pop(run, None)
 
     def clear(self) -> None:
-        """Forget all: something was not written after all."""
+        """Forget all: a write was rolled back."""
         self._kept.clear()
 
 
 def head(db: sqlite3.Connection, run: RunId) -> Head:
-    """How far the journal of *run* goes, as its row says."""
+    """The end of the journal of *run*, as its row says."""
     row = db.execute("SELECT events, chain FROM runs WHERE id=?", (run,)).fetchone()
     return Chain(run).head() if row is None else Head(*row)
 
 
 def insert(db: sqlite3.Connection, batch: Batch, chains: Chains) -> None:
-    """Write all of *batch* that asks nothing."""
+    """Write the parts of *batch* that have no answer."""
     moves = _insert_events(db, batch, chains)
     if batch.values:
         values = [(digest, *compression.pack(data)) for digest, data in batch.values.items()]
@@ -108,13 +127,13 @@ def _write_run(db: sqlite3.Connection, row: RunSummary, before: Head, after: Hea
     name, created, *values = summary_row(row)
     if db.execute(_UPDATE_RUN, (*values, *after, name, before.chain)).rowcount == 1:
         return
-    if before.events:  # somebody else has written since it was looked at
+    if before.events:  # another process has written since it was read
         raise misplaced(row.id, before.events)
     db.execute(_INSERT_RUN, (name, created, *values, *after))
 
 
 def _insert_events(db: sqlite3.Connection, batch: Batch, chains: Chains) -> dict[RunId, tuple[Head, Head]]:
-    """Write the events; gives how far the journals of their runs went before, and go now."""
+    """Write the events; returns the end of each run's journal before and after."""
     rows = [(run, place, *codec.encode_event(event)) for run, place, event in batch.events]
     moves: dict[RunId, tuple[Head, Head]] = {}
     for run in dict.fromkeys([row[0] for row in rows]):
@@ -138,16 +157,16 @@ def claims(db: sqlite3.Connection) -> list[Claim]:
 def _claim(holder: str, data: bytes) -> Claim:
     try:
         return codec.decode_claim(data)
-    except (msgspec.DecodeError, TypeError) as error:  # nobody knows what it locks, so that nothing may be locked
+    except (msgspec.DecodeError, TypeError) as error:  # without knowing its locks, none may be granted
         raise EnvironmentFault(
             f"the lock of {holder} cannot be read: {error}",
             code="CORRUPT_DATABASE",
-            hint="Move the state folder away where no run is under way; runs in it are lost to this program.",
+            hint="Move the state folder away when no run is under way; its runs are lost.",
         ) from error
 
 
 def change_locks(db: sqlite3.Connection, operations: Sequence[LockOp], owner: OwnerId) -> list[LockOutcome]:
-    """Do *operations* on the lock table; gives what is for runs of *owner*, and leaves the rest in inboxes."""
+    """Apply *operations* to the lock table; returns outcomes for runs of *owner*, and posts the others to inboxes."""
     if not operations:
         return []
     table = LockTable(claims(db))
@@ -163,13 +182,13 @@ def change_locks(db: sqlite3.Connection, operations: Sequence[LockOp], owner: Ow
         row = db.execute("SELECT owner FROM runs WHERE id=?", (outcome.holder.run,)).fetchone()
         if row is None or row[0] == owner:
             mine.append(outcome)
-        elif not isinstance(outcome, Queued):  # that hears only who has asked
+        elif not isinstance(outcome, Queued):  # only the process that asked needs to know
             post(db, lock_message(outcome))
     return mine
 
 
 def change_breakers(db: sqlite3.Connection, operations: Sequence[tuple[str, BreakerOp]]) -> list[BreakerAnswer]:
-    """Do *operations* on the circuit breakers, in order; gives what they answer."""
+    """Apply *operations* to the circuit breakers, in order; returns their answers."""
     states: dict[str, BreakerState] = {}
     answers = []
     for name, change in operations:
@@ -188,7 +207,7 @@ def _breaker(name: str, data: bytes) -> BreakerState:
     try:
         return codec.decode_breaker(data)
     except (msgspec.DecodeError, TypeError) as error:
-        log.warning("circuit breaker %s cannot be read, and is closed: %s", name, error)
+        log.warning("circuit breaker %s cannot be read and is treated as closed: %s", name, error)
         return BreakerState()
 
 
@@ -216,9 +235,9 @@ def remove(db: sqlite3.Connection, rows: Sequence[RunSummary], owner: OwnerId) -
 
 
 def shrink(db: sqlite3.Connection) -> None:
-    """Give the disk back what was removed, outside of any transaction.
+    """Return free space to the disk, outside of any transaction.
 
-    Left for the next time where others use the file, or the disk has no room.
+    Postponed if others use the file, or the disk has no room.
     """
     with contextlib.suppress(sqlite3.OperationalError):
         db.execute("VACUUM")
