@@ -8,7 +8,7 @@ Theory of operation
 **The problem.** Each attempt must run once, end when its run stops it or when it falls silent, and report exactly once;
 but its task may raise, be cancelled before its first step, or finish just as it is cancelled.
 
-**The idea.** The commit of `AttemptScheduled` creates a task, that of `AttemptStopping` cancels it, and however it ends,
+**The idea.** The commit of `AttemptScheduled` creates a task, that of `AttemptStopping` cancels it; however it ends,
 `_ended` reports one `Outcome`. This module decides nothing: deadlines and retries are rules of the scheduler. An
 executor ends the programs that it started before `execute` returns, so a report means that none still runs.
 

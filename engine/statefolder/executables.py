@@ -1,7 +1,7 @@
-"""Where programs of ours are looked for: git and Claude Code are the machine's, never a project's by their bare name.
+"""The search for the programs we need: git and Claude Code come from the machine, never from a project.
 
 Effects: reads the search path, and looks for programs. A search path may hold folders of a project, or `.`, which is
-whatever project one is in: what lies there came with it and is nobody's git.
+whatever project is the current one: a program there came with the project, and is not to be trusted.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import shutil
 from pathlib import Path
 
 _SYSTEMS = os.pathsep.join(folder for folder in os.defpath.split(os.pathsep) if folder)
-"""Where no folder is left: an empty search path would be the folder that one is in."""
+"""Used if no folder is left: an empty search path would mean the current folder."""
 
 
 def search_path(project: Path) -> str:
-    """The search path without folders that are relative, or that lie in *project* with links followed."""
+    """The search path without relative folders and those that lie in *project*, links followed."""
     return _outside(project) or _SYSTEMS
 
 
 def find_outside(name: str, project: Path) -> str | None:
-    """The program *name* as a path, looked for outside of *project*; a path is taken as it is. None: there is none."""
+    """The path of the program *name*, found outside of *project*; a path is returned as it is. None: not found."""
     return shutil.which(name, path=_outside(project))
 
 
 def rooted(path: str) -> str:
-    """The search path *path* without folders that are relative: they mean whatever project one is in."""
+    """The search path *path* without relative folders, which depend on the current folder."""
     return _absolute(path) or _SYSTEMS
 
 

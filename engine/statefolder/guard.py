@@ -1,6 +1,6 @@
-"""Believes the state folder of a project only where this user made it; makes it where there is none.
+"""Believes the state folder of a project only if this user made it; creates it if there is none.
 
-Effects: looks at the state folder, makes, moves aside and stamps it, and remembers stamps in the user's configuration.
+Effects: inspects, creates, moves aside and stamps the state folder, and notes stamps in the user's configuration.
 Everything that reads or writes the state of a project comes through here first.
 """
 
@@ -22,7 +22,7 @@ from engine.statefolder.tracked import is_tracked
 
 IGNORE_ALL = "# made by orchestration-mcp: run state is not for version control\n*\n"
 ASIDE = ".copied"
-"""Is put behind the name of a state folder that was copied with its project."""
+"""Suffix for a state folder that was copied with its project."""
 _TRIES = 5
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 
@@ -30,22 +30,22 @@ log = logging.getLogger(__name__)
 
 
 class Standing(enum.Enum):
-    """What a state folder is to this user."""
+    """The relation of a state folder to this user."""
 
     ABSENT = "absent"
-    """There is none, or an empty folder."""
+    """It is missing or empty."""
     OURS = "ours"
     MOVED = "moved"
-    """Ours, and its project was somewhere else before."""
+    """Ours, and its project was elsewhere before."""
     COPY = "copy"
-    """A copy of one that is ours and still in its place."""
+    """A copy of one of ours that is still in its place."""
     FOREIGN = "foreign"
-    """Without a stamp, or with one that this user does not know."""
+    """Without a stamp, or with one unknown to this user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A state folder as it is."""
+    """A state folder as found."""
 
     folder: Path
     standing: Standing
@@ -53,38 +53,38 @@ class Found:
     """Its project, resolved."""
     stamp: str | None = None
     origin: Path | None = None
-    """Where it was before, or the folder that it is a copy of."""
+    """Its earlier place, or the folder that it is a copy of."""
     stamps: Path | None = None
-    """The file in which its stamp was looked for."""
+    """The file in which its stamp was looked up."""
 
     @property
     def story(self) -> str:
-        """Where it comes from, as far as that is known."""
+        """Its origin, as far as known."""
         if self.standing is Standing.COPY:
             return f"it is a copy of {self.origin}"
-        return "it has no stamp" if self.stamp is None else f"its stamp is not known in {self.stamps}"
+        return "it has no stamp" if self.stamp is None else f"its stamp is not listed in {self.stamps}"
 
 
 def look_at(project: Path, *, home: Path | None = None) -> Found:
-    """What the state folder of *project* is to the user of *home*; nothing is changed, and only its stamp is read.
+    """Inspect the state folder of *project* for the user of *home*; changes nothing, and reads only its stamp.
 
-    Raises `EnvironmentFault` (STATE_NOT_OURS) where it can be nobody's: with a link in it, or known to git.
+    Raises `EnvironmentFault` (STATE_NOT_OURS) if it cannot be trusted: with a link in it, or tracked by git.
     """
     place = state_of(project)
     check_links(*place)
     if is_tracked(place):
         raise EnvironmentFault(
-            f"git has files of {place.folder}, so that they may come from anybody; nothing in it is used",
+            f"git tracks files in {place.folder}, so they may come from anyone; nothing in it is used",
             code=NOT_OURS,
-            hint=f"Take them out of the repository, `git rm -r --cached {place.below}`, and commit that.",
+            hint=f"Remove them from the repository with `git rm -r --cached {place.below}`, and commit that.",
         )
     return _found(project.resolve(), home)
 
 
 def _found(project: Path, home: Path | None) -> Found:
-    """What the state folder of *project* is. That it is a stranger's is believed when two looks say the same.
+    """Inspect the state folder of *project*. It counts as foreign only if two looks in a row agree.
 
-    Somebody who puts it in order just now moves it, or notes its stamp, between what one look sees.
+    Another process that is setting it up may move it, or note its stamp, in the middle of a look.
     """
     found = _seen(project, open_stamps(home))
     for _ in range(_TRIES):
@@ -115,13 +115,13 @@ def _seen(project: Path, stamps: Stamps) -> Found:
 
 
 def open_state(project: Path, *, home: Path | None = None) -> Path:
-    """The state folder of *project*, which this user made; made and stamped now where there is none.
+    """The state folder of *project*, which this user made; created and stamped if there is none.
 
-    One that was copied with its project is put aside, so that the copy has a state of its own. Raises
-    `EnvironmentFault`: STATE_NOT_OURS for one that somebody else made, STAMP_NOT_KEPT where the user's configuration
-    cannot be used; and `OSError`.
+    One that was copied with its project is put aside, so that the copy gets its own state. Raises `EnvironmentFault`:
+    STATE_NOT_OURS for one that somebody else made, STAMP_NOT_KEPT if the user's configuration cannot be used; and
+    `OSError`.
     """
-    for _ in range(_TRIES):  # others may do the same now
+    for _ in range(_TRIES):  # other processes may do the same now
         found = look_at(project, home=home)
         if found.standing is Standing.FOREIGN:
             raise refusal(found)
@@ -130,13 +130,13 @@ def open_state(project: Path, *, home: Path | None = None) -> Path:
             return found.folder
         _put_in_order(project, open_stamps(home), home)
     folder = state_of(project).folder
-    raise EnvironmentFault(f"{folder} is changed by others again and again", code=NOT_OURS, hint="Try again.")
+    raise EnvironmentFault(f"other processes keep changing {folder}", code=NOT_OURS, hint="Try again.")
 
 
 def found_state(project: Path, *, home: Path | None = None) -> Path | None:
-    """The state folder of *project* for a reader; None where there is none of its own. Changes nothing.
+    """The state folder of *project* for a reader; None if it has none of its own. Changes nothing.
 
-    Raises as `open_state` does.
+    Raises like `open_state`.
     """
     found = look_at(project, home=home)
     if found.standing is Standing.FOREIGN:
@@ -153,7 +153,7 @@ def is_copy(project: Path, *, home: Path | None = None) -> bool:
 
 
 def is_ours(project: Path, *, home: Path | None = None) -> bool:
-    """Whether what lies in the state folder of *project* was written by this user."""
+    """Whether this user wrote the state folder of *project*."""
     try:
         return found_state(project, home=home) is not None
     except (OrchestrationError, OSError):
@@ -161,9 +161,9 @@ def is_ours(project: Path, *, home: Path | None = None) -> bool:
 
 
 def take_over(found: Found, *, home: Path | None = None) -> None:
-    """Make the folder *found* this user's own: it gets a new stamp, for whoever brought it may know the old one.
+    """Make the folder *found* this user's own: it gets a new stamp, as its author may know the old one.
 
-    Raises as `open_state` does, and where it belongs to another user.
+    Raises like `open_state`, and if it belongs to another user.
     """
     if found.folder.stat().st_uid != os.geteuid():
         raise EnvironmentFault(
@@ -177,18 +177,18 @@ def take_over(found: Found, *, home: Path | None = None) -> None:
 
 
 def refusal(found: Found) -> EnvironmentFault:
-    """What there is to say of a folder that is not this user's."""
+    """The fault of a folder that is not this user's."""
     return EnvironmentFault(
         f"{found.folder} was not made by this user here: {found.story}; nothing in it is used",
         code=NOT_OURS,
-        hint=f"In a terminal of your own, `orchestrate --project {found.project} trust --state` shows its runs and "
-        "takes it over, if you say yes; or move it away to begin without it. Where the home folder is not kept, as in "
-        "CI, keep that file, or begin with `orchestrate trust --state --yes`.",
+        hint=f"In your own terminal, `orchestrate --project {found.project} trust --state` shows its runs and "
+        "takes it over if you agree; or move it away to start without it. If the home folder is not kept, as in "
+        "CI, keep that file, or start with `orchestrate trust --state --yes`.",
     )
 
 
 def _is_absent(folder: Path) -> bool:
-    """Whether there is nothing, or a folder without anything in it. Raises `OSError` for what is no folder."""
+    """Whether *folder* is missing or empty. Raises `OSError` if it is not a folder."""
     try:
         with os.scandir(folder) as entries:
             return next(entries, None) is None
@@ -199,12 +199,12 @@ def _is_absent(folder: Path) -> bool:
 def _are_one(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
-    except OSError:  # somebody puts one of them aside just now
+    except OSError:  # another process is moving one of them aside
         return False
 
 
 def _put_in_order(project: Path, stamps: Stamps, home: Path | None) -> None:
-    """Bring a folder that is missing, was moved or was copied into order, as far as nobody else does it now."""
+    """Set up a folder that is missing, was moved or was copied, unless another process has just done so."""
     place = state_of(project)
     _check_writable(place)
     with stamps.changing() as known:
@@ -221,7 +221,7 @@ def _put_in_order(project: Path, stamps: Stamps, home: Path | None) -> None:
 
 
 def _check_writable(place: Place) -> None:
-    """Raise `OSError` where no folder can be made, before anything is noted of it."""
+    """Raise `OSError` if the folder cannot be created, before anything is noted."""
     parent = next(folder for folder in place.folder.parents if folder.exists())
     if not os.access(parent, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(parent))
@@ -234,13 +234,13 @@ def _put_aside(found: Found) -> None:
         number += 1
         place = found.folder.with_name(f"{found.folder.name}{ASIDE}-{number}")
     found.folder.rename(place)
-    log.warning("this project is a copy, and begins without the runs of %s; they are kept in %s", found.origin, place)
+    log.warning("this project is a copy and starts without the runs of %s; they are kept in %s", found.origin, place)
 
 
 def _make(place: Place, stamp: str) -> None:
-    """Make the folder whole or not at all; whoever is faster has made it.
+    """Create the folder whole or not at all; another process may be faster.
 
-    One that is a mount point, as the volume of a container is, stays where it is and is filled.
+    A mount point, such as a container volume, stays in place and is filled.
     """
     parent = make_below(place.root, place.below.parent)
     new = Path(tempfile.mkdtemp(prefix=f".{place.below.name}-", dir=parent))  # mode 0700

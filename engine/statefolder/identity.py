@@ -1,9 +1,9 @@
-"""Which process this is, among all processes of all machines that may see a project's folder.
+"""The identity of a process among all processes of all machines that may see a project's folder.
 
-Effects: reads what the system says of the machine and of processes.
+Effects: reads facts about the machine and its processes.
 
-A number alone names nothing: it is given again, and each PID namespace (a container) has its own. A number with the
-time at which its process began is one process of one *world*: one start of one machine, seen from one PID namespace.
+A pid alone identifies nothing: it is reused, and each PID namespace (a container) has its own. A pid with the start
+time of its process identifies one process of one *world*: one boot of one machine, seen from one PID namespace.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """One process; all but the name of its host and its number are hashes, or may be empty where nothing is known."""
+    """One process; all fields but host name and pid are hashes, and may be empty if unknown."""
 
     hostname: str
     machine: str
-    """The same after a restart of the machine."""
+    """Unchanged by a restart of the machine."""
     boot: str
-    """Another one after each restart; containers of one machine share it, and the locks of its kernel."""
+    """New after each restart; containers of one machine share it, and the locks of its kernel."""
     world: str
-    """Where *pid* and *start* say which process is meant."""
+    """The scope in which *pid* and *start* identify a process."""
     pid: int
     start: int
-    """When it began, in a unit that no change of the clock moves."""
+    """When it started, in a unit that setting the clock does not change."""
 
     def shares_locks_with(self, other: Process) -> bool:
-        """Whether both run on one kernel, so that each sees what the other has locked."""
+        """Whether both run on one kernel, so that each sees the locks of the other."""
         if self.boot and other.boot:
             return self.boot == other.boot
         return self.machine == other.machine
 
 
 def this_process() -> Process:
-    """The process that asks."""
+    """The current process."""
     return _process(os.getpid())
 
 
 @functools.lru_cache(maxsize=1)
 def _process(pid: int) -> Process:
-    """Asked for by number, since a fork is another process."""
+    """Cached by pid, since a fork is another process."""
     hostname, boot = socket.gethostname(), _boot()
     return Process(
         hostname=hostname,
@@ -66,7 +66,7 @@ def _process(pid: int) -> Process:
 
 
 def started(pid: int) -> int | None:
-    """When the process *pid* of this world began; None where there is none, or one that has ended already."""
+    """When the process *pid* of this world started; None if there is none, or it has already ended."""
     try:
         if HAS_PROC:
             status = Path(f"/proc/{pid}/stat").read_bytes()
@@ -84,7 +84,7 @@ def _machine() -> str:
     for path in _MACHINE_IDS:
         with contextlib.suppress(OSError, UnicodeDecodeError):
             text = Path(path).read_text(encoding="ascii").strip()
-            if len(text) == 32:  # noqa: PLR2004 -- anything else says that there is none yet
+            if len(text) == 32:  # noqa: PLR2004 -- any other content means that there is none yet
                 return text
     return ""
 
@@ -104,7 +104,7 @@ def _namespace(kind: str) -> str:
 
 
 def _sysctl(name: str) -> str:
-    """What the kernel of macOS says of itself; empty where it does not."""
+    """A value from the kernel of macOS; empty if unavailable."""
     import ctypes  # noqa: PLC0415 -- there only
 
     with contextlib.suppress(OSError, AttributeError):

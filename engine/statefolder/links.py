@@ -1,8 +1,8 @@
-"""Where the state of a project is, reached without following any symbolic link below the folder that it is kept in.
+"""The place of a project's state, reached without following any symbolic link below the folder it is kept in.
 
-Effects: looks at folders and makes them. A link in a clone could lead whatever is written, read or removed to any place
-of its user. So where `.claude` is a link, as whoever shares one configuration among projects has it, state is not
-behind it, but in the user's own folder for state.
+Effects: looks at folders and creates them. A link in a clone could redirect all writes, reads and removals to any place
+of its user. So if `.claude` is a link, as in setups that share one configuration among projects, state is not behind it
+but in the user's own folder for state.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from typing import NamedTuple
 from engine.errors import EnvironmentFault
 
 STATE = Path(".claude/orchestration")
-"""The state folder, from the project's root on, where `.claude` is no link."""
+"""The state folder, relative to the project's root, unless `.claude` is a link."""
 JOURNAL = STATE / "journal.sqlite3"
 """The journal of such a project; there is none before its first run."""
 NOT_OURS = "STATE_NOT_OURS"
-"""The code of the fault that a state folder cannot be believed."""
+"""The code of the fault of a state folder that cannot be believed."""
 
 
 class Place(NamedTuple):
-    """Where a folder of the engine's is: no link is followed from *root* to it."""
+    """The place of one of the engine's folders: no link is followed from *root* to it."""
 
     root: Path
-    """Resolved; it is a project, or a folder of the user's own."""
+    """Resolved; a project, or a folder of the user's own."""
     below: Path
 
     @property
@@ -48,7 +48,7 @@ class Place(NamedTuple):
 
 
 def state_of(project: Path) -> Place:
-    """Where the state folder of *project* is."""
+    """The place of the state folder of *project*."""
     root = project.resolve()
     if not (root / STATE.parent).is_symlink():
         return Place(root, STATE)
@@ -59,7 +59,7 @@ def state_of(project: Path) -> Place:
 
 
 def _id_of(root: Path) -> str:
-    """A name for the project *root* that says which one it is, and that no other one has."""
+    """A unique and recognisable name for the project *root*."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", root.name).strip(".-")[:40]
     return f"{name or 'project'}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}"
 
@@ -67,7 +67,7 @@ def _id_of(root: Path) -> str:
 def check_links(root: Path, below: Path = STATE) -> None:
     """Raise `EnvironmentFault` (STATE_NOT_OURS) for a symbolic link on the way from *root* to *below*, or in it.
 
-    Looked at are its entries and theirs: files that are opened, and folders in which files are.
+    It checks its entries and theirs: the files that are opened, and the folders that contain files.
     """
     path = root
     for step in below.parts:
@@ -87,12 +87,12 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return list(entries)
-    except OSError:  # it is not there, no folder, or closed: whoever uses it says so
+    except OSError:  # missing, not a folder, or closed: its first use reports that
         return []
 
 
 def make_below(root: Path, below: Path) -> Path:
-    """The folder *below* of *root*, made step by step where it is missing; private are the last and all of the state.
+    """The folder *below* of *root*, created step by step; the last one and all inside the state are private.
 
     Raises `EnvironmentFault` (STATE_NOT_OURS) for a symbolic link on the way, and `OSError`.
     """
@@ -110,11 +110,11 @@ def make_below(root: Path, below: Path) -> Path:
 
 
 def make_private(path: Path, mode: int) -> None:
-    """Give *path* its *mode* where it is ours, no link, and others may do something with it.
+    """Set *mode* on *path* if it is ours, not a link, and open to other users.
 
-    It is not opened for that: closing a file would give up what SQLite has locked of it in this process.
+    It is not opened for that: closing it would release the locks that SQLite holds on it in this process.
     """
-    with contextlib.suppress(OSError):  # it is not there, or its file system knows no modes
+    with contextlib.suppress(OSError):  # it is missing, or its file system has no modes
         found = path.lstat()
         ours = found.st_uid == os.geteuid() and not stat.S_ISLNK(found.st_mode)
         if ours and found.st_mode & 0o077:
@@ -122,9 +122,9 @@ def make_private(path: Path, mode: int) -> None:
 
 
 def linked(path: Path) -> EnvironmentFault:
-    """What there is to say of a link in the place of a folder or file of ours."""
+    """The fault of a link in the place of one of our folders or files."""
     return EnvironmentFault(
-        f"{path} is a symbolic link, and none is followed to the state of a project",
+        f"{path} is a symbolic link; links to the state of a project are not followed",
         code=NOT_OURS,
-        hint="Replace the link by a folder of its own, or remove it.",
+        hint="Replace the link with a folder, or remove it.",
     )

@@ -1,7 +1,7 @@
-"""With which folder the state of a project lives: the project, or, in a linked git worktree, the main one.
+"""The folder that holds the state of a project: the project itself, or for a linked git worktree the main one.
 
-Effects: reads a few small files of the repository; starts no git. A worktree goes with all that is in it, its runs
-should not.
+Effects: reads a few small files of the repository; starts no git. Removing a worktree removes everything in it, which
+its runs should survive.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ _BARE = re.compile(r"^\s*bare\s*(=\s*(true|yes|on|1)\s*)?$", re.IGNORECASE | re.
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where the state of a project lives."""
+    """The location of a project's state."""
 
     project: Path
     """Resolved."""
     root: Path
-    """The state folder is that of it."""
+    """The folder with the state folder."""
 
     @property
     def worktree(self) -> str:
-        """The project, where its state lives elsewhere; else empty."""
+        """The project, if its state is elsewhere; else empty."""
         return "" if self.root == self.project else str(self.project)
 
     def folder_of(self, worktree: str) -> Path:
-        """The project that runs of *worktree* belong to, which have their journal here."""
+        """The project of the runs of *worktree*, whose journal is here."""
         return Path(worktree) if worktree else self.root
 
     def check(self, run: str, worktree: str) -> None:
-        """Raise `StateError` (OTHER_WORKTREE) where *run* is of another worktree, whose files its agents worked on."""
+        """Raise `StateError` (OTHER_WORKTREE) if *run* belongs to another worktree, whose files its agents changed."""
         if worktree != self.worktree:
             folder = self.folder_of(worktree)
-            there = f"Go on with it there: `orchestrate --project {folder} resume {run}`."
+            there = f"Resume it there: `orchestrate --project {folder} resume {run}`."
             raise StateError(
                 f"run {run} belongs to the worktree {folder}",
                 code="OTHER_WORKTREE",
@@ -50,14 +50,14 @@ class Location:
 
     @property
     def state(self) -> Place:
-        """Where the state folder is."""
+        """The place of the state folder."""
         return state_of(self.root)
 
 
 def locate(project: Path) -> Location:
-    """Where the state of *project* lives.
+    """The location of the state of *project*.
 
-    That is the main worktree, or the common git directory of a bare repository, only where the repository's own record
+    That is the main worktree, or the common git directory of a bare repository, only if the repository's own record
     of its worktrees leads back to *project*, and all of both belongs to this user.
     """
     project = project.resolve()
@@ -73,12 +73,12 @@ def locate(project: Path) -> Location:
 
 
 def has_journal(project: Path) -> bool:
-    """Whether something was ever run in *project*, or lies in that place."""
+    """Whether *project* has a journal, or anything else in its place."""
     return os.path.lexists(locate(project).state.journal)
 
 
 def _common_directory(top: Path) -> Path | None:
-    """The git directory of the repository that *top* is a linked worktree of; None where that is not for sure."""
+    """The git directory of the repository that *top* is a linked worktree of; None if that is not certain."""
     link = _text(top / ".git")
     if link is None or not link.startswith("gitdir:"):
         return None
@@ -96,7 +96,7 @@ def _is_bare(common: Path) -> bool:
 
 
 def _text(path: Path) -> str | None:
-    """The text of a small regular file that is no link; None where there is none."""
+    """The text of a small regular file; None if it is missing or a link."""
     try:
         with os.fdopen(open_regular(path, os.O_NOFOLLOW), "rb") as file:
             text = os.fsdecode(file.read(_LONGEST)).strip()

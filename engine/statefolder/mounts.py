@@ -1,4 +1,4 @@
-"""On which kind of file system a folder is.
+"""The kind of file system that a folder is on.
 
 Effects: reads the table of mounts.
 """
@@ -38,7 +38,7 @@ _NETWORK = frozenset(
 
 
 def network_file_system(folder: Path) -> str | None:
-    """The kind of the file system of *folder* where other machines may have it too; None where it is a local one."""
+    """The kind of the file system of *folder* if other machines may share it; None if it is local."""
     try:
         mounts = [(found.mountpoint, found.fstype) for found in psutil.disk_partitions(all=True)]
     except (OSError, psutil.Error):

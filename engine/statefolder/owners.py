@@ -1,9 +1,9 @@
-"""The records of the processes that own runs of a project: a file each, locked for as long as its process lives.
+"""The records of the processes that own runs of a project: one file each, locked for as long as its process lives.
 
 Effects: makes, locks, reads and removes files below the state folder.
 
-Beside the record lies a second file that the process locks and hands on to whatever holds what its agents start
-(`wardens.py`): it is free when nothing of that is left either, however the process ended.
+Beside the record is a second file that the process locks and passes on to the wardens of its agents' programs
+(`wardens.py`): it is free once these are gone too, however the process ended.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from engine.statefolder.location import locate
 from engine.statefolder.regular_files import open_regular
 
 FOLDER = "owners"
-"""Their place in the state folder."""
+"""Their folder in the state folder."""
 RENEWAL_SECONDS = 5.0
-"""How often a process shows that it lives: a run whose process was killed is told to have run so much less at most."""
+"""The interval of heartbeats: the shown duration of a run whose process was killed is at most this much too short."""
 LATE_SECONDS = 300.0
-"""For so long a record of another host may be of a process that lives without renewal: its lock may not be seen."""
+"""How long a process on another host may live without a heartbeat: its lock may not be visible here."""
 _RECORD, _WORK = ".lock", ".work"
 
 
 def owners_of(project: Path) -> Path:
-    """The folder with the records of those that own runs of *project*."""
+    """The folder with the records of the processes that own runs of *project*."""
     return locate(project).state.folder / FOLDER
 
 
@@ -41,13 +41,13 @@ class Record:
 
     owner: str
     process: Process | None
-    """None where the record does not say; then it is of this host."""
+    """None if the record does not say; it is then of this host."""
     renewed: float
     """By the clock of the file system."""
     lived: datetime | None
-    """When it has last renewed it, by the time of its journals."""
+    """The time of its last heartbeat, by its journals."""
     held: bool
-    """Its process lives, and its lock can be seen here."""
+    """Its process lives, and its lock is visible here."""
 
     def lives(self, here: Process, now: float) -> bool:
         """Whether its process still runs, as far as that can be known *here* and *now*."""
@@ -58,7 +58,7 @@ class Record:
 
 @dataclass(slots=True)
 class Held:
-    """What a process has open as an owner."""
+    """The files that a process holds open as an owner."""
 
     folder: Path
     owner: str
@@ -67,14 +67,14 @@ class Held:
     work: int
 
     def renew(self, now: datetime) -> float:
-        """Show that this process lives *now*; gives the time, by the clock of the file system."""
+        """Record a heartbeat at *now*; returns the time, by the clock of the file system."""
         os.pwrite(self.record, _text(self.process, now), 0)
         path = self.folder / f"{self.owner}{_RECORD}"
         os.utime(path)
         return path.stat().st_mtime
 
     def close(self) -> None:
-        """Give both up and remove them."""
+        """Release and remove both files."""
         for suffix, descriptor in ((_RECORD, self.record), (_WORK, self.work)):
             with contextlib.suppress(OSError):
                 (self.folder / f"{self.owner}{suffix}").unlink()
@@ -82,7 +82,7 @@ class Held:
 
 
 def take(folder: Path, owner: str, process: Process) -> Held:
-    """Make the files of *owner*, this *process*, in *folder*, and lock them. Raises OSError."""
+    """Create the files of *owner*, this *process*, in *folder*, and lock them. Raises OSError."""
     work = _locked(folder / f"{owner}{_WORK}")
     try:
         return Held(folder, owner, process, _locked(folder / f"{owner}{_RECORD}", _text(process)), work)
@@ -92,7 +92,7 @@ def take(folder: Path, owner: str, process: Process) -> Held:
 
 
 def records(folder: Path) -> Iterator[Record]:
-    """Those in *folder*."""
+    """The records in *folder*."""
     try:
         paths = sorted(folder.glob(f"*{_RECORD}"))
     except OSError:
@@ -104,7 +104,7 @@ def records(folder: Path) -> Iterator[Record]:
 
 
 def record_of(folder: Path, owner: str) -> Record | None:
-    """That of *owner*; None where there is none."""
+    """The record of *owner*; None if there is none."""
     try:
         descriptor = open_regular(folder / f"{owner}{_RECORD}", os.O_NOFOLLOW)
     except OSError:
@@ -124,10 +124,10 @@ def remove(folder: Path, owner: str) -> None:
 
 
 class Servers:
-    """Which processes live that may own runs: their locks say so, and for one without a record the process itself."""
+    """Says which owners are alive: by their locks, or without a record by the process itself."""
 
     def __init__(self, found: Iterable[Record], here: Process | None = None) -> None:
-        """*found* are the records of a project, as the process *here* reads them; by default this one."""
+        """*found* are the records of a project, as the process *here* (default: this one) reads them."""
         self._world = (here or this_process()).world
         self._held: dict[tuple[str, int, int], bool] = {}
         for record in found:
@@ -136,9 +136,9 @@ class Servers:
                 self._held[key] = record.held or self._held.get(key, False)
 
     def live(self, world: str | None, pid: int, start: int | None, *, unknown: bool = False) -> bool:
-        """Whether the process lives that *pid* and *start* name in *world*, by default in this one.
+        """Whether the process *pid* with *start* lives in *world* (default: this one).
 
-        *unknown* where it has no record and its world is another one: a number alone says nothing there.
+        Returns *unknown* if it has no record and its world is another one, where a pid means nothing.
         """
         held = None if start is None else self._held.get((world or self._world, pid, start))
         if held is not None:
@@ -150,7 +150,7 @@ class Servers:
 
 
 def at_work(folder: Path) -> list[Path]:
-    """The files that are held for what owners have left that have died; one that is not held is removed."""
+    """The files still held by orphans of dead owners; a file that is not held is removed."""
     left = []
     for path in folder.glob(f"*{_WORK}"):
         record = record_of(folder, path.stem)
@@ -169,7 +169,7 @@ def at_work(folder: Path) -> list[Path]:
 
 
 def _locked(path: Path, text: bytes = b"") -> int:
-    """A new file, which nobody sees before it is locked and written."""
+    """Create a file that becomes visible only once it is locked and written."""
     new = path.with_name(f"{path.name}.new")
     descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -184,7 +184,7 @@ def _locked(path: Path, text: bytes = b"") -> int:
 
 
 def _is_held(descriptor: int) -> bool:
-    """Asked by a shared lock, so that two who ask do not see each other."""
+    """Tested with a shared lock, so that two testers do not see each other."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -194,13 +194,13 @@ def _is_held(descriptor: int) -> bool:
 
 
 def _text(process: Process, now: datetime | None = None) -> bytes:
-    """A record; with a time it is as long whatever that is, so that it can be written over."""
+    """A record; its length does not depend on the time, so that it can be overwritten."""
     lived = None if now is None else now.astimezone(UTC).isoformat(timespec="microseconds")
     return json.dumps({**asdict(process), "lived": lived}).encode()
 
 
 def _parsed(text: bytes) -> tuple[Process | None, datetime | None]:
-    """What a record says; None for what it does not."""
+    """The fields of a record; None for missing ones."""
     try:
         told = json.loads(text)
         lived = None if told.get("lived") is None else datetime.fromisoformat(told["lived"]).astimezone(UTC)

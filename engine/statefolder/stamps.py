@@ -1,7 +1,7 @@
 """The stamps of the state folders that this user made: a secret in each folder, known in the user's configuration.
 
-Effects: reads and writes one file of the user, and the stamp in a state folder. The file holds hashes: whoever reads it
-learns no stamp.
+Effects: reads and writes one file of the user, and the stamp in a state folder. The file holds hashes, which reveal no
+stamp.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ VERSION = 1
 STAMP = "stamp"
 """The file in a state folder that holds its stamp."""
 MAX_ENTRIES_KEPT = 10_000
-"""Stamps that are remembered, those that were written last."""
+"""Stamps kept, newest first."""
 _FORM = re.compile(r"[0-9a-f]{64}")
 _LONGEST = 100
 
 
 def new_stamp() -> str:
-    """A stamp that nobody can guess."""
+    """An unguessable stamp."""
     return secrets.token_hex(32)
 
 
 def read_stamp(folder: Path) -> str | None:
-    """The stamp in *folder*; None where there is none, or something else in its place."""
+    """The stamp in *folder*; None if there is none, or something else in its place."""
     try:
         opened = os.open(folder / STAMP, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(opened, "rb") as file:
@@ -50,7 +50,7 @@ def read_stamp(folder: Path) -> str | None:
 
 
 def write_stamp(folder: Path, stamp: str) -> None:
-    """Put *stamp* into *folder*, in the place of one that is there."""
+    """Write *stamp* to *folder*, replacing an earlier one."""
     new = folder / f"{STAMP}-{secrets.token_hex(4)}"
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         file.write(stamp + "\n")
@@ -59,14 +59,14 @@ def write_stamp(folder: Path, stamp: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Stamps:
-    """What one user knows."""
+    """The stamps that one user knows."""
 
     file: Path
 
     def place(self, stamp: str) -> Path | None:
-        """Where the folder with *stamp* was when it was last seen; None where this user made no such folder.
+        """The last known place of the folder with *stamp*; None if this user made no such folder.
 
-        Raises `EnvironmentFault` (STAMP_NOT_KEPT) where the file cannot be believed.
+        Raises `EnvironmentFault` (STAMP_NOT_KEPT) if the file cannot be trusted.
         """
         with self._told("cannot be read"):
             entry = self._read().get("folders", {}).get(_hash(stamp))
@@ -74,7 +74,7 @@ class Stamps:
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[Changes]:
-        """Note stamps while no other process does; they are written when the block ends without an error.
+        """Note stamps while no other process can; they are written when the block ends without an error.
 
         Raises `EnvironmentFault` (STAMP_NOT_KEPT).
         """
@@ -109,9 +109,9 @@ class Stamps:
         except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise EnvironmentFault(
-                f"{self.file}, which says what state folders are this user's, {what}: {reason}",
+                f"{self.file}, the list of this user's state folders, {what}: {reason}",
                 code="STAMP_NOT_KEPT",
-                hint="Make it writable for yourself alone, or name a folder for it with XDG_CONFIG_HOME. Where it is "
+                hint="Make it writable for yourself alone, or choose another folder with XDG_CONFIG_HOME. If it is "
                 "damaged, remove it; every state folder then asks for `orchestrate trust --state`.",
             ) from error
 
@@ -128,7 +128,7 @@ class Changes:
 
 
 def open_stamps(home: Path | None = None) -> Stamps:
-    """What this user knows; *home* as in `configuration_folder`."""
+    """The stamps that this user knows; *home* as in `configuration_folder`."""
     return Stamps(user_files.configuration_folder(home) / "state.json")
 
 

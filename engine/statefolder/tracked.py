@@ -1,6 +1,6 @@
-"""Whether git has something of a state folder, so that a pull can put files of somebody else's making into it.
+"""Checks whether git tracks anything in a state folder, as a pull could then put other people's files into it.
 
-Effects: starts `git ls-files` where the project lies in a repository. Nothing that the repository configures is run.
+Effects: starts `git ls-files` if the project is in a repository. It runs nothing that the repository configures.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from engine.statefolder.links import Place
 
 SECONDS = 30.0
-"""How long git may take to look into its index."""
+"""How long git may take to read its index."""
 _SETTINGS = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "safe.bareRepository=explicit")
 _KEPT = frozenset({"GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_EXEC_PATH"})
 
 
 def is_tracked(place: Place) -> bool:
-    """Whether the state folder at *place* is a repository of its own, or in the index of one around it."""
+    """Whether the state folder at *place* is a repository itself, or in the index of one around it."""
     root, below = place
     if os.path.lexists(place.folder / ".git"):
         return True
@@ -34,8 +34,8 @@ def is_tracked(place: Place) -> bool:
         return False
     settings = [word for setting in _SETTINGS for word in ("-c", setting)]
     try:
-        listed = subprocess.run(  # noqa: S603 - git, with words of ours
-            # Some file systems take .CLAUDE for .claude.
+        listed = subprocess.run(  # noqa: S603 - git, with arguments of ours
+            # Some file systems treat .CLAUDE as .claude.
             [program, "--no-pager", *settings, "ls-files", "-z", "--cached", "--", f":(icase,literal){name}"],
             cwd=top,
             env=_environment(root),
@@ -51,7 +51,7 @@ def is_tracked(place: Place) -> bool:
 
 
 def _environment(root: Path) -> dict[str, str]:
-    """Ours, without what would lead git to another repository or index, or to programs in *root*."""
+    """Our environment, without variables that point git to another repository or index, or to programs in *root*."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _KEPT}
     return {
         **kept,

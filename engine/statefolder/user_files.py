@@ -1,4 +1,4 @@
-"""Files in the user's configuration: what this user has said or done, where no project can write.
+"""Files in the user's configuration: the user's decisions, where no project can write.
 
 Effects: reads and writes JSON files, mode 0600, in a folder of mode 0700.
 """
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 MAX_FILE_BYTES = 50_000_000
-"""Bytes of a file that are read; a larger one was not written by us."""
+"""The most bytes read of a file; a larger one was not written by us."""
 LOCK_SECONDS = 10.0
 """How long another process may take to change a file."""
 
 
 def configuration_folder(home: Path | None = None) -> Path:
-    """Where the user's own things are: under XDG_CONFIG_HOME, or `.config` of *home*, which wins where it is given."""
+    """The folder of the user's own files: in *home*/.config if given, else in XDG_CONFIG_HOME or ~/.config."""
     configured = os.environ.get("XDG_CONFIG_HOME", "") if home is None else ""
     base = Path(configured) if configured.startswith("/") else (home or Path.home()) / ".config"
     return base / "orchestration-mcp"
 
 
 def load_private(path: Path) -> object:
-    """The JSON value of a file that is the user's alone. Raises `ValueError`, `OSError`."""
+    """The JSON value of a file that only the user can write. Raises `ValueError`, `OSError`."""
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
         if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o022:
@@ -43,7 +43,7 @@ def load_private(path: Path) -> object:
 
 @contextlib.contextmanager
 def changing(path: Path) -> Iterator[None]:
-    """Be the only process that changes *path*, whose folder is made; readers are not kept from it. Raises `OSError`."""
+    """Be the only process that changes *path*, creating its folder; readers are not blocked. Raises `OSError`."""
     from filelock import FileLock  # noqa: PLC0415 - a reader does not need it
 
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ def changing(path: Path) -> Iterator[None]:
 
 
 def write_private(path: Path, value: Mapping[str, object]) -> None:
-    """Replace *path* whole by JSON, so that a concurrent reader finds the old or the new content; mode 0600."""
+    """Replace *path* atomically with JSON, so that a reader sees either the old or the new content; mode 0600."""
     number, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}-")  # mode 0600
     try:
         with os.fdopen(number, "w", encoding="utf-8") as file:

@@ -56,8 +56,8 @@ def summary_row(row: RunSummary) -> tuple[Any, ...]:
 def to_summary(row: Sequence[Any]) -> RunSummary:
     """The run of a row; an unreadable column gets a harmless value.
 
-    An unknown status counts as a run under way: once the run has no owner, its journal says how it ended, and the row is
-    written again.
+    An unknown status counts as a run under way: once the run has no owner, its journal says how it ended, and the row
+    is written again.
     """
     name, created, command, status, executor, owner, ended, done, total, failed, cost, message, worktree = row
     return RunSummary(

@@ -1,6 +1,6 @@
-"""What a run is given: arguments bound to the context, and who has to be there to do the work.
+"""The inputs of a run: arguments bound to the context.
 
-Pure. SPEC 3 and INTERFACE "Arguments". Starting the run is `service`'s.
+Pure. SPEC 3 and INTERFACE "Arguments". `service` starts the run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ARGUMENTS = "$ARGUMENTS"
 
 
 def initial_context(plan: Plan, text: str) -> dict[str, Any]:
-    """The context that *plan* begins with: `$ARGUMENTS` in a text is replaced, as it is in tasks.
+    """The initial context of *plan*: `$ARGUMENTS` in a text is replaced, as in tasks.
 
     In a sub-command it is the sub-command's own argument text, which in turn may hold the run's.
     """
@@ -51,7 +51,7 @@ def initial_context(plan: Plan, text: str) -> dict[str, Any]:
 def bind_arguments(plan: Plan, arguments: str | Mapping[str, Any] | None) -> tuple[dict[str, Any], str]:
     """Context values and argument text of a run (SPEC 3). Raises `InputError` for missing, unknown or unusable ones.
 
-    A text is the key `arguments`, and the command's argument where it declares exactly one.
+    A text is the key `arguments`, and also the command's argument if it declares exactly one.
     """
     given: dict[str, Any] = {"arguments": arguments} if isinstance(arguments, str) else dict(arguments or {})
     text = given.get("arguments", "")
@@ -71,8 +71,8 @@ def bind_arguments(plan: Plan, arguments: str | Mapping[str, Any] | None) -> tup
                 raise InputError(
                     f'{plan.command} needs the argument "{argument.name}"',
                     code="MISSING_ARGUMENT",
-                    hint=f"Give it as --arg {argument.name}=….",
-                    client_hint=f'Give it in `arguments`: {{"{argument.name}": …}}.',
+                    hint=f"Pass it with --arg {argument.name}=….",
+                    client_hint=f'Pass it in `arguments`: {{"{argument.name}": …}}.',
                 )
             if argument.has_default:
                 given[argument.name] = argument.default
@@ -80,7 +80,7 @@ def bind_arguments(plan: Plan, arguments: str | Mapping[str, Any] | None) -> tup
 
 
 def _check_known(plan: Plan, given: Mapping[str, Any]) -> None:
-    """Raise `InputError` (UNKNOWN_ARGUMENT) for an argument that nothing in *plan* would take notice of."""
+    """Raise `InputError` (UNKNOWN_ARGUMENT) for an argument that nothing in *plan* uses."""
     unknown = given.keys() - {"arguments", *(argument.name for argument in plan.arguments)}
     unknown -= {key for key in unknown if key in plan.initial}
     if unknown:
@@ -97,14 +97,14 @@ def _check_known(plan: Plan, given: Mapping[str, Any]) -> None:
             continue
         names = ", ".join(f'"{argument.name}"' for argument in plan.arguments)
         raise InputError(
-            f'{plan.command} has no argument "{name}", and nothing in it reads a value of that name',
+            f'{plan.command} has no argument "{name}", and no node reads a value of that name',
             code="UNKNOWN_ARGUMENT",
             hint=question or (f"Its arguments are {names}." if names else "It declares no arguments."),
         )
 
 
 def _keys_read(plan: Plan) -> set[str]:
-    """What the nodes of the command itself read by name: inputs, and names in skip conditions."""
+    """Names that nodes of the command itself read: inputs, and names in skip conditions."""
     found: set[str] = set()
     for node in plan.nodes:
         if node.scope:
@@ -116,7 +116,7 @@ def _keys_read(plan: Plan) -> set[str]:
 
 
 def _reads_all(plan: Plan) -> bool:
-    """Whether something in *plan* is given all values there are, or the arguments as a text."""
+    """Whether anything in *plan* receives all values, or the arguments as a text."""
     texts = [*(value for value in plan.initial.values() if isinstance(value, str)), *(node.task for node in plan.nodes)]
     texts += [node.compensation.task for node in plan.nodes if node.compensation is not None]
     nodes = [node for node in plan.nodes if not node.scope]
@@ -125,5 +125,5 @@ def _reads_all(plan: Plan) -> bool:
 
 
 def needs_model(plan: Plan) -> bool:
-    """Whether any node of *plan* is done by a model agent."""
+    """Whether a model agent works on any node of *plan*."""
     return any(agent.kind.traits.needs_model for agent in plan.agents.values())

@@ -1,8 +1,8 @@
-"""What a simulation makes up where skip conditions read it: values with which the flow goes on.
+"""Values that a simulation invents for skip conditions, so that the flow continues.
 
-Pure and deterministic. An output that is made up by its schema alone is the smallest there is, and conditions such as
-`files == 0` would skip the very nodes that somebody wants to try. So other values are tried, as many as the condition
-suggests, and the first with the fewest skipped nodes is taken. It does not judge what a node does with a value.
+Pure and deterministic. A value invented by its schema alone is the smallest one, and conditions such as `files == 0`
+would skip the very nodes that a user wants to try. So other values are tried, as many as the condition suggests, and
+the first one with the fewest skipped nodes is used. It does not judge what a node does with a value.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _MEMBER = re.compile(r"\.([A-Za-z_]\w*)|\[\s*\"([^\"\\]*)\"\s*\]|\[\s*'([^'\\]*)'\s*\]")
 _LITERAL = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|(?<![\w.])-?\d+(?:\.\d+)?")
 _SIZES = frozenset({"length"})
-"""Members that are no members, but the size of what is before them."""
+"""Names that stand for the size of a value, and not for a member."""
 _MAX_LITERALS = 8
 _MAX_SHOWN_LENGTH = 60
 _DEEPEST = 8
@@ -40,7 +40,7 @@ Place = tuple[str, str]
 
 @dataclass(slots=True)
 class _Output:
-    """One output that is made up, and the conditions that read it."""
+    """One invented output, and the conditions that read it."""
 
     node: NodePlan
     spec: OutputDecl
@@ -48,12 +48,12 @@ class _Output:
     paths: dict[tuple[str, ...], None] = field(default_factory=dict)
     """The members that conditions read, in order."""
     literals: dict[str, Any] = field(default_factory=dict)
-    """What conditions compare with, by its JSON."""
+    """Values that conditions compare it with, by their JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """Outputs that are made up by what conditions read."""
+    """Outputs invented for the conditions that read them."""
 
     values: Mapping[NodeId, Mapping[str, Any]]
     told: tuple[str, ...]
@@ -61,9 +61,9 @@ class Assumptions:
 
 
 def assume(plan: Plan, *, context: Mapping[str, Any], given: Mapping[NodeId, Mapping[str, Any]]) -> Assumptions:
-    """What is to be made up in a simulation of *plan*; *given* outputs stay as they are.
+    """Invent outputs for a simulation of *plan*; *given* outputs stay as they are.
 
-    *context* is what the run begins with, keys with their scope.
+    *context* is the initial context of the run, by scoped key.
     """
     search = _Search(plan, context, given)
     search.improve()
@@ -79,12 +79,12 @@ def assume(plan: Plan, *, context: Mapping[str, Any], given: Mapping[NodeId, Map
 
 
 def placeholder(key: str, agent: str) -> str:
-    """The text that stands for a text of an agent."""
+    """The text in place of an agent's text."""
     return f"<{key} by {agent}>"
 
 
 class _Search:
-    """The conditions of a plan, and the outputs that decide them."""
+    """The conditions of a plan, with the outputs that decide them."""
 
     def __init__(self, plan: Plan, context: Mapping[str, Any], given: Mapping[NodeId, Mapping[str, Any]]) -> None:
         self._context = context
@@ -106,13 +106,13 @@ class _Search:
 
     @property
     def outputs(self) -> list[_Output]:
-        """The outputs that conditions read, in the order in which they were found."""
+        """The outputs that conditions read, in order of discovery."""
         return list(self._made.values())
 
     def improve(self) -> None:
-        """Give each output in turn the first value with which the fewest of its readers are skipped."""
+        """Set each output in turn to the first value that skips the fewest of its readers."""
         for output in self._made.values():
-            if output.spec.schema is None and any(output.paths):  # what has members is an object, not a text
+            if output.spec.schema is None and any(output.paths):  # a value with members is an object, not a text
                 output.value = _all_with(output, output.value, 1)
         for at, output in self._made.items():
             readers = self._readers[at]
@@ -127,7 +127,7 @@ class _Search:
             output.value = value
 
     def _skipped(self, readers: list[tuple[str, Condition]]) -> int:
-        """How many nodes are skipped; a condition that cannot be evaluated weighs more, for it fails its node."""
+        """The number of skipped nodes; a condition that cannot be evaluated counts double, as it fails its node."""
         total = 0
         for scope, condition in readers:
             values = {name: value for name in condition.names for value in self._value((scope, name))}
@@ -138,7 +138,7 @@ class _Search:
         return total
 
     def _outputs_for(self, place: Place) -> Iterator[_Output]:
-        """The outputs behind a value that are made up: of the nodes that write it, or of what a sub-command reads."""
+        """The invented outputs behind a value: of the nodes that write it, or of a sub-command's inputs."""
         for node, spec in self._sources(place):
             if spec.key in self._given.get(node.id, ()):
                 continue
@@ -160,14 +160,14 @@ class _Search:
             yield from self._sources(outer)
 
     def _outer(self, place: Place) -> Place | None:
-        """Where a sub-command's value comes from that its node gives it."""
+        """The source of a sub-command's value that its node passes in."""
         scope, key = place
         group = self._nodes.get(scope[:-1]) if scope else None  # type: ignore[call-overload]
         reads = group is not None and (group.passthrough or any(spec.key == key for spec in group.inputs))
         return (group.scope, key) if group is not None and reads else None
 
     def _value(self, place: Place) -> Iterator[Any]:
-        """The value at *place* when all that writes it has run; none where nothing does."""
+        """The value at *place* after all its writers have run; nothing if it has none."""
         scope, key = place
         found = None
         for node, spec in self._sources(place):
@@ -181,7 +181,7 @@ class _Search:
 
     @staticmethod
     def _note(output: _Output, name: str, condition: Condition) -> None:
-        """Remember what *condition* reads of *output*, and what it compares with."""
+        """Note the members of *output* that *condition* reads, and the values it compares with."""
         for path in _paths(name, condition.text):
             output.paths.setdefault(path)
         for text in _LITERAL.findall(condition.text)[:_MAX_LITERALS]:
@@ -210,7 +210,7 @@ def _paths(name: str, text: str) -> Iterator[tuple[str, ...]]:
 
 
 def _candidates(output: _Output) -> Iterator[Any]:
-    """Values for *output* that its declaration allows: all that conditions read is one thing, or one of it is."""
+    """Values for *output* that its declaration allows: with one leaf in all members that conditions read, or in one."""
     base = output.value
     own = output.node.compensation
     cascade = own is not None and own.type is CompensationType.CASCADE and FailureKind.VALIDATION in own.on
@@ -233,7 +233,7 @@ def _all_with(output: _Output, value: Any, leaf: object) -> Any:  # noqa: ANN401
 
 
 def _choices(schema: object, depth: int = 0) -> Iterator[Any]:
-    """What the enumerations in *schema* allow."""
+    """The values that enumerations in *schema* allow."""
     if isinstance(schema, Mapping) and depth < _DEEPEST:
         yield from schema["enum"][:_MAX_LITERALS] if isinstance(schema.get("enum"), list | tuple) else ()
         for value in schema.values():
@@ -241,13 +241,13 @@ def _choices(schema: object, depth: int = 0) -> Iterator[Any]:
 
 
 def _neighbours(literals: Any) -> list[float]:  # noqa: ANN401 - JSON values
-    """Numbers beside those that are compared with: a bound may be open on either side."""
+    """Numbers next to those in comparisons: a bound may be open on either side."""
     numbers = [value for value in literals if isinstance(value, int | float) and not isinstance(value, bool)]
     return [value + step for value in numbers for step in (1, -1)]
 
 
 def _with(value: Any, path: tuple[str, ...], leaf: object) -> Any:  # noqa: ANN401 - JSON values
-    """A copy of *value* with *leaf* at *path*; what is no object on the way becomes one."""
+    """A copy of *value* with *leaf* at *path*; anything else on the way becomes an object."""
     if not path:
         return leaf
     whole = deepcopy(value) if isinstance(value, dict) else {}

@@ -1,7 +1,7 @@
-"""Values on their way between nodes: joined by key, bound to inputs, checked as outputs (SPEC 3).
+"""Values between nodes: joined by key, bound to inputs, checked as outputs (SPEC 3).
 
-Pure. Where values are kept, and how long, is `storage`'s; what a failure found here leads to is the scheduler's.
-Values are JSON and nothing else; nothing here changes a value it is given.
+Pure. `storage` keeps the values; the scheduler decides what a failure found here leads to.
+Values are JSON only; nothing here changes a value in place.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 
 
 class MergeError(InputError):
-    """Two values of one key that cannot be joined in the way that the command asks for."""
+    """Two values of one key that cannot be joined as the command asks."""
 
     code = "MERGE_TYPE"
 
@@ -49,31 +49,31 @@ class Part:
     """One contribution to a key's value."""
 
     merge: Merge
-    """How it joins what the parts before it made."""
+    """How it joins the value of the parts before it."""
     value: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """What a node is given, or what keeps it from being started."""
+    """The inputs of a node, or the reason why it cannot start."""
 
     inputs: dict[str, Any]
     missing: tuple[str, ...] = ()
     """Required keys that nothing provides, in the order of the declarations."""
     failure: Failure | None = None
-    """A transform that the value takes too far, or that is none."""
+    """A transform that exceeds a limit on this value, or is invalid."""
 
 
 # --- joining ---------------------------------------------------------------------------------------------------------
 
 
 def merge_values(parts: Sequence[Part]) -> Any:  # noqa: ANN401 - JSON
-    """The value of a key to which *parts*, at least one, contributed in this order; raises `MergeError`.
+    """The value of a key to which *parts* (at least one) contributed in this order; raises `MergeError`.
 
-    Everything before the last `replace` is without effect, so that a value which nothing reads cannot fail a run.
+    Everything before the last `replace` is ignored, so that a value that nothing reads cannot fail a run.
     """
     if not parts:
-        message = "a value has at least one part"
+        message = "a value needs at least one part"
         raise ValueError(message)
     value: Any = MISSING
     for part in parts[_last_replace(parts) :]:
@@ -108,7 +108,7 @@ def _join(merge: Merge, old: object, new: object) -> object:
 
 
 def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Both objects, deeply; what is no object in both is taken from *new*."""
+    """Both objects, merged deeply; *new* wins unless both members are objects."""
     result = dict(old)
     for key, value in new.items():
         before = result.get(key)
@@ -118,7 +118,7 @@ def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kind(value: object) -> str:
-    """How a message names the type of *value*; never its content."""
+    """The type of *value* for a message; never its content."""
     if value is MISSING:
         return "nothing"
     if value is None:
@@ -138,11 +138,11 @@ _transform = lru_cache(maxsize=512)(parse_transform)
 
 
 def bind_inputs(specs: Sequence[InputSpec], values: Mapping[str, Any], *, passthrough: bool) -> Bound:
-    """What a node that declares *specs* is given of *values*.
+    """The inputs from *values* of a node that declares *specs*.
 
     Each key takes its value after `transform`, else its default, which is not transformed; a default serves a required
-    input too. A key without either is missing where required and left out where not. A transform that finds nothing
-    counts as no value. With *passthrough* all other values are given as well. Never raises.
+    input too. A key without either is missing if required, else left out. A transform that finds nothing counts as no
+    value. With *passthrough* all other values are included as well. Never raises.
     """
     inputs = dict(values) if passthrough else {}
     missing: list[str] = []
@@ -163,7 +163,7 @@ def bind_inputs(specs: Sequence[InputSpec], values: Mapping[str, Any], *, passth
 
 
 def _selected(spec: InputSpec, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
-    """The value that *spec* takes of *values*, or MISSING."""
+    """The value that *spec* selects from *values*, or MISSING."""
     value = values.get(spec.key, MISSING)
     if value is MISSING or spec.transform is None:
         return value
@@ -179,7 +179,7 @@ def missing_input_message(node: str, key: str, available: Iterable[str]) -> str:
 
 
 def fill_arguments(task: str, arguments: str) -> str:
-    """*task* with every `$ARGUMENTS` replaced; what *arguments* holds is not looked into again."""
+    """*task* with every `$ARGUMENTS` replaced; *arguments* itself is not searched again."""
     return task.replace("$ARGUMENTS", arguments)
 
 
@@ -189,11 +189,11 @@ def fill_arguments(task: str, arguments: str) -> str:
 def check_outputs(
     specs: Sequence[OutputDecl], outputs: Mapping[str, Any], *, cascade_on_validation: bool
 ) -> Failure | None:
-    """What is wrong with the *outputs* of a node that declares *specs*; all failures are of kind `validation`.
+    """The first problem with the *outputs* of a node that declares *specs*; all failures are of kind `validation`.
 
-    In this order: MISSING_OUTPUT, INVALID_OUTPUT (a value that is no JSON), OUTPUT_SCHEMA with the place as a JSON
-    Pointer, INVALID_OUTPUT_SCHEMA where the schema itself cannot be used. VALIDATION_FAILED is an output `false` of a
-    node whose compensation cascades on validation: it says that what the node validated is not valid (Tutorial 4).
+    In this order: MISSING_OUTPUT, INVALID_OUTPUT (a value that is not JSON), OUTPUT_SCHEMA with the place as a JSON
+    Pointer, INVALID_OUTPUT_SCHEMA if the schema itself cannot be used. VALIDATION_FAILED is an output `false` of a
+    node whose compensation cascades on validation: the node found its subject invalid (Tutorial 4).
     Outputs that are not declared are ignored and dropped by `declared_outputs`.
     """
     absent = [spec.key for spec in specs if spec.required and spec.key not in outputs]
@@ -213,10 +213,10 @@ def check_outputs(
 
 
 def _check_output(spec: OutputDecl, value: object) -> Failure | None:
-    """What is wrong with one output by itself."""
+    """The problem with one output by itself."""
     problem = json_problem(value)
     if problem is not None:
-        return _invalid("INVALID_OUTPUT", f'Output "{spec.key}" is no JSON value: {problem}')
+        return _invalid("INVALID_OUTPUT", f'Output "{spec.key}" is not a JSON value: {problem}')
     if spec.schema is None:
         return None
     unusable = check_schema(spec.schema)
@@ -229,7 +229,7 @@ def _check_output(spec: OutputDecl, value: object) -> Failure | None:
 
 
 def declared_outputs(specs: Sequence[OutputDecl], outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The declared ones of *outputs*, in the order of their declarations; only these enter the context."""
+    """The declared *outputs*, in order of declaration; only these enter the context."""
     return {spec.key: outputs[spec.key] for spec in specs if spec.key in outputs}
 
 

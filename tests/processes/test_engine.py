@@ -178,7 +178,7 @@ async def test_attempts_beyond_the_limit_are_not_made(tmp_path: Path) -> None:
         run = await engine.start(compiled, limits=Limits(max_attempts_total=2))
         seen = await ended(engine, run)
     assert seen.status is RunStatus.FAILED
-    assert "may make 2 attempts" in seen.message
+    assert "used all 2 allowed attempts" in seen.message
     assert [line.partition(":")[0] for line in logged(project)] == ["node-0", "node-1"]
 
 

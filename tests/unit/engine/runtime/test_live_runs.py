@@ -590,7 +590,7 @@ async def test_the_time_of_a_whole_run_counts_what_was_lived(hours: float) -> No
         with pytest.raises(StateError):
             await engine.report(f"{run}:b#1", Outcome())
         done = await ended(engine, run)
-    assert done.message.startswith("the run may take 600 s")
+    assert done.message.startswith("the run reached its time limit of 600 s")
 
 
 @HOURS

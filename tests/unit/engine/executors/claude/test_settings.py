@@ -114,7 +114,7 @@ def test_settings_whose_rules_could_not_hold_are_an_error(content: bytes, why: s
 def test_settings_that_are_no_file_are_an_error(project: Path) -> None:
     path = project / ".claude" / "settings.json"
     os.mkfifo(path)
-    with pytest.raises(EnvironmentFault, match="it is no regular file"):
+    with pytest.raises(EnvironmentFault, match="it is not a regular file"):
         read_settings(project)
     path.unlink()
     path.symlink_to(path)
