@@ -1,6 +1,6 @@
-"""Runs declarative multi-agent commands; what a program uses of it is named here.
+"""Runs declarative multi-agent commands; this module names its public API.
 
-Effects: none by itself; a name is imported when it is first asked for, since every process that runs an agent imports
+Effects: none by itself; a name is imported when it is first used, since every process that runs an agent imports
 this package.
 """
 
@@ -147,7 +147,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # else every name would be one of the module's for a type checker
+if not TYPE_CHECKING:  # else a type checker would accept any name
 
     def __getattr__(name: str) -> object:
         if name not in _HOMES:

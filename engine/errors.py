@@ -1,14 +1,14 @@
-"""The one error tree: whose fault it is, a stable code, a message and a hint.
+"""The one error tree: each error has an origin, a stable code, a message and a hint.
 
 Pure. A node that fails is not an exception: it is a `Failure` value inside an event.
 
     OrchestrationError
     ├── InputError          the caller's: a file, an argument, a name
     │   ├── InvalidCommand  a command that does not validate; carries every problem
-    │   └── NotFound        a run, command, agent or file that is not there
-    ├── StateError          the request is sound but the run is not in a state for it
+    │   └── NotFound        a run, command, agent or file that does not exist
+    ├── StateError          the request is valid, but not in the state of the run
     ├── EnvironmentFault    the machine's: disk, missing program, locked or newer database
-    └── InternalError       ours
+    └── InternalError       ours: a bug
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class OrchestrationError(Exception):
     ) -> None:
         """*message* says what is wrong, *hint* what to do; *pointer* is a JSON Pointer into the input.
 
-        *client_hint* is the hint for clients of the protocol, where *hint* names a way that only a terminal has.
+        *client_hint* is the hint for clients of the protocol, if *hint* names something that only works in a terminal.
         """
         super().__init__(message)
         if code is not None:
@@ -53,13 +53,13 @@ class OrchestrationError(Exception):
 
 
 class InputError(OrchestrationError):
-    """The caller gave something that cannot be used."""
+    """The caller passed something unusable."""
 
     code = "INVALID_INPUT"
 
 
 class NotFound(InputError):
-    """What the caller named does not exist."""
+    """The caller named something that does not exist."""
 
     code = "NOT_FOUND"
 
@@ -99,12 +99,12 @@ class StateError(OrchestrationError):
 
 
 class EnvironmentFault(OrchestrationError):
-    """The machine does not let us: disk, permissions, a missing program."""
+    """The machine does not permit it: disk, permissions, a missing program."""
 
     code = "ENVIRONMENT"
 
 
 class InternalError(OrchestrationError):
-    """A broken invariant of our own."""
+    """A broken invariant: a bug of ours."""
 
     code = "INTERNAL"

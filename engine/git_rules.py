@@ -1,9 +1,9 @@
-"""What git may start in a repository that somebody else may have written: nothing that the repository brings.
+"""Keeps git from starting programs that come with a repository, which somebody else may have written.
 
 Pure. A repository's own configuration (its file, what that includes, its worktrees') can name programs for many
-occasions. Hooks, monitors, pagers, signing and transports are off for whoever configured them. Filters and merge
-drivers say what is in the files, so those of the user and the system hold; a repository's own are *withheld* until the
-user says yes to them. Git then takes a file that wants one as an error, and does not go on without it.
+occasions. Hooks, monitors, pagers, signing and transports are off, whoever configured them. Filters and merge drivers
+determine the contents of files, so those of the user and the system apply; a repository's own are *withheld* until the
+user trusts them. Git then reports a file that needs one as an error, and does not proceed without it.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ SETTINGS: Mapping[str, str] = {
     "core.untrackedCache": "false",
     "credential.helper": "",
     "diff.external": "",
-    # What is in a submodule is its own repository's to say: git does not look whether its files have changed.
+    # A submodule is a repository of its own: git does not check whether its files have changed.
     "diff.ignoreSubmodules": "dirty",
     "gpg.program": "false",
     "log.showSignature": "false",
     "protocol.allow": "never",
-    # A folder that merely looks like a repository, as files of a project can, is none.
+    # A folder that merely looks like a repository, as files of a project can, does not count as one.
     "safe.bareRepository": "explicit",
     "submodule.recurse": "false",
 }
-"""Settings for every git of ours, beside those that the occasion wants."""
+"""Settings for every git command we run, beside those of the occasion."""
 VARIABLES: Mapping[str, str] = {
     "GIT_ALLOW_PROTOCOL": "none",
     "GIT_NO_LAZY_FETCH": "1",
@@ -43,12 +43,12 @@ VARIABLES: Mapping[str, str] = {
     "GIT_TERMINAL_PROMPT": "0",
     "LC_ALL": "C",
 }
-"""Environment for every git of ours: no transport, no question, no lock that it can do without, plain English."""
+"""Environment for every git command we run: no transport, no prompt, no optional lock, plain English."""
 LISTING = ("config", "--null", "--show-scope", "--list")
-"""Lists what `drivers_in` and `hooks_in` read."""
+"""Lists the configuration for `drivers_in` and `hooks_off`."""
 
 _NAMED = frozenset({"GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_EXEC_PATH"})
-"""Variables of git that say where the user keeps things, and no more."""
+"""Variables of git that only say where the user's files are."""
 _PROGRAMS = {"filter": ("clean", "smudge", "process"), "merge": ("driver",)}
 _USERS = frozenset({"system", "global"})
 _OURS = "command"
@@ -59,16 +59,16 @@ class Driver:
     """A filter or merge driver for which a repository's own configuration names a program."""
 
     attribute: str
-    """`filter` or `merge`; the attribute that asks for it."""
+    """`filter` or `merge`: the attribute that selects it."""
     name: str
     settings: tuple[tuple[str, str], ...]
-    """What the repository says of it, in order: `clean`, `smudge`, `process`, `required`, `driver`, …"""
+    """The repository's settings for it, in order: `clean`, `smudge`, `process`, `required`, `driver`, …"""
     users: tuple[tuple[str, str], ...] = ()
-    """What the user and the system say of it."""
+    """The settings of the user and the system for it."""
 
     @property
     def title(self) -> str:
-        """As configuration has it: `filter.lfs`."""
+        """Its name in configuration: `filter.lfs`."""
         return f"{self.attribute}.{self.name}"
 
     @property
@@ -78,9 +78,9 @@ class Driver:
 
     @property
     def is_missed(self) -> bool:
-        """Whether a file that asks for it cannot be had without the repository's own programs.
+        """Whether a file that selects it is unavailable without the repository's own programs.
 
-        A `process` can be emptied and not taken away: git looks at no `clean` and `smudge` of the user's beside it.
+        A `process` can be emptied but not removed: git ignores the user's `clean` and `smudge` beside it.
         """
         users = dict(self.users)
         in_the_way = "process" in dict(self.settings) and not users.get("process")
@@ -88,7 +88,7 @@ class Driver:
 
 
 def drivers_in(listing: bytes) -> list[Driver]:
-    """The filters and merge drivers that a repository itself configures, by what `LISTING` answers."""
+    """The filters and merge drivers that a repository itself configures, from the output of `LISTING`."""
     own: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     users: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for scope, (section, name, key), value in _entries(listing):
@@ -99,13 +99,13 @@ def drivers_in(listing: bytes) -> list[Driver]:
 
 
 def default_merge_in(listing: bytes) -> str | None:
-    """The merge driver that the repository wants for files which ask for none."""
+    """The repository's merge driver for files that select none."""
     said = [value for scope, key, value in _entries(listing) if key == ("merge", "", "default") and _is_own(scope)]
     return said[-1] if said else None
 
 
 def hooks_off(listing: bytes) -> dict[str, str]:
-    """Settings that switch off the hooks which anybody's configuration names."""
+    """Settings that switch off all configured hooks."""
     return {
         f"hook.{name}.enabled": "false"
         for _scope, (section, name, _key), _value in _entries(listing)
@@ -114,12 +114,12 @@ def hooks_off(listing: bytes) -> dict[str, str]:
 
 
 def withheld(drivers: Iterable[Driver]) -> dict[str, str]:
-    """Settings by which git has the user's own programs in the place of those of *drivers*, or none and fails."""
+    """Settings that make git use the user's own programs instead of those of *drivers*, or fail without."""
     settings: dict[str, str] = {}
     for driver in drivers:
         users, own = dict(driver.users), dict(driver.settings)
         for key in (key for key in _PROGRAMS[driver.attribute] if key in own):
-            # An empty filter is none; an empty merge driver would be one that succeeds.
+            # An empty filter does nothing; an empty merge driver would count as success.
             settings[f"{driver.title}.{key}"] = users.get(key, "" if driver.attribute == "filter" else "false")
         if driver.attribute == "filter":
             settings[f"{driver.title}.required"] = "true" if driver.is_missed else users.get("required", "false")
@@ -127,9 +127,9 @@ def withheld(drivers: Iterable[Driver]) -> dict[str, str]:
 
 
 def without_guidance(environment: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
-    """*environment* for git, without what a calling hook leads it elsewhere by; *settings* win over all files.
+    """*environment* for git, without variables by which a calling hook redirects it; *settings* override all files.
 
-    Any name of a setting is taken as it is.
+    Names of settings are passed unchanged.
     """
     kept = {name: value for name, value in environment.items() if not name.startswith("GIT_") or name in _NAMED}
     variables = {**kept, **VARIABLES, "GIT_CONFIG_COUNT": str(len(settings))}

@@ -1,6 +1,6 @@
 """Typed names of things, and how they compose.
 
-Pure. Ids are strings everywhere; the types only keep them apart. Making a random run id is `runtime/clock.py`'s.
+Pure. Ids are strings everywhere; the types only keep them apart. `runtime/clock.py` makes random run ids.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ RunId = NewType("RunId", str)
 NodeId = NewType("NodeId", str)
 """A node of a plan; nodes of a sub-command carry its node's id as prefix: `deploy/build`."""
 AttemptId = NewType("AttemptId", str)
-"""One try of a node: `run:node#n`; the fence that late reports are checked against."""
+"""One try of a node: `run:node#n`; the fence against late reports."""
 OwnerId = NewType("OwnerId", str)
 """A process that may own runs."""
 
 
 def attempt_id(run: RunId, node: NodeId, number: int) -> AttemptId:
-    """The id of try *number* (from 1, compensations counted on) of *node*."""
+    """The id of attempt *number* (from 1, including compensations) of *node*."""
     return AttemptId(f"{run}:{node}#{number}")
 
 
 def session_id(attempt: AttemptId) -> str:
-    """The session in which Claude Code makes *attempt*: a name-based UUID (version 5), told from the attempt alone."""
+    """The session in which Claude Code makes *attempt*: a UUID (version 5) derived from the attempt alone."""
     digits = hashlib.sha256(attempt.encode()).hexdigest()
     variant = "89ab"[int(digits[16], 16) % 4]
     return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
 
 def parse_attempt_id(text: str) -> tuple[RunId, NodeId, int] | None:
-    """Run, node and number of an attempt id, or None where *text* is none."""
+    """Run, node and number of an attempt id, or None if *text* is not one."""
     run, colon, rest = text.partition(":")
     node, hash_, number = rest.rpartition("#")
     if not (run and colon and node and hash_ and number.isascii() and number.isdigit()):

@@ -1,6 +1,6 @@
 """The ordinary engine of a project: state on disk, real clock, real agents.
 
-Effects: opens the state folder and whatever the engine does in it.
+Effects: opens the state folder, with all effects of the engine.
 """
 
 from __future__ import annotations
@@ -55,17 +55,17 @@ async def open_engine(
     home: Path | None = None,
     reads: bool = False,
 ) -> AsyncIterator[Engine]:
-    """The engine of *project*, whose state is in its state folder, for the length of the block.
+    """The engine of *project*, with its state in its state folder, for the length of the block.
 
     *agent_environment* is added to the variables of every agent; `$NAME` in it stands for a variable of this process.
-    *home* is that of the user, by default of the process. Raises `EnvironmentFault` where the state folder cannot be
-    used, where this user did not make it (STATE_NOT_OURS), and where another machine uses it
-    (PROJECT_ON_ANOTHER_HOST). One that only *reads* ends nothing, and leaves what dead processes have left.
+    *home* is that of the user (default: of the process). Raises `EnvironmentFault` if the state folder cannot be used,
+    if this user did not make it (STATE_NOT_OURS), and if another machine uses it (PROJECT_ON_ANOTHER_HOST). An engine
+    that only *reads* ends nothing, and leaves orphans of dead processes alone.
     """
     location = await asyncio.to_thread(locate, project)
     with faults(location.state.folder):
         folder = await asyncio.to_thread(open_state, location.root, home=home)
-    if location.worktree:  # what belongs to its files stays with it: inputs of agents, notes of their worktrees
+    if location.worktree:  # data about its files stays with it: inputs of agents, notes on their worktrees
         with faults(state_of(project).folder):
             await asyncio.to_thread(open_state, project, home=home)
     storage = SqliteStorage(folder, is_alive=lambda owner: has_lock(folder / FOLDER, owner))
@@ -103,7 +103,7 @@ async def open_engine(
 def _executors(
     engine: Callable[[], Engine], allows: Allows, claude_program: str | None, environment: Mapping[str, str] | None
 ) -> dict[AgentKind, Executor]:
-    """Those of *engine*, which is made of them."""
+    """The executors for *engine*, a function since it is made from them."""
 
     def permit(order: WorkOrder) -> None:
         engine().permits.attempt(order.run, order.agent, order.node)
@@ -121,10 +121,10 @@ def _executors(
 
 @contextlib.asynccontextmanager
 async def open_reader(project: Path, *, home: Path | None = None) -> AsyncIterator[Engine]:
-    """An engine for questions about *project*, which knows what others have recorded; what it is given stays its own.
+    """An engine for queries about *project*, which sees the records of other processes and keeps changes to itself.
 
-    It needs no write access, and leaves nothing behind. A state folder that is made later is not seen. Raises
-    `EnvironmentFault` as `open_engine` does.
+    It needs no write access, and leaves nothing behind. It does not see a state folder created later. Raises
+    `EnvironmentFault` like `open_engine`.
     """
     location = await asyncio.to_thread(locate, project)
     found = partial(found_state, location.root, home=home)
@@ -152,8 +152,8 @@ async def _tell_place(engine: Engine) -> None:
     kind = await asyncio.to_thread(network_file_system, folder)
     if kind is not None:
         text = (
-            f"{folder} is on a network file system ({kind}). Runs are safe there as long as one machine alone works on "
-            "the project; another one is refused while this one is at work."
+            f"{folder} is on a network file system ({kind}). Runs are safe there as long as only one machine works on "
+            "the project; another one is rejected while this one is at work."
         )
         log.warning(text)
         engine.notices.append(text)

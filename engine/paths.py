@@ -1,7 +1,7 @@
-"""Says why a path that came from git or from a file may not be read, written or removed below a folder of ours.
+"""Checks whether a path from git or from a file may be read, written or removed below one of our folders.
 
-Pure. It looks at the text alone; links on the way are for whoever touches the disk. Git checks the paths of its own
-index, but a tree object, a note on the disk or another program's answer may hold any bytes.
+Pure. It checks only the text; the code that touches the disk checks links on the way. Git checks the paths of its own
+index, but a tree object, a note on disk or another program's answer may hold any bytes.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _GITS_OWN = frozenset({".git", "git~1"})
-"""What file systems take for the folder of a repository, in lower case."""
+"""Names that file systems treat as the folder of a repository, in lower case."""
 
 
 def path_problem(path: bytes, *, below: bytes = b"", but: Iterable[bytes] = ()) -> str | None:
-    """Why *path*, relative and with slashes, may not be used; None where it may.
+    """Why *path*, relative and with slashes, may not be used; None if it may.
 
-    *below* is a folder with a slash at its end that it has to lie in, *but* folders in there that it must not be, or
-    lie in. All are relative to the same folder. Case does not count, since some file systems do not know it.
+    *below* is a folder, with a trailing slash, that must contain it; *but* are folders in there that it must not be, or
+    be inside. All are relative to the same folder. Case is ignored, since some file systems ignore it.
     """
     text = path.decode("utf-8", "surrogateescape")
     parts = text.split("/")
@@ -29,20 +29,20 @@ def path_problem(path: bytes, *, below: bytes = b"", but: Iterable[bytes] = ()) 
     if text.startswith("/"):
         return "is absolute"
     if ".." in parts:
-        return "leads out of its folder"
+        return "is outside its folder"
     if "" in parts or "." in parts:
         return "is not a plain path"
     if any(_plain(part) in _GITS_OWN for part in parts):
         return "belongs to git"
     if not path.startswith(below):
-        return "lies outside of the project"
+        return "is outside the project"
     if any(_is_in(path, folder) for folder in but):
         return "belongs to the engine"
     return None
 
 
 def _plain(part: str) -> str:
-    """*part* as a file system may see it that drops invisible characters, and dots and blanks at the end."""
+    """*part* as seen by a file system that drops invisible characters, and trailing dots and blanks."""
     visible = "".join(c for c in part if unicodedata.category(c) != "Cf")
     return visible.rstrip(". ").casefold()
 

@@ -1,7 +1,7 @@
 """`Engine`: start, watch, cancel and resume the runs of one project.
 
 Effects: owns the state folder, the tasks and the processes of its live runs. It translates calls to signals and reads
-to projections; rules of a run are the scheduler's.
+to projections; the scheduler has the rules of a run.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 DEFAULT_PARALLELISM = 10
-"""Agents at once in one run where neither the run nor the settings say otherwise."""
+"""Default maximum of agents running at once in one run."""
 
 
 class Engine:
@@ -88,7 +88,7 @@ class Engine:
         outbox: Outbox = NO_OUTBOX,
         location: Location | None = None,
     ) -> None:
-        """Use `open_engine` for the ordinary one; this takes its parts, so that simulation can bring others."""
+        """Use `open_engine` for the ordinary engine; this takes its parts, so that a simulation can use others."""
         self.project = project
         self.location = location or Location(project, project)
         self.clock = clock
@@ -100,9 +100,9 @@ class Engine:
         self.custom_executors: dict[str, Executor] = {}
         self.conditions: dict[str, Callable[[Mapping[str, Any]], bool]] = {}
         self.allows: Allows = nothing
-        """Whether the user has said yes to a filter or merge driver in the repository's own configuration."""
+        """Whether the user trusts a filter or merge driver in the repository's own configuration."""
         self.idle_timeout: timedelta | None = None
-        """How long an agent may be silent whose file does not say; None: for ever."""
+        """Default of how long an agent may be silent; None: forever."""
         self._owner = owner
         self._end_orphans = orphans
         self._owner_id = owner.id if owner is not None else OwnerId("o-simulation")
@@ -110,7 +110,7 @@ class Engine:
             project, self.values, last_run_completed=self._last_run_completed, custom=self.conditions
         )
         self.breakers: dict[str, BreakerConfig] = {}
-        """Circuit breakers by name; assign before a run starts (SPEC 9)."""
+        """Circuit breakers by name; set before a run starts (SPEC 9)."""
         requests = ResourceRequests(self._owner_id, self.breakers)
         self.live_runs = LiveRuns(
             storage, self.values, clock, owner=self._owner_id, observer=observer, requests=requests, queues=self._queues
@@ -148,10 +148,10 @@ class Engine:
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[Engine]:
-        """Run the engine for the length of the block; at its end what runs is ended and recorded as interrupted."""
+        """Run the engine during the block; at its end, live runs are ended and recorded as interrupted."""
         self._tasks = [asyncio.create_task(self.live_runs.run_flusher())]
         if self._owner is not None and not isinstance(self._owner, Reader):
-            # What was shown by the old time would count as lived, should this process be killed.
+            # A heartbeat in the old time would count as lived time if this process were killed.
             self.live_runs.on_set_back.append(self._owner.renew)
             self._tasks.append(asyncio.create_task(show_life(self._owner, self.live_runs, self._recovery, self.clock)))
             self._tasks.append(asyncio.create_task(self._inbox.read()))
@@ -180,7 +180,7 @@ class Engine:
             self._owner.close()
 
     async def clean_up(self) -> None:
-        """Look after what dead processes left: runs, and what of them still runs."""
+        """Clean up after dead processes: their runs and orphans."""
         try:
             await self.archive.look_after_all()
         finally:
@@ -201,8 +201,8 @@ class Engine:
     ) -> RunId:
         """Start a run of *plan*; it is durable when this returns.
 
-        *executor* is resolved already: `native` (no model needed), `claude`, `host` or `simulate`. Raises `InputError`
-        where an argument is missing, `EnvironmentFault` where an isolated agent could not work.
+        *executor* is already resolved: `native` (no model needed), `claude`, `host` or `simulate`. Raises `InputError`
+        if an argument is missing, `EnvironmentFault` if an isolated agent could not work.
         """
         given, text = bind_arguments(plan, arguments)
         if executor != "simulate":
@@ -232,7 +232,7 @@ class Engine:
         return run_id
 
     async def _check_agents(self, plan: Plan, executor: str) -> None:
-        """Raise where an agent of *plan* may not run, or one that this process runs cannot be isolated as it wants."""
+        """Raise if an agent of *plan* may not run, or one that this process runs cannot be isolated as requested."""
         self.permits.begin(plan.agents.values())
         ours = [agent for agent in plan.agents.values() if agent.id not in self.custom_executors]
         if executor == "host":
@@ -245,15 +245,15 @@ class Engine:
         return {row.key: ValueRef(row.digest, row.size) for row in rows if row.key not in produced}
 
     async def read(self, run_id: RunId | None, project: Callable[[View], T]) -> T:
-        """What *project* makes of *run_id*, or of the newest run; it is durable when this returns.
+        """The result of *project* for *run_id* (default: the newest run); it is durable when this returns.
 
-        The live state may be ahead of the journal, so it is projected first and told after the commit of all it shows.
+        The live state may be ahead of the journal, so it is projected first, and returned once what it shows is durable.
         Raises `NotFound`.
         """
         run = await self.archive.find(run_id)
         estimates = await self.storage.estimates(run.plan.command) if not run.ended else {}
         locks = await self._locks_of(run)
-        run = self.live_runs.runs.get(run.id) or await self.archive.find(run.id)  # it may have been let go meanwhile
+        run = self.live_runs.runs.get(run.id) or await self.archive.find(run.id)  # it may have been dropped meanwhile
         shown = project(
             View(
                 run=run,
@@ -276,19 +276,19 @@ class Engine:
         return tuple(line for line in lock_lines(await self.storage.claims()) if line.run == run.id)
 
     async def view(self, run_id: RunId | None = None) -> View:
-        """The state of *run_id*, or of the newest run; what is shown to anybody goes through `read`."""
+        """The state of *run_id* (default: the newest run), not necessarily durable; use `read` for output."""
         return await self.read(run_id, lambda view: view)
 
     async def wait(self, run_id: RunId, seconds: float) -> bool:
-        """Wait until *run_id* moves, at most *seconds*; runs of other processes are looked at again and again."""
+        """Wait at most *seconds* until *run_id* changes; returns early for polled runs of other processes."""
         if run_id in self.live_runs.runs:
             return await self.notifier.wait(run_id, seconds)
         return await self.notifier.wait(run_id, min(seconds, POLL_SECONDS))
 
     async def cancel(self, run_id: RunId, *, reason: str = "", compensate: bool = True) -> None:
-        """Ask *run_id* to end; returns at once for runs of other processes, which are asked through their inbox.
+        """Ask *run_id* to end; for a run of another process, post the request to its inbox and return at once.
 
-        An interrupted run is taken up for it. Raises `StateError`, `NotFound`.
+        An interrupted run is resumed for this. Raises `StateError`, `NotFound`.
         """
         run = await self._durable(run_id)
         if run.status is RunStatus.INTERRUPTED:
@@ -306,7 +306,7 @@ class Engine:
             await self.storage.post(Message(run=run.id, kind="cancel", payload=payload))
 
     async def resume(self, run_id: RunId, *, failed: bool = False, limits: Limits | None = None) -> None:
-        """Go on with an interrupted run, or take up a failed one; *limits* win over those it had.
+        """Resume an interrupted run, or retry a failed one; *limits* override those it had.
 
         Raises `StateError`, `NotFound`.
         """
@@ -314,7 +314,7 @@ class Engine:
         await self.live_runs.committed()
 
     async def _durable(self, run_id: RunId) -> Run:
-        """The run; one that has ended here a moment ago when that is durable, and it is anybody's."""
+        """The run; if it just ended in this process, waits until that is durable, so any process may take it over."""
         run = await self.archive.find(run_id)
         if run.ended and run.id in self.live_runs.runs:
             await self.live_runs.committed()
@@ -333,28 +333,28 @@ class Engine:
         self.location.check(run.id, run.worktree)
         await self._check_agents(run.plan, run.executor)
         if not await self.archive.take_up(run.id, sig.Resume(self._owner_id, failed, limits)):
-            raise StateError(f"run {run.id} was taken up by somebody else meanwhile", code="NOT_RESUMABLE")
+            raise StateError(f"run {run.id} was resumed by another process in the meantime", code="NOT_RESUMABLE")
 
     def open_work(self, run: Run) -> list[WorkOrder]:
-        """The attempts that the client has to do, where *run* is owned here and delegated to it."""
+        """Work orders for the client, if *run* is owned here and delegated to it."""
         return self._attempts.open_work(run) if run.executor == "host" and run.id in self.live_runs.runs else []
 
     async def locks(self) -> list[LockLine]:
-        """Who has or wants which lock; what dead processes had is freed or reserved first."""
+        """All held and awaited locks, after freeing or reserving those of dead processes."""
         await self.archive.look_after_all()
         return lock_lines(await self.storage.claims())
 
     async def release_locks(self, run_id: RunId) -> list[LockLine]:
-        """Give up the locks reserved for the dead *run_id*, whose work stays as it is; gives what was released.
+        """Give up the locks reserved for the dead *run_id*, whose work stays as it is; returns those released.
 
-        Raises `NotFound`, and `StateError` for a run that lives.
+        Raises `NotFound`, and `StateError` for a live run.
         """
         row = await self.archive.row(run_id)
         if row.status not in END_STATES:
             raise StateError(
                 f"run {run_id} is {row.status} and needs its locks",
                 code="RUN_IS_LIVE",
-                hint=f"`orchestrate cancel {run_id}` ends it and gives them up.",
+                hint=f"Run `orchestrate cancel {run_id}` to end it and give them up.",
             )
         lines = [line for line in lock_lines(await self.storage.claims()) if line.run == run_id]
         for outcome in await self.storage.commit(Batch(lock_ops=[release_of_the_dead(run_id)]), self._owner_id):
@@ -364,10 +364,10 @@ class Engine:
     async def prune(
         self, *, keep: int | None = None, older_than: timedelta | None = None, interrupted: bool = False
     ) -> list[RunSummary]:
-        """Forget runs beyond the newest *keep* and those that ended longer ago than *older_than*; gives them.
+        """Remove runs beyond the newest *keep*, and those that ended longer ago than *older_than*; returns them.
 
-        Never a run that lives, and interrupted ones only where *interrupted* says so; their locks are given up, and
-        the branches go that hold what their isolated agents changed.
+        Never a live run, and interrupted ones only with *interrupted*; their locks are given up, and the branches with
+        changes of their isolated agents are removed.
         """
         before = None if older_than is None else self.clock.now() - older_than
         rows = await self.archive.look_after_all()
@@ -382,19 +382,19 @@ class Engine:
         return [row for row in gone if row.id in names]
 
     async def report(self, attempt: str, outcome: Outcome | None) -> None:
-        """Take the report of work that the client did; without an outcome it says that it still works on it.
+        """Process a report of the client on its work; without an outcome it is a heartbeat.
 
         Raises `StateError` if late, `InputError` for a bad id.
         """
         parsed = parse_attempt_id(attempt)
         if parsed is None:
-            raise InputError(f'"{attempt}" is no attempt id', code="INVALID_ATTEMPT")
+            raise InputError(f'"{attempt}" is not an attempt id', code="INVALID_ATTEMPT")
         run_id, node, number = parsed
         run = self.live_runs.runs.get(run_id)
         state = None if run is None else run.nodes.get(node)
         tried = None if state is None else next((one for one in state.attempts if one.number == number), None)
         if run is not None and state is not None and tried is not None and not is_clients(run, state, tried.role):
-            raise StateError(f'the work of node "{node}" is not the client\'s', code="NOT_REPORTABLE")
+            raise StateError(f'node "{node}" is not executed by the client', code="NOT_REPORTABLE")
         if outcome is None:
             self.live_runs.send(run_id, sig.RenewAttempt(node, number))
         else:
@@ -402,9 +402,9 @@ class Engine:
         await self.live_runs.committed()
 
     async def decide(self, run_id: RunId, node: NodeId, answer: str, *, failure: Failure | None = None) -> None:
-        """Give a person's answer to an approval or a held node; a run of another process finds it in its inbox.
+        """Pass on a person's answer to an approval or a decision; a run of another process finds it in its inbox.
 
-        *failure* is what a no is recorded as, in a run of this process. Raises `StateError`, `NotFound`.
+        *failure* is recorded for a no, in a run of this process. Raises `StateError`, `NotFound`.
         """
         run = await self.archive.find(run_id)
         if run.id in self.live_runs.runs:
@@ -415,7 +415,7 @@ class Engine:
             await self.storage.post(Message(run=run.id, kind="decide", payload={"node": node, "answer": answer}))
 
     def _warn(self, run_id: RunId, node: NodeId | None, text: str) -> None:
-        """Say something about a run at once, and with the attempt of *node* in its journal."""
+        """Warn about a run at once, and with the attempt of *node* in its journal."""
         self.activity.warn(run_id, text)
         self._attempts.warn(run_id, node, text)
 
@@ -433,7 +433,7 @@ class Engine:
         return agent is not None and starts_later(self._choose(run, agent), agent)
 
     def _idle_limit(self, run: Run, agent: Agent) -> timedelta | None:
-        """How long *agent* may be silent; only what talks to us through pipes gives signs of life by itself."""
+        """How long *agent* may be silent; only programs connected by pipes send heartbeats by themselves."""
         if run.executor == "simulate" or not agent.kind.traits.shows_life:
             return None
         return agent.idle_timeout or self.idle_timeout

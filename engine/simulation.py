@@ -1,6 +1,6 @@
-"""A run on a virtual clock: the real engine, journal and saga, with made-up work that takes no time.
+"""A run on a virtual clock: the real engine, journal and saga, with simulated work that takes no time.
 
-Effects: an event loop of its own, in the calling thread; nothing is written. What it returns the caller may store.
+Effects: an event loop of its own, in the calling thread; nothing is written, but the caller may store the result.
 """
 
 from __future__ import annotations
@@ -40,46 +40,46 @@ if TYPE_CHECKING:
 
 
 _MAX_LISTED = 20
-"""Names that one hint tells."""
+"""The most names in one hint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulated:
-    """What a simulated run left."""
+    """The result of a simulation."""
 
     run: Run
     events: list[ev.Event]
     values: dict[str, bytes]
     """Canonical JSON of its values, by digest."""
     lost: tuple[str, ...] = ()
-    """What of the scenario never came to pass: a sentence each."""
+    """Parts of the scenario that never happened, a sentence each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """What is simulated."""
+    """The inputs of a simulation."""
 
     arguments: str | Mapping[str, Any] | None = None
     limits: ev.Limits | None = None
     faults: Mapping[tuple[NodeId, int | None], Fault] = field(default_factory=dict)
     """Failures by node and attempt number; None: every forward attempt."""
     values: Mapping[NodeId, Mapping[str, Any]] = field(default_factory=dict)
-    """Outputs given by name: node, then key."""
+    """Preset outputs by node and key."""
     seed: int = 0
     epoch: datetime = EPOCH
     """When the simulated run starts."""
 
 
 def simulate(plan: Plan, scenario: Scenario, *, project: Path = Path()) -> Simulated:
-    """Run *plan* to its end on a virtual clock; equal plans, scenarios and seeds give equal events.
+    """Run *plan* to its end on a virtual clock; equal plans, scenarios and seeds produce equal events.
 
     Approvals are answered with yes. Must not be called from a running event loop: use a thread. Raises `InputError`
-    (INVALID_FAULT, INVALID_VALUE) where the scenario names what the plan does not have.
+    (INVALID_FAULT, INVALID_VALUE) if the scenario names anything that the plan does not have.
     """
     _check_names(plan, scenario)
     made = _assumed(plan, scenario)
     if made.told:
-        warning = f"Made up for skip conditions: {_listed(made.told)}"
+        warning = f"Assumed for skip conditions: {_listed(made.told)}"
         plan = replace(plan, warnings=(*plan.warnings, warning))
     values = {node: {**made.values.get(node, {}), **scenario.values.get(node, {})} for node in made.values}
     executor = SimulateExecutor(faults=scenario.faults, values={**scenario.values, **values})
@@ -89,17 +89,17 @@ def simulate(plan: Plan, scenario: Scenario, *, project: Path = Path()) -> Simul
 
 
 def _lost(scenario: Scenario, run: Run, answered: Collection[NodeId]) -> list[str]:
-    """What of *scenario* never took effect in *run*, in which the nodes *answered* have given their outputs."""
+    """Parts of *scenario* that never took effect in *run*, whose nodes *answered* produced outputs."""
     found = []
     for (name, number), fault in scenario.faults.items():
         node = run.nodes[name]
         if not any(_is_due(record, number) and _is_by(record, fault) for record in node.attempts):
             which = "" if number is None else f" in attempt {number}"
-            found.append(f'the failure of "{name}"{which} never came: {_why(node)}')
+            found.append(f'the failure of "{name}"{which} never happened: {_why(node)}')
     for name, values in scenario.values.items():
         if name not in answered:
             why = _why(run.nodes[name])
-            found += [f'the value of "{key}" of "{name}" was never given: {why}' for key in values]
+            found += [f'the value of "{key}" of "{name}" was never used: {why}' for key in values]
     return found
 
 
@@ -108,7 +108,7 @@ def _is_due(record: AttemptRecord, number: int | None) -> bool:
 
 
 def _is_by(record: AttemptRecord, fault: Fault) -> bool:
-    """Whether the attempt ended as *fault* has it: a timeout by whichever limit comes first."""
+    """Whether the attempt ended as in *fault*; for a timeout, any limit counts."""
     failure = record.failure
     if failure is None or failure.kind is not fault.kind:
         return False
@@ -119,7 +119,7 @@ def _why(node: NodeState) -> str:
     if node.status is NodeStatus.SKIPPED:
         return f"the node was skipped{f' ({node.skip_message})' if node.skip_message else ''}"
     if not node.attempts:
-        return "the node never began"
+        return "the node never started"
     count = len(node.attempts)
     failure = node.attempts[-1].failure
     ending = "succeeded" if failure is None else f"ended with {failure.code}"
@@ -132,17 +132,17 @@ def _assumed(plan: Plan, scenario: Scenario) -> Assumptions:
 
 
 def _check_names(plan: Plan, scenario: Scenario) -> None:
-    """Refuse a scenario of which some part would never come to pass, since nothing has its name."""
+    """Reject a scenario with a part that could never happen, since nothing has its name."""
     nodes = {node.id: node for node in plan.nodes}
     for name, number in scenario.faults:
-        # What undoes a sub-command is work of its own, and is told by the number of its attempt.
+        # Undoing a sub-command is work of its own, selected by the number of its attempt.
         _working_node(plan, nodes, name, code="INVALID_FAULT", undo=number is not None)
     for name, values in scenario.values.items():
         node = _working_node(plan, nodes, name, code="INVALID_VALUE")
         keys = [output.key for output in node.outputs]
         for key in values:
             if key not in keys:
-                known = f"Its outputs are {_listed(keys)}" if keys else "It declares none"
+                known = f"Its outputs are {_listed(keys)}." if keys else "It declares none."
                 hint = Names(keys).question(key) or known
                 raise InputError(f'node "{name}" has no output "{key}"', code="INVALID_VALUE", hint=hint)
 
@@ -152,12 +152,12 @@ def _working_node(
 ) -> NodePlan:
     node = nodes.get(name)
     if node is None:
-        hint = Names(nodes).question(name) or f"Its nodes are {_listed([*nodes])}"
+        hint = Names(nodes).question(name) or f"Its nodes are {_listed([*nodes])}."
         raise InputError(f'{plan.command} has no node "{name}"', code=code, hint=hint)
     if node.kind is NodeKind.SUB_COMMAND and not undo:
         inside = _listed([inner for phase in node.inner for inner in plan.phases[phase].nodes])
         raise InputError(
-            f'"{name}" is a sub-command, which does no work itself', code=code, hint=f"Name a node inside it: {inside}"
+            f'"{name}" is a sub-command, which does no work itself', code=code, hint=f"Name a node inside it: {inside}."
         )
     return node
 

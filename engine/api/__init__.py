@@ -1,1 +1,1 @@
-"""The Python API: `from engine import OrchestrationEngine`; docs/python-api.md shows it at work."""
+"""The Python API: `from engine import OrchestrationEngine`; docs/python-api.md has examples."""

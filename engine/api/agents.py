@@ -1,6 +1,6 @@
-"""Agents that a Python program does itself: what it writes, what it is given, and how it hands work on.
+"""Agents that a Python program implements itself: its executor, the context it receives, and passing work on.
 
-Effects: calls the program's code on the running event loop. The order of work, limits and retries stay the engine's.
+Effects: calls the program's code on the running event loop. The engine decides order, limits and retries.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_TOKENS = 2**53
-"""More is no count: JSON readers lose digits from there on."""
+"""Larger counts are rejected: JSON readers lose digits from there on."""
 FailureName = Literal["error", "timeout", "validation", "cancel"]
 
 
 class AgentFailure(Exception):
-    """A node's work failed; its code and kind decide about retries and rollback."""
+    """The work of a node failed; its code and kind decide about retries and rollback."""
 
     def __init__(
         self, code: str, message: str, *, kind: FailureKind | FailureName = "error", hint: str | None = None
@@ -49,64 +49,64 @@ class AgentFailure(Exception):
 
 
 class Context:
-    """What an agent knows of the run: a view of the values that existed when the node started."""
+    """An agent's view of the run: the values that existed when the node started."""
 
     def __init__(self, order: WorkOrder, heartbeat: Heartbeat, pass_on: PassOn) -> None:
-        """Made by the engine, one for each attempt."""
+        """Created by the engine, one for each attempt."""
         self.data: dict[str, Any] = dict(order.inputs)
-        """The node's inputs by key; copies, which may be changed."""
+        """The node's inputs by key; copies that may be changed."""
         self.run_id: str = order.run
         self.node_id: str = order.node
         self.attempt: str = order.attempt
         self.role: str = order.role
-        """`forward`, or `compensate` where the node is undone."""
+        """`forward`, or `compensate` to undo the node."""
         self.outputs: tuple[str, ...] = tuple(output.key for output in order.outputs if output.required)
-        """The keys that the answer must have."""
+        """The required keys of the answer."""
         self.produced: Mapping[str, Any] = order.produced
-        """What the node had produced; filled where it is undone."""
+        """The outputs of the node; filled when it is undone."""
         self.project: Path = order.project
         self.usage: list[Usage] = []
-        """Tokens and cost of what was handed on; add to it what the program itself used."""
+        """Tokens and cost of passed-on work; add those that the program used itself."""
         self._heartbeat = heartbeat
         self._pass_on = pass_on
 
     def progress(self, action: str) -> None:
-        """Tell in one line what is being done; status and live display show it."""
+        """Report the current action in one line, for status and live display."""
         self._heartbeat(action)
 
     async def pass_on(self, agent_id: str, task: str) -> dict[str, Any]:
-        """Have *task* done by *agent_id* as if the program did not do its work. Raises `AgentFailure`."""
+        """Have *agent_id* do *task* as if the program did not implement it. Raises `AgentFailure`."""
         return await self._pass_on(self, agent_id, task)
 
 
 class PassOn(Protocol):
-    """Hands work on."""
+    """Passes work on."""
 
     async def __call__(self, context: Context, agent_id: str, task: str) -> dict[str, Any]:
         """The outputs. Raises `AgentFailure`."""
 
 
 class AgentExecutor:
-    """Base of a program's own executor: name the agents, write `execute`."""
+    """Base class of a program's executor: name the agents and implement `execute`."""
 
     agent_ids: Collection[str] | None = None
-    """The agents it does, new ones or those of files; None: it is asked for every agent and adds none."""
+    """The agents it implements, new ones or those of files; None: all agents, adding none."""
 
     @abstractmethod  # not by the metaclass, which may clash with that of another base: `set_agent_executor` looks
     async def execute(self, agent_id: str, task: str, context: Context) -> Any:  # noqa: ANN401 - any JSON value
-        """Do *task*; gives the declared outputs by key. Whatever it raises is the failure of the node.
+        """Do *task* and return the declared outputs by key. Any exception fails the node.
 
-        `{"outputs": …}` and `{"failure": {"code", "kind", "message"}}` are understood too, and where the node declares
-        one output, its bare value if that is no mapping.
+        `{"outputs": …}` and `{"failure": {"code", "kind", "message"}}` are accepted too, and for a node with one
+        declared output its bare value, unless that is a mapping.
         """
         raise NotImplementedError
 
 
 class DefaultExecutor:
-    """Does an agent's work as if no executor of the program had been set."""
+    """Does an agent's work as if the program had set no executor."""
 
     async def execute(self, agent_id: str, task: str, context: Context) -> dict[str, Any]:
-        """The outputs of *agent_id* for *task*, given the values of *context*. Raises `AgentFailure`."""
+        """The outputs of *agent_id* for *task* with the values of *context*. Raises `AgentFailure`."""
         return await context.pass_on(agent_id, task)
 
 
@@ -115,24 +115,24 @@ default_executor: DefaultExecutor = DefaultExecutor()
 
 
 class Program(Protocol):
-    """What `set_agent_executor` takes: an `AgentExecutor`, or anything with such a method."""
+    """Accepted by `set_agent_executor`: an `AgentExecutor`, or anything with such a method."""
 
     @property
     def execute(self) -> Callable[[str, str, Context], Any]:
-        """See `AgentExecutor.execute`; may be a plain function that is short."""
+        """See `AgentExecutor.execute`; may be a plain function if it is quick."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramExecutor:
-    """A program's executor as the engine calls one."""
+    """Adapts a program's executor to the engine."""
 
     program: Program
     executors: Mapping[AgentKind, Executor]
-    """Who else does work, by kind of agent."""
+    """The other executors, by kind of agent."""
     find: Callable[[str], Agent | None]
-    """An agent as its file has it."""
+    """Finds an agent as its file defines it."""
     permit: Callable[[RunId, Agent, NodeId], None]
-    """Raises `OrchestrationError` where an agent may not run."""
+    """Raises `OrchestrationError` if an agent may not run."""
 
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
         """See `engine.executors.port.Executor`."""
@@ -152,7 +152,7 @@ class ProgramExecutor:
         outcome = await InlineExecutor({order.agent.id: call}).execute(order, heartbeat)
         used = [usage for usage in context.usage if countable(usage)]
         if len(used) < len(context.usage):
-            log.warning("%s: usage that is no Usage of numbers from 0 on is not counted", order.node)
+            log.warning("%s: usage that is not a Usage of numbers from 0 up is not counted", order.node)
         return structs.replace(outcome, usage=_sum(used, outcome.usage))
 
     async def _pass_on(
@@ -163,7 +163,7 @@ class ProgramExecutor:
             agent = self.find(agent_id)
         if agent is None:
             hint = "Add an agent file for it, or do its work in `execute`."
-            raise AgentFailure("AGENT_NOT_FOUND", f'nobody else does the work of the agent "{agent_id}"', hint=hint)
+            raise AgentFailure("AGENT_NOT_FOUND", f'agent "{agent_id}" has no other executor', hint=hint)
         self.permit(order.run, agent, order.node)
         handed = structs.replace(order, agent=agent, task=task, inputs=context.data)
         outcome = await self.executors[agent.kind].execute(handed, heartbeat)
@@ -176,13 +176,13 @@ class ProgramExecutor:
 
 
 def agents_of(program: Program) -> Collection[str] | None:
-    """The agents that *program* names; None where it is to be asked for all."""
+    """The agents that *program* names; None if it does all."""
     named: Collection[str] | str | None = getattr(program, "agent_ids", None)
     return (named,) if isinstance(named, str) else named
 
 
 def countable(usage: object) -> bool:
-    """Whether *usage*, which a program's code has made, can be added up and kept."""
+    """Whether *usage* from a program's code can be added up and stored."""
     if not isinstance(usage, Usage):
         return False
     counts: tuple[object, ...] = (usage.input_tokens, usage.output_tokens)
@@ -193,7 +193,7 @@ def countable(usage: object) -> bool:
 
 
 def _failed(failure: AgentFailure) -> Outcome:
-    """The node's failure; whatever the program has put into *failure* can be kept."""
+    """The node's failure, made storable whatever the program has put into *failure*."""
     kind: object = failure.kind
     hint: object = failure.hint
     return failed(

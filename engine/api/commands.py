@@ -1,4 +1,4 @@
-"""A command as a program hands it over: its data, the model of it, or what `CommandLoader.load` gave.
+"""A command as a program passes it: its data, its model, or the result of `CommandLoader.load`.
 
 Pure.
 """
@@ -14,18 +14,18 @@ from engine.model.command import CommandDefinition
 
 @runtime_checkable
 class HasDefinition(Protocol):
-    """A `registry.LoadedCommand`, of which nothing else is known here."""
+    """A `registry.LoadedCommand`, reduced to what is needed here."""
 
     @property
     def definition(self) -> CommandDefinition | Mapping[str, Any]:
-        """The model, or the data where it has errors."""
+        """The model, or the data if it has errors."""
 
 
 Definition = CommandDefinition | Mapping[str, Any] | HasDefinition
 
 
 def data_of(command: Definition, *, hint: str) -> Mapping[str, Any]:
-    """The v2 data of *command*. Raises `InputError` with *hint* where it is nothing of the kind."""
+    """The v2 data of *command*. Raises `InputError` with *hint* for anything else."""
     given: object = command.definition if isinstance(command, HasDefinition) else command
     if isinstance(given, CommandDefinition):
         dumped: dict[str, Any] = given.model_dump(mode="json", by_alias=True, exclude_unset=True)

@@ -1,6 +1,6 @@
-"""A definition as a graph to look at: order, levels, critical path, as text, Mermaid or SVG.
+"""A definition as a graph: order, levels and critical path, drawn as text, Mermaid or SVG.
 
-Effects: none. Agents are not looked up, so a graph can be drawn of a command whose agents do not exist yet.
+Effects: none. Agents are not looked up, so a graph can be drawn even if the command's agents do not exist yet.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class DAG:
 
     plan: Plan
     timeline: Timeline
-    """When each node would run by estimates, within the phases' limits."""
+    """When each node would run by estimates, within the limits of phases."""
 
     @property
     def nodes(self) -> tuple[NodeId, ...]:
@@ -44,7 +44,7 @@ class DAG:
 
     @property
     def dependencies(self) -> dict[NodeId, tuple[NodeId, ...]]:
-        """What each node depends on."""
+        """The dependencies of each node."""
         return {node.id: node.depends_on for node in self.plan.nodes}
 
     @property
@@ -54,20 +54,20 @@ class DAG:
 
     @property
     def critical_path(self) -> tuple[NodeId, ...]:
-        """The nodes that make a run as long as it is at best."""
+        """The nodes that determine the shortest possible run."""
         return self.plan.critical_path
 
     @property
     def critical_path_time(self) -> int:
-        """Milliseconds of a run at best."""
+        """Duration of the shortest possible run, in milliseconds."""
         return milliseconds(self.plan.critical_path_time)
 
     @property
     def sequential_time(self) -> int:
-        """Milliseconds of all nodes one after the other."""
+        """Duration of all nodes one after another, in milliseconds."""
         return milliseconds(self.plan.sequential_time)
 
-    def visualize(self, *, format: DrawingName = "text") -> str:  # noqa: A002 - the word that a caller expects
+    def visualize(self, *, format: DrawingName = "text") -> str:  # noqa: A002 - the name that a caller expects
         """The graph as `text`, `mermaid` or `svg`."""
         check_one_of("format", format, DRAWINGS)
         if format == "mermaid":
@@ -82,12 +82,12 @@ class DAG:
 
 
 class DAGBuilder:
-    """Makes graphs of definitions."""
+    """Builds graphs from definitions."""
 
     def __init__(self, *, commands: Mapping[str, Definition] | None = None) -> None:
         """*commands* are the definitions of sub-commands by name, `/deploy`. Raises `InputError` for anything else."""
         if commands is not None:
-            check_mapping("commands", commands, hint="Give a mapping of definitions by name: {'/deploy': definition}.")
+            check_mapping("commands", commands, hint="Pass a mapping of definitions by name: {'/deploy': definition}.")
         self._commands = {name: _raw(known) for name, known in (commands or {}).items()}
 
     def build_dag(self, definition: Definition) -> DAG:
@@ -111,13 +111,15 @@ class DAGBuilder:
         found = validate_definition(raw, agents=_Any(), commands=self._commands, breakers=_Any())
         errors = [problem for problem in found.problems if problem.severity is Severity.ERROR]
         if found.definition is None or errors:
-            name = raw.get("name", "definition")
-            raise InvalidCommand(f"Command '{name}' has {len(errors)} errors\n{_told(errors)}", found.problems)
+            name, count = raw.get("name", "definition"), len(errors)
+            raise InvalidCommand(
+                f"Command '{name}' has {count} error{'s' if count > 1 else ''}\n{_listed(errors)}", found.problems
+            )
         return found.definition
 
 
 class _Any(frozenset[str]):
-    """Every name there can be."""
+    """A set of all possible names."""
 
     __slots__ = ()
 
@@ -126,8 +128,8 @@ class _Any(frozenset[str]):
 
 
 def _raw(definition: Definition) -> Mapping[str, Any]:
-    return data_of(definition, hint="Give a definition, or a command that CommandLoader().load has loaded by its name.")
+    return data_of(definition, hint="Pass a definition, or a command loaded by name with CommandLoader().load.")
 
 
-def _told(errors: list[Problem]) -> str:
+def _listed(errors: list[Problem]) -> str:
     return "\n".join(f"  {problem.code} {problem.pointer}: {problem.message}" for problem in errors[:20])

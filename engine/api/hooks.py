@@ -1,7 +1,7 @@
-"""Tells a program what happens in its runs, and never lets it hurt them.
+"""Notifies a program of events in its runs, and never lets it harm them.
 
-Effects: calls the program's hooks, plain ones in threads, async ones on the event loop; one after the other, each for a
-bounded time. What a hook raises is logged; one that hangs is left behind, and after three times called no more.
+Effects: calls the program's hooks, plain ones in threads, async ones on the event loop; one after another, each for a
+bounded time. Exceptions are logged; a hook that hangs is abandoned, and after three times no longer called.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_OVERRUNS = 3
-"""After so many calls that did not end in time a hook is called no more."""
+"""After this many calls that did not end in time, a hook is no longer called."""
 
 Hook = Callable[..., Any]
 Call = tuple[str, Hook, tuple[Any, ...]]
 
 
 class Caller:
-    """Calls hooks in the order in which they are asked for."""
+    """Calls hooks in the order of their requests."""
 
     def __init__(self, *, timeout: float, overruns: Counter[str] | None = None) -> None:
-        """*timeout* is how long one call may take, in seconds; *overruns* counts by hook those that took longer."""
+        """*timeout* limits one call, in seconds; *overruns* counts longer calls by hook."""
         self._timeout = timeout
         self._calls: asyncio.Queue[Call] = asyncio.Queue()
         self._overruns: Counter[str] = Counter() if overruns is None else overruns
@@ -49,7 +49,7 @@ class Caller:
         """Calls that did not end in time."""
 
     def ask(self, name: str, hook: Hook, *arguments: object) -> None:
-        """Call *hook* as soon as those before it are done; returns at once."""
+        """Call *hook* once earlier calls are done; returns at once."""
         self._calls.put_nowait((name, hook, arguments))
 
     async def run(self) -> None:
@@ -63,7 +63,7 @@ class Caller:
                 self._calls.task_done()
 
     async def drained(self) -> None:
-        """Wait until every hook that was asked for has been called."""
+        """Wait until every requested call is done."""
         await self._calls.join()
 
     async def _call(self, name: str, hook: Hook, arguments: tuple[Any, ...]) -> None:
@@ -74,7 +74,7 @@ class Caller:
             call.cancel()
             self._left.add(call)
             call.add_done_callback(self._forget)
-            last = " and is called no more" if self._overruns[name] == MAX_OVERRUNS else ""
+            last = " and will not be called again" if self._overruns[name] == MAX_OVERRUNS else ""
             log.warning("the hook %s did not end within %g seconds%s", name, self._timeout, last)
         elif not call.cancelled() and (error := call.exception()) is not None:
             log.error("the hook %s raised", name, exc_info=error)
@@ -82,7 +82,7 @@ class Caller:
     def _forget(self, call: asyncio.Future[Any]) -> None:
         self._left.discard(call)
         if not call.cancelled():
-            call.exception()  # asked for, so that nobody is told that it never was
+            call.exception()  # retrieved, so that asyncio does not warn that it never was
 
 
 async def _called(hook: Hook, arguments: tuple[Any, ...]) -> None:
@@ -95,7 +95,7 @@ async def _called(hook: Hook, arguments: tuple[Any, ...]) -> None:
 
 
 def _in_thread(hook: Hook, arguments: tuple[Any, ...]) -> asyncio.Future[Any]:
-    """The reply of a plain function, called in a thread of its own, which nobody waits for when the program ends."""
+    """The result of a plain function, called in its own thread, which does not delay the end of the program."""
     loop = asyncio.get_running_loop()
     reply: asyncio.Future[Any] = loop.create_future()
 
@@ -111,9 +111,9 @@ def _in_thread(hook: Hook, arguments: tuple[Any, ...]) -> asyncio.Future[Any]:
         value, error = None, None
         try:
             value = hook(*arguments)
-        except Exception as raised:  # noqa: BLE001 - whatever a hook raises is logged
+        except Exception as raised:  # noqa: BLE001 - all errors of a hook are logged
             error = raised
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and no one listens
             loop.call_soon_threadsafe(deliver, value, error)
 
     threading.Thread(target=call, name="hook", daemon=True).start()
@@ -121,7 +121,7 @@ def _in_thread(hook: Hook, arguments: tuple[Any, ...]) -> asyncio.Future[Any]:
 
 
 class Hooks:
-    """Turns what was committed into calls."""
+    """Turns committed events into calls."""
 
     def __init__(
         self,
@@ -131,13 +131,13 @@ class Hooks:
         on_node_complete: Hook | None = None,
         on_phase_complete: Hook | None = None,
     ) -> None:
-        """What is None is not called."""
+        """A hook that is None is not called."""
         self._caller = caller
         self._on_node_start = on_node_start
         self._on_node_complete = on_node_complete
         self._on_phase_complete = on_phase_complete
         self._started: defaultdict[RunId, dict[NodeId, datetime]] = defaultdict(dict)
-        """Nodes that have been told to have started, and when."""
+        """Nodes reported as started, and when."""
         self._undoing: defaultdict[RunId, set[tuple[NodeId, int]]] = defaultdict(set)
 
     def listen(self, run: Run, events: Sequence[ev.Event]) -> None:
@@ -175,7 +175,7 @@ class Hooks:
                 pass
 
     def _starts(self, run: Run, event: ev.AttemptScheduled | ev.AttemptStarted) -> bool:
-        """Whether work on a node begins with *event*: one that waits for its turn has not started yet."""
+        """Whether work on a node begins with *event*: an attempt that waits for its turn has not started."""
         if event.node in self._started[run.id] or (event.node, event.number) in self._undoing[run.id]:
             return False
         return event.deadline is not None

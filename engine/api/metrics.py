@@ -1,6 +1,6 @@
-"""Collects how runs went and gives it as one report, spelled as the guide spells it. Times are milliseconds.
+"""Collects metrics of runs and returns them as one report, with the guide's spelling. Times are milliseconds.
 
-Effects: samples memory and processor time of this process and its children while runs live, where that is asked for.
+Effects: samples memory and processor time of this process and its children during runs, if enabled.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class PhaseReport:
     id: str
     name: str
     duration: int | None
-    """None where it never opened."""
+    """None if it never opened."""
     agent_count: int
     parallel_executions: int
-    """The most of its nodes that ran at once."""
+    """The highest number of its nodes that ran at once."""
     success_rate: float | None
-    """Percent of those that ran; None where none did."""
+    """Percent of the nodes that ran; None if none did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class AgentReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceReport:
-    """What this process and its children used while the run lived; other runs of the program are in it."""
+    """Resources used by this process and its children during the run, including other runs of the program."""
 
     peak_memory: int
     """Bytes."""
@@ -74,23 +74,23 @@ class ResourceReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsReport:
-    """How a run went."""
+    """The metrics of one run."""
 
     run_id: RunId
     command: str
     status: RunStatus
     total_duration: int
     best_duration: int
-    """The least time in which the same work could have been done."""
+    """The shortest time in which the same work could have been done."""
     work_duration: int
-    """All attempts one after the other."""
+    """All attempts one after another."""
     parallelism_efficiency: float | None
-    """`best_duration` of `total_duration` in percent; None for a run that took no time."""
+    """`best_duration` in percent of `total_duration`; None for a run that took no time."""
     cache_hit_rate: float | None
-    """Percent of the context values asked for that were in memory; None where nothing was asked for or counted."""
+    """Percent of value lookups answered from memory; None if there were none, or they were not counted."""
     phases: tuple[PhaseReport, ...]
     slowest_agents: tuple[AgentReport, ...]
-    """At most ten, the slowest first."""
+    """At most ten, slowest first."""
     retries: int
     lock_waits: int
     lock_wait_duration: int
@@ -104,7 +104,7 @@ class MetricsReport:
 
 
 class MetricsCollector:
-    """Keeps the reports of an engine's runs."""
+    """Stores the reports of an engine's runs."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class MetricsCollector:
         enable_resource_monitoring: bool = True,
         enable_context_metrics: bool = True,
     ) -> None:
-        """What is not enabled is None in the reports."""
+        """Disabled metrics are None in the reports."""
         check_flag("enable_detailed_timing", enable_detailed_timing)
         check_flag("enable_resource_monitoring", enable_resource_monitoring)
         check_flag("enable_context_metrics", enable_context_metrics)
@@ -123,7 +123,7 @@ class MetricsCollector:
         self._reports: OrderedDict[RunId, MetricsReport] = OrderedDict()
 
     def get_report(self, run_id: str | None = None) -> MetricsReport:
-        """The report of *run_id*, or of the run that ended last. Raises `StateError` where there is none."""
+        """The report of *run_id*, or of the run that ended last. Raises `StateError` if there is none."""
         found = self._reports.get(run_id) if run_id is not None else None  # type: ignore[call-overload]
         if run_id is None and self._reports:
             found = next(reversed(self._reports.values()))
@@ -137,7 +137,7 @@ class MetricsCollector:
         return report
 
     def add(self, report: MetricsReport) -> None:
-        """Keep *report*; the oldest of a hundred goes."""
+        """Store *report*; beyond a hundred, the oldest is dropped."""
         self._reports[report.run_id] = report
         self._reports.move_to_end(report.run_id)
         while len(self._reports) > REPORTS_KEPT:
@@ -146,20 +146,20 @@ class MetricsCollector:
 
 @dataclass(slots=True)
 class Observation:
-    """What is counted while a run lives."""
+    """Counters during a run."""
 
     hits: int
     misses: int
     resources: ResourceReport | None = None
 
     def cache(self, values: ValueCache) -> CacheUse:
-        """How the cache was used since the observation began."""
+        """The use of the cache since the observation began."""
         return CacheUse(hits=values.hits - self.hits, misses=values.misses - self.misses)
 
 
 @contextlib.asynccontextmanager
 async def observe(values: ValueCache, *, resources: bool) -> AsyncIterator[Observation]:
-    """Count for the length of the block; *resources*: sample memory and processor time, too."""
+    """Count during the block; with *resources*, also sample memory and processor time."""
     seen = Observation(values.hits, values.misses)
     if not resources:
         yield seen
@@ -176,7 +176,7 @@ async def observe(values: ValueCache, *, resources: bool) -> AsyncIterator[Obser
 
 
 class _Meter:
-    """Peaks of memory and processes, and the processor time of all that were seen."""
+    """Peaks of memory and processes, and the processor time of all processes seen."""
 
     def __init__(self) -> None:
         self._own = psutil.Process()

@@ -1,4 +1,4 @@
-"""A workplace while it is open, with what a program added to it: agents, listeners, and runs that it waits for.
+"""An open workplace, with the agents and listeners of a program, and the runs it waits for.
 
 Effects: starts, awaits and cancels runs through the engine.
 """
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from engine.service import Engine
 
 LOOK_AGAIN = 30.0
-"""Seconds after which a run that told nothing is looked at all the same."""
+"""Seconds after which a run is checked even if it reported no change."""
 CANCEL_SECONDS = 30.0
 """How long a cancelled call waits for its run to end."""
 CANCELLED = "the program cancelled its call"
 
 
 class OpenPlace:
-    """What calls share as long as one of them goes on."""
+    """The state that concurrent calls share."""
 
     def __init__(self, workplace: Workplace, engine: Engine, caller: Caller) -> None:
-        """Nothing is added yet."""
+        """Start without agents and listeners."""
         self.workplace = workplace
         self.engine = engine
         self.caller = caller
@@ -44,7 +44,7 @@ class OpenPlace:
         """Closes what is open."""
         self.listeners: list[Callable[[Run, Sequence[Event]], None]] = []
         self.every: Program | None = None
-        """Does the work of agents that no other program was named for."""
+        """The program for agents that no other program names."""
         self._calling: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -53,7 +53,7 @@ class OpenPlace:
         self._calling = asyncio.create_task(self.caller.run())
 
     async def stop(self) -> None:
-        """Call no hook any more."""
+        """Stop calling hooks."""
         if self._calling is not None:
             self._calling.cancel()
             await asyncio.gather(self._calling, return_exceptions=True)
@@ -69,7 +69,7 @@ class OpenPlace:
         self.engine.custom_executors.update(dict.fromkeys(names, executor))
 
     def set_cache(self, cache: ContextManagerConfig) -> None:
-        """Begin anew with a cache of this kind."""
+        """Restart with an empty cache configured like this."""
         self.engine.values.configure(
             max_bytes=cache.max_cache_size, policy=cache.eviction_policy, compress=cache.compression_enabled
         )
@@ -81,7 +81,7 @@ class OpenPlace:
         return await self.workplace.start(request)
 
     async def resume(self, run_id: RunId, *, failed: bool, limits: Limits) -> RunId:
-        """Take up a run; see `Workplace.resume`."""
+        """Resume a run; see `Workplace.resume`."""
         if self.every is not None:
             self._give_rest(self.every, (await self.engine.view(run_id)).run.plan.agents)
         await self.workplace.resume(run_id, failed=failed, limits=limits)
@@ -91,7 +91,7 @@ class OpenPlace:
         self.give(program, [name for name in names if name not in self.engine.custom_executors])
 
     async def to_its_end(self, starting: Coroutine[Any, Any, RunId]) -> RunId:
-        """Wait for the end of the run that *starting* starts. Who is cancelled meanwhile cancels the run first."""
+        """Wait for the end of the run that *starting* starts; a cancelled caller cancels the run first."""
         begun = asyncio.ensure_future(starting)
         try:
             run_id = await asyncio.shield(begun)
@@ -114,7 +114,7 @@ class OpenPlace:
             listener(run, events)
 
     async def _retell(self, run_id: RunId) -> None:
-        """A simulated run was recorded when it had ended: tell its events as they were."""
+        """Replay the events of a simulated run, which is recorded only after its end."""
         run: Run | None = None
         for event in await self.engine.storage.events(run_id) if self.listeners else ():
             if run is not None:
@@ -125,7 +125,7 @@ class OpenPlace:
                 self._tell(run, [event])
 
     async def _cancel(self, begun: asyncio.Future[RunId]) -> None:
-        """End the run, where it has begun, and wait until nothing of it is left to undo."""
+        """Cancel the run if it has begun, and wait until it is undone."""
         with contextlib.suppress(Exception):
             run_id = await begun
             await self.engine.cancel(run_id, reason=CANCELLED)

@@ -1,7 +1,7 @@
 """`OrchestrationEngine`: run commands from a Python program, with agents, hooks, breakers and metrics of its own.
 
-Effects: opens the project's state for the length of its block, or of each call outside one, and starts agents. It
-translates: what happens in a run is decided below.
+Effects: opens the project's state during its block, or during each call outside one, and starts agents. It only
+translates: the engine decides what happens in a run.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ HOOKS = {
     "on_phase_complete": ("phase_id", "results"),
     "on_todo_write": ("todos",),
 }
-"""With what each is called."""
+"""The parameters of each."""
 
 
 class OrchestrationEngine:
@@ -88,12 +88,12 @@ class OrchestrationEngine:
         todo_write: TodoWriteConfig | None = None,
         opener: Opener = open_ordinary,
     ) -> None:
-        """*project* is its root; without one it is looked for from the working directory upwards.
+        """*project* is its root (default: searched from the working directory upwards).
 
-        *executor* (auto, claude, simulate) does the work of model agents where a call does not say. Hooks may be plain
+        *executor* (auto, claude, simulate) does the work of model agents unless a call says otherwise. Hooks are plain
         functions, called in threads, or async ones: `on_node_start(node_id, phase)`, `on_node_complete(node_id,
-        duration_ms, success)`, `on_phase_complete(phase_id, results)`, `on_todo_write(todos)`; *hook_timeout* are the
-        seconds that one call of them may take. Raises `InputError` (INVALID_OPTION) for what cannot be used.
+        duration_ms, success)`, `on_phase_complete(phase_id, results)`, `on_todo_write(todos)`; each call may take
+        *hook_timeout* seconds. Raises `InputError` (INVALID_OPTION) for unusable values.
         """
         self._hooks: dict[str, Hook | None] = {
             "on_node_start": on_node_start,
@@ -103,10 +103,10 @@ class OrchestrationEngine:
         for name, hook in {**self._hooks, "on_todo_write": on_todo_write}.items():
             if hook is not None:
                 check_function(name, hook, name, *HOOKS[name])
-        check_kind("project", project, (str, os.PathLike, NoneType), hint="Give the path of the project's root.")
+        check_kind("project", project, (str, os.PathLike, NoneType), hint="Pass the path of the project's root.")
         check_one_of("executor", executor, EXECUTORS)
         check_seconds("hook_timeout", hook_timeout, MAX_HOOK_SECONDS)
-        check_kind("todo_write", todo_write, (TodoWriteConfig, NoneType), hint="Give a TodoWriteConfig.")
+        check_kind("todo_write", todo_write, (TodoWriteConfig, NoneType), hint="Pass a TodoWriteConfig.")
         check_function("opener", opener, "opener", "project")
         self._project = Path(project) if project is not None else None
         self._executor = executor
@@ -127,10 +127,10 @@ class OrchestrationEngine:
         self._stack: contextlib.AsyncExitStack | None = None
 
     def set_agent_executor(self, program: Program) -> None:
-        """Let *program* do the work of the agents in its `agent_ids`, or of all where it names none.
+        """Let *program* do the work of the agents in its `agent_ids`, or of all if it names none.
 
-        Called again it adds agents; the newest one counts for an agent that two name. Raises `InputError`
-        (INVALID_OPTION) for what cannot do an agent's work.
+        Further calls add agents; the last one wins for an agent that two programs name. Raises `InputError`
+        (INVALID_OPTION) for anything that cannot do an agent's work.
         """
         check_program(program)
         names = agents_of(program)
@@ -141,19 +141,19 @@ class OrchestrationEngine:
         self._configure()
 
     def set_circuit_breaker(self, name: str, breaker: CircuitBreaker) -> None:
-        """Let nodes name *breaker* as `circuitBreaker`; it wins over one of that name in the project's settings."""
+        """Let nodes name *breaker* as `circuitBreaker`; it overrides one of that name in the project's settings."""
         check_name("the name of a circuit breaker", name)
-        check_kind(f'the circuit breaker "{name}"', breaker, CircuitBreaker, hint="Give a CircuitBreaker.")
+        check_kind(f'the circuit breaker "{name}"', breaker, CircuitBreaker, hint="Pass a CircuitBreaker.")
         self._breakers[name] = breaker
         self._configure()
 
     def set_metrics_collector(self, collector: MetricsCollector) -> None:
-        """Give *collector* the report of each run that ends from now on."""
-        check_kind("the collector", collector, MetricsCollector, hint="Give a MetricsCollector.")
+        """Add the report of each run that ends from now on to *collector*."""
+        check_kind("the collector", collector, MetricsCollector, hint="Pass a MetricsCollector.")
         self._collector = collector
 
     def register_condition(self, name: str, condition: Callable[[Mapping[str, Any]], bool]) -> None:
-        """Let skip conditions of type `custom` name *condition*; it is given the context and must be quick."""
+        """Let skip conditions of type `custom` name *condition*; it receives the context and must be quick."""
         check_name("the name of a condition", name)
         check_condition(name, condition)
         self._conditions[name] = condition
@@ -166,7 +166,7 @@ class OrchestrationEngine:
         eviction_policy: EvictionName = "lru",
         compression_enabled: bool = True,
     ) -> None:
-        """Size (bytes), eviction (lru, lfu, ttl) and compression of the context values kept in memory."""
+        """Set size (bytes), eviction (lru, lfu, ttl) and compression of the context values kept in memory."""
         self._cache = ContextManagerConfig(
             max_cache_size=max_cache_size, eviction_policy=eviction_policy, compression_enabled=compression_enabled
         )
@@ -195,11 +195,11 @@ class OrchestrationEngine:
         given: Sequence[str] = (),
         seed: int | None = None,
     ) -> RunResult:
-        """Run *command* to its end: "/name", a path under the project, a definition or what was loaded.
+        """Run *command* to its end: "/name", a path under the project, a definition or a loaded command.
 
-        A failed run is a result, no exception; cancelling the call cancels the run and undoes what it did. *fail* and
-        *given* are for `simulate`, spelled as `--fail` and `--set`. Raises `InvalidCommand` with every problem,
-        `InputError` for the arguments, `EnvironmentFault` where nobody can do the work.
+        A failed run is a result, not an exception; cancelling the call cancels the run and undoes its work. *fail* and
+        *given* are for `simulate`, spelled like `--fail` and `--set`. Raises `InvalidCommand` with every problem,
+        `InputError` for the arguments, `EnvironmentFault` if no executor can do the work.
         """
         _check_call(arguments, executor or self._executor, fail, given, seed)
         request = Request(
@@ -232,9 +232,9 @@ class OrchestrationEngine:
         max_attempts_total: int | None = None,
         max_duration_seconds: float | None = None,
     ) -> RunResult:
-        """Go on with an interrupted run, or take up a failed one at its failed nodes, and wait for its end.
+        """Resume an interrupted run, or retry a failed one from its failed nodes, and wait for its end.
 
-        Limits that are given win over those it had.
+        Limits passed here override those it had.
         """
         limits = checked(
             Limits(
@@ -248,18 +248,18 @@ class OrchestrationEngine:
             return await self._follow(place, place.resume(RunId(run_id), failed=failed, limits=limits))
 
     async def cancel(self, run_id: str, *, reason: str = "", compensate: bool = True) -> None:
-        """Ask a run to end, of this or of another process, and to undo what it did."""
-        check_kind("reason", reason, str, hint="Give a text.")
+        """Ask a run of this or another process to end and to undo its work."""
+        check_kind("reason", reason, str, hint="Pass a text.")
         async with self._opened() as place:
             await place.engine.cancel(RunId(run_id), reason=reason, compensate=compensate)
 
     async def decide(self, run_id: str, node: str, answer: str) -> None:
-        """Give a person's answer to a node that waits for one: yes, no; retry, skip, fail."""
+        """Answer for a person, to a node that waits for it: yes, no; retry, skip, fail."""
         async with self._opened() as place:
             await place.workplace.decide(RunId(run_id), node, answer)
 
     async def report(self, run_id: str | None = None) -> MetricsReport:
-        """How a run went, or goes; the newest where none is named. Raises `NotFound`."""
+        """The metrics of a run (default: the newest), finished or not. Raises `NotFound`."""
         async with self._opened() as place:
             return await place.engine.read(
                 RunId(run_id) if run_id else None, lambda view: report_of(view.run, view.now, detailed=True)
@@ -274,17 +274,17 @@ class OrchestrationEngine:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close it; runs that still live are recorded as interrupted."""
+        """Close it; live runs are recorded as interrupted."""
         if self._stack is not None:
             await self._stack.aclose()
             self._stack = None
 
     @contextlib.asynccontextmanager
     async def _opened(self) -> AsyncIterator[OpenPlace]:
-        """What is open, opened where nothing is, and closed by the last who uses it."""
+        """The open workplace; the first user opens it and the last one closes it."""
         self._users += 1
         if self._users == 1:
-            self._lock = asyncio.Lock()  # of this event loop: a program may have one after the other
+            self._lock = asyncio.Lock()  # for this event loop: a program may use several in turn
         try:
             async with self._lock:
                 if self._place is None:
@@ -321,7 +321,7 @@ class OrchestrationEngine:
         return place
 
     def _configure(self) -> None:
-        """Hand what was set to what is open."""
+        """Apply all settings to the open workplace."""
         place = self._place
         if place is None:
             return
@@ -360,18 +360,18 @@ class OrchestrationEngine:
 
 
 def _check_call(arguments: object, executor: str, fail: Sequence[str], given: Sequence[str], seed: object) -> None:
-    """Refuse what a run cannot be made with, before anything is opened for it."""
+    """Reject unusable parameters of a run before anything is opened for it."""
     if not isinstance(arguments, str | NoneType):
-        check_mapping("arguments", arguments, hint="Give a text, or a mapping of the arguments by name.")
+        check_mapping("arguments", arguments, hint="Pass a text, or a mapping of the arguments by name.")
     check_one_of("executor", executor, EXECUTORS)
-    check_names("fail", fail, hint='Give a list: ["node=error"].')
-    check_names("given", given, hint="Give a list: ['node.key=json'].")
-    check_kind("seed", seed, (int, NoneType), hint="Give a whole number.")
+    check_names("fail", fail, hint='Pass a list: ["node=error"].')
+    check_names("given", given, hint="Pass a list: ['node.key=json'].")
+    check_kind("seed", seed, (int, NoneType), hint="Pass a whole number.")
     if (fail or given) and executor != "simulate":
-        raise refused("fail and given work with the executor simulate only", 'Give executor="simulate" too.')
+        raise refused("fail and given need the executor simulate", 'Pass executor="simulate" too.')
 
 
 def _source(command: str | Path | Definition) -> str | Mapping[str, Any]:
     if isinstance(command, str | Path):
         return str(command)
-    return data_of(command, hint='Give "/name", a path, a definition, or what CommandLoader.load gave.')
+    return data_of(command, hint='Pass "/name", a path, a definition, or the result of CommandLoader.load.')

@@ -1,12 +1,12 @@
-"""The place where commands are run, as the Python API needs it: commands and agents by name, and the engine.
+"""The workplace that the Python API needs: commands and agents by name, and the engine.
 
-Effects: importing the ordinary place when it is first asked for, nothing else.
+Effects: only imports the ordinary workplace when it is first needed.
 
 Why an import by name. Users write `from engine import OrchestrationEngine` and run "/review-code" with it, so something
-under `engine` must find command files, agent files and settings. These are the registry's and the server's, which lie
-above the engine and import it. The API therefore knows only this port; whoever wants another place hands one over, and
-the ordinary one is looked up by name at run time, here and nowhere else. No module of the engine depends on a room
-above it when it is imported, tested or used with a place of its own.
+under `engine` must find command files, agent files and settings. These belong to the registry and the server, which are
+above the engine and import it. The API therefore knows only this port; a caller may pass another workplace, and the
+ordinary one is looked up by name at run time, only here. No module of the engine depends on a room above it when it is
+imported, tested or used with its own workplace.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from engine.views.todos import TodoOptions
 
 ORDINARY = "mcp_server.project.workplace:open_workplace"
-"""Module and function of the place that is used where none is handed over."""
+"""Module and function of the default workplace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked of a new run."""
+    """The parameters of a new run."""
 
     source: str | Mapping[str, Any]
     """ "/name", a path under the project root, or a definition."""
@@ -42,14 +42,14 @@ class Request:
     executor: str = "auto"
     """`auto`, `claude` or `simulate`."""
     own_agents: bool = False
-    """The program does the work of every agent itself, so that no other executor has to be there."""
+    """The program does the work of every agent itself, so no other executor is needed."""
     limits: Limits = field(default_factory=Limits)
     faults: Mapping[tuple[NodeId, int | None], Fault] = field(default_factory=dict)
     """For `simulate`: failures by node and attempt number."""
     values: Mapping[NodeId, Mapping[str, Any]] = field(default_factory=dict)
     """For `simulate`: outputs by node and key."""
     seed: int | None = None
-    """For `simulate`: equal seeds give equal runs."""
+    """For `simulate`: equal seeds produce equal runs."""
 
 
 class Workplace(Protocol):
@@ -57,10 +57,10 @@ class Workplace(Protocol):
 
     @property
     def todo_options(self) -> TodoOptions:
-        """How the project's settings want todo lists."""
+        """The form of todo lists in the project's settings."""
 
     async def engine(self) -> Engine:
-        """The engine. Raises `EnvironmentFault` where the state folder cannot be used."""
+        """The engine. Raises `EnvironmentFault` if the state folder cannot be used."""
 
     def add_agents(self, names: Collection[str]) -> None:
         """Let commands name these agents; the program does their work."""
@@ -69,7 +69,7 @@ class Workplace(Protocol):
         """Let commands name these circuit breakers, beside those of the settings."""
 
     def agent(self, agent_id: str) -> Agent | None:
-        """The agent as its file has it, whether or not the program does its work."""
+        """The agent as its file defines it, whether or not the program does its work."""
 
     def agent_ids(self, source: str | Mapping[str, Any]) -> Collection[str]:
         """The agents that a command needs. Raises `InvalidCommand`, `NotFound`."""
@@ -78,20 +78,20 @@ class Workplace(Protocol):
         """Start a run, or simulate one to its end. Raises `InvalidCommand`, `InputError`, `EnvironmentFault`."""
 
     async def resume(self, run_id: RunId, *, failed: bool, limits: Limits) -> None:
-        """Go on with an interrupted run, or take up a failed one, by these *limits* where they say something.
+        """Resume an interrupted run, or retry a failed one, with these *limits* over its own.
 
         Raises `StateError`, `NotFound`.
         """
 
     async def decide(self, run_id: RunId, node: str, answer: str) -> None:
-        """Give a person's answer. Raises `StateError`, `NotFound`."""
+        """Pass on a person's answer. Raises `StateError`, `NotFound`."""
 
 
 class Opener(Protocol):
-    """Opens a place for the length of a block."""
+    """Opens a workplace for the length of a block."""
 
     def __call__(self, project: Path | None) -> AbstractAsyncContextManager[Workplace]:
-        """*project* is its root; None: looked for from the working directory upwards."""
+        """*project* is its root; None: searched from the working directory upwards."""
 
 
 def open_ordinary(project: Path | None) -> AbstractAsyncContextManager[Workplace]:

@@ -1,4 +1,4 @@
-"""What a run gave, as a Python program reads it: states, outputs, failures, todos, numbers. Times are milliseconds.
+"""The result of a run for a Python program: states, outputs, failures, todos, metrics. Times are milliseconds.
 
 Effects: reads stored values.
 """
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeResult:
-    """How one node ended, or where it stands."""
+    """The outcome of one node, or its current status."""
 
     status: NodeStatus
     """`completed`, `skipped`, `failed`, … as a string."""
     success: bool
-    """It did its work, or had none to do."""
+    """Whether it did its work, or had none to do."""
     duration: int
     """Milliseconds in its attempts."""
     attempts: int
@@ -45,16 +45,16 @@ class NodeResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """How a run ended."""
+    """The outcome of a run."""
 
     run_id: RunId
     command: str
     status: RunStatus
     """`completed`, `degraded`, `failed`, `compensated`, … as a string."""
     message: str
-    """Why it ended as it did; empty where all went well."""
+    """The reason for its end; empty if all went well."""
     outputs: Mapping[str, Any]
-    """Every key that the run itself produced, what the user most likely wants first."""
+    """Every key that the run itself produced, the most relevant first."""
     nodes: Mapping[str, NodeResult]
     failures: tuple[FailureLine, ...]
     todos: tuple[Todo, ...]
@@ -88,7 +88,7 @@ def run_result(view: View, values: ValueCache, options: TodoOptions, report: Met
 
 
 def node_result(run: Run, node: NodeState, now: datetime) -> NodeResult:
-    """Where *node* stands; what still runs is counted up to *now*."""
+    """The status of *node*; a live attempt counts up to *now*."""
     failure = node.compensation_failure or node.failure
     return NodeResult(
         status=standing(node),

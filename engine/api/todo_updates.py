@@ -1,6 +1,6 @@
-"""Tells a program the todo list of its runs as they move, not more often than it wants.
+"""Sends a program the todo list of its runs as they change, no more often than it wants.
 
-Effects: sets timers on the event loop. Making the list is the todos view's, calling the hook `hooks.Caller`'s.
+Effects: sets timers on the event loop. The todos view makes the list, `hooks.Caller` calls the hook.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from engine.runtime.clock import Clock
 
 AT_ONCE = (ev.PhaseOpened, ev.PhaseEnded, ev.NodeFailed, ev.RunEnded, ev.RunInterrupted, ev.CompensationFailed)
-"""What is told without waiting for the delay to pass (SPEC 10)."""
+"""Events that are reported without waiting for the delay (SPEC 10)."""
 
 
 class TodoUpdates:
-    """Calls `on_todo_write(todos)` at most once in each delay, and at once for what a user must see."""
+    """Calls `on_todo_write(todos)` at most once per delay, but at once for important events."""
 
     def __init__(self, caller: Caller, hook: Hook, clock: Clock, config: Callable[[], TodoWriteConfig]) -> None:
-        """*config* gives the settings of the moment."""
+        """*config* returns the current settings."""
         self._caller = caller
         self._hook = hook
         self._clock = clock
         self._config = config
         self._told: dict[RunId, float] = {}
-        """When each run was told of, in seconds of the loop."""
+        """When each run was last reported, in seconds of the loop."""
         self._due: dict[RunId, asyncio.TimerHandle] = {}
 
     def listen(self, run: Run, events: Sequence[ev.Event]) -> None:
@@ -51,7 +51,7 @@ class TodoUpdates:
             self._told.pop(run.id, None)
 
     def close(self) -> None:
-        """Tell nothing any more."""
+        """Cancel all pending calls."""
         for run in list(self._due):
             self._forget(run)
 

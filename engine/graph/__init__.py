@@ -1,6 +1,6 @@
-"""A closed bundle of definitions becomes one flat, frozen plan, and a plan can be asked how long it takes.
+"""Compiles a closed bundle of definitions to one flat, frozen plan, and predicts how long a plan takes.
 
-Pure. Checking a user's file and naming every problem in it is `engine/validation`'s.
+Pure. `engine/validation` checks a user's file and reports every problem in it.
 """
 
 from __future__ import annotations

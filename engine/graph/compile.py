@@ -1,7 +1,7 @@
-"""A bundle becomes a plan: sub-commands unfolded, defaults filled in, nodes ranked, the critical path found.
+"""Compiles a bundle to a plan: sub-commands expanded, defaults filled in, nodes ranked, the critical path found.
 
-Pure. It takes a command that was validated, and refuses one that cannot be ordered; telling a user all that is wrong
-with a file is `engine/validation`'s.
+Pure. It takes a validated command, and rejects one that cannot be ordered; `engine/validation` reports all problems of
+a file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def compile_plan(bundle: Bundle) -> Plan:
     """The plan of *bundle*.
 
     Raises:
-        InvalidCommand: agents or sub-commands are missing, ids are double, or nodes wait for each other.
+        InvalidCommand: agents or sub-commands are missing, ids are duplicated, or nodes wait for each other.
     """
     command = bundle.command
     draft = expand(bundle)
@@ -105,5 +105,5 @@ def _unordered(draft: Draft) -> InvalidCommand:
     return InvalidCommand(
         f"Command '{name}' has a node that depends on a later phase",
         (),
-        hint="Move the node to that phase or a later one",
+        hint="Move the node to that phase or a later one.",
     )

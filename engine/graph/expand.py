@@ -1,6 +1,6 @@
-"""Sub-commands unfold into the graph of the command that calls them, and defaults become values.
+"""Expands sub-commands into the graph of the command that calls them, and defaults into values.
 
-Pure. Order, ranks and times are `order.py`'s: the nodes made here have none yet.
+Pure. `order.py` adds order, ranks and times, which the nodes made here do not have yet.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
     from engine.model.plan import Bundle
 
 ARGUMENTS = "$ARGUMENTS"
-"""In a task: the argument text of the run, or of the sub-command's call."""
+"""In a task: the argument text of the run, or of the call of the sub-command."""
 SUB_COMMAND = "command"
 """The agent id that stands for running another command."""
 MAX_DEPTH = 20
-"""Sub-commands inside each other."""
+"""Nesting depth of sub-commands."""
 MAX_NODES = 100_000
-"""Nodes of a plan: sub-commands that call each other twice grow without bound otherwise."""
+"""Nodes of a plan: otherwise sub-commands that call others twice grow exponentially."""
 SHORTEST_DEFAULT_TIMEOUT = 300_000
-"""Milliseconds; no node without a timeout of its own gets less."""
+"""Milliseconds; the least timeout of a node that names none."""
 
 
 @dataclass(slots=True)
 class Draft:
-    """A plan in the making."""
+    """A plan under construction."""
 
     bundle: Bundle
     nodes: list[NodePlan] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Draft:
     """The agents that nodes and compensations name."""
     warnings: list[str] = field(default_factory=list)
     own_timeout: set[NodeId] = field(default_factory=set)
-    """Nodes whose timeout stands in the file: a group's default has to wait for its estimate."""
+    """Nodes with a timeout in the file: the default of a sub-command has to wait for its estimate."""
 
 
 def expand(bundle: Bundle) -> Draft:
@@ -75,7 +75,7 @@ def split_call(task: str) -> tuple[str, str]:
 
 
 def default_timeout(estimate: int) -> int:
-    """Milliseconds that a node may take which names no timeout (SPEC 1)."""
+    """The timeout, in milliseconds, of a node that names none (SPEC 1)."""
     return max(SHORTEST_DEFAULT_TIMEOUT, 3 * estimate)
 
 
@@ -98,7 +98,7 @@ def _add_command(
     group: NodeId | None,
     calls: tuple[str, ...],
 ) -> tuple[int, ...]:
-    """Append *command*'s phases and nodes, and answer the indexes of its own phases."""
+    """Append *command*'s phases and nodes, and return the indexes of its own phases."""
     if command.metadata.deprecated:
         instead = f"; use {command.metadata.replaced_by} instead" if command.metadata.replaced_by else ""
         draft.warnings.append(f"{command.name} is deprecated{instead}")
@@ -107,7 +107,7 @@ def _add_command(
         given = {item.name: item.default for item in command.arguments if "default" in item.model_fields_set}
         if arguments:
             given["arguments"] = arguments
-            if len(command.arguments) == 1:  # as of a run
+            if len(command.arguments) == 1:  # as for a run
                 name = command.arguments[0].name
                 if ARGUMENTS in arguments:
                     draft.fallbacks[scope + name] = [given[name]] if name in given else []
@@ -126,9 +126,9 @@ def _add_command(
 
 
 def _ask_for_words(draft: Draft, command: CommandDefinition, *, scope: str, start: int) -> None:
-    """Let each model agent of *command* that declares no output say what came of its task, under the id of its node.
+    """Let each model agent of *command* without declared outputs return its result, under the id of its node.
 
-    A key of that name which the command uses itself keeps its meaning, and the node then gives nothing.
+    A key of that name that the command uses itself keeps its meaning, and the node then returns nothing.
     """
     contexts = [node.context for phase in command.phases for node in phase.agents]
     named: set[str] = {item.key for context in contexts for item in context.inputs}
@@ -170,9 +170,9 @@ def _add_node(
 ) -> None:
     if len(draft.nodes) >= MAX_NODES:
         raise InvalidCommand(
-            f"Command '{draft.bundle.command.name}' has more than {MAX_NODES} nodes with its sub-commands unfolded",
+            f"Command '{draft.bundle.command.name}' has more than {MAX_NODES} nodes with its sub-commands expanded",
             (),
-            hint="Call sub-commands less often, or split the command",
+            hint="Call sub-commands less often, or split the command.",
         )
     task = node.task if arguments is None else node.task.replace(ARGUMENTS, arguments)
     plan = _node(draft, node, command.global_context, task=task, phase=phase, scope=scope)
@@ -193,7 +193,7 @@ def _sub_command(bundle: Bundle, name: str, *, node: NodeId, calls: tuple[str, .
     if name in calls:
         chain = " → ".join((*calls[calls.index(name) :], name))
         raise InvalidCommand(
-            f"Command '{calls[0]}' runs itself: {chain}", (), hint=f"Let node {node!r} run another command"
+            f"Command '{calls[0]}' runs itself: {chain}", (), hint=f"Let node {node!r} run another command."
         )
     if len(calls) > MAX_DEPTH:
         raise InvalidCommand(f"Sub-commands are more than {MAX_DEPTH} deep: {' → '.join((*calls, name))}", ())
@@ -204,7 +204,7 @@ def _sub_command(bundle: Bundle, name: str, *, node: NodeId, calls: tuple[str, .
 
 
 def _group_locks(own: Resources | None, inner: Resources | None) -> tuple[tuple[LockSpec, ...], timedelta]:
-    """What a group holds: its node's locks and the root locks of the command it runs; of two, the exclusive one."""
+    """The locks of a sub-command: its node's and its command's own; of two on one resource, the exclusive one."""
     merged: dict[str, LockSpec] = {}
     for lock in (*lock_specs(own), *lock_specs(inner)):
         if lock.resource not in merged or lock.type is LockType.EXCLUSIVE:
@@ -291,7 +291,7 @@ def _compensation(draft: Draft, node: Node, scope: str) -> Compensation | None:
 
 
 def _triggers(named: tuple[str, ...] | None) -> frozenset[FailureKind]:
-    """Kinds of failure that begin undoing (SPEC 7); `error` stands for every failure, a cancel excepted."""
+    """Kinds of failure that trigger undoing (SPEC 7); `error` stands for every failure except a cancel."""
     if named is None:
         return ALL_KINDS
     kinds = frozenset(map(FailureKind, named))

@@ -1,7 +1,7 @@
-"""When each node would run if every estimate were true.
+"""Predicts when each node would run if every estimate were right.
 
 Pure. It follows the scheduler's order (SPEC 4: priority, then the longer remaining path, then file order) without
-failures, skips, locks or waiting for people; what really happened is `engine/views/timeline.py`'s.
+failures, skips, locks or waiting for people; `engine/views/timeline.py` shows what really happened.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From when to when, counted from the start of the run."""
+    """Start and end, counted from the start of the run."""
 
     start: timedelta
     end: timedelta
@@ -33,11 +33,11 @@ class Timeline:
     """A run by estimates."""
 
     spans: Mapping[NodeId, Span]
-    """Every node, groups too."""
+    """Every node, including sub-commands."""
     total: timedelta
     """When the last node ends."""
     path: tuple[NodeId, ...]
-    """The nodes, each waiting for the one before, that make the run as long as it is."""
+    """The chain of nodes, each waiting for the one before, that determines the length of the run."""
 
 
 def predict(plan: Plan, *, max_parallelism: int | None = None) -> Timeline:
@@ -49,7 +49,7 @@ def predict(plan: Plan, *, max_parallelism: int | None = None) -> Timeline:
 def forecast(
     nodes: Sequence[NodePlan], phases: Sequence[PhasePlan], *, limits: Sequence[int | None], slots: int | None = None
 ) -> Timeline:
-    """The run of ranked *nodes* with *limits* by phase; groups take a place in their phase, but none of *slots*."""
+    """The run of ranked *nodes* with *limits* by phase; sub-commands count in their phase, but not in *slots*."""
     walk = _Walk(nodes=nodes, phases=phases, limits=limits, slots=slots)
     walk.run()
     spans = {node.id: Span(walk.start[node.index], walk.end[node.index]) for node in nodes}
@@ -70,10 +70,10 @@ class _Walk:
     slots: int | None
     index: dict[NodeId, int] = field(init=False)
     levels: dict[NodeId | None, list[int]] = field(default_factory=dict)
-    """Phases by the group that they are in."""
+    """Phases by the sub-command that they are in."""
     next_phase: dict[int, int] = field(default_factory=dict)
     unsettled: list[int] = field(init=False)
-    """Dependencies still to end, by node; one more while its phase is shut."""
+    """Dependencies still to end, by node; one more while its phase is closed."""
     left: list[int] = field(init=False)
     """Nodes still to end, by phase; one more while the phase before it is not over."""
     running: list[int] = field(init=False)
@@ -200,5 +200,5 @@ class _Walk:
 
 
 def serial_limits(phases: Sequence[PhasePlan]) -> list[int | None]:
-    """Limits of the critical path: one node at a time where the phase says so, and no other."""
+    """Limits of the critical path: one node at a time if the phase says so, and no others."""
     return [1 if phase.limit == 1 else None for phase in phases]

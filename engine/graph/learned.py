@@ -1,6 +1,6 @@
-"""A plan whose nodes are ordered by how long they took, where that is known, and no longer by what the file guesses.
+"""Orders the nodes of a plan by measured durations, where known, instead of the file's estimates.
 
-Pure. Which durations are known is storage's.
+Pure. Storage knows the measured durations.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def with_estimates(plan: Plan, learned: Mapping[str, float]) -> Plan:
     """*plan* with the remaining paths (`rank`) that follow from *learned*, seconds by node id (SPEC 10).
 
-    Nodes of which nothing is learned count by the file's estimate. The estimates themselves stay the file's: messages
-    about timeouts quote them. A sub-command is as long as what is inside it, whatever was learned of it.
+    Nodes without learned durations count by the file's estimate. The estimates themselves stay unchanged: messages
+    about timeouts quote them. The length of a sub-command follows from its nodes, whatever was learned of it.
     """
     nodes = _timed(plan, learned)
     if nodes is None:
@@ -34,7 +34,7 @@ def with_estimates(plan: Plan, learned: Mapping[str, float]) -> Plan:
 
 
 def as_learned(plan: Plan, learned: Mapping[str, float]) -> Plan:
-    """*plan* as it would be if its file gave the times of *learned*: for telling what a run will take."""
+    """*plan* as if its file had the times of *learned*: to predict how long a run takes."""
     nodes = _timed(plan, learned)
     if nodes is None:
         return plan
@@ -49,7 +49,7 @@ def as_learned(plan: Plan, learned: Mapping[str, float]) -> Plan:
 
 
 def _timed(plan: Plan, learned: Mapping[str, float]) -> list[NodePlan] | None:
-    """The nodes of *plan* with the times of *learned*; None where none of them is in it."""
+    """The nodes of *plan* with the times of *learned*; None if none of its nodes is in it."""
     known = {node.id for node in plan.nodes if node.kind is NodeKind.AGENT and node.id in learned}
     if not known:
         return None

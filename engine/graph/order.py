@@ -1,7 +1,7 @@
-"""What comes before what: cycles, and the longest way that is left from each node.
+"""The order of nodes: cycles, and the longest remaining path from each node.
 
-Pure. The only module that uses networkx, and it imports it only to explain a cycle: sorting is a loop of ten lines, so
-that a sound command never pays for the import. Who runs when under limits is `forecast.py`'s.
+Pure. The only module that uses networkx, and imported only to explain a cycle: sorting is a loop of ten lines, so
+that a valid command never pays for the import. `forecast.py` applies the limits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MILLISECOND = timedelta(milliseconds=1)
 SEARCH_BUDGET = 2_000_000
-"""Edges that a search for shortest cycles looks at before it takes the shortest one found so far."""
+"""Edges that a search for shortest cycles visits before it settles for the shortest one so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,13 @@ class Ranks:
     """Longest remaining paths by estimates, in milliseconds, by node index."""
 
     upward: list[int]
-    """From the node's start to the end of the run, the node included."""
+    """From the node's start to the end of the run, including the node."""
     length: list[int]
-    """Of the node alone; for a group, of the longest way through it."""
+    """Of the node alone; for a sub-command, of the longest path through it."""
 
 
 def topological_order(dependencies: Mapping[str, Sequence[str]]) -> list[str] | None:
-    """The keys of *dependencies* with each after all it depends on, or None where there is a cycle."""
+    """The keys of *dependencies* with each after all it depends on, or None if there is a cycle."""
     names = list(dependencies)
     place = {name: number for number, name in enumerate(names)}
     edges = ((place[need], place[name]) for name in names for need in dependencies[name] if need in place)
@@ -43,10 +43,10 @@ def topological_order(dependencies: Mapping[str, Sequence[str]]) -> list[str] | 
 
 
 def shortest_cycles(dependencies: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
-    """One shortest cycle of each knot of nodes that depend on each other, in the order of *dependencies*.
+    """One shortest cycle of each strong component of nodes, in the order of *dependencies*.
 
     A cycle reads "depends on": each name depends on the next, the last on the first. It starts at its first name in
-    the order of *dependencies*. In a knot too large to search through, it is the shortest of those looked at.
+    the order of *dependencies*. In a component too large to search, it is the shortest of those visited.
     """
     if topological_order(dependencies) is not None:
         return []
@@ -68,9 +68,9 @@ def shortest_cycles(dependencies: Mapping[str, Sequence[str]]) -> list[tuple[str
 
 
 def rank(nodes: Sequence[NodePlan], phases: Sequence[PhasePlan]) -> Ranks | None:
-    """How long the rest of the run takes from each node on, or None where nodes and phases wait for each other.
+    """The remaining time of the run from each node on, or None if nodes and phases wait for each other.
 
-    A node's way goes on through its dependents, and through the gate of the next phase where that one waits. A phase
+    A node's path continues through its dependents, and through the gate of the next phase if that one waits. A phase
     that runs one node at a time is as long as all its nodes together.
     """
     gates = _Gates(nodes, phases)
@@ -141,7 +141,7 @@ def _adjacency(count: int, edges: Iterable[tuple[int, int]]) -> list[list[int]]:
 
 
 def _sorted(after: Sequence[Sequence[int]]) -> list[int] | None:
-    """Vertices with each before all that come *after* it; None where there is a cycle."""
+    """Vertices with each before all that come *after* it; None if there is a cycle."""
     waiting = [0] * len(after)
     for targets in after:
         for target in targets:
@@ -156,10 +156,11 @@ def _sorted(after: Sequence[Sequence[int]]) -> list[int] | None:
 
 
 def _shortest_cycle(graph: dict[str, list[str]]) -> tuple[str, ...]:
-    """A shortest cycle of *graph*, one knot.
+    """A shortest cycle of *graph*, one strong component.
 
-    All cycles through a node are known once the shortest one from it is: the node goes, and with it all that is then on
-    no cycle. So one ring costs one round, and the budget is spent in dense knots only, where short cycles come early.
+    All cycles through a node are known once the shortest one from it is: the node is removed, and with it every node
+    that is then on no cycle. So a single ring costs one round, and only dense components, where short cycles come
+    early, use up the budget.
     """
     best: tuple[str, ...] = ()
     spent = 0
@@ -177,7 +178,7 @@ def _shortest_cycle(graph: dict[str, list[str]]) -> tuple[str, ...]:
 
 
 def _cycle_through(start: str, graph: Mapping[str, Iterable[str]], *, limit: int) -> tuple[tuple[str, ...], int]:
-    """The shortest cycle through *start* with less than *limit* nodes (0: any), and the edges looked at."""
+    """The shortest cycle through *start* with fewer than *limit* nodes (0: any), and the number of edges visited."""
     came: dict[str, str] = {}
     depth = {start: 1}
     queue = deque([start])

@@ -1,6 +1,6 @@
-"""An agent as frozen at plan time: who does a node's work, and how it is started.
+"""An agent as frozen at plan time: its executor, its prompt or program, and its settings.
 
-Pure. Reading agent files is `registry/agents/load.py`'s; running them is the executors'.
+Pure. `registry/agents/load.py` reads agent files; the executors run them.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindTraits:
-    """All that is asked about a kind of agent, beside which executor does its work."""
+    """The properties of a kind of agent, beside its executor."""
 
     needs_model: bool = False
-    """A model does the work: by Claude Code here, or by the client where it runs a command's agents itself."""
+    """A model does the work: through Claude Code here, or the client if it runs the command's agents itself."""
     field: str | None = None
-    """The field of an agent file that says what runs, which is code: it needs the user's yes in a project."""
+    """The field of an agent file that names the code to run, which needs the user's trust in a project."""
     in_files: bool = True
-    """An agent file may say `executor:` with this name."""
+    """Whether an agent file may name it as `executor:`."""
     shows_life: bool = True
-    """It is a process whose output is a heartbeat, so that it can be idle for too long."""
+    """Whether it is a process whose output counts as heartbeats, so that it can be idle for too long."""
 
 
 class AgentKind(StrEnum):
-    """Which executor does the agent's work. A new kind has a row in the table below, and a place in `opening.py`."""
+    """The executor of the agent. A new kind gets a row in the table below, and a place in `opening.py`."""
 
     traits: KindTraits
 
     CLAUDE = "claude"
     """A model agent: Claude Code headless, or the host client."""
     PROCESS = "process"
-    """A program: one JSON object in on stdin, one out on stdout."""
+    """A program: one JSON object on stdin, one on stdout."""
     PYTHON = "python"
     """A Python callable of the project or of a package."""
     CUSTOM = "custom"
-    """Done by an executor that the Python API registered for this agent id."""
+    """An executor that the Python API registered for this agent id."""
 
 
 AgentKind.CLAUDE.traits = KindTraits(needs_model=True)
@@ -47,15 +47,15 @@ AgentKind.CUSTOM.traits = KindTraits(in_files=False, shows_life=False)
 
 
 class AgentSource(StrEnum):
-    """Where the agent was found; decides precedence and trust."""
+    """The place where the agent was found; decides precedence and trust."""
 
     PROJECT = "project"
     USER = "user"
     PLUGIN = "plugin"
-    """Of a plugin of Claude Code that the user has installed; its id is `plugin:name`."""
+    """From a Claude Code plugin that the user has installed; its id is `plugin:name`."""
     PACKAGED = "packaged"
     BUILTIN = "builtin"
-    """Known to Claude Code by name; it has no file."""
+    """Known to Claude Code by name, without a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +69,10 @@ class Agent:
     prompt: str = ""
     """The body of the agent file: the system prompt of a model agent."""
     path: str | None = None
-    """The agent file, absolute, or None where there is none."""
+    """The agent file, absolute; None if there is none."""
     model: str | None = None
     tools: tuple[str, ...] | None = None
-    """Tools the agent may use; None where the file does not say (Claude Code: all)."""
+    """Tools the agent may use; None if the file does not say (Claude Code: all)."""
     disallowed_tools: tuple[str, ...] = ()
     permission_mode: str | None = None
     max_turns: int | None = None
@@ -80,33 +80,33 @@ class Agent:
     effort: str | None = None
     isolation: str | None = None
     mcp_servers: tuple[str, ...] = ()
-    """All that the file names, those that it defines itself too."""
+    """All servers that the file names, including those that it defines itself."""
     inline_servers: dict[str, Any] = field(default_factory=dict)
-    """Definitions of MCP servers in the file itself, by name: programs or addresses."""
+    """Definitions of MCP servers in the file itself, by name: programs or URLs."""
     skills: tuple[str, ...] = ()
     hooks: dict[str, Any] = field(default_factory=dict)
     """Claude Code's hooks, by event, as it takes them: programs."""
     handed_on: dict[str, Any] = field(default_factory=dict)
-    """Further fields of Claude Code's own, by its names, as it takes them: `memory`, `initialPrompt` …"""
+    """Other fields of Claude Code, by its names, as it takes them: `memory`, `initialPrompt` …"""
     command: tuple[str, ...] = ()
     """argv of a process agent."""
     callable: str | None = None
     """`module:function` of a python agent."""
     timeout: timedelta | None = None
-    """`timeoutMs` of the agent file: a limit of its own, below the node's."""
+    """`timeoutMs` of the agent file: an upper limit of the node's timeout."""
     idle_timeout: timedelta | None = None
     keep_processes: bool = False
     known_to_claude_code: bool = True
     """Claude Code finds the agent under this id by itself, so `--agent` and `subagent_type` may name it.
 
-    Else its prompt has to be handed over: packaged agents, and files that only we can read.
+    Else its prompt has to be passed: packaged agents, and files that only we can read.
     """
     env: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentDefaults:
-    """What model agents get whose file does not say; a built-in agent has the tools of its own."""
+    """Defaults for model agents whose file does not say; a built-in agent keeps its own tools."""
 
     model: str | None = None
     effort: str | None = None
@@ -118,7 +118,7 @@ class AgentDefaults:
     tools: tuple[str, ...] | None = None
 
     def fill(self, agent: Agent) -> Agent:
-        """*agent* with these where its file says nothing; no other than a model agent is changed."""
+        """*agent* with these defaults where its file says nothing; only model agents are changed."""
         if not agent.kind.traits.needs_model:
             return agent
         tools = None if agent.source is AgentSource.BUILTIN else self.tools

@@ -1,7 +1,7 @@
 """The user's command file as one pydantic model; its JSON Schema is the published format (SPEC 1).
 
-Pure. Shapes and ranges only: rules that need more than one field are `engine/validation`'s, and unknown fields are
-told there too, so this model ignores them.
+Pure. Shapes and ranges only: `engine/validation` has the rules that need more than one field, and reports unknown
+fields, so this model ignores them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FEATURES = {
     "circuit-breakers": "`circuitBreaker` of a node",
     "compensation": "`compensation` of a node, and the rollback of a failed run",
     "context": "`context` of a node and `globalContext`",
-    "estimates": "`estimatedTime`, and what is learned from runs",
+    "estimates": "`estimatedTime`, and durations learned from runs",
     "idempotency": "`idempotent` of a node",
     "isolation": "agents in git worktrees of their own",
     "locks": "`resources` of a node or the command",
@@ -40,13 +40,13 @@ FEATURES = {
     "transforms": "`transform` of an input",
     "yaml": "commands in YAML files",
 }
-"""What `requirements.features` can name, each with what it stands for."""
+"""The names that `requirements.features` knows, with their meaning."""
 MAX_MILLISECONDS = 30 * 24 * 3600 * 1000
-"""No time in a command is longer than thirty days: beyond that it is a slip, and date arithmetic would overflow."""
+"""No time in a command exceeds thirty days: a longer one is a mistake, and date arithmetic would overflow."""
 
 
 def _as_integer(value: object) -> object:
-    """JSON knows one kind of number: 5000.0 and 5e3 are the integer 5000, as JSON Schema has it."""
+    """JSON has one kind of number: 5000.0 and 5e3 are the integer 5000, as in JSON Schema."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -60,7 +60,7 @@ Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 ContextKey = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^/\x00-\x1f]+$")]
-"""The name of a context value; the slash is the engine's, which keeps the values of sub-commands apart by it."""
+"""The name of a context value; the engine uses the slash to keep the values of sub-commands apart."""
 NodeName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
 PhaseName = Annotated[str, StringConstraints(max_length=200, pattern=r"^[a-z][a-z0-9-]*$")]
 CommandName = Annotated[str, StringConstraints(max_length=200, pattern=r"^/[a-z0-9-]+$")]
@@ -71,7 +71,7 @@ _OTHERWISE = {"cache_ttl": "cacheTTL", "value_schema": "schema"}
 
 
 def _in_files(name: str) -> str:
-    """How files spell the field *name*. Not said beside the fields: type checkers would know no other name for them."""
+    """How files spell the field *name*. An alias beside each field would hide its Python name from type checkers."""
     return _OTHERWISE.get(name) or to_camel(name)
 
 
@@ -89,46 +89,46 @@ class Part(BaseModel):
 
 
 class Example(Part):
-    """How the command is called."""
+    """An example call of the command."""
 
     command: Text
     """The call, such as `/review-code src/`."""
     description: str = ""
-    """What that call does."""
+    """Its effect."""
 
 
 class Requirements(Part):
-    """What the command needs of the engine."""
+    """The engine features that the command needs."""
 
     min_version: Semver | None = None
-    """Oldest version of the format that has what it uses; an engine of an older format refuses the command."""
+    """Oldest version of the format that it works with; an engine of an older format rejects the command."""
     features: Items[str] = absent(())
-    """Features that it relies on, by the names below; an engine without one of them refuses the command."""
+    """Features that it relies on, by the names below; an engine without one of them rejects the command."""
 
 
 class Metadata(Part):
-    """Who made the command, and where it stands in its life."""
+    """The command's author, version and status."""
 
     author: str | None = None
     """Person or team."""
     version: Semver | None = None
     """Version of this command, not of the format."""
     tags: Items[str] = absent(())
-    """Words to find it by."""
+    """Keywords for finding it."""
     category: str | None = None
     """One word such as `code-review`."""
     visibility: Literal["public", "private", "team", "beta"] | None = None
-    """Whom it is meant for."""
+    """Its audience."""
     deprecated: Flag = False
-    """A run of a deprecated command warns and names `replacedBy`."""
+    """Runs of a deprecated command warn, and name `replacedBy`."""
     replaced_by: str | None = None
     """The command to use instead."""
     changelog: Items[str] = absent(())
-    """What changed, newest first."""
+    """Changes, newest first."""
     examples: Several[Example] = absent(())
-    """Calls to learn from."""
+    """Example calls."""
     requirements: OneOrNone[Requirements] = absent(None)
-    """What it needs of the engine."""
+    """The engine features that it needs."""
 
 
 class GlobalContext(Part):
@@ -137,7 +137,7 @@ class GlobalContext(Part):
     initial: dict[ContextKey, Any] = Field(default_factory=dict)
     """Context values present before the first phase."""
     cache_ttl: Seconds | None = None
-    """Seconds; TTL of outputs that name none."""
+    """Seconds; TTL of outputs without one."""
     persist_keys: Items[ContextKey] = absent(())
     """Keys treated as if their output said `persist: true`."""
 
@@ -157,50 +157,50 @@ class Resources(Part):
     """Locks of a run or of a node."""
 
     locks: Several[Lock] = absent(())
-    """All are claimed at once."""
+    """Acquired together, all or none."""
     max_wait_time: Milliseconds = 60_000
     """Milliseconds to wait for the locks before failing with LOCK_TIMEOUT."""
 
 
 class Argument(Part):
-    """Something that a run of the command is given (extension)."""
+    """A named input of a run of the command (extension)."""
 
     name: ContextKey
     """The context key under which agents find it."""
     description: str = ""
-    """Shown where the command is offered."""
+    """Shown wherever the command is offered."""
     required: Flag = False
-    """A run without it does not start."""
+    """A run does not start without it."""
     default: Any = None
-    """Used where the run gives none."""
+    """Used if the run does not pass one."""
 
 
 class RetryPolicy(Part):
-    """When a failed attempt is tried again."""
+    """When a failed attempt is retried."""
 
     max_attempts: Annotated[int, Field(ge=1, le=10, strict=True), INTEGRAL]
-    """Retries after the first execution."""
+    """Retries after the first attempt."""
     strategy: Literal["immediate", "linear", "exponential", "fibonacci"] = "exponential"
     """How the delay grows."""
     initial_delay: Delay = 1000
     """Milliseconds before the first retry."""
     max_delay: Delay = 60_000
-    """Milliseconds no delay exceeds."""
+    """Milliseconds; the longest delay."""
     backoff_multiplier: Annotated[float, Field(ge=1, le=1000, strict=True)] = 2
     """Factor of the exponential strategy."""
     retryable_errors: ItemsOrNone[Key] = absent(None)
-    """Error codes that are retried, any case; absent: all but validation, cancelled and permission errors."""
+    """Error codes to retry, in any case; absent: all but validation, cancelled and permission errors."""
 
 
 class SkipCondition(Part):
     """When a node is skipped instead of run."""
 
     type: Literal["context", "file_exists", "command_success", "custom"]
-    """What `expression` is: a context expression, a path or glob, a command name, a registered callable."""
+    """The kind of `expression`: a context expression, a path or glob, a command name, a registered callable."""
     expression: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
-    """The condition; the node is skipped where it holds."""
+    """The condition; the node is skipped if it holds."""
     skip_message: str | None = None
-    """Shown in todos, status and report."""
+    """Shown in todos, status and reports."""
 
 
 class Compensation(Part):
@@ -209,11 +209,11 @@ class Compensation(Part):
     type: Literal["none", "retry", "rollback", "custom", "cascade"]
     """`cascade`: this node's failure rolls back the descendants of `rollbackTo`, or the whole run."""
     description: str | None = None
-    """What undoing means; the task where `task` is absent."""
+    """How the node is undone; used as the task if `task` is absent."""
     agent_id: Key | None = None
-    """Who undoes it; the node's own agent where absent."""
+    """The agent that undoes it (default: the node's own)."""
     task: Text | None = None
-    """What the undoing agent is told."""
+    """The task of the agent that undoes it."""
     rollback_to: NodeName | None = None
     """For cascade: the node up to which the run is rolled back."""
     compensate_on: ItemsOrNone[Literal["error", "timeout", "validation", "cancel"]] = absent(None)
@@ -226,9 +226,9 @@ class Input(Part):
     key: ContextKey
     """Name of the value."""
     required: Flag = True
-    """A missing required input fails the node before anything is started."""
+    """A missing required input fails the node before anything starts."""
     default: Any = None
-    """Used where an optional input is missing."""
+    """Used if the value is missing."""
     transform: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
     """JSONPath (RFC 9535) applied to the value."""
 
@@ -239,58 +239,58 @@ class Output(Part):
     key: ContextKey
     """Name of the value."""
     ttl: Seconds | None = None
-    """Seconds from production that caches and later runs may use it."""
+    """Seconds for which caches and later runs may use it."""
     persist: Flag = False
-    """Kept after the run, and given to later commands of the project."""
+    """Keep it after the run for later commands of the project."""
     merge: Literal["replace", "merge", "append", "concat"] = "replace"
-    """What happens to a value that is already there."""
+    """How it joins a value that is already there."""
     value_schema: dict[str, Any] | bool | None = None
     """JSON Schema of the value (extension)."""
 
 
 class NodeContext(Part):
-    """What a node reads and writes."""
+    """The values that a node reads and writes."""
 
     inputs: Several[Input] = absent(())
-    """Values it is given."""
+    """Values it receives."""
     outputs: Several[Output] = absent(())
-    """Values it must answer with."""
+    """Values it must return."""
     passthrough: Flag = False
-    """Give it the whole context."""
+    """Pass it the whole context."""
 
 
 class Approval(Part):
-    """A person's yes before the node runs (extension)."""
+    """A person's approval before the node runs (extension)."""
 
     message: Text
-    """The question."""
+    """The question to the person."""
 
 
 class Node(Part):
-    """One agent's piece of work."""
+    """One task of one agent."""
 
     id: NodeName
     """Unique in the whole command."""
     agent_id: Key
     """An agent of the registry, or `command` for a sub-command."""
     task: Text
-    """What the agent is told; the todo's text."""
+    """The agent's task; also the text of the todo."""
     dependencies: Items[NodeName] = absent(())
-    """Nodes of this or an earlier phase that come first."""
+    """Nodes of this or an earlier phase that must finish first."""
     estimated_time: Milliseconds = 60_000
     """Milliseconds; for progress, critical path and scheduling."""
     timeout: Milliseconds | None = None
     """Milliseconds of one attempt; absent: the larger of five minutes and three times the estimate."""
     priority: Priority = 0
-    """Higher starts first."""
+    """Higher priority starts first."""
     retry_policy: OneOrNone[RetryPolicy] = absent(None)
-    """When a failed attempt is tried again."""
+    """When a failed attempt is retried."""
     skip_condition: OneOrNone[SkipCondition] = absent(None)
     """When the node is skipped."""
     compensation: OneOrNone[Compensation] = absent(None)
     """How it is undone."""
     context: One[NodeContext] = absent(NodeContext())
-    """What it reads and writes."""
+    """The values that it reads and writes."""
     resources: OneOrNone[Resources] = absent(None)
     """Locks it needs while it runs."""
     circuit_breaker: Key | None = None
@@ -298,11 +298,11 @@ class Node(Part):
     idempotent: Flag = True
     """False: an attempt lost in a crash waits for a decision instead of running again (extension)."""
     approval: OneOrNone[Approval] = absent(None)
-    """Waits for a person's yes (extension)."""
+    """Wait for a person's approval (extension)."""
 
 
 class Phase(Part):
-    """A group of nodes; phases run one after the other, in file order."""
+    """A group of nodes; phases run one after another, in file order."""
 
     id: PhaseName
     """Unique in the command."""
@@ -311,17 +311,17 @@ class Phase(Part):
     agents: Annotated[Several[Node], Field(min_length=1)]
     """The nodes."""
     description: str | None = None
-    """What the phase is for."""
+    """Its purpose."""
     parallel: Flag = True
     """False: one node at a time."""
     max_parallelism: Annotated[int, Field(ge=1, le=100_000, strict=True), INTEGRAL] | None = None
-    """At most so many nodes at once."""
+    """Maximum number of nodes running at once."""
     continue_on_error: Flag = False
     """A failed node does not stop the run."""
     timeout: Milliseconds | None = None
     """Milliseconds for the whole phase."""
     barrier: Flag = True
-    """False: its nodes open as soon as their dependencies settle, without waiting for the phase before (extension)."""
+    """False: its nodes start as soon as their dependencies finish, without waiting for the phase before (extension)."""
 
 
 class CommandDefinition(Part):
@@ -330,16 +330,16 @@ class CommandDefinition(Part):
     version: Literal["2.0.0"]
     """Version of the format."""
     name: CommandName
-    """How the command is called: `/review-code`."""
+    """Its name with the slash: `/review-code`."""
     description: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     """One sentence."""
     phases: Annotated[Several[Phase], Field(min_length=1)]
-    """Run one after the other."""
+    """Run one after another."""
     metadata: One[Metadata] = absent(Metadata())
-    """Who made it, and where it stands in its life."""
+    """Its author, version and status."""
     global_context: One[GlobalContext] = absent(GlobalContext())
     """Values and cache rules of the whole run."""
     resources: OneOrNone[Resources] = absent(None)
     """Locks held by the run from start to end."""
     arguments: Several[Argument] = absent(())
-    """What a run is given (extension)."""
+    """The inputs of a run (extension)."""

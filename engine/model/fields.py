@@ -1,8 +1,8 @@
-"""Types of fields that are given in more ways than they are held: a part as a mapping, several of them as a list.
+"""Types of fields that accept more than they hold: a part also as a mapping, several of them also as a list.
 
-Pure. pydantic makes what is held of what is given. A type checker reads from the type of a field what the model's
-constructor takes, so for checkers these types are descriptors: `__set__` takes what may be given, and `__get__` returns
-what is held. At run time they are plainly the types that are held, and there is no descriptor.
+Pure. pydantic converts an accepted value to the held one. A type checker derives the parameters of the model's
+constructor from the types of its fields, so for checkers these types are descriptors: `__set__` has the accepted type,
+`__get__` the held one. At run time they are simply the held types, without descriptors.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
         def __set__(self, instance: object, value: Given_contra) -> None: ...
 
     One: TypeAlias = _Made[Kind | Mapping[str, object], Kind]
-    """A part, or a mapping of which it is made."""
+    """A part, or a mapping to make it from."""
     OneOrNone: TypeAlias = _Made[Kind | Mapping[str, object] | None, Kind | None]
     Several: TypeAlias = _Made[Sequence[Kind | Mapping[str, object]], tuple[Kind, ...]]
-    """Parts in order, or mappings of which they are made."""
+    """Parts in order, or mappings to make them from."""
     Items: TypeAlias = _Made[Sequence[Kind], tuple[Kind, ...]]
     """Values in order, such as names."""
     ItemsOrNone: TypeAlias = _Made[Sequence[Kind] | None, tuple[Kind, ...] | None]
@@ -37,6 +37,6 @@ else:
     ItemsOrNone = tuple[Kind, ...] | None
 
 
-def absent(held: object) -> Any:  # noqa: ANN401 - of what a field holds, where a checker expects what may be given
+def absent(held: object) -> Any:  # noqa: ANN401 - of the held type, where a checker expects the accepted one
     """The default *held* of a field of these types."""
     return held

@@ -1,7 +1,7 @@
-"""What a run executes: the bundle that the registry closes, and the flat, frozen plan made from it.
+"""The bundle that the registry closes, and the flat, frozen plan made from it, which a run executes.
 
-Pure. Making a plan is `engine/graph.py`'s; a plan is stored with its run and read back as it was, so a changed file or
-a changed rule never reaches a live run.
+Pure. `engine/graph` makes a plan; it is stored with its run and read back unchanged, so a changed file or rule never
+affects a live run.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Bundle:
     agents: Mapping[str, Agent]
     """Every agent that the command or one of its sub-commands names, by id."""
     commands: Mapping[str, CommandDefinition] = field(default_factory=dict)
-    """Sub-commands by name, `/deploy`, however deep."""
+    """Sub-commands by name, `/deploy`, at any depth."""
     source: str = ""
-    """Where the command came from: a path relative to the project, or `definition`."""
+    """The origin of the command: a path relative to the project, or `definition`."""
     digest: str = ""
     """SHA-256 of the command's own definition, hex."""
     format: str = "json"
@@ -38,16 +38,16 @@ class Bundle:
 
 
 class NodeKind(StrEnum):
-    """What doing a node means."""
+    """How the work of a node is done."""
 
     AGENT = "agent"
-    """An executor does it."""
+    """By an executor."""
     SUB_COMMAND = "group"
-    """A sub-command: it runs as long as the phases inside it."""
+    """By the phases of a sub-command; the node ends with them."""
 
 
 class SkipType(StrEnum):
-    """What a skip expression is (SPEC 6)."""
+    """The kind of a skip expression (SPEC 6)."""
 
     CONTEXT = "context"
     FILE_EXISTS = "file_exists"
@@ -70,20 +70,20 @@ class Compensation:
 
     type: CompensationType
     agent: str
-    """Agent id; the node's own where the file names none."""
+    """Agent id; the node's own if the file names none."""
     task: str
-    """`task`, or `description` where there is none; empty for types that run nothing."""
+    """`task`, or `description` if there is none; empty for types that run nothing."""
     on: frozenset[FailureKind]
     rollback_to: NodeId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodePlan:
-    """One node, with everything about it that does not change while it runs."""
+    """One node, with everything about it that does not change during a run."""
 
     id: NodeId
     index: int
-    """Place in file order, from 0; the last tie-breaker of scheduling."""
+    """Position in file order, from 0; the last tie-breaker of scheduling."""
     phase: int
     """Index into `Plan.phases`."""
     agent: str
@@ -96,7 +96,7 @@ class NodePlan:
     timeout: timedelta = timedelta(minutes=5)
     priority: int = 0
     rank: timedelta = timedelta(0)
-    """Longest remaining path by estimates, this node included (upward rank)."""
+    """Longest remaining path by estimates, including this node (upward rank)."""
     retry: RetryPolicy | None = None
     skip: Skip | None = None
     compensation: Compensation | None = None
@@ -112,10 +112,10 @@ class NodePlan:
     scope: str = ""
     """Prefix of its context keys: empty at the top, `deploy/` inside the sub-command node `deploy`."""
     inner: tuple[int, ...] = ()
-    """Phases of a group node, in order."""
+    """Phases of a sub-command, in order."""
 
     def worker(self, *, undo: bool) -> str:
-        """Id of the agent that does the node's work, or undoes it."""
+        """The id of the agent that does the node's work, or undoes it."""
         return self.compensation.agent if undo and self.compensation is not None else self.agent
 
 
@@ -128,19 +128,19 @@ class PhasePlan:
     index: int
     nodes: tuple[NodeId, ...]
     limit: int | None = None
-    """Nodes at once; 1 where the file says `parallel: false`, None without a limit."""
+    """Maximum nodes running at once; 1 for `parallel: false`, None: no limit."""
     continue_on_error: bool = False
     timeout: timedelta | None = None
     barrier: bool = True
     after: int | None = None
     """The phase before it on the same level; None for the first."""
     group: NodeId | None = None
-    """The group node whose phase it is; None at the top level."""
+    """The sub-command that it belongs to; None at the top level."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArgumentSpec:
-    """What a run is given (SPEC 1, arguments)."""
+    """A named input of a run (SPEC 1, arguments)."""
 
     name: str
     required: bool = False
@@ -158,11 +158,11 @@ class Plan:
     digest: str = ""
     """SHA-256 of the definition, hex."""
     source: str = ""
-    """The file as people read its path, or `definition`; empty in journals of older builds."""
+    """The path of the file as shown to people, or `definition`; empty in journals of older builds."""
     phases: tuple[PhasePlan, ...]
-    """Top-level phases and those of sub-commands; `group` tells them apart."""
+    """Top-level phases and those of sub-commands; `group` says which is which."""
     nodes: tuple[NodePlan, ...]
-    """In file order; nodes of a sub-command follow their group node."""
+    """In file order; nodes of a sub-command follow its own node."""
     agents: dict[str, Agent] = field(default_factory=dict)
     initial: dict[str, Any] = field(default_factory=dict)
     """globalContext.initial, keys with their scope."""
@@ -174,8 +174,8 @@ class Plan:
     lock_wait: timedelta = timedelta(minutes=1)
     critical_path: tuple[NodeId, ...] = ()
     critical_path_time: timedelta = timedelta(0)
-    """Shortest possible time by estimates with unlimited slots, phase barriers counted."""
+    """Shortest possible time by estimates with unlimited slots, including phase barriers."""
     sequential_time: timedelta = timedelta(0)
     """Sum of all estimates."""
     warnings: tuple[str, ...] = ()
-    """Told when a run starts, such as the command being deprecated."""
+    """Shown when a run starts, such as that the command is deprecated."""

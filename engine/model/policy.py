@@ -1,6 +1,6 @@
 """Failures, and the policies of a node about retry, compensation and locks, as a plan holds them.
 
-Pure. The user's spelling of these stands in `command.py`; here times are timedeltas and defaults are filled in.
+Pure. `command.py` has the spelling of the files; here times are timedeltas and defaults are filled in.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from enum import StrEnum
 from typing import Any
 
 MODEL_BREAKER = "claude"
-"""The circuit breaker of model agents whose nodes name none; it is asked after the service was scarce only."""
+"""The circuit breaker of model agents whose nodes name none; it is asked only after the service was scarce."""
 QUOTA_EXHAUSTED = "QUOTA_EXHAUSTED"
-"""The failure that trying again cures after hours and not after seconds."""
+"""A failure that a retry cures after hours, not after seconds."""
 NOT_TRUSTED = "NOT_TRUSTED"
-"""The failure of an attempt whose program the user has not agreed to as it is now."""
+"""The failure of an attempt whose program, as it is now, the user has not trusted."""
 SCARCITY_CODES = frozenset({"RATE_LIMIT", "OVERLOADED", QUOTA_EXHAUSTED})
-"""Failures that pass with time and are no fault of the work."""
+"""Failures that pass with time and are not caused by the work."""
 
 
 class FailureKind(StrEnum):
-    """Why an attempt failed, as compensation triggers and answers name it (SPEC 5)."""
+    """The kind of a failure, as compensation triggers and answers name it (SPEC 5)."""
 
     ERROR = "error"
     TIMEOUT = "timeout"
@@ -31,7 +31,7 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an attempt or a node failed."""
+    """The failure of an attempt or a node."""
 
     kind: FailureKind
     code: str
@@ -39,12 +39,12 @@ class Failure:
     message: str
     hint: str | None = None
     partial: str | None = None
-    """The last output of the attempt, where there was any; kept for the user, at most some kilobytes."""
+    """The last output of the attempt, if any; kept for the user, at most a few kilobytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What an attempt cost, as far as the executor knows."""
+    """The cost of an attempt, as far as the executor knows it."""
 
     cost_usd: float | None = None
     input_tokens: int | None = None
@@ -62,20 +62,20 @@ class RetryStrategy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When a failed attempt is tried again (SPEC 5)."""
+    """When a failed attempt is retried (SPEC 5)."""
 
     max_retries: int
-    """Retries after the first execution; `maxAttempts` in files."""
+    """Retries after the first attempt; `maxAttempts` in files."""
     strategy: RetryStrategy = RetryStrategy.EXPONENTIAL
     initial_delay: timedelta = timedelta(seconds=1)
     max_delay: timedelta = timedelta(seconds=60)
     multiplier: float = 2.0
     retryable: frozenset[str] | None = None
-    """Error codes in upper case that are retried; None: all but validation, cancelled and permission errors."""
+    """Error codes to retry, in upper case; None: all but validation, cancelled and permission errors."""
 
 
 class CompensationType(StrEnum):
-    """What undoing a node means (SPEC 7)."""
+    """How a node is undone (SPEC 7)."""
 
     NONE = "none"
     RETRY = "retry"
@@ -106,7 +106,7 @@ class LockSpec:
 
 
 class Merge(StrEnum):
-    """What a new value does to the one that is there (SPEC 3)."""
+    """How a new value joins the existing one (SPEC 3)."""
 
     REPLACE = "replace"
     MERGE = "merge"
@@ -128,14 +128,14 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputDecl:
-    """A context value that a node must answer with."""
+    """A context value that a node must return."""
 
     key: str
     required: bool = True
-    """False for what is asked for though the command does not declare it: the answer may do without it."""
+    """False for an output that the command does not declare: the answer may leave it out."""
     schema: dict[str, Any] | bool | None = None
     """JSON Schema of the value; None: any."""
     ttl: timedelta | None = None
-    """Its life in caches and for later runs; None: no end."""
+    """Its lifetime in caches and for later runs; None: unlimited."""
     persist: bool = False
     merge: Merge = Merge.REPLACE

@@ -1,6 +1,6 @@
-"""The command format as JSON Schema: what editors complete and check files by, made from the model (SPEC 1).
+"""The command format as JSON Schema, made from the model, for completion and checks in editors (SPEC 1).
 
-Pure. It describes one file by itself; rules that need several parts of it are `engine/validation`'s.
+Pure. It describes one file by itself; `engine/validation` has the rules that need several parts of it.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from engine.model.command import CommandDefinition
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 IDENTITY = "orchestration://schemas/command-v2.json"
-"""The address of the MCP resource; nothing is fetched from it."""
+"""The URI of the MCP resource; nothing is fetched from it."""
 NOTES = r"^(\$schema|\$comment|x-.*)$"
-"""Fields that are fine anywhere and mean nothing: notes of the file's writer."""
+"""Fields that are allowed anywhere and mean nothing: notes of the file's author."""
 
 
 def command_schema() -> dict[str, Any]:
     """The published schema, draft 2020-12.
 
-    Stricter than the validator in one respect: a field that the format does not have is refused, where the validator
-    warns unless it is nearly a known one. Editors show both alike.
+    Stricter than the validator in one respect: an unknown field is rejected, where the validator
+    only warns unless it resembles a known one. Editors show both alike.
     """
     schema = CommandDefinition.model_json_schema(by_alias=True, mode="validation")
     parts = {name: _part(part) for name, part in sorted(schema.pop("$defs").items())}
-    # A sub-command's nodes have retry policies of their own; the validator says so too.
+    # A sub-command's nodes have their own retry policies; the validator reports this too.
     parts["Node"] |= {
         "if": {"properties": {"agentId": {"const": "command"}}, "required": ["agentId"]},
         "then": {"properties": {"retryPolicy": {"type": "null"}}},
@@ -55,7 +55,7 @@ def _field(field: dict[str, Any]) -> dict[str, Any]:
 
 
 def _describe_references(part: dict[str, Any], parts: dict[str, dict[str, Any]]) -> None:
-    """Give fields that are described by the object they hold that object's description."""
+    """Describe fields without a description of their own by the object they hold."""
     for name, field in part["properties"].items():
         if "description" not in field and "$ref" in field:
             named = parts[field["$ref"].rpartition("/")[2]]

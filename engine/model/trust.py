@@ -1,6 +1,6 @@
-"""What a yes of the user covers: one item for each thing of a project that would run, reach out or loosen a guard.
+"""The scope of a user's trust: one item for each thing of a project that would run, reach out or loosen a guard.
 
-Pure. Finding the items is the work of the rooms that read them, remembering the answers is the server's.
+Pure. The rooms that read them find the items; the server stores the answers.
 """
 
 from __future__ import annotations
@@ -14,39 +14,39 @@ from typing import Any
 
 
 class ItemKind(StrEnum):
-    """Which part of a project an item covers; the value begins its id."""
+    """The part of a project that an item covers; the value begins its id."""
 
     AGENT = "agent"
-    """A program or function that an agent's file names, or what a model agent's file lets run."""
+    """A program or function that an agent file names, or programs that a model agent's file permits."""
     SETTING = "setting"
-    """A setting of the project's own file that names a program, host or address."""
+    """A setting of the project's own file that names a program, host or URL."""
     CLAUDE = "claude-settings"
     """The project's settings of Claude Code."""
     LINK = "link"
-    """A link of the project's, behind which its commands and agents lie."""
+    """A link of the project that leads to its commands and agents."""
     GIT = "git"
     """Filters and merge drivers in the repository's own configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustItem:
-    """One thing that waits for the user's yes, as it is now."""
+    """One thing that needs the user's trust, as it is now."""
 
     id: str
-    """Its name in the project, the same as long as it is the same thing: `agent:linter`, `setting:notify`."""
+    """Its stable name in the project: `agent:linter`, `setting:notify`."""
     kind: ItemKind
     summary: str
-    """What is run or reached, in one line, for refusals and lists."""
+    """The program or target, in one line, for errors and lists."""
     lines: tuple[str, ...]
-    """All that a person decides on, a fact each. The project wrote it: make it showable where it is shown."""
+    """All facts that a person decides on, a line each. The project wrote them: sanitise them where they are shown."""
     content: str
-    """SHA-256, hex, over all that is covered but files; equal in a copy of the project at another path."""
+    """SHA-256, hex, over everything covered except files; equal in a copy of the project at another path."""
     place: str
-    """SHA-256, hex, of where it is: a yes that was given elsewhere holds only under a stricter rule."""
+    """SHA-256, hex, of its place: trust given elsewhere applies only under a stricter rule."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """Digest of each covered file and folder of modules that is there, by its path below the project.
+    """Digest of each existing covered file and module folder, by its path below the project.
 
-    Which of them count may depend on the search path of the process that asks; so a yes holds where it covered each.
+    Which of them count may depend on the search path of the current process, so trust applies if it covered each one.
     """
 
 
@@ -60,7 +60,7 @@ def trust_item(
     place: Mapping[str, str],
     files: Mapping[str, str] | None = None,
 ) -> TrustItem:
-    """The item *name* of *kind*; *content* is JSON data without a path of this machine, *place* holds the paths."""
+    """The item *name* of *kind*; *content* is JSON data without paths of this machine, *place* holds these."""
     return TrustItem(
         id=f"{kind}:{name}" if name else str(kind),
         kind=kind,

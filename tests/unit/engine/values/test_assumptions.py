@@ -42,7 +42,7 @@ def skipped(done: Simulated) -> list[str]:
 
 
 def assumed(done: Simulated) -> list[str]:
-    return [text for text in done.run.plan.warnings if text.startswith("Made up for skip conditions")]
+    return [text for text in done.run.plan.warnings if text.startswith("Assumed for skip conditions")]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_no_node_is_skipped_by_a_made_up_value_and_what_was_assumed_is_said(cond
 def test_several_conditions_on_one_value_are_served_together() -> None:
     done = run("found.files == 0", "found.open == 0", "found.open > 5")
     assert skipped(done) == []
-    assert assumed(done) == ["Made up for skip conditions: look.found.files = 1, look.found.open = 1"]
+    assert assumed(done) == ["Assumed for skip conditions: look.found.files = 1, look.found.open = 1"]
 
 
 def test_where_conditions_contradict_each_other_as_few_nodes_as_possible_are_skipped() -> None:
@@ -159,15 +159,15 @@ def test_what_came_to_pass_is_no_loss() -> None:
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        (scenario("two=error"), ['the failure of "two" never came: the node was skipped (not needed)']),
-        (scenario("one:2=error"), ['the failure of "one" in attempt 2 never came: the node had 1 attempt, and the']),
-        (scenario("one:7=timeout"), ['the failure of "one" in attempt 7 never came: the node had 1 attempt']),
-        (scenario(values=("two.b=1",)), ['the value of "b" of "two" was never given: the node was skipped (not']),
+        (scenario("two=error"), ['the failure of "two" never happened: the node was skipped (not needed)']),
+        (scenario("one:2=error"), ['the failure of "one" in attempt 2 never happened: the node had 1 attempt, and the']),
+        (scenario("one:7=timeout"), ['the failure of "one" in attempt 7 never happened: the node had 1 attempt']),
+        (scenario(values=("two.b=1",)), ['the value of "b" of "two" was never used: the node was skipped (not']),
         (
             scenario("one=error", values=("one.a=1",)),
-            ['the value of "a" of "one" was never given: the node had 1 attempt, and the last ended with AGENT_ERROR'],
+            ['the value of "a" of "one" was never used: the node had 1 attempt, and the last ended with AGENT_ERROR'],
         ),
-        (scenario("one=error", "two=error"), ['the failure of "two" never came: the node never began']),
+        (scenario("one=error", "two=error"), ['the failure of "two" never happened: the node never started']),
     ],
 )  # fmt: skip
 def test_what_never_came_to_pass_is_told_with_the_reason(asked: Scenario, told: list[str]) -> None:
