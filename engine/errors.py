@@ -65,7 +65,7 @@ class NotFound(InputError):
 
 
 class CommandProblem(Protocol):
-    """What is known here of an `engine.validation.Problem`."""
+    """An `engine.validation.Problem`, reduced to what is needed here."""
 
     @property
     def code(self) -> str: ...

@@ -247,7 +247,7 @@ class Engine:
     async def read(self, run_id: RunId | None, project: Callable[[View], T]) -> T:
         """The result of *project* for *run_id* (default: the newest run); it is durable when this returns.
 
-        The live state may be ahead of the journal, so it is projected first, and returned once what it shows is durable.
+        The live state may be ahead of the journal, so it is projected first, and returned once that is durable.
         Raises `NotFound`.
         """
         run = await self.archive.find(run_id)

@@ -62,7 +62,7 @@ def test_a_folder_that_another_machine_uses_is_refused(
             opened(tmp_path)
         assert caught.value.code == "PROJECT_ON_ANOTHER_HOST"
         assert process.hostname in caught.value.message
-        assert "a clone of its own" in (caught.value.hint or ""), "what to use instead"
+        assert "a separate clone" in (caught.value.hint or ""), "what to use instead"
         left = {path.name for path in (tmp_path / FOLDER).iterdir()}
         assert left == {"o-other.lock", "o-other.work"}
 

@@ -160,7 +160,7 @@ def test_what_came_to_pass_is_no_loss() -> None:
     ("asked", "told"),
     [
         (scenario("two=error"), ['the failure of "two" never happened: the node was skipped (not needed)']),
-        (scenario("one:2=error"), ['the failure of "one" in attempt 2 never happened: the node had 1 attempt, and the']),
+        (scenario("one:2=error"), ['the failure of "one" in attempt 2 never happened: the node had 1 attempt']),
         (scenario("one:7=timeout"), ['the failure of "one" in attempt 7 never happened: the node had 1 attempt']),
         (scenario(values=("two.b=1",)), ['the value of "b" of "two" was never used: the node was skipped (not']),
         (
