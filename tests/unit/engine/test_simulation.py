@@ -28,11 +28,11 @@ def scenario(fail: str | None, given: str | None) -> Scenario:
     ("fail", "given", "code", "message", "hint"),
     [
         ("frist-node=error", None, "INVALID_FAULT", 'no node "frist-node"', 'Did you mean "first-node"?'),
-        ("zzz:2=error", None, "INVALID_FAULT", 'no node "zzz"', "Its nodes are first-node, other-thing"),
+        ("zzz:2=error", None, "INVALID_FAULT", 'no node "zzz"', "Its nodes are first-node, other-thing."),
         (None, "frist-node.report=1", "INVALID_VALUE", 'no node "frist-node"', 'Did you mean "first-node"?'),
         (None, "first-node.reprot=1", "INVALID_VALUE", 'no output "reprot"', 'Did you mean "report"?'),
-        (None, "first-node.zzz=1", "INVALID_VALUE", 'no output "zzz"', "Its outputs are report"),
-        (None, "other-thing.zzz=1", "INVALID_VALUE", 'no output "zzz"', "It declares none"),
+        (None, "first-node.zzz=1", "INVALID_VALUE", 'no output "zzz"', "Its outputs are report."),
+        (None, "other-thing.zzz=1", "INVALID_VALUE", 'no output "zzz"', "It declares none."),
     ],
 )
 def test_a_name_that_the_plan_does_not_have_is_an_error_with_the_nearest_one(
@@ -49,7 +49,7 @@ def test_a_sub_command_does_no_work_that_could_fail_or_be_given(fail: str | None
     inner = command(phase("work", node("deep-node", context=REPORT)), name="/inner")
     with pytest.raises(InputError, match='"call" is a sub-command') as caught:
         simulate(plan(outer, inner), scenario(fail, given))
-    assert caught.value.hint == "Name a node inside it: call/deep-node"
+    assert caught.value.hint == "Name a node inside it: call/deep-node."
 
 
 def test_undoing_a_sub_command_can_be_made_to_fail() -> None:

@@ -91,7 +91,7 @@ def test_a_folder_that_came_with_files_is_refused_and_left_alone(root: Path, bro
         os.mkfifo(folder / STAMP)
     fault = refused(root)
     assert str(root / STATE) in fault.message
-    assert "not known in" in fault.message if brought == "a stamp" else "it has no stamp" in fault.message
+    assert "not listed in" in fault.message if brought == "a stamp" else "it has no stamp" in fault.message
     assert f"orchestrate --project {root} trust --state" in (fault.hint or "")
     assert "CI" in (fault.hint or "")
 
@@ -101,7 +101,7 @@ def test_without_the_configuration_that_knew_it_a_folder_is_refused_as_in_ci(
 ) -> None:
     open_state(root)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "another"))
-    assert "not known in" in refused(root).message
+    assert "not listed in" in refused(root).message
     take_over(look_at(root))
     assert is_ours(root)
 
@@ -303,7 +303,7 @@ def test_a_folder_that_git_has_files_of_is_refused_though_it_is_ours(root: Path,
     assert is_ours(root)
     add(root, str(STATE / tracked))
     fault = refused(root)
-    assert "git has files" in fault.message
+    assert "git tracks files" in fault.message
     assert f"git rm -r --cached {STATE}" in (fault.hint or "")
 
 
@@ -314,7 +314,7 @@ def test_git_may_have_the_files_under_a_name_in_other_case_and_from_above_the_pr
         (tmp_path / spelled / "x").write_bytes(b"")
         add(tmp_path, f"{spelled}/x")
         (tmp_path / spelled / "x").unlink()
-        assert "git has files" in refused(tmp_path / project).message
+        assert "git tracks files" in refused(tmp_path / project).message
 
 
 @pytest.mark.parametrize("inner", [".claude", ".claude/orchestration"])
@@ -326,7 +326,7 @@ def test_a_repository_in_the_place_of_the_folder_or_around_it_is_seen(root: Path
     if inner == ".claude":
         assert is_ours(root)
         add(root / inner, "orchestration/x")
-    assert "git has files" in refused(root).message
+    assert "git tracks files" in refused(root).message
 
 
 def test_nothing_that_a_repository_configures_is_run_to_ask_git(root: Path, tmp_path: Path) -> None:
@@ -353,7 +353,7 @@ def test_variables_of_a_calling_hook_lead_git_to_no_other_index(
     repository(root)
     add(root, str(STATE / STAMP))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "another"))
-    assert "git has files" in refused(root).message
+    assert "git tracks files" in refused(root).message
 
 
 @pytest.mark.parametrize("damage", ["no json", "others write", "no object", "odd entries", "not of this version"])
@@ -432,7 +432,7 @@ def test_an_unfinished_folder_is_not_left_where_the_last_step_fails(
 
 def test_a_folder_that_others_change_all_the_time_is_given_up(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "_make", lambda _project, _stamp: None)
-    with pytest.raises(EnvironmentFault, match="again and again"):
+    with pytest.raises(EnvironmentFault, match="keep changing"):
         open_state(root)
 
 

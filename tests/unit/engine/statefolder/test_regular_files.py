@@ -71,7 +71,7 @@ def test_a_pipe_is_no_note_of_a_worktree(tmp_path: Path) -> None:
 def test_a_pipe_is_no_settings_file(tmp_path: Path) -> None:
     (tmp_path / ".claude").mkdir()
     os.mkfifo(tmp_path / ".claude" / "orchestration.toml")
-    with pytest.raises(InputError, match="it is no regular file") as caught:
+    with pytest.raises(InputError, match="it is not a regular file") as caught:
         load_settings(tmp_path)
     assert caught.value.code == "INVALID_SETTINGS"
 
