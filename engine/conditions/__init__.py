@@ -1,17 +1,17 @@
 """Skip conditions: a small boolean language over context values, parsed once and evaluated many times.
 
-Pure. It reaches nothing but the values it is given; when a condition is consulted and what follows is the scheduler's.
+Pure. It reads only the values passed to it; the scheduler decides when to evaluate a condition, and what follows.
 
 The language (SPEC 6), loosest first: ``||``, ``&&``, one comparison (``== != < <= > >= in``), ``!``, then ``a.b``,
 ``a[0]``, ``a["k"]``, ``size(a)``, parentheses, numbers, strings, ``true false null`` and list literals.
 
-- A name, member or index that is not there is null. ``.length`` of a list, a string or an object (one without a key of
-  that name) is its size; an index below zero counts from the end, as in a transform.
-- Nothing is coerced. ``==`` between different types is false and ``!=`` true; 1 equals 1.0 and never true; lists and
-  objects are compared deeply. ``<`` and its sisters know two numbers or two strings and are false for anything else.
-- ``x in y`` looks for an item of a list, a key of an object or a part of a string, and is false for any other *y*.
-- ``!``, ``&&``, ``||`` and the whole condition want booleans. Null counts as false there, because a missing value is
-  null: ``!report.ok`` is true while there is no report. Anything else is a `ConditionError`.
+- A missing name, member or index is null. ``.length`` of a list, a string or an object (one without a key of that name)
+is its size; an index below zero counts from the end, as in a transform. - Nothing is coerced. ``==`` between different
+types is false and ``!=`` true; 1 equals 1.0 and never true; lists and objects are compared deeply. ``<``, ``<=``, ``>``
+and ``>=`` compare two numbers or two strings, and are false otherwise. - ``x in y`` looks for an item of a list, a key
+of an object or a part of a string, and is false for any other *y*. - ``!``, ``&&``, ``||`` and the whole condition need
+booleans. Null counts as false there, because a missing value is null: ``!report.ok`` is true without a report. Anything
+else is a `ConditionError`.
 
 Limits: 4,096 characters, 64 levels, 10,000 steps. Chains (``a && b && …``, ``a.b.c…``) are flat, so that no expression
 within these limits comes near Python's recursion limit, neither here nor in evaluation.
@@ -33,7 +33,7 @@ __all__ = ["Condition", "ConditionError", "ConditionSyntaxError", "parse"]
 MAX_LENGTH: Final = 4096
 """Characters of an expression."""
 MAX_STEPS: Final = 10_000
-"""Parts of the expression plus values compared inside lists and objects."""
+"""Parts of the expression, plus values compared inside lists and objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Condition:
             result = self._program(values, Budget(self._steps))
         except BudgetExceeded:
             message = f"The condition `{short(self.text)}` takes more than {MAX_STEPS:,} steps"
-            raise ConditionError(message, hint="Compare smaller values, or put the answer into an output.") from None
+            raise ConditionError(message, hint="Compare smaller values, or compute the answer in a node.") from None
         return result if result is True else truth(result, "A condition")
 
     def __reduce__(self) -> tuple[Callable[[str], Condition], tuple[str]]:

@@ -1,6 +1,6 @@
-"""The operations of conditions on JSON values, as programs that the parser puts together.
+"""The operations of conditions on JSON values, as programs that the parser combines.
 
-Pure. It knows nothing of text; the rules are those of the package's docstring.
+Pure. It does not handle text; the package's docstring states the rules.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Program = Callable[[Mapping[str, Any], Budget], Any]
-"""A compiled part of an expression; gives its value."""
+"""A compiled part of an expression; returns its value."""
 
 
 def constant(value: object) -> Program:
@@ -30,11 +30,11 @@ def truth(value: object, what: str) -> bool:
     if isinstance(value, bool):
         return value
     message = f"{what} needs true or false, not {_kind(value)}"
-    raise ConditionError(message, hint="Compare the value: nothing counts as true by itself.")
+    raise ConditionError(message, hint="Compare the value with something; values are not converted to true or false.")
 
 
 def walk(base: Program, steps: Sequence[str | Program]) -> Program:
-    """Follow members and indexes from *base*; null as soon as one is not there."""
+    """Follow members and indexes from *base*; null as soon as one is missing."""
 
     def run(values: Mapping[str, Any], budget: Budget) -> object:
         value = base(values, budget)
@@ -55,7 +55,7 @@ def _member(value: object, name: str) -> object:
 
 
 def _index(value: object, key: object) -> object:
-    """`value[key]`; a float names a place where it is whole."""
+    """`value[key]`; a float is an index if it is whole."""
     if isinstance(value, Mapping):
         return value.get(key) if isinstance(key, str) else None
     if not isinstance(value, list | tuple) or not is_number(key):
@@ -101,7 +101,7 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def _same(one: object, other: object, budget: Budget) -> bool:
-    """Equality, quick for what comparisons are mostly about."""
+    """Equality, fast for the most common types."""
     if one is None or one.__class__ is bool:
         return one is other
     return same_json(one, other, budget)
@@ -119,7 +119,7 @@ def _contains(container: object, item: object, budget: Budget) -> bool:
 
 
 def _kind(value: object) -> str:
-    """How a message names the type of *value*; never its content, which may be a secret."""
+    """The type of *value* for a message; never its content, which may be a secret."""
     if isinstance(value, str):
         return "a string"
     if is_number(value):

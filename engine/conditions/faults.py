@@ -1,4 +1,4 @@
-"""What can be wrong with a condition: its text, or its text for these values.
+"""Faults of a condition: in its text, or in its text for the given values.
 
 Pure.
 """
@@ -9,7 +9,7 @@ from engine.errors import InputError
 
 
 class ConditionSyntaxError(InputError):
-    """Text that is no condition."""
+    """Text that is not a valid condition."""
 
     code = "INVALID_EXPRESSION"
 
@@ -20,7 +20,7 @@ class ConditionSyntaxError(InputError):
 
 
 class ConditionError(InputError):
-    """A condition that these values give no answer to; it neither skips nor runs a node."""
+    """A condition without an answer for the given values; it neither skips nor runs a node."""
 
     code = "CONDITION_ERROR"
 

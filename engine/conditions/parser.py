@@ -1,6 +1,6 @@
-"""Reads the text of a condition into a program, by precedence climbing.
+"""Compiles the text of a condition to a program, by precedence climbing.
 
-Pure. What the operations do to values is `evaluation.py`'s.
+Pure. `evaluation.py` has the operations on values.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.json.values import Budget
 
 MAX_DEPTH: Final = 64
-"""Parentheses, brackets and `!` inside each other."""
+"""Nesting of parentheses, brackets and `!`."""
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -37,8 +37,8 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "\\": "\\", "
 _LITERALS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 _COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">=", "in"})
 _HINTS = {
-    "===": "Write ==; it never coerces here.",
-    "!==": "Write !=; it never coerces here.",
+    "===": "Write ==; it never coerces.",
+    "!==": "Write !=; it never coerces.",
     "=": "Write == to compare.",
     "&": "Write &&.",
     "|": "Write ||.",
@@ -48,27 +48,27 @@ _HINTS = {
     "True": "Write true.",
     "False": "Write false.",
     "None": "Write null.",
-    "undefined": "Write null; what is not there is null.",
-    '"': "The string does not end; a line break in it is written \\n.",
-    "'": "The string does not end; a line break in it is written \\n.",
-    "?": "There is no ?: here; join conditions by && and ||.",
-    "-": "There is no arithmetic here, and a name has letters, digits and _ only.",
-    "+": "There is no arithmetic here.",
-    "*": "There is no arithmetic here.",
-    "/": "There is no arithmetic here.",
-    "%": "There is no arithmetic here.",
+    "undefined": "Write null; a missing value is null.",
+    '"': "The string does not end; write a line break in it as \\n.",
+    "'": "The string does not end; write a line break in it as \\n.",
+    "?": "The operator ?: is not supported; join conditions by && and ||.",
+    "-": "Arithmetic is not supported, and a name has only letters, digits and _.",
+    "+": "Arithmetic is not supported.",
+    "*": "Arithmetic is not supported.",
+    "/": "Arithmetic is not supported.",
+    "%": "Arithmetic is not supported.",
     "$": "Name the context key itself, without $.",
 }
 
 
 class Parser:
-    """Precedence climbing over the tokens of one text; every method gives a program."""
+    """Precedence climbing over the tokens of one text; every method returns a program."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.names: set[str] = set()
         self.parts = 0
-        """Programs made; each runs at most once, so this is what evaluation costs beside comparing deep values."""
+        """Number of programs; each runs at most once, so this is the cost of an evaluation but for deep comparisons."""
         self.depth = 0
         self.next = 0
         self.kind = self.lexeme = ""
@@ -76,7 +76,7 @@ class Parser:
         self.advance()
 
     def advance(self) -> str:
-        """Step to the next token and give back the one left behind."""
+        """Move to the next token and return the previous one."""
         left = self.lexeme
         match = _TOKEN.match(self.text, self.next)
         assert match is not None  # noqa: S101 - the last alternative takes any character, \Z the rest
@@ -93,7 +93,7 @@ class Parser:
         raise ConditionSyntaxError(message, self.start, hint or _HINTS.get(self.lexeme))
 
     def take(self, token: str) -> None:
-        """Step over *token*, or refuse what stands there."""
+        """Move past *token*, or refuse the current one."""
         if self.kind != "operator" or self.lexeme != token:
             self.fail(None if self.kind == "end" else f"Expected `{token}`, found `{short(self.lexeme)}`")
         self.advance()
@@ -127,7 +127,7 @@ class Parser:
         return self.joined("&&", self.comparison, stop=False)
 
     def joined(self, operator: str, read: Callable[[], Program], *, stop: bool) -> Program:
-        """Operands joined by *operator*; the first that is *stop* decides, and the rest is not evaluated."""
+        """Operands joined by *operator*; the first that equals *stop* decides, and the rest is not evaluated."""
         operands = [read()]
         while self.at(operator):
             self.advance()
@@ -147,7 +147,7 @@ class Parser:
         return run
 
     def comparison(self) -> Program:
-        """`a == b`, or no comparison at all; two in a row are refused."""
+        """`a == b`, or a single operand; two comparisons in a row are refused."""
         left = self.unary()
         if not self.is_comparison():
             return left
@@ -159,7 +159,7 @@ class Parser:
         return program
 
     def is_comparison(self) -> bool:
-        """Whether a comparison operator stands here."""
+        """Whether the current token is a comparison operator."""
         return self.lexeme in _COMPARISONS and self.kind != "string"
 
     def unary(self) -> Program:
@@ -214,7 +214,7 @@ class Parser:
             self.names.add(name)
             return lambda values, _budget: values.get(name)
         if name != "size":
-            raise ConditionSyntaxError(f"There is no function `{short(name)}`", start, "The only one is size(x).")
+            raise ConditionSyntaxError(f"Unknown function `{short(name)}`", start, "The only function is size(x).")
         self.advance()
         operand = self.nested(self.either)
         self.take(")")
@@ -248,7 +248,7 @@ class Parser:
                 return chr(int(match[1], 16))
             if match[2] not in _ESCAPES:
                 position = self.start + 1 + match.start()
-                raise ConditionSyntaxError(f"Unknown escape `\\{match[2]}`", position, "A backslash is written \\\\.")
+                raise ConditionSyntaxError(f"Unknown escape `\\{match[2]}`", position, "Write a backslash as \\\\.")
             return _ESCAPES[match[2]]
 
         value = _ESCAPE.sub(unescape, self.lexeme[1:-1])

@@ -1,7 +1,7 @@
 """Makes up the smallest value that fits a JSON Schema, for simulated runs.
 
-Pure and deterministic. It knows the common keywords; for a `not`, and a pattern in which one part asks for another,
-it gives its best guess.
+Pure and deterministic. It knows the common keywords; for `not`, and for patterns whose parts depend on each other,
+it returns its best guess.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FORMATS = {
 
 
 def example_of(schema: Mapping[str, Any] | bool | None, *, placeholder: str) -> Any:  # noqa: ANN401, FBT001 -- any JSON
-    """A value for *schema*; where it allows a text, *placeholder*.
+    """A value for *schema*; *placeholder* if it allows text.
 
     Booleans are true: a made-up false would read as a failed check (SPEC 3).
     """
@@ -56,7 +56,7 @@ def _example(schema: object, root: Mapping[str, Any], placeholder: str, depth: i
 
 
 def _combined(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """*schema* with its reference, or the first of its alternatives, worked in; itself where it has none."""
+    """*schema* merged with its reference, or with the first of its alternatives; unchanged without either."""
     reference = schema.get("$ref")
     if isinstance(reference, str):
         return _merged(_without(schema, "$ref"), _target(reference, root))
@@ -111,11 +111,11 @@ def _of_type(schema: Mapping[str, Any], root: Mapping[str, Any], placeholder: st
 
 
 def _type_of(schema: Mapping[str, Any]) -> str:
-    told = schema.get("type")
-    if isinstance(told, list):
-        told = next((name for name in told if name != "null"), "null")
-    if isinstance(told, str):
-        return told
+    given = schema.get("type")
+    if isinstance(given, list):
+        given = next((name for name in given if name != "null"), "null")
+    if isinstance(given, str):
+        return given
     for keys, name in (
         (("properties", "required", "additionalProperties"), "object"),
         (("items", "prefixItems", "minItems"), "array"),
@@ -194,16 +194,16 @@ _CATEGORIES: dict[str, Callable[[str], bool]] = {
 
 
 def _like(pattern: str) -> str:
-    """A short text that *pattern* matches; empty where none is found."""
+    """A short text that *pattern* matches; empty if none is found."""
     try:
         text = "".join(_written(parser.parse(pattern)))
         return text if found_in(pattern, text) else ""
-    except (re.error, RecursionError, OverflowError, ValueError):  # Python reads it otherwise than RE2
+    except (re.error, RecursionError, OverflowError, ValueError):  # Python reads it differently from RE2
         return ""
 
 
 def _written(parts: Iterable[tuple[Any, Any]]) -> Iterator[str]:
-    """The least that each of *parts* of a parsed pattern matches."""
+    """The shortest match of each of *parts* of a parsed pattern."""
     for kind, value in parts:
         match str(kind):
             case "LITERAL":
@@ -218,7 +218,7 @@ def _written(parts: Iterable[tuple[Any, Any]]) -> Iterator[str]:
                 yield from _written(value[3])
             case "MAX_REPEAT" | "MIN_REPEAT":
                 yield "".join(_written(value[2])) * min(value[0], _MAX_REPEATED)
-            case _:  # an anchor or the like, which takes no letter
+            case _:  # an anchor or the like, which matches no character
                 pass
 
 

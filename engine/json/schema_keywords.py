@@ -1,7 +1,7 @@
-"""Keywords of JSON Schema that the jsonschema library checks otherwise than we need.
+"""Keywords of JSON Schema that we check differently from the jsonschema library.
 
-Pure. `uniqueItems` without quadratic time, `multipleOf` of decimal numbers as they are written, and the three that
-match patterns, by `engine.json.patterns`. Only whether there is an error counts, and where: `schemas.py` writes the
+Pure. `uniqueItems` without quadratic time, `multipleOf` of decimal numbers as written, and the three keywords that
+match patterns, by `engine.json.patterns`. Only the existence and place of an error count: `schemas.py` writes the
 message.
 Importing this imports the library, which takes some 90 ms.
 """
@@ -21,7 +21,7 @@ from engine.json.values import is_number
 _Errors = Iterator[ValidationError]
 _Schema = Mapping[str, Any] | bool
 _Validator = Any
-"""The library's validators; `descend`, which keywords are meant to call, is not in its Protocol."""
+"""The library's validators; its Protocol lacks `descend`, which keywords are supposed to call."""
 
 
 def _unique_items(_validator: _Validator, wanted: object, value: object, _schema: object) -> _Errors:
@@ -67,12 +67,12 @@ KEYWORDS: Final = {
 
 
 def _exact(number: Any) -> Fraction:  # noqa: ANN401 - a JSON number
-    """*number* as it is written: 0.1 is a tenth, not the binary fraction next to it."""
+    """*number* as written: 0.1 is a tenth, not the nearest binary fraction."""
     return Fraction(number if isinstance(number, int) else repr(number))
 
 
 def _canonical(value: object) -> str:
-    """One text for equal JSON values: keys sorted, 1.0 as 1."""
+    """The same text for equal JSON values: keys sorted, 1.0 as 1."""
     return json.dumps(_integral(value), sort_keys=True)
 
 

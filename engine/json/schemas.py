@@ -1,9 +1,9 @@
-"""JSON Schemas of outputs: which of them can be used safely, and whether a value keeps to one.
+"""JSON Schemas of outputs: which of them are safe to use, and whether a value conforms to one.
 
-Pure. Validation is the jsonschema library's; this module keeps its work bounded, because both the schema and the value
-may be hostile, and never lets it reach the network. `format` is an annotation here, as the standard has it by default.
+Pure. The jsonschema library validates; this module bounds its work, because both the schema and the value
+may be hostile, and never lets it reach the network. `format` is only an annotation, the default of the standard.
 
-What is refused at plan time: a `$ref` that leaves the schema or comes back to itself, an expansion of more than 5,000
+Refused at plan time: a `$ref` that leaves the schema or refers back to itself, an expansion of more than 5,000
 subschemas, unevaluated and dynamic keywords, and patterns that are not matched in linear time (`patterns.py`).
 """
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 Schema = Mapping[str, Any] | bool
 
 MAX_DEPTH: Final = 32
-"""Objects and lists inside each other."""
+"""Nesting of objects and lists."""
 MAX_EXPANSION: Final = 5_000
-"""Subschemas once every `$ref` is replaced by what it names."""
+"""Subschemas once every `$ref` is replaced by its target."""
 MAX_LEVELS: Final = 48
-"""Subschemas inside each other, counted so too: the library calls itself for each."""
+"""Nesting of subschemas, counted the same way: the library recurses for each."""
 
 MAX_SHOWN: Final = 200
 """Characters of a schema that a message shows."""
@@ -42,7 +42,7 @@ _LISTED = frozenset({"allOf", "anyOf", "items", "oneOf", "prefixItems"})
 _NAMED = frozenset({"dependencies", "dependentSchemas", "patternProperties", "properties"})
 _DEFINITIONS = frozenset({"$defs", "definitions"})
 _LOCAL = re.compile(r"#(?:/[^%#]*)?")
-"""A reference within the schema; one with percent signs could be read in two ways."""
+"""A reference within the schema; one with percent signs would be ambiguous."""
 _DRAFTS = re.compile(r"https?://(?P<path>json-schema\.org/(?P<draft>draft-0[67]|draft/20(?:19-09|20-12))/schema)#?")
 _REFUSED: Final = {
     "$anchor": "Name the place by a JSON Pointer, as in #/$defs/item.",
@@ -60,15 +60,15 @@ class _Unusable(Exception):
 
 
 def check_schema(schema: Schema) -> str | None:
-    """Why *schema* cannot be used, with the place and a way out; None where it can.
+    """Why *schema* cannot be used, with the place and a way out; None if it can.
 
-    Remembered for each schema object, which must not be changed afterwards.
+    Cached for each schema object, which must not be changed afterwards.
     """
     return None if isinstance(schema, bool) else _checked(_Same(schema))
 
 
 def violation(schema: Schema, value: Any) -> str | None:  # noqa: ANN401 - JSON
-    """Where and how *value* breaks *schema*, which `check_schema` has accepted; None where it does not."""
+    """Where and how *value* violates *schema*, which `check_schema` has accepted; None if it does not."""
     if isinstance(schema, bool):
         return None if schema else "no value is allowed"
     try:
@@ -79,7 +79,7 @@ def violation(schema: Schema, value: Any) -> str | None:  # noqa: ANN401 - JSON
 
 
 class _Same:
-    """A schema as a key of a cache: by identity, and kept alive, so that no other takes its identity."""
+    """A schema as a cache key: by identity, and kept alive so that no other object gets the same id."""
 
     __slots__ = ("schema",)
 
@@ -123,7 +123,7 @@ def _depth(value: object) -> int:
 
 
 def _subschemas(schema: Mapping[str, Any], *, definitions: bool) -> Iterator[tuple[tuple[str | int, ...], Any]]:
-    """The subschemas that stand directly in *schema*, each with the way to it."""
+    """The direct subschemas of *schema*, each with its path."""
     for keyword, value in schema.items():
         if isinstance(value, Mapping):
             if keyword in _NAMED or (definitions and keyword in _DEFINITIONS):
@@ -135,7 +135,7 @@ def _subschemas(schema: Mapping[str, Any], *, definitions: bool) -> Iterator[tup
 
 
 def _refuse_unsafe(schema: object, path: tuple[str | int, ...]) -> None:
-    """Raise at a keyword or a pattern of *schema* that could run away or reach out."""
+    """Raise at a keyword or a pattern of *schema* that could take too long or load something."""
     if not isinstance(schema, Mapping):
         return
     where = pointer(path) or "/"
@@ -157,15 +157,15 @@ def _refuse_unsafe(schema: object, path: tuple[str | int, ...]) -> None:
 
 
 class _Expansion:
-    """Measures what a schema comes to when every reference in it is replaced."""
+    """Measures the size of a schema with every reference replaced."""
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self.root = root
         self.known: dict[str, tuple[int, int] | None] = {}
-        """Size and levels of what references name; None while measured, so that one that comes back shows."""
+        """Size and levels of the targets of references; None while being measured, which reveals a cycle."""
 
     def measure(self, where: str, schema: object, level: int) -> tuple[int, int]:
-        """How many subschemas *schema* has, which stands at *where*, and how many levels of them."""
+        """The number of subschemas of *schema*, found at *where*, and their levels."""
         if level > MAX_LEVELS:
             message = f"more than {MAX_LEVELS} levels of subschemas once every $ref is replaced"
             raise _Unusable(message)
@@ -179,7 +179,7 @@ class _Expansion:
         return size, levels
 
     def parts(self, where: str, schema: object, level: int) -> Iterator[tuple[int, int]]:
-        """The measures of what *schema* refers to and of what stands in it."""
+        """The measures of the target and of the direct subschemas of *schema*."""
         if not isinstance(schema, Mapping):
             return
         if "$ref" in schema:
@@ -188,7 +188,7 @@ class _Expansion:
             yield self.measure(where + pointer(step), subschema, level)
 
     def referred(self, reference: object, where: str, level: int) -> tuple[int, int]:
-        """The measure of what *reference*, which stands at *where*, names."""
+        """The measure of the target of *reference*, found at *where*."""
         if not isinstance(reference, str) or not _LOCAL.fullmatch(reference):
             message = f"`$ref` at {where} must stay in this schema, as in #/$defs/item"
             raise _Unusable(message)
@@ -199,12 +199,12 @@ class _Expansion:
             self.known[reference] = self.measure(reference, target, level)
         measured = self.known[reference]
         if measured is None:
-            message = f"`$ref` at {where} comes back to itself: the work of checking it has no bound"
+            message = f"`$ref` at {where} refers back to itself, so checking it may never end"
             raise _Unusable(message)
         return measured
 
     def resolve(self, reference: str, where: str) -> object:
-        """What *reference* names."""
+        """The target of *reference*."""
         place: Any = self.root
         for part in reference[2:].split("/") if reference != "#" else ():
             step = part.replace("~1", "/").replace("~0", "~")
@@ -213,22 +213,22 @@ class _Expansion:
             elif isinstance(place, Mapping) and step in place:
                 place = place[step]
             else:
-                message = f"`$ref` at {where} names nothing: {reference}"
+                message = f"`$ref` at {where} points to a missing place: {reference}"
                 raise _Unusable(message)
         return place
 
 
 def _refuse_invalid(schema: Mapping[str, Any]) -> None:
-    """Raise where *schema* is no JSON Schema of its draft."""
+    """Raise if *schema* is not a valid JSON Schema of its draft."""
     from jsonschema import FormatChecker, SchemaError  # noqa: PLC0415 - 90 ms that only runs with output schemas pay
 
     try:
-        # Formats are left out: that of a regular expression is what Python's `re` reads, and it is not what matches.
+        # Formats are left out: "regex" would mean Python's `re`, which is not used for matching.
         validator: Any = _validator_class(schema.get("$schema"))
         validator.check_schema(dict(schema), format_checker=FormatChecker(formats=()))
     except SchemaError as error:
         place = pointer(error.absolute_path)
-        message = f"it is no JSON Schema{' at ' + place if place else ''}: {cut(error.message, MAX_SHOWN)}"
+        message = f"it is not a valid JSON Schema{' at ' + place if place else ''}: {cut(error.message, MAX_SHOWN)}"
         raise _Unusable(message) from None
 
 
@@ -239,20 +239,20 @@ def _refuse_invalid(schema: Mapping[str, Any]) -> None:
 def _validator(key: _Same) -> Validator:
     from referencing import Registry  # noqa: PLC0415 - see _refuse_invalid
 
-    # A registry of our own knows no other schema and fetches none; the default one asks the network.
+    # An empty registry knows no other schema and fetches none; the default one uses the network.
     return _validator_class(key.schema.get("$schema"))(key.schema, registry=Registry())
 
 
 @lru_cache(maxsize=16)
 def _validator_class(draft: object) -> type[Validator]:
-    """The library's validator of *draft* (2020-12 where none is named) with keywords of ours."""
+    """The library's validator of *draft* (default: 2020-12) with our own keywords."""
     from jsonschema import Draft202012Validator, validators  # noqa: PLC0415 - see _refuse_invalid
 
     from engine.json.schema_keywords import KEYWORDS  # noqa: PLC0415 - it imports the library
 
     named = _DRAFTS.fullmatch(draft) if isinstance(draft, str) else None
     identity = ""
-    if named is not None:  # the library knows each draft by one address only
+    if named is not None:  # the library knows each draft by only one address
         old = named["draft"].startswith("draft-0")
         identity = f"http://{named['path']}#" if old else f"https://{named['path']}"
     base = validators.validator_for({"$schema": identity} if identity else {}, default=Draft202012Validator)
@@ -261,7 +261,7 @@ def _validator_class(draft: object) -> type[Validator]:
 
 
 def _describe(error: ValidationError) -> str:
-    """Where, what was expected and which type there is; never the value, which may be long or a secret."""
+    """The place, the expectation and the actual type; never the value, which may be long or a secret."""
     where = pointer(error.absolute_path)
     place = f"at {where}: " if where else ""
     wanted: Any = error.validator_value

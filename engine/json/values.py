@@ -1,6 +1,6 @@
-"""What a JSON value is: checking that something is one, and comparing two without any coercion.
+"""JSON values: checking that something is one, and comparing two without coercion.
 
-Pure. Conditions, transforms and the context share it; merging and binding values is `context.py`'s.
+Pure. Conditions, transforms and the context share it; `engine/values/context.py` merges and binds values.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MAX_DEPTH = 200
-"""Objects and lists inside each other; the standard library's JSON reader and writer are safe well beyond it."""
+"""Nesting of objects and lists; the standard library reads and writes far deeper JSON safely."""
 MAX_NODES = 5_000_000
-"""Values inside one value; only shared references in Python objects come near it."""
+"""Values inside one value; only Python objects with shared references come near it."""
 MAX_INTEGER_BITS = 14_000
-"""Some 4,200 digits: Python refuses to write longer integers as text."""
+"""About 4,200 digits: Python refuses to write longer integers as text."""
 
 _Pairs = list[tuple[object, object]]
 _SCALARS = frozenset({str, bool, type(None)})
@@ -25,7 +25,7 @@ _NUMBERS = frozenset({int, float})
 
 
 class BudgetExceeded(Exception):
-    """A bounded computation used up its steps; no user's error until the caller makes one of it."""
+    """A bounded computation used up its steps; the caller turns it into an error for the user."""
 
 
 class Budget:
@@ -38,19 +38,19 @@ class Budget:
         self.left = steps
 
     def spend(self, steps: int = 1) -> None:
-        """Take *steps* off, or raise `BudgetExceeded`."""
+        """Use *steps*, or raise `BudgetExceeded`."""
         self.left -= steps
         if self.left < 0:
             raise BudgetExceeded
 
 
 def is_number(value: object) -> bool:
-    """Whether *value* is a JSON number: a boolean is none."""
+    """Whether *value* is a JSON number; a boolean is not."""
     return type(value) in _NUMBERS
 
 
 def same_json(left: object, right: object, budget: Budget) -> bool:
-    """Deep equality of JSON values: 1 equals 1.0, and nothing equals a value of another type.
+    """Deep equality of JSON values: 1 equals 1.0, but values of different types are never equal.
 
     Costs one step for each pair of values inside a list or an object.
     """
@@ -72,7 +72,7 @@ def same_json(left: object, right: object, budget: Budget) -> bool:
 
 
 def _same_items(one: Sequence[object], other: Sequence[object], pairs: _Pairs, budget: Budget) -> bool:
-    """Whether two lists are equally long; their items join the *pairs* still to be compared."""
+    """Whether two lists have the same length; adds their items to the *pairs* still to be compared."""
     if len(one) != len(other):
         return False
     budget.spend(len(one))
@@ -81,7 +81,7 @@ def _same_items(one: Sequence[object], other: Sequence[object], pairs: _Pairs, b
 
 
 def _same_keys(one: Mapping[object, object], other: Mapping[object, object], pairs: _Pairs, budget: Budget) -> bool:
-    """Whether two objects have the same keys; what these hold joins the *pairs* still to be compared."""
+    """Whether two objects have the same keys; adds their values to the *pairs* still to be compared."""
     if len(one) != len(other):
         return False
     budget.spend(len(one))
@@ -92,10 +92,10 @@ def _same_keys(one: Mapping[object, object], other: Mapping[object, object], pai
 
 
 def json_problem(value: object) -> str | None:
-    """What keeps *value* from being written as JSON and read back the same, and where; None where nothing does.
+    """Why *value* cannot be written as JSON and read back unchanged, and where; None if it can.
 
-    Refused: NaN and infinities, keys that are no strings, tuples and any other Python type, text with lone surrogates,
-    integers of thousands of digits, and more than 200 levels (which is how a value that contains itself shows).
+    Refused: NaN and infinities, keys that are not strings, tuples and any other Python type, text with lone surrogates,
+    integers of thousands of digits, and more than 200 levels (which includes values that contain themselves).
     """
     try:
         found = _problem(value, 0, Budget(MAX_NODES))
@@ -116,7 +116,7 @@ _Found = tuple[str, list[object]]
 
 
 def _problem(value: object, depth: int, budget: Budget) -> _Found | None:
-    """The first problem in *value*, and the way to it, innermost key first."""
+    """The first problem in *value*, and its path, innermost key first."""
     kind = type(value)
     if kind is not dict and kind is not list:
         message = _scalar_problem(value)
@@ -137,7 +137,7 @@ def _problem(value: object, depth: int, budget: Budget) -> _Found | None:
 
 
 def _scalar_problem(value: object) -> str | None:
-    """What is wrong with a value that is neither a list nor an object."""
+    """The fault of a value that is neither a list nor an object."""
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str):
@@ -145,14 +145,14 @@ def _scalar_problem(value: object) -> str | None:
     if isinstance(value, int):
         return None if value.bit_length() <= MAX_INTEGER_BITS else "an integer of thousands of digits"
     if isinstance(value, float):
-        return None if math.isfinite(value) else f"{value} is no JSON number"
-    return f"a {type(value).__name__} is no JSON value"
+        return None if math.isfinite(value) else f"{value} is not a JSON number"
+    return f"a {type(value).__name__} is not a JSON value"
 
 
 def _key_problem(key: object) -> str | None:
-    """What is wrong with the key of an object."""
+    """The fault of an object's key."""
     if not isinstance(key, str):
-        return f"the key {key!r} is no string"
+        return f"the key {key!r} is not a string"
     return None if _is_encodable(key) else "a key with half a surrogate pair"
 
 

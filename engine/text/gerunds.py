@@ -1,10 +1,10 @@
-"""The form of a task that says it is being done: "Analyze code" becomes "Analyzing code...".
+"""The progressive form of a task: "Analyze code" becomes "Analyzing code...".
 
-Pure. Which of the two texts a todo shows is the todos view's; what a good task looks like is the validator's.
+Pure. The todos view chooses between the two texts; the validator judges the wording of tasks.
 
-Tasks are imperatives as a rule, so an unknown first word counts as a verb unless it is a known noun or ends like one
-("Database", "Validation"): such a text keeps its words. Verbs joined to the first are changed with it ("Generate and
-run tests"), if they are verbs beyond doubt: "Analyze tests and reports" must not lose its nouns.
+Tasks are usually imperatives, so an unknown first word counts as a verb unless it is a known noun or ends like one
+("Database", "Validation"): such a text stays unchanged. Verbs joined to the first are changed with it ("Generate and
+run tests") if they are clearly verbs: "Analyze tests and reports" must not lose its nouns.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _ONE_SYLLABLE: Final = re.compile(r"(?:[^aeiou]*qu|[^aeiou]*)[aeiouy][bcdfgklmnp
 
 
 def active_form(task: str) -> str:
-    """*task* as something under way, with "..." behind it; its final full stop goes, the rest of its words stay."""
+    """*task* in progress, with "..." in place of its final full stop."""
     text = _ENDING.sub("", task.strip())
     if not text:
         return "Working..."
@@ -62,7 +62,7 @@ def gerund(verb: str) -> str:
 
 
 def _doubles(verb: str) -> bool:
-    """Whether the last letter is doubled: words of one syllable, and those with the stress on the last one."""
+    """Whether the last letter is doubled: in words of one syllable, or with the stress on the last one."""
     if _ONE_SYLLABLE.fullmatch(verb) or verb in DOUBLED:
         return True
     return any(verb.startswith(prefix) and verb[len(prefix) :] in DOUBLED_ROOTS for prefix in PREFIXES)
@@ -83,7 +83,7 @@ def _in_progress(text: str) -> str:
 
 
 def _verb_at(text: str, position: int) -> tuple[int, int] | None:
-    """Where the verb stands that the imperative beginning at *position* begins with; an adverb may come first."""
+    """The span of the verb of the imperative at *position*; an adverb may come first."""
     match = _FIRST.match(text, position)
     if match is None:
         return None
@@ -104,7 +104,7 @@ def _verb_at(text: str, position: int) -> tuple[int, int] | None:
 
 
 def _joined(text: str, position: int, end: int) -> list[tuple[int, int]]:
-    """Where verbs stand that are joined to the one before *position*: "and run", ", create"."""
+    """The spans of verbs joined to the one before *position*: "and run", ", create"."""
     found: list[tuple[int, int]] = []
     adjacent = True
     before, left = "", position
@@ -122,7 +122,7 @@ def _joined(text: str, position: int, end: int) -> list[tuple[int, int]]:
 
 
 def _inflect(word: str) -> str:
-    """The -ing form of *word*, its first letter as it was."""
+    """The -ing form of *word*, with the case of its first letter kept."""
     return word[0] + gerund(word.lower())[1:]
 
 
@@ -131,7 +131,7 @@ def _is_curated(word: str) -> bool:
 
 
 def _is_verb(word: str, after: str) -> bool:
-    """Whether a text that begins with *word*, *after* following, is an imperative."""
+    """Whether a text that starts with *word*, followed by *after*, is an imperative."""
     if _is_curated(word):
         return True
     if word in FUNCTION_WORDS or _has_other_form(word):

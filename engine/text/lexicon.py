@@ -1,6 +1,6 @@
-"""The words that `gerunds.py` has to know one by one.
+"""The word lists of `gerunds.py`.
 
-Pure: data only. What follows from a rule is not listed.
+Pure: data only. Words that follow a rule are not listed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ IRREGULAR: Final = {
     "tinge": "tingeing",
     "be": "being",
 }
-"""Forms that no rule gives."""
+"""Forms that follow no rule."""
 
 DOUBLED: Final = _words("""
     abet abhor abut acquit admit allot annul begin bootstrap commit compel concur confer control defer demit deter
@@ -39,13 +39,13 @@ DOUBLED_ROOTS: Final = _words("""
     net pad pin plan plot plug pop prep put rig rip run scan set ship shop shot sit skip slip slot snap spin split
     spot stem step stop strap strip stub sum swap tag tap tip top trap trim trip unwrap vet win wrap zip
 """)
-"""Verbs of one syllable that double their last letter behind a prefix too: rerun, unzip, input, backlog."""
+"""Verbs of one syllable that double their last letter after a prefix too: rerun, unzip, input, backlog."""
 
 PREFIXES: Final = _words("""
     auto back co cross de dis double down dry fast fine force hot in inter kick mis multi off out over pre re self
     side snap spot sub trans type un under up work
 """)
-"""What may stand before a verb, with or without a hyphen."""
+"""Prefixes of verbs, with or without a hyphen."""
 
 COMPOUNDS: Final = frozenset(
     re.split(
@@ -55,10 +55,10 @@ COMPOUNDS: Final = frozenset(
         "smoke test, spell check, spot check, stress test, type check, unit test",
     )
 )
-"""Verbs of two words, the second of which is inflected."""
+"""Verbs of two words; the second one is inflected."""
 
 PARTICLES: Final = _words("up out down off in on back away over through")
-"""What may stand between a verb and the "and" behind it: "set up and run"."""
+"""Particles between a verb and the "and" after it: "set up and run"."""
 
 SUBORDINATORS: Final = _words("""
     after as because before but can could how if may might must once should since so that until what when where
@@ -121,7 +121,7 @@ NOUNS: Final = _words("""
     vendor verdict version video virtual vision visual voice volume vulnerability warehouse web webhook webpack
     website week widget window wireframe word workflow workload workshop workspace world xml yaml year zone
 """)
-"""Nouns and adjectives that tasks begin with and that no ending gives away."""
+"""Nouns and adjectives that tasks start with and that no ending identifies."""
 
 NOUN_ENDINGS: Final = (
     *("tion", "sion", "ness", "ment", "ance", "ence", "ism", "ist", "ity", "ency", "ancy", "ship", "hood"),
@@ -180,7 +180,7 @@ CLEAR_VERBS: Final = _words("""
     standardize submit suggest summarize synthesize terminate transform translate troubleshoot unify uninstall
     update upload validate verify visualize write
 """)
-"""Verbs that are nothing else: an "and" before one joins it to the verb at the beginning."""
+"""Words that are only verbs: an "and" before one joins it to the verb at the start."""
 
 COMMON_VERBS: Final = _words("""
     analyse annotate append approve archive ask assemble audit back backfill balance benchmark bind block boost boot
@@ -197,7 +197,7 @@ COMMON_VERBS: Final = _words("""
     report represent request require research reset reshape resize respond restart resume retest retry reuse revert
     review revoke rework roll rotate round route sample scaffold scale scan schedule scope score scrape script scrub
     search secure seed set shape share ship show shrink shut sign skip slice sort spawn split squash stage start
-    stop store stress study support survey swap switch sync tag take target teach tell test tidy trace track train
+    stop store stress study support survey swap switch sync tag take target teach test tidy trace track train
     triage trigger trim try tune turn undo upgrade use vet view visit walk warm warn watch weigh wire work wrap
-""")
-"""Verbs that are nouns or adjectives too: they count at the beginning and right behind an "and" there."""
+""") | {"tell"}
+"""Verbs that are nouns or adjectives too: they count at the start, and right after an "and" there."""

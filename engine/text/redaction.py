@@ -1,7 +1,7 @@
-"""Takes secrets out of what is kept or shown: outputs, failure messages, partial outputs, progress lines.
+"""Removes secrets from texts that are kept or shown: outputs, failure messages, partial outputs, progress lines.
 
-Pure. It knows how common keys look, what people call them, and the values that an agent was given as secrets; it is a
-net under careless agents, not a proof that no secret is left.
+Pure. It knows the form of common keys, their usual names, and the values that an agent received as secrets; it is a
+safety net for careless agents, not a guarantee that no secret is left.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from engine.text.shown import clean
 T = TypeVar("T")
 
 MASK = "[redacted]"
-"""Stands where a text was cut."""
+"""Marks where a text was cut."""
 _SHORTEST_IN_DATA = 16
-"""No secret that is sure is shorter."""
+"""Every certain secret is at least this long."""
 _MARGIN = 8192
 """Longer than any private key."""
 
-# What each issuer's keys look like. The prefix stays readable, so that a user knows which key to replace.
+# The form of each issuer's keys. The prefix stays readable, so that a user knows which key to replace.
 _FORMS = r"""
     (
         [sr]k_(?:live|test)_                    # Stripe
@@ -30,13 +30,13 @@ _FORMS = r"""
       | gh[pousr]_ | github_pat_ | glpat-       # GitHub, GitLab
       | xox[abeoprs]- | xapp-                   # Slack
       | AIza | ya29\.                           # Google
-      | sk-(?:ant|proj|or|live|test)-           # Anthropic, OpenAI and those who copied the form
+      | sk-(?:ant|proj|or|live|test)-           # Anthropic, OpenAI and others with the same form
       | (?:sk- | npm_ | pypi- | dop_v1_ | hf_)(?=[A-Za-z_\-]*[0-9])                  # npm_config_registry is not a key
     )[A-Za-z0-9_\-]{12,}
     """
 _KEYS = re.compile(rf"\b{_FORMS}", re.VERBOSE)
 _KEYS_SURELY = re.compile(rf"(?<![\w+/-]){_FORMS}", re.VERBOSE)
-"""In data: encoded bytes hold every short text sooner or later, so that a key has to stand by itself."""
+"""In data: encoded bytes contain every short text sooner or later, so a key has to stand alone."""
 _KEY_MARKS = (
     *("k_live_", "k_test_", "AKIA", "ASIA", "AROA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-"),
     *("xox", "xapp-", "AIza", "ya29.", "sk-", "npm_", "pypi-", "dop_v1_", "hf_"),
@@ -45,7 +45,7 @@ _NAME_MARKS = (
     *("apikey", "api_key", "api-key", "secret", "accesstoken", "access_token", "access-token"),
     *("authtoken", "auth_token", "auth-token", "_token", "passwd", "password"),
 )
-"""One of these stands in every text that the pattern of keys, or of names, can match: looking for them is a hundred
+"""Every text that the pattern of keys, or of names, can match contains one of these: searching for them is a hundred
 times faster, and outputs may have megabytes."""
 _TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?")  # JSON web tokens
 _AUTHORIZATION = re.compile(r"\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{12,}", re.IGNORECASE)
@@ -67,7 +67,7 @@ _PRIVATE_KEY = re.compile(
 
 
 def redact(text: str) -> str:
-    """*text* with what looks like a secret replaced by `[redacted]`; linear in its length."""
+    """*text* with apparent secrets replaced by `[redacted]`; linear in its length."""
     text = _PRIVATE_KEY.sub(rf"\1 {MASK}", text)
     text = _KEYS.sub(rf"\1{MASK}", text)
     text = _TOKEN.sub(MASK, text)
@@ -77,9 +77,9 @@ def redact(text: str) -> str:
 
 
 def redact_data(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """*value*, JSON, with the secrets masked that cannot be anything else; the same object where there are none.
+    """*value*, JSON, with certain secrets masked; the same object if there are none.
 
-    Data is worked on by the next agent, and code in it says `password: str`: a value is not masked for a weak name.
+    The next agent works with the data, and code in it may say `password: str`: a name alone does not mask a value.
     """
     return _replaced(value, _redact_surely)
 
@@ -103,12 +103,12 @@ def names_a_secret(name: str) -> bool:
 
 
 class Mask:
-    """Replaces values that are known to be secret, wherever they stand in a text; false where there are none."""
+    """Replaces values known to be secret anywhere in a text; false if there are none."""
 
     __slots__ = ("_found", "_values")
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        """*values* are the secrets; where one is part of another, the longer is replaced first."""
+        """*values* are the secrets; if one is part of another, the longer one is replaced first."""
         self._values = sorted(set(values), key=len, reverse=True)
         self._found = re.compile("|".join(map(re.escape, self._values))) if self._values else None
 
@@ -121,7 +121,7 @@ class Mask:
         return text if self._found is None else self._found.sub(MASK, text)
 
     def hide_cut(self, text: str) -> str:
-        """As `hide`, of a text that was cut at each "…" in it: what a cut has left of a secret goes as well."""
+        """Like `hide`, for a text that was cut at each "…" in it: the rest of a cut secret is masked as well."""
         parts = self.hide(text).split(ELLIPSIS)
         for number, part in enumerate(parts):
             start = self._left_at_start(part) if number else 0
@@ -136,18 +136,18 @@ class Mask:
         return next((size for size in sizes if any(value.endswith(text[:size]) for value in self._values)), 0)
 
     def hide_in(self, value: T) -> T:
-        """*value*, JSON, with every secret in its texts replaced; the same object where there are none."""
+        """*value*, JSON, with every secret in its texts replaced; the same object if there are none."""
         return value if self._found is None else _replaced(value, self.hide)
 
     def open_end(self, text: str) -> int:
-        """Where the end of *text* begins that may turn out to be the start of a secret; its length, if none may."""
+        """The start of a tail of *text* that may be the start of a secret; the length of *text* if there is none."""
         longest = max(map(len, self._values), default=1) - 1
         starts = range(max(0, len(text) - longest), len(text))
         return next((at for at in starts if any(value.startswith(text[at:]) for value in self._values)), len(text))
 
 
 def _replaced(value: Any, replace: Callable[[str], str]) -> Any:  # noqa: ANN401 - any JSON value
-    """*value* with *replace* applied to each text in it; the same object where nothing changes."""
+    """*value* with *replace* applied to each text in it; the same object if nothing changes."""
     if isinstance(value, str):
         return replace(value)
     if isinstance(value, Mapping):
@@ -161,7 +161,7 @@ def _replaced(value: Any, replace: Callable[[str], str]) -> Any:  # noqa: ANN401
 
 
 def excerpt(text: str, *, limit: int = 2000) -> str | None:
-    """The last *limit* characters of *text*, redacted; None where there is nothing but white space."""
+    """The last *limit* characters of *text*, redacted; None if there is only white space."""
     text = redact(text.strip()[-(limit + _MARGIN) :])  # the margin holds a secret that the cut would halve
     if len(text) > limit:
         text = ELLIPSIS + text[-limit:]

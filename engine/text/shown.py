@@ -1,8 +1,8 @@
-"""Makes text that a project, a user or an agent wrote showable to a person: what is seen is what is there.
+"""Makes text of a project, a user or an agent safe to show to a person: nothing hidden, nothing disguised.
 
-Pure. No character that steers a terminal, turns the direction of text, pads or hides gets through, on a terminal and
-in a pipe alike. One item stays one line (`clean`); a text keeps its lines (`printable`), and where it stands among
-lines of ours its further lines are set in (`within`), so that none can pass for ours.
+Pure. Characters that control a terminal, change the direction of text, pad or hide are removed, for a terminal and for
+a pipe alike. One item stays one line (`clean`); a text keeps its lines (`printable`), and among our own lines its
+later lines are indented (`within`), so that none can pass for ours.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import re
 import unicodedata
 
 HIDDEN = "\N{REPLACEMENT CHARACTER}"
-"""Stands for characters that show nothing, one for each run of them: names that differ in these look different."""
+"""Replaces each run of invisible characters, so that names that differ only in these look different."""
 MAX_COMBINING_MARKS = 4
-"""Combining marks on one letter; scripts need as many, floods over other lines take more."""
+"""Combining marks on one letter: enough for every script, too few to cover other lines."""
 MAX_GAP_LENGTH = 12
-"""Blanks in a row that a text keeps: more push what follows out of sight."""
+"""Blanks in a row that a text keeps: more could push the rest out of sight."""
 
 _ODD = re.compile(r"[^\x00-\x7f]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
@@ -28,14 +28,14 @@ _STYLES = frozenset("\ufe0e\ufe0f")
 _GAP = re.compile(rf"[ \t]{{{MAX_GAP_LENGTH + 1},}}")
 _EMPTY_LINES = re.compile(r"\n(?:[ \t]*\n){3,}")
 _SELECTING = re.compile("[\u034f\ufe00-\ufe0d\U000e0100-\U000e01ef]")
-"""Marks that choose a form of the letter before them and show nothing."""
+"""Invisible marks that choose a form of the letter before them."""
 _NO_LETTERS = frozenset("\ufffe\uffff")
 _MARKS = frozenset({"Mn", "Me"})
 _STEERING = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def clean(text: str, *, limit: int | None = None) -> str:
-    """*text* on one line, as a name, a path or a command is shown; beyond *limit* it says how much is left out."""
+    """*text* on one line, for a name, a path or a command; beyond *limit* it says how much is left out."""
     line = " ".join(_tamed(_CONTROL.sub(" ", text), " ").split())
     if limit is None or len(line) <= limit:
         return line
@@ -43,18 +43,18 @@ def clean(text: str, *, limit: int | None = None) -> str:
 
 
 def printable(text: str) -> str:
-    """*text* as a terminal may be given it: line ends and tabs stay, whatever steers or deceives goes."""
+    """*text*, safe for a terminal: line breaks and tabs stay, control and deceptive characters are removed."""
     return _tamed(_CONTROL_IN_TEXT.sub("", text), "")
 
 
 def within(text: str, indent: str = "  ") -> str:
-    """*text* to stand among lines of ours: all lines but the first begin with *indent*, and nothing is pushed away."""
+    """*text* for use among our own lines: lines after the first start with *indent*, and long gaps are shortened."""
     short = _EMPTY_LINES.sub("\n\n", _GAP.sub(" " * MAX_GAP_LENGTH, printable(text).strip()))
     return f"\n{indent}".join(line.rstrip() for line in short.split("\n"))
 
 
 def escaped(text: str) -> str:
-    """JSON *text* that says the same without characters that steer or deceive: they stand as escapes."""
+    """JSON *text* with the same meaning, but control and deceptive characters as escapes."""
     text = text.replace("\x7f", "\\u007f")
     return text if text.isascii() else _ODD.sub(lambda run: _escaped_run(text, run.start(), run.end()), text)
 
@@ -72,7 +72,7 @@ def _escape(letter: str) -> str:
 
 
 def _tamed(text: str, instead: str) -> str:
-    """*text* with what is not ASCII made showable; *instead* stands for what steers."""
+    """*text* with its non-ASCII characters made safe; *instead* replaces control characters."""
     return text if text.isascii() else _ODD.sub(lambda run: _tamed_run(text, run.start(), run.end(), instead), text)
 
 
@@ -97,7 +97,7 @@ def _tamed_run(text: str, start: int, end: int, instead: str) -> str:
 
 
 def _shown(text: str, at: int, kind: str, instead: str) -> str:
-    """What stands for the character of *text* there, whose category is *kind*."""
+    """The replacement of the character at *at* in *text*, whose category is *kind*."""
     letter = text[at]
     if kind in _STEERING or letter in _TURNING or letter in _NO_LETTERS:
         return instead
@@ -109,7 +109,7 @@ def _shown(text: str, at: int, kind: str, instead: str) -> str:
 
 
 def _joins(text: str, at: int) -> bool:
-    """Whether a joiner or a style mark stands where scripts and emoji need it, and not to tell equal names apart."""
+    """Whether scripts or emoji need the joiner or style mark at *at*, which could otherwise disguise a name."""
     before, after = text[at - 1 : at], text[at + 1 : at + 2]
     if text[at] in _STYLES:
         return _is_symbol(before)

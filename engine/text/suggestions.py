@@ -1,6 +1,6 @@
-"""Which of the known names somebody meant.
+"""The known name that a misspelled one resembles.
 
-Pure. It proposes only; nothing is corrected by it.
+Pure. It only proposes names and corrects nothing.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ CUTOFF = 0.6
 SHORTEST_WORD = 4
 SHORTEST_PART = 3
 NEAR = 0.8
-"""How alike two words are of which one may be a slip for the other, from 0 to 1."""
+"""Similarity, from 0 to 1, from which one word may be a misspelling of another."""
 
 _PART = re.compile(r"[A-Z]*[^\WA-Z_]*[^\WA-Z_]|[A-Z]+")
 _SEPARATORS = re.compile(r"[\s_.\-/]+")
 
 
 class Names:
-    """A set of known names to look for near ones in."""
+    """A set of known names to search for the nearest one."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = list(dict.fromkeys(names))
         self._folded: dict[str, str] | None = None
 
     def closest(self, name: str) -> str | None:
-        """The name nearest to *name*: the same but for case and separators, of similar letters, or sharing a word."""
+        """The name nearest to *name*: the same except for case and separators, similar, or with a word in common."""
         if self._folded is None:
             self._folded = {fold(known): known for known in reversed(self.names)}
         wanted = fold(name)
@@ -57,7 +57,7 @@ def fold(name: str) -> str:
 
 
 def same_words(name: str, known: str) -> bool:
-    """Whether every word of *name* is like one of *known*: `requiredAgents` is no slip for `requirements`.
+    """Whether every word of *name* is like one of *known*: `requiredAgents` is not a misspelling of `requirements`.
 
     Words of one or two letters do not count: `timeoutMs` is `timeout`.
     """
@@ -72,7 +72,7 @@ def _alike(word: str, other: str) -> bool:
 
 
 def _parts(name: str) -> list[str]:
-    """The words of a field's name, in small letters."""
+    """The words of a field's name, in lower case."""
     return [word.casefold() for word in _PART.findall(name[:MAX_COMPARED_LENGTH])]
 
 

@@ -1,9 +1,9 @@
 """Transforms of inputs: JSONPath as RFC 9535 defines it, within a bounded number of steps.
 
-Pure. It takes values apart and never calls anything; which input is transformed is `context.py`'s.
+Pure. It only takes values apart; `engine/values/context.py` decides which inputs to transform.
 
-Plain paths (names, indexes, wildcards) are read here. Everything else is parsed and type-checked by python-jsonpath,
-which costs 130 ms to import and is imported for the first such path only. Its tree is turned into closures of our own,
+Plain paths (names, indexes, wildcards) are parsed here. Everything else is parsed and type-checked by python-jsonpath,
+which takes 130 ms to import and is imported with the first such path only. Its tree is turned into our own closures,
 because its evaluation cannot be bounded: `$..*..*..*` on a large value, or a filter that compares every item with
 every other, would run for hours. `match()` and `search()` are refused: a pattern can take exponential time.
 """
@@ -36,7 +36,7 @@ __all__ = ["MISSING", "Missing", "Transform", "TransformError", "TransformSyntax
 MAX_LENGTH: Final = 1000
 """Characters of a transform."""
 MAX_STEPS: Final = 250_000
-"""Values looked at in one application."""
+"""Values visited in one application."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +46,15 @@ class Transform:
     text: str
     """The path as it was written."""
     singular: bool = field(compare=False)
-    """Whether it names one place: then it gives the value there, else the list of all matches."""
+    """Whether it names a single place: then it returns the value there, otherwise the list of all matches."""
     _query: Query = field(compare=False, repr=False)
     _holder: Query | None = field(default=None, compare=False, repr=False)
-    """Of a plain path, what leads to its first wildcard."""
+    """For a plain path, the part before its first wildcard."""
 
     def apply(self, value: object) -> Any:  # noqa: ANN401 - JSON
-        """The selected value, or the list of matches; `MISSING` where a singular path finds nothing.
+        """The selected value, or the list of matches; `MISSING` if a singular path finds nothing.
 
-        What it gives is part of *value*, not a copy. Raises `TransformError`.
+        The result is part of *value*, not a copy. Raises `TransformError`.
         """
         try:
             found = self._query(value, value, Budget(MAX_STEPS))
@@ -63,11 +63,11 @@ class Transform:
             weigh(found)
         except BudgetExceeded:
             message = f"The transform `{self.text}` selects too much of this value"
-            raise TransformError(message, hint="Name the members on the way instead of `..` and `*`.") from None
+            raise TransformError(message, hint="Name the members along the path instead of `..` and `*`.") from None
         return found
 
     def misses(self, value: object) -> bool:
-        """Whether a plain path has its first wildcard on what is neither a list nor an object."""
+        """Whether a plain path has its first wildcard on a value that is neither a list nor an object."""
         if self._holder is None:
             return False
         return not any(holds_more(one) for one in self._holder(value, value, Budget(MAX_STEPS)))
@@ -94,7 +94,7 @@ _PLAIN = re.compile(rf"\$(?:{_STEP.pattern})*")
 
 
 def _plain(text: str) -> Transform:
-    """The transform of names, indexes and wildcards only."""
+    """The transform of a path with only names, indexes and wildcards."""
     segments: list[Query] = []
     first: int | None = None
     for step in _STEP.finditer(text):

@@ -1,4 +1,4 @@
-"""What can be wrong with a transform: its text, or its text for this value.
+"""Faults of a transform: in its text, or in its text for the given value.
 
 Pure.
 """
@@ -9,12 +9,12 @@ from engine.errors import InputError
 
 
 class TransformSyntaxError(InputError):
-    """Text that is no transform."""
+    """Text that is not a valid transform."""
 
     code = "INVALID_TRANSFORM"
 
 
 class TransformError(InputError):
-    """A transform that this value takes too far."""
+    """A transform that selects too much of the given value."""
 
     code = "TRANSFORM_ERROR"

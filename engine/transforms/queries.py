@@ -1,6 +1,6 @@
 """The operations of JSONPath queries on JSON values, as closures, each within a budget of steps.
 
-Pure. It knows nothing of text; the rules are RFC 9535's.
+Pure. It does not handle text; RFC 9535 states the rules.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ class Missing(Enum):
 
 
 MISSING: Final = Missing.MISSING
-"""No value: what a path to one place gives when there is nothing, null being something."""
+"""No value: the result of a singular path that finds nothing, since null is a value."""
 
 Query = Callable[[Any, Any, Budget], list[Any]]
 """A compiled query: current value, root value and budget to the values it selects."""
 Selector = Callable[[Any, Any, Budget, list[Any]], None]
-"""A compiled selector: puts what it selects of a value behind the list."""
+"""A compiled selector: appends what it selects of a value to the list."""
 Test = Callable[[Any, Any, Budget], bool]
 """A compiled filter expression."""
 Value = Callable[[Any, Any, Budget], Any]
-"""A compiled side of a comparison; gives `MISSING` where there is nothing."""
+"""A compiled side of a comparison; returns `MISSING` if there is no value."""
 
 
 def chain(segments: Sequence[Query]) -> Query:
-    """The query that applies each segment to everything the one before it selected."""
+    """The query that applies each segment to everything that the previous one selected."""
 
     def run(value: object, root: object, budget: Budget) -> list[Any]:
         found = [value]
@@ -50,7 +50,7 @@ def chain(segments: Sequence[Query]) -> Query:
 
 
 def segment(selectors: Sequence[Selector]) -> Query:
-    """The segment of *selectors*: each is asked of each value, in order."""
+    """The segment of *selectors*: each is applied to each value, in order."""
 
     def run(values: list[Any], root: object, budget: Budget) -> list[Any]:
         found: list[Any] = []
@@ -64,7 +64,7 @@ def segment(selectors: Sequence[Selector]) -> Query:
 
 
 def descendants(values: list[Any], _root: object, budget: Budget) -> list[Any]:
-    """Every one of *values* and all that is in it, parents first."""
+    """Each of *values* and everything in it, parents first."""
     found: list[Any] = []
     waiting = values[::-1]
     while waiting:
@@ -153,14 +153,14 @@ def length(value: object) -> object:
 
 
 def _children(value: object) -> Sequence[Any]:
-    """What is directly in *value*, in order."""
+    """The direct children of *value*, in order."""
     if isinstance(value, Mapping):
         return list(value.values())
     return value if _is_list(value) else ()
 
 
 def holds_more(value: object) -> bool:
-    """Whether *value* is a list or an object, though it be empty."""
+    """Whether *value* is a list or an object, even an empty one."""
     return isinstance(value, Mapping) or _is_list(value)
 
 
@@ -169,7 +169,7 @@ def _is_list(value: object) -> TypeGuard[Sequence[Any]]:
 
 
 def weigh(matches: list[Any]) -> None:
-    """Raise `BudgetExceeded` where *matches*, written out, would be far larger than what they were taken from."""
+    """Raise `BudgetExceeded` if *matches*, written out, would be far larger than the value they come from."""
     budget = Budget(MAX_RESULT)
     waiting = list(matches)
     while waiting:

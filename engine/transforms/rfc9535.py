@@ -1,6 +1,6 @@
-"""Reads any JSONPath of RFC 9535 by means of python-jsonpath and turns its tree into our own closures.
+"""Parses any JSONPath of RFC 9535 with python-jsonpath and turns its tree into our own closures.
 
-Pure. Evaluation is `queries.py`'s, because the library's cannot be bounded.
+Pure. `queries.py` evaluates, because the library's evaluation cannot be bounded.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from engine.transforms.queries import Query, Selector, Test, Value
 
 MAX_DEPTH: Final = 16
-"""Brackets and parentheses inside each other."""
+"""Nesting of brackets and parentheses."""
 MAX_OPERATORS: Final = 64
 """`&&`, `||` and `!` in one transform."""
 
@@ -40,7 +40,7 @@ _environment: list[JSONPathEnvironment] = []
 
 
 def check_complexity(text: str) -> None:
-    """Refuse what would take the library's recursive parser deep, before it starts."""
+    """Refuse paths that would drive the library's recursive parser too deep, before it starts."""
     bare = _QUOTED.sub("", text)
     depth = deepest = 0
     for character in bare:
@@ -52,7 +52,7 @@ def check_complexity(text: str) -> None:
 
 
 def read(text: str) -> JSONPath:
-    """The library's tree of a path that follows the RFC to the letter."""
+    """The library's tree of a path that strictly follows the RFC."""
     import jsonpath  # noqa: PLC0415 - 130 ms that a server must not pay at its start
 
     if not _environment:
@@ -63,16 +63,16 @@ def read(text: str) -> JSONPath:
         path = _environment[0].compile(text)
     except (jsonpath.JSONPathError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
         reason = str(getattr(error, "message", error)).strip() or type(error).__name__
-        hint = "A path begins with $, as in $.findings[0].severity." if not text.startswith("$") else None
+        hint = "Start the path with $, as in $.findings[0].severity." if not text.startswith("$") else None
         if "'match'" in reason or "'search'" in reason:
-            hint = "Patterns are not available here: a pattern can take exponential time."
-        message = f"`{text}` is no JSONPath (RFC 9535): {reason}"
+            hint = "Patterns are not supported, since they can take exponential time."
+        message = f"`{text}` is not a valid JSONPath (RFC 9535): {reason}"
         raise TransformSyntaxError(message, hint=hint) from None
     return cast("JSONPath", path)  # the strict grammar has no compound paths
 
 
 class Compiler:
-    """Turns the library's tree into closures; what RFC 9535 does not know is refused."""
+    """Turns the library's tree into closures; extensions to RFC 9535 are refused."""
 
     def __init__(self) -> None:
         import jsonpath.filter  # noqa: PLC0415 - loaded with the library, see read
@@ -124,7 +124,7 @@ class Compiler:
         return lambda value, root, budget: bool(nodes(value, root, budget))
 
     def value(self, expression: object) -> Value:
-        """A side of a comparison or an argument: a literal, a path to one place or a function's result."""
+        """A side of a comparison or an argument: a literal, a singular path or a function's result."""
         kinds = self.filters
         if isinstance(expression, kinds.FilterExpressionLiteral):
             literal = expression.value
@@ -142,7 +142,7 @@ class Compiler:
         return one
 
     def call(self, name: str, argument: object) -> Value:
-        """A call of `length`, `count` or `value`; the environment knows no other."""
+        """A call of `length`, `count` or `value`, the only functions in the environment."""
         if name == "length":
             operand = self.value(argument)
             return lambda value, root, budget: length(operand(value, root, budget))
@@ -167,6 +167,6 @@ class Compiler:
         return lambda _value, root, budget: query(root, root, budget)
 
     def refuse(self, part: object) -> NoReturn:
-        """Stop at a part that the library knows beyond the RFC."""
+        """Refuse a part that only the library knows, not the RFC."""
         message = f"`{part}` is not part of JSONPath (RFC 9535)"
         raise TransformSyntaxError(message)

@@ -106,8 +106,8 @@ def test_nested_lists_are_compared_without_coercion() -> None:
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("", "begins with $"),
-        ("name", "begins with $"),
+        ("", "Start the path with $"),
+        ("name", "Start the path with $"),
         ("$.", None),
         ("$..", None),
         ("$.a ", None),

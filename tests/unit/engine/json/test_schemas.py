@@ -51,11 +51,11 @@ for _ in range(17):
 @pytest.mark.parametrize(
     ("schema", "problem"),
     [
-        ({"type": "strin"}, "no JSON Schema at /type: 'strin'"),
-        ({"required": "a"}, "no JSON Schema at /required"),
-        ({"properties": 1}, "no JSON Schema at /properties"),
-        ({1: 2}, "the key 1 is no string"),
-        ({"const": float("nan")}, "nan is no JSON number at /const"),
+        ({"type": "strin"}, "not a valid JSON Schema at /type: 'strin'"),
+        ({"required": "a"}, "not a valid JSON Schema at /required"),
+        ({"properties": 1}, "not a valid JSON Schema at /properties"),
+        ({1: 2}, "the key 1 is not a string"),
+        ({"const": float("nan")}, "nan is not a JSON number at /const"),
         (NESTED, "more than 32 levels"),
         ({"$schema": "http://json-schema.org/draft-04/schema#"}, "must name draft-06"),
         ({"$schema": 7}, "must name draft-06"),
@@ -64,10 +64,10 @@ for _ in range(17):
         ({"$ref": "#anchor"}, "must stay in this schema"),
         ({"$ref": "#/a%25"}, "must stay in this schema"),
         ({"$ref": 1}, "must stay in this schema"),
-        ({"$ref": "#/nothing"}, "`$ref` at # names nothing: #/nothing"),
-        ({"allOf": [{"$ref": "#/allOf/7"}]}, "names nothing: #/allOf/7"),
-        ({"$ref": "#"}, "comes back to itself"),
-        ({"properties": {"child": {"$ref": "#"}}}, "`$ref` at #/properties/child comes back to itself"),
+        ({"$ref": "#/nothing"}, "`$ref` at # points to a missing place: #/nothing"),
+        ({"allOf": [{"$ref": "#/allOf/7"}]}, "points to a missing place: #/allOf/7"),
+        ({"$ref": "#"}, "refers back to itself"),
+        ({"properties": {"child": {"$ref": "#"}}}, "`$ref` at #/properties/child refers back to itself"),
         ({"$dynamicRef": "#x"}, "`$dynamicRef` at / is not supported. Use $ref."),
         ({"$defs": {"a": {"$anchor": "x"}}}, "`$anchor` at /$defs/a"),
         ({"unevaluatedProperties": False}, "Use additionalProperties"),
@@ -217,7 +217,7 @@ def test_the_draft_that_a_schema_names_is_the_one_it_is_read_by(address: str, ke
 
 
 def test_a_schema_without_a_draft_is_read_by_the_newest() -> None:
-    assert "no JSON Schema at /items" in str(check_schema({"items": [{"type": "string"}]}))
+    assert "not a valid JSON Schema at /items" in str(check_schema({"items": [{"type": "string"}]}))
 
 
 def test_a_schema_is_checked_once_and_its_validator_kept() -> None:

@@ -203,7 +203,7 @@ def test_an_output_that_is_no_json_fails() -> None:
     failure = checked([OutputDecl(key="a")], {"a": {"b": float("nan")}})
     assert failure is not None
     assert failure.code == "INVALID_OUTPUT"
-    assert failure.message == 'Output "a" is not a JSON value: nan is no JSON number at /b'
+    assert failure.message == 'Output "a" is not a JSON value: nan is not a JSON number at /b'
 
 
 def test_a_schema_that_slipped_through_validation_is_refused_and_not_run() -> None:
@@ -233,4 +233,4 @@ def test_only_declared_outputs_enter_the_context() -> None:
 
 
 def test_what_is_json_is_asked_here_too() -> None:
-    assert json_problem({"a": (1,)}) == "a tuple is no JSON value at /a"
+    assert json_problem({"a": (1,)}) == "a tuple is not a JSON value at /a"
