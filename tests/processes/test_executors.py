@@ -367,7 +367,7 @@ async def test_a_function_cannot_disturb_its_answer_by_printing(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("target", "code", "part"),
     [
-        ("nowhere:f", "CALLABLE_NOT_FOUND", "no module nowhere"),
+        ("nowhere:f", "CALLABLE_NOT_FOUND", "module nowhere does not exist"),
         ("odd_agent:nothing", "CALLABLE_NOT_FOUND", "has no nothing"),
         ("odd_agent:NUMBER", "CALLABLE_NOT_FOUND", "not callable"),
         ("not a target", "CALLABLE_NOT_FOUND", "module:function"),

@@ -231,9 +231,9 @@ async def test_what_an_agent_says_of_a_secret_of_its_environment_is_masked(
     [
         ("print('<html>busy</html>')", "not stream-json: <html>busy</html>"),
         ("sys.exit('error: unknown option')", "unknown option"),
-        ("os.write(1, b'\\xff\\x00\\n{broken')", "before it had a result"),
+        ("os.write(1, b'\\xff\\x00\\n{broken')", "before it returned a result"),
         ("os.kill(os.getpid(), 9)", "SIGKILL"),
-        ("", "said nothing"),
+        ("", "nothing on stderr"),
     ],
 )
 async def test_a_program_that_ends_without_a_result_has_crashed(code: str, part: str, tmp_path: Path) -> None:
