@@ -26,6 +26,7 @@ from engine.ids import AttemptId
 from engine.model.agent import Agent, AgentSource
 from engine.model.policy import FailureKind
 from engine.statefolder.identity import started
+from tests.support.leaving import left_in
 from tests.support.orders import Beats, alive_with, order_for
 
 pytestmark = pytest.mark.processes
@@ -114,11 +115,10 @@ async def program(code: str, folder: Path, **options: object) -> Ended:
 )
 async def test_what_a_program_leaves_is_ended_when_it_has_answered(code: str, tmp_path: Path) -> None:
     order = order_of(code + "\nprint('{\"outputs\": {}}')", tmp_path)
-    before = {process.pid for process in psutil.process_iter()}
     outcome = await run(order)
     assert outcome.failure is None
     assert alive_with(order) == []
-    assert sleepers_since(before) == []
+    assert left_in(tmp_path) == []
 
 
 async def test_what_a_program_logged_is_kept_where_it_tells_that_it_failed(tmp_path: Path) -> None:
@@ -126,18 +126,6 @@ async def test_what_a_program_logged_is_kept_where_it_tells_that_it_failed(tmp_p
     failure = (await run(order_of(code, tmp_path))).failure
     assert failure is not None
     assert (failure.code, failure.partial) == ("A", "connecting")
-
-
-def sleepers_since(before: set[int]) -> list[psutil.Process]:
-    """Processes that run our sleeping code and were not there before, marked or not."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.pid not in before and any("time.sleep(600)" in word for word in process.cmdline()):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
 
 
 @both
@@ -161,10 +149,9 @@ async def test_a_cancel_ends_children_that_hide_and_children_that_ignore_term(tm
         """,
         tmp_path,
     )
-    before = {process.pid for process in psutil.process_iter()}
     await cancel_when_ready(order)
     assert alive_with(order) == []
-    assert sleepers_since(before) == []
+    assert left_in(tmp_path) == []
 
 
 @both
