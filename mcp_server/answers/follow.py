@@ -1,6 +1,6 @@
-"""Waits for a run and tells the client meanwhile how it goes on.
+"""Waits for a run and reports its progress to the client in the meantime.
 
-Effects: sends progress messages. It asks the engine and changes nothing.
+Effects: reads runs and sends progress messages; changes nothing.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from mcp_server.project.project import Project
 
 HEARTBEAT_SECONDS = 20.0
-"""A client is told that its call lives at least this often."""
+"""Maximum number of seconds between two progress messages."""
 SMALLEST_STEP = 0.001
-"""By how much the number of a progress message grows where nothing was finished: clients want it to grow."""
+"""How much the number of a progress message grows when no node has ended: clients expect it to grow."""
 
 
-class Tell(Protocol):
+class SendProgress(Protocol):
     """Sends one progress message."""
 
     async def __call__(self, progress: float, total: float | None = None, message: str | None = None) -> None:
@@ -36,22 +36,22 @@ class Tell(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glimpse:
-    """What a wait has to know of a run."""
+    """What a wait needs to know about a run."""
 
     events: int
     line: str
     shape: tuple[object, ...]
-    """What is told at once: phases, failures, the run's state."""
+    """What is reported without delay when it changes: phases, failures, the run's state."""
     done: int
     total: int
     over: bool
-    """It has ended, has work for the client that it was not given yet, or waits for a person and nothing else."""
+    """It has ended, has new work for the client, or waits for a person and nothing else."""
     run: Run
-    """The run itself, for seeing that it has moved on."""
+    """The run itself, to see later that it has changed."""
 
 
 def glimpse(view: View, handed: Collection[AttemptId] = ()) -> Glimpse:
-    """What a wait has to know of *view*; *handed* are attempts whose work orders the client has."""
+    """A glimpse of *view*; *handed* are attempts whose work orders the client has."""
     run = view.run
     now = snapshot(run, view.now, view.estimates, locks=view.locks)
     return Glimpse(
@@ -65,12 +65,12 @@ def glimpse(view: View, handed: Collection[AttemptId] = ()) -> Glimpse:
     )
 
 
-class Teller:
-    """Tells a line at each change, not more often than every *interval* seconds, and as a sign of life."""
+class Reporter:
+    """Sends a line at each change, at most once in *interval* seconds, and as a heartbeat."""
 
-    def __init__(self, tell: Tell, *, interval: float, time: Callable[[], float]) -> None:
-        """*time* are seconds of a steady clock."""
-        self._tell = tell
+    def __init__(self, send: SendProgress, *, interval: float, time: Callable[[], float]) -> None:
+        """*time* is a monotonic clock in seconds."""
+        self._send = send
         self._interval = interval
         self._time = time
         self._line = ""
@@ -79,14 +79,14 @@ class Teller:
         self._at = float("-inf")
 
     async def show(self, seen: Glimpse) -> float:
-        """Tell how the run stands where that is due; gives the seconds until it should be asked again."""
+        """Send the run's line if that is due; returns the seconds until the next look."""
         since = self._time() - self._at
         changed = seen.line != self._line
         urgent = changed and seen.shape != self._shape
         if urgent or (changed and since >= self._interval) or since >= HEARTBEAT_SECONDS:
             self._line, self._shape = seen.line, seen.shape
             self._progress = max(self._progress + SMALLEST_STEP, float(seen.done))
-            await self._tell(self._progress, max(float(seen.total), self._progress), seen.line)
+            await self._send(self._progress, max(float(seen.total), self._progress), seen.line)
             self._at = self._time()
             return HEARTBEAT_SECONDS
         return (self._interval if changed else HEARTBEAT_SECONDS) - since
@@ -95,32 +95,32 @@ class Teller:
 async def follow(
     project: Project,
     run_id: RunId,
-    tell: Tell,
+    send: SendProgress,
     *,
     seconds: float,
     seen: int | None = None,
     handed: Collection[AttemptId] = (),
 ) -> None:
-    """Wait until a run has ended or waits for the client or a person only, at most *seconds*; tell how it goes on.
+    """Wait until a run has ended or waits for the client or a person only, at most *seconds*; report its progress.
 
-    With *seen*, a number of events, the wait ends as soon as the run has another. *handed* are attempts whose work
-    orders the client has: those are not waited with.
+    With *seen*, a number of events, the wait ends as soon as the run has another number. *handed* are the attempts
+    whose work orders the client has: only other work ends the wait.
     """
     engine = await project.reader()
     time = asyncio.get_running_loop().time
     end = time() + seconds
-    teller = Teller(tell, interval=project.settings.todos.batch_delay_ms / 1000, time=time)
+    reporter = Reporter(send, interval=project.settings.todos.batch_delay_ms / 1000, time=time)
     while (left := end - time()) > 0:
         now = await engine.read(run_id, lambda view: glimpse(view, handed))
-        pause = await teller.show(now)
+        pause = await reporter.show(now)
         if now.over or (seen is not None and now.events != seen):
             return
-        if now.run.events == now.events:  # nothing came while the message was sent
+        if now.run.events == now.events:  # nothing changed while the message was sent
             await engine.wait(run_id, max(0.0, min(left, pause)))
 
 
 async def until_calm(engine: Engine, run_id: RunId, *, seconds: float) -> None:
-    """Wait until no attempt of a cancelled run runs forward any more, at most *seconds*."""
+    """Wait until no forward attempt of a cancelled run is running, at most *seconds*."""
     time = asyncio.get_running_loop().time
     end = time() + seconds
     while (left := end - time()) > 0:

@@ -1,4 +1,4 @@
-"""The sentence that tells a model what to do with a run now, and the line that a user sees meanwhile.
+"""The sentences that guide a model through a run, and the line that the user sees in the meantime.
 
 Pure. Texts only; nothing is decided here.
 """
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from engine.views.status import Snapshot
 
 MAX_LINE_LENGTH = 200
-"""Characters of a progress message that Claude Code shows."""
+"""Characters of a progress message; Claude Code shows no more."""
 MAX_NAMES_LISTED = 5
 SHOW = (
     'Show the user todos with TodoWrite if you have that tool; if you have TaskCreate, call status with view="todos" '
     "and make the calls in tasks; else print display."
 )
 MAKE_CALLS = "Make the calls in tasks: create with TaskCreate, update with TaskUpdate and the taskId of its task."
-STOP = "Stop the subagents of the attempts in stop: nobody waits for their results any more."
-SIMULATED = "it was a simulation and nothing was really done"
+STOP = "Stop the subagents of the attempts in stop: their results are no longer needed."
+SIMULATED = "it was a simulation and no work was done"
 
 CANCEL_UNHEARD = (
-    "It was asked to be cancelled, and process {process}, which runs it, has not answered: it hangs or is stopped. The "
-    "request stays for it. Ask the user whether to end that process (`kill -KILL {process}`): then cancel again."
+    "Process {process}, which runs it, has not answered the request to cancel: it hangs or is stopped. The request "
+    "stays in place. Ask the user whether to end that process (`kill -KILL {process}`), then cancel again."
 )
-CANCEL_PENDING = "It was asked to be cancelled and has not stopped yet: what still runs of it ends first."
+CANCEL_PENDING = "Cancellation was requested; agents that are still running end first."
 
 
 def next_step(
@@ -53,11 +53,11 @@ def next_step(
 ) -> str:
     """What the model should do now.
 
-    *refs* are keys of outputs too large to be told, *work* is what the client is told of its own, *tasks* are calls
-    of the Task tools, None where they were not asked for.
+    *refs* are the keys of outputs that are too large to include, *work* is the client's own work, *tasks* are calls
+    of the Task tools, None if the client did not ask for them.
     """
     if dry_run:
-        return "Nothing was run: tell the user this predicted timeline, and call run without dry_run to start it."
+        return "Nothing was run: show the user this predicted timeline, and call run without dry_run to start it."
     work = work or Work()
     said = [STOP] if work.stop else []
     if tasks:
@@ -102,32 +102,34 @@ def _after_the_end(now: Snapshot, refs: Sequence[str]) -> str:
     state = now.state
     if state in {RunStatus.COMPLETED, RunStatus.DEGRADED}:
         where = f" (large ones by reading their $ref as a resource: {', '.join(refs[:5])})" if refs else ""
-        what = f"Present the outputs to the user{where}" if now.outputs else "Tell the user that the run has completed"
+        what = f"Present the outputs to the user{where}" if now.outputs else "Report to the user that the run completed"
         if now.executor == "simulate":
             what += f", and say that {SIMULATED}"
         return what + ("; name the failures too." if state is RunStatus.DEGRADED else ".")
     if now.executor == "simulate":
-        return f"Tell the user how the run ended and why, and say that {SIMULATED}; to try again, call run."
+        return f"Report to the user how the run ended and why, and say that {SIMULATED}; to try again, call run."
     if state is RunStatus.INTERRUPTED:
-        return f"Ask the user whether to go on: resume with run_id={now.id} continues, cancel undoes what was done."
+        return f"Ask the user whether to continue: resume with run_id={now.id} continues, cancel undoes what was done."
     if state is RunStatus.FAILED:
-        again = f"That does {_names(now.redo)} again." if now.redo else ""
-        resume = f"Tell the user what failed; when its cause is gone, resume with run_id={now.id} and failed=true."
+        again = f"That repeats {_names(now.redo)}." if now.redo else ""
+        resume = (
+            f"Report to the user what failed; once that is fixed, call resume with run_id={now.id} and failed=true."
+        )
         return f"{resume} {again}".rstrip()
     if state is RunStatus.COMPENSATION_FAILED:
-        return f"Tell the user what failed{_effects(now)}; what could not be undone needs a person's hand."
+        return f"Report to the user what failed{_effects(now)}; what could not be undone has to be undone by hand."
     if state is RunStatus.COMPENSATED:
-        return f"Tell the user what failed{_effects(now)}; a new run starts afresh."
-    return f"Tell the user that the run was cancelled{_effects(now)}."
+        return f"Report to the user what failed{_effects(now)}; a new run starts from the beginning."
+    return f"Report to the user that the run was cancelled{_effects(now)}."
 
 
 def _names(nodes: Sequence[NodeId]) -> str:
-    """Nodes for a sentence, the first of many."""
+    """*nodes* for a sentence; of many only the first."""
     return some(nodes, MAX_NAMES_LISTED)
 
 
 def _effects(now: Snapshot) -> str:
-    """Whose work was undone, whose could not be, and whose stays; a sub-command is told by the nodes in it."""
+    """Whose work was undone, could not be undone, or stays; a sub-command is represented by the nodes in it."""
     said = ""
     for state, became in _BECAME.items():
         names = [line.id for line in now.nodes if line.state is state and line.agent != SUB_COMMAND]
@@ -144,7 +146,7 @@ _BECAME = {
 
 
 def progress_line(now: Snapshot, run: Run, actions: Mapping[NodeId, str]) -> str:
-    """One line under 200 characters: `Phase 2/3 Parallel Reviews · 3/6 · Reviewing security… · ~6 min left`."""
+    """A line below 200 characters: `Phase 2/3 Parallel Reviews · 3/6 · Reviewing security… · ~6 min left`."""
     parts = [_phase(run), f"{now.progress.done}/{now.progress.total}", _doing(now, run, actions)]
     if not now.ended and now.remaining:
         parts.append(f"{about(now.remaining)} left")
@@ -173,9 +175,9 @@ def _doing(now: Snapshot, run: Run, actions: Mapping[NodeId, str]) -> str:
         waiting = locks or nodes
         return f"waiting for {_short(waiting[0], 80)}" if waiting else ""
     first = now.running[-1]
-    told = actions.get(first) or active_form(subject(run, run.nodes[first]))
+    action = actions.get(first) or active_form(subject(run, run.nodes[first]))
     more = f" (+{len(now.running) - 1})" if len(now.running) > 1 else ""
-    return _short(told, 80) + more
+    return _short(action, 80) + more
 
 
 def _short(text: str, limit: int) -> str:

@@ -1,6 +1,6 @@
 """The report of a run as JSON: what `orchestrate report --format json` prints, and what the report resource holds.
 
-Effects: none. Times are milliseconds from when the run was asked for; texts are redacted.
+Pure. Times are milliseconds since the run was requested; texts are redacted.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class PhaseNumbers(Wire):
     id: str
     name: Line
     duration_ms: int | None = None
-    """Absent where the phase never opened."""
+    """Absent if the phase never opened."""
     agent_count: int
     parallel_executions: int
-    """The most of its nodes that ran at once."""
+    """Maximum number of its nodes that ran at once."""
     success_rate: float | None = None
-    """Percent of the nodes that ran; absent where none did."""
+    """Percent of the nodes that ran; absent if none did."""
 
 
 class AgentNumbers(Wire):
@@ -61,7 +61,7 @@ class AttemptSpan(Wire):
     note: str | None = None
     """What was waited for, or how the attempt failed."""
     last_output: str | None = None
-    """What an attempt that failed had said last."""
+    """The last output of an attempt that failed."""
     session: str | None = None
     """The Claude Code session of an attempt; `claude --resume` shows it."""
 
@@ -75,7 +75,7 @@ class NodeTimes(Wire):
     state: str
     estimated_ms: int
     duration_ms: int
-    """In its attempts; waits are left out."""
+    """Time in its attempts, without waits."""
     critical: bool
     """On the path that made the run as long as it was."""
     spans: list[AttemptSpan]
@@ -93,14 +93,14 @@ class RunReport(Wire):
     started_at: str
     total_ms: int
     best_ms: int
-    """The least time in which the same work could have been done."""
+    """The shortest time in which the same work could have been done."""
     work_ms: int
-    """All attempts one after the other."""
+    """Sum of all attempts."""
     rollback_ms: int
     parallelism_efficiency: float | None = None
     """bestMs of totalMs in percent."""
     cache_hit_rate: float | None = None
-    """Percent of context values found in memory; known in the process that ran it."""
+    """Percent of context values found in memory; known only in the process that ran it."""
     retries: int
     lock_waits: int
     lock_wait_ms: int
@@ -114,7 +114,7 @@ class RunReport(Wire):
 
 
 def report_answer(run: Run, now: datetime, cache: CacheUse | None = None) -> RunReport:
-    """The report of *run*; what still goes on counts up to *now*."""
+    """The report of *run*; what is still in progress counts up to *now*."""
     numbers, chart = metrics(run, now, cache), timeline(run, now)
     return RunReport(
         run_id=run.id,

@@ -1,4 +1,4 @@
-"""Makes the answers of `wire.py` from a run's snapshot and from loaded commands.
+"""Builds the answers of `wire.py` from a run and from loaded commands.
 
 Effects: reads stored values. It shapes, cuts and redacts, so that an answer about 200 nodes stays below 10,000 tokens.
 """
@@ -41,24 +41,24 @@ if TYPE_CHECKING:
     from registry.catalog import CheckedCommand
 
 MAX_ANSWER_LENGTH = 28_000
-"""Characters up to which an answer is filled with work orders: 10,000 tokens and a rest for `next`."""
+"""Characters up to which an answer is filled with work orders: 10,000 tokens, less some room for `next`."""
 MAX_VALUE_BYTES = 8 * 1024
-"""Bytes of a value that an answer carries itself."""
+"""Bytes of the largest value that is included in an answer."""
 MAX_STOPPED = 200
 MAX_REFERENCES = 50
 MAX_OUTPUTS_BYTES = 16 * 1024
-"""Bytes of all values that one answer carries."""
+"""Bytes of all values that one answer includes."""
 MAX_NODES_SHOWN = 200
 MAX_PROBLEMS = 60
-"""Problems of a command that `validate` tells, errors first."""
+"""Problems that `validate` lists, errors first."""
 MAX_WARNINGS = 20
-"""Warnings that come along with a loaded command."""
+"""Warnings that are listed with a loaded command."""
 MAX_FAILURES = 20
 MAX_FAILURES_IN_DISPLAY = 5
-"""Failures that are told with hint and last output; of more each is one line."""
+"""Failures that come with hint and last output; further ones are one line each."""
 MAX_LOCKS = 20
 MAX_WAITS_IN_DISPLAY = 5
-"""Waits for locks that the text block names."""
+"""Waits for locks that the text block lists."""
 MAX_DIAGRAM_NODES = 150
 MAX_MESSAGE_LENGTH = 600
 MAX_ERROR_LENGTH = 160
@@ -77,7 +77,7 @@ QUIET = frozenset({NodeStatus.COMPLETED, NodeStatus.SKIPPED, NodeStatus.PENDING}
 
 @lru_cache(4096)
 def shown(text: str) -> str:
-    """*text* as a person may be shown it, without secrets; todos and messages are told again with each status."""
+    """*text* made safe to show, without secrets; cached, since todos and messages come with each status."""
     return printable(redaction.redact(text))
 
 
@@ -91,9 +91,10 @@ def status_of(
     tasks: list[wire.TaskLine] | None = None,
     handed: set[AttemptId] | None = None,
 ) -> wire.Status:
-    """A run for the wire; *values* is where its outputs are kept, None to leave them out; *tasks* are passed on.
+    """A run for the wire; *values* holds its outputs, None to leave them out; *tasks* are passed on.
 
-    `VIEWS` says which parts come in which view. *handed*: attempts whose orders the client has, kept up to date.
+    `VIEWS` says which parts come in which view. *handed* are the attempts whose work orders the client has; those that
+    this answer hands out are added.
     """
     run = view.run
     now = snapshot(run, view.now, view.estimates, options, warnings=view.warnings, locks=view.locks)
@@ -101,7 +102,7 @@ def status_of(
     refs: list[str] = []
     wanted = "outputs" in parts or ("todos" in parts and now.ended)
     outputs = outputs_of(run, now, values, refs) if values is not None and wanted else None
-    told = wire.Status(
+    status = wire.Status(
         run_id=None if dry_run else now.id,
         command=now.command,
         state=str(now.state),
@@ -131,9 +132,9 @@ def status_of(
         cost_usd=round(now.cost_usd, 6) or None,
         next="",
     )
-    room = MAX_ANSWER_LENGTH - len(told.text()) if view.work else 0
+    room = MAX_ANSWER_LENGTH - len(status.text()) if view.work else 0
     work = hand_out(view, set() if handed is None else handed, room=room)
-    return told.model_copy(
+    return status.model_copy(
         update={
             "work": list(work.new) or None,
             "work_left_out": work.left_out or None,
@@ -149,9 +150,9 @@ def _report(view: View) -> str:
 
 
 def outputs_of(run: Run, now: Snapshot, values: ValueCache, refs: list[str]) -> dict[str, Any]:
-    """The run's outputs: small ones as they are, large ones as references, whose keys are added to *refs*.
+    """The run's outputs: small ones whole, large ones as references, whose keys are added to *refs*.
 
-    What finds no room is left out: those of the last phase come first, and each is a resource of its own.
+    Those of the last phase come first; what does not fit is left out, since each is a resource of its own.
     """
     outputs: dict[str, Any] = {}
     left = MAX_OUTPUTS_BYTES
@@ -199,7 +200,7 @@ def loaded_of(loaded: CheckedCommand, plan: Plan, options: TodoOptions | None = 
 
 
 def estimate_of(found: Forecast) -> wire.EstimateLine:
-    """What a run will probably take, for the wire."""
+    """A forecast for the wire."""
     return wire.EstimateLine(
         agents=found.agents,
         sequential_ms=milliseconds(found.sequential),
@@ -210,16 +211,16 @@ def estimate_of(found: Forecast) -> wire.EstimateLine:
 
 
 def validation_of(loaded: CheckedCommand, *, strict: bool = False) -> wire.Validation:
-    """What is to be said about a command; *strict*: warnings make it invalid too."""
+    """The errors and warnings of a command; with *strict*, warnings make it invalid too."""
     errors = loaded.errors[:MAX_PROBLEMS]
-    told = grouped(loaded.warnings)
-    warnings = told[: MAX_PROBLEMS - len(errors)]
+    groups = grouped(loaded.warnings)
+    warnings = groups[: MAX_PROBLEMS - len(errors)]
     return wire.Validation(
         valid=not (loaded.problems if strict else loaded.errors),
         name=loaded.name,
         errors=wire.problem_lines(errors),
         warnings=wire.problem_lines(warnings),
-        problems_left_out=(len(loaded.errors) - len(errors) + len(told) - len(warnings)) or None,
+        problems_left_out=(len(loaded.errors) - len(errors) + len(groups) - len(warnings)) or None,
     )
 
 
@@ -241,11 +242,11 @@ def _phases(now: Snapshot) -> list[wire.PhaseLine]:
 
 
 def _nodes(now: Snapshot) -> list[wire.NodeStatusLine]:
-    """Nodes in file order; of more than can be told, the quiet ones are left out first."""
-    told = list(now.nodes)
-    if len(told) > MAX_NODES_SHOWN:
-        kept = {line.id for line in sorted(told, key=lambda line: line.state in QUIET)[:MAX_NODES_SHOWN]}
-        told = [line for line in told if line.id in kept]
+    """Nodes in file order; if there are too many, the quiet ones are left out first."""
+    lines = list(now.nodes)
+    if len(lines) > MAX_NODES_SHOWN:
+        kept = {line.id for line in sorted(lines, key=lambda line: line.state in QUIET)[:MAX_NODES_SHOWN]}
+        lines = [line for line in lines if line.id in kept]
     return [
         wire.NodeStatusLine(
             id=line.id,
@@ -258,7 +259,7 @@ def _nodes(now: Snapshot) -> list[wire.NodeStatusLine]:
             waiting_for=one_line(line.waiting_for, limit=MAX_ERROR_LENGTH) if line.waiting_for else None,
             error=_error(line),
         )
-        for line in told
+        for line in lines
     ]
 
 
@@ -282,8 +283,8 @@ def _timeline(now: Snapshot) -> list[wire.SpanLine]:
 
 
 def _failures(now: Snapshot) -> list[wire.FailureLine]:
-    told = now.failures[:MAX_FAILURES]
-    return [_failure(line, short=place >= MAX_FAILURES_IN_DISPLAY) for place, line in enumerate(told)]
+    lines = now.failures[:MAX_FAILURES]
+    return [_failure(line, short=place >= MAX_FAILURES_IN_DISPLAY) for place, line in enumerate(lines)]
 
 
 def _failure(line: FailureLine, *, short: bool) -> wire.FailureLine:
@@ -304,14 +305,14 @@ def _failure(line: FailureLine, *, short: bool) -> wire.FailureLine:
 
 
 def _display(view: View, now: Snapshot) -> str:
-    """The todo list as text; what became of an ended run stands above it, what it waits for below."""
+    """The todo list as text: above it how an ended run went, below it what a live one waits for."""
     waits = [f"🔒 {line}" for line in now.locks if line.waits_for][:MAX_WAITS_IN_DISPLAY]
     above = headline(view.run, view.now, view.estimates) if now.ended else ""
     return "\n\n".join(part for part in (above, now.display, "\n".join(waits)) if part)
 
 
 def _locks(now: Snapshot, *, every: bool) -> list[wire.LockLine]:
-    """The run's own locks and all waits; with *every* those that its nodes have too."""
+    """The run's own locks and all waits; with *every*, the locks that its nodes hold too."""
     lines = [line for line in now.locks if every or line.waits_for or line.node is None]
     return wire.lock_lines(lines[:MAX_LOCKS])
 

@@ -1,7 +1,7 @@
-"""A run as calls of Claude Code's Task tools: what a session was not told yet, and nothing twice.
+"""A run as calls of Claude Code's Task tools: only what has changed since the session's last answer.
 
-Effects: none but remembering in the session's own memory what was told. TaskCreate gives each task an id that only the
-model sees, so an update names its task by the subject with which it was created.
+Effects: remembers in the session's memory what was sent. TaskCreate returns an id that only the model sees, so an
+update names its task by the subject with which it was created.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
     from engine.views.todos import TodoStatus
 
 MAX_NODES_SHOWN = 40
-"""Nodes up to which each is a task; above it each phase is one."""
+"""Up to this many nodes each is a task; beyond, each phase is one."""
 MAX_SUBJECT_LENGTH = 200
-Told = dict[str, "tuple[TodoStatus, str]"]
-"""Status and subject by task, as last told."""
+Sent = dict[str, "tuple[TodoStatus, str]"]
+"""Status and subject by task, as last sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
     key: str
     subject: str
-    """What it is called for ever: the name by which the model finds its id."""
+    """Its first subject, by which the model finds its id."""
     status: TodoStatus
     text: str
-    """What it is called now."""
+    """Its subject now."""
     description: str
     active_form: str
 
 
-def task_lines(run: Run, now: datetime, told: Told) -> list[wire.TaskLine]:
-    """The calls that bring a list up to date which knows *told*; *told* knows them from now on."""
+def task_lines(run: Run, now: datetime, sent: Sent) -> list[wire.TaskLine]:
+    """The calls that bring a task list in the state *sent* up to date; *sent* is updated."""
     lines: list[wire.TaskLine] = []
     for task in _tasks(run, now):
-        before = told.get(task.key)
-        told[task.key] = (task.status, task.text)
+        before = sent.get(task.key)
+        sent[task.key] = (task.status, task.text)
         create = None
         if before is None:
             create = wire.TaskCreate(subject=task.subject, description=task.description, active_form=task.active_form)

@@ -1,7 +1,6 @@
-"""What tools and the command line answer with: the only place where names are camelCase.
+"""The answers of tools and of the command line: the only place where names are camelCase.
 
-No effects but reading stored values. It shapes, cuts and redacts; what is true about a run is said by
-`engine/views/status.py`.
+No effects but reading stored values. It shapes, cuts and redacts; `engine/views/status.py` says what is true of a run.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 ViewName = Literal["summary", "todos", "nodes", "outputs", "timeline", "report"]
-"""Which part of a status is wanted in full."""
+"""The part of a status that is included in full."""
 
 
 @lru_cache(4096)
-def _line(text: str) -> str:  # the same names are told again with each status
+def _line(text: str) -> str:  # the same names come with each status
     from engine.text.shown import clean  # noqa: PLC0415 - compiles patterns that a good start does not need
 
     return clean(text)
@@ -33,15 +32,15 @@ def _words(text: str) -> str:
     return within(text)
 
 
-# What others wrote and a person may be shown; all else is an id of ours, a value that stays exact, or text of a view.
+# Text of others that a person may see; all else is an id of ours, a value that stays exact, or text of a view.
 Line = Annotated[str, PlainSerializer(_line, return_type=str)]
-"""A name, a path or a sentence: one line, in which nothing steers, turns, pads or hides."""
+"""A name, a path or a sentence: one line without control characters, and without what reorders, pads or hides text."""
 Words = Annotated[str, PlainSerializer(_words, return_type=str)]
-"""A message that may have several lines: those after the first are set in, so that none passes for one of ours."""
+"""A message that may have several lines: those after the first are indented, so that none passes for one of ours."""
 
 
 def _short(schema: dict[str, Any]) -> None:
-    """Say in the schema that an optional field is absent, never null, and of a part no more than its fields do.
+    """Let the schema say that an optional field is absent, never null, and leave out descriptions of models.
 
     Every session of a client reads it.
     """
@@ -66,7 +65,7 @@ class Wire(BaseModel):
     )
 
     def data(self) -> dict[str, Any]:
-        """The answer as JSON data, without fields that have nothing to say."""
+        """The answer as JSON data, without empty fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def text(self) -> str:
@@ -88,7 +87,7 @@ class TodoLine(Wire):
 
 
 class TodoWrite(Wire):
-    """The input of Claude Code's TodoWrite tool, as it is."""
+    """The input of Claude Code's TodoWrite tool, unchanged."""
 
     todos: list[TodoLine]
 
@@ -102,17 +101,17 @@ class TaskCreate(Wire):
 
 
 class TaskUpdate(Wire):
-    """The input of Claude Code's TaskUpdate tool, but for the `taskId` that TaskCreate gave."""
+    """The input of Claude Code's TaskUpdate tool, without the `taskId` that TaskCreate returned."""
 
     status: Literal["pending", "in_progress", "completed"] | None = None
     subject: Line | None = None
 
 
 class TaskLine(Wire):
-    """What to do with one task, in this order: create it, then update it."""
+    """The calls for one task, in this order: create it, then update it."""
 
     task: Line
-    """The subject with which it was created: TaskCreate told its id then."""
+    """The subject with which it was created: TaskCreate returned its id then."""
     create: TaskCreate | None = None
     """Pass it to TaskCreate as it is."""
     update: TaskUpdate | None = None
@@ -120,7 +119,7 @@ class TaskLine(Wire):
 
 
 class RefusedLine(Wire):
-    """A part of a report that was not taken; the other parts were."""
+    """A part of a report that was rejected; the other parts were accepted."""
 
     of: Line
     """The attempt, or the node of a decision."""
@@ -129,11 +128,11 @@ class RefusedLine(Wire):
 
 
 MAX_POINTERS = 10
-"""Places of warnings that one warning stands for."""
+"""Maximum number of places listed for a warning that stands for several."""
 
 
 class ProblemLine(Wire):
-    """One thing that is wrong with a command, or could be better."""
+    """An error in a command, or a warning about it."""
 
     code: str
     severity: Literal["error", "warning"]
@@ -144,21 +143,21 @@ class ProblemLine(Wire):
     place: Line | None = None
     """File, line and column, as in `.claude/commands/v2/ship.json:12:7`."""
     count: int | None = None
-    """How many warnings of this code this one stands for, where it is not one."""
+    """How many warnings of this code this one stands for; absent for a single one."""
     pointers: list[Line] | None = None
     """Where some of the others are."""
 
 
 class Validation(Wire):
-    """Everything that is to be said about a command file."""
+    """Every error and warning of a command file."""
 
     valid: bool
-    """Whether the command can run; with `strict`, whether there is nothing to say about it."""
+    """Whether the command can run; with `strict`, whether there are no errors and no warnings."""
     name: Line
     errors: list[ProblemLine]
     warnings: list[ProblemLine]
     problems_left_out: int | None = None
-    """Problems beyond those told; correct these first."""
+    """Number of problems that are not listed; correct the listed ones first."""
 
 
 class LoadedPhase(Wire):
@@ -179,33 +178,33 @@ class Loaded(Wire):
     hash: str
     """SHA-256 of the definition."""
     format: Literal["json", "yaml", "markdown", "dialect"]
-    """What the file is written in."""
+    """The format of the file."""
     source: Line
     """The file, relative to the project."""
     phases: list[LoadedPhase]
     node_count: int
     critical_path: list[str]
-    """The nodes that make the run as long as it is at best."""
+    """The nodes that determine the shortest possible time."""
     sequential_ms: int
     """Sum of all estimates."""
     critical_path_ms: int
-    """Shortest possible time by estimates."""
+    """Shortest possible time, by the estimates."""
     speedup_percent: int
-    """How much shorter than one after the other."""
+    """How much shorter that is than running one after the other."""
     arguments: list[Line]
     """Names of its arguments; required ones end in `!`."""
     problems: list[ProblemLine]
     """Warnings: a command with errors is not loaded."""
     problems_left_out: int | None = None
-    """Warnings beyond those told; `validate` tells more."""
+    """Number of warnings that are not listed; `validate` lists more."""
     mermaid: str | None = None
     """The graph as a Mermaid flowchart; absent for very large commands."""
     todos: TodoWrite
-    """The todo list that a run begins with."""
+    """The todo list at the start of a run."""
 
 
 class ProgressCount(Wire):
-    """Nodes that are over, of all."""
+    """Nodes that have ended, of all."""
 
     done: int
     total: int
@@ -253,22 +252,22 @@ class FailureLine(Wire):
     """One failure of a run."""
 
     node: str | None = None
-    """Absent: the run itself, which has used a limit up or did not get its locks."""
+    """Absent: the run itself, which reached a limit or did not get its locks."""
     kind: str
     code: Line
     message: Words
     hint: Words | None = None
-    """Of the first failures only, as is `last_output`."""
+    """For the first failures only, as is `last_output`."""
     last_output: str | None = None
-    """What the attempt had said last."""
+    """The last output of the attempt."""
     session: str | None = None
     """The Claude Code session of the attempt: `claude --resume` shows what it did."""
     compensated: bool
-    """Whether what the node had done is undone."""
+    """Whether the node's work was undone."""
 
 
 class DecisionLine(Wire):
-    """What a person has to decide before a node goes on; answer with `report`."""
+    """A decision that a person has to make before a node continues; answer with `report`."""
 
     node: str
     question: Words
@@ -276,23 +275,23 @@ class DecisionLine(Wire):
 
 
 class LockLine(Wire):
-    """One lock that somebody has or wants."""
+    """A lock that is held or requested."""
 
     resource: Line
     type: str
     """exclusive, shared or upgrade."""
     state: str
-    """held, waiting, or reserved for a run whose process died before its work was undone."""
+    """held, waiting, or reserved (for a run whose process died before its work was undone)."""
     run: str
     node: str | None = None
     """Absent: the run itself."""
     since: str
     waits_for: list[Line] | None = None
-    """Waiting: what for, each as `resource (locked by run:node)`."""
+    """What a waiting request waits for, each as `resource (locked by run:node)`."""
 
 
 class WorkLine(Wire):
-    """Work that the client is asked to do with a subagent of its own; report it with `report`."""
+    """Work for a subagent of the client; report it with `report`."""
 
     attempt: str
     node: str
@@ -307,22 +306,22 @@ class WorkLine(Wire):
 
 
 class OpenLine(Wire):
-    """Work that the client was given before and has not reported."""
+    """Work that the client received earlier and has not reported."""
 
     attempt: str
     deadline: str
 
 
 class EstimateLine(Wire):
-    """What a run will probably take."""
+    """The estimated time and cost of a run."""
 
     agents: int
     sequential_ms: int
     expected_ms: int
     cost_usd: float | None = None
-    """The median of earlier runs of the command; absent where none has told."""
+    """The median of earlier runs of the command; absent if none reported a cost."""
     cost_runs: int | None = None
-    """Runs that the cost is taken from."""
+    """Number of runs that the cost is based on."""
 
 
 class Status(Wire):
@@ -332,55 +331,55 @@ class Status(Wire):
     """Absent for a dry run, which is not recorded."""
     command: Line
     state: str
-    """pending, running or compensating while it lives; completed, degraded, failed, compensated, compensation_failed,
-    cancelled or interrupted at its end."""
+    """pending, running or compensating while it is live; completed, degraded, failed, compensated, compensation_failed,
+    cancelled or interrupted once it has ended."""
     executor: str
-    """Who does model agents' work: native (none needed), claude, host or simulate (nothing was really done)."""
+    """Where model agents work: native (none needed), claude, host, or simulate (no work is done)."""
     worktree: Line | None = None
     """The linked git worktree that the run belongs to; absent in the main one."""
     dry_run: bool | None = None
     started_at: str
     elapsed_ms: int
     remaining_ms: int | None = None
-    """Estimate; absent where it cannot be said."""
+    """Estimate; absent if unknown."""
     message: Words | None = None
-    """Why the run ended as it did."""
+    """Why the run ended in this state."""
     progress: ProgressCount
     phases: list[PhaseLine] | None = None
     nodes: list[NodeStatusLine] | None = None
     nodes_left_out: int | None = None
-    """Nodes beyond those told, all of them completed or not started."""
+    """Number of nodes that are not listed, all of them completed or not started."""
     timeline: list[SpanLine] | None = None
     failures: list[FailureLine] | None = None
     outputs: dict[str, Any] | None = None
     """Values by key; a large one is `{"$ref": uri, "bytes": n}`."""
     outputs_left_out: int | None = None
-    """Outputs beyond those told; each is the resource `orchestration://runs/{id}/outputs/{key}`."""
+    """Number of outputs that are not included; each is the resource `orchestration://runs/{id}/outputs/{key}`."""
     todos: TodoWrite | None = None
-    """Pass it to TodoWrite as it is."""
+    """Pass it to TodoWrite unchanged."""
     tasks: list[TaskLine] | None = None
-    """In view `todos`: what TaskCreate and TaskUpdate were not told yet in this session."""
+    """In view `todos`: the calls of TaskCreate and TaskUpdate that are still due in this session."""
     display: str | None = None
     """The same list as text, in view `summary`."""
     report: str | None = None
-    """What happened when, and the run in numbers, as text."""
+    """The timeline and the run in numbers, as text."""
     work: list[WorkLine] | None = None
-    """Work for the client, with executor host: what this session was not given yet."""
+    """Work for the client, with executor host: what this session has not received yet."""
     work_left_out: int | None = None
-    """Work beyond that told: the next answer tells more."""
+    """Number of further work orders: the next answer has more."""
     open: list[OpenLine] | None = None
-    """Work that this session was given before and has not reported; view `nodes` tells it in full again."""
+    """Work that this session received earlier and has not reported; view `nodes` repeats it in full."""
     stop: list[str] | None = None
     """Attempts that the client should stop working on, with executor host."""
     decisions: list[DecisionLine] | None = None
     refused: list[RefusedLine] | None = None
-    """In the answer of `report`: what of it was not taken."""
+    """In the answer of `report`: the parts that were rejected."""
     locks: list[LockLine] | None = None
-    """What the run has locked or waits for; what its nodes have locked in view `nodes` only."""
+    """The run's own locks and all waits; locks that its nodes hold are in view `nodes` only."""
     warnings: list[Line] | None = None
     cost_usd: float | None = None
     estimate: EstimateLine | None = None
-    """In the answer of `run`, unless the run has ended in it: what was to be expected before it began."""
+    """In the answer of `run`, unless the run has already ended: the expectation before it began."""
     next: Line
     """What to do now."""
 

@@ -1,7 +1,7 @@
-"""Work orders for the client: what its own agents are asked to do, ready to be passed on, each once.
+"""Work orders for the client: what its own agents should do, ready to be passed on, each handed out once.
 
-Effects: inputs that are too large for an answer are written to private files of the project; what was handed out is
-remembered in the session's own memory. What there is to do is the engine's to say.
+Effects: writes inputs that are too large for an answer to private files of the project, and remembers in the session's
+memory what was handed out. The engine decides what there is to do.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ if TYPE_CHECKING:
     from engine.service import View
 
 LARGE_INPUT = 2 * 1024
-"""Bytes of JSON from which on an input is handed over as a file: the model reads every prompt that it passes on."""
+"""Bytes of JSON above which an input is handed over as a file: the model reads every prompt that it passes on."""
 ANY_AGENT = "general-purpose"
-"""The subagent that takes the work of an agent which the client does not know."""
+"""The subagent that does the work of an agent unknown to the client."""
 MAX_DESCRIPTION_LENGTH = 60
 MAX_OPEN = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a client is told of its work for a run."""
+    """A client's work for a run, as one answer reports it."""
 
     new: tuple[wire.WorkLine, ...] = ()
-    """Orders that it did not have yet, in the order in which they began."""
+    """Orders that it does not have yet, in the order in which they began."""
     left_out: int = 0
-    """Orders that it did not have yet and that found no room."""
+    """Number of further new orders that did not fit."""
     open: tuple[wire.OpenLine, ...] = ()
-    """Attempts whose orders it had before and has not reported, those that began first."""
+    """Attempts that it has orders for and has not reported; the earliest if there are many."""
     stop: bool = False
-    """Orders that it has are not wanted any more, and it did not know."""
+    """Some of its orders are no longer wanted, and it did not know that yet."""
 
 
 def _deadline(record: AttemptRecord) -> str:
-    """When the time of a client's attempt is over: it always starts at once."""
+    """When a client's attempt times out: it always starts at once."""
     return record.deadline.isoformat(timespec="seconds") if record.deadline is not None else ""
 
 
 def hand_out(view: View, handed: set[AttemptId], *, room: int) -> Work:
-    """The work of *view* for a client that has the orders of *handed*, which knows the new ones from now on.
+    """The work of *view* for a client that has the orders of *handed*, to which the new ones are added.
 
-    New orders are told as long as there is *room*, in characters, and at least one: the next answer tells more.
+    New orders are included while there is *room*, in characters, but at least one; the next answer has more.
     """
     begun = {node: record for node, state in view.run.nodes.items() if (record := state.live) is not None}
     deadlines = {order.attempt: _deadline(begun[order.node]) for order in view.work}
@@ -76,7 +76,7 @@ def hand_out(view: View, handed: set[AttemptId], *, room: int) -> Work:
 
 
 def new_work(view: View, handed: Collection[AttemptId]) -> list[WorkOrder]:
-    """The orders of *view* that are not among *handed*."""
+    """The orders of *view* that are not in *handed*."""
     return [order for order in view.work if order.attempt not in handed]
 
 

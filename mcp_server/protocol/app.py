@@ -1,7 +1,7 @@
-"""The MCP server: its tools, its errors, and serving them over stdio until the client goes.
+"""The MCP server: its tools, its errors, and serving them over stdio until the client leaves.
 
-Effects: reads stdin and writes stdout, which is the protocol's alone; logs go to stderr. Both protocol eras are the
-SDK's to tell apart.
+Effects: reads stdin and writes stdout, which belongs to the protocol alone; logs go to stderr. The SDK handles both
+generations of the protocol.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ log = logging.getLogger(__name__)
 
 NAME = "orchestration"
 LAST_RESORT_SECONDS = 10.0
-"""After the client has gone the process ends within this time, whatever hangs."""
+"""The process ends within this time after the client has left, whatever hangs."""
 
 
 class OrchestrationServer(MCPServer[Session]):
-    """The SDK's server, but every failure of a tool says what is wrong and what to do."""
+    """The SDK's server, with failures of tools that say what is wrong and what to do."""
 
     def __init__(self, *, root: str | Path | None = None, home: Path | None = None) -> None:
-        """*root* is the project root, *home* the user's home; by default what the environment says."""
+        """*root* is the project root, *home* the user's home directory; by default those of the environment."""
         self.sessions: set[Session] = set()
         bus = InMemorySubscriptionBus()
 
@@ -84,11 +84,11 @@ class OrchestrationServer(MCPServer[Session]):
         add_tools(self)
         add_resources(self, bus)
         add_prompts(self)
-        self._tell_of_changes()
+        self._announce_changes()
         self._look_after_projects()
 
-    def _tell_of_changes(self) -> None:
-        """Say in the handshake that lists change; in protocol 2026-07-28 the SDK says so by itself."""
+    def _announce_changes(self) -> None:
+        """Declare in the handshake that lists change; in protocol 2026-07-28 the SDK does so by itself."""
         low = self._lowlevel_server
         changes = NotificationOptions(prompts_changed=True, resources_changed=True)
         options = partial(low.create_initialization_options, changes)
@@ -100,7 +100,7 @@ class OrchestrationServer(MCPServer[Session]):
         low.add_notification_handler("notifications/initialized", NotificationParams, connected)
 
     def _look_after_projects(self) -> None:
-        """At a client's first request of any kind, see to what killed servers left."""
+        """At a client's first request of any kind, clean up after killed servers."""
 
         async def asked(ctx: ServerRequestContext[Session, Any], call_next: CallNext) -> HandlerResult:
             ctx.lifespan_context.look_after()
@@ -109,7 +109,7 @@ class OrchestrationServer(MCPServer[Session]):
         self._lowlevel_server.middleware.append(asked)
 
     def client_gone(self) -> None:
-        """What ends from now on is ended by nobody's wish: runs are interrupted, not cancelled."""
+        """Note that what ends from now on was not cancelled by anyone: runs are interrupted."""
         for session in self.sessions:
             session.closing = True
 
@@ -143,21 +143,21 @@ class OrchestrationServer(MCPServer[Session]):
             if not isinstance(error, UnexpectedToolError):
                 raise
             log.exception("tool %s failed", name)
-            message = f"{name} met an unexpected {type(cause).__name__}; this is a fault of the server"
-            return _failed(InternalError(message, hint="The server's stderr log has the details."))
+            message = f"{name} failed with an unexpected {type(cause).__name__}; this is a fault of the server"
+            return _failed(InternalError(message, hint="See the server's log on stderr for details."))
 
     def _check_names(self, name: str, arguments: dict[str, Any]) -> None:
-        """Refuse unknown tools and parameters: one that is misspelled would be ignored in silence."""
+        """Reject unknown tools and parameters: a misspelled one would be silently ignored."""
         tool = self._tool_manager.get_tool(name)
         if tool is None:
             near = closest(name, [known.name for known in self._tool_manager.list_tools()])
-            hint = f'did you mean "{near}"?' if near else None
+            hint = f'Did you mean "{near}"?' if near else None
             raise NotFound(f'there is no tool "{name}"', code="UNKNOWN_TOOL", hint=hint)
         known = tool.parameters.get("properties", {})
         for parameter in arguments:
             if parameter not in known:
                 near = closest(parameter, known)
-                hint = f'did you mean "{near}"?' if near else f"it has {', '.join(known)}"
+                hint = f'Did you mean "{near}"?' if near else f"Its parameters are {', '.join(known)}."
                 message = f'{name} has no parameter "{parameter}"'
                 raise NotFound(message, code="INVALID_PARAMETERS", hint=hint)
 
@@ -170,7 +170,7 @@ def untitled(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
 
 
 def _bad_parameters(name: str, given: Mapping[str, Any], error: ValidationError) -> OrchestrationError:
-    """One line for each parameter that is wrong; values are not repeated, they may be secret or long."""
+    """An error that lists each invalid parameter; values are not repeated: they may be secret or long."""
     wrong: dict[str, list[str]] = {}
     for item in error.errors(include_url=False, include_input=False):
         place = _place(item["loc"], given, missing=item["type"] == "missing") or "parameters"
@@ -180,7 +180,7 @@ def _bad_parameters(name: str, given: Mapping[str, Any], error: ValidationError)
 
 
 def _place(steps: Sequence[str | int], given: Any, *, missing: bool) -> str:  # noqa: ANN401 - what a client sent
-    """Where in *given* something is wrong or *missing*, as `results.0.failure`, without the types that were tried."""
+    """The place of an error or *missing* value in *given*, as `results.0.failure`, without attempted types."""
     place: list[str] = []
     for step in steps:
         try:
@@ -196,9 +196,9 @@ def _failed(error: OrchestrationError) -> CallToolResult:
 
 
 async def serve(*, root: str | Path | None = None) -> int:
-    """Serve over stdio until stdin closes or a signal comes; gives the exit code.
+    """Serve over stdio until stdin closes or a signal comes; returns the exit code.
 
-    What runs then is ended and recorded as interrupted first.
+    Live runs are ended and recorded as interrupted first.
     """
     server = OrchestrationServer(root=root)
     code = 0
@@ -206,7 +206,7 @@ async def serve(*, root: str | Path | None = None) -> int:
 
         def going() -> None:
             server.client_gone()
-            _watch_the_end()
+            _limit_shutdown()
 
         def on_signal(number: int) -> None:
             nonlocal code
@@ -216,16 +216,16 @@ async def serve(*, root: str | Path | None = None) -> int:
 
         with _signals(on_signal), Lines(on_end=going) as stdin:
             async with stdio_server(stdin=stdin) as (read_stream, write_stream):  # type: ignore[arg-type]
-                # What is printed here would wait in a buffer until descriptor 1 is the client's again.
+                # Output printed here would wait in a buffer until descriptor 1 belongs to the client again.
                 with contextlib.redirect_stdout(sys.stderr):
-                    low = server._lowlevel_server  # noqa: SLF001 - the SDK has no public way to give a transport
+                    low = server._lowlevel_server  # noqa: SLF001 - the SDK has no public way to pass a transport
                     await low.run(read_stream, write_stream, low.create_initialization_options())
     return code
 
 
 @contextlib.contextmanager
 def _signals(handler: Any) -> Any:  # noqa: ANN401
-    """Call *handler* with the number of a signal that asks to end: SIGHUP comes when the client's terminal closes."""
+    """Call *handler* with the number of a terminating signal; SIGHUP comes when the client's terminal closes."""
     import asyncio  # noqa: PLC0415
 
     loop = asyncio.get_running_loop()
@@ -239,11 +239,11 @@ def _signals(handler: Any) -> Any:  # noqa: ANN401
             loop.remove_signal_handler(number)
 
 
-def _watch_the_end() -> None:
-    """Leave without ceremony should an orderly end take too long: a client never waits for a server that hangs."""
+def _limit_shutdown() -> None:
+    """Exit at once if an orderly shutdown takes too long: a client must never wait for a server that hangs."""
 
     def leave() -> None:
-        print("orchestration-mcp: the end took too long; leaving", file=sys.stderr, flush=True)  # noqa: T201
+        print("orchestration-mcp: shutdown took too long; exiting", file=sys.stderr, flush=True)  # noqa: T201
         os._exit(1)
 
     timer = threading.Timer(LAST_RESORT_SECONDS, leave)

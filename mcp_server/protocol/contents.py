@@ -1,6 +1,6 @@
-"""What stands at an address: commands, agents, runs and their parts, as text with a media type.
+"""The contents of resources: commands, agents, runs and their parts, as text with a media type.
 
-Effects: reads command files, agents and runs. Which resources there are is told by `resources.py`.
+Effects: reads command files, agents and runs. `resources.py` lists which resources there are.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from engine.views.status import snapshot
 from engine.views.timeline import timeline
 from mcp_server.answers import wire
 from mcp_server.answers.status import status_of
-from mcp_server.protocol.uris import AGENTS, COMMANDS, RUNS, SCHEMA, command_address, command_of, part_of, run_of
+from mcp_server.protocol.uris import AGENTS, COMMANDS, RUNS, SCHEMA, command_of, command_uri, part_of, run_of
 from registry.commands import NAME
 from registry.files.paths import shown
 
@@ -38,19 +38,19 @@ TEXT = "text/plain"
 MERMAID = "application/vnd.mermaid"
 JSON_SCHEMA = "application/schema+json"
 MAX_RUNS = 500
-"""Runs that the list of runs tells, newest first."""
+"""Runs in the list of runs, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What stands at an address."""
+    """The contents at a URI."""
 
     mime_type: str
     text: str
 
 
 async def read(project: Project, uri: str) -> Content:
-    """The content at *uri*. Raises `NotFound` (RESOURCE_NOT_FOUND, or what is missing), `InputError`."""
+    """The contents at *uri*. Raises `NotFound` (RESOURCE_NOT_FOUND, or what is missing), `InputError`."""
     fixed = {COMMANDS: _commands, AGENTS: _agents, SCHEMA: _schema}.get(uri)
     if fixed is not None:
         return fixed(project)
@@ -62,7 +62,7 @@ async def read(project: Project, uri: str) -> Content:
     run_id = run_of(uri)
     if run_id is None:
         message = f'there is no resource "{uri[:200]}"'
-        raise NotFound(message, code="RESOURCE_NOT_FOUND", hint=f"{COMMANDS} and {RUNS} list what there is")
+        raise NotFound(message, code="RESOURCE_NOT_FOUND", hint=f"{COMMANDS} and {RUNS} list the others.")
     part, key = part_of(uri)
     if key is not None:
         return await _output(project, uri, key)
@@ -76,13 +76,13 @@ async def read(project: Project, uri: str) -> Content:
 
 
 def runnable(project: Project) -> list[CommandSummary]:
-    """The commands that can be named, by name: neither shadowed nor unreadable."""
+    """The commands that can be run by name: neither shadowed nor unreadable."""
     found = project.catalog.commands()
     return [one for one in found if one.shadowed_by is None and one.problem is None and NAME.fullmatch(one.name)]
 
 
 async def complete(project: Project, argument: str, value: str, given: Mapping[str, str]) -> list[str]:
-    """What *argument* of an address can be that begins with *value*; *given* are the other arguments."""
+    """Completions of *value* for *argument* of a URI; *given* are the other arguments."""
     found: Iterable[str] = ()
     if argument == "name":
         found = (summary.name.removeprefix("/") for summary in runnable(project))
@@ -96,10 +96,12 @@ async def complete(project: Project, argument: str, value: str, given: Mapping[s
 
 
 def _loaded(project: Project, name: str) -> CheckedCommand:
-    """The command of that name; a path is none, though one can be loaded elsewhere."""
+    """The command of that name; paths, which can be loaded elsewhere, are rejected."""
     if NAME.fullmatch(name) is None:
         raise NotFound(
-            f'"{name[:200]}" is no name of a command', code="COMMAND_NOT_FOUND", hint=f"{COMMANDS} lists all"
+            f'"{name[:200]}" is not the name of a command',
+            code="COMMAND_NOT_FOUND",
+            hint=f"{COMMANDS} lists all commands.",
         )
     return project.load(name)
 
@@ -113,19 +115,19 @@ def _commands(project: Project) -> Content:
 
 
 def _command(project: Project, summary: CommandSummary) -> dict[str, Any]:
-    told = {
+    row = {
         "name": clean(summary.name),
         "description": clean(summary.description),
         "arguments": [clean(argument) for argument in summary.arguments],
         "format": summary.format,
         "source": summary.source.value,
         "path": clean(shown(project.root, summary.path)),
-        "resource": command_address(summary.name) if summary.shadowed_by is None else None,
+        "resource": command_uri(summary.name) if summary.shadowed_by is None else None,
         "deprecated": summary.deprecated or None,
         "shadowedBy": clean(shown(project.root, summary.shadowed_by)) if summary.shadowed_by is not None else None,
         "problem": within(str(summary.problem)) if summary.problem is not None else None,
     }
-    return {key: value for key, value in told.items() if value is not None}
+    return {key: value for key, value in row.items() if value is not None}
 
 
 def _agents(project: Project) -> Content:
@@ -169,7 +171,7 @@ async def _runs(project: Project) -> Content:
 
 
 async def _output(project: Project, uri: str, key: str) -> Content:
-    """One output, whole: text as it is, all else as JSON."""
+    """One output, whole: text unchanged, all else as JSON."""
     run_id = run_of(uri)
     try:
         value = await project.output(run_id, key)

@@ -1,8 +1,8 @@
-"""Asks the person at the client what a run waits for, where the client can be asked: approvals and held nodes.
+"""Asks the person at the client for approvals and decides held nodes by elicitation, if the client supports it.
 
-Effects: sends questions and gives the answers to the run. In protocol 2026-07-28 a question is the answer of the call,
-which the client then makes again with what the person said, or a part of a task (`task_states.py`); older clients are
-asked while the call waits. A question that nobody answered is left to `decisions` and the tool `report`.
+Effects: sends questions and passes the answers to the run. In protocol 2026-07-28 a question is the result of the call,
+which the client then repeats with the person's answer, or a part of a task (`task_states.py`); older clients are asked
+while the call waits. A question without an answer is left to `decisions` and the tool `report`.
 """
 
 from __future__ import annotations
@@ -44,113 +44,113 @@ MAX_QUESTION_LENGTH = 2000
 class Approval(BaseModel):
     """Whether the node may start."""
 
-    # The form says yes, so that a client's own Accept and Decline are enough.
+    # The default is yes, so that a client's own Accept and Decline are enough.
     answer: Literal["yes", "no"] = Field(
-        default="yes", title="Go on?", description="yes: the node starts; no: it fails"
+        default="yes", title="Continue?", description="yes: the node starts; no: it fails"
     )
 
 
 class Held(BaseModel):
-    """What is to become of a node that was lost in a crash."""
+    """What to do with a node that was lost in a crash."""
 
     answer: Literal["retry", "skip", "fail"] = Field(
-        title="What now?", description="retry: do it again; skip: its work was done; fail: give it up"
+        title="What now?", description="retry: run it again; skip: its work was done; fail: let it fail"
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
-    """A question that a run waits with."""
+class OpenQuestion:
+    """A question that a run waits for an answer to."""
 
     run_id: RunId
     question: Question
     tries: int
-    """Attempts of the node before it: a later question of the same node is another."""
+    """Attempts of the node before it: a later question of the same node is another one."""
 
     @property
-    def mark(self) -> str:
-        """What tells it from all others."""
+    def key(self) -> str:
+        """Its unique key."""
         return f"{self.run_id}:{self.question.node}:{self.tries}"
 
 
 async def asked_run(ctx: Context[Session, Any], project: Project) -> RunId | None:
-    """The run that this call was about before the client was asked; the answers are given to it first."""
+    """The run of a call that is repeated with answers, which are passed to it first; None for any other call."""
     if ctx.request_state is None:
         return None
     state = json.loads(ctx.request_state)  # sealed by the SDK: it is what `ask` wrote
     run_id = RunId(state["run"])
-    waiting = {one.mark: one for one in await open_questions(project, run_id)}
-    for key, mark in state["asked"].items():
-        answer = (ctx.input_responses or {}).get(key)
-        if mark in waiting:
-            said = what_was_said(waiting[mark].question, answer if isinstance(answer, ElicitResult) else None)
-            await give(_session(ctx), project, waiting[mark], said)
+    waiting = {one.key: one for one in await open_questions(project, run_id)}
+    for name, key in state["asked"].items():
+        result = (ctx.input_responses or {}).get(name)
+        if key in waiting:
+            answer = answer_in(waiting[key].question, result if isinstance(result, ElicitResult) else None)
+            await pass_on(_session(ctx), project, waiting[key], answer)
     return run_id
 
 
 async def ask(ctx: Context[Session, Any], project: Project, run_id: RunId) -> InputRequiredResult | bool:
-    """Ask what *run_id* waits for; True where something was asked, False where there is nothing or nobody to ask."""
+    """Ask what *run_id* waits for; False if there is no new question, or no one to ask."""
     session = _session(ctx)
     if not can_be_asked(ctx.client_capabilities):
         return False
-    fresh = [one for one in await open_questions(project, run_id) if one.mark not in session.asked]
+    fresh = [one for one in await open_questions(project, run_id) if one.key not in session.asked]
     if not fresh:
         return False
     if is_version_at_least(ctx.protocol_version or "", MODERN):
-        by_key = {f"question-{number}": one for number, one in enumerate(fresh, start=1)}
-        state = {"run": run_id, "asked": {key: one.mark for key, one in by_key.items()}}
-        requests = {key: _request(one.question) for key, one in by_key.items()}
+        by_name = {f"question-{number}": one for number, one in enumerate(fresh, start=1)}
+        state = {"run": run_id, "asked": {name: one.key for name, one in by_name.items()}}
+        requests = {name: _request(one.question) for name, one in by_name.items()}
         return InputRequiredResult(input_requests={**requests}, request_state=json.dumps(state))
     question = fresh[0].question
     try:
         result = await ctx.elicit(_text(question), _form(question))
-        said = result.data.answer if isinstance(result, AcceptedElicitation) else _refusal(question, result.action)
-    except (MCPError, ValueError):  # the client failed, or said something else
-        said = None
-    await give(session, project, fresh[0], said)
+        answer = result.data.answer if isinstance(result, AcceptedElicitation) else _declined(question, result.action)
+    except (MCPError, ValueError):  # the client failed, or sent something else
+        answer = None
+    await pass_on(session, project, fresh[0], answer)
     return True
 
 
 def can_be_asked(capabilities: ClientCapabilities | None) -> bool:
-    """Whether the client can put a form before a person."""
+    """Whether the client can show a form to a person."""
     declared = capabilities.elicitation if capabilities is not None else None
     return declared is not None and (declared.form is not None or declared.url is None)
 
 
-async def open_questions(project: Project, run_id: RunId) -> list[Open]:
-    """What *run_id* waits with. Raises `NotFound`."""
+async def open_questions(project: Project, run_id: RunId) -> list[OpenQuestion]:
+    """The open questions of *run_id*. Raises `NotFound`."""
     return await (await project.reader()).read(run_id, open_in)
 
 
-def open_in(view: View) -> list[Open]:
-    """What the run of *view* waits with."""
+def open_in(view: View) -> list[OpenQuestion]:
+    """The open questions of the run in *view*."""
     run = view.run
-    return [Open(run.id, question, len(run.nodes[question.node].attempts)) for question in questions(run)]
+    return [OpenQuestion(run.id, question, len(run.nodes[question.node].attempts)) for question in questions(run)]
 
 
-async def give(session: Session, project: Project, one: Open, said: str | None) -> None:
-    """Pass on what was said; the question is not asked again, whatever becomes of it."""
-    session.asked.add(one.mark)
-    if said is not None:
-        with contextlib.suppress(OrchestrationError):  # answered elsewhere, or the run has ended: the status tells
-            await project.decide(one.run_id, one.question.node, said)
+async def pass_on(session: Session, project: Project, one: OpenQuestion, answer: str | None) -> None:
+    """Pass *answer* to the run; the question is not asked again in this session."""
+    session.asked.add(one.key)
+    if answer is not None:
+        with contextlib.suppress(OrchestrationError):  # answered elsewhere, or the run has ended: the status shows it
+            await project.decide(one.run_id, one.question.node, answer)
 
 
-def what_was_said(question: Question, answer: ElicitResult | None) -> str | None:
-    """The answer in a client's result; None where there is none."""
-    if answer is None:
+def answer_in(question: Question, result: ElicitResult | None) -> str | None:
+    """The answer in a client's *result*; None if it has none."""
+    if result is None:
         return None
-    if answer.action != "accept":
-        return _refusal(question, answer.action)
+    if result.action != "accept":
+        return _declined(question, result.action)
     try:
-        said: str = _form(question).model_validate(answer.content).answer
+        answer: str = _form(question).model_validate(result.content).answer
     except ValidationError:
         return None
-    return said
+    return answer
 
 
-def _refusal(question: Question, action: str) -> str | None:
-    """Who declines to approve says no; who closes the question, or declines to choose, has not answered."""
+def _declined(question: Question, action: str) -> str | None:
+    """The answer of a person who did not accept: declining an approval is a no; all else is no answer."""
     return "no" if action == "decline" and "no" in question.answers else None
 
 
@@ -163,7 +163,7 @@ def _request(question: Question) -> ElicitRequest:
     return ElicitRequest(params=ElicitRequestFormParams(message=_text(question), requested_schema=schema))
 
 
-def form_request(one: Open) -> dict[str, Any]:
+def form_request(one: OpenQuestion) -> dict[str, Any]:
     """The form that asks for *one*, as JSON data."""
     return _request(one.question).model_dump(mode="json", by_alias=True, exclude_none=True)
 

@@ -1,7 +1,7 @@
 """Serves over streamable HTTP: for tests, and for clients that cannot start a program.
 
-Effects: listens on a loopback port until a signal comes. Host and Origin are checked, and a bearer token is asked for:
-any page in a browser can reach a loopback port. All clients of one server share what a session remembers.
+Effects: listens on a loopback port until a signal comes. Host and Origin are checked and a bearer token is required,
+since any page in a browser can reach a loopback port. All clients of one server share one session.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ HOST = "127.0.0.1"
 PATH = "/mcp"
 TOKEN = "ORCHESTRATION_HTTP_TOKEN"  # noqa: S105 - the name of the variable
 GRACE_SECONDS = 5
-"""How long open streams of clients may hold up the end."""
+"""How long open streams of clients may delay shutdown."""
 
 
 class RequireToken:
-    """Answers 401 to every request that does not carry the token."""
+    """Answers 401 to every request without the token."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
-        """*app* gets the requests that carry *token*."""
+        """*app* receives the requests that carry *token*."""
         self._app = app
         self._token = token.encode()
 
@@ -51,7 +51,7 @@ class RequireToken:
             scheme, _, given = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
             if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(b" "), self._token):
                 answer = PlainTextResponse(
-                    "a bearer token is needed", status_code=401, headers={"WWW-Authenticate": "Bearer"}
+                    "a bearer token is required", status_code=401, headers={"WWW-Authenticate": "Bearer"}
                 )
                 await answer(scope, receive, send)
                 return
@@ -59,14 +59,14 @@ class RequireToken:
 
 
 class HttpServer(uvicorn.Server):
-    """uvicorn's server, which tells ours when it is asked to end: what runs is interrupted then, not cancelled."""
+    """uvicorn's server, which notifies ours of shutdown: runs are then interrupted, not cancelled."""
 
     def __init__(
         self, server: OrchestrationServer, *, port: int, token: str | None, limits: HttpLimits | None = None
     ) -> None:
-        """Serve *server* on *port*; without *token* anybody on this machine may use it, as tests do.
+        """Serve *server* on *port*; without a *token* anyone on this machine may use it, as tests do.
 
-        *limits* bound what a client may hold.
+        *limits* bound what a client may use.
         """
         self._ours = server
         app: ASGIApp = server.streamable_http_app(
@@ -101,11 +101,11 @@ def loopback(port: int = 0) -> Iterator[tuple[socket.socket, int]]:
 
 
 async def serve_http(*, port: int, root: str | Path | None = None) -> None:
-    """Serve until a signal comes; address and token are told on stderr. Raises `OSError` where the port is taken."""
+    """Serve until a signal comes; URL and token are printed to stderr. Raises `OSError` if the port is taken."""
     token = os.environ.get(TOKEN) or secrets.token_urlsafe(32)
     with loopback(port) as (listening, chosen):
         server = HttpServer(OrchestrationServer(root=root), port=chosen, token=token)
-        told = "as set" if os.environ.get(TOKEN) else token
-        print(f"http://{HOST}:{chosen}{PATH}\nbearer token ({TOKEN}): {told}", file=sys.stderr, flush=True)  # noqa: T201
+        shown = "as set" if os.environ.get(TOKEN) else token
+        print(f"http://{HOST}:{chosen}{PATH}\nbearer token ({TOKEN}): {shown}", file=sys.stderr, flush=True)  # noqa: T201
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, server.handle_exit, signal.SIGHUP, None)
         await server.serve(sockets=[listening])

@@ -1,7 +1,6 @@
-"""Bounds on what one client of the HTTP server may hold: time for a request, memory for answers that it does not read.
+"""Bounds on what one client of the HTTP server may use: time for a request, memory for answers that it does not read.
 
-Effects: ends connections. uvicorn limits idle connections only, and keeps an answer for ever that its client does not
-read.
+Effects: ends connections. uvicorn limits idle connections only, and keeps an unread answer for ever.
 """
 
 from __future__ import annotations
@@ -23,29 +22,29 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PIECE = 64 * 1024
-"""Bytes of an answer that are handed on at once."""
+"""Bytes of an answer that are sent at once."""
 KERNEL_BYTES = 128 * 1024
-"""Of an answer that the kernel may hold until the client takes them."""
+"""Bytes of an answer that the kernel may buffer for the client."""
 SWEEP_SECONDS = 0.2
-"""Between a connection that ended early and the search for what it left, which finds what others left meanwhile."""
+"""Delay between the early end of a connection and the collection of its memory, so that several share one."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpLimits:
-    """What a client may take."""
+    """What a client may use."""
 
     header_seconds: float = 10.0
-    """From the first byte of a request, or from connecting, to the end of its headers."""
+    """Time from the first byte of a request, or from connecting, to the end of its headers."""
     body_seconds: float = 30.0
-    """From the end of the headers to the end of the body."""
+    """Time from the end of the headers to the end of the body."""
     stall_seconds: float = 30.0
-    """For which an answer may wait while the client reads none of it."""
+    """Time that an answer may wait while the client reads none of it."""
     unread_bytes: int = 32 * 1024 * 1024
-    """Of answers that no client has read, over all connections, beside the newest: beyond it the oldest are cut off."""
+    """Bytes of unread answers over all connections, not counting the newest; beyond it the oldest are cut off."""
     connections: int = 256
-    """At once; a request over one more is answered 503."""
+    """Connections at once; a request over a further one is answered 503."""
 
 
 class Bounded(TypedDict):
@@ -57,14 +56,14 @@ class Bounded(TypedDict):
 
 
 class InPieces:
-    """Sends answers piece by piece, each when the one before was read, and holds no more of them than that takes.
+    """Sends answers in pieces, each once the one before was read, and frees every piece that was sent.
 
-    uvicorn would copy a whole answer into its buffer. The end of an answer is sent when the application has returned:
-    what it was made of is not held for a client that does not read.
+    uvicorn would copy a whole answer into its buffer. The last message of an answer is sent after the application has
+    returned, so that the application's data is not kept for a client that does not read.
     """
 
     def __init__(self, app: ASGIApp, unsent: dict[object, int]) -> None:
-        """*unsent* is told how many bytes are held for an answer that is not sent, by the client's address."""
+        """*unsent* is kept up to date: bytes that are held for an unsent answer, by the client's address."""
         self._app = app
         self._unsent = unsent
 
@@ -79,7 +78,7 @@ class InPieces:
             body = message.get("body", b"")
             if len(body) <= PIECE:
                 await send(message)
-            elif message.get("more_body"):  # the application waits, with what it made this of and that as text
+            elif message.get("more_body"):  # the application waits and still holds the data and its text
                 await self._send(_pieces(body), scope, send, beside=2 * len(body))
             else:
                 end.extend(_pieces(body))
@@ -90,7 +89,7 @@ class InPieces:
             await send({"type": "http.response.body", "body": b""})
 
     async def _send(self, pieces: list[bytes], scope: Scope, send: Send, *, beside: int = 0) -> None:
-        """Send *pieces*, last first, and let go of each; *beside* is what is held besides until all are sent."""
+        """Send *pieces*, last first, and free each; *beside* are the bytes held in addition until all are sent."""
         left = sum(map(len, pieces))
         try:
             while pieces:
@@ -109,16 +108,16 @@ def _pieces(body: bytes) -> list[bytes]:
 class Sweeper:
     """Frees the answers of connections that ended early.
 
-    The application is cancelled then, and its frames, which hold the answer, are left in cycles with the exception. The
-    collector counts objects, not bytes: it would come to them after hundreds of megabytes.
+    The application is then cancelled, and its frames, which hold the answer, stay in a reference cycle with the
+    exception. The garbage collector counts objects, not bytes: it would run only after hundreds of megabytes.
     """
 
     def __init__(self) -> None:
-        """There is nothing to sweep yet."""
+        """Start with nothing to free."""
         self._timer: asyncio.TimerHandle | None = None
 
     def sweep_soon(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Sweep in a moment, for all connections that end until then."""
+        """Free memory shortly, for all connections that end until then."""
         if self._timer is None:
             self._timer = loop.call_later(SWEEP_SECONDS, self._sweep)
 
@@ -128,19 +127,19 @@ class Sweeper:
 
 
 class BoundedProtocol(H11Protocol):
-    """uvicorn's connection, which ends where the client takes more than `limits` allow."""
+    """uvicorn's connection, which ends when the client uses more than `limits` allow."""
 
     limits = HttpLimits()
     sweeper = Sweeper()
     unsent: Mapping[object, int] = {}
-    """Bytes that wait before the connection of a client, by its address."""
+    """Bytes that are not yet in a connection's buffer, by the client's address."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - uvicorn's own
         """See uvicorn's."""
         super().__init__(*arguments, **options)
         self._request_timer: asyncio.TimerHandle | None = None
         self._awaits = ""
-        """The part of a request that the timer is for."""
+        """The part of a request that the timer runs for."""
         self._stall_timer: asyncio.TimerHandle | None = None
         self._unread = 0
         self._stalled_since: float | None = None
@@ -149,7 +148,7 @@ class BoundedProtocol(H11Protocol):
         """See asyncio's."""
         super().connection_made(transport)
         if (connection := transport.get_extra_info("socket")) is not None:
-            # Else the kernel lets it grow to megabytes, which are counted nowhere.
+            # Otherwise the kernel's buffer grows to megabytes, which no limit counts.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
         self._watch_request()
 
@@ -162,7 +161,7 @@ class BoundedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def handle_events(self) -> None:
-        """See uvicorn's: called with new data, and for a request that was sent ahead of the answer before it."""
+        """See uvicorn's: called for new data, and for a request that was sent before the previous one was answered."""
         super().handle_events()
         self._watch_request()
 
@@ -181,7 +180,7 @@ class BoundedProtocol(H11Protocol):
         _cancel(self._stall_timer)
 
     def _watch_request(self) -> None:
-        """Start the timer of the part of a request that is awaited now, unless it runs already."""
+        """Start the timer for the part of a request that is awaited now, unless it is running already."""
         awaits = ""
         if self.conn.their_state is h11.SEND_BODY:
             awaits = "body"
@@ -196,11 +195,11 @@ class BoundedProtocol(H11Protocol):
             self._request_timer = self._later(seconds, lambda: self._cut_off(f"the {awaits} took over {seconds:g} s"))
 
     def _watch_reading(self) -> None:
-        """End the connection unless the client reads something of its answer in time, again and again."""
+        """End the connection unless the client keeps reading its answer."""
         _cancel(self._stall_timer)
-        self._stall_timer = self._later(self.limits.stall_seconds, self._look_at_reading)
+        self._stall_timer = self._later(self.limits.stall_seconds, self._check_reading)
 
-    def _look_at_reading(self) -> None:
+    def _check_reading(self) -> None:
         unread = self.unread
         if unread >= self._unread:
             self._cut_off(f"the client read nothing of its answer for {self.limits.stall_seconds:g} s")
@@ -209,7 +208,7 @@ class BoundedProtocol(H11Protocol):
         self._watch_reading()
 
     def _make_room(self) -> None:
-        """Cut off the connections that wait longest, but never this one, until what is unread is within the bound."""
+        """Cut off the connections that wait longest, but never this one, until the unread bytes are within bounds."""
         waiting = [one for one in self.connections if isinstance(one, BoundedProtocol) and one.waits is not None]
         waiting.remove(self)
         unread = sum(one.unread for one in waiting)
@@ -221,22 +220,22 @@ class BoundedProtocol(H11Protocol):
 
     @property
     def waits(self) -> float | None:
-        """Since when the connection has waited for its client to read; None: it does not."""
+        """Since when the connection has waited for its client to read; None if it does not wait."""
         return self._stalled_since
 
     @property
     def unread(self) -> int:
-        """Bytes of the answer that the client has still to take."""
+        """Bytes of the answer that the client has not received."""
         return self.transport.get_write_buffer_size() + self.unsent.get(self.client, 0)
 
     def _later(self, seconds: float, act: Callable[[], None]) -> asyncio.TimerHandle:
         return self.loop.call_later(seconds, act)
 
     def _cut_off(self, reason: str) -> None:
-        log.info("a connection is cut off: %s", reason)
+        log.info("connection cut off: %s", reason)
         self._stalled_since = None
         if (connection := self.transport.get_extra_info("socket")) is not None:
-            # Else the kernel would keep what it has of the answer, for a client that does not read.
+            # Otherwise the kernel would keep its part of the answer, for a client that does not read.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 

@@ -1,8 +1,7 @@
-"""Tells clients what has changed: the commands of the project, and runs that they subscribed to.
+"""Notifies clients of changes: of the project's commands, and of runs that they subscribed to.
 
-Effects: looks at command files and runs again and again while a project is open, and sends notifications. Clients of
-protocol 2026-07-28 get them on the streams that they opened with `subscriptions/listen`, older ones on their
-connection.
+Effects: polls command files and runs while a project is open, and sends notifications. Clients of protocol 2026-07-28
+get them on the streams that they opened with `subscriptions/listen`, older ones on their connection.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from mcp_server.project.project import Project
 
 LOOK_SECONDS = 1.0
-"""How often it is looked whether something has changed."""
+"""Seconds between two looks for changes."""
 MAX_CONNECTIONS = 256
 MAX_SUBSCRIPTIONS = 1024
 
@@ -35,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class Notifications:
-    """What the clients of one server want to know, and what they were told last."""
+    """The subscriptions of one server's clients, and the state that was last announced."""
 
     def __init__(self, bus: SubscriptionBus) -> None:
         """*bus* carries events to the streams of `subscriptions/listen`."""
@@ -47,11 +46,11 @@ class Notifications:
         self._task: asyncio.Task[None] | None = None
 
     def connected(self, client: ServerSession) -> None:
-        """Know a client that shook hands: it is told on its connection."""
+        """Register a client of an older protocol, which is notified on its connection."""
         self._connected.append(client)
 
     async def subscribe(self, project: Project, uri: str, client: ServerSession) -> None:
-        """Tell *client*, which shook hands, of changes of *uri* from now on."""
+        """Notify *client*, of an older protocol, of changes of *uri* from now on."""
         self.unsubscribe(uri, client)
         await self._note(project, [uri])
         self._subscribed.append((uri, client))
@@ -63,7 +62,7 @@ class Notifications:
 
     @contextlib.asynccontextmanager
     async def listening(self, project: Project, uris: Collection[str]) -> AsyncIterator[None]:
-        """Look after *uris* for a stream that is open as long as the block."""
+        """Watch *uris* for a stream that is open as long as the block."""
         await self._note(project, uris)
         self._listened.update(uris)
         try:
@@ -72,7 +71,7 @@ class Notifications:
             self._listened -= Counter(uris)
 
     def watch(self, project: Project) -> None:
-        """Begin to look; what is there now is no news."""
+        """Start to look; only changes from now on are announced."""
         self._seen = {COMMANDS: project.catalog.signature()}
         self._task = asyncio.create_task(self._watch(project))
 
@@ -88,35 +87,35 @@ class Notifications:
             try:
                 await self.look(project)
             except Exception:
-                log.exception("looking for changes failed")
+                log.exception("cannot look for changes")
 
     async def look(self, project: Project) -> None:
-        """Compare what is with what was told, and tell the difference."""
+        """Compare the present state with the announced one, and announce the difference."""
         wanted = {*self._listened, *(uri for uri, _ in self._subscribed)}
         if self._differs(COMMANDS, project.catalog.signature()):
-            await self._tell(PromptsListChanged())
-            await self._tell(ResourcesListChanged())
+            await self._announce(PromptsListChanged())
+            await self._announce(ResourcesListChanged())
             for uri in sorted(uri for uri in wanted if uri == COMMANDS or command_of(uri)):
-                await self._tell(ResourceUpdated(uri=uri))
+                await self._announce(ResourceUpdated(uri=uri))
         for uri in sorted(wanted):
             if (state := await _state_of(project, uri)) is not None and self._differs(uri, state):
-                await self._tell(ResourceUpdated(uri=uri))
+                await self._announce(ResourceUpdated(uri=uri))
         wanted = {*self._listened, *(uri for uri, _ in self._subscribed), COMMANDS}
         self._seen = {uri: state for uri, state in self._seen.items() if uri in wanted}
 
     async def _note(self, project: Project, uris: Collection[str]) -> None:
-        """Remember how *uris* stand, where they were not looked after before: what comes after it is news."""
+        """Remember the state of *uris* that were not watched before: later changes are announced."""
         for uri in uris:
             if uri not in self._seen and (state := await _state_of(project, uri)) is not None:
                 self._seen.setdefault(uri, state)
 
     def _differs(self, uri: str, state: object) -> bool:
-        """Whether *uri* is in another state than before; a run that there was not is news."""
+        """Whether the state of *uri* has changed; a run that did not exist before counts as a change."""
         before = self._seen.get(uri)
         self._seen[uri] = state
         return before != state
 
-    async def _tell(self, event: ServerEvent) -> None:
+    async def _announce(self, event: ServerEvent) -> None:
         await self._bus.publish(event)
         if isinstance(event, ResourceUpdated):
             for _, client in [entry for entry in self._subscribed if entry[0] == event.uri]:
@@ -130,9 +129,9 @@ class Notifications:
 
 
 async def _state_of(project: Project, uri: str) -> object | None:
-    """What changes when *uri* does; None where that cannot be said, or is said by the commands' own signature."""
+    """A value that changes when *uri* does; None if that is unknown, or part of the commands' own signature."""
     if uri == AGENTS:
-        return id(project.catalog.agents())  # read anew only where a file has changed
+        return id(project.catalog.agents())  # a new object only if a file has changed
     try:
         if uri == RUNS:
             return tuple(await (await project.reader()).storage.summaries())

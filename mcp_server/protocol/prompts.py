@@ -35,7 +35,7 @@ ARGUMENTS = "arguments"
 
 
 async def list_prompts(ctx: ServerRequestContext[Session, Any], _: PaginatedRequestParams | None) -> ListPromptsResult:
-    """All commands that can be named."""
+    """All commands that can be run by name."""
     project = await project_to_list(ctx)
     if project is None:
         return ListPromptsResult(prompts=[])
@@ -45,7 +45,7 @@ async def list_prompts(ctx: ServerRequestContext[Session, Any], _: PaginatedRequ
 
 
 async def get_prompt(ctx: ServerRequestContext[Session, Any], params: GetPromptRequestParams) -> GetPromptResult:
-    """The text that makes a model run the command with the arguments exactly as typed."""
+    """The text that makes a model run the command with its arguments exactly as typed."""
     project = await project_of(ctx)
     from engine.text.shown import clean  # noqa: PLC0415 - compiles patterns that a good start does not need
     from mcp_server.protocol.contents import runnable  # noqa: PLC0415 - heavy: see session.py
@@ -56,13 +56,13 @@ async def get_prompt(ctx: ServerRequestContext[Session, Any], params: GetPromptR
     summary = found.get(name)
     if summary is None:
         near = closest(name, found)
-        hint = f'did you mean "{near}"?' if near else None
+        hint = f'Did you mean "{near}"?' if near else None
         raise refusal(NotFound(f'there is no command "/{name[:200]}"', code="COMMAND_NOT_FOUND", hint=hint))
     given = params.arguments or {}
     unknown = sorted(set(given) - {ARGUMENTS})
     if unknown:
         message = f'a prompt has no argument "{unknown[0][:100]}"'
-        raise refusal(InputError(message, code="INVALID_PARAMETERS", hint=f'it has "{ARGUMENTS}"'))
+        raise refusal(InputError(message, code="INVALID_PARAMETERS", hint=f'Its argument is "{ARGUMENTS}".'))
     text = call_text(summary.name, json.dumps(given.get(ARGUMENTS, ""), ensure_ascii=False))
     return GetPromptResult(
         description=clean(summary.description) or None,

@@ -1,7 +1,7 @@
-"""The resources: what can be read of a project, offered, completed and subscribed to.
+"""The resources of a project: listing, reading, completion of their URIs, and subscriptions.
 
-Effects: reads the project through `contents.py`, which is imported on the first request: it is heavy. Runs are listed
-only after something was done with runs; `orchestration://runs` has them always.
+Effects: reads the project through `contents.py`, which is heavy and so imported on the first request. Single runs are
+listed only once the engine is open; `orchestration://runs` always has them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mcp_types import (
 )
 
 from mcp_server.protocol.results import TASKS, refusal
-from mcp_server.protocol.uris import AGENTS, COMMAND, COMMANDS, OUTPUT, RUN, RUNS, SCHEMA, command_address
+from mcp_server.protocol.uris import AGENTS, COMMAND, COMMANDS, OUTPUT, RUN, RUNS, SCHEMA, command_uri
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 JSON: Final = "application/json"
 PROJECT_UNKNOWN: Final = "PROJECT_UNKNOWN"
 MAX_RUNS = 10
-"""Runs among the listed resources, newest first."""
+"""Runs that are listed as resources, newest first."""
 MAX_COMPLETIONS = 100
 
 FIXED = (
@@ -63,8 +63,8 @@ FIXED = (
 TEMPLATES = (
     ("command", COMMAND, JSON, "The definition of one command"),
     ("run", RUN, JSON, "The status of one run"),
-    ("output", OUTPUT, None, "One output of a run, whole: text as it is, all else as JSON"),
-    ("report", f"{RUN}/report", "text/plain", "What happened when, and the run in numbers"),
+    ("output", OUTPUT, None, "One output of a run, whole: text unchanged, all else as JSON"),
+    ("report", f"{RUN}/report", "text/plain", "The timeline and the run in numbers"),
     ("timeline", f"{RUN}/timeline", JSON, "When each node ran"),
     ("diagram", f"{RUN}/diagram", "application/vnd.mermaid", "The run's graph as a Mermaid flowchart"),
 )
@@ -73,7 +73,7 @@ TEMPLATES = (
 async def list_resources(
     ctx: ServerRequestContext[Session, Any], _: PaginatedRequestParams | None
 ) -> ListResourcesResult:
-    """What is always there, the commands, and the newest runs."""
+    """The fixed resources, the commands, and the newest runs."""
     project = await project_to_list(ctx)
     if project is None:
         return ListResourcesResult(resources=[*FIXED])
@@ -83,7 +83,7 @@ async def list_resources(
 async def list_templates(
     _: ServerRequestContext[Session, Any], __: PaginatedRequestParams | None
 ) -> ListResourceTemplatesResult:
-    """The addresses with a part to fill in."""
+    """The templates of URIs."""
     return ListResourceTemplatesResult(
         resource_templates=[
             ResourceTemplate(name=name, uri_template=template, mime_type=mime_type, description=description)
@@ -95,9 +95,9 @@ async def list_templates(
 async def read_resource(
     ctx: ServerRequestContext[Session, Any], params: ReadResourceRequestParams
 ) -> ReadResourceResult:
-    """The content at an address. A failure is an error with code, message and hint in its text."""
+    """The contents at a URI. A failure is an error with code, message and hint in its text."""
     project = await project_of(ctx)
-    from engine.errors import OrchestrationError  # noqa: PLC0415 - as light as it is, it belongs to the heavy half
+    from engine.errors import OrchestrationError  # noqa: PLC0415 - light itself, but a part of the heavy half
     from mcp_server.protocol.contents import read  # noqa: PLC0415 - heavy: see session.py
 
     try:
@@ -110,7 +110,7 @@ async def read_resource(
 
 
 async def complete(ctx: ServerRequestContext[Session, Any], params: CompleteRequestParams) -> CompleteResult:
-    """Names of commands, ids of runs and keys of outputs, as far as typed; a prompt's argument is free text."""
+    """Names of commands, ids of runs and keys of outputs that begin as typed; a prompt's argument is free text."""
     found: list[str] = []
     if isinstance(params.ref, ResourceTemplateReference):
         project = await project_of(ctx)
@@ -128,28 +128,28 @@ async def complete(ctx: ServerRequestContext[Session, Any], params: CompleteRequ
 
 
 async def subscribe(ctx: ServerRequestContext[Session, Any], params: SubscribeRequestParams) -> EmptyResult:
-    """Tell a client that shook hands of changes."""
+    """Notify a client of an older protocol of changes."""
     await ctx.lifespan_context.notifications.subscribe(await project_of(ctx), str(params.uri), ctx.session)
     return EmptyResult()
 
 
 async def unsubscribe(ctx: ServerRequestContext[Session, Any], params: UnsubscribeRequestParams) -> EmptyResult:
-    """Tell it no more."""
+    """Undo `subscribe`."""
     ctx.lifespan_context.notifications.unsubscribe(str(params.uri), ctx.session)
     return EmptyResult()
 
 
 def add_resources(server: MCPServer[Session], bus: SubscriptionBus) -> None:
-    """Offer all resources on *server*; what changes comes over *bus*."""
+    """Offer all resources on *server*; changes are announced on *bus*."""
     streams = ListenHandler(bus)
 
     async def listen(
         ctx: ServerRequestContext[Session, Any], params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
-        if (params.notifications.model_extra or {}).get("taskIds"):  # none is agreed to: a client asks for its tasks
+        if (params.notifications.model_extra or {}).get("taskIds"):  # not granted: clients poll their tasks
             require_client_extension(ctx, TASKS)
         uris = params.notifications.resource_subscriptions
-        if not uris:  # a client that listens from the start needs no project for that
+        if not uris:  # listening from the start needs no project
             return await streams(ctx, params)
         async with ctx.lifespan_context.notifications.listening(await project_of(ctx), uris):
             return await streams(ctx, params)
@@ -175,7 +175,7 @@ async def project_of(ctx: ServerRequestContext[Session, Any]) -> Project:
 
 
 async def project_to_list(ctx: ServerRequestContext[Session, Any]) -> Project | None:
-    """The project; None where no project is known, which is no failure of a list."""
+    """The project; None if there is none, in which case a list is empty."""
     from engine.errors import OrchestrationError  # noqa: PLC0415
 
     try:
@@ -193,7 +193,7 @@ def _commands(project: Project) -> list[Resource]:
     return [
         Resource(
             name=summary.name,
-            uri=command_address(summary.name),
+            uri=command_uri(summary.name),
             mime_type=JSON,
             description=clean(summary.description)[:200] or None,
         )

@@ -1,6 +1,6 @@
-"""What a request comes to: an answer, a refusal, or the news that a run goes on, which is to become a task.
+"""The results of requests: an answer, a refusal, or the status of a run that continues as a task.
 
-Pure. `tasks_extension.py` makes the task.
+Pure. `tasks_extension.py` builds the task.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from engine.errors import OrchestrationError
 
 TASKS: Final = "io.modelcontextprotocol/tasks"
-"""The extension with which a client says that it takes tasks (SEP-2663)."""
+"""The extension by which a client declares that it supports tasks (SEP-2663)."""
 MAX_PROBLEMS = 50
 
 
 class Begun(CallToolResult):
-    """The status of a run that may go on, for a client that takes a task in the place of the answer."""
+    """The status of a run that may continue, for a client that accepts a task instead of an answer."""
 
 
 def result_of(answer: wire.Wire, kind: type[CallToolResult] = CallToolResult) -> CallToolResult:
-    """*answer* as structured content, and as text for clients that know no other."""
+    """*answer* as structured content, and as text for clients that support nothing else."""
     from engine.text.shown import escaped  # noqa: PLC0415 - compiles patterns that a good start does not need
 
     data = answer.data()
@@ -37,7 +37,7 @@ def result_of(answer: wire.Wire, kind: type[CallToolResult] = CallToolResult) ->
 
 
 def error_text(error: OrchestrationError) -> str:
-    """Code, message, every problem of a command with its suggestion, and the hint, as a person may be shown them."""
+    """Code, message, every problem of a command with its suggestion, and the hint, made safe to show."""
     from engine.text.redaction import redact  # noqa: PLC0415 - as above
     from engine.text.shown import clean, within  # noqa: PLC0415
 
@@ -60,12 +60,12 @@ def error_text(error: OrchestrationError) -> str:
 
 
 def refusal(error: OrchestrationError, data: Any = None) -> MCPError:  # noqa: ANN401 - any JSON value
-    """*error* as the error of the protocol, where no tool was called."""
+    """*error* as an error of the protocol, for requests other than tool calls."""
     return MCPError(INVALID_PARAMS, error_text(error), data)
 
 
 def takes_tasks(ctx: ServerRequestContext[Any, Any]) -> bool:
-    """Whether the client of this request has said with it that it takes tasks; one that shook hands cannot."""
+    """Whether the client declares with this request that it supports tasks; in older protocols it cannot."""
     capabilities = ctx.session.client_capabilities
     declared = (capabilities.extensions if capabilities is not None else None) or {}
     return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS and TASKS in declared

@@ -1,7 +1,23 @@
-"""What one connection to the server keeps: the project, opened when the first tool needs it, or there may be orphans.
+"""The state of one client's connection: the project, and what the client already knows of its runs.
 
-Effects: opens and closes the project. The heavy half of the program is imported here, on the first call, so that a
-client that only connects does not wait for it.
+Theory of operation. A server starts with each session of Claude Code, mostly to be asked nothing. So connecting must be
+cheap, and yet runs that a killed server left must not stay as they are until somebody asks. And a model reads every
+answer, so an answer carries only what is new, although each request is handled on its own.
+
+- Late. The engine, the registry and all they import are several times what the server needs to answer a first request.
+  They are imported, in a thread, when `project` is first called, under a lock, so that parallel calls open it once. A
+  project that cannot be opened is not remembered: the next call tries again, since the user may have fixed the cause.
+- Early enough. The first request of any kind schedules `look_after`. After `QUIET_SECONDS`, so that the client's
+  first requests are answered before, it opens the reader of a project that has a journal; that finds the orphans of
+  killed servers. Without a journal there is nothing to look after and nothing is imported.
+- Only the new. `seen`, `tasks`, `orders`, `asked` and `completed_tasks` hold what this client has been sent. They are
+  never persisted: a new connection knows nothing, and gets everything once. Losing an entry costs a repeated answer,
+  never a lost one; `status` with view `nodes` clears the orders on purpose.
+- Left, not cancelled. A client that disconnects cancels its open calls just as a user's Esc does. `closing` tells both
+  apart: it is set before the calls end, so that runs of a client that left are interrupted and can be resumed, while
+  those of a cancelled call are cancelled and rolled back.
+
+Effects: opens and closes the project.
 """
 
 from __future__ import annotations
@@ -25,12 +41,12 @@ if TYPE_CHECKING:
     from mcp.server.subscriptions import SubscriptionBus
 
     from engine.ids import AttemptId, RunId
-    from mcp_server.answers.task_tools import Told
+    from mcp_server.answers.task_tools import Sent
     from mcp_server.project.project import Project
 
 
 QUIET_SECONDS = 1.0
-"""After its first request a client is left alone for so long: what it asks next is answered before anything else."""
+"""Delay after a client's first request: what it asks next is answered before anything else is done."""
 
 log = logging.getLogger(__name__)
 
@@ -39,23 +55,23 @@ class Session:
     """One client's connection."""
 
     def __init__(self, bus: SubscriptionBus, *, place: str | Path | None = None, home: Path | None = None) -> None:
-        """*place* is the project root, *home* the user's home; by default what the environment says.
+        """*place* is the project root, *home* the user's home directory; by default those of the environment.
 
-        *bus* carries news to clients of protocol 2026-07-28.
+        *bus* carries notifications to clients of protocol 2026-07-28.
         """
         self.notifications = Notifications(bus)
-        self.told: dict[RunId, int] = {}
-        """Events of each run that the client has seen the effect of."""
-        self.tasks: dict[RunId, Told] = {}
-        """What the Task tools of the client were told of each run."""
+        self.seen: dict[RunId, int] = {}
+        """Number of events of each run at the client's last status."""
+        self.tasks: dict[RunId, Sent] = {}
+        """The state of each run's tasks in the client's Task tools."""
         self.orders: dict[RunId, set[AttemptId]] = {}
-        """Attempts of each run whose work orders the client was given."""
+        """Attempts of each run whose work orders the client has."""
         self.asked: set[str] = set()
         """Questions that the person at the client was asked: none is asked twice."""
-        self.told_as_over: set[RunId] = set()
-        """Runs whose task was told as completed: it stays so, whatever becomes of the run."""
+        self.completed_tasks: set[RunId] = set()
+        """Runs whose task was reported as completed: it stays so, whatever happens to the run."""
         self.closing = False
-        """The client has gone: calls that end now were not cancelled by anybody."""
+        """The client has left: calls that end now were not cancelled by anyone."""
         self._place = place
         self._home = home
         self._project: Project | None = None
@@ -64,7 +80,7 @@ class Session:
         self._looking: asyncio.Task[None] | None = None
 
     async def project(self) -> Project:
-        """The project. Raises `OrchestrationError` where it cannot be opened; the next call tries again."""
+        """The project. Raises `OrchestrationError` if it cannot be opened; the next call tries again."""
         async with self._opening:
             if self._project is not None:
                 return self._project
@@ -78,7 +94,7 @@ class Session:
             return project
 
     def look_after(self) -> None:
-        """Have what killed servers left looked after in a moment, though the client may never ask about runs."""
+        """Clean up after killed servers shortly, even if the client never asks about runs."""
         if self._looking is None:
             self._looking = asyncio.create_task(self._look_after())
 
@@ -87,16 +103,16 @@ class Session:
         try:
             if has_journal(root.find_root(self._place, home=self._home).root):
                 await (await self.project()).reader()
-        except OrchestrationError as error:  # whoever asks about runs hears of it
-            log.warning("what earlier servers left cannot be looked after: %s", error)
+        except OrchestrationError as error:  # later calls about runs report it
+            log.warning("cannot clean up after earlier servers: %s", error)
 
     @property
     def opened(self) -> Project | None:
-        """The project where it is open already."""
+        """The project if it is open already."""
         return self._project
 
     async def close(self) -> None:
-        """End what runs, and record it as interrupted."""
+        """End live runs and record them as interrupted."""
         self.closing = True
         if self._looking is not None:
             self._looking.cancel()
@@ -106,6 +122,6 @@ class Session:
 
 
 def _import_project() -> ModuleType:
-    """The engine, the registry and all they need: several times what the server itself has to import."""
+    """Import the engine, the registry and all they need."""
     importlib.import_module("mcp_server.protocol.contents")
     return importlib.import_module("mcp_server.project.project")

@@ -1,8 +1,7 @@
-"""Lines of stdin, read in a thread that nobody has to wait for.
+"""Lines of stdin, read in a thread that can be abandoned.
 
-Effects: takes file descriptor 0 and leaves the null device in its place, so that no agent and no tool reads the
-protocol. The SDK's own reader cannot be left while it waits for a line, which would keep a signal from ending the
-server.
+Effects: takes file descriptor 0 and puts the null device in its place, so that no agent and no tool reads the protocol.
+The SDK's own reader cannot be cancelled while it waits for a line, so a signal would not end the server.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 LINES_AHEAD = 64
-"""Lines that are read before they are asked for."""
+"""Lines that are read in advance."""
 
 
 class Lines:
     """An asynchronous iterator over the lines of stdin."""
 
     def __init__(self, *, on_end: Callable[[], None]) -> None:
-        """*on_end* is called in the loop when stdin has ended, before the iteration ends."""
+        """*on_end* is called in the loop when stdin ends, before the iteration ends."""
         self._on_end = on_end
         self._lines: deque[str | None] = deque()
         self._ready = asyncio.Event()
@@ -35,7 +34,7 @@ class Lines:
         self._ended = False
 
     def __enter__(self) -> Self:
-        """Take stdin and begin to read."""
+        """Take stdin and start to read."""
         private = os.dup(0)
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
@@ -46,7 +45,7 @@ class Lines:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop listening; the thread ends with the process at the latest."""
+        """Stop reading; the thread ends with the process at the latest."""
         self._ended = True
         self._room.release(LINES_AHEAD)
 
@@ -82,13 +81,14 @@ class Lines:
             self._lines.append(None)
             raise StopAsyncIteration
         self._room.release()
-        return whole_letters(line) if "\\ud" in line.lower() else line
+        return without_lone_surrogates(line) if "\\ud" in line.lower() else line
 
 
-def whole_letters(line: str) -> str:
+def without_lone_surrogates(line: str) -> str:
     """*line* of JSON with a question mark for each half of a surrogate pair.
 
-    JavaScript sends a text that was cut inside an emoji so; the SDK cannot read such a line, and drops it unanswered.
+    JavaScript sends one for text that was cut inside an emoji; the SDK cannot parse such a line, and drops it without
+    an answer.
     """
     try:
         message = json.loads(line)

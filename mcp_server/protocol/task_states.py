@@ -1,8 +1,8 @@
-"""How a run stands as a task of the protocol, and a person's answers to what it asks.
+"""The state of a run as a task of the protocol, and a person's answers to its questions.
 
-Effects: reads runs, and gives answers to them. A task ends where the call that it stands for would have been answered:
-when the run has ended, when its work is the client's, or when it waits for a person whom nobody can ask. It ends once:
-a run that goes on after that has no task any more.
+Effects: reads runs and passes answers to them. A task ends where the call that it stands for would have been answered:
+when the run has ended, when it has work for the client, or when it waits for a person who cannot be asked here. It ends
+only once: a run that continues after that no longer has a task.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from engine.text.shown import clean
 from engine.views.status import snapshot
 from mcp_server.answers.guidance import progress_line
 from mcp_server.answers.status import shown, status_of
-from mcp_server.protocol.elicitation import can_be_asked, form_request, give, open_in, open_questions, what_was_said
+from mcp_server.protocol.elicitation import answer_in, can_be_asked, form_request, open_in, open_questions, pass_on
 from mcp_server.protocol.results import result_of
 
 if TYPE_CHECKING:
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from mcp_server.protocol.session import Session
 
 POLL_MS: Final = 1000
-"""How often a client should ask."""
+"""Milliseconds between a client's polls."""
 
 
 async def task_of(project: Project, ctx: ServerRequestContext[Session, Any], run_id: RunId) -> dict[str, Any]:
-    """The task as `tasks/get` tells it, with `inputRequests` or `result` where it has them. Raises `NotFound`."""
+    """The task as `tasks/get` returns it, with `inputRequests` or `result` if it has them. Raises `NotFound`."""
     session = ctx.lifespan_context
     engine = await project.reader()
     asks = can_be_asked(ctx.session.client_capabilities)
 
-    def told(view: View) -> dict[str, Any]:
+    def shape(view: View) -> dict[str, Any]:
         run = view.run
         now = snapshot(run, view.now, view.estimates)
         task = {
@@ -51,37 +51,37 @@ async def task_of(project: Project, ctx: ServerRequestContext[Session, Any], run
             "statusMessage": progress_line(now, run, view.actions),
             "createdAt": _time(run.created_at),
             "lastUpdatedAt": _time(run.changed_at or run.created_at),
-            "ttlMs": None,  # kept until somebody prunes it
+            "ttlMs": None,  # kept until it is pruned
             "pollIntervalMs": POLL_MS,
         }
-        if run.status is RunStatus.CANCELLED and run.id not in session.told_as_over:
+        if run.status is RunStatus.CANCELLED and run.id not in session.completed_tasks:
             return {**task, "status": "cancelled", "statusMessage": clean(shown(now.message)) or task["statusMessage"]}
-        asked = [one for one in open_in(view) if one.mark not in session.asked] if asks else []
+        asked = [one for one in open_in(view) if one.key not in session.asked] if asks else []
         waits = bool(view.work) or (bool(now.questions) and not asked and not run.live)
-        if now.ended or waits or run.id in session.told_as_over:
-            session.told_as_over.add(run.id)
-            handed = session.orders[run.id] = set()  # this answer is the same whenever it is fetched
+        if now.ended or waits or run.id in session.completed_tasks:
+            session.completed_tasks.add(run.id)
+            handed = session.orders[run.id] = set()  # so that the answer is the same whenever it is fetched
             answer = status_of(view, values=engine.values, options=project.todo_options, handed=handed)
             result = result_of(answer).model_dump(mode="json", by_alias=True, exclude_none=True)
             return {**task, "status": "completed", "result": result}
         if asked:
-            return {**task, "status": "input_required", "inputRequests": {one.mark: form_request(one) for one in asked}}
+            return {**task, "status": "input_required", "inputRequests": {one.key: form_request(one) for one in asked}}
         return task
 
-    return await engine.read(run_id, told)
+    return await engine.read(run_id, shape)
 
 
 async def give_answers(
     project: Project, ctx: ServerRequestContext[Session, Any], run_id: RunId, responses: Mapping[str, Any]
 ) -> None:
-    """Give the run what a person said; answers to what is not asked any more are ignored. Raises `NotFound`."""
+    """Pass a person's answers to the run; those to questions that are no longer open are ignored. Raises `NotFound`."""
     for one in await open_questions(project, run_id):
-        if one.mark in responses and one.mark not in ctx.lifespan_context.asked:
+        if one.key in responses and one.key not in ctx.lifespan_context.asked:
             try:
-                response = ElicitResult.model_validate(responses[one.mark], by_name=False)
+                response = ElicitResult.model_validate(responses[one.key], by_name=False)
             except ValidationError:
-                raise MCPError(INVALID_PARAMS, f'the response to "{one.mark}" is no answer to a form') from None
-            await give(ctx.lifespan_context, project, one, what_was_said(one.question, response))
+                raise MCPError(INVALID_PARAMS, f'the response to "{one.key}" is not a form answer') from None
+            await pass_on(ctx.lifespan_context, project, one, answer_in(one.question, response))
 
 
 def _time(moment: datetime) -> str:

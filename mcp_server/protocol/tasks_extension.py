@@ -1,9 +1,8 @@
 """Runs as tasks of the protocol: the tasks extension, for clients that offer it (SEP-2663, protocol 2026-07-28).
 
-Effects: gives a call of `run` that has waited long enough a task in the place of an answer, and serves `tasks/get`,
-`tasks/update` and `tasks/cancel`. A task is a run and has its id, which nobody can guess; it is read from the journal,
-so every server of the project knows it. How a task stands is said by `task_states.py`. Clients are not told of changes:
-they ask.
+Effects: answers a call of `run` that has waited long enough with a task, and serves `tasks/get`, `tasks/update` and
+`tasks/cancel`. A task is a run and has its id, which cannot be guessed; it is read from the journal, so every server of
+the project knows it. `task_states.py` says in which state a task is. Clients poll; changes are not announced.
 """
 
 from __future__ import annotations
@@ -38,13 +37,13 @@ if TYPE_CHECKING:
 
 
 class TaskParams(RequestParams):
-    """Which task a request is about."""
+    """The task that a request is about."""
 
     task_id: str = Field(min_length=1, max_length=200)
 
 
 class UpdateParams(TaskParams):
-    """Answers to what a task asked, by its keys."""
+    """Answers to the questions of a task, by key."""
 
     input_responses: dict[str, Any]
 
@@ -55,7 +54,7 @@ class RunTasks(Extension):
     identifier = TASKS
 
     def methods(self) -> Sequence[MethodBinding]:
-        """`tasks/get`, `tasks/update` and `tasks/cancel`; a client that shook hands finds none of them."""
+        """`tasks/get`, `tasks/update` and `tasks/cancel`; clients of older protocols find none of them."""
         return [
             _method("tasks/get", TaskParams, _get),
             _method("tasks/update", UpdateParams, _update),
@@ -63,26 +62,26 @@ class RunTasks(Extension):
         ]
 
     async def intercept_tool_call(self, params: CallToolRequestParams, ctx: Ctx, call_next: CallNext) -> HandlerResult:  # noqa: ARG002 - the SDK gives all three
-        """A task in the place of a run that still goes on; one that is over is answered as ever."""
+        """Answer with a task where a run continues; one that has ended is answered as usual."""
         result = await call_next(ctx)
         if not isinstance(result, Begun):
             return result
         task = await _get(await project_of(ctx), ctx, TaskParams(task_id=result.structured_content["runId"]))
         if "result" in task:
-            told: dict[str, Any] = task["result"]
-            return told
+            answer: dict[str, Any] = task["result"]
+            return answer
         task.pop("inputRequests", None)
         return {"resultType": "task", **task}
 
 
 def _method(name: str, params_type: type[TaskParams], handler: Handler) -> MethodBinding:
-    """*handler* for clients that declare the extension; what it cannot find or do is the error of the protocol."""
+    """*handler* for clients that declare the extension; its failures become errors of the protocol."""
 
     async def checked(ctx: Ctx, params: Any) -> dict[str, Any]:  # noqa: ANN401 - of params_type
         require_client_extension(ctx, TASKS)
         _check_header(ctx, params)
         project = await project_of(ctx)
-        from engine.errors import OrchestrationError  # noqa: PLC0415 - as light as it is, it belongs to the heavy half
+        from engine.errors import OrchestrationError  # noqa: PLC0415 - light itself, but a part of the heavy half
 
         try:
             return await handler(project, ctx, params)
@@ -93,7 +92,7 @@ def _method(name: str, params_type: type[TaskParams], handler: Handler) -> Metho
 
 
 def _check_header(ctx: Ctx, params: TaskParams) -> None:
-    """Over HTTP a header repeats the task, for who routes by it: refuse one that names another."""
+    """Refuse a request whose header names another task; over HTTP a header repeats the id, for routing."""
     named = ctx.request.headers.get(MCP_NAME_HEADER) if ctx.request is not None else None
     if named is not None and decode_header_value(named) != params.task_id:
         raise MCPError(HEADER_MISMATCH, f"the header {MCP_NAME_HEADER} does not name the task of the request")
@@ -113,15 +112,15 @@ async def _update(project: Project, ctx: Ctx, params: UpdateParams) -> dict[str,
 
 
 async def _cancel(project: Project, ctx: Ctx, params: TaskParams) -> dict[str, Any]:
-    """Ask the run to end; a task that is over stays as it is, be its run interrupted and could be undone."""
+    """Ask the run to end; a task that is over stays as it is, even if its run was interrupted and could be undone."""
     run_id = _run(params)
     engine = await project.engine()
     over = await engine.read(run_id, lambda view: view.run.ended)
-    if not (over or run_id in ctx.lifespan_context.told_as_over):
+    if not (over or run_id in ctx.lifespan_context.completed_tasks):
         with anyio.CancelScope(shield=True):
             await engine.cancel(run_id, reason="its task was cancelled")
     return {}
 
 
 def _run(params: TaskParams) -> RunId:
-    return params.task_id  # type: ignore[return-value]  # the engine says whether there is such a run
+    return params.task_id  # type: ignore[return-value]  # the engine checks whether it exists

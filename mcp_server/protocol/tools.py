@@ -1,7 +1,7 @@
-"""The tools: requests of a client as calls of the project, views of a run as answers.
+"""The tools: they translate a client's requests to calls of the project, and runs to answers.
 
-Effects: starts, ends and waits for runs. What is heavy is imported on the first call, so that the server answers its
-first request soon. Parameters are spelled as users type them: an alias would be listed, but not understood.
+Effects: starts, ends and waits for runs. Heavy modules are imported on the first call, so that the server answers its
+first request quickly. Parameters are spelled as users type them: the SDK would list an alias but not accept it.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 ALWAYS_LOAD = {"anthropic/alwaysLoad": True}
 """Claude Code shows such a tool to the model from the start; others by name only."""
 HELD_SECONDS = 60.0
-"""How long a call of `run` is held, and Esc cancels the run, before it becomes a task where the client takes tasks."""
+"""How long a call of `run` waits, and Esc cancels the run, until it becomes a task if the client supports them."""
 CANCEL_SECONDS = 30.0
-"""How long `cancel` waits for agents to end."""
+"""Seconds that `cancel` waits for agents to end."""
 
 Ctx = Context[Session, Any]
 Status = Annotated[CallToolResult, wire.Status]
-"""Declared by `status` alone: the schema is long, and each session reads those of all tools."""
+"""Declared by `status` alone: the schema is long, and each session reads the schemas of all tools."""
 
 
 def _as_text(value: object) -> object:
-    """An object as its JSON, and nothing as no text: the schema asks for text, which any form of a client can fill."""
+    """An object as its JSON, None as empty text: the schema asks for text, which any client's form can fill."""
     if isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
     return "" if value is None else value
@@ -54,15 +54,15 @@ Source = Annotated[
     Text,
     Field(description='"/name" of a command, a path under the project root, or a command definition (JSON object)'),
 ]
-Wait = Annotated[float, Field(ge=0, le=3600, description="How long to wait, in seconds; 0 answers at once")]
-RunIdText = Annotated[str, Field(min_length=1, max_length=200, description="The run, as its status names it")]
-MaxParallelism = Annotated[int | None, Field(ge=1, le=1000, description="Agents at once")]
-MaxCost = Annotated[float | None, Field(gt=0, description="Stop when the agents have cost so much")]
-MaxAttempts = Annotated[int | None, Field(ge=1, description="Stop after so many attempts")]
-MaxDuration = Annotated[float | None, Field(gt=0, description="Stop after so many seconds")]
+Wait = Annotated[float, Field(ge=0, le=3600, description="Seconds to wait; 0 returns immediately")]
+RunIdText = Annotated[str, Field(min_length=1, max_length=200, description="Id of the run")]
+MaxParallelism = Annotated[int | None, Field(ge=1, le=1000, description="Maximum number of agents running at once")]
+MaxCost = Annotated[float | None, Field(gt=0, description="Stop once the agents have cost this much, in USD")]
+MaxAttempts = Annotated[int | None, Field(ge=1, description="Stop after this many attempts")]
+MaxDuration = Annotated[float | None, Field(gt=0, description="Stop after this many seconds")]
 Executor = Annotated[
     Literal["auto", "claude", "host", "simulate"],
-    Field(description="Who does the work of model agents; simulate replaces all agents and does nothing"),
+    Field(description="Where model agents run; simulate replaces all agents and does no work"),
 ]
 
 
@@ -77,7 +77,7 @@ class Failed(BaseModel):
 
 
 class Result(BaseModel):
-    """What became of one attempt that the client did: outputs, or a failure; neither: it still works on it."""
+    """The result of the client's attempt: outputs, or a failure; neither is a heartbeat."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -94,7 +94,7 @@ class Result(BaseModel):
 
 
 class Decision(BaseModel):
-    """A person's answer."""
+    """A person's answer to a question of a run."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -114,7 +114,7 @@ async def load_command(ctx: Ctx, source: Source) -> CallToolResult:
 async def validate(
     ctx: Ctx,
     source: Source,
-    strict: Annotated[bool, Field(description="Warnings make the command invalid too")] = False,  # noqa: FBT002
+    strict: Annotated[bool, Field(description="Treat warnings as errors")] = False,  # noqa: FBT002
 ) -> CallToolResult:
     """See `instructions.VALIDATE`."""
     project = await _session(ctx).project()
@@ -123,17 +123,17 @@ async def validate(
     return result_of(validation_of(project.load(source), strict=strict))
 
 
-async def run(  # noqa: PLR0917 - a client names each parameter
+async def run(  # noqa: PLR0917 - clients pass parameters by name
     ctx: Ctx,
     command: Source,
     arguments: Annotated[
         Text,
-        Field(description="What follows the command's name as text, or its arguments by name as a JSON object"),
+        Field(description="The text after the command's name, or arguments by name as a JSON object"),
     ] = "",
     executor: Executor = "auto",
-    dry_run: Annotated[bool, Field(description="Only predict the timeline; nothing is run or recorded")] = False,  # noqa: FBT002
+    dry_run: Annotated[bool, Field(description="Only predict the timeline; run and record nothing")] = False,  # noqa: FBT002
     wait_seconds: Wait = 0,
-    detach: Annotated[bool, Field(description="The run goes on when this call or this client ends")] = False,  # noqa: FBT002
+    detach: Annotated[bool, Field(description="Keep the run going when this call or this client ends")] = False,  # noqa: FBT002
     max_parallelism: MaxParallelism = None,
     max_cost_usd: MaxCost = None,
     max_attempts_total: MaxAttempts = None,
@@ -154,8 +154,8 @@ async def run(  # noqa: PLR0917 - a client names each parameter
 
         predicted = status_of(await project.dry_run(request), values=None, dry_run=True)
         return result_of(predicted.model_copy(update={"estimate": estimate}))
-    with anyio.CancelScope(shield=True):  # a run that has begun must not be lost between here and its id
-        begun = await asked_run(ctx, project)  # the call is made again, with a person's answers
+    with anyio.CancelScope(shield=True):  # a run that has started must not be lost before its id is known
+        begun = await asked_run(ctx, project)  # the repeated call, with a person's answers
         start = project.start_in_background if detach else project.start
         run_id = begun if begun is not None else await start(request)
     try:
@@ -179,10 +179,10 @@ async def run(  # noqa: PLR0917 - a client names each parameter
 async def status(
     ctx: Ctx,
     run_id: Annotated[
-        str | None, Field(min_length=1, max_length=200, description="The run; the newest one where absent")
+        str | None, Field(min_length=1, max_length=200, description="Id of the run (default: the latest)")
     ] = None,
     wait_seconds: Wait = 0,
-    view: Annotated[wire.ViewName, Field(description="Which part of the run is wanted in full")] = "summary",
+    view: Annotated[wire.ViewName, Field(description="The part of the run to show in full")] = "summary",
 ) -> Status | InputRequiredResult:
     """See `instructions.STATUS`."""
     session = _session(ctx)
@@ -195,7 +195,7 @@ async def status(
         engine = await project.reader()
         wanted = await asked_run(ctx, project) or wanted
         found, events = await engine.read(wanted, lambda shown: (shown.run.id, shown.run.events))
-        wanted, seen = found, session.told.get(found, events)
+        wanted, seen = found, session.seen.get(found, events)
         handed = session.orders.get(found, ())
         await follow(project, found, ctx.report_progress, seconds=wait_seconds, seen=seen, handed=handed)
         while asked := await ask(ctx, project, found):
@@ -208,8 +208,10 @@ async def status(
 async def report(
     ctx: Ctx,
     run_id: RunIdText,
-    results: Annotated[list[Result], Field(max_length=1000, description="Work that this client did")] = [],  # noqa: B006 - never changed
-    decisions: Annotated[list[Decision], Field(max_length=1000, description="The user's answers")] = [],  # noqa: B006
+    results: Annotated[list[Result], Field(max_length=1000, description="Results of work that this client did")] = [],  # noqa: B006 - never changed
+    decisions: Annotated[
+        list[Decision], Field(max_length=1000, description="The user's answers to questions of the run")
+    ] = [],  # noqa: B006
 ) -> CallToolResult:
     """See `instructions.REPORT`."""
     session = _session(ctx)
@@ -237,8 +239,8 @@ async def report(
 async def cancel(
     ctx: Ctx,
     run_id: RunIdText,
-    reason: Annotated[str, Field(max_length=500, description="Why; it stands in the report")] = "",
-    compensate: Annotated[bool, Field(description="Roll back what was done")] = True,  # noqa: FBT002
+    reason: Annotated[str, Field(max_length=500, description="Reason, shown in status and report")] = "",
+    compensate: Annotated[bool, Field(description="Roll back what the run did")] = True,  # noqa: FBT002
 ) -> CallToolResult:
     """See `instructions.CANCEL`."""
     session = _session(ctx)
@@ -247,16 +249,16 @@ async def cancel(
 
     engine = await project.engine()
     wanted = _known(run_id)
-    with anyio.CancelScope(shield=True):  # one that was asked for is carried out
+    with anyio.CancelScope(shield=True):  # a requested cancellation is carried out
         await engine.cancel(wanted, reason=reason, compensate=compensate)
     await until_calm(engine, wanted, seconds=CANCEL_SECONDS)
     return await _status(session, project, wanted, cancelling=True)
 
 
-async def resume(  # noqa: PLR0917 - a client names each parameter
+async def resume(  # noqa: PLR0917 - clients pass parameters by name
     ctx: Ctx,
     run_id: RunIdText,
-    failed: Annotated[bool, Field(description="Take up a failed run at its failed nodes")] = False,  # noqa: FBT002
+    failed: Annotated[bool, Field(description="Retry a failed or degraded run from its failed nodes")] = False,  # noqa: FBT002
     max_parallelism: MaxParallelism = None,
     max_cost_usd: MaxCost = None,
     max_attempts_total: MaxAttempts = None,
@@ -284,7 +286,7 @@ def add_tools(server: MCPServer[Session]) -> None:
     add(validate, instructions.VALIDATE, "Validate a command", read_only=True)
     add(run, instructions.RUN, "Run a command", destructive=True, open_world=True)
     add(status, instructions.STATUS, "Status of a run", read_only=True)
-    add(report, instructions.REPORT, "Answer a run", destructive=False)
+    add(report, instructions.REPORT, "Report to a run", destructive=False)
     add(cancel, instructions.CANCEL, "Cancel a run", destructive=True, idempotent=True)
     add(resume, instructions.RESUME, "Resume a run", destructive=True, open_world=True)
 
@@ -313,7 +315,7 @@ def _session(ctx: Ctx) -> Session:
 
 
 def _run_id(text: str | None) -> RunId | None:
-    return text  # type: ignore[return-value]  # the engine says whether there is such a run
+    return text  # type: ignore[return-value]  # the engine checks whether it exists
 
 
 def _known(text: str) -> RunId:
@@ -360,13 +362,13 @@ async def _status(
     engine = await project.reader()
     heard = not cancelling or run_id is None or await engine.archive.is_heard(run_id)
 
-    def told(view: View) -> tuple[RunId, int, wire.Status]:
+    def shape(view: View) -> tuple[RunId, int, wire.Status]:
         tasks = None
         if view_name == "todos":
             tasks = task_lines(view.run, view.now, session.tasks.setdefault(view.run.id, {}))
         options = project.todo_options
         handed = session.orders.setdefault(view.run.id, set())
-        if view_name == "nodes":  # asked for by who has lost them
+        if view_name == "nodes":  # a client asks for it when it has lost its orders
             handed.difference_update(order.attempt for order in view.work)
         answer = status_of(view, view_name=view_name, values=engine.values, options=options, tasks=tasks, handed=handed)
         if estimate is not None and not view.run.ended:
@@ -378,8 +380,8 @@ async def _status(
             answer = answer.model_copy(update={"next": f"{pending} {answer.next}"})
         return view.run.id, view.run.events, answer
 
-    found, events, answer = await engine.read(run_id, told)
-    session.told[found] = events
+    found, events, answer = await engine.read(run_id, shape)
+    session.seen[found] = events
     return result_of(answer, kind)
 
 

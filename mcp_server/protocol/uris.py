@@ -1,6 +1,6 @@
-"""The addresses of resources: `orchestration://…`, made and taken apart.
+"""The URIs of resources: `orchestration://…`, built and parsed.
 
-Pure. What stands at an address is read by `contents.py`.
+Pure. `contents.py` reads what is at a URI.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ COMMAND: Final = f"{COMMANDS}/{{name}}"
 RUN: Final = f"{RUNS}/{{id}}"
 OUTPUT: Final = f"{RUN}/outputs/{{key}}"
 PARTS: Final = ("report", "timeline", "diagram")
-"""What there is of each run beside its status and its outputs."""
+"""The parts of a run, beside its status and its outputs."""
 
 _COMMAND = re.compile(re.escape(COMMANDS) + r"/([^/]+)")
 _RUN = re.compile(re.escape(RUNS) + r"/([^/]+)(?:/(?:(" + "|".join(PARTS) + r")|outputs/(.+)))?", re.DOTALL)
 
 
-def command_address(name: str) -> str:
-    """The address of command *name*, which begins with a slash."""
+def command_uri(name: str) -> str:
+    """The URI of command *name*, which begins with a slash."""
     return f"{COMMANDS}/{quote(name.removeprefix('/'), safe='')}"
 
 
@@ -39,12 +39,12 @@ def command_of(uri: str) -> str | None:
 
 
 def run_of(uri: str) -> RunId | None:
-    """The run that *uri* tells something of."""
+    """The run that *uri* is about."""
     found = _RUN.fullmatch(uri)
     return RunId(unquote(found[1])) if found else None
 
 
 def part_of(uri: str) -> tuple[str | None, str | None]:
-    """Which part of a run is at *uri*, and which output: both None for its status."""
+    """The part of a run at *uri*, and the key of an output: both None for its status."""
     found = _RUN.fullmatch(uri)
     return (found[2], found[3]) if found else (None, None)

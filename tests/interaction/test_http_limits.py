@@ -156,7 +156,7 @@ async def test_a_slow_client_is_cut_off_only_when_it_reads_no_more() -> None:
     connection.pause_writing()
     cut_off = []
     for _ in range(3):
-        connection._look_at_reading()
+        connection._check_reading()
         cut_off.append(transport.aborted)
     assert cut_off == [False, False, True]
     connection.connection_lost(None)

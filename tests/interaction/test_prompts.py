@@ -49,7 +49,7 @@ async def test_a_prompt_needs_no_argument(client: Client) -> None:
 
 @keeps("prompts", "errors")
 async def test_an_unknown_prompt_or_argument_is_named(client: Client) -> None:
-    with pytest.raises(MCPError, match=r'COMMAND_NOT_FOUND.*\n.*did you mean "hello"'):
+    with pytest.raises(MCPError, match=r'COMMAND_NOT_FOUND.*\n.*Did you mean "hello"'):
         await client.get_prompt("helo")
     with pytest.raises(MCPError, match="INVALID_PARAMETERS"):
         await client.get_prompt("hello", {"argument": "x"})

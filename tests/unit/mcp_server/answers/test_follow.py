@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from engine.run.reducer import fold
 from engine.service import View
 from engine.simulation import Scenario, simulate
-from mcp_server.answers.follow import HEARTBEAT_SECONDS, Glimpse, Teller, glimpse
+from mcp_server.answers.follow import HEARTBEAT_SECONDS, Glimpse, Reporter, glimpse
 from tests.support.definitions import command, node, phase, plan
 
 if TYPE_CHECKING:
@@ -42,35 +42,35 @@ def first_glimpse() -> Glimpse:
 
 async def test_lines_that_change_soon_wait_for_their_turn() -> None:
     heard = Heard()
-    teller = Teller(heard, interval=0.5, time=heard.time)
+    reporter = Reporter(heard, interval=0.5, time=heard.time)
     seen = first_glimpse()
-    assert await teller.show(seen) == HEARTBEAT_SECONDS
+    assert await reporter.show(seen) == HEARTBEAT_SECONDS
     heard.seconds += 0.2
     again = replace(seen, line="another line")
-    assert abs(await teller.show(again) - 0.3) < 0.001
+    assert abs(await reporter.show(again) - 0.3) < 0.001
     assert len(heard.told) == 1
     heard.seconds += 0.4
-    await teller.show(again)
+    await reporter.show(again)
     assert list(heard.lines) == [seen.line, "another line"]
 
 
 async def test_the_start_of_a_phase_and_a_failure_are_told_at_once() -> None:
     heard = Heard()
-    teller = Teller(heard, interval=0.5, time=heard.time)
+    reporter = Reporter(heard, interval=0.5, time=heard.time)
     seen = first_glimpse()
-    await teller.show(seen)
-    await teller.show(replace(seen, line="it failed", shape=("failed",)))
+    await reporter.show(seen)
+    await reporter.show(replace(seen, line="it failed", shape=("failed",)))
     assert list(heard.lines) == [seen.line, "it failed"]
 
 
 async def test_a_quiet_run_gives_a_sign_of_life_with_growing_numbers() -> None:
     heard = Heard()
-    teller = Teller(heard, interval=0.5, time=heard.time)
+    reporter = Reporter(heard, interval=0.5, time=heard.time)
     seen = first_glimpse()
-    pause = await teller.show(seen)
+    pause = await reporter.show(seen)
     for _ in range(3):
         heard.seconds += pause
-        pause = await teller.show(seen)
+        pause = await reporter.show(seen)
     numbers = [progress for progress, _, _ in heard.told]
     assert len(numbers) == 4
     assert numbers == sorted(set(numbers))

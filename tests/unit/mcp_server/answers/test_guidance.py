@@ -58,7 +58,7 @@ def test_the_end_of_a_run_says_what_to_tell_the_user(raw: Raw, faults: list[str]
 def test_a_simulation_is_told_as_one_however_it_ended_and_is_not_to_be_resumed(raw: Raw, faults: list[str]) -> None:
     events = run_of(raw, *faults)
     told = advice(fold(events), events, executor="simulate")
-    assert "it was a simulation and nothing was really done" in told
+    assert "it was a simulation and no work was done" in told
     assert "resume" not in told
 
 
