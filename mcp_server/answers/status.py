@@ -1,6 +1,22 @@
 """Builds the answers of `wire.py` from a run and from loaded commands.
 
-Effects: reads stored values. It shapes, cuts and redacts, so that an answer about 200 nodes stays below 10,000 tokens.
+Theory of operation. The reader is a model, which pays for every character and which acts on what it reads. So an answer
+has a bound whatever the run's size, says what it leaves out, and carries nothing that could pass for an instruction or
+a secret. Without the bound a run of 500 nodes would fill the model's context in a few polls.
+
+- Views. `VIEWS` says which parts come in which view; state, progress, failures, decisions and `next` come in all.
+- Bounds. Each list has a maximum and, where the rest can be fetched, a count of what was left out. Kept is what matters
+  most: problems that are errors, nodes that are running or failed, outputs of the last phase. A value too large to
+  include becomes a reference to a resource. An answer about 200 nodes stays below 10,000 tokens.
+- Work orders. Their prompts are as long as they need to be, so they come last and fill what room is left. At least one
+  goes into every answer, or a large one would never be handed out.
+- Sentences last. `next` refers to the outputs and orders that made it into the answer, so it is written at the end.
+- Text of others passes `shown`, or a type of `wire.py` that does the same, and secrets are masked.
+
+`status_of` remembers in *handed* which orders it hands out. So it is called once for each answer that is sent, inside
+`Engine.read`, which returns only when all that the answer shows is durable.
+
+Effects: reads stored values, and writes large inputs of work orders to files.
 """
 
 from __future__ import annotations
@@ -93,8 +109,7 @@ def status_of(
 ) -> wire.Status:
     """A run for the wire; *values* holds its outputs, None to leave them out; *tasks* are passed on.
 
-    `VIEWS` says which parts come in which view. *handed* are the attempts whose work orders the client has; those that
-    this answer hands out are added.
+    *handed* are the attempts whose work orders the client has; those that this answer hands out are added.
     """
     run = view.run
     now = snapshot(run, view.now, view.estimates, options, warnings=view.warnings, locks=view.locks)

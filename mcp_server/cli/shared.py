@@ -15,7 +15,7 @@ import typer
 
 from engine.errors import EnvironmentFault, OrchestrationError, StateError
 from mcp_server.cli import console, lazy
-from mcp_server.project.root import find_root, told_others
+from mcp_server.project.root import find_root, notes_on
 from mcp_server.version import version
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def named_project() -> Path | None:
 def project_root() -> Path:
     """The project that the command is about; journals in it that it does not use are named. Raises `NotFound`."""
     found = find_root(_root)
-    for text in told_others(found):
+    for text in notes_on(found):
         console.notes.print(f"note: {text}", soft_wrap=True)
     return found.root
 

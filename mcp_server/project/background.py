@@ -1,7 +1,7 @@
-"""Starts a run in a process of its own, which outlives the client and whoever asked for it.
+"""Starts a run in a separate process, which outlives the process that asked for it.
 
-Effects: starts a worker (`worker.py`) in a session of its own, and waits for its one line of answer. What the worker
-logs goes to the state folder.
+Effects: starts a worker (`worker.py`) in its own session, and waits for its answer of one line. The worker logs to the
+state folder.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from engine.statefolder.links import Place
 
 LOGS = "logs"
-"""Their folder in the state folder."""
+"""Folder of the logs in the state folder."""
 START_SECONDS = 60.0
-"""How long a worker may take until its run is durable."""
+"""Seconds that a worker may take until its run is durable."""
 END_SECONDS = 2.0
-"""How long a worker that says nothing more may take to end."""
+"""Seconds that a worker without an answer may take to end."""
 MAX_TAIL_LENGTH = 2000
 # The package is appended, not prepended: nothing in its folder can stand in for a module of Python's own.
 START = "import sys; sys.path.append(sys.argv.pop(1)); from mcp_server.project.worker import main; main()"
@@ -42,8 +42,8 @@ def start_worker(root: Path, request: Mapping[str, Any], *, state: Place) -> Run
 
     Its run is durable when this returns.
 
-    Blocks; call it in a thread. Raises what the worker says is wrong, and `EnvironmentFault` (WORKER_FAILED) where it
-    cannot be started or dies before it has said anything.
+    Blocks; call it in a thread. Raises the error that the worker reports, and `EnvironmentFault` (WORKER_FAILED) if it
+    cannot be started or dies before it has answered.
     """
     folder = state.folder / LOGS
     log = folder / f"worker-{secrets.token_hex(6)}.log"
@@ -60,7 +60,7 @@ def start_worker(root: Path, request: Mapping[str, Any], *, state: Place) -> Run
             )
     except OSError as error:
         raise _failed(f"it cannot be started: {error}", log) from error
-    # Waited for without end, so that it is no zombie while this process lives.
+    # Waited for without a timeout, so that it does not stay a zombie while this process lives.
     threading.Thread(target=process.wait, daemon=True).start()
     assert process.stdin is not None  # noqa: S101 - both are pipes
     assert process.stdout is not None  # noqa: S101
@@ -69,29 +69,28 @@ def start_worker(root: Path, request: Mapping[str, Any], *, state: Place) -> Run
             with process.stdin as stdin:
                 stdin.write(json.dumps({**request, "project": str(root), "log": str(log)}).encode())
             answer = _answer(stdout)
-        except OSError:  # it died before it had read all
+        except OSError:  # it died before it had read the whole request
             answer = {}
     if "runId" in answer:
         return RunId(answer["runId"])
     if "error" in answer:
-        told = answer["error"]
-        raise OrchestrationError(told["message"], code=told["code"], hint=told["hint"])
+        raise OrchestrationError(**{key: answer["error"][key] for key in ("message", "code", "hint")})
     raise _failed(_end(process), log)
 
 
 def _end(process: subprocess.Popen[bytes]) -> str:
-    """How the worker ended that began no run; one that has not ended is killed."""
+    """How a worker ended without starting its run; one that has not ended is killed."""
     try:
         code = process.wait(END_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
-        return "it hung before its run had begun"
+        return "it hung before its run started"
     how = f"was ended by {signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
-    return f"it {how} before its run had begun"
+    return f"it {how} before its run started"
 
 
 def _answer(stdout: IO[bytes]) -> dict[str, Any]:
-    """The worker's first line; empty where it closes the pipe before one, or takes too long."""
+    """The worker's first line; empty if it closes the pipe without one, or takes too long."""
     with selectors.DefaultSelector() as selector:
         selector.register(stdout, selectors.EVENT_READ)
         if not selector.select(START_SECONDS):
@@ -108,9 +107,9 @@ def _failed(reason: str, log: Path) -> EnvironmentFault:
         tail = log.read_bytes()[-MAX_TAIL_LENGTH:].decode("utf-8", "replace").strip()
     except OSError:
         tail = ""
-    last = f"; the end of its log: {tail.splitlines()[-1]}" if tail else ""
+    last = f"; last line of its log: {tail.splitlines()[-1]}" if tail else ""
     return EnvironmentFault(
         f"the run cannot be started in the background: {reason}{last}",
         code="WORKER_FAILED",
-        hint=f"The log is {log}; without `detach` the run starts in this process.",
+        hint=f"The log is {log}. Without `detach` the run starts in this process.",
     )

@@ -1,4 +1,4 @@
-"""Whether Claude Code may take all that a project configures for it, and what waits for the user's yes else.
+"""Whether Claude Code may use all that a project configures for it, or what waits for the user's yes.
 
 Effects: those of `registry.trust.claude_settings`, which reads the project and Claude Code's own record.
 """
@@ -29,21 +29,21 @@ def claude_items(root: Path) -> Iterator[TrustItem]:
 
 
 class ClaudeSettings:
-    """The judgement on one project, for runs; the folders of it are looked through once a run."""
+    """Decides that for one project and its runs; its folders are searched once per run."""
 
     def __init__(self, root: Path, accepts: Callable[[TrustItem | None], bool]) -> None:
-        """*accepts* says whether the user has said yes to an item as it is now."""
+        """*accepts* says whether the user has agreed to an item as it is now."""
         self._root = root
         self._accepts = accepts
         self._inside = lru_cache(_RUNS_KEPT)(lambda _run: folders_inside(root))
 
     def waiting(self, run: RunId | None = None) -> TrustItem | None:
-        """What Claude Code is not given, since the user has not agreed to it; None where it may take all."""
+        """What is withheld from Claude Code, since the user has not agreed to it; None if it may use all."""
         if accepted_in_claude_code(self._root):
             return None
         item = claude_item(self._root, folders_inside(self._root) if run is None else self._inside(run))
         return None if self._accepts(item) else item
 
     def whole(self, run: RunId) -> bool:
-        """Whether agents of *run* may be given all. What changes while it goes on is seen."""
+        """Whether agents of *run* may use all, as of this call."""
         return self.waiting(run) is None

@@ -1,4 +1,4 @@
-"""The engine of a project, opened when it is first needed; and one for questions, which needs no write access.
+"""The engine of a project, opened when it is first needed, and a reader for questions, which needs no write access.
 
 Effects: opens and closes engines.
 """
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from mcp_server.project.settings import Settings
 
 UNWRITABLE = frozenset({"DISK_FULL", "READ_ONLY", "STAMP_NOT_KEPT"})
-"""Codes of faults where all that is asked can still be read and tried."""
+"""Codes of faults after which runs can still be read and simulated."""
 
 
 class Engines:
-    """Those of one project."""
+    """The engines of one project."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Engines:
         home: Path | None,
         notes: Sequence[str] = (),
     ) -> None:
-        """*stack* closes what is opened, *open_one* opens the ordinary engine; *notes* are told with every run."""
+        """*stack* closes what is opened, *open_one* opens the ordinary engine; *notes* are shown with every run."""
         self._root = root
         self._stack = stack
         self._open_one = open_one
@@ -51,7 +51,7 @@ class Engines:
         self._notes = notes
         self._engine: Engine | None = None
         self._readers: dict[bool, Engine] = {}
-        """By whether there was a state folder when they were opened."""
+        """Keyed by whether there was a state folder when they were opened."""
         self._opening = asyncio.Lock()
 
     @property
@@ -60,7 +60,7 @@ class Engines:
         return self._engine is not None
 
     async def engine(self) -> Engine:
-        """The engine. Raises `EnvironmentFault` where the state folder cannot be used."""
+        """The engine. Raises `EnvironmentFault` if the state folder cannot be used."""
         async with self._opening:
             if self._engine is None:
                 self._engine = await self._stack.enter_async_context(self._open_one())
@@ -68,9 +68,10 @@ class Engines:
         return self._engine
 
     async def reader(self) -> Engine:
-        """The engine for questions: the ordinary one where there are runs and they may be written to.
+        """The engine for questions: the ordinary one if there is a journal that can be written to.
 
-        Else one of what others record, which changes nothing. Raises `EnvironmentFault` where that cannot be read.
+        Otherwise one that reads what others record and changes nothing. Raises `EnvironmentFault` if that cannot be
+        read.
         """
         if self._engine is not None:
             return self._engine
@@ -90,7 +91,7 @@ class Engines:
             return self._readers[kept]
 
     async def recorder(self) -> tuple[Engine, bool]:
-        """An engine to keep a simulated run, and whether that is durable: where nothing can be written it is not."""
+        """An engine to record a simulated run, and whether the record is durable: not if nothing can be written."""
         try:
             return await self.engine(), True
         except EnvironmentFault as fault:
@@ -99,11 +100,11 @@ class Engines:
         return await self.reader(), False
 
     def _only_read(self) -> bool | None:
-        """None where there is a journal that can be written to; else whether there is a state folder to be read."""
+        """None if there is a journal that can be written to; otherwise whether there is a state folder to read."""
         location = locate(self._root)
         journal = location.state.journal
         writable = os.path.lexists(journal) and os.access(journal, os.W_OK) and os.access(journal.parent, os.W_OK)
-        if writable and not is_copy(location.root, home=self._home):  # a question puts nothing aside
+        if writable and not is_copy(location.root, home=self._home):  # a question must not move a copy aside
             return None
         with faults(journal):
             return found_state(location.root, home=self._home) is not None

@@ -1,6 +1,6 @@
-"""What a run will probably take: its agents, its time, and its cost where earlier runs of the command told it.
+"""The forecast of a run: its agents, its time, and its cost if earlier runs of the command reported one.
 
-Pure. Reading what earlier runs took is `project.py`'s.
+Pure. `project.py` reads the times and costs of earlier runs.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
     from engine.storage.port import RunSummary
 
 COSTS_KEPT = 10
-"""Newest runs of a command that its cost is taken from."""
+"""Number of the newest runs of a command that its cost is based on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What a run of a command will probably take."""
+    """The estimated time and cost of a run."""
 
     plan: Plan
-    """Its times are those that earlier runs took, where they are known."""
+    """With the times of earlier runs, where known."""
     agents: int
-    """Nodes that an agent does; skip conditions may spare some."""
+    """Nodes that agents run; skip conditions may leave some out."""
     sequential: timedelta
     """One agent after the other."""
     expected: timedelta
-    """With as many at once as the run may have."""
+    """With as many agents at once as the run allows."""
     cost_usd: float | None
-    """The median of earlier runs; None where none has told."""
+    """The median of earlier runs; None if none reported a cost."""
     cost_runs: int
-    """Runs that the cost is taken from."""
+    """Number of runs that the cost is based on."""
 
 
 def forecast_of(
     plan: Plan, *, learned: Mapping[str, float], costs: Sequence[float], max_parallelism: int | None
 ) -> Forecast:
-    """The forecast for *plan*; *learned* are seconds by node, which win over the file's estimates."""
+    """The forecast for *plan*; *learned* are seconds by node, which replace the file's estimates."""
     plan = as_learned(plan, learned)
     return Forecast(
         plan=plan,
@@ -60,7 +60,7 @@ def forecast_of(
 
 
 def in_words(found: Forecast) -> str:
-    """`4 agents, about 20 min, about $2.40 (3 earlier runs)`; without the cost where no run has told it."""
+    """`4 agents, about 20 min, about $2.40 (3 earlier runs)`; without the cost if no run reported one."""
     parts = [f"{found.agents} agent{'s' if found.agents != 1 else ''}", f"about {rounded(found.expected)}"]
     if found.cost_usd is not None:
         runs = f"{found.cost_runs} earlier run{'s' if found.cost_runs != 1 else ''}"
@@ -69,7 +69,7 @@ def in_words(found: Forecast) -> str:
 
 
 def costs_of(rows: Iterable[RunSummary], command: str) -> list[float]:
-    """What the newest whole runs of *command* cost, as far as they had a cost; *rows* are newest first."""
+    """The costs of the newest whole runs of *command* that have one; *rows* are newest first."""
     whole = {RunStatus.COMPLETED, RunStatus.DEGRADED}
     found = [
         row.cost_usd

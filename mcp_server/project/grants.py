@@ -1,6 +1,6 @@
-"""Remembers the user's answers outside of every project: to which items of which project the user said yes.
+"""Stores the user's answers outside every project: the items of each project that the user said yes to.
 
-Effects: reads and writes one file in the user's configuration folder, mode 0600. It judges nothing.
+Effects: reads and writes one file in the user's configuration folder, mode 0600. It decides nothing.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Grant(TypedDict):
     at: str
     """When, in ISO 8601."""
     lines: list[str]
-    """What was shown, cut; to be made showable like all that a project wrote."""
+    """What was shown, cut; it has to be made safe to show, like all text of a project."""
     files: dict[str, str]
-    """Digests of the covered files at that time, to say later which of them has changed."""
+    """Digests of the covered files at that time, to say later which have changed."""
 
 
 def trust_file(home: Path | None = None) -> Path:
@@ -41,15 +41,15 @@ class Grants:
     """The answers in one file."""
 
     def __init__(self, file: Path) -> None:
-        """*file* is read when something is asked."""
+        """*file* is read with each question."""
         self.file = file
 
     def of(self, project: Path) -> dict[str, Grant]:
-        """By item id, those for the project at *project*."""
+        """The answers for the project at *project*, by item id."""
         return self.all().get(str(project), {})
 
     def all(self) -> dict[str, dict[str, Grant]]:
-        """By project root and item id; empty where the file is damaged, of another version, or others can write it."""
+        """By project root and item id; empty if the file is damaged, of another version, or writable by others."""
         try:
             found = self._read()
         except (OSError, ValueError):
@@ -58,7 +58,7 @@ class Grants:
 
     @property
     def outdated(self) -> bool:
-        """Whether there are answers of an earlier version, which covered less and hold no longer."""
+        """Whether there are answers of an earlier version, which covered less and are no longer valid."""
         try:
             data = load_private(self.file)
         except (OSError, ValueError):
@@ -66,7 +66,7 @@ class Grants:
         return isinstance(data, dict) and data.get("version") == 1 and bool(data.get("projects"))
 
     def change(self, change: Callable[[dict[str, dict[str, Grant]]], None]) -> None:
-        """Apply *change* to the answers and keep them. Raises `EnvironmentFault` where they cannot be kept."""
+        """Apply *change* to the answers and store them. Raises `EnvironmentFault` if that fails."""
         try:
             with changing(self.file):
                 projects = {} if self.outdated else self._read() or {}
@@ -75,13 +75,13 @@ class Grants:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise EnvironmentFault(
-                f"the answer cannot be kept in {self.file}: {reason}",
+                f"the answer cannot be stored in {self.file}: {reason}",
                 code="TRUST_NOT_KEPT",
                 hint="Make the file writable, or remove it if it is damaged; every project then asks again.",
             ) from None
 
     def _read(self) -> dict[str, dict[str, Grant]] | None:
-        """None where there is no file. Raises `ValueError` for what this version has not written."""
+        """None if there is no file. Raises `ValueError` for a file that this version has not written."""
         try:
             data = load_private(self.file)
         except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""The settings of a project's file that name a program, host or address: none has any effect before the user's yes.
+"""Settings in a project's file that name a program, host or address: none has any effect before the user's yes.
 
-Effects: none. A field of a settings model joins by the mark: `url: Annotated[str | None, GUARDED] = None`.
+Pure. A field of a settings model joins by an annotation: `url: Annotated[str | None, GUARDED] = None`.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ class Guarded:
 
 GUARDED = Guarded()
 _USERINFO = re.compile(r"//[^/\s@]*@|^[^/\s@]+:[^/\s@]+@")
-"""Before the host of an address: a name, or a name and a password."""
+"""What stands before the host of a URL: a user name, perhaps with a password."""
 
 
 def guarded_values(
     model: type[BaseModel], values: Mapping[str, Any], *, variables: Collection[str], prefix: str
 ) -> dict[str, dict[str, Any]]:
-    """The guarded values of a parsed file, by dotted key, by their top-level name.
+    """The guarded values of a parsed file: by top-level name, then by dotted key.
 
-    Left out is what the user's environment says instead: *variables* are the names of its variables in capitals, those
-    of settings begin with *prefix* and join the parts of a key by two underscores.
+    Values that the user's environment overrides are left out: *variables* are the names of its variables in capitals;
+    those of settings begin with *prefix* and join the parts of a key by two underscores.
     """
     found: dict[str, dict[str, Any]] = {}
     for path, value in _walk(model, values):
@@ -43,13 +43,13 @@ def guarded_values(
 
 
 def check_no_secret(value: object, place: str, *, code: str) -> None:
-    """Raise `InputError` where *value*, which a project's file holds, carries a password; *place* names the key."""
+    """Raise `InputError` if *value*, of a project's file, contains a password; *place* names the key."""
     for text in [value] if isinstance(value, str) else value if isinstance(value, list) else []:
         if isinstance(text, str) and (_USERINFO.search(text) or redact(text) != text):
             raise InputError(
-                f"{place} holds a password or key",
+                f"{place} contains a password or key",
                 code=code,
-                hint="Take it out of the file and replace it: whoever has the project can read it.",
+                hint="Remove it from the file and replace the password: everyone who has the project can read it.",
             )
 
 

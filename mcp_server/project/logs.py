@@ -1,4 +1,4 @@
-"""The log of a process of ours: lines on stderr, without the secrets that are known by their form.
+"""The log of one of our processes: lines on stderr, with secrets masked that have a known form.
 
 Effects: configures the root logger.
 """
@@ -10,7 +10,7 @@ import sys
 
 
 class _Redacting(logging.Formatter):
-    """Formats a record with its traceback, so that nothing in it steers or forges a line, and masks secrets."""
+    """Formats a record with its traceback so that its text cannot forge a line or control a terminal; masks secrets."""
 
     def format(self, record: logging.LogRecord) -> str:
         from engine.text.redaction import redact  # noqa: PLC0415 - compiles patterns that a good start does not need
@@ -20,7 +20,7 @@ class _Redacting(logging.Formatter):
 
 
 def log_to_stderr(level: int) -> None:
-    """Write records from *level* on to stderr."""
+    """Write records of *level* and above to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler])

@@ -1,4 +1,4 @@
-"""What the model agents of a plan will lack, found out before anything is spent on them.
+"""Finds what the model agents of a plan will lack, before anything is spent on them.
 
 Effects: reads the settings of Claude Code in the project and in the user's home, and its lists of MCP servers.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MAX_FILE_BYTES = 1_000_000
 MAX_NOTES = 10
-"""Sentences that one run begins with."""
+"""Number of warnings that one run starts with."""
 MAX_LINKS = 5
 HOST = "host"
 OF_SUBAGENTS = {
@@ -42,32 +42,32 @@ OF_SUBAGENTS = {
     "model": "model",
     "effort": "effort",
 }
-"""What an agent may have that only holds where Claude Code has its definition, and the names in its file."""
+"""Fields of an agent that apply only if Claude Code has its definition: by attribute, the names in its file."""
 OF_PROCESSES = {"env": "env", "max_budget_usd": "maxBudgetUsd"}
-"""What only holds where we start the agent's process."""
+"""Fields that apply only if we start the agent's process."""
 
 
 def preflight(
     plan: Plan, project: Path, waiting: Callable[[], TrustItem | None], *, executor: str, home: Path | None = None
 ) -> tuple[str, ...]:
-    """A sentence for each thing that an agent of *plan* will lack.
+    """A warning for each thing that an agent of *plan* will lack.
 
-    *waiting* says what of the project's own configuration of Claude Code is not given to agents that run here.
+    *waiting* says what of the project's own configuration of Claude Code is withheld from agents that run here.
     *executor* does the work of model agents.
     """
     models = [agent for agent in plan.agents.values() if agent.kind.traits.needs_model]
     ours = [agent for agent in plan.agents.values() if executor != HOST or not agent.kind.traits.needs_model]
     withheld = cache(waiting)
-    told = [*_of_the_client(models)] if executor == HOST else [*_of_processes(models, project, withheld, home)]
-    told += _links_withheld(ours, project, withheld)
-    rest = len(told) - MAX_NOTES
-    return tuple([*told[:MAX_NOTES], f"and {rest} more"] if rest > 0 else told)
+    notes = [*_of_the_client(models)] if executor == HOST else [*_of_processes(models, project, withheld, home)]
+    notes += _links_withheld(ours, project, withheld)
+    rest = len(notes) - MAX_NOTES
+    return tuple([*notes[:MAX_NOTES], f"and {rest} more"] if rest > 0 else notes)
 
 
 def _of_processes(
     agents: Sequence[Agent], project: Path, waiting: Callable[[], TrustItem | None], home: Path | None
 ) -> Iterator[str]:
-    """What model agents lack that run as processes of ours."""
+    """What model agents lack when they run as processes of ours."""
     if not agents:
         return
     withheld = waiting()
@@ -83,34 +83,34 @@ def _of_processes(
         yield from lacking(agent, permissions, found.keys())
     for tools, names in _by(agents, lambda agent: closed(agent, permissions)).items():
         yield (
-            f"{names}: no tools in the agent's file, so {', '.join(tools)} will be denied, since nobody can be asked"
+            f"{names}: no tools in the agent's file, so {', '.join(tools)} will be denied, since no one can be asked"
         )
 
 
 def _of_the_client(agents: Sequence[Agent]) -> Iterator[str]:
-    """What does not hold for model agents whose work a client does with subagents of its own."""
+    """What does not apply to model agents whose work a client does with its own subagents."""
     strange = [agent for agent in agents if not agent.known_to_claude_code]
     for fields, names in _by(strange, lambda agent: _set(agent, OF_SUBAGENTS | OF_PROCESSES)).items():
         yield (
-            f"{names}: the client does not know this agent and works by its prompt alone, so {', '.join(fields)} of "
-            "its file will not hold; with the executor claude it holds"
+            f"{names}: the client does not know this agent and uses its prompt alone, so {', '.join(fields)} of its "
+            "file will have no effect; use executor claude to apply all of it"
         )
     known = [agent for agent in agents if agent.known_to_claude_code]
     for fields, names in _by(known, lambda agent: _set(agent, OF_PROCESSES)).items():
         yield (
-            f"{names}: the client does the agent's work, so {', '.join(fields)} of its file will not hold; with the "
-            "executor claude it holds"
+            f"{names}: the client does the agent's work, so {', '.join(fields)} of its file will have no effect; use "
+            "executor claude to apply all of it"
         )
 
 
 def _set(agent: Agent, fields: Mapping[str, str]) -> tuple[str, ...]:
-    """The names that *fields*, by attribute, have in an agent's file, of those that *agent* has."""
+    """The names in an agent's file of those *fields*, by attribute, that *agent* has."""
     values = {name: getattr(agent, attribute) for attribute, name in fields.items()}
     return tuple(name for name, value in values.items() if value or (name == "tools" and value is not None))
 
 
 def _by(agents: Iterable[Agent], key: Callable[[Agent], tuple[str, ...]]) -> dict[tuple[str, ...], str]:
-    """The names of those *agents* that have the same words for *key*, by these words; not of those that have none."""
+    """The names of *agents*, grouped by their *key*; those with an empty key are left out."""
     found: dict[tuple[str, ...], list[str]] = {}
     for agent in agents:
         found.setdefault(key(agent), []).append(agent.id)
@@ -118,13 +118,13 @@ def _by(agents: Iterable[Agent], key: Callable[[Agent], tuple[str, ...]]) -> dic
 
 
 def _links_withheld(agents: Iterable[Agent], project: Path, waiting: Callable[[], TrustItem | None]) -> Iterator[str]:
-    """What is not linked into the worktrees of *agents*, since the project's settings wait."""
+    """What is not linked into the worktrees of *agents*, since the project's settings wait for a yes."""
     if any(agent.isolation == WORKTREE for agent in agents):
         own = [name for name in links_of(project, whole=True) if name not in links_of(project, whole=False)]
         if own and waiting() is not None:
             yield (
-                f"{', '.join(one_line(name) for name in own[:MAX_LINKS])}: worktree.symlinkDirectories of the "
-                "project's settings waits for your yes, and worktrees are without these folders until then; "
+                f"{', '.join(one_line(name) for name in own[:MAX_LINKS])}: worktree.symlinkDirectories in the "
+                "project's settings waits for your yes; until then worktrees do not have these folders; "
                 "`orchestrate trust` shows it"
             )
 
@@ -132,16 +132,16 @@ def _links_withheld(agents: Iterable[Agent], project: Path, waiting: Callable[[]
 def _withheld(item: TrustItem | None) -> Iterator[str]:
     if item is not None:
         yield (
-            f"what the project configures for Claude Code waits for your yes ({one_line(item.summary, limit=200)}): "
-            "until then the agents get nothing of its settings, skills, commands and agents, but CLAUDE.md, rules, and "
-            "what it denies or asks for; `orchestrate trust` shows it"
+            f"the project's configuration of Claude Code waits for your yes ({one_line(item.summary, limit=200)}): "
+            "until then agents get none of its settings, skills, commands and agents, but they do get CLAUDE.md, "
+            "rules, and what it denies or asks for; `orchestrate trust` shows it"
         )
 
 
 def _permissions(user: Mapping[str, Any], own: Iterable[Mapping[str, Any]], *, whole: bool) -> Permissions:
-    """All rules that hold for the project: a tool that any settings allow may be used, unless others deny it.
+    """All rules for the project: a tool that any settings allow may be used, unless others deny it.
 
-    What its *own* settings allow counts where the *whole* of them is accepted.
+    What its *own* settings allow counts only if the *whole* of them is accepted.
     """
     rules = [_mapping(each.get("permissions")) for each in (user, *own)]
     return Permissions(

@@ -1,7 +1,7 @@
-"""One project as the server and the command line use it: its commands, and its runs.
+"""One project as the server and the command line use it: its commands and its runs.
 
-Effects: reads command files, owns the engine of the project, starts processes through it. It translates requests to
-calls; rules of a run are the engine's, rules of a file the registry's.
+Effects: reads command files, owns the engine of the project, starts processes through it. It only translates requests
+to calls: the engine has the rules of runs, the registry those of files.
 """
 
 from __future__ import annotations
@@ -62,35 +62,35 @@ if TYPE_CHECKING:
 
 
 LIBRARY = "ORCHESTRATION_LIBRARY"
-"""Names a folder whose `.claude/commands` and `.claude/agents` stand behind the user's own: what our plugin brings."""
+"""Variable for a folder whose `.claude/commands` and `.claude/agents` come after the user's own: our plugin's."""
 UNAVAILABLE = "EXECUTOR_UNAVAILABLE"
 MAX_CHANGED = 5
-"""Changed files that a resumed run names."""
+"""Number of changed files that a resumed run names."""
 NOT_RECORDED = "no run was recorded: the state folder of this project cannot be written"
 RUNS_LOOKED_AT = 500
-"""Newest runs among which those of a command are looked for, to tell what it costs."""
+"""Newest runs that are searched for those of a command, for its cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What is asked of a new run."""
+    """A request for a new run."""
 
     source: str | Mapping[str, Any]
     arguments: str | Mapping[str, Any] | None = None
     executor: str = "auto"
     """`auto`, `claude`, `host` or `simulate`."""
     limits: Limits = field(default_factory=Limits)
-    """What is absent is the settings' to say."""
+    """For those that are absent, the project's settings apply."""
     faults: Mapping[tuple[NodeId, int | None], Fault] = field(default_factory=dict)
-    """For `simulate`: failures by node and attempt number; None: every forward attempt."""
+    """For `simulate`: failures by node and attempt number; None is every forward attempt."""
     values: Mapping[NodeId, Mapping[str, Any]] = field(default_factory=dict)
     """For `simulate`: outputs by node and key."""
     seed: int | None = None
-    """For `simulate`: equal seeds give equal runs."""
+    """For `simulate`: equal seeds make equal runs."""
 
 
 class Project:
-    """The commands and runs of one project; made by `open_project`. Its engine is opened when it is first needed."""
+    """The commands and runs of one project, from `open_project`. Its engine is opened when it is first needed."""
 
     def __init__(
         self,
@@ -105,9 +105,9 @@ class Project:
         reads: bool = False,
         notes: Sequence[str] = (),
     ) -> None:
-        """*stack* closes what is opened; *host* tells that a client is there that can do model work itself.
+        """*stack* closes what is opened; *host*: there is a client that can do model work itself.
 
-        *notes* are told with every run.
+        *notes* are shown with every run.
         """
         self.root = root
         self.settings = settings
@@ -120,7 +120,7 @@ class Project:
         self.engines = Engines(root, stack, open_one=self._opened, home=home, notes=notes)
 
     async def engine(self) -> Engine:
-        """The engine of the project. Raises `EnvironmentFault` where the state folder cannot be used."""
+        """The engine of the project. Raises `EnvironmentFault` if the state folder cannot be used."""
         return await self.engines.engine()
 
     async def reader(self) -> Engine:
@@ -150,16 +150,16 @@ class Project:
 
     @property
     def is_open(self) -> bool:
-        """Whether something was asked of the engine already."""
+        """Whether the engine is open."""
         return self.engines.is_open
 
     @property
     def todo_options(self) -> TodoOptions:
-        """How todo lists are made."""
+        """How todo lists are built."""
         return TodoOptions(batch_size=self.settings.todos.batch_size, grouping=self.settings.todos.grouping)
 
     def load(self, source: str | Mapping[str, Any]) -> CheckedCommand:
-        """The command that *source* names, with all its problems. Raises `InputError` where there is none to check."""
+        """The command that *source* names, with all its problems. Raises `InputError` if there is none to check."""
         return self.catalog.load(source)
 
     def plan(self, source: str | Mapping[str, Any] | CheckedCommand) -> Plan:
@@ -167,7 +167,7 @@ class Project:
         return plan_of(self.catalog, source)
 
     def limits(self, asked: Limits) -> Limits:
-        """*asked*, and the project's settings where nothing was asked. Raises `InputError` (INVALID_LIMIT)."""
+        """*asked*, and the project's settings for the rest. Raises `InputError` (INVALID_LIMIT)."""
         settings = self.settings
         defaults = Limits(
             max_parallelism=settings.max_parallelism,
@@ -181,7 +181,7 @@ class Project:
         """Start a run, or simulate one to its end; it is durable when this returns.
 
         Raises `InvalidCommand` with all problems, `InputError` for its arguments, and `EnvironmentFault`
-        (EXECUTOR_UNAVAILABLE) where nobody is there to do a model agent's work.
+        (EXECUTOR_UNAVAILABLE) if no executor can do the work of model agents.
         """
         plan = self.plan(request.source)
         executor = resolve_executor(
@@ -196,7 +196,7 @@ class Project:
         )
 
     async def start_in_background(self, request: RunRequest) -> RunId:
-        """Start a run in a process of its own, which goes on when this one ends; durable when this returns.
+        """Start a run in a separate process, which continues when this one ends; durable when this returns.
 
         A simulated run takes no time and is recorded here. Raises what `start` does, and `EnvironmentFault`
         (WORKER_FAILED).
@@ -218,12 +218,12 @@ class Project:
         return await self._background({"run": asked})
 
     async def resume_in_background(self, run_id: RunId, *, failed: bool = False, limits: Limits | None = None) -> None:
-        """Go on with a run in a process of its own. Raises what `resume` does, and `EnvironmentFault`."""
+        """Resume a run in a separate process. Raises what `resume` does, and `EnvironmentFault` (WORKER_FAILED)."""
         await self._background({"resume": run_id, "failed": failed, "limits": asdict(limits or Limits())})
 
     async def _background(self, request: Mapping[str, Any]) -> RunId:
         place = await asyncio.to_thread(locate, self.root)
-        with faults(place.state.folder):  # the worker's log lies in there
+        with faults(place.state.folder):  # the worker's log is in there
             await asyncio.to_thread(open_state, place.root, home=self._home)
         home = None if self._home is None else str(self._home)
         return await asyncio.to_thread(start_worker, self.root, {**request, "home": home}, state=place.state)
@@ -231,7 +231,7 @@ class Project:
     async def prune(
         self, *, keep: int | None = None, older_than: timedelta | None = None, interrupted: bool = False
     ) -> list[RunSummary]:
-        """Forget old runs as `Engine.prune` does, and the logs of their workers."""
+        """Remove old runs as `Engine.prune` does, and the logs of their workers."""
         engine = await self.engine()
         gone = await engine.prune(keep=keep, older_than=older_than, interrupted=interrupted)
         for row in gone:
@@ -240,22 +240,22 @@ class Project:
         return gone
 
     async def view(self, run_id: RunId | None = None) -> View:
-        """The newest durable state of a run, or of the newest one. Raises `NotFound`."""
+        """The durable state of a run, or of the latest one. Raises `NotFound`."""
         return await (await self.reader()).view(run_id)
 
     async def dry_run(self, request: RunRequest) -> View:
-        """The end of a simulated run that is not recorded: its times are the prediction."""
+        """The final state of a simulated run that is not recorded: its times are the prediction."""
         plan = self._looked_over(self.plan(request.source), request.executor)
         run = (await self._simulated(plan, request)).run
         return View(run=run, actions={}, estimates={}, now=run.ended_at or run.created_at)
 
     def _looked_over(self, plan: Plan, executor: str) -> Plan:
-        """*plan* with warnings of what its agents will lack where *executor* does the work of model agents."""
-        told = preflight(plan, self.root, self.claude_settings.waiting, executor=executor, home=self._home)
-        return dataclasses.replace(plan, warnings=(*plan.warnings, *told))
+        """*plan* with warnings of what its agents will lack if *executor* does the work of model agents."""
+        notes = preflight(plan, self.root, self.claude_settings.waiting, executor=executor, home=self._home)
+        return dataclasses.replace(plan, warnings=(*plan.warnings, *notes))
 
     async def forecast(self, request: RunRequest) -> Forecast:
-        """What a run will probably take. Where nothing was ever run here, the estimates of the file say it."""
+        """The forecast of a run; without earlier runs it is based on the estimates in the file."""
         plan = self.plan(request.source)
         learned: dict[str, float] = {}
         costs: list[float] = []
@@ -267,7 +267,7 @@ class Project:
         return await asyncio.to_thread(forecast_of, plan, learned=learned, costs=costs, max_parallelism=parallel)
 
     async def _simulate(self, plan: Plan, request: RunRequest) -> RunId:
-        """Simulate in a thread, then record the whole run in one commit under an id of its own."""
+        """Simulate in a thread, then record the whole run in one commit under a new id."""
         engine, recorded = await self.engines.recorder()
         simulated = await self._simulated(plan, request)
         run, run_id = simulated.run, engine.clock.new_run_id()
@@ -287,13 +287,13 @@ class Project:
         return run_id
 
     async def _simulated(self, plan: Plan, request: RunRequest) -> Simulated:
-        """The simulation; raises `InputError` (NO_EFFECT) where something that was asked for never came to pass."""
+        """The simulation; raises `InputError` (NO_EFFECT) if a requested failure or value had no effect."""
         simulated = await asyncio.to_thread(simulate, plan, self._scenario(request), project=self.root)
         if simulated.lost:
             raise InputError(
-                f"The simulation of {plan.command} is not what was asked for: {'; '.join(simulated.lost)}",
+                f"the simulation of {plan.command} is not as requested: {'; '.join(simulated.lost)}",
                 code="NO_EFFECT",
-                hint="Name a node and an attempt that come to pass, or set what its skip condition reads.",
+                hint="Name a node and an attempt that the simulation reaches, or set what its skip condition reads.",
             )
         return simulated
 
@@ -308,18 +308,18 @@ class Project:
         )
 
     async def resume(self, run_id: RunId, *, failed: bool = False, limits: Limits | None = None) -> None:
-        """Go on with an interrupted run, or take up a failed one; *limits* win over those it had.
+        """Resume an interrupted run, or retry a failed one; *limits* replace those it had.
 
-        Raises `StateError`, `NotFound`, `InputError` for limits that cannot be, and `EnvironmentFault`
-        (EXECUTOR_UNAVAILABLE) for a client's work where there is no client.
+        Raises `StateError`, `NotFound`, `InputError` for invalid limits, and `EnvironmentFault`
+        (EXECUTOR_UNAVAILABLE) for a client's work without a client.
         """
         engine = await self.engine()
         run = (await engine.view(run_id)).run
         if run.executor == "host" and not self._host:
             raise EnvironmentFault(
-                f"the work of run {run_id} is a client's, and no MCP client is there to do it",
+                f"an MCP client does the work of run {run_id}, and none is connected",
                 code=UNAVAILABLE,
-                hint="Resume it from the client, with the tool `resume`, or run the command anew with executor claude.",
+                hint="Resume it from the client with the tool `resume`, or run the command again with executor claude.",
             )
         if run.executor == "simulate":
             raise StateError(
@@ -331,7 +331,7 @@ class Project:
             engine.activity.warn(run_id, changed)
 
     def _changed_since(self, run: Run) -> str:
-        """What to say where the files of *run* are not those that it began with; it goes on with what it began with."""
+        """A note if files of *run* have changed since it began; the run continues with what it began with."""
         plan = run.plan
         try:
             now = self.catalog.load(plan.source) if plan.source and plan.source != "definition" else None
@@ -346,12 +346,12 @@ class Project:
         if not changed:
             return ""
         return (
-            f"Changed since this run began: {some(changed, MAX_CHANGED)}. The run goes on with what it began with; "
-            f"run {plan.command} again to use the change."
+            f"Changed since this run began: {some(changed, MAX_CHANGED)}. The run continues with what it began with; "
+            f"run {plan.command} again to use the changes."
         )
 
     async def decide(self, run_id: RunId | None, node: str, answer: str) -> None:
-        """Give a person's answer; a run of another process finds it in its inbox. Raises `StateError`, `NotFound`."""
+        """Submit a person's answer; a run of another process gets it by its inbox. Raises `StateError`, `NotFound`."""
         engine = await self.engine()
         run = (await engine.view(run_id)).run
         if node not in run.nodes:
@@ -359,7 +359,7 @@ class Project:
         await engine.decide(run.id, NodeId(node), answer)
 
     async def report(self, run_id: RunId | None, attempt: str, outcome: Outcome | None) -> None:
-        """Take the report of work that the client was asked to do; None: it still works on it.
+        """Submit the client's report on its work; None is a heartbeat.
 
         Raises `StateError` for a late report, and for one about work that is not the client's.
         """
@@ -367,15 +367,15 @@ class Project:
         run = (await engine.view(run_id)).run
         parsed = parse_attempt_id(attempt)
         if parsed is None or parsed[0] != run.id or parsed[1] not in run.nodes:
-            raise InputError(f'"{attempt}" is no attempt of run {run.id}', code="INVALID_ATTEMPT")
+            raise InputError(f'"{attempt}" is not an attempt of run {run.id}', code="INVALID_ATTEMPT")
         if run.ended:
             raise StateError(
-                f"run {run.id} is {run.status}; the report is refused",
+                f"report rejected: run {run.id} is {run.status}",
                 code="STALE_ATTEMPT",
-                hint="Resume the run; it gives its work out anew." if run.status is RunStatus.INTERRUPTED else None,
+                hint="Resume the run; it hands out its work again." if run.status is RunStatus.INTERRUPTED else None,
             )
         if run.executor != "host":
-            raise StateError(f"the work of run {run.id} is not the client's: its executor is {run.executor}")
+            raise StateError(f"report rejected: run {run.id} has no work for the client (executor {run.executor})")
         await engine.report(attempt, outcome)
 
     async def output(self, run_id: RunId | None, key: str) -> Any:  # noqa: ANN401 - any JSON value
@@ -392,10 +392,10 @@ class Project:
 async def open_project(
     root: Path, *, host: bool = False, home: Path | None = None, reads: bool = False, notes: Sequence[str] = ()
 ) -> AsyncIterator[Project]:
-    """The project at *root* for the length of the block; at its end its live runs are recorded as interrupted.
+    """The project at *root* for the duration of the block; at its end its live runs are recorded as interrupted.
 
-    *home* is the user's home directory, by default that of the process. Who only *reads* ends nothing, and records
-    nothing of what has died. *notes* are told with every run. Raises `InputError` for a broken settings file.
+    *home* is the user's home directory, by default that of the process. With *reads* nothing is ended and nothing is
+    recorded of dead runs. *notes* are shown with every run. Raises `InputError` for a broken settings file.
     """
     settings = load_settings(root)
     catalog = open_catalog(root, settings, home=home)
@@ -405,8 +405,8 @@ async def open_project(
 
 
 def open_catalog(root: Path, settings: Settings, *, home: Path | None = None) -> Catalog:
-    """The commands and agents of the project at *root*; needs no state folder, so it serves validation alone."""
-    named = os.environ.get(LIBRARY)  # not a setting of the project: programs of the library may run unasked
+    """The commands and agents of the project at *root*; needs no state folder, so it is enough for validation."""
+    named = os.environ.get(LIBRARY)  # not a setting of the project: programs of the library run without a yes
     library = root / named if named else None
     return Catalog(
         root,
@@ -425,9 +425,9 @@ def plan_of(catalog: Catalog, source: str | Mapping[str, Any] | CheckedCommand) 
 
 
 def resolve_executor(plan: Plan, asked: str, *, project: Path, program: str | None, host: bool) -> str:
-    """Who does the work of model agents: `native` (there is none), `claude`, `host` or `simulate`.
+    """The executor of model agents: `native` (there are none), `claude`, `host` or `simulate`.
 
-    Nothing is simulated unless it was asked for. Raises `EnvironmentFault` where nobody can do the work.
+    Nothing is simulated unless requested. Raises `EnvironmentFault` if no executor can do the work.
     """
     if asked == "simulate":
         return "simulate"
@@ -437,11 +437,10 @@ def resolve_executor(plan: Plan, asked: str, *, project: Path, program: str | No
         return "claude"
     if host and asked in {"auto", "host"}:
         return "host"
-    missing = (
-        "no MCP client is there to do it" if asked == "host" else f"the program {program or 'claude'} was not found"
-    )
+    claude = f"Claude Code ({program})" if program else "Claude Code"
+    missing = "no MCP client is connected" if asked == "host" else f"{claude} was not found"
     raise EnvironmentFault(
-        f"{plan.command} has model agents and nobody can do their work: {missing}",
+        f"{plan.command} needs a model, but {missing}",
         code=UNAVAILABLE,
         hint="Install Claude Code (npm install -g @anthropic-ai/claude-code) or name its program as claude_program in "
         '.claude/orchestration.toml; executor "simulate" tries the command without doing any work.',

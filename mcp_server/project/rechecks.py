@@ -1,8 +1,8 @@
-"""Looks at the programs of a run's agents again before each attempt: what the run's own agents changed is told.
+"""Checks the programs of a run's agents again before each attempt.
 
-Effects: reads the files that a yes covers; that takes a small share of the time. A change while agents of the run were
-at work may be their work, as in a run that writes code: the run goes on and names the files, and the next run asks
-again. A change at any other time is somebody else's, and what was changed does not start.
+Effects: reads the files that a yes covers, within a small share of the time. A change while agents of the run were at
+work may be theirs, as in a run that writes code: the run continues with a warning that names the files, and the next
+run asks again. A change at any other time was made by someone else, and what was changed does not start.
 """
 
 from __future__ import annotations
@@ -28,35 +28,35 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 SHARE = 0.02
-"""Of the time of a run that is spent on looking, where a look costs more than `CHEAP`."""
+"""Share of a run's time for checks that take longer than `CHEAP`."""
 CHEAP = 0.01
-"""Seconds of this processor: a look at some hundred files."""
+"""Seconds of CPU time: a check of some hundred files."""
 GRACE = 0.5
-"""Seconds by which the clocks of a file system and of this process may differ."""
+"""Seconds by which the clocks of the file system and of this process may differ."""
 MAX_NAMED = 10
 MAX_LOOKS = 10_000
 
 
 @dataclass(slots=True)
 class _Look:
-    """What an agent of a run was found to be at the last look."""
+    """The items of an agent at the last check."""
 
     items: list[TrustItem]
     due: float
-    """When to look again, on the monotonic clock."""
+    """When to check again, on the monotonic clock."""
 
 
 class Rechecks:
-    """The looks of one process at the agents of its runs."""
+    """The checks of one process on the agents of its runs."""
 
     def __init__(self, trust: Trust) -> None:
-        """*trust* says what the user agreed to when a run began."""
+        """*trust* says what the user has agreed to."""
         self._trust = trust
         self._begun: LRUCache[str, _Look] = LRUCache(MAX_LOOKS)
         self._looks: LRUCache[tuple[RunId, str], _Look] = LRUCache(MAX_LOOKS)
 
     def begin(self, agents: Iterable[Agent]) -> None:
-        """Look at all *agents* of a run that begins or goes on. Raises `StateError` (NOT_TRUSTED)."""
+        """Check all *agents* of a run that starts or is resumed. Raises `StateError` (NOT_TRUSTED)."""
         asked = list(agents)
         begun = thread_time()
         found = self._trust.check(asked)
@@ -64,9 +64,9 @@ class Rechecks:
             self._begun[agent.id] = _Look([item for item in found if is_needed(item, agent)], _due(begun))
 
     def again(self, run: RunId, agent: Agent, when_at_work: WhenAtWork) -> str | None:
-        """A warning where *agent*'s program was changed by agents of *run*, *when at work*.
+        """A warning if agents of *run* may have changed *agent*'s program; *when_at_work* says since when they work.
 
-        Raises `StateError` (NOT_TRUSTED) where somebody else changed it.
+        Raises `StateError` (NOT_TRUSTED) if someone else changed it.
         """
         begun = thread_time()
         look = self._looks.get((run, agent.id)) or self._begun.get(agent.id)
@@ -75,13 +75,13 @@ class Rechecks:
         items = self._trust.needed([agent])
         warning = None
         if (look is None or items != look.items) and (changed := self._trust.unaccepted(items)):
-            if look is None:  # nobody has said yes to any state of it
+            if look is None:  # no state of it was ever accepted
                 raise self._trust.refusal(changed)
             files = self._changed(changed, {item.id: item for item in look.items})
             at_work = when_at_work()
             if at_work is None or _since(self._trust.project, files, at_work.timestamp() + GRACE):
                 raise self._trust.refusal(changed)
-            warning = _told(agent, files)
+            warning = _warning(agent, files)
             log.warning("%s: %s", run, warning)
         self._looks[run, agent.id] = _Look(items, _due(begun))
         return warning
@@ -95,12 +95,12 @@ class Rechecks:
 
 
 def _due(begun: float) -> float:
-    """When to look again after a look that has *begun* then, on the clock of this thread, and ends now."""
+    """When to check again after a check that started at *begun*, on this thread's CPU clock, and ends now."""
     return monotonic() + max(0.0, thread_time() - begun - CHEAP) / SHARE
 
 
 def _since(root: Path, files: Iterable[str], moment: float) -> list[str]:
-    """Those of *files* that were changed after *moment*, in seconds since 1970; one that is gone says nothing."""
+    """Those of *files* that were changed after *moment*, in seconds since 1970; deleted ones are left out."""
     found = []
     for name in files:
         try:
@@ -111,10 +111,10 @@ def _since(root: Path, files: Iterable[str], moment: float) -> list[str]:
     return found
 
 
-def _told(agent: Agent, files: list[str]) -> str:
+def _warning(agent: Agent, files: list[str]) -> str:
     rest = len(files) - MAX_NAMED
     names = ", ".join(files[:MAX_NAMED]) + (f" and {rest} more" if rest > 0 else "")
     return (
-        f'Files that the yes to agent "{agent.id}" covers were changed while agents of this run were at work: {names}. '
-        "This run goes on; the next one asks again."
+        f'Files covered by the yes to agent "{agent.id}" were changed while agents of this run were at work: {names}. '
+        "This run continues; the next one asks again."
     )

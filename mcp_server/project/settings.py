@@ -1,6 +1,6 @@
-"""The settings of a project: `.claude/orchestration.toml`, and environment variables that win over it.
+"""The settings of a project: `.claude/orchestration.toml`, and environment variables, which take precedence.
 
-Effects: reads the file and the environment. Nothing is guessed: an unknown key is an error that names the one meant.
+Effects: reads the file and the environment. Nothing is guessed: an unknown key is an error that suggests a known one.
 """
 
 from __future__ import annotations
@@ -27,39 +27,39 @@ _PREFIX = "ORCHESTRATION_"
 SETTINGS_FILE = ".claude/orchestration.toml"
 CODE = "INVALID_SETTINGS"
 _USERS = {"agents": "[agents] env in ~/.config/orchestration-mcp/settings.toml."}
-"""Tables of the user's own settings, which stand for all projects."""
+"""Tables of the user's own settings, which apply to all projects."""
 MAX_FILE_BYTES = 1_000_000
-"""Bytes of a settings file that are read; a larger one is no settings file."""
+"""Bytes of the largest settings file."""
 
 
 class TodoSettings(BaseModel):
-    """How todo lists are made (SPEC 10)."""
+    """How todo lists are built (SPEC 10)."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     batch_size: int = Field(default=10, ge=1, le=1000)
-    """Nodes above which phases that have not opened are folded into one line each."""
+    """Above this number of nodes, each phase that has not opened is one line."""
     batch_delay_ms: int = Field(default=500, ge=0, le=60_000)
-    """Milliseconds between two progress messages; the start and end of phases and failures are told at once."""
+    """Milliseconds between two progress messages; starts and ends of phases and failures are reported at once."""
     grouping: bool = True
-    """Phase headings in the text block."""
+    """Whether the text block has phase headings."""
 
 
 class BreakerSettings(BaseModel):
-    """When one named circuit breaker opens, and when it tries again (SPEC 9)."""
+    """When a circuit breaker opens, and when it tries again (SPEC 9)."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     failure_threshold: int = Field(default=5, ge=1)
-    """Failures within the monitoring period that open it."""
+    """Number of failures within the monitoring period that open it."""
     reset_timeout_ms: int = Field(default=60_000, ge=1)
     """Milliseconds from opening to the first trial."""
     monitoring_period_ms: int = Field(default=300_000, ge=1)
-    """Milliseconds for which a failure counts."""
+    """Milliseconds that a failure counts."""
 
 
 def _read_as(read: Callable[[Any], Any]) -> AfterValidator:
-    """A value that is read as an agent file's field is."""
+    """A value that is validated like a field of an agent file."""
 
     def check(value: Any) -> Any:  # noqa: ANN401 - as the field has it
         try:
@@ -75,7 +75,7 @@ Word = Annotated[str, _read_as(fields.argument)]
 
 
 class ClaudeSettings(BaseModel):
-    """What model agents get whose file does not say."""
+    """Defaults for model agents whose file does not say."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
@@ -86,56 +86,57 @@ class ClaudeSettings(BaseModel):
     permission_mode: Literal["default", "acceptEdits", "plan", "dontAsk", "auto", "manual"] | None = None
     """Permission mode of agents whose file has no `permissionMode`; permissions cannot be switched off."""
     max_turns: int | None = Field(default=None, ge=1)
-    """Turns that an attempt may take, where the agent's file has no `maxTurns`."""
+    """Maximum number of turns of an attempt, if the agent's file has no `maxTurns`."""
     max_budget_usd: float | None = Field(default=None, gt=0)
-    """What an attempt may cost, where the agent's file has no `maxBudgetUsd`."""
+    """Maximum cost of an attempt in USD, if the agent's file has no `maxBudgetUsd`."""
     isolation: Literal["worktree"] | None = None
-    """`worktree`: agents work in worktrees of their own, where their file has no `isolation`."""
+    """`worktree`: agents work in their own worktrees, if their file has no `isolation`."""
     mcp_servers: list[str] = Field(default_factory=list)
     """MCP servers of agents whose file has no `mcpServers`."""
     tools: Annotated[list[str], _read_as(fields.tools)] | None = None
     """Tools of agents whose file has no `tools`; Claude Code's built-in agents have their own."""
 
     def defaults(self) -> AgentDefaults:
-        """The same for agents."""
+        """The same as the defaults of agents."""
         values = self.model_dump(exclude={"mcp_servers", "tools"})
         tools = None if self.tools is None else fields.tools([*self.tools])
         return AgentDefaults(**values, mcp_servers=tuple(self.mcp_servers), tools=tools)
 
 
 class Settings(BaseSettings):
-    """What a project can set; `ORCHESTRATION_MAX_PARALLELISM=4` and its like win over the file."""
+    """What a project can set; variables such as `ORCHESTRATION_MAX_PARALLELISM=4` take precedence over the file."""
 
     model_config = SettingsConfigDict(
         extra="forbid", env_prefix=_PREFIX, env_nested_delimiter="__", use_attribute_docstrings=True
     )
 
     claude_program: Annotated[str | None, GUARDED] = Field(default=None, min_length=1)
-    """Path (from the project root on) of the Claude Code program, or its name outside the project; absent: `claude`."""
+    """Path of the Claude Code program, relative to the project root, or its name outside the project
+    (default: `claude`)."""
     max_parallelism: int = Field(default=10, ge=1, le=1000)
-    """Agents at once in one run, where the run itself does not say."""
+    """Maximum number of agents of a run at once, if the run itself does not say."""
     max_cost_usd: float | None = Field(default=None, gt=0)
-    """What one run may cost, where the run itself does not say."""
+    """Maximum cost of a run in USD, if the run itself does not say."""
     max_attempts_total: int | None = Field(default=None, ge=1)
-    """Attempts that one run may make, where the run itself does not say."""
+    """Maximum number of attempts of a run, if the run itself does not say."""
     max_duration_seconds: float | None = Field(default=None, gt=0)
-    """How long one run may take, where the run itself does not say."""
+    """Maximum duration of a run in seconds, if the run itself does not say."""
     idle_timeout_ms: int | None = Field(default=None, ge=1)
-    """Milliseconds without output after which an agent times out, where its file has no `idleTimeoutMs`."""
+    """Milliseconds without output after which an agent times out, if its file has no `idleTimeoutMs`."""
     claude: ClaudeSettings = Field(default_factory=ClaudeSettings)
-    """What model agents get whose file does not say."""
+    """Defaults for model agents whose file does not say."""
     todos: TodoSettings = Field(default_factory=TodoSettings)
-    """How todo lists are made."""
+    """How todo lists are built."""
     breakers: dict[str, BreakerSettings] = Field(default_factory=dict)
-    """Circuit breakers by the name that nodes give as `circuitBreaker`."""
+    """Circuit breakers, by the name that nodes use in `circuitBreaker`."""
 
     _guarded: Mapping[str, Mapping[str, Any]] = PrivateAttr(default_factory=dict)
 
     @property
     def guarded(self) -> Mapping[str, Mapping[str, Any]]:
-        """What the project's own file says of programs, hosts and addresses: value by dotted key, by top-level name.
+        """Programs, hosts and addresses in the project's own file: by top-level name, value by dotted key.
 
-        It has no effect before the user's yes; see `Trust.setting`. What the user's environment says is not in it.
+        They have no effect before the user's yes; see `Trust.setting`. Values of the user's environment are left out.
         """
         return self._guarded
 
@@ -153,16 +154,16 @@ class Settings(BaseSettings):
 
 
 def load_settings(project: Path) -> Settings:
-    """The settings of *project*; the defaults where there is no file. Raises `InputError` (INVALID_SETTINGS)."""
+    """The settings of *project*, or the defaults if it has no file. Raises `InputError` (INVALID_SETTINGS)."""
     settings = parse_settings(read_toml(project / SETTINGS_FILE, SETTINGS_FILE))
     program = settings.claude_program
-    if program is not None and os.sep in program:  # from here on it is the same file from whatever folder one asks
+    if program is not None and os.sep in program:  # the same file from every working directory
         settings.claude_program = os.path.abspath(project / program)  # noqa: PTH100 - joins `..` without following links
     return settings
 
 
 def parse_settings(values: Mapping[str, Any]) -> Settings:
-    """The settings that *values*, a parsed file, give together with the environment."""
+    """The settings of *values*, a parsed file, and the environment."""
     check_keys(values, Settings, "")
     for name, model in (("todos", TodoSettings), ("claude", ClaudeSettings), ("breakers", None)):
         table = values.get(name)
@@ -186,7 +187,7 @@ def parse_settings(values: Mapping[str, Any]) -> Settings:
 
 
 def read_toml(path: Path, name: str) -> dict[str, Any]:
-    """What the settings file *path* says, shown as *name*; empty where there is none.
+    """The contents of the settings file *path*, shown as *name*; empty if there is none.
 
     Raises `InputError` (INVALID_SETTINGS).
     """
@@ -205,12 +206,12 @@ def read_toml(path: Path, name: str) -> dict[str, Any]:
 
 
 def check_keys(values: Mapping[str, Any], model: type[BaseModel], place: str, file: str = SETTINGS_FILE) -> None:
-    """Raise `InputError` (INVALID_SETTINGS) for a key of *values* that *model* has not; *place* stands before it."""
+    """Raise `InputError` (INVALID_SETTINGS) for a key of *values* that *model* does not have, with prefix *place*."""
     for key in values:
         if key not in model.model_fields:
             if key in _USERS and model is Settings:
                 message = f"{file} has [{key}], which a project cannot set"
-                raise InputError(message, code=CODE, hint=f"Write it into your own settings: {_USERS[key]}")
+                raise InputError(message, code=CODE, hint=f"Set it in your own settings: {_USERS[key]}")
             near = closest(key, model.model_fields)
-            hint = f'did you mean "{place}{near}"?' if near else f"known are {', '.join(model.model_fields)}"
+            hint = f'Did you mean "{place}{near}"?' if near else f"Known keys: {', '.join(model.model_fields)}."
             raise InputError(f'{file} has the unknown key "{place}{key}"', code=CODE, hint=hint)

@@ -1,7 +1,25 @@
-"""Says what of a project the user has agreed to as it is now, and refuses the rest.
+"""Decides which programs, settings and links of a project the user has agreed to as they are now, and refuses the rest.
 
-Effects: reads the files that a yes covers, and the file of answers. It asks nobody: that is the command line's, so
-that no tool call of a model can give the answer.
+Theory of operation. A project comes from somewhere, and what it runs, runs with its user's rights. So its user agrees
+once, and again after a change; but a question after every edit of a file that is never run would soon be answered
+without reading.
+
+- Items. What needs a yes is an item: an agent, a setting that names a program, host or address, a link out of the
+  project, git's drivers, the settings for Claude Code. It has a stable id, lines to show, digests of its *content* and
+  of its *place*, and a digest of each file that it covers. Which files those are, is the registry's to say.
+- An answer covers an item while content and place are the same and every file that counts now has the digest that it
+  had then. Files may drop out (another search path covers fewer), but none may be added or changed.
+- Elsewhere. A project with answers of its own is judged by them alone. Without any, it may be a known project that was
+  moved or copied, so the answers of another project hold if they cover every item of this one. One equal file in a
+  clone is not enough, and a link never counts: it could name any folder of the user's.
+- Revoking. Taking an answer back from a moved project first writes down the answers that it inherited, as its own, so
+  that the rest stays accepted and the revoked item does not come back through the other project.
+- One look. All digests of one question come from one `Digests`, so that each file is read once however many agents use
+  it, and all items are judged by the same bytes.
+
+Nothing here asks the user: the command line does, so that no tool call of a model can answer.
+
+Effects: reads the files that a yes covers, and the file of answers.
 """
 
 from __future__ import annotations
@@ -41,19 +59,19 @@ PROGRAM = "claude_program"
 MAX_NAMED = 10
 """Items that one refusal names."""
 MAX_LINES, MAX_LINE_LENGTH = 50, 500
-"""What is kept of the lines that were shown."""
+"""How much is kept of the lines that were shown."""
 
 FINDERS: tuple[Callable[[Path], Iterable[TrustItem]], ...] = (shared_items, git_items, claude_items)
-"""What else of a project needs a yes: each takes its root, a resolved path, and finds the items of one kind."""
+"""Finders of the other items: each takes a project's root, a resolved path, and finds the items of one kind."""
 
 
 def open_trust(catalog: Catalog, settings: Settings, *, home: Path | None = None) -> Trust:
-    """The user's word about the project of *catalog* with these *settings*."""
+    """What the user has agreed to for the project of *catalog* with these *settings*."""
     return Trust(catalog, settings, Grants(trust_file(home)))
 
 
 def follows_of(root: Path, home: Path | None = None) -> Follows:
-    """Says which links out of the project *root* its user has agreed to, asked anew with every look."""
+    """A function that says whether the user of the project *root* has agreed to a link out of it, as of each call."""
     grants, project = Grants(trust_file(home)), root.resolve()
     return lambda link: accepts_here(link, grants.of(project))
 
@@ -71,27 +89,27 @@ class Trust:
         self._cache = index_folder(grants.file.parent, catalog.project)
 
     def items(self) -> list[TrustItem]:
-        """All of the project that needs a yes, accepted or not."""
+        """All items of the project, accepted or not."""
         with self._looking() as digests:
             return self._items(digests)
 
     def needed(self, agents: Iterable[Agent]) -> list[TrustItem]:
-        """What must be accepted for *agents* to run."""
+        """The items that must be accepted for *agents* to run."""
         with self._looking() as digests:
             return self._needed(list(agents), digests)
 
     def missing(self, agents: Iterable[Agent]) -> list[TrustItem]:
-        """What keeps *agents* from running: new, or changed since the user said yes."""
+        """The items that keep *agents* from running: new, or changed since the user said yes."""
         with self._looking() as digests:
             return self._unaccepted(self._needed(list(agents), digests), digests)
 
     def setting(self, name: str) -> TrustItem | None:
-        """The item of the setting or table *name*; None where the project's file leaves it to the user."""
+        """The item of the setting or table *name*; None if the project's file does not set it."""
         with self._looking() as digests:
             return self._setting(name, digests)
 
     def accepts(self, item: TrustItem | None) -> bool:
-        """Whether the user has said yes to *item* as it is now; None, nothing to ask about, is accepted."""
+        """Whether the user has said yes to *item* as it is now; None, for nothing to ask about, is accepted."""
         return item is None or not self.unaccepted([item])
 
     def unaccepted(self, items: Sequence[TrustItem]) -> list[TrustItem]:
@@ -100,12 +118,7 @@ class Trust:
             return self._unaccepted(items, digests)
 
     def _unaccepted(self, items: Sequence[TrustItem], digests: Digests) -> list[TrustItem]:
-        """Those of *items* that the user has not agreed to.
-
-        A project with answers of its own is judged by these, item by item. Anywhere else, in a moved project or a
-        copy, answers hold only where one project was accepted with all that is covered here, equal in content. A link
-        out of the project is followed only where it was accepted itself.
-        """
+        """Those of *items* that the user has not agreed to; see the module for answers of other projects."""
         if not items:
             return []
         answers = self.grants.all()
@@ -133,14 +146,14 @@ class Trust:
         """The error for *items*, which the user has not agreed to."""
         names = [f'"{_name(item)}" ({one_line(item.summary, limit=200)})' for item in items]
         return StateError(
-            "these agents run programs of the project, and the user has not agreed to them as they are now: "
+            "the user has not agreed to programs of the project that these agents run, as they are now: "
             + some(names, MAX_NAMED),
             code=NOT_TRUSTED,
-            hint=f"Look at them, then type in a terminal: orchestrate --project {self.project} trust",
+            hint=f"Review them, then type in a terminal: orchestrate --project {self.project} trust",
         )
 
     def remember(self, items: Collection[TrustItem]) -> None:
-        """Keep the user's yes to *items*. Raises `EnvironmentFault` where it cannot be kept."""
+        """Store the user's yes to *items*. Raises `EnvironmentFault` if it cannot be stored."""
         at = SystemClock().now().isoformat(timespec="seconds")
 
         def add(answers: dict[str, dict[str, Grant]]) -> None:
@@ -152,9 +165,9 @@ class Trust:
             digests.keep({name for item in items for name in item.files})
 
     def revoke(self, ids: Collection[str] = ()) -> list[str]:
-        """Take back the yes to the items *ids*, or to all of the project; the ids of those that had one.
+        """Revoke the yes to the items *ids*, or to all of the project; returns the ids of those that had one.
 
-        The project is judged by its own answers from now on: what it was accepted for elsewhere no longer counts.
+        From now on the project is judged by its own answers: those of other projects no longer count.
         """
         accepted = [] if self.grants.of(self.project) else self._accepted_elsewhere()
         at = SystemClock().now().isoformat(timespec="seconds")
@@ -175,14 +188,14 @@ class Trust:
         return [item for item in items if item.id not in waiting]
 
     def changes(self, item: TrustItem) -> list[str] | None:
-        """The files that have changed since the user said yes to *item*; None where it is new, or is set up anew."""
+        """The files that have changed since the user said yes to *item*; None if it is new, or was set up again."""
         grant = self.grants.of(self.project).get(item.id)
         if grant is None or grant["content"] != item.content:
             return None
         return self.changed_files(grant["files"], item.files)
 
     def changed_files(self, before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-        """The files that differ between two states of an item, as far as they are known one by one."""
+        """The files that differ between two states of an item; a folder's modules are named one by one if known."""
         changed = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
         with self._looking() as digests:
             paths = (path for name in changed for path in digests.changes(name) or [name])
@@ -222,33 +235,33 @@ class Trust:
 
     @contextlib.contextmanager
     def _looking(self) -> Iterator[Digests]:
-        """One look at the files of the project."""
+        """One look at the project's files, whose digests are kept for the next."""
         digests = Digests(self.project, self._cache)
         yield digests
         digests.save()
 
 
 def is_needed(item: TrustItem, agent: Agent) -> bool:
-    """Whether *item* is one of those that *agent* needs, `Trust.needed`."""
+    """Whether *item* is one of those that *agent* needs."""
     if item.kind is ItemKind.SETTING:
         return agent.kind.traits.needs_model
     return item.id == f"{ItemKind.AGENT}:{agent.id}"
 
 
 def accepts_here(item: TrustItem, answers: Mapping[str, Grant]) -> bool:
-    """Whether the *answers* of a project cover its *item* as it is now, and where it is."""
+    """Whether the *answers* of a project cover its *item* as it is now, in its place."""
     return _is_same(item, answers.get(item.id), place=True)
 
 
 def _is_same(item: TrustItem, grant: Grant | None, *, place: bool = False) -> bool:
-    """Whether *grant* covers *item* as it is now, and where it is."""
+    """Whether *grant* covers *item* as it is now; with *place*, in its place too."""
     if grant is None or grant["content"] != item.content or (place and grant["place"] != item.place):
         return False
     return all(grant["files"].get(name) == digest for name, digest in item.files.items())
 
 
 def _grant(item: TrustItem, at: str, old: Grant | None) -> Grant:
-    """The answer to *item*; what an *old* answer to the same covered under another search path stays covered."""
+    """The answer to *item*; files that an *old* answer to the same covered under another search path stay covered."""
     same = old is not None and old["content"] == item.content and old["place"] == item.place
     files = {**old["files"], **item.files} if old is not None and same else dict(item.files)
     lines = [line[:MAX_LINE_LENGTH] for line in item.lines[:MAX_LINES]]
@@ -256,5 +269,5 @@ def _grant(item: TrustItem, at: str, old: Grant | None) -> Grant:
 
 
 def _name(item: TrustItem) -> str:
-    """The agent or setting that *item* is about, by the name that its file uses."""
+    """The name of the agent or setting that *item* is about, as its file has it."""
     return clean(item.id.partition(":")[2] or item.id)

@@ -1,6 +1,6 @@
 """The user's own settings, for all projects: `settings.toml` beside the trust file.
 
-Effects: reads the file. What a project may not decide stands here: above all which variables agents are given.
+Effects: reads the file. It has what a project must not decide: above all which variables agents get.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ def _variables(value: dict[str, str] | list[str]) -> dict[str, str] | list[str]:
 
 
 class AgentSettings(BaseModel):
-    """What every agent of every project is given."""
+    """Settings for every agent of every project."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     env: Annotated[list[str] | dict[str, str], AfterValidator(_variables)] = Field(default_factory=list)
-    """Variables for the processes of agents: names of yours to hand on, or a table in which `"$NAME"` is one."""
+    """Variables for agents' processes: names of your variables, or a table in which `"$NAME"` refers to one."""
 
     @property
     def variables(self) -> dict[str, str]:
-        """The same as a table; a name of the list that is not set stays out where the agent runs."""
+        """The same as a table; names in a list that are not set are left out."""
         if isinstance(self.env, dict):
             return self.env
         return {name: f"${{{name}:-}}" for name in self.env if name in os.environ}
@@ -52,11 +52,11 @@ class UserSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     agents: AgentSettings = Field(default_factory=AgentSettings)
-    """What every agent of every project is given."""
+    """Settings for every agent of every project."""
 
 
 def load_user_settings(home: Path | None = None) -> UserSettings:
-    """The settings of the user; the defaults where there is no file. Raises `InputError` (INVALID_SETTINGS)."""
+    """The settings of the user, or the defaults if there is no file. Raises `InputError` (INVALID_SETTINGS)."""
     path = configuration_folder(home) / USER_FILE
     values = read_toml(path, str(path))
     check_keys(values, UserSettings, "", str(path))

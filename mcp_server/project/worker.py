@@ -1,8 +1,8 @@
-"""The process of a run in the background: starts or resumes it, says so in one line, and ends with it.
+"""The process of a run in the background: starts or resumes the run, reports that in one line, and ends with it.
 
 Effects: reads one JSON object from stdin (`project`, `log`, and `run` or `resume`), writes one line to stdout
-(`{"runId": …}` or `{"error": {…}}`), owns the run until its end. On SIGTERM what runs is ended and the run recorded as
-interrupted. Started by `background.py`.
+(`{"runId": …}` or `{"error": {…}}`), and owns the run until its end. On SIGTERM it ends the run's agents and records
+the run as interrupted. Started by `background.py`.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from mcp_server.project.project import Project
 
 LOOK_AGAIN = 60.0
-"""Seconds after which the run is looked at though nothing of it was heard."""
+"""Seconds after which the run is looked at even without a change."""
 
 log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Do what stdin says; the exit code is 0 where the run came to an end, however."""
+    """Do what stdin says; the exit code is 0 if the run ended, in whatever state."""
     log_to_stderr(logging.INFO)
     request = json.load(sys.stdin)
     sys.exit(asyncio.run(_work(request)))
@@ -50,16 +50,16 @@ async def _work(request: Mapping[str, Any]) -> int:
         async with open_project(Path(request["project"]), home=Path(home) if home else None) as project:
             run_id = await _begin(project, request)
             begun = True
-            _tell({"runId": run_id})
+            _answer({"runId": run_id})
             _name_log(request["log"], run_id)
             await _follow(project, run_id)
     except OrchestrationError as error:
         if not begun:
-            _tell({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
-        log.error("%s", error)  # noqa: TRY400 - a user's error is told in one line
+            _answer({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
+        log.error("%s", error)  # noqa: TRY400 - a user's error takes one line
         return 1
     except asyncio.CancelledError:
-        log.info("ended by a signal; the run is interrupted and can be resumed")
+        log.info("terminated by a signal; the run is interrupted and can be resumed")
         return 1
     return 0
 
@@ -75,14 +75,14 @@ async def _begin(project: Project, request: Mapping[str, Any]) -> RunId:
 
 async def _follow(project: Project, run_id: RunId) -> None:
     engine = await project.engine()
-    log.info("run %s has begun in process %d", run_id, os.getpid())
+    log.info("run %s started in process %d", run_id, os.getpid())
     while not (view := await engine.view(run_id)).run.ended:
         await engine.wait(run_id, LOOK_AGAIN)
-    log.info("run %s has ended: %s %s", run_id, view.run.status, view.run.message)
+    log.info("run %s ended: %s %s", run_id, view.run.status, view.run.message)
 
 
-def _tell(answer: Mapping[str, Any]) -> None:
-    """The one line that the starter waits for; after it nobody reads."""
+def _answer(answer: Mapping[str, Any]) -> None:
+    """Write the one line that the starter waits for, and close the pipe: no one reads after it."""
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -92,7 +92,7 @@ def _tell(answer: Mapping[str, Any]) -> None:
 
 
 def _name_log(given: str, run_id: RunId) -> None:
-    """Name the log after its run; one of an earlier owner of the run goes on."""
+    """Name the log after its run; if an earlier owner of the run has left one, append to that."""
     old = Path(given)
     new = old.with_name(f"{run_id}.log")
     try:

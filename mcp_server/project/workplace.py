@@ -1,6 +1,6 @@
-"""A project as the Python API works in it.
+"""A project as the Python API sees it.
 
-Effects: those of `project.Project`, whose calls it passes on. It is found by name: `engine/api/port.py` says why.
+Effects: those of `project.Project`, to which it passes calls. It is found by name: `engine/api/port.py` says why.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import EnvironmentFault
 from mcp_server.project.project import Project, RunRequest, open_project
-from mcp_server.project.root import find_root, told_others
+from mcp_server.project.root import find_root, notes_on
 from registry.agents.load import load_agents
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class ProjectPlace:
         return self._project.todo_options
 
     async def engine(self) -> Engine:
-        """See `Workplace.engine`; where nothing can be written it is one that can be asked, and simulates."""
+        """See `Workplace.engine`; if nothing can be written, it is one that reads and simulates."""
         engine, _recorded = await self._project.engines.recorder()
         return engine
 
@@ -91,7 +91,7 @@ class ProjectPlace:
 
 @contextlib.asynccontextmanager
 async def open_workplace(project: Path | None) -> AsyncIterator[Workplace]:
-    """The project at *project*, or around the working directory, for the length of the block."""
+    """The project at *project*, or around the working directory, for the duration of the block."""
     found = find_root(project)
-    async with open_project(found.root, notes=told_others(found)) as opened:
+    async with open_project(found.root, notes=notes_on(found)) as opened:
         yield ProjectPlace(opened, Path.home())

@@ -87,7 +87,7 @@ class Session:
             module = await asyncio.to_thread(_import_project)
             found = root.find_root(self._place, home=self._home)
             opened: AbstractAsyncContextManager[Project] = module.open_project(
-                found.root, host=True, home=self._home, notes=root.told_others(found)
+                found.root, host=True, home=self._home, notes=root.notes_on(found)
             )
             project = self._project = await self._stack.enter_async_context(opened)
             self.notifications.watch(project)

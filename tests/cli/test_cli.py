@@ -364,7 +364,7 @@ def test_a_resumed_run_says_that_its_file_was_edited_and_goes_on_with_what_it_be
     result = orchestrate(project, "resume", "--failed")
     assert result.exit_code == 1
     assert "Changed since this run began: .claude/commands/v2/fail.json." in result.stderr
-    assert "goes on with what it began with" in result.stderr
+    assert "continues with what it began with" in result.stderr
     assert "Do something else" not in result.stdout
 
 

@@ -78,7 +78,7 @@ async def test_a_state_folder_that_cannot_be_used_is_one_error(client: Client, p
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ("max_paralelism = 3", 'did you mean "max_parallelism"?'),
+        ("max_paralelism = 3", 'Did you mean "max_parallelism"?'),
         ("max_parallelism = ", "not TOML"),
         ("max_parallelism = 0", "greater than or equal to 1"),
     ],

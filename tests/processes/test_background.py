@@ -58,7 +58,7 @@ async def test_a_run_in_the_background_outlives_who_started_it(root: Path) -> No
     psutil.wait_procs([worker], timeout=SECONDS)
     assert not worker.is_running()
     log = root / STATE / background.LOGS / f"{run}.log"
-    assert f"run {run} has ended: completed" in log.read_text(encoding="utf-8")
+    assert f"run {run} ended: completed" in log.read_text(encoding="utf-8")
     assert log.stat().st_mode & 0o777 == 0o600
 
 
@@ -140,7 +140,7 @@ async def test_the_work_of_a_client_is_taken_up_only_where_a_client_is(root: Pat
         run = await project.start(RunRequest(source="/model", executor="host"))
     async with opened(root) as project:
         for resume in (project.resume, project.resume_in_background):
-            with pytest.raises(OrchestrationError, match="no MCP client is there to do it") as caught:
+            with pytest.raises(OrchestrationError, match="and none is connected") as caught:
                 await resume(run)
             assert caught.value.code == "EXECUTOR_UNAVAILABLE"
         assert (await project.view(run)).run.status is RunStatus.INTERRUPTED
@@ -152,7 +152,7 @@ async def test_the_work_of_a_client_is_taken_up_only_where_a_client_is(root: Pat
 async def test_a_worker_that_cannot_start_is_one_clear_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "START", "raise SystemExit('no room for a worker')")
     async with opened(root) as project:
-        with pytest.raises(EnvironmentFault, match="the end of its log: no room for a worker") as caught:
+        with pytest.raises(EnvironmentFault, match="last line of its log: no room for a worker") as caught:
             await project.start_in_background(RunRequest(source="/hello"))
     assert caught.value.code == "WORKER_FAILED"
     assert str(root / STATE / background.LOGS) in (caught.value.hint or "")
@@ -164,7 +164,7 @@ async def test_a_worker_that_hangs_is_ended(root: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(background, "START_SECONDS", 2.0)
     monkeypatch.setattr(background, "END_SECONDS", 0.1)
     async with opened(root) as project:
-        with pytest.raises(EnvironmentFault, match="it hung before its run had begun"):
+        with pytest.raises(EnvironmentFault, match="it hung before its run started"):
             await project.start_in_background(RunRequest(source="/hello"))
     wait_for_end(int((root / "pid").read_text(encoding="utf-8")))
 
@@ -178,7 +178,7 @@ async def test_a_worker_that_dies_at_its_start_is_told_with_how_it_ended(
 ) -> None:
     monkeypatch.setattr(background, "START", f"import os; {last}")
     async with opened(root) as project:
-        with pytest.raises(EnvironmentFault, match=f"it {how} before its run had begun"):
+        with pytest.raises(EnvironmentFault, match=f"it {how} before its run started"):
             await project.start_in_background(RunRequest(source="/hello"))
 
 

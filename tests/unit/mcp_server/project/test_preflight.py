@@ -35,7 +35,7 @@ def test_agents_without_tools_are_told_together_and_programs_not_at_all(tmp_path
     program = Agent(id="c", kind=AgentKind.PROCESS)
     [line] = found(tmp_path, Agent(id="a"), Agent(id="b"), program)
     tools = "Bash, Edit, NotebookEdit, WebFetch, WebSearch, Write"
-    assert line == f"a, b: no tools in the agent's file, so {tools} will be denied, since nobody can be asked"
+    assert line == f"a, b: no tools in the agent's file, so {tools} will be denied, since no one can be asked"
 
 
 def test_what_the_settings_of_user_and_project_allow_and_deny_counts(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_what_waits_for_a_yes_is_named_and_allows_nothing_but_still_denies(tmp_p
     settings(tmp_path / ".claude/settings.json", allow=["Bash", "Edit"], deny=["Read"])
     item = waiting("hooks Stop, env")
     waits, denied, closed = found(tmp_path, Agent(id="a"), Agent(id="b", tools=("Read",)), waiting=item)
-    assert waits.startswith("what the project configures for Claude Code waits for your yes (hooks Stop, env): until")
+    assert waits.startswith("the project's configuration of Claude Code waits for your yes (hooks Stop, env): until")
     assert "settings deny" in denied
     assert "Bash, Edit," in closed
     assert found(tmp_path, Agent(id="c", kind=AgentKind.PROCESS), waiting=item) == ()
@@ -84,7 +84,7 @@ def test_links_for_worktrees_that_wait_for_a_yes_are_named_where_an_agent_has_on
     isolated = Agent(id="a", kind=AgentKind.PROCESS, isolation="worktree")
     for executor in ("native", "host"):
         [line] = found(tmp_path, isolated, waiting=item, executor=executor)
-        assert line.startswith("node_modules: worktree.symlinkDirectories of the project's settings waits for your yes")
+        assert line.startswith("node_modules: worktree.symlinkDirectories in the project's settings waits for your yes")
     assert found(tmp_path, isolated) == ()
     assert found(tmp_path, Agent(id="a", kind=AgentKind.PROCESS), waiting=item) == ()
     assert found(tmp_path, Agent(id="a", isolation="worktree"), waiting=item, executor="host") == ()
@@ -96,7 +96,7 @@ def test_what_does_not_hold_where_the_client_does_the_work_is_named(tmp_path: Pa
     plain, known = Agent(id="c", known_to_claude_code=False), Agent(id="d", tools=("Read",), env={"A": "b"})
     lines = found(tmp_path, strange, nothing, plain, known, waiting=waiting("env"), executor="host")
     assert [line.partition(" of its file")[0] for line in lines] == [
-        "a: the client does not know this agent and works by its prompt alone, so tools, hooks, maxBudgetUsd",
-        "b: the client does not know this agent and works by its prompt alone, so tools",
+        "a: the client does not know this agent and uses its prompt alone, so tools, hooks, maxBudgetUsd",
+        "b: the client does not know this agent and uses its prompt alone, so tools",
         "d: the client does the agent's work, so env",
     ]

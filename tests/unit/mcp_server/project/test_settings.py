@@ -54,7 +54,7 @@ def test_breakers_are_tables_by_name() -> None:
         ({"max_paralelism": 1}, "max_parallelism"),
         ({"todos": {"batchsize": 1}}, "todos.batch_size"),
         ({"breakers": {"api": {"threshold": 1}}}, "breakers.api.failure_threshold"),
-        ({"zzz": 1}, "known are claude_program"),
+        ({"zzz": 1}, "Known keys: claude_program"),
     ],
 )
 def test_an_unknown_key_names_the_one_meant(values: dict[str, object], told: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from engine.errors import NotFound
 from engine.statefolder.guard import open_state
 from engine.statefolder.links import JOURNAL, STATE
-from mcp_server.project.root import PROJECT_VARIABLE, SESSION_VARIABLE, find_root, told_others
+from mcp_server.project.root import PROJECT_VARIABLE, SESSION_VARIABLE, find_root, notes_on
 from registry.files.roots import find_project_root, look_for_root
 from tests.support.state import plant
 
@@ -88,7 +88,7 @@ def test_a_folder_with_nothing_but_state_of_others_is_passed_and_named(deep: Pat
         (deep / ".claude" / beside).mkdir()
     found = look_for_root(deep)
     assert (found.root, found.others) == (deep.parent, (deep,))
-    [text] = told_others(found)
+    [text] = notes_on(found)
     assert str(deep) in text
     assert str(deep.parent) in text
 
