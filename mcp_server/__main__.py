@@ -1,6 +1,6 @@
 """`orchestration-mcp`: the server over stdio.
 
-Effects: runs until the client goes. Everything that is not the protocol is written to stderr.
+Effects: runs until the client leaves. Everything but the protocol is written to stderr.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Serve the project that `--project`, CLAUDE_PROJECT_DIR or the working directory names."""
+    """Serve the project given by `--project`, CLAUDE_PROJECT_DIR or the working directory."""
     parser = argparse.ArgumentParser(prog="orchestration-mcp", description="Serve a project's commands over MCP stdio.")
     parser.add_argument("--project", metavar="DIR", help="the project root")
     parser.add_argument("--version", action="store_true", help="print the version and exit")

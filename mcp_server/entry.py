@@ -1,6 +1,6 @@
-"""Where the programs `orchestrate` and `orchestration-mcp` begin.
+"""Entry points of the programs `orchestrate` and `orchestration-mcp`.
 
-Effects: those of the programs. What needs neither command line nor protocol is answered before either is imported.
+Effects: those of the programs. `--version` and unsupported platforms are handled before anything else is imported.
 """
 
 from __future__ import annotations

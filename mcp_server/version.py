@@ -1,4 +1,4 @@
-"""The version of this program, as it was installed.
+"""The version of the installed package.
 
 Effects: reads the metadata of the installed package.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 def version() -> str:
-    """The version; `0` where the program runs from its source without being installed."""
+    """The version; `0` if the program runs from its source without being installed."""
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - only some answers need it
 
     try:

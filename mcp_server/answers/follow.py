@@ -36,12 +36,12 @@ class SendProgress(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glimpse:
-    """What a wait needs to know about a run."""
+    """The state of a run as far as a wait needs it."""
 
     events: int
     line: str
     shape: tuple[object, ...]
-    """What is reported without delay when it changes: phases, failures, the run's state."""
+    """Parts whose changes are reported without delay: phases, failures, the run's state."""
     done: int
     total: int
     over: bool

@@ -51,7 +51,7 @@ def next_step(
     work: Work | None = None,
     tasks: Sequence[object] | None = None,
 ) -> str:
-    """What the model should do now.
+    """Instructions for the model's next step.
 
     *refs* are the keys of outputs that are too large to include, *work* is the client's own work, *tasks* are calls
     of the Task tools, None if the client did not ask for them.

@@ -59,7 +59,7 @@ class AttemptSpan(Wire):
     """ok, failed, lost or open."""
     attempt: int | None = None
     note: str | None = None
-    """What was waited for, or how the attempt failed."""
+    """The reason of a wait, or of the attempt's failure."""
     last_output: str | None = None
     """The last output of an attempt that failed."""
     session: str | None = None

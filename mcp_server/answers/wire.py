@@ -287,7 +287,7 @@ class LockLine(Wire):
     """Absent: the run itself."""
     since: str
     waits_for: list[Line] | None = None
-    """What a waiting request waits for, each as `resource (locked by run:node)`."""
+    """The locks that a waiting request waits for, each as `resource (locked by run:node)`."""
 
 
 class WorkLine(Wire):
@@ -381,7 +381,7 @@ class Status(Wire):
     estimate: EstimateLine | None = None
     """In the answer of `run`, unless the run has already ended: the expectation before it began."""
     next: Line
-    """What to do now."""
+    """Instructions for the next step."""
 
 
 def redacted(value: Any, redact: Callable[[str], str]) -> Any:  # noqa: ANN401 - any JSON value

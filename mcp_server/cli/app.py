@@ -1,6 +1,6 @@
-"""The command line `orchestrate`: its commands, each in a module with its like.
+"""The command line `orchestrate`: its commands, grouped in modules.
 
-Effects: those of its commands. It only translates: rules are the engine's and the registry's.
+Effects: those of its commands. It only translates: the rules are in the engine and the registry.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ app = typer.Typer(
 def serve(
     http: Annotated[
         int | None,
-        typer.Option(metavar="PORT", min=0, max=65_535, help="Over HTTP on this loopback port instead, with a token."),
+        typer.Option(metavar="PORT", min=0, max=65_535, help="Serve HTTP on this loopback port instead, with a token."),
     ] = None,
 ) -> None:
-    """Serve MCP over stdio; what Claude Code starts."""
+    """Serve MCP over stdio; Claude Code starts this."""
     if http is not None:
         from mcp_server.protocol.http import serve_http  # noqa: PLC0415 - the web server
 
@@ -45,14 +45,14 @@ def serve(
             except OSError as error:
                 message = f"port {http} cannot be used: {error.strerror}"
                 raise EnvironmentFault(
-                    message, code="PORT_UNUSABLE", hint="Choose another; 0 takes a free one."
+                    message, code="PORT_UNUSABLE", hint="Choose another port; 0 picks a free one."
                 ) from None
         return
     from mcp_server.__main__ import main as serve_stdio  # noqa: PLC0415 - the MCP SDK is the larger half of the start-up
 
     with errors():
         named = named_project()
-        serve_stdio([] if named is None else ["--project", str(named)])  # its own options: ours are read already
+        serve_stdio([] if named is None else ["--project", str(named)])  # its own options: ours are parsed already
 
 
 for command in (
@@ -77,6 +77,6 @@ for command in (
 
 
 def main() -> None:
-    """Entry point of the program `orchestrate`."""
+    """Run the command line `orchestrate`."""
     take_any_stream()
     app()

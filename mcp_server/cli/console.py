@@ -1,6 +1,6 @@
-"""What the command line shows: the live tree of a run, tables, problems and errors.
+"""The output of the command line: the live tree of a run, tables, problems and errors.
 
-Effects: writes to the terminal. Results go to stdout, everything else to stderr; all of it reads well without colour.
+Effects: writes to the terminal. Results go to stdout, everything else to stderr; all of it is readable without colour.
 """
 
 from __future__ import annotations
@@ -41,27 +41,27 @@ if TYPE_CHECKING:
     from engine.validation import Problem
 
 WIDE = 100_000
-"""Columns of what is no terminal: programs read lines whole."""
+"""Width of output that is not a terminal: programs read whole lines."""
 
 
 class Unbroken(Console):
-    """A console that cuts and wraps at a terminal only, and takes text for nothing but text.
+    """A console that cuts and wraps on a terminal only, and treats text as nothing but text.
 
-    Most of what is printed was written by others: square brackets are no markup and `:name:` is no picture, where a
-    caller does not ask for markup, and nothing that steers a terminal or deceives its reader gets through.
+    Most of what is printed was written by others, so square brackets are not markup and `:name:` is not an emoji, and
+    nothing that controls a terminal or deceives its reader gets through.
     """
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - those of a Console
-        """*options* as a Console takes them."""
+        """*options* are those of a Console."""
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401
-        """*text* as it may be shown."""
+        """*text*, made safe to show."""
         return super().render_str(printable(text), **options)
 
     @property
     def size(self) -> ConsoleDimensions:
-        """That of the terminal."""
+        """The size of the terminal."""
         found = super().size
         return found if self.is_terminal else ConsoleDimensions(WIDE, found.height)
 
@@ -70,7 +70,7 @@ class Unbroken(Console):
         self._width, self._height = new_size
 
     def on_broken_pipe(self) -> None:
-        """Write to nowhere from now on: whoever read has left, and the run goes on all the same."""
+        """Discard output from now on: the reader has left, and the run continues all the same."""
         self.quiet = True
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.file.fileno())
@@ -78,9 +78,9 @@ class Unbroken(Console):
 
 
 results = Unbroken()
-"""Where results go."""
+"""Output for results."""
 notes = Unbroken(stderr=True)
-"""Where everything else goes."""
+"""Output for everything else."""
 
 _STYLES = {
     NodeStatus.COMPLETED: "green",
@@ -94,11 +94,11 @@ _STYLES = {
 }
 MAX_ACTION_LENGTH = 60
 MAX_PLACES = 3
-"""Places that one line names."""
+"""Number of places that one line names."""
 INSET = "     "
-"""Before the further lines of a text that stands among lines of ours: none of it can pass for one of these."""
+"""Indentation of the further lines of a text of others, so that none can pass for a line of ours."""
 FRAMES = 8
-"""Pictures of a live run in a second."""
+"""Frames per second of a live run."""
 
 
 def tree(view: View, spinner: Spinner | None = None) -> Tree:
@@ -140,19 +140,19 @@ def _node(view: View, node: NodeState, spinner: Spinner | None) -> Text | Group 
     return row
 
 
-class Picture(NamedTuple):
-    """What there is to see of a run at one moment: unlike the run itself it does not move on."""
+class Frame(NamedTuple):
+    """The display of a run at one moment: unlike the run itself it does not change."""
 
     tree: Tree | None
     """The whole run, for a terminal."""
     changes: Sequence[tuple[NodeId, NodeStatus, str]]
-    """Nodes that have changed, each with its line, for everything else."""
+    """Nodes that have changed, each with its line, for any other output."""
 
 
 class LiveTree:
-    """Shows a run as it moves, where stderr is a terminal; elsewhere one line for each change of a node.
+    """Shows a run live if stderr is a terminal; otherwise prints a line for each change of a node.
 
-    A live run is ahead of its journal: `picture` is for `Engine.read`, and `show` for what came back from there.
+    A live run is ahead of its journal: call `frame` inside `Engine.read`, and `show` on what that returns.
     """
 
     def __init__(self) -> None:
@@ -163,7 +163,7 @@ class LiveTree:
         self._drawn = float("-inf")
 
     def __enter__(self) -> Self:
-        """Begin to show, below all that stands there: a display that was ended would draw over what came after it."""
+        """Start to show, below the present output: a display that was stopped would overwrite what came after it."""
         if notes.is_terminal:
             self._live = Live(
                 console=notes,
@@ -175,31 +175,31 @@ class LiveTree:
             self._live.start()
         return self
 
-    def picture(self, view: View, *, last: bool) -> Picture | None:
-        """What is to be shown of *view*; None where there was another just now, and this is not the *last*."""
+    def frame(self, view: View, *, last: bool) -> Frame | None:
+        """The frame for *view*; None if there was one just now, and this is not the *last*."""
         if not notes.is_terminal:
             changes = [
                 (name, standing(node), line(view.run, node, view.now, view.estimates))
                 for name, node in view.run.nodes.items()
                 if standing(node) is not self._seen.get(name, NodeStatus.PENDING)
             ]
-            return Picture(None, changes)
+            return Frame(None, changes)
         now = notes.get_time()
         if not last and now - self._drawn < 1 / FRAMES:
             return None
         self._drawn = now
-        return Picture(tree(view, self._spinner), ())
+        return Frame(tree(view, self._spinner), ())
 
-    def show(self, picture: Picture) -> None:
-        """Show *picture*, which is durable."""
-        if picture.tree is not None:
-            self._tree = picture.tree
-        for name, status, text in picture.changes:
+    def show(self, frame: Frame) -> None:
+        """Show *frame*, which is durable."""
+        if frame.tree is not None:
+            self._tree = frame.tree
+        for name, status, text in frame.changes:
             self._seen[name] = status
             notes.print(Text(text), soft_wrap=True)
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        """Leave the last state standing, where nothing went wrong."""
+        """Leave the last state on the screen, unless there was an error."""
         if self._live is not None:
             self._live.stop()
             if error is None:
@@ -207,20 +207,20 @@ class LiveTree:
 
 
 def failure_lines(run: Run) -> Iterable[str]:
-    """What there is to say about each node that failed: why, what helps, what its agent said last.
+    """Lines about each node that failed: the reason, a hint, the last output of its agent.
 
-    Of what stopped the run itself, code and hint: the message of the run tells the rest.
+    For a failure of the run itself only code and hint: the run's message says the rest.
     """
-    for told in failures(run):
-        failure = told.failure
-        if told.node is None:
+    for failed in failures(run):
+        failure = failed.failure
+        if failed.node is None:
             yield f"❌ {clean(run.plan.command)}: {clean(failure.code)}"
             if failure.hint:
                 yield f"   hint: {within(failure.hint, INSET)}"
             continue
-        node = run.nodes[told.node]
+        node = run.nodes[failed.node]
         if failure is not node.failure:
-            continue  # the end of the run tells how undoing failed
+            continue  # the message of the run says how undoing failed
         undone = {
             NodeStatus.COMPENSATED: " (rolled back)",
             NodeStatus.COMPENSATION_FAILED: " (rollback failed)",
@@ -228,21 +228,21 @@ def failure_lines(run: Run) -> Iterable[str]:
         yield f"❌ {subject(run, node)}{undone}\n   {clean(failure.code)}: {within(failure.message, INSET)}".rstrip()
         if failure.hint:
             yield f"   hint: {within(failure.hint, INSET)}"
-        if told.session:
-            yield f"   transcript: claude --resume {told.session}"
+        if failed.session:
+            yield f"   transcript: claude --resume {failed.session}"
         if failure.partial:
             yield "   last output:"
             yield from (f"     {text}" for text in last_lines(failure.partial))
 
 
-def is_told(run: Run) -> bool:
-    """Whether the lines of the failures say all that the message of *run* says."""
-    told = {f'Node "{one.node}" failed: {one.failure.message}' for one in failures(run) if one.node is not None}
-    return not run.message or run.message in told
+def repeats_failures(run: Run) -> bool:
+    """Whether the message of *run* says no more than the lines of its failures."""
+    messages = {f'Node "{one.node}" failed: {one.failure.message}' for one in failures(run) if one.node is not None}
+    return not run.message or run.message in messages
 
 
 def print_error(error: OrchestrationError) -> None:
-    """One clear error: code, message, place, hint; validation problems one by one."""
+    """Print an error: code, message, place, hint, and validation problems one by one."""
     problems: Sequence[Problem] = getattr(error, "problems", ())
     _say(notes, ("error", "red"), f" {error.code}: {within(error.message, INSET)}")
     if error.pointer:
@@ -253,8 +253,8 @@ def print_error(error: OrchestrationError) -> None:
 
 
 def print_problems(problems: Iterable[Problem], console: Console = results) -> None:
-    """Validation problems, each with code, place and suggestion; many alike are one with their number."""
-    from engine.validation import grouped  # noqa: PLC0415 - there are problems only where validation is imported already
+    """Print validation problems, each with code, place and suggestion; equal ones once, with their number."""
+    from engine.validation import grouped  # noqa: PLC0415 - problems exist only if validation was imported already
 
     for problem in grouped(problems):
         style = "red" if problem.severity == "error" else "yellow"
@@ -271,12 +271,12 @@ def print_problems(problems: Iterable[Problem], console: Console = results) -> N
 
 
 def _say(console: Console, *parts: str | tuple[str, str]) -> None:
-    """One line of *parts*, some of them with a style, which a terminal may wrap."""
+    """Print one line of *parts*, some of them with a style, which a terminal may wrap."""
     console.print(Text.assemble(*parts), soft_wrap=True)
 
 
 def runs_table(rows: Sequence[RunSummary], now: datetime) -> Table:
-    """The list of runs, newest first; where they do not fit, commands are wrapped, ids and states stay whole."""
+    """The list of runs, newest first; if they do not fit, commands are wrapped, but not ids and states."""
     states = [Text(f"{MARKS[row.status]} {row.status.value}") for row in rows]
     whole = {"RUN": max(len(row.id) for row in rows), "STATE": max(state.cell_len for state in states)}
     table = Table(box=None, pad_edge=False)
@@ -298,7 +298,7 @@ def runs_table(rows: Sequence[RunSummary], now: datetime) -> Table:
 
 
 def print_text(text: str) -> None:
-    """A result that is Markdown: rendered on a terminal, as it was written elsewhere."""
+    """Print a result that is Markdown: rendered on a terminal, unchanged otherwise."""
     if results.is_terminal:
         from rich.markdown import Markdown  # noqa: PLC0415 - a quarter of the start-up, needed at the very end only
 
@@ -308,16 +308,16 @@ def print_text(text: str) -> None:
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
-    """One JSON document and nothing else on stdout, whole in any encoding."""
+    """Print one JSON document and nothing else on stdout, complete in any encoding."""
     import json  # noqa: PLC0415 - not needed by most commands
 
     encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
-    # What printable would take out stands as an escape, which means the same to whoever reads JSON.
+    # Characters that `printable` would remove become escapes, which mean the same to a JSON parser.
     write(escaped(json.dumps(value, ensure_ascii=not encoding.startswith("utf"), indent=2)) + "\n")
 
 
 def write(text: str) -> None:
-    """Put *text* on stdout as it is; where nobody reads any more, nothing else is written either."""
+    """Write *text* to stdout unchanged; once the reader has left, nothing else is written either."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -326,21 +326,21 @@ def write(text: str) -> None:
 
 
 def print_error_json(error: OrchestrationError) -> None:
-    """One error as the JSON object that stands where the result would."""
+    """Print an error as JSON in the place of the result."""
     problems: Sequence[Problem] = getattr(error, "problems", ())
-    told = {"code": error.code, "message": error.message, "hint": error.hint, "pointer": error.pointer or None}
+    fields = {"code": error.code, "message": error.message, "hint": error.hint, "pointer": error.pointer or None}
     lines = [
         {"code": one.code, "severity": one.severity.value, "message": one.message, "pointer": one.pointer}
         for one in problems
     ]
-    found = {key: value for key, value in told.items() if value is not None}
+    found = {key: value for key, value in fields.items() if value is not None}
     print_json({"error": found | ({"problems": lines} if lines else {})})
 
 
 def take_any_stream() -> None:
-    """Let a terminal or pipe of any encoding take what is written: what it cannot show becomes a question mark.
+    """Make the standard streams accept any text: what the encoding cannot represent becomes a question mark.
 
-    A stream that is closed takes it too: without one, files that are opened later would stand in its place.
+    A closed stream is opened on the null device: otherwise a file that is opened later would take its descriptor.
     """
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
@@ -369,7 +369,7 @@ def run_row(row: RunSummary) -> dict[str, Any]:
 
 
 def print_agents(rows: Sequence[dict[str, str]]) -> None:
-    """The agents, one a line; a terminal cuts descriptions, a pipe gets whole lines."""
+    """Print the agents, one per line; on a terminal descriptions are cut, a pipe gets whole lines."""
     heads = {"id": "AGENT", "executor": "EXECUTOR", "source": "SOURCE", "description": "DESCRIPTION"}
     cells = [heads, *({key: clean(row[key]) for key in heads} for row in rows)]
     widths = {key: max(len(row[key]) for row in cells) for key in heads if key != "description"}

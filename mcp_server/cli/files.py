@@ -1,6 +1,6 @@
 """The commands about files: validate, plan, migrate, agents.
 
-Effects: reads command and agent files; `migrate` writes one file. `plan` reads what earlier runs took.
+Effects: reads command and agent files; `migrate` writes one file. `plan` reads the times of earlier runs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def validate(
     strict: Annotated[bool, typer.Option(help="Warnings count as errors.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Check a command and tell every problem at once."""
+    """Check a command and report every problem at once."""
     from mcp_server.answers.status import validation_of  # noqa: PLC0415 - the wire models are needed for JSON only
 
     with errors():
@@ -45,13 +45,13 @@ def plan(
 ) -> None:
     """Show how a command would run: phases, critical path, times, context flow."""
     if format_ not in {"text", "mermaid", "json", "svg"}:
-        raise typer.BadParameter(f"{format_} is no format: text, mermaid, json or svg")
+        raise typer.BadParameter(f'unknown format "{format_}": choose text, mermaid, json or svg')
     note_json(format_ == "json")
     finish(_plan(source, format_))
 
 
 async def _plan(source: str, format_: str) -> int:
-    """The times are those of earlier runs where there are any."""
+    """Show the plan with the times of earlier runs, if there are any."""
     from engine.graph import predict  # noqa: PLC0415 - brings networkx
     from engine.views import diagram  # noqa: PLC0415
     from mcp_server.answers.status import estimate_of, loaded_of  # noqa: PLC0415
@@ -75,7 +75,7 @@ async def _plan(source: str, format_: str) -> int:
 
 
 def agents(as_json: Json = False) -> None:
-    """List the agents that commands of this project can name."""
+    """List the agents that commands of this project can use."""
     with errors():
         root = project_root()
         catalog = lazy.open_catalog(root, lazy.load_settings(root))
@@ -100,9 +100,9 @@ def agents(as_json: Json = False) -> None:
 
 def migrate(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A v1 markdown file or an older JSON file.")],
-    output: Annotated[Path | None, typer.Option(help="Where the v2 file goes; stdout where absent.")] = None,
+    output: Annotated[Path | None, typer.Option(help="File for the result (default: stdout).")] = None,
 ) -> None:
-    """Turn a v1 markdown file or an older JSON file into a v2 file."""
+    """Convert a v1 markdown file or an older JSON file to a v2 file."""
     with errors():
         root = project_root()
         loaded = lazy.open_catalog(root, lazy.load_settings(root)).load(file)
@@ -122,6 +122,6 @@ def _write_new(path: Path, text: str) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise InputError(f"{path} is there already", code="FILE_EXISTS", hint="name another file") from None
+        raise InputError(f"{path} exists already", code="FILE_EXISTS", hint="Choose another file.") from None
     except OSError as error:
         raise EnvironmentFault(f"{path} cannot be written: {error.strerror}", code="FILE_UNWRITABLE") from error

@@ -1,6 +1,6 @@
-"""What commands of the command line need once they run, imported when it is first asked for: help comes without it.
+"""Names that commands need once they run, imported on first use, so that help does not wait for them.
 
-Effects: none by itself. Use it as `late.open_project(…)`.
+Effects: none but imports. Use it as `lazy.open_project(…)`.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    from importlib import import_module  # noqa: PLC0415 - asked for once per name
+    from importlib import import_module  # noqa: PLC0415 - called once per name
 
     found = globals()[name] = getattr(import_module(_HOMES[name]), name)
     return found

@@ -1,6 +1,6 @@
 """The commands about a project's state: locks, prune.
 
-Effects: gives up locks, forgets runs; prints results to stdout, all else to stderr.
+Effects: releases locks, removes runs; prints results to stdout, all else to stderr.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rich.table import Table
 from engine.ids import RunId
 from engine.text.shown import clean
 from mcp_server.cli import console, lazy
-from mcp_server.cli.shared import OK, Json, finish, project_root
+from mcp_server.cli.shared import OK, Json, counted, finish, project_root
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,32 +22,34 @@ if TYPE_CHECKING:
     from engine.views.locks import LockLine
 
 KEPT = 100
-"""Runs that `prune` keeps where it is told neither a number nor an age."""
+"""Number of runs that `prune` keeps by default."""
 
 
 def locks(
     release: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Give up what is reserved for a run whose process died.")
+        str | None,
+        typer.Option(metavar="RUN", help="Release the locks that are reserved for a run whose process died."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show who has or waits for which lock."""
+    """Show the locks that are held or requested."""
     finish(_locks(RunId(release) if release else None, as_json=as_json))
 
 
 def prune(
     keep: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Keep the newest N runs; 100 where nothing is said.")
+        int | None, typer.Option(min=0, metavar="N", help=f"Keep the newest N runs (default: {KEPT}).")
     ] = None,
     older_than: Annotated[
-        float | None, typer.Option(min=0, max=36_500, metavar="DAYS", help="Remove runs that ended before that.")
+        float | None,
+        typer.Option(min=0, max=36_500, metavar="DAYS", help="Remove runs that ended more than this many days ago."),
     ] = None,
     interrupted: Annotated[
-        bool, typer.Option("--interrupted", help="Interrupted runs too, which can not be resumed then.")
+        bool, typer.Option("--interrupted", help="Also remove interrupted runs (they can no longer be resumed).")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Forget old runs, and the branches of their isolated agents; never a run that lives."""
+    """Remove old runs, and the branches of their isolated agents; never a live run."""
     finish(_prune(keep, older_than, interrupted=interrupted, as_json=as_json))
 
 
@@ -56,7 +58,7 @@ async def _locks(release: RunId | None, *, as_json: bool) -> int:
         engine = await (project.reader if release is None else project.engine)()
         if release is not None:
             lines = await engine.release_locks(release)
-            console.notes.print(f"released {len(lines)} locks of run {release}")
+            console.notes.print(f"released {counted(len(lines), 'lock')} of run {release}")
         lines = await engine.locks()
     if as_json:
         from mcp_server.answers.wire import lock_lines  # noqa: PLC0415 - the wire models are needed for JSON only
@@ -65,7 +67,7 @@ async def _locks(release: RunId | None, *, as_json: bool) -> int:
     elif lines:
         console.results.print(_lock_table(lines))
     else:
-        console.notes.print("nobody has or waits for a lock")
+        console.notes.print("no locks held or requested")
     return OK
 
 
@@ -91,5 +93,5 @@ async def _prune(keep: int | None, days: float | None, *, interrupted: bool, as_
         return OK
     for row in gone:
         console.results.print(clean(f"{row.id} {row.command} {row.status}"))
-    console.notes.print(f"{len(gone)} runs removed")
+    console.notes.print(f"{counted(len(gone), 'run')} removed")
     return OK

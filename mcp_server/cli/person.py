@@ -1,6 +1,6 @@
-"""Whether a person answers on the command line, and not a model.
+"""Tells a person at the command line from a model.
 
-Effects: looks at the environment and the terminal, and asks there.
+Effects: reads the environment, and asks on the terminal.
 """
 
 from __future__ import annotations
@@ -15,24 +15,23 @@ from mcp_server.project.root import SESSION_VARIABLE
 
 
 def can_ask() -> bool:
-    """Whether a person can be asked: question and answer go through a terminal."""
+    """Whether a person can be asked: stdin and stderr are a terminal."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def asked(question: str) -> bool:
-    """Whether the person at the terminal says yes; no answer is a no."""
+    """Whether the person at the terminal answers yes; no answer is a no."""
     console.notes.print(f"{question} [y/N] ", end="")
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def check_person(what: str, words: str, *, yes: bool) -> None:
-    """Raise `StateError` (NOT_TRUSTED) where a model would do *what*, by typing *words*, to things it may have written.
+    """Raise `StateError` (NOT_TRUSTED) if a model would do *what*, by *words*, to files that it may have written.
 
-    That is in an agent of ours, and in what a session of Claude Code starts, unless somebody types the answer there
-    instead of saying *yes* beforehand. This looks at the environment, which a program with the user's rights can
-    change.
+    That is: in an agent of ours, and in what a session of Claude Code starts, unless someone types the answer there
+    instead of passing *yes*. This checks the environment, which a program with the user's rights can change.
     """
     typed = not yes and can_ask() and sys.stdout.isatty()
     if ATTEMPT_VARIABLE in os.environ or (os.environ.get(SESSION_VARIABLE) and not typed):
-        teller = "an agent" if ATTEMPT_VARIABLE in os.environ else "a command that Claude Code starts"
-        raise StateError(f"{teller} cannot {what}", code="NOT_TRUSTED", hint=f"Type in a terminal of your own: {words}")
+        caller = "an agent" if ATTEMPT_VARIABLE in os.environ else "a command that Claude Code starts"
+        raise StateError(f"{caller} cannot {what}", code="NOT_TRUSTED", hint=f"Type in a terminal of your own: {words}")

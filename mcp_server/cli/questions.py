@@ -1,7 +1,7 @@
-"""Questions of a run to a person: approvals, and nodes lost in a crash; asked at the terminal, or answered by decide.
+"""A run's questions to a person: approvals, and nodes lost in a crash; asked on the terminal, or answered by `decide`.
 
-Effects: prints to stderr and reads lines of stdin while the loop goes on. Where there is no terminal an approval is
-refused, so that no run waits for somebody who is not there.
+Effects: prints to stderr and reads lines of stdin without blocking the loop. Without a terminal an approval is denied,
+so that no run waits for a person who is not there.
 """
 
 from __future__ import annotations
@@ -32,16 +32,18 @@ CODE = "APPROVAL_NEEDED"
 
 
 def has_terminal() -> bool:
-    """Whether a person can be asked."""
+    """Whether a person can be asked on the terminal."""
     return sys.stdin.isatty() and console.notes.is_terminal
 
 
 def decide(
     run_id: Annotated[str, typer.Argument(metavar="RUN")],
     node: Annotated[str, typer.Argument(metavar="NODE")],
-    answer: Annotated[str, typer.Argument(metavar="ANSWER", help="yes or no; for a lost attempt retry, skip or fail.")],
+    answer: Annotated[
+        str, typer.Argument(metavar="ANSWER", help="yes or no; for a lost attempt: retry, skip or fail.")
+    ],
 ) -> None:
-    """Answer what a run waits for, of this or of another process."""
+    """Answer a question of a run, whichever process runs it."""
     finish(_decide(RunId(run_id), node, answer))
 
 
@@ -55,7 +57,7 @@ async def _decide(run_id: RunId, node: str, answer: str) -> int:
 
 
 def question_lines(run: Run) -> list[str]:
-    """What *run* waits for, each with how one answers it."""
+    """The questions of *run*, each with the command that answers it."""
     return [f"❓ {one.node}: {within(one.text, console.INSET)}\n   {_command(run.id, one)}" for one in questions(run)]
 
 
@@ -64,17 +66,17 @@ def _command(run_id: RunId, question: Question) -> str:
 
 
 async def answer_questions(engine: Engine, run_id: RunId, *, person: bool) -> bool:
-    """Ask the person at the terminal all that the run waits for; False where nobody is there who could answer.
+    """Ask the person at the terminal all questions of the run; False if no one is there to answer.
 
-    Without a *person* an approval is answered with no, recorded as APPROVAL_NEEDED. A held node is left as it is: only
-    somebody who looks can say whether its work was done.
+    Without a *person* an approval is denied, and recorded as APPROVAL_NEEDED. A held node stays as it is: only a person
+    who looks can say whether its work was done.
     """
     asked = await _open(engine, run_id)
     if person:
         return all([await _ask(engine, run_id, question) for question in asked])
     refused = [question for question in asked if "no" in question.answers]
     for question in refused:
-        hint = "Run it on a terminal, or in Claude Code, where a person can answer."
+        hint = "Run it in a terminal or in Claude Code, where a person can answer."
         failure = Failure(FailureKind.ERROR, CODE, f'Node "{question.node}" needs a yes: {question.text}', hint)
         await _answer(engine, run_id, question, "no", failure)
     if refused or not asked:
@@ -82,7 +84,7 @@ async def answer_questions(engine: Engine, run_id: RunId, *, person: bool) -> bo
     for question in asked:
         message = (
             f'{CODE}: node "{question.node}" waits for a decision: {within(question.text, console.INSET)}\n'
-            f"hint: `orchestrate resume {run_id}` asks for it on a terminal; without one "
+            f"hint: `orchestrate resume {run_id}` asks on a terminal; without one use "
             f"`orchestrate resume {run_id} --detach`, then `{_command(run_id, question)}`."
         )
         console.notes.print(message, soft_wrap=True)
@@ -98,14 +100,14 @@ async def _answer(
 ) -> None:
     try:
         await engine.decide(run_id, question.node, answer, failure=failure)
-    except StateError as error:  # somebody else was quicker, or the run has ended
+    except StateError as error:  # someone else was quicker, or the run has ended
         console.notes.print(within(error.message, console.INSET), soft_wrap=True)
     else:
         await until_heard(engine, run_id, lambda run: question not in questions(run))
 
 
 async def _ask(engine: Engine, run_id: RunId, question: Question) -> bool:
-    """Ask until the question is answered, here or elsewhere; False where the terminal ends and others own the run."""
+    """Ask until the question is answered, here or elsewhere; False if stdin ends and another process owns the run."""
     choices = "/".join(question.answers)
     prompt = f"❓ {question.node}: {within(question.text, console.INSET)} [{choices}] "
     console.notes.print(prompt, soft_wrap=True, end="")
@@ -114,12 +116,12 @@ async def _ask(engine: Engine, run_id: RunId, question: Question) -> bool:
         if line is None:
             continue
         word = line.strip().lower()
-        meant = [answer for answer in question.answers if word and answer.startswith(word)]
-        if len(meant) == 1:
-            await _answer(engine, run_id, question, meant[0])
+        matching = [answer for answer in question.answers if word and answer.startswith(word)]
+        if len(matching) == 1:
+            await _answer(engine, run_id, question, matching[0])
             return True
         console.notes.print(f"[{choices}] ", end="")
-        if not line:  # the terminal is gone: there is nobody to wait for
+        if not line:  # stdin has ended: there is no one to wait for
             if run_id not in engine.live_runs.runs:
                 return False
             await _answer(engine, run_id, question, question.answers[-1])
@@ -128,15 +130,15 @@ async def _ask(engine: Engine, run_id: RunId, question: Question) -> bool:
 
 
 async def _line(seconds: float) -> str | None:
-    """The next line of the terminal, empty at its end; None where none comes within *seconds*."""
+    """The next line of the terminal, empty at its end; None if there is none within *seconds*."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
 
-    def come() -> None:
+    def on_ready() -> None:
         if not ready.done():
             ready.set_result(None)
 
-    loop.add_reader(sys.stdin.fileno(), come)
+    loop.add_reader(sys.stdin.fileno(), on_ready)
     try:
         await asyncio.wait_for(ready, seconds)
     except TimeoutError:

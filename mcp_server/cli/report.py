@@ -1,4 +1,4 @@
-"""`orchestrate report`: how a run went, as text, JSON or a page.
+"""`orchestrate report`: how a run went, as text, JSON or HTML.
 
 Effects: opens the project and reads one run; prints to stdout.
 """
@@ -25,14 +25,15 @@ def report(
     run_id: RunArgument = None,
     format_: Annotated[str, typer.Option("--format", help="text, json or html.")] = "text",
 ) -> None:
-    """Tell how a run went: times, efficiency, phases, slowest agents, retries, waits, and a timeline."""
+    """Show how a run went: times, efficiency, phases, slowest agents, retries, waits, and a timeline."""
     note_json(format_ == "json")
     finish(_report(run_id, format_))
 
 
 async def _report(run_id: str | None, format_: str) -> int:
     if format_ not in FORMATS:
-        raise InputError(f'"{format_}" is no format', code="INVALID_ARGUMENT", hint=f"one of {', '.join(FORMATS)}")
+        hint = f"Choose {', '.join(FORMATS[:-1])} or {FORMATS[-1]}."
+        raise InputError(f'unknown format "{format_}"', code="INVALID_ARGUMENT", hint=hint)
     async with lazy.open_project(project_root(), reads=True) as project:
         engine = await project.reader()
         if format_ == "json":

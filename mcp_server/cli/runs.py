@@ -49,31 +49,34 @@ if TYPE_CHECKING:
 
 OF_OUTPUTS = ("outputs", "report")
 VIEWS = ("summary", *OF_OUTPUTS)
-"""Of the tool's views those that a terminal has: `--json` holds all parts at once, and `report` draws the timeline."""
+"""The views on a terminal: `--json` has all parts at once, and `orchestrate report` draws the timeline."""
 
 
 def run(
     source: Source,
     text: Annotated[
         list[str] | None,
-        typer.Argument(help="The argument text, as typed after /name in Claude Code; -- before dashes."),
+        typer.Argument(
+            help="Argument text, as typed after /name in Claude Code; put -- before text that begins with a dash."
+        ),
     ] = None,
-    arg: Annotated[list[str] | None, typer.Option(metavar="K=V", help="One argument; repeatable.")] = None,
-    arguments: Annotated[str | None, typer.Option(help="The argument text in one piece.")] = None,
+    arg: Annotated[list[str] | None, typer.Option(metavar="K=V", help="One argument; can be repeated.")] = None,
+    arguments: Annotated[str | None, typer.Option(help="The argument text as one string.")] = None,
     executor: Annotated[str, typer.Option(help="auto, claude or simulate.")] = "auto",
     max_parallelism: MaxParallelism = None,
     max_cost_usd: MaxCost = None,
     max_attempts_total: MaxAttempts = None,
     max_duration_seconds: MaxDuration = None,
     detach: Annotated[
-        bool, typer.Option("--detach", help="Run in a process of its own; answer as soon as it has begun.")
+        bool, typer.Option("--detach", help="Run in the background; return once it has started.")
     ] = False,
     fail: Annotated[
         list[str] | None,
-        typer.Option(metavar="NODE[:ATTEMPT]=KIND[/CODE]", help="With simulate: make an attempt fail."),
+        typer.Option(metavar="NODE[:ATTEMPT]=KIND[/CODE]", help="With --executor simulate: make an attempt fail."),
     ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NODE.KEY=JSON", help="With simulate: give an output.")
+        list[str] | None,
+        typer.Option("--set", metavar="NODE.KEY=JSON", help="With --executor simulate: set an output."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -81,7 +84,7 @@ def run(
     if (fail or set_) and executor != "simulate":
         raise typer.BadParameter("--fail and --set work with --executor simulate only")
     if text and arguments is not None:
-        raise typer.BadParameter("give the argument text behind the name or as --arguments, not both")
+        raise typer.BadParameter("pass the argument text after the name or as --arguments, not both")
     with errors():
         request = lazy.RunRequest(
             source=source,
@@ -101,15 +104,19 @@ def run(
 
 def resume(
     run_id: RunArgument = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Take a failed or degraded run up at its failures.")] = False,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Retry a failed or degraded run from the nodes that failed.")
+    ] = False,
     max_parallelism: MaxParallelism = None,
     max_cost_usd: MaxCost = None,
     max_attempts_total: MaxAttempts = None,
     max_duration_seconds: MaxDuration = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Go on in a process of its own.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Resume in the background; return once it has started.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Go on with an interrupted run; limits that are given win over those it had."""
+    """Resume an interrupted run; limits given here replace those it had."""
     limits = Limits(
         max_parallelism=max_parallelism,
         max_cost_usd=max_cost_usd,
@@ -125,7 +132,7 @@ def status(
     view: Annotated[str, typer.Option(help=f"{', '.join(VIEWS[:-1])} or {VIEWS[-1]}.")] = VIEWS[0],
     as_json: Json = False,
 ) -> None:
-    """Show a run, the newest where none is named."""
+    """Show the status of a run, by default of the latest."""
     if view not in VIEWS:
         raise typer.BadParameter(f'unknown view "{view}": choose {", ".join(VIEWS[:-1])} or {VIEWS[-1]}')
     finish(_status(run_id, watch=watch, view=view, as_json=as_json))
@@ -138,11 +145,11 @@ def runs(as_json: Json = False) -> None:
 
 def cancel(
     run_id: Annotated[str, typer.Argument(metavar="RUN")],
-    reason: Annotated[str, typer.Option(help="Told in status and report.")] = "",
-    compensate: Annotated[bool, typer.Option(help="Undo what the run did.")] = True,
+    reason: Annotated[str, typer.Option(help="Reason, shown in status and report.")] = "",
+    compensate: Annotated[bool, typer.Option(help="Roll back what the run did.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Cancel a run, of this or of another process, and wait until nothing of it runs."""
+    """Cancel a run, whichever process runs it, and wait until it has ended."""
     finish(_cancel(RunId(run_id), reason=reason, compensate=compensate, as_json=as_json))
 
 
@@ -153,14 +160,15 @@ def _arguments(pairs: list[str] | None, text: str | None) -> str | dict[str, Any
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not name or not equals:
-            raise InputError(f'"{pair}" is no argument', code="INVALID_ARGUMENT", hint="write it as --arg NAME=VALUE")
+            raise InputError(f'"{pair}" is not NAME=VALUE', code="INVALID_ARGUMENT", hint="Write --arg NAME=VALUE.")
         given[name] = value
     return given
 
 
 def _executor(name: str) -> str:
     if name not in {"auto", "claude", "host", "simulate"}:
-        raise InputError(f'"{name}" is no executor', code="INVALID_ARGUMENT", hint="one of auto, claude, simulate")
+        hint = "Choose auto, claude or simulate."
+        raise InputError(f'unknown executor "{name}"', code="INVALID_ARGUMENT", hint=hint)
     return name
 
 
@@ -170,8 +178,8 @@ async def _run(request: RunRequest, *, detach: bool, as_json: bool) -> int:
             missing = project.trust.missing(project.plan(request.source).agents.values())
             if missing and not ask_trust(project.trust, missing):
                 return FAILED
-        told = not as_json and request.executor != "simulate"  # a simulation takes no time and costs nothing
-        expected = lazy.in_words(await project.forecast(request)) if told else ""
+        real = request.executor != "simulate"  # a simulation takes no time and costs nothing
+        expected = lazy.in_words(await project.forecast(request)) if real and not as_json else ""
         run_id = await (project.start_in_background if detach else project.start)(request)
         if expected:
             console.notes.print(expected, soft_wrap=True)
@@ -189,12 +197,12 @@ def _warn(warnings: Iterable[str]) -> None:
 
 
 async def _started(project: Project, run_id: RunId, *, as_json: bool) -> int:
-    """Say how to follow a run that goes on in the background."""
+    """Say how to follow a run in the background."""
     if as_json:
         console.print_json(await _full_status(project, await project.view(run_id)))
     else:
         console.results.print(run_id)
-        hint = f"it runs in the background; follow it with: orchestrate status {run_id} --watch"
+        hint = f"running in the background; follow it with: orchestrate status {run_id} --watch"
         console.notes.print(hint, soft_wrap=True)
     return OK
 
@@ -211,16 +219,16 @@ async def _resume(name: str | None, *, failed: bool, limits: Limits, detach: boo
 
 
 async def _follow(project: Project, run_id: RunId, *, as_json: bool) -> int:
-    """Show *run_id* until it ends; the first Ctrl+C cancels it and waits, the second leaves at once.
+    """Show *run_id* until it ends; the first Ctrl+C cancels it and waits, the second exits at once.
 
-    So does the end of the terminal: what runs is interrupted and can be resumed.
+    So does closing the terminal: the run is then interrupted and can be resumed.
     """
     engine = await project.reader()
     stopped = _cancel_on_signals(engine, run_id)
     person = has_terminal()
 
     def halts(run: Run) -> bool:
-        """Without a person what cannot be refused is left open as long as anything else goes on."""
+        """Whether to ask now; without a person, questions that cannot be denied wait until nothing else runs."""
         asked = questions(run)
         return bool(asked) if person else waits_for_people(run) or any("no" in one.answers for one in asked)
 
@@ -246,7 +254,7 @@ def _cancel_on_signals(engine: Engine, run_id: RunId) -> list[int]:
         if (len(stopped) > 1 or number == signal.SIGHUP) and current is not None:
             current.cancel()
             return
-        console.notes.print("cancelling… (again to leave at once; the run can then be resumed)")
+        console.notes.print("cancelling… (repeat to exit at once; the run can then be resumed)")
         task = loop.create_task(engine.cancel(run_id, reason=signal.Signals(number).name))
         pending.add(task)
         task.add_done_callback(pending.discard)
@@ -257,7 +265,7 @@ def _cancel_on_signals(engine: Engine, run_id: RunId) -> list[int]:
 
 
 async def _full_status(project: Project, view: View) -> dict[str, Any]:
-    """A status with nodes and outputs, as a program reads it."""
+    """A status with nodes, outputs and todos, for programs."""
     from mcp_server.answers.status import status_of  # noqa: PLC0415 - the wire models are needed for JSON only
 
     values = (await project.reader()).values
@@ -274,7 +282,7 @@ async def _print_end(project: Project, view: View, *, as_json: bool) -> None:
     console.results.print(headline(view.run, view.now, view.estimates), soft_wrap=True)
     for text in console.failure_lines(view.run):
         console.results.print(text, soft_wrap=True)
-    if view.run.status not in {RunStatus.COMPLETED, RunStatus.DEGRADED} and not console.is_told(view.run):
+    if view.run.status not in {RunStatus.COMPLETED, RunStatus.DEGRADED} and not console.repeats_failures(view.run):
         console.results.print(within(view.run.message, console.INSET), soft_wrap=True)
     for key in _report_keys(view.run):
         value = await project.output(view.run.id, key)
@@ -284,7 +292,7 @@ async def _print_end(project: Project, view: View, *, as_json: bool) -> None:
 
 
 def _report_keys(run: Run) -> list[str]:
-    """Outputs of the last phase: what the command was run for."""
+    """Keys of the last phase's outputs: the result of the command."""
     last = [phase for phase in run.phases if phase.plan.group is None][-1]
     return [
         output.key
@@ -295,7 +303,7 @@ def _report_keys(run: Run) -> list[str]:
 
 
 def exit_code(run: Run) -> int:
-    """0 completed or degraded, 3 cancelled, 1 for every other end."""
+    """0 for completed and degraded, 3 for cancelled, 1 for every other state."""
     if run.status in {RunStatus.COMPLETED, RunStatus.DEGRADED}:
         return OK
     return CANCELLED if run.status is RunStatus.CANCELLED else FAILED
@@ -321,21 +329,21 @@ async def _status(name: str | None, *, watch: bool, view: str, as_json: bool) ->
 
 
 async def _watched(project: Project, run_id: RunId, live: console.LiveTree | None) -> View:
-    """Follow a run to its end: what it asks is asked here where a person is, and told once where none is.
+    """Follow a run to its end. Its questions are asked if a person can answer here, and otherwise printed once.
 
-    It is told too where no answer can be written down.
+    They are also only printed if no answer can be recorded.
     """
     engine = await project.reader()
     person = has_terminal() and project.is_open
-    told: set[str] = set()
+    printed: set[str] = set()
     while not (
-        view := await watch(engine, run_id, live, until=lambda run: not told.issuperset(question_lines(run)))
+        view := await watch(engine, run_id, live, until=lambda run: not printed.issuperset(question_lines(run)))
     ).run.ended:
         if not person:
             for text in question_lines(view.run):
-                if text not in told:
+                if text not in printed:
                     console.notes.print(text, soft_wrap=True)
-                    told.add(text)
+                    printed.add(text)
         elif not await answer_questions(engine, run_id, person=True):
             return view
     return view
@@ -374,15 +382,15 @@ async def _cancel(run_id: RunId, *, reason: str, compensate: bool, as_json: bool
         await ask()
         await until_heard(engine, run_id, lambda run: run.stop is not None)
         view = await until_over(engine, run_id, ask)
-        if view.run.status is RunStatus.INTERRUPTED:  # its process died before it could obey
+        if view.run.status is RunStatus.INTERRUPTED:  # its process died before it could cancel
             await ask()
             view = await until_over(engine, run_id, ask)
         ended_before = before is view.run.status or view.run.status in {RunStatus.COMPLETED, RunStatus.DEGRADED}
-        if not (as_json and ended_before):  # else the error is the one document
+        if not (as_json and ended_before):  # otherwise the error is the only document
             await _print_end(project, view, as_json=as_json)
         if ended_before:
             raise NotFound(
-                f"run {run_id} had ended before: {view.run.status}",
+                f"run {run_id} had already ended: {view.run.status}",
                 code="NOTHING_TO_CANCEL",
                 hint="`orchestrate runs` lists the runs.",
             )

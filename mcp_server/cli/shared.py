@@ -1,4 +1,4 @@
-"""What the commands of the command line share: the project they are about, errors and exit codes.
+"""Common parts of the commands of the command line: their project, errors and exit codes.
 
 Effects: prints errors to stderr and ends the process with its exit code.
 """
@@ -25,12 +25,12 @@ OK, FAILED, USAGE, CANCELLED, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit codes (INTERFACE "Command line")."""
 
 Source = Annotated[str, typer.Argument(help="/name, a path under the project root, or a JSON definition.")]
-RunArgument = Annotated[str | None, typer.Argument(metavar="RUN", help="Run id; the newest where absent.")]
+RunArgument = Annotated[str | None, typer.Argument(metavar="RUN", help="Run id (default: the latest run).")]
 
 
 def note_json(value: bool) -> bool:  # noqa: FBT001 - typer's signature
-    """Whether the result is asked for as JSON; an error is then as well."""
-    global _wants_json  # noqa: PLW0603 - an error is told where the options are not known
+    """Remember whether the result is wanted as JSON; errors are then JSON as well."""
+    global _wants_json  # noqa: PLW0603 - errors are printed where the options are not known
     _wants_json = value
     return value
 
@@ -39,14 +39,14 @@ _wants_json = False
 Json = Annotated[
     bool, typer.Option("--json", callback=note_json, help="Print one JSON document and nothing else on stdout.")
 ]
-MaxParallelism = Annotated[int | None, typer.Option(min=1, help="Agents at once.")]
-MaxCost = Annotated[float | None, typer.Option("--max-cost-usd", min=0, help="Stop before spending more.")]
-MaxAttempts = Annotated[int | None, typer.Option("--max-attempts-total", min=1, help="Stop after so many attempts.")]
+MaxParallelism = Annotated[int | None, typer.Option(min=1, help="Maximum number of agents running at once.")]
+MaxCost = Annotated[float | None, typer.Option("--max-cost-usd", min=0, help="Stop before spending more than this.")]
+MaxAttempts = Annotated[int | None, typer.Option("--max-attempts-total", min=1, help="Stop after this many attempts.")]
 MaxDuration = Annotated[
-    float | None, typer.Option("--max-duration-seconds", min=0.001, help="Stop after so many seconds.")
+    float | None, typer.Option("--max-duration-seconds", min=0.001, help="Stop after this many seconds.")
 ]
 ProjectOption = Annotated[
-    Path | None, typer.Option("--project", help="Project root; else the nearest folder with .claude or .git.")
+    Path | None, typer.Option("--project", help="Project root (default: the nearest folder with .claude or .git).")
 ]
 
 _root: Path | None = None
@@ -64,19 +64,19 @@ VersionOption = Annotated[
 
 
 def choose_project(project: ProjectOption = None, _version: VersionOption = False) -> None:
-    """Remember the project that `--project` names, for the command that follows."""
-    note_json(False)  # noqa: FBT003 - of the command that follows
-    global _root  # noqa: PLW0603 - typer hands the options of the program to no one else
+    """Remember the project of `--project` for the command that follows."""
+    note_json(False)  # noqa: FBT003 - typer's parameter
+    global _root  # noqa: PLW0603 - typer passes the options of the program to this function only
     _root = project
 
 
 def named_project() -> Path | None:
-    """What `--project` names; the server finds its project itself, and starts where there is none."""
+    """The value of `--project`; the server finds its project itself, and also starts without one."""
     return _root
 
 
 def project_root() -> Path:
-    """The project that the command is about; journals in it that it does not use are named. Raises `NotFound`."""
+    """The project of the command; prints a note for each unused journal in it. Raises `NotFound`."""
     found = find_root(_root)
     for text in notes_on(found):
         console.notes.print(f"note: {text}", soft_wrap=True)
@@ -84,24 +84,24 @@ def project_root() -> Path:
 
 
 def finish(work: Coroutine[Any, Any, int]) -> NoReturn:
-    """Run *work* and leave with the exit code that it gives."""
-    # What ends the command is its error, and is told once.
-    lazy.log.addFilter(_is_no_fault)
+    """Run *work* and exit with the code that it returns."""
+    # A fault that ends the command is printed once, as its error.
+    lazy.log.addFilter(_is_not_a_fault)
     try:
         with errors():
             code = asyncio.run(work)
     finally:
-        lazy.log.removeFilter(_is_no_fault)
+        lazy.log.removeFilter(_is_not_a_fault)
     raise typer.Exit(code)
 
 
-def _is_no_fault(record: logging.LogRecord) -> bool:
-    return not any(isinstance(told, EnvironmentFault) for told in record.args or ())
+def _is_not_a_fault(record: logging.LogRecord) -> bool:
+    return not any(isinstance(argument, EnvironmentFault) for argument in record.args or ())
 
 
 @contextlib.contextmanager
 def errors() -> Iterator[None]:
-    """Turn an error of ours into its text on stderr and exit code 2, and what a signal ends into exit code 130."""
+    """Turn errors of ours into text on stderr and exit code 2, and signals into exit code 130."""
     try:
         yield
     except OrchestrationError as error:
@@ -111,7 +111,7 @@ def errors() -> Iterator[None]:
         raise typer.Exit(USAGE) from None
     except (KeyboardInterrupt, asyncio.CancelledError):
         if _wants_json:
-            console.print_error_json(StateError("it was ended by a signal", code="INTERRUPTED"))
+            console.print_error_json(StateError("terminated by a signal", code="INTERRUPTED"))
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
         raise typer.Exit(OK) from None
@@ -123,6 +123,6 @@ def counted(number: int, word: str) -> str:
 
 
 def as_data(model: Any) -> dict[str, Any]:  # noqa: ANN401 - any wire model
-    """A wire model as JSON data, as it goes to a client."""
+    """A wire model as JSON data, as a client receives it."""
     shown: dict[str, Any] = model.model_dump(mode="json", by_alias=True, exclude_none=True)
     return shown

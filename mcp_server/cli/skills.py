@@ -1,7 +1,7 @@
-"""Skill files of Claude Code that hand what is typed behind `/name` to `run`, whole.
+"""Skill files of Claude Code that pass the text after `/name` to `run`, unchanged.
 
-Effects: none; files are written by `sync.py`. A prompt of the server gets its arguments split at white space, a
-skill gets the text as it was typed.
+Pure; `sync.py` writes the files. Claude Code splits the arguments of a server's prompt at white space, but passes those
+of a skill as they were typed.
 """
 
 from __future__ import annotations
@@ -16,22 +16,24 @@ if TYPE_CHECKING:
     from registry.commands import CommandSummary
 
 MARK = "<!-- orchestrate sync: "
-"""How the line begins that tells our files from a person's."""
+"""Start of the line that marks a file as ours."""
 SERVERS = ("orchestration", "plugin_orchestration_orchestration")
-"""What the server is called in Claude Code: by `.mcp.json`, and as part of our plugin."""
+"""The server's names in Claude Code: by `.mcp.json`, and as part of our plugin."""
 TOOLS = ("run", "status")
-"""What a person allows by typing the command."""
+"""Tools that a person allows by typing the command."""
 PLAIN = re.compile(r"[\w./ -]+")
 MAX_NAME_LENGTH = 64
 MAX_DESCRIPTION_LENGTH = 1000
 
 
 def skill_text(summary: CommandSummary, source: str) -> str:
-    """The SKILL.md of a command; *source* is its file as people read it."""
+    """The SKILL.md of a command; *source* is its file, as shown to people."""
     name = summary.name.removeprefix("/")
     description = " ".join(summary.description.split())[:MAX_DESCRIPTION_LENGTH] or f"Runs the command {summary.name}."
     hint = " ".join(f"[{argument}]" for argument in summary.arguments) or "[arguments]"
-    told = source if PLAIN.fullmatch(source) else "a command file"  # Claude Code runs some texts of a skill as commands
+    origin = (
+        source if PLAIN.fullmatch(source) else "a command file"
+    )  # Claude Code runs some text of a skill as commands
     allowed = ", ".join(f"mcp__{server}__{tool}" for server in SERVERS for tool in TOOLS)
     return f"""\
 ---
@@ -41,10 +43,10 @@ argument-hint: {json.dumps(hint, ensure_ascii=False)}
 allowed-tools: {allowed}
 ---
 
-{MARK}made of {told}; change that file, this one is written anew. -->
+{MARK}made from {origin}; change that file, this one is overwritten. -->
 
 Run the command {summary.name}: call the `run` tool of the MCP server "orchestration" with `command` "{summary.name}" \
-and, as `arguments`, the text between these tags, exactly as it stands there (leave `arguments` out if it is empty):
+and, as `arguments`, the text between these tags, exactly as it is (leave `arguments` out if it is empty):
 
 <arguments>$ARGUMENTS</arguments>
 

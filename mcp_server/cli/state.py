@@ -1,6 +1,6 @@
-"""`orchestrate trust --state`: taking over the runs that somebody else, an older version, or the original made.
+"""`orchestrate trust --state`: takes over runs that were made by someone else, by an older version, or in the original.
 
-Effects: shows what is in the state folder, asks, and stamps it.
+Effects: shows the contents of the state folder, asks, and stamps it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from engine.statefolder.location import locate
 from engine.text.redaction import one_line
 from mcp_server.cli import console, lazy
 from mcp_server.cli.person import asked, can_ask, check_person
+from mcp_server.cli.shared import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,16 +28,16 @@ _OTHERS = {Standing.FOREIGN, Standing.COPY}
 
 
 def trust_state(root: Path, *, yes: bool) -> bool:
-    """Show the state folder of *root* and where it is from, and take it over after a yes; whether it is the user's now.
+    """Show the state folder of *root* and its origin, and take it over after a yes; whether it is the user's now.
 
-    Raises `StateError` as `check_person` does, and `EnvironmentFault` where nobody can take it over.
+    Raises `StateError` as `check_person` does, and `EnvironmentFault` if it cannot be taken over.
     """
     location = locate(root)
     places = dict.fromkeys((location.root, location.project))
     with lazy.faults(state_of(root).folder):
         others = [found for place in places if (found := look_at(place)).standing in _OTHERS]
         if not others:
-            console.notes.print("this project has no state of anybody else")
+            console.notes.print("this project has no state of anyone else")
             return True
         check_person("take over runs", f"orchestrate --project {root} trust --state", yes=yes)
         return all(_take_over(found, yes=yes) for found in others)
@@ -45,9 +46,9 @@ def trust_state(root: Path, *, yes: bool) -> bool:
 def _take_over(found: Found, *, yes: bool) -> bool:
     _show(found, *lazy.runs_of(found.folder))
     if not yes and can_ask():
-        yes = asked("Take it over? What is in it is believed then, as if you had run it.")
+        yes = asked("Take it over? Its contents are then trusted as if you had run it.")
     if not yes:
-        console.notes.print("nothing was taken over; `orchestrate trust --state` asks on a terminal, --yes says it")
+        console.notes.print("nothing was taken over; `orchestrate trust --state` asks on a terminal, --yes answers yes")
         return False
     take_over(found)
     console.notes.print(f"{found.folder} is yours now", soft_wrap=True)
@@ -55,8 +56,9 @@ def _take_over(found: Found, *, yes: bool) -> bool:
 
 
 def _show(found: Found, number: int, newest: Sequence[ForeignRun]) -> None:
-    told = f"{found.folder} was not made by this user here: {found.story}. It holds {number} runs."
-    console.notes.print(told, soft_wrap=True)
+    runs = counted(number, "run")
+    text = f"{found.folder} was not made by this user on this machine: {found.story}. It contains {runs}."
+    console.notes.print(text, soft_wrap=True)
     if not newest:
         return
     table = Table(box=None, pad_edge=False)

@@ -1,6 +1,6 @@
-"""The command `sync`: skill files, so that `/name some text` typed in Claude Code runs the project's command.
+"""The command `sync`: skill files, so that typing `/name some text` in Claude Code runs the project's command.
 
-Effects: writes and removes `.claude/skills/NAME/SKILL.md`. A file without our mark is never touched.
+Effects: writes and removes `.claude/skills/NAME/SKILL.md`. A file without our mark is never changed.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ SKILLS = Path(".claude/skills")
 FILE = "SKILL.md"
 MAX_FILE_BYTES = 1_000_000
 SHARED = (
-    f"{SKILLS} lies behind a link: a skill there would be one of every project that shares it. "
-    "The command runs without one: `orchestrate run`."
+    f"{SKILLS} is behind a link: a skill there would belong to every project that shares it. "
+    "The command runs without a skill: `orchestrate run`."
 )
 
 
@@ -41,7 +41,7 @@ def sync() -> None:
 
 
 def synchronise(root: Path, catalog: Catalog) -> Iterator[str]:
-    """Bring the skills of the project at *root* up to date; gives a line for each that was changed or left alone.
+    """Bring the skills of the project at *root* up to date; yields a line for each that was changed or left alone.
 
     Raises `EnvironmentFault` (FILE_UNWRITABLE).
     """
@@ -51,7 +51,7 @@ def synchronise(root: Path, catalog: Catalog) -> Iterator[str]:
         if lazy.NAME.fullmatch(command.name) and len(name) <= MAX_NAME_LENGTH:
             wanted[name] = command
         else:
-            why = f"{command.name} can be no skill: lower-case letters, digits and -, at most {MAX_NAME_LENGTH}"
+            why = f"{command.name} cannot be a skill: only lower-case letters, digits and -, up to {MAX_NAME_LENGTH}"
             yield f"left out {lazy.shown(root, command.path)}: {why}"
     for name, command in wanted.items():
         lazy.inside(root, SKILLS / name, advice=SHARED)
@@ -64,23 +64,23 @@ def synchronise(root: Path, catalog: Catalog) -> Iterator[str]:
             _write(path, text)
             yield f"written {lazy.shown(root, path)}"
         else:
-            yield f"left alone {lazy.shown(root, path)}: it is not ours"
+            yield f"left alone {lazy.shown(root, path)}: not written by sync"
     for path in sorted((root / SKILLS).glob(f"*/{FILE}")):
         if path.parent.name not in wanted and not path.parent.is_symlink() and is_ours(_read(path) or ""):
             path.unlink()
-            with contextlib.suppress(OSError):  # somebody keeps other files there
+            with contextlib.suppress(OSError):  # someone keeps other files there
                 path.parent.rmdir()
             yield f"removed {lazy.shown(root, path)}"
 
 
 def _is_wanted(command: CommandSummary) -> bool:
-    """Whether *command* is a readable one of the project itself; v1 markdown files are slash commands already."""
+    """Whether *command* is a readable one of the project itself; v1 markdown files are already slash commands."""
     own = command.source is lazy.CommandSource.PROJECT and command.shadowed_by is None and command.problem is None
     return own and command.format != "markdown"
 
 
 def _read(path: Path) -> str | None:
-    """The text at *path*; None where there is none. What cannot be read is somebody else's: empty text."""
+    """The text at *path*; None if there is no file. A file that cannot be read is someone else's: empty text."""
     try:
         if path.is_symlink():
             return ""

@@ -1,7 +1,6 @@
-"""The command about the user's yes: trust.
+"""The command `trust`: the user's yes to what a project runs.
 
-Effects: shows what of a project waits, keeps and takes back the user's word; prints lists to stdout, all else
-to stderr.
+Effects: shows what waits for a yes, stores and revokes answers; prints lists to stdout, all else to stderr.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import typer
 from engine.text.shown import clean
 from mcp_server.cli import console, lazy
 from mcp_server.cli.person import asked, can_ask, check_person
-from mcp_server.cli.shared import FAILED, OK, errors, project_root
+from mcp_server.cli.shared import FAILED, OK, counted, errors, project_root
 from mcp_server.cli.state import trust_state
 
 if TYPE_CHECKING:
@@ -24,32 +23,27 @@ if TYPE_CHECKING:
     from mcp_server.project.trusted import Trust
 
 MAX_LISTED = 20
-"""Changed files that are named of one item."""
+"""Number of changed files that are named per item."""
 MAX_SUMMARY_LENGTH = 200
 MAX_LINE_LENGTH = 2_000
-"""Characters of one fact that are shown; how many are left out is said."""
+"""Characters of a line that are shown; the number left out is shown too."""
 
 
 def trust(
-    items: Annotated[
-        list[str] | None, typer.Argument(metavar="[ITEM]...", help="With --revoke: these and no others.")
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Say yes to all that is listed, without a question.")] = False,
+    items: Annotated[list[str] | None, typer.Argument(metavar="[ITEM]...", help="With --revoke: only these.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Say yes to all that is listed, without asking.")] = False,
     state: Annotated[
-        bool, typer.Option("--state", help="Take over runs that came with the project, or are of an older version.")
+        bool,
+        typer.Option("--state", help="Take over runs that came with the project or were made by an older version."),
     ] = False,
-    list_: Annotated[
-        bool, typer.Option("--list", help="Show what needs a yes and what has one; asks nothing.")
-    ] = False,
-    revoke: Annotated[
-        bool, typer.Option("--revoke", help="Take answers back: all, or those to the items named.")
-    ] = False,
+    list_: Annotated[bool, typer.Option("--list", help="Show what needs a yes and what has one; do not ask.")] = False,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Revoke answers: all, or those to the given items.")] = False,
 ) -> None:
-    """Say which programs of this project may run; asked once, and again after a change."""
+    """Decide which programs of this project may run; asks once, and again after a change."""
     if sum((yes, list_, revoke)) > 1 or (state and (list_ or revoke)):
-        raise typer.BadParameter("--list and --revoke stand alone")
+        raise typer.BadParameter("--list and --revoke cannot be combined with other options")
     if items and not revoke:
-        raise typer.BadParameter("items are named with --revoke only")
+        raise typer.BadParameter("items can be given with --revoke only")
     with errors():
         root = project_root()
         if list_ or revoke:
@@ -65,7 +59,7 @@ def _open(root: Path) -> Trust:
 
 
 def _list(trust: Trust) -> bool:
-    """Print a line for each item of the project and for each other project with answers; whether all is accepted."""
+    """Print a line for each item of the project and for each other project with answers; whether all are accepted."""
     items = trust.items()
     waiting = {item.id for item in trust.unaccepted(items)}
     given = trust.grants.all()
@@ -73,19 +67,19 @@ def _list(trust: Trust) -> bool:
     for item in items:
         state = "accepted" if item.id not in waiting else "changed" if item.id in own else "new"
         since = f"  since {own[item.id]['at']}" if item.id in own and state == "accepted" else ""
-        _tell(f"{state:<8}  {item.id}  {clean(item.summary, limit=MAX_SUMMARY_LENGTH)}{since}")
+        _print(f"{state:<8}  {item.id}  {clean(item.summary, limit=MAX_SUMMARY_LENGTH)}{since}")
     for name in sorted(own.keys() - {item.id for item in items}):
-        _tell(f"{'gone':<8}  {name}  since {own[name]['at']}")
+        _print(f"{'gone':<8}  {name}  since {own[name]['at']}")
     for project, answers in sorted(given.items()):
-        _tell(f"{'other':<8}  {project}  {len(answers)} answers")
+        _print(f"{'other':<8}  {project}  {counted(len(answers), 'answer')}")
     return not waiting
 
 
 def _revoke(trust: Trust, names: Sequence[str]) -> bool:
-    """Take answers back, and say which; whether all that were named had one."""
+    """Revoke answers, and print which; whether all given items had one."""
     gone = trust.revoke(names)
     for name in gone:
-        _tell(f"revoked   {name}")
+        _print(f"revoked   {name}")
     missing = sorted({*names} - {*gone})
     for name in missing:
         _say(clean(f"{name} had no yes"))
@@ -95,7 +89,7 @@ def _revoke(trust: Trust, names: Sequence[str]) -> bool:
 
 
 def _trust(root: Path, *, yes: bool) -> bool:
-    """Show what of the project wants to run and is not trusted, and keep the answer; whether all is trusted now.
+    """Show what the project wants to run and is not trusted, and store the answer; whether all is trusted now.
 
     Raises `StateError` as `ask_trust` does.
     """
@@ -104,44 +98,44 @@ def _trust(root: Path, *, yes: bool) -> bool:
     while missing := [item for item in trust.unaccepted(trust.items()) if item.id not in seen]:
         if not ask_trust(trust, missing, yes=yes):
             return False
-        seen |= {item.id for item in missing}  # agents behind a link are seen once it may be followed
+        seen |= {item.id for item in missing}  # agents behind a link are found once it may be followed
     if not seen:
-        console.notes.print("every program of this project is trusted as it is now")
+        console.notes.print("all programs of this project are trusted as they are now")
     return True
 
 
 def ask_trust(trust: Trust, items: Sequence[TrustItem], *, yes: bool = False) -> bool:
-    """Show *items* and keep a yes, said already or typed now; whether there was one. No answer is a no.
+    """Show *items* and store a yes, passed already or typed now; whether there was one. No answer is a no.
 
     Raises `StateError` as `check_person` does.
     """
     check_person("say which programs may run", f"orchestrate --project {trust.project} trust", yes=yes)
     if trust.grants.outdated:
-        _say("answers of an earlier version no longer hold: a yes covers more now")
-    _say("this project wants to run or reach, with your rights:")
+        _say("answers of an earlier version are no longer valid: a yes covers more now")
+    _say("this project wants to run or connect to, with your rights:")
     for item in items:
         changes = trust.changes(item)
         _say(clean(item.id))
         for line in item.lines if changes is None else _listed(changes):
             _say(f"  {clean(line, limit=MAX_LINE_LENGTH)}")
     if not yes and can_ask():
-        yes = asked("Let them run? A change of a program asks again.")
+        yes = asked("Let them run? You are asked again after a change.")
     if not yes:
-        _say("nothing was trusted; `orchestrate trust` asks on a terminal, --yes says it at once")
+        _say("nothing was trusted; `orchestrate trust` asks on a terminal, --yes answers yes")
         return False
     trust.remember(items)
-    _say(f"{len(items)} trusted; remembered in {trust.grants.file}")
+    _say(f"{len(items)} trusted; stored in {trust.grants.file}")
     return True
 
 
 def _listed(changes: Sequence[str]) -> list[str]:
-    """The files that have changed since the last yes, a line each."""
+    """Lines that name the files changed since the last yes."""
     rest = len(changes) - MAX_LISTED
     more = [f"and {rest} more"] if rest > 0 else []
     return [*(f"changed: {name}" for name in changes[:MAX_LISTED]), *more]
 
 
-def _tell(line: str) -> None:
+def _print(line: str) -> None:
     console.results.print(clean(line), soft_wrap=True)
 
 

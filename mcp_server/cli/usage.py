@@ -1,6 +1,6 @@
-"""The program as its arguments are read: what they get wrong is told as every other error is.
+"""The parser of the command line: its errors are reported like all others.
 
-Effects: prints to stdout where JSON was asked for, and ends the process with its exit code.
+Effects: prints to stdout if JSON was requested, and ends the process with its exit code.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 
 USAGE = 2
 UsageError: Any = typer.BadParameter.__base__
-"""Whatever the parser of arguments refuses."""
+"""The error for arguments that the parser rejects."""
 CONTROL = (typer.Exit, typer.Abort)
-"""How a command ends."""
+"""Exceptions by which a command ends."""
 
 
 class Program(TyperGroup):
-    """The command line: with `--json` what was wrong with it is one JSON document on stdout too."""
+    """The command line: with `--json` an error in its arguments is one JSON document on stdout too."""
 
     _words: tuple[str, ...] = ()
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> Any:  # noqa: ANN401 - the parser's
         """As the parser does."""
         self._words = tuple(args)
-        with self._told():
+        with self._as_json():
             return super().make_context(info_name, args, *rest, **extra)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
         """As the parser does."""
-        with self._told():
+        with self._as_json():
             return super().invoke(ctx)
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _as_json(self) -> Iterator[None]:
         try:
             yield
         except UsageError as error:
@@ -55,13 +55,13 @@ class Program(TyperGroup):
 
     @property
     def wants_json(self) -> bool:
-        """Whether the words of the command line ask for JSON, wherever the option stands in them."""
+        """Whether the command line contains `--json`, wherever it stands."""
         words = self._words
         return "--json" in words[: words.index("--") if "--" in words else None]
 
 
 def _show(error: Any) -> NoReturn:  # noqa: ANN401
-    """The parser's own text, and its exit code also where nobody reads it."""
+    """Print the parser's own text, and exit with its code even if stderr is closed."""
     try:
         error.show()
     except BrokenPipeError:
@@ -71,4 +71,4 @@ def _show(error: Any) -> NoReturn:  # noqa: ANN401
 
 def _as_ours(error: Any) -> InputError:  # noqa: ANN401
     path = error.ctx.command_path if error.ctx is not None else "orchestrate"
-    return InputError(error.format_message(), code="USAGE", hint=f"`{path} --help` tells what can be given.")
+    return InputError(error.format_message(), code="USAGE", hint=f"See `{path} --help`.")

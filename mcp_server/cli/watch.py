@@ -1,6 +1,6 @@
-"""How the commands of the command line wait for a run, of this or of another process.
+"""Waiting for a run, of this or of another process.
 
-Effects: asks the engine again and again; shows the run on stderr meanwhile.
+Effects: polls the engine, and shows the run on stderr in the meantime.
 """
 
 from __future__ import annotations
@@ -21,40 +21,40 @@ if TYPE_CHECKING:
     from engine.service import Engine, View
 
 LOOK_AGAIN = 0.25
-"""Seconds after which a run of another process is looked at again."""
+"""Seconds between two looks at a run of another process."""
 ANSWER_SECONDS = 3.0
-"""How long the process of a run may take to hear what it is asked before that is told."""
+"""Seconds that the process of a run may take to read a request before the user is informed."""
 SILENT_SECONDS = 30.0
-"""How long it may take before it counts as silent."""
+"""Seconds after which it counts as silent."""
 
 
 async def watch(
     engine: Engine, run_id: RunId, live: console.LiveTree | None, *, until: Callable[[Run], bool] = lambda _: False
 ) -> View:
-    """Follow *run_id*, on *live* where there is one, to its end or until *until* holds for it."""
+    """Follow *run_id*, on *live* if given, to its end or until *until* is true of it."""
 
-    def look(view: View) -> tuple[View, bool, console.Picture | None]:
+    def look(view: View) -> tuple[View, bool, console.Frame | None]:
         over = view.run.ended or until(view.run)
-        return view, over, None if live is None else live.picture(view, last=over)
+        return view, over, None if live is None else live.frame(view, last=over)
 
     with live or contextlib.nullcontext():
         while True:
-            view, over, picture = await engine.read(run_id, look)
-            if live is not None and picture is not None:
-                live.show(picture)
+            view, over, frame = await engine.read(run_id, look)
+            if live is not None and frame is not None:
+                live.show(frame)
             if over:
                 return view
             await engine.wait(run_id, LOOK_AGAIN)
 
 
 async def until_heard(engine: Engine, run_id: RunId, heard: Callable[[Run], bool]) -> None:
-    """Wait until *heard* says that *run_id* has taken what it was asked, or has ended; say so once where that is long.
+    """Wait until *heard* says that *run_id* has read its request, or it has ended; inform the user once if it is slow.
 
-    The request of another process stays in the inbox of the run, whoever leaves meanwhile. Raises `EnvironmentFault`
-    (OWNER_SILENT) where the process of the run has not taken it within `SILENT_SECONDS`.
+    A request to another process stays in the run's inbox, even if this process ends. Raises `EnvironmentFault`
+    (OWNER_SILENT) if the process of the run has not read it within `SILENT_SECONDS`.
     """
     time = asyncio.get_running_loop().time
-    began, told = time(), False
+    began, informed = time(), False
     while True:
         over, owner = await engine.read(run_id, lambda view: (view.run.ended or heard(view.run), view.run.owner))
         if over:
@@ -62,21 +62,21 @@ async def until_heard(engine: Engine, run_id: RunId, heard: Callable[[Run], bool
         waited = time() - began
         if waited >= SILENT_SECONDS and not await engine.archive.is_heard(run_id):
             raise silent(run_id, owner)
-        if waited >= ANSWER_SECONDS and not told:
-            told = True
+        if waited >= ANSWER_SECONDS and not informed:
+            informed = True
             text = (
-                f"process {process_of(owner)}, which runs {run_id}, was asked and has not answered yet; "
-                "waiting (Ctrl+C leaves, the request stays)"
+                f"process {process_of(owner)}, which runs {run_id}, has not answered yet; "
+                "waiting (Ctrl+C exits, the request stays)"
             )
             console.notes.print(text, soft_wrap=True)
         await engine.wait(run_id, LOOK_AGAIN)
 
 
 async def until_over(engine: Engine, run_id: RunId, ask: Callable[[], Awaitable[None]]) -> View:
-    """Wait until *run_id*, which was asked to end, has ended, however long what it undoes takes.
+    """Wait until *run_id*, which was asked to end, has ended, however long its rollback takes.
 
-    Where it has not moved for `SILENT_SECONDS`, it is asked once more, to see whether its process still listens. Raises
-    as `until_heard`.
+    If it has not changed for `SILENT_SECONDS`, it is asked once more, to see whether its process still responds.
+    Raises as `until_heard`.
     """
     time = asyncio.get_running_loop().time
     events, since = -1, time()
@@ -87,18 +87,18 @@ async def until_over(engine: Engine, run_id: RunId, ask: Callable[[], Awaitable[
             if not await engine.archive.is_heard(run_id):
                 raise silent(run_id, view.run.owner)
             since = time()
-            with contextlib.suppress(StateError):  # it has ended meanwhile
+            with contextlib.suppress(StateError):  # it has ended in the meantime
                 await ask()
         await engine.wait(run_id, LOOK_AGAIN)
     return view
 
 
 def silent(run_id: RunId, owner: OwnerId) -> EnvironmentFault:
-    """What there is to say where the process of a run does not listen."""
+    """The error for a run whose process does not respond."""
     process = process_of(owner)
     return EnvironmentFault(
         f"process {process}, which runs {run_id}, has not answered for {SILENT_SECONDS:.0f} s: it hangs or is stopped",
         code="OWNER_SILENT",
-        hint=f"Let it go on (`kill -CONT {process}`), and it does what it was asked; or end it "
-        f"(`kill -KILL {process}`) and ask again: the run is free then.",
+        hint=f"Let the process continue (`kill -CONT {process}`), and it handles the request; or end it "
+        f"(`kill -KILL {process}`) and try again: the run is then free.",
     )

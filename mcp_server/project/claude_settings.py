@@ -21,7 +21,7 @@ _RUNS_KEPT = 8
 
 
 def claude_items(root: Path) -> Iterator[TrustItem]:
-    """What the project at *root* configures for Claude Code, unless the folder was accepted in Claude Code itself."""
+    """The item for the project's configuration of Claude Code, unless the folder was accepted in Claude Code itself."""
     if not accepted_in_claude_code(root):
         item = claude_item(root, folders_inside(root))
         if item is not None:
@@ -38,7 +38,7 @@ class ClaudeSettings:
         self._inside = lru_cache(_RUNS_KEPT)(lambda _run: folders_inside(root))
 
     def waiting(self, run: RunId | None = None) -> TrustItem | None:
-        """What is withheld from Claude Code, since the user has not agreed to it; None if it may use all."""
+        """The item that is withheld from Claude Code, since the user has not agreed to it; None if it may use all."""
         if accepted_in_claude_code(self._root):
             return None
         item = claude_item(self._root, folders_inside(self._root) if run is None else self._inside(run))

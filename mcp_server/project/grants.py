@@ -27,7 +27,7 @@ class Grant(TypedDict):
     at: str
     """When, in ISO 8601."""
     lines: list[str]
-    """What was shown, cut; it has to be made safe to show, like all text of a project."""
+    """The lines that were shown, cut; they have to be made safe to show, like all text of a project."""
     files: dict[str, str]
     """Digests of the covered files at that time, to say later which have changed."""
 

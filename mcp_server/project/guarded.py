@@ -24,7 +24,7 @@ class Guarded:
 
 GUARDED = Guarded()
 _USERINFO = re.compile(r"//[^/\s@]*@|^[^/\s@]+:[^/\s@]+@")
-"""What stands before the host of a URL: a user name, perhaps with a password."""
+"""The part of a URL before the host: a user name, perhaps with a password."""
 
 
 def guarded_values(

@@ -67,7 +67,7 @@ def preflight(
 def _of_processes(
     agents: Sequence[Agent], project: Path, waiting: Callable[[], TrustItem | None], home: Path | None
 ) -> Iterator[str]:
-    """What model agents lack when they run as processes of ours."""
+    """Warnings about model agents that run as processes of ours."""
     if not agents:
         return
     withheld = waiting()
@@ -88,7 +88,7 @@ def _of_processes(
 
 
 def _of_the_client(agents: Sequence[Agent]) -> Iterator[str]:
-    """What does not apply to model agents whose work a client does with its own subagents."""
+    """Warnings about model agents whose work a client does with its own subagents."""
     strange = [agent for agent in agents if not agent.known_to_claude_code]
     for fields, names in _by(strange, lambda agent: _set(agent, OF_SUBAGENTS | OF_PROCESSES)).items():
         yield (
@@ -118,7 +118,7 @@ def _by(agents: Iterable[Agent], key: Callable[[Agent], tuple[str, ...]]) -> dic
 
 
 def _links_withheld(agents: Iterable[Agent], project: Path, waiting: Callable[[], TrustItem | None]) -> Iterator[str]:
-    """What is not linked into the worktrees of *agents*, since the project's settings wait for a yes."""
+    """A warning about folders that are not linked into worktrees of *agents*, since the settings wait for a yes."""
     if any(agent.isolation == WORKTREE for agent in agents):
         own = [name for name in links_of(project, whole=True) if name not in links_of(project, whole=False)]
         if own and waiting() is not None:

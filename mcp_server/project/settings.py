@@ -104,7 +104,7 @@ class ClaudeSettings(BaseModel):
 
 
 class Settings(BaseSettings):
-    """What a project can set; variables such as `ORCHESTRATION_MAX_PARALLELISM=4` take precedence over the file."""
+    """The settings of a project; variables such as `ORCHESTRATION_MAX_PARALLELISM=4` take precedence over the file."""
 
     model_config = SettingsConfigDict(
         extra="forbid", env_prefix=_PREFIX, env_nested_delimiter="__", use_attribute_docstrings=True

@@ -4,7 +4,7 @@ Theory of operation. A project comes from somewhere, and what it runs, runs with
 once, and again after a change; but a question after every edit of a file that is never run would soon be answered
 without reading.
 
-- Items. What needs a yes is an item: an agent, a setting that names a program, host or address, a link out of the
+- Items. All that needs a yes is an item: an agent, a setting that names a program, host or address, a link out of the
   project, git's drivers, the settings for Claude Code. It has a stable id, lines to show, digests of its *content* and
   of its *place*, and a digest of each file that it covers. Which files those are, is the registry's to say.
 - An answer covers an item while content and place are the same and every file that counts now has the digest that it
@@ -66,7 +66,7 @@ FINDERS: tuple[Callable[[Path], Iterable[TrustItem]], ...] = (shared_items, git_
 
 
 def open_trust(catalog: Catalog, settings: Settings, *, home: Path | None = None) -> Trust:
-    """What the user has agreed to for the project of *catalog* with these *settings*."""
+    """The user's agreements for the project of *catalog* with these *settings*."""
     return Trust(catalog, settings, Grants(trust_file(home)))
 
 
@@ -77,7 +77,7 @@ def follows_of(root: Path, home: Path | None = None) -> Follows:
 
 
 class Trust:
-    """What the user of this machine has agreed to for one project."""
+    """The agreements of this machine's user for one project."""
 
     def __init__(self, catalog: Catalog, settings: Settings, grants: Grants) -> None:
         """*catalog* finds all agents that the project's commands can name."""

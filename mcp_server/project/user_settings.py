@@ -47,7 +47,7 @@ class AgentSettings(BaseModel):
 
 
 class UserSettings(BaseModel):
-    """What a user can set for all projects."""
+    """The settings of a user for all projects."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 

@@ -51,7 +51,7 @@ class Approval(BaseModel):
 
 
 class Held(BaseModel):
-    """What to do with a node that was lost in a crash."""
+    """The decision about a node that was lost in a crash."""
 
     answer: Literal["retry", "skip", "fail"] = Field(
         title="What now?", description="retry: run it again; skip: its work was done; fail: let it fail"
@@ -150,7 +150,7 @@ def answer_in(question: Question, result: ElicitResult | None) -> str | None:
 
 
 def _declined(question: Question, action: str) -> str | None:
-    """The answer of a person who did not accept: declining an approval is a no; all else is no answer."""
+    """The answer of a person who did not accept: declining an approval means no; anything else is not an answer."""
     return "no" if action == "decline" and "no" in question.answers else None
 
 

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpLimits:
-    """What a client may use."""
+    """Limits on what a client may use."""
 
     header_seconds: float = 10.0
     """Time from the first byte of a request, or from connecting, to the end of its headers."""
@@ -241,7 +241,7 @@ class BoundedProtocol(H11Protocol):
 
 
 def bounded(app: ASGIApp, limits: HttpLimits) -> Bounded:
-    """What uvicorn needs to serve *app* within *limits*."""
+    """The arguments for uvicorn to serve *app* within *limits*."""
     unsent: dict[object, int] = {}
     shared = {"limits": limits, "unsent": unsent, "sweeper": Sweeper()}
     protocol = type("BoundedProtocol", (BoundedProtocol,), shared)

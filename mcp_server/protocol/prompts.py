@@ -88,7 +88,7 @@ def _prompt(summary: CommandSummary) -> Prompt:
         arguments=[
             PromptArgument(
                 name=ARGUMENTS,
-                description=f"What follows the command's name{f': {declared}' if declared else ''}",
+                description=f"Text after the command's name{f': {declared}' if declared else ''}",
                 required=False,
             )
         ],

@@ -13,9 +13,9 @@ answer, so an answer carries only what is new, although each request is handled 
 - Only the new. `seen`, `tasks`, `orders`, `asked` and `completed_tasks` hold what this client has been sent. They are
   never persisted: a new connection knows nothing, and gets everything once. Losing an entry costs a repeated answer,
   never a lost one; `status` with view `nodes` clears the orders on purpose.
-- Left, not cancelled. A client that disconnects cancels its open calls just as a user's Esc does. `closing` tells both
-  apart: it is set before the calls end, so that runs of a client that left are interrupted and can be resumed, while
-  those of a cancelled call are cancelled and rolled back.
+- Left, not cancelled. A client that disconnects cancels its open calls just as a user's Esc does. `closing`
+  distinguishes them: it is set before the calls end, so that runs of a client that left are interrupted and can be
+  resumed, while those of a cancelled call are cancelled and rolled back.
 
 Effects: opens and closes the project.
 """

@@ -61,7 +61,7 @@ class RunTasks(Extension):
             _method("tasks/cancel", TaskParams, _cancel),
         ]
 
-    async def intercept_tool_call(self, params: CallToolRequestParams, ctx: Ctx, call_next: CallNext) -> HandlerResult:  # noqa: ARG002 - the SDK gives all three
+    async def intercept_tool_call(self, params: CallToolRequestParams, ctx: Ctx, call_next: CallNext) -> HandlerResult:  # noqa: ARG002 - the SDK passes all three
         """Answer with a task where a run continues; one that has ended is answered as usual."""
         result = await call_next(ctx)
         if not isinstance(result, Begun):

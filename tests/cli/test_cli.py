@@ -446,7 +446,7 @@ def test_who_leaves_at_once_leaves_with_130_and_a_run_that_nobody_goes_on_with(
             process.send_signal(number)
             if number is not numbers[-1]:
                 assert process.stderr is not None
-                while "again to leave at once" not in process.stderr.readline():
+                while "repeat to exit at once" not in process.stderr.readline():
                     pass
         _, stderr = process.communicate(timeout=30)
         os.close(gate)

@@ -92,14 +92,14 @@ def test_a_person_sees_where_it_is_from_and_its_runs_and_says_yes(clone: Path) -
     before = contents(clone)
     shown = orchestrate(clone, "trust", "--state")
     assert shown.exit_code == 1
-    assert "it has no stamp. It holds 2 runs." in shown.stderr
+    assert "it has no stamp. It contains 2 runs." in shown.stderr
     for name, state in OLDER_RUNS.items():
         assert any(name in line and state in line for line in shown.stderr.splitlines())
     assert "nothing was taken over" in shown.stderr
     assert contents(clone) == before
     assert orchestrate(clone, "trust", "--state", "--yes").exit_code == 0
     assert is_ours(clone)
-    assert "no state of anybody else" in orchestrate(clone, "trust", "--state").stderr
+    assert "no state of anyone else" in orchestrate(clone, "trust", "--state").stderr
 
 
 def test_all_runs_of_an_older_build_work_on_once_they_are_taken_over(clone: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_copy_has_no_runs_of_its_own_and_is_taken_over_on_purpose(clone: Path,
     [row] = json.loads(orchestrate(tmp_path / "used", "runs", "--json").stdout)
     assert row["command"] == "/one"
     taken = orchestrate(tmp_path / "taken", "trust", "--state", "--yes")
-    assert f"it is a copy of {clone / STATE}. It holds 2 runs." in taken.stderr
+    assert f"it is a copy of {clone / STATE}. It contains 2 runs." in taken.stderr
     for root in (clone, tmp_path / "taken"):
         assert len(json.loads(orchestrate(root, "runs", "--json").stdout)) == 2
 
@@ -179,7 +179,7 @@ def test_what_is_no_journal_is_told_or_has_no_runs(clone: Path, journal: bytes |
         file.write_bytes(journal)
     shown = orchestrate(clone, "trust", "--state")
     if journal is None:
-        assert "It holds 0 runs." in shown.stderr
+        assert "It contains 0 runs." in shown.stderr
         assert shown.exit_code == 1
     else:
         assert shown.exit_code == 2
@@ -194,7 +194,7 @@ def test_many_runs_are_counted(clone: Path) -> None:
         for number in range(30):
             db.execute(f"INSERT INTO runs VALUES(?,{marks})", (f"r-{number}", *row[1:]))
     shown = orchestrate(clone, "trust", "--state").stderr
-    assert "It holds 32 runs." in shown
+    assert "It contains 32 runs." in shown
     assert "and 12 more" in shown
 
 
@@ -203,5 +203,5 @@ def test_what_was_committed_last_is_shown_though_no_checkpoint_was_made(clone: P
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("DELETE FROM runs WHERE command='/one'")
         before = contents(clone)
-        assert "It holds 1 runs." in orchestrate(clone, "trust", "--state").stderr
+        assert "It contains 1 run." in orchestrate(clone, "trust", "--state").stderr
         assert contents(clone) == before

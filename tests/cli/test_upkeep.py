@@ -77,7 +77,7 @@ def test_a_yes_is_remembered_for_the_user_alone_until_a_program_changes(untruste
     assert orchestrate(untrusted, "trust", "--yes").exit_code == 0
     file = trust_file(untrusted / "home")
     assert file.stat().st_mode & 0o777 == 0o600
-    assert "every program of this project is trusted" in orchestrate(untrusted, "trust").stderr
+    assert "all programs of this project are trusted" in orchestrate(untrusted, "trust").stderr
     assert orchestrate(untrusted, "run", "/hello").exit_code == 0
     (untrusted / "worker.py").write_text(AGENTS["worker"] + "# changed\n", encoding="utf-8")
     refused = orchestrate(untrusted, "run", "/hello")
@@ -207,7 +207,7 @@ def test_a_detached_run_is_cancelled_from_anywhere(project: Path) -> None:
 
 
 def test_without_locks_there_is_nothing_to_show(project: Path) -> None:
-    assert "nobody has or waits for a lock" in orchestrate(project, "locks").stderr
+    assert "no locks held or requested" in orchestrate(project, "locks").stderr
     assert told(orchestrate(project, "locks", "--json")) == {"locks": []}
     assert "RUN_NOT_FOUND" in orchestrate(project, "locks", "--release", "r-nothing").stderr
 
@@ -220,7 +220,7 @@ def test_prune_keeps_the_newest_runs_and_those_that_are_young(project: Path) -> 
     assert [row["runId"] for row in told(orchestrate(project, "runs", "--json"))] == [runs[2]]
     result = orchestrate(project, "prune", "--older-than", "0")
     assert runs[2] in result.stdout
-    assert "1 runs removed" in result.stderr
+    assert "1 run removed" in result.stderr
 
 
 def test_the_limits_of_a_run_are_its_options(project: Path) -> None:

@@ -93,7 +93,7 @@ def test_a_name_that_no_skill_can_have_is_passed_over_with_a_word(tmp_path: Path
     path.write_text(path.read_text(encoding="utf-8").replace('"/odd"', f'"/{name}"'), encoding="utf-8")
     written, passed_over = sorted(synchronise(tmp_path, Catalog(tmp_path)), reverse=True)
     assert written == "written .claude/skills/hello/SKILL.md"
-    assert passed_over.startswith(f"left out .claude/commands/v2/odd.json: /{name} can be no skill")
+    assert passed_over.startswith(f"left out .claude/commands/v2/odd.json: /{name} cannot be a skill")
     assert [folder.name for folder in (tmp_path / ".claude" / "skills").iterdir()] == ["hello"]
 
 
