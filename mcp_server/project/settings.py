@@ -111,8 +111,7 @@ class Settings(BaseSettings):
     )
 
     claude_program: Annotated[str | None, GUARDED] = Field(default=None, min_length=1)
-    """Path of the Claude Code program, relative to the project root, or its name outside the project
-    (default: `claude`)."""
+    """Path of the Claude Code program from the project root, or its name outside the project (default: `claude`)."""
     max_parallelism: int = Field(default=10, ge=1, le=1000)
     """Maximum number of agents of a run at once, if the run itself does not say."""
     max_cost_usd: float | None = Field(default=None, gt=0)
