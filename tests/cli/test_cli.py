@@ -157,7 +157,7 @@ def test_what_is_wrong_with_the_words_is_one_json_document_too(project: Path, wo
     result = orchestrate(project, *words, "--json")
     assert (result.exit_code, told(result)["error"]["code"]) == (2, "USAGE")
     assert told(result)["error"]["message"] in " ".join(result.stderr.split())
-    assert " --help` tells" in told(result)["error"]["hint"]
+    assert " --help`." in told(result)["error"]["hint"]
 
 
 def test_a_word_behind_the_options_asks_for_nothing(project: Path) -> None:

@@ -81,5 +81,5 @@ def test_html_is_one_page(project: Path) -> None:
 def test_an_unknown_format_or_run_is_wrong_usage(project: Path) -> None:
     result = orchestrate(project, "report", "--format", "pdf")
     assert result.exit_code == 2
-    assert "one of text, json, html" in result.stderr
+    assert "Choose text, json or html." in result.stderr
     assert orchestrate(project, "report", "r-000000000000").exit_code == 2

@@ -85,7 +85,7 @@ async def test_a_report_to_a_run_that_has_ended_is_too_late(client: Client) -> N
     status = await start(client)
     await call(client, "cancel", run_id=status["runId"])
     report = {"run_id": status["runId"], "results": [result_of(status["work"][0], "done")]}
-    assert (await refused(client, "report", report)).startswith("STALE_ATTEMPT: run")
+    assert (await refused(client, "report", report)).startswith("STALE_ATTEMPT: report rejected: run")
 
 
 @keeps("host-fence")

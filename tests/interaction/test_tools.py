@@ -94,7 +94,7 @@ async def test_tools_have_fixed_names_and_short_texts(client: Client) -> None:
     assert {name for name, tool in tools.items() if tool.output_schema is not None} == {"status"}
     properties = (tools["status"].output_schema or {})["properties"]
     assert "todos" in properties
-    assert properties["next"]["description"] == "What to do now."
+    assert properties["next"]["description"] == "Instructions for the next step."
 
 
 @keeps("tool-list")
