@@ -1,9 +1,9 @@
 """Writes the generated parts of the documentation: tables between markers, and the JSON Schema of the command format.
 
-Effects: writes the files in this folder; `--check` only tells which of them are stale. Run it as
+Effects: writes the files in this folder; `--check` only lists those that are stale. Run it as
 `python -m docs.generate` after a change of the model, the tools, the command line, the settings or the codes.
 """
-# ruff: noqa: INP001 - a folder of pages, and no package of the product
+# ruff: noqa: INP001 - a folder of pages, not a package of the product
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ PARTS = (
     "Phase", "Node", "Input", "Output", "NodeContext", "RetryPolicy", "SkipCondition", "Compensation", "Resources",
     "Lock", "Approval", "Argument", "GlobalContext", "Metadata", "Example", "Requirements",
 )  # fmt: skip
-"""The objects of the format in the order of their tables, the command itself before them."""
+"""The objects of the format in the order of their tables, after the command itself."""
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -85,7 +85,7 @@ def _part_table(name: str, part: dict[str, Any]) -> str:
 
 
 def kind(shape: dict[str, Any]) -> str:
-    """What a JSON Schema takes, in words."""
+    """The type that a JSON Schema describes, in words."""
     if "$ref" in shape:
         name = shape["$ref"].rpartition("/")[2]
         return f"[{name}](#{name.lower()})" if name in PARTS else name
@@ -106,7 +106,7 @@ def kind(shape: dict[str, Any]) -> str:
 def _bounds(shape: dict[str, Any]) -> str:
     low = shape.get("minimum", shape.get("exclusiveMinimum"))
     high = shape.get("maximum")
-    if high == MAX_MILLISECONDS:  # told once, among the limits
+    if high == MAX_MILLISECONDS:  # listed once, among the limits
         high = None
     found = []
     if "pattern" in shape:
@@ -123,26 +123,26 @@ def _bounds(shape: dict[str, Any]) -> str:
 
 
 def features() -> str:
-    """What a command can say that it needs."""
-    return table(("feature", "what it is"), ((f"`{name}`", meaning) for name, meaning in FEATURES.items()))
+    """The features that a command can require."""
+    return table(("feature", "meaning"), ((f"`{name}`", meaning) for name, meaning in FEATURES.items()))
 
 
 def limits() -> str:
-    """Every bound that a command can meet, as the code has it."""
+    """Every limit of a command, from the code."""
     megabyte = 1024 * 1024
     return table(
-        ("what", "limit"),
+        ("item", "limit"),
         (
             ("command file", f"{MAX_FILE_BYTES // megabyte} MB, UTF-8"),
-            ("definition given as an object", f"{MAX_OBJECT_BYTES // megabyte} MB"),
+            ("definition passed as an object", f"{MAX_OBJECT_BYTES // megabyte} MB"),
             ("levels of nesting in a file", f"{MAX_DEPTH}"),
-            ("nodes of a run, sub-commands unfolded", f"{MAX_NODES:,}"),
-            ("sub-commands inside each other", f"{COMMAND_DEPTH}"),
+            ("nodes of a run, with its sub-commands", f"{MAX_NODES:,}"),
+            ("nesting of sub-commands", f"{COMMAND_DEPTH}"),
             ("any time", f"{MAX_MILLISECONDS // 86_400_000} days"),
             ("context expression", f"{MAX_CONDITION_LENGTH:,} characters, {CONDITION_DEPTH} levels"),
             ("evaluation of a context expression", f"{CONDITION_STEPS:,} steps"),
-            ("transform", f"{MAX_TRANSFORM_LENGTH:,} characters, {TRANSFORM_STEPS:,} values looked at"),
-            ("output schema", f"{SCHEMA_DEPTH} levels, {MAX_EXPANSION:,} subschemas once every `$ref` is replaced"),
+            ("transform", f"{MAX_TRANSFORM_LENGTH:,} characters, {TRANSFORM_STEPS:,} values visited"),
+            ("output schema", f"{SCHEMA_DEPTH} levels, {MAX_EXPANSION:,} subschemas after replacing every `$ref`"),
             ("`pattern` in an output schema", f"{MAX_PATTERN_LENGTH} characters, matched in linear time"),
             ("answer of a process or python agent", f"{STDOUT_LIMIT // megabyte} MB"),
             ("one output in an answer of a tool", f"{status.MAX_VALUE_BYTES // 1024} KB; a larger one is a `$ref`"),
@@ -159,7 +159,7 @@ def validation_codes() -> str:
             for name, entry in CODES.items()
             if entry.severity is severity
         ]
-        shown.append(f"### {title}\n\n{table(('code', 'what it says', 'cause', 'fix'), rows)}")
+        shown.append(f"### {title}\n\n{table(('code', 'meaning', 'cause', 'fix'), rows)}")
     return "\n".join(shown)
 
 
@@ -258,7 +258,7 @@ def journal() -> str:
     """The kinds of events of a run."""
     kinds = [found for found in vars(events).values() if _is_event(found)]
     rows = [(f"`{found.__name__}`", " ".join((found.__doc__ or "").split()), _fields(found)) for found in kinds]
-    return table(("event", "what became true", "fields"), rows)
+    return table(("event", "meaning", "fields"), rows)
 
 
 def _is_event(found: object) -> bool:
@@ -286,25 +286,25 @@ BLOCKS: dict[str, Callable[[], str]] = {
 
 
 def filled(text: str) -> str:
-    """*text* with what stands between markers made anew; KeyError for a marker that nobody fills."""
+    """*text* with the parts between markers regenerated; KeyError for an unknown marker."""
     return MARKED.sub(lambda found: f"{found[1]}\n{BLOCKS[found['name']]()}\n{found[3]}", text)
 
 
 def wanted() -> dict[Path, str]:
-    """What every generated file, and every page with a generated part, should hold."""
+    """The expected text of every generated file and of every page with a generated part."""
     pages = {page: filled(page.read_text(encoding="utf-8")) for page in sorted(DOCS.rglob("*.md"))}
     return pages | {SCHEMA_FILE: json.dumps(command_schema(), indent=2, ensure_ascii=False) + "\n"}
 
 
 def stale() -> dict[Path, str]:
-    """The files that do not hold what they should, with what that is."""
+    """The files that differ from the expected text, with that text."""
     return {
         path: text for path, text in wanted().items() if not path.exists() or path.read_text(encoding="utf-8") != text
     }
 
 
 def main() -> int:
-    """Bring all files up to date, or with `--check` say which are not."""
+    """Bring all files up to date, or with `--check` list those that are not."""
     found = stale()
     for path, text in found.items():
         sys.stdout.write(f"{path.relative_to(DOCS.parent)}\n")
