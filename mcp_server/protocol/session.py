@@ -1,7 +1,7 @@
 """The state of one client's connection: the project, and what the client already knows of its runs.
 
 Theory of operation. A server starts with each session of Claude Code, mostly to be asked nothing. So connecting must be
-cheap, and yet runs that a killed server left must not stay as they are until somebody asks. And a model reads every
+cheap, and yet runs that a killed server left must not stay as they are until a user asks. And a model reads every
 answer, so an answer carries only what is new, although each request is handled on its own.
 
 - Late. The engine, the registry and all they import are several times what the server needs to answer a first request.
