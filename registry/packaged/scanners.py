@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ PACKAGE = "orchestration-mcp"
 EXTRA = "review"
 SCANNERS = {"repo-linter": "ruff", "repo-security": "bandit", "repo-secrets": "detect_secrets"}
 """The module that does an agent's work, by the agent's name. pyproject.toml lists their packages, as the extra."""
+
+_CREDENTIALS = re.compile(r"^(https?://)[^/@]*@")
+"""What an installer may have kept of the address that it was given; never repeated in a message."""
 
 
 def missing_for(agents: Iterable[str]) -> list[str]:
@@ -50,7 +54,7 @@ def _origin() -> dict[str, Any]:
 
 def _requirement(origin: Mapping[str, Any]) -> str:
     """This package with the extra, in quotes for a shell, from the same place."""
-    name, url = f"{PACKAGE}[{EXTRA}]", str(origin.get("url", ""))
+    name, url = f"{PACKAGE}[{EXTRA}]", _CREDENTIALS.sub(r"\1", str(origin.get("url", "")))
     if not url:
         return f'"{name}"'
     if isinstance(source := origin.get("vcs_info"), dict):

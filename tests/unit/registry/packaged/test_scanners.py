@@ -106,6 +106,14 @@ def test_an_agent_of_the_project_with_the_same_name_needs_no_scanner(tmp_path: P
             "orchestration-mcp[review] @ git+https://example.com/o.git@abc",
         ),
         (
+            {"url": "https://ada:word@example.com/o.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
+            "orchestration-mcp[review] @ git+https://example.com/o.git@abc",
+        ),
+        (
+            {"url": "ssh://git@example.com/o.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
+            "orchestration-mcp[review] @ git+ssh://git@example.com/o.git@abc",
+        ),
+        (
             {
                 "url": "https://example.com/o.git",
                 "vcs_info": {"vcs": "git", "requested_revision": "v1", "commit_id": "a"},
