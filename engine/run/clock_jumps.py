@@ -7,61 +7,77 @@ earlier still began earlier.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from engine.run.changes import set_timer
 from engine.run.events import WaitReason
 from engine.run.state import ZERO
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime, timedelta
 
     from engine.ids import NodeId
-    from engine.run.state import AttemptRecord, Run, Waiting
+    from engine.run.state import AttemptRecord, Run, Timer, Waiting
 
 
-def leap(run: Run, since: datetime, at: datetime) -> timedelta:
-    """Continue *run* at *at* as if *since* had been a moment ago; returns by how much its times were moved."""
+Moved: TypeAlias = "tuple[datetime, str, str, int]"
+"""The new due time, kind, key and attempt number of a timer."""
+
+
+def jump(run: Run, since: datetime, at: datetime, *, attempts: bool = False) -> timedelta:
+    """Continue *run* at *at* as if *since* had been a moment ago; returns by how much its times were moved.
+
+    With *attempts*, those that are live across the jump keep as much time as they had.
+    """
     by = at - since
+    if not by:
+        return by
+    # In their former order: what is due at one time must not depend on the order in which this module moves it.
+    order = {(timer.due, timer.kind, timer.key): timer.order for timer in sorted(run.timers, key=_newest_first)}
     if by < ZERO:
         _set_back(run, by)
-    elif by > ZERO:
+    else:
         run.pauses.append((since, at))
-    if by:
-        _postpone(run, by)
+    moved = [*_postponed(run, by), *(_postponed_attempts(run, by) if attempts else ())]
+    for timer in sorted(moved, key=lambda timer: order.get((timer[0] - by, *timer[1:3]), 0)):
+        set_timer(run, *timer)
     return by
 
 
-def postpone_attempts(run: Run, by: timedelta) -> None:
-    """Leave the attempts that are live across the jump as much time as they had."""
+def _newest_first(timer: Timer) -> int:
+    return -timer.order
+
+
+def _postponed_attempts(run: Run, by: timedelta) -> Iterator[Moved]:
     for name in run.live:
         live = run.nodes[name].live
         if live is not None and live.deadline is not None:
             live.deadline += by
-            set_timer(run, live.deadline, "attempt", name, live.number)
+            yield live.deadline, "attempt", name, live.number
 
 
-def _postpone(run: Run, by: timedelta) -> None:
+def _postponed(run: Run, by: timedelta) -> Iterator[Moved]:
     if run.deadline is not None:
         run.deadline += by
-        set_timer(run, run.deadline, "run")
+        yield run.deadline, "run", "", 0
     for index in run.open_phases:
         phase = run.phases[index]
         if phase.deadline is not None:
             phase.deadline += by
-            set_timer(run, phase.deadline, "phase", str(index))
+            yield phase.deadline, "phase", str(index), 0
     for node in run.nodes.values():
         if node.waiting is not None:
-            _postpone_wait(run, node.plan.id, node.waiting, by)
+            yield from _postponed_wait(node.plan.id, node.waiting, by)
 
 
-def _postpone_wait(run: Run, name: NodeId, waiting: Waiting, by: timedelta) -> None:
+def _postponed_wait(name: NodeId, waiting: Waiting, by: timedelta) -> Iterator[Moved]:
     """Postpone the limit of a wait, which counts lived time; a delay ends when either reckoning says so."""
     if by > ZERO:  # else it was moved with the past
         waiting.since += by
     if waiting.until is not None and (by < ZERO or waiting.reason is WaitReason.LOCKS):
         waiting.until += by
-        set_timer(run, waiting.until, "wait", name)
+        yield waiting.until, "wait", name, 0
 
 
 def _set_back(run: Run, by: timedelta) -> None:

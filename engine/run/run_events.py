@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.run import events as ev
 from engine.run.changes import close_phase, make_ready, move_node, move_run, set_timer, stop_waiting
-from engine.run.clock_jumps import leap, postpone_attempts
+from engine.run.clock_jumps import jump
 from engine.run.events import RunStatus, WaitReason
 from engine.run.state import ZERO, Jump, NodeStatus, Run, Saga, level_of
 
@@ -92,14 +92,13 @@ def _run_resumed(run: Run, event: ev.RunResumed) -> None:
     run.owner = event.owner
     run.message = ""
     _limit(run, event.limits)
-    leap(run, run.unowned_since or event.at, event.at)
+    jump(run, run.unowned_since or event.at, event.at)
     run.ended_at = run.unowned_since = None
     _drop_locks(run, event.at)
 
 
 def _clock_jumped(run: Run, event: ev.ClockJumped) -> None:
-    by = leap(run, event.since, event.at)
-    postpone_attempts(run, by)
+    by = jump(run, event.since, event.at, attempts=True)
     run.jumps.append(Jump(event.at, by))
 
 
@@ -133,7 +132,7 @@ def _drop_locks(run: Run, at: datetime) -> None:
 def _run_reopened(run: Run, event: ev.RunReopened) -> None:
     move_run(run, RunStatus.PENDING if run.plan.locks else RunStatus.RUNNING)
     run.owner = event.owner
-    leap(run, run.ended_at or event.at, event.at)
+    jump(run, run.ended_at or event.at, event.at)
     run.ended_at = None
     run.stop = None
     run.saga = None

@@ -100,8 +100,8 @@ def _end_group(step: Step, node: NodeState) -> None:
     failure = None
     if missing:
         message = f'Sub-command "{plan.id}" produced no output "{missing[0]}"'
-        told = "\n".join((message, *_writers(run, f"{plan.id}/", missing[0])))
-        failure = Failure(FailureKind.VALIDATION, "MISSING_OUTPUT", told)
+        text = "\n".join((message, *_writers(run, f"{plan.id}/", missing[0])))
+        failure = Failure(FailureKind.VALIDATION, "MISSING_OUTPUT", text)
     outcomes.attempt_ended(step, ReportOutcome(plan.id, len(node.attempts), {}, failure))
 
 

@@ -294,11 +294,14 @@ def _phase_due(step: Step, index: int) -> None:
         node = step.run.nodes[name]
         if outcomes.is_stopping(step.run, name):
             return
-        told = _with_cause(node, failure)
-        if node.live is not None and node.live.role is Role.FORWARD:
-            outcomes.end_attempt(step, name, told)
+        explained = _with_cause(node, failure)
+        live = node.live
+        if live is not None and live.role is Role.FORWARD:
+            # The timer of a phase that waits for its attempts to end is set again by a jump of the clock.
+            if live.stopping is None or live.stopping.code != outcomes.PHASE_TIMEOUT:
+                outcomes.end_attempt(step, name, explained)
         elif node.status in {NodeStatus.PENDING, NodeStatus.WAITING}:
-            outcomes.fail(step, node, told)
+            outcomes.fail(step, node, explained)
 
 
 def _with_cause(node: NodeState, failure: Failure) -> Failure:
