@@ -142,7 +142,7 @@ class Engine:
             owner=self._owner,
             owner_id=self._owner_id,
             now=self.clock.now,
-            end_left=self._end_left,
+            end_orphans=self._end_orphans_of,
             reports=self._outcome_cleanup.reports,
         )
 
@@ -187,7 +187,7 @@ class Engine:
             await self._end_orphans(self.project)
         await self._outcome_cleanup.clean_up(self.archive)
 
-    async def _end_left(self, run: RunId, lost: Sequence[AttemptId], worktree: str) -> None:
+    async def _end_orphans_of(self, run: RunId, lost: Sequence[AttemptId], worktree: str) -> None:
         await self._attempts.ended(run)
         await self._end_orphans(self.location.folder_of(worktree), lost=lost)
 

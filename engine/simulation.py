@@ -78,8 +78,8 @@ def simulate(plan: Plan, scenario: Scenario, *, project: Path = Path()) -> Simul
     """
     _check_names(plan, scenario)
     made = _assumed(plan, scenario)
-    if made.told:
-        warning = f"Assumed for skip conditions: {_listed(made.told)}"
+    if made.shown:
+        warning = f"Assumed for skip conditions: {_listed(made.shown)}"
         plan = replace(plan, warnings=(*plan.warnings, warning))
     values = {node: {**made.values.get(node, {}), **scenario.values.get(node, {})} for node in made.values}
     executor = SimulateExecutor(faults=scenario.faults, values={**scenario.values, **values})

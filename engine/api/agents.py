@@ -170,8 +170,8 @@ class ProgramExecutor:
         if outcome.usage is not None:
             context.usage.append(outcome.usage)
         if outcome.failure is not None:
-            told = outcome.failure
-            raise AgentFailure(told.code, told.message, kind=told.kind, hint=told.hint)
+            failure = outcome.failure
+            raise AgentFailure(failure.code, failure.message, kind=failure.kind, hint=failure.hint)
         return dict(outcome.outputs)
 
 

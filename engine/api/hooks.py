@@ -45,7 +45,7 @@ class Caller:
         self._timeout = timeout
         self._calls: asyncio.Queue[Call] = asyncio.Queue()
         self._overruns: Counter[str] = Counter() if overruns is None else overruns
-        self._left: set[asyncio.Future[Any]] = set()
+        self._hanging: set[asyncio.Future[Any]] = set()
         """Calls that did not end in time."""
 
     def ask(self, name: str, hook: Hook, *arguments: object) -> None:
@@ -72,7 +72,7 @@ class Caller:
         if not done:
             self._overruns[name] += 1
             call.cancel()
-            self._left.add(call)
+            self._hanging.add(call)
             call.add_done_callback(self._forget)
             last = " and will not be called again" if self._overruns[name] == MAX_OVERRUNS else ""
             log.warning("the hook %s did not end within %g seconds%s", name, self._timeout, last)
@@ -80,7 +80,7 @@ class Caller:
             log.error("the hook %s raised", name, exc_info=error)
 
     def _forget(self, call: asyncio.Future[Any]) -> None:
-        self._left.discard(call)
+        self._hanging.discard(call)
         if not call.cancelled():
             call.exception()  # retrieved, so that asyncio does not warn that it never was
 

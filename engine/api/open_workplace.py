@@ -43,13 +43,13 @@ class OpenPlace:
         self.stack = contextlib.AsyncExitStack()
         """Closes what is open."""
         self.listeners: list[Callable[[Run, Sequence[Event]], None]] = []
-        self.every: Program | None = None
+        self.default_program: Program | None = None
         """The program for agents that no other program names."""
         self._calling: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """Listen to runs, and call hooks."""
-        self.engine.live_runs.listeners.append(self._tell)
+        self.engine.live_runs.listeners.append(self._notify)
         self._calling = asyncio.create_task(self.caller.run())
 
     async def stop(self) -> None:
@@ -58,7 +58,7 @@ class OpenPlace:
             self._calling.cancel()
             await asyncio.gather(self._calling, return_exceptions=True)
 
-    def give(self, program: Program, names: Iterable[str]) -> None:
+    def set_executor(self, program: Program, names: Iterable[str]) -> None:
         """Let *program* do the work of the agents *names*."""
         executor = ProgramExecutor(
             program=program,
@@ -76,19 +76,19 @@ class OpenPlace:
 
     async def start(self, request: Request) -> RunId:
         """Start a run; see `Workplace.start`."""
-        if self.every is not None:
-            self._give_rest(self.every, self.workplace.agent_ids(request.source))
+        if self.default_program is not None:
+            self._set_default_executor(self.default_program, self.workplace.agent_ids(request.source))
         return await self.workplace.start(request)
 
     async def resume(self, run_id: RunId, *, failed: bool, limits: Limits) -> RunId:
         """Resume a run; see `Workplace.resume`."""
-        if self.every is not None:
-            self._give_rest(self.every, (await self.engine.view(run_id)).run.plan.agents)
+        if self.default_program is not None:
+            self._set_default_executor(self.default_program, (await self.engine.view(run_id)).run.plan.agents)
         await self.workplace.resume(run_id, failed=failed, limits=limits)
         return run_id
 
-    def _give_rest(self, program: Program, names: Iterable[str]) -> None:
-        self.give(program, [name for name in names if name not in self.engine.custom_executors])
+    def _set_default_executor(self, program: Program, names: Iterable[str]) -> None:
+        self.set_executor(program, [name for name in names if name not in self.engine.custom_executors])
 
     async def to_its_end(self, starting: Coroutine[Any, Any, RunId]) -> RunId:
         """Wait for the end of the run that *starting* starts; a cancelled caller cancels the run first."""
@@ -104,16 +104,16 @@ class OpenPlace:
     async def _ended(self, run_id: RunId) -> None:
         view = await self.engine.view(run_id)
         if view.run.executor == "simulate":
-            await self._retell(run_id)
+            await self._replay(run_id)
         while not view.run.ended:
             await self.engine.wait(run_id, LOOK_AGAIN)
             view = await self.engine.view(run_id)
 
-    def _tell(self, run: Run, events: Sequence[Event]) -> None:
+    def _notify(self, run: Run, events: Sequence[Event]) -> None:
         for listener in self.listeners:
             listener(run, events)
 
-    async def _retell(self, run_id: RunId) -> None:
+    async def _replay(self, run_id: RunId) -> None:
         """Replay the events of a simulated run, which is recorded only after its end."""
         run: Run | None = None
         for event in await self.engine.storage.events(run_id) if self.listeners else ():
@@ -122,7 +122,7 @@ class OpenPlace:
             elif isinstance(event, RunCreated):
                 run = create(event)
             if run is not None:
-                self._tell(run, [event])
+                self._notify(run, [event])
 
     async def _cancel(self, begun: asyncio.Future[RunId]) -> None:
         """Cancel the run if it has begun, and wait until it is undone."""

@@ -116,7 +116,7 @@ class OrchestrationEngine:
         self._todo_write = todo_write
         self._opener = opener
         self._programs: dict[str, Program] = {}
-        self._every: Program | None = None
+        self._default_program: Program | None = None
         self._breakers: dict[str, CircuitBreaker] = {}
         self._cache: ContextManagerConfig | None = None
         self._collector: MetricsCollector | None = None
@@ -135,7 +135,7 @@ class OrchestrationEngine:
         check_program(program)
         names = agents_of(program)
         if names is None:
-            self._every = program
+            self._default_program = program
         else:
             self._programs.update(dict.fromkeys(names, program))
         self._configure()
@@ -206,7 +206,7 @@ class OrchestrationEngine:
             source=_source(command),
             arguments=arguments,
             executor=executor or self._executor,
-            own_agents=self._every is not None,
+            own_agents=self._default_program is not None,
             limits=checked(
                 Limits(
                     max_parallelism=max_parallelism,
@@ -330,8 +330,8 @@ class OrchestrationEngine:
         place.engine.breakers.update({name: breaker.config for name, breaker in self._breakers.items()})
         place.engine.conditions.update(self._conditions)
         for name, program in self._programs.items():
-            place.give(program, (name,))
-        place.every = self._every
+            place.set_executor(program, (name,))
+        place.default_program = self._default_program
 
     def _todos(self, workplace: Workplace) -> TodoWriteConfig:
         if self._todo_write is not None:

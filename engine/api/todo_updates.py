@@ -33,31 +33,31 @@ class TodoUpdates:
         self._hook = hook
         self._clock = clock
         self._config = config
-        self._told: dict[RunId, float] = {}
+        self._sent_at: dict[RunId, float] = {}
         """When each run was last reported, in seconds of the loop."""
         self._due: dict[RunId, asyncio.TimerHandle] = {}
 
     def listen(self, run: Run, events: Sequence[ev.Event]) -> None:
         """See `engine.runtime.decided.Listener`."""
         loop = asyncio.get_running_loop()
-        since = loop.time() - self._told.get(run.id, float("-inf"))
+        since = loop.time() - self._sent_at.get(run.id, float("-inf"))
         delay = self._config().batch_delay / 1000
         if since >= delay or any(isinstance(event, AT_ONCE) for event in events):
-            self._tell(run)
+            self._send(run)
         elif run.id not in self._due:
-            self._due[run.id] = loop.call_later(delay - since, self._tell, run)
+            self._due[run.id] = loop.call_later(delay - since, self._send, run)
         if run.ended:
             self._forget(run.id)
-            self._told.pop(run.id, None)
+            self._sent_at.pop(run.id, None)
 
     def close(self) -> None:
         """Cancel all pending calls."""
         for run in list(self._due):
             self._forget(run)
 
-    def _tell(self, run: Run) -> None:
+    def _send(self, run: Run) -> None:
         self._forget(run.id)
-        self._told[run.id] = asyncio.get_running_loop().time()
+        self._sent_at[run.id] = asyncio.get_running_loop().time()
         shown = snapshot(run, self._clock.now(), options=self._config().options)
         self._caller.ask("on_todo_write", self._hook, list(shown.todos))
 

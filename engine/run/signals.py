@@ -149,7 +149,7 @@ class Tick(Request, frozen=True):
     """Time has passed: handle the timers that are due."""
 
 
-class LeapClock(Request, frozen=True):
+class JumpClock(Request, frozen=True):
     """The clock has jumped: no time has passed since it showed *since*."""
 
     since: datetime
@@ -189,7 +189,7 @@ Signal = (
     | AnswerBreaker
     | SupplyObservations
     | Tick
-    | LeapClock
+    | JumpClock
     | Interrupt
     | Resume
 )

@@ -49,12 +49,12 @@ class Archive:
         owner: Owner | None,
         owner_id: OwnerId,
         now: Callable[[], datetime],
-        end_left: Callable[[RunId, Sequence[AttemptId], str], Awaitable[None]],
+        end_orphans: Callable[[RunId, Sequence[AttemptId], str], Awaitable[None]],
         reports: Callable[[Run, Sequence[AttemptId]], Awaitable[tuple[sig.ReportOutcome, ...]]],
     ) -> None:
         """Without an *owner*, as in a simulation, no run is looked after.
 
-        *end_left* ends the orphans of a run without an owner, namely of its lost attempts, in its worktree.
+        *end_orphans* ends the orphans of a run without an owner, namely of its lost attempts, in its worktree.
         *reports* finds the outcomes of attempts that are live in the journal of such a run.
         A reader records and ends nothing: it shows the run of a dead owner as it would be recorded.
         """
@@ -63,13 +63,13 @@ class Archive:
         self._owner = owner
         self._owner_id = owner_id
         self._now = now
-        self._end_left = end_left
-        self._reads = isinstance(owner, Reader)
+        self._end_orphans = end_orphans
+        self._is_reader = isinstance(owner, Reader)
         self._reports = reports
         self.notices: list[str] = []
         """Notes that apply to every run, shown also if none is found."""
         self._folded: dict[RunId, Run] = {}
-        self._burying = asyncio.Lock()
+        self._taking_over = asyncio.Lock()
         """Held while a run is taken from its dead owner, so that no task reads it in between."""
 
     def forget(self) -> None:
@@ -90,7 +90,7 @@ class Archive:
         summary = await self._storage.summary(run_id)
         if summary is None:
             raise _not_found(run_id)
-        if self._reads and self._is_orphaned(summary):
+        if self._is_reader and self._is_orphaned(summary):
             return await self._shown(run_id)
         await self.look_after(summary)
         folded = self._folded.get(run_id)
@@ -112,18 +112,18 @@ class Archive:
 
     async def look_after(self, summary: RunSummary) -> None:
         """Record a run as interrupted if its owner has died or had to drop it, and end its orphans."""
-        if self._reads or not self._is_orphaned(summary):
+        if self._is_reader or not self._is_orphaned(summary):
             return
-        async with self._burying:
+        async with self._taking_over:
             row = await self._storage.summary(summary.id)  # another process may have been faster
             if row is not None and self._is_orphaned(row):
-                await self._bury(row)
+                await self._take_from_dead(row)
 
     async def _shown(self, run_id: RunId) -> Run:
         """The run of a dead owner, as it will be once that is recorded."""
         run = _folded(run_id, await self._storage.events(run_id))
         if not run.ended:
-            decide.decide(run, self._found_dead(run), self._now())
+            decide.decide(run, self._interruption(run), self._now())
         return run
 
     def _is_orphaned(self, summary: RunSummary) -> bool:
@@ -135,7 +135,7 @@ class Archive:
             return self._owner is None or summary.id in self._live_runs.runs
         return self._owner.is_alive(summary.owner)
 
-    async def _bury(self, summary: RunSummary) -> None:
+    async def _take_from_dead(self, summary: RunSummary) -> None:
         if summary.owner == self._owner_id:
             await self._live_runs.committed()  # decisions about it from before it was dropped
         if not await self._storage.take_over(summary.id, summary.owner, self._owner_id):
@@ -149,11 +149,11 @@ class Archive:
             await self._storage.commit(Batch(summaries={run.id: summary_of(run, self._owner_id)}), self._owner_id)
             return
         # Before its locks are free: orphans rely on them.
-        await self._end_left(run.id, live_attempts(run), run.worktree)
-        self._live_runs.adopt(run, self._found_dead(run))
+        await self._end_orphans(run.id, live_attempts(run), run.worktree)
+        self._live_runs.adopt(run, self._interruption(run))
         await self._live_runs.committed()
 
-    def _found_dead(self, run: Run) -> sig.Interrupt:
+    def _interruption(self, run: Run) -> sig.Interrupt:
         """The signal for a *run* without an owner."""
         return sig.Interrupt(dead=True, seen=None if self._owner is None else self._owner.last_seen(run.owner))
 
@@ -163,7 +163,7 @@ class Archive:
         What it has locked stays locked until a person decides otherwise: the state of its work is unknown.
         """
         log.warning("%s; it is recorded as failed", fault.message)
-        await self._end_left(summary.id, (), summary.worktree)
+        await self._end_orphans(summary.id, (), summary.worktree)
         row = replace(
             summary, status=RunStatus.FAILED, owner=self._owner_id, ended_at=self._now(), message=fault.message
         )
@@ -173,14 +173,14 @@ class Archive:
 
     async def take_up(self, run_id: RunId, signal: sig.Resume) -> bool:
         """Become the owner of an ended run; False if another process was faster. Raises `StateError`."""
-        async with self._burying:
+        async with self._taking_over:
             summary = await self._storage.summary(run_id)
             if summary is None or summary.status not in END_STATES or run_id in self._live_runs.runs:
                 return False
             # A separate copy: the one that readers look at changes only with its journal.
             run = _folded(run_id, await self._storage.events(run_id))
             decide.check_resumable(run, failed=signal.failed)
-            await self._end_left(run_id, live_attempts(run), run.worktree)  # no new attempt begins beside an old one
+            await self._end_orphans(run_id, live_attempts(run), run.worktree)  # no new attempt begins beside an old one
             reports = await self._reports(run, live_attempts(run))
             if not await self._storage.take_over(run_id, summary.owner, self._owner_id, ended=run.status):
                 return False
@@ -218,7 +218,7 @@ class Archive:
         return [self._row(summary) for summary in await self._storage.summaries()]
 
     def _row(self, summary: RunSummary) -> RunSummary:
-        orphaned = self._reads and self._is_orphaned(summary)
+        orphaned = self._is_reader and self._is_orphaned(summary)
         return replace(summary, status=RunStatus.INTERRUPTED) if orphaned else summary
 
 

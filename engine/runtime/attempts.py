@@ -103,7 +103,7 @@ class _Work:
 
 
 @dataclass(slots=True)
-class _Signs:
+class _AttemptHeartbeat:
     """The `Heartbeat` of one attempt."""
 
     attempts: Attempts
@@ -151,7 +151,7 @@ class Attempts:
         self._closing = False
         live_runs.on_tick.append(self._end_silent)
         live_runs.listeners.append(self._committed)
-        live_runs.on_fault.append(self._let_go)
+        live_runs.on_fault.append(self._drop)
 
     def _committed(self, run: Run, events: Sequence[ev.Event]) -> None:
         for event in events:
@@ -180,8 +180,8 @@ class Attempts:
         work = self._works[key] = _Work(None, loop.time)
         if event.deadline is not None:
             self._watch(work, self._idle_limit(run, agent))
-        signs = _Signs(self, key, work, agent)
-        work.task = loop.create_task(self._attempt(signs, run, event, executor))
+        heartbeat = _AttemptHeartbeat(self, key, work, agent)
+        work.task = loop.create_task(self._attempt(heartbeat, run, event, executor))
         if node.live.stopping is not None:
             self._cancel(key)
 
@@ -247,20 +247,22 @@ class Attempts:
                 next_due = due
         return next_due
 
-    async def _attempt(self, signs: _Signs, run: Run, event: ev.AttemptScheduled, executor: Executor) -> None:
-        signs.work.begun = True
+    async def _attempt(
+        self, heartbeat: _AttemptHeartbeat, run: Run, event: ev.AttemptScheduled, executor: Executor
+    ) -> None:
+        heartbeat.work.begun = True
         try:
-            order = self._order(run, event, signs.agent)
-            if signs.work.warned:  # the attempt may end this process: keep the warning
+            order = self._order(run, event, heartbeat.agent)
+            if heartbeat.work.warned:  # the attempt may end this process: keep the warning
                 await self._live_runs.committed()
-            outcome = order if isinstance(order, Outcome) else await executor.execute(order, signs)
+            outcome = order if isinstance(order, Outcome) else await executor.execute(order, heartbeat)
         except asyncio.CancelledError as error:
-            outcome = _cancelled(signs.work, getattr(error, "__notes__", ()))
+            outcome = _cancelled(heartbeat.work, getattr(error, "__notes__", ()))
         except Exception as error:
             log.exception("executor of %s:%s failed", run.id, event.node)
             message = f"{type(error).__name__}: {error}"
             outcome = Outcome(failure=Failure(FailureKind.ERROR, "EXECUTOR_FAILED", message))
-        self._ended(signs.key, outcome)
+        self._ended(heartbeat.key, outcome)
 
     def _order(self, run: Run, event: ev.AttemptScheduled, agent: Agent) -> WorkOrder | Outcome:
         """The work order for the executor, or the failure that rules it out."""
@@ -310,7 +312,7 @@ class Attempts:
         for key in list(self._works):
             self._cancel(key)
 
-    def _let_go(self, runs: Sequence[Run]) -> None:
+    def _drop(self, runs: Sequence[Run]) -> None:
         """Begin to end the attempts of *runs*, which were dropped."""
         gone = {run.id for run in runs}
         for key in list(self._works):

@@ -69,13 +69,13 @@ class Inbox:
             messages, self._taken, self._behind = self._taken, [], False
             for message in messages:
                 try:
-                    self._obey(message, held)
+                    self._handle(message, held)
                 except Exception:  # the messages behind it may be fine
                     log.exception("a message of kind %r for run %s could not be handled", message.kind, message.run)
         if holders and any(waits_for_locks(run) for run in self._live_runs.runs.values()):
             await self._archive.look_after_holders()
 
-    def _obey(self, message: Message, held: Collection[Holder]) -> None:
+    def _handle(self, message: Message, held: Collection[Holder]) -> None:
         # A grant may be older than the latest events of its run: only the table knows what is held.
         if message.kind == "granted" and Holder(message.run, message.payload["node"]) not in held:
             return

@@ -156,12 +156,12 @@ class LiveRuns:
         now = self._clock.now()
         if by:
             log.warning("the clock of this machine jumped %s", leapt(by))
-            for tell in self.on_set_back if by < ZERO else ():
-                tell(now)
+            for callback in self.on_set_back if by < ZERO else ():
+                callback(now)
             for run in list(self.runs.values()):
                 if not run.ended:
                     with contextlib.suppress(OrchestrationError):  # only that run is dropped
-                        self._decide(run, sig.LeapClock(now - by), now)
+                        self._decide(run, sig.JumpClock(now - by), now)
             self._claims_until = {run: until + by for run, until in self._claims_until.items()}
         return now
 
@@ -197,7 +197,7 @@ class LiveRuns:
         except StateError:  # nothing was changed
             raise
         except Exception as error:  # a bug of ours
-            raise self._let_go(run, error) from error
+            raise self._drop(run, error) from error
         self._carry_out(step, now)
 
     def _carry_out(self, step: Step, now: datetime) -> None:
@@ -212,9 +212,9 @@ class LiveRuns:
                 step = decide.decide(run, self._observer.about(run, step.wants), now, self._queues)
         except Exception as error:  # a bug of ours
             del batch.events[events:], batch.lock_ops[locks:], batch.breaker_ops[breakers:]
-            raise self._let_go(run, error) from error
+            raise self._drop(run, error) from error
 
-    def _let_go(self, run: Run, error: Exception) -> InternalError:
+    def _drop(self, run: Run, error: Exception) -> InternalError:
         """Drop *run*, which is ahead of its journal in an unknown way; returns the error to report.
 
         Earlier decisions about it still become durable: a process that finds it without an owner continues there.
@@ -272,8 +272,8 @@ class LiveRuns:
             self._arm(run.next_due())
             if run.status is ev.RunStatus.PENDING and self._claims_until.get(run.id, now) > now:
                 self._arm(self._claims_until[run.id])
-        for tell in self.on_tick:
-            self._arm(tell(now))
+        for callback in self.on_tick:
+            self._arm(callback(now))
         if any(waits_for_locks(run) for run in self.runs.values()):
             self._decided.batch.lock_ops.append(lambda table: table.expire(now, self._owner))
             self._wake.set()
@@ -336,7 +336,7 @@ class LiveRuns:
         except BaseException:
             self._decided.waiters += [waiter for part in taken for waiter in part.waiters]
             raise
-        self._told(taken)
+        self._notify(taken)
 
     def _take(self, known: Sequence[Decided] = ()) -> Decided:
         """Take the decisions since the last call, completed; values in *known* are already being written."""
@@ -365,13 +365,13 @@ class LiveRuns:
             log.warning("a persisted value is not kept: %s", error)
             return None
 
-    def _told(self, taken: Sequence[Decided]) -> None:
+    def _notify(self, taken: Sequence[Decided]) -> None:
         """All of *taken* is durable: call listeners and wake waiters."""
         for part in taken:
             self._values.committed(part.batch.values)
         for part in taken:
             for run_id, events in part.events.items():
-                self._tell(run_id, events)
+                self._call_listeners(run_id, events)
         for run_id in {run_id for part in taken for run_id in part.events}:
             run = self.runs.get(run_id)
             if run is not None and run.ended and not self._decided.events.get(run_id):
@@ -383,7 +383,7 @@ class LiveRuns:
                 if not waiter.done():
                     waiter.set_result(None)
 
-    def _tell(self, run_id: RunId, events: Sequence[ev.Event]) -> None:
+    def _call_listeners(self, run_id: RunId, events: Sequence[ev.Event]) -> None:
         for listener in self.listeners:
             run = self.runs.get(run_id)
             if run is None:  # it was dropped meanwhile

@@ -35,7 +35,7 @@ class Recovery:
         self._task: asyncio.Task[None] | None = None
         self.lost: set[RunId] = set()
         """Dropped runs that are not recorded as interrupted yet."""
-        live_runs.on_fault.append(self._let_go)
+        live_runs.on_fault.append(self._dropped)
         live_runs.on_recovery.append(self._recovered)
 
     def stop(self) -> None:
@@ -43,7 +43,7 @@ class Recovery:
         if self._task is not None:
             self._task.cancel()
 
-    def _let_go(self, runs: Sequence[Run]) -> None:
+    def _dropped(self, runs: Sequence[Run]) -> None:
         for run in runs:
             self.lost.add(run.id)
             self._notifier.moved(run.id)

@@ -178,7 +178,7 @@ def _ask(run: RunId, node: NodeState, name: str, now: datetime) -> BreakerOp:
     attempt = attempt_id(run, node.plan.id, len(node.attempts) + 1)
 
     def ask(state: BreakerState) -> tuple[BreakerState, BreakerAnswer]:
-        state = breakers.set_right(state, now)
+        state = breakers.limit_trial_delay(state, now)
         answer = breakers.admit(state, attempt, now)
         if isinstance(answer, breakers.Admitted):
             return answer.state, BreakerAnswer(run=run, node=node.plan.id, admitted=True)

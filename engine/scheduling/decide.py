@@ -153,7 +153,7 @@ def _grant(step: Step, signal: sig.GrantLocks) -> None:
     node = run.nodes[signal.node]
     if node.waiting is None or node.waiting.reason is not WaitReason.LOCKS:
         return
-    _go_on(step, node)
+    _end_wait(step, node)
 
 
 def _await(step: Step, signal: sig.AwaitLocks) -> None:
@@ -162,14 +162,14 @@ def _await(step: Step, signal: sig.AwaitLocks) -> None:
         step.emit(ev.NodeWaiting(step.now, node.plan.id, WaitReason.LOCKS, signal.until, node.waiting.detail))
 
 
-def _go_on(step: Step, node: NodeState) -> None:
+def _end_wait(step: Step, node: NodeState) -> None:
     """End the wait of *node*: its work, or its compensation, may begin."""
     step.emit(ev.NodeReady(step.now, node.plan.id))
     if is_undone_now(step.run, node.plan.id):
         saga.compensate(step, node)
 
 
-def _turned_away(step: Step, node: NodeState, failure: Failure) -> None:
+def _fail_wait(step: Step, node: NodeState, failure: Failure) -> None:
     """End the wait of *node* in vain: its work, or its compensation, has failed."""
     if is_undone_now(step.run, node.plan.id):
         step.emit(ev.CompensationFailed(step.now, node.plan.id, failure))
@@ -192,7 +192,7 @@ def _refuse(step: Step, signal: sig.RefuseLocks) -> None:
     node = run.nodes[signal.node]
     if node.waiting is None or node.waiting.reason is not WaitReason.LOCKS:
         return
-    _turned_away(step, node, signal.failure)
+    _fail_wait(step, node, signal.failure)
 
 
 def _breaker(step: Step, signal: sig.AnswerBreaker) -> None:
@@ -200,9 +200,9 @@ def _breaker(step: Step, signal: sig.AnswerBreaker) -> None:
     if node.waiting is None or node.waiting.reason is not WaitReason.BREAKER:
         return
     if signal.admitted:
-        _go_on(step, node)
+        _end_wait(step, node)
     elif signal.failure is not None:
-        _turned_away(step, node, signal.failure)
+        _fail_wait(step, node, signal.failure)
     else:
         waited = step.now - node.waiting.since + node.waited.get(WaitReason.BREAKER, timedelta(0))
         until = signal.until or step.now + max(ASK_AGAIN, waited / 4)
@@ -252,7 +252,7 @@ def _tick(step: Step, signal: sig.Tick) -> None:  # noqa: ARG001 - one signature
             _due(step, timer)
 
 
-def _leap(step: Step, signal: sig.LeapClock) -> None:
+def _jump(step: Step, signal: sig.JumpClock) -> None:
     step.emit(ev.ClockJumped(step.now, signal.since, len(step.run.jumps) + 1))
 
 
@@ -278,7 +278,7 @@ def _wait_due(step: Step, node: NodeState) -> None:
     if waiting is not None and reason is WaitReason.BREAKER:
         step.emit(ev.NodeWaiting(step.now, node.plan.id, WaitReason.BREAKER, None, waiting.detail))
     elif reason is WaitReason.RETRY:
-        _go_on(step, node)
+        _end_wait(step, node)
 
 
 def _phase_due(step: Step, index: int) -> None:
@@ -327,12 +327,12 @@ def check_resumable(run: Run, *, failed: bool) -> None:
         raise StateError(
             f"run {run.id} cannot be resumed: it is {run.status}",
             code="NOT_RESUMABLE",
-            hint=_way_on(run, f"`orchestrate resume {run.id} --failed`"),
-            client_hint=_way_on(run, "`resume` with `failed`: true"),
+            hint=_resume_hint(run, f"`orchestrate resume {run.id} --failed`"),
+            client_hint=_resume_hint(run, "`resume` with `failed`: true"),
         )
 
 
-def _way_on(run: Run, again: str) -> str:
+def _resume_hint(run: Run, again: str) -> str:
     if run.status in {RunStatus.FAILED, RunStatus.DEGRADED}:
         return f"Retry it from the nodes that failed: {again}."
     return f"Run {run.plan.command} again; only interrupted runs can be resumed, and failed or degraded ones retried."
@@ -423,7 +423,7 @@ _DECIDE: dict[type[Any], Callable[[Step, Any], None]] = {
     sig.AnswerBreaker: _breaker,
     sig.SupplyObservations: _supply,
     sig.Tick: _tick,
-    sig.LeapClock: _leap,
+    sig.JumpClock: _jump,
     sig.Interrupt: _interrupt,
     sig.Resume: _resume,
 }

@@ -146,11 +146,11 @@ def go_on_stopping(step: Step) -> None:
 def _compensate_undoing(step: Step) -> None:
     run = step.run
     for name in sorted(run.undoing, key=lambda name: run.nodes[name].plan.index):
-        if not any(_goes_on_later(run.nodes[around]) for around in outer(name)):
+        if not any(_is_lost(run.nodes[around]) for around in outer(name)):
             saga.compensate(step, run.nodes[name])
 
 
-def _goes_on_later(group: NodeState) -> bool:
+def _is_lost(group: NodeState) -> bool:
     """Whether a sub-command was lost in a crash and has yet to get its locks back."""
     return bool(group.attempts) and group.attempts[-1].lost and group.status in {NodeStatus.PENDING, NodeStatus.WAITING}
 
@@ -158,7 +158,7 @@ def _goes_on_later(group: NodeState) -> bool:
 def _was_at_work(run: Run, group: NodeState, failure: Failure) -> bool:
     """Whether an idle sub-command has work inside it to undo, from before a crash or a resume."""
     idle = group.status in {NodeStatus.PENDING, NodeStatus.WAITING}
-    return _goes_on_later(group) or (idle and bool(saga.undo_order_inside(run, group.plan.id, failure.kind)))
+    return _is_lost(group) or (idle and bool(saga.undo_order_inside(run, group.plan.id, failure.kind)))
 
 
 def _end_group(step: Step, group: NodeState) -> None:
@@ -242,11 +242,11 @@ def fail(step: Step, node: NodeState, failure: Failure) -> None:
     """Fail *node* for good: continue if its phase allows it, else stop the run."""
     plan = node.plan
     if plan.kind is NodeKind.SUB_COMMAND:
-        if _goes_on(step.run, node, failure) and _was_at_work(step.run, node, failure):
+        if _tolerates(step.run, node, failure) and _was_at_work(step.run, node, failure):
             _fail_in_an_attempt(step, node, failure)
             return
         _cancel_idle(step, (step.run.nodes[name] for name in inside(step.run, plan.id)))
-    if _goes_on(step.run, node, failure):
+    if _tolerates(step.run, node, failure):
         undo = node.started_at is not None and saga.answers(node, failure.kind)
         step.emit(ev.NodeFailed(step.now, plan.id, failure, compensating=undo))
         if undo:
@@ -273,7 +273,7 @@ def _cascades(node: NodeState, failure: Failure) -> bool:
     )
 
 
-def _goes_on(run: Run, node: NodeState, failure: Failure) -> bool:
+def _tolerates(run: Run, node: NodeState, failure: Failure) -> bool:
     """Whether the phase of *node* merely records the failure and continues."""
     return run.phases[node.plan.phase].plan.continue_on_error and not _cascades(node, failure)
 
@@ -302,7 +302,7 @@ def stop_for_past_failures(step: Step) -> None:
     run = step.run
     for name in run.failures:
         node = run.nodes[name]
-        if node.failure is not None and not is_stopping(run, name) and not _goes_on(run, node, node.failure):
+        if node.failure is not None and not is_stopping(run, name) and not _tolerates(run, node, node.failure):
             _stop_for(step, node, node.failure)
 
 
@@ -349,7 +349,7 @@ def end_attempt(step: Step, name: NodeId, failure: Failure) -> None:
     if live is None:
         return
     group = node.plan.kind is NodeKind.SUB_COMMAND and live.role is Role.FORWARD
-    if group and not is_stopping(run, name) and _goes_on(run, node, failure):
+    if group and not is_stopping(run, name) and _tolerates(run, node, failure):
         if live.stopping is None:
             step.emit(ev.AttemptStopping(step.now, name, live.number, failure))
             cancelled = Failure(FailureKind.CANCEL, "CANCELLED", f"cancelled: {failure.message}")

@@ -30,11 +30,11 @@ _UNDONE = frozenset({NodeStatus.FAILED, NodeStatus.CANCELLED, NodeStatus.COMPENS
 def before(run: Run, node: NodeState) -> Iterator[NodeId]:
     """The nodes that *node* may have had to wait for: dependencies and the phase before, its own and of outer nodes."""
     for name in node.plan.depends_on:
-        yield from _with_inside(run, name)
+        yield from _with_nodes_inside(run, name)
     phase = run.phases[node.plan.phase].plan
     if phase.after is not None and phase.barrier:
         for name in run.phases[phase.after].plan.nodes:
-            yield from _with_inside(run, name)
+            yield from _with_nodes_inside(run, name)
     elif phase.group is not None:
         yield from before(run, run.nodes[phase.group])
 
@@ -48,7 +48,7 @@ def after(run: Run, target: NodeId) -> set[NodeId]:
     while stack:
         name = stack.pop()
         following = [*run.nodes[name].plan.dependents, *readers.of(name), *_behind(run, name, passed)]
-        for other in (inner for one in following for inner in _with_inside(run, one)):
+        for other in (inner for one in following for inner in _with_nodes_inside(run, one)):
             if other not in found and other != target:
                 found.add(other)
                 stack.append(other)
@@ -71,7 +71,7 @@ def to_redo(run: Run) -> set[NodeId]:
         again.add(name)
         plan = run.nodes[name].plan
         for other in (*plan.dependents, *readers.of(name)):
-            stack += _with_inside(run, other)
+            stack += _with_nodes_inside(run, other)
         around = run.phases[plan.phase].plan.group
         if around is not None:
             stack.append(around)
@@ -97,11 +97,11 @@ class Readers:
 
     def of(self, name: NodeId) -> Iterator[NodeId]:
         """The nodes that read the outputs of *name* and began when it was over."""
-        giver = self._run.nodes[name]
-        scope, ended = giver.plan.scope, giver.ended_at
-        if ended is None or not giver.plan.outputs:
+        writer = self._run.nodes[name]
+        scope, ended = writer.plan.scope, writer.ended_at
+        if ended is None or not writer.plan.outputs:
             return
-        some = (self._by_key.get(scope + output.key, ()) for output in giver.plan.outputs)
+        some = (self._by_key.get(scope + output.key, ()) for output in writer.plan.outputs)
         for reader in dict.fromkeys((*self._by_scope.get(scope, ()), *(one for names in some for one in names))):
             looked = _looked_at(self._run.nodes[reader])
             if reader != name and looked is not None and looked >= ended:
@@ -138,6 +138,6 @@ def _behind(run: Run, name: NodeId, passed: set[int]) -> Iterator[NodeId]:
             yield from run.phases[index].plan.nodes
 
 
-def _with_inside(run: Run, name: NodeId) -> Iterable[NodeId]:
+def _with_nodes_inside(run: Run, name: NodeId) -> Iterable[NodeId]:
     """*name*, and the nodes inside it if it is a sub-command."""
     return (name, *inside(run, name)) if run.nodes[name].plan.inner else (name,)

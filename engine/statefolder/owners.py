@@ -151,7 +151,7 @@ class Servers:
 
 def at_work(folder: Path) -> list[Path]:
     """The files still held by orphans of dead owners; a file that is not held is removed."""
-    left = []
+    held_files = []
     for path in folder.glob(f"*{_WORK}"):
         record = record_of(folder, path.stem)
         if record is not None and record.held:
@@ -160,12 +160,12 @@ def at_work(folder: Path) -> list[Path]:
             descriptor = open_regular(path, os.O_NOFOLLOW)
             try:
                 if _is_held(descriptor):
-                    left.append(path)
+                    held_files.append(path)
                 else:
                     path.unlink(missing_ok=True)
             finally:
                 os.close(descriptor)
-    return left
+    return held_files
 
 
 def _locked(path: Path, text: bytes = b"") -> int:
@@ -202,10 +202,10 @@ def _text(process: Process, now: datetime | None = None) -> bytes:
 def _parsed(text: bytes) -> tuple[Process | None, datetime | None]:
     """The fields of a record; None for missing ones."""
     try:
-        told = json.loads(text)
-        lived = None if told.get("lived") is None else datetime.fromisoformat(told["lived"]).astimezone(UTC)
-        hostname, machine, boot, world = (str(told[name]) for name in ("hostname", "machine", "boot", "world"))
-        pid, start = int(told["pid"]), int(told["start"])
+        fields = json.loads(text)
+        lived = None if fields.get("lived") is None else datetime.fromisoformat(fields["lived"]).astimezone(UTC)
+        hostname, machine, boot, world = (str(fields[name]) for name in ("hostname", "machine", "boot", "world"))
+        pid, start = int(fields["pid"]), int(fields["start"])
         return Process(hostname=hostname, machine=machine, boot=boot, world=world, pid=pid, start=start), lived
     except (ValueError, TypeError, KeyError, AttributeError):
         return None, None

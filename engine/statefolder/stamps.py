@@ -68,7 +68,7 @@ class Stamps:
 
         Raises `EnvironmentFault` (STAMP_NOT_KEPT) if the file cannot be trusted.
         """
-        with self._told("cannot be read"):
+        with self._reported("cannot be read"):
             entry = self._read().get("folders", {}).get(_hash(stamp))
             return None if entry is None else Path(entry["path"])
 
@@ -78,7 +78,7 @@ class Stamps:
 
         Raises `EnvironmentFault` (STAMP_NOT_KEPT).
         """
-        with self._told("cannot be written"), user_files.changing(self.file):
+        with self._reported("cannot be written"), user_files.changing(self.file):
             data = self._read()
             if data.get("version", VERSION) != VERSION:
                 raise ValueError("it was not written by this version")
@@ -103,7 +103,7 @@ class Stamps:
         return data
 
     @contextlib.contextmanager
-    def _told(self, what: str) -> Iterator[None]:
+    def _reported(self, what: str) -> Iterator[None]:
         try:
             yield
         except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:

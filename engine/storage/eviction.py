@@ -87,7 +87,7 @@ class Shelf:
             entry = entry._replace(until=later(before.until, entry.until))
         elif self._soonest_first:
             while self.size > room and self._ends:
-                self._let_go_of_soonest()
+                self._drop_soonest()
         self._entries[digest] = entry
         if entry.until is not None:
             heapq.heappush(self._ends, (entry.until, next(self._order), digest))
@@ -95,14 +95,14 @@ class Shelf:
     def drop_ended(self, now: datetime) -> None:
         """Drop expired entries."""
         while self._ends and self._ends[0][0] <= now:
-            self._let_go_of_soonest()
+            self._drop_soonest()
 
     def clear(self) -> None:
         """Drop all entries."""
         self._entries.clear()
         self._ends.clear()
 
-    def _let_go_of_soonest(self) -> None:
+    def _drop_soonest(self) -> None:
         until, _, digest = heapq.heappop(self._ends)
         entry = self._entries.get(digest)
         if entry is not None and entry.until == until:

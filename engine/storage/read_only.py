@@ -41,12 +41,12 @@ class CopiedStorage(SqliteStorage):
         self._original = journal
         self._found = found
         self._copied: Signature | None = None
-        self._given: list[tuple[Batch, OwnerId]] = []
+        self._commits: list[tuple[Batch, OwnerId]] = []
 
     async def commit(self, batch: Batch, owner: OwnerId, follow: Follow | None = None) -> list[TableOutcome]:
         """Keep *batch* in the copy, and in later copies."""
         outcomes = await super().commit(batch, owner, follow)
-        self._given.append((batch, owner))
+        self._commits.append((batch, owner))
         return outcomes
 
     async def _call(self, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - arguments of *function*
@@ -79,7 +79,7 @@ class CopiedStorage(SqliteStorage):
                 copy.backup(self._db)
         self._chains.clear()
         self._data_version = -1
-        for batch, owner in self._given:
+        for batch, owner in self._commits:
             self._begin(batch, owner, followed=False)
 
 

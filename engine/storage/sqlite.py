@@ -104,7 +104,7 @@ class SqliteStorage:
                 opened.pop_all()
         self._patience_seconds = patience_seconds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        self._turn = asyncio.Lock()
+        self._in_use = asyncio.Lock()
         """Held while the connection is in use: a commit takes several steps on it."""
         self._data_version = -1
         self._chains = writing.Chains()
@@ -113,7 +113,7 @@ class SqliteStorage:
         self._closed = False
 
     async def _call(self, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - arguments of *function*
-        async with self._turn:
+        async with self._in_use:
             return await self._patiently(function, *args)
 
     async def _patiently(self, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - arguments of *function*
@@ -149,17 +149,17 @@ class SqliteStorage:
 
     async def commit(self, batch: Batch, owner: OwnerId, follow: Follow | None = None) -> list[TableOutcome]:
         """See `port.Storage.commit`."""
-        async with self._turn:
+        async with self._in_use:
             try:
                 outcomes = await self._patiently(self._begin, batch, owner, follow is not None)
                 while outcomes and follow is not None:
-                    outcomes = await self._once(self._go_on, follow(outcomes), owner)
+                    outcomes = await self._once(self._continue, follow(outcomes), owner)
             except BaseException:
-                self._thread.submit(self._take_back)  # after a step that continues although it was cancelled
+                self._thread.submit(self._roll_back)  # after a step that continues although it was cancelled
                 raise
             return outcomes
 
-    def _take_back(self) -> None:
+    def _roll_back(self) -> None:
         """Roll back a commit."""
         self._chains.clear()
         self._db.rollback()
@@ -169,7 +169,7 @@ class SqliteStorage:
         self._db.execute("BEGIN IMMEDIATE")
         return self._write(batch, owner, followed=followed)
 
-    def _go_on(self, batch: Batch, owner: OwnerId) -> list[TableOutcome]:
+    def _continue(self, batch: Batch, owner: OwnerId) -> list[TableOutcome]:
         return self._write(batch, owner, followed=True)
 
     def _write(self, batch: Batch, owner: OwnerId, *, followed: bool) -> list[TableOutcome]:
@@ -328,7 +328,7 @@ class SqliteStorage:
         if self._closed:
             return
         self._closed = True
-        async with self._turn:
+        async with self._in_use:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._db.close)
         self._reader.close()
         self._thread.shutdown(wait=False)

@@ -122,7 +122,7 @@ def admit(state: BreakerState, attempt: AttemptId, now: datetime) -> Verdict:
     return Admitted(replace(state, trial=attempt))
 
 
-def set_right(state: BreakerState, now: datetime) -> BreakerState:
+def limit_trial_delay(state: BreakerState, now: datetime) -> BreakerState:
     """*state* with its trial no farther ahead than the reset timeout, which it exceeds after the clock was set back."""
     if state.next_trial_at is None or state.reset is None or state.next_trial_at <= now + state.reset:
         return state

@@ -56,7 +56,7 @@ class Assumptions:
     """Outputs invented for the conditions that read them."""
 
     values: Mapping[NodeId, Mapping[str, Any]]
-    told: tuple[str, ...]
+    shown: tuple[str, ...]
     """Each value that a condition reads, as `node.key.member = JSON`."""
 
 
@@ -68,14 +68,14 @@ def assume(plan: Plan, *, context: Mapping[str, Any], given: Mapping[NodeId, Map
     search = _Search(plan, context, given)
     search.improve()
     made: dict[NodeId, dict[str, Any]] = {}
-    told: list[str] = []
+    shown: list[str] = []
     for output in search.outputs:
         made.setdefault(output.node.id, {})[output.spec.key] = output.value
         for path in output.paths:
             place = ".".join((output.node.id, output.spec.key, *path))
             text = json.dumps(_at(output.value, path), ensure_ascii=False)
-            told.append(f"{place} = {cut(text, _MAX_SHOWN_LENGTH)}")
-    return Assumptions(made, tuple(told))
+            shown.append(f"{place} = {cut(text, _MAX_SHOWN_LENGTH)}")
+    return Assumptions(made, tuple(shown))
 
 
 def placeholder(key: str, agent: str) -> str:

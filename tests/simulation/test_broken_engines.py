@@ -76,7 +76,7 @@ def what_dies_in_a_crash_is_not_ended(patch: Patch) -> None:
     async def nothing(_engine: Engine, _run: RunId, _lost: Sequence[AttemptId], _worktree: str) -> None:
         """Leave it running."""
 
-    patch.setattr(Engine, "_end_left", nothing)
+    patch.setattr(Engine, "_end_orphans_of", nothing)
 
 
 def a_lost_attempt_is_always_made_again(patch: Patch) -> None:
@@ -115,7 +115,7 @@ def a_decision_that_breaks_down_costs_all_runs(patch: Patch) -> None:
         live_runs._fail(fault)
         return fault
 
-    patch.setattr(LiveRuns, "_let_go", let_all_go)
+    patch.setattr(LiveRuns, "_drop", let_all_go)
 
 
 def half_a_decision_is_written(patch: Patch) -> None:

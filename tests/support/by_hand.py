@@ -191,7 +191,7 @@ class ByHand:
     def leap(self, **time: float) -> list[ev.Event]:
         """The clock jumps (arguments of `timedelta`)."""
         since, self.now = self.now, self.now + timedelta(**time)
-        return self.send(sig.LeapClock(since))
+        return self.send(sig.JumpClock(since))
 
     def crash(self) -> None:
         """The owner dies and the run is found interrupted; the state is what the journal says."""

@@ -35,7 +35,7 @@ EQUIVALENT: dict[str, str] = {
     ),
     "succession.Readers.of: reader != name and looked is not None and (looked >= ended) → "
     "looked is not None and looked >= ended": "Who asks has the node itself already.",
-    "succession._with_inside: (name, *inside(run, name)) if run.nodes[name].plan.inner else (name,) → "
+    "succession._with_nodes_inside: (name, *inside(run, name)) if run.nodes[name].plan.inner else (name,) → "
     "(name, *inside(run, name))": "Nothing is inside of what is no sub-command.",
 }
 """By name of the mutant."""

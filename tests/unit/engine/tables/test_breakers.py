@@ -20,10 +20,10 @@ from engine.tables.breakers import (
     admit,
     circuit_open,
     concerns,
+    limit_trial_delay,
     record_cancel,
     record_failure,
     record_success,
-    set_right,
 )
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -103,21 +103,21 @@ def test_a_failure_of_before_the_clock_was_set_back_counts_for_as_long_as_any_ot
 
 def test_a_clock_that_is_set_back_delays_the_next_trial_by_the_reset_timeout_at_most() -> None:
     earlier = NOW - seconds(86_400)
-    right = set_right(opened(), earlier)
+    right = limit_trial_delay(opened(), earlier)
     assert admit(right, SECOND, earlier) == Rejected(earlier + CONFIG.reset_timeout, waits=False)
-    assert set_right(right, earlier + seconds(30)) is right
+    assert limit_trial_delay(right, earlier + seconds(30)) is right
     assert isinstance(admit(right, SECOND, earlier + CONFIG.reset_timeout), Admitted)
 
 
 @pytest.mark.parametrize("state", [BreakerState(), opened(), replace(opened(), reset=None)])
 def test_what_the_clock_did_not_leave_behind_is_right_as_it_is(state: BreakerState) -> None:
-    assert set_right(state, NOW) is state
-    assert set_right(state, NOW + seconds(3600)) is state
+    assert limit_trial_delay(state, NOW) is state
+    assert limit_trial_delay(state, NOW + seconds(3600)) is state
 
 
 def test_what_an_earlier_version_has_opened_opens_when_it_said() -> None:
     state = replace(opened(), reset=None)
-    assert set_right(state, NOW - seconds(3600)) is state
+    assert limit_trial_delay(state, NOW - seconds(3600)) is state
 
 
 def test_a_success_while_closed_forgives_nothing() -> None:
