@@ -110,7 +110,7 @@ async def test_a_place_that_leads_out_of_the_project(tmp_path: Path) -> None:
 
 
 async def test_a_place_that_is_a_file(tmp_path: Path) -> None:
-    await refused(make_repository(tmp_path, {".claude": "a file"}), "no worktree can be made")
+    await refused(make_repository(tmp_path, {".claude": "a file"}), "cannot make a worktree")
 
 
 async def test_processes_that_should_outlive_their_worktree(tmp_path: Path) -> None:
@@ -315,7 +315,7 @@ async def test_a_repository_that_an_agent_makes_is_refused_and_stays_where_it_is
     assert failure is not None
     assert (failure.code, "own" in failure.message) == ("MERGE_REFUSED", True)
     assert (project / ".claude/worktrees/r-1-check-1/own/x").read_text() == "x"
-    assert (failure.hint or "").endswith(f"is kept in the folder {project}/.claude/worktrees/r-1-check-1.")
+    assert (failure.hint or "").endswith(f"are kept in the folder {project}/.claude/worktrees/r-1-check-1.")
     assert branches(project) == []
 
 
