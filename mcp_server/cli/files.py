@@ -43,7 +43,7 @@ def plan(
     source: Source,
     format_: Annotated[str, typer.Option("--format", help="text, mermaid, json or svg.")] = "text",
 ) -> None:
-    """Show how a command would run: phases, critical path, times, context flow."""
+    """Show how a command would run. The plan has phases, critical path, times, and context flow."""
     if format_ not in {"text", "mermaid", "json", "svg"}:
         raise typer.BadParameter(f'unknown format "{format_}": choose text, mermaid, json or svg')
     note_json(format_ == "json")

@@ -49,7 +49,7 @@ def prune(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove old runs, and the branches of their isolated agents; never a live run."""
+    """Remove old runs. The branches of their isolated agents are removed too; live runs are kept."""
     finish(_prune(keep, older_than, interrupted=interrupted, as_json=as_json))
 
 

@@ -43,7 +43,7 @@ def decide(
         str, typer.Argument(metavar="ANSWER", help="yes or no; for a lost attempt: retry, skip or fail.")
     ],
 ) -> None:
-    """Answer a question of a run, whichever process runs it."""
+    """Answer a question of a run. Another process may be running it."""
     finish(_decide(RunId(run_id), node, answer))
 
 

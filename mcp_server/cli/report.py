@@ -25,7 +25,7 @@ def report(
     run_id: RunArgument = None,
     format_: Annotated[str, typer.Option("--format", help="text, json or html.")] = "text",
 ) -> None:
-    """Show how a run went: times, efficiency, phases, slowest agents, retries, waits, and a timeline."""
+    """Show how a run went. The report has times, efficiency, phases, slowest agents, retries, waits, and a timeline."""
     note_json(format_ == "json")
     finish(_report(run_id, format_))
 

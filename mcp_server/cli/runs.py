@@ -116,7 +116,7 @@ def resume(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Resume an interrupted run; limits given here replace those it had."""
+    """Resume an interrupted run. Limits given here replace those it had."""
     limits = Limits(
         max_parallelism=max_parallelism,
         max_cost_usd=max_cost_usd,
@@ -149,7 +149,7 @@ def cancel(
     compensate: Annotated[bool, typer.Option(help="Roll back what the run did.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Cancel a run, whichever process runs it, and wait until it has ended."""
+    """Cancel a run and wait for its end. Another process may be running it."""
     finish(_cancel(RunId(run_id), reason=reason, compensate=compensate, as_json=as_json))
 
 

@@ -33,7 +33,7 @@ SHARED = (
 
 
 def sync() -> None:
-    """Write a skill for each command of the project, so that /name with any text runs it in Claude Code."""
+    """Write a skill for each command. With it, /name and any text run the command in Claude Code."""
     with errors():
         root = project_root()
         for line in synchronise(root, lazy.open_catalog(root, lazy.load_settings(root))):

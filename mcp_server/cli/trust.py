@@ -39,7 +39,7 @@ def trust(
     list_: Annotated[bool, typer.Option("--list", help="Show what needs a yes and what has one; do not ask.")] = False,
     revoke: Annotated[bool, typer.Option("--revoke", help="Revoke answers: all, or those to the given items.")] = False,
 ) -> None:
-    """Decide which programs of this project may run; asks once, and again after a change."""
+    """Decide which programs may run. You are asked once, and again after a change."""
     if sum((yes, list_, revoke)) > 1 or (state and (list_ or revoke)):
         raise typer.BadParameter("--list and --revoke cannot be combined with other options")
     if items and not revoke:

@@ -47,6 +47,11 @@ def told(result: Result) -> dict[str, Any]:
     return found
 
 
+def test_the_list_of_commands_cuts_no_summary() -> None:
+    shown = CliRunner().invoke(app, ["--help"]).stdout
+    assert [line for line in shown.splitlines()[1:] if line.endswith("...")] == []
+
+
 def test_the_help_names_every_command() -> None:
     shown = CliRunner().invoke(app, ["--help"]).stdout
     assert all(name in shown for name in COMMANDS)
