@@ -113,7 +113,7 @@ class TaskLine(Wire):
     task: Line
     """The subject with which it was created: TaskCreate returned its id then."""
     create: TaskCreate | None = None
-    """Pass it to TaskCreate as it is."""
+    """Pass it to TaskCreate unchanged."""
     update: TaskUpdate | None = None
     """Pass it to TaskUpdate with the `taskId` of the task."""
 

@@ -1,4 +1,4 @@
-"""Tells a person at the command line from a model.
+"""Distinguishes a person at the command line from a model.
 
 Effects: reads the environment, and asks on the terminal.
 """

@@ -38,7 +38,7 @@ MAX_LOOKS = 10_000
 
 
 @dataclass(slots=True)
-class _Look:
+class _Check:
     """The items of an agent at the last check."""
 
     items: list[TrustItem]
@@ -52,8 +52,8 @@ class Rechecks:
     def __init__(self, trust: Trust) -> None:
         """*trust* says what the user has agreed to."""
         self._trust = trust
-        self._begun: LRUCache[str, _Look] = LRUCache(MAX_LOOKS)
-        self._looks: LRUCache[tuple[RunId, str], _Look] = LRUCache(MAX_LOOKS)
+        self._begun: LRUCache[str, _Check] = LRUCache(MAX_LOOKS)
+        self._looks: LRUCache[tuple[RunId, str], _Check] = LRUCache(MAX_LOOKS)
 
     def begin(self, agents: Iterable[Agent]) -> None:
         """Check all *agents* of a run that starts or is resumed. Raises `StateError` (NOT_TRUSTED)."""
@@ -61,7 +61,7 @@ class Rechecks:
         begun = thread_time()
         found = self._trust.check(asked)
         for agent in asked:
-            self._begun[agent.id] = _Look([item for item in found if is_needed(item, agent)], _due(begun))
+            self._begun[agent.id] = _Check([item for item in found if is_needed(item, agent)], _due(begun))
 
     def again(self, run: RunId, agent: Agent, when_at_work: WhenAtWork) -> str | None:
         """A warning if agents of *run* may have changed *agent*'s program; *when_at_work* says since when they work.
@@ -83,7 +83,7 @@ class Rechecks:
                 raise self._trust.refusal(changed)
             warning = _warning(agent, files)
             log.warning("%s: %s", run, warning)
-        self._looks[run, agent.id] = _Look(items, _due(begun))
+        self._looks[run, agent.id] = _Check(items, _due(begun))
         return warning
 
     def _changed(self, items: Iterable[TrustItem], before: Mapping[str, TrustItem]) -> list[str]:

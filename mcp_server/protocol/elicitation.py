@@ -1,4 +1,4 @@
-"""Asks the person at the client for approvals and decides held nodes by elicitation, if the client supports it.
+"""Asks the person at the client, by elicitation, for approvals and for decisions about lost nodes.
 
 Effects: sends questions and passes the answers to the run. In protocol 2026-07-28 a question is the result of the call,
 which the client then repeats with the person's answer, or a part of a task (`task_states.py`); older clients are asked

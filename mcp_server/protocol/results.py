@@ -24,7 +24,7 @@ TASKS: Final = "io.modelcontextprotocol/tasks"
 MAX_PROBLEMS = 50
 
 
-class Begun(CallToolResult):
+class RunInProgress(CallToolResult):
     """The status of a run that may continue, for a client that accepts a task instead of an answer."""
 
 

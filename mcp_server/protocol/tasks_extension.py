@@ -19,7 +19,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import Field
 
 from mcp_server.protocol.resources import project_of
-from mcp_server.protocol.results import TASKS, Begun, refusal
+from mcp_server.protocol.results import TASKS, RunInProgress, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -64,7 +64,7 @@ class RunTasks(Extension):
     async def intercept_tool_call(self, params: CallToolRequestParams, ctx: Ctx, call_next: CallNext) -> HandlerResult:  # noqa: ARG002 - the SDK passes all three
         """Answer with a task where a run continues; one that has ended is answered as usual."""
         result = await call_next(ctx)
-        if not isinstance(result, Begun):
+        if not isinstance(result, RunInProgress):
             return result
         task = await _get(await project_of(ctx), ctx, TaskParams(task_id=result.structured_content["runId"]))
         if "result" in task:

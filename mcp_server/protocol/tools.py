@@ -20,7 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from engine.errors import OrchestrationError
 from mcp_server.answers import wire
 from mcp_server.protocol import instructions
-from mcp_server.protocol.results import Begun, result_of, takes_tasks
+from mcp_server.protocol.results import RunInProgress, result_of, takes_tasks
 from mcp_server.protocol.session import Session
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ async def run(  # noqa: PLR0917 - clients pass parameters by name
         await anyio.lowlevel.checkpoint()
         if wait_seconds and takes_tasks(ctx.request_context):
             await follow(project, run_id, ctx.report_progress, seconds=min(wait_seconds, HELD_SECONDS))
-            return await _status(session, project, run_id, kind=Begun)
+            return await _status(session, project, run_id, kind=RunInProgress)
         await follow(project, run_id, ctx.report_progress, seconds=wait_seconds)
         while wait_seconds and (asked := await ask(ctx, project, run_id)):
             if isinstance(asked, InputRequiredResult):
