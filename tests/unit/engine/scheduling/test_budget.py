@@ -123,3 +123,9 @@ def test_it_is_told_that_a_run_has_cost_more_than_it_may() -> None:
     now = snapshot(story.run, story.now)
     assert now.warnings == ("The run has cost $2.40, more than its limit of $1",)
     assert " · $2.40, more than its limit of $1 · " in headline(story.run, story.now, {})
+
+
+def test_a_budget_below_a_cent_is_shown_with_four_decimals() -> None:
+    story = story_of(phase("p", model("a"), model("b", "a")), limits=Limits(max_cost_usd=0.004))
+    spend(story, "a", 0.0045)
+    assert story.run.message == "the run reached its budget of $0.0040 ($0.0045 spent)"
