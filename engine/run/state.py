@@ -14,13 +14,13 @@ costs little more than time in proportion to its events.
 
 **Nothing is searched in a heap.** An entry that became wrong stays, and is dropped when it comes up: an offer that no
 longer names its phase's first node, a timer whose due time is not the current one (`is_live`). So one rule holds for
-all heaps: whoever changes an answer pushes the new entry. A missing push loses the node or the deadline for good; a
-surplus entry does no harm.
+all heaps: an event that changes an answer pushes the new entry. A missing push loses the node or the deadline for good;
+a surplus entry does no harm.
 
 **Values are versioned.** A new value is added beside the old ones with the next version (only a reset withdraws some).
 A node keeps the version of its first attempt, so a retry or a compensation sees what that attempt saw (`parts_at`).
 
-**Derived fields follow from the events alone**, so a state folded from the journal equals the live one.
+**Derived fields follow from the events alone**, so a state folded from the journal continues like the live one.
 """
 
 from __future__ import annotations
@@ -422,7 +422,7 @@ def is_undone_now(run: Run, name: NodeId) -> bool:
 
 
 def parts_at(run: Run, key: str, version: int) -> tuple[Contribution, ...]:
-    """Contributions that make up the value of scoped *key* as seen at *version*; empty where there is none."""
+    """Contributions that make up the value of scoped *key* as seen at *version*; empty if there is none."""
     parts: list[Contribution] = []
     for part in run.context.get(key, ()):
         if part.version > version:

@@ -10,7 +10,8 @@ but its task may raise, be cancelled before its first step, or finish just as it
 
 **The idea.** The commit of `AttemptScheduled` creates a task, that of `AttemptStopping` cancels it; however it ends,
 `_ended` reports one `Outcome`. This module decides nothing: deadlines and retries are rules of the scheduler. An
-executor ends the programs that it started before `execute` returns, so a report means that none still runs.
+executor ends the programs that it started before `execute` returns, so a report means that none still runs but those it
+names (`left`).
 
 **Invariants.** `_works` holds an attempt from its start to its report, and its removal is what makes the report unique.
 Python never runs the body of a task that is cancelled before its first step, so `_cancel` reports in its place

@@ -1,4 +1,4 @@
-"""The live runs of this process: the only module that changes a run, and the only one that commits.
+"""The live runs of this process: the only module that changes them, and that commits their events.
 
 Effects: commits to storage, sets timers, wakes listeners.
 
@@ -15,7 +15,7 @@ waiters in `committed` return.
 
 **Invariants.** State in memory may be ahead of the journal, but never differs in what the journal has. Listeners see
 durable events only, in journal order. Locks and breakers answer inside the transaction, and what follows joins it
-(`_flush`): no lock is held by a run whose journal does not know it. A decision has one time, also if it has to fetch
+(`_flush`), so that a crash leaves neither without the other. A decision has one time, also if it has to fetch
 observations; each live run records a jump of the clock before its next decision (`_now`).
 
 **When something fails.** After a failed commit all live runs are ahead of their journals in a way no one can repair, so

@@ -11,9 +11,9 @@ between any two of them. The next action must follow from the journal alone, or 
 from one that was never interrupted.
 
 **The idea.** `decide` turns one signal into events and folds each into the run at once, so that the next rule of the
-same step sees it. The owner commits all events of a step together, and acts on them (starts a program, asks for locks)
-only afterwards; if the commit fails it drops the state and reads the journal again. Events are facts: folding them
-later asks no rule of this package, so a changed policy cannot change the past.
+same step sees it. The owner commits all events of a step together, and starts programs only afterwards; if the commit
+fails it drops the state, and only the journal counts. Events are facts: folding them later asks no rule of this
+package, so a changed policy cannot change the past.
 
 **Time and the world come in as values.** *now* is an argument; due times go out in events and come back as `Tick`. No
 rule reads a value or a file: where a skip condition or a transform needs one, the step ends early with `Step.wants`,

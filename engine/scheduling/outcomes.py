@@ -12,17 +12,19 @@ Each must get exactly one outcome, and nothing may be undone while something tha
 **Ending takes two steps.** `end_attempt` records the failure to end with (`AttemptStopping`); the outcome is decided
 when the program has ended and reports (`attempt_ended`). A success that was too late for a timeout counts only if its
 outputs were there in time; one that crosses a cancel counts always, since its effects exist and have to be undone.
-Work of the client and sub-commands have no program to wait for, so they fail at once.
+Work of the client has no program to wait for and fails at once, as does a sub-command that takes its surroundings down
+with it; one whose phase continues on error first waits for its nodes to end and to be undone.
 
 **A failed attempt** leads to the first of these that applies: cancelled or failed with its surroundings, a wait for an
 exhausted quota, a retry by policy, the one retry of a `retry` compensation, or failure of the node for good (`fail`).
-A phase with `continueOnError` records that and goes on, after the node's own compensation. Otherwise the failure
-spreads outwards: it stops the innermost enclosing sub-command whose phase continues on error, or the run.
+A phase with `continueOnError` records that and continues; the node is settled once its own compensation has run.
+Otherwise the failure spreads outwards: it stops the innermost enclosing sub-command whose phase continues on error, or
+the run.
 
 **Stopping is a condition, not a procedure.** `go_on_stopping` looks whether anything is to be undone and nothing live
 is in its way, takes the next step if so, and does nothing otherwise. Every rule that may have removed the last obstacle
-calls it; after a crash the same call continues where the journal ends. A caller that forgot it would leave a run that
-stops forever.
+calls it; after a crash the same call continues where the journal ends. A rule that forgot it would leave a run that
+never finishes stopping.
 """
 
 from __future__ import annotations

@@ -10,19 +10,20 @@ some of them twice, may do more harm than the failure did; and the process may d
 
 **The order.** A node starts only after everything it depends on, so the reverse of the order in which nodes first
 started undoes each node before those it built on. Nodes inside a sub-command come before it; a sub-command that was
-resumed starts again after some of its nodes, hence the earliest start of the two counts. Compensations run one at a
-time. The order is fixed once, in `SagaStarted`, since statuses change while nodes are undone.
+resumed starts again after some of its nodes, so it counts as started no later than they. One saga runs one compensation
+at a time. Its order is fixed once, in `SagaStarted`, since statuses change while nodes are undone.
 
 **The position is part of the state.** Folding the end of a compensation advances `Saga.next`; after a crash the run
-goes on with the node at that place, and no node is undone twice. A compensation that failed for good advances it too:
-one broken compensation must not keep the other effects in the world.
+continues with the node at that place, and only a compensation that was under way is repeated. One that failed for good
+advances it too: a broken compensation must not keep the effects of other nodes in the world.
 
 **Two kinds.** `run.saga` undoes the whole run, once no attempt is live. While the run goes on, `run.undoing` holds the
 nodes whose own compensation is due: a failed node of a phase that continues on error, and the next one of each failed
 sub-command (`run.stopping`). If the run stops as well, these come first.
 
-**Locks.** A node gave its locks back when it ended, so it asks for them again before it is undone, with those of
-enclosing sub-commands that no longer have theirs. A resumed run undoes nothing before it has its own.
+**Locks.** A node gave its locks back when it ended (unless it failed into its own compensation), so it asks for them
+again before it is undone, with those of enclosing sub-commands that no longer have theirs. A resumed run undoes nothing
+before it has its own.
 """
 
 from __future__ import annotations
