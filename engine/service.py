@@ -27,7 +27,7 @@ from engine.runtime.activity import Activity
 from engine.runtime.archive import Archive
 from engine.runtime.attempts import Attempts
 from engine.runtime.garbage_collector import patient_collector
-from engine.runtime.heartbeats import show_life
+from engine.runtime.heartbeats import send_heartbeats
 from engine.runtime.inbox import POLL_SECONDS, Inbox
 from engine.runtime.live_runs import LiveRuns
 from engine.runtime.notifier import Notifier
@@ -153,7 +153,9 @@ class Engine:
         if self._owner is not None and not isinstance(self._owner, Reader):
             # A heartbeat in the old time would count as lived time if this process were killed.
             self.live_runs.on_set_back.append(self._owner.renew)
-            self._tasks.append(asyncio.create_task(show_life(self._owner, self.live_runs, self._recovery, self.clock)))
+            self._tasks.append(
+                asyncio.create_task(send_heartbeats(self._owner, self.live_runs, self._recovery, self.clock))
+            )
             self._tasks.append(asyncio.create_task(self._inbox.read()))
         try:
             with patient_collector():
@@ -434,7 +436,7 @@ class Engine:
 
     def _idle_limit(self, run: Run, agent: Agent) -> timedelta | None:
         """How long *agent* may be silent; only programs connected by pipes send heartbeats by themselves."""
-        if run.executor == "simulate" or not agent.kind.traits.shows_life:
+        if run.executor == "simulate" or not agent.kind.traits.sends_heartbeats:
             return None
         return agent.idle_timeout or self.idle_timeout
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from engine.run.state import Run
     from engine.service import Engine
 
-LOOK_AGAIN = 30.0
+RECHECK_SECONDS = 30.0
 """Seconds after which a run is checked even if it reported no change."""
 CANCEL_SECONDS = 30.0
 """How long a cancelled call waits for its run to end."""
@@ -106,7 +106,7 @@ class OpenPlace:
         if view.run.executor == "simulate":
             await self._replay(run_id)
         while not view.run.ended:
-            await self.engine.wait(run_id, LOOK_AGAIN)
+            await self.engine.wait(run_id, RECHECK_SECONDS)
             view = await self.engine.view(run_id)
 
     def _notify(self, run: Run, events: Sequence[Event]) -> None:

@@ -21,7 +21,7 @@ class KindTraits:
     """The field of an agent file that names the code to run, which needs the user's trust in a project."""
     in_files: bool = True
     """Whether an agent file may name it as `executor:`."""
-    shows_life: bool = True
+    sends_heartbeats: bool = True
     """Whether it is a process whose output counts as heartbeats, so that it can be idle for too long."""
 
 
@@ -43,7 +43,7 @@ class AgentKind(StrEnum):
 AgentKind.CLAUDE.traits = KindTraits(needs_model=True)
 AgentKind.PROCESS.traits = KindTraits(field="command")
 AgentKind.PYTHON.traits = KindTraits(field="callable")
-AgentKind.CUSTOM.traits = KindTraits(in_files=False, shows_life=False)
+AgentKind.CUSTOM.traits = KindTraits(in_files=False, sends_heartbeats=False)
 
 
 class AgentSource(StrEnum):

@@ -68,13 +68,13 @@ class Archive:
         self._reports = reports
         self.notices: list[str] = []
         """Notes that apply to every run, shown also if none is found."""
-        self._folded: dict[RunId, Run] = {}
+        self._cached: dict[RunId, Run] = {}
         self._taking_over = asyncio.Lock()
         """Held while a run is taken from its dead owner, so that no task reads it in between."""
 
     def forget(self) -> None:
         """Read everything again from now on: runs were resumed or removed."""
-        self._folded.clear()
+        self._cached.clear()
 
     async def find(self, run_id: RunId | None) -> Run:
         """The run, live or folded from its journal (default: the newest). Raises `NotFound`."""
@@ -91,23 +91,23 @@ class Archive:
         if summary is None:
             raise _not_found(run_id)
         if self._is_reader and self._is_orphaned(summary):
-            return await self._shown(run_id)
+            return await self._as_interrupted(run_id)
         await self.look_after(summary)
-        folded = self._folded.get(run_id)
+        folded = self._cached.get(run_id)
         if folded is not None and folded.ended and folded.ended_at == summary.ended_at:
             return folded  # an ended run does not change until it is resumed
         return await self._fold(run_id)
 
     async def _fold(self, run_id: RunId) -> Run:
-        run = self._folded.get(run_id)
+        run = self._cached.get(run_id)
         since = run.events if run is not None else 0
         events = await self._storage.events(run_id, since)
         if run is None:
-            run = _folded(run_id, events)
+            run = _run_of(run_id, events)
         else:
             for event in events[run.events - since :]:  # another task may have folded some of them meanwhile
                 apply(run, event)
-        self._folded = {run_id: run}
+        self._cached = {run_id: run}
         return run
 
     async def look_after(self, summary: RunSummary) -> None:
@@ -119,9 +119,9 @@ class Archive:
             if row is not None and self._is_orphaned(row):
                 await self._take_from_dead(row)
 
-    async def _shown(self, run_id: RunId) -> Run:
+    async def _as_interrupted(self, run_id: RunId) -> Run:
         """The run of a dead owner, as it will be once that is recorded."""
-        run = _folded(run_id, await self._storage.events(run_id))
+        run = _run_of(run_id, await self._storage.events(run_id))
         if not run.ended:
             decide.decide(run, self._interruption(run), self._now())
         return run
@@ -178,7 +178,7 @@ class Archive:
             if summary is None or summary.status not in END_STATES or run_id in self._live_runs.runs:
                 return False
             # A separate copy: the one that readers look at changes only with its journal.
-            run = _folded(run_id, await self._storage.events(run_id))
+            run = _run_of(run_id, await self._storage.events(run_id))
             decide.check_resumable(run, failed=signal.failed)
             await self._end_orphans(run_id, live_attempts(run), run.worktree)  # no new attempt begins beside an old one
             reports = await self._reports(run, live_attempts(run))
@@ -231,7 +231,7 @@ def _not_found(run_id: RunId) -> NotFound:
     )
 
 
-def _folded(run_id: RunId, events: Sequence[Event]) -> Run:
+def _run_of(run_id: RunId, events: Sequence[Event]) -> Run:
     if not events:  # it was removed since its row was read
         raise _not_found(run_id)
     return _fold(run_id, events)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 NO_TIME = timedelta(0)
-SHORTEST_JUMP = 1.0
+MIN_JUMP_SECONDS = 1.0
 """Seconds by which the machine's clock may differ from lived time without being reported."""
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 """The start of simulated time."""
@@ -57,9 +57,9 @@ class SystemClock:
         return datetime.fromtimestamp(self._start + time.monotonic(), UTC)
 
     def jump(self) -> timedelta:
-        """See `Clock.jump`; differences below `SHORTEST_JUMP` add up until they reach it."""
+        """See `Clock.jump`; differences below `MIN_JUMP_SECONDS` add up until they reach it."""
         off = time.time() - time.monotonic() - self._start
-        if -SHORTEST_JUMP < off < SHORTEST_JUMP:
+        if -MIN_JUMP_SECONDS < off < MIN_JUMP_SECONDS:
             return NO_TIME
         self._start += off
         return timedelta(seconds=off)

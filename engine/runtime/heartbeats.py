@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.runtime.recovery import Recovery
 
 
-async def show_life(owner: Owner, live_runs: LiveRuns, recovery: Recovery, clock: Clock) -> None:
+async def send_heartbeats(owner: Owner, live_runs: LiveRuns, recovery: Recovery, clock: Clock) -> None:
     """Renew the record of *owner* until cancelled; it shows a time that every journal knows.
 
     A dropped run may have lived until the last time shown, and its journal may lack a jump of the clock since then.

@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
 """How often a process with live runs looks for messages of other processes."""
-LOOK_AT_HOLDERS = 5
-"""After this many looks, also check whether the holders of locks that our runs wait for are alive."""
+POLLS_PER_HOLDER_CHECK = 5
+"""Every so many polls, also check whether the holders of locks that our runs wait for are alive."""
 
 
 class Inbox:
@@ -51,7 +51,7 @@ class Inbox:
         for turn in itertools.count():
             await asyncio.sleep(POLL_SECONDS)
             try:
-                await self._poll(holders=turn % LOOK_AT_HOLDERS == 0)
+                await self._poll(holders=turn % POLLS_PER_HOLDER_CHECK == 0)
             except StateRemoved:  # others already work on another database
                 self._live_runs.touch()
             except EnvironmentFault as fault:  # the disk may work again next time; commits report it if not

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from engine.ids import RunId
 from engine.runtime.clock import VirtualLoop
-from engine.runtime.heartbeats import show_life
+from engine.runtime.heartbeats import send_heartbeats
 from engine.statefolder.owners import RENEWAL_SECONDS
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def shown(*steps: Callable[[Scene], None]) -> list[timedelta]:
     async def live() -> list[datetime]:
         scene = Scene()
         part = cast("Any", scene)
-        task = asyncio.ensure_future(show_life(part, part, part, part))
+        task = asyncio.ensure_future(send_heartbeats(part, part, part, part))
         for step in steps:
             step(scene)
             await scene.renewed.wait()
