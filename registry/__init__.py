@@ -1,6 +1,6 @@
-"""Everything that can be run: finds command and agent files, reads them, and closes what a run needs.
+"""Finds command and agent files, reads and checks them, and bundles everything that a run needs.
 
-Effects: none by itself; what it offers is imported when it is first asked for, so that starting a server stays quick.
+Effects: none by itself; its contents are imported on first use, so that a server starts quickly.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # else every name would be one of the module's for a type checker
+if not TYPE_CHECKING:  # otherwise a type checker would accept every name
 
     def __getattr__(name: str) -> object:
         if name not in _HOMES:

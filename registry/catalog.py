@@ -1,6 +1,6 @@
-"""Everything that can be run in one project: resolves a name, path or definition to a checked command and its bundle.
+"""The commands and agents of one project: resolves a name, path or definition to a checked command and its bundle.
 
-Effects: reads command and agent files, and keeps what it read for as long as the files stay as they are. It runs and
+Effects: reads command and agent files, and caches their content while the files are unchanged. It runs and
 writes nothing.
 """
 
@@ -44,25 +44,25 @@ class CheckedCommand:
     """One command, read and checked."""
 
     name: str
-    """With the slash; empty where the definition has none."""
+    """With the slash; empty if the definition has none."""
     raw: Mapping[str, Any]
-    """The definition as v2 JSON data, whatever the file was written in."""
+    """The definition as v2 JSON data, whatever the file's format."""
     format: str
     """`json`, `yaml`, `markdown` or `dialect`."""
     problems: tuple[Problem, ...]
-    """All of them, errors first: what was inferred on the way to v2, and what the validator found."""
+    """All of them, errors first: from the conversion to v2, and from the validator."""
     definition: CommandDefinition | None
-    """None where some problem is an error."""
+    """None if some problem is an error."""
     digest: str
     """SHA-256 of the canonical JSON of `raw`, hex."""
     path: Path | None = None
-    """The file, or None for a definition that was handed over as an object."""
+    """The file, or None for a definition passed as an object."""
     source: str = "definition"
-    """The path as people read it, or `definition`."""
+    """The path for display, or `definition`."""
 
     @property
     def errors(self) -> tuple[Problem, ...]:
-        """The problems that keep the command from running."""
+        """The problems that prevent the command from running."""
         return tuple(problem for problem in self.problems if problem.severity is Severity.ERROR)
 
     @property
@@ -72,7 +72,7 @@ class CheckedCommand:
 
 
 class Catalog:
-    """The commands and agents of one project; keep one per project, for what it has read makes the next call quick."""
+    """The commands and agents of one project; keep one per project, since its cache makes later calls fast."""
 
     def __init__(
         self,
@@ -89,12 +89,12 @@ class Catalog:
     ) -> None:
         """*home* is the user's home directory, None to leave the user's own files out.
 
-        *library* is a folder with `.claude/commands` and `.claude/agents` that stand behind the user's own. *follows*
-        says whether a link of the project's folders may be followed out of it.
+        *library* is a folder with `.claude/commands` and `.claude/agents` that come after the user's own. *follows*
+        says whether a link in the project's folders may be followed to a place outside.
 
-        *breakers* are the names of configured circuit breakers, *defaults* what agents get whose file does not say,
+        *breakers* are the names of configured circuit breakers, *defaults* the values that agent files leave out,
         *custom_agents* the agent ids that an executor of the
-        Python API has added; both may be assigned anew later.
+        Python API has added; both may be reassigned later.
         """
         self.project: Path = project.resolve()
         self.breakers: frozenset[str] = frozenset(breakers)
@@ -110,7 +110,7 @@ class Catalog:
         self._loaded: LRUCache[str, tuple[object, CheckedCommand]] = LRUCache(_LOADED_KEPT)
 
     def agents(self) -> AgentCatalog:
-        """All agents that a command can name, read again only where a file was added, changed or removed."""
+        """All agents that a command can name, read again only if a file was added, changed or removed."""
         reach = self._index.reach()
         signature = (self._agent_files(reach), reach, self.custom_agents)
         if self._agents is None or self._agents[0] != signature:
@@ -122,18 +122,18 @@ class Catalog:
         return self._agents[1]
 
     def commands(self) -> tuple[CommandSummary, ...]:
-        """All commands by name, broken and shadowed ones with what is to be told about them."""
+        """All commands by name, including broken and shadowed ones with the reason."""
         return self._index.list()
 
     def signature(self) -> object:
-        """What differs from itself of before where a command file was added, changed or removed."""
+        """A value that changes when a command file is added, changed or removed."""
         return self._index.signature()
 
     def load(self, source: str | Mapping[str, Any] | CommandDefinition) -> CheckedCommand:
         """The command that *source* names: "/name", a path inside the project, or a definition itself.
 
-        A command with errors is loaded all the same, with its problems. Raises InputError where there is nothing to
-        check: no such command (COMMAND_NOT_FOUND, FILE_NOT_FOUND), a path out of the project, a file that is no JSON.
+        A command with errors is loaded nevertheless, with its problems. Raises InputError if there is nothing to
+        check: no such command (COMMAND_NOT_FOUND, FILE_NOT_FOUND), a path outside the project, a file that is not JSON.
         """
         if isinstance(source, CommandDefinition):
             source = source.model_dump(mode="json", by_alias=True, exclude_unset=True)
@@ -148,7 +148,7 @@ class Catalog:
         return self._check(self._index.read(path), path=path)
 
     def bundle(self, loaded: CheckedCommand) -> Bundle:
-        """*loaded* with every agent and sub-command that it needs, however deep; InvalidCommand with all problems."""
+        """*loaded* with every agent and sub-command that it needs, at any depth; InvalidCommand with all problems."""
         definition = _sound(loaded)
         agents: dict[str, Agent] = {}
         commands: dict[str, CommandDefinition] = {}
@@ -171,7 +171,7 @@ class Catalog:
         )
 
     def _check(self, parsed: Parsed, *, path: Path | None) -> CheckedCommand:
-        """*parsed* validated against the agents and commands of this moment; remembered until one of these changes."""
+        """*parsed* validated against the current agents and commands; cached until one of these changes."""
         found = self.agents()
         agents = found.agents
         definitions = _Definitions(self._index)
@@ -210,34 +210,34 @@ class Catalog:
             path=path,
             source=source,
         )
-        if not absent:  # nothing is told when they are installed
+        if not absent:  # their installation changes no file that we watch
             self._loaded[key] = (around, loaded)
         return loaded
 
     def _twins(self, path: Path | None) -> tuple[Problem, ...]:
-        """A warning where several files define one command, so that an edit of the wrong one is no riddle."""
+        """A warning if several files define one command, which explains why an edit has no effect."""
         files = [shown(self.project, twin) for twin in (self._index.twins(path) if path is not None else ())]
         if not files:
             return ()
-        message = f"This command is also defined in {', '.join(files)}; by its name, .json is run before .yaml"
+        message = f"This command is also defined in {', '.join(files)}; run by name, .json takes precedence over .yaml"
         return (Problem("DEFINED_TWICE", Severity.WARNING, message, "/name", "Keep one of the files."),)
 
     def _waiting(self) -> tuple[Problem, ...]:
-        """A warning where commands and agents of the project are not read, so that what is missing is no riddle."""
+        """A warning if some commands and agents of the project are not read, which explains why they are missing."""
         advice = self._index.reach().advice
         return (Problem("LINK_WAITS", Severity.WARNING, advice, "", None),) if advice else ()
 
     def _agent(self, agent_id: str, *, command: str) -> Agent:
         agents = self.agents()
         found = agents.get(agent_id)
-        if found is None:  # the file went away after the command was checked
+        if found is None:  # the file was removed after the command was checked
             near = agents.suggest(agent_id)
             message = f'Agent "{agent_id}" of {command} not found in agent registry'
             raise NotFound(message, code="AGENT_NOT_FOUND", hint=f'Did you mean "{near}"?' if near else None)
         return found
 
     def _agent_files(self, reach: Reach) -> tuple[object, ...]:
-        """Names, sizes and times of all agent files: they are read again where one of these differs."""
+        """Names, sizes and times of all agent files, which are read again if one of these differs."""
         places = agent_places(
             self.project, home=self._home, packaged=self._packaged_agents, library=self._library, reach=reach
         )
@@ -246,7 +246,7 @@ class Catalog:
 
 
 def _placed(problems: list[Problem], text: str, form: str, source: str) -> list[Problem]:
-    """*problems* with file, line and column. Of an older dialect only what is in the file as it is has a place."""
+    """*problems* with file, line and column; in an older dialect, only parts found literally in the file."""
     yaml = source.endswith(tuple(yaml_file.SUFFIXES))
     found = positions(text, {problem.pointer for problem in problems}, yaml=yaml, exact=form == "dialect")
     return [
@@ -256,7 +256,7 @@ def _placed(problems: list[Problem], text: str, form: str, source: str) -> list[
 
 
 class _Definitions(Mapping[str, Mapping[str, Any]]):
-    """The project's definitions by name, each read when it is asked for: few commands call others."""
+    """The project's definitions by name, each read on demand, since few commands run others."""
 
     def __init__(self, index: CommandIndex) -> None:
         self._index = index
@@ -275,7 +275,7 @@ class _Definitions(Mapping[str, Mapping[str, Any]]):
 
 
 def _absent_scanners(definition: CommandDefinition | None, agents: Mapping[str, Agent]) -> tuple[Problem, ...]:
-    """An error where agents of this package lack the scanners they start: a review must not silently do without."""
+    """An error if agents of this package lack the scanners they start: a review must not silently skip them."""
     named = set(named_agents(definition)) & agents.keys() if definition is not None else set()
     absent = scanners.missing_for(name for name in named if agents[name].source is AgentSource.PACKAGED)
     if not absent:
@@ -285,7 +285,7 @@ def _absent_scanners(definition: CommandDefinition | None, agents: Mapping[str, 
 
 
 def _with_custom(found: AgentCatalog, names: Collection[str]) -> AgentCatalog:
-    """*found* with the agents that the Python API registered; they win, for a program that names one means it."""
+    """*found* with the agents that the Python API registered; they take precedence."""
     if not names:
         return found
     custom = {name: Agent(id=name, kind=AgentKind.CUSTOM, source=AgentSource.PROJECT) for name in sorted(names)}
@@ -293,7 +293,7 @@ def _with_custom(found: AgentCatalog, names: Collection[str]) -> AgentCatalog:
 
 
 def _entries(folder: Path, *, within: tuple[Path, ...], seen: set[str]) -> Iterator[tuple[str, int, int, int]]:
-    """Path, size, time and inode of each file below *folder*; each real folder *within* these is looked at once."""
+    """Path, size, time and inode of each file below *folder*; each real folder *within* these is visited once."""
     real = os.path.realpath(folder)
     if real in seen or not any(map(Path(real).is_relative_to, within)):
         return
@@ -319,6 +319,6 @@ def _sound(loaded: CheckedCommand) -> CommandDefinition:
         count = len(loaded.errors)
         message = f"Command '{name}' has {count} error{'s' if count != 1 else ''}"
         details = "\n".join(f"  {problem.code} {problem.pointer}: {problem.message}" for problem in loaded.errors[:20])
-        hint = "correct these and validate again"
+        hint = "Correct these and validate again."
         raise InvalidCommand(f"{message}\n{details}", loaded.problems, hint=hint)
     return loaded.definition

@@ -1,7 +1,7 @@
-"""Finds command files and reads each of them once: the project's before the user's before the packaged ones.
+"""Finds command files and reads each of them once: the project's first, then the user's, then the packaged ones.
 
-Effects: lists directories and reads files; keeps what it read by content, so that an unchanged file costs a hash.
-Whether a command is valid is not asked here, and a broken file hides no other.
+Effects: lists directories and reads files; caches results by content, so that an unchanged file costs only a hash.
+Commands are not validated here, and a broken file does not hide others.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _SUFFIXES = _DEFINITIONS | _MARKDOWN
 
 
 class CommandSource(StrEnum):
-    """Where a command was found; the order is that of precedence."""
+    """Where a command was found, in order of precedence."""
 
     PROJECT = "project"
     USER = "user"
@@ -61,17 +61,17 @@ class Parsed:
     """The content of one command file, as a v2 definition that is not yet validated."""
 
     raw: dict[str, Any]
-    """The definition in v2 spelling, whatever the file's was."""
+    """The definition in v2 spelling, whatever the file's spelling."""
     format: str
     """`json`, `yaml`, `markdown` or `dialect`."""
     problems: tuple[Problem, ...] = ()
-    """What was inferred or spelled anew on the way to v2."""
+    """Notes on what the conversion to v2 inferred or respelled."""
     digest: str = ""
     """SHA-256 of the canonical JSON of `raw`, hex."""
     text: str | None = None
-    """The text of a JSON or YAML file; None for markdown and for a definition that was handed over."""
+    """The text of a JSON or YAML file; None for markdown and for a definition passed as an object."""
     listed: bool = True
-    """False for markdown in which nothing says that it is a command: it is run where it is named, and in no list."""
+    """False for markdown without any sign of a command: it runs if named by path, but no list shows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ class CommandSummary:
     """One command file as lists show it."""
 
     name: str
-    """With the slash; guessed from the file's name where the file cannot be read."""
+    """With the slash; guessed from the file's name if the file cannot be read."""
     description: str
     path: Path
     source: CommandSource
@@ -89,15 +89,15 @@ class CommandSummary:
     arguments: tuple[str, ...] = ()
     """Names of the declared arguments."""
     shadowed_by: Path | None = None
-    """The file that is run instead of this one under the same name."""
+    """The file that takes precedence over this one under the same name."""
     problem: InputError | None = None
-    """Why the file cannot be read, where it cannot."""
+    """Why the file cannot be read, if it cannot."""
     prompt: bool = False
-    """A markdown file that is a prompt of Claude Code, and no v1 command: lists leave it out."""
+    """A markdown file that is a prompt of Claude Code, not a v1 command: lists leave it out."""
 
     @property
     def _order(self) -> tuple[int, bool, bool, bool, bool, bool, str]:
-        """Precedence among files of one name: source, readable, v2, JSON before YAML, the file named so."""
+        """Precedence among files of one name: source, readable, v2, JSON before YAML, file name as the command's."""
         path = str(self.path)
         name = path.rpartition(os.sep)[2]
         return (
@@ -112,7 +112,7 @@ class CommandSummary:
 
 
 class CommandIndex:
-    """The command files of one project, with the user's and the packaged ones behind them."""
+    """The command files of one project, followed by the user's and the packaged ones."""
 
     def __init__(
         self,
@@ -125,27 +125,27 @@ class CommandIndex:
     ) -> None:
         """*home* holds the user's `.claude/commands`, *packaged* our own `*.json`; None leaves them out.
 
-        *library* has `.claude/commands` that count as packaged ones. *follows* says which links of the project's
-        folders may be followed out of it.
+        *library* has `.claude/commands` that count as packaged ones. *follows* says which links in the project's
+        folders may be followed to places outside.
         """
         self.project = project.resolve()
         self._home = home
         self._packaged = packaged
         self._library = library
         self.reach = Surroundings(self.project, follows).reach
-        """Where files of the project may be read now."""
+        """The folders where files of the project may currently be read."""
         self._parsed: LRUCache[tuple[str, str], Parsed | InputError] = LRUCache(_CACHE_BYTES, getsizeof=_cost)
         self._summaries: dict[Path, tuple[tuple[int, ...] | None, CommandSummary]] = {}
 
     def list(self) -> tuple[CommandSummary, ...]:
-        """All commands, broken and shadowed ones too, by name; prompts of Claude Code are not among them."""
+        """All commands, including broken and shadowed ones, by name; without prompts of Claude Code."""
         return tuple(summary for summary in self._all() if not summary.prompt)
 
     def find(self, name: str) -> Path:
-        """The file of command *name* (`/deploy`); NotFound with the closest name where there is none.
+        """The file of command *name* (`/deploy`); NotFound with the closest name if there is none.
 
-        A file that cannot be read is found by its file name and gives its own error: another command of that name
-        further down would be a surprise.
+        A file that cannot be read is found by its file name and raises its own error: silently running another command
+        of that name would be a surprise.
         """
         found = [summary for summary in self._all() if summary.name == name]
         chosen = min(found, key=lambda summary: (summary.prompt, summary._order), default=None)  # noqa: SLF001
@@ -162,7 +162,7 @@ class CommandIndex:
             return self.find(source)
         if source.startswith("/") and (word := source.split(maxsplit=1)) and NAME.fullmatch(word[0]):
             message = f'"{source[:200]}" is not a command name'
-            hint = f"name {word[0]} alone, and give the rest as arguments"
+            hint = f"Name only {word[0]}, and pass the rest as arguments."
             raise NotFound(message, code="COMMAND_NOT_FOUND", hint=hint)
         if source.startswith("/") and "/" not in source[1:] and Path(source).suffix.lower() not in _SUFFIXES:
             raise self._unknown(source)
@@ -177,7 +177,7 @@ class CommandIndex:
         raise NotFound(message, code="FILE_NOT_FOUND", hint=hint)
 
     def read(self, path: Path) -> Parsed:
-        """The content of *path* in v2 spelling; InputError where it cannot be read or is no command."""
+        """The content of *path* in v2 spelling; InputError if it cannot be read or is not a command."""
         suffix = path.suffix.lower()
         if suffix not in _SUFFIXES:
             message = f'"{path.name}" is not a command file'
@@ -199,13 +199,13 @@ class CommandIndex:
         return found
 
     def signature(self) -> tuple[object, ...]:
-        """What changes when a command file is added, changed or removed."""
+        """A value that changes when a command file is added, changed or removed."""
         return tuple(
             (str(path), self._summary(path, source).name, self._summaries[path][0]) for path, source in self._files()
         )
 
     def twins(self, path: Path) -> tuple[Path, ...]:
-        """Other v2 files from where *path* is from that define its command too, as of the last look at the folders."""
+        """Other v2 files of the same source as *path* that define its command too, as of the last listing."""
         known = self._summaries.get(path)
         if known is None:
             return ()
@@ -218,7 +218,7 @@ class CommandIndex:
         return tuple(sorted(one for one in others if one.suffix.lower() in _DEFINITIONS and one.exists()))
 
     def _all(self) -> tuple[CommandSummary, ...]:
-        """Every file that may be a command, by name and precedence, each knowing who shadows it."""
+        """Every file that may be a command, by name and precedence, each with the file that shadows it."""
         summaries = sorted((self._summary(path, source) for path, source in self._files()), key=lambda one: one._order)  # noqa: SLF001
         winners: dict[str, Path] = {}
         for summary in summaries:
@@ -258,7 +258,7 @@ class CommandIndex:
         return inside(self.project, given, also=reach.folders[1:], advice=reach.advice if waits else "")
 
     def _summary(self, path: Path, source: CommandSource) -> CommandSummary:
-        """What is known of *path*, read again only where its inode, size or times have changed."""
+        """The summary of *path*, read again only if its inode, size or times have changed."""
         signature: tuple[int, ...] | None
         try:
             status = path.stat()
@@ -309,7 +309,7 @@ class CommandIndex:
     def _unknown(self, name: str) -> NotFound:
         found = [summary for summary in self._all() if not summary.prompt and summary.problem is None]
         if any(summary.name == name for summary in found):
-            message = f'"{name[:200]}" cannot be run by its name: names of commands are lower case only'
+            message = f'"{name[:200]}" cannot be run by name: command names must be lower case'
             hint = f'Write "name": "{_name_of_file(Path(name))}" in the file.'
             return NotFound(message, code="COMMAND_NOT_FOUND", hint=hint)
         names = sorted({summary.name for summary in found if NAME.fullmatch(summary.name)})
@@ -341,7 +341,7 @@ def _parse(data: bytes, path: Path) -> Parsed:
 
 
 def parse_definition(raw: dict[str, Any]) -> Parsed:
-    """*raw* as v2: as it is where it has no older spelling in it, else migrated."""
+    """*raw* as v2: unchanged if it has no older spelling in it, otherwise migrated."""
     _refuse_size(raw)
     migration = migrate(raw)
     return Parsed(
@@ -353,7 +353,7 @@ def parse_definition(raw: dict[str, Any]) -> Parsed:
 
 
 def _refuse_size(raw: dict[str, Any]) -> None:
-    """No command has so many parts that naming all that is wrong with them would take minutes."""
+    """Refuse commands with so many parts that listing their problems could take minutes."""
     phases = raw.get("phases")
     parts = [raw, *(phases if isinstance(phases, list) else ())]
     nodes = 0
@@ -369,13 +369,13 @@ def _refuse_size(raw: dict[str, Any]) -> None:
 
 
 def _again(error: InputError) -> InputError:
-    """A fresh copy of a remembered error: an exception raised twice would keep the frames of both."""
+    """A fresh copy of a cached error: an exception raised twice would keep the frames of both."""
     kind = NotFound if isinstance(error, NotFound) else InputError
     return kind(error.message, code=error.code, hint=error.hint, pointer=error.pointer, client_hint=error.client_hint)
 
 
 def _cost(found: Parsed | InputError) -> int:
-    """Roughly the bytes that a parsed file takes, by the length of its text."""
+    """Approximate bytes of a parsed file, by the length of its text."""
     if isinstance(found, InputError):
         return 1000
     return 1000 + 5 * (len(json_file.canonical(found.raw)) if found.text is None else len(found.text))
@@ -390,7 +390,7 @@ def _name_of_file(path: Path) -> str:
 
 
 def _flat(directory: Path, suffix: str) -> list[Path]:
-    """Files of *directory* with *suffix*, sorted; none where it cannot be read."""
+    """Files of *directory* with *suffix*, sorted; none if it cannot be read."""
     try:
         with os.scandir(directory) as entries:
             names = sorted(entry.name for entry in entries if entry.name.endswith(suffix) and not entry.is_dir())
@@ -402,7 +402,7 @@ def _flat(directory: Path, suffix: str) -> list[Path]:
 def _tree(directory: Path, suffixes: frozenset[str]) -> list[Path]:
     """Files below *directory* with one of *suffixes*, sorted.
 
-    Linked directories are not followed: they may be circles.
+    Linked directories are not followed, since they may form circles.
     """
     found: list[Path] = []
     endings = tuple(suffixes)

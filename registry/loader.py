@@ -1,4 +1,4 @@
-"""The Python door to commands: load one as the guide does, check it, and see what is wrong with it.
+"""The Python API for commands: load one as in the guide, check it, and list its problems.
 
 Effects: reads files. It runs nothing; `engine.OrchestrationEngine` does.
 """
@@ -29,7 +29,7 @@ _FOLDERS = ("", ".claude/commands/v2", ".claude/commands/v2/examples", ".claude/
 
 @dataclass(frozen=True, slots=True)
 class LoadedCommand:
-    """A command as `CommandLoader.load` gives it."""
+    """A command as returned by `CommandLoader.load`."""
 
     loaded: CheckedCommand
 
@@ -40,7 +40,7 @@ class LoadedCommand:
 
     @property
     def definition(self) -> CommandDefinition | Mapping[str, Any]:
-        """The model; where the command has errors the data as it stands, so that `validate` can name them."""
+        """The model; if the command has errors, the raw data, so that `validate` can list them."""
         return self.loaded.raw if self.loaded.definition is None else self.loaded.definition
 
     @property
@@ -61,7 +61,7 @@ class LoadedCommand:
 
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
-    """What `CommandLoader.validate` found."""
+    """The result of `CommandLoader.validate`."""
 
     problems: tuple[Problem, ...]
     errors: tuple[Problem, ...]
@@ -74,7 +74,7 @@ class ValidationResult:
 
 
 class CommandLoader:
-    """Loads and checks commands of one project; keep it, for what it has read makes the next load quick."""
+    """Loads and checks commands of one project; keep it, since its cache makes later loads fast."""
 
     def __init__(
         self,
@@ -84,10 +84,10 @@ class CommandLoader:
         breakers: Collection[str] = (),
         custom_agents: Collection[str] = (),
     ) -> None:
-        """*project* is its root; without one the root is looked for from the working directory upwards.
+        """*project* is its root; without one the root is searched from the working directory upwards.
 
-        *home* is the user's home directory, *breakers* and *custom_agents* are names that commands may use beside those
-        that are found. Raises `InputError` (INVALID_OPTION) for anything else.
+        *home* is the user's home directory, *breakers* and *custom_agents* are names that commands may use in addition
+        to those found in files. Raises `InputError` (INVALID_OPTION) for anything else.
         """
         for name, folder in (("project", project), ("home", home)):
             check_kind(name, folder, (str, os.PathLike, NoneType), hint="Give the path of a folder.")
@@ -98,7 +98,7 @@ class CommandLoader:
         self.catalog: Catalog = Catalog(root, home=user, breakers=breakers, custom_agents=custom_agents)
 
     async def load(self, source: str | Path | Mapping[str, Any]) -> LoadedCommand:
-        """The command *source*: "/name", a definition, or a path under the project or one of its command folders."""
+        """The command *source*: "/name", a definition, or a path in the project or one of its command folders."""
         return self.load_sync(source)
 
     def load_sync(self, source: str | Path | Mapping[str, Any]) -> LoadedCommand:
@@ -108,7 +108,7 @@ class CommandLoader:
         if not isinstance(source, str):
             return LoadedCommand(self.catalog.load(source))
         for folder in _FOLDERS:
-            with contextlib.suppress(OSError):  # no file can have such a name
+            with contextlib.suppress(OSError):  # not a possible file name
                 if (self.catalog.project / folder / source).is_file():
                     source = str(Path(folder, source))
                     break
@@ -120,7 +120,7 @@ class CommandLoader:
         return ValidationResult(loaded.problems, loaded.errors, loaded.warnings)
 
     def bundle(self, source: str | Mapping[str, Any]) -> Bundle:
-        """The command with all that a run of it needs; InvalidCommand where it has errors."""
+        """The command with everything that a run of it needs; InvalidCommand if it has errors."""
         return self.catalog.bundle(self.catalog.load(source))
 
 

@@ -1,6 +1,6 @@
-"""Finds the known name that somebody who typed an unknown one most likely meant.
+"""Finds the known name that an unknown one most likely stands for.
 
-Pure. It proposes; nothing is ever corrected silently.
+Pure. It only proposes; no name is silently corrected.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_NAME_LENGTH = 128
-"""Characters of a name that are looked at: the distance costs the product of both lengths."""
+"""Characters of a name that are compared: the distance costs the product of both lengths."""
 
 _SEPARATORS = re.compile(r"[\s_.\-/]+")
 
 
 def closest(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate nearest to *name*, or None where none is near.
+    """The candidate nearest to *name*, or None if none is near.
 
-    Case and separators count for nothing (`Senior_Reviewer` is `senior-reviewer`). Near is an edit distance of at most
+    Case and separators are ignored (`Senior_Reviewer` is `senior-reviewer`). Near means an edit distance of at most
     a third of the name; failing that, a shared word of four letters or more (`code-reviewer-pro`, `senior-reviewer`).
     Among equals the first in alphabetical order wins, so the answer does not depend on the order of *candidates*.
     """
@@ -37,7 +37,7 @@ def closest(name: str, candidates: Iterable[str]) -> str | None:
 
 
 def is_spelling_of(name: str, known: str) -> bool:
-    """Whether *name* can only be *known* with another case or separator, or with a letter wrong."""
+    """Whether *name* is *known* with a different case or separator, or with one wrong letter."""
     wanted, other = _fold(name), _fold(known)
     return edit_distance(wanted, other) <= (1 if len(other) > 3 else 0)  # noqa: PLR2004 - `id` is not `is`
 

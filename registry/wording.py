@@ -1,4 +1,4 @@
-"""Reads what people write for machines: durations, names that become ids, and the gist of a task.
+"""Interprets text that people write: durations, names that become ids, and the gist of a task.
 
 Pure. Shared by the two ways into the v2 format: markdown and older JSON.
 """
@@ -28,7 +28,7 @@ def milliseconds_of(number: str, unit: str) -> int:
 
 
 def duration(text: str) -> int | None:
-    """Milliseconds of a text such as `5 min`, `1.5h`, `1h 30m`; None where it is anything else."""
+    """Milliseconds of a text such as `5 min`, `1.5h`, `1h 30m`; None for anything else."""
     total, place = 0, 0
     while place < len(text):
         part = _DURATION.match(text, place)
@@ -40,7 +40,7 @@ def duration(text: str) -> int | None:
 
 
 def slug(text: str, *, words: int = 8) -> str:
-    """*text* as an id: lower-case ASCII words with hyphens, at most *words* of them; empty where nothing is left."""
+    """*text* as an id: lower-case ASCII words with hyphens, at most *words* of them; empty if nothing is left."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", plain).replace("'", "")
     found = re.findall(r"[a-z0-9]+", spaced.casefold())[:words]
@@ -50,18 +50,18 @@ def slug(text: str, *, words: int = 8) -> str:
 
 
 def node_slug(text: str, *, words: int = 8) -> str:
-    """The same, never empty: a text without ASCII letters is named by its hash, which stays when others come."""
+    """The same, never empty: a text without ASCII letters is named by its hash, independent of others."""
     return slug(text, words=words) or f"step-{sha256(text.encode(errors='replace')).hexdigest()[:8]}"
 
 
 def phase_slug(text: str) -> str:
-    """The same for a phase, whose id begins with a letter."""
+    """The same for a phase, whose id starts with a letter."""
     found = node_slug(text)
     return found if found[0].isalpha() else f"phase-{found}"
 
 
 class Names:
-    """Names that are taken, and the next free one where a wanted name is."""
+    """Names in use, and the next free variant of a wanted name."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = set(taken)
@@ -71,11 +71,11 @@ class Names:
         return name in self._taken
 
     def add(self, name: str) -> None:
-        """Take *name*, whether it is free or not."""
+        """Mark *name* as used, free or not."""
         self._taken.add(name)
 
     def claim(self, wanted: str) -> str:
-        """*wanted*, with the first free number behind it where it is taken; it is taken from now on."""
+        """*wanted*, or its first free numbered variant; it is marked as used."""
         found = wanted
         while found in self._taken:
             self._last[wanted] = self._last.get(wanted, 1) + 1

@@ -1,7 +1,7 @@
-"""The fields of an agent file: their names, and what each may hold.
+"""The fields of an agent file: their names, and the values that each may have.
 
-Pure. Every function takes what the file says and gives the value, or raises `FieldError`. Which field is read by which
-is `registry/agents/format.py`'s.
+Pure. Every function takes the file's value and returns the parsed one, or raises `FieldError`.
+`registry/agents/format.py` maps fields to functions.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ CLAUDE_CODE_FIELDS = frozenset({
 TYPED = frozenset({"hooks", "mcpServers"})
 """Those that hold data for Claude Code, with numbers and truth values."""
 NO_EFFECT = frozenset({"experimental"})
-"""Those of them that Claude Code takes from a file only, and not from whoever starts it with a definition."""
+"""Those that Claude Code reads only from a file, not from a definition on its command line."""
 OWN_FIELDS = frozenset({
     "executor", "command", "callable", "timeoutMs", "idleTimeoutMs", "keepProcesses", "env", "maxBudgetUsd",
 })  # fmt: skip
-"""What we read beside Claude Code's fields; it ignores them."""
+"""Fields that we read in addition to Claude Code's; it ignores them."""
 FIELDS = CLAUDE_CODE_FIELDS | OWN_FIELDS
 GUARDS = frozenset({
     "tools", "disallowedTools", "permissionMode", "hooks", "isolation", "maxTurns", "maxBudgetUsd", "timeoutMs",
     "idleTimeoutMs", "mcpServers",
 })  # fmt: skip
-"""What limits an agent. Under another spelling it would limit nothing, so such a field is an error."""
+"""Fields that limit an agent: misspelled, they would limit nothing, so a misspelling is an error."""
 MISNOMERS = {
     "allowed-tools": "tools",
     "allowedTools": "tools",
@@ -48,7 +48,7 @@ MISNOMERS = {
     "id": "name",
     "timeout": "timeoutMs",
 }
-"""Names that people write for a field, where the nearest field by spelling would be another one."""
+"""Common wrong names of a field whose nearest field by spelling would be another one."""
 
 PERMISSION_MODES = ("acceptEdits", "auto", "bypassPermissions", "default", "dontAsk", "manual", "plan")
 ISOLATIONS = ("worktree",)
@@ -69,23 +69,23 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class FieldError(InputError):
-    """A field holds what it cannot hold; the message goes on after the field's name."""
+    """A field has an invalid value; the message continues after the field's name."""
 
     code = "AGENT_FIELD_INVALID"
 
 
 def text(value: Value) -> str:
-    """Text without control characters: it is shown in terminals and handed to programs."""
+    """Text without control characters: it is shown in terminals and passed to programs."""
     if not isinstance(value, str):
-        raise FieldError("takes text", hint="Write it on one line, in double quotes where it has a colon.")
+        raise FieldError("takes text", hint="Write it on one line, in double quotes if it has a colon.")
     if found := _CONTROL.search(value):
         message = f"has the control character U+{ord(found[0]):04X}"
-        raise FieldError(message, hint="Take the character out.")
+        raise FieldError(message, hint="Remove the character.")
     return value.strip()
 
 
 def argument(value: Value) -> str:
-    """A word that may stand on a command line: it cannot be taken for an option."""
+    """A word that is safe on a command line: it cannot be mistaken for an option."""
     word = text(value)
     if not _ARGUMENT.fullmatch(word):
         raise FieldError(f"cannot be {word[:60]!r}", hint="Write one word of letters, digits and . : / @ [ ] _ -.")
@@ -100,26 +100,26 @@ def choice(value: Value, allowed: Collection[str]) -> str:
 
 
 def integer(value: Value) -> int:
-    """A whole number from 1 on."""
+    """A whole number of at least 1."""
     digits = text(value)
     if not _INTEGER.fullmatch(digits) or int(digits) == 0:
-        raise FieldError(f"cannot be {digits[:60]!r}", hint="Write a whole number from 1 on.")
+        raise FieldError(f"cannot be {digits[:60]!r}", hint="Write a whole number of at least 1.")
     return int(digits)
 
 
 def window(value: Value) -> int:
-    """Tokens from which on Claude Code sums up a conversation."""
+    """Number of tokens from which Claude Code summarizes a conversation."""
     tokens = integer(value)
     if tokens < SMALLEST_WINDOW:
-        raise FieldError(f"cannot be {tokens}", hint=f"Write {SMALLEST_WINDOW} or more.")
+        raise FieldError(f"cannot be {tokens}", hint=f"Write at least {SMALLEST_WINDOW}.")
     return tokens
 
 
 def duration(value: Value) -> timedelta:
-    """A duration that the file gives in milliseconds; at most `MAX_TIMEOUT`."""
+    """A duration, in milliseconds in the file; at most `MAX_TIMEOUT`."""
     number = integer(value)
     if number > MAX_TIMEOUT / timedelta(milliseconds=1):
-        raise FieldError(f"is over {MAX_TIMEOUT.days} days", hint="Write milliseconds: 600000 are ten minutes.")
+        raise FieldError(f"is over {MAX_TIMEOUT.days} days", hint="Write milliseconds: 600000 is ten minutes.")
     return timedelta(milliseconds=number)
 
 
@@ -141,7 +141,7 @@ def boolean(value: Value) -> bool:
 
 
 def names(value: Value) -> tuple[str, ...]:
-    """A list, or text with commas; of an item `name: {…}` the name, as in Claude Code's `mcpServers`."""
+    """A list, or text with commas; an item `name: {…}` counts as its name, as in Claude Code's `mcpServers`."""
     if isinstance(value, str):
         return tuple(word for part in text(value).split(",") if (word := part.strip()))
     if isinstance(value, dict):
@@ -152,13 +152,13 @@ def names(value: Value) -> tuple[str, ...]:
 
 
 def tools(value: Value) -> tuple[str, ...] | None:
-    """What is listed as tools, with or without a pattern in brackets; None for `*`, all of them.
+    """The listed tools, with or without a pattern in brackets; None for `*`, all of them.
 
-    An empty list is no tool at all. Whether a word can be a tool's name `may_be_tool` says.
+    An empty list means no tools. `may_be_tool` checks whether a word can be a tool's name.
     """
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list):
-        raise FieldError("takes a list of tools", hint="Write tools: Read, Grep, Glob.")
+        raise FieldError("takes a list of tools", hint="Write `tools: Read, Grep, Glob`.")
     found = tuple(tool for item in items for tool in _TOOL_GAP.split(text(item)) if tool)
     return None if "*" in found else found
 
@@ -169,23 +169,23 @@ def may_be_tool(word: str) -> bool:
 
 
 def disallowed_tools(value: Value) -> tuple[str, ...]:
-    """Tools that are taken away; a pattern in brackets takes the whole tool, as in Claude Code."""
+    """Tools that the agent may not use; a pattern in brackets removes the whole tool, as in Claude Code."""
     found = tools(value)
     if found is None:
-        raise FieldError("cannot be `*`: Claude Code takes no tool away then", hint="Write tools: [] for no tools.")
+        raise FieldError("cannot be `*`, which removes no tool in Claude Code", hint="Write `tools: []` for no tools.")
     if wrong := next((tool for tool in found if not may_be_tool(tool)), None):
-        raise FieldError(f"names no tool with {wrong[:60]!r}", hint="Write disallowedTools: Write, Edit.")
+        raise FieldError(f"has {wrong[:60]!r}, which cannot be a tool", hint="Write `disallowedTools: Write, Edit`.")
     return found
 
 
 def command(value: Value) -> tuple[str, ...]:
-    """argv, one item per argument: nothing is put through a shell, so nothing is split here either."""
-    hint = 'write a list: command: ["python3", "tools/check.py"]'
+    """argv, one item per argument: there is no shell, so nothing is split here."""
+    hint = 'Write a list: `command: ["python3", "tools/check.py"]`.'
     if not isinstance(value, list):
         raise FieldError("takes a list of arguments", hint=hint)
     argv = tuple(item if isinstance(item, str) and not item.strip() else text(item) for item in value)
     if not argv or not argv[0].strip():
-        raise FieldError("names no program", hint=hint)
+        raise FieldError("does not name a program", hint=hint)
     return argv
 
 
@@ -193,14 +193,14 @@ def python_callable(value: Value) -> str:
     """`module:function`, dots allowed in both."""
     name = text(value)
     if not _CALLABLE.fullmatch(name):
-        raise FieldError(f"cannot be {name[:60]!r}", hint="Write module:function, such as tools.agents:review.")
+        raise FieldError(f"cannot be {name[:60]!r}", hint="Write `module:function`, such as tools.agents:review.")
     return name
 
 
 def environment(value: Value) -> dict[str, str]:
-    """Variables for the agent's process; in a value `$NAME` stands for a variable of where the agent runs."""
+    """Variables for the agent's process; `$NAME` in a value stands for a variable of the environment where it runs."""
     if not isinstance(value, dict):
-        raise FieldError("takes variables", hint="Write one indented `NAME: value` per line below env:.")
+        raise FieldError("takes variables", hint="Write one indented `NAME: value` per line below `env:`.")
     for name in value:
         if not _VARIABLE.fullmatch(name):
             raise FieldError(f"has the variable {name[:60]!r}", hint="Use letters, digits and _ in its name.")

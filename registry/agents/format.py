@@ -1,9 +1,9 @@
-"""Turns the text of one agent file into an `Agent`, or says what is wrong with it.
+"""Parses the text of one agent file to an `Agent`, or reports its faults.
 
-Pure. Claude Code's own format with our fields beside its own. Finding the files is `registry/agents/load.py`'s.
+Pure. The format is Claude Code's, with our additional fields. `registry/agents/load.py` finds the files.
 
-A field of the wrong type makes the file unusable; Claude Code leaves such a field out. But an agent whose `tools`
-cannot be read would then run with all of them.
+A field of the wrong type makes the file unusable. Claude Code ignores such a field, but an agent whose `tools` cannot
+be read would then run with all of them.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ RESERVED_ID = "command"
 """An `agentId` of this name runs a sub-command, so no agent can have it."""
 
 _ID = re.compile(r"\w[\w .-]{0,63}")
-"""Narrower than Claude Code's names (it refuses `:` and a leading `-`): ids stand in addresses and on command lines."""
+"""Stricter than Claude Code's names (it refuses `:` and a leading `-`): ids appear in URIs and on command lines."""
 
 _YAML_SCALAR = re.compile(r"[0-9][0-9._e+-]*|true|false", re.IGNORECASE)
-"""What YAML takes for a number or truth value; Claude Code wants a name to be text."""
+"""Texts that YAML reads as a number or boolean; Claude Code needs a name to be text."""
 
 Result = TypeVar("Result")
 
@@ -41,9 +41,9 @@ Result = TypeVar("Result")
 def read_agent(
     text: str, *, path: str, stem: str, source: AgentSource
 ) -> tuple[Agent | None, tuple[AgentProblem, ...]]:
-    """The agent that *text* describes and everything to say about it; no agent where a problem is an error.
+    """The agent that *text* describes and its problems; no agent if one of them is an error.
 
-    *stem* is the file's name without its ending, the id of an agent that has no `name`.
+    *stem* is the file's name without its ending, the id of an agent without `name`.
     """
     try:
         front = read_frontmatter(text, known=fields.FIELDS, free_text={"description"}, typed=fields.TYPED)
@@ -58,7 +58,7 @@ def read_agent(
 
 
 class _Reading:
-    """One file being read, field by field, so that every problem is found and not only the first."""
+    """One file being read, field by field, so that all problems are found, not only the first."""
 
     def __init__(self, front: Frontmatter, *, path: str) -> None:
         self.problems: list[AgentProblem] = []
@@ -66,7 +66,7 @@ class _Reading:
         self._path = path
 
     def agent(self, *, stem: str, source: AgentSource) -> Agent:
-        """The agent as far as it can be read; to be used only where no problem is an error."""
+        """The agent as far as it can be read; valid only if no problem is an error."""
         self._warn_of_the_form()
         take = self._take
         kind = AgentKind(take("executor", lambda value: fields.choice(value, fields.EXECUTORS)) or AgentKind.CLAUDE)
@@ -113,30 +113,30 @@ class _Reading:
             return None
 
     def _tools(self) -> tuple[str, ...] | None:
-        """What `tools` says: nothing behind it is no tool, and only an absent field is all of them."""
+        """The value of `tools`: an empty value means no tools, and only a missing field means all of them."""
         if self._front.fields.get("tools", ()) is None:
             return ()
         found = self._take("tools", fields.tools)
         odd = [tool for tool in found or () if not fields.may_be_tool(tool)]
         if found and odd and len(odd) < len(found):
-            # To leave it out only takes something from the agent, so the rest of the file can be used.
+            # Ignoring it only takes a tool from the agent, so the rest of the file can be used.
             named = ", ".join(repr(tool[:60]) for tool in odd[:5])
             message = f"`tools` has {named}, which cannot be a tool's name; the agent runs without it"
-            self._warn(AgentProblemCode.FIELD_INVALID, message, "write tools: Read, Grep")
+            self._warn(AgentProblemCode.FIELD_INVALID, message, "Write `tools: Read, Grep`.")
             found = tuple(tool for tool in found if fields.may_be_tool(tool))
         elif odd:
-            message = f"`tools` names no tool with {odd[0][:60]!r}"
-            self._tell(AgentProblemCode.FIELD_INVALID, message, "write tools: Read, Grep, Bash(git diff:*)")
+            message = f"`tools` has {odd[0][:60]!r}, which cannot be a tool"
+            self._tell(AgentProblemCode.FIELD_INVALID, message, "Write `tools: Read, Grep, Bash(git diff:*)`.")
             return found
         if found and not any(tool.startswith("mcp__") or tool_name(tool) in KNOWN for tool in found):
             near = closest(tool_name(found[0]), KNOWN)
-            hint = f"did you mean {near}?" if near else "write tools: Read, Grep, Glob"
-            message = f"`tools` names no tool that Claude Code has: {', '.join(found[:5])}"
+            hint = f"Did you mean {near}?" if near else "Write `tools: Read, Grep, Glob`."
+            message = f"`tools` does not name any tool of Claude Code: {', '.join(found[:5])}"
             self._tell(AgentProblemCode.FIELD_INVALID, message, hint)
         return found
 
     def _handed_on(self) -> dict[str, Any]:
-        """What has a meaning for Claude Code only, under its own names."""
+        """Fields with a meaning only for Claude Code, under its own names."""
         take = self._take
         found = {
             "memory": take("memory", lambda value: fields.choice(value, fields.MEMORIES)),
@@ -155,16 +155,18 @@ class _Reading:
         written = self._take("name", fields.text) if "name" in self._front.fields else None
         if self._front.fields.get("name") is None:
             message = f"the agent has no name, so its id is the file's: {stem}"
-            self._warn(AgentProblemCode.NAME_MISSING, message, "write name:; Claude Code itself ignores agents without")
+            self._warn(
+                AgentProblemCode.NAME_MISSING, message, "Add `name:`; Claude Code itself ignores agents without one."
+            )
             written = stem
         if written is None:
             return ""
         name = unicodedata.normalize("NFC", written)
         if not _ID.fullmatch(name):
-            hint = "use letters, digits, - and _, at most 64 of them"
+            hint = "Use letters, digits, - and _, at most 64 of them."
             self._tell(AgentProblemCode.NAME_INVALID, f"{name[:80]!r} cannot be an agent's name", hint)
         elif name == RESERVED_ID:
-            hint = "choose another name"
+            hint = "Choose another name."
             self._tell(AgentProblemCode.NAME_INVALID, f"the name {name!r} stands for running a sub-command", hint)
         return name
 
@@ -176,16 +178,18 @@ class _Reading:
             written = self._front.fields.get(key) is not None
             if kind is needed_by and not written:
                 message = f"a {kind.value} agent needs `{key}`"
-                self._tell(AgentProblemCode.FIELD_MISSING, message, f"write {key}: below executor: {kind.value}")
+                self._tell(AgentProblemCode.FIELD_MISSING, message, f"Add `{key}:` below `executor: {kind.value}`.")
             elif kind is not needed_by and written:
-                # Left out in silence, the work would go to a model that was never meant to do it.
+                # Ignored silently, the work would go to a model that was never meant to do it.
                 message = f"`{key}` is for {needed_by.value} agents, but this is a {kind.value} agent"
-                self._tell(AgentProblemCode.FIELD_INVALID, message, f"write executor: {needed_by.value}, or drop {key}")
+                self._tell(
+                    AgentProblemCode.FIELD_INVALID, message, f"Write `executor: {needed_by.value}`, or remove `{key}`."
+                )
 
     def _warn_of_secrets(self, agent: Agent) -> None:
         for found in spelled_secrets(agent):
-            message = f"{found.said}, and all that the file says is kept in journals"
-            hint = f"write {found.instead}, and set the variable where you start the program"
+            message = f"{found.said}, and the content of the file is kept in journals"
+            hint = f"Write {found.instead}, and set the variable where you start the program."
             self._warn(AgentProblemCode.SECRET_IN_FILE, message, hint)
 
     def _read_by_claude_code(self) -> bool:
@@ -195,33 +199,33 @@ class _Reading:
 
     def _warn_of_the_form(self) -> None:
         if self._front.repaired:
-            message = "the fields at the top are no valid YAML; they were read line by line"
+            message = "the fields at the top are not valid YAML; they were read line by line"
             if not self._front.read_by_claude_code:
                 message += ", which Claude Code itself does not do: it ignores the file"
-            hint = "put values with a colon in double quotes, or indent long ones below `description: |`"
+            hint = "Put values with a colon in double quotes, or indent long ones below `description: |`."
             self._warn(AgentProblemCode.FRONTMATTER_REPAIRED, message, hint)
         for key in self._front.fields:
             if key in fields.NO_EFFECT:
                 message = f"the field `{key}` has no effect on an agent that a command starts"
-                self._warn(AgentProblemCode.FIELD_UNKNOWN, message, "take it out, or leave it for Claude Code itself")
+                self._warn(AgentProblemCode.FIELD_UNKNOWN, message, "Remove it, or keep it for Claude Code itself.")
             elif key not in fields.FIELDS and not key.startswith("x-"):
                 self._tell_unknown(key)
         if self._front.fields.get("description") is None:
-            hint = "say in description: when to use it; Claude Code itself ignores agents without"
+            hint = "Say in `description:` when to use it; Claude Code itself ignores agents without one."
             self._warn(AgentProblemCode.DESCRIPTION_MISSING, "the agent has no description", hint)
 
     def _tell_unknown(self, key: str) -> None:
         if key in programs.EVENTS:
-            message = f"`{key}` is no field but a hook event, so it guards nothing here"
-            self._tell(AgentProblemCode.FIELD_INVALID, message, f"write {key}: indented below hooks:")
+            message = f"`{key}` is a hook event, not a field, so it has no effect here"
+            self._tell(AgentProblemCode.FIELD_INVALID, message, f"Indent `{key}:` below `hooks:`.")
             return
         meant = fields.MISNOMERS.get(key) or closest(key, fields.FIELDS)
-        message = f"the field `{key[:60]}` means nothing here"
+        message = f"unknown field `{key[:60]}`"
         if meant in fields.GUARDS and (key in fields.MISNOMERS or is_spelling_of(key, meant)):
             message += ", and the agent would run without that limit"
-            self._tell(AgentProblemCode.FIELD_INVALID, message, f"write {meant}: in place of {key[:60]}:")
+            self._tell(AgentProblemCode.FIELD_INVALID, message, f"Write `{meant}:` instead of `{key[:60]}:`.")
             return
-        hint = f"did you mean {meant}?" if meant else "take it out, or begin its name with x-"
+        hint = f"Did you mean {meant}?" if meant else "Remove it, or start its name with x-."
         self._warn(AgentProblemCode.FIELD_UNKNOWN, message, hint)
 
     def _tell(self, code: AgentProblemCode, message: str, hint: str) -> None:

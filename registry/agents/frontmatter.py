@@ -1,13 +1,13 @@
 """Reads the fields between the `---` lines at the top of a Markdown file.
 
-Pure. It knows nothing of agents: which fields exist and what they may hold is the caller's.
+Pure. It is independent of agents: the caller knows which fields exist, and their values.
 
 Theory of operation. The text is read as YAML first, by its events and not by a constructor: values stay text, lists and
 mappings, so there is no object to build, no alias to expand and no number to misread. Files that people write are often
-no YAML (`description: Use when: the user asks`). Claude Code then puts the offending one-line values in quotes and
-reads again (seen with 2.1.330). We go one step further where that fails as well: the text is cut at the known field
-names and every field is read on its own, so that an unindented `<example>` in a description takes no other field with
-it.
+not YAML (`description: Use when: the user asks`). Claude Code then puts the offending one-line values in quotes and
+parses again (seen with 2.1.330). If that fails as well, we go one step further: the text is split at the known field
+names and every field is read on its own, so that an unindented `<example>` in a description does not swallow other
+fields.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
 Value: TypeAlias = "str | bool | int | float | list[Value] | dict[str, Value] | None"
-"""What a field holds. Scalars stay the text that was written, but in *typed* fields numbers and truth values are such.
+"""The value of a field. Scalars stay text as written, except numbers and booleans in *typed* fields.
 
 None is an empty value or a plain `null`.
 """
@@ -31,7 +31,7 @@ None is an empty value or a plain `null`.
 MAX_BYTES = 64 * 1024
 """Characters between the `---` lines; longest seen in public use: about 9,000."""
 MAX_DEPTH = 8
-"""Lists and mappings inside each other."""
+"""Nesting of lists and mappings."""
 
 _FENCE = re.compile(r"---[ \t]*")
 _FIELD = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)[ \t]*:(?:[ \t]+(.*))?")
@@ -42,7 +42,7 @@ _BLOCK_MARKS = frozenset({"|", ">", "|-", ">-", "|+", ">+"})
 
 
 class FrontmatterError(InputError):
-    """The text has no fields that could be read; `line` counts from 1 in the file, 0 where no line is to blame."""
+    """The fields cannot be read; `line` counts from 1 in the file, and is 0 if no single line is at fault."""
 
     def __init__(self, message: str, *, code: str, hint: str, line: int = 0) -> None:
         super().__init__(message, code=code, hint=hint)
@@ -56,13 +56,13 @@ class Frontmatter:
     fields: Mapping[str, Value]
     body: str
     repaired: bool
-    """The fields are no valid YAML and were read field by field."""
+    """Whether the fields are not valid YAML and were read one by one."""
     read_by_claude_code: bool
-    """Claude Code itself can read the fields: they are YAML, or only one-line values need quotes."""
+    """Whether Claude Code itself can read the fields: they are YAML, or only one-line values need quotes."""
 
 
 class _NotYaml(Exception):
-    """The text is not YAML, or not of the plain kind that fields are written in."""
+    """The text is not YAML, or not of the plain kind that fields need."""
 
 
 def read_frontmatter(
@@ -70,8 +70,8 @@ def read_frontmatter(
 ) -> Frontmatter:
     """The fields and body of *text*.
 
-    *known* are the field names that begin a field even where the text is no YAML; *free_text* those of them whose value
-    may run over lines that look like fields; *typed* those that hold data for another program, which tells 30 from
+    *known* are the names that start a field even if the text is not YAML; *free_text* those of them whose value may
+    contain lines that look like fields; *typed* those that hold data for another program, which distinguishes 30 from
     "30". Raises `FrontmatterError`.
     """
     plain = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
@@ -88,14 +88,14 @@ def read_frontmatter(
 def _split(text: str) -> tuple[str, str]:
     lines = text.split("\n")
     if not _FENCE.fullmatch(lines[0]):
-        message = "the file does not begin with a line `---`, so it has no fields"
-        raise FrontmatterError(message, code="NO_FRONTMATTER", hint="Begin the file with ---, name: and description:.")
+        message = "the file does not start with a line `---`, so it has no fields"
+        raise FrontmatterError(message, code="NO_FRONTMATTER", hint="Start the file with ---, name: and description:.")
     for number, line in enumerate(lines[1:], start=1):
         if _FENCE.fullmatch(line):
             front = "".join(f"{line}\n" for line in lines[1:number])
             if len(front) > MAX_BYTES:
                 message = f"the fields take {len(front):,} characters; the limit is {MAX_BYTES:,}"
-                hint = "keep the description short and move the rest below the second --- line"
+                hint = "Keep the description short and move the rest below the second --- line."
                 raise FrontmatterError(message, code="FRONTMATTER_TOO_LARGE", hint=hint)
             return front, "\n".join(lines[number + 1 :]).strip("\n")
     message = "the line `---` that ends the fields is missing"
@@ -109,7 +109,7 @@ def _mapping(value: Value) -> dict[str, Value]:
 
 
 def _from_yaml(text: str, *, first_line: int, known: Collection[str], typed: Collection[str]) -> Value:
-    """The one document in *text*. A field twice is an error where the field is known, else a sign of prose."""
+    """The single document in *text*. A duplicate field is an error if the field is known, otherwise a sign of prose."""
     import yaml  # noqa: PLC0415 - costs 10 ms, and a server without agent files never needs it
 
     tree = _Tree(first_line=first_line, known=known, typed=typed)
@@ -123,7 +123,7 @@ def _from_yaml(text: str, *, first_line: int, known: Collection[str], typed: Col
 
 
 class _Tree:
-    """Builds values from YAML events, and refuses what plain fields never need."""
+    """Builds values from YAML events, and refuses features that plain fields never need."""
 
     def __init__(self, *, first_line: int, known: Collection[str], typed: Collection[str]) -> None:
         self.root: Value = None
@@ -134,9 +134,9 @@ class _Tree:
         self._anchors: set[str] = set()
         self._open: list[list[Value] | dict[str, Value]] = []
         self._keys: list[str | None] = []
-        """Beside each open container: the key that waits for its value."""
+        """For each open container: the key that waits for its value."""
         self._field = ""
-        """The field that is being read."""
+        """The current field."""
 
     def take(self, event: Any) -> None:  # noqa: ANN401 - yaml's events share no typed base with these fields
         """Adds one event of `yaml.parse`."""
@@ -162,7 +162,7 @@ class _Tree:
         if anchor not in self._anchors:
             raise _NotYaml  # prose such as `*important*`
         message = f"line {line} repeats a value by the YAML alias *{anchor}"
-        hint = f"write the value itself in place of *{anchor}"
+        hint = f"Write the value itself instead of *{anchor}."
         raise FrontmatterError(message, code="FRONTMATTER_ALIAS", hint=hint, line=line)
 
     def _start(self, event: Any, kind: str, line: int) -> None:  # noqa: ANN401
@@ -210,14 +210,14 @@ class _Tree:
 
 
 def _twice(key: str, line: int) -> FrontmatterError:
-    message = f"the field `{key}` is there twice, again on line {line}"
+    message = f"the field `{key}` occurs twice, again on line {line}"
     return FrontmatterError(message, code="DUPLICATE_FIELD", hint="Keep one of them.", line=line)
 
 
 def _field_by_field(
     front: str, *, known: Collection[str], free_text: Collection[str], typed: Collection[str]
 ) -> tuple[dict[str, Value], bool]:
-    """The fields, each read on its own, and whether no value but one-line ones had to be taken as plain text."""
+    """The fields, each read on its own, and whether only one-line values had to be taken as plain text."""
     fields: dict[str, Value] = {}
     one_line = True
     for key, line, lines in _chunks(front, known=known, free_text=free_text):
@@ -227,7 +227,7 @@ def _field_by_field(
             part = "".join(f"{text}\n" for text in lines)
             alone = _mapping(_from_yaml(part, first_line=line, known=known, typed=typed))
             if list(alone) != [key]:
-                raise _NotYaml  # noqa: TRY301 - same way out as for text that is no YAML
+                raise _NotYaml  # noqa: TRY301 - the same exit as for text that is not YAML
             fields[key] = alone[key]
         except (_NotYaml, FrontmatterError) as error:
             several = any(part.strip() for part in lines[1:])
@@ -240,12 +240,12 @@ def _field_by_field(
 
 
 def _refuse_hidden_fields(key: str, first: int, lines: list[str], *, known: Collection[str]) -> None:
-    """Indented by mistake, `tools: Read` would be a line of the description, and the agent would have all tools."""
+    """Refuse fields indented by mistake: `tools: Read` as a line of the description would give the agent all tools."""
     for number, line in enumerate(lines[1:], start=first + 1):
         match = _FIELD.fullmatch(line.strip())
         if match and match[1] in known:
             message = f"line {number} looks like the field `{match[1]}`, but by its indentation it belongs to `{key}`"
-            hint = f"write {match[1]}: at the beginning of its line, or indent all of {key} below `{key}: |`"
+            hint = f"Write `{match[1]}:` at the start of its line, or indent all of `{key}` below `{key}: |`."
             raise FrontmatterError(message, code="FRONTMATTER_INVALID", hint=hint, line=number)
 
 
@@ -253,14 +253,14 @@ def _unreadable(key: str, line: int, error: Exception) -> FrontmatterError:
     if isinstance(error, FrontmatterError):
         return error
     message = f"the value of `{key}` on line {line} cannot be read"
-    hint = "put the value in double quotes, or write a list with one `- item` per line"
+    hint = "Put the value in double quotes, or write a list with one `- item` per line."
     return FrontmatterError(message, code="FRONTMATTER_INVALID", hint=hint, line=line)
 
 
 def _chunks(front: str, *, known: Collection[str], free_text: Collection[str]) -> Iterator[tuple[str, int, list[str]]]:
     """Field name, line number and lines of each field.
 
-    An unknown name begins a field too, but not inside free text: `user: "…"` in a description is part of an example.
+    An unknown name starts a field too, but not inside free text: `user: "…"` in a description is part of an example.
     """
     key, start, lines = "", 0, list[str]()
     for number, line in enumerate(front.split("\n"), start=2):
@@ -272,17 +272,17 @@ def _chunks(front: str, *, known: Collection[str], free_text: Collection[str]) -
         elif key:
             lines.append(line)
         elif line.strip() and not line.startswith("#"):
-            message = f"line {number} is no field"
-            hint = "write each field as `name: value`"
+            message = f"line {number} is not a field"
+            hint = "Write each field as `name: value`."
             raise FrontmatterError(message, code="FRONTMATTER_INVALID", hint=hint, line=number)
     if not key:
-        hint = "write at least name: and description:"
+        hint = "Write at least `name:` and `description:`."
         raise FrontmatterError("there are no fields", code="FRONTMATTER_INVALID", hint=hint, line=1)
     yield key, start, lines
 
 
 def _plain_text(lines: list[str]) -> str | None:
-    """The value as it stands: without its key, outer quotes and indentation; a written backslash-n is a line break."""
+    """The literal value: without its key, outer quotes and indentation; a written backslash-n is a line break."""
     first = lines[0].partition(":")[2].strip()
     rest = textwrap.dedent("\n".join(lines[1:]))
     text = (rest if first in _BLOCK_MARKS else f"{first}\n{rest}").strip()

@@ -1,7 +1,7 @@
 """Finds the agents of a project: its own, the user's, the packaged ones and Claude Code's built-in ones.
 
-Effects: reads files. It starts nothing, writes nothing and logs nothing: what is wrong with a file, and which file
-hides which, are values in the catalog. What a file means is `registry/agents/format.py`'s.
+Effects: reads files. It starts, writes and logs nothing: faults of files, and files that hide others, are values in
+the catalog. `registry/agents/format.py` parses the files.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PACKAGED_AGENTS = Path(__file__).parents[1] / "packaged" / "agents"
 
 MAX_FILE_BYTES = 1_000_000
 MAX_FILES = 2_000
-"""Agent files of one folder; the rest is left out, with a problem."""
+"""Agent files of one folder; the rest are left out, with a problem."""
 MAX_FOLDER_DEPTH = 8
 
 _BUILT_IN = {
@@ -41,7 +41,7 @@ _BUILT_IN = {
     "Plan": "Plans how to implement a change and names the files that matter; changes nothing.",
     "statusline-setup": "Sets up Claude Code's status line.",
 }
-"""What Claude Code 2.1.330 lists without any file."""
+"""The agents of Claude Code 2.1.330 without a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,13 @@ class Place:
     source: AgentSource
     folder: Path
     within: tuple[Path, ...]
-    """Where links in it may lead; resolved."""
+    """Folders where its links may lead; resolved."""
     plugin: Plugin | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shadowed:
-    """A file that is not used because one of the same agent id comes before it."""
+    """A file that is not used because another file with the same agent id takes precedence."""
 
     id: str
     source: AgentSource
@@ -74,21 +74,21 @@ class Shadowed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentCatalog:
-    """Every agent that a command of the project can name, and what there is to say about the files."""
+    """Every agent that a command of the project can name, and the problems of their files."""
 
     agents: Mapping[str, Agent]
     """By id, in alphabetical order."""
     problems: tuple[AgentProblem, ...] = ()
     shadowed: tuple[Shadowed, ...] = ()
     unusable: Mapping[str, AgentProblem] = field(default_factory=dict)
-    """By id: the first thing wrong with the file of an agent that nothing can name because of it."""
+    """By id: the first error in the file of an agent that is unusable because of it."""
 
     def get(self, name: str) -> Agent | None:
-        """The agent of exactly this id."""
+        """The agent with exactly this id."""
         return self.agents.get(name)
 
     def suggest(self, name: str) -> str | None:
-        """The id that somebody who wrote *name* most likely meant; None where none is near."""
+        """The id that *name* most likely stands for; None if none is near."""
         return closest(name, self.agents)
 
 
@@ -100,13 +100,13 @@ def load_agents(
     library: Path | None = None,
     reach: Reach | None = None,
 ) -> AgentCatalog:
-    """Reads all agent files; never raises for what a file or folder holds.
+    """Reads all agent files; never raises for the content of a file or folder.
 
     The order of precedence is project, user (*home*), packaged, built into Claude Code; agents of plugins of the user's
-    Claude Code have names of their own. Within one folder the first
-    path in alphabetical order. A file with an error keeps its id: no other agent stands in for it, since that one may
-    do more than the file would have allowed. Without *home* or *packaged* these are left out. *reach* says where files
-    of the project may be read, by default in it alone.
+    Claude Code have names of their own. Within one folder the first path in alphabetical order. A file with an error
+    keeps its id: no other agent replaces it, since that one may do more than the file would have allowed. Without
+    *home* or *packaged* these are left out. *reach* names the folders where files of the project may be read, by
+    default only its own.
     """
     reach = reach or Reach((project.resolve(),))
     found: list[Agent | AgentProblem] = []
@@ -141,9 +141,9 @@ def agent_places(
 
 
 def _read_plugin(place: Place) -> Iterator[Agent | AgentProblem]:
-    """The agents of a plugin by the names that Claude Code gives them, with folders: `plugin:folder:name`.
+    """The agents of a plugin by their names in Claude Code, with folders: `plugin:folder:name`.
 
-    As there, none of them chooses how it is asked for permission.
+    As in Claude Code, none of them can choose its permission mode.
     """
     plugin = place.plugin
     assert plugin is not None  # noqa: S101 - as the caller found
@@ -160,7 +160,7 @@ def _name_in(plugin: Plugin, path: str, name: str) -> str:
 
 
 def _catalog(found: list[Agent | AgentProblem]) -> AgentCatalog:
-    """The first file of each id is used, unless it has an error; the others are told as shadowed."""
+    """The first file of each id is used, unless it has an error; the others are reported as shadowed."""
     used: dict[str, Agent] = {}
     unusable: dict[str, AgentProblem] = {}
     shadowed: list[Shadowed] = []
@@ -193,15 +193,15 @@ def _is_same_file(one: str | None, other: str | None) -> bool:
 
 
 def _read_folder(place: Place, *, advice: str = "") -> Iterator[Agent | AgentProblem]:
-    """What the files below *folder* say; none is read outside of *boundaries*.
+    """The agents and problems of the files below *folder*; none is read outside *boundaries*.
 
-    *advice* is what to do where the folder lies there.
+    *advice* is the hint if the folder itself lies outside.
     """
     folder, boundaries, source = place.folder, place.within, place.source
     for number, item in enumerate(_files(folder, boundaries=boundaries, above=(), advice=advice)):
         if number == MAX_FILES:
-            message = f"there are more than {MAX_FILES:,} agent files; the rest is left out"
-            yield _problem(AgentProblemCode.TOO_MANY_FILES, folder, message, "move agents that nobody uses away")
+            message = f"there are more than {MAX_FILES:,} agent files; the rest are left out"
+            yield _problem(AgentProblemCode.TOO_MANY_FILES, folder, message, "Remove unused agents.")
             return
         if isinstance(item, AgentProblem):
             yield item
@@ -219,7 +219,7 @@ def _read_folder(place: Place, *, advice: str = "") -> Iterator[Agent | AgentPro
 def _files(
     folder: Path, *, boundaries: tuple[Path, ...], above: tuple[Path, ...], advice: str = ""
 ) -> Iterator[Path | AgentProblem]:
-    """The `.md` files of *folder* and below in the order of their paths; names that begin with a dot are left out.
+    """The `.md` files of *folder* and below in the order of their paths; names that start with a dot are left out.
 
     *above* are the real folders on the way here: a symbolic link back to one of them would never end.
     """
@@ -228,7 +228,7 @@ def _files(
         entries = sorted(os.scandir(folder), key=attrgetter("name"))
     except FileNotFoundError:
         if above or folder.is_symlink():
-            yield _unreadable(folder, "it is gone, or a symbolic link to nothing")
+            yield _unreadable(folder, "it is gone, or a broken symbolic link")
         return
     except (OSError, RuntimeError) as error:
         yield _unreadable(folder, _reason(error))
@@ -240,7 +240,7 @@ def _files(
         return
     if len(above) > MAX_FOLDER_DEPTH:
         message = f"the folder is more than {MAX_FOLDER_DEPTH} folders deep; it is left out"
-        yield _problem(AgentProblemCode.TOO_MANY_FILES, folder, message, "move its files up")
+        yield _problem(AgentProblemCode.TOO_MANY_FILES, folder, message, "Move its files up.")
         return
     for entry in entries:
         path = folder / entry.name
@@ -255,12 +255,12 @@ def _files(
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a symbolic link that leads round in a circle; reading it as a file tells so
+    except OSError:  # a circular symbolic link; reading it as a file reports that
         return False
 
 
 def _text(path: Path, *, boundaries: tuple[Path, ...]) -> str | AgentProblem:
-    """What the file says, or why it cannot be used."""
+    """The text of the file, or the problem that makes it unusable."""
     try:
         str(path).encode()
         real = path.resolve(strict=True)
@@ -272,27 +272,27 @@ def _text(path: Path, *, boundaries: tuple[Path, ...]) -> str | AgentProblem:
     except (OSError, RuntimeError) as error:
         return _unreadable(path, _reason(error))
     if content is None:
-        return _unreadable(path, "it is no regular file")
+        return _unreadable(path, "it is not a regular file")
     if len(content) > MAX_FILE_BYTES:
         message = f"the file is larger than {MAX_FILE_BYTES:,} bytes"
         return _problem(
-            AgentProblemCode.FILE_TOO_LARGE, path, message, "keep the prompt short; let it name files to read"
+            AgentProblemCode.FILE_TOO_LARGE, path, message, "Keep the prompt short; let it name files to read."
         )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         message = f"the file is not UTF-8: byte {error.start} is 0x{content[error.start]:02X}"
-        return _problem(AgentProblemCode.NOT_TEXT, path, message, "save it as UTF-8")
+        return _problem(AgentProblemCode.NOT_TEXT, path, message, "Save it as UTF-8.")
     if "\0" in text:
         message = f"the file has a NUL character in line {text.count(chr(10), 0, text.index(chr(0))) + 1}"
-        return _problem(AgentProblemCode.NOT_TEXT, path, message, "save it as text in UTF-8")
+        return _problem(AgentProblemCode.NOT_TEXT, path, message, "Save it as text in UTF-8.")
     return text
 
 
 def _bytes(path: Path) -> bytes | None:
     """The content, up to one byte over the limit; None where *path* is a device, a pipe or a folder.
 
-    Opened without waiting, since a pipe would wait for its writer, and without following a link put there meanwhile.
+    Opened without waiting, since a pipe would wait for its writer, and without following a link put there since.
     """
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags), "rb") as file:
@@ -309,17 +309,17 @@ def _same_place(one: Path, other: Path) -> bool:
 
 
 def _outside(path: Path, boundary: Path, advice: str = "") -> AgentProblem:
-    message = f"a symbolic link leads out of {_shown(boundary)}, so it is not followed"
-    return _problem(AgentProblemCode.FILE_OUTSIDE, path, message, advice or "put a copy of the file in its place")
+    message = f"a symbolic link points outside {_shown(boundary)}, so it is not followed"
+    return _problem(AgentProblemCode.FILE_OUTSIDE, path, message, advice or "Replace it with a copy of the file.")
 
 
 def _unreadable(path: Path, reason: str) -> AgentProblem:
-    return _problem(AgentProblemCode.FILE_UNREADABLE, path, f"cannot be read: {reason}", "repair it, or take it away")
+    return _problem(AgentProblemCode.FILE_UNREADABLE, path, f"cannot be read: {reason}", "Repair or remove it.")
 
 
 def _reason(error: Exception) -> str:
-    """Why, in the system's words and without the path. RuntimeError is Python 3.11's for links in a circle."""
-    return (isinstance(error, OSError) and error.strerror) or "symbolic links lead round in a circle"
+    """The system's message without the path. Python 3.11 raises RuntimeError for circular links."""
+    return (isinstance(error, OSError) and error.strerror) or "circular symbolic links"
 
 
 def _problem(code: AgentProblemCode, path: Path, message: str, hint: str) -> AgentProblem:
@@ -327,5 +327,5 @@ def _problem(code: AgentProblemCode, path: Path, message: str, hint: str) -> Age
 
 
 def _shown(path: Path) -> str:
-    """The path as text that can be encoded, whatever bytes it is made of."""
+    """The path as encodable text, whatever its bytes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

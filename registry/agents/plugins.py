@@ -1,7 +1,7 @@
 """Finds the plugins of Claude Code that are installed and enabled, and where their agents are.
 
 Effects: reads files of the user's configuration of Claude Code and of the project's settings; it installs and runs
-nothing. What counts is what the user has installed: the project's settings can disable a plugin, and enable none but
+nothing. Only plugins that the user has installed count: the project's settings can disable a plugin, and enable only
 those that the user has installed for this project.
 """
 
@@ -32,7 +32,7 @@ class Plugin:
 
 
 def configuration(home: Path) -> Path:
-    """Where Claude Code keeps what is the user's, whose home is *home*."""
+    """The folder where Claude Code keeps the configuration of the user with the home directory *home*."""
     configured = os.environ.get("CLAUDE_CONFIG_DIR")
     return Path(configured) if configured else home / ".claude"
 
@@ -56,7 +56,7 @@ def plugins_of(project: Path, user: Path) -> list[Plugin]:
 
 
 def _entry(entries: object, project: Path, of_user: object, of_project: object) -> Mapping[str, Any] | None:
-    """The installation that is in force in *project*; None where it is enabled by nobody who may."""
+    """The installation that is active in *project*; None if no one entitled has enabled it."""
     if of_project is False:
         return None
     for entry in map(_mapping, entries if isinstance(entries, list) else ()):
@@ -69,7 +69,7 @@ def _entry(entries: object, project: Path, of_user: object, of_project: object) 
 
 
 def _in_its_market(name: str, market: Mapping[str, Any]) -> Path | None:
-    """Where a plugin of a folder of the user's is read from: there itself, and not in the copy of its installation."""
+    """The folder of a plugin from a local marketplace: it is read there, not from its installed copy."""
     place = market.get("installLocation")
     if _mapping(market.get("source")).get("source") != "directory" or not isinstance(place, str):
         return None

@@ -1,6 +1,6 @@
-"""What can be wrong with agent files, as data.
+"""Problems of agent files, as data.
 
-Pure. Nothing is logged or raised here: whoever lists agents or validates a command decides what to show.
+Pure. Nothing is logged or raised here: the code that lists agents or validates a command decides what to show.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from enum import StrEnum
 
 
 class AgentProblemCode(StrEnum):
-    """What is wrong; stable, for programs."""
+    """The kind of a problem; stable, for programs."""
 
     FILE_UNREADABLE = "AGENT_FILE_UNREADABLE"
-    """No regular file, no permission, a broken symbolic link, or a file name that is not UTF-8."""
+    """Not a regular file, no permission, a broken symbolic link, or a file name that is not UTF-8."""
     FILE_OUTSIDE = "AGENT_FILE_OUTSIDE"
-    """A symbolic link leads out of the project (of the home directory, for a user's agents)."""
+    """A symbolic link points outside the project (or the home directory, for a user's agents)."""
     FILE_TOO_LARGE = "AGENT_FILE_TOO_LARGE"
     """Over 1 MB."""
     TOO_MANY_FILES = "AGENT_TOO_MANY_FILES"
-    """More files, or folders inside each other, than are read; the rest is left out."""
+    """More files, or levels of folders, than are read; the rest are left out."""
     NOT_TEXT = "AGENT_NOT_TEXT"
-    """Not UTF-8, or with NUL characters."""
+    """Not UTF-8, or NUL characters."""
     FRONTMATTER = "AGENT_FRONTMATTER"
-    """The fields at the top are missing, not closed, doubled, too large, too deep, or use YAML aliases."""
+    """The fields at the top are missing, not closed, duplicate, too large, too deep, or use YAML aliases."""
     FRONTMATTER_REPAIRED = "AGENT_FRONTMATTER_REPAIRED"
-    """Warning: the fields are no valid YAML; they were read all the same."""
+    """Warning: the fields are not valid YAML, but could be read."""
     NAME_INVALID = "AGENT_NAME_INVALID"
     """The name cannot be an agent id."""
     NAME_MISSING = "AGENT_NAME_MISSING"
@@ -33,40 +33,40 @@ class AgentProblemCode(StrEnum):
     DESCRIPTION_MISSING = "AGENT_DESCRIPTION_MISSING"
     """Warning: Claude Code itself does not see an agent without a description."""
     FIELD_INVALID = "AGENT_FIELD_INVALID"
-    """A field holds what it cannot hold."""
+    """A field has an invalid value."""
     FIELD_MISSING = "AGENT_FIELD_MISSING"
     """`command` for a process agent, `callable` for a python agent."""
     SECRET_IN_FILE = "AGENT_SECRET_IN_FILE"  # noqa: S105 - a code
-    """Warning: what the file spells out looks like a secret; it is kept in the journal, as all that the file says."""
+    """Warning: the file seems to contain a secret, which is kept in the journal with the rest of the file."""
     FIELD_UNKNOWN = "AGENT_FIELD_UNKNOWN"
-    """Warning: neither Claude Code nor we know the field."""
+    """Warning: neither Claude Code nor the engine knows the field."""
 
 
 class Severity(StrEnum):
-    """What a problem means for its file."""
+    """The effect of a problem on its file."""
 
     ERROR = "error"
     """The file is not used."""
     WARNING = "warning"
-    """The agent is used; something about it is worth knowing."""
+    """The agent is used, with a remark."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentProblem:
-    """One thing wrong with one agent file."""
+    """One problem of one agent file."""
 
     code: AgentProblemCode
     severity: Severity = Severity.ERROR
     message: str
     hint: str
     path: str
-    """The file, or the folder that could not be listed; bytes that are no UTF-8 are escaped."""
+    """The file, or the folder that could not be listed; bytes that are not UTF-8 are escaped."""
     line: int | None = None
-    """Line in the file, from 1, where it is known."""
+    """Line in the file, from 1, if known."""
     agent: str = ""
-    """The id that the file's agent has or would have; empty where a folder or a limit is to blame."""
+    """The id that the file's agent has or would have; empty for a problem of a folder or a limit."""
 
     def __str__(self) -> str:
-        """One sentence for a list of notes: where, what, and what to do."""
+        """The place, the message and the hint, for a list of notes."""
         place = self.path if self.line is None else f"{self.path}:{self.line}"
         return f"{place}: {self.message}. {self.hint}" if self.hint else f"{place}: {self.message}"

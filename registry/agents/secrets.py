@@ -1,4 +1,4 @@
-"""Finds what looks like a secret that an agent file spells out: all that the file says is kept in journals.
+"""Finds apparent secrets in an agent file, whose content is kept in journals.
 
 Pure.
 """
@@ -23,16 +23,16 @@ _SECRET = "what looks like a secret"  # noqa: S105 - words of a message
 
 @dataclass(frozen=True, slots=True)
 class Spelled:
-    """Something of a file that looks like a secret."""
+    """An apparent secret in a file."""
 
     said: str
-    """Where it stands: "`env` sets TOKEN to what looks like a secret"."""
+    """Its place: "`env` sets TOKEN to what looks like a secret"."""
     instead: str
-    """What to write in the file."""
+    """The replacement to write in the file."""
 
 
 def spelled_secrets(agent: Agent) -> Iterator[Spelled]:
-    """What *agent*'s file spells out of `env`, its own MCP servers, its hooks and its command line."""
+    """Apparent secrets in `env`, the MCP servers, hooks and command line of *agent*'s file."""
     for name, value in agent.env.items():
         if _is_secret(name, value):
             yield Spelled(f"`env` sets {name} to {_SECRET}", f'{name}: "${name}"')
@@ -56,12 +56,12 @@ def _of_server(where: str, definition: Mapping[str, Any]) -> Iterator[Spelled]:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    """Whether *value* looks like a secret, by its form or by the *name* of its variable; references are none."""
+    """Whether *value* looks like a secret, by its form or by the *name* of its variable; references do not."""
     literal = resolve(value, {})
     named = names_a_secret(name) and len(literal) >= _SHORTEST_SECRET and not literal.startswith("/")
     return named or redact(literal) != literal
 
 
 def _has_secret(value: object) -> bool:
-    """Whether a text in *value*, JSON, has the form of a secret; names say nothing in a command line."""
+    """Whether a text in *value*, JSON, has the form of a secret."""
     return redact_data(value) is not value

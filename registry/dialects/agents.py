@@ -1,7 +1,7 @@
-"""Joins the two lists of an older file, the agents by id and the tasks that they do, into one list of nodes.
+"""Joins the two lists of an older file, agents by id and tasks, into one list of nodes.
 
-Pure. What cannot be joined without a guess is an error that says why: to take one of the lists alone would run other
-work than was written.
+Pure. Lists that cannot be joined without a guess are an error with the reason: using only one of them would run
+different work from what was written.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from registry.dialects.notes import Fields
 
 WORK = ("tasks", "steps", "nodes")
-"""What the list of the work is called, where `agents` stands beside it."""
+"""Names of the list of tasks beside `agents`."""
 REFERENCES = ("agentId", "agent", "agent_id", "agentName", "assignedTo", "assignedAgent", "assignee")
-"""How an entry of the work names the agent that does it."""
+"""Fields of a task that name its agent."""
 KINDS = ("agentId", "agentType", "subagent_type", "type", "agent")
-"""How an entry of the agents says which agent of the registry it is."""
+"""Fields of an agent that name the agent of the registry."""
 _NAMES = frozenset({"id", "name", "description", *KINDS})
-"""What is not lost of an agent when its tasks name it: names are for people."""
+"""Fields of an agent that may be dropped once its tasks name it: names are for people."""
 
 
 def join_agents(fields: Fields) -> None:
-    """Where *fields* has both lists, make `agents` the nodes; in a file with phases the agents are looked up there."""
+    """If *fields* has both lists, make `agents` the nodes; in a file with phases the agents are looked up there."""
     work = next((name for name in WORK if isinstance(fields.left.get(name), list)), None)
     agents = fields.left.get("agents")
     if work is None or not isinstance(agents, list):
@@ -72,12 +72,12 @@ def _faults_of_work(nodes: list[Any], agents: list[Any], work: str) -> Iterable[
         name = _reference(node)
         shown = f'"{node.get("id", at + 1)}" of {work}'
         if name is None:
-            yield f"{shown} names no agent"
+            yield f"{shown} does not name an agent"
         elif name not in known:
             yield f'{shown} names the agent "{name}", which is not among the agents'
         used.add(name)
     for name in sorted(name for name in known - used if isinstance(name, str)):
-        yield f'agent "{name}" does none of the {work}'
+        yield f'agent "{name}" has none of the {work}'
 
 
 def _reference(node: dict[str, Any]) -> str | None:
@@ -85,12 +85,12 @@ def _reference(node: dict[str, Any]) -> str | None:
 
 
 def _kind(agent: dict[str, Any]) -> str:
-    """The agent of the registry that an entry stands for: its own id where it says no other."""
+    """The agent of the registry that an entry stands for, by default its own id."""
     return next((kind for key in KINDS if isinstance(kind := agent.get(key), str) and kind), agent["id"])
 
 
 def _node(node: dict[str, Any], kinds: dict[str, str]) -> dict[str, Any]:
-    """An entry of the work with the agent of the registry, and its name for a task where it has no longer text."""
+    """A task with the agent of the registry, and with its name as the text if it has no other."""
     rest = {key: value for key, value in node.items() if key not in REFERENCES}
     found = {**rest, "agentId": kinds[_reference(node) or ""]}
     if not {"task", "description", "prompt", "instructions", "instruction", "objective", "goal"} & found.keys():

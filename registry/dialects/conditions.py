@@ -1,6 +1,6 @@
-"""Writes the conditions of older files in the language of v2: `context.a === 'x'` is `a == 'x'` there.
+"""Translates the conditions of older files to v2: `context.a === 'x'` becomes `a == 'x'`.
 
-Pure. Whether the result is a sound condition `engine/conditions.py` says.
+Pure. `engine/conditions` checks the result.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ def translate(text: str) -> str:
 
 
 def skip_condition(value: object, *, word: str, pointer: str, notes: Notes) -> dict[str, Any] | None:
-    """The v2 skipCondition of field *word*; None, with an error told, where it cannot be one.
+    """The v2 skipCondition of field *word*; None, and a reported error, if it cannot be one.
 
-    A text, or an object with `if`, `when` or `condition`, says when the node runs and is negated; an object with
+    A text, or an object with `if`, `when` or `condition`, says when the node runs, so it is negated; an object with
     `expression` is a skipCondition under another name.
     """
     runs = word in RUN_WORDS or word == "skipUnless"
@@ -87,14 +87,14 @@ def skip_condition(value: object, *, word: str, pointer: str, notes: Notes) -> d
     if not isinstance(text, str) or not kind or (runs and kind != "context"):
         notes.lost(
             pointer,
-            f'"{word}" cannot be carried over: it has no expression that v2 can evaluate',
+            f'"{word}" cannot be converted: it has no expression that v2 can evaluate',
             "Write a skipCondition.",
         )
         return None
     expression = _checked(text, negate=runs, pointer=pointer, notes=notes) if kind == "context" else text
     if expression is None:
         return None
-    meaning = f": the node is skipped where {expression}"
+    meaning = f": the node is skipped if {expression}"
     notes.spelled(pointer, word, "skipCondition", because=meaning)
     result: dict[str, Any] = {"type": kind, "expression": expression}
     if isinstance(message, str):
@@ -125,7 +125,7 @@ def _checked(text: str, *, negate: bool, pointer: str, notes: Notes) -> str | No
     if not _parses(new):
         notes.lost(
             pointer,
-            f'The condition "{text[:200]}" cannot be carried over: v2 cannot evaluate it',
+            f'The condition "{text[:200]}" cannot be converted: v2 cannot evaluate it',
             "Write a skipCondition.",
         )
         return None

@@ -1,6 +1,6 @@
-"""Carries what a node of an older file reads and writes over to v2 inputs and outputs.
+"""Converts the data that a node of an older file reads and writes to v2 inputs and outputs.
 
-Pure. Who provides which value is asked in `registry/dialects/flow.py`, when all nodes are known.
+Pure. `registry/dialects/flow.py` finds the provider of each value once all nodes are known.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ READS = ("consumes", "reads", "requires", "required", "needs")
 WRITES = ("produces", "provides", "writes", "outputKeys")
 JSON_TYPES = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})
 LOOSE = "x-plain"
-"""Marks an input that did not say whether it is required, until all providers are known."""
+"""Marks an input without an explicit `required`, until all providers are known."""
 
 
 def node_context(fields: Fields, *, extra: Sequence[str]) -> Any:  # noqa: ANN401 - what it cannot read stays
-    """The context of the node in *fields*, with inputs for the *extra* keys; None where it has none."""
+    """The context of the node in *fields*, with inputs for the *extra* keys; None if it has none."""
     left, notes = fields.left, fields.notes
     value = left.get("context")
     if isinstance(value, list):
@@ -38,7 +38,7 @@ def node_context(fields: Fields, *, extra: Sequence[str]) -> Any:  # noqa: ANN40
     }
     if outer:
         for name in outer:
-            notes.value(fields.at(name), f'{name} stand in "context" in v2', f"Move {name} into context.")
+            notes.value(fields.at(name), f'{name} are part of "context" in v2', f"Move {name} into context.")
             del left[name]
         value = {**(value if isinstance(value, dict) else {}), **outer}
     if value is not None and not isinstance(value, dict):
@@ -115,7 +115,7 @@ def _output(item: object, pointer: str, notes: Notes) -> object:
 
 
 def _description(fields: Fields) -> None:
-    """What an output is stands in its schema in v2, where the agent reads it."""
+    """The description of an output is part of its schema in v2, where the agent reads it."""
     text, schema = fields.left.get("description"), fields.left.get("schema", {})
     if isinstance(text, str) and isinstance(schema, dict) and "description" not in schema:
         fields.notes.value(
@@ -131,7 +131,7 @@ def _keyed(item: dict[str, Any], pointer: str, notes: Notes) -> Fields:
 
 
 def _ttl(fields: Fields) -> None:
-    """Seconds; zero or less, which says "do not keep", is no TTL in v2."""
+    """Seconds; zero or less, which means "do not keep", becomes no TTL in v2."""
     value = fields.left.get("ttl")
     seconds = duration(value) if isinstance(value, str) else None
     if seconds is not None:

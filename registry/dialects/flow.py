@@ -1,6 +1,6 @@
-"""Makes the order explicit that older files left to the engine: by data, by phase names, by standing in a sequence.
+"""Makes the order explicit that older files left to the engine: by data, by phase names, by sequence.
 
-Pure. It works on a definition whose parts are already spelled as in v2, and only adds.
+Pure. It works on a definition whose parts already have v2 spelling, and only adds to it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from registry.dialects.notes import Notes
 
 IN_ORDER = "x-in-order"
-"""Marks a phase whose older spelling said that its nodes run in file order."""
+"""Marks a phase whose nodes run in file order according to its older spelling."""
 
 
-def settle(definition: dict[str, Any], notes: Notes) -> None:
-    """Complete *definition* in place, and take the marks out again that the parts have left."""
+def complete_order(definition: dict[str, Any], notes: Notes) -> None:
+    """Complete *definition* in place, and remove the marks that converting its parts has left."""
     given = definition.get("phases")
     phases = [
         (number, phase)
@@ -41,7 +41,7 @@ def settle(definition: dict[str, Any], notes: Notes) -> None:
 
 
 class _Order:
-    """Who comes before whom inside one phase, kept as one bit per node so that long phases stay quick."""
+    """The order of nodes inside one phase, with one bit per node so that long phases stay fast."""
 
     def __init__(self, phase: dict[str, Any], number: int, notes: Notes) -> None:
         self._number = number
@@ -50,7 +50,7 @@ class _Order:
         self._place = {node["id"]: place for place, (_, node) in enumerate(self._nodes)}
         self._before = [0] * len(self._nodes)
         self.forward = False
-        """Some node depends on a later one: the file has an order of its own, and nothing is added to it."""
+        """Whether some node depends on a later one: the file has its own order, and nothing is added."""
         for place, (_, node) in enumerate(self._nodes):
             for need in _needs(node):
                 if (other := self._place.get(need, -1)) >= place:
@@ -62,7 +62,7 @@ class _Order:
         self._before[place] |= self._before[other] | 1 << other
 
     def chain(self) -> None:
-        """Nodes of a sequence run in file order, which v2 says by dependencies."""
+        """Nodes of a sequence run in file order, which v2 expresses by dependencies."""
         for place in range(1, len(self._nodes)):
             if self._nodes[place - 1][1]["id"] not in _needs(self._nodes[place][1]):
                 self._add(place, place - 1, why="it comes after that in a sequential phase")
@@ -77,7 +77,7 @@ class _Order:
             writers.update(dict.fromkeys(_keys(node, "outputs"), place))
 
     def _depend(self, place: int, other: int, *, why: str) -> None:
-        # What the nodes before have got in the meantime is joined here: they are settled, this one is not.
+        # The nodes before are complete by now, so what they have gained is joined here.
         for need in _needs(self._nodes[place][1]):
             if (known := self._place.get(need, -1)) >= 0:
                 self._join(place, known)
@@ -90,13 +90,13 @@ class _Order:
         if node["id"] == on:
             return
         node["dependencies"] = [*_needs(node), on]
-        message = f'Node "{node["id"]}" depends on "{on}", for {why}; older files leave this to the engine'
+        message = f'Node "{node["id"]}" depends on "{on}": {why}; older files leave this to the engine'
         pointer = f"/phases/{self._number}/agents/{at}/dependencies"
         self._notes.inferred(pointer, message, f'Write "{on}" into dependencies.', older=False)
 
 
 def _nodes(phase: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The nodes of *phase* with their places, where they have an id of text; all else is the validator's to tell."""
+    """The nodes of *phase* with a text id, and their indexes; the validator reports all others."""
     agents = phase.get("agents")
     for at, node in enumerate(agents if isinstance(agents, list) else []):
         if isinstance(node, dict) and isinstance(node.get("id"), str):
@@ -109,7 +109,7 @@ def _needs(node: dict[str, Any]) -> list[str]:
 
 
 def _expand_phase_names(phases: list[tuple[int, dict[str, Any]]], notes: Notes) -> None:
-    """A dependency on a phase is one on its last nodes, those that no other node of it waits for."""
+    """A dependency on a phase becomes one on its last nodes, those that no other node of the phase waits for."""
     ids = {node["id"] for _, phase in phases for _, node in _nodes(phase)}
     names: dict[str, list[str]] = {}
     for _, phase in phases:
@@ -143,7 +143,7 @@ def _entries(node: dict[str, Any], side: str) -> Iterator[dict[str, Any]]:
 
 
 def _loose_inputs(definition: dict[str, Any], phases: list[tuple[int, dict[str, Any]]], notes: Notes) -> None:
-    """Inputs that were plain names are required where somebody provides them; else they are the user's to give."""
+    """Inputs that were plain names are required if a node provides them; otherwise they become arguments."""
     shared = definition.get("globalContext")
     initial = shared.get("initial") if isinstance(shared, dict) else None
     declared = definition.get("arguments")
@@ -159,7 +159,7 @@ def _loose_inputs(definition: dict[str, Any], phases: list[tuple[int, dict[str, 
                     continue
                 item["required"] = False
                 asked[item["key"]] = None
-                message = f'Nothing provides "{item["key"]}"; it became an optional argument of the command'
+                message = f'No node provides "{item["key"]}"; it became an optional argument of the command'
                 pointer = f"/phases/{number}/agents/{at}/context/inputs/{place}"
                 notes.inferred(pointer, message, "Give it a provider, or declare the argument.", older=False)
     if asked and (declared is None or isinstance(declared, list)):

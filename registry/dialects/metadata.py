@@ -1,4 +1,4 @@
-"""Carries over to v2 who made a command and where it stands in its life.
+"""Converts the metadata of a command to v2: author, version, tags, lifecycle.
 
 Pure.
 """
@@ -16,14 +16,14 @@ _SEMVER = re.compile(r"\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 
 
 def carry_metadata(fields: Fields) -> None:
-    """Older files keep some of it beside the phases."""
+    """Convert the metadata; older files keep some of it beside the phases."""
     left, notes = fields.left, fields.notes
     metadata = dict(left["metadata"]) if isinstance(left.get("metadata"), dict) else left.get("metadata", {})
     if not isinstance(metadata, dict):
         return
     for name in ("author", "tags", "category", "visibility", "deprecated", "replacedBy", "changelog", "examples"):
         if name in left:
-            notes.value(f"/{name}", f'{name} stands in "metadata" in v2', "Move it there.")
+            notes.value(f"/{name}", f'{name} is part of "metadata" in v2', "Move it there.")
             metadata.setdefault(name, left.pop(name))
     inner = Fields(metadata, "/metadata", notes)
     _metadata_values(inner)

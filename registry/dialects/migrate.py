@@ -1,9 +1,9 @@
-"""Turns a command file of an older dialect into a v2 definition, and names every difference on the way (SPEC 13).
+"""Converts a command file of an older dialect to a v2 definition, and reports every difference (SPEC 13).
 
-Pure. A file that has no older spelling in it is left exactly as it is: slips in a v2 file are the validator's to tell.
+Pure. A file without older spelling is left unchanged: the validator reports misspellings in a v2 file.
 
-What v2 has no field for stays in the file as an `x-` field without effect, and a warning says so. What would change the
-work that is done, such as a loop, is an error.
+A field unknown to v2 stays in the file as an `x-` field without effect, with a warning. A field that would change the
+work, such as a loop, is an error.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from engine.model.command import Argument, CommandDefinition, GlobalContext
 from engine.text.cut import shorten
 from engine.validation.fields import fields_of
 from registry.dialects.agents import join_agents
-from registry.dialects.flow import settle
+from registry.dialects.flow import complete_order
 from registry.dialects.metadata import carry_metadata
 from registry.dialects.nodes import carry_resources
 from registry.dialects.notes import Fields, Notes
@@ -37,13 +37,13 @@ class Migration:
 
     definition: dict[str, Any]
     problems: tuple[Problem, ...]
-    """Every difference, with a pointer into the older file; errors are what cannot be carried over."""
+    """Every difference, with a pointer into the older file; parts that cannot be converted are errors."""
     changed: bool
     """Whether the file is of an older dialect at all."""
 
 
 def migrate(raw: dict[str, Any]) -> Migration:
-    """*raw* in v2 spelling; the same object, without a word, where it is no older file."""
+    """*raw* in v2 spelling; the same object, without problems, if it is not an older file."""
     notes = Notes()
     definition = _command(raw, notes)
     if not notes.older:
@@ -68,12 +68,12 @@ def _command(raw: dict[str, Any], notes: Notes) -> dict[str, Any]:
         fields.left["phases"] = carry_phases(phases, Carried(spread, values, notes))
     _context(fields, values)
     definition = fields.keep(fields_of(CommandDefinition))
-    settle(definition, notes)
+    complete_order(definition, notes)
     return definition
 
 
 def _find_phases(fields: Fields) -> None:
-    """Phases may stand one level deeper, or there may be none around the nodes."""
+    """Phases may be one level deeper, or be missing around the nodes."""
     left, notes = fields.left, fields.notes
     if "phases" in left:
         if isinstance(left["phases"], dict):
@@ -94,7 +94,9 @@ def _find_phases(fields: Fields) -> None:
     fields.rename("phases", habits=("stages",))
     nodes = None if "phases" in left else fields.take("agents", "nodes", "steps", "tasks")
     if nodes is not None:
-        notes.value(fields.at(nodes[0]), f'{nodes[0]} stand in a phase in v2; phase "main" was taken', "Write phases.")
+        notes.value(
+            fields.at(nodes[0]), f'{nodes[0]} are part of a phase in v2; phase "main" was added', "Write phases."
+        )
         left["phases"] = [{"id": "main", "name": "Main", "agents": nodes[1]}]
 
 
@@ -107,18 +109,16 @@ def _identity(fields: Fields) -> None:
     name = left.get("name")
     if isinstance(name, str) and not re.fullmatch(r"/[a-z0-9-]+", name) and slug(name):
         left["name"] = f"/{slug(name, words=20)}"
-        notes.value(
-            "/name", f'name begins with a slash in v2 and has small letters: "{name}"', f'Write "{left["name"]}".'
-        )
+        notes.value("/name", f'name starts with a slash in v2 and is lower case: "{name}"', f'Write "{left["name"]}".')
     description = left.get("description")
     if description is None and isinstance(left.get("name"), str):
         left["description"] = str(left["name"])
-        notes.inferred("/description", "The command has no description; its name was taken", "Write one.", older=False)
+        notes.inferred("/description", "The command has no description; its name was used", "Write one.", older=False)
     elif isinstance(description, str) and len(description) > _MAX_DESCRIPTION_LENGTH:
         left["x-description"] = description
         left["description"] = shorten(description, _MAX_DESCRIPTION_LENGTH)
         notes.value(
-            "/description", "description has at most 200 characters; all of it is in x-description", "Shorten it."
+            "/description", "description has at most 200 characters; x-description has the full text", "Shorten it."
         )
 
 
@@ -149,7 +149,7 @@ def _arguments(fields: Fields) -> None:
 
 
 def _spread(fields: Fields) -> dict[str, Any]:
-    """What the command says for all phases or nodes: they are told it one by one."""
+    """Settings of the command for all phases or nodes, to be copied to each."""
     spread: dict[str, Any] = {}
     for name in (
         "timeout",
@@ -165,8 +165,8 @@ def _spread(fields: Fields) -> dict[str, Any]:
             key = "retryPolicy" if name == "retry" else "maxParallelism" if name == "maxConcurrency" else name
             spread[key] = found[1]
             where = "every node" if key == "retryPolicy" else "every phase"
-            message = f'"{name}" is no field of a command in v2; {where} without one of its own got it'
-            fields.notes.say("DIALECT_SPREAD", f"/{name}", message, f"Write {key} where it is meant.")
+            message = f'"{name}" is not a field of a command in v2; it was copied to {where} without one of its own'
+            fields.notes.say("DIALECT_SPREAD", f"/{name}", message, f"Write {key} where it applies.")
     return spread
 
 
@@ -183,7 +183,7 @@ def _context(fields: Fields, values: dict[str, Any]) -> None:
     context.rename("initial", habits=("initialValues", "values", "variables", "data"))
     known = fields_of(GlobalContext)
     if value and not set(context.left) & {*known, "cacheTtl"}:
-        fields.notes.value("/globalContext", "initial values stand in globalContext.initial in v2", "Move them there.")
+        fields.notes.value("/globalContext", "initial values are in globalContext.initial in v2", "Move them there.")
         context.left = {"initial": context.left}
     carried = context.keep(known)
     if values and isinstance(carried.get("initial", {}), dict):

@@ -1,6 +1,28 @@
-"""Carries one node of an older file over to v2: its agent, task, times, retries, condition, rollback, data and locks.
+"""Converts one node of an older file to v2: its agent, task, times, retries, condition, rollback, data and locks.
 
-Pure. Phases and the command around them are `registry/dialects/migrate.py`'s.
+Pure. `registry/dialects/phases.py` and `migrate.py` convert the phases and the command around it.
+
+Theory of operation
+===================
+
+**The problem.** Before v2, people and models wrote nodes in many spellings: `dependsOn` or `after`, `retries: 3` or a
+policy, a lock as a name or an object. A converted command must do exactly the work that was written. A wrong guess, or
+a field that is silently dropped, would run something else.
+
+**Taking fields.** `Fields` holds the fields that are not yet converted. Each function below handles one aspect: it
+takes the older spellings, writes the v2 field back, and notes every difference with the pointer of the older file. At
+the end, `keep` passes known fields on, leaves misspellings to the validator, turns unknown fields into `x-` fields with
+a warning, and reports fields such as loops, which v2 cannot express, as errors. So no field can get lost.
+
+**Sure signs and habits.** Some names occur only in older files; others are also common mistakes in v2 files. Only sure
+names make a file an older one (`Notes.older`); habits are understood once something else has. Otherwise a v2 file with
+one misspelled field would be silently reinterpreted, where it should get an error. Values that are inferred or
+rewritten count as signs only with `older=True`.
+
+**Order.** Some steps depend on others: the id may come from the task, so `_agent_and_task` runs before `_identity`;
+parameters become context values that the node reads, so the context is built last, with their keys as extra inputs.
+
+**Invariant.** A value of an unexpected type is left as it is, for the validator to refuse at its place.
 """
 
 from __future__ import annotations
@@ -19,7 +41,7 @@ if TYPE_CHECKING:
     from registry.dialects.notes import Notes
 
 PARAMETERS = ("input", "parameters", "params", "config", "configuration", "options", "settings", "args")
-"""Objects with which older files tell an agent more than its task."""
+"""Objects that pass data to an agent beside its task in older files."""
 STRATEGIES = {
     "immediate": "immediate",
     "none": "immediate",
@@ -33,11 +55,11 @@ CONSTANT = frozenset({"fixed", "constant", "static"})
 PRIORITIES = {"critical": 100, "highest": 100, "high": 50, "medium": 0, "normal": 0, "low": -50, "lowest": -100}
 LOCK_TYPES = {"read": "shared", "reader": "shared", "write": "exclusive", "writer": "exclusive", "mutex": "exclusive"}
 KINDS = frozenset({"agent", "task", "step", "node", "work", "action"})
-"""A `type` that says only that this is a node."""
+"""Values of `type` that mean only "this is a node"."""
 
 
 def carry_node(raw: dict[str, Any], *, pointer: str, notes: Notes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The node in v2, and the values that its parameters became: key of the context to value."""
+    """The node in v2, and the context values made from its parameters, by key."""
     fields = Fields(raw, pointer, notes)
     _agent_and_task(fields)
     _identity(fields)
@@ -88,7 +110,7 @@ def _is_id(value: object) -> bool:
 
 
 def _identity(fields: Fields) -> None:
-    """A node without id gets one from its task, an id that v2 does not allow becomes a slug."""
+    """A node without an id gets one from its task; an id that v2 does not allow becomes a slug."""
     left = fields.left
     fields.rename("id", habits=("nodeId", "node_id", "key"))
     given = left.get("id")
@@ -96,12 +118,12 @@ def _identity(fields: Fields) -> None:
         text = left.get("task") if isinstance(left.get("task"), str) else left.get("agentId")
         left["id"] = node_slug(str(text or "node"), words=6)
         fields.notes.inferred(
-            fields.at("id"), f'The node has no id; "{left["id"]}" was taken', "Give it an id.", older=False
+            fields.at("id"), f'The node has no id; "{left["id"]}" was used', "Give it an id.", older=False
         )
     elif isinstance(given, int) or (isinstance(given, str) and not re.fullmatch(r"[A-Za-z0-9_][\w.-]*", given)):
         left["id"] = node_slug(str(given))
         fields.notes.value(
-            fields.at("id"), f'"{given}" is no id in v2; "{left["id"]}" was taken', f'Write "{left["id"]}".'
+            fields.at("id"), f'"{given}" is not a valid id in v2; "{left["id"]}" was used', f'Write "{left["id"]}".'
         )
 
 
@@ -151,12 +173,12 @@ def _retry(fields: Fields) -> None:
 
 
 def carry_retry(value: object, *, pointer: str, notes: Notes) -> Any:  # noqa: ANN401 - what it cannot read stays
-    """A retry policy in v2; None where it says that nothing is tried again."""
+    """A retry policy in v2; None if it allows no retries."""
     if isinstance(value, bool) or value == 0 or (isinstance(value, dict) and _is_off(value)):
         if value is True:
-            notes.value(pointer, "retryPolicy is an object in v2; one retry was taken", 'Write {"maxAttempts": 1}.')
+            notes.value(pointer, "retryPolicy is an object in v2; one retry was assumed", 'Write {"maxAttempts": 1}.')
             return {"maxAttempts": 1}
-        notes.value(pointer, "No retry is said in v2 by leaving retryPolicy out", "Take it out.")
+        notes.value(pointer, "without retryPolicy, v2 does not retry", "Remove it.")
         return None
     if isinstance(value, int):
         notes.value(pointer, "retryPolicy is an object in v2", f'Write {{"maxAttempts": {value}}}.')
@@ -166,7 +188,7 @@ def carry_retry(value: object, *, pointer: str, notes: Notes) -> Any:  # noqa: A
     fields = Fields(value, pointer, notes)
     backoff = fields.left.get("backoff")
     if isinstance(backoff, dict):
-        notes.value(fields.at("backoff"), "the fields of backoff stand in retryPolicy itself in v2", "Move them up.")
+        notes.value(fields.at("backoff"), "the fields of backoff are in retryPolicy itself in v2", "Move them up.")
         del fields.left["backoff"]
         fields.left = {**{("strategy" if key == "type" else key): item for key, item in backoff.items()}, **fields.left}
     fields.take("enabled")
@@ -182,7 +204,7 @@ def carry_retry(value: object, *, pointer: str, notes: Notes) -> Any:  # noqa: A
     if "maxAttempts" not in fields.left:
         fields.left["maxAttempts"] = 3
         notes.inferred(
-            pointer, "The retry policy has no maxAttempts; 3 was taken", 'Write "maxAttempts": 3.', older=False
+            pointer, "The retry policy has no maxAttempts; 3 was used", 'Write "maxAttempts": 3.', older=False
         )
     return fields.keep(fields_of(RetryPolicy))
 
@@ -213,7 +235,7 @@ def _strategy(fields: Fields) -> None:
 
 
 def _condition(fields: Fields) -> None:
-    """`conditional` and its like become skipCondition; a second one on the same node is joined by `||`."""
+    """`conditional` and similar fields become skipCondition; a second one on the same node is joined by `||`."""
     left, notes = fields.left, fields.notes
     pointer = fields.at("skipCondition")
     if isinstance(left.get("skipCondition"), str):
@@ -236,14 +258,16 @@ def _condition(fields: Fields) -> None:
 
 
 def join_condition(node: dict[str, Any], found: dict[str, Any], *, pointer: str, notes: Notes) -> None:
-    """Give *node* the skip condition *found* beside the one that it has."""
+    """Add the skip condition *found* to *node*, joined to its own one."""
     own = node.get("skipCondition")
     if own is None:
         node["skipCondition"] = dict(found)
     elif isinstance(own, dict) and own.get("type") == found.get("type") == "context":
         node["skipCondition"] = {**found, **own, "expression": f"({own.get('expression')}) || ({found['expression']})"}
     else:
-        notes.lost(pointer, "A node has one skipCondition in v2, and these two cannot be joined", "Keep one of them.")
+        notes.lost(
+            pointer, "A node has a single skipCondition in v2, and these two cannot be joined", "Keep one of them."
+        )
 
 
 def _compensation(fields: Fields) -> None:
@@ -253,7 +277,7 @@ def _compensation(fields: Fields) -> None:
     pointer = fields.at("compensation")
     if isinstance(value, str):
         notes.inferred(
-            pointer, 'The compensation is a text; it became one of type "rollback"', "Write type and description."
+            pointer, 'The compensation is text; it became one of type "rollback"', "Write type and description."
         )
         value = {"type": "rollback", "description": value}
     if not isinstance(value, dict):
@@ -273,7 +297,7 @@ def _compensation(fields: Fields) -> None:
         )
         kind = kind if inner.left else "none"
         inner.left["type"] = kind
-        notes.inferred(pointer, f'The compensation has no type; "{kind}" was taken', f'Write "type": "{kind}".')
+        notes.inferred(pointer, f'The compensation has no type; "{kind}" was used', f'Write "type": "{kind}".')
     triggers = inner.left.get("compensateOn")
     if isinstance(triggers, str):
         triggers = [triggers]
@@ -281,7 +305,7 @@ def _compensation(fields: Fields) -> None:
         known = {"failure": "error", "fail": "error", "errors": "error", "cancelled": "cancel", "abort": "cancel"}
         carried = [known.get(one, one) if isinstance(one, str) else one for one in triggers]
         if carried != inner.left["compensateOn"]:
-            notes.value(inner.at("compensateOn"), "compensateOn has other words in v2", f"Write {carried}.")
+            notes.value(inner.at("compensateOn"), "compensateOn has different values in v2", f"Write {carried}.")
         inner.left["compensateOn"] = carried
     left["compensation"] = inner.keep(fields_of(Compensation))
 
@@ -290,7 +314,7 @@ def _locks(fields: Fields) -> None:
     if "resources" in fields.left or "locks" in fields.left:
         if "resources" not in fields.left:
             fields.notes.value(
-                fields.at("locks"), 'locks stand in "resources" in v2', 'Write "resources": {"locks": …}.'
+                fields.at("locks"), 'locks are part of "resources" in v2', 'Write "resources": {"locks": …}.'
             )
             fields.left["resources"] = {"locks": fields.left.pop("locks")}
         resources = carry_resources(fields.left["resources"], pointer=fields.at("resources"), notes=fields.notes)
@@ -300,7 +324,7 @@ def _locks(fields: Fields) -> None:
 def carry_resources(value: object, *, pointer: str, notes: Notes) -> Any:  # noqa: ANN401 - what it cannot read stays
     """The locks of a node or a command in v2."""
     if isinstance(value, list):
-        notes.value(pointer, 'a list of resources stands in "locks" in v2', 'Write {"locks": …}.')
+        notes.value(pointer, 'a list of resources is in "locks" in v2', 'Write {"locks": …}.')
         value = {"locks": value}
     if not isinstance(value, dict):
         return value
@@ -334,12 +358,12 @@ def _lock(value: object, *, pointer: str, fields: Fields) -> object:
     if isinstance(name, str) and not re.fullmatch(r"[^\s.]+(\.[^\s.]+)*", name):
         new = ".".join(part for word in name.split(".") if (part := slug(word))) or "resource"
         notes.value(
-            lock.at("resource"), f'"{name}" is no name of a resource in v2; "{new}" was taken', f'Write "{new}".'
+            lock.at("resource"), f'"{name}" is not a valid resource name in v2; "{new}" was used', f'Write "{new}".'
         )
         lock.left["resource"] = new
     wait = lock.take("timeout", "maxWaitTime", "waitTimeout")
     if wait is not None:
-        notes.value(lock.at(wait[0]), "the waiting time stands beside the locks in v2, as maxWaitTime", "Move it up.")
+        notes.value(lock.at(wait[0]), "the waiting time is beside the locks in v2, as maxWaitTime", "Move it up.")
         fields.left.setdefault("maxWaitTime", wait[1])
         fields.milliseconds("maxWaitTime")
     return lock.keep(fields_of(Lock))
@@ -352,8 +376,8 @@ def _breaker(fields: Fields) -> None:
         fields.left["x-circuitBreaker"] = fields.left.pop("circuitBreaker")
         if isinstance(name, str):
             fields.left["circuitBreaker"] = name
-        message = "A circuit breaker cannot be carried over: its thresholds stand in the project's settings in v2"
-        advice = 'configure it in .claude/orchestration.toml and write "circuitBreaker": "its-name"'
+        message = "A circuit breaker cannot be converted: its thresholds are in the project's settings in v2"
+        advice = 'Configure it in .claude/orchestration.toml and write "circuitBreaker": "its-name".'
         fields.notes.lost(fields.at("circuitBreaker"), message, advice)
 
 
@@ -365,8 +389,8 @@ def _parameters(fields: Fields) -> dict[str, Any]:
         if isinstance(value, dict) and value:
             key = f"{str(fields.left['id']).replace('-', '_')}_{word}"
             values[key] = fields.left.pop(word)
-            advice = f'write it into globalContext.initial and name "{key}" among the inputs'
-            message = f'"{word}" is no field of v2; it became the context value "{key}", which the node reads'
+            advice = f'Write it into globalContext.initial and name "{key}" among the inputs.'
+            message = f'"{word}" is not a field of v2; it became the context value "{key}", which the node reads'
             fields.notes.inferred(fields.at(word), message, advice, older=word == "input")
     return values
 

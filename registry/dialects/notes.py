@@ -1,6 +1,6 @@
-"""Collects what differs between an older command file and v2, and moves fields without losing any.
+"""Collects the differences between an older command file and v2, and moves fields without losing any.
 
-Pure. What a field becomes is decided in `registry/dialects/nodes.py` and its neighbours; here only how it is told.
+Pure. `registry/dialects/nodes.py` and its siblings convert fields; this module words the differences.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ UNCARRIED = frozenset(
         "while",
     }
 )
-"""Fields that make other work of the command than v2 can say: they are errors and not notes."""
+"""Fields that change the work in ways that v2 cannot express: they are errors, not notes."""
 
 
 MAX_NOTES = 5000
-"""Differences that are told one by one."""
+"""Maximum number of differences that are listed."""
 _MAX_SLIP_LENGTH = 40
 
 
@@ -49,21 +49,21 @@ class Notes:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.more = 0
-        """Differences beyond the most that are told one by one."""
+        """Number of differences beyond the maximum."""
         self.older = False
-        """Something was found that only an older dialect has: the file is to be read as one."""
+        """Whether something was found that only older dialects have, so that the file is read as one."""
 
     def spelled(self, pointer: str, old: str, new: str, *, because: str = "", sure: bool = True) -> None:
-        """*old* at *pointer* is *new* in v2; *sure* where only an older file can say so."""
+        """*old* at *pointer* is *new* in v2; *sure* if only an older file can have it."""
         self.older = self.older or sure
         self.say("DIALECT_SPELLING", pointer, f'"{old}" is "{new}" in v2{because}', f"Write {new}.")
 
     def value(self, pointer: str, message: str, suggestion: str) -> None:
-        """A value was written anew; by itself no sign of an older file, for it may as well be a slip in a v2 file."""
+        """A value was rewritten; this alone does not make it an older file, since it may be a mistake in a v2 file."""
         self.say("DIALECT_VALUE", pointer, message, suggestion)
 
     def inferred(self, pointer: str, message: str, suggestion: str, *, older: bool = True) -> None:
-        """Something was filled in that v2 asks for."""
+        """Something that v2 requires was added."""
         self.older = self.older or older
         self.say("DIALECT_INFERRED", pointer, message, suggestion)
 
@@ -72,12 +72,12 @@ class Notes:
         self.say(
             "DIALECT_UNKNOWN_FIELD",
             pointer,
-            f'"{old}" is no field of v2; kept as "{new}", without effect',
-            f"Take it out, or write {new}.",
+            f'"{old}" is not a field of v2; kept as "{new}", without effect',
+            f"Remove it, or write {new}.",
         )
 
     def lost(self, pointer: str, message: str, suggestion: str) -> None:
-        """It changes what the command does, and v2 cannot say it: an error."""
+        """An error: it changes what the command does, and v2 cannot express it."""
         self.problems.append(
             Problem(
                 code="DIALECT_NOT_CARRIED",
@@ -98,10 +98,10 @@ class Notes:
         )
 
     def finish(self) -> tuple[Problem, ...]:
-        """All differences, and how many more there are."""
+        """All differences, and the number of further ones."""
         if self.more:
-            message = f"{self.more} more differences"
-            advice = "`orchestrate migrate` writes the file anew"
+            message = f"{self.more} more difference{'s' if self.more != 1 else ''}"
+            advice = "Run `orchestrate migrate` to rewrite the file."
             self.problems.append(
                 Problem(code="DIALECT_MORE", severity=Severity.WARNING, message=message, pointer="", suggestion=advice)
             )
@@ -109,7 +109,7 @@ class Notes:
 
 
 class Fields:
-    """The fields of one object that are not yet carried over."""
+    """The fields of one object that are not yet converted."""
 
     def __init__(self, raw: Mapping[str, Any], pointer: str, notes: Notes) -> None:
         self.left = dict(raw)
@@ -123,10 +123,10 @@ class Fields:
         return f"{self.pointer}/{name.replace('~', '~0').replace('/', '~1')}"
 
     def rename(self, new: str, *sure: str, habits: Iterable[str] = ()) -> None:
-        """Where *new* is absent, the first of its older names that is there becomes it.
+        """If *new* is missing, the first existing one of its older names becomes it.
 
-        *sure* are names that only older files use; *habits* are slips in a v2 file, which the validator tells as
-        errors, and are understood only where something else shows that the file is an older one.
+        *sure* are names that only older files use; *habits* are also common mistakes in v2 files, which the validator
+        reports as errors, so they are converted only if something else shows that the file is an older one.
         """
         if new in self.left:
             return
@@ -138,14 +138,14 @@ class Fields:
                 return
 
     def take(self, *names: str) -> tuple[str, Any] | None:
-        """The first of *names* that is there, with its value; it is then no longer left."""
+        """Remove and return the first existing one of *names*, with its value."""
         for name in names:
             if name in self.left:
                 return name, self.left.pop(name)
         return None
 
     def milliseconds(self, name: str) -> None:
-        """Make the time in field *name* whole milliseconds, where it is written in another way."""
+        """Convert the time in field *name* to whole milliseconds, if it has another form."""
         value = self.left.get(name)
         found = _milliseconds(value)
         if found is not None and found != value:
@@ -153,7 +153,7 @@ class Fields:
             self.left[name] = found
 
     def keep(self, known: Collection[str]) -> dict[str, Any]:
-        """What is left: known fields as they are, slips of known ones for the validator, all others as `x-` fields."""
+        """The rest: known fields unchanged, misspelled ones for the validator, all others as `x-` fields."""
         result: dict[str, Any] = {}
         folded = _folded(tuple(known))
         for name, value in self.left.items():
@@ -175,8 +175,8 @@ class Fields:
             new += "-"
         result[new] = value
         if name in UNCARRIED:
-            message = f'"{name}" cannot be carried over: v2 commands have no loops and no branches'
-            self.notes.lost(self.at(name), message, "Write the nodes out, or generate the command by a program.")
+            message = f'"{name}" cannot be converted: v2 commands have no loops and no branches'
+            self.notes.lost(self.at(name), message, "Write each node, or generate the command with a program.")
         else:
             self.notes.kept(self.at(name), name, new)
 
@@ -195,13 +195,13 @@ def _fold(name: str) -> str:
 
 @cache
 def _folded(known: tuple[str, ...]) -> dict[str, str]:
-    """The known names by their letters alone."""
+    """The known names by their letters only."""
     return {_fold(name): name for name in known}
 
 
 @lru_cache(4096)
 def _is_slip(name: str, known: tuple[str, ...]) -> bool:
-    """Whether *name* is a slip of the pen for a known field; such a field is the validator's to name."""
+    """Whether *name* is a misspelling of a known field, which the validator reports."""
     if len(name) > _MAX_SLIP_LENGTH:
         return False
     matcher = SequenceMatcher(None, b=_fold(name))

@@ -1,6 +1,6 @@
-"""Carries one phase of an older file over to v2: its id, its parallelism, and what it says for all of its nodes.
+"""Converts one phase of an older file to v2: its id, its parallelism, and its settings for all of its nodes.
 
-Pure. Nodes are `registry/dialects/nodes.py`'s.
+Pure. `registry/dialects/nodes.py` converts the nodes.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _MODES = {"parallel": True, "concurrent": True, "sequential": False, "serial": F
 
 @dataclass(slots=True)
 class Carried:
-    """What is known of the command while its phases are carried over."""
+    """State of the command while its phases are converted."""
 
     spread: dict[str, Any]
-    """What the command says for all phases or nodes that say nothing themselves."""
+    """Settings of the command for all phases or nodes without their own."""
     values: dict[str, Any]
-    """Context values that parameters of nodes became."""
+    """Context values made from parameters of nodes."""
     notes: Notes
     taken: Names = field(default_factory=Names)
     """Phase ids."""
@@ -113,24 +113,24 @@ def _phase_identity(fields: Fields, at: int, taken: Names) -> None:
     if given is None:
         wanted = phase_slug(name) if isinstance(name, str) and name else f"phase-{at + 1}"
         left["id"] = taken.claim(wanted)
-        notes.inferred(
-            fields.at("id"), f'The phase has no id; "{left["id"]}" was taken', f'Write "id": "{left["id"]}".'
-        )
+        notes.inferred(fields.at("id"), f'The phase has no id; "{left["id"]}" was used', f'Write "id": "{left["id"]}".')
     elif isinstance(given, int) or (isinstance(given, str) and not re.fullmatch(r"[a-z][a-z0-9-]*", given)):
         left["id"] = taken.claim(phase_slug(str(given)))
         notes.value(
-            fields.at("id"), f'"{given}" is no phase id in v2; "{left["id"]}" was taken', f'Write "{left["id"]}".'
+            fields.at("id"),
+            f'"{given}" is not a valid phase id in v2; "{left["id"]}" was used',
+            f'Write "{left["id"]}".',
         )
     taken.add(str(left["id"]))
     if name is None:
         left["name"] = str(given if given is not None else left["id"]).replace("-", " ").title()
         notes.inferred(
-            fields.at("name"), "The phase has no name; its id was taken", f'Write "{left["name"]}".', older=False
+            fields.at("name"), "The phase has no name; its id was used", f'Write "{left["name"]}".', older=False
         )
 
 
 def _parallelism(fields: Fields, spread: dict[str, Any]) -> None:
-    """`sequential`, `parallelism`, `mode` and their like become parallel and maxParallelism."""
+    """`sequential`, `parallelism`, `mode` and similar fields become parallel and maxParallelism."""
     left, notes = fields.left, fields.notes
     sequential = left.get("sequential")
     if isinstance(sequential, bool):
@@ -160,12 +160,12 @@ def _parallelism(fields: Fields, spread: dict[str, Any]) -> None:
     elif "maxParallelism" in spread:
         left.setdefault("maxParallelism", spread["maxParallelism"])
     if left.get("maxParallelism") in (0, -1) and not isinstance(left["maxParallelism"], bool):
-        notes.value(fields.at("maxParallelism"), "no limit is said in v2 by leaving maxParallelism out", "Take it out.")
+        notes.value(fields.at("maxParallelism"), "without maxParallelism, v2 has no limit", "Remove it.")
         left["x-maxParallelism"] = left.pop("maxParallelism")
 
 
 def _concurrency(fields: Fields, value: dict[str, Any], source: str) -> None:
-    """The object form of parallelism: whether, and how many at once."""
+    """The object form of parallelism: enabled or not, and the limit."""
     inner = Fields(value, fields.at(source), fields.notes)
     fields.notes.spelled(fields.at(source), source, "parallel and maxParallelism")
     enabled = inner.take("enabled", "parallel")
@@ -180,7 +180,7 @@ def _concurrency(fields: Fields, value: dict[str, Any], source: str) -> None:
 
 
 def _phase_errors(fields: Fields, spread: dict[str, Any]) -> None:
-    """What a failure does to the rest of the phase."""
+    """The effect of a failure on the rest of the phase."""
     left, notes = fields.left, fields.notes
     fields.rename("continueOnError", habits=("continueOnFailure", "allowFailure", "continue_on_error"))
     fast = left.get("failFast")
@@ -200,7 +200,7 @@ def _phase_errors(fields: Fields, spread: dict[str, Any]) -> None:
 
 
 def _phase_order(fields: Fields, earlier: set[str]) -> None:
-    """Phases run in file order in v2, so a dependency on an earlier phase says nothing new."""
+    """Phases run in file order in v2, so a dependency on an earlier phase is redundant."""
     found = fields.take("dependencies", "dependsOn", "depends_on", "after", "requires")
     if found is None:
         return
@@ -210,13 +210,13 @@ def _phase_order(fields: Fields, earlier: set[str]) -> None:
     fields.left[f"x-{name}"] = value
     if later:
         message = f"The phase depends on {later}, which comes later or does not exist: v2 phases run in file order"
-        fields.notes.lost(fields.at(name), message, "Put the phases into the order in which they run.")
+        fields.notes.lost(fields.at(name), message, "Put the phases in the order in which they run.")
     else:
         fields.notes.kept(fields.at(name), name, f"x-{name}")
 
 
 def _for_all_nodes(fields: Fields, spread: dict[str, Any]) -> None:
-    """Retries, conditions and resources of a phase are told to each of its nodes."""
+    """Retries, conditions and resources of a phase are copied to each of its nodes."""
     left, notes = fields.left, fields.notes
     agents = left.get("agents")
     nodes = [node for node in agents if isinstance(node, dict)] if isinstance(agents, list) else []
@@ -231,8 +231,8 @@ def _for_all_nodes(fields: Fields, spread: dict[str, Any]) -> None:
             notes.say(
                 "DIALECT_SPREAD",
                 pointer,
-                "a phase has no retryPolicy in v2; its nodes without one got it",
-                "Write it there.",
+                "a phase has no retryPolicy in v2; it was copied to its nodes without one",
+                "Write it in the nodes.",
             )
     for word in ("skipCondition", *SKIP_WORDS, *RUN_WORDS):
         if word in left:
@@ -244,7 +244,7 @@ def _for_all_nodes(fields: Fields, spread: dict[str, Any]) -> None:
         value = left.pop("compensation")
         left["x-compensation"] = value
         notes.lost(
-            fields.at("compensation"), "The compensation of a phase cannot be carried over", "Write it at its nodes."
+            fields.at("compensation"), "The compensation of a phase cannot be converted", "Write it in its nodes."
         )
 
 
@@ -258,23 +258,29 @@ def _phase_condition(fields: Fields, nodes: list[dict[str, Any]], word: str) -> 
         fields.left[f"x-{word}"] = value
         return
     fields.notes.say(
-        "DIALECT_SPREAD", pointer, "a phase has no skipCondition in v2; each of its nodes got it", "Write it there."
+        "DIALECT_SPREAD",
+        pointer,
+        "a phase has no skipCondition in v2; it was copied to its nodes",
+        "Write it in the nodes.",
     )
     for node in nodes:
         join_condition(node, found, pointer=pointer, notes=fields.notes)
 
 
 def _phase_resources(fields: Fields, nodes: list[dict[str, Any]], value: object) -> None:
-    """Locks of a phase: its nodes take them, which is the same only where no two of them want to run at once."""
+    """Locks of a phase go to its nodes, which is the same only if no two of them run at once."""
     pointer = fields.at("resources")
     resources = carry_resources(value, pointer=pointer, notes=fields.notes)
     if len(nodes) > 1 and fields.left.get("parallel", True) is not False:
         fields.left["x-resources"] = value
-        message = "Locks of a parallel phase cannot be carried over: its nodes would wait for each other"
-        fields.notes.lost(pointer, message, "Write them at the nodes that need them, or at the command.")
+        message = "Locks of a parallel phase cannot be converted: its nodes would wait for each other"
+        fields.notes.lost(pointer, message, "Write them in the nodes that need them, or in the command.")
         return
     fields.notes.say(
-        "DIALECT_SPREAD", pointer, "a phase has no resources in v2; each of its nodes got them", "Write them there."
+        "DIALECT_SPREAD",
+        pointer,
+        "a phase has no resources in v2; they were copied to its nodes",
+        "Write them in the nodes.",
     )
     for node in nodes:
         node.setdefault("resources", resources)

@@ -1,7 +1,7 @@
-"""Python's cycle collector, held back while one large command is read.
+"""Pauses Python's cycle collector while one large command is read.
 
 Effects: switches the collector of this process off and on. Checking ten thousand nodes makes a hundred thousand objects
-and no garbage: each full pass of the collector walks all of them, and the time per node doubles.
+and no garbage: each full pass of the collector walks all of them, which doubles the time per node.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def collector_paused() -> Iterator[None]:
-    """No collection of cycles in the block, which must be short; as before afterwards, whatever happens."""
+    """No collection of cycles in the block, which must be short; the former state is restored in any case."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,7 +1,7 @@
-"""Reads a command file that nobody has vouched for, and says in one sentence what is wrong with it.
+"""Reads an untrusted command file, and describes its fault in one sentence.
 
-Effects: reads one file. Sizes, encoding, depth, duplicate keys and numbers are bounded here, so that no file gives a
-traceback, a hang or a value that cannot be written back. What the JSON means is not asked here.
+Effects: reads one file. Sizes, encoding, depth, duplicate keys and numbers are checked here, so that no file causes a
+traceback, a hang or a value that cannot be written back. The content is not interpreted here.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 1024 * 1024
 """A command file is at most 1 MB (SPEC 1)."""
 MAX_OBJECT_BYTES = 16 * 1024 * 1024
-"""A definition handed over as an object may be larger: programs write longer commands than people do."""
+"""A definition passed as an object may be larger: programs write longer commands than people do."""
 MAX_DEPTH = 100
 """Levels of nesting; a real command has about ten."""
 MAX_INTEGER = 2**63 - 1
-"""Beyond it a number cannot be stored in the journal."""
+"""A larger number cannot be stored in the journal."""
 
 _SHOWN = 24
 _TOKENS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
@@ -36,7 +36,7 @@ _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 class _DuplicateKeyError(ValueError):
-    """Somewhere in the text one object has one key twice; where is found by a second, slower pass."""
+    """Some object has a duplicate key; a second, slower pass finds the place."""
 
 
 class _UnusableNumberError(ValueError):
@@ -48,12 +48,12 @@ class _UnusableNumberError(ValueError):
 
 
 def read_text(path: Path, *, limit: int = MAX_FILE_BYTES) -> str:
-    """The text of *path*; InputError where it is no regular file, too large, unreadable or not UTF-8."""
+    """The text of *path*; InputError if it is not a regular file, too large, unreadable or not UTF-8."""
     return decode(read_bytes(path, limit=limit), name=path.name)
 
 
 def read_bytes(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
-    """The bytes of *path*, which must be a regular file (a pipe would block for ever) of at most *limit* bytes."""
+    """The bytes of *path*, which must be a regular file (a pipe would block forever) of at most *limit* bytes."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError:
@@ -61,7 +61,9 @@ def read_bytes(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
         raise NotFound(message, code="FILE_NOT_FOUND") from None
     except (OSError, ValueError) as error:
         message = f'File "{path.name}" cannot be read: {_reason(error)}'
-        raise InputError(message, code="FILE_UNREADABLE", hint="Check that it is a file that you may read.") from None
+        raise InputError(
+            message, code="FILE_UNREADABLE", hint="Check that it is a file and that you may read it."
+        ) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         message = f'"{path.name}" is not a regular file'
@@ -74,13 +76,13 @@ def read_bytes(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
             raise InputError(message, code="FILE_UNREADABLE") from None
     if len(data) > limit:
         message = f'File "{path.name}" is larger than {limit // (1024 * 1024)} MB'
-        hint = "split it into sub-commands, and pass large data by path"
+        hint = "Split it into sub-commands, and pass large data by path."
         raise InputError(message, code="FILE_TOO_LARGE", hint=hint)
     return data
 
 
 def _reason(error: OSError | ValueError) -> str:
-    """What the operating system said, without the path that it repeats."""
+    """The operating system's message, without the path that it repeats."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
@@ -98,7 +100,7 @@ def decode(data: bytes, *, name: str = "file") -> str:
     if "\0" in text:
         line, column = line_and_column(text, text.index("\0"))
         message = f'"{name}" has a NUL character at line {line}, column {column}'
-        raise InputError(message, code="INVALID_ENCODING", hint="It is no text file, or it was damaged.")
+        raise InputError(message, code="INVALID_ENCODING", hint="It is not a text file, or it is damaged.")
     return text
 
 
@@ -126,22 +128,24 @@ def parse(text: str, *, name: str = "file") -> object:
 
 
 def as_object(value: object, *, name: str = "file") -> dict[str, Any]:
-    """*value* where it is an object; a command is nothing else."""
+    """*value* if it is an object, as every command is; otherwise InputError."""
     if isinstance(value, dict):
         return value
     kind = "an array" if isinstance(value, list) else "null" if value is None else f"a {type(value).__name__}"
     message = f'"{name}" holds {kind}, not a JSON object'
-    raise InputError(message, code="INVALID_JSON", hint='A command starts with { "version": "2.0.0", "name": "/…".')
+    raise InputError(message, code="INVALID_JSON", hint='Start a command with { "version": "2.0.0", "name": "/…".')
 
 
 def adopt(value: Mapping[str, Any]) -> dict[str, Any]:
-    """A definition handed over as an object, as plain JSON data of our own; InputError where it is not JSON."""
+    """A definition passed as an object, copied to plain JSON data; InputError if it is not JSON."""
     _refuse_deep_object(value)
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         message = f"The definition is not JSON: {error}"
-        raise InputError(message, code="INVALID_JSON", hint="NaN, dates and objects of your own are no JSON.") from None
+        raise InputError(
+            message, code="INVALID_JSON", hint="Use JSON values only: no NaN, dates or other objects."
+        ) from None
     if len(text) > MAX_OBJECT_BYTES:
         message = f"The definition is larger than {MAX_OBJECT_BYTES // (1024 * 1024)} MB"
         raise InputError(
@@ -151,7 +155,7 @@ def adopt(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def canonical(value: object) -> bytes:
-    """*value* as JSON in one spelling: keys sorted, no white space, UTF-8."""
+    """*value* as canonical JSON: keys sorted, no white space, UTF-8."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
@@ -161,7 +165,7 @@ def digest(value: object) -> str:
 
 
 def check_strings(value: object, name: str) -> None:
-    """Refuse escaped halves of characters and NUL: they cannot be stored, or handed to a program."""
+    """Refuse escaped halves of characters and NUL: they cannot be stored, or passed to a program."""
     try:
         data = json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -169,7 +173,7 @@ def check_strings(value: object, name: str) -> None:
         raise InputError(message, code="INVALID_ENCODING", hint="Write the character itself.") from None
     if b"\\u0000" in data and _has_nul(value):
         message = f'"{name}" has the NUL character \\u0000 in a string'
-        raise InputError(message, code="INVALID_ENCODING", hint="Take it out: no program can be given it.") from None
+        raise InputError(message, code="INVALID_ENCODING", hint="Remove it: no program accepts it.") from None
 
 
 def _has_nul(value: object) -> bool:
@@ -182,7 +186,7 @@ def _has_nul(value: object) -> bool:
 
 
 def _refuse_depth(text: str, name: str) -> None:
-    """Count brackets outside strings before the parser, which recurses, sees them."""
+    """Count brackets outside strings before the recursive parser reads them."""
     depth = 0
     for token in _TOKENS.finditer(text):
         mark = text[token.start()]
@@ -191,26 +195,26 @@ def _refuse_depth(text: str, name: str) -> None:
             if depth > MAX_DEPTH:
                 line, column = line_and_column(text, token.start())
                 message = f'"{name}" is nested deeper than {MAX_DEPTH} levels at line {line}, column {column}'
-                raise InputError(message, code="TOO_DEEP", hint="A command needs about ten levels.")
+                raise InputError(message, code="TOO_DEEP", hint="Flatten it: a command needs about ten levels.")
         elif mark in "]}":
             depth -= 1
 
 
 def _refuse_deep_object(value: object) -> None:
-    """The same for an object, walked without recursion; an object that holds itself is too deep as well."""
+    """The same for an object, walked without recursion; an object that contains itself is too deep as well."""
     level: list[object] = [value]
     for _ in range(MAX_DEPTH):
-        # One entry per identity keeps an object that repeats itself from growing the walk without end.
+        # One entry per identity keeps repeated objects from growing the walk endlessly.
         below = {id(item): item for part in level for item in _children(part)}
         if not below:
             return
         level = list(below.values())
     message = f"The definition is nested deeper than {MAX_DEPTH} levels"
-    raise InputError(message, code="TOO_DEEP", hint="A command needs about ten levels.")
+    raise InputError(message, code="TOO_DEEP", hint="Flatten it: a command needs about ten levels.")
 
 
 def _children(value: object) -> list[object]:
-    """What is directly inside *value* and can hold more."""
+    """The lists and objects directly inside *value*."""
     items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
     return [item for item in items if isinstance(item, dict | list | tuple)]
 
@@ -223,7 +227,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(text: str) -> int:
-    # The length comes first: Python takes quadratic time to read a long run of digits.
+    # The length is checked first: Python takes quadratic time to read a long run of digits.
     if len(text) <= len(str(MAX_INTEGER)) + 1 and abs(number := int(text)) <= MAX_INTEGER:
         return number
     raise _UnusableNumberError(text)
@@ -240,7 +244,7 @@ def _constant(text: str) -> NoReturn:
 
 
 def _number(text: str, number: str, name: str) -> InputError:
-    """NaN and the infinities, which are no JSON, and numbers beyond all storage."""
+    """The error for NaN and infinities, which are not JSON, and for numbers too large to store."""
     tokens = re.finditer(r'"(?:[^"\\]++|\\.)*+"|[\w.+-]++', text, re.DOTALL)
     line, column = line_and_column(text, next(token.start() for token in tokens if token.group() == number))
     shown = number if len(number) <= _SHOWN else f"{number[:_SHOWN]}… ({len(number)} characters)"
@@ -253,7 +257,7 @@ def _number(text: str, number: str, name: str) -> InputError:
 
 
 def _duplicate(text: str, name: str) -> InputError:
-    """Where the first key stands that its object already has."""
+    """The error for the first duplicate key, with its place."""
     path: list[str | int] = []
     seen: list[set[str] | None] = []
     previous = ""
@@ -283,5 +287,5 @@ def _duplicate_error(text: str, name: str, path: list[str | int], position: int)
     line, column = line_and_column(text, position)
     place = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
     message = f'"{name}" has the key "{path[-1]}" twice in one object: line {line}, column {column}'
-    hint = "keep one of the two; JSON readers disagree about which one counts"
+    hint = "Keep one of the two; JSON readers disagree about which one counts."
     return InputError(message, code="DUPLICATE_KEY", hint=hint, pointer=place)

@@ -1,4 +1,4 @@
-"""Where command and agent files are: in `.claude` of the project, of the user, and of a library, in this order.
+"""The places of command and agent files: `.claude` of the project, of the user, and of a library, in this order.
 
 Effects: none. A file of the same name hides those of later places.
 """
@@ -15,6 +15,6 @@ Owner: TypeAlias = Literal["project", "user", "packaged"]
 
 
 def roots(project: Path, home: Path | None, library: Path | None) -> list[tuple[Owner, Path]]:
-    """The roots that have such a folder, the one whose files win first; a *library* is as packaged with us."""
+    """The roots that have such a folder, in order of precedence; a *library* counts as packaged."""
     found: list[tuple[Owner, Path | None]] = [("project", project), ("user", home), ("packaged", library)]
     return [(owner, root) for owner, root in found if root is not None]

@@ -1,6 +1,6 @@
-"""Where in the text of a command file its parts stand, so that a problem can be told with line and column.
+"""Positions of parts in the text of a command file, so that problems have a line and column.
 
-Pure. The text is one that `jsonfile` or `yamlfile` has accepted.
+Pure. `json_file` or `yaml_file` has accepted the text before.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _decode = json.JSONDecoder().raw_decode
 
 _Tree = dict[str, Any]
-"""Steps that lead to what is looked for, each with those behind it."""
+"""Path steps to the wanted parts, each with the steps after it."""
 
 
 def positions(text: str, pointers: Iterable[str], *, yaml: bool, exact: bool = False) -> dict[str, Place]:
-    """Line and column of what each JSON Pointer of *pointers* names: a field at its key, an item at its beginning.
+    """Line and column of what each JSON Pointer of *pointers* names: a field at its key, an item at its start.
 
-    What is not there has the place of the nearest part around it, or none with *exact*. The whole file has none.
+    A missing part has the place of the nearest part around it, or none with *exact*. The whole file has none.
     """
     ways = {pointer: _way(pointer) for pointer in pointers}
     found = yaml_file.places(text) if yaml else _json_places(text, ways.values())
     keyed = {tuple(map(str, way)): place for way, place in found.items()}
-    told: dict[str, Place] = {}
+    found_places: dict[str, Place] = {}
     for pointer, way in ways.items():
         depths = [len(way)] if exact else range(len(way), 0, -1)
         place = next((keyed[way[:depth]] for depth in depths if way[:depth] in keyed), None)
         if place is not None and way:
-            told[pointer] = place
-    return told
+            found_places[pointer] = place
+    return found_places
 
 
 def _way(pointer: str) -> tuple[str, ...]:
@@ -46,7 +46,7 @@ def _way(pointer: str) -> tuple[str, ...]:
 
 
 def _json_places(text: str, ways: Iterable[tuple[str, ...]]) -> dict[Way, Place]:
-    """Places in a JSON text. Only what leads to *ways* is walked; the rest is skipped by the standard decoder."""
+    """Places in a JSON text. Only the paths to *ways* are walked; the standard decoder skips the rest."""
     wanted: _Tree = {}
     for way in ways:
         branch = wanted
@@ -69,7 +69,7 @@ class _Walk:
         return match.end() if match else at
 
     def value(self, at: int, wanted: _Tree, way: Way) -> int:
-        """The end of the value that begins at *at*; what is *wanted* of its inside is noted."""
+        """The end of the value that starts at *at*; notes the *wanted* parts inside it."""
         if not wanted or self.text[at] not in "{[":
             end: int = _decode(self.text, at)[1]
             return end
@@ -93,8 +93,8 @@ class _Walk:
     def places(self) -> dict[Way, Place]:
         """Offsets as lines and columns."""
         lines = [0, *(match.end() for match in re.finditer("\n", self.text))]
-        told: dict[Way, Place] = {}
+        found_places: dict[Way, Place] = {}
         for way, offset in self.offsets.items():
             line = bisect_right(lines, offset)
-            told[way] = (line, offset - lines[line - 1] + 1)
-        return told
+            found_places[way] = (line, offset - lines[line - 1] + 1)
+        return found_places

@@ -1,6 +1,6 @@
-"""Finds the project that somebody means who stands in one of its folders.
+"""Finds the project around a working directory.
 
-Effects: looks at folders. It is imported before the first answer of the server, so it imports little.
+Effects: lists folders. It is imported before the server's first answer, so it imports little.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from engine.errors import NotFound
 from engine.statefolder.links import JOURNAL, STATE
 
 _LEFT = re.compile(rf"{STATE.name}(\.copied(-\d+)?)?|worktrees")
-"""What sessions leave in `.claude` of whatever folder they take for a project."""
+"""Entries that sessions leave in `.claude` of any folder that they take for a project."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,10 @@ def find_project_root(start: Path, *, home: Path | None = None) -> Path:
 
 
 def look_for_root(start: Path, *, home: Path | None = None) -> FoundRoot:
-    """The nearest folder from *start* upwards that has `.claude` or `.git`; *start* itself where none has.
+    """The nearest folder from *start* upwards that has `.claude` or `.git`; *start* itself if none has.
 
-    Home, `/` and what belongs to another user are no project for whoever stands below them. A `.claude` that holds
-    nothing but state counts only where this user made that. Raises `NotFound` (PROJECT_UNKNOWN) where nothing is found
+    The home directory, `/` and folders of other users do not count as projects for folders below them. A `.claude` with
+    only state in it counts only if this user made it. Raises `NotFound` (PROJECT_UNKNOWN) if nothing is found
     and *start* is home or `/`.
     """
     start = start.resolve()
@@ -51,9 +51,9 @@ def look_for_root(start: Path, *, home: Path | None = None) -> FoundRoot:
             others.append(folder)
     if start in highest:
         raise NotFound(
-            f"{start} is no project",
+            f"{start} is not a project",
             code="PROJECT_UNKNOWN",
-            hint="Start in the folder of a project, or name it: `orchestrate --project DIR`, or CLAUDE_PROJECT_DIR in "
+            hint="Start in a project folder, or name one with `orchestrate --project DIR`, or CLAUDE_PROJECT_DIR in "
             "the environment of the server.",
         )
     return FoundRoot(start, tuple(other for other in others if other != start))
@@ -67,7 +67,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _is_configured(folder: Path) -> bool:
-    """Whether `.claude` is there, and holds anything but what an earlier session has left, or nothing."""
+    """Whether `.claude` exists, and is empty or holds more than the state of earlier sessions."""
     try:
         with os.scandir(folder / STATE.parent) as entries:
             names = [entry.name for entry in entries]

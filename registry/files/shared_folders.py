@@ -1,8 +1,8 @@
-"""Folders of commands and agents that lie outside of the project, since `.claude` or a folder in it is a link there.
+"""Folders of commands and agents outside the project, which `.claude` or a folder in it links to.
 
-Effects: follows links on disk; opens nothing. Projects that share one configuration have it so. A link may as well have
-come with a clone, so that nothing behind it is listed or read before the user's yes, and then nothing but commands and
-agents.
+Effects: follows links on disk; opens nothing. Projects that share one configuration use such links. But a link may
+also have come with a clone, so nothing behind it is listed or read before the user approves it, and then only
+commands and agents.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ _BASE = str(BASE)
 _KINDS = ("commands", "commands/v2", "agents")
 
 Follows = Callable[[TrustItem], bool]
-"""Whether the user has said yes to a link."""
+"""Whether the user has approved a link."""
 
 
 @dataclass(frozen=True, slots=True)
 class SharedFolder:
-    """A link that leads out of the project."""
+    """A link that points outside the project."""
 
     name: str
-    """Of the link, from the project's root on."""
+    """Path of the link, relative to the project root."""
     target: Path
     folders: tuple[Path, ...]
-    """What may be read behind it; resolved."""
+    """The readable folders behind it; resolved."""
 
     def __str__(self) -> str:
-        """What there is to say of it, in one line."""
+        """The link and its target, in one line."""
         return f"{self.name} is a link to {self.target}"
 
     def item(self, root: Path) -> TrustItem:
-        """It, as the user says yes to it in the project *root*."""
+        """The link as an item for approval in the project *root*."""
         target = os.fsencode(self.target).decode("utf-8", "backslashreplace")
         return trust_item(
             ItemKind.LINK,
@@ -51,39 +51,39 @@ class SharedFolder:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Where files of the project may be read."""
+    """The folders where files of the project may be read."""
 
     folders: tuple[Path, ...]
-    """Its root, and folders that lie elsewhere; resolved."""
+    """The project root, and approved folders outside it; resolved."""
     waiting: tuple[SharedFolder, ...] = ()
-    """Links that the user has not said yes to."""
+    """Links that the user has not approved."""
 
     def covers(self, folder: Path) -> bool:
-        """Whether *folder*, links followed, lies where files may be read."""
+        """Whether *folder*, with links followed, is inside `folders`."""
         real = Path(os.path.realpath(folder))
         return any(real.is_relative_to(one) for one in self.folders)
 
     @property
     def advice(self) -> str:
-        """What to do about links that wait; empty where there are none."""
+        """The hint for links that wait for approval; empty if there are none."""
         if not self.waiting:
             return ""
         links = ", ".join(map(str, self.waiting))
-        return f"{links}: commands and agents there are read after your yes; `orchestrate trust` shows it and asks"
+        return f"{links}: commands and agents there are read once you approve them with `orchestrate trust`."
 
 
 class Surroundings:
-    """Where files of one project may be read, asked with every look at its commands: without a link it costs little."""
+    """Computes the readable folders of one project at every listing of its commands: cheap without links."""
 
     def __init__(self, root: Path, follows: Follows) -> None:
-        """*root* is a resolved path; *follows* says which of its links the user has agreed to."""
+        """*root* is a resolved path; *follows* says which of its links the user has approved."""
         self._root = root
         self._follows = follows
         self._places = [os.fspath(root / _BASE), *(os.fspath(root / _BASE / kind) for kind in _KINDS)]
         self._alone = Reach((root,))
 
     def reach(self) -> Reach:
-        """Where files may be read now."""
+        """The folders where files may currently be read."""
         if not any(map(os.path.islink, self._places)):
             return self._alone
         found = shared_folders(self._root)
@@ -93,7 +93,7 @@ class Surroundings:
 
 
 def shared_folders(root: Path) -> list[SharedFolder]:
-    """The links of the project *root*, a resolved path, behind which its commands or agents are."""
+    """The links of the project *root*, a resolved path, that lead to its commands or agents."""
     base = root / _BASE
     found: list[SharedFolder] = []
     if os.path.islink(base):  # noqa: PTH114 - asked with every look at the commands
@@ -111,6 +111,6 @@ def shared_folders(root: Path) -> list[SharedFolder]:
 
 
 def shared_items(root: Path) -> Iterator[TrustItem]:
-    """The links of the project *root* as items that wait for a yes."""
+    """The links of the project *root* as items for approval."""
     for one in shared_folders(root):
         yield one.item(root)

@@ -1,10 +1,10 @@
-"""Reads a command in YAML as the JSON value that it stands for: YAML 1.2, core schema, and nothing that JSON lacks.
+"""Reads a command in YAML as a JSON value: YAML 1.2, core schema, without features that JSON lacks.
 
-Pure. Sizes and encoding are `jsonfile`'s. `on` and `yes` are text here, as YAML 1.2 has it; aliases, tags, merge keys
-and several documents are refused, so that what is written is what is there and a small file stays small.
+Pure. `json_file` checks sizes and encoding. `on` and `yes` are text here, as in YAML 1.2; aliases, tags, merge keys
+and multiple documents are refused, so that the value is exactly what is written and a small file stays small.
 
-The events are libyaml's, through PyYAML, which knows their lines and columns; what a scalar means is decided here,
-since PyYAML's own rules are those of YAML 1.1.
+libyaml parses, through PyYAML, which knows lines and columns; the meaning of scalars is decided here,
+since PyYAML follows the rules of YAML 1.1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SUFFIXES = frozenset({".yaml", ".yml"})
 Place = tuple[int, int]
 """Line and column, both from 1."""
 Way = tuple[str | int, ...]
-"""Keys and indices from the top of the file."""
+"""Keys and indexes from the top of the file."""
 
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -35,7 +35,7 @@ _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NO_JSON = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _MAX_NUMBER_LENGTH = 40
-"""Characters of an integer that is read at all: Python takes quadratic time for a long run of digits."""
+"""Maximum length of an integer: Python takes quadratic time for a long run of digits."""
 
 
 def parse(text: str, *, name: str = "file") -> object:
@@ -51,7 +51,7 @@ def parse(text: str, *, name: str = "file") -> object:
 
 
 def places(text: str) -> dict[Way, Place]:
-    """Where each part of *text*, which `parse` has accepted, stands: a field at its key, an item at its beginning."""
+    """The place of each part of *text*, which `parse` has accepted: a field at its key, an item at its start."""
     builder = _Builder("file")
     for event in _events(text, "file"):
         builder.take(event)
@@ -67,10 +67,10 @@ def _events(text: str, name: str) -> Iterator[Any]:
     except yaml.MarkedYAMLError as error:
         line, column = _place(error.problem_mark or error.context_mark)
         message = f'"{name}" is not valid YAML: line {line}, column {column}: {error.problem or error.context}'
-        raise InputError(message, code="INVALID_YAML", hint="Put texts with : # [ ] or { } in quotes.") from None
+        raise InputError(message, code="INVALID_YAML", hint="Put quotes around text with : # [ ] or { }.") from None
     except yaml.YAMLError as error:
         message = f'"{name}" is not valid YAML: {str(error).splitlines()[0]}'
-        raise InputError(message, code="INVALID_YAML", hint="Take out what is not text.") from None
+        raise InputError(message, code="INVALID_YAML", hint="Remove everything that is not text.") from None
 
 
 def _place(mark: Any) -> Place:  # noqa: ANN401 - PyYAML's two loaders have marks of different types
@@ -87,18 +87,18 @@ class _Builder:
         self._documents = 0
         self._open: list[list[Any] | dict[str, Any]] = []
         self._way: list[str | int] = []
-        """Beside each open container: the index or key of what was last begun in it."""
+        """For each open container: the index or key of its latest entry."""
         self._wants_key: list[bool] = []
-        """Beside each open container: whether the next scalar is a key."""
+        """For each open container: whether the next scalar is a key."""
 
     def take(self, event: Any) -> None:  # noqa: ANN401 - see _place
         kind = type(event).__name__
         if kind == "DocumentStartEvent":
             self._documents += 1
             if self._documents > 1:
-                self._refuse(event, "a second document begins", "Write one command a file.")
+                self._refuse(event, "a second document starts", "Write one command per file.")
         elif kind == "AliasEvent":
-            self._refuse(event, f"*{event.anchor} repeats a value", "Write the value itself in place of the alias.")
+            self._refuse(event, f"*{event.anchor} repeats a value", "Write the value itself instead of the alias.")
         elif kind == "ScalarEvent":
             self._scalar(event)
         elif kind in {"SequenceStartEvent", "MappingStartEvent"}:
@@ -110,12 +110,12 @@ class _Builder:
     def _begin(self, event: Any, container: list[Any] | dict[str, Any]) -> None:  # noqa: ANN401
         self._refuse_extras(event)
         if self._wants_key and self._wants_key[-1]:
-            self._refuse(event, "a key is a list or a mapping", "Keys are texts.")
+            self._refuse(event, "a key is a list or a mapping", "Write keys as text.")
         self._add(event, container)
         if len(self._open) == MAX_DEPTH:
             line, column = _place(event.start_mark)
             message = f'"{self._name}" is nested deeper than {MAX_DEPTH} levels at line {line}, column {column}'
-            raise InputError(message, code="TOO_DEEP", hint="A command needs about ten levels.")
+            raise InputError(message, code="TOO_DEEP", hint="Flatten it: a command needs about ten levels.")
         is_list = isinstance(container, list)
         self._open.append(container)
         self._way.append(-1 if is_list else "")
@@ -157,7 +157,7 @@ class _Builder:
         self.places[tuple(self._way)] = _place(event.start_mark)
 
     def _meaning(self, event: Any) -> object:  # noqa: ANN401
-        """What a plain scalar is in the core schema of YAML 1.2."""
+        """The value of a plain scalar in the core schema of YAML 1.2."""
         text: str = event.value
         if text in _WORDS:
             return _WORDS[text]
@@ -177,7 +177,7 @@ class _Builder:
 
     def _refuse_extras(self, event: Any) -> None:  # noqa: ANN401
         if event.tag not in {None, "!"}:
-            self._refuse(event, f"the tag {event.tag} is not supported", "Leave it out; put texts in quotes.")
+            self._refuse(event, f"the tag {event.tag} is not supported", "Leave it out; put text in quotes.")
         if event.anchor is not None:
             self._refuse(
                 event, f"&{event.anchor} names a value for aliases", "Leave it out; aliases are not supported."

@@ -1,6 +1,6 @@
-"""Takes a markdown file apart: fields at its top, headings, lists with their items, and the prose between them.
+"""Parses a markdown file: fields at its top, headings, lists with their items, and the prose between them.
 
-Pure. The grammar is CommonMark's, by markdown-it. What a list means is `lists.py`'s.
+Pure. markdown-it parses CommonMark; `lists.py` interprets lists.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _STEP_START = re.compile(r"^(?:step|phase|stage)\s+\d{1,3}\s*[:.\u2013\u2014-]\s
 _MARKS = re.compile(
     r"\*\*|(?<!\w)__(?=\S)|(?<=\S)__(?!\w)|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)|(?<!\w)_(?=[^\W_])|(?<=[^\W_])_(?!\w)"
 )
-"""Of emphasis; an underscore inside of a word is part of it."""
+"""Marks of emphasis; an underscore inside a word is part of it."""
 _NUMBERED = re.compile(
     r"^(?:(?P<word>phase|stage|part|step)\s+(?P<count>\d{1,3}(?:\.\d{1,2}|[a-z])?|[ivx]{1,5}|[a-z])\b\s*[:.)\uff1a\u2013\u2014-]*"
     r"|(?P<number>\d{1,3})(?:[.):]|\ufe0f?\u20e3)(?!\d))\s*(?P<text>.*)$",
@@ -30,10 +30,10 @@ _NUMBERED = re.compile(
 _OUTER_FENCE = re.compile(r"```(?:markdown|md|text|txt)?")
 _BOX = re.compile(r"^\[[ xX]\]\s+")
 _CALL = re.compile(r"@?[A-Z]\w*\(")
-"""A line that begins so calls a tool, up to the bracket that closes it."""
+"""The start of a tool call, which ends at its closing bracket."""
 _ANY_FENCE = re.compile(r"```(?P<info>[\w.+-]*)")
 BOLD_LEVEL = 7
-"""A bold line of its own that is numbered stands for a heading below all others, and a step for one below a phase."""
+"""The level of numbered bold lines, which count as headings below all others; a step is below a phase."""
 _LARGE = frozenset({"phase", "stage", "part"})
 
 
@@ -42,29 +42,29 @@ class Item:
     """One item of a list."""
 
     number: int
-    """As printed; 0 in a list without numbers."""
+    """As written; 0 in a list without numbers."""
     line: int
     text: str
-    """Its first paragraph on one line, marks of emphasis and code included."""
+    """Its first paragraph on one line, including marks of emphasis and code."""
     details: tuple[str, ...]
-    """The lines below that, without their indentation."""
+    """The lines below, without their indentation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A list, or anything else that stands between headings."""
+    """A list, or anything else between headings."""
 
     line: int
     raw: str
     items: tuple[Item, ...] = ()
-    """Of a list."""
+    """The items, if it is a list."""
     numbered: bool = False
     paragraph: bool = False
 
 
 @dataclass(slots=True)
 class Section:
-    """A heading and what stands under it, up to the next one."""
+    """A heading and the text under it, up to the next heading."""
 
     heading: str = ""
     """Without its number."""
@@ -72,9 +72,9 @@ class Section:
     """1 to 6; `BOLD_LEVEL` for a bold line; 0 above the first heading."""
     line: int = 1
     number: str = ""
-    """What it is numbered by, as written; empty where it is not."""
+    """Its number, as written; empty if it has none."""
     word: str = ""
-    """`phase`, `stage`, `part` or `step`, where it begins so."""
+    """`phase`, `stage`, `part` or `step`, if it starts with that word."""
     blocks: list[Block] = field(default_factory=list)
 
 
@@ -87,10 +87,10 @@ class Document:
     """The fields at its top, on one line each, with their lines."""
     sections: tuple[Section, ...]
     text: str
-    """Without the fields, lines and their numbers kept."""
+    """Without the fields, but with the same line numbers."""
 
     def paragraph(self) -> str:
-        """The first paragraph, on one line; empty where the file begins with anything else."""
+        """The first paragraph, on one line; empty if the file starts with anything else."""
         for section in self.sections[:2]:
             for block in section.blocks:
                 return plain(block.raw) if block.paragraph else ""
@@ -98,7 +98,7 @@ class Document:
 
 
 def read_document(text: str) -> Document:
-    """*text* taken apart. A comment in it is passed over; one that is not closed hides nothing."""
+    """*text*, parsed. Comments are skipped; an unclosed one hides nothing."""
     text = _without_comments(text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
     fields: dict[str, tuple[str, int]] = {}
     front = _FRONTMATTER.match(text)
@@ -127,7 +127,7 @@ def plain(text: str) -> str:
 
 
 def unmarked(text: str) -> str:
-    """*text* without the marks of emphasis and code; what is marked as code stays as it is written."""
+    """*text* without the marks of emphasis and code; text marked as code stays unchanged."""
     parts = text.split("`")
     return "".join(
         part if place % 2 and place < len(parts) - 1 else _MARKS.sub("", part) for place, part in enumerate(parts)
@@ -135,7 +135,7 @@ def unmarked(text: str) -> str:
 
 
 def numbered_heading(text: str) -> re.Match[str] | None:
-    """How a heading's text is numbered: `word` and `count`, or `number`; and the `text` behind it."""
+    """The numbering of a heading: `word` and `count`, or `number`; and the `text` after it."""
     return _NUMBERED.match(text)
 
 
@@ -145,7 +145,7 @@ def _parser() -> Any:  # noqa: ANN401 - imported late
     from markdown_it.rules_block import fence, list_block  # noqa: PLC0415
 
     def list_rule(state: Any, first: int, last: int, silent: bool) -> bool:  # noqa: ANN401, FBT001 - its signature
-        """A list; one that goes on (3. 4.) may stand right below a line that announces it, which CommonMark denies."""
+        """A list; one that continues (3. 4.) may follow right after its lead-in, unlike in CommonMark."""
         if silent and state.parentType == "paragraph" and first and _announces(_line(state, first - 1)):
             state.parentType = "root"
             try:
@@ -155,7 +155,7 @@ def _parser() -> Any:  # noqa: ANN401 - imported late
         return list_block(state, first, last, silent)
 
     def fence_rule(state: Any, first: int, last: int, silent: bool) -> bool:  # noqa: ANN401, FBT001 - its signature
-        """A fenced block; one around others ends where its author meant it to, and not with the first of them."""
+        """A fenced block; one around others ends where its author meant it to, not with the first inner one."""
         end = None if silent else _end_of_fence(state, first, last)
         if end is None:
             return fence(state, first, last, silent)
@@ -164,7 +164,7 @@ def _parser() -> Any:  # noqa: ANN401 - imported late
         return True
 
     def call_rule(state: Any, first: int, last: int, silent: bool) -> bool:  # noqa: ANN401, FBT001 - its signature
-        """A call of a tool that stands in the text without a fence is code all the same."""
+        """A tool call in the text counts as code even without a fence."""
         end = _end_of_call(state, first, last)
         if end is None:
             return False
@@ -177,12 +177,12 @@ def _parser() -> Any:  # noqa: ANN401 - imported late
     parser.block.ruler.at("fence", fence_rule, {"alt": ["paragraph", "reference", "blockquote", "list"]})
     parser.block.ruler.before("fence", "call", call_rule, {"alt": ["paragraph"]})
     parser.block.ruler.at("list", list_rule, {"alt": ["paragraph", "reference", "blockquote"]})
-    parser.core.ruler.disable(["inline", "text_join"])  # texts are wanted as they are written
+    parser.core.ruler.disable(["inline", "text_join"])  # texts are needed as written
     return parser
 
 
 def _end_of_fence(state: Any, first: int, last: int) -> int | None:  # noqa: ANN401 - imported late
-    """The line that closes the plain fence of line *first* around others with a language; None where there are none."""
+    """The line that closes the plain fence of line *first* around others with a language; None if there are none."""
     if _OUTER_FENCE.fullmatch(_line(state, first)) is None or state.env.get("unbalanced"):
         return None
     depth = 1
@@ -193,12 +193,12 @@ def _end_of_fence(state: Any, first: int, last: int) -> int | None:  # noqa: ANN
         depth += 1 if mark["info"] else -1
         if depth == 0:
             return number
-    state.env["unbalanced"] = True  # such files are read as CommonMark says, and in linear time
+    state.env["unbalanced"] = True  # such files are read as plain CommonMark, in linear time
     return None
 
 
 def _end_of_call(state: Any, first: int, last: int) -> int | None:  # noqa: ANN401 - imported late
-    """The line that closes the call that line *first* begins; None where there is none."""
+    """The line that closes the call that starts in line *first*; None if there is none."""
     if _CALL.match(_line(state, first)) is None or state.env.get("open"):
         return None
     depth = 0
@@ -207,7 +207,7 @@ def _end_of_call(state: Any, first: int, last: int) -> int | None:  # noqa: ANN4
         depth += line.count("(") - line.count(")")
         if depth <= 0:
             return number if line.endswith(")") else None
-    state.env["open"] = True  # nothing is looked for again
+    state.env["open"] = True  # no further search
     return None
 
 
@@ -221,7 +221,7 @@ def _announces(line: str) -> bool:
 
 
 def is_bold_line(line: str) -> bool:
-    """Whether *line* is bold and nothing else: a heading in all but its marks."""
+    """Whether *line* is entirely bold: a heading without heading marks."""
     return _BOLD_LINE.match(line.strip()) is not None
 
 
@@ -247,7 +247,7 @@ def _parts(text: str, lines: Sequence[str]) -> Iterator[Section | Block]:
 
 
 def _end(tokens: Sequence[Any], place: int) -> int:
-    """The place of the token that closes the one at *place*."""
+    """The index of the token that closes the one at *place*."""
     level = 0
     for end in range(place, len(tokens)):
         level += tokens[end].nesting
@@ -272,7 +272,7 @@ def _section(text: str, level: int, line: int) -> Section:
 
 
 def _paragraph(raw: str, line: int) -> Iterator[Section | Block]:
-    """A paragraph; a line of it that begins with a number in bold, or with "Step 1:", is a heading."""
+    """A paragraph; a line that starts with a bold number, or with "Step 1:", is a heading."""
     kept: list[str] = []
     start = line
     for number, text in enumerate(raw.split("\n"), start=line):
@@ -291,7 +291,7 @@ def _paragraph(raw: str, line: int) -> Iterator[Section | Block]:
 
 
 def _heading_line(text: str) -> tuple[str | None, str]:
-    """The numbered heading that the line *text* of a paragraph is or begins with, and what stands behind it."""
+    """The numbered heading at the start of the line *text* of a paragraph, and the rest of the line."""
     whole = _BOLD_LINE.match(text)
     if whole is not None:
         return (whole["text"] if numbered_heading(whole["text"]) else None), ""
@@ -307,7 +307,7 @@ def _heading_line(text: str) -> tuple[str | None, str]:
 
 
 def _items(tokens: Sequence[Any], lines: Sequence[str]) -> Iterator[Item]:
-    """The items of the list that *tokens* are."""
+    """The items of the list *tokens*."""
     for place, token in enumerate(tokens):
         if token.type != "list_item_open" or token.level != tokens[0].level + 1:
             continue
@@ -324,9 +324,9 @@ def _items(tokens: Sequence[Any], lines: Sequence[str]) -> Iterator[Item]:
 
 
 def _first_paragraph(content: str, lines: Sequence[int]) -> tuple[str, int]:
-    """The first paragraph of an item on one line, and the line behind it; of a title in bold with more, the title.
+    """The first paragraph of an item on one line, and the line after it; only the title if it starts with a bold one.
 
-    The box of a checklist is no part of it.
+    The box of a checklist is left out.
     """
     content = _BOX.sub("", content)
     first, _, rest = content.partition("\n")
@@ -348,7 +348,7 @@ def _dedented(lines: list[str]) -> list[str]:
 
 
 def _without_comments(text: str) -> str:
-    """*text* without HTML comments, their line breaks kept; one that is not closed hides nothing."""
+    """*text* without HTML comments, but with their line breaks; an unclosed one hides nothing."""
     kept: list[str] = []
     place = 0
     while (start := text.find("<!--", place)) >= 0 and (end := text.find("-->", start + 4)) >= 0:

@@ -1,10 +1,10 @@
-"""Turns a v1 markdown command into a v2 definition, and says everything that it had to infer (SPEC 12).
+"""Converts a v1 markdown command to a v2 definition, and reports everything that it had to infer (SPEC 12).
 
-Pure. What is a step is `outline.py`'s, reading one `steps.py`'s; whether the result is valid, the validator's.
+Pure. `outline.py` finds the steps, `steps.py` reads one, and the validator checks the result.
 
-Steps run in the order of their numbers. They run side by side only where the text says so: by what they depend on, by a
-heading, or as a list without numbers in which every item names an agent. Nothing is lost: what is no step is read by
-every node as `instructions`, and what stands below a step by its node as `NODE-details`.
+Steps run in the order of their numbers. They run in parallel only if the text says so: by dependencies, by a
+heading, or as a list without numbers in which every item names an agent. Nothing is lost: every node reads the prose
+as `instructions`, and a step's node reads the text below the step as `NODE-details`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 DEFAULT_AGENT = "general-assistant"
 DEFAULT_TIME = 60_000
 INSTRUCTIONS = "instructions"
-"""The context key of what is no step."""
+"""The context key of the prose around the steps."""
 _MAX_DESCRIPTION_LENGTH = 200
 _MAX_STEPS = 2000
 _MAX_LINES = 8
@@ -39,22 +39,22 @@ _MAX_LINES = 8
 _PROMPT_FIELDS = frozenset(
     {"argument-hint", "allowed-tools", "model", "description", "disable-model-invocation", "hooks", "tools", "name"}
 )
-"""Fields of Claude Code at the top of a file: without a sign of a v1 command below them, it is a prompt."""
+"""Fields of Claude Code at the top of a file: without any sign of a v1 command, the file is a prompt."""
 _WITHOUT_EFFECT = {
     "allowed-tools": "the tools are those of each agent's file",
     "tools": "the tools are those of each agent's file",
     "model": "the model is that of each agent's file",
-    "hooks": "hooks belong into an agent's file",
+    "hooks": "hooks belong in an agent's file",
 }
 _NOT_CARRIED = (
     (
         re.compile(r"(?<![\w$\\])\$\d(?![\d.,]*\d)\b|\$ARGUMENTS\[\d+\]"),
         "is not filled in; the node reads the whole text as the input `arguments`",
     ),
-    (re.compile(r"(?<![\w`])!`[^`\n]+`"), "is not run beforehand; the agent reads it as it is written"),
+    (re.compile(r"(?<![\w`])!`[^`\n]+`"), "is not run beforehand; the agent reads it as written"),
     (
         re.compile(r"(?<![\w`@/.])@(?:(?:\.{0,2}|~)/)?\.?[\w-]+(?:[./]+[\w-]+)+"),
-        "is not read in beforehand; the agent reads it as it is written",
+        "is not inserted beforehand; the agent reads it as written",
     ),
 )
 
@@ -65,9 +65,9 @@ class Converted:
 
     definition: dict[str, Any]
     problems: tuple[Problem, ...]
-    """What was inferred; pointers lead into `definition`, places are lines of the file."""
+    """Everything inferred; pointers refer to `definition`, places are lines of the file."""
     sign: bool
-    """Something in the file says that it is a command: lists show no other ones."""
+    """Whether something in the file marks it as a command: lists leave out other files."""
 
 
 def convert(text: str, *, stem: str) -> Converted:
@@ -94,7 +94,7 @@ def convert(text: str, *, stem: str) -> Converted:
 
 
 class _Conversion:
-    """One conversion; collects what was inferred on the way."""
+    """One conversion, which collects everything inferred."""
 
     def __init__(self, document: Document, outline: Outline, name: str, *, sign: bool) -> None:
         self._document = document
@@ -110,7 +110,7 @@ class _Conversion:
 
     def result(self) -> Converted:
         description = self._describe()
-        self._tell_outline()
+        self._report_outline()
         self._share_times()
         phases: list[dict[str, Any]] = []
         taken = Names()
@@ -121,7 +121,7 @@ class _Conversion:
             definition["globalContext"] = {"initial": self._initial}
         return Converted({**definition, "phases": phases}, tuple(self._problems), self._sign)
 
-    def _tell(
+    def _report(
         self,
         code: str,
         message: str,
@@ -135,15 +135,15 @@ class _Conversion:
         place = None if line is None else f"{line}:1"
         self._problems.append(Problem(code, severity, message, pointer, suggestion, place))
 
-    def _tell_outline(self) -> None:
-        """What was passed over, handed on, or has no effect here."""
+    def _report_outline(self) -> None:
+        """Report the parts that were left out, attached to a step, or have no effect."""
         if not self._sign:
             message = "Nothing in the file says that it is a v1 command, so lists leave it out"
             hint = "Give it a title such as `# /name`, or steps with agents, times or dependencies."
-            self._tell("V1_NO_SIGN", message, "/name", line=1, suggestion=hint)
+            self._report("V1_NO_SIGN", message, "/name", line=1, suggestion=hint)
         for note in self._outline.notes:
             if note.kind is Kind.CONDITIONAL:
-                self._tell(
+                self._report(
                     "V1_CONDITIONAL", note.what, line=note.line, suggestion="Write a skip condition in a v2 file."
                 )
             else:
@@ -152,14 +152,14 @@ class _Conversion:
                     if note.kind is Kind.LIST
                     else "Numbered headings are not read as steps: they"
                 )
-                self._tell("V1_LIST_PASSED_OVER", f"{it} {note.what}", line=note.line)
+                self._report("V1_LIST_PASSED_OVER", f"{it} {note.what}", line=note.line)
         for note in self._outline.unnumbered:
             if note.lost:
-                self._tell("V1_LIST_PASSED_OVER", f"A list is not read as steps: it {note.what}", line=note.line)
-        self._tell_lost()
+                self._report("V1_LIST_PASSED_OVER", f"A list is not read as steps: it {note.what}", line=note.line)
+        self._report_lost()
         for name, (_, line) in self._document.fields.items():
             if name in _WITHOUT_EFFECT:
-                self._tell("V1_NOT_CARRIED", f"`{name}` has no effect here: {_WITHOUT_EFFECT[name]}", "", line=line)
+                self._report("V1_NOT_CARRIED", f"`{name}` has no effect here: {_WITHOUT_EFFECT[name]}", "", line=line)
         for pattern, what in _NOT_CARRIED:
             found = [
                 (number, match.group())
@@ -168,10 +168,10 @@ class _Conversion:
             ]
             if found:
                 named = some([f"{text} (line {number})" for number, text in found], _MAX_LINES)
-                self._tell("V1_NOT_CARRIED", f"{named}: {what}", "", line=found[0][0])
+                self._report("V1_NOT_CARRIED", f"{named}: {what}", "", line=found[0][0])
 
-    def _tell_lost(self) -> None:
-        """Where more than half of what may be steps is in no task, the command is not what its author wrote."""
+    def _report_lost(self) -> None:
+        """Report an error if most of the possible steps are in no task: the command would differ from the text."""
         found = any(is_process(group.heading) for group in self._groups)
         doubtful = [] if found else self._outline.unnumbered
         lost = [note for note in (*self._outline.notes, *doubtful) if note.lost]
@@ -179,20 +179,20 @@ class _Conversion:
         if total > len(self._steps):
             named = "; ".join(str(note) for note in lost[:_MAX_LINES])
             message = f"{total} items that may be steps reach no task, and only {len(self._steps)} do: {named}"
-            hint = "Make a command of each of these parts, or take the numbers from what is no step."
-            self._tell("V1_STEPS_LOST", message, line=lost[0].line, suggestion=hint, error=True)
+            hint = "Make a command from each of these parts, or remove the numbers from lists that are not steps."
+            self._report("V1_STEPS_LOST", message, line=lost[0].line, suggestion=hint, error=True)
 
     def _describe(self) -> str:
-        """The frontmatter's description, else the first paragraph; what it does not say whole goes to the nodes."""
+        """The frontmatter's description, or else the first paragraph; a shortened one goes to the nodes in full."""
         paragraph = self._document.paragraph()
         written = self._document.fields.get("description", ("", 0))[0]
         found = written or paragraph or self._document.title.lstrip("/")
         if not (written or paragraph):
-            self._tell("V1_NO_DESCRIPTION", "No paragraph describes the command; its title was taken", "/description")
+            self._report("V1_NO_DESCRIPTION", "No paragraph describes the command; its title was used", "/description")
         text = found or self._name
         if len(text) > _MAX_DESCRIPTION_LENGTH:
             message = f"The description has {len(text)} characters and was cut at {_MAX_DESCRIPTION_LENGTH}"
-            self._tell("V1_DESCRIPTION_CUT", message, "/description")
+            self._report("V1_DESCRIPTION_CUT", message, "/description")
         described = shorten(text, _MAX_DESCRIPTION_LENGTH)
         prose = list(self._outline.prose)
         if prose and paragraph == described and "$" not in paragraph and _first_is(prose, paragraph):
@@ -202,7 +202,7 @@ class _Conversion:
         return described
 
     def _name_steps(self) -> dict[int, str]:
-        """An id per step, by its place: from the task's words, so that it stays when steps come or go elsewhere."""
+        """An id for each step: from the task's words, so that changes of other steps do not affect it."""
         ids: dict[int, str] = {}
         taken = Names()
         for group in self._groups:
@@ -232,37 +232,37 @@ class _Conversion:
                     after[here] = [before]
                     inferred.append(step)
                 before = here
-            self._tell_order(group, inferred)
+            self._report_order(group, inferred)
         return after
 
-    def _tell_order(self, group: Group, inferred: list[Step]) -> None:
-        """What the text does not say of the order, and how it was read."""
+    def _report_order(self, group: Group, inferred: list[Step]) -> None:
+        """Report where the text leaves the order open, and the order used."""
         where = f'under "{group.heading}"' if group.heading else "of the list"
         line = group.steps[0].line
         if group.parallel and len(group.steps) > 1:
-            message = f"The {len(group.steps)} steps {where} run side by side where nothing else is said of their order"
-            self._tell(
+            message = f"The {len(group.steps)} steps {where} run in parallel unless the text orders them"
+            self._report(
                 "V1_PARALLEL",
                 message,
                 line=line,
-                suggestion="Number them, without a word of parallel, to run in order.",
+                suggestion="Number them, and do not mention parallel, to run them in order.",
             )
         elif inferred and len(inferred) == len(group.steps) - 1:
-            message = f"The steps {where} run one after the other, as they are written"
-            hint = "Write (depends on 1) where a step needs another, or say in the heading that they run in parallel."
-            self._tell("V1_SEQUENTIAL", message, line=line, suggestion=hint)
+            message = f"The steps {where} run one after the other, as written"
+            hint = "Write (depends on 1) if a step needs another, or say in the heading that they run in parallel."
+            self._report("V1_SEQUENTIAL", message, line=line, suggestion=hint)
         elif inferred:
             named = ", ".join(f"{step.number} (line {step.line})" for step in inferred[:_MAX_LINES])
-            message = f"Nothing is said of the order of these steps {where}, so each follows the one before it: {named}"
-            self._tell("V1_SEQUENTIAL", message, line=inferred[0].line, suggestion="Write what they depend on.")
+            message = f"The text does not order these steps {where}, so each follows the one before it: {named}"
+            self._report("V1_SEQUENTIAL", message, line=inferred[0].line, suggestion="Write their dependencies.")
 
     def _by_number(self, number: int, step: Step, place: int) -> str | None:
-        """The step that *number* means: of the same heading, else the nearest heading before, else any."""
+        """The step with *number*: under the same heading, or else the nearest heading before, or else any."""
         near = [*range(place, -1, -1), *range(place + 1, len(self._groups))]
         for index in near:
             steps = self._groups[index].steps
             printed = [one for one in steps if one.number == number and one is not step]
-            if len({one.number for one in steps}) < len(steps):  # 1. 1. 1. is how some people number
+            if len({one.number for one in steps}) < len(steps):  # some people number 1. 1. 1.
                 printed = [one for one in steps[number - 1 : number] if one is not step]
             if printed:
                 return self._ids[id(printed[0])]
@@ -270,7 +270,7 @@ class _Conversion:
         return None
 
     def _by_name(self, name: str, step: Step) -> str | None:
-        """The step that *name* means: its id, its agent, or the beginning of its task."""
+        """The step that *name* refers to: by its id, its agent, or the start of its task."""
         wanted = node_slug(name)
         others = [one for one in self._steps if one is not step]
         for matches in (
@@ -288,10 +288,10 @@ class _Conversion:
             f'Step {step.number} ("{shorten(step.task, 60)}", line {step.line}) depends on {what}, which does not exist'
         )
         known = ", ".join(f"{one.number} ({self._ids[id(one)]})" for one in self._steps[:20])
-        self._tell("V1_UNKNOWN_STEP", message, "/phases", suggestion=f"The steps are {known}.", error=True)
+        self._report("V1_UNKNOWN_STEP", message, "/phases", suggestion=f"Known steps: {known}.", error=True)
 
     def _share_times(self) -> None:
-        """A heading's time is that of its steps together; clock times go on from one that begins at 0."""
+        """A heading's time is shared by its steps; clock times continue from one that starts at 0."""
         outer = inner = 0
         for group in self._groups:
             inner = outer or inner
@@ -302,7 +302,7 @@ class _Conversion:
     # --- phases ------------------------------------------------------------------------------------------------------
 
     def _phases(self, group: Group, *, taken: Names, first: int) -> list[dict[str, Any]]:
-        """The phases of one group: one, or one per level where some of its steps can run side by side."""
+        """The phases of one group: one, or one per level if some of its steps can run in parallel."""
         inside = {self._ids[id(step)]: step for step in group.steps}
         ranks = levels(list(inside), self._after)
         if all(len(rank) == 1 for rank in ranks):
@@ -310,7 +310,7 @@ class _Conversion:
         if len(ranks) > 1:
             where = f' under "{group.heading}"' if group.heading else ""
             message = f"Steps{where} depend on each other and became {len(ranks)} phases"
-            self._tell("V1_PHASES_INFERRED", message, f"/phases/{first}", line=group.steps[0].line)
+            self._report("V1_PHASES_INFERRED", message, f"/phases/{first}", line=group.steps[0].line)
         names = phase_names(group.heading, [[inside[one].task for one in rank] for rank in ranks])
         phases: list[dict[str, Any]] = []
         for rank, name, barrier in zip(ranks, names, needs_all_before(ranks, self._after), strict=True):
@@ -325,16 +325,16 @@ class _Conversion:
             }
             if not barrier:
                 phase["barrier"] = False
-                message = "Its steps need only some of the steps before it; it does not wait for the rest"
-                self._tell("V1_NO_BARRIER", message, pointer, line=group.line)
+                message = "Its steps need only some of the earlier steps; it does not wait for the others"
+                self._report("V1_NO_BARRIER", message, pointer, line=group.line)
             phases.append(phase)
         return phases
 
     def _node(self, step: Step, group: Group, pointer: str) -> dict[str, Any]:
         here = self._ids[id(step)]
         if step.agent is None:
-            message = f'Step {step.number} names no agent; "{DEFAULT_AGENT}" was taken'
-            self._tell("V1_DEFAULT_AGENT", message, f"{pointer}/agentId", line=step.line)
+            message = f'Step {step.number} does not name an agent; "{DEFAULT_AGENT}" was used'
+            self._report("V1_DEFAULT_AGENT", message, f"{pointer}/agentId", line=step.line)
         return {
             "id": here,
             "agentId": step.agent or DEFAULT_AGENT,
@@ -357,10 +357,10 @@ class _Conversion:
             return step.time.milliseconds
         if group.time is not None:
             message = f'Step {step.number} has no time; it got its share of "{group.heading}"'
-            self._tell("V1_TIME_SHARED", message, pointer, line=step.line)
+            self._report("V1_TIME_SHARED", message, pointer, line=step.line)
             return max(1, group.time.milliseconds // len(group.steps))
-        message = f"Step {step.number} has no time; one minute was taken"
-        self._tell("V1_DEFAULT_TIME", message, pointer, line=step.line)
+        message = f"Step {step.number} has no time; one minute was used"
+        self._report("V1_DEFAULT_TIME", message, pointer, line=step.line)
         return DEFAULT_TIME
 
 
@@ -374,7 +374,7 @@ def _command_name(title: str, stem: str) -> str:
 
 
 def _read_clock(holder: Group | Step, now: int) -> int:
-    """Make a clock time (20-45 min) the time from *now* to its end, and return that end; 0 where it is none."""
+    """Turn a clock time (20-45 min) into the duration from *now* to its end, and return that end; 0 if it is none."""
     time = holder.time
     if time is None or time.start is None:
         return now

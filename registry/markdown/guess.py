@@ -1,6 +1,6 @@
-"""Guesses a registered agent for a step that names none, where the evidence is strong.
+"""Guesses a registered agent for a step without one, if the evidence is strong.
 
-Pure. A wrong guess is worse than none: where nothing but a word in common speaks for an agent, none is named.
+Pure. A wrong guess is worse than none: a single word in common is not enough.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ENOUGH = 2
 def suggest_agents(
     problems: tuple[Problem, ...], raw: dict[str, Any], agents: Collection[Agent]
 ) -> tuple[Problem, ...]:
-    """*problems* with a guess at a registered agent wherever a step named none and one is near at hand."""
+    """*problems* with a suggested agent wherever a step has none and a registered one fits."""
     tasks = {
         f"/phases/{p}/agents/{n}/agentId": node["task"]
         for p, phase in enumerate(raw["phases"])
@@ -40,9 +40,9 @@ def suggest_agents(
 
 
 def guess_agent(task: str, agents: Collection[Agent]) -> str | None:
-    """The model agent that *task* names, or with whose id it shares most words and at least two.
+    """The model agent that *task* names, or the one whose id shares the most words with it, at least two.
 
-    The project's and the user's own come before all others. None where the evidence is weak.
+    The project's and the user's own come before all others. None if the evidence is weak.
     """
     words, text = _stems(task), " ".join(re.findall(r"[a-z0-9]+", task.casefold()))
     scored = []

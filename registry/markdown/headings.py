@@ -1,6 +1,6 @@
-"""Finds which headings of a v1 markdown command are steps: numbered ones, a family of siblings at a time.
+"""Finds the headings of a v1 markdown command that are steps: numbered ones, one family of siblings at a time.
 
-Pure. What stands under them is `outline.py`'s.
+Pure. `outline.py` reads the text under them.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
 
     from registry.markdown.blocks import Section
 
-FOREIGN = "not in English, and only English words tell steps from the other lists that people number"
+FOREIGN = "not in English, and only English words distinguish steps from other numbered lists"
 _FEW = 2
-"""Numbered headings that make headings the steps."""
+"""Minimum number of numbered headings for headings to be the steps."""
 
 
 class Headings:
-    """The headings of a document, by their places among its sections."""
+    """The headings of a document, by the index of their section."""
 
     def __init__(self, sections: tuple[Section, ...], *, readable: bool, expected: bool) -> None:
         self.sections = sections
         self.readable = readable
         self.expected = expected
         self.notes: list[Note] = []
-        """Numbered headings that are no steps."""
+        """Notes on numbered headings that are not steps."""
         self.above, self.ends = _nesting(sections)
         self.modes = self._modes()
         numbered = self._numbered()
         worded = any(sections[place].word for place in numbered)
         self.numbered = set(numbered) if len(numbered) >= _FEW or worded else set()
-        """The places of those that are steps."""
+        """Indexes of the headings that are steps."""
         self.counts = [0, *accumulate(place in self.numbered for place in range(len(sections)))]
-        """How many numbered headings there are before each place."""
+        """Number of numbered headings before each section."""
 
     def at(self, place: int) -> tuple[str, ...]:
-        """The headings at and above *place* that are no steps themselves."""
+        """The headings at and above *place* that are not steps themselves."""
         own = () if place in self.numbered else (self.sections[place].heading,)
         return (*own, *(self.sections[one].heading for one in self.above[place] if one not in self.numbered))
 
@@ -54,11 +54,11 @@ class Headings:
         return self.counts[self.ends[place]] > self.counts[place + 1]
 
     def alternative(self, place: int) -> bool:
-        """Whether what stands under the heading at *place* is done in some cases only."""
+        """Whether the steps under the heading at *place* run in some cases only."""
         return any(map(is_alternative, self.at(place))) or not self.modes.isdisjoint((place, *self.above[place]))
 
     def _modes(self) -> frozenset[int]:
-        """The places of headings that stand for several ways to run the command, of which a run takes one."""
+        """Indexes of headings for alternative ways to run the command."""
         families: dict[tuple[int, ...], list[int]] = {}
         for place, section in enumerate(self.sections):
             if is_mode(section.heading):
@@ -66,7 +66,7 @@ class Headings:
         return frozenset(place for family in families.values() if len(family) >= _FEW for place in family)
 
     def _numbered(self) -> list[int]:
-        """The places of the numbered headings that are steps; the others are noted, a family of siblings at a time."""
+        """Indexes of the numbered headings that are steps; notes the others, one family of siblings at a time."""
         families: dict[tuple[int, ...], list[int]] = {}
         for place, section in enumerate(self.sections):
             if section.number:
@@ -84,7 +84,7 @@ class Headings:
         if len(doubtful) == 1 and not found:
             return doubtful[0]
         for family in doubtful:
-            self._note_headings(family, "begin anew under a heading that does not say that they are steps", lost=True)
+            self._note_headings(family, "begin again under a heading that does not say that they are steps", lost=True)
         return sorted(found)
 
     def _note_headings(self, family: list[int], reason: str, *, lost: bool) -> None:
@@ -93,16 +93,18 @@ class Headings:
             self.notes.append(Note(line, reason, Kind.HEADINGS, len(family) if lost else 0))
 
     def _is_sure(self, family: list[int]) -> bool:
-        """Whether more than the verbs of the numbered headings *family* says that they are steps."""
+        """Whether there is more evidence than verbs that the numbered headings *family* are steps."""
         above, sections = self.above[family[0]], [self.sections[place] for place in family]
         parent = self.sections[above[0]] if above else None
         free = parent is None or parent.level <= 1 or bool(parent.number) or ends_in_steps(parent.heading)
-        return free or self.expected or any(section.word for section in sections) or tell_most(_steps_of(sections))
+        return (
+            free or self.expected or any(section.word for section in sections) or mostly_detailed(_steps_of(sections))
+        )
 
     def _why_no_headings(self, family: list[int]) -> tuple[str | None, bool]:
-        """Why the numbered headings *family* are no steps, None where they are; and whether steps are lost with them.
+        """Why the numbered headings *family* are not steps, None if they are; and whether steps are lost with them.
 
-        Under a heading of its own that says nothing of steps, a family has to say actions.
+        Under a heading that does not mention steps, a family has to name actions.
         """
         above = self.above[family[0]]
         for one in above:
@@ -113,14 +115,14 @@ class Headings:
                 return f'are for some cases only: "{heading}"', True
         sections = [self.sections[place] for place in family]
         worded = any(section.word for section in sections)
-        if not (self.readable or worded or tell_most(_steps_of(sections))):
+        if not (self.readable or worded or mostly_detailed(_steps_of(sections))):
             return f"are {FOREIGN}", False
         acting = sum(begins_with_verb(section.heading) for section in sections) * 2 > len(sections)
-        return (None if acting or self._is_sure(family) else "name things and say no action"), True
+        return (None if acting or self._is_sure(family) else "name things, not actions"), True
 
 
-def tell_most(steps: Sequence[Step]) -> bool:
-    """Whether at least half of *steps* say who does them, how long they take or what they need."""
+def mostly_detailed(steps: Sequence[Step]) -> bool:
+    """Whether at least half of *steps* give an agent, a time or a dependency."""
     return sum(bool(step.agent or step.time or step.after) for step in steps) * 2 >= len(steps)
 
 
@@ -130,7 +132,7 @@ def _steps_of(sections: list[Section]) -> list[Step]:
 
 
 def _nesting(sections: tuple[Section, ...]) -> tuple[list[list[int]], list[int]]:
-    """The places of the headings above each section, the nearest first, and where what is below each ends."""
+    """Indexes of the headings above each section, the nearest first, and the end of each section's subsections."""
     above: list[list[int]] = []
     ends = [len(sections)] * len(sections)
     stack: list[int] = []

@@ -1,7 +1,7 @@
-"""Tells whether a markdown command is in English, the one language whose words tell steps from other lists.
+"""Checks whether a markdown command is in English, the only language whose words distinguish steps from other lists.
 
-Pure. The evidence for another language has to be there: letters of other scripts, or more of the small words of other
-languages than of English ones. A text that says too little of either counts as English.
+Pure. Another language needs evidence: letters of other scripts, or more of the small words of other
+languages than of English ones. A text with too little evidence counts as English.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _OTHER = frozenset(
         """,
     )
 )
-"""Small words of some European languages and Turkish that are no English ones."""
+"""Small words of some European languages and Turkish that are not English words."""
 _LAST_LATIN = "\u024f"
 _SHARE = 7
-"""One letter in so many is of another script, in a text of another script that names programs and files."""
+"""In a text of another script that names programs and files, at least one letter in this many is of that script."""
 _FEW = 3
-"""Small words of another language that English text may hold, in names."""
+"""Small words of another language that English text may contain, in names."""
 
 
 def is_english(sections: tuple[Section, ...]) -> bool:
-    """Whether the headings, paragraphs and lists of *sections* are in English, as far as can be seen."""
+    """Whether the headings, paragraphs and lists of *sections* seem to be in English."""
     text = "\n".join(
         [
             *(section.heading for section in sections),

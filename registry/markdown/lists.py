@@ -1,6 +1,6 @@
-"""Tells lists of steps from the other lists that people number: rules, fields of an output, examples, types, options.
+"""Distinguishes lists of steps from other numbered lists: rules, fields of an output, examples, types, options.
 
-Pure. Words decide, so this can be wrong; the conversion reports every list that it passes over, with its line.
+Pure. Words decide, so this can be wrong; the conversion reports every list that it leaves out, with its line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def _words(text: str) -> str:
-    """A pattern of any of the words of *text*; commas stand between phrases where words alone do not do."""
+    """A pattern for any of the words of *text*; if it has commas, for any of the phrases between them."""
     parts = [part.strip() for part in text.split(",")] if "," in text else text.split()
     return rf"(?:{'|'.join(parts)})"
 
@@ -26,9 +26,9 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(text, re.IGNORECASE)
 
 
-NAMES = "names things and says no action"
-NO_ACTION = "says no action"
-"""Reasons that rest on words alone."""
+NAMES = "names things, not actions"
+NO_ACTION = "does not name actions"
+"""Reasons based only on words."""
 _NO_STEPS = _pattern(
     r"\b"
     + _words("""
@@ -42,7 +42,7 @@ _NO_STEPS = _pattern(
     """)
     + r"\b"
 )
-"""Headings under which numbered lists are no steps."""
+"""Headings under which numbered lists are not steps."""
 _TOPICS = _pattern(
     r"(?:the |your |project |current )?(?:context|background|purpose|overview|about|goals?|objectives?|introduction"
     r"|summary|important|critical)"
@@ -53,17 +53,17 @@ _STEP_WORDS = r"\b" + _words("""
     sequence pipeline todo
 """)
 _STEPS = _pattern(_STEP_WORDS + r"\b")
-"""Headings under which they are, whatever else the heading says."""
+"""Headings under which they are steps, whatever else the heading says."""
 _STEPS_END = _pattern(_STEP_WORDS + r"\W*$")
-"""The same, so sure that what stands there does not have to say actions."""
+"""The same, with so much certainty that the items need not name actions."""
 _PLAIN_STEPS = _pattern(r"\b(?:steps?|process|workflow|procedure|instructions?)\W*$")
-"""The same further up."""
+"""The same for headings further up."""
 _PROCESS = _pattern(r"\b(?:steps?|process|workflow|procedure)\W*$")
 _ALWAYS = (
     r"(?!when (?:(?:the |this |a |an )?(?:user|command|skill|prompt|agent)s? (?:is |are )?|you(?:'re| are)? |i )?"
     r"(?:runs?|running|invok|call(?:s|ed|ing)?\b|execut|trigger|us(?:es?|ed|ing)\b|start|activated))"
 )
-"""Not "When the user runs this": that is whenever the command runs."""
+"""Not "When the user runs this", which always applies when the command runs."""
 _ALTERNATIVE = _pattern(
     rf"^{_ALWAYS}(?:"
     + _words("if when unless otherwise alternative(?:ly|s)? fallback recovery rollback error\\shandling")
@@ -75,7 +75,7 @@ _ALTERNATIVE = _pattern(
     r"|for (?:an? |each )?[\w-]+ (?:projects?|mode)\b"
     r"|(?:on|upon|in case of|after an?|handling|handle) (?:an? )?(?:failures?|errors?|conflicts?|problems?)\b)"
 )
-"""Headings of what is done in some cases only."""
+"""Headings of steps for some cases only."""
 _AFTERMATH = _pattern(r"(?:after|next steps|post-\w+)\b")
 _BEFORE = _pattern(r"(?:before|prior to)\b")
 _CONDITIONAL = _pattern(
@@ -87,13 +87,13 @@ _LIMITED = _pattern(
     r"[(\[](?:(?:[^()\[\]]*, )?(?:optional(?:ly)?|if|when|unless|only (?:if|when|with|for|on))\b[^()\[\]]*"
     r"|(?:(?:on|in|for|with|by) )?[\w.`-]{1,30} only)[)\]]\W*$"
 )
-"""What is done in some cases only, as brackets behind it say."""
+"""Brackets at the end that limit a step to some cases."""
 _LABEL_END = re.compile(r"(?<=[)\]])(?:[:.]| [-\u2013\u2014])\s")
 _MODE = _pattern(
     r"^\[[0-9a-z]{1,2}\]|^(?:[\w-]+ ){0,3}mode\b(?: (?:workflow|steps|process|instructions))?\s*(?:[(:\u2013\u2014-]|$)"
     r"|^for (?!each\b|every\b|all\b|any\b)"
 )
-"""Headings of ways to run the command, or of what it is run for, where there are several."""
+"""Headings of alternative ways, or purposes, to run the command."""
 _RULE = _pattern(
     r"^"
     + _words("""
@@ -116,9 +116,9 @@ _HINTED = _words("""
 _LEAD_IN = _pattern(r"\b" + _ANNOUNCED + r"\b[^.!?\n]*:\s*$")
 """The end of a paragraph that announces something other than steps."""
 _CONSEQUENCE = _pattern(r"(?:this|it|that|which|the (?!command|agent|assistant|skill)[\w./ -]{1,40}?) will(?: \w+)?:")
-"""What a paragraph says of the effects of something: they come by themselves."""
+"""A paragraph that announces effects, which are not steps."""
 _WEAK_LEAD_IN = _pattern(r"\b" + _HINTED + r"\b[^.!?\n]*:\s*$")
-"""The same, where what follows says no actions."""
+"""The same, if the items do not name actions."""
 _STEP_LABEL = _pattern(r"^(?:step|phase|part)?\s*\d{0,3}[a-z]?\s*[:.)-]\s*")
 _STEP_LEAD_IN = _pattern(
     r"\b"
@@ -141,7 +141,7 @@ _PARALLEL = _pattern(
     + _words("in parallel, parallel(?:ly|ized), concurrently, simultaneously, at the same time, side by side")
     + r"\b|^\W*(?:parallel|concurrent|simultaneous)\b|\b(?:parallel|concurrent|simultaneous)\W*$"
 )
-"""How something runs; "for parallel development" says what it is for."""
+"""Words for parallel execution; "for parallel development" names a purpose instead."""
 _NOT_PARALLEL = _pattern(
     r"\b"
     + _words("""
@@ -194,7 +194,7 @@ _VERBS = frozenset(
         """,
     )
 )
-"""Verbs that steps begin with in public command files."""
+"""Verbs at the start of steps in public command files."""
 _NOUNS = frozenset(
     re.findall(
         r"\S+",
@@ -213,24 +213,24 @@ _NOUNS = frozenset(
         """,
     )
 )
-"""Those of them that are nouns as well: "Review criteria" asks for nothing, "Gather requirements" does."""
+"""Those that are nouns as well: "Review criteria" is not an instruction, "Gather requirements" is."""
 _ACTIONS = _VERBS - _NOUNS
 _OPENINGS = frozenset({"then", "next", "finally", "first", "now", "also", "carefully", "please", "the"})
 _EACH = _pattern(r"^for (?:each|every|all)\b[^,:.]{1,60}[,:]\s+(?=\S)")
-"""What something is done to, before it is said: "For each file, check …"."""
+"""A leading "For each file, …" before the instruction."""
 _BRACKETED = re.compile(r"[(\[][^()\[\]]*[)\]]")
 _REST = _pattern(r"\s(?:for|of|to|in|with|on|about|from|by|before|after|when|and)\s|\s[|/\u2013\u2014-]\s|[:,]")
-"""Where what a heading is about ends."""
+"""The end of a heading's subject."""
 
 
 def why_no_steps(
     block: Block, lead_in: str, section: Section, *, headings: tuple[str, ...], expected: bool, lenient: bool
 ) -> str | None:
-    """Why the list *block* of *section* is no list of steps; None where it is one.
+    """Why the list *block* of *section* is not a list of steps; None if it is one.
 
-    *lead_in* is the paragraph right before it, *headings* the section's own and those above it. Where steps are
-    *expected*, since the file says that it is a command, a list does not have to say actions; where no list of the file
-    says any, *lenient*, one of titles is enough.
+    *lead_in* is the paragraph right before it, *headings* the section's own and those above it. If steps are
+    *expected*, since the file says that it is a command, a list need not name actions; if no list of the file
+    names any, *lenient*, a list of titles is enough.
     """
     announced = why_announced_otherwise(lead_in, headings)
     if announced is not None:
@@ -261,7 +261,7 @@ def why_no_steps(
 
 
 def why_announced_otherwise(lead_in: str, headings: tuple[str, ...]) -> str | None:
-    """Why what follows *lead_in* under *headings* is said to be something other than steps; None where nothing is."""
+    """Why the text says that the list after *lead_in* under *headings* is not steps; None if it does not."""
     for heading in headings:
         if is_passed_over(heading):
             return f'stands under "{heading}"'
@@ -285,37 +285,37 @@ def _end_of(text: str) -> str:
 
 
 def is_alternative(heading: str) -> bool:
-    """Whether *heading* is that of something done in some cases only."""
+    """Whether *heading* announces something done in some cases only."""
     return bool(_ALTERNATIVE.match(heading))
 
 
 def is_aftermath(heading: str) -> bool:
-    """Whether *heading* is that of what is done when everything else is."""
+    """Whether *heading* announces something done after everything else."""
     return bool(_AFTERMATH.match(_letters(heading)))
 
 
 def is_before(text: str) -> bool:
-    """Whether *text* announces what is done before something else."""
+    """Whether *text* announces something done before something else."""
     return bool(_BEFORE.match(_letters(text)))
 
 
 def is_process(heading: str) -> bool:
-    """Whether *heading* names nothing but steps."""
+    """Whether *heading* names only steps."""
     return bool(_PROCESS.search(_subject(heading)))
 
 
 def ends_in_steps(heading: str) -> bool:
-    """Whether steps are what *heading* is about."""
+    """Whether *heading* is about steps."""
     return bool(_STEPS_END.search(_subject(heading))) and not is_passed_over(heading)
 
 
 def is_mode(heading: str) -> bool:
-    """Whether *heading* names one way to run the command, and there may be others."""
+    """Whether *heading* names one of several ways to run the command."""
     return heading.startswith("/") or bool(_MODE.search(_letters(heading)))
 
 
 def is_passed_over(heading: str) -> bool:
-    """Whether nothing under *heading* is a step: what it is about, its last noun, says so."""
+    """Whether nothing under *heading* is a step, according to its subject, the last noun."""
     heading = _letters(heading)
     if _TOPICS.fullmatch(heading.strip(" :")):
         return True
@@ -331,12 +331,12 @@ def is_passed_over(heading: str) -> bool:
 
 
 def _subject(heading: str) -> str:
-    """What *heading* is about, up to the first word that says of what, with what or for what."""
+    """The subject of *heading*, up to the first word that starts a complement."""
     return _REST.split(_BRACKETED.sub(" ", heading), maxsplit=1)[0]
 
 
 def says_steps(heading: str) -> bool:
-    """Whether *heading* says that what stands under it are steps."""
+    """Whether *heading* says that the items under it are steps."""
     return bool(_STEPS.search(heading)) and not is_passed_over(heading)
 
 
@@ -346,23 +346,23 @@ def is_conditional(item: Item) -> bool:
 
 
 def is_limited(text: str) -> bool:
-    """Whether brackets behind the step *text* say that it is done in some cases only: "(optional)", "(if any)"."""
+    """Whether brackets at the end of the step *text* limit it to some cases: "(optional)", "(if any)"."""
     text = plain(text)
     return any(_LIMITED.search(part.rstrip(" :.")) for part in (text, _LABEL_END.split(text, maxsplit=1)[0]))
 
 
 def _letters(heading: str) -> str:
-    """*heading* without the signs before its first letter or digit."""
+    """*heading* from its first letter or digit on."""
     return re.sub(r"^[^\w(\[]+", "", heading)
 
 
 def says_parallel(text: str) -> bool:
-    """Whether *text* says that what follows runs side by side."""
+    """Whether *text* says that the following items run in parallel."""
     return bool(_PARALLEL.search(text)) and not _NOT_PARALLEL.search(text)
 
 
 def begins_with_verb(text: str) -> bool:
-    """Whether *text* begins as an instruction does."""
+    """Whether *text* starts like an instruction."""
     words = re.findall(r"[A-Za-z][\w-]*", _EACH.sub("", text))[:3]
     if words and words[0].casefold() in _OPENINGS:
         del words[0]
@@ -370,7 +370,7 @@ def begins_with_verb(text: str) -> bool:
 
 
 def _is_label(text: str) -> bool:
-    """Whether *text* is a name with what it means: "**feat**: a new feature"."""
+    """Whether *text* is a name with its meaning: "**feat**: a new feature"."""
     return len(text) <= _MAX_LABELLED_LENGTH and bool(_LABEL.match(text)) and not begins_with_verb(plain(text))
 
 
@@ -380,11 +380,11 @@ def _is_title(text: str) -> bool:
 
 
 def _acts_behind_its_label(text: str) -> bool:
-    """Whether *text* says an action, be it behind a label: "Impact analysis: Find out who uses it"."""
+    """Whether *text* names an action, even after a label: "Impact analysis: Find out who uses it"."""
     label, colon, rest = text.partition(": ")
     return begins_with_verb(rest if colon else label)
 
 
 def _most(texts: list[str], holds: Callable[[str], bool]) -> bool:
-    """Whether *holds* is true of more than half of *texts*."""
+    """Whether *holds* is true for more than half of *texts*."""
     return sum(map(holds, texts)) * 2 > len(texts)

@@ -1,12 +1,30 @@
-"""Finds the steps of a v1 markdown command: which lists and headings they are, and what around them is prose.
+"""Finds the steps of a v1 markdown command: its lists and headings that are steps, and the prose around them.
 
-Pure. Order, agents and times of the result are `convert.py`'s.
+Pure. `convert.py` determines the order, agents and times of the result.
 
-Theory of operation. Where headings are numbered ("## 1. Build", "**Step 2: Test**"), they are the steps, or, called
-phases, they hold lists of steps. Elsewhere the numbered lists are the steps, but for those under headings such as
-"Rules" or "Output format", and those that read as rules, names or questions. What is done in some cases only is no
-step: it is handed to the step before it, and at the start of a list to the step after it, which is told to do it first.
-Everything that is no step stays as prose, so that nothing is lost.
+Theory of operation
+===================
+
+**The problem.** A v1 command is text for people. Its authors number steps, but also rules, output formats, examples and
+options. Taking a list of rules for steps would run nonsense; missing the steps would drop the work.
+
+**Headings or lists.** If headings are numbered ("## 1. Build", "**Step 2: Test**"), they are the steps, or, if they are
+called phases, they hold lists of steps; lists elsewhere then do not count (`headings.py`). Otherwise the numbered lists
+are the steps, except those under headings such as "Rules" or "Output format", and those that read as rules, names or
+questions (`lists.py`). Agents, times and dependencies are stronger evidence than words: a list in which they are given
+is a list of steps unless the text announces something else.
+
+**Two passes.** The strict pass wants lists that name actions. If none does, a lenient pass accepts lists of titles, and
+any list if the title of the file marks it as a command. So a weak list counts only in a file without strong ones.
+
+**One list in pieces.** Text between two lists whose numbers continue belongs to the last step before it, and the
+verdict on the first piece holds for the rest.
+
+**Conditional steps.** A step for some cases only is not run as a node: it is appended to the details of the step before
+it, and at the start of a list to the step after it, marked "Before this". Its agent decides.
+
+**Invariant.** Nothing is lost: every line is in a step, in its details or in the prose, and a note reports every list
+and heading that looks like steps but is not one, with its line and the number of steps lost with it.
 """
 
 from __future__ import annotations
@@ -16,7 +34,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from registry.markdown.blocks import is_bold_line, plain
-from registry.markdown.headings import FOREIGN, Headings, tell_most
+from registry.markdown.headings import FOREIGN, Headings, mostly_detailed
 from registry.markdown.language import is_english
 from registry.markdown.lists import (
     NAMES,
@@ -43,16 +61,16 @@ if TYPE_CHECKING:
 
 _PHASES = frozenset({"phase", "stage", "part"})
 _UNSURE = frozenset({NAMES, NO_ACTION})
-"""Reasons for which a list may hold steps all the same."""
+"""Reasons that do not rule out that a list holds steps."""
 _FEW = 2
-"""Steps that a phase has at least."""
+"""Minimum number of steps of a phase."""
 
 
 def outline_of(document: Document) -> Outline:
     """The steps and the prose of *document*.
 
-    A list has to say actions, unless none does: then one of titles is enough, and where the title of the file says that
-    it is a command, any.
+    A list has to name actions, unless none does: then one of titles is enough, and any list if the title of the file
+    marks it as a command.
     """
     strict = _Reading(document, lenient=False)
     outline = strict.read()
@@ -68,9 +86,9 @@ class _Reading:
         self.lenient = lenient
         self.expected = expected = lenient and document.title.startswith("/")
         self.readable = self.outline.english
-        """Words tell what is a step."""
+        """Whether words can distinguish steps."""
         self.says_actions = False
-        """Words have told that something is a step."""
+        """Whether words have identified some step."""
         self.headings = Headings(document.sections, readable=self.readable, expected=expected)
         self.outline.notes += self.headings.notes
 
@@ -87,7 +105,7 @@ class _Reading:
         self.outline.groups = [group for group in self.outline.groups if group.steps]
         if all(group.before for group in self.outline.groups):
             for group in self.outline.groups:
-                self.outline.notes.append(Note(group.steps[0].line, "comes before steps that are not there"))
+                self.outline.notes.append(Note(group.steps[0].line, "comes before steps that do not exist"))
             self.outline.groups = []
         return self.outline
 
@@ -104,7 +122,7 @@ class _Reading:
             self._lists(one, inside)
         steps = inside.steps
         apart = len(steps) >= _FEW or not any(block.items and not block.numbered for block in section.blocks)
-        if steps and ((section.word in _PHASES and apart) or tell_most(steps)):
+        if steps and ((section.word in _PHASES and apart) or mostly_detailed(steps)):
             agent = self._agent_of(section)
             for step in steps:
                 step.agent = step.agent or agent
@@ -134,7 +152,7 @@ class _Reading:
         parent = self.sections[parents[0]].heading if parents else ""
         alone = section.word in _PHASES
         if is_alternative(section.heading) and last is not None and last.steps:
-            self._hand_over(last.steps[-1], f"{section.heading}\n{step.details}", section.line)
+            self._attach(last.steps[-1], f"{section.heading}\n{step.details}", section.line)
         elif alone or last is None or last.heading != (parent or "Steps"):
             group = Group(section.heading if alone else parent or "Steps", section.line, [step])
             group.parallel = says_parallel(parent)
@@ -156,12 +174,12 @@ class _Reading:
     # --- lists -------------------------------------------------------------------------------------------------------
 
     def _section(self, place: int) -> None:
-        """A section whose heading is no step."""
+        """A section whose heading is not a step."""
         section = self.sections[place]
         if not self.headings.numbered:
             self._lists(place, self.outline)
             return
-        apart = "is no part of the numbered headings"
+        apart = "is not part of the numbered headings"
         if self.headings.alternative(place):
             apart = f'is done in some cases only: "{section.heading}"'
         lead_in = ""
@@ -176,7 +194,7 @@ class _Reading:
         self._prose(section, section.blocks, self.outline)
 
     def _note_unnumbered(self, place: int, block: Block) -> None:
-        """A list without numbers; under a heading of steps it may be what its author takes for them."""
+        """Note a list without numbers: under a heading of steps, its author may have meant it as steps."""
         headings = self.headings.at(place)
         if block.items and not block.numbered and not is_passed_over(headings[0]):
             lost = len(block.items) if any(map(is_process, headings)) else 0
@@ -192,11 +210,11 @@ class _Reading:
         alternative = self.headings.alternative(place)
         prose: list[Block] = []
         between: list[Block] = []
-        """What stands behind the last list: details of its last step, should the list go on."""
+        """Blocks after the last list: details of its last step if the list continues."""
         lead_in = label = ""
         before: Block | None = None
         verdict: str | None = None
-        """Why the list *before* is none of steps."""
+        """Why the list *before* is not a list of steps."""
         for at, block in enumerate(section.blocks):
             continued = before is not None and _continues(block, before)
             goes_on = continued and verdict is None and bool(group.steps)
@@ -237,7 +255,7 @@ class _Reading:
         into.groups.append(group)
 
     def _why_not(self, block: Block, lead_in: str, section: Section, headings: tuple[str, ...]) -> str | None:
-        """Why *block* is no list of steps; None where it is one, an empty text where it is no list."""
+        """Why *block* is not a list of steps; None if it is one, empty if it is not a list."""
         if not block.items:
             return ""
         steps = [read_step(item.number, item.text, item.details, line=item.line) for item in block.items]
@@ -246,7 +264,7 @@ class _Reading:
             acting = sum(begins_with_verb(step.head) for step in steps) * 2 > len(steps)
             said = ends_in_steps(section.heading) or says_parallel(section.heading) or says_parallel(lead_in)
             return why_announced_otherwise(lead_in, headings) if named and (acting or said) else ""
-        if any(step.time or step.after for step in steps) or tell_most(steps):
+        if any(step.time or step.after for step in steps) or mostly_detailed(steps):
             return why_announced_otherwise(lead_in, headings)
         if not self.readable:
             return f"is {FOREIGN}"
@@ -257,7 +275,7 @@ class _Reading:
         return reason
 
     def _take(self, group: Group, items: tuple[Item, ...], into: Outline) -> None:
-        """The steps of one list; what is done in some cases only goes to a step beside it, as `_conditional` says."""
+        """Add the steps of one list; those for some cases only go to a step beside them, as `_conditional` reports."""
         waiting: list[Item] = []
         for item in items:
             step = read_step(item.number, item.text, item.details, line=item.line)
@@ -275,13 +293,13 @@ class _Reading:
                 self._limited(item.text, item.line, into)
             group.steps.append(step)
 
-    def _hand_over(self, step: Step, text: str, line: int) -> None:
+    def _attach(self, step: Step, text: str, line: int) -> None:
         self.outline.notes.append(_conditional(text.split("\n", 1)[0], line))
         _append_text(step, text)
 
     @staticmethod
     def _limited(text: str, line: int, into: Outline) -> None:
-        what = f'"{plain(text)[:80]}" says that it is done in some cases only; its agent decides'
+        what = f'"{plain(text)[:80]}" is limited to some cases only; its agent decides'
         into.notes.append(Note(line, what, Kind.CONDITIONAL))
 
     @staticmethod
@@ -293,18 +311,20 @@ class _Reading:
 
 
 def _conditional(text: str, line: int, *, first: bool = False) -> Note:
-    """What is done in some cases only, and is handed to the step before it; the *first* to the one after it."""
+    """The note on a step for some cases only, attached to the step before it, or the *first* to the one after it."""
     taker = "step after it, to do first" if first else "step before it"
-    return Note(line, f'"{plain(text)[:80]}" is done in some cases only; it is handed to the {taker}', Kind.CONDITIONAL)
+    return Note(
+        line, f'"{plain(text)[:80]}" is done in some cases only; it is attached to the {taker}', Kind.CONDITIONAL
+    )
 
 
 def _continues(block: Block, before: Block) -> bool:
-    """Whether the numbers of *block* go on where those of *before* end."""
+    """Whether the numbers of *block* continue those of *before*."""
     return block.numbered and block.items[0].number == before.items[-1].number + 1
 
 
 def _whole(blocks: list[Block], at: int) -> Block:
-    """The list at the place *at* with those that go on where it ends."""
+    """The list at index *at* with those that continue it."""
     last = blocks[at]
     items = last.items
     for block in blocks[at + 1 :] if last.numbered else []:
@@ -316,7 +336,7 @@ def _whole(blocks: list[Block], at: int) -> Block:
 
 
 def _tidy(heading: str) -> str:
-    """*heading* without the brackets and separators that a time has left."""
+    """*heading* without brackets and separators left over from a time."""
     return re.sub(r"[(\[]\s*[)\]]", "", heading).strip(" :,-\u2013\u2014")
 
 

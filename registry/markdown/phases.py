@@ -1,4 +1,4 @@
-"""Splits steps that depend on each other into phases, and names the phases after what is done in them.
+"""Splits steps that depend on each other into phases, and names the phases after their tasks.
 
 Pure. The names are those of the guide's first tutorial: analysis, parallel reviews, report.
 """
@@ -42,11 +42,11 @@ _NOUNS = {
     "verify": "Verification",
 }
 _MAKERS = frozenset({"create", "generate", "make", "produce", "write", "compile", "prepare", "publish"})
-"""Verbs that say less than what they make: "Generate report" is a report."""
+"""Verbs that say less than their object: "Generate report" is a report."""
 
 
 def levels(ids: Sequence[str], after: Mapping[str, Sequence[str]]) -> list[list[str]]:
-    """*ids* by the longest chain of dependencies among them; those on a circle stay together in one last level."""
+    """*ids* by the longest chain of dependencies among them; those in a circle form one last level."""
     inside = set(ids)
     missing = {one: len({need for need in after[one] if need in inside}) for one in ids}
     users: dict[str, list[str]] = {one: [] for one in ids}
@@ -71,7 +71,7 @@ def levels(ids: Sequence[str], after: Mapping[str, Sequence[str]]) -> list[list[
 
 
 def needs_all_before(ranks: Sequence[Sequence[str]], after: Mapping[str, Sequence[str]]) -> list[bool]:
-    """For each rank whether every one of it has all of the earlier ranks before it, so that a barrier costs nothing."""
+    """For each rank, whether each of its steps comes after all earlier ranks, so that a barrier costs nothing."""
     bits = {one: 1 << at for at, one in enumerate(one for rank in ranks for one in rank)}
     before: dict[str, int] = {}
     earlier = 0
@@ -89,7 +89,7 @@ def needs_all_before(ranks: Sequence[Sequence[str]], after: Mapping[str, Sequenc
 
 
 def phase_names(heading: str, ranks: Sequence[Sequence[str]]) -> list[str]:
-    """A name per rank of tasks: the heading itself where there is one rank only."""
+    """A name for each rank of tasks; the heading itself if there is only one rank."""
     if len(ranks) == 1:
         return [heading or "Default"]
     names: list[str] = []
@@ -100,7 +100,7 @@ def phase_names(heading: str, ranks: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _one(task: str) -> str:
-    """What one task is about."""
+    """The subject of one task."""
     words = re.findall(r"[A-Za-z][\w-]*", task.partition(":")[0])
     if not words:
         return "Step"
@@ -113,7 +113,7 @@ def _one(task: str) -> str:
 
 
 def _several(tasks: Sequence[str]) -> str:
-    """What tasks that run together have in common."""
+    """A common name for tasks that run together."""
     verbs = Counter(words[0].casefold() for task in tasks if (words := re.findall(r"[A-Za-z]+", task)))
     verb, count = verbs.most_common(1)[0] if verbs else ("", 0)
     noun = _NOUNS.get(verb)

@@ -1,4 +1,4 @@
-"""Says why a markdown file is no v1 command.
+"""Errors that explain why a markdown file is not a v1 command.
 
 Pure.
 """
@@ -15,27 +15,29 @@ if TYPE_CHECKING:
     from registry.markdown.shapes import Outline
 
 NO_STEPS = "NOT_A_COMMAND"
-"""Code of the one error that prose gives."""
+"""The code of these errors."""
 _MAX_LINES = 8
 """Lines that one message names."""
 
 
 def no_sign(stem: str) -> InputError:
-    """The error of a prompt of Claude Code whose steps say nothing that v1 commands say."""
-    missing = "its title is no `/name`, and no step says an agent, a time or what it needs"
+    """The error for a prompt of Claude Code whose steps lack the details of v1 commands."""
+    missing = "its title is not `/name`, and no step has an agent, a time or dependencies"
     hint = "Give it a title such as `# /name`, or steps with agents, times or dependencies; Claude Code runs prompts."
     return InputError(f'"{stem}.md" is a prompt of Claude Code: {missing}', code=NO_STEPS, hint=hint)
 
 
 def no_steps(stem: str, outline: Outline, *, prompt: bool) -> InputError:
-    """The error of a file whose *outline* has no steps; *prompt* is said by fields of Claude Code at its top."""
+    """The error for a file whose *outline* has no steps; *prompt*: it has fields of Claude Code at its top."""
     if (
         outline.alternatives
         and not prompt
         and all("some cases only" in note.what for note in outline.notes if note.lost)
     ):
         named = ", ".join(f'"{one.heading}" (line {one.line})' for one in outline.alternatives[:_MAX_LINES])
-        message = f'"{stem}.md" has steps for different cases only, and no command can be made of alternatives: {named}'
+        message = (
+            f'"{stem}.md" has steps for different cases only, and a command cannot be made from alternatives: {named}'
+        )
         return InputError(
             message, code=NO_STEPS, hint="Write a command for each case, or skip conditions in a v2 file."
         )

@@ -1,4 +1,4 @@
-"""What a v1 markdown file comes to: groups of steps, prose, and notes on what looks like steps and is none.
+"""The result of reading a v1 markdown file: groups of steps, prose, and notes on lists that only look like steps.
 
 Pure. `outline.py` fills them, `convert.py` reads them.
 """
@@ -22,31 +22,31 @@ class Group:
     line: int
     steps: list[Step] = field(default_factory=list)
     parallel: bool = False
-    """The text says that they run side by side."""
+    """Whether the text says that they run in parallel."""
     before: bool = False
-    """The text says that they come before something."""
+    """Whether the text says that they come before something."""
     time: Time | None = None
-    """The heading's, for all steps together."""
+    """The heading's time, for all steps together."""
 
 
 class Kind(Enum):
-    """What a note is about."""
+    """The subject of a note."""
 
     LIST = "the list in line {} "
     HEADINGS = "the numbered headings from line {} on "
     CONDITIONAL = "{} "
-    """A step that is done in some cases only."""
+    """A step for some cases only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A part of the text that is no step, though it looks like one, or one of some cases only."""
+    """A part of the text that looks like a step but is not one, or a step for some cases only."""
 
     line: int
     what: str
     kind: Kind = Kind.LIST
     lost: int = 0
-    """Steps that it holds, and that no task has."""
+    """Number of its steps that no task includes."""
 
     def __str__(self) -> str:
         return self.kind.value.format(self.line) + self.what
@@ -54,17 +54,17 @@ class Note:
 
 @dataclass(slots=True)
 class Outline:
-    """What a document comes to."""
+    """The parts of a document."""
 
     english: bool = True
-    """Its words tell what is a step."""
+    """Whether its words can distinguish steps."""
     groups: list[Group] = field(default_factory=list)
     prose: list[str] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     alternatives: list[Section] = field(default_factory=list)
-    """Headings of steps that are done in some cases only."""
+    """Headings of steps for some cases only."""
     unnumbered: list[Note] = field(default_factory=list)
-    """Lists under headings of steps, but without numbers; their items are lost where the heading leaves no doubt."""
+    """Lists under headings of steps, but without numbers; their items are lost if the heading leaves no doubt."""
 
     @property
     def steps(self) -> list[Step]:

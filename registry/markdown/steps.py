@@ -1,6 +1,6 @@
-"""Reads one step of a v1 markdown command: who does what, how long it takes, and after which steps.
+"""Reads one step of a v1 markdown command: its agent, task, time and dependencies.
 
-Pure. Which lists and headings are steps is `outline.py`'s; what they become, `convert.py`'s.
+Pure. `outline.py` finds the steps, `convert.py` converts them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _STEPS = r"(?:(?:steps?|tasks?|items?|nos?\.?|numbers?|#)\s*)*"
 _NUMBERS = rf"{_STEPS}\d{{1,4}}(?:\s*(?:,|;|&|\+|-|\u2013|\band\b|\bor\b|\bto\b)+\s*{_STEPS}\d{{1,4}})*"
 _DEPENDS = r"(?:depends?\s+(?:up)?on|depending\s+on|dependency|dependencies|blocked\s+by)"
 _FOLLOWS = r"(?:requires?|after|needs?|following)"
-# "requires 2 reviewers" names no step: behind such a word the numbers must be called steps, or stand alone.
+# "requires 2 reviewers" is not about a step: after such a word, numbers must be called steps, or stand alone.
 _AFTER = re.compile(
     rf"\b(?:{_DEPENDS}\s*:?\s*(?P<steps>{_NUMBERS})(?![\w.])"
     rf"|{_FOLLOWS}\s*:?\s*(?P<called>(?:steps?|#)\s*{_NUMBERS})(?![\w.])"
@@ -52,17 +52,17 @@ _COLON_AGENT = re.compile(r"^@?(?P<agent>[a-z][a-z0-9_]*(?:-[a-z0-9_]+)+)\s*:\s+
 _LABEL = re.compile(r"^(?P<label>agent|time|estimated time|estimate|duration|task)\s*:\s*(?P<value>.+)$", re.IGNORECASE)
 _EMPTY = re.compile(r"[\s,;.:&|~()\[\]-]*")
 _MAX_LINE_LENGTH = 500
-"""A longer line is all task: attributes are short, and looking for them costs the square of the length."""
+"""A longer line is only a task: attributes are short, and searching for them takes quadratic time."""
 _MAX_ATTRIBUTES = 50
-"""Lines below a step that may be attributes of it."""
+"""Lines below a step that are searched for attributes."""
 _MAX_TAILS = 6
 _MAX_TASK_LENGTH = 80
-"""A task with its details is shown as a todo; beyond this the details are an input of their own."""
+"""Up to this length, the details are part of the task, which is shown as a todo; longer ones become an input."""
 _PERIOD = re.compile(
     r"\b(?:last|past|within|every|each|previous|next|older|newer|more|less|than|per|for|in|since)\s+(?:the\s+)?\d",
     re.IGNORECASE,
 )
-"""A time that says how far something reaches back or how often it is done, and not how long the step takes."""
+"""A time that is a period or an interval, not the duration of the step."""
 _ENDINGS = " .:;,-\u2013\u2014"
 _SEPARATORS = ",;:|/&+-\u2013\u2014"
 _MARKER = re.compile(r"^(?:[-*+]|\d{1,4}[.)])\s+")
@@ -113,23 +113,23 @@ class Step:
     """One numbered item."""
 
     number: int
-    """As printed; not always unique."""
+    """As written; not always unique."""
     line: int
     task: str = ""
     agent: str | None = None
     time: Time | None = None
     after: list[int] = field(default_factory=list)
-    """Printed numbers of the steps before it."""
+    """Written numbers of the steps that it depends on."""
     after_names: list[str] = field(default_factory=list)
-    """Steps before it that are named and not numbered."""
+    """Steps that it depends on, by name instead of number."""
     says_order: bool = False
-    """Something is said about what it depends on, be it nothing."""
+    """Whether it states its dependencies, even if there are none."""
     names_agents: bool = False
-    """It or what stands below it names agents, be they several."""
+    """Whether it, or the text below it, names one or more agents."""
     head: str = ""
-    """The task without what stands below it."""
+    """The task without the text below it."""
     details: str = ""
-    """What stands below it and is too long for the task."""
+    """The text below it, if too long for the task."""
 
 
 def read_time(text: str) -> tuple[Time | None, str]:
@@ -144,9 +144,9 @@ def read_time(text: str) -> tuple[Time | None, str]:
 
 
 def read_heading_time(text: str) -> tuple[Time | None, str]:
-    """The time that the heading *text* says for all of what is under it, and the text without it.
+    """The time in the heading *text* for everything under it, and the text without it.
 
-    A time inside of what it says ("Wait 5 minutes for the build") is part of it.
+    A time inside a phrase ("Wait 5 minutes for the build") is part of the text.
     """
     step = Step(number=0, line=0)
     rest = _take_tail(step, _take_brackets(step, text))
@@ -154,7 +154,7 @@ def read_heading_time(text: str) -> tuple[Time | None, str]:
 
 
 def read_step(number: int, text: str, details: Sequence[str], *, line: int) -> Step:
-    """The step that is written as *text*; *details* are the lines below it that belong to it."""
+    """The step in *text*; *details* are the lines below that belong to it."""
     step = Step(number=number, line=line)
     text = " ".join(text.split())
     named = agents_named("\n".join((text, *details)))
@@ -173,12 +173,12 @@ def read_step(number: int, text: str, details: Sequence[str], *, line: int) -> S
 
 
 def agents_named(text: str) -> list[str]:
-    """The agents that *text* names as such: `subagent_type="x"`, or "use the x agent"."""
+    """The agents that *text* explicitly names: `subagent_type="x"`, or "use the x agent"."""
     return list(dict.fromkeys(found["type"] or found["agent"] for found in _NAMED_AGENT.finditer(text)))
 
 
 def _without_attributes(step: Step, details: Sequence[str]) -> Iterator[str]:
-    """The lines of *details* that are more than attributes of *step*, which takes those."""
+    """The lines of *details* without those that are only attributes, which are added to *step*."""
     fence = ""
     for place, line in enumerate(details):
         mark = _FENCE.match(line)
@@ -192,7 +192,7 @@ def _without_attributes(step: Step, details: Sequence[str]) -> Iterator[str]:
 
 
 def _take_attributes(step: Step, text: str) -> str:
-    """Move times and dependencies of *text* into *step*; what is neither comes back."""
+    """Move times and dependencies of *text* into *step*; returns the rest."""
     time, rest = read_time(text)
     after = [
         number
@@ -226,7 +226,7 @@ def _numbers(text: str) -> list[int]:
 def _take_brackets(step: Step, text: str) -> str:
     def replace(found: re.Match[str]) -> str:
         inner = found[1]
-        if not _speaks(inner):
+        if not _has_attribute(inner):
             return found.group()
         if _PERIOD.search(inner) or not _stands_alone(_TIME.search(inner), inner):
             return found.group()
@@ -237,7 +237,7 @@ def _take_brackets(step: Step, text: str) -> str:
 
 
 def _stands_alone(time: re.Match[str] | None, text: str) -> bool:
-    """Whether the *time* in *text*, if any, is a part of its own: "(or at least 20 minutes)" says none of the step."""
+    """Whether the *time* in *text*, if any, stands alone: "(or at least 20 minutes)" is not the step's time."""
     if time is None:
         return True
     before, behind = text[: time.start()].strip(), text[time.end() :].strip()
@@ -245,13 +245,13 @@ def _stands_alone(time: re.Match[str] | None, text: str) -> bool:
 
 
 def _take_tail(step: Step, text: str) -> str:
-    """Times and dependencies at the end of the line, behind a dash, a comma or nothing."""
+    """Take times and dependencies at the end of the line, after a dash, a comma or nothing."""
     for _ in range(_MAX_TAILS):
         for pattern in (_CLAUSE, _TRAILING, _END_TIME):
             found = pattern.match(text)
             if (
                 found is not None
-                and _speaks(found["tail"])
+                and _has_attribute(found["tail"])
                 and not _take_attributes(Step(number=0, line=0), found["tail"])
             ):
                 _take_attributes(step, found["tail"])
@@ -262,15 +262,15 @@ def _take_tail(step: Step, text: str) -> str:
     return text
 
 
-def _speaks(text: str) -> bool:
-    """Whether *text* says a time or an order at all."""
+def _has_attribute(text: str) -> bool:
+    """Whether *text* contains a time or a dependency."""
     return any(pattern.search(text) for pattern in (_TIME, _AFTER, _AFTER_NAME, _NOTHING))
 
 
 def _take_agent(step: Step, text: str) -> str:
     for pattern in (_INNER_COLON, _BOLD_AGENT, _PLAIN_AGENT, _COLON_AGENT):
         found = pattern.match(text)
-        # A bold word with a capital is a title: **Analyze** - the code.
+        # A bold word with a capital letter is a title: **Analyze** - the code.
         if found is not None and found["agent"] == found["agent"].lower() and _may_be_agent(found):
             step.agent = found["agent"]
             return found["task"].strip()
@@ -278,7 +278,7 @@ def _take_agent(step: Step, text: str) -> str:
 
 
 def _may_be_agent(found: re.Match[str]) -> bool:
-    """One word alone is an agent only before a dash, and no type of commit: "**fix**: a bug" explains a word."""
+    """A single word is an agent only before a dash, and not a type of commit: "**fix**: a bug" explains a word."""
     word = found["agent"]
     if "-" in word or "_" in word or found.group().startswith("@"):
         return True
@@ -287,20 +287,20 @@ def _may_be_agent(found: re.Match[str]) -> bool:
 
 
 def _take_detail(step: Step, detail: str) -> str | None:
-    """One line below the step: None where it is an attribute of it and nothing else."""
+    """One line below the step; None if it is only an attribute of it."""
     text = re.sub(_MARKER, "", " ".join(detail.split()))
     label = _LABEL.match(_plain(text))
     if label is not None and label["label"].casefold() == "agent" and re.fullmatch(r"@?[\w-]+", label["value"]):
         step.agent = step.agent or label["value"].lstrip("@")
         return None
-    if not _take_attributes(Step(number=0, line=0), _plain(text)) and _speaks(text):
+    if not _take_attributes(Step(number=0, line=0), _plain(text)) and _has_attribute(text):
         _take_attributes(step, _plain(text))
         return None
     return None if _ONLY_AGENT.fullmatch(text) else text
 
 
 def _plain(text: str) -> str:
-    """*text* without the marks of emphasis and code, and without links' addresses."""
+    """*text* without the marks of emphasis and code, and without the URLs of links."""
     text = re.sub(r"\[([^\[\]]{1,200})\]\([^()]{0,500}\)", r"\1", text)
     text = text.strip().rstrip(_ENDINGS)
     return unmarked(text) if text.endswith("`") else unmarked(text).strip().rstrip(_ENDINGS)

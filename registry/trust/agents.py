@@ -1,6 +1,6 @@
-"""The agents of a project that need the user's yes, each as an item of all that the yes covers.
+"""The agents of a project that need the user's approval, each as an item with everything the approval covers.
 
-Effects: reads files. Remembering and asking are the command line's; the executors never ask.
+Effects: reads files. The command line asks and remembers; the executors never ask.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 _FOLDER = "/.claude/agents/"
 _PLAIN = re.compile(r"[^\s\"'\\]+")
-"""A word that needs no quotes to be told from the next one."""
+"""A word that needs no quotes to show where it ends."""
 
 
 def needs_trust(agent: Agent, project: Path) -> bool:
-    """Whether *agent* brings something that is run: a program or Python function in a file of the project or the user.
+    """Whether *agent* runs something: a program or Python function in a file of the project or the user.
 
-    (SPEC 11.) So does a model agent with variables for its process, since some of these name code to load, with hooks
-    or MCP servers of its own, with a command of Claude Code's as its initial prompt, or with an MCP server that the
+    (SPEC 11.) So does a model agent with variables for its process, since these can name code to load, with hooks
+    or MCP servers of its own, with a command of Claude Code as its initial prompt, or with an MCP server that the
     project defines.
     """
     own = agent.source in {AgentSource.PROJECT, AgentSource.USER, AgentSource.PLUGIN}
@@ -49,9 +49,9 @@ def needs_trust(agent: Agent, project: Path) -> bool:
 
 
 def agent_item(agent: Agent, project: Path, digests: Digests) -> TrustItem:
-    """All that a user says yes to: the agent, its file, what it runs and the servers that the project defines.
+    """Everything that a user approves: the agent, its file, what it runs and the servers that the project defines.
 
-    Which files it runs says `covered_files.py`; an agent of the user's that is a Python function has none in a project.
+    `covered_files.py` finds the files it runs; a Python function of the user's own agents has none in a project.
     Raises `InputError` (TRUST_TOO_LARGE), which names the agent.
     """
     try:
@@ -93,21 +93,21 @@ def _item(agent: Agent, project: Path, digests: Digests) -> TrustItem:
 
 
 def program_files(command: Sequence[str], root: Path) -> dict[str, str]:
-    """Digests of what *command* runs of the files of *root*, by their paths below it."""
+    """Digests of the files in *root* that *command* runs, by their paths below it."""
     covered = Coverage(root)
     covered.command(command, {})
     return covered_files(covered, Digests(root))
 
 
 def covered_files(covered: Coverage, digests: Digests) -> dict[str, str]:
-    """Digest by path below the root, for files that are there and folders of modules."""
+    """Digests by path below the root, for existing files and folders of modules."""
     found = {digests.label(path): digests.file(path) for path in covered.files}
     found |= {digests.label(path, kind): digests.modules(path, kind) for path, kind in covered.modules}
     return {name: digest for name, digest in found.items() if digest != ABSENT}
 
 
 def _file_of(agent: Agent, root: Path) -> Path | None:
-    """The agent's file; in a project that was moved since its plan was made, the file where it is now."""
+    """The agent's file; if the project was moved since the plan was made, its current place."""
     if agent.path is None:
         return None
     path = Path(agent.path)
@@ -118,7 +118,7 @@ def _file_of(agent: Agent, root: Path) -> Path | None:
 
 
 def _summary(agent: Agent) -> str:
-    """What *agent* starts."""
+    """A summary of what *agent* starts."""
     if agent.kind.traits.needs_model:
         variables = f" with {' '.join(f'{name}={value}' for name, value in agent.env.items())}" if agent.env else ""
         servers = f", MCP servers {', '.join(agent.mcp_servers)}" if agent.mcp_servers else ""
@@ -128,7 +128,7 @@ def _summary(agent: Agent) -> str:
 
 
 def _lines(agent: Agent, servers: Mapping[str, object]) -> tuple[str, ...]:
-    """What a person decides on."""
+    """The lines that a person decides on."""
     lines = []
     if agent.command:
         lines.append(f"program: {_said(agent.command)}")
@@ -147,7 +147,7 @@ def _lines(agent: Agent, servers: Mapping[str, object]) -> tuple[str, ...]:
 
 
 def _server_lines(name: str, server: object) -> Iterator[str]:
-    """What a definition says beside its command line: variables may load code, and helpers are programs."""
+    """The rest of a definition beside its command line: variables may load code, and helpers are programs."""
     for key, value in server.items() if isinstance(server, Mapping) else ():
         if key not in {"command", "args", "url", "type"}:
             parts = value.items() if isinstance(value, Mapping) else [("", value)]
@@ -162,12 +162,12 @@ def _helper(server: object) -> list[str]:
 
 
 def _said(words: Sequence[str]) -> str:
-    """A command line on which it is seen where each word ends."""
+    """A command line that shows where each word ends."""
     return " ".join(word if _PLAIN.fullmatch(word) else shlex.quote(word) for word in words)
 
 
 def _words(server: object) -> tuple[str, ...]:
-    """The command line of an MCP server, as far as its definition makes sense."""
+    """The command line of an MCP server, as far as its definition is valid."""
     found = server if isinstance(server, Mapping) else {}
     given = found.get("args")
     words = [found.get("command"), *(given if isinstance(given, list) else []), found.get("url")]
@@ -175,12 +175,12 @@ def _words(server: object) -> tuple[str, ...]:
 
 
 def _variables(server: object) -> dict[str, str]:
-    """The variables of an MCP server, as far as its definition makes sense."""
+    """The variables of an MCP server, as far as its definition is valid."""
     found = server.get("env") if isinstance(server, Mapping) else None
     pairs = found.items() if isinstance(found, Mapping) else ()
     return {name: value for name, value in pairs if isinstance(name, str) and isinstance(value, str)}
 
 
 def _text(path: str) -> str:
-    """The path as text that can be encoded, whatever bytes it is made of."""
+    """The path as encodable text, whatever its bytes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -1,9 +1,9 @@
-"""What a project configures for Claude Code that runs, reaches out or loosens a guard: it waits for the user's yes.
+"""A project's configuration of Claude Code that runs programs, uses the network or loosens a guard: it needs approval.
 
 Effects: reads the project's `.claude` folders, those of folders above up to the repository's root, and Claude Code's
-own record of folders that were accepted in it. Claude Code itself asks for none of it when it runs headless (seen with
-2.1.330 and 2.1.197). What only instructs (CLAUDE.md, rules, plain skills) or restricts (rules that deny and ask) is
-none of it.
+own record of accepted folders. A headless Claude Code does not ask before it uses any of this (seen with
+2.1.330 and 2.1.197). Files that only instruct (CLAUDE.md, rules, plain skills) or restrict (rules that deny and ask)
+are not part of it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 MAX_FOLDERS = 20_000
-"""Folders of a project that are looked through for skills of their own; beyond it the project counts as having some."""
+"""Folders of a project that are searched for skills; a project with more counts as having some."""
 MAX_ENTRIES, MAX_DEPTH = 5_000, 6
 MAX_FILE_BYTES = 1_000_000
 PARTS = ("skills", "commands", "agents", "workflows")
-"""Folders in a `.claude` folder whose files Claude Code may run, or hand its tools and hooks to."""
+"""Folders in a `.claude` folder whose files Claude Code may run, or take tools and hooks from."""
 
 _PLAIN_SKILL = frozenset({
     "name", "description", "argument-hint", "arguments", "model", "disable-model-invocation", "user-invocable",
@@ -42,17 +42,17 @@ _PLAIN_SKILL = frozenset({
 })  # fmt: skip
 """Fields of a skill or command that neither run anything nor allow a tool."""
 _LOOSE_AGENT = frozenset({"hooks", "mcpServers", "permissionMode", "observer"}) | EVENTS
-"""Fields of an agent that do; what it may name for itself is asked for when a command names it."""
+"""Fields of an agent that do; its other fields are approved when a command names the agent."""
 _HELPERS = ("Helper", "Refresh", "Export")
-"""How the names of settings end whose value is a command line."""
+"""Endings of the names of settings whose value is a command line."""
 _SKIPPED = frozenset({".git", ".claude"})
 _RUNS = ("!`", "```!")
-"""How a skill or command has a shell's output put into its text."""
+"""Marks in a skill or command that insert the output of a shell."""
 
 
 @dataclass(slots=True)
 class _Found:
-    """What waits, as it is gathered."""
+    """The configuration found so far that needs approval."""
 
     root: Path
     lines: list[str] = field(default_factory=list)
@@ -60,7 +60,7 @@ class _Found:
     covered: Coverage = field(init=False)
     kinds: list[str] = field(default_factory=list)
     seen: int = 0
-    """Entries of `.claude` folders that were looked at."""
+    """Number of visited entries of `.claude` folders."""
 
     def __post_init__(self) -> None:
         self.covered = Coverage(self.root)
@@ -73,9 +73,9 @@ class _Found:
 
 
 def claude_item(root: Path, inside: Sequence[Path]) -> TrustItem | None:
-    """All of the project *root*, a resolved path, that waits; None where there is nothing of the kind.
+    """Everything in the project *root*, a resolved path, that needs approval; None if there is nothing.
 
-    *inside* is what `folders_inside` gives.
+    *inside* is the result of `folders_inside`.
     """
     found = _Found(root)
     _settings(root, found)
@@ -100,7 +100,7 @@ def claude_item(root: Path, inside: Sequence[Path]) -> TrustItem | None:
 def folders_inside(root: Path) -> list[Path]:
     """The folders of the project in which Claude Code may find skills: its root, and all with a `.claude` folder.
 
-    None at all where the project has more than `MAX_FOLDERS`.
+    Empty if the project has more than `MAX_FOLDERS`.
     """
     found, waiting, seen = [root], [root], 0
     while waiting:
@@ -119,7 +119,7 @@ def folders_inside(root: Path) -> list[Path]:
 
 
 def accepted_in_claude_code(root: Path) -> bool:
-    """Whether the user has said in Claude Code that the project *root*, a resolved path, is trusted.
+    """Whether the user has accepted the project *root*, a resolved path, in Claude Code.
 
     Its record of the folder, or of one above up to the repository's root, counts.
     """
@@ -135,7 +135,7 @@ def accepted_in_claude_code(root: Path) -> bool:
 def _settings(root: Path, found: _Found) -> None:
     try:
         settings = read_settings(root)
-    except EnvironmentFault:  # no agent runs with it, whoever says yes
+    except EnvironmentFault:  # no agent runs with such settings, approved or not
         return
     for name, given in settings.items():
         rest = {key: value for key, value in given.items() if key not in {"$schema", "permissions"}}
@@ -150,7 +150,7 @@ def _settings(root: Path, found: _Found) -> None:
 
 
 def _commands(value: object) -> Iterator[list[str]]:
-    """The command lines somewhere in settings: of hooks and the like, and of helpers, which are texts by themselves."""
+    """The command lines anywhere in settings: of hooks and the like, and of helpers, which are plain text."""
     for key, part in _mapping(value).items():
         if isinstance(part, str) and (key == "command" or key.endswith(_HELPERS)):
             args = _mapping(value).get("args")
@@ -172,7 +172,7 @@ def _kinds(settings: Mapping[str, Any]) -> str:
 
 
 def _setting_lines(name: str, settings: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each fact that a person decides on."""
+    """A line for each setting that a person decides on."""
     for key, value in settings.items():
         if key in {"hooks", "env", "permissions"} and isinstance(value, dict):
             for inner, part in value.items():
@@ -187,7 +187,7 @@ def _json(value: object) -> str:
 
 
 def _file(part: str, path: Path, found: _Found) -> None:
-    """Add a file of a `.claude` folder, if it is of the kind that waits."""
+    """Add a file of a `.claude` folder, if it needs approval."""
     name = os.fsencode(os.path.relpath(path, found.root)).decode("utf-8", "backslashreplace")
     content = _read(path)
     text = content.decode("utf-8", "replace")
@@ -199,13 +199,13 @@ def _file(part: str, path: Path, found: _Found) -> None:
 
 
 def _why(part: str, path: Path, text: str) -> str | None:
-    """Why a skill, command or agent waits; None for one that only instructs."""
+    """Why a skill, command or agent needs approval; None for one that only instructs."""
     if path.name == "plugin.json":
         return "a plugin"
     if path.suffix != ".md":
         return None
     if len(text) >= MAX_FILE_BYTES:
-        return "too large to be looked through"
+        return "too large to check"
     if part != "agents" and any(mark in text for mark in _RUNS):
         return "runs a shell when it is used"
     if not text.startswith("---"):
@@ -219,7 +219,7 @@ def _why(part: str, path: Path, text: str) -> str | None:
 
 
 def _files(folder: Path, depth: int, found: _Found) -> Iterator[Path]:
-    """The files of a `.claude` folder, links followed as Claude Code does; they may lead round, or anywhere."""
+    """The files of a `.claude` folder, following links, which may be circular, as Claude Code does."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:
@@ -259,7 +259,7 @@ def _is_own_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _read(path: Path) -> bytes:
-    """The beginning of a regular file; nothing of anything else."""
+    """The start of a regular file; empty for anything else."""
     try:
         if not path.is_file():
             return b""

@@ -1,7 +1,7 @@
-"""Which files of a project a command line can run: those that a yes covers.
+"""The files of a project that a command line can run: an approval covers them.
 
-Effects: looks at files, and reads the first line of programs. What lies outside the project is the machine's; what the
-covered files call in turn is not followed, but for the modules that lie beside them.
+Effects: lists files, and reads the first line of programs. Files outside the project belong to the machine. Calls of
+the covered files are not followed, except to modules beside them.
 """
 
 from __future__ import annotations
@@ -85,29 +85,29 @@ RUNNERS = {
     "uvx": _PROJECT,
     "poetry": ("pyproject.toml", "poetry.lock"),
 }
-"""The files in which a program looks for what it shall run, in the project's root and in folders named to it."""
+"""The files in which a program looks up what to run, in the project root and in folders named in its arguments."""
 _CODE_ENDINGS = frozenset({
     ".awk", ".bat", ".class", ".cmd", ".dll", ".dylib", ".exe", ".exs", ".fish", ".go", ".gradle", ".groovy", ".jar",
     ".jl", ".lua", ".mak", ".mk", ".php", ".ps1", ".r", ".sed", ".tcl", ".wasm",
 })  # fmt: skip
-"""Endings of programs whose modules are not known here."""
+"""Endings of programs with an unknown kind of modules."""
 _BINARY = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 DATA = frozenset({".csv", ".db", ".duckdb", ".jsonl", ".log", ".parquet", ".sqlite", ".sqlite3", ".tsv"})
-"""Endings of files that a program works on; none of them is run by anything."""
+"""Endings of data files, which nothing runs."""
 _OUTPUT = re.compile(r"-o|--?(out|output|outfile|output-file|out-file|log|log-file|logfile|report|report-file)")
-"""Options whose value is a file that the program writes."""
+"""Options that name a file to write."""
 _QUOTE = re.compile("[\"']")
 _WORD = re.compile(r"[^\s`;|&()<>=,:]+")
 _CODE = re.compile(r"-[A-Za-z]*c")
 _ASSIGNED = re.compile(r"(?:^|(?<=[\s;&|(]))([A-Za-z_]\w*)=([^\s;&|()]*)")
-"""A variable that a command line sets for what it runs."""
+"""A variable that a command line sets for its program."""
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _LONGEST = 4096
 """Characters of a path, and bytes of a first line."""
 _MAX_PLACES = 100_000
-"""Words in folders that are looked at for one command line."""
+"""Combinations of words and folders that are checked for one command line."""
 _DEEPEST = 5
-"""Interpreters of interpreters, and links to them."""
+"""Chains of interpreters and links."""
 
 
 @dataclass(slots=True)
@@ -118,10 +118,10 @@ class Coverage:
     files: set[Path] = field(default_factory=set)
     modules: set[tuple[Path, Modules]] = field(default_factory=set)
     search: str = ""
-    """The search path of the command that is looked at."""
+    """The search path of the current command."""
 
     def command(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
-        """Add what *argv* runs, started in the project's root with *env* beside the variables that are there."""
+        """Add the files that *argv* runs, started in the project root with *env* added to the environment."""
         assigned = dict(pair for word in argv for pair in _ASSIGNED.findall(_QUOTE.sub("", word)))
         searched = resolve(env.get("PATH", "$PATH"), os.environ)
         self.search = resolve(assigned.get("PATH", "$PATH"), {"PATH": searched})
@@ -149,7 +149,7 @@ class Coverage:
         self.environment(assigned)
 
     def environment(self, env: Mapping[str, str]) -> None:
-        """Add what variables name: code to load, and folders to look for modules in."""
+        """Add files that variables name: code to load, and folders to search for modules."""
         for name, value in env.items():
             words = _words_in(value)
             for part in words:
@@ -167,7 +167,7 @@ class Coverage:
         self.modules.add((self.root, PYTHON))
 
     def _elsewhere(self, folders: Sequence[Path], words: Sequence[str]) -> None:
-        """Add programs that *words* name as seen from other *folders*, to which a command line may go first."""
+        """Add programs that *words* name relative to other *folders*, to which a command line may change first."""
         if len(folders) * len(words) > _MAX_PLACES:
             raise too_much("a command line names too many folders and files")
         for folder in folders:
@@ -175,7 +175,7 @@ class Coverage:
                 self._if_code(os.path.join(folder, word))  # noqa: PTH118 - a word may be no path
 
     def _included(self, words: Sequence[str], kinds: Sequence[Modules]) -> None:
-        """Add the modules of folders that `-I` names, written in one word or in two."""
+        """Add the modules of folders named by `-I`, in one word or two."""
         for before, word in zip(("", *words), words, strict=False):
             folder = word if before == "-I" else word[2:] if word.startswith("-I") else ""
             path = self._inside(folder)
@@ -189,7 +189,7 @@ class Coverage:
                 yield path
 
     def _named(self, name: str) -> None:
-        """Add the file that an argument is, there or not; a folder is run by Python through a file in it."""
+        """Add the file that an argument names, existing or not; Python runs a folder through a file in it."""
         path = self._inside(name)
         if path is None or path.suffix.lower() in DATA:
             return
@@ -201,8 +201,8 @@ class Coverage:
                 self.modules.add((path, PYTHON))
 
     def _if_code(self, name: str) -> None:
-        """Add the file that a part of an argument names where it is a program; text names many things."""
-        for said in (name, name[2:]) if name.startswith("-") else (name,):  # an option may hold its value
+        """Add the file that a part of an argument names, if it is a program, since text may name anything."""
+        for said in (name, name[2:]) if name.startswith("-") else (name,):  # an option may include its value
             path = self._inside(said)
             if path is not None and os.path.isfile(path) and self._is_program(path):  # noqa: PTH113
                 self._program(path)
@@ -215,7 +215,7 @@ class Coverage:
         return known or start.startswith(_BINARY) or (not path.suffix and os.access(path, os.X_OK))
 
     def _program(self, path: Path, depth: int = 0) -> None:
-        """Add a file that is run, the modules beside it, and what runs it."""
+        """Add a file that is run, the modules beside it, and its interpreter."""
         if path in self.files or depth > _DEEPEST:
             return
         self.files.add(path)
@@ -226,7 +226,7 @@ class Coverage:
         self._runtime(path)
         real = Path(os.path.realpath(path))
         if real != path and real.is_relative_to(self.root):
-            self._program(real, depth + 1)  # Python looks for modules beside the file itself
+            self._program(real, depth + 1)  # Python searches for modules beside the real file
         for word in first.split():
             interpreter = self._inside(word) if os.sep in word else None
             if interpreter is not None:
@@ -234,21 +234,21 @@ class Coverage:
             self._on_path(word, depth + 1)
 
     def _language(self, path: Path, first: str) -> Modules | None:
-        """By its ending, else by the interpreter in its first line."""
+        """By its ending, or else by the interpreter in its first line."""
         known = next((kind for kind in _LANGUAGES if path.suffix.lower() in kind.endings), None)
         if known is not None:
             return known
         return next((kind for word in first.split() if (kind := _kind_of(os.path.basename(word)))), None)  # noqa: PTH119
 
     def _runtime(self, path: Path) -> None:
-        """Add the modules of the virtual environment that *path* is the Python or a script of."""
+        """Add the modules of the virtual environment whose Python, or one of whose scripts, is *path*."""
         home = path.parent.parent
         if home.is_relative_to(self.root) and os.path.lexists(home / "pyvenv.cfg"):
             self.files.add(home / "pyvenv.cfg")
             self.modules.add((home / "lib", VIRTUAL))
 
     def _on_path(self, word: str, depth: int) -> None:
-        """Add the places in the project where the search path looks for *word*."""
+        """Add the places in the project where the search path may find *word*."""
         if os.sep in word or not word or word.startswith("-") or "\0" in word:
             return
         for folder in self.search.split(os.pathsep):
@@ -268,7 +268,7 @@ class Coverage:
             self.python_root()
 
     def _inside(self, name: str) -> Path | None:
-        """The path that *name* is from the root on; None where that is outside, or none."""
+        """The path of *name* relative to the root; None if that is outside, or not a path."""
         if not name or "\0" in name or len(name) > _LONGEST:
             return None
         if "$" in name:
@@ -278,29 +278,29 @@ class Coverage:
 
 
 def _looks_in_working_folder(words: Sequence[str]) -> bool:
-    """Whether Python is started so that it imports from where it is started: by `-m`, by `-c`."""
+    """Whether Python is started by `-m` or `-c`, so that it imports from the working directory."""
     python = any(_kind_of(os.path.basename(word)) is PYTHON for word in words)  # noqa: PTH119
     module = any(before == "-m" and _MODULE.fullmatch(word) for before, word in pairwise(words))
     return module or (python and any(_CODE.fullmatch(word) for word in words))
 
 
 def _words_in(text: str) -> list[str]:
-    """What a shell might take for words."""
+    """Possible words of a shell."""
     return _WORD.findall(_QUOTE.sub("", text))
 
 
 def _kind_of(name: str) -> Modules | None:
-    """The modules that the interpreter *name* looks for."""
+    """The kind of modules that the interpreter *name* imports."""
     return next((kind for form, kind in _INTERPRETERS if form.fullmatch(name)), None)
 
 
 def _first_line(start: bytes) -> str:
-    """What stands behind `#!` in the first line of a file that begins with *start*."""
+    """The text after `#!` in the first line of a file that starts with *start*."""
     return os.fsdecode(start[2:].partition(b"\n")[0]) if start.startswith(b"#!") else ""
 
 
 def _start_of(path: Path) -> bytes:
-    """How a regular file begins; empty for all others. It never waits."""
+    """The start of a regular file; empty for anything else. It never blocks."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except (OSError, ValueError):

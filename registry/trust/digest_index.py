@@ -1,6 +1,6 @@
-"""What was read of a project's files, kept from check to check in a folder of the user's.
+"""A cache of digests of a project's files, kept between checks in a folder of the user.
 
-Effects: reads and writes files of mode 0600. None of it is needed: what is lost is read from the project again.
+Effects: reads and writes files of mode 0600. The cache can be lost: the project is then read again.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     from registry.trust.modules import State
 
 MAX_ENTRIES_KEPT = 10_000
-"""Files, and folders of modules, that are remembered of one project."""
+"""Maximum number of cached files, and folders of modules, of one project."""
 MAX_PROJECTS = 200
 _VERSION = 1
 _KEPT = "kept-"
 
 Table: TypeAlias = "dict[str, list[Any]]"
-"""Of the modules of one folder: state (None where it may change unseen) and digest, by path."""
+"""State (None if it may change unnoticed) and digest of the modules of one folder, by path."""
 
 
 def index_folder(configuration: Path, root: Path) -> Path:
-    """Where what was read of the project at *root* is kept, in the user's *configuration*."""
+    """The cache folder of the project at *root*, in the user's *configuration*."""
     return configuration / "digests" / hashlib.sha256(os.fsencode(root)).hexdigest()[:32]
 
 
 class Index:
-    """One small file that every check reads, and one for the modules of each folder, read where one has changed."""
+    """One small file for every check, and one for the modules of each folder, read only if one has changed."""
 
     def __init__(self, folder: Path | None) -> None:
-        """*folder* is this project's; None: nothing is kept."""
+        """*folder* is this project's; None: nothing is cached."""
         self._folder = folder
         data = {} if folder is None else _load(folder / "index.json")
         current = data.get("version") == _VERSION
@@ -52,23 +52,23 @@ class Index:
         return str(known[1]) if known is not None and tuple(known[0]) == state else None
 
     def put_file(self, name: str, state: State, digest: str) -> None:
-        """Remember the digest of a file."""
+        """Store the digest of a file."""
         self._files[name] = [state, digest]
         self._changed = True
 
     def folder(self, name: str, print_: str) -> str | None:
-        """The digest of the modules of a folder whose states still give this *print_*."""
+        """The digest of the modules of a folder, if the fingerprint of their states is still *print_*."""
         known = self._folders.get(name)
         return known[1] if known is not None and known[0] == print_ else None
 
     def put_folder(self, name: str, print_: str, digest: str, table: Table) -> None:
-        """Remember the modules of a folder."""
+        """Store the modules of a folder."""
         self._folders[name] = [print_, digest]
         self._tables[name] = table
         self._changed = True
 
     def table(self, name: str) -> Table:
-        """The modules of a folder as they were put last."""
+        """The modules of a folder as last stored."""
         return self._tables[name] if name in self._tables else self._read(name)
 
     def kept(self, name: str) -> Table:
@@ -76,14 +76,14 @@ class Index:
         return self._read(name, _KEPT)
 
     def keep(self, name: str) -> None:
-        """Keep the modules of a folder as they are now."""
+        """Save the current modules of a folder."""
         if self._folder is not None and name in self._folders:
             self.write()
             with contextlib.suppress(OSError):
                 shutil.copy(self._folder / _file_name(name), self._folder / _file_name(name, _KEPT))
 
     def write(self) -> None:
-        """Keep what was put; where that cannot be, the next check reads more."""
+        """Write the cache; if that fails, the next check reads more."""
         if self._folder is None or not self._changed:
             return
         for found in (self._files, self._folders):
@@ -109,7 +109,7 @@ def _file_name(name: str, prefix: str = "") -> str:
 
 
 def _make_room(folder: Path) -> None:
-    """Make *folder*; forget the projects that were not looked at for the longest time where there are too many."""
+    """Make *folder*; remove the least recently used projects if there are too many."""
     if folder.exists():
         return
     folder.mkdir(mode=0o700, parents=True)
@@ -119,7 +119,7 @@ def _make_room(folder: Path) -> None:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    """What was kept; nothing where it is damaged or others can write it."""
+    """The cached content; empty if it is damaged or others can write it."""
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
@@ -132,7 +132,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _store(path: Path, value: dict[str, Any]) -> None:
-    """Replace a file whole, mode 0600; it need not outlive a crash of the machine."""
+    """Replace a file atomically, mode 0600; it may be lost in a crash of the machine."""
     number, name = tempfile.mkstemp(dir=path.parent)
     try:
         with os.fdopen(number, "w", encoding="ascii") as file:

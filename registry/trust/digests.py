@@ -1,8 +1,8 @@
-"""Digests of a project's files and folders of modules, over raw bytes, without reading again what has not changed.
+"""Digests of a project's files and folders of modules, over raw bytes, without rereading unchanged files.
 
-Effects: reads files, and keeps in a folder of the user's what it read. A file counts as unchanged while inode, mode,
-size and both times of change are the same; what was changed within `RACY` seconds before it was read is read again,
-since a second change in the same tick of the file system's clock would show in none of these.
+Effects: reads files, and caches digests in a folder of the user. A file counts as unchanged while inode, mode,
+size and both times of change are the same; a file changed within `RACY` seconds before it was read is read again,
+since none of these would show a second change in the same tick of the file system's clock.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from registry.trust.modules import Entry, Modules, State
 
 ABSENT = "absent"
-"""Stands for the digest of a file that is not there: its appearing asks again."""
+"""Stands for the digest of a missing file: if it appears, approval is needed again."""
 UNREADABLE = "unreadable"
-"""Stands for the digest of what cannot be read: a file without permission, a pipe, a device, a folder."""
+"""Stands for the digest of an unreadable path: a file without permission, a pipe, a device, a folder."""
 RACY = 3.0
 MAX_BYTES = 4 * 1024**3
 """Bytes that one check reads."""
 
 
 class Digests:
-    """One check of a project's files: each is looked at once, however many agents it serves."""
+    """One check of a project's files: each is read once, however many agents use it."""
 
     def __init__(self, root: Path, cache: Path | None = None) -> None:
-        """*root* is the project's, *cache* a folder of the user's for this project; None: everything is read."""
+        """*root* is the project's, *cache* a folder of the user for this project; None: everything is read."""
         self._root = root
         self._now = SystemClock().now().timestamp()
         self._index = Index(cache)
@@ -45,12 +45,12 @@ class Digests:
         self._bytes = 0
 
     def label(self, path: Path, kind: Modules | None = None) -> str:
-        """What a file, or the modules of *kind* in a folder, are called: by the path below the root, as text."""
+        """The label of a file, or of the modules of *kind* in a folder: the path below the root, as text."""
         name = os.fsencode(os.path.relpath(path, self._root)).decode("utf-8", "backslashreplace")
         return name if kind is None else f"{name}/ ({kind.language} modules)"
 
     def file(self, path: Path) -> str:
-        """SHA-256, hex, of a regular file, links followed, or a word for why there is none."""
+        """SHA-256, hex, of a regular file, links followed, or the word for why there is none."""
         name = os.fspath(path)
         known = self._seen.get(name)
         if known is None:
@@ -58,9 +58,9 @@ class Digests:
         return known
 
     def modules(self, folder: Path, kind: Modules) -> str:
-        """SHA-256, hex, over the names and contents of the modules in *folder*; `ABSENT` where there is no folder.
+        """SHA-256, hex, over the names and contents of the modules in *folder*; `ABSENT` if there is no folder.
 
-        Raises `InputError` (TRUST_TOO_LARGE) for more than anybody looks at.
+        Raises `InputError` (TRUST_TOO_LARGE) for more than can be checked.
         """
         name = self.label(folder, kind)
         known = self._seen.get(name)
@@ -69,12 +69,12 @@ class Digests:
         return known
 
     def keep(self, names: Iterable[str]) -> None:
-        """Keep how the modules labelled *names* are now, for `changes`."""
+        """Save the current modules labelled *names*, for `changes`."""
         for name in names:
             self._index.keep(name)
 
     def changes(self, name: str) -> list[str]:
-        """Paths below the root of the modules labelled *name* that are not as they were kept; empty where none were."""
+        """Paths below the root of the modules labelled *name* that changed since they were saved."""
         before, now = self._index.kept(name), self._index.table(name)
         if not before:
             return []
@@ -83,7 +83,7 @@ class Digests:
         return [f"{folder}/{path}" if folder else path for path in changed]
 
     def save(self) -> None:
-        """Keep what was read for the next check."""
+        """Save the digests for the next check."""
         self._index.write()
 
     def _file(self, name: str) -> str:
@@ -130,7 +130,7 @@ class Digests:
         return max(state[3], state[4]) / 1e9 < self._now - RACY
 
     def _read(self, path: str) -> str:
-        """The digest of a file as it is; it never waits, whatever the file is."""
+        """The digest of a file; it never blocks, whatever the file is."""
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""Filters and merge drivers that a repository itself configures, each as an item that waits for the user's yes.
+"""Filters and merge drivers that a repository itself configures, each as an item for approval.
 
 Effects: starts git, which reads its configuration; reads the files of the repository that their command lines name.
-Withholding the others is the business of whoever starts git for more than that (`engine.git_rules`).
+`engine.git_rules` withholds those without approval whenever git is started.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _SECONDS = 20
 
 
 def git_items(root: Path) -> list[TrustItem]:
-    """The items of the repository that *root* lies in; none where there is no repository, or no git."""
+    """The items of the repository that contains *root*; none without a repository, or without git."""
     drivers = drivers_in(_git(root, *LISTING))
     top = os.fsdecode(_git(root, "rev-parse", "--show-toplevel").removesuffix(b"\n")) if drivers else ""
     return [driver_item(driver, Path(top)) for driver in drivers] if top else []
 
 
 def driver_item(driver: Driver, top: Path) -> TrustItem:
-    """The item of *driver*, which the repository with the top *top* configures."""
+    """The item of *driver*, which the repository at *top* configures."""
     kind = "filter" if driver.attribute == "filter" else "merge driver"
     files: dict[str, str] = {}
     for program in driver.programs:

@@ -1,7 +1,7 @@
-"""The files of a folder that a program there can import, found in one walk.
+"""The files that a program in a folder can import, found in one walk.
 
-Effects: reads folders and the state of files, no contents. It works relative to open folders, so that nothing is moved
-under it, follows links to folders inside the project only, and never waits.
+Effects: reads folders and the state of files, no contents. It works relative to open folders, so that no folder can be
+moved during the walk, follows only links to folders inside the project, and never blocks.
 """
 
 from __future__ import annotations
@@ -20,46 +20,46 @@ if TYPE_CHECKING:
 MAX_FILES = 100_000
 """Modules of one folder and the folders below it."""
 MAX_ENTRIES = 1_000_000
-"""Files of every kind that are passed on the way."""
+"""Files of any kind that the walk passes."""
 MAX_DEPTH = 60
-"""Folders below each other."""
+"""Nesting of folders."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK
 _NEVER = frozenset({"__pycache__", ".git"})
 
 State: TypeAlias = "tuple[int, ...]"
-"""Mode, inode, size, time of change of the content and of the file, in nanoseconds."""
+"""Mode, inode, size, and times of change of content and metadata, in nanoseconds."""
 Entry: TypeAlias = "tuple[str, State, str | None, State | None]"
-"""A file: path below the folder and state; for a link also where it leads to and the state of that."""
+"""A file: path below the folder and state; for a link also its target and the target's state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Modules:
-    """Which files of a folder and of the folders below it count."""
+    """The kind of modules that counts in a folder and the folders below it."""
 
     language: str
     endings: tuple[str, ...]
     below: Callable[[str], bool] = str.isidentifier
-    """Whether it looks into a folder of that name; by default those whose name can stand in an import of Python's."""
+    """Whether it searches a folder of that name; by default those that Python can import by name."""
 
 
 def too_much(message: str) -> InputError:
-    """The error for programs that cannot be looked at as a whole."""
+    """The error for programs that are too large to check."""
     return InputError(
-        f"a yes would cover too much: {message}",
+        f"an approval would cover too many files: {message}",
         code="TRUST_TOO_LARGE",
-        hint="Move the program into a folder that holds it and its modules alone.",
+        hint="Move the program into a folder with only its own modules.",
     )
 
 
 def state_of(status: os.stat_result) -> State:
-    """What differs from itself of before where a file was changed, replaced or touched."""
+    """A value that differs once a file was changed, replaced or touched."""
     return (status.st_mode, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def modules_in(folder: Path, kind: Modules, root: Path) -> list[Entry] | None:
-    """All modules of *kind* in *folder*, in no order; None where there is no such folder.
+    """All modules of *kind* in *folder*, in no particular order; None if there is no such folder.
 
-    *root* is the project's. Raises `InputError` (TRUST_TOO_LARGE) for more than anybody looks at.
+    *root* is the project's. Raises `InputError` (TRUST_TOO_LARGE) for more than can be checked.
     """
     try:
         descriptor = os.open(folder, _FOLDER)
@@ -75,7 +75,7 @@ def modules_in(folder: Path, kind: Modules, root: Path) -> list[Entry] | None:
 
 @dataclass(slots=True)
 class _Walk:
-    """One walk, and what it has found."""
+    """One walk and its findings."""
 
     root: Path
     folder: Path
@@ -97,7 +97,7 @@ class _Walk:
         for name in below:
             try:
                 inner = os.open(name, _FOLDER, dir_fd=descriptor)
-            except OSError:  # gone, or not ours to read
+            except OSError:  # gone, or not readable
                 continue
             try:
                 self.visit(inner, f"{place}{name}/", depth + 1)
@@ -105,7 +105,7 @@ class _Walk:
                 os.close(inner)
 
     def _look(self, descriptor: int, place: str) -> list[str]:
-        """Take the modules of one folder; the names of the folders in it that count."""
+        """Add the modules of one folder; returns the names of the relevant folders in it."""
         endings, add = self.kind.endings, self.found.append
         below: list[str] = []
         passed = 0
@@ -129,13 +129,13 @@ class _Walk:
         return name not in _NEVER and self.kind.below(name)
 
     def _link(self, descriptor: int, place: str, name: str) -> list[str]:
-        """Take a link to a file or out of the project; the name of a link to a folder that is to be visited."""
+        """Add a link to a file or out of the project; returns the name of a link to a folder to visit."""
         try:
             leads = os.readlink(name, dir_fd=descriptor)
             state = state_of(os.lstat(name, dir_fd=descriptor))
             target = os.stat(name, dir_fd=descriptor)
         except (OSError, ValueError):
-            return []  # it leads nowhere, or in a circle
+            return []  # it is broken or circular
         if not stat.S_ISDIR(target.st_mode):
             if name.endswith(self.kind.endings):
                 self.found.append((place + name, state, leads, state_of(target)))
@@ -144,5 +144,5 @@ class _Walk:
             return []
         if Path(os.path.realpath(self.folder / place / name)).is_relative_to(self.root):
             return [name]
-        self.found.append((place + name, state, leads, None))  # what lies outside is the machine's
+        self.found.append((place + name, state, leads, None))  # files outside belong to the machine
         return []

@@ -23,7 +23,7 @@ BAD: list[tuple[str, str, dict[str, Any], str, str]] = [
     ("unknown run to cancel", "cancel", {"run_id": "r-none"}, "RUN_NOT_FOUND", "r-none"),
     ("unknown run to resume", "resume", {"run_id": "../../x"}, "RUN_NOT_FOUND", "../../x"),
     ("outside", "validate", {"source": "../../../etc/passwd"}, "PATH_OUTSIDE_PROJECT", "CLAUDE_PROJECT_DIR"),
-    ("outside, absolute", "run", {"command": "/etc/passwd.json"}, "PATH_OUTSIDE_PROJECT", "out of the project"),
+    ("outside, absolute", "run", {"command": "/etc/passwd.json"}, "PATH_OUTSIDE_PROJECT", "outside the project"),
     ("missing argument", "run", {"command": "/argued"}, "MISSING_ARGUMENT", "target"),
     ("no parameter", "run", {}, "INVALID_PARAMETERS", "command"),
     ("misspelled parameter", "status", {"runid": "r-1"}, "INVALID_PARAMETERS", "run_id"),

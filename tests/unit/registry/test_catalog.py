@@ -159,7 +159,7 @@ def test_a_limit_of_an_agent_that_cannot_hold_is_an_error_of_the_command_that_na
     (problem,) = Catalog(project).load("/hello").errors
     assert problem.code == "AGENT_UNUSABLE"
     assert problem.message == (
-        'Agent "reader" has a file that cannot be used: the field `allowed-tools` means nothing here, and the agent '
+        'Agent "reader" has a file that cannot be used: unknown field `allowed-tools`, and the agent '
         f"would run without that limit ({agent})"
     )
 

@@ -172,7 +172,7 @@ def test_a_name_in_another_case_or_with_arguments_is_answered_with_the_right_one
     write(project, "/review-code")
     with pytest.raises(NotFound, match=r"COMMAND_NOT_FOUND.*\n.*/review-code"):
         index(project).resolve("/Review_Code")
-    with pytest.raises(NotFound, match="give the rest as arguments"):
+    with pytest.raises(NotFound, match="pass the rest as arguments"):
         index(project).resolve("/review-code src/")
 
 
@@ -327,7 +327,7 @@ def test_a_folder_with_far_too_many_files_is_not_read_to_its_end(
 def test_a_command_whose_name_has_capitals_is_told_that_names_are_lower_case(project: Path) -> None:
     write(project, "/createPR")
     write(project, "/review-code")
-    with pytest.raises(NotFound, match="lower case only") as caught:
+    with pytest.raises(NotFound, match="must be lower case") as caught:
         index(project).resolve("/createPR")
     assert caught.value.hint == 'Write "name": "/createpr" in the file.'
     with pytest.raises(NotFound) as other:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from engine.validation import Validation
 
 AGENTS = {"worker", "senior-reviewer", "test-engineer", "architect-supreme"}
-UNUSABLE = {"reader": "the field `allowed-tools` means nothing here (/p/.claude/agents/reader.md)"}
+UNUSABLE = {"reader": "unknown field `allowed-tools` (/p/.claude/agents/reader.md)"}
 
 
 @dataclass(frozen=True)

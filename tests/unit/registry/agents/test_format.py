@@ -153,10 +153,10 @@ def test_a_server_of_the_file_may_be_an_address() -> None:
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("tools: 5", "`tools` names no tool with '5'"),
+        ("tools: 5", "`tools` has '5', which cannot be a tool"),
         ("tools: {Read: yes}", "`tools` takes a list of tools"),
         ("tools: [[Read]]", "`tools` takes text"),
-        ("tools: --dangerously", "`tools` names no tool with '--dangerously'"),
+        ("tools: --dangerously", "`tools` has '--dangerously', which cannot be a tool"),
         ("model: [a]", "`model` takes text"),
         ("model: --settings", "`model` cannot be '--settings'"),
         ("maxTurns: lots", "`maxTurns` cannot be 'lots'"),
@@ -171,21 +171,21 @@ def test_a_server_of_the_file_may_be_an_address() -> None:
         ("isolation: remote", "`isolation` cannot be 'remote'"),
         ("memory: everything", "`memory` cannot be 'everything'"),
         ("autoCompactWindow: 99999", "`autoCompactWindow` cannot be 99999"),
-        ("disallowedTools: Read, *", "`disallowedTools` cannot be `*`: Claude Code takes no tool away then"),
-        ("tools: Raed, Re*", "`tools` names no tool that Claude Code has: Raed, Re*"),
+        ("disallowedTools: Read, *", "`disallowedTools` cannot be `*`, which removes no tool in Claude Code"),
+        ("tools: Raed, Re*", "`tools` does not name any tool of Claude Code: Raed, Re*"),
         ("mcpServers: 5", "`mcpServers` takes names"),
-        ("mcpServers: [{db: {args: [x]}}]", "`mcpServers` does not say how 'db' is reached"),
-        ("mcpServers: {db: run}", "`mcpServers` does not say how 'db' is reached"),
+        ("mcpServers: [{db: {args: [x]}}]", "`mcpServers` does not say how to reach 'db'"),
+        ("mcpServers: {db: run}", "`mcpServers` does not say how to reach 'db'"),
         ("hooks: ./guard", "`hooks` takes hooks by event"),
-        ("hooks: {PreTool: []}", "`hooks` has the event 'PreTool', which Claude Code has not"),
+        ("hooks: {PreTool: []}", "`hooks` has the event 'PreTool', which Claude Code does not know"),
         ("hooks: {PreToolUse: }", "`hooks` has no list below PreToolUse"),
-        ("hooks: {Stop: [x]}", "`hooks` has below Stop what is no matcher"),
-        ("hooks: {Stop: [{matcher: [x]}]}", "`hooks` has below Stop what is no matcher"),
+        ("hooks: {Stop: [x]}", "`hooks` has below Stop an item that is not a matcher"),
+        ("hooks: {Stop: [{matcher: [x]}]}", "`hooks` has below Stop an item that is not a matcher"),
         ("hooks: {Stop: [{matcher: x}]}", "`hooks` has no list below Stop"),
-        ("hooks: {Stop: [{hooks: [x]}]}", "`hooks` has below Stop a hook without a type that Claude Code has"),
-        ("hooks: {Stop: [{hooks: [{type: x}]}]}", "`hooks` has below Stop a hook without a type that Claude Code has"),
+        ("hooks: {Stop: [{hooks: [x]}]}", "`hooks` has below Stop a hook without a type of Claude Code"),
+        ("hooks: {Stop: [{hooks: [{type: x}]}]}", "`hooks` has below Stop a hook without a type of Claude Code"),
         ("hooks: {Stop: [{hooks: [{type: http}]}]}", "`hooks` has below Stop a http hook without `url`"),
-        ("PreToolUse: [{hooks: []}]", "`PreToolUse` is no field but a hook event, so it guards nothing here"),
+        ("PreToolUse: [{hooks: []}]", "`PreToolUse` is a hook event, not a field, so it has no effect here"),
         ("executor: shell", "`executor` cannot be 'shell'"),
         ("env: PATH=x", "`env` takes variables"),
         ("env: {'A=B': x}", "`env` has the variable 'A=B'"),
@@ -205,8 +205,8 @@ def test_a_field_that_holds_the_wrong_thing_makes_the_file_unusable(written: str
     ("written", "message"),
     [
         ("executor: process\ncommand: make check", "`command` takes a list of arguments"),
-        ("executor: process\ncommand: []", "`command` names no program"),
-        ('executor: process\ncommand: [" ", x]', "`command` names no program"),
+        ("executor: process\ncommand: []", "`command` does not name a program"),
+        ('executor: process\ncommand: [" ", x]', "`command` does not name a program"),
         ("executor: python\ncallable: tools/agents.py", "`callable` cannot be 'tools/agents.py'"),
         ("executor: python\ncallable: os:system; x", "`callable` cannot be 'os:system; x'"),
     ],
@@ -296,14 +296,14 @@ def test_a_repaired_file_says_whether_claude_code_reads_it_too() -> None:
 @pytest.mark.parametrize(
     ("field", "hint"),
     [
-        ("memry", "did you mean memory?"),
-        ("tools-version", "did you mean tools?"),
-        ("priority", "take it out, or begin its name with x-"),
+        ("memry", "Did you mean memory?"),
+        ("tools-version", "Did you mean tools?"),
+        ("priority", "Remove it, or start its name with x-."),
     ],
 )
 def test_an_unknown_field_is_told_with_the_one_that_was_meant(field: str, hint: str) -> None:
     assert warnings(f"name: a\ndescription: x\n{field}: 1") == [
-        (AgentProblemCode.FIELD_UNKNOWN, f"the field `{field}` means nothing here", hint)
+        (AgentProblemCode.FIELD_UNKNOWN, f"unknown field `{field}`", hint)
     ]
 
 
@@ -327,8 +327,8 @@ def test_a_limit_under_another_name_is_an_error_that_says_the_right_one(field: s
     assert [(problem.code, problem.message, problem.hint) for problem in problems] == [
         (
             AgentProblemCode.FIELD_INVALID,
-            f"the field `{field}` means nothing here, and the agent would run without that limit",
-            f"write {meant}: in place of {field}:",
+            f"unknown field `{field}`, and the agent would run without that limit",
+            f"Write `{meant}:` instead of `{field}:`.",
         )
     ]
 
@@ -338,7 +338,7 @@ def test_a_field_that_cannot_be_handed_on_is_told() -> None:
         (
             AgentProblemCode.FIELD_UNKNOWN,
             "the field `experimental` has no effect on an agent that a command starts",
-            "take it out, or leave it for Claude Code itself",
+            "Remove it, or keep it for Claude Code itself.",
         )
     ]
 

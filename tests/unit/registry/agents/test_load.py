@@ -128,7 +128,7 @@ def test_a_broken_file_is_told_and_no_agent_behind_it_does_its_work_with_other_r
     assert files(catalog) == ["good"]
     assert list(catalog.unusable) == ["reviewer"], "a broken file behind a good one is in nobody's way"
     assert str(catalog.unusable["reviewer"]) == (
-        f"{project / AGENTS / 'broken.md'}: `tools` takes a list of tools. Write tools: Read, Grep, Glob."
+        f"{project / AGENTS / 'broken.md'}: `tools` takes a list of tools. Write `tools: Read, Grep, Glob`."
     )
     assert (AgentProblemCode.FIELD_INVALID, "broken.md") in codes(catalog)
 

@@ -27,7 +27,7 @@ SLIPS = [
     ('{"a": 1 /* why */}', 1, 9, "a comment"),
     ("# why\n{}", 1, 1, "a comment"),
     ('{"a": "x\ny"}', 1, 9, "a line break or tab inside a string"),
-    ('{"a": "C:\\Users"}', 1, 10, "a backslash that starts no JSON escape"),
+    ('{"a": "C:\\Users"}', 1, 10, "a backslash that does not start a JSON escape"),
     ('{"a": "x', 1, 7, "a string is not closed"),
     ('{"a": "say "hi" now"}', 1, 13, "a double quote inside a string"),
     ('{"a": 01}', 1, 8, "a number that is not JSON"),

@@ -137,7 +137,7 @@ def test_the_folder_that_claude_code_started_in_is_searched_from_and_that_of_a_p
     monkeypatch.setenv(SESSION_VARIABLE, "1")
     assert find_root().root == deep.parent
     monkeypatch.setenv(PROJECT_VARIABLE, str(home))
-    with pytest.raises(NotFound, match="is no project"):
+    with pytest.raises(NotFound, match="is not a project"):
         find_root()
     monkeypatch.delenv(SESSION_VARIABLE)
     assert find_root().root == home

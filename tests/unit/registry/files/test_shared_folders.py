@@ -81,7 +81,7 @@ def test_nothing_behind_a_link_is_listed_or_read_before_the_yes_and_what_to_do_i
     with pytest.raises(NotFound, match="not found") as caught:
         found.load("/shared")
     assert "`orchestrate trust`" in (caught.value.hint or "")
-    with pytest.raises(InputError, match="leads out of the project") as outside:
+    with pytest.raises(InputError, match="is outside the project") as outside:
         found.load(".claude/commands/v2/shared.json")
     assert "is a link to" in (outside.value.hint or "")
     told = found.load(command(phase("work", node("only-node", agent="helper")))).problems

@@ -55,7 +55,7 @@ def test_a_text_is_read_by_the_core_schema(text: str, value: object) -> None:
         ("a: !!int 5", "INVALID_YAML", (1, 4), "the tag tag:yaml.org,2002:int is not supported"),
         ("a: !python/name:os.system x", "INVALID_YAML", (1, 4), "the tag !python/name:os.system"),
         ("a: 1\n<<: {b: 2}", "INVALID_YAML", (2, 1), "<< merges other fields in"),
-        ("a: 1\n---\nb: 2", "INVALID_YAML", (2, 1), "a second document begins"),
+        ("a: 1\n---\nb: 2", "INVALID_YAML", (2, 1), "a second document starts"),
         ("? [a]\n: 1", "INVALID_YAML", (1, 3), "a key is a list or a mapping"),
         ("- a: .inf", "INVALID_YAML", (1, 6), ".inf is not a JSON number"),
         ("- a: .NaN", "INVALID_YAML", (1, 6), ".NaN is not a JSON number"),

@@ -230,7 +230,7 @@ def test_a_dependency_that_does_not_exist_is_an_error_with_the_steps_there_are(w
     converted = convert(f"# /x\n\nText.\n\n1. One\n2. Two ({words})\n", stem="x")
     (problem,) = [problem for problem in converted.problems if problem.severity is Severity.ERROR]
     assert problem.code == "V1_UNKNOWN_STEP"
-    assert problem.suggestion == "The steps are 1 (one), 2 (two)."
+    assert problem.suggestion == "Known steps: 1 (one), 2 (two)."
 
 
 def test_a_circle_of_steps_is_left_for_the_validator_to_name(tmp_path: Path) -> None:
@@ -452,4 +452,4 @@ def test_a_file_that_is_not_read_in_is_named_without_the_sentence_around_it(text
         for one in convert(f"# /x\n\n{text}\n\n1. Look\n2. Send\n", stem="x").problems
         if one.code == "V1_NOT_CARRIED"
     ]
-    assert problem.message.startswith(f"{named}: is not read in beforehand")
+    assert problem.message.startswith(f"{named}: is not inserted beforehand")

@@ -62,12 +62,12 @@ def test_what_a_heading_is_about_is_its_last_noun(heading: str, passed_over: boo
 def test_numbered_headings_that_name_things_are_no_steps() -> None:
     kinds = "### 1. Cold storage\nx\n\n### 2. Warm storage\ny\n"
     message = refusal(f"# Storage\n\nText.\n\n## Places\n\n{kinds}")
-    assert "the numbered headings from line 7 on name things and say no action" in message
+    assert "the numbered headings from line 7 on name things, not actions" in message
     assert 'from line 7 on stand under "Storage areas"' in refusal(f"# S\n\nText.\n\n## Storage areas\n\n{kinds}")
     shipped = convert(f"# S\n\nText.\n\n## Steps\n\n1. Pack the box\n2. Send the box\n\n## Places\n\n{kinds}", stem="x")
     assert tasks(shipped) == ["Pack the box", "Send the box"]
     assert told(shipped, "V1_LIST_PASSED_OVER") == [
-        "Numbered headings are not read as steps: they name things and say no action"
+        "Numbered headings are not read as steps: they name things, not actions"
     ]
 
 
@@ -113,7 +113,7 @@ def test_numbered_headings_are_steps_where_they_or_the_heading_above_say_so(text
 def test_numbered_headings_of_a_command_with_its_name_are_steps_whatever_they_say() -> None:
     text = "# {}\n\nText.\n\n## Places\n\n### 1. Cold store\nx\n\n### 2. Warm store\ny\n"
     assert len(tasks(convert(text.format("/storage"), stem="x"))) == 2
-    assert "say no action" in refusal(text.format("Storage"))
+    assert "name things, not actions" in refusal(text.format("Storage"))
 
 
 def test_one_numbered_heading_that_is_no_step_is_not_worth_a_word() -> None:
@@ -187,7 +187,7 @@ def test_a_step_that_brackets_limit_stays_a_step_and_is_told(step: str) -> None:
     converted = convert(f"# Bake\n\nText.\n\n## Steps\n\n1. Build it\n2. {step}\n3. Push it\n", stem="x")
     assert len(tasks(converted)) == 3
     (message,) = told(converted, "V1_CONDITIONAL")
-    assert message.endswith("says that it is done in some cases only; its agent decides")
+    assert message.endswith("is limited to some cases only; its agent decides")
     headed = convert(
         f"# Bake\n\nText.\n\n## Step 1: Mix it\nA\n\n## Step 2: {step}\nB\n\n## Step 3: Heat\nC\n", stem="x"
     )
@@ -202,13 +202,13 @@ def test_headings_for_what_was_given_are_handed_to_the_step_before(heading: str)
     text = f"# Bake\n\nText.\n\n## Step 1: Look\nA\n\n## Step 2: {heading}\nB\n\n## Step 3: Heat\nC\n"
     converted = convert(text, stem="x")
     assert len(tasks(converted)) == 2
-    assert "it is handed to the step before it" in told(converted, "V1_CONDITIONAL")[0]
+    assert "it is attached to the step before it" in told(converted, "V1_CONDITIONAL")[0]
 
 
 def test_what_is_done_in_some_cases_before_the_first_step_is_done_first_in_that_step() -> None:
     steps = "1. If it is frozen, thaw it\n2. Mix it\n\n   ```\n   spoon\n   ```\n3. Heat it\n"
     converted = convert(f"# Bake\n\nText.\n\n## Steps\n\n{steps}", stem="x")
-    assert "it is handed to the step after it, to do first" in told(converted, "V1_CONDITIONAL")[0]
+    assert "it is attached to the step after it, to do first" in told(converted, "V1_CONDITIONAL")[0]
     assert tasks(converted) == ["Mix it", "Heat it"]
     given = converted.definition["globalContext"]["initial"]
     assert given == {"mix-it-details": "Before this:\nIf it is frozen, thaw it\n```\nspoon\n```"}
@@ -278,7 +278,7 @@ def test_numbered_headings_of_modes_are_no_order_either() -> None:
 
 def test_modes_behind_a_sign_are_modes() -> None:
     text = "# Bake\n\n## 🚀 Quick mode\n\n1. Fetch it\n2. Check it\n\n## ⚡ Full mode\n\n1. Build all\n2. Test all\n"
-    assert "no command can be made of alternatives" in refusal(text)
+    assert "a command cannot be made from alternatives" in refusal(text)
 
 
 def test_one_heading_of_a_mode_alone_is_no_alternative() -> None:
@@ -316,13 +316,13 @@ def test_lists_beside_numbered_headings_are_named_with_the_reason() -> None:
     assert told(converted, "V1_LIST_PASSED_OVER") == [
         'A numbered list is not read as steps: it stands under "Rules"',
         'A numbered list is not read as steps: it is done in some cases only: "On failure"',
-        "A numbered list is not read as steps: it is no part of the numbered headings",
+        "A numbered list is not read as steps: it is not part of the numbered headings",
     ]
     assert told(converted, "V1_STEPS_LOST") == [
         (
             "4 items that may be steps reach no task, and only 2 do: "
             'the list in line 18 is done in some cases only: "On failure"; '
-            "the list in line 23 is no part of the numbered headings"
+            "the list in line 23 is not part of the numbered headings"
         )
     ]
 
@@ -353,7 +353,7 @@ def test_a_file_in_another_language_is_refused_since_its_words_tell_nothing() ->
         TWO_LISTS.format("Das ist f\u00fcr die K\u00fcche.", one) for one in ("Regeln", "Ablauf")
     )
     message = refusal(german)
-    assert "is not in English, and only English words tell steps from the other lists" in message
+    assert "is not in English, and only English words distinguish steps from other" in message
     assert "(lines 7, 14)" in message
     headings = "".join(f"## {one}. Der Teig und die Form\n\nDas ist nicht alles.\n\n" for one in (1, 2))
     assert "is not in English" in refusal(f"# Backen\n\n{headings}")
@@ -384,7 +384,7 @@ def test_in_a_command_with_its_name_a_list_says_no_action_only_where_no_other_on
     assert tasks(convert(f"# /keep\n\nText.\n\n{names}", stem="x")) == ["Cold store", "Warm store"]
     both = convert(f"# /keep\n\nText.\n\n{names}## Work\n\n1. Open the box\n2. Send the box\n", stem="x")
     assert tasks(both) == ["Open the box", "Send the box"]
-    assert told(both, "V1_LIST_PASSED_OVER") == ["A numbered list is not read as steps: it says no action"]
+    assert told(both, "V1_LIST_PASSED_OVER") == ["A numbered list is not read as steps: it does not name actions"]
 
 
 def test_what_comes_after_the_command_is_no_step() -> None:
@@ -400,7 +400,7 @@ def test_a_step_of_an_agent_for_some_cases_is_a_node_that_says_so() -> None:
     (_, sent) = tasks(both := convert(text, stem="x"))
     assert sent.startswith("If it is full: use")
     (limited,) = told(both, "V1_CONDITIONAL")
-    assert limited.endswith("says that it is done in some cases only; its agent decides")
+    assert limited.endswith("is limited to some cases only; its agent decides")
 
 
 @pytest.mark.parametrize(
@@ -486,14 +486,14 @@ def test_effects_and_occasions_are_no_steps(lead_in: str) -> None:
 
 def test_a_heading_says_steps_by_what_it_is_about_and_not_by_what_it_is_for() -> None:
     listed = "1. Bread in the oven\n2. Bread on the table\n"
-    assert "says no action" in refusal(f"# Bake\n\nText.\n\n## Links with the process\n\n{listed}")
+    assert "does not name actions" in refusal(f"# Bake\n\nText.\n\n## Links with the process\n\n{listed}")
     assert len(tasks(convert(f"# Bake\n\nText.\n\n## Process with links\n\n{listed}", stem="x"))) == 2
 
 
 def test_the_entries_of_a_menu_are_modes() -> None:
     entry = "## [{}] {}\n\n1. Open the {} box\n2. Send the box\n\n"
     menu = entry.format(1, "Bread", "first") + entry.format(2, "Cake", "second")
-    assert 'steps for different cases only, and no command can be made of alternatives: "[1] Bread"' in refusal(
+    assert 'steps for different cases only, and a command cannot be made from alternatives: "[1] Bread"' in refusal(
         f"# Bake\n\nText.\n\n{menu}"
     )
 
@@ -640,7 +640,7 @@ def test_a_numbered_checklist_of_actions_is_a_list_of_steps() -> None:
 def test_more_items_that_may_be_steps_than_steps_are_an_error() -> None:
     doubtful = "## Parts\n\n1. Cold store\n2. Warm store\n3. Dry store\n"
     (lost,) = told(convert(f"{STEPS}{doubtful}", stem="x"), "V1_STEPS_LOST")
-    assert lost == "3 items that may be steps reach no task, and only 2 do: the list in line 12 says no action"
+    assert lost == "3 items that may be steps reach no task, and only 2 do: the list in line 12 does not name actions"
 
 
 def test_a_prompt_with_alternatives_alone_is_a_prompt_without_steps() -> None:
@@ -657,14 +657,14 @@ def test_numbered_headings_that_begin_anew_are_steps_under_headings_of_steps_onl
     assert len(tasks(convert(f"# Bake\n\nText.\n\n{one}", stem="x"))) == 2
     message = refusal(f"# Bake\n\nText.\n\n{one}{two}")
     assert (
-        "the numbered headings from line 7 on begin anew under a heading that does not say that they are steps"
+        "the numbered headings from line 7 on begin again under a heading that does not say that they are steps"
         in message
     )
     work = convert(f"# Bake\n\nText.\n\n{one}{two.replace('Cake', 'Workflow')}", stem="x")
     assert tasks(work) == ["Open the second box: x", "Send the second box: y"]
-    assert "begin anew" in told(work, "V1_LIST_PASSED_OVER")[0]
+    assert "begin again" in told(work, "V1_LIST_PASSED_OVER")[0]
     optional = "## Option A\n\n1. Open it\n2. Send it\n"
-    assert "begin anew" in refusal(f"# Bake\n\nText.\n\n{one}{two}{optional}")
+    assert "begin again" in refusal(f"# Bake\n\nText.\n\n{one}{two}{optional}")
 
 
 def test_what_comes_before_the_rest_is_no_step_where_there_is_no_rest() -> None:
@@ -672,7 +672,7 @@ def test_what_comes_before_the_rest_is_no_step_where_there_is_no_rest() -> None:
         "Before you bake:\n\n1. Open the oven\n2. Clean it\n",
         "## Before you bake\n\n1. Open the oven\n2. Clean it\n",
     ):
-        assert "comes before steps that are not there" in refusal(f"# Bake\n\nText.\n\n{before}")
+        assert "comes before steps that do not exist" in refusal(f"# Bake\n\nText.\n\n{before}")
         both = convert(f"# Bake\n\nText.\n\n{before}\n## Work\n\n1. Open the box\n2. Send the box\n", stem="x")
         assert len(tasks(both)) == 4
 
@@ -712,7 +712,7 @@ def test_a_list_that_begins_again_is_judged_by_itself() -> None:
     text = "## Work\n\n1. Open the oven\n2. Close the oven\n\nBut:\n\n1. Bread on the table\n2. Bread in the box\n"
     converted = convert(f"# Bake\n\nText.\n\n{text}", stem="x")
     assert tasks(converted) == ["Open the oven", "Close the oven"]
-    assert told(converted, "V1_LIST_PASSED_OVER") == ["A numbered list is not read as steps: it says no action"]
+    assert told(converted, "V1_LIST_PASSED_OVER") == ["A numbered list is not read as steps: it does not name actions"]
 
 
 def test_headings_of_what_the_command_is_run_for_are_modes() -> None:
@@ -726,7 +726,7 @@ def test_headings_of_what_the_command_is_run_for_are_modes() -> None:
 
 def test_headings_that_call_the_command_are_modes() -> None:
     calls = "### `/bake bread`\n\n1. Open the oven\n2. Close it\n\n### `/bake list`\n\nAll.\n"
-    assert 'no command can be made of alternatives: "/bake bread" (line 7)' in refusal(
+    assert 'a command cannot be made from alternatives: "/bake bread" (line 7)' in refusal(
         f"# Bake\n\nText.\n\n## Use\n\n{calls}"
     )
 
@@ -734,7 +734,7 @@ def test_headings_that_call_the_command_are_modes() -> None:
 def test_what_is_done_for_each_of_several_things_is_an_action() -> None:
     listed = "1. For each box, open it\n2. For every oven: check it\n3. For the box\n"
     assert len(tasks(convert(f"# Bake\n\nText.\n\n## More\n\n{listed}", stem="x"))) == 3
-    assert "says no action" in refusal(f"# Bake\n\nText.\n\n## More\n\n{listed.replace('open it', 'bread')}")
+    assert "does not name actions" in refusal(f"# Bake\n\nText.\n\n## More\n\n{listed.replace('open it', 'bread')}")
 
 
 def test_in_a_phase_a_numbered_list_is_its_steps_and_one_item_beside_bullets_is_not() -> None:
@@ -749,7 +749,7 @@ def test_in_a_phase_a_numbered_list_is_its_steps_and_one_item_beside_bullets_is_
 
 def test_names_with_what_they_mean_are_no_steps_unless_what_announces_them_says_so() -> None:
     names = "1. **feat**: a new thing\n2. **docs**: no new thing\n"
-    assert "the list in line 7 names things and says no action" in refusal(f"# S\n\nText.\n\n## Shop\n\n{names}")
+    assert "the list in line 7 names things, not actions" in refusal(f"# S\n\nText.\n\n## Shop\n\n{names}")
     assert len(tasks(convert(f"# S\n\nText.\n\n## Shop\n\nFollow these steps:\n\n{names}", stem="x"))) == 2
 
 

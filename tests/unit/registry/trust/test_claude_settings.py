@@ -90,7 +90,7 @@ def test_settings_that_run_reach_out_or_allow_wait_and_are_shown_fact_by_fact(pr
         (".claude/skills/s/.claude-plugin/plugin.json", "{}", "a plugin"),
         (".claude/skills/s/deep/SKILL.md", "---\nname: s\n---\n!`date`", "runs a shell when it is used"),
         (".claude/commands/c.md", "Now: !`date`", "runs a shell when it is used"),
-        (".claude/commands/c.md", "x" * 1_000_000, "too large to be looked through"),
+        (".claude/commands/c.md", "x" * 1_000_000, "too large to check"),
         (".claude/agents/a.md", "---\nname: a\nhooks:\n  Stop: []\n---\n", "sets hooks"),
         (".claude/agents/a.md", "---\nname: a\nmcpServers: [{x: {command: y}}]\n---\n", "sets mcpServers"),
         (".claude/agents/a.md", "---\nname: a\npermissionMode: auto\n---\n", "sets permissionMode"),

@@ -262,7 +262,7 @@ def test_a_command_line_of_too_many_folders_and_files_is_refused(root: Path) -> 
     for number in range(120):
         (root / f"d{number}").mkdir()
     words = [*(f"d{number}" for number in range(120)), *(f"w{number}" for number in range(1000))]
-    with pytest.raises(InputError, match='agent "a": a yes would cover too much') as caught:
+    with pytest.raises(InputError, match='agent "a": an approval would cover too many files') as caught:
         files(root, *words)
     assert caught.value.code == "TRUST_TOO_LARGE"
 
