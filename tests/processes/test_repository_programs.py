@@ -142,7 +142,7 @@ async def refused(project: Path, title: str) -> None:
     assert caught.value.code == "NOT_TRUSTED"
     assert f'"{title.partition(".")[2]}"' in caught.value.message
     assert caught.value.hint is not None
-    assert caught.value.hint.endswith(f"orchestrate --project {project} trust")
+    assert f"`orchestrate --project {project} trust`" in caught.value.hint
     failure = (await work(project, "write('b.txt', 'b')")).failure
     assert failure is not None
     assert failure.code == "NOT_TRUSTED"
