@@ -62,7 +62,7 @@ Key = tuple[int, timedelta, int]
 
 @dataclass(slots=True)
 class _Walk:
-    """A clock that jumps from end to end."""
+    """A walk through the run by a clock that jumps from end to end."""
 
     nodes: Sequence[NodePlan]
     phases: Sequence[PhasePlan]
@@ -185,7 +185,7 @@ class _Walk:
         self._less_left(self.phases[node.phase])
 
     def _less_left(self, phase: PhasePlan) -> None:
-        """One thing less that *phase* waits for before it is over."""
+        """Count down what *phase* waits for before it is over."""
         self.left[phase.index] -= 1
         if self.left[phase.index]:
             return

@@ -46,7 +46,7 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _field(field: dict[str, Any]) -> dict[str, Any]:
-    """One field without what pydantic adds for itself: titles, and defaults that only say that it is absent."""
+    """One field without what pydantic adds for itself: titles, and defaults that only stand for an absent value."""
     shown = {key: value for key, value in field.items() if key != "title"}
     if shown.get("default", ...) is None or isinstance(shown.get("default"), dict):
         del shown["default"]

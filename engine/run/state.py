@@ -142,7 +142,7 @@ class Timer(NamedTuple):
 
 
 class Contribution(NamedTuple):
-    """One value that a node, or the start of the run, gave to a key."""
+    """One value for a key, from a node or the start of the run."""
 
     version: int
     ref: ValueRef
@@ -152,7 +152,7 @@ class Contribution(NamedTuple):
 
 
 class AttemptRecord(msgspec.Struct):
-    """One try of a node, for views and for the fence."""
+    """One attempt of a node, for views and for the fence."""
 
     number: int
     role: Role

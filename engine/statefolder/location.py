@@ -58,7 +58,7 @@ def locate(project: Path) -> Location:
     """The location of the state of *project*.
 
     That is the main worktree, or the common git directory of a bare repository, only if the repository's own record
-    of its worktrees leads back to *project*, and all of both belongs to this user.
+    of its worktrees leads back to *project*, and both belong entirely to this user.
     """
     project = project.resolve()
     top = next((folder for folder in (project, *project.parents) if os.path.lexists(folder / ".git")), None)

@@ -47,7 +47,7 @@ def network_file_system(folder: Path) -> str | None:
 
 
 def network_kind(folder: Path, mounts: Iterable[tuple[str, str]]) -> str | None:
-    """The same for *mounts*, pairs of place and kind; of two for one place the later counts."""
+    """The same for *mounts*, pairs of place and kind; of two for one place, the later one counts."""
     kind, depth = "", -1
     for place, found in mounts:
         steps = len(folder.__class__(place).parts)

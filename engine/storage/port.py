@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 LockOp: TypeAlias = Callable[[LockTable], list[LockOutcome]]
-"""A change of the lock table; it runs inside the transaction, on the table as it is then."""
+"""A change of the lock table; runs inside the transaction, on the table as it is then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

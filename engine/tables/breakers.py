@@ -79,7 +79,7 @@ class BreakerState:
     callers_wait: bool = False
     """While open or half-open: opened by scarcity, so callers wait for the next trial instead of failing."""
     exhausted: int = 0
-    """How many calls in a row have opened it because the quota was used up."""
+    """How many calls in a row opened it because the quota was exhausted."""
     reset: timedelta | None = None
     """While open or half-open: the time from opening to the first trial; None: opened by an earlier version."""
 

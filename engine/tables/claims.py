@@ -92,7 +92,7 @@ class Blocker:
 
 
 def conflicts(one: LockSpec, other: LockSpec) -> bool:
-    """Whether different, unrelated holders may not have both locks at a time (SPEC 8)."""
+    """Whether unrelated holders cannot have both locks at once (SPEC 8)."""
     if one.type is LockType.SHARED and other.type is LockType.SHARED:
         return False
     return one.resource in _lineage(other.resource) or other.resource in _lineage(one.resource)
@@ -129,7 +129,7 @@ def _strangers(standing: Iterable[Holder], holder: Holder) -> Iterator[Holder]:
 
 
 class ClaimIndex:
-    """Where claims stand in the hierarchy of resources, apart by whether they share."""
+    """The claims by their place in the hierarchy of resources, shared and exclusive ones apart."""
 
     __slots__ = ("_at", "_within", "holders", "runs")
 
