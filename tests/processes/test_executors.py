@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import subprocess
 import sys
 import textwrap
+import warnings
 from datetime import timedelta
 from pathlib import Path
 
@@ -213,7 +215,10 @@ def test_an_event_loop_that_goes_down_leaves_nothing(tmp_path: Path) -> None:
         await asyncio.wait([running], timeout=0)  # the ending has begun, and waits for the stubborn one
         assert not running.done()
 
-    asyncio.run(give_up())  # cancels every task that is left, the one that ends processes too
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # a loop that is gone hears of no exit
+        asyncio.run(give_up())  # cancels every task that is left, the one that ends processes too
+        gc.collect()
     psutil.wait_procs(alive_with(order), timeout=10)
     assert alive_with(order) == []
 
