@@ -1,6 +1,6 @@
-"""The scanners of `/review-repo`, which come with the extra `review`: which are missing, and how to add them.
+"""The scanners of `/review-repo`, which are in the extra `review`: the missing ones, and how to add them.
 
-Effects: looks for installed packages, and reads from where this one was installed.
+Effects: looks up installed packages, and reads the source that this one was installed from.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 PACKAGE = "orchestration-mcp"
 EXTRA = "review"
 SCANNERS = {"repo-linter": "ruff", "repo-security": "bandit", "repo-secrets": "detect_secrets"}
-"""The module that does an agent's work, by the agent's name. pyproject.toml lists their packages, as the extra."""
+"""The scanner module of each agent. pyproject.toml lists their packages as the extra."""
 
 _CREDENTIALS = re.compile(r"^(https?://)[^/@]*@")
-"""What an installer may have kept of the address that it was given; never repeated in a message."""
+"""Credentials in a recorded URL; never repeated in a message."""
 
 
 def missing_for(agents: Iterable[str]) -> list[str]:
-    """The scanners that are not installed beside this program, of those that *agents* of this package start."""
+    """The scanners that *agents* of this package start and that are not installed beside this program."""
     needed = (SCANNERS[agent] for agent in agents if agent in SCANNERS)
     return sorted(module.replace("_", "-") for module in needed if not is_installed(module))
 
@@ -44,7 +44,7 @@ def how_to_install() -> str:
 
 
 def _origin() -> dict[str, Any]:
-    """From where this package was installed, as PEP 610 records it; empty if from an index, or not installed."""
+    """The source of this package's installation, as recorded by PEP 610; empty for an index, or if not installed."""
     try:
         found = json.loads(importlib.metadata.distribution(PACKAGE).read_text("direct_url.json") or "{}")
     except (importlib.metadata.PackageNotFoundError, OSError, ValueError):
@@ -53,7 +53,7 @@ def _origin() -> dict[str, Any]:
 
 
 def _requirement(origin: Mapping[str, Any]) -> str:
-    """This package with the extra, in quotes for a shell, from the same place."""
+    """This package with the extra, quoted for a shell, from the same source."""
     name, url = f"{PACKAGE}[{EXTRA}]", _CREDENTIALS.sub(r"\1", str(origin.get("url", "")))
     if not url:
         return f'"{name}"'

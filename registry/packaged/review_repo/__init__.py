@@ -1,4 +1,4 @@
-"""The agents of `/review-repo`: programs and functions that review the git repository they are run in.
+"""The agents of `/review-repo`: programs and functions that review the git repository in which they run.
 
-No effects here. Each agent reads the repository and never writes into it; none asks a model.
+No effects here. Each agent reads the repository and never writes to it; none uses a model.
 """

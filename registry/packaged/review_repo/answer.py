@@ -1,6 +1,6 @@
-"""How an agent of this package is asked and answers: one request object in, one answer object out.
+"""The protocol of this package's agents: one request object in, one answer object out.
 
-Effects: `serve` reads stdin and writes stdout. What the agents do is theirs; this module only carries it.
+Effects: `serve` reads stdin and writes stdout. The agents do the work; this module only transports it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     Work = Callable[[Mapping[str, Any]], dict[str, Any]]
-    """Takes the declared inputs, gives the outputs; raises `Refusal`."""
+    """Takes the declared inputs, returns the outputs; raises `Refusal`."""
     Agent = Callable[[Mapping[str, Any]], dict[str, Any]]
-    """Takes a request object, gives an answer object."""
+    """Takes a request object, returns an answer object."""
 
 
 class Refusal(Exception):
-    """An agent cannot do its work, and knows why."""
+    """An agent cannot do its work, for a known reason."""
 
     def __init__(self, code: str, message: str, *, hint: str | None = None, kind: str = "error") -> None:
-        """*code* is stable and upper-case, *hint* says what the user can do."""
+        """*code* is stable and in upper case, *hint* says what the user can do."""
         super().__init__(message)
         self.code = code
         self.message = message
@@ -31,13 +31,13 @@ class Refusal(Exception):
         self.kind = kind
 
     def answer(self) -> dict[str, Any]:
-        """The answer object; the hint stands in the message, where every client shows it."""
+        """The answer object; the hint is part of the message, which every client shows."""
         message = f"{self.message}\nhint: {self.hint}" if self.hint else self.message
         return {"failure": {"kind": self.kind, "code": self.code, "message": message}}
 
 
 def answering(work: Work) -> Agent:
-    """Make *work* an agent: inputs taken from the request, outputs or a refusal put into the answer."""
+    """Make *work* an agent: it gets the inputs of the request, and the answer has its outputs or refusal."""
 
     @functools.wraps(work)
     def agent(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def serve(agent: Agent) -> int:
     else:
         problem = ""
     if not isinstance(request, dict):
-        answer = Refusal("INVALID_REQUEST", f"stdin holds no JSON object{problem}", kind="validation").answer()
+        answer = Refusal("INVALID_REQUEST", f"stdin does not hold a JSON object{problem}", kind="validation").answer()
     else:
         answer = agent(request)
     sys.stdout.write(json.dumps(answer))
@@ -68,6 +68,6 @@ def serve(agent: Agent) -> int:
 
 
 def section(inputs: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """The input *key* as an object; empty where its reviewer was skipped or failed."""
+    """The input *key* as an object; empty if its reviewer was skipped or failed."""
     value = inputs.get(key)
     return value if isinstance(value, dict) else {}

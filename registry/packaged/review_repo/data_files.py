@@ -1,6 +1,6 @@
-"""Tells whether JSON, TOML and YAML text parses, without building anything that the text names.
+"""Checks whether JSON, TOML and YAML text parses, without building objects that the text names.
 
-Pure. Formats that look like JSON and allow more (tsconfig and its kin) are not judged.
+Pure. Formats that look like JSON but allow more (such as tsconfig) are not checked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def syntax_error(path: str, language: str, text: str) -> tuple[int, str] | None:
-    """Line and problem of the first syntax error, None where *text* parses or is not judged."""
+    """Line and problem of the first syntax error, None if *text* parses or is not checked."""
     if not text.strip():
         return None
     if language == "JSON":
@@ -39,7 +39,7 @@ def _json(text: str) -> tuple[int, str] | None:
     except RecursionError:
         return 1, "Nested too deeply to be read"
     except ValueError:
-        return None  # a number longer than Python's limit on digits is sound JSON
+        return None  # a number longer than Python's limit on digits is valid JSON
     return None
 
 

@@ -1,6 +1,6 @@
-"""Finds the files of a repository that a review looks at, and says which it leaves out and why.
+"""Finds the files of a repository to review, and records which are left out and why.
 
-Effects: reads names and sizes from disk, and the text of files on demand. It follows no symlink and never leaves the
+Effects: reads names and sizes from disk, and the text of files on demand. It follows no symlinks and never leaves the
 root.
 """
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from registry.packaged.review_repo.programs import Deadline
 
 FILE_LIMIT = 30_000
-"""Files looked at; a repository with more is reviewed by subfolder."""
+"""Maximum number of files; a larger repository is reviewed by subfolder."""
 READ_LIMIT = 1_000_000
-"""Bytes; larger files are data, and no reviewer reads them."""
+"""Bytes; larger files count as data, and no reviewer reads them."""
 PATH_LIMIT = 400
 """Characters; longer paths are left out."""
 
@@ -42,7 +42,7 @@ class Source:
     """One regular file under review."""
 
     path: str
-    """From the root, with slashes; it has passed every check that makes it safe to open."""
+    """Relative to the root, with slashes; it has passed every check that makes it safe to open."""
     size: int
     language: str | None
     role: Role
@@ -59,16 +59,16 @@ class Listing:
     skipped: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """Reason to paths: `vendored`, `generated`, `symlink`, `submodule`, …"""
     limits: list[str] = field(default_factory=list)
-    """Sentences for the report, one for each bound that was reached."""
+    """Sentences for the report, one for each limit that was reached."""
 
     def of_language(self, *languages: str) -> list[Source]:
-        """Files in one of *languages*: code that ships first, then by path."""
+        """Files in one of *languages*: shipped code first, then by path."""
         order = {Role.SOURCE: 0, Role.EXAMPLE: 1, Role.TEST: 2}
         chosen = [file for file in self.files if file.language in languages]
         return sorted(chosen, key=lambda file: (order[file.role], file.path))
 
     def texts(self, files: list[Source], deadline: Deadline) -> Iterator[tuple[Source, str]]:
-        """Text of each of *files* that is text; stops, and notes it in `limits`, when the time is up."""
+        """The text of each text file of *files*; stops when the time is up, with a note in `limits`."""
         for number, file in enumerate(files):
             if deadline.passed:
                 self.limits.append(f"Time was up after {number} of {len(files)} files.")
@@ -85,20 +85,20 @@ def checked_scope(root: Path, wanted: object) -> str:
         return "."
     path = PurePosixPath(text.replace("\\", "/"))
     resolved = (root / path).resolve()
-    # Equal but for links: git refuses to look beyond one, and it may lead out of the root.
+    # Equal unless there are links: git refuses to follow one, and it may point outside the root.
     inside = not path.is_absolute() and ".." not in path.parts and resolved == root.resolve() / path
     if not inside or not resolved.exists() or "\0" in text or ".git" in path.parts:
         raise Refusal(
             "INVALID_PATH",
-            f'The path "{text[:200]}" is no folder or file below {root}',
+            f'The path "{text[:200]}" is not a folder or file below {root}',
             kind="validation",
-            hint="Give a path relative to the project root, such as path=src.",
+            hint="Use a path relative to the project root, such as path=src.",
         )
     return path.as_posix()
 
 
 def survey(repository: Repository, scope: str) -> Listing:
-    """List what the review looks at, tracked files and new ones that are not ignored."""
+    """List the files to review: tracked files and new ones that are not ignored."""
     listing = Listing(repository.root, scope)
     inside = _Inside(repository.root)
     entries = [(mode, path, True) for mode, path in tracked(repository.root, scope)]
@@ -126,13 +126,13 @@ def survey(repository: Repository, scope: str) -> Listing:
             )
     if beyond := len(listing.skipped.get("beyond the limit on files", ())):
         listing.limits.append(
-            f"Only the first {FILE_LIMIT:,} files were looked at, {beyond:,} were not: review subfolders with path=…"
+            f"Only the first {FILE_LIMIT:,} files were reviewed, {beyond:,} were not: review subfolders with path=…"
         )
     return listing
 
 
 def relist(inputs: Mapping[str, Any]) -> tuple[Repository, Listing, dict[str, Any]]:
-    """Make the structure agent's listing again, less what it found to be generated, with the scripts it found."""
+    """Repeat the structure agent's listing, without the generated files and with the scripts that it found."""
     structure = section(inputs, "structure")
     root = Path.cwd()
     repository = open_repository(root)
@@ -148,7 +148,7 @@ def relist(inputs: Mapping[str, Any]) -> tuple[Repository, Listing, dict[str, An
 
 
 def read_text(root: Path, file: Source) -> str | None:
-    """Read *file*; None for binary, oversized, vanished and unreadable ones. What is not UTF-8 is replaced."""
+    """Read *file*; None for binary, oversized, vanished and unreadable ones. Invalid UTF-8 is replaced."""
     data = read_bytes(root, file)
     if data is None or b"\0" in data[:8000]:
         return None
@@ -156,11 +156,11 @@ def read_text(root: Path, file: Source) -> str | None:
 
 
 def read_bytes(root: Path, file: Source) -> bytes | None:
-    """The content of *file*, None where it is too large or cannot be read."""
+    """The content of *file*, None if it is too large or cannot be read."""
     if file.size > READ_LIMIT:
         return None
     try:
-        # O_NOFOLLOW: the last part may have become a link since the listing; a link is never read through.
+        # O_NOFOLLOW: the last part may have become a link since the listing; links are never followed.
         descriptor = os.open(root / file.path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(descriptor, "rb") as stream:
             return stream.read(READ_LIMIT + 1)
@@ -183,16 +183,16 @@ def _reason_to_skip(mode: str, path: str) -> str | None:
 
 
 class _Inside:
-    """Looks at paths below a root and knows which of their folders are links."""
+    """Checks paths below a root and remembers which of their folders are links."""
 
     def __init__(self, root: Path) -> None:
         self._root = str(root)
         self._folders: dict[str, bool] = {"": True}
         self.size = 0
-        """Bytes of the file asked about last."""
+        """Bytes of the last checked file."""
 
     def reason_to_skip(self, path: str) -> str | None:
-        """Why the file at *path* must not be opened, None where it may be."""
+        """Why the file at *path* must not be opened, None if it may be."""
         if not self._is_real_folder(path.rpartition("/")[0]):
             return "symlink"
         try:
@@ -212,12 +212,12 @@ class _Inside:
             try:
                 is_link = stat.S_ISLNK(os.lstat(f"{self._root}/{folder}").st_mode)
             except OSError:
-                is_link = False  # the file's own lstat tells that it is gone
+                is_link = False  # the file's own lstat reports that it is gone
             known = not is_link and self._is_real_folder(folder.rpartition("/")[0])
             self._folders[folder] = known
         return known
 
 
 def is_script_candidate(file: Source) -> bool:
-    """Could the first line of this file tell a language that its name does not."""
+    """Whether the first line of this file may show a language that its name does not."""
     return file.language is None and may_be_script(file.path) and file.size < READ_LIMIT

@@ -1,6 +1,6 @@
-"""What a reviewer finds: one shape for every tool, bounded before it becomes an output.
+"""The findings of reviewers: one shape for every tool, limited before it becomes an output.
 
-Pure. Ranking over all tools is `ranking.py`'s.
+Pure. `ranking.py` ranks the findings of all tools.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 from engine.text.shown import clean
 
 SEVERITIES = ("critical", "high", "medium", "low", "style")
-"""From worst to least; style is what a project's own linter settings ask for, and no matter of what the code does."""
+"""From worst to least; style is a matter of a project's own linter settings, not of what the code does."""
 PER_RULE = 40
-"""Findings of one rule that a reviewer hands on; the others are counted."""
+"""Findings of one rule that a reviewer passes on; the others are counted."""
 BYTES = 120_000
 """Size of a reviewer's findings as JSON."""
 MESSAGE = 200
@@ -23,14 +23,14 @@ MESSAGE = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What a finding's code means."""
+    """The meaning of a finding's code."""
 
     code: str
     name: str
     why: str
     """Why it matters, one or two sentences."""
     fix: str
-    """What to do about it."""
+    """How to correct it."""
     url: str = ""
 
 
@@ -50,7 +50,7 @@ class Finding:
 def review_output(
     *, tool: str, files: int, findings: list[Finding], rules: dict[str, Rule], limits: list[str], note: str = ""
 ) -> dict[str, Any]:
-    """A reviewer's output: the worst findings of every rule within the bounds, counts of all of them."""
+    """A reviewer's output: the worst findings of every rule within the limits, and counts of all of them."""
     order = {severity: place for place, severity in enumerate(SEVERITIES)}
     counts = Counter(finding.rule for finding in findings)
     places: dict[str, set[str]] = defaultdict(set)

@@ -1,7 +1,7 @@
-"""Asks git about a repository without running anything that the repository configures.
+"""Queries git about a repository without running programs that the repository configures.
 
 Effects: starts the git program. It never writes: no lock, no index refresh, no network, no hook, no pager, no filter;
-`engine.git_rules` has the rule.
+`engine.git_rules` defines this.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COMMITS_COUNTED = 10_000
 SUBMODULE_MODE = "160000"
 SYMLINK_MODE = "120000"
 
-# A checkout owned by somebody else (a container's mount) may be read: nothing it configures is run.
+# A checkout of another owner (a container's mount) may be read: none of its configured programs are run.
 _SAFE_CONFIG = {**SETTINGS, "safe.directory": "*"}
 
 
@@ -35,24 +35,24 @@ class Repository:
     root: Path
     """Where the review runs: the top of the work tree or a folder in it."""
     prefix: str
-    """*root* below the top of the work tree, with a slash at its end; empty at the top."""
+    """*root* relative to the top of the work tree, with a trailing slash; empty at the top."""
     commits: int
     """Commits reachable from HEAD, at most `COMMITS_COUNTED`."""
     head: str | None
-    """Abbreviated hash, None where there is no commit."""
+    """Abbreviated hash, None if there is no commit."""
     branch: str | None
     shallow: bool
 
 
 def open_repository(root: Path) -> Repository:
-    """The repository that *root* lies in. Raises `Refusal`: TOOL_MISSING, NOT_A_REPOSITORY."""
+    """The repository that contains *root*. Raises `Refusal`: TOOL_MISSING, NOT_A_REPOSITORY."""
     inside = git(root, "rev-parse", "--is-inside-work-tree", "--show-prefix")
     answer = _lines(inside)
     if inside.code != 0 or not answer or answer[0] != "true":
         raise Refusal(
             "NOT_A_REPOSITORY",
             f"{root} is not in the work tree of a git repository ({inside.complaint})",
-            hint="Run /review-repo in a git work tree, or make one with: git init && git add -A.",
+            hint="Run /review-repo in a git work tree, or make one with `git init && git add -A`.",
         )
     head = git(root, "rev-parse", "--short", "--verify", "--quiet", "HEAD^{commit}")
     branch = git(root, "symbolic-ref", "--short", "--quiet", "HEAD")
@@ -90,7 +90,7 @@ def untracked(root: Path, scope: str) -> list[bytes]:
 
 
 def ignored_but_tracked(root: Path, scope: str) -> list[bytes]:
-    """Files that are tracked although an ignore rule of the repository names them."""
+    """Files that are tracked although an ignore rule of the repository matches them."""
     done = git(
         root, "ls-files", "-z", "--cached", "--ignored", "--exclude-per-directory=.gitignore", "--", scope, seconds=60
     )
@@ -112,7 +112,7 @@ def marked_generated(root: Path, paths: list[str]) -> set[str]:
 
 
 def git(root: Path, *arguments: str, seconds: float = 20, stdin: bytes = b"", limit: int = 64_000_000) -> Finished:
-    """Run git in *root*. Raises `Refusal` TOOL_MISSING where there is none; exit status and time are the caller's."""
+    """Run git in *root*. Raises `Refusal` TOOL_MISSING if there is none; the caller checks exit status and time."""
     program = find_outside("git", root)
     if program is None:
         raise Refusal(
@@ -125,19 +125,19 @@ def git(root: Path, *arguments: str, seconds: float = 20, stdin: bytes = b"", li
 
 @lru_cache(maxsize=16)
 def _withheld(program: str, root: Path) -> Mapping[str, str]:
-    """Settings that keep what the repository configures from being started."""
+    """Settings that prevent programs of the repository's configuration from being started."""
     listing = run([program, "--no-pager", *LISTING], cwd=root, seconds=20, env=_environment(root, _SAFE_CONFIG)).stdout
     return hooks_off(listing) | withheld(drivers_in(listing))
 
 
 def _environment(root: Path, settings: Mapping[str, str]) -> dict[str, str]:
-    """No GIT_DIR of a calling hook, no system configuration, no program of *root*, and *settings* over all files."""
+    """No GIT_DIR of a calling hook, no system configuration, no program of *root*; *settings* override all files."""
     return without_guidance(os.environ, settings) | {"GIT_CONFIG_NOSYSTEM": "1", "PATH": search_path(root)}
 
 
 def _check(done: Finished, what: str) -> None:
     if done.timed_out:
-        raise Refusal("TIMEOUT", f"git {what} took too long", kind="timeout", hint="Review a subfolder: path=src.")
+        raise Refusal("TIMEOUT", f"git {what} took too long", kind="timeout", hint="Review a subfolder with path=src.")
     if done.code != 0 and not done.truncated:
         raise Refusal("GIT_FAILED", f"git {what} failed: {done.complaint}")
 

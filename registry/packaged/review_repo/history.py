@@ -1,6 +1,6 @@
-"""Finds the hot spots of a repository: files that change often and are hard to change, and files that change together.
+"""Finds the hot spots of a repository: complex files that change often, and files that change together.
 
-Effects: reads the git log and the files of the repository in the working directory. People are main authors only.
+Effects: reads the git log and the files of the repository in the working directory. Only main authors are named.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ SECONDS = 90.0
 COMMITS = 3_000
 """Newest commits that are read."""
 HALF_LIFE_DAYS = 180.0
-"""A change of this age, counted from the newest commit, weighs half."""
+"""A change of this age, relative to the newest commit, has half the weight."""
 WIDE_COMMIT = 40
-"""A commit that touches more files (a reformat, an import) says nothing about coupling and little about churn."""
+"""A commit that touches more files (a reformat, an import) shows nothing about coupling and little about churn."""
 ENOUGH_CHANGES = 10
-"""Changes of the busiest file from which scores use their whole range."""
+"""From this many changes of the busiest file, scores use their whole range."""
 PAIR_SUPPORT = 4
 PAIR_SHARE = 0.5
 TOP_FILES = 20
 WEIGHED_FILES = 600
 FAINT = 0.05
-"""Scores below are not worth telling the ranking."""
+"""Scores below this do not matter for the ranking."""
 
 _HEADER = b"\x01"
 
@@ -51,7 +51,7 @@ class Commit:
     """Commit time, seconds since the epoch."""
     author: str
     changes: tuple[tuple[str, int], ...]
-    """Path under its present name, and lines added and deleted."""
+    """Path under its current name, and number of lines added and deleted."""
 
 
 @dataclass(slots=True)
@@ -71,7 +71,7 @@ def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
     limits: list[str] = []
     commits = list(read_log(repository, listing.scope, deadline, limits))
     if structure.get("shallow"):
-        limits.append("The clone is shallow: changes before its first commit are not seen.")
+        limits.append("The clone is shallow: changes before its first commit are not counted.")
     code = {file.path: file for file in listing.files if file.language and file.language not in NOT_CODE}
     records = _records(commits, code)
     files = _scored(records, code, listing, deadline)
@@ -91,7 +91,7 @@ def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_log(repository: Repository, scope: str, deadline: Deadline, limits: list[str]) -> Iterator[Commit]:
-    """The newest commits below *scope*, renames followed; bounds that were reached are added to *limits*."""
+    """The newest commits below *scope*, following renames; reached limits are added to *limits*."""
     arguments = (
         "log",
         f"--max-count={COMMITS}",
@@ -113,10 +113,10 @@ def read_log(repository: Repository, scope: str, deadline: Deadline, limits: lis
     done = git(repository.root, *arguments[:1], "--numstat", *arguments[1:], seconds=deadline.left * 0.7)
     data = done.stdout
     if done.code != 0 and not data:
-        # Blobs may be missing (a partial clone): names alone need none.
+        # Blobs may be missing (a partial clone): names do not need them.
         done = git(repository.root, *arguments[:1], "--name-only", *arguments[1:], seconds=deadline.left * 0.7)
         data = done.stdout
-        limits.append("Line counts of old commits were not to be had: churn counts commits only.")
+        limits.append("Line counts of old commits were not available: churn counts only commits.")
     if done.timed_out or done.truncated:
         limits.append("The log was cut at the limit of time or size: older commits are not counted.")
         data = data[: data.rfind(_HEADER)] if _HEADER in data else data
@@ -126,7 +126,7 @@ def read_log(repository: Repository, scope: str, deadline: Deadline, limits: lis
 
 
 def parse_log(data: bytes) -> Iterator[Commit]:
-    """Commits of `git log -z --numstat` (or `--name-only`) with our header, newest first."""
+    """The commits of `git log -z --numstat` (or `--name-only`) with our header, newest first."""
     present: dict[str, str] = {}
     for chunk in data.split(_HEADER)[1:]:
         stamp, _, rest = chunk.partition(b"\0")
@@ -138,7 +138,7 @@ def parse_log(data: bytes) -> Iterator[Commit]:
 
 
 def _changes(data: bytes, present: dict[str, str]) -> Iterator[tuple[str, int]]:
-    """Paths and line counts of one commit; *present* maps old names to today's and learns from renames."""
+    """Paths and line counts of one commit; *present* maps old names to current ones and is updated by renames."""
     fields = iter(data.split(b"\0"))
     for item in fields:
         added, tab, rest = item.partition(b"\t")
@@ -180,8 +180,8 @@ def _records(commits: list[Commit], code: Mapping[str, Source]) -> dict[str, _Re
 def _scored(
     records: Mapping[str, _Record], code: Mapping[str, Source], listing: Listing, deadline: Deadline
 ) -> list[dict[str, Any]]:
-    """Files by score = change x complexity, each logarithmic, from 0 to 1 of the highest in the repository."""
-    # One change only is how every file begins: it tells nothing.
+    """Files by score = change x complexity, each logarithmic, 0 to 1 relative to the highest in the repository."""
+    # Every file starts with one change, so a single one does not count.
     changed = [path for path in records if records[path].changes > 1]
     candidates = sorted(changed, key=lambda path: -records[path].weight)[: 3 * WEIGHED_FILES]
     size: dict[str, tuple[int, float]] = {}
@@ -191,7 +191,7 @@ def _scored(
     top_complexity = max((value for _, value in size.values()), default=0.0)
     if not (top_weight and top_complexity):
         return []
-    # Where no file has changed often, the hottest is not hot.
+    # If no file has changed often, the hottest is not hot.
     evidence = min(1.0, _log_share(max(records[path].changes for path in size), ENOUGH_CHANGES))
     scored = []
     for path, (lines, value) in size.items():
@@ -217,9 +217,9 @@ def _scored(
 
 
 def complexity(text: str) -> tuple[int, float]:
-    """Lines that are not blank, and the sum over them of one and half the indentation depth.
+    """The number of non-blank lines, and the sum over them of one plus half the indentation depth.
 
-    Indentation follows nesting in every language that people indent, and needs no parser for any of them.
+    Indentation follows nesting in every indented language, and needs no parser.
     """
     indents = []
     for line in text.split("\n"):
@@ -234,7 +234,7 @@ def complexity(text: str) -> tuple[int, float]:
 
 
 def coupled(commits: list[Commit], code: set[str]) -> list[dict[str, Any]]:
-    """Pairs of code files that mostly change together; a file and its tests are left out, they should."""
+    """Pairs of code files that mostly change together, except a file and its tests, which should."""
     changed: Counter[str] = Counter()
     pairs: Counter[tuple[str, str]] = Counter()
     for commit in commits:

@@ -1,6 +1,6 @@
-"""Checks what every repository has, whatever its language: data files, conflict markers, links, names, leftovers.
+"""Language-independent checks of a repository: data files, conflict markers, links, names, leftovers.
 
-Effects: reads the repository. It needs no tool but git, and parses data files without building what they name.
+Effects: reads the repository. It needs only git, and parses data files without building objects that they name.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SECONDS = 60.0
 """Budget of this agent, below its node's timeout."""
 LARGE = 5_000_000
-"""Bytes of a tracked file that every clone pays for."""
+"""Size from which a tracked file burdens every clone, in bytes."""
 
 _CONFLICT_START = re.compile(r"^<{7} \S", re.MULTILINE)
 _CONFLICT_END = re.compile(r"^>{7} \S", re.MULTILINE)
@@ -61,7 +61,7 @@ def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _targets(listing: Listing) -> Targets:
-    """Every path of the repository, folders too, reviewed or not; deleted files are no targets."""
+    """Every path of the repository, including folders, reviewed or not, except deleted files."""
     paths = {file.path for file in listing.files}
     for reason, skipped in listing.skipped.items():
         if reason != "deleted in the work tree":
@@ -89,14 +89,14 @@ def _text_findings(file: Source, text: str, targets: Targets) -> Iterator[Findin
             "bidi-control", file.path, f"Direction character U+{ord(bidi[0]):04X} in code", _line(text, bidi.start())
         )
     rule = _FORMATS.get(file.language or "")
-    # Broken on purpose is what test data is for; a template becomes data only when it is filled in.
+    # Test data may be broken on purpose; a template becomes data only when it is filled in.
     if rule and file.role is not Role.TEST and not start and not re.search(r"\{\{|\{%|<%|\$\{\{", text):
         problem = syntax_error(file.path, file.language or "", text)
         if problem is not None:
             yield _finding(rule, file.path, problem[1], problem[0])
     if file.language == "Markdown" and file.role is not Role.TEST:
         for line, target in broken_links(file.path, text, targets):
-            yield _finding("broken-link", file.path, f"Link to {target}, which is not there", line)
+            yield _finding("broken-link", file.path, f"Link to {target}, which does not exist", line)
 
 
 def _name_findings(listing: Listing) -> Iterator[Finding]:
@@ -105,14 +105,14 @@ def _name_findings(listing: Listing) -> Iterator[Finding]:
         folded[file.path.casefold()].append(file.path)
         if _LEFTOVER.search(file.path) and file.tracked:
             rule = "env-file" if file.path.rpartition("/")[2] == ".env" else "leftover-file"
-            yield _finding(rule, file.path, "A file that tools leave behind is tracked")
+            yield _finding(rule, file.path, "A temporary file of a tool is tracked")
         if _WINDOWS.search(file.path):
             yield _finding("unportable-name", file.path, "Windows cannot check out this name")
         if file.size > LARGE and file.tracked:
             yield _finding("large-file", file.path, f"{file.size / 1_000_000:.0f} MB in every clone")
     for paths in folded.values():
         if len(paths) > 1:
-            yield _finding("case-collision", paths[1], f"Differs from {paths[0]} in upper and lower case only")
+            yield _finding("case-collision", paths[1], f"Differs from {paths[0]} only in upper and lower case")
 
 
 def _symlink_findings(listing: Listing) -> Iterator[Finding]:
@@ -125,9 +125,9 @@ def _symlink_findings(listing: Listing) -> Iterator[Finding]:
             target = link.readlink()
             resolved = link.resolve()
             if target.is_absolute() or not resolved.is_relative_to(root):
-                yield _finding("symlink-outside", path, "The link leads out of the repository")
+                yield _finding("symlink-outside", path, "The link points outside the repository")
             elif not resolved.exists():
-                yield _finding("symlink-broken", path, "The link leads nowhere")
+                yield _finding("symlink-broken", path, "The target of the link does not exist")
         except (OSError, RuntimeError):
             yield _finding("symlink-broken", path, "The link cannot be resolved")
 
@@ -137,7 +137,7 @@ def _git_findings(listing: Listing) -> Iterator[Finding]:
     for raw in ignored_but_tracked(listing.root, listing.scope):
         path = raw.decode("utf-8", "replace")
         if path in reviewed:
-            yield _finding("ignored-but-tracked", path, "Tracked although .gitignore names it")
+            yield _finding("ignored-but-tracked", path, "Tracked although .gitignore matches it")
 
 
 def _finding(rule: str, path: str, message: str, line: int = 1) -> Finding:

@@ -1,6 +1,6 @@
-"""Tells from a path what a file is: its language, the part it plays, and whether people wrote it.
+"""Classifies a file by its path: its language, its role, and whether people wrote it.
 
-Pure. What only the content tells (a shebang, a "generated" mark) is `marks_generated` and `script_language`, on text.
+Pure. `marks_generated` and `script_language` examine the text for a "generated" mark and a shebang.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """The part that a file plays; findings in code that ships weigh most."""
+    """The role of a file; findings in shipped code weigh most."""
 
     SOURCE = "source"
     EXAMPLE = "example"
-    """Examples, documentation, benchmarks, scripts of the build."""
+    """Examples, documentation, benchmarks, build scripts."""
     TEST = "test"
 
 
@@ -90,7 +90,7 @@ _BY_INTERPRETER = {
     "php": "PHP",
 }
 NOT_CODE = frozenset({"Markdown", "reStructuredText", "JSON", "YAML", "TOML", "XML"})
-"""Languages that count as text, and neither as code lines nor as hot spots."""
+"""Languages that count as text, not as code lines or hot spots."""
 
 _VENDORED = frozenset(
     {
@@ -192,13 +192,13 @@ _GENERATED_MARK = re.compile(
     re.IGNORECASE,
 )
 MARK_LINE = 300
-"""Longer lines are searched for no mark."""
+"""Longer lines are not searched for marks."""
 MINIFIED_LINE = 500
-"""A code file with lines of this mean length was not typed by a person."""
+"""A code file with lines of this mean length was not written by a person."""
 
 
 def language_of(path: str) -> str | None:
-    """The language by name or ending; None for what we do not know, binaries among it."""
+    """The language by name or ending; None if unknown, as for binaries."""
     name = path.rpartition("/")[2].lower()
     if name in _BY_NAME:
         return _BY_NAME[name]
@@ -207,7 +207,7 @@ def language_of(path: str) -> str | None:
 
 
 def may_be_script(path: str) -> bool:
-    """Has the file no ending, so that only its first line can tell the language."""
+    """Whether the file has no ending, so that only its first line can show the language."""
     name = path.rpartition("/")[2]
     return "." not in name and language_of(path) is None
 
@@ -225,7 +225,7 @@ def script_language(text: str) -> str | None:
 
 
 def not_written_here(path: str) -> str | None:
-    """`vendored` or `generated` where the path says so, else None."""
+    """`vendored` or `generated` if the path says so, otherwise None."""
     folders = path.lower().split("/")[:-1]
     if any(folder in _VENDORED for folder in folders):
         return "vendored"
@@ -237,13 +237,13 @@ def not_written_here(path: str) -> str | None:
 
 
 def marks_generated(text: str) -> bool:
-    """Does the head of a file say that a program wrote it."""
+    """Whether the head of a file says that a program wrote it."""
     head = text[:1500].split("\n")[:12]
     return any(_GENERATED_MARK.search(line) for line in head if len(line) < MARK_LINE)
 
 
 def is_minified(text: str) -> bool:
-    """Are the lines so long that no person reads them."""
+    """Whether the lines are so long that no person reads them."""
     return len(text) > 2 * MINIFIED_LINE and len(text) / (text.count("\n") + 1) > MINIFIED_LINE
 
 

@@ -1,6 +1,6 @@
-"""Looks for secrets in the text files of a repository with detect-secrets, whatever their language.
+"""Searches the text files of a repository for secrets with detect-secrets, whatever their language.
 
-Effects: reads the repository, starts detect-secrets without its network checks. Findings name places, never a value.
+Effects: reads the repository, starts detect-secrets without its network checks. Findings name places, never values.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SECONDS = 120.0
 SIZE_LIMIT = 400_000
 BATCH = 100
 OFF = ("HexHighEntropyString", "Base64HighEntropyString", "IPPublicDetector")
-"""Detectors that report every hash and address: noise in a review."""
+"""Detectors that report every hash and IP address: noise in a review."""
 
 _HINT = "Install detect-secrets again; it may be damaged."
 _BASELINE = ".secrets.baseline"
@@ -41,13 +41,13 @@ _PLACEHOLDER = re.compile(
     r"|postgres:postgres|root:root|test:test",
     re.IGNORECASE,
 )
-_KNOWN_TOKEN = ("critical", "medium", "A key of this form opens an account to whoever can read the code.")
+_KNOWN_TOKEN = ("critical", "medium", "With a key of this form, anyone who can read the code can use an account.")
 _KINDS = {
-    "Private Key": ("critical", "medium", "Whoever can read the code can act as the key's owner."),
+    "Private Key": ("critical", "medium", "Anyone who can read the code can act as the key's owner."),
     "Basic Auth Credentials": (
         "high",
         "medium",
-        "Name and password stand in an address, and travel into logs with it.",
+        "Name and password are part of a URL, and end up in logs with it.",
     ),
     "Secret Keyword": ("medium", "low", "A value assigned to a name like this is often a live credential."),
     "JSON Web Token": ("medium", "medium", "A token that has not expired lets its holder act as its user."),
@@ -84,13 +84,13 @@ def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
             findings=kept,
             rules={finding.rule: _rule(finding.rule) for finding in kept},
             limits=[*limits, *listing.limits],
-            note=f"{len(suspects)} files hold something that could be one",
+            note=f"{len(suspects)} files with possible secrets",
         )
     }
 
 
 def may_hold_secret(text: str) -> bool:
-    """Is there anything in *text* that a detector could take for a secret; wide enough for detectors to come."""
+    """Whether a detector could find a secret in *text*; wide enough for future detectors."""
     return _HINTS.search(text) is not None or any(_looks_random(run) for run in set(_RUN.findall(text)))
 
 
@@ -122,15 +122,15 @@ def _scan(listing: Listing, suspects: list[Source], deadline: Deadline, limits: 
         scanned += len(batch)
     if scanned < len(suspects):
         limits.append(
-            f"detect-secrets' time was up after {scanned} of {len(suspects)} suspect files, code that ships first."
+            f"detect-secrets' time was up after {scanned} of {len(suspects)} suspect files, shipped code first."
         )
     return results
 
 
 def known_places(listing: Listing) -> set[tuple[str, object]]:
-    """Path and hash of what the project's own baseline lists: somebody has looked at these.
+    """Path and hash of the entries in the project's own baseline, which have been reviewed.
 
-    The baseline is read as data; handing it to the tool would load plug-ins that it names.
+    The baseline is read as data; passing it to the tool would load plug-ins that it names.
     """
     file = next((file for file in listing.files if file.path == _BASELINE), None)
     try:
@@ -141,7 +141,7 @@ def known_places(listing: Listing) -> set[tuple[str, object]]:
 
 
 def to_finding(item: Mapping[str, Any], listing: Listing, file: Source) -> Finding | None:
-    """One entry of the tool's JSON; None for a password of a test or manual, or beside what is plainly no real one."""
+    """One entry of the tool's JSON; None for a password in a test or manual, or an obvious placeholder."""
     kind = str(item.get("type") or "Secret")
     line = int(item.get("line_number") or 1)
     if kind == "Secret Keyword" and (file.role is Role.TEST or file.language in ("Markdown", "reStructuredText")):

@@ -1,4 +1,4 @@
-"""Lints the Python code of a repository with ruff: by its own ruff settings where it has any, by ours elsewhere.
+"""Lints the Python code of a repository with ruff: with its own ruff settings if it has any, otherwise with ours.
 
 Effects: reads the repository, starts ruff without cache and without fixes; as a program it answers on stdout.
 """
@@ -24,20 +24,20 @@ SECONDS = 90.0
 
 SELECTED = "F,E9,E722,W605,B,PLE,ASYNC,YTT,T100,LOG,PIE794,PIE796,PLW0127,PLW0129,PLW1508,PLW1509,RUF006,RUF016,C901"
 IGNORED = "B007,B008,B009,B010,B011,B027,B028,B904,B905,F541,F722,ASYNC109,ASYNC110"
-"""Rules of the selected groups that are a matter of taste, or often wrong on sound code."""
+"""Rules of the selected groups that are a matter of taste, or often wrong about good code."""
 OUR_SETTINGS = (
     "--isolated",
     f"--select={SELECTED}",
     f"--ignore={IGNORED}",
     "--per-file-ignores=__init__.py:F401,__init__.py:F403",
     "--config=lint.mccabe.max-complexity=20",
-    # The newest syntax that every ruff we allow knows: nothing written for a new Python reads as a syntax error.
+    # The newest syntax that every supported ruff knows, so that code for a new Python has no syntax errors.
     "--target-version=py314",
 )
 COMMON = ("--output-format=json", "--no-cache", "--no-fix", "--exit-zero", "--force-exclude", "--quiet")
 
 WHY = 160
-"""Characters of a first sentence that stands alone."""
+"""Length from which a first sentence is enough, in characters."""
 
 _HINT = "Install ruff again; it may be damaged."
 
@@ -49,9 +49,9 @@ _SEVERITY = (
     (r"B018$|B9|RUF100", "low"),
     (r"E722|W605|B\d|S\d|ASYNC|RUF006|PLW|C901|LOG|PIE79|BLE|DTZ", "medium"),
 )
-"""The first pattern that fits the start of a code; everything else is style."""
+"""The first pattern that matches the start of a code; everything else is style."""
 _UNSURE = re.compile(r"F821|F811|B\d|S\d|ASYNC|C901|DTZ|PLW|PLE0(605|704)|PLE2502")
-"""Rules that are now and then wrong about sound code."""
+"""Rules that are sometimes wrong about good code."""
 
 
 @answering
@@ -114,8 +114,8 @@ def _check(
         )
         parsed = _parse(done.stdout)
         if parsed is None and not settings and not done.timed_out:
-            # Settings for another version of ruff, or broken ones: the files are worth a look all the same.
-            limits.append(f"The project's ruff settings could not be used, ours were: {done.complaint}")
+            # Settings for another version of ruff, or broken ones: the files are still worth checking.
+            limits.append(f"The project's ruff settings could not be used, so ours were: {done.complaint}")
             again = [path.removeprefix("./") for path in batch]
             found += _check(ruff, root, again, OUR_SETTINGS, deadline=deadline, limits=limits)
         elif parsed is not None:
@@ -136,7 +136,7 @@ def _parse(data: bytes) -> list[dict[str, Any]] | None:
 
 
 def to_finding(item: Mapping[str, Any], root: Path) -> Finding | None:
-    """One entry of ruff's JSON; None where it names no file below *root*."""
+    """One entry of ruff's JSON; None if its file is not below *root*."""
     path = str(item.get("filename") or "")
     for prefix in (f"{root}/", f"{root.resolve()}/"):
         path = path.removeprefix(prefix)
@@ -181,14 +181,14 @@ def _rules(ruff: list[str], root: Path, codes: set[str], found: list[dict[str, A
 
 
 _OUR_REASONS = {
-    "invalid-syntax": "Python cannot parse the file: importing it fails, and no other check sees the rest of it.",
-    "C901": "Each branch is a path to test and to keep in mind; defects gather in functions with many of them.",
+    "invalid-syntax": "Python cannot parse the file: importing it fails, and other checks cannot read the rest of it.",
+    "C901": "Each branch is a path to test and to keep in mind; functions with many of them have more defects.",
 }
 _OUR_FIXES = {
     "invalid-syntax": "Correct the syntax, or exclude the file if it is broken on purpose or written for Python 2.",
-    "C901": "Move coherent branches into functions with names of their own.",
+    "C901": "Move coherent branches into separate functions.",
     "F821": "Define or import the name, or correct its spelling.",
-    "E722": "Name the exceptions that are expected here; at the widest, `except Exception`.",
+    "E722": "Name the exceptions that are expected here; at most `except Exception`.",
     "B023": "Bind the loop variable when the function is made, as a default argument.",
     "B006": "Default to None and make the object inside the function.",
     "B017": "Assert the precise exception, or match on its message.",
@@ -199,7 +199,7 @@ _OUR_FIXES = {
 
 
 def why_of(explanation: str) -> str:
-    """The first sentence or two of the chapter on why a rule's violation is bad."""
+    """The first one or two sentences of ruff's section "Why is this bad?"."""
     _, found, rest = explanation.partition("## Why is this bad?")
     paragraph = rest.strip().split("\n\n", 1)[0].split("\n##", 1)[0]
     plain = " ".join(re.sub(r"\[([^\]]*)\](\[[^\]]*\]|\([^)]*\))?", r"\1", paragraph if found else "").split())
@@ -208,7 +208,7 @@ def why_of(explanation: str) -> str:
 
 
 def _general(fix: str) -> str:
-    """A proposed fix without the name of the one place that it was proposed for; empty where nothing is left."""
+    """A proposed fix without the name of its place; empty if nothing is left."""
     words = re.sub(r":? `[^`]*`( and .*)?$", "", fix.strip())
     return "" if re.search(r"\b(with|as|to|by|from|of|for|in)$|`", words) else words
 

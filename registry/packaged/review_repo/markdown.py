@@ -1,6 +1,6 @@
-"""Shows text that others wrote in Markdown without letting it be Markdown.
+"""Escapes foreign text for use in Markdown.
 
-Pure. What the report says is `report.py`'s.
+Pure. `report.py` writes the report.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def code(text: str) -> str:
-    """*text* as a code span that it cannot end, on one line, safe in a table."""
+    """*text* as a code span that it cannot close, on one line, safe in a table."""
     shown = one_line(text, 240).replace("|", "\\|") or " "
     longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
     fence = "`" * (longest + 1)
@@ -24,7 +24,7 @@ def code(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """*text* with Markdown and HTML signs escaped; balanced code spans of the tools' messages stay."""
+    """*text* with Markdown and HTML characters escaped; balanced code spans of the tools' messages stay."""
     pieces = one_line(text, 600).split("`")
     if len(pieces) % 2 == 0:
         return _escaped("'".join(pieces))

@@ -1,6 +1,6 @@
-"""Finds relative links in Markdown whose target is not in the repository.
+"""Finds relative links in Markdown without a target in the repository.
 
-Pure: it is given the paths that exist. Addresses, anchors, and routes of a site generator are not judged.
+Pure: the existing paths are passed in. URLs, anchors, and routes of a site generator are not checked.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _LINE = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """What a link can lead to."""
+    """Possible targets of links."""
 
     paths: set[str]
     """Files and folders of the repository."""
     opaque: set[str]
-    """Links and submodules: what lies below them is not known, and not judged."""
+    """Symlinks and submodules: paths below them are unknown, and not checked."""
 
     def missing(self, path: str) -> bool:
-        """Is *path* surely not there."""
+        """Whether *path* certainly does not exist."""
         parent = posixpath.dirname(path)
         while parent:
             if parent in self.opaque:
@@ -55,7 +55,7 @@ def broken_links(path: str, text: str, targets: Targets) -> Iterator[tuple[int, 
 
 
 def _prose(text: str) -> Iterator[tuple[int, str]]:
-    """Numbered lines outside of code, comments among them left out where they fill the line."""
+    """Numbered lines outside code, without lines that are only comments."""
     fence = ""
     for number, line in enumerate(text.split("\n"), start=1):
         mark = _FENCE.match(line)
@@ -72,8 +72,8 @@ def _is_missing(path: str, link: str, targets: Targets) -> bool:
     plain = unquote(link.split("#", 1)[0].split("?", 1)[0])
     if not plain or re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:|//", link) or re.search(r"[{}$*|\\]", plain):
         return False
-    # Only what names a file is judged: a path without an ending may be a route of a documentation site, and so may
-    # an absolute one, unless the page stands at the top, where only GitHub and its kin show it.
+    # Only names of files are checked: a path without an ending may be a route of a documentation site, and so may
+    # an absolute one, unless the page is at the top, where only hosts such as GitHub show it.
     if not _ENDING.search(plain) or plain.lower().endswith(_ROUTES) or (plain.startswith("/") and "/" in path):
         return False
     base = "" if plain.startswith("/") else posixpath.dirname(path)

@@ -1,6 +1,6 @@
-"""Runs the programs that reviewers use: an argv list, a time limit, a limit on what is read.
+"""Runs the programs that reviewers use, with an argv list, a time limit and an output limit.
 
-Effects: starts processes and kills them, with their children, when their time is up. Never a shell, never a prompt.
+Effects: starts processes and kills them, with their children, when their time is up. No shell, no prompts.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KILL_SECONDS = 5.0
-"""How long it is waited for what was killed to be gone."""
+"""How long to wait for killed processes to end."""
 BATCH_FILES = 400
 BATCH_CHARACTERS = 30_000
-"""Below the shortest limit on one command line among the systems we run on."""
+"""Below the smallest limit on a command line among supported systems."""
 
 
 class Deadline:
     """A budget of seconds that starts now."""
 
     def __init__(self, seconds: float) -> None:
-        """Give *seconds* from now."""
+        """Allow *seconds* from now."""
         self._end = time.monotonic() + seconds
 
     @property
@@ -44,13 +44,13 @@ class Deadline:
 
     @property
     def passed(self) -> bool:
-        """Is the time up."""
+        """Whether the time is up."""
         return self.left <= 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """What a program left behind."""
+    """The result of a program."""
 
     code: int
     """Exit status; negative for a signal."""
@@ -58,11 +58,11 @@ class Finished:
     stderr: str
     timed_out: bool = False
     truncated: bool = False
-    """It wrote more than the limit and was stopped there."""
+    """Whether it was stopped because it wrote more than the limit."""
 
     @property
     def complaint(self) -> str:
-        """The last line of stderr that says something, at most 300 characters."""
+        """The last non-empty line of stderr, at most 300 characters."""
         lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
         return lines[-1][:300] if lines else f"exit status {self.code}"
 
@@ -76,7 +76,7 @@ def run(
     stdin: bytes = b"",
     env: dict[str, str] | None = None,
 ) -> Finished:
-    """Run *argv* to its end, but no longer than *seconds* and no more than *limit* bytes of stdout."""
+    """Run *argv* to its end, for at most *seconds* and *limit* bytes of stdout."""
     try:
         process = subprocess.Popen(  # noqa: S603 - argv list, no shell
             list(argv), cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -111,7 +111,7 @@ def run(
 
 
 class _Drain(threading.Thread):
-    """Reads one stream to its end and keeps the first *limit* bytes; past them the *writer*, if given, is stopped."""
+    """Reads one stream to its end and keeps the first *limit* bytes; then the *writer*, if given, is stopped."""
 
     def __init__(self, stream: IO[bytes], limit: int, writer: subprocess.Popen[bytes] | None) -> None:
         super().__init__(daemon=True)
@@ -142,7 +142,7 @@ def _feed(stream: IO[bytes], data: bytes) -> None:
         stream.write(data)
         stream.close()
     except OSError:
-        return  # the program ended without reading all of it; its exit status tells
+        return  # the program ended without reading all of it; its exit status shows why
 
 
 def _kill_tree(pid: int) -> None:
@@ -160,7 +160,7 @@ def _kill_tree(pid: int) -> None:
 
 
 def _lives(process: psutil.Process) -> bool:
-    """Whether a process still does something; one that has ended stays in the table until its parent has looked."""
+    """Whether a process still runs; one that has ended stays in the table until its parent reaps it."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
@@ -169,8 +169,8 @@ def _lives(process: psutil.Process) -> bool:
 def python_tool(module: str) -> list[str]:
     """The argv that starts the installed tool *module* with the running interpreter.
 
-    `-P` keeps the working directory, which is the repository under review, out of the module search path: a file
-    `json.py` there would otherwise be run.
+    `-P` keeps the working directory, the repository under review, out of the module search path: a file
+    `json.py` there would otherwise run.
     """
     if not is_installed(module):
         raise Refusal(
@@ -180,7 +180,7 @@ def python_tool(module: str) -> list[str]:
 
 
 def tool_environment() -> dict[str, str]:
-    """The environment of Python tools: no settings of theirs from outside, no module search in the repository."""
+    """The environment of Python tools: no external settings, no module search in the repository."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("RUFF_", "GIT_", "BANDIT_"))}
     kept["PYTHONSAFEPATH"] = "1"
     kept["PYTHONDONTWRITEBYTECODE"] = "1"
@@ -189,7 +189,7 @@ def tool_environment() -> dict[str, str]:
 
 
 def batches(paths: Iterable[str], *, files: int = BATCH_FILES) -> Iterator[list[str]]:
-    """*paths* in order, in lists that fit on one command line; each starts with `./`, so none reads as an option."""
+    """*paths* in order, in lists that fit on one command line; each starts with `./`, unlike an option."""
     batch: list[str] = []
     size = 0
     for path in paths:

@@ -1,6 +1,6 @@
-"""Ranks the findings of all reviewers on one scale, once each, the places that change often first.
+"""Ranks the findings of all reviewers on one scale, without duplicates, places that change often first.
 
-Pure. It is given what the reviewers found and answers with the list and with what it folded away.
+Pure. It takes the reviewers' findings and returns the list and a summary of the rest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LINES = 8
 
 ACT = 4.0
 LOOK = 1.5
-"""Scores from which a finding calls for action, or for a look."""
+"""Scores from which a finding needs action, or a look."""
 
 FORMULA = (
     "score = severity (critical 10, high 6, medium 3, low 1, style 0.4) x confidence (high 1, medium 0.7, low 0.4) "
@@ -39,7 +39,7 @@ _SAME = (
     ("markup", re.compile(r"[BS](308|703|704)$")),
     ("except", re.compile(r"E722$|B110$|B112$|S110$|S112$|BLE001$")),
 )
-"""Rules of different tools that mean one thing when they fall on one line."""
+"""Rules of different tools that mean the same if they occur on one line."""
 
 
 @answering
@@ -71,7 +71,7 @@ def scored_finding(finding: Mapping[str, Any], tool: str, weights: Mapping[str, 
 
 
 def without_duplicates(scored: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One finding where several tools mean the same on one line: the one of the highest score."""
+    """One finding if several tools mean the same on one line: the one with the highest score."""
     best: dict[tuple[str, int, str], dict[str, Any]] = {}
     for finding in scored:
         key = (finding["file"], finding["line"], _meaning(finding["rule"]))
@@ -84,7 +84,7 @@ def _meaning(rule: str) -> str:
     for name, pattern in _SAME:
         if pattern.match(rule):
             return name
-    # ruff's S rules are bandit's under another letter.
+    # ruff's S rules are bandit's with another letter.
     return f"B{rule[1:]}" if re.fullmatch(r"S\d{3}", rule) else rule
 
 

@@ -1,6 +1,6 @@
-"""Writes the review as Markdown: the verdict, what to do first, where changes gather, and what was not looked at.
+"""Writes the review as Markdown: the verdict, the first things to do, hot spots, and the coverage.
 
-Pure. Everything that comes from the repository is shown as text: no name or message can add Markdown or HTML.
+Pure. Everything from the repository is shown as plain text: no name or message can add Markdown or HTML.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ TOP = 20
 """Findings shown with reasons."""
 TOP_PER_RULE = 3
 WORTH = 1.0
-"""Score below which a finding is shown in the table of rules only, but for the first `AT_LEAST`."""
+"""Below this score, a finding is shown only in the table of rules, except the first `AT_LEAST`."""
 AT_LEAST = 5
 OFTEN = 5
-"""Changes from which the verdict names a hot spot."""
+"""From this many changes, the verdict names a hot spot."""
 MINOR_SHARE = 0.05
-"""Share of the code from which a language is missed when no linter reads it."""
+"""From this share of the code, the verdict mentions a language without a linter."""
 RULE_ROWS = 25
 SIZE = 80_000
 """Characters of a report."""
@@ -91,10 +91,10 @@ def _verdict(
     sentences = [headline]
     if findings and (act or look):
         first = findings[0]
-        sentences.append(f"Begin with {_place(first)}: {plain(first['message']).rstrip('.')}.")
+        sentences.append(f"Start with {_place(first)}: {plain(first['message']).rstrip('.')}.")
     hot = hotspots.get("files") or []
     if hot and hot[0]["changes"] >= OFTEN:
-        sentences.append(f"Changes gather in {code(hot[0]['path'])} ({_number(hot[0]['changes'], 'change')}).")
+        sentences.append(f"Most changes are in {code(hot[0]['path'])} ({_number(hot[0]['changes'], 'change')}).")
     absent = [
         item["name"] for item in structure.get("practices", ()) if item["ok"] is False and item["name"] in _ESSENTIAL
     ]
@@ -105,14 +105,14 @@ def _verdict(
         sentences.append(f"No linter for {plain(unlinted[0])} is part of this review.")
     lost = [_REVIEWERS[name][0] for name in _lost(structure, ranking)]
     if lost:
-        sentences.append(f"**Not the whole picture**: {', '.join(lost)} did not finish.")
+        sentences.append(f"**Incomplete**: {', '.join(lost)} did not finish.")
     severities = ranking.get("severities", {})
     counts = " · ".join(f"{name} {severities.get(name, 0):,}" for name in SEVERITIES)
     return f"## Verdict\n\n{' '.join(sentences)}\n\nAll findings by severity, tests and examples included: {counts}."
 
 
 def _unlinted(structure: Mapping[str, Any]) -> list[str]:
-    """Languages with a share of the code that only the checks for all languages looked at."""
+    """Languages with a notable share of the code that only the language-independent checks covered."""
     least = MINOR_SHARE * structure.get("code_lines", 0)
     return [
         item["language"]
@@ -122,7 +122,7 @@ def _unlinted(structure: Mapping[str, Any]) -> list[str]:
 
 
 def _lost(structure: Mapping[str, Any], ranking: Mapping[str, Any]) -> list[str]:
-    """Reviewers that had something to look at and gave no answer."""
+    """Reviewers that had something to review but returned no answer."""
     ran = {reviewer["name"] for reviewer in ranking.get("reviewers", ()) if reviewer.get("ran")}
     return [name for name, (_, needs, _) in _REVIEWERS.items() if name not in ran and structure.get(needs)]
 
@@ -212,7 +212,7 @@ def _hot_spots(structure: Mapping[str, Any], hotspots: Mapping[str, Any]) -> str
             f"{pair['percent']}% of the changes of the one that changes less"
             for pair in pairs
         ]
-        text += "\n\nThese change together, which a reader of either should know:\n\n" + "\n".join(lines)
+        text += "\n\nFiles that change together, as a reader of either should know:\n\n" + "\n".join(lines)
     return text
 
 
@@ -264,8 +264,8 @@ def _coverage(structure: Mapping[str, Any], hotspots: Mapping[str, Any], ranking
     limits = [*structure.get("limits", ()), *hotspots.get("limits", ())]
     limits += [limit for reviewer in reviewers.values() for limit in reviewer.get("limits", ())]
     lines += [f"- Limit: {plain(limit)}" for limit in dict.fromkeys(limits)]
-    lines.append("- No program of the repository was run, no test, no build; nothing was written into it.")
-    return "## What was looked at\n\n" + "\n".join(lines)
+    lines.append("- No program, test or build of the repository was run; nothing was written to it.")
+    return "## Coverage\n\n" + "\n".join(lines)
 
 
 def _place(entry: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Scans the Python code of a repository for security defects with bandit.
 
-Effects: reads the repository, starts bandit; as a program it answers on stdout. Passwords it quotes are cut out.
+Effects: reads the repository, starts bandit; as a program it answers on stdout. Quoted passwords are removed.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 SECONDS = 150.0
 """Budget of this agent, below its node's timeout."""
 LEFT_OUT = "B101,B403,B404,B405,B406,B407,B408,B409,B603,B607"
-"""Notes that something is asserted, imported or started: no findings, and the uses have rules of their own."""
+"""Notes that something is asserted, imported or started: not findings, and the uses have their own rules."""
 BATCH = 150
-"""Files of one call: what is lost when the time is up in the middle of one."""
+"""Files per call: a call that runs out of time is lost."""
 
 _HINT = "Install bandit again; it may be damaged."
 _SEVERITY = {"HIGH": "high", "MEDIUM": "medium", "LOW": "low"}
 _CONFIDENCE = {"HIGH": "high", "MEDIUM": "medium", "LOW": "low"}
 _PASSWORDS = ("B105", "B106", "B107")
-"""Passwords in the code, which the message quotes; tests are full of them and protect nothing."""
+"""Passwords in the code, which the message quotes; in tests they are common and harmless."""
 _QUOTE = re.compile("['\"]")
 
 
@@ -59,7 +59,7 @@ def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
         results += _parsed(done)
         scanned += len(batch)
     if scanned < len(python):
-        limits.append(f"bandit's limit was reached after {scanned} of {len(python)} files, code that ships first.")
+        limits.append(f"bandit's limit was reached after {scanned} of {len(python)} files, shipped code first.")
     findings = [finding for item in results if (finding := to_finding(item)) is not None]
     return {
         "security": review_output(
@@ -74,7 +74,7 @@ def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def own_settings(listing: Listing) -> tuple[str, ...]:
-    """`-c pyproject.toml` where that file has a table for bandit."""
+    """`-c pyproject.toml` if that file has a table for bandit."""
     file = next((file for file in listing.files if file.path == "pyproject.toml"), None)
     text = (read_text(listing.root, file) or "") if file else ""
     return ("-c", "pyproject.toml") if re.search(r"^\[tool\.bandit[\].]", text, re.MULTILINE) else ()
@@ -89,7 +89,7 @@ def _parsed(done: Finished) -> list[dict[str, Any]]:
 
 
 def to_finding(item: Mapping[str, Any]) -> Finding | None:
-    """One entry of bandit's JSON; None where it names no file below the root."""
+    """One entry of bandit's JSON; None if its file is not below the root."""
     path = str(item.get("filename") or "")
     while path.startswith("./"):
         path = path[2:]

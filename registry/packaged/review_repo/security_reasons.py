@@ -1,4 +1,4 @@
-"""Why the weaknesses that bandit names matter, and what to do about them.
+"""Why the weaknesses reported by bandit matter, and what to do about them.
 
 Pure: a table.
 """
@@ -11,12 +11,12 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
     (
         "B102",
         "Text that reaches exec runs with all rights of the process.",
-        "Replace it by a table of functions, or parse the input.",
+        "Replace it with a table of functions, or parse the input.",
     ),
     (
         "B103",
         "Other users of the machine can change or read the file.",
-        "Give the owner alone what is needed: 0o600, or 0o700 for programs.",
+        "Grant access to the owner only: 0o600, or 0o700 for programs.",
     ),
     (
         "B104",
@@ -25,17 +25,17 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "B105",
-        "Whoever can read the code has the password, for as long as the history lives.",
+        "Anyone who can read the code, or its history, has the password.",
         "Take it from the environment or a secret store, and change it.",
     ),
     (
         "B106",
-        "Whoever can read the code has the password, for as long as the history lives.",
+        "Anyone who can read the code, or its history, has the password.",
         "Take it from the environment or a secret store, and change it.",
     ),
     (
         "B107",
-        "Whoever can read the code has the password, for as long as the history lives.",
+        "Anyone who can read the code, or its history, has the password.",
         "Make the argument required, or default to None.",
     ),
     (
@@ -45,16 +45,16 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "B110",
-        "The error disappears: the program goes on with a state nobody foresaw.",
+        "The error disappears: the program continues in an unexpected state.",
         "Catch the expected exception only, or log it.",
     ),
     (
         "B112",
-        "The error disappears: the item is left out and nobody learns of it.",
+        "The error disappears: the item is silently left out.",
         "Catch the expected exception only, or log it.",
     ),
-    ("B113", "A server that does not answer blocks the caller for ever.", "Give every request a timeout."),
-    ("B201", "The debugger lets anybody who reaches it run code.", "Take debug from the environment, off by default."),
+    ("B113", "A server that does not answer blocks the caller forever.", "Give every request a timeout."),
+    ("B201", "The debugger lets anyone who can reach it run code.", "Take debug from the environment, off by default."),
     (
         "B202",
         "An archive with crafted names writes outside the folder it is unpacked in.",
@@ -63,21 +63,25 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
     (
         "B30[12]",
         "Loading runs code that the data names.",
-        "Use JSON or another format of plain data for whatever comes from outside.",
+        "Use JSON or another plain data format for external data.",
     ),
     (
         "B303",
         "Collisions of this hash can be made, so it proves nothing.",
-        "Use SHA-256, or say usedforsecurity=False where it is a checksum.",
+        "Use SHA-256, or pass usedforsecurity=False for a checksum.",
     ),
     (
         "B324",
         "Collisions of this hash can be made, so it proves nothing.",
-        "Use SHA-256, or say usedforsecurity=False where it is a checksum.",
+        "Use SHA-256, or pass usedforsecurity=False for a checksum.",
     ),
     ("B30[45]", "The cipher or its mode is broken.", "Use AES-GCM or ChaCha20-Poly1305."),
     ("B306", "Another process can take the name between the call and the use.", "Use tempfile.mkstemp."),
-    ("B307", "An expression from outside can call anything.", "Use ast.literal_eval, or a parser of what is expected."),
+    (
+        "B307",
+        "An expression from outside can call anything.",
+        "Use ast.literal_eval, or a parser for the expected input.",
+    ),
     (
         "B308",
         "Marked text is not escaped: what a user wrote runs in another user's browser.",
@@ -99,9 +103,9 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
         "The next value can be computed from earlier ones.",
         "Use the module secrets for tokens; for anything else this is fine.",
     ),
-    ("B312", "The protocol is not encrypted: passwords can be read on the way.", "Use SSH or TLS."),
-    ("B321", "The protocol is not encrypted: passwords can be read on the way.", "Use SFTP or FTPS."),
-    ("B40[12]", "The protocol is not encrypted: passwords can be read on the way.", "Use SSH or TLS."),
+    ("B312", "The protocol is not encrypted: passwords can be read in transit.", "Use SSH or TLS."),
+    ("B321", "The protocol is not encrypted: passwords can be read in transit.", "Use SFTP or FTPS."),
+    ("B40[12]", "The protocol is not encrypted: passwords can be read in transit.", "Use SSH or TLS."),
     (
         "B31[3-9]",
         "A crafted document reads local files or exhausts the memory.",
@@ -110,22 +114,22 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
     ("B410", "A crafted document reads local files or exhausts the memory.", "Parse XML from outside with defusedxml."),
     (
         "B323",
-        "Without checking the certificate anybody on the way can read and change the traffic.",
-        "Leave the checks on, and name a CA file where one is needed.",
+        "Without checking the certificate, anyone in between can read and change the traffic.",
+        "Leave the checks on, and name a CA file if one is needed.",
     ),
     (
         "B501",
-        "Without checking the certificate anybody on the way can read and change the traffic.",
-        "Leave verification on, and name a CA file where one is needed.",
+        "Without checking the certificate, anyone in between can read and change the traffic.",
+        "Leave verification on, and name a CA file if one is needed.",
     ),
     (
         "B50[234]",
-        "Old versions of the protocol can be broken on the way.",
+        "Old versions of the protocol can be broken in transit.",
         "Use ssl.create_default_context, which allows TLS 1.2 and newer.",
     ),
     ("B505", "A key of this length can be computed.", "RSA from 2048 bits, elliptic curves from 224."),
     ("B506", "The loader builds any object that the document names.", "Use yaml.safe_load."),
-    ("B507", "An unknown host key is accepted, so is an impostor's.", "Load known hosts and reject others."),
+    ("B507", "Unknown host keys are accepted, even an impostor's.", "Load known hosts and reject others."),
     ("B50[89]", "This version or level of SNMP sends readable data.", "Use SNMPv3 with authentication and privacy."),
     (
         "B60[1245]",
@@ -144,7 +148,7 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
     ),
     ("B61[01]", "A value put into SQL text can carry SQL of its own.", "Pass it through params."),
     ("B612", "A socket that takes logging configuration takes code.", "Give listen() a verify function."),
-    ("B613", "The text reads otherwise than it runs.", "Remove the direction characters."),
+    ("B613", "The code looks different from what it does.", "Remove the direction characters."),
     ("B614", "Loading a model file runs code that it names.", "Use weights_only=True or safetensors."),
     ("B615", "The download changes when its owner changes it.", "Pin a revision by its hash."),
     ("B70[12]", "Values put into a page are not escaped.", "Turn autoescape on."),
@@ -152,5 +156,5 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
 
 
 def reason(code: str) -> tuple[str, str]:
-    """Why bandit's test *code* matters and what to do; two empty texts where the table does not know it."""
+    """Why bandit's test *code* matters and what to do; two empty texts if the table does not have it."""
     return next(((why, fix) for pattern, why, fix in _REASONS if fnmatchcase(code, pattern)), ("", ""))

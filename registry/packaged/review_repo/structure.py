@@ -1,6 +1,6 @@
-"""Maps a repository: its languages, folders, tests and habits, and which files the other reviewers should not read.
+"""Maps a repository: languages, folders, tests and habits, and files that other reviewers should skip.
 
-Effects: asks git and reads the files of the repository in the working directory. It judges nothing line by line.
+Effects: queries git and reads the files of the repository in the working directory. It does not judge single lines.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 SECONDS = 60.0
 """Budget of this agent, below its node's timeout."""
 NAMED_FILES = 1_500
-"""Generated files and scripts that are named to the other reviewers."""
+"""Generated files and scripts that are passed to the other reviewers."""
 
 _TODO = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 
@@ -52,7 +52,7 @@ class _Count:
 
 @dataclass(slots=True)
 class _Tally:
-    """What reading all files adds up to."""
+    """Totals over all files."""
 
     languages: dict[str, _Count] = field(default_factory=lambda: defaultdict(_Count))
     folders: dict[str, _Count] = field(default_factory=lambda: defaultdict(_Count))
@@ -76,7 +76,7 @@ def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _wanted(inputs: Mapping[str, Any]) -> object:
-    """The folder asked for: the argument `path`, or the whole argument string of `/review-repo src`."""
+    """The requested folder: the argument `path`, or the whole argument string of `/review-repo src`."""
     path, text = inputs.get("path"), inputs.get("arguments")
     if isinstance(path, str) and path.strip() not in ("", "."):
         return path
@@ -192,7 +192,7 @@ _LINTERS = re.compile(
 
 
 def _practices(listing: Listing, tally: _Tally) -> list[dict[str, Any]]:
-    """Habits of a project that show in its files; `ok` is None where there is nothing to expect."""
+    """Habits of a project that show in its files; `ok` is None if nothing is expected."""
     paths = {file.path for file in listing.files}.union(*listing.skipped.values())
     top = {path.lower() for path in paths if "/" not in path}
     code = {name: count for name, count in tally.languages.items() if name not in NOT_CODE}
@@ -214,7 +214,7 @@ def _practices(listing: Listing, tally: _Tally) -> list[dict[str, Any]]:
         _practice(
             "Dependencies locked",
             not unlocked if manifests else None,
-            f"no lock file beside {', '.join(unlocked)}" if unlocked else "lock files are there",
+            f"no lock file beside {', '.join(unlocked)}" if unlocked else "lock files exist",
         ),
         _practice(
             "Linter or formatter set up",
@@ -222,12 +222,12 @@ def _practices(listing: Listing, tally: _Tally) -> list[dict[str, Any]]:
             ", ".join([*linters, *own_tools][:4]) or "no configuration found",
         ),
         _practice(
-            "Changelog", _starts(top, "changelog", "changes", "history", "news", "release"), "tells users what changed"
+            "Changelog", _starts(top, "changelog", "changes", "history", "news", "release"), "shows users what changed"
         ),
     ]
 
 
-_PURPOSES = ("says what this is and how to start", "says who may use it", "tells users what changed")
+_PURPOSES = ("says what this is and how to start", "says who may use it", "shows users what changed")
 
 
 def _practice(name: str, ok: bool | None, detail: str) -> dict[str, Any]:  # noqa: FBT001 - a three-valued field

@@ -56,7 +56,9 @@ def test_broken_links_are_found_in_the_whole_repository_and_in_a_folder(repo: Re
     repo.commit(**{"docs/a.md": "[x](../README.md) and [y](gone.md)\n", "README.md": "[a](docs/a.md)\n"})
     assert found(repo) == {("broken-link", "docs/a.md", 1)}
     outputs = repo.ask(hygiene.review, structure={"scope": "docs", "files": 1})
-    assert [finding["message"] for finding in outputs["hygiene"]["findings"]] == ["Link to gone.md, which is not there"]
+    assert [finding["message"] for finding in outputs["hygiene"]["findings"]] == [
+        "Link to gone.md, which does not exist"
+    ]
 
 
 def test_leftovers_and_names_that_other_systems_refuse_are_found(repo: Repo) -> None:

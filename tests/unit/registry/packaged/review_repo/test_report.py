@@ -31,8 +31,8 @@ def test_the_report_of_a_python_project_begins_with_what_to_do_first(repo: Repo)
         repo.commit(**{"src/app.py": DEFECTS + f"# {number}\n", "tests/test_app.py": "import os\n"})
     text = repo.review()["report"]
     assert "**2 places to act on**" in text
-    assert "Begin with `src/app.py:" in text
-    assert "Changes gather in `src/app.py` (6 changes)." in text
+    assert "Start with `src/app.py:" in text
+    assert "Most changes are in `src/app.py` (6 changes)." in text
     top = text[text.index("## Top findings") : text.index("## Findings by rule")]
     assert top.index("src/app.py") < top.index("tests/test_app.py")
     assert "Why: A value that reaches the shell can carry a command of its own." in top
@@ -73,7 +73,7 @@ def test_a_reviewer_that_failed_is_told_in_the_verdict(repo: Repo) -> None:
     reviewers = context["ranking"]["reviewers"]
     next(item for item in reviewers if item["name"] == "security").update(ran=False)
     text = repo.ask(report.review, **{**context, "hotspots": {}})["report"]
-    assert "**Not the whole picture**: Python security did not finish." in text
+    assert "**Incomplete**: Python security did not finish." in text
     assert "- Python security: **did not finish**" in text
     assert "None: the history could not be read." in text
 
