@@ -15,7 +15,7 @@ from engine.errors import InputError
 from engine.text.redaction import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 
 class Guarded:
@@ -40,6 +40,16 @@ def guarded_values(
         if prefix + "__".join(path).upper() not in variables:
             found.setdefault(path[0], {})[".".join(path)] = value
     return found
+
+
+def reset(settings: BaseModel, keys: Iterable[str]) -> None:
+    """Give the fields of *settings* that *keys* name, dotted, their default values again."""
+    for key in keys:
+        *path, name = key.split(".")
+        table: Any = settings
+        for part in path:
+            table = table[part] if isinstance(table, Mapping) else getattr(table, part)
+        setattr(table, name, type(table).model_fields[name].get_default(call_default_factory=True))
 
 
 def check_no_secret(value: object, place: str, *, code: str) -> None:

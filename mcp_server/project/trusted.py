@@ -36,6 +36,7 @@ from engine.text.redaction import one_line
 from engine.text.shown import clean
 from mcp_server.project.claude_settings import claude_items
 from mcp_server.project.grants import Grants, trust_file
+from mcp_server.project.guarded import reset
 from mcp_server.project.settings import SETTINGS_FILE
 from registry.files.shared_folders import shared_items
 from registry.trust.agents import agent_item, covered_files, needs_trust
@@ -66,8 +67,15 @@ FINDERS: tuple[Callable[[Path], Iterable[TrustItem]], ...] = (shared_items, git_
 
 
 def open_trust(catalog: Catalog, settings: Settings, *, home: Path | None = None) -> Trust:
-    """The user's agreements for the project of *catalog* with these *settings*."""
-    return Trust(catalog, settings, Grants(trust_file(home)))
+    """The user's agreements for the project of *catalog*; what *settings* hold without a yes is the default again.
+
+    Apart from the program of model agents: no other program stands in for it, so each run asks for that yes itself.
+    """
+    trust = Trust(catalog, settings, Grants(trust_file(home)))
+    for name, values in settings.guarded.items():
+        if name != PROGRAM and not trust.accepts(trust.setting(name)):
+            reset(settings, values)
+    return trust
 
 
 def follows_of(root: Path, home: Path | None = None) -> Follows:

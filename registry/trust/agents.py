@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 
 _FOLDER = "/.claude/agents/"
+_NAMES = {"command": "program", "callable": "function"}
+"""What a person calls the field that says what an agent runs."""
 _PLAIN = re.compile(r"[^\s\"'\\]+")
 """A word that needs no quotes to show where it ends."""
 
@@ -73,7 +75,7 @@ def _item(agent: Agent, project: Path, digests: Digests) -> TrustItem:
     ours = file is not None and file.is_relative_to(root)
     if file is not None and ours:
         covered.files.add(file)
-    covered.command(agent.command, agent.env)
+    covered.command(_code(agent), agent.env)
     if agent.callable and agent.source is AgentSource.PROJECT:
         covered.python_root()
     for words in commands_of(agent.hooks):
@@ -124,16 +126,22 @@ def _summary(agent: Agent) -> str:
         servers = f", MCP servers {', '.join(agent.mcp_servers)}" if agent.mcp_servers else ""
         hooks = "".join(f", hook {' '.join(words)}" for words in commands_of(agent.hooks))
         return f"claude{variables}{servers}{hooks}"
-    return f"python {agent.callable}" if agent.callable else _said(agent.command)
+    return f"python {agent.callable}" if agent.callable else _said(_code(agent))
+
+
+def _code(agent: Agent) -> tuple[str, ...]:
+    """The words of the field that says what runs, for agents of a kind that has one."""
+    field = agent.kind.traits.field
+    code = getattr(agent, field) if field is not None else None
+    return (code,) if isinstance(code, str) else code or ()
 
 
 def _lines(agent: Agent, servers: Mapping[str, object]) -> tuple[str, ...]:
     """The lines that a person decides on."""
     lines = []
-    if agent.command:
-        lines.append(f"program: {_said(agent.command)}")
-    if agent.callable:
-        lines.append(f"function: {agent.callable}")
+    field = agent.kind.traits.field
+    if field is not None and (code := _code(agent)):
+        lines.append(f"{_NAMES.get(field, field)}: {_said(code)}")
     lines += [f"env: {name}={value}" for name, value in agent.env.items()]
     for name, server in servers.items():
         lines.append(f"MCP server {name}: {_said(_words(server))}")

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from engine.errors import InputError
-from mcp_server.project.guarded import GUARDED, check_no_secret, guarded_values
+from mcp_server.project.guarded import GUARDED, check_no_secret, guarded_values, reset
 from mcp_server.project.settings import Settings, parse_settings
 
 
@@ -54,6 +54,21 @@ def test_what_a_marked_field_is_given_is_found_in_every_table_and_nothing_else()
 def test_what_the_users_environment_says_instead_is_the_users() -> None:
     values = {"program": "./x", "notify": {"url": "https://a", "words": ["x"]}}
     assert found(values, "ORCHESTRATION_PROGRAM", "ORCHESTRATION_NOTIFY__URL") == {"notify": {"notify.words": ["x"]}}
+
+
+def test_a_value_that_waits_is_the_default_again_in_every_table() -> None:
+    values = {
+        "program": "./x",
+        "limit": 3,
+        "notify": {"url": "https://a", "quiet": True},
+        "places": {"b": {"words": ["x"], "quiet": True}},
+        "perhaps": {"url": "d"},
+    }
+    settings = Marked(**values)
+    for waiting in found(values).values():
+        reset(settings, waiting)
+    kept = {"limit": 3, "notify": {"quiet": True}, "places": {"b": {"quiet": True}}, "perhaps": {}}
+    assert settings == Marked(**kept)
 
 
 SECRETS = [

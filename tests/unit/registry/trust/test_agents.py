@@ -48,8 +48,17 @@ def test_programs_and_functions_from_files_of_project_user_and_plugins_need_trus
     kind: AgentKind, source: AgentSource
 ) -> None:
     given = source in {AgentSource.PROJECT, AgentSource.USER, AgentSource.PLUGIN}
-    expected = given and kind in {AgentKind.PROCESS, AgentKind.PYTHON}
+    expected = given and kind.traits.field is not None
     assert needs_trust(Agent(id="a", kind=kind, source=source), Path("/nowhere")) is expected
+
+
+@pytest.mark.parametrize("kind", [kind for kind in AgentKind if kind.traits.field is not None])
+def test_the_field_that_says_what_runs_is_shown(kind: AgentKind, project: Path) -> None:
+    field = str(kind.traits.field)
+    values: dict[str, Any] = {field: ("tools/check.py",) if field == "command" else "tools.check:run"}
+    item = agent_item(Agent(id="a", kind=kind, path=str(project / "agent.md"), **values), project, Digests(project))
+    assert any("check" in line for line in item.lines)
+    assert "check" in item.summary
 
 
 @pytest.fixture
