@@ -43,7 +43,7 @@ from mcp_server.answers.guidance import next_step
 from mcp_server.answers.work_orders import hand_out
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from engine.ids import AttemptId
     from engine.model.plan import Plan
@@ -87,7 +87,7 @@ VIEWS: dict[ViewName, frozenset[str]] = {
     "timeline": frozenset({"timeline"}),
     "report": frozenset({"report", "outputs"}),
 }
-"""The parts of a status that not every view holds."""
+"""The parts that a view holds."""
 QUIET = frozenset({NodeStatus.COMPLETED, NodeStatus.SKIPPED, NodeStatus.PENDING})
 
 
@@ -113,7 +113,7 @@ def status_of(
     """
     run = view.run
     now = snapshot(run, view.now, view.estimates, options, warnings=view.warnings, locks=view.locks)
-    parts = VIEWS[view_name]
+    parts = frozenset({"timeline"}) if dry_run else VIEWS[view_name]
     refs: list[str] = []
     wanted = "outputs" in parts or ("todos" in parts and now.ended)
     outputs = outputs_of(run, now, values, refs) if values is not None and wanted else None
@@ -130,23 +130,19 @@ def status_of(
         message=cut(shown(now.message), MAX_MESSAGE_LENGTH) if now.message else None,
         progress=wire.ProgressCount(done=now.progress.done, total=now.progress.total, percent=now.progress.percent),
         phases=_phases(now),
-        nodes=_nodes(now) if "nodes" in parts else None,
         outputs_left_out=(len(now.outputs) - len(outputs)) or None if outputs is not None else None,
-        nodes_left_out=max(0, len(now.nodes) - MAX_NODES_SHOWN) or None if "nodes" in parts else None,
-        timeline=_timeline(now) if "timeline" in parts or dry_run else None,
         failures=_failures(now) or None,
         outputs=outputs,
-        todos=todo_write(now.todos) if "todos" in parts and not dry_run else None,
         tasks=tasks,
-        display=shown(_display(view, now)) if "display" in parts and not dry_run else None,
-        report=_report(view) if "report" in parts else None,
         stop=list(view.stop[-MAX_STOPPED:]) or None,
         decisions=_decisions(now) or None,
-        locks=_locks(now, every="nodes" in parts) or None,
+        locks=_locks(now, every=False) or None,
         warnings=[shown(text) for text in now.warnings] or None,
         cost_usd=round(now.cost_usd, 6) or None,
         next="",
     )
+    for part in parts & PARTS.keys():
+        status = status.model_copy(update=PARTS[part](view, now))
     room = MAX_ANSWER_LENGTH - len(status.text()) if view.work else 0
     work = hand_out(view, set() if handed is None else handed, room=room)
     return status.model_copy(
@@ -337,3 +333,17 @@ def _decisions(now: Snapshot) -> list[wire.DecisionLine]:
         wire.DecisionLine(node=question.node, question=redaction.redact(question.text), answers=list(question.answers))
         for question in now.questions
     ]
+
+
+PARTS: dict[str, Callable[[View, Snapshot], dict[str, Any]]] = {
+    "nodes": lambda _view, now: {
+        "nodes": _nodes(now),
+        "nodes_left_out": max(0, len(now.nodes) - MAX_NODES_SHOWN) or None,
+        "locks": _locks(now, every=True) or None,
+    },
+    "timeline": lambda _view, now: {"timeline": _timeline(now)},
+    "todos": lambda _view, now: {"todos": todo_write(now.todos)},
+    "display": lambda view, now: {"display": shown(_display(view, now))},
+    "report": lambda view, _now: {"report": _report(view)},
+}
+"""The fields of each part that not every status holds; `outputs` are made for all."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from mcp import MCPError
 from mcp_types import TextContent
 
+from mcp_server.answers.wire import ViewName
 from tests.interaction.projects import ERAS, Era, call, connected, refused
 from tests.interaction.promises import keeps
 from tests.interaction.test_asking import Person
@@ -27,7 +28,8 @@ TEXTS = {"display", "hint", "lastOutput", "mermaid", "message", "next", "questio
 """Fields of an answer that hold lines; all others hold one."""
 DATA = {"outputs"}
 """Values: they stay as they are."""
-VIEWS = ("summary", "todos", "nodes", "timeline", "report")
+VIEWS = [view for view in get_args(ViewName) if view != "outputs"]
+"""Those that hold text for people; outputs are exact."""
 
 
 @pytest.fixture(params=ERAS)

@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import anyio
 import jsonschema
 import pytest
 
 from mcp_server.answers.guidance import CANCEL_PENDING, CANCEL_UNHEARD
+from mcp_server.answers.wire import ViewName
 from mcp_server.protocol import instructions, tools
 from tests.interaction.projects import (
     BYTES_OF_10_000_TOKENS,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from mcp import Client
 
+VIEWS = get_args(ViewName)
 TODO_WRITE = {
     "type": "object",
     "required": ["todos"],
@@ -396,7 +398,7 @@ async def test_large_outputs_are_references_and_secrets_are_masked(client: Clien
     assert "hunter22" not in json.dumps(failed)
 
 
-@pytest.mark.parametrize("view", ["summary", "todos", "nodes", "outputs", "timeline", "report"])
+@pytest.mark.parametrize("view", VIEWS)
 @keeps("few-tokens")
 async def test_no_view_of_200_nodes_is_too_long(project: Path, view: str) -> None:
     task = "Review the module and write down everything that the next reviewer has to know"
@@ -447,7 +449,7 @@ async def test_long_tasks_and_long_failures_do_not_make_long_answers(project: Pa
     definition = command(phase("many", *long, continueOnError=True), name="/long")
     async with connected(project, "auto") as client:
         await call(client, "run", command=definition, executor=executor, wait_seconds=50)
-        for view in ("summary", "nodes", "report", "todos"):
+        for view in VIEWS:
             result = await client.call_tool("status", {"view": view})
             most = 60_000 if view == "todos" else 40_000  # four characters a token; a list of both kinds is told once
             assert len(text_of(result)) < most, view
