@@ -11,7 +11,7 @@ KINDS = ("executor", "validation rule", "view", "command of the command line", "
 
 
 def test_every_file_that_a_list_names_is_there() -> None:
-    named = re.findall(r"`([\w./-]+\.\w+)`|\]\(([^)]+)\)", TEXT)
+    named = re.findall(r"`([\w./-]+\.(?:py|md|toml|json))`|\]\(([^)]+)\)", TEXT)
     missing = [one or other for one, other in named if not (ROOT / (one or other)).exists()]
     assert len(named) > 30
     assert missing == []

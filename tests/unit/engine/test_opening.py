@@ -11,8 +11,11 @@ import pytest
 from engine.errors import EnvironmentFault
 from engine.executors.inline import InlineExecutor
 from engine.executors.port import Outcome, WorkOrder
+from engine.executors.worktrees.git import nothing
+from engine.executors.worktrees.isolated import IsolatedExecutor
 from engine.model.agent import Agent, AgentKind
-from engine.opening import open_engine
+from engine.opening import _executors, open_engine
+from engine.service import Engine
 from engine.statefolder.guard import open_state
 from engine.statefolder.links import STATE
 from engine.storage.sqlite import SqliteStorage
@@ -65,3 +68,12 @@ async def test_runs_are_let_go_when_the_state_folder_goes_away_though_no_agent_h
         with pytest.raises(EnvironmentFault) as caught:
             await engine.view(run)
     assert caught.value.code == "STATE_REMOVED"
+
+
+def test_every_kind_of_agent_that_a_file_can_name_has_an_executor_with_worktrees() -> None:
+    def engine() -> Engine:
+        raise AssertionError
+
+    executors = _executors(engine, nothing, None, None)
+    assert set(executors) == {kind for kind in AgentKind if kind.traits.in_files}
+    assert {type(executor) for executor in executors.values()} == {IsolatedExecutor}
