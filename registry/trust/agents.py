@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _FOLDER = "/.claude/agents/"
 _NAMES = {"command": "program", "callable": "function"}
-"""What a person calls the field that says what an agent runs."""
+"""Labels of the fields that say what an agent runs."""
 _PLAIN = re.compile(r"[^\s\"'\\]+")
 """A word that needs no quotes to show where it ends."""
 
