@@ -21,7 +21,7 @@ from benchmarks.yardsticks.dags import Dag
 from benchmarks.yardsticks.wardens import run_all
 from engine.executors.inline import InlineExecutor
 from engine.executors.process import ProcessExecutor
-from engine.executors.subprocesses.process_tags import environment_of, mark_of
+from engine.executors.subprocesses.process_tags import environment_of, tag_of
 from engine.executors.subprocesses.search import GRACE
 from engine.executors.subprocesses.wardens import Request, Wardens, wardens_for
 from engine.ids import AttemptId
@@ -36,7 +36,7 @@ WORKER = Agent(id="worker", kind=AgentKind.PROCESS, command=PROGRAM)
 def bare(wardens: Wardens, folder: Path) -> float:
     """Seconds of all agents below bare wardens."""
     attempt = AttemptId("r-1:n#1")
-    environment = environment_of(attempt, mark_of(attempt, folder), {})
+    environment = environment_of(attempt, tag_of(attempt, folder), {})
     request = Request(argv=PROGRAM, cwd=folder, environment=environment, grace=GRACE, keep=False)
     started = perf_counter()
     answers = run_all(wardens, [(request, b"{}\n")] * AGENTS, at_once=AT_ONCE)

@@ -25,7 +25,7 @@ async def ask(
     *,
     name: str,
     environment: Environment,
-    mark: str,
+    tag: str,
     heartbeat: Heartbeat,
     sources: Iterable[Path] = (),
 ) -> Outcome:
@@ -33,14 +33,14 @@ async def ask(
 
     *sources* are the files of the program, as far as they are known.
     """
-    outcome = await _asked(order, argv, name, environment, mark, environment.heartbeat(heartbeat))
+    outcome = await _asked(order, argv, name, environment, tag, environment.heartbeat(heartbeat))
     if outcome.failure is None:
         return environment.told(outcome, order)
     return await asyncio.to_thread(environment.told, outcome, order, sources)
 
 
 async def _asked(  # noqa: PLR0917 - what `ask` is given
-    order: WorkOrder, argv: Sequence[str], name: str, environment: Environment, mark: str, heartbeat: Heartbeat
+    order: WorkOrder, argv: Sequence[str], name: str, environment: Environment, tag: str, heartbeat: Heartbeat
 ) -> Outcome:
     heartbeat("")  # the program's name says less than its node's task
     try:
@@ -48,7 +48,7 @@ async def _asked(  # noqa: PLR0917 - what `ask` is given
             argv,
             cwd=order.folder,
             environment=environment.variables,
-            mark=mark,
+            tag=tag,
             stdin=json.dumps(request_of(order), ensure_ascii=False).encode("utf-8", "replace") + b"\n",
             on_news=lambda data: heartbeat(said=data.decode("utf-8", "replace")),
             keep=order.agent.keep_processes,

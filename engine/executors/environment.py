@@ -124,7 +124,7 @@ class Environment:
 
 
 def open_environment(
-    order: WorkOrder, mark: str, added: Mapping[str, str], *, whole: bool = False
+    order: WorkOrder, tag: str, added: Mapping[str, str], *, whole: bool = False
 ) -> Environment | Outcome:
     """The environment for *order*, or a failure that names the variable of its file which is not set.
 
@@ -154,7 +154,7 @@ def open_environment(
     if whole and "PATH" in handed:  # Claude Code starts programs such as git by their bare name in the project
         handed["PATH"] = rooted(handed["PATH"])
     return Environment(
-        variables=environment_of(order.attempt, mark, own, ours=handed),
+        variables=environment_of(order.attempt, tag, own, ours=handed),
         withheld=frozenset(names - passed - own.keys() - order.hidden - _OF_THE_SHELL),
         mask=Mask(value for name, value in secrets.items() if value not in plain and _is_secret(name, value)),
     )

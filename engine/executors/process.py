@@ -15,7 +15,7 @@ from engine.executors.answer import failed
 from engine.executors.dialogue import ask
 from engine.executors.environment import open_environment
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
-from engine.executors.subprocesses.process_tags import mark_of
+from engine.executors.subprocesses.process_tags import tag_of
 from engine.model.policy import FailureKind
 
 PYTHON_ENTRY = "{python}"
@@ -32,8 +32,8 @@ class ProcessExecutor:
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
         """Execute *order* in a process of its own; it and all it started have ended when this returns."""
         agent = order.agent
-        mark = mark_of(order.attempt, order.project, keep=agent.keep_processes)
-        environment = open_environment(order, mark, self._environment)
+        tag = tag_of(order.attempt, order.project, keep=agent.keep_processes)
+        environment = open_environment(order, tag, self._environment)
         if isinstance(environment, Outcome):
             return environment
         path = environment.variables.get("PATH")
@@ -42,9 +42,7 @@ class ProcessExecutor:
             return argv
         name = Path(argv[0]).name
         sources = (order.folder / word for word in argv)  # words that are not files are skipped
-        return await ask(
-            order, argv, name=name, environment=environment, mark=mark, heartbeat=heartbeat, sources=sources
-        )
+        return await ask(order, argv, name=name, environment=environment, tag=tag, heartbeat=heartbeat, sources=sources)
 
 
 def resolve(

@@ -15,7 +15,7 @@ from engine.executors.answer import failed
 from engine.executors.dialogue import ask
 from engine.executors.environment import open_environment
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
-from engine.executors.subprocesses.process_tags import mark_of
+from engine.executors.subprocesses.process_tags import tag_of
 from engine.model.agent import AgentSource
 from engine.model.policy import FailureKind
 
@@ -41,16 +41,16 @@ class PythonExecutor:
                 f'the agent\'s callable "{target}" does not have the form module:function',
                 hint="Write it like an import: checks.schema:compare.",
             )
-        mark = mark_of(order.attempt, order.project, keep=agent.keep_processes)
+        tag = tag_of(order.attempt, order.project, keep=agent.keep_processes)
         # -P keeps the child's own folder off sys.path; the project's comes first if the function is the project's.
         argv = [sys.executable, "-P", str(_CHILD), target]
         if agent.source is AgentSource.PROJECT:
             argv.append(str(order.folder))
-        environment = open_environment(order, mark, self._environment)
+        environment = open_environment(order, tag, self._environment)
         if isinstance(environment, Outcome):
             return environment
         module = order.folder.joinpath(*target.partition(":")[0].split("."))
         sources = [module.with_name(f"{module.name}.py"), module / "__init__.py"]
         return await ask(
-            order, argv, name=target, environment=environment, mark=mark, heartbeat=heartbeat, sources=sources
+            order, argv, name=target, environment=environment, tag=tag, heartbeat=heartbeat, sources=sources
         )

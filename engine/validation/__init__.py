@@ -89,14 +89,14 @@ def validate_definition(
         known = commands or {}
         broken = unusable or {}
         subject = Subject(shape.definition, shape, agents, known, breakers, unusable=broken)
-        calls = subcommands.Calls(known, _checker(agents, known, breakers, broken))
+        table = subcommands.SubCommands(known, _checker(agents, known, breakers, broken))
         for rule in ERRORS:
             rule(subject, report)
-        subcommands.sub_commands(subject, report, calls)
+        subcommands.sub_commands(subject, report, table)
         for rule in ADVICE:
             rule(subject, report)
-        subcommands.deprecated_calls(subject, report, calls)
-        subcommands.providers_inside_that_may_be_skipped(subject, report, calls)
+        subcommands.deprecated_calls(subject, report, table)
+        subcommands.providers_inside_that_may_be_skipped(subject, report, table)
     return Validation(report.finish(), shape.definition if shape.sound else None)
 
 
@@ -114,8 +114,8 @@ def _checker(
         subject = Subject(command, shape, agents, commands, breakers, given, unusable)
         for rule in ERRORS:
             rule(subject, report)
-        subcommands.sub_commands(subject, report, calls)
+        subcommands.sub_commands(subject, report, table)
         return report.found[Severity.ERROR]
 
-    calls = subcommands.Calls(commands, check)
+    table = subcommands.SubCommands(commands, check)
     return check

@@ -27,7 +27,7 @@ Check = Callable[[CommandDefinition, frozenset[str]], "list[Problem]"]
 
 
 @dataclass
-class Calls:
+class SubCommands:
     """The sub-commands of one validation, each read and judged once."""
 
     commands: Mapping[str, CommandDefinition | Mapping[str, Any]]
@@ -77,7 +77,7 @@ class Calls:
             command = self.get(last)
             if command is not None and last not in done:
                 done.add(last)
-                stack.extend((*chain, inner) for inner in dict.fromkeys(called(command)) if inner)
+                stack.extend((*chain, inner) for inner in dict.fromkeys(sub_command_names(command)) if inner)
         return ()
 
     def depth(self, name: str) -> int:
@@ -86,7 +86,7 @@ class Calls:
         while level and depth <= MAX_DEPTH:
             depth += 1
             commands = [command for inner in level if (command := self.get(inner))]
-            level = {inner for command in commands for inner in called(command) if inner}
+            level = {inner for command in commands for inner in sub_command_names(command) if inner}
         return depth
 
     def writers_that_may_be_skipped(self, name: str, key: str) -> list[str]:
@@ -119,14 +119,14 @@ class Calls:
         """The number of nodes of *command*, which has no circle, with its sub-commands unfolded."""
         if name not in self.sizes:
             total = 0
-            for inner in called(command):
+            for inner in sub_command_names(command):
                 other = self.get(inner)
                 total += 1 + (self.size(inner, other) if inner and other else 0)
             self.sizes[name] = total
         return self.sizes[name]
 
 
-def called(command: CommandDefinition) -> list[str]:
+def sub_command_names(command: CommandDefinition) -> list[str]:
     """For each node of *command* the sub-command it runs; empty if it runs an agent."""
     return [
         split_call(node.task)[0] if node.agent_id == SUB_COMMAND else ""
@@ -135,7 +135,7 @@ def called(command: CommandDefinition) -> list[str]:
     ]
 
 
-def sub_commands(subject: Subject, report: Report, calls: Calls) -> None:
+def sub_commands(subject: Subject, report: Report, table: SubCommands) -> None:
     """Every rule about the nodes that run sub-commands."""
     for spot in subject.spots:
         if not spot.is_sub_command:
@@ -148,14 +148,14 @@ def sub_commands(subject: Subject, report: Report, calls: Calls) -> None:
                 "Put retry policies on the nodes of the sub-command.",
             )
         if is_readable(spot.node.task):
-            _call(subject, spot, report, calls)
+            _check_node(subject, spot, report, table)
 
 
-def _call(subject: Subject, spot: Spot, report: Report, calls: Calls) -> None:
+def _check_node(subject: Subject, spot: Spot, report: Report, table: SubCommands) -> None:
     place = subject.pointer(spot, "task")
     name, text = split_call(spot.node.task)
     own = subject.definition.name
-    command = subject.definition if name == own else calls.get(name)
+    command = subject.definition if name == own else table.get(name)
     if command is None:
         report.add(
             "UNKNOWN_COMMAND",
@@ -164,7 +164,7 @@ def _call(subject: Subject, spot: Spot, report: Report, calls: Calls) -> None:
             lambda: Names(subject.commands).question(name) or 'Write the task as "/name arguments".',
         )
         return
-    circle = calls.circle(subject.definition, name)
+    circle = table.circle(subject.definition, name)
     if circle:
         what = "itself endlessly" if circle[0] == own else "a command that never ends"
         report.add(
@@ -174,7 +174,7 @@ def _call(subject: Subject, spot: Spot, report: Report, calls: Calls) -> None:
             f'Let "{spot.node.id}" run another command, or do the work with agents.',
         )
         return
-    size = calls.size(name, command) if calls.depth(name) <= MAX_DEPTH else None
+    size = table.size(name, command) if table.depth(name) <= MAX_DEPTH else None
     if size is None or size > MAX_NODES:
         unfolded = f"more than {MAX_DEPTH} levels" if size is None else f"{size} nodes"
         report.add(
@@ -185,7 +185,7 @@ def _call(subject: Subject, spot: Spot, report: Report, calls: Calls) -> None:
         )
         return
     given = frozenset(item.key for item in spot.node.context.inputs)
-    errors = calls.errors(name, command, given)
+    errors = table.errors(name, command, given)
     if errors:
         count = f"{len(errors)} error{'s' if len(errors) > 1 else ''}"
         report.add(
@@ -199,14 +199,14 @@ def _call(subject: Subject, spot: Spot, report: Report, calls: Calls) -> None:
     _outputs(subject, spot, command, given, report)
 
 
-def providers_inside_that_may_be_skipped(subject: Subject, report: Report, calls: Calls) -> None:
+def providers_inside_that_may_be_skipped(subject: Subject, report: Report, table: SubCommands) -> None:
     """PROVIDER_MAY_BE_SKIPPED: a condition may skip every provider of an output inside a sub-command."""
     for spot in subject.spots:
         name = split_call(spot.node.task)[0] if spot.is_sub_command else ""
-        command = calls.get(name) if name and not calls.circle(subject.definition, name) else None
+        command = table.get(name) if name and not table.circle(subject.definition, name) else None
         given = {item.key for item in spot.node.context.inputs}
         for at, output in enumerate(spot.node.context.outputs if command is not None else ()):
-            writers = [] if output.key in given else calls.writers_that_may_be_skipped(name, output.key)
+            writers = [] if output.key in given else table.writers_that_may_be_skipped(name, output.key)
             if writers:
                 names = " and ".join(f'"{writer}"' for writer in writers[:MAX_WRITERS])
                 report.add(
@@ -245,10 +245,10 @@ def _outputs(subject: Subject, spot: Spot, command: CommandDefinition, given: fr
             )
 
 
-def deprecated_calls(subject: Subject, report: Report, calls: Calls) -> None:
+def deprecated_calls(subject: Subject, report: Report, table: SubCommands) -> None:
     for spot in subject.spots:
         name = split_call(spot.node.task)[0] if spot.is_sub_command else ""
-        command = calls.get(name) if name else None
+        command = table.get(name) if name else None
         if command is not None and command.metadata.deprecated:
             instead = command.metadata.replaced_by
             report.add(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from engine.executors.subprocesses.process_tags import MARK_VARIABLE
+from engine.executors.subprocesses.process_tags import TAG_VARIABLE
 from engine.executors.subprocesses.search import end_orphans
 from engine.model.agent import Agent
 from engine.opening import open_engine
@@ -31,7 +31,7 @@ def marked(project: Path) -> list[psutil.Process]:
         try:
             environment = process.environ()
             inside = process.cwd() == str(project)
-            if MARK_VARIABLE in environment and inside and process.status() != psutil.STATUS_ZOMBIE:
+            if TAG_VARIABLE in environment and inside and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except psutil.Error:
             continue

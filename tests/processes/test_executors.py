@@ -21,7 +21,7 @@ from engine.executors.process import ProcessExecutor
 from engine.executors.python import PythonExecutor
 from engine.executors.shielding import uncancelled
 from engine.executors.subprocesses import output, process_tags, search, wardens
-from engine.executors.subprocesses.process_tags import ATTEMPT_VARIABLE, MARK_VARIABLE, environment_of, mark_of
+from engine.executors.subprocesses.process_tags import ATTEMPT_VARIABLE, TAG_VARIABLE, environment_of, tag_of
 from engine.executors.subprocesses.program import Ended, run_program
 from engine.executors.subprocesses.search import end_orphans
 from engine.ids import AttemptId
@@ -92,12 +92,12 @@ async def cancel_when_ready(order: WorkOrder) -> None:
 
 async def program(code: str, folder: Path, **options: object) -> Ended:
     attempt = AttemptId("r-1:x#1")
-    mark = mark_of(attempt, folder)
+    mark = tag_of(attempt, folder)
     running = run_program(
         [sys.executable, "-c", textwrap.dedent(code)],
         cwd=folder,
         environment=environment_of(attempt, mark, {}),
-        mark=mark,
+        tag=mark,
         **options,  # type: ignore[arg-type]
     )
     return await asyncio.wait_for(running, 30)
@@ -298,19 +298,19 @@ async def test_a_child_that_holds_stdout_open_does_not_hold_the_answer_up(tmp_pa
 async def test_an_agent_sees_its_attempt_its_own_variables_and_not_our_stdin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(MARK_VARIABLE, "outer")
+    monkeypatch.setenv(TAG_VARIABLE, "outer")
     code = f"""
         import json
         request = json.load(sys.stdin)
-        names = ["{ATTEMPT_VARIABLE}", "{MARK_VARIABLE}", "MINE", "PATH"]
+        names = ["{ATTEMPT_VARIABLE}", "{TAG_VARIABLE}", "MINE", "PATH"]
         print(json.dumps({{"outputs": {{"env": [os.environ[name] for name in names], "request": request,
                                         "cwd": os.getcwd(), "rest": sys.stdin.read()}}}}))
         """
     (tmp_path / "agent.py").write_text(LEAVE + textwrap.dedent(code))
-    agent = Agent(id="a", command=("{python}", "agent.py"), env={"MINE": "1", MARK_VARIABLE: "forged"})
+    agent = Agent(id="a", command=("{python}", "agent.py"), env={"MINE": "1", TAG_VARIABLE: "forged"})
     order = order_for(agent, project=tmp_path, inputs={"ü": "ß"})
     outputs = (await run(order)).outputs
-    assert outputs["env"] == [order.attempt, f"outer {mark_of(order.attempt, tmp_path)}", "1", os.environ["PATH"]]
+    assert outputs["env"] == [order.attempt, f"outer {tag_of(order.attempt, tmp_path)}", "1", os.environ["PATH"]]
     assert outputs["request"]["inputs"] == {"ü": "ß"}
     assert outputs["cwd"] == str(tmp_path)
     assert outputs["rest"] == ""
@@ -456,8 +456,8 @@ def test_a_process_that_is_not_there_has_no_start_and_is_not_alive() -> None:
 def test_a_stranger_that_got_the_number_of_an_ended_program_is_left_alone(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", SLEEP], start_new_session=True, stdout=subprocess.PIPE) as stranger:
         try:
-            mark = mark_of(AttemptId("r-1:x#9"), tmp_path)
-            assert search._left_of(stranger.pid, mark, exited=True) == []
+            mark = tag_of(AttemptId("r-1:x#9"), tmp_path)
+            assert search._remaining_of(stranger.pid, mark, exited=True) == []
         finally:
             stranger.kill()
 
@@ -489,8 +489,8 @@ async def test_work_that_must_not_be_cut_off_ends_before_the_cancel_goes_on() ->
 
 
 def test_marks_differ_by_attempt_and_project_and_say_who_began(tmp_path: Path) -> None:
-    one = mark_of(AttemptId("r-1:a#1"), tmp_path)
-    assert one != mark_of(AttemptId("r-1:a#2"), tmp_path)
-    assert one != mark_of(AttemptId("r-1:a#1"), tmp_path / "x")
+    one = tag_of(AttemptId("r-1:a#1"), tmp_path)
+    assert one != tag_of(AttemptId("r-1:a#2"), tmp_path)
+    assert one != tag_of(AttemptId("r-1:a#1"), tmp_path / "x")
     assert f"-{os.getpid()}-" in one
     assert json.dumps(one).isascii()

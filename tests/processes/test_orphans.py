@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.executors.subprocesses.process_tags import environment_of, mark_of, orphans
+from engine.executors.subprocesses.process_tags import environment_of, orphans, tag_of
 from engine.executors.subprocesses.search import end_orphans
 from engine.ids import AttemptId
 from tests.processes.test_executors import SLEEP
@@ -30,9 +30,9 @@ def killed_server(
     code = f"""
 import subprocess, sys, time
 from pathlib import Path
-from engine.executors.subprocesses.process_tags import environment_of, mark_of
+from engine.executors.subprocesses.process_tags import environment_of, tag_of
 for attempt in {attempts!r}:
-    mark = mark_of(attempt, Path({str(project)!r}), keep=attempt == {kept!r})
+    mark = tag_of(attempt, Path({str(project)!r}), keep=attempt == {kept!r})
     child = subprocess.Popen([sys.executable, "-c", {SLEEP!r}], stdout=subprocess.PIPE,
                              env=environment_of(attempt, mark, {{}}), start_new_session=True)
     child.stdout.readline()
@@ -93,7 +93,7 @@ async def test_processes_of_another_project_are_not_ours(tmp_path: Path) -> None
 
 def test_processes_whose_server_runs_are_not_orphans(tmp_path: Path) -> None:
     attempt = AttemptId("r-1:a#1")
-    environment = environment_of(attempt, mark_of(attempt, tmp_path), {})
+    environment = environment_of(attempt, tag_of(attempt, tmp_path), {})
     with subprocess.Popen([sys.executable, "-c", SLEEP], env=environment, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         child.stdout.readline()

@@ -20,7 +20,7 @@ import pytest
 from engine.executors.port import Outcome, WorkOrder
 from engine.executors.process import ProcessExecutor
 from engine.executors.subprocesses import wardens
-from engine.executors.subprocesses.process_tags import environment_of, mark_of
+from engine.executors.subprocesses.process_tags import environment_of, tag_of
 from engine.executors.subprocesses.program import Ended, run_program
 from engine.executors.subprocesses.search import end_orphans
 from engine.executors.subprocesses.wardens import Wardens, wardens_for
@@ -121,9 +121,9 @@ async def test_a_program_has_nothing_open_but_its_streams_and_no_signal_ignored(
 
 async def test_a_program_gets_an_environment_that_is_larger_than_what_a_socket_holds(tmp_path: Path) -> None:
     order = order_of("import json; print(json.dumps({'outputs': {'n': len(os.environ['A7'])}}))", tmp_path)
-    size, mark = 100_000, mark_of(order.attempt, tmp_path)
+    size, mark = 100_000, tag_of(order.attempt, tmp_path)
     environment = environment_of(order.attempt, mark, {f"A{n}": "x" * size for n in range(10)})
-    program = run_program([sys.executable, "agent.py"], cwd=tmp_path, environment=environment, mark=mark)
+    program = run_program([sys.executable, "agent.py"], cwd=tmp_path, environment=environment, tag=mark)
     assert json.loads((await asyncio.wait_for(program, SECONDS)).stdout) == {"outputs": {"n": size}}
 
 
@@ -411,12 +411,12 @@ async def enough_of(code: str, folder: Path, *, keep: bool) -> Ended:
     """How a program ended that was ended as soon as it had written something."""
     enough = asyncio.Event()
     order = order_of(f"{code}\nprint('enough', flush=True); signal.pause()", folder, keep=keep)
-    mark = mark_of(order.attempt, folder, keep=keep)
+    mark = tag_of(order.attempt, folder, keep=keep)
     running = run_program(
         [sys.executable, "agent.py"],
         cwd=folder,
         environment=environment_of(order.attempt, mark, {}),
-        mark=mark,
+        tag=mark,
         on_news=lambda _data: enough.set(),
         keep=keep,
         enough=enough,
@@ -451,9 +451,9 @@ async def test_what_forks_wardens_and_does_not_start_is_a_failure_to_start(
 async def test_a_folder_that_is_gone_and_a_text_that_no_program_can_be_given_are_failures_to_start(
     tmp_path: Path,
 ) -> None:
-    mark = mark_of(AttemptId("r-1:a#1"), tmp_path)
+    mark = tag_of(AttemptId("r-1:a#1"), tmp_path)
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        await run_program([sys.executable], cwd=tmp_path / "nowhere", environment={}, mark=mark)
+        await run_program([sys.executable], cwd=tmp_path / "nowhere", environment={}, tag=mark)
     for argv, environment in (([sys.executable, "a\0b"], {}), ([sys.executable], {"A=B": "c"})):
         with pytest.raises(ValueError, match=r"null|name"):
-            await run_program(argv, cwd=tmp_path, environment=environment, mark=mark)
+            await run_program(argv, cwd=tmp_path, environment=environment, tag=mark)

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from engine.executors.port import OutputSpec, WorkOrder
-from engine.executors.subprocesses.process_tags import MARK_VARIABLE, mark_of
+from engine.executors.subprocesses.process_tags import TAG_VARIABLE, tag_of
 from engine.ids import AttemptId, NodeId, RunId
 from engine.model.agent import Agent
 
@@ -74,11 +74,11 @@ class Beats:
 
 def alive_with(order: WorkOrder) -> list[psutil.Process]:
     """The live processes that carry the mark of *order*, looked up without any code of ours."""
-    mark = mark_of(order.attempt, order.project)
+    mark = tag_of(order.attempt, order.project)
     found = []
     for process in psutil.process_iter():
         try:
-            if mark in process.environ().get(MARK_VARIABLE, "") and process.status() != psutil.STATUS_ZOMBIE:
+            if mark in process.environ().get(TAG_VARIABLE, "") and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except psutil.Error:
             continue

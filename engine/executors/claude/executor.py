@@ -32,7 +32,7 @@ from engine.executors.environment import open_environment
 from engine.executors.port import TIME_IS_UP, Heartbeat, Outcome, WorkOrder
 from engine.executors.scratch import scratch_folder, write_private
 from engine.executors.shielding import uncancelled
-from engine.executors.subprocesses.process_tags import mark_of
+from engine.executors.subprocesses.process_tags import tag_of
 from engine.executors.subprocesses.program import Ended, run_program
 from engine.ids import RunId, session_id
 from engine.model.policy import FailureKind
@@ -97,10 +97,10 @@ class ClaudeExecutor:
                 f'the agent "{order.agent.id}" needs the MCP server {", ".join(missing)}, which is not configured',
                 hint="Add it to .mcp.json, or run `claude mcp add`.",
             )
-        mark = mark_of(order.attempt, order.project, keep=order.agent.keep_processes)
+        tag = tag_of(order.attempt, order.project, keep=order.agent.keep_processes)
         whole = await asyncio.to_thread(self._whole, order.run)
         added = self._environment if whole else self._environment | MEMORY
-        environment = open_environment(order, mark, added, whole=True)
+        environment = open_environment(order, tag, added, whole=True)
         if isinstance(environment, Outcome):
             return environment
         session = Session(order.outputs)
@@ -121,7 +121,7 @@ class ClaudeExecutor:
                     [program, *arguments],
                     cwd=order.folder,
                     environment=environment.variables,
-                    mark=mark,
+                    tag=tag,
                     stdin=prompt_of(order, _files_of(order, folder)).encode("utf-8", "replace"),
                     on_line=stream.take,
                     stdout_limit=MAX_LINE_LENGTH,

@@ -26,17 +26,17 @@ from engine.statefolder.owners import Servers, owners_of, records
 
 ATTEMPT_VARIABLE = "ORCHESTRATION_ATTEMPT"
 """Names the attempt to its agent."""
-MARK_VARIABLE = "ORCHESTRATION_MARK"
+TAG_VARIABLE = "ORCHESTRATION_MARK"
 """Holds the tags of an attempt and of those around it, if an agent runs orchestrations itself."""
 
-_MARK = re.compile(
+_TAG = re.compile(
     r"om[12]-(?P<project>[0-9a-f]{16})-(?:(?P<world>[0-9a-f]{12})-)?(?P<pid>\d+)-(?P<start>\d+)-"
     r"(?P<attempt>[0-9a-f]{16})(?P<kept>k?)"
 )
 """The first version had no world in the tag."""
 
 
-def mark_of(attempt: AttemptId, project: Path, *, keep: bool = False, server: Process | None = None) -> str:
+def tag_of(attempt: AttemptId, project: Path, *, keep: bool = False, server: Process | None = None) -> str:
     """The tag of *attempt*; *keep*: the processes may outlive the attempt.
 
     It names *project* and the process that runs the attempt, by default this one.
@@ -47,23 +47,23 @@ def mark_of(attempt: AttemptId, project: Path, *, keep: bool = False, server: Pr
 
 
 def environment_of(
-    attempt: AttemptId, mark: str, own: Mapping[str, str], *, ours: Mapping[str, str] = os.environ
+    attempt: AttemptId, tag: str, own: Mapping[str, str], *, ours: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
     """The environment of an agent: *ours*, overridden by *own*, and the tag, which nothing overrides."""
-    outer = os.environ.get(MARK_VARIABLE, "")
-    return {**ours, **own, ATTEMPT_VARIABLE: attempt, MARK_VARIABLE: f"{outer} {mark}".strip()}
+    outer = os.environ.get(TAG_VARIABLE, "")
+    return {**ours, **own, ATTEMPT_VARIABLE: attempt, TAG_VARIABLE: f"{outer} {tag}".strip()}
 
 
-def carrying(mark: str) -> Callable[[str], bool]:
-    """A test whether an environment holds *mark*. ValueError for an invalid tag, which any environment might hold."""
-    if _MARK.fullmatch(mark) is None:
-        raise ValueError(f"{mark!r} is not the tag of an attempt")
-    return lambda environment: mark in environment
+def carrying(tag: str) -> Callable[[str], bool]:
+    """A test whether an environment holds *tag*. ValueError for an invalid tag, which any environment might hold."""
+    if _TAG.fullmatch(tag) is None:
+        raise ValueError(f"{tag!r} is not the tag of an attempt")
+    return lambda environment: tag in environment
 
 
-def has_lost_its_server(mark: str, project: Path) -> bool:
-    """Whether the server that began the attempt of *mark* in *project* has ended; False for tags of other projects."""
-    found = _MARK.fullmatch(mark)
+def has_lost_its_server(tag: str, project: Path) -> bool:
+    """Whether the server that began the attempt of *tag* in *project* has ended; False for tags of other projects."""
+    found = _TAG.fullmatch(tag)
     return found is not None and found["project"] == _project_id(project) and not _lives(found, _servers_of(project))
 
 
@@ -83,12 +83,12 @@ def orphaned(
     cut_off = {_digest(attempt) for attempt in lost}
 
     def is_orphan(environment: str) -> bool:
-        marks = [mark for mark in _MARK.finditer(environment) if mark["project"] == project_id]
-        if not marks or any(mark["attempt"] in spared for mark in marks):
+        tags = [tag for tag in _TAG.finditer(environment) if tag["project"] == project_id]
+        if not tags or any(tag["attempt"] in spared for tag in tags):
             return False
-        if any(_lives(mark, servers, unknown=True) for mark in marks):
+        if any(_lives(tag, servers, unknown=True) for tag in tags):
             return False
-        return not marks[-1]["kept"] or marks[-1]["attempt"] in cut_off
+        return not tags[-1]["kept"] or tags[-1]["attempt"] in cut_off
 
     return is_orphan
 
@@ -97,8 +97,8 @@ def _servers_of(project: Path) -> Servers:
     return Servers(records(owners_of(project)))
 
 
-def _lives(mark: re.Match[str], servers: Servers, *, unknown: bool = False) -> bool:
-    return servers.live(mark["world"], int(mark["pid"]), int(mark["start"]), unknown=unknown)
+def _lives(tag: re.Match[str], servers: Servers, *, unknown: bool = False) -> bool:
+    return servers.live(tag["world"], int(tag["pid"]), int(tag["start"]), unknown=unknown)
 
 
 def carriers(is_wanted: Callable[[str], bool], *, session: int | None = None) -> list[psutil.Process]:

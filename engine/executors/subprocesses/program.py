@@ -17,7 +17,7 @@ import psutil
 
 from engine.executors.shielding import uncancelled
 from engine.executors.subprocesses.output import Output, Pipes
-from engine.executors.subprocesses.search import GRACE, Searched, end_marked
+from engine.executors.subprocesses.search import GRACE, Searched, end_tagged
 from engine.executors.subprocesses.wardens import End, Request, Warded, WardenLost, wardens_for
 
 STDOUT_LIMIT = 10 * 1024 * 1024
@@ -57,7 +57,7 @@ async def run_program(
     *,
     cwd: Path,
     environment: Mapping[str, str],
-    mark: str,
+    tag: str,
     stdin: bytes = b"",
     on_line: Callable[[bytes], None] | None = None,
     on_news: Callable[[bytes], None] | None = None,
@@ -69,7 +69,7 @@ async def run_program(
 ) -> Ended:
     """Run *argv* until it exits, or *enough* is set; then end its remaining processes, unless *keep*.
 
-    A cancellation ends all of them, *keep* or not. *argv* starts with a path, *environment* must hold *mark*. With
+    A cancellation ends all of them, *keep* or not. *argv* starts with a path, *environment* must hold *tag*. With
     *on_line* stdout is passed on line by line and the limit is per line; *on_news* gets every piece of output, stderr
     included; neither may raise. *leaves_nothing* says that the program starts no others, so no search is needed.
     OSError or ValueError if the program cannot be started.
@@ -78,8 +78,8 @@ async def run_program(
     request = Request(argv=argv, cwd=cwd, environment=environment, grace=grace, keep=keep)
     wardens = await wardens_for(keep=keep)
     with Pipes(stdin, output) as pipes:
-        hold = Searched(mark, leaves_nothing=leaves_nothing) if wardens is None else Warded(wardens)
-        running = asyncio.ensure_future(_held(hold, request, pipes, mark))
+        hold = Searched(tag, leaves_nothing=leaves_nothing) if wardens is None else Warded(wardens)
+        running = asyncio.ensure_future(_held(hold, request, pipes, tag))
         running.add_done_callback(lambda done: done.cancelled() or done.exception())  # a cancelled caller does not ask
         try:
             calm = await _over(running, output, enough)
@@ -124,11 +124,11 @@ async def _over(running: asyncio.Future[End], output: Output, enough: asyncio.Ev
     return not output.overflowed.done()
 
 
-async def _held(hold: Warded | Searched, request: Request, pipes: Pipes, mark: str) -> End:
+async def _held(hold: Warded | Searched, request: Request, pipes: Pipes, tag: str) -> End:
     try:
         return await hold.run(request, pipes)
     except WardenLost:  # an agent can cause that: processes with its tag are still found
-        return End(_LOST, refused=await end_marked(mark, grace=request.grace))
+        return End(_LOST, refused=await end_tagged(tag, grace=request.grace))
 
 
 async def _drained(running: asyncio.Future[End], output: Output, patience: timedelta) -> None:

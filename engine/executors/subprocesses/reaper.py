@@ -19,7 +19,7 @@ PERSISTENCE = 5.0
 _MAX_ROUNDS = 100
 
 
-class Ending:
+class Termination:
     """Sends TERM to the remaining processes, then KILL after a grace period, until none is left or can be ended."""
 
     def __init__(self, grace: float, look: Callable[[], list[int]]) -> None:
@@ -37,8 +37,8 @@ class Ending:
         self._pause = min(self._pause * 2, 50.0)
         now = time.monotonic()
         if now >= self._patience:
-            left = self._killed()
-            self.over = now >= self._patience + PERSISTENCE or (bool(left) and self._refused.issuperset(left))
+            remaining = self._killed()
+            self.over = now >= self._patience + PERSISTENCE or (bool(remaining) and self._refused.issuperset(remaining))
             return self._pause
         for pid in self.look():
             if pid not in self._told:
@@ -57,10 +57,10 @@ class Ending:
             for pid in fresh:
                 self._tell(pid, signal.SIGSTOP)
             seen |= fresh
-        left = set(self.look())  # again: the id of one that ended meanwhile may belong to another process by now
-        for pid in left:
+        remaining = set(self.look())  # again: the id of one that ended meanwhile may belong to another process by now
+        for pid in remaining:
             self._tell(pid, signal.SIGKILL)
-        return left
+        return remaining
 
     def _tell(self, pid: int, number: signal.Signals) -> None:
         if not send_signal(pid, number):

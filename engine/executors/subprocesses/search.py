@@ -47,10 +47,10 @@ Found = TypeVar("Found", bound=Endable)
 class Searched:
     """One program whose process tree is searched for at its end."""
 
-    def __init__(self, mark: str, *, leaves_nothing: bool) -> None:
+    def __init__(self, tag: str, *, leaves_nothing: bool) -> None:
         """*leaves_nothing*: the program starts no others, and a search would cost more than the program."""
-        carrying(mark)  # raises before anything is started
-        self._mark = mark
+        carrying(tag)  # raises before anything is started
+        self._tag = tag
         self._leaves_nothing = leaves_nothing
         self._told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._program_only = True
@@ -80,11 +80,11 @@ class Searched:
             if not program.exited.done():
                 refused = await self._end_tree(program, pid, request.grace)
             elif not request.keep and not self._leaves_nothing:
-                refused = await end_all(lambda: _left_of(pid, self._mark, exited=True), grace=request.grace)
+                refused = await end_all(lambda: _remaining_of(pid, self._tag, exited=True), grace=request.grace)
             if request.keep and self._program_only:
-                kept = await asyncio.to_thread(_left_of, pid, self._mark, exited=True)
+                kept = await asyncio.to_thread(_remaining_of, pid, self._tag, exited=True)
         except asyncio.CancelledError:  # the loop itself shuts down: no time left, but nothing may stay
-            _kill_now(pid, self._mark, exited=program.exited.done())
+            _kill_now(pid, self._tag, exited=program.exited.done())
             raise
         finally:
             transport.close()
@@ -101,14 +101,14 @@ class Searched:
         """End the program and its descendants while these can still be found; returns what did not end."""
         itself, family = await asyncio.to_thread(_family, pid)
 
-        def left() -> list[psutil.Process]:
+        def remaining() -> list[psutil.Process]:
             if self._program_only:
                 return [process for process in itself if lives(process)]
             seen = {process.pid: process for process in family if lives(process)}
-            seen |= {process.pid: process for process in _left_of(pid, self._mark, exited=program.exited.done())}
+            seen |= {process.pid: process for process in _remaining_of(pid, self._tag, exited=program.exited.done())}
             return list(seen.values())
 
-        stays = await end_all(left, grace=grace)
+        stays = await end_all(remaining, grace=grace)
         if not program.exited.done():  # it has ended, but the loop does not know yet
             await asyncio.wait([program.exited], timeout=_PERSISTENCE.total_seconds())
         return stays
@@ -125,14 +125,14 @@ class _Program(asyncio.SubprocessProtocol):
             self.exited.set_result(None)
 
 
-async def end_marked(mark: str, *, grace: timedelta) -> tuple[int, ...]:
-    """End the processes with *mark*; returns those that did not end. Raises ValueError for an invalid tag."""
-    is_wanted = carrying(mark)
+async def end_tagged(tag: str, *, grace: timedelta) -> tuple[int, ...]:
+    """End the processes with *tag*; returns those that did not end. Raises ValueError for an invalid tag."""
+    is_wanted = carrying(tag)
 
-    def left() -> list[psutil.Process]:
+    def remaining() -> list[psutil.Process]:
         return carriers(is_wanted)
 
-    return _pids(await end_all(left, grace=grace))
+    return _pids(await end_all(remaining, grace=grace))
 
 
 async def end_orphans(
@@ -149,18 +149,18 @@ async def end_orphans(
     in *lost*. Processes that wardens still hold for a killed server have ended, too.
     """
 
-    def left() -> list[psutil.Process]:
+    def remaining() -> list[psutil.Process]:
         return orphans(project, alive=alive, lost=lost)
 
     owners = owners_of(project)
-    return await end_found(left, lambda: bool(at_work(owners)), grace=grace)
+    return await end_found(remaining, lambda: bool(at_work(owners)), grace=grace)
 
 
-async def end_found(left: Callable[[], list[Found]], held: Callable[[], bool], *, grace: timedelta) -> int:
-    """End what *left* finds, and wait while wardens have *held* something; returns the number found."""
-    found = await asyncio.to_thread(left)
+async def end_found(remaining: Callable[[], list[Found]], held: Callable[[], bool], *, grace: timedelta) -> int:
+    """End what *remaining* finds, and wait while wardens have *held* something; returns the number found."""
+    found = await asyncio.to_thread(remaining)
     if found:
-        await uncancelled(end_all(left, grace=grace))
+        await uncancelled(end_all(remaining, grace=grace))
     await _held_no_more(held, grace)
     return len(found)
 
@@ -173,14 +173,14 @@ async def _held_no_more(held: Callable[[], bool], grace: timedelta) -> None:
         await asyncio.sleep(0.02)
 
 
-async def end_all(left: Callable[[], list[Found]], *, grace: timedelta) -> list[Found]:
-    """Send TERM to what *left* finds, KILL after *grace*, until it finds nothing; returns what did not end."""
+async def end_all(remaining: Callable[[], list[Found]], *, grace: timedelta) -> list[Found]:
+    """Send TERM to what *remaining* finds, KILL after *grace*, until it finds nothing; returns what did not end."""
     loop = asyncio.get_running_loop()
     patience = loop.time() + grace.total_seconds()
     deadline = patience + _PERSISTENCE.total_seconds()
     signalled: set[int] = set()
     pause = 0.005
-    while processes := await asyncio.to_thread(left):
+    while processes := await asyncio.to_thread(remaining):
         now = loop.time()
         if now >= deadline:
             return processes
@@ -196,18 +196,18 @@ async def end_all(left: Callable[[], list[Found]], *, grace: timedelta) -> list[
     return []
 
 
-def _kill_now(pid: int, mark: str, *, exited: bool) -> None:
-    for process in [*_family(pid)[1], *_left_of(pid, mark, exited=exited)]:
+def _kill_now(pid: int, tag: str, *, exited: bool) -> None:
+    for process in [*_family(pid)[1], *_remaining_of(pid, tag, exited=exited)]:
         with contextlib.suppress(psutil.Error):
             process.kill()
 
 
-def _left_of(pid: int, mark: str, *, exited: bool) -> list[psutil.Process]:
-    """All live processes that have *mark* or belong to the session of the program *pid*."""
+def _remaining_of(pid: int, tag: str, *, exited: bool) -> list[psutil.Process]:
+    """All live processes that have *tag* or belong to the session of the program *pid*."""
     # A process with this id after the program's end is another one, and then the session has no members:
     # the kernel does not reuse an id while a session has it.
     stranger = exited and psutil.pid_exists(pid)
-    return carriers(carrying(mark), session=None if stranger else pid)
+    return carriers(carrying(tag), session=None if stranger else pid)
 
 
 def _family(pid: int) -> tuple[list[psutil.Process], list[psutil.Process]]:

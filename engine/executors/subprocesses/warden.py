@@ -20,7 +20,7 @@ import os
 import signal
 
 from engine.executors.subprocesses.descriptors import close, emptied, exactly, polled, read, woken_by_children, write
-from engine.executors.subprocesses.reaper import Ending, below, reaped
+from engine.executors.subprocesses.reaper import Termination, below, reaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,23 +56,23 @@ class Warden:
         if not self._started(argv, environment, cwd):
             return 0
         poll = polled(wake, self._lifeline, self._server)
-        ending: Ending | None = None
+        ending: Termination | None = None
         pause = None
         while True:
             for descriptor, _event in poll.poll(pause):
                 if descriptor == wake:
                     emptied(wake)
                 elif descriptor == self._lifeline and read(self._lifeline):  # only the program is to end
-                    ending = ending or Ending(grace, self._program)
+                    ending = ending or Termination(grace, self._program)
                 else:
                     poll = polled(wake)
                     self._keep = False
-                    ending = Ending(grace, self._all)
+                    ending = Termination(grace, self._all)
             childless = self._reap()
             if self._code is not None:
                 if childless or self._keep:
                     return self._answer("kept" if self._keep else "ended", [] if childless else self._all())
-                ending = ending if ending is not None and ending.look == self._all else Ending(grace, self._all)
+                ending = ending if ending is not None and ending.look == self._all else Termination(grace, self._all)
             if ending is not None:
                 pause = ending.pressed()
                 if ending.over:
@@ -117,8 +117,8 @@ class Warden:
                 self._code = os.waitstatus_to_exitcode(status)
         return childless
 
-    def _answer(self, word: str, left: Collection[int]) -> int:
-        answer(self._lifeline, word, -signal.SIGKILL if self._code is None else self._code, left)
+    def _answer(self, word: str, remaining: Collection[int]) -> int:
+        answer(self._lifeline, word, -signal.SIGKILL if self._code is None else self._code, remaining)
         return 0
 
 
@@ -134,5 +134,5 @@ def failed(descriptors: list[int], number: int, part: str = "warden") -> None:
         write(lifeline, f"failed {number} {part}\n".encode("ascii"))
 
 
-def answer(lifeline: int, word: str, code: int, left: Collection[int]) -> None:
-    write(lifeline, (" ".join([word, str(int(code)), *map(str, left)]) + "\n").encode("ascii"))
+def answer(lifeline: int, word: str, code: int, remaining: Collection[int]) -> None:
+    write(lifeline, (" ".join([word, str(int(code)), *map(str, remaining)]) + "\n").encode("ascii"))

@@ -20,7 +20,7 @@ import socket
 import sys
 
 from engine.executors.subprocesses.descriptors import close, emptied, handle_of, polled, woken_by_children
-from engine.executors.subprocesses.reaper import Ending, below, reaped, send_signal
+from engine.executors.subprocesses.reaper import Termination, below, reaped, send_signal
 from engine.executors.subprocesses.warden import IGNORED, Warden, answer, failed
 
 TYPE_CHECKING = False
@@ -74,7 +74,7 @@ class Zygote:
         self._living: dict[int, list[int]] = {}
         """The descriptors held open for each warden, its lifeline first, until nothing of it is left."""
         self._bereaved: list[list[int]] = []
-        self._ending: Ending | None = None
+        self._ending: Termination | None = None
         self._left: set[int] = set()
         """Processes that could not be ended."""
 
@@ -150,7 +150,7 @@ class Zygote:
         if not self._adopted() and not self._adopted():
             self._ending = None
         elif self._ending is None:
-            self._ending = Ending(_GRACE, self._adopted)
+            self._ending = Termination(_GRACE, self._adopted)
         pause = None if self._ending is None else self._ending.pressed()
         if self._ending is not None and not self._ending.over:
             return pause

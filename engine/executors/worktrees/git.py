@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol, TypeGuard
 
 from engine.errors import EnvironmentFault
-from engine.executors.subprocesses.process_tags import environment_of, mark_of
+from engine.executors.subprocesses.process_tags import environment_of, tag_of
 from engine.executors.subprocesses.program import Ended, run_program
 from engine.git_rules import (
     LISTING,
@@ -79,7 +79,7 @@ class Git:
 
     program: str
     environment: Mapping[str, str]
-    mark: str
+    tag: str
     top: Path
     """Top of the working tree that contains the project."""
     directory: Path | None = None
@@ -117,7 +117,7 @@ class Git:
                 [self.program, "--no-pager", *where, *words],
                 cwd=tree,
                 environment=environment,
-                mark=self.mark,
+                tag=self.tag,
                 stdin=stdin,
                 stdout_limit=_MAX_ANSWER_BYTES,
                 leaves_nothing=True,
@@ -154,9 +154,9 @@ async def open_git(project: Path, attempt: AttemptId, *, allows: Allows = nothin
     program = find_outside("git", project)
     if program is None:
         raise IsolationUnavailable("the program git was not found", hint="Install git 2.38 or newer.")
-    mark = mark_of(attempt, project)
-    environment = environment_of(attempt, mark, {}) | {"PATH": search_path(project)}
-    git = Git(program=program, environment=environment, mark=mark, top=project, allows=allows)
+    tag = tag_of(attempt, project)
+    environment = environment_of(attempt, tag, {}) | {"PATH": search_path(project)}
+    git = Git(program=program, environment=environment, tag=tag, top=project, allows=allows)
     version = await git.line("version")
     if _version(version) < OLDEST:
         raise IsolationUnavailable(

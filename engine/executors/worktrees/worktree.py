@@ -238,7 +238,7 @@ async def open_worktree(
         heartbeat.started(HERE)
         head = await head_of(git)
         base = await project_commit(git, project, [head] if head else [], f"The project before attempt {attempt}")
-        tree = Worktree(git, project, Record(attempt=attempt, mark=git.mark, base=base.id, base_tree=base.tree))
+        tree = Worktree(git, project, Record(attempt=attempt, mark=git.tag, base=base.id, base_tree=base.tree))
         tree.state.mkdir(mode=0o700)
         tree.write(tree.record)
     await tree.make(links)

@@ -18,7 +18,7 @@ from msgspec import structs
 
 from engine.executors.port import Outcome
 from engine.executors.shielding import uncancelled
-from engine.executors.subprocesses.process_tags import mark_of, orphaned
+from engine.executors.subprocesses.process_tags import orphaned, tag_of
 from engine.executors.subprocesses.search import end_found
 from engine.ids import attempt_id
 from engine.run.events import Role
@@ -109,7 +109,7 @@ class Agents:
         script = script_for(world.seed, order, calm=world.calm)
         program = Program(order, script, server, server.loop.create_future())
         vanishes, program.warded = self._nets(order)
-        program.mark = "" if vanishes else mark_of(order.attempt, world.project, server=server.process)
+        program.mark = "" if vanishes else tag_of(order.attempt, world.project, server=server.process)
         world.audit.begins(server, order)
         self.running[order.attempt] = program
         self.began[order.attempt] = world.timeline.now

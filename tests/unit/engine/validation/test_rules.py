@@ -656,7 +656,7 @@ def test_commands_that_multiply_are_too_large() -> None:
 
 
 def test_parsed_definitions_are_taken_as_sub_commands_too() -> None:
-    calls = subcommands.Calls({"/deploy": INNER}, lambda _command, _given: [])
+    calls = subcommands.SubCommands({"/deploy": INNER}, lambda _command, _given: [])
     parsed = calls.get("/deploy")
     assert parsed is not None
     found = validate_definition(one(call("ship", "/deploy")), agents=AGENTS, commands={"/deploy": parsed})

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from engine.executors.subprocesses.process_tags import carrying
-from engine.executors.subprocesses.search import Searched, end_marked
+from engine.executors.subprocesses.search import Searched, end_tagged
 
 
 @pytest.mark.parametrize("text", ["", "m", "om2", "PATH", " ", "om2-0123456789abcdef-"])
@@ -15,7 +15,7 @@ async def test_what_is_no_mark_is_looked_for_nowhere(text: str) -> None:
     with pytest.raises(ValueError, match="not the tag"):
         Searched(text, leaves_nothing=False)
     with pytest.raises(ValueError, match="not the tag"):
-        await end_marked(text, grace=timedelta(0))
+        await end_tagged(text, grace=timedelta(0))
 
 
 def test_an_environment_carries_a_mark_beside_others() -> None:

@@ -8,12 +8,12 @@ import signal
 import pytest
 
 from engine.executors.subprocesses import reaper
-from engine.executors.subprocesses.reaper import Ending
+from engine.executors.subprocesses.reaper import Termination
 
 
 def ending_of(
     monkeypatch: pytest.MonkeyPatch, left: list[int], refused: set[int]
-) -> tuple[Ending, list[tuple[int, int]]]:
+) -> tuple[Termination, list[tuple[int, int]]]:
     """The ending of *left* after its grace; those in *refused* belong to another user, the others die of KILL."""
     sent: list[tuple[int, int]] = []
 
@@ -27,7 +27,7 @@ def ending_of(
             left.remove(pid)
 
     monkeypatch.setattr(os, "kill", kill)
-    return Ending(0, lambda: list(left)), sent
+    return Termination(0, lambda: list(left)), sent
 
 
 def test_what_belongs_to_another_user_is_given_up_when_all_else_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,6 +51,6 @@ def test_what_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_the_kernel_holds_is_given_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reaper, "PERSISTENCE", 0.0)
     monkeypatch.setattr(os, "kill", lambda _pid, _number: None)
-    one = Ending(0, lambda: [7])
+    one = Termination(0, lambda: [7])
     one.pressed()
     assert one.over
