@@ -87,7 +87,7 @@ VIEWS: dict[ViewName, frozenset[str]] = {
     "timeline": frozenset({"timeline"}),
     "report": frozenset({"report", "outputs"}),
 }
-"""The parts that a view holds."""
+"""The parts of each view."""
 QUIET = frozenset({NodeStatus.COMPLETED, NodeStatus.SKIPPED, NodeStatus.PENDING})
 
 
@@ -346,4 +346,4 @@ PARTS: dict[str, Callable[[View, Snapshot], dict[str, Any]]] = {
     "display": lambda view, now: {"display": shown(_display(view, now))},
     "report": lambda view, _now: {"report": _report(view)},
 }
-"""The fields of each part that not every status holds; `outputs` are made for all."""
+"""The fields of each optional part; `outputs` are built in `status_of`."""
