@@ -142,7 +142,7 @@ async def test_a_server_that_an_agents_file_defines_is_started_for_it(
     api: FakeMessagesApi, executor: ClaudeExecutor, project: Path, tmp_path: Path
 ) -> None:
     api.routes = [Route(match=TASK, steps=[ANSWER])]
-    server = "{command: sh, args: ['-c', 'echo $PORT > served; cat > /dev/null'], env: {PORT: 80}}"
+    server = "{command: sh, args: ['-c', 'echo $PORT > served'], env: {PORT: 80}}"
     outcome = await run(executor, order(project, guarded(tmp_path, f"tools: Bash\nmcpServers:\n  - own: {server}")))
     assert outcome.outputs == {"n": 3}
     assert (project / "served").read_text() == "80\n"
