@@ -1,4 +1,4 @@
-"""The environment of one attempt: which variables of ours an agent gets, and which must not appear in its output.
+"""The environment of one attempt: which of our variables an agent gets, and which must not appear in its output.
 
 Effects: reads this process's environment and, after a failure, the text of the failed program.
 

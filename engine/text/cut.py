@@ -1,4 +1,4 @@
-"""Cuts text and lists to a length, in one way everywhere: what is cut shows it.
+"""Cuts text and lists to a length, the same way everywhere, with a mark of the cut.
 
 Pure.
 """
@@ -14,12 +14,12 @@ ELLIPSIS = "…"
 
 
 def cut(text: str, length: int) -> str:
-    """*text* in at most *length* characters; where it is longer, the last of them is an ellipsis."""
+    """*text* in at most *length* characters; the last one is an ellipsis if it was longer."""
     return text if len(text) <= length else text[: length - 1] + ELLIPSIS
 
 
 def shorten(text: str, length: int) -> str:
-    """As `cut`, but between two words where there are any."""
+    """As `cut`, but between two words if possible."""
     if len(text) <= length:
         return text
     head = text[: length - 1]
@@ -27,6 +27,6 @@ def shorten(text: str, length: int) -> str:
 
 
 def some(names: Sequence[str], most: int) -> str:
-    """The first *most* of *names* as a sentence lists them, and how many more there are: `a, b and 3 more`."""
+    """The first *most* of *names* for a sentence, and the number of further ones: `a, b and 3 more`."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -1,4 +1,4 @@
-"""Compensations can do what they are for.
+"""Compensations have a task and an existing target.
 
 Pure. `references.py` checks that their agents exist.
 """

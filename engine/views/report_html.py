@@ -95,12 +95,12 @@ def _failures(run: Run) -> Iterator[str]:
         failure = line.failure
         undone = " · rolled back" if line.compensated else ""
         what = line.node or "the run"
-        hint = f'<p class="hint">{_text(failure.hint, lines=True)}</p>' if failure.hint else ""
+        advice = f'<p class="hint">{_text(failure.hint, lines=True)}</p>' if failure.hint else ""
         session = f'<p class="hint">claude --resume {_text(line.session)}</p>' if line.session else ""
         said = "".join(f"{escape(text)}\n" for text in last_lines(failure.partial or ""))
         yield (
             f'<div class="failure"><strong>{_text(what)}</strong> · {_text(failure.code)}{undone}'
-            f"<p>{_text(failure.message, lines=True)}</p>{hint}{session}"
+            f"<p>{_text(failure.message, lines=True)}</p>{advice}{session}"
             f"{f'<pre>{said}</pre>' if said else ''}</div>"
         )
 

@@ -34,4 +34,6 @@ def check_person(what: str, words: str, *, yes: bool) -> None:
     typed = not yes and can_ask() and sys.stdout.isatty()
     if ATTEMPT_VARIABLE in os.environ or (os.environ.get(SESSION_VARIABLE) and not typed):
         caller = "an agent" if ATTEMPT_VARIABLE in os.environ else "a command that Claude Code starts"
-        raise StateError(f"{caller} cannot {what}", code="NOT_TRUSTED", hint=f"Type in a terminal of your own: {words}")
+        raise StateError(
+            f"{caller} cannot {what}", code="NOT_TRUSTED", hint=f"Run `{words}` in a terminal of your own."
+        )

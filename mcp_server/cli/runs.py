@@ -202,8 +202,8 @@ async def _started(project: Project, run_id: RunId, *, as_json: bool) -> int:
         console.print_json(await _full_status(project, await project.view(run_id)))
     else:
         console.results.print(run_id)
-        hint = f"running in the background; follow it with: orchestrate status {run_id} --watch"
-        console.notes.print(hint, soft_wrap=True)
+        note = f"running in the background; follow it with: orchestrate status {run_id} --watch"
+        console.notes.print(note, soft_wrap=True)
     return OK
 
 

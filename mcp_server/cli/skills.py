@@ -30,7 +30,7 @@ def skill_text(summary: CommandSummary, source: str) -> str:
     """The SKILL.md of a command; *source* is its file, as shown to people."""
     name = summary.name.removeprefix("/")
     description = " ".join(summary.description.split())[:MAX_DESCRIPTION_LENGTH] or f"Runs the command {summary.name}."
-    hint = " ".join(f"[{argument}]" for argument in summary.arguments) or "[arguments]"
+    usage = " ".join(f"[{argument}]" for argument in summary.arguments) or "[arguments]"
     origin = (
         source if PLAIN.fullmatch(source) else "a command file"
     )  # Claude Code runs some text of a skill as commands
@@ -39,7 +39,7 @@ def skill_text(summary: CommandSummary, source: str) -> str:
 ---
 name: {name}
 description: {json.dumps(description, ensure_ascii=False)}
-argument-hint: {json.dumps(hint, ensure_ascii=False)}
+argument-hint: {json.dumps(usage, ensure_ascii=False)}
 allowed-tools: {allowed}
 ---
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _PREFIX = "ORCHESTRATION_"
 SETTINGS_FILE = ".claude/orchestration.toml"
 CODE = "INVALID_SETTINGS"
-_USERS = {"agents": "[agents] env in ~/.config/orchestration-mcp/settings.toml."}
+_USERS = {"agents": "[agents] env in ~/.config/orchestration-mcp/settings.toml"}
 """Tables of the user's own settings, which apply to all projects."""
 MAX_FILE_BYTES = 1_000_000
 """Bytes of the largest settings file."""
@@ -210,7 +210,7 @@ def check_keys(values: Mapping[str, Any], model: type[BaseModel], place: str, fi
         if key not in model.model_fields:
             if key in _USERS and model is Settings:
                 message = f"{file} has [{key}], which a project cannot set"
-                raise InputError(message, code=CODE, hint=f"Set it in your own settings: {_USERS[key]}")
+                raise InputError(message, code=CODE, hint=f"Set it in your own settings: {_USERS[key]}.")
             near = closest(key, model.model_fields)
             hint = f'Did you mean "{place}{near}"?' if near else f"Known keys: {', '.join(model.model_fields)}."
             raise InputError(f'{file} has the unknown key "{place}{key}"', code=CODE, hint=hint)

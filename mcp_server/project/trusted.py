@@ -157,7 +157,7 @@ class Trust:
             "the user has not agreed to programs of the project that these agents run, as they are now: "
             + some(names, MAX_NAMED),
             code=NOT_TRUSTED,
-            hint=f"Review them, then type in a terminal: orchestrate --project {self.project} trust",
+            hint=f"Review them, then run `orchestrate --project {self.project} trust` in a terminal.",
         )
 
     def remember(self, items: Collection[TrustItem]) -> None:

@@ -290,7 +290,7 @@ def _text(path: Path, *, boundaries: tuple[Path, ...]) -> str | AgentProblem:
 
 
 def _bytes(path: Path) -> bytes | None:
-    """The content, up to one byte over the limit; None where *path* is a device, a pipe or a folder.
+    """The content, up to one byte over the limit; None if *path* is a device, a pipe or a folder.
 
     Opened without waiting, since a pipe would wait for its writer, and without following a link put there since.
     """

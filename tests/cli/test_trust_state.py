@@ -157,7 +157,7 @@ def test_a_model_cannot_take_it_over(
     result = orchestrate(clone, *words)
     assert result.exit_code == 2
     assert "cannot take over runs" in result.stderr
-    assert f"in a terminal of your own: orchestrate --project {clone} trust --state" in result.stderr
+    assert f"Run `orchestrate --project {clone} trust --state` in a terminal of your own." in result.stderr
     assert contents(clone) == before
     assert not is_ours(clone)
 

@@ -150,7 +150,7 @@ def test_what_claude_code_starts_cannot_say_it_either(
     result = orchestrate(untrusted, *words)
     assert result.exit_code == 2
     assert "NOT_TRUSTED" in result.stderr
-    assert f"in a terminal of your own: orchestrate --project {untrusted} trust" in result.stderr
+    assert f"Run `orchestrate --project {untrusted} trust` in a terminal of your own." in result.stderr
     assert not trust_file(untrusted / "home").exists()
 
 
