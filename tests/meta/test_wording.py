@@ -31,9 +31,6 @@ BANNED = {
     r"(^|[.;:] )(Who|Whoever|Whatever|What) (?![^.?]*\?)": "a noun as the subject",
 }
 
-HINT = re.compile(r"""[A-Z`"'…].*([.?…]|: .+)""", re.DOTALL)
-"""A sentence; one that ends with a command to type ends with it."""
-
 
 def strings(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """The texts of a module with their lines: messages, help, docstrings; not single words and word lists."""
@@ -49,26 +46,6 @@ def word_lists(call: ast.Call) -> list[ast.expr]:
     """The words in a call of `_words` or `re.findall`: data about the language of commands."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     return call.args if name in {"_words", "findall", "split"} else []
-
-
-def hints(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """The hints of a module with their lines; `…` stands for what is filled in."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            for keyword in node.keywords:
-                if keyword.arg in {"hint", "suggestion", "client_hint"}:
-                    yield from texts_of(keyword.value)
-
-
-def texts_of(value: ast.expr) -> Iterator[tuple[int, str]]:
-    if isinstance(value, ast.Constant) and isinstance(value.value, str):
-        yield value.lineno, value.value
-    elif isinstance(value, ast.JoinedStr):
-        parts = (part.value if isinstance(part, ast.Constant) else "…" for part in value.values)
-        yield value.lineno, "".join(map(str, parts))
-    elif isinstance(value, ast.IfExp):
-        yield from texts_of(value.body)
-        yield from texts_of(value.orelse)
 
 
 def comments(source: str) -> Iterator[tuple[int, str]]:
@@ -100,7 +77,6 @@ def faults(texts: Iterator[tuple[int, str]]) -> list[str]:
 def test_a_module_speaks_plain_english(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     assert [*faults(strings(ast.parse(source))), *faults(comments(source))] == []
-    assert [hint for hint in hints(ast.parse(source)) if not HINT.fullmatch(hint[1])] == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -113,12 +89,6 @@ def test_a_page_speaks_plain_english(path: Path) -> None:
 )
 def test_a_banned_phrase_is_found(text: str) -> None:
     assert faults(iter([(1, text)]))
-
-
-@pytest.mark.parametrize("hint", ["name another file", "Name another file", "did you mean?"])
-def test_a_hint_that_is_no_sentence_is_found(hint: str) -> None:
-    [found] = hints(ast.parse(f"fault(hint={hint!r})"))
-    assert HINT.fullmatch(found[1]) is None
 
 
 def test_the_glossary_has_each_word_once_on_one_page() -> None:
