@@ -93,8 +93,7 @@ class Catalog:
         says whether a link in the project's folders may be followed to a place outside.
 
         *breakers* are the names of configured circuit breakers, *defaults* the values that agent files leave out,
-        *custom_agents* the agent ids that an executor of the
-        Python API has added; both may be reassigned later.
+        *custom_agents* the agent ids that an executor of the Python API has added; both may be reassigned later.
         """
         self.project: Path = project.resolve()
         self.breakers: frozenset[str] = frozenset(breakers)

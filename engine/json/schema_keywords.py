@@ -2,8 +2,7 @@
 
 Pure. `uniqueItems` without quadratic time, `multipleOf` of decimal numbers as written, and the three keywords that
 match patterns, by `engine.json.patterns`. Only the existence and place of an error count: `schemas.py` writes the
-message.
-Importing this imports the library, which takes some 90 ms.
+message. Importing this imports the library, which takes some 90 ms.
 """
 
 from __future__ import annotations

@@ -6,12 +6,12 @@ Theory of operation
 ===================
 
 **The problem.** When an attempt is over, none of its processes may still run, whatever the agent forked, and also if
-this server is killed in the middle. Process groups, sessions and environments can all be left by a program; only the
-kernel's parent links cannot, and only a parent of the server's own making outlives the server.
+this server is killed in the middle. A program can leave its process group and session and empty its environment, but
+not its ancestors: the kernel gives an orphan to the nearest subreaper above it. So each program gets one of its own.
 
 **Three processes.** The server starts one zygote for each role (`zygote.py`), and that forks a warden for each program
-(`warden.py`). Forking the server itself would copy its memory and threads; a fork of the small zygote costs about a
-millisecond and shares its memory. The roles differ in who cleans up after a warden that is killed: a zygote that
+(`warden.py`). A fork of the server itself would copy its page tables and meet its threads; the zygote is small, has one
+thread, and shares its memory with its forks. The roles differ in the clean-up after a killed warden: a zygote that
 `adopts` is a subreaper itself and ends what such a warden held; one that `releases` is not, because its programs may
 leave processes that outlive the server (`keepProcesses`).
 

@@ -15,9 +15,9 @@ the working tree at this moment. Git merges the three in its database, without a
 between *ours* and the result is written. A conflict is found before any file is touched.
 
 **One at a time.** `alone` holds a file lock of the project from the snapshot to the last file, so merges see each
-other's results. People do not take the lock. `apply` therefore compares each file with *ours* just before it moves the
-new one into place; if one differs, it restores the files and the merge starts again with a new snapshot, at most
-`_TRIES` times, and is then reported as a conflict.
+other's results. People do not take the lock. `apply` therefore compares the files with *ours* once more when the new
+ones are ready, right before it moves them into place. If one differs, nothing is moved and the merge starts again with
+a new snapshot, at most `_TRIES` times, and is then reported as a conflict.
 
 **Crashes.** Before the first file is moved, the intent (the two trees) is written beside the worktree's notes. After
 the last one, the intent is renamed to `merged.json`. That rename is the commit point: an intent that is found under the

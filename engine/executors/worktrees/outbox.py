@@ -1,9 +1,8 @@
 """Keeps the outcomes of isolated attempts whose work is in the project, until the journal has them.
 
-Effects: reads and removes the folders with notes about worktrees, and branches of the engine's own. An outcome
-is stored there before its merge; the last step of the merge also marks it as merged, atomically.
-A server that resumes a run after a crash finds it here and uses it as the attempt's report, instead of repeating the
-work and its merge.
+Effects: reads and removes the folders with notes about worktrees, and branches of the engine's own. An outcome is
+stored there before its merge; the last step of the merge also marks it as merged, atomically. A server that resumes a
+run after a crash finds it here and uses it as the attempt's report, instead of repeating the work and its merge.
 """
 
 from __future__ import annotations
