@@ -7,7 +7,8 @@ Theory of operation
 
 **The problem.** When an attempt is over, none of its processes may still run, whatever the agent forked, and also if
 this server is killed in the middle. A program can leave its process group and session and empty its environment, but
-not its ancestors: the kernel gives an orphan to the nearest subreaper above it. So each program gets one of its own.
+not its ancestors: the new parent of an orphan is its nearest ancestor that is a subreaper. So each program gets one of
+its own.
 
 **Three processes.** The server starts one zygote for each role (`zygote.py`), and that forks a warden for each program
 (`warden.py`). A fork of the server itself would copy its page tables and meet its threads; the zygote is small, has one
