@@ -219,4 +219,4 @@ def _foreign(git: Git) -> list[bytes]:
 
 def _conflict(git: Git, paths: Sequence[bytes]) -> NotMerged:
     inside = [path.removeprefix(os.fsencode(git.prefix)) for path in paths]
-    return NotMerged(f"it conflicts with other changes in {names(inside)}", code="MERGE_CONFLICT")
+    return NotMerged(f"they conflict with other changes in {names(inside)}", code="MERGE_CONFLICT")

@@ -7,10 +7,10 @@ _TYPED = "The other part of the condition is there for the type checker alone: i
 EQUIVALENT: dict[str, str] = {
     "admission._admit: plan.inputs and _lacks_inputs(step, node, readiness.missing_keys(step.run, node)) → "
     "_lacks_inputs(step, node, readiness.missing_keys(step.run, node))": "Without inputs no key is missing.",
-    "admission._end_phases: if run.open_phases and (not ended) → if False": (
+    "admission._end_phases: if run.open_phases and (not run.drained) → if False": (
         "A short cut: where no phase has ended, nothing follows, and while one is open the run does not end."
     ),
-    "admission._causes: other.status is NodeStatus.FAILED and failure is not None → "
+    "admission._writers: other.status is NodeStatus.FAILED and failure is not None → "
     "other.status is NodeStatus.FAILED": "A failed node has its failure. " + _TYPED,
     "admission._start: readiness.put_back(run, node) → pass": (
         "The run stops in the same decision, which clears what is ready; taking it up again makes it ready once more."
@@ -30,6 +30,17 @@ EQUIVALENT: dict[str, str] = {
     "decide._continue: run.status is RunStatus.RUNNING and run.stop is None → run.stop is None": (
         "A run that goes on, and neither stops nor waits for its locks, is at work."
     ),
+    "decide._continue: run.status is RunStatus.RUNNING and run.stop is None → run.status is RunStatus.RUNNING": (
+        "A resumed run that stops has no live attempt, so it has ended or is being rolled back by then."
+    ),
+    "decide._wait_due: waiting is not None and reason is WaitReason.BREAKER → reason is WaitReason.BREAKER": (
+        "Without a wait there is no reason. " + _TYPED
+    ),
+    "decide._forward_lost: step.emit(ev.NodeCancelled(step.now, name)) → pass": (
+        "A commit holds a whole step: a run that stops has asked all of its attempts to end in the same one."
+    ),
+    "outcomes.go_on_stopping: if run.undoing → if True (2)": "If nothing is undone, there is nothing to go through.",
+    "outcomes._cancel_idle: node.live is None and idle → idle": "A node that waits or is pending has no live attempt.",
     "outcomes.is_clients: if node.plan.kind is NodeKind.SUB_COMMAND and role is Role.FORWARD → if False": (
         "What works on a sub-command is no agent of the plan, and a client works for agents alone."
     ),

@@ -465,3 +465,24 @@ def test_what_is_undone_inside_of_a_sub_command_that_was_lost_waits_until_that_g
     assert (story.status("g"), story.live()) == ("waiting", [])
     story.grant("g")
     assert story.live() == ["g/x"]
+
+
+def test_a_sub_command_that_lacks_an_output_is_undone_where_its_phase_goes_on() -> None:
+    sub = command(phase("s", node("x", compensation=rollback())), name="/sub")
+    asks = calling("g", "/sub", context={"outputs": [{"key": "patch"}]})
+    story = ByHand(command(phase("p", asks, node("beside"), continueOnError=True)), sub)
+    story.succeed("g/x")
+    assert story.live() == ["g/x", "beside"], "what it did is undone before it has failed"
+    assert story.status("g") == "running"
+    story.succeed("g/x")
+    assert (story.status("g/x"), story.status("g")) == ("compensated", "failed")
+    story.succeed("beside")
+    assert story.state() == "degraded"
+
+
+def test_what_never_began_is_not_cancelled_before_the_run_has_ended() -> None:
+    story = ByHand(command(phase("p", node("a"), node("b", "a"))))
+    assert [type(event) for event in story.send(sig.RequestCancel())] == [ev.RunStopping, ev.AttemptStopping]
+    assert story.status("b") == "pending"
+    story.stopped("a")
+    assert (story.state(), story.status("b")) == ("cancelled", "cancelled")

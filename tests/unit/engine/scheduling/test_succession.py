@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from engine.ids import NodeId
+from engine.model.agent import Agent, AgentKind
 from engine.run import events as ev
 from engine.run.events import RunStatus
 from engine.scheduling.succession import after, reads, to_redo
 from tests.support.by_hand import ByHand, calling, rollback
-from tests.support.definitions import command, node, phase
+from tests.support.definitions import command, node, phase, plan
 
 
 def gives(*keys: str, reads: tuple[str, ...] = (), **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - of a context
@@ -214,3 +215,13 @@ def test_a_failure_that_cascades_to_a_target_undoes_its_readers() -> None:
     story.fail("z")
     assert story.undone() == ["r"]
     assert [event.order for event in story.events if isinstance(event, ev.SagaStarted)] == [("r",)]
+
+
+def test_what_reads_everything_is_not_done_again_for_a_node_that_wrote_nothing() -> None:
+    program = Agent(id="worker", kind=AgentKind.PROCESS)
+    first = phase("one", node("a"), continueOnError=True)
+    raw = command(first, phase("two", node("all", context={"passthrough": True})))
+    story = ByHand(plan(raw, agents=(program,)))
+    story.fail("a")
+    story.succeed("all")
+    assert again(story) == ["a"]
