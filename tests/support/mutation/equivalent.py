@@ -39,6 +39,9 @@ EQUIVALENT: dict[str, str] = {
     "decide._forward_lost: step.emit(ev.NodeCancelled(step.now, name)) → pass": (
         "A commit holds a whole step: a run that stops has asked all of its attempts to end in the same one."
     ),
+    "decide._due: outcomes.go_on_stopping(step) → pass": (
+        "A node that fails takes the next step of undoing itself; what is asked to end takes it when it has ended."
+    ),
     "outcomes.go_on_stopping: if run.undoing → if True (2)": "If nothing is undone, there is nothing to go through.",
     "outcomes._cancel_idle: node.live is None and idle → idle": "A node that waits or is pending has no live attempt.",
     "outcomes.is_clients: if node.plan.kind is NodeKind.SUB_COMMAND and role is Role.FORWARD → if False": (
