@@ -339,3 +339,9 @@ def test_a_sub_command_that_is_taken_up_again_hides_no_value_that_was_made_insid
     assert story.live() == ["g/y"]
     [value] = parts_at(story.run, "g/k", story.run.version)
     assert story.values.get(value.ref) == "from inside"
+
+
+def test_a_node_that_asks_its_breaker_does_not_wait_for_locks() -> None:
+    story = ByHand(command(phase("p", node("a", circuitBreaker="api"))))
+    assert story.node("a").asking
+    assert story.send(sig.AwaitLocks(NodeId("a"), story.now + timedelta(minutes=1))) == []

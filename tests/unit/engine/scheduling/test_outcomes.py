@@ -9,10 +9,11 @@ import pytest
 from engine.errors import StateError
 from engine.ids import NodeId
 from engine.model.agent import Agent, AgentKind
-from engine.model.policy import Failure, FailureKind, Usage
+from engine.model.policy import QUOTA_EXHAUSTED, Failure, FailureKind, Usage
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import RunStatus
+from engine.scheduling.outcomes import MAX_QUOTA_WAIT
 from tests.support.by_hand import ByHand, calling, locks, rollback
 from tests.support.definitions import command, node, phase, plan
 
@@ -486,3 +487,14 @@ def test_what_never_began_is_not_cancelled_before_the_run_has_ended() -> None:
     assert story.status("b") == "pending"
     story.stopped("a")
     assert (story.state(), story.status("b")) == ("cancelled", "cancelled")
+
+
+def test_a_quota_is_waited_for_a_day_and_no_longer() -> None:
+    story = ByHand(command(phase("p", node("a", circuitBreaker="api"))))
+    story.send(sig.AnswerBreaker(NodeId("a"), admitted=True))
+    story.fail("a", code=QUOTA_EXHAUSTED)
+    assert story.status("a") == "waiting"
+    story.now += MAX_QUOTA_WAIT
+    story.send(sig.AnswerBreaker(NodeId("a"), admitted=True))
+    story.fail("a", code=QUOTA_EXHAUSTED)
+    assert story.status("a") == "failed"
