@@ -1,7 +1,8 @@
 """Writes the generated parts of the documentation: tables between markers, and the JSON Schema of the command format.
 
-Effects: writes the files in this folder; `--check` only lists those that are stale. Run it as
-`python -m docs.generate` after a change of the model, the tools, the command line, the settings or the codes.
+It also writes the skills of our plugin. Effects: writes files in this folder and in `plugin/skills`; `--check` only
+lists those that are stale. Run it as `python -m docs.generate` after a change of the model, the tools, the command
+line, the settings or the codes.
 """
 # ruff: noqa: INP001 - a folder of pages, not a package of the product
 
@@ -11,6 +12,7 @@ import asyncio
 import json
 import re
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +35,11 @@ from engine.transforms import MAX_STEPS as TRANSFORM_STEPS
 from engine.validation import CODES, Severity
 from mcp_server.answers import status
 from mcp_server.cli.app import app
+from mcp_server.cli.skills import skill_text
 from mcp_server.project.settings import Settings
 from mcp_server.project.user_settings import UserSettings
 from mcp_server.protocol.app import OrchestrationServer
+from registry.catalog import Catalog
 from registry.files.json_file import MAX_DEPTH, MAX_FILE_BYTES, MAX_OBJECT_BYTES
 
 if TYPE_CHECKING:
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 DOCS = Path(__file__).parent
+PLUGIN = DOCS.parent / "plugin"
 SCHEMA_FILE = DOCS / "schemas" / "command-v2.json"
 MARKED = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 PARTS = (
@@ -293,7 +298,19 @@ def filled(text: str) -> str:
 def wanted() -> dict[Path, str]:
     """The expected text of every generated file and of every page with a generated part."""
     pages = {page: filled(page.read_text(encoding="utf-8")) for page in sorted(DOCS.rglob("*.md"))}
-    return pages | {SCHEMA_FILE: json.dumps(command_schema(), indent=2, ensure_ascii=False) + "\n"}
+    return pages | plugin_skills() | {SCHEMA_FILE: json.dumps(command_schema(), indent=2, ensure_ascii=False) + "\n"}
+
+
+def plugin_skills() -> dict[Path, str]:
+    """The skills of our plugin: one for each command that it brings to every project."""
+    with tempfile.TemporaryDirectory() as empty:
+        commands = Catalog(Path(empty), home=None, library=PLUGIN).commands()
+    return {
+        PLUGIN / "skills" / command.name.removeprefix("/") / "SKILL.md": skill_text(
+            command, command.path.resolve().relative_to(PLUGIN.parent).as_posix()
+        )
+        for command in commands
+    }
 
 
 def stale() -> dict[Path, str]:
@@ -309,7 +326,7 @@ def main() -> int:
     for path, text in found.items():
         sys.stdout.write(f"{path.relative_to(DOCS.parent)}\n")
         if "--check" not in sys.argv[1:]:
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     return 1 if found and "--check" in sys.argv[1:] else 0
 

@@ -19,8 +19,8 @@ MARK = "<!-- orchestrate sync: "
 """Start of the line that marks a file as ours."""
 SERVERS = ("orchestration", "plugin_orchestration_orchestration")
 """The server's names in Claude Code: by `.mcp.json`, and as part of our plugin."""
-TOOLS = ("run", "status")
-"""Tools that a person allows by typing the command."""
+TOOLS = ("run", "status", "resume", "cancel")
+"""Tools that a person allows by typing the command. Not `report`: it can submit decisions that are the user's."""
 PLAIN = re.compile(r"[\w./ -]+")
 MAX_NAME_LENGTH = 64
 MAX_DESCRIPTION_LENGTH = 1000

@@ -2,7 +2,8 @@
 
 Effects: sends questions and passes the answers to the run. In protocol 2026-07-28 a question is the result of the call,
 which the client then repeats with the person's answer, or a part of a task (`task_states.py`); older clients are asked
-while the call waits. A question without an answer is left to `decisions` and the tool `report`.
+while the call waits. A question without an answer is left to `decisions` and the tool `report`, which asks again: a
+model cannot answer for a person who can be asked.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from mcp.server.elicitation import AcceptedElicitation, render_elicitation_schema
 from mcp.shared.exceptions import MCPError
@@ -18,7 +19,7 @@ from mcp_types import ElicitRequest, ElicitRequestFormParams, ElicitResult, Inpu
 from mcp_types.version import is_version_at_least
 from pydantic import BaseModel, Field, ValidationError
 
-from engine.errors import OrchestrationError
+from engine.errors import OrchestrationError, StateError
 from engine.ids import RunId
 from engine.text.cut import cut
 from engine.text.redaction import redact
@@ -26,6 +27,8 @@ from engine.text.shown import within
 from engine.views.status import questions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from mcp.server.mcpserver import Context
     from mcp_types import ClientCapabilities
 
@@ -44,10 +47,8 @@ MAX_QUESTION_LENGTH = 2000
 class Approval(BaseModel):
     """Whether the node may start."""
 
-    # The default is yes, so that a client's own Accept and Decline are enough.
-    answer: Literal["yes", "no"] = Field(
-        default="yes", title="Continue?", description="yes: the node starts; no: it fails"
-    )
+    # Without a default: a form that is sent off unread must not be a yes.
+    answer: Literal["yes", "no"] = Field(title="Continue?", description="yes: the node starts; no: it fails")
 
 
 class Held(BaseModel):
@@ -77,14 +78,9 @@ async def asked_run(ctx: Context[Session, Any], project: Project) -> RunId | Non
     """The run of a call that is repeated with answers, which are passed to it first; None for any other call."""
     if ctx.request_state is None:
         return None
-    state = json.loads(ctx.request_state)  # sealed by the SDK: it is what `ask` wrote
-    run_id = RunId(state["run"])
-    waiting = {one.key: one for one in await open_questions(project, run_id)}
-    for name, key in state["asked"].items():
-        result = (ctx.input_responses or {}).get(name)
-        if key in waiting:
-            answer = answer_in(waiting[key].question, result if isinstance(result, ElicitResult) else None)
-            await pass_on(_session(ctx), project, waiting[key], answer)
+    run_id = RunId(json.loads(ctx.request_state)["run"])
+    for one, answer in _answered(ctx, await open_questions(project, run_id)):
+        await pass_on(_session(ctx), project, one, answer)
     return run_id
 
 
@@ -96,19 +92,77 @@ async def ask(ctx: Context[Session, Any], project: Project, run_id: RunId) -> In
     fresh = [one for one in await open_questions(project, run_id) if one.key not in session.asked]
     if not fresh:
         return False
-    if is_version_at_least(ctx.protocol_version or "", MODERN):
-        by_name = {f"question-{number}": one for number, one in enumerate(fresh, start=1)}
-        state = {"run": run_id, "asked": {name: one.key for name, one in by_name.items()}}
-        requests = {name: _request(one.question) for name, one in by_name.items()}
-        return InputRequiredResult(input_requests={**requests}, request_state=json.dumps(state))
-    question = fresh[0].question
+    if _repeats_calls(ctx):
+        return _forms(run_id, fresh)
+    await pass_on(session, project, fresh[0], await _elicited(ctx, fresh[0].question))
+    return True
+
+
+async def confirm(
+    ctx: Context[Session, Any], project: Project, run_id: RunId, nodes: Iterable[str]
+) -> InputRequiredResult | dict[str, bool]:
+    """Ask the person for the decisions about *nodes* that the client's model has sent, even if asked before.
+
+    The answers are passed to *run_id*. Returns whether the person answered, by node; a node without an open question is
+    missing. Raises `NotFound`.
+    """
+    named = frozenset(nodes)
+    waiting = [one for one in await open_questions(project, run_id) if one.question.node in named]
+    if not waiting:
+        return {}
+    if not _repeats_calls(ctx):
+        answers = [(one, await _elicited(ctx, one.question)) for one in waiting]
+    elif ctx.request_state is None:
+        return _forms(run_id, waiting)
+    else:
+        answers = _answered(ctx, waiting)
+    for one, answer in answers:
+        await pass_on(_session(ctx), project, one, answer)
+    return {one.question.node: answer is not None for one, answer in answers}
+
+
+async def unconfirmed(run_id: RunId, node: str) -> NoReturn:
+    """Raise the `StateError` (NOT_CONFIRMED) of a decision that the person has not made."""
+    raise StateError(
+        f'the user has not answered the question of node "{node}" in the form',
+        code="NOT_CONFIRMED",
+        hint=f"Call report again when the user is ready to answer, or ask the user to run `orchestrate decide {run_id} "
+        f"{node} ANSWER` in a terminal.",
+    )
+
+
+def _repeats_calls(ctx: Context[Session, Any]) -> bool:
+    """Whether the client repeats a call with the person's answers, instead of being asked during the call."""
+    return is_version_at_least(ctx.protocol_version or "", MODERN)
+
+
+def _forms(run_id: RunId, asked: Sequence[OpenQuestion]) -> InputRequiredResult:
+    """The forms for *asked*, as the result of a call that the client then repeats."""
+    by_name = {f"question-{number}": one for number, one in enumerate(asked, start=1)}
+    state = {"run": run_id, "asked": {name: one.key for name, one in by_name.items()}}
+    requests = {name: _request(one.question) for name, one in by_name.items()}
+    return InputRequiredResult(input_requests={**requests}, request_state=json.dumps(state))
+
+
+def _answered(ctx: Context[Session, Any], waiting: Iterable[OpenQuestion]) -> list[tuple[OpenQuestion, str | None]]:
+    """Those of *waiting* that the repeated call was about, each with the person's answer."""
+    asked: dict[str, str] = json.loads(ctx.request_state or "{}")["asked"]  # sealed by the SDK: `_forms` wrote it
+    names = {key: name for name, key in asked.items()}
+    found = []
+    for one in waiting:
+        if one.key in names:
+            result = (ctx.input_responses or {}).get(names[one.key])
+            found.append((one, answer_in(one.question, result if isinstance(result, ElicitResult) else None)))
+    return found
+
+
+async def _elicited(ctx: Context[Session, Any], question: Question) -> str | None:
+    """The answer of the person, who is asked while the call waits; None without one."""
     try:
         result = await ctx.elicit(_text(question), _form(question))
-        answer = result.data.answer if isinstance(result, AcceptedElicitation) else _declined(question, result.action)
     except (MCPError, ValueError):  # the client failed, or sent something else
-        answer = None
-    await pass_on(session, project, fresh[0], answer)
-    return True
+        return None
+    return result.data.answer if isinstance(result, AcceptedElicitation) else _declined(question, result.action)
 
 
 def can_be_asked(capabilities: ClientCapabilities | None) -> bool:

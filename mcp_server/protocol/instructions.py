@@ -60,10 +60,11 @@ ran), "report".
 REPORT = """\
 Submit the user's decisions and the results of your work. `decisions` answers what a run waits for: approvals ("yes" \
 or "no") and nodes that were lost in a crash and must not be repeated blindly ("retry", "skip" or "fail"). The \
-questions are in the status field `decisions`. Ask the user; do not answer for them. `results` reports work that the \
-run handed to this client (executor host): for each attempt in `work` its outputs, or a failure {code, kind, message}; \
-an attempt with neither is a heartbeat and restarts its timeout. Each work order is in `work` once; `open` lists those \
-that you have. A report that comes too late is rejected with an error; of several, `refused` lists the rejected ones.
+questions are in the status field `decisions`. Ask the user; do not answer for them: if the client can show a form, \
+only what the user chooses there counts. `results` reports work that the run handed to this client (executor \
+host): for each attempt in `work` its outputs, or a failure {code, kind, message}; an attempt with neither is a \
+heartbeat and restarts its timeout. Each work order is in `work` once; `open` lists those that you have. A report that \
+comes too late is rejected with an error; of several, `refused` lists the rejected ones.
 """
 
 CANCEL = """\

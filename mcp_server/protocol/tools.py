@@ -212,11 +212,19 @@ async def report(
     decisions: Annotated[
         list[Decision], Field(max_length=1000, description="The user's answers to questions of the run")
     ] = [],  # noqa: B006
-) -> CallToolResult:
+) -> CallToolResult | InputRequiredResult:
     """See `instructions.REPORT`."""
     session = _session(ctx)
     project = await session.project()
-    wanted = _run_id(run_id)
+    from mcp_server.protocol.elicitation import can_be_asked, confirm, unconfirmed  # noqa: PLC0415 - see session.py
+
+    wanted = _known(run_id)
+    answered: dict[str, bool] = {}
+    if decisions and can_be_asked(ctx.client_capabilities):
+        asked = await confirm(ctx, project, wanted, [decision.node for decision in decisions])
+        if isinstance(asked, InputRequiredResult):
+            return asked
+        answered = asked
     refused: list[OrchestrationError] = []
     lines: list[wire.RefusedLine] = []
 
@@ -230,7 +238,10 @@ async def report(
     for result in results:
         await take(result.attempt, project.report(wanted, result.attempt, _outcome(result)))
     for decision in decisions:
-        await take(decision.node, project.decide(wanted, decision.node, decision.answer))
+        if decision.node not in answered:
+            await take(decision.node, project.decide(wanted, decision.node, decision.answer))
+        elif not answered[decision.node]:
+            await take(decision.node, unconfirmed(wanted, decision.node))
     if refused and len(refused) == len(results) + len(decisions):
         raise refused[0]
     return await _status(session, project, wanted, refused=lines or None)

@@ -28,12 +28,15 @@ def wait_until_connected(found: Terminal) -> None:
 
 
 def answer_with(found: Terminal, button: str) -> None:
-    """Go to *button* of the dialog and press it; a new dialog takes no keys for a moment."""
-    found.wait_for("Really?")
-    found.press_until("Down", f"{CHOSEN}Accept")
-    if button != "Accept":
+    """Choose yes and accept, or decline; a new dialog takes no keys for a moment."""
+    asks = "requests your input"
+    assert "Continue?: yes" not in found.wait_for(asks)
+    if button == "Accept":
+        found.press_until("Right", "yes\n")
+        found.press_until("Enter", "Continue?: yes")
+    else:
         found.press_until("Down", f"{CHOSEN}{button}")
-    found.press_until("Enter", lambda screen: "requests your input" not in screen)
+    found.press_until("Enter", lambda screen: asks not in screen)
 
 
 @pytest.mark.parametrize(

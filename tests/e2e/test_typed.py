@@ -128,6 +128,8 @@ def test_with_the_plugin_a_typed_command_runs_in_any_project(
         f"/review-code {TYPED}", project=project, environ={**environ, **uv_environment()}, arguments=options
     )
     assert "plugin:orchestration:orchestration" in {server["name"] for server in done.init["mcp_servers"]}
+    brought = {name for name in done.init["slash_commands"] if name.startswith("orchestration:")}
+    assert brought == {f"orchestration:{path.name}" for path in (ROOT / "plugin" / "skills").iterdir()}
     [given] = calls(api, tool)
     assert given["arguments"] == TYPED
     told = json.loads(done.tool_results[-1]["content"])

@@ -3,9 +3,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from mcp.server.elicitation import render_elicitation_schema
 from mcp_types import ElicitRequestFormParams, ElicitResult
+from pydantic import ValidationError
 
-from tests.interaction.projects import ERAS, Era, call, connected, ended
+from mcp_server.protocol.elicitation import Approval, Held
+from tests.interaction.projects import ERAS, Era, call, connected, ended, refused
 from tests.interaction.promises import keeps
 from tests.support.definitions import command, node, phase
 
@@ -62,9 +65,59 @@ async def test_a_question_that_nobody_answered_is_asked_once_and_left_to_report(
         assert status["decisions"] == [{"node": "careful-node", "question": "Really?", "answers": ["yes", "no"]}]
         again = await call(client, "status", run_id=status["runId"], wait_seconds=30)
         assert (again["decisions"], len(person.asked)) == (status["decisions"], 1)
+        person.result = ElicitResult(action="accept", content={"answer": "yes"})
         decisions = [{"node": "careful-node", "answer": "yes"}]
         await call(client, "report", run_id=status["runId"], decisions=decisions)
         assert (await ended(client))["state"] == "completed"
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize(("action", "content"), [("cancel", None), ("accept", {"answer": "perhaps"}), ("accept", None)])
+@keeps("asking", "decisions")
+async def test_a_decision_that_the_person_at_the_client_did_not_accept_does_not_count(
+    project: Path, era: Era, action: str, content: dict[str, Any] | None
+) -> None:
+    person = Person(action, content)
+    async with connected(project, era, elicitation_callback=person) as client:
+        status = await call(client, "run", command="/ask", wait_seconds=30)
+        decisions = [{"node": "careful-node", "answer": "yes"}]
+        text = await refused(client, "report", {"run_id": status["runId"], "decisions": decisions})
+        assert text.startswith('NOT_CONFIRMED: the user has not answered the question of node "careful-node"')
+        again = await call(client, "status", run_id=status["runId"])
+        assert (again["decisions"], len(person.asked)) == (status["decisions"], 2)
+
+
+@pytest.mark.parametrize("era", ERAS)
+@keeps("asking", "decisions")
+async def test_what_the_person_chose_counts_and_not_what_the_model_sent(project: Path, era: Era) -> None:
+    person = Person("cancel")
+    async with connected(project, era, elicitation_callback=person) as client:
+        status = await call(client, "run", command="/ask", wait_seconds=30)
+        person.result = ElicitResult(action="accept", content={"answer": "no"})
+        decisions = [{"node": "careful-node", "answer": "yes"}]
+        await call(client, "report", run_id=status["runId"], decisions=decisions)
+        assert (await ended(client))["state"] == "failed"
+
+
+@pytest.mark.parametrize("era", ERAS)
+@keeps("asking", "decisions", "errors")
+async def test_a_decision_about_what_is_not_asked_is_refused_without_a_form(project: Path, era: Era) -> None:
+    person = Person("cancel")
+    async with connected(project, era, elicitation_callback=person) as client:
+        status = await call(client, "run", command="/ask", wait_seconds=30)
+        decisions = [{"node": "no-such-node", "answer": "yes"}]
+        text = await refused(client, "report", {"run_id": status["runId"], "decisions": decisions})
+        assert text.startswith("NODE_NOT_FOUND")
+        assert len(person.asked) == 1
+
+
+@keeps("asking")
+async def test_no_form_has_an_answer_chosen_beforehand() -> None:
+    for form in (Approval, Held):
+        [answer] = [render_elicitation_schema(form)["properties"]["answer"]]
+        assert "default" not in answer
+        with pytest.raises(ValidationError):
+            form.model_validate({})
 
 
 @pytest.mark.parametrize("era", ERAS)

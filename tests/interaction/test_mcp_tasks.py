@@ -12,6 +12,7 @@ from mcp_types import (
     MISSING_REQUIRED_CLIENT_CAPABILITY,
     CancelledNotification,
     CancelledNotificationParams,
+    ElicitResult,
     SubscriptionFilter,
     SubscriptionsListenRequest,
     SubscriptionsListenRequestParams,
@@ -182,20 +183,24 @@ async def test_who_declines_says_no_and_other_answers_are_ignored(client: Client
 @pytest.mark.parametrize("response", [{"action": "cancel"}, {"action": "accept", "content": {"answer": "perhaps"}}])
 @keeps("task-questions", "decisions")
 async def test_a_question_that_was_closed_ends_the_task_and_is_left_to_report(
-    client: Client, response: dict[str, Any]
+    project: Path, response: dict[str, Any]
 ) -> None:
-    created = await begin(client, command=asking("left"), wait_seconds=SOON)
-    task = await until(client, created["taskId"], "input_required")
-    await answered(client, task, left=response)
-    done = await until(client, task["taskId"], "completed")
-    told = done["result"]["structuredContent"]
-    assert [line["node"] for line in told["decisions"]] == ["left"]
-    await answered(client, task, left=YES)
-    assert "decisions" in await call(client, "status", run_id=task["taskId"])
-    decisions = [{"node": "left", "answer": "yes"}]
-    await call(client, "report", run_id=task["taskId"], decisions=decisions)
-    assert (await ask(client, "tasks/get", task["taskId"]))["status"] == "completed"
-    assert (await ended(client))["state"] == "completed"
+    async def agrees(*_: object) -> ElicitResult:
+        return ElicitResult.model_validate(YES)
+
+    async with connected(project, "auto", extensions=[TakesTasks()], elicitation_callback=agrees) as client:
+        created = await begin(client, command=asking("left"), wait_seconds=SOON)
+        task = await until(client, created["taskId"], "input_required")
+        await answered(client, task, left=response)
+        done = await until(client, task["taskId"], "completed")
+        told = done["result"]["structuredContent"]
+        assert [line["node"] for line in told["decisions"]] == ["left"]
+        await answered(client, task, left=YES)
+        assert "decisions" in await call(client, "status", run_id=task["taskId"])
+        decisions = [{"node": "left", "answer": "yes"}]
+        await call(client, "report", run_id=task["taskId"], decisions=decisions)
+        assert (await ask(client, "tasks/get", task["taskId"]))["status"] == "completed"
+        assert (await ended(client))["state"] == "completed"
 
 
 @keeps("task-questions", "decisions")

@@ -15,6 +15,8 @@ from registry.catalog import Catalog
 from registry.commands import CommandSource, CommandSummary
 from tests.support.definitions import command, node, phase
 
+ROOT = Path(__file__).parents[4]
+
 
 def add(project: Path, name: str, **fields: object) -> Path:
     path = project / ".claude" / "commands" / "v2" / f"{name}.json"
@@ -40,11 +42,26 @@ def test_each_command_of_the_project_gets_a_skill_and_twice_is_as_once(tmp_path:
     assert fields["name"] == "hello"
     assert fields["description"] == 'Says "hello": to all'
     assert fields["argument-hint"] == "[whom]"
+    allowed = {name.rpartition("__")[2] for name in fields["allowed-tools"].split(", ")}
+    assert allowed == {"run", "status", "resume", "cancel"}  # never `report`, which can submit a user's decision
     assert "mcp__orchestration__run" in fields["allowed-tools"]
     assert "<arguments>$ARGUMENTS</arguments>" in body
     assert sync(tmp_path) == ["unchanged .claude/skills/hello/SKILL.md"]
     assert skill(tmp_path, "hello").read_text(encoding="utf-8") == text
     assert [path.name for path in skill(tmp_path, "hello").parent.iterdir()] == ["SKILL.md"]
+
+
+def test_the_plugin_brings_what_one_wants_in_any_project_and_a_skill_for_each_command(tmp_path: Path) -> None:
+    manifest = json.loads((ROOT / ".claude-plugin" / "plugin.json").read_text(encoding="utf-8"))
+    library = manifest["mcpServers"]["orchestration"]["env"]["ORCHESTRATION_LIBRARY"]
+    root = Path(library.replace("${CLAUDE_PLUGIN_ROOT}", str(ROOT)))
+    catalog = Catalog(tmp_path, home=None, library=root)
+    names = {one.name.removeprefix("/") for one in catalog.commands()}
+    assert {"review-repo", "review-code", "implement-feature"} <= names
+    assert not [name for name in names if name.startswith("example-") or name == "hello-world"]
+    assert {path.name for path in (ROOT / manifest["skills"]).iterdir()} == names
+    for name in names:
+        assert catalog.load(f"/{name}").errors == ()
 
 
 def test_a_changed_command_is_written_anew_and_that_of_a_removed_one_goes(tmp_path: Path) -> None:
