@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import InputError
 from engine.executors.simulate import SimulateExecutor
 from engine.model.agent import AgentKind
-from engine.model.plan import NodeKind
+from engine.model.plan import IN_PLACE, NodeKind
 from engine.model.policy import FailureKind
 from engine.run import events as ev
 from engine.run import signals as sig
@@ -156,9 +156,9 @@ def _working_node(
         raise InputError(f'{plan.command} has no node "{name}"', code=code, hint=hint)
     if node.kind is NodeKind.SUB_COMMAND and not undo:
         inside = _listed([inner for phase in node.inner for inner in plan.phases[phase].nodes])
-        raise InputError(
-            f'"{name}" is a sub-command, which does no work itself', code=code, hint=f"Name a node inside it: {inside}."
-        )
+        what = "has phases in place and" if node.agent == IN_PLACE else "is a sub-command, which"
+        hint = f"Name a node inside it: {inside}."
+        raise InputError(f'"{name}" {what} does no work itself', code=code, hint=hint)
     return node
 
 

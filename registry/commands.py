@@ -354,14 +354,19 @@ def parse_definition(raw: dict[str, Any]) -> Parsed:
 
 def _refuse_size(raw: dict[str, Any]) -> None:
     """Refuse commands with so many parts that listing their problems could take minutes."""
-    phases = raw.get("phases")
-    parts = [raw, *(phases if isinstance(phases, list) else ())]
-    nodes = 0
-    for phase in parts[1:]:
-        agents = phase.get("agents") if isinstance(phase, dict) else None
-        nodes += len(agents) if isinstance(agents, list | dict) else 0
-    widest = max(len(part) for part in parts if isinstance(part, dict))
-    if len(parts) > MAX_PHASES or nodes > MAX_NODES_SHOWN or widest > MAX_FIELDS:
+    phases = nodes = widest = 0
+    waiting: list[Any] = [raw]
+    while waiting:  # the command, and nodes with phases in place
+        part = waiting.pop()
+        inner = part.get("phases")
+        for phase in (part, *(inner if isinstance(inner, list) else ())):
+            widest = max(widest, len(phase)) if isinstance(phase, dict) else widest
+            agents = phase.get("agents") if isinstance(phase, dict) else None
+            nodes += len(agents) if isinstance(agents, list | dict) else 0
+            if phase is not part and isinstance(agents, list):
+                waiting += [node for node in agents if isinstance(node, dict) and "phases" in node]
+        phases += len(inner) if isinstance(inner, list) else 0
+    if phases > MAX_PHASES or nodes > MAX_NODES_SHOWN or widest > MAX_FIELDS:
         message = (
             f"The command has more than {MAX_PHASES} phases, {MAX_NODES_SHOWN} nodes or {MAX_FIELDS} fields in a part"
         )

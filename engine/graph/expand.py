@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import InvalidCommand
 from engine.ids import NodeId
-from engine.model.plan import Compensation, NodeKind, NodePlan, PhasePlan, Skip, SkipType
+from engine.model.plan import IN_PLACE, Compensation, NodeKind, NodePlan, PhasePlan, Skip, SkipType
 from engine.model.policy import (
     ALL_KINDS,
     CompensationType,
@@ -27,6 +27,8 @@ from engine.model.policy import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from engine.model.agent import Agent
     from engine.model.command import CommandDefinition, GlobalContext, Node, NodeContext, Phase, Resources
     from engine.model.plan import Bundle
@@ -59,6 +61,21 @@ class Draft:
     warnings: list[str] = field(default_factory=list)
     own_timeout: set[NodeId] = field(default_factory=set)
     """Nodes with a timeout in the file: the default of a sub-command has to wait for its estimate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where nodes are: in a command, or in phases in place."""
+
+    command: CommandDefinition
+    """The command whose file they are in."""
+    scope: str
+    group: NodeId | None
+    """The node around them; None at the top."""
+    arguments: str | None
+    """The argument text of the call of the sub-command; None in the command of the run."""
+    calls: tuple[str, ...]
+    """The names of the commands and nodes around them, outermost first."""
 
 
 def expand(bundle: Bundle) -> Draft:
@@ -113,27 +130,36 @@ def _add_command(
                     draft.fallbacks[scope + name] = [given[name]] if name in given else []
                 given[name] = arguments
         draft.initial.update({scope + key: value for key, value in given.items()})
+    here = Place(command, scope, group, arguments, calls)
+    return _add_phases(draft, command.phases, here, given={*command.global_context.initial, *_names(command)})
+
+
+def _names(command: CommandDefinition) -> list[str]:
+    return ["arguments", *(item.name for item in command.arguments)]
+
+
+def _add_phases(draft: Draft, phases: tuple[Phase, ...], here: Place, *, given: set[str]) -> tuple[int, ...]:
+    """Append the *phases* of one place with their nodes, and return their indexes; *given* are keys from outside."""
     own: list[int] = []
     before = len(draft.nodes)
-    for phase in command.phases:
+    for phase in phases:
         own.append(len(draft.phases))
         first = len(draft.phases)
-        draft.phases.append(_phase(phase, scope, first, after=own[-2] if len(own) > 1 else None, group=group))
+        draft.phases.append(_phase(phase, here.scope, first, after=own[-2] if len(own) > 1 else None, group=here.group))
         for node in phase.agents:
-            _add_node(draft, node, command, phase=first, scope=scope, arguments=arguments, calls=calls)
-    _ask_for_words(draft, command, scope=scope, start=before)
+            _add_node(draft, node, here, phase=first)
+    _ask_for_words(draft, phases, scope=here.scope, start=before, given=given)
     return tuple(own)
 
 
-def _ask_for_words(draft: Draft, command: CommandDefinition, *, scope: str, start: int) -> None:
-    """Let each model agent of *command* without declared outputs return its result, under the id of its node.
+def _ask_for_words(draft: Draft, phases: tuple[Phase, ...], *, scope: str, start: int, given: set[str]) -> None:
+    """Let each model agent of *phases* without declared outputs return its result, under the id of its node.
 
-    A key of that name that the command uses itself keeps its meaning, and the node then returns nothing.
+    A key of that name that is used or *given* there keeps its meaning, and the node then returns nothing.
     """
-    contexts = [node.context for phase in command.phases for node in phase.agents]
-    named: set[str] = {item.key for context in contexts for item in context.inputs}
+    contexts = [node.context for phase in phases for node in phase.agents]
+    named: set[str] = given | {item.key for context in contexts for item in context.inputs}
     named |= {item.key for context in contexts for item in context.outputs}
-    named |= {"arguments", *command.global_context.initial, *(item.name for item in command.arguments)}
     for at in range(start, len(draft.nodes)):
         plan = draft.nodes[at]
         key = plan.id[len(scope) :]
@@ -158,35 +184,48 @@ def _phase(phase: Phase, scope: str, index: int, *, after: int | None, group: No
     )
 
 
-def _add_node(
-    draft: Draft,
-    node: Node,
-    command: CommandDefinition,
-    *,
-    phase: int,
-    scope: str,
-    arguments: str | None,
-    calls: tuple[str, ...],
-) -> None:
+def _add_node(draft: Draft, node: Node, here: Place, *, phase: int) -> None:
     if len(draft.nodes) >= MAX_NODES:
         raise InvalidCommand(
             f"Command '{draft.bundle.command.name}' has more than {MAX_NODES} nodes with its sub-commands expanded",
             (),
             hint="Call sub-commands less often, or split the command.",
         )
-    task = node.task if arguments is None else node.task.replace(ARGUMENTS, arguments)
-    plan = _node(draft, node, command.global_context, task=task, phase=phase, scope=scope)
+    task = node.task if here.arguments is None else node.task.replace(ARGUMENTS, here.arguments)
+    plan = _node(draft, node, here.command.global_context, task=task, phase=phase, scope=here.scope)
     draft.nodes.append(plan)
     if node.timeout is not None:
         draft.own_timeout.add(plan.id)
-    if node.agent_id != SUB_COMMAND:
-        return
-    name, text = split_call(task)
-    inner = _sub_command(draft.bundle, name, node=plan.id, calls=calls)
-    at = plan.index
-    phases = _add_command(draft, inner, scope=f"{plan.id}/", arguments=text, group=plan.id, calls=(*calls, inner.name))
+    if node.phases:
+        _add_place(draft, node, plan, here)
+    elif node.agent_id == SUB_COMMAND:
+        _add_call(draft, node, plan, here)
+
+
+def _add_place(draft: Draft, node: Node, plan: NodePlan, here: Place) -> None:
+    """Append the phases in place of *node*."""
+    if node.agent_id:
+        raise InvalidCommand(f'Node "{plan.id}" has an agent and phases; it can have only one of them', ())
+    _check_depth((*here.calls, plan.id))
+    inside = Place(here.command, f"{plan.id}/", plan.id, here.arguments, (*here.calls, plan.id))
+    phases = _add_phases(draft, node.phases, inside, given={item.key for item in node.context.inputs})
+    draft.nodes[plan.index] = replace(plan, kind=NodeKind.SUB_COMMAND, inner=phases)
+
+
+def _add_call(draft: Draft, node: Node, plan: NodePlan, here: Place) -> None:
+    """Append the phases of the command that *node* runs."""
+    name, text = split_call(plan.task)
+    inner = _sub_command(draft.bundle, name, node=plan.id, calls=here.calls)
+    calls = (*here.calls, inner.name)
+    phases = _add_command(draft, inner, scope=f"{plan.id}/", arguments=text, group=plan.id, calls=calls)
     locks, wait = _group_locks(node.resources, inner.resources)
-    draft.nodes[at] = replace(plan, kind=NodeKind.SUB_COMMAND, inner=phases, locks=locks, lock_wait=wait)
+    draft.nodes[plan.index] = replace(plan, kind=NodeKind.SUB_COMMAND, inner=phases, locks=locks, lock_wait=wait)
+
+
+def _check_depth(calls: tuple[str, ...]) -> None:
+    """Raise `InvalidCommand` if *calls*, the command itself and the levels below it, are too many."""
+    if len(calls) - 1 > MAX_DEPTH:
+        raise InvalidCommand(f"Sub-commands and phases are more than {MAX_DEPTH} deep: {' → '.join(calls)}", ())
 
 
 def _sub_command(bundle: Bundle, name: str, *, node: NodeId, calls: tuple[str, ...]) -> CommandDefinition:
@@ -195,8 +234,7 @@ def _sub_command(bundle: Bundle, name: str, *, node: NodeId, calls: tuple[str, .
         raise InvalidCommand(
             f"Command '{calls[0]}' runs itself: {chain}", (), hint=f"Let node {node!r} run another command."
         )
-    if len(calls) > MAX_DEPTH:
-        raise InvalidCommand(f"Sub-commands are more than {MAX_DEPTH} deep: {' → '.join((*calls, name))}", ())
+    _check_depth((*calls, name))
     inner = bundle.commands.get(name)
     if inner is None:
         raise InvalidCommand(f"Command {name!r} of node {node!r} is not in the bundle", ())
@@ -215,7 +253,7 @@ def _group_locks(own: Resources | None, inner: Resources | None) -> tuple[tuple[
 
 def _node(draft: Draft, node: Node, context: GlobalContext, *, task: str, phase: int, scope: str) -> NodePlan:
     timeout = duration_of(node.timeout or default_timeout(node.estimated_time))
-    if node.agent_id != SUB_COMMAND:
+    if node.agent_id != SUB_COMMAND and not node.phases:
         limit = _agent(draft, node.agent_id, node=scope + node.id).timeout
         timeout = timeout if limit is None else min(timeout, limit)
     resources = node.resources
@@ -223,7 +261,7 @@ def _node(draft: Draft, node: Node, context: GlobalContext, *, task: str, phase:
         id=NodeId(scope + node.id),
         index=len(draft.nodes),
         phase=phase,
-        agent=node.agent_id,
+        agent=IN_PLACE if node.phases else node.agent_id,
         task=task,
         depends_on=tuple(NodeId(scope + name) for name in dict.fromkeys(node.dependencies)),
         estimate=duration_of(node.estimated_time),
@@ -324,14 +362,22 @@ def _outputs(context: NodeContext, root: GlobalContext) -> tuple[OutputDecl, ...
     )
 
 
+def nodes_of(phases: Iterable[Phase]) -> Iterator[Node]:
+    """All nodes of *phases* in file order, each before those of its phases in place."""
+    for phase in phases:
+        for node in phase.agents:
+            yield node
+            yield from nodes_of(node.phases)
+
+
 def named_agents(command: CommandDefinition) -> list[str]:
     """Every agent that *command* itself names, for work or for undoing it."""
-    nodes = [node for phase in command.phases for node in phase.agents]
+    nodes = list(nodes_of(command.phases))
     undoing = [node.compensation.agent_id for node in nodes if node.compensation and node.compensation.agent_id]
-    return [node.agent_id for node in nodes if node.agent_id != SUB_COMMAND] + undoing
+    return [node.agent_id for node in nodes if node.agent_id not in {"", SUB_COMMAND}] + undoing
 
 
 def called_commands(command: CommandDefinition) -> list[str]:
     """The names of the commands that *command* itself runs."""
-    nodes = (node for phase in command.phases for node in phase.agents if node.agent_id == SUB_COMMAND)
+    nodes = (node for node in nodes_of(command.phases) if node.agent_id == SUB_COMMAND)
     return [words[0] for node in nodes if (words := node.task.split(maxsplit=1))]

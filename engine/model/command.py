@@ -30,6 +30,7 @@ FEATURES = {
     "parallel": "`parallel` and `maxParallelism` of a phase",
     "passthrough": "`passthrough` of a node's context",
     "persistence": "`persist` of an output, and `persistKeys`",
+    "phases-in-place": "`phases` of a node",
     "priorities": "`priority` of a node or a lock",
     "process-agents": "agents that are programs",
     "python-agents": "agents that are Python functions",
@@ -267,14 +268,16 @@ class Approval(Part):
 
 
 class Node(Part):
-    """One task of one agent."""
+    """One task of one agent, a sub-command, or phases in place."""
 
     id: NodeName
     """Unique in the whole command."""
-    agent_id: Key
-    """An agent of the registry, or `command` for a sub-command."""
+    agent_id: Key = ""
+    """An agent of the registry, or `command` for a sub-command; absent for `phases`."""
     task: Text
-    """The agent's task; also the text of the todo."""
+    """The agent's task, and the text of the todo; for `phases` their title."""
+    phases: Annotated[Several[Phase], Field(min_length=1)] = absent(())
+    """Phases in place instead of an agent: a part of the command with ids and values of its own (extension)."""
     dependencies: Items[NodeName] = absent(())
     """Nodes of this or an earlier phase that must finish first."""
     estimated_time: Milliseconds = 60_000
@@ -322,6 +325,9 @@ class Phase(Part):
     """Milliseconds for the whole phase."""
     barrier: Flag = True
     """False: its nodes start as soon as their dependencies finish, without waiting for the phase before (extension)."""
+
+
+Node.model_rebuild()
 
 
 class CommandDefinition(Part):

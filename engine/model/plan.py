@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from engine.model.command import CommandDefinition
 
 
+IN_PLACE = "(phases)"
+"""In place of an agent in the plan of a node with phases in place; no agent can have this id."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
     """Everything that a run of one command needs, looked up once."""
@@ -43,7 +47,7 @@ class NodeKind(StrEnum):
     AGENT = "agent"
     """By an executor."""
     SUB_COMMAND = "group"
-    """By the phases of a sub-command; the node ends with them."""
+    """By the phases of a sub-command, or phases in place; the node ends with them."""
 
 
 class SkipType(StrEnum):
@@ -112,7 +116,14 @@ class NodePlan:
     scope: str = ""
     """Prefix of its context keys: empty at the top, `deploy/` inside the sub-command node `deploy`."""
     inner: tuple[int, ...] = ()
-    """Phases of a sub-command, in order."""
+    """Phases of a sub-command or in place, in order."""
+
+    @property
+    def doer(self) -> str:
+        """Its agent, for a reader; `sub-command` or `phases` for a group."""
+        if self.kind is NodeKind.AGENT:
+            return self.agent
+        return "phases" if self.agent == IN_PLACE else "sub-command"
 
     def worker(self, *, undo: bool) -> str:
         """The id of the agent that does the node's work, or undoes it."""

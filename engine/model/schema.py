@@ -24,9 +24,14 @@ def command_schema() -> dict[str, Any]:
     """
     schema = CommandDefinition.model_json_schema(by_alias=True, mode="validation")
     parts = {name: _part(part) for name, part in sorted(schema.pop("$defs").items())}
-    # A sub-command's nodes have their own retry policies; the validator reports this too.
-    parts["Node"] |= {
-        "if": {"properties": {"agentId": {"const": "command"}}, "required": ["agentId"]},
+    node = parts["Node"]
+    for absent in ("agentId", "phases"):
+        del node["properties"][absent]["default"]
+    # Either an agent or phases; the nodes of a sub-command have their own retry policies. The validator reports both.
+    sub_command = {"properties": {"agentId": {"const": "command"}}, "required": ["agentId"]}
+    node |= {
+        "oneOf": [{"required": ["agentId"]}, {"required": ["phases"]}],
+        "if": {"anyOf": [sub_command, {"required": ["phases"]}]},
         "then": {"properties": {"retryPolicy": {"type": "null"}}},
     }
     root = _part(schema)

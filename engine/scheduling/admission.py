@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from engine import conditions
 from engine.errors import InputError
-from engine.model.plan import NodeKind, SkipType
+from engine.model.plan import IN_PLACE, NodeKind, SkipType
 from engine.model.policy import Failure, FailureKind
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, StopKind, WaitReason
@@ -99,7 +99,8 @@ def _end_group(step: Step, node: NodeState) -> None:
     missing = [output.key for output in plan.outputs if not parts_at(run, f"{plan.id}/{output.key}", run.version)]
     failure = None
     if missing:
-        message = f'Sub-command "{plan.id}" produced no output "{missing[0]}"'
+        kind = "Sub-command" if plan.agent != IN_PLACE else "Node"
+        message = f'{kind} "{plan.id}" produced no output "{missing[0]}"'
         text = "\n".join((message, *_writers(run, f"{plan.id}/", missing[0])))
         failure = Failure(FailureKind.VALIDATION, "MISSING_OUTPUT", text)
     outcomes.attempt_ended(step, ReportOutcome(plan.id, len(node.attempts), {}, failure))

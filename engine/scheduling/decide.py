@@ -106,7 +106,9 @@ def _begin(step: Step) -> None:
 def _report(step: Step, signal: sig.ReportOutcome) -> None:
     node, live = outcomes.live_attempt(step, signal.node, signal.number)
     if node.plan.kind is NodeKind.SUB_COMMAND and live.role is Role.FORWARD:
-        raise StateError(f'"{signal.node}" is a sub-command: report the work inside it', code="NOT_REPORTABLE")
+        raise StateError(
+            f'"{signal.node}" does no work itself ({node.plan.doer}): report the work inside it', code="NOT_REPORTABLE"
+        )
     outcomes.attempt_ended(step, signal)
 
 

@@ -14,6 +14,7 @@ from engine.validation import (
     dependencies,
     expressions,
     ids,
+    in_place,
     locks,
     references,
     requirements,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["CODES", "Code", "Problem", "Report", "Severity", "Validation", "grouped", "validate_definition"]
 
 ERRORS: tuple[Callable[[Subject, Report], None], ...] = (
+    in_place.one_kind,
     requirements.needs,
     ids.duplicate_node_ids,
     ids.duplicate_phase_ids,
@@ -90,14 +92,28 @@ def validate_definition(
         broken = unusable or {}
         subject = Subject(shape.definition, shape, agents, known, breakers, unusable=broken)
         table = subcommands.SubCommands(known, _checker(agents, known, breakers, broken))
-        for rule in ERRORS:
-            rule(subject, report)
-        subcommands.sub_commands(subject, report, table)
-        for rule in ADVICE:
-            rule(subject, report)
-        subcommands.deprecated_calls(subject, report, table)
-        subcommands.providers_inside_that_may_be_skipped(subject, report, table)
+        _look_for_errors(subject, report, table)
+        _advise(subject, report, table)
     return Validation(report.finish(), shape.definition if shape.sound else None)
+
+
+def _look_for_errors(subject: Subject, report: Report, table: subcommands.SubCommands) -> None:
+    """Every rule about errors, for a command and then for the phases in place in it."""
+    for rule in ERRORS:
+        rule(subject, report)
+    subcommands.sub_commands(subject, report, table)
+    for spot in in_place.places(subject, report):
+        _look_for_errors(subject.within(spot), report, table)
+
+
+def _advise(subject: Subject, report: Report, table: subcommands.SubCommands) -> None:
+    """Every rule about warnings, for a command and then for the phases in place in it."""
+    for rule in ADVICE:
+        rule(subject, report)
+    subcommands.deprecated_calls(subject, report, table)
+    subcommands.providers_inside_that_may_be_skipped(subject, report, table)
+    for spot in in_place.places(subject):
+        _advise(subject.within(spot), report, table)
 
 
 def _checker(
@@ -112,9 +128,7 @@ def _checker(
         report = Report()
         shape = Shape(command, sound=True, name=command.name)
         subject = Subject(command, shape, agents, commands, breakers, given, unusable)
-        for rule in ERRORS:
-            rule(subject, report)
-        subcommands.sub_commands(subject, report, table)
+        _look_for_errors(subject, report, table)
         return report.found[Severity.ERROR]
 
     table = subcommands.SubCommands(commands, check)

@@ -65,7 +65,7 @@ def over_serialized(subject: Subject, report: Report) -> None:
 
 def broad_passthrough(subject: Subject, report: Report) -> None:
     for spot in subject.spots:
-        if spot.node.context.passthrough and spot.number in subject.followed and not spot.is_sub_command:
+        if spot.node.context.passthrough and spot.number in subject.followed and not spot.is_group:
             report.add(
                 "BROAD_PASSTHROUGH",
                 f'Node "{spot.node.id}" receives the whole context',
@@ -76,8 +76,8 @@ def broad_passthrough(subject: Subject, report: Report) -> None:
 
 def missing_ttl(subject: Subject, report: Report) -> None:
     """MISSING_TTL: reported once for each node."""
-    if subject.definition.global_context.cache_ttl is not None:
-        return
+    if subject.definition.global_context.cache_ttl is not None or subject.level:
+        return  # values inside phases in place do not outlive them
     for spot in subject.spots:
         outputs = spot.node.context.outputs
         without = [at for at, output in enumerate(outputs) if output.ttl is None]
@@ -99,7 +99,7 @@ def unused_outputs(subject: Subject, report: Report) -> None:
     for spot in subject.spots:
         for key in _reads(spot.node):
             readers.setdefault(key, set()).add(spot.number)
-    kept = set(subject.definition.global_context.persist_keys)
+    kept = subject.wanted | set(subject.definition.global_context.persist_keys)
     for spot in subject.spots:
         for at, output in enumerate(spot.node.context.outputs):
             if output.persist or output.key in kept:
@@ -119,7 +119,7 @@ def unused_outputs(subject: Subject, report: Report) -> None:
 def long_tasks(subject: Subject, report: Report) -> None:
     for spot in subject.spots:
         length = len(spot.node.task)
-        if length > MAX_TASK_LENGTH and not spot.is_sub_command:
+        if length > MAX_TASK_LENGTH and not spot.is_group:
             report.add(
                 "TASK_TOO_LONG",
                 f'Task of node "{spot.node.id}" has {length} characters; todos are readable up to {MAX_TASK_LENGTH}',

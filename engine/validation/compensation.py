@@ -44,7 +44,7 @@ def missing_compensations(subject: Subject, report: Report) -> None:
     for spot in subject.spots:
         resources = spot.node.resources
         locks = [lock.resource for lock in resources.locks if lock.type == "exclusive"] if resources else []
-        if locks and spot.node.compensation is None and not spot.is_sub_command:
+        if locks and spot.node.compensation is None and not spot.is_group:
             report.add(
                 "NO_COMPENSATION",
                 f'Node "{spot.node.id}" locks "{locks[0]}" exclusively and has no compensation',

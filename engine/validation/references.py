@@ -24,16 +24,17 @@ def unknown_agents(subject: Subject, report: Report) -> None:
     """SPEC 2: AGENT_NOT_FOUND; worded as in the guide's Troubleshooting. AGENT_UNUSABLE if it has a file."""
     unknown = _Unknown(subject, report)
     for spot in subject.spots:
-        if not spot.is_sub_command:
+        if not spot.is_group and spot.node.agent_id:
             unknown.check(spot.node.agent_id, subject.pointer(spot, "agentId"))
         undo = spot.node.compensation
         if undo is None or undo.type not in ("rollback", "custom"):
             continue
         place = subject.pointer(spot, "compensation", "agentId")
-        if (undo.agent_id or spot.node.agent_id) == SUB_COMMAND:
+        if undo.agent_id == SUB_COMMAND or (spot.is_group and not undo.agent_id):
+            who = "phases" if spot.node.phases and not undo.agent_id else "a sub-command"
             report.add(
                 "AGENT_NOT_FOUND",
-                f'Compensation of node "{spot.node.id}" has no agent: a sub-command cannot undo',
+                f'Compensation of node "{spot.node.id}" has no agent: {who} cannot undo',
                 place if undo.agent_id else subject.pointer(spot, "compensation"),
                 'Give the compensation an "agentId" of its own.',
             )

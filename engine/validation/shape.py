@@ -5,8 +5,8 @@ Pure. The rules of the other modules, over several fields, run on what this one 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -56,13 +56,19 @@ class Shape:
     """The command's name as written in the file, valid or not."""
     slips: dict[tuple[Step, ...], str] = field(default_factory=dict)
     """The file's spelling of fields that were corrected."""
+    base: tuple[Step, ...] = ()
+    """The path to the part that paths are counted from."""
+
+    def inside(self, *steps: Step) -> Shape:
+        """The same file, with paths counted from *steps*."""
+        return replace(self, base=(*self.base, *steps))
 
     def pointer(self, *steps: Step) -> str:
         """The JSON Pointer into the file of *steps* into the definition."""
         if not self.places and not self.slips:
-            return pointer(*steps)
+            return pointer(*self.base, *steps)
         way: list[Step] = []
-        for step in steps:
+        for step in (*self.base, *steps):
             places = self.places.get(tuple(way)) if self.places else None
             way.append(places[step] if places is not None and isinstance(step, int) else step)
         return pointer(*spelled(tuple(way), self.slips))
@@ -77,11 +83,14 @@ def read_shape(raw: object, report: Report) -> Shape:
     corrected, slips = check_fields(raw, report)
     sound = report.count(Severity.ERROR) == known
     name = str(corrected.get("name", ""))[:MAX_NAME_LENGTH]
+    faults: list[Fault] = []
+    definition = None
     try:
         definition = CommandDefinition.model_validate(corrected)
     except ValidationError as error:
-        faults = list(_faults(error, corrected))
-    else:
+        faults += _faults(error, corrected)
+    faults += _idle(corrected, ())
+    if not faults:
         return Shape(definition, sound=sound, name=name, slips=slips)
     for fault in faults:
         place = pointer(*spelled(fault.path, slips))
@@ -103,6 +112,21 @@ def _faults(error: ValidationError, raw: Mapping[str, Any]) -> Iterable[Fault]:
         if path not in seen:  # each arm of a union reports its own fault
             seen.add(path)
             yield Fault(kind=item["type"], path=path, value=value, context=item.get("ctx", {}), text=item["msg"])
+
+
+def _idle(part: Mapping[str, Any], path: tuple[Step, ...]) -> Iterable[Fault]:
+    """The nodes in the phases of *part*, at *path*, with neither an agent nor phases in place."""
+    for at, phase in enumerate(_list(part.get("phases"))):
+        for place, node in enumerate(_list(phase.get("agents")) if isinstance(phase, Mapping) else ()):
+            here = (*path, "phases", at, "agents", place)
+            if isinstance(node, Mapping):
+                if "agentId" not in node and "phases" not in node:
+                    yield Fault(kind="missing", path=(*here, "agentId"), value=node, context={}, text="")
+                yield from _idle(node, here)
+
+
+def _list(value: object) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _follow(raw: object, loc: tuple[Step, ...], *, missing: bool) -> tuple[tuple[Step, ...], object]:

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from engine.graph.expand import MAX_DEPTH, MAX_NODES, SUB_COMMAND, split_call
+from engine.graph.expand import MAX_DEPTH, MAX_NODES, SUB_COMMAND, nodes_of, split_call
 from engine.model.command import CommandDefinition
 from engine.text.suggestions import Names
 from engine.validation.dataflow import MAX_WRITERS
 from engine.validation.subject import is_readable
 
 if TYPE_CHECKING:
-    from engine.model.command import Node
+    from collections.abc import Iterable
+
+    from engine.model.command import Node, Phase
     from engine.validation.problem import Problem, Report
     from engine.validation.subject import Spot, Subject
 
@@ -81,12 +83,15 @@ class SubCommands:
         return ()
 
     def depth(self, name: str) -> int:
-        """Levels of sub-commands from *name* down, counting itself; counting stops one above the limit."""
-        depth, level = 0, {name}
+        """Levels of sub-commands and phases from *name* down, counting itself; counting stops above the limit."""
+        command = self.get(name)
+        depth, level = 0, [command.phases] if command is not None else []
         while level and depth <= MAX_DEPTH:
             depth += 1
-            commands = [command for inner in level if (command := self.get(inner))]
-            level = {inner for command in commands for inner in sub_command_names(command) if inner}
+            nodes = [node for phases in level for phase in phases for node in phase.agents]
+            called = dict.fromkeys(split_call(node.task)[0] for node in nodes if node.agent_id == SUB_COMMAND)
+            commands = [inner for other in called if (inner := self.get(other))]
+            level = [node.phases for node in nodes if node.phases] + [inner.phases for inner in commands]
         return depth
 
     def writers_that_may_be_skipped(self, name: str, key: str) -> list[str]:
@@ -98,11 +103,15 @@ class SubCommands:
         asked = (name, key)
         if asked not in self.skippable:
             command = self.get(name)
-            nodes = [node for phase in command.phases for node in phase.agents] if command is not None else []
-            writers = [node for node in nodes if any(output.key == key for output in node.context.outputs)]
-            sure = command is None or key in command.global_context.initial or not all(map(self._skips(key), writers))
-            self.skippable[asked] = [] if sure else [node.id for node in writers]
+            sure = command is None or key in command.global_context.initial
+            self.skippable[asked] = [] if sure or command is None else self.unsure_writers(command.phases, key)
         return self.skippable[asked]
+
+    def unsure_writers(self, phases: Iterable[Phase], key: str) -> list[str]:
+        """The ids of the nodes of *phases* that write *key*, if a condition may skip all of them."""
+        nodes = [node for phase in phases for node in phase.agents]
+        writers = [node for node in nodes if any(output.key == key for output in node.context.outputs)]
+        return [node.id for node in writers] if all(map(self._skips(key), writers)) else []
 
     def _skips(self, key: str) -> Callable[[Node], bool]:
         """Whether a node that writes *key* may leave it unwritten without failing first."""
@@ -110,6 +119,9 @@ class SubCommands:
         def skips(node: Node) -> bool:
             if node.skip_condition is not None:
                 return True
+            if node.phases:
+                given = any(item.key == key for item in node.context.inputs)
+                return not given and bool(self.unsure_writers(node.phases, key))
             inner = split_call(node.task)[0] if node.agent_id == SUB_COMMAND else ""
             return bool(inner and self.writers_that_may_be_skipped(inner, key))
 
@@ -127,12 +139,8 @@ class SubCommands:
 
 
 def sub_command_names(command: CommandDefinition) -> list[str]:
-    """For each node of *command* the sub-command it runs; empty if it runs an agent."""
-    return [
-        split_call(node.task)[0] if node.agent_id == SUB_COMMAND else ""
-        for phase in command.phases
-        for node in phase.agents
-    ]
+    """For each node of *command*, also in phases in place, the sub-command it runs; empty if it runs none."""
+    return [split_call(node.task)[0] if node.agent_id == SUB_COMMAND else "" for node in nodes_of(command.phases)]
 
 
 def sub_commands(subject: Subject, report: Report, table: SubCommands) -> None:
@@ -174,7 +182,7 @@ def _check_node(subject: Subject, spot: Spot, report: Report, table: SubCommands
             f'Let "{spot.node.id}" run another command, or do the work with agents.',
         )
         return
-    size = table.size(name, command) if table.depth(name) <= MAX_DEPTH else None
+    size = table.size(name, command) if subject.level + table.depth(name) <= MAX_DEPTH else None
     if size is None or size > MAX_NODES:
         unfolded = f"more than {MAX_DEPTH} levels" if size is None else f"{size} nodes"
         report.add(
@@ -203,19 +211,24 @@ def providers_inside_that_may_be_skipped(subject: Subject, report: Report, table
     """PROVIDER_MAY_BE_SKIPPED: a condition may skip every provider of an output inside a sub-command."""
     for spot in subject.spots:
         name = split_call(spot.node.task)[0] if spot.is_sub_command else ""
-        command = table.get(name) if name and not table.circle(subject.definition, name) else None
+        known = name and table.get(name) is not None and not table.circle(subject.definition, name)
         given = {item.key for item in spot.node.context.inputs}
-        for at, output in enumerate(spot.node.context.outputs if command is not None else ()):
-            writers = [] if output.key in given else table.writers_that_may_be_skipped(name, output.key)
+        where = f"'{name}'" if name else "its phases"
+        for at, output in enumerate(spot.node.context.outputs if known or spot.node.phases else ()):
+            key = output.key
+            if spot.node.phases:
+                writers = [] if key in given else table.unsure_writers(spot.node.phases, key)
+            else:
+                writers = [] if key in given else table.writers_that_may_be_skipped(name, key)
             if writers:
                 names = " and ".join(f'"{writer}"' for writer in writers[:MAX_WRITERS])
                 report.add(
                     "PROVIDER_MAY_BE_SKIPPED",
-                    f'Output "{output.key}" of node "{spot.node.id}" is written only by {names} of \'{name}\', '
+                    f'Output "{key}" of node "{spot.node.id}" is written only by {names} of {where}, '
                     "which may be skipped",
                     subject.pointer(spot, "context", "outputs", at, "key"),
-                    f"Put the skipCondition on \"{spot.node.id}\" instead, or let another node of '{name}' write "
-                    f'"{output.key}" too.',
+                    f'Put the skipCondition on "{spot.node.id}" instead, or let another node of {where} write '
+                    f'"{key}" too.',
                 )
 
 

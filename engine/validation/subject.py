@@ -34,7 +34,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from engine.graph.expand import SUB_COMMAND
-from engine.model.command import CommandDefinition, Node, Phase
+from engine.model.command import CommandDefinition, GlobalContext, Metadata, Node, Phase
 from engine.text.suggestions import Names
 from engine.validation.shape import UNREADABLE, Shape
 
@@ -59,6 +59,11 @@ class Spot:
     def is_sub_command(self) -> bool:
         """Whether it runs a sub-command."""
         return self.node.agent_id == SUB_COMMAND
+
+    @property
+    def is_group(self) -> bool:
+        """Whether its work is that of other nodes: of a sub-command, or of phases in place."""
+        return self.is_sub_command or bool(self.node.phases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +109,13 @@ class Subject:
     commands: Mapping[str, CommandDefinition | Mapping[str, Any]]
     breakers: Collection[str]
     given: frozenset[str] = frozenset()
-    """Keys that the caller provides if this is a sub-command."""
+    """Keys that the caller provides if this is a sub-command, or the node around it if these are phases in place."""
     unusable: Mapping[str, str] = field(default_factory=dict)
     """By id: why agents that have a file are not in `agents`."""
+    wanted: frozenset[str] = frozenset()
+    """Outputs of the node around these phases in place."""
+    level: int = 0
+    """How many nodes with phases in place are around it."""
     spots: list[Spot] = field(init=False)
     wishes: list[Wish] | None = field(init=False, default=None)
     """The required inputs that some node has to provide, once a rule has asked for them."""
@@ -124,6 +133,34 @@ class Subject:
     def pointer(self, spot: Spot, *steps: str | int) -> str:
         """The JSON Pointer of something in a node."""
         return self.shape.pointer(*spot.steps, *steps)
+
+    def within(self, spot: Spot) -> Subject:
+        """The phases in place of *spot*, prepared as if they were a command."""
+        node, root = spot.node, self.definition
+        given = {item.key for item in node.context.inputs}
+        if node.context.passthrough:
+            given |= {*self.initial, *self.producers}
+        definition = CommandDefinition.model_construct(
+            version=root.version,
+            name=root.name,
+            description=root.description,
+            phases=node.phases,
+            metadata=Metadata(),
+            global_context=GlobalContext(persist_keys=root.global_context.persist_keys),
+            resources=None,
+            arguments=(),
+        )
+        return Subject(
+            definition,
+            self.shape.inside(*spot.steps),
+            self.agents,
+            self.commands,
+            self.breakers,
+            frozenset(given),
+            self.unusable,
+            wanted=frozenset(output.key for output in node.context.outputs),
+            level=self.level + 1,
+        )
 
     def phase(self, spot: Spot) -> Phase:
         return self.definition.phases[spot.phase]
@@ -187,7 +224,8 @@ class Subject:
     def initial(self) -> frozenset[str]:
         """Keys that have a value before the first node starts."""
         named = (item.name for item in self.definition.arguments)
-        return frozenset({*self.definition.global_context.initial, *named, *self.given, "arguments"})
+        text = () if self.level else ("arguments",)
+        return frozenset({*self.definition.global_context.initial, *named, *self.given, *text})
 
     @cached_property
     def producers(self) -> dict[str, list[int]]:

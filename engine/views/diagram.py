@@ -128,10 +128,9 @@ class _Tree:
     def _line(self, node: NodePlan) -> str:
         mark = "*" if node.id in self.critical else " "
         span = self.spans[node.id]
-        who = "sub-command" if node.kind is NodeKind.SUB_COMMAND else node.agent
         after = f", after {_names(node.depends_on)}" if node.depends_on else ""
         when = f"{short_time(node.estimate)}, starts at {short_time(span.start)}"
-        return f"{mark} {node.id:<{self.width}}  {clean(who)}, {when}{after}"
+        return f"{mark} {node.id:<{self.width}}  {clean(node.doer)}, {when}{after}"
 
 
 def _limits(phase: PhasePlan) -> str:
@@ -177,8 +176,7 @@ def _box(plan: Plan, phase: PhasePlan, by_id: dict[NodeId, NodePlan], indent: st
     yield f'{indent}subgraph p{phase.index}["{_label(phase.name)}"]'
     for name in phase.nodes:
         node = by_id[name]
-        who = "sub-command" if node.kind is NodeKind.SUB_COMMAND else node.agent
-        yield f'{indent}  n{node.index}["{_label(name)}<br/>{_label(who)}, {short_time(node.estimate)}"]'
+        yield f'{indent}  n{node.index}["{_label(name)}<br/>{_label(node.doer)}, {short_time(node.estimate)}"]'
         for inner in node.inner:
             yield from _box(plan, plan.phases[inner], by_id, indent + "  ")
     yield f"{indent}end"
@@ -191,5 +189,5 @@ def _label(text: str) -> str:
 def _outside(key: str) -> str:
     """The source of a value that no node writes."""
     if "/" in key:
-        return "the sub-command's inputs"
+        return "the inputs of the node around it"
     return "the run's arguments" if key == "arguments" else "nothing"

@@ -160,7 +160,6 @@ def _lasted(phase: PhaseRows) -> str:
 
 def _row(row: Row, scale: _Scale, grid: str, depth: str) -> str:
     kinds = "row" + (" critical" if row.critical else "") + (" group" if row.group else "") + depth
-    who = "sub-command" if row.group else row.agent
     bars = "".join(_bar(span, row, scale) for span in row.spans)
     if not row.spans:
         note = f": {row.note}" if row.note else ""
@@ -168,8 +167,8 @@ def _row(row: Row, scale: _Scale, grid: str, depth: str) -> str:
     if row.start is not None:
         bars += f'<i class="est" {scale.box(row.start, row.start + row.estimate)}></i>'
     return (
-        f'<div class="{kinds}"><div class="name" title="{_text(f"{row.node} ({who})")}">{_text(_own(row.node))} '
-        f"<small>{_text(who)}</small></div>"
+        f'<div class="{kinds}"><div class="name" title="{_text(f"{row.node} ({row.doer})")}">{_text(_own(row.node))} '
+        f"<small>{_text(row.doer)}</small></div>"
         f'<div class="track" role="img" aria-label="{_text(_spoken(row))}">{grid}{bars}</div>'
         f'<div class="took">{_took(row)}</div></div>'
     )

@@ -218,9 +218,8 @@ class _Sheet:
             group = node.kind is NodeKind.SUB_COMMAND
             kind = ' class="c"' if node.id in self.critical else ""
             x, _ = self._label_at(node)
-            who = "sub-command" if group else node.agent
             yield (
-                f"<g{kind}><title>{_text(f'{node.id} ({who}): {node.task[:500]}')}</title>"
+                f"<g{kind}><title>{_text(f'{node.id} ({node.doer}): {node.task[:500]}')}</title>"
                 f'<rect class="{"group" if group else "bar"}" x="{place.left:.1f}" y="{place.middle - BAR / 2:.1f}" '
                 f'width="{place.right - place.left:.1f}" height="{BAR}" rx="3"/>'
                 f'<text x="{x:.1f}" y="{place.middle + 4:.1f}">{_text(self._label(node))}</text></g>'

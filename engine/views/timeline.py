@@ -100,6 +100,8 @@ class Row:
 
     node: NodeId
     agent: str
+    doer: str
+    """Its agent, `sub-command` or `phases`, for a reader."""
     status: NodeStatus
     spans: tuple[Span, ...]
     """In order; empty if the node never did anything."""
@@ -108,7 +110,7 @@ class Row:
     """Time in forward attempts, without waits."""
     critical: bool
     group: bool
-    """Whether it is a sub-command: its work is that of the nodes inside."""
+    """Whether it is a sub-command or phases in place: its work is that of the nodes inside."""
     note: str = ""
     """Why it was skipped."""
 
@@ -125,7 +127,7 @@ class PhaseRows:
     id: str
     name: str
     depth: int
-    """0 at the top, one more for each sub-command around it."""
+    """0 at the top, one more for each node around it."""
     start: timedelta | None
     end: timedelta | None
     rows: tuple[Row, ...]
@@ -201,6 +203,7 @@ def _row(run: Run, node: NodeState, until: datetime, critical: frozenset[NodeId]
     return Row(
         node=node.plan.id,
         agent=node.plan.agent,
+        doer=node.plan.doer,
         status=standing(node),
         spans=tuple(_spans(run, node, until)),
         estimate=node.plan.estimate,

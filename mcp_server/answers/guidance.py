@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.graph.expand import SUB_COMMAND
+from engine.model.plan import IN_PLACE
 from engine.run.events import RunStatus
 from engine.run.state import NodeStatus
 from engine.text.cut import cut, some
@@ -132,7 +133,7 @@ def _effects(now: Snapshot) -> str:
     """Whose work was undone, could not be undone, or stays; a sub-command is represented by the nodes in it."""
     said = ""
     for state, became in _BECAME.items():
-        names = [line.id for line in now.nodes if line.state is state and line.agent != SUB_COMMAND]
+        names = [line.id for line in now.nodes if line.state is state and line.agent not in {SUB_COMMAND, IN_PLACE}]
         if names:
             said += f", that what {_names(names)} did {became}"
     return said

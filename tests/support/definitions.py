@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.graph import compile_plan
 from engine.model.agent import Agent
 from engine.model.command import CommandDefinition
 from engine.model.plan import Bundle, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MINUTE = 60_000
 
@@ -36,12 +39,25 @@ def command(*phases: Raw, name: str = "/test", **fields: object) -> Raw:
     return {"version": "2.0.0", "name": name, "description": "A test", "phases": list(phases), **fields}
 
 
+def _nodes_of(part: Raw) -> Iterator[Raw]:
+    for item in (item for group in part.get("phases", ()) for item in group["agents"]):
+        yield item
+        yield from _nodes_of(item)
+
+
+def in_place(name: str, *phases: Raw, **fields: Any) -> Raw:  # noqa: ANN401 - JSON
+    """A node with *phases* in place, which depends on `needs`."""
+    needs = list(fields.pop("needs", ()))
+    return {"id": name, "task": f"Do {name}", "dependencies": needs, "phases": list(phases), **fields}
+
+
 def bundle(raw: Raw, *subcommands: Raw, agents: tuple[Agent, ...] = ()) -> Bundle:
     """*raw* with its sub-commands, and an agent for every id that is named; those of *agents* as they are."""
     known = {agent.id: agent for agent in agents}
     for part in (raw, *subcommands):
-        for item in (item for group in part["phases"] for item in group["agents"]):
-            for name in (item["agentId"], item.get("compensation", {}).get("agentId", item["agentId"])):
+        for item in _nodes_of(part):
+            own = item.get("agentId", "command")
+            for name in (own, item.get("compensation", {}).get("agentId", own)):
                 known.setdefault(name, Agent(id=name))
     known.pop("command", None)
     return Bundle(

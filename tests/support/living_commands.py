@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests.support.definitions import command, phase
-from tests.support.random_commands import once_in, random_command, rich_node
+from tests.support.random_commands import once_in, random_command, rich_node, some_in_place
 
 if TYPE_CHECKING:
     from random import Random
@@ -139,4 +139,4 @@ def living_family(dice: Random, size: int) -> tuple[dict[str, Any], ...]:
         locks = [{"resource": dice.choice(("db", "disk")), "type": dice.choice(("shared", "shared", "exclusive"))}]
         top["resources"] = {"locks": locks, "maxWaitTime": dice.choice((60_000, 1_800_000))}
     top["name"] = f"/test-{dice.randrange(3)}"
-    return tuple(faster(raw) for raw in (top, first, second))
+    return tuple(faster(raw) for raw in some_in_place(top, first, second))

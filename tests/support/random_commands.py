@@ -5,7 +5,9 @@ A seed and a size are all that Hypothesis has to choose; it shrinks the size, an
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeAlias
+from zlib import crc32
 
 from tests.support.definitions import MINUTE, command, phase
 
@@ -115,8 +117,19 @@ def random_command(
 
 def random_family(dice: Random, size: int) -> tuple[dict[str, Any], ...]:
     """A command and the sub-commands that its nodes may run; the first of these may run the second."""
-    return (
+    return some_in_place(
         random_command(dice, size, calls=("/first", "/second")),
         random_command(dice, max(1, size // 2), name="/first", calls=("/second",)),
         random_command(dice, max(1, size // 2), name="/second"),
     )
+
+
+def some_in_place(*family: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """*family* with the phases of sub-commands in place of some of the nodes that run them."""
+    commands = {raw["name"]: raw for raw in family}
+    for raw in reversed(family):  # the commands that are run before those that run them
+        for node in (node for part in raw["phases"] for node in part["agents"]):
+            if node.get("agentId") == "command" and crc32(f"{raw['name']} {node}".encode()) % 2:
+                node["phases"] = deepcopy(commands[node["task"]]["phases"])
+                del node["agentId"]
+    return family

@@ -89,6 +89,43 @@ def test_sub_commands_of_sub_commands_are_closed_too(project: Path) -> None:
     assert bundle.source == "definition"
 
 
+def in_place(*nodes: dict[str, Any], **fields: object) -> dict[str, Any]:
+    phases = [{"id": "inside", "name": "Inside", "agents": list(nodes)}]
+    return {"id": "place", "task": "Do it in place", "phases": phases, **fields}
+
+
+def test_agents_and_sub_commands_of_phases_in_place_are_closed_too(project: Path) -> None:
+    (project / ".claude" / "agents" / "cleaner.md").write_text("---\nname: cleaner\n---\nClean.")
+    write(project, definition("/inner"))
+    undo = {"type": "rollback", "task": "Clean it up", "agentId": "cleaner"}
+    path = write(
+        project,
+        definition(
+            "/outer", in_place(call("/inner"), in_place(definition()["phases"][0]["agents"][0], compensation=undo))
+        ),
+    )
+    plan = compile_plan(Catalog(project).bundle(Catalog(project).load(str(path))))
+    assert sorted(plan.agents) == ["claude", "cleaner"]
+    assert [node.id for node in plan.nodes] == [
+        "place",
+        "place/call-it",
+        "place/call-it/greet",
+        "place/place",
+        "place/place/greet",
+    ]
+
+
+@pytest.mark.parametrize("levels", [0, 1])
+def test_a_command_of_too_many_phases_is_refused_however_deep_they_are(project: Path, levels: int) -> None:
+    raw = definition()
+    raw["phases"] = [dict(raw["phases"][0], id=f"p{number}") for number in range(2001)]
+    if levels:
+        raw = definition("/hello", {"id": "place", "task": "Do it in place", "phases": raw["phases"][1:]})
+    with pytest.raises(InputError, match="more than 2000 phases") as caught:
+        Catalog(project).load(raw)
+    assert caught.value.code == "TOO_LARGE"
+
+
 def test_a_definition_a_path_and_a_name_load_the_same(project: Path) -> None:
     path = write(project, definition())
     catalog = Catalog(project)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from engine.validation import validate_definition
-from tests.support.definitions import Raw, command, node, phase
+from tests.support.definitions import Raw, command, in_place, node, phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,6 +57,11 @@ def validate(raw: object, commands: Iterable[Raw] = (), breakers: Iterable[str] 
 def locks(*names: str, **fields: object) -> Raw:
     """Resources with locks."""
     return {"resources": {"locks": [{"resource": name, **fields} for name in names]}, "compensation": {"type": "none"}}
+
+
+def place(name: str, *nodes: Raw, **fields: object) -> Raw:
+    """A node with one phase in place."""
+    return in_place(name, phase("inside", *nodes), **fields)
 
 
 INNER = command(phase("inside", node("build", context=writes("image"))), name="/deploy")

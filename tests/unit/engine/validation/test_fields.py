@@ -77,8 +77,8 @@ def test_any_other_field_is_a_warning(name: str) -> None:
 def test_a_field_of_another_object_is_told_where_it_belongs() -> None:
     [problem] = unknown(one(node("build", maxAttempts=3)))
     assert problem.suggestion == '"maxAttempts" belongs to "retryPolicy".'
-    [problem] = unknown(one(node("build", phases=[])))
-    assert problem.suggestion == '"phases" belongs to the command itself.'
+    [problem] = unknown(one(node("build", arguments=[])))
+    assert problem.suggestion == '"arguments" belongs to the command itself.'
 
 
 def test_notes_are_fine_everywhere() -> None:

@@ -138,7 +138,7 @@ def test_context_flow_names_who_produces_and_who_consumes() -> None:
 
 
 def test_inputs_of_a_group_feed_its_inside() -> None:
-    assert "  deploy/version: the sub-command's inputs → deploy/build\n" in tree(OUTER, INNER)
+    assert "  deploy/version: the inputs of the node around it → deploy/build\n" in tree(OUTER, INNER)
 
 
 def test_a_command_without_context_shows_no_flow() -> None:
