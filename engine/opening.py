@@ -21,6 +21,7 @@ from engine.executors.scratch import remove_abandoned
 from engine.executors.worktrees.isolated import IsolatedExecutor
 from engine.executors.worktrees.outbox import FileOutbox
 from engine.model.agent import AgentKind
+from engine.runtime.attempt_logs import AttemptLogs
 from engine.runtime.clock import SystemClock
 from engine.runtime.owner import FileOwner, Reader, has_lock
 from engine.service import Engine
@@ -29,6 +30,7 @@ from engine.statefolder.links import state_of
 from engine.statefolder.location import locate
 from engine.statefolder.mounts import network_file_system
 from engine.statefolder.owners import FOLDER
+from engine.storage.attempt_logs import remove_logs, runs_with_logs
 from engine.storage.database import faults
 from engine.storage.memory import MemoryStorage
 from engine.storage.read_only import CopiedStorage
@@ -79,15 +81,17 @@ async def open_engine(
     def allows(driver: Driver, top: Path) -> bool:
         return engine.allows(driver, top)
 
+    clock = SystemClock()
     engine = Engine(
         project,
         storage=storage,
         owner=owner,
-        clock=SystemClock(),
+        clock=clock,
         executors=_executors(lambda: engine, allows, claude_program, agent_environment),
         orphans=partial(end_left, allows=allows),
         outbox=FileOutbox(project),
         location=location,
+        logs=AttemptLogs(location.state, clock),
     )
     async with engine.serving():
         upkeep = () if isinstance(owner, Reader) else (_clean_up(engine, owner), _tell_place(engine))
@@ -143,8 +147,17 @@ async def open_reader(project: Path, *, home: Path | None = None) -> AsyncIterat
 
 async def _clean_up(engine: Engine, owner: FileOwner) -> None:
     await engine.clean_up()
+    await _remove_left_logs(engine)
     owner.remove_dead()
     await asyncio.to_thread(remove_abandoned, engine.project)
+
+
+async def _remove_left_logs(engine: Engine) -> None:
+    """Remove the logs of runs that were removed by a process that died before it got to them."""
+    state = engine.location.state
+    kept = await asyncio.to_thread(runs_with_logs, state)  # first: a run is in the journal before it has a log
+    known = {row.id for row in await engine.storage.summaries()} if kept else set()
+    await asyncio.to_thread(remove_logs, state, [run for run in kept if run not in known])
 
 
 async def _tell_place(engine: Engine) -> None:

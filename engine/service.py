@@ -42,6 +42,7 @@ from engine.runtime.view import View
 from engine.scheduling import decide
 from engine.scheduling.outcomes import is_clients
 from engine.statefolder.location import Location
+from engine.storage.attempt_logs import remove_logs
 from engine.storage.cache import ValueCache
 from engine.storage.port import Batch, Message
 from engine.values.arguments import bind_arguments, initial_context
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from engine.model.plan import NodePlan, Plan
     from engine.model.policy import Failure
     from engine.run.state import Run
+    from engine.runtime.attempt_logs import AttemptLogs
     from engine.runtime.clock import Clock
     from engine.runtime.owner import Owner
     from engine.storage.port import RunSummary, Storage
@@ -87,6 +89,7 @@ class Engine:
         orphans: EndOrphans = end_left,
         outbox: Outbox = NO_OUTBOX,
         location: Location | None = None,
+        logs: AttemptLogs | None = None,
     ) -> None:
         """Use `open_engine` for the ordinary engine; this takes its parts, so that a simulation can use others."""
         self.project = project
@@ -126,6 +129,7 @@ class Engine:
             idle_limit=self._idle_limit,
             permit=self.permits.attempt,
             on_action=self.activity.act,
+            logs=logs,
         )
         self.live_runs.listeners += [lambda run, _events: self.notifier.moved(run.id), self.permits.committed]
         self._outcome_cleanup = OutcomeCleanup(self.live_runs, outbox, self._attempts.report_of, self.activity.warn)
@@ -378,6 +382,7 @@ class Engine:
             return []
         names, outcomes = await self.storage.remove(gone, self._owner_id)
         await forget(self.project, names)
+        await asyncio.to_thread(remove_logs, self.location.state, names)
         self.archive.forget()
         for outcome in outcomes:
             self.live_runs.table_outcome(outcome)

@@ -6,6 +6,7 @@ Effects: starts the program that its callers name, through `subprocesses/program
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -43,6 +44,7 @@ async def _asked(  # noqa: PLR0917 - what `ask` is given
     order: WorkOrder, argv: Sequence[str], name: str, environment: Environment, tag: str, heartbeat: Heartbeat
 ) -> Outcome:
     heartbeat("")  # the program's name says less than its node's task
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode  # a piece may end within a character
     try:
         ended = await run_program(
             argv,
@@ -50,7 +52,7 @@ async def _asked(  # noqa: PLR0917 - what `ask` is given
             environment=environment.variables,
             tag=tag,
             stdin=json.dumps(request_of(order), ensure_ascii=False).encode("utf-8", "replace") + b"\n",
-            on_news=lambda data: heartbeat(said=data.decode("utf-8", "replace")),
+            on_news=lambda data: heartbeat(said=decode(data)),
             keep=order.agent.keep_processes,
         )
     except (OSError, ValueError) as error:

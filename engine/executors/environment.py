@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from msgspec import structs
 from engine.executors.answer import failed
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
 from engine.executors.subprocesses.process_tags import environment_of
+from engine.model.log import LogLine
 from engine.model.policy import Failure, FailureKind
 from engine.statefolder.executables import rooted
 from engine.text.cut import some
@@ -65,12 +66,14 @@ class _Masked:
     held: str = ""
     """The end of the last text, which may be the beginning of a secret."""
 
-    def __call__(self, action: str | None = None, said: str = "") -> None:
+    def __call__(self, action: str | None = None, said: str = "", log: Sequence[LogLine] | None = None) -> None:
         """See `Heartbeat.__call__`."""
-        text = self.mask.hide(self.held + said)
+        hide = self.mask.hide
+        text = hide(self.held + said)
         cut = self.mask.open_end(text)
         text, self.held = text[:cut], text[cut:]
-        self.heartbeat(action if action is None else self.mask.hide(action), text)
+        lines = None if log is None else [LogLine(line.kind, hide(line.text), hide(line.by)) for line in log]
+        self.heartbeat(action if action is None else hide(action), text, lines)
 
     def started(self, worker: str) -> None:
         """See `Heartbeat.started`."""

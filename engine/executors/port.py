@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from engine.ids import AttemptId, NodeId, RunId
     from engine.model.agent import Agent
+    from engine.model.log import LogLine
     from engine.model.policy import Failure, Usage
 
 
@@ -104,10 +105,11 @@ TIME_IS_UP = "time is up"
 class Heartbeat(Protocol):
     """How an executor reports that an attempt is alive and what it does; cheap, never raises."""
 
-    def __call__(self, action: str | None = None, said: str = "") -> None:
+    def __call__(self, action: str | None = None, said: str = "", log: Sequence[LogLine] | None = None) -> None:
         """*action* is one short line such as "Reading src/app.py", *said* a piece of what the agent wrote.
 
-        An empty *action* clears the previous one: no more is known than that the attempt does its task.
+        An empty *action* clears the previous one: no more is known than that the attempt does its task. *log* are the
+        lines for the attempt's log; by default those that follow from the other two.
         """
 
     def started(self, worker: str) -> None:

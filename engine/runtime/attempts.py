@@ -37,6 +37,7 @@ from engine.errors import InputError, OrchestrationError, StateError
 from engine.executors.port import TIME_IS_UP, Outcome, OutputSpec, WorkOrder
 from engine.ids import attempt_id
 from engine.json.values import json_problem
+from engine.model.log import LogKind, LogLine
 from engine.model.plan import NodeKind
 from engine.model.policy import CompensationType, Failure, FailureKind
 from engine.run import events as ev
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from engine.model.agent import Agent
     from engine.model.plan import NodePlan
     from engine.run.state import NodeState, Run
+    from engine.runtime.attempt_logs import AttemptLog, AttemptLogs
     from engine.runtime.clock import Clock
     from engine.runtime.live_runs import LiveRuns
     from engine.storage.cache import ValueCache
@@ -101,6 +103,7 @@ class _Work:
     """A warning about it was recorded before it began."""
     begun: bool = False
     """Its task has taken the first step; a task that is cancelled earlier never does."""
+    log: AttemptLog | None = None
 
 
 @dataclass(slots=True)
@@ -112,9 +115,11 @@ class _AttemptHeartbeat:
     work: _Work
     agent: Agent
 
-    def __call__(self, action: str | None = None, said: str = "") -> None:
+    def __call__(self, action: str | None = None, said: str = "", log: Sequence[LogLine] | None = None) -> None:
         """See `Heartbeat.__call__`."""
         self.attempts.alive(self.key, self.work, action, said)
+        if self.work.log is not None:
+            self.work.log.add(_lines(action, said) if log is None else log)
 
     def started(self, worker: str) -> None:
         """See `Heartbeat.started`."""
@@ -135,10 +140,12 @@ class Attempts:
         idle_limit: Limits,
         permit: Callable[[RunId, Agent, NodeId], None],
         on_action: Callable[[RunId, NodeId, str | None], None],
+        logs: AttemptLogs | None = None,
     ) -> None:
         """*permit* raises if an agent may not make its attempt, as it may have changed since the run began.
 
-        *on_action* is called for each heartbeat, with one line about the agent's action if known.
+        *on_action* is called for each heartbeat, with one line about the agent's action if known. *logs* keeps what
+        agents print, say and do.
         """
         self._live_runs = live_runs
         self._values = values
@@ -148,6 +155,7 @@ class Attempts:
         self._idle_limit = idle_limit
         self._permit = permit
         self._on_action = on_action
+        self._logs = logs
         self._works: dict[Key, _Work] = {}
         self._closing = False
         live_runs.on_tick.append(self._end_silent)
@@ -160,6 +168,8 @@ class Attempts:
                 self._begin(run, event)
             elif type(event) is ev.AttemptStopping:
                 self._cancel((run.id, event.node, event.number), event.failure.kind)
+        if run.ended and self._logs is not None:
+            self._logs.forget(run.id)
 
     def _begin(self, run: Run, event: ev.AttemptScheduled) -> None:
         node = run.nodes[event.node]
@@ -179,6 +189,7 @@ class Attempts:
         key = (run.id, event.node, event.number)
         loop = asyncio.get_running_loop()
         work = self._works[key] = _Work(None, loop.time)
+        work.log = None if self._logs is None else self._logs.open(*key)
         if event.deadline is not None:
             self._watch(work, self._idle_limit(run, agent))
         heartbeat = _AttemptHeartbeat(self, key, work, agent)
@@ -228,7 +239,9 @@ class Attempts:
 
     def _ended(self, key: Key, outcome: Outcome) -> None:
         """Report the outcome of an attempt."""
-        self._works.pop(key)
+        work = self._works.pop(key)
+        if work.log is not None:
+            work.log.close()
         if not self._closing:
             self._report(*key, outcome)
 
@@ -351,6 +364,12 @@ class Attempts:
         tasks = [work.task for work in works if work.task is not None]
         if tasks:
             await asyncio.wait(tasks)
+
+
+def _lines(action: str | None, said: str) -> Sequence[LogLine]:
+    """The lines of a log for a heartbeat that brings none of its own."""
+    lines = (LogLine(LogKind.DID, action or ""), LogLine(LogKind.PRINTED, said))
+    return [line for line in lines if line.text]
 
 
 def _cancelled(work: _Work, notes: Iterable[str] = ()) -> Outcome:

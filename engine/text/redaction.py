@@ -68,12 +68,21 @@ _PRIVATE_KEY = re.compile(
 
 def redact(text: str) -> str:
     """*text* with apparent secrets replaced by `[redacted]`; linear in its length."""
-    text = _PRIVATE_KEY.sub(rf"\1 {MASK}", text)
-    text = _KEYS.sub(rf"\1{MASK}", text)
-    text = _TOKEN.sub(MASK, text)
-    text = _AUTHORIZATION.sub(rf"\1\2{MASK}", text)
-    text = _PASSWORD_IN_URL.sub(rf"\1{MASK}@", text)
-    return _NAMED.sub(rf"\1{MASK}", text)
+    lowered = text.lower()
+    plain = lowered.isascii()  # otherwise a letter such as the long s may match where its lower case does not
+    if "PRIVATE KEY" in text:
+        text = _PRIVATE_KEY.sub(rf"\1 {MASK}", text)
+    if any(mark in text for mark in _KEY_MARKS):
+        text = _KEYS.sub(rf"\1{MASK}", text)
+    if "eyJ" in text:
+        text = _TOKEN.sub(MASK, text)
+    if not plain or "bearer" in lowered or "basic" in lowered:
+        text = _AUTHORIZATION.sub(rf"\1\2{MASK}", text)
+    if "://" in text and "@" in text:
+        text = _PASSWORD_IN_URL.sub(rf"\1{MASK}@", text)
+    if not plain or any(mark in lowered for mark in _NAME_MARKS):
+        text = _NAMED.sub(rf"\1{MASK}", text)
+    return text
 
 
 def redact_data(value: Any) -> Any:  # noqa: ANN401 - any JSON value

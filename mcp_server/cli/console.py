@@ -25,7 +25,6 @@ from engine.text.redaction import one_line
 from engine.text.shown import clean, escaped, printable, within
 from engine.views.durations import took
 from engine.views.headline import MARKS, headline
-from engine.views.report_text import last_lines
 from engine.views.status import failures
 from engine.views.todos import line, subject
 
@@ -211,6 +210,8 @@ def failure_lines(run: Run) -> Iterable[str]:
 
     For a failure of the run itself only code and hint: the run's message says the rest.
     """
+    from engine.views.report_text import last_lines  # noqa: PLC0415 - brings the drawing of timelines
+
     for failed in failures(run):
         failure = failed.failure
         if failed.node is None:

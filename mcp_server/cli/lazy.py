@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from engine.executors.simulate import parse_fault, parse_value, values_by_node
     from engine.runtime.live_runs import log
+    from engine.storage.attempt_logs import LogReader
     from engine.storage.copies import runs_of
     from engine.storage.database import faults
     from engine.views.metrics import metrics
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from engine.views.timeline import timeline
     from mcp_server.answers.report_json import report_answer
     from mcp_server.project.forecast import in_words
+    from mcp_server.project.nodes import attempts_of, find_node, parse_attempt
     from mcp_server.project.project import RunRequest, open_catalog, open_project
     from mcp_server.project.settings import load_settings
     from mcp_server.project.trusted import open_trust
@@ -26,9 +28,12 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CommandSource": "registry.commands",
+    "LogReader": "engine.storage.attempt_logs",
     "NAME": "registry.commands",
+    "attempts_of": "mcp_server.project.nodes",
     "RunRequest": "mcp_server.project.project",
     "faults": "engine.storage.database",
+    "find_node": "mcp_server.project.nodes",
     "html_report": "engine.views.report_html",
     "in_words": "mcp_server.project.forecast",
     "inside": "registry.files.paths",
@@ -38,6 +43,7 @@ _HOMES = {
     "open_catalog": "mcp_server.project.project",
     "open_project": "mcp_server.project.project",
     "open_trust": "mcp_server.project.trusted",
+    "parse_attempt": "mcp_server.project.nodes",
     "parse_fault": "engine.executors.simulate",
     "parse_value": "engine.executors.simulate",
     "report_answer": "mcp_server.answers.report_json",
@@ -50,8 +56,11 @@ _HOMES = {
 __all__ = [
     "NAME",
     "CommandSource",
+    "LogReader",
     "RunRequest",
+    "attempts_of",
     "faults",
+    "find_node",
     "html_report",
     "in_words",
     "inside",
@@ -61,6 +70,7 @@ __all__ = [
     "open_catalog",
     "open_project",
     "open_trust",
+    "parse_attempt",
     "parse_fault",
     "parse_value",
     "report_answer",

@@ -41,6 +41,7 @@ from mcp_server.project.background import LOGS, start_worker
 from mcp_server.project.claude_settings import ClaudeSettings
 from mcp_server.project.engines import Engines, breakers_of
 from mcp_server.project.forecast import Forecast, costs_of, forecast_of
+from mcp_server.project.nodes import find_node
 from mcp_server.project.preflight import preflight
 from mcp_server.project.rechecks import Rechecks
 from mcp_server.project.settings import load_settings
@@ -354,9 +355,7 @@ class Project:
         """Submit a person's answer; a run of another process gets it by its inbox. Raises `StateError`, `NotFound`."""
         engine = await self.engine()
         run = (await engine.view(run_id)).run
-        if node not in run.nodes:
-            raise NotFound(f'run {run.id} has no node "{node}"', code="NODE_NOT_FOUND")
-        await engine.decide(run.id, NodeId(node), answer)
+        await engine.decide(run.id, find_node(run, node).plan.id, answer)
 
     async def report(self, run_id: RunId | None, attempt: str, outcome: Outcome | None) -> None:
         """Submit the client's report on its work; None is a heartbeat.

@@ -33,6 +33,8 @@ READING = [
     ("runs",),
     ("runs", "--json"),
     ("report",),
+    ("logs", "r-9acoolc7i9ah"),
+    ("logs", "r-9acoolc7i9ah", "-f"),
     ("locks",),
     ("plan", "/one"),
 ]

@@ -29,8 +29,10 @@ from tests.support.repositories import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from engine.model.log import LogLine
 
 pytestmark = pytest.mark.processes
 
@@ -47,8 +49,8 @@ class Listening(Beats):
         self.heard = asyncio.Event()
         self._action = action
 
-    def __call__(self, action: str | None = None, said: str = "") -> None:
-        super().__call__(action, said)
+    def __call__(self, action: str | None = None, said: str = "", log: Sequence[LogLine] | None = None) -> None:
+        super().__call__(action, said, log)
         if action == self._action:
             self.heard.set()
 

@@ -5,7 +5,7 @@ Effects: none, but for `alive_with`, which reads the process table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from engine.executors.port import OutputSpec, WorkOrder
 from engine.executors.subprocesses.process_tags import TAG_VARIABLE, tag_of
 from engine.ids import AttemptId, NodeId, RunId
 from engine.model.agent import Agent
+from engine.model.log import LogLine
 
 
 def order_for(
@@ -60,11 +61,13 @@ class Beats:
         self.count = 0
         self.said = ""
         self.workers: list[str] = []
+        self.log: list[LogLine] = []
 
     def started(self, worker: str) -> None:
         self.workers.append(worker)
 
-    def __call__(self, action: str | None = None, said: str = "") -> None:
+    def __call__(self, action: str | None = None, said: str = "", log: Sequence[LogLine] | None = None) -> None:
+        self.log += log or ()
         self.count += 1
         self.said += said
         if action is not None:

@@ -17,6 +17,7 @@ from msgspec import structs
 
 from engine.errors import EnvironmentFault
 from engine.executors.answer import failed
+from engine.executors.claude.log import LogLines
 from engine.executors.claude.mcp_servers import named_servers
 from engine.executors.claude.prompt import (
     MAX_ARGUMENT_LENGTH,
@@ -35,6 +36,7 @@ from engine.executors.shielding import uncancelled
 from engine.executors.subprocesses.process_tags import tag_of
 from engine.executors.subprocesses.program import Ended, run_program
 from engine.ids import RunId, session_id
+from engine.model.log import LogKind, LogLine
 from engine.model.policy import FailureKind
 from engine.statefolder.executables import find_outside
 
@@ -133,6 +135,7 @@ class ClaudeExecutor:
         except (OSError, ValueError) as error:
             return failed(FailureKind.ERROR, "PROGRAM_NOT_STARTED", f"{program} cannot be started: {error}")
         stderr = ended.stderr.decode("utf-8", "replace")
+        stream.note(stderr)
         if not session.results and stream.garbage:
             stderr = f"{stderr}\n(stdout was not stream-json: {stream.garbage})"
         outcome = judge(session, exit_code=ended.returncode, stderr=stderr)
@@ -173,12 +176,14 @@ class _Stream:
         """Set when the answer was given, no turn is under way, and Claude Code has had time to exit."""
         self._heartbeat = heartbeat
         self._project = project
+        self._lines = LogLines(project)
         self._patience: asyncio.TimerHandle | None = None
 
     def take(self, line: bytes) -> None:
         message = parse_line(line)
         if message is None:
             self.garbage = self.garbage or line[:200].decode("utf-8", "replace").strip()
+            self.note(f"{line.decode('utf-8', 'replace')}\n")
             return
         self.session.take(message)
         if not self.session.is_over:
@@ -186,7 +191,12 @@ class _Stream:
         elif self._patience is None:
             loop = asyncio.get_running_loop()
             self._patience = loop.call_later(PATIENCE.total_seconds(), self.enough.set)
-        self._heartbeat(action_of(message, project=self._project), text_of(message) or "")
+        self._heartbeat(action_of(message, project=self._project), text_of(message) or "", self._lines.of(message))
+
+    def note(self, printed: str) -> None:
+        """Put into the log what Claude Code printed beside its messages."""
+        if printed.strip():
+            self._heartbeat(log=[LogLine(LogKind.PRINTED, printed)])
 
     def close(self) -> None:
         """Stop waiting."""

@@ -112,11 +112,12 @@ def action_of(message: Mapping[str, Any], *, project: str) -> str | None:
         return None
     for block in reversed(blocks(message)):
         if block.get("type") == "tool_use":
-            return one_line(_doing(str(block.get("name", "")), block.get("input"), project))
+            return one_line(doing(str(block.get("name", "")), block.get("input"), project))
     return None
 
 
-def _doing(tool: str, given: object, project: str) -> str:
+def doing(tool: str, given: object, project: str) -> str:
+    """The use of *tool* in words, as in `Reading src/app.py`."""
     details = given if isinstance(given, Mapping) else {}
     if tool in _VERBS:
         verb, key = _VERBS[tool]
