@@ -10,7 +10,15 @@ import pytest
 
 from engine.executors.claude.result import judge
 from engine.executors.claude.session import Session
-from tests.support.claude_code import Version, claude, environment, processes_marked, run_claude, wait_until_gone
+from tests.support.claude_code import (
+    VERSIONS,
+    Version,
+    claude,
+    environment,
+    processes_marked,
+    run_claude,
+    wait_until_gone,
+)
 from tests.support.fake_messages_api import FakeMessagesApi, Route
 from tests.support.node_tools import ROOT
 from tests.support.record_claude_results import JUDGED, RESULTS, SCENARIOS, play
@@ -34,17 +42,20 @@ def test_the_program_still_ends_as_recorded(name: str, tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("version", "package"), [("current", "@anthropic-ai/claude-code"), ("legacy", "claude-code-legacy")]
-)
-def test_each_program_is_the_one_that_is_pinned_and_first_on_the_path(
-    version: Version, package: str, tmp_path: Path
-) -> None:
-    pinned = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"][package]
+def pinned(version: Version) -> str:
+    """The version of Claude Code that package.json asks for, where the Agent SDK's third number is that of its own."""
+    asked = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"]
+    if version == "legacy":
+        return str(asked["claude-code-legacy"].rpartition("@")[2])
+    return f"2.1.{asked['@anthropic-ai/claude-agent-sdk'].rpartition('.')[2]}"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_each_program_is_the_one_that_is_pinned_and_first_on_the_path(version: Version, tmp_path: Path) -> None:
     environ = environment(home=tmp_path, api_url="http://127.0.0.1:9", version=version)
     command = [shutil.which("claude", path=environ["PATH"]) or "", "--version"]
     told = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=50, check=True).stdout
-    assert told.split()[0] == pinned.rpartition("@")[2]
+    assert told.split()[0] == pinned(version)
 
 
 @pytest.mark.parametrize("name", ["structured_invalid", "denied_tool", "overloaded"])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Version = Literal["current", "legacy"]
-"""2.1.330 speaks protocol 2026-07-28; 2.1.197, which npm gives to who has node 20, shakes hands."""
+"""2.1.332 speaks protocol 2026-07-28; 2.1.197, which npm installs on node 20, shakes hands."""
 VERSIONS: tuple[Version, ...] = ("current", "legacy")
 LOOK_SECONDS = 0.2
 
@@ -57,9 +57,14 @@ class ClaudeRun:
 
 
 def program(version: Version = "current") -> Path:
-    """The pinned native program, named `claude`; FileNotFoundError where the tools are not installed."""
-    packages = TOOLS if version == "current" else TOOLS / "claude-code-legacy" / "node_modules"
-    found = sorted((packages / "@anthropic-ai").glob("claude-code-*/claude"))
+    """The pinned native program, named `claude`; FileNotFoundError where the tools are not installed.
+
+    The current one is the Agent SDK's own, the same bytes as in npm's Claude Code of that version: once is enough.
+    """
+    packages, name = (
+        (TOOLS, "agent-sdk") if version == "current" else (TOOLS / "claude-code-legacy" / "node_modules", "code")
+    )
+    found = sorted((packages / "@anthropic-ai").glob(f"claude-{name}-*/claude"))
     if not found:
         msg = f"Claude Code is not installed under {packages}: run .ci/tools"
         raise FileNotFoundError(msg)

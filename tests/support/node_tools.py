@@ -11,11 +11,19 @@ ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / ".cache" / "npm" / "node_modules"
 
 
+def node() -> str:
+    """The pinned node; FileNotFoundError where the tools are not installed."""
+    return str(_installed("node", *TOOLS.glob("node-*/bin/node")))
+
+
 def node_tool(name: str) -> list[str]:
     """The command that starts *name*; FileNotFoundError where the tools are not installed."""
-    nodes = sorted(TOOLS.glob("node-*/bin/node"))
-    program = TOOLS / ".bin" / name
-    if not nodes or not program.exists():
+    return [node(), str(_installed(name, TOOLS / ".bin" / name))]
+
+
+def _installed(name: str, *places: Path) -> Path:
+    found = next((place for place in places if place.exists()), None)
+    if found is None:
         msg = f"{name} is not installed under {TOOLS}: run .ci/tools"
         raise FileNotFoundError(msg)
-    return [str(nodes[0]), str(program)]
+    return found
