@@ -25,7 +25,7 @@ def shown() -> list[dict[str, Any]]:
     blocks = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", README, re.DOTALL)]
     files = [json.loads((ROOT / ".mcp.json").read_text(encoding="utf-8"))]
     servers = [config["mcpServers"]["orchestration"] for config in (*blocks, *files) if "mcpServers" in config]
-    added = re.findall(r"claude mcp add [^\n]* orchestration -- ([^\n]*/\.ci/uv [^\n]+)", README)
+    added = re.findall(r"claude mcp add [^\n]* orchestration -- ([^\n]*/\.ci/serve)", README)
     return [*servers, *({"command": words[0], "args": words[1:]} for words in map(shlex.split, added))]
 
 
