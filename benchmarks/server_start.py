@@ -1,7 +1,7 @@
 """How much longer our server takes to answer its first request than an empty one on the same SDK.
 
-Effects: starts the servers in turn, several times, and prints medians and their ratios. The promise is 1.25 at most, and
-1.3 by the line that README.md tells people to write.
+Effects: starts the servers in turn, several times, and prints medians and their ratios. The promise is 1.25 at most,
+and 1.3 by the line that README.md tells people to write.
 """
 
 from __future__ import annotations
