@@ -32,7 +32,7 @@ PYTHON = '#!/usr/bin/env bash\nshift # the program\necho "served $*"\n'
 @pytest.fixture(params=FIRST_LINES)
 def clone(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """A clone whose `.ci/uv` installs a server that says that it serves, and notes each time that it was asked."""
-    folder = tmp_path / request.param
+    folder: Path = tmp_path / request.param
     (folder / ".ci").mkdir(parents=True)
     shutil.copy(SERVE, folder / ".ci" / "serve")
     executable(folder / ".ci" / "uv", INSTALLER.replace("FIRST_LINES", FIRST_LINES[request.param]))
