@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.errors import InputError, StateError
@@ -69,7 +68,6 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_PARALLELISM", "Engine", "View"]
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
 
 DEFAULT_PARALLELISM = 10
 """Default maximum of agents running at once in one run."""
@@ -260,18 +258,19 @@ class Engine:
         estimates = await self.storage.estimates(run.plan.command) if not run.ended else {}
         locks = await self._locks_of(run)
         run = self.live_runs.runs.get(run.id) or await self.archive.find(run.id)  # it may have been dropped meanwhile
-        shown = project(
-            View(
-                run=run,
-                actions=self.activity.actions(run.id),
-                estimates=estimates,
-                now=self.clock.now(),
-                work=tuple(self.open_work(run)),
-                stop=stopped_work(run) if run.executor == "host" else (),
-                locks=locks,
-                warnings=(*self.notices, *self.activity.warnings(run.id)),
+        async with self.archive.reading(run.id):
+            shown = project(
+                View(
+                    run=run,
+                    actions=self.activity.actions(run.id),
+                    estimates=estimates,
+                    now=self.clock.now(),
+                    work=tuple(self.open_work(run)),
+                    stop=stopped_work(run) if run.executor == "host" else (),
+                    locks=locks,
+                    warnings=(*self.notices, *self.activity.warnings(run.id)),
+                )
             )
-        )
         if run.id in self.live_runs.runs:
             await self.live_runs.committed()
         return shown

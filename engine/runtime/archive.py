@@ -6,13 +6,14 @@ Effects: reads the journal; records runs of dead owners as interrupted, and ends
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.errors import EnvironmentFault, NotFound
+from engine.errors import EnvironmentFault, InternalError, NotFound
 from engine.ids import attempt_id
 from engine.run import signals as sig
 from engine.run.events import RunStatus
@@ -24,7 +25,7 @@ from engine.scheduling import decide
 from engine.storage.port import Batch, RunUnreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from datetime import datetime
 
     from engine.ids import AttemptId, OwnerId, RunId
@@ -191,6 +192,16 @@ class Archive:
     async def is_heard(self, run_id: RunId) -> bool:
         """Whether the owner of *run_id* has read all its messages; one that hangs or is stopped has not."""
         return run_id in self._live_runs.runs or not await self._storage.unread(run_id)
+
+    @contextlib.asynccontextmanager
+    async def reading(self, run_id: RunId) -> AsyncIterator[None]:
+        """Raise `NotFound` if values of *run_id* are missing because it was removed in the meantime."""
+        try:
+            yield
+        except InternalError as error:
+            if error.code == "VALUE_LOST":
+                await self.row(run_id)
+            raise
 
     async def row(self, run_id: RunId) -> RunSummary:
         """The newest row of a run, which exists even if its journal is unreadable. Raises `NotFound`."""

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from engine.errors import EnvironmentFault
-from mcp_server.cli import files, logs, maintenance, questions, report, runs, sync, trust
+from mcp_server.cli import files, logs, maintenance, outputs, questions, report, runs, sync, trust
 from mcp_server.cli.console import take_any_stream
 from mcp_server.cli.shared import choose_project, errors, named_project
 from mcp_server.cli.usage import Program
@@ -63,6 +63,7 @@ for command in (
     runs.cancel,
     questions.decide,
     logs.logs,
+    outputs.output,
     report.report,
     files.validate,
     files.plan,

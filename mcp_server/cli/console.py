@@ -310,11 +310,15 @@ def print_text(text: str) -> None:
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
     """Print one JSON document and nothing else on stdout, complete in any encoding."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
+    write(json_text(value, ascii_only=not encoding.startswith("utf")))
+
+
+def json_text(value: Any, *, ascii_only: bool = False) -> str:  # noqa: ANN401 - any JSON value
+    """A JSON document as text; characters that `printable` would remove are escapes, which mean the same."""
     import json  # noqa: PLC0415 - not needed by most commands
 
-    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
-    # Characters that `printable` would remove become escapes, which mean the same to a JSON parser.
-    write(escaped(json.dumps(value, ensure_ascii=not encoding.startswith("utf"), indent=2)) + "\n")
+    return escaped(json.dumps(value, ensure_ascii=ascii_only, indent=2)) + "\n"
 
 
 def write(text: str) -> None:

@@ -11,10 +11,23 @@ from typing import Annotated
 
 import typer
 
-from engine.errors import EnvironmentFault, InputError
-from engine.text.shown import clean, printable
+from engine.text.shown import clean
 from mcp_server.cli import console, lazy
-from mcp_server.cli.shared import OK, USAGE, Json, Source, as_data, counted, errors, finish, note_json, project_root
+from mcp_server.cli.shared import (
+    OK,
+    USAGE,
+    Json,
+    OutputFile,
+    Source,
+    as_data,
+    counted,
+    errors,
+    finish,
+    note_json,
+    print_document,
+    project_root,
+    write_new,
+)
 
 
 def validate(
@@ -42,15 +55,16 @@ def validate(
 def plan(
     source: Source,
     format_: Annotated[str, typer.Option("--format", help="text, mermaid, json or svg.")] = "text",
+    output: OutputFile = None,
 ) -> None:
     """Show how a command would run. The plan has phases, critical path, times, and context flow."""
     if format_ not in {"text", "mermaid", "json", "svg"}:
         raise typer.BadParameter(f'unknown format "{format_}": choose text, mermaid, json or svg')
     note_json(format_ == "json")
-    finish(_plan(source, format_))
+    finish(_plan(source, format_, output))
 
 
-async def _plan(source: str, format_: str) -> int:
+async def _plan(source: str, format_: str, output: Path | None) -> int:
     """Show the plan with the times of earlier runs, if there are any."""
     from engine.graph import predict  # noqa: PLC0415 - brings networkx
     from engine.views import diagram  # noqa: PLC0415
@@ -60,7 +74,8 @@ async def _plan(source: str, format_: str) -> int:
         found = await project.forecast(lazy.RunRequest(source=source))
         if format_ == "json":
             shown = as_data(loaded_of(project.load(source), found.plan))
-            console.print_json({**shown, "estimate": as_data(estimate_of(found))})
+            document = {**shown, "estimate": as_data(estimate_of(found))}
+            print_document(document, output)
             return OK
     if format_ == "mermaid":
         text = diagram.mermaid(found.plan)
@@ -70,7 +85,7 @@ async def _plan(source: str, format_: str) -> int:
         text = diagram.text_tree(found.plan, predict(found.plan))
         if found.cost_runs:
             text += f"\nExpected: {lazy.in_words(found)}\n"
-    console.write(printable(text).rstrip("\n") + "\n")
+    print_document(f"{text.rstrip()}\n", output)
     return OK
 
 
@@ -111,17 +126,5 @@ def migrate(
         if output is None:
             console.write(text)
         else:
-            _write_new(lazy.inside(root, Path.cwd() / output), text)
-            console.notes.print(f"written: {clean(str(output))}")
+            write_new(lazy.inside(root, Path.cwd() / output), text, shown=output)
     raise typer.Exit(USAGE if loaded.errors else OK)
-
-
-def _write_new(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise InputError(f"{path} exists already", code="FILE_EXISTS", hint="Choose another file.") from None
-    except OSError as error:
-        raise EnvironmentFault(f"{path} cannot be written: {error.strerror}", code="FILE_UNWRITABLE") from error

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mcp_server.answers.report_json import report_answer
     from mcp_server.project.forecast import in_words
     from mcp_server.project.nodes import attempts_of, find_node, parse_attempt
+    from mcp_server.project.outputs import keys_of, notable_keys, outputs_of
     from mcp_server.project.project import RunRequest, open_catalog, open_project
     from mcp_server.project.settings import load_settings
     from mcp_server.project.trusted import open_trust
@@ -34,6 +35,9 @@ _HOMES = {
     "RunRequest": "mcp_server.project.project",
     "faults": "engine.storage.database",
     "find_node": "mcp_server.project.nodes",
+    "keys_of": "mcp_server.project.outputs",
+    "notable_keys": "mcp_server.project.outputs",
+    "outputs_of": "mcp_server.project.outputs",
     "html_report": "engine.views.report_html",
     "in_words": "mcp_server.project.forecast",
     "inside": "registry.files.paths",
@@ -64,12 +68,15 @@ __all__ = [
     "html_report",
     "in_words",
     "inside",
+    "keys_of",
     "load_settings",
     "log",
     "metrics",
+    "notable_keys",
     "open_catalog",
     "open_project",
     "open_trust",
+    "outputs_of",
     "parse_attempt",
     "parse_fault",
     "parse_value",

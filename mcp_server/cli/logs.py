@@ -37,7 +37,7 @@ def logs(
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue until the agents have ended.")] = False,
 ) -> None:
-    """Show what the agents of a run, and their subagents, printed, said and did."""
+    """Show what agents and their subagents printed, said and did."""
     finish((_follow if follow else _show)(RunId(run_id), node))
 
 

@@ -11,11 +11,12 @@ import typer
 
 from engine.errors import InputError
 from engine.ids import RunId
-from engine.text.shown import printable
-from mcp_server.cli import console, lazy
-from mcp_server.cli.shared import OK, RunArgument, finish, note_json, project_root
+from mcp_server.cli import lazy
+from mcp_server.cli.shared import OK, OutputFile, RunArgument, finish, note_json, print_document, project_root
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from engine.service import View
 
 FORMATS = ("text", "json", "html")
@@ -24,13 +25,14 @@ FORMATS = ("text", "json", "html")
 def report(
     run_id: RunArgument = None,
     format_: Annotated[str, typer.Option("--format", help="text, json or html.")] = "text",
+    output: OutputFile = None,
 ) -> None:
     """Show how a run went. The report has times, efficiency, phases, slowest agents, retries, waits, and a timeline."""
     note_json(format_ == "json")
-    finish(_report(run_id, format_))
+    finish(_report(run_id, format_, output))
 
 
-async def _report(run_id: str | None, format_: str) -> int:
+async def _report(run_id: str | None, format_: str, output: Path | None) -> int:
     if format_ not in FORMATS:
         hint = f"Choose {', '.join(FORMATS[:-1])} or {FORMATS[-1]}."
         raise InputError(f'unknown format "{format_}"', code="INVALID_ARGUMENT", hint=hint)
@@ -38,10 +40,10 @@ async def _report(run_id: str | None, format_: str) -> int:
         engine = await project.reader()
         if format_ == "json":
             answer = await engine.read(_run_id(run_id), lambda view: lazy.report_answer(view.run, view.now).data())
-            console.print_json(answer)
+            print_document(answer, output)
             return OK
         shown = await engine.read(_run_id(run_id), _page if format_ == "html" else _text)
-    console.write(printable(shown))
+    print_document(shown, output)
     return OK
 
 

@@ -18,6 +18,7 @@ from engine.text.shown import within
 from engine.views.headline import headline
 from engine.views.status import questions, waits_for_people
 from mcp_server.cli import console, lazy
+from mcp_server.cli.outputs import print_outputs, print_result
 from mcp_server.cli.person import can_ask
 from mcp_server.cli.questions import answer_questions, has_terminal, question_lines
 from mcp_server.cli.shared import (
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from engine.run.state import Run
     from engine.service import Engine, View
+    from mcp_server.project.outputs import Output
     from mcp_server.project.project import Project, RunRequest
 
 OF_OUTPUTS = ("outputs", "report")
@@ -284,22 +286,18 @@ async def _print_end(project: Project, view: View, *, as_json: bool) -> None:
         console.results.print(text, soft_wrap=True)
     if view.run.status not in {RunStatus.COMPLETED, RunStatus.DEGRADED} and not console.repeats_failures(view.run):
         console.results.print(within(view.run.message, console.INSET), soft_wrap=True)
-    for key in _report_keys(view.run):
-        value = await project.output(view.run.id, key)
-        if isinstance(value, str):
-            console.results.print()
-            console.print_text(value)
+    print_result(view.run.id, await _result(project, view.run.id))
 
 
-def _report_keys(run: Run) -> list[str]:
-    """Keys of the last phase's outputs: the result of the command."""
-    last = [phase for phase in run.phases if phase.plan.group is None][-1]
-    return [
-        output.key
-        for name in last.plan.nodes
-        for output in run.nodes[name].plan.outputs
-        if output.key in run.nodes[name].outputs
-    ]
+async def _result(project: Project, run_id: RunId) -> list[Output]:
+    """The outputs that make up the result of a run."""
+    engine = await project.reader()
+
+    def found(view: View) -> list[Output]:
+        keys = lazy.notable_keys(view.run)
+        return [one for key in keys for one in lazy.outputs_of(view.run, engine.values, key)]
+
+    return await engine.read(run_id, found)
 
 
 def exit_code(run: Run) -> int:
@@ -318,7 +316,7 @@ async def _status(name: str | None, *, watch: bool, view: str, as_json: bool) ->
         if as_json:
             console.print_json(await _full_status(project, shown))
         elif view in OF_OUTPUTS:
-            await _print_outputs(project, shown.run)
+            print_outputs(await _result(project, shown.run.id))
         elif watch:
             console.results.print(headline(shown.run, shown.now, shown.estimates), soft_wrap=True)
         else:
@@ -347,15 +345,6 @@ async def _watched(project: Project, run_id: RunId, live: console.LiveTree | Non
         elif not await answer_questions(engine, run_id, person=True):
             return view
     return view
-
-
-async def _print_outputs(project: Project, run: Run) -> None:
-    for key in _report_keys(run):
-        value = await project.output(run.id, key)
-        if isinstance(value, str):
-            console.print_text(value)
-        else:
-            console.print_json({key: value})
 
 
 async def _runs(*, as_json: bool) -> int:

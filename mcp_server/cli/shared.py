@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from engine.errors import EnvironmentFault, OrchestrationError, StateError
+from engine.errors import EnvironmentFault, InputError, OrchestrationError, StateError
+from engine.text.shown import clean, printable
 from mcp_server.cli import console, lazy
 from mcp_server.project.root import find_root, notes_on
 from mcp_server.version import version
@@ -38,6 +39,9 @@ def note_json(value: bool) -> bool:  # noqa: FBT001 - typer's signature
 _wants_json = False
 Json = Annotated[
     bool, typer.Option("--json", callback=note_json, help="Print one JSON document and nothing else on stdout.")
+]
+OutputFile = Annotated[
+    Path | None, typer.Option("--output", metavar="FILE", help="Write a new file instead of stdout.")
 ]
 MaxParallelism = Annotated[int | None, typer.Option(min=1, help="Maximum number of agents running at once.")]
 MaxCost = Annotated[float | None, typer.Option("--max-cost-usd", min=0, help="Stop before spending more than this.")]
@@ -115,6 +119,33 @@ def errors() -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
         raise typer.Exit(OK) from None
+
+
+def write_new(path: Path, text: str, *, shown: Path | None = None) -> None:
+    """Write *text* to a new file, and say so, as *shown* if that is given.
+
+    Raises `InputError` (FILE_EXISTS), `EnvironmentFault`.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise InputError(f"{path} exists already", code="FILE_EXISTS", hint="Choose another file.") from None
+    except OSError as error:
+        raise EnvironmentFault(f"{path} cannot be written: {error.strerror}", code="FILE_UNWRITABLE") from error
+    console.notes.print(f"written: {clean(str(shown or path))}", soft_wrap=True)
+
+
+def print_document(document: str | dict[str, Any], file: Path | None) -> None:
+    """Print a text, made safe to show, or JSON data, on stdout or into a new *file*. Raises as `write_new` does."""
+    if file is None and isinstance(document, str):
+        console.write(printable(document))
+    elif file is None:
+        console.print_json(document)
+    else:
+        text = printable(document) if isinstance(document, str) else console.json_text(document)
+        write_new(file, text)
 
 
 def counted(number: int, word: str) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from engine.errors import EnvironmentFault, InputError, NotFound, StateError
+from engine.errors import EnvironmentFault, InputError, StateError
 from engine.executors.claude.executor import find_program
 from engine.graph import compile_plan
 from engine.ids import NodeId, parse_attempt_id
@@ -26,7 +26,6 @@ from engine.opening import open_engine
 from engine.run.events import Limits, RunCreated, RunStatus
 from engine.run.limits import checked
 from engine.runtime.clock import SystemClock
-from engine.runtime.observations import values_of
 from engine.runtime.projections import summary_of
 from engine.service import View
 from engine.simulation import Scenario, Simulated, simulate
@@ -42,6 +41,7 @@ from mcp_server.project.claude_settings import ClaudeSettings
 from mcp_server.project.engines import Engines, breakers_of
 from mcp_server.project.forecast import Forecast, costs_of, forecast_of
 from mcp_server.project.nodes import find_node
+from mcp_server.project.outputs import output_of
 from mcp_server.project.preflight import preflight
 from mcp_server.project.rechecks import Rechecks
 from mcp_server.project.settings import load_settings
@@ -380,11 +380,7 @@ class Project:
     async def output(self, run_id: RunId | None, key: str) -> Any:  # noqa: ANN401 - any JSON value
         """The value of one output of a run. Raises `NotFound`."""
         engine = await self.reader()
-        run = (await engine.view(run_id)).run
-        found = values_of(run, "", [key], run.version, engine.values)
-        if key not in found:
-            raise NotFound(f'run {run.id} has no output "{key}"', code="OUTPUT_NOT_FOUND")
-        return found[key]
+        return await engine.read(run_id, lambda view: output_of(view.run, engine.values, key))
 
 
 @contextlib.asynccontextmanager

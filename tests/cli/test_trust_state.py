@@ -33,6 +33,7 @@ READING = [
     ("runs",),
     ("runs", "--json"),
     ("report",),
+    ("output",),
     ("logs", "r-9acoolc7i9ah"),
     ("logs", "r-9acoolc7i9ah", "-f"),
     ("locks",),
