@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from engine.ids import OwnerId, RunId
     from engine.run.events import Event
 
-LEARNED_FROM = 3
-"""Samples that replace an estimate (SPEC 10)."""
 SAMPLES_KEPT = 50
 """Newest samples kept of a node: its estimate follows recent runs, at a fixed cost."""
 
@@ -211,11 +209,7 @@ class MemoryStorage:
 
     async def estimates(self, command: str) -> dict[str, float]:
         """See `port.Storage.estimates`."""
-        return {
-            node: median(seconds)
-            for (name, node), seconds in self._tables.samples.items()
-            if name == command and len(seconds) >= LEARNED_FROM
-        }
+        return {node: median(seconds) for (name, node), seconds in self._tables.samples.items() if name == command}
 
     async def remove(self, rows: Iterable[RunSummary], owner: OwnerId) -> tuple[list[RunId], list[LockOutcome]]:
         """See `port.Storage.remove`."""

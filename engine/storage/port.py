@@ -77,7 +77,7 @@ class SessionValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One measured duration of a node; three of them replace its estimate."""
+    """One measured duration of a node; their median replaces its estimate."""
 
     command: str
     node: str
@@ -195,7 +195,7 @@ class Storage(Protocol):
         """Persisted values that have not expired."""
 
     async def estimates(self, command: str) -> dict[str, float]:
-        """Median seconds by node, for nodes with three samples or more."""
+        """Median seconds by node, for nodes that have been measured."""
 
     async def remove(self, rows: Iterable[RunSummary], owner: OwnerId) -> tuple[list[RunId], list[LockOutcome]]:
         """Remove the runs of *rows* with their claims, and the values that nothing refers to anymore.

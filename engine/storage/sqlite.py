@@ -34,7 +34,6 @@ from engine.storage.database import (
     transaction,
 )
 from engine.storage.journal import Chain, checked
-from engine.storage.memory import LEARNED_FROM
 from engine.storage.port import Batch, Message, RunSummary
 from engine.storage.rows import COLUMNS, rows_of, to_message, to_session, to_summary
 from engine.tables.locks import Claim
@@ -301,7 +300,7 @@ class SqliteStorage:
         for node, seconds in rows:
             if isinstance(seconds, float):
                 samples.setdefault(node, []).append(seconds)
-        return {node: median(found) for node, found in samples.items() if len(found) >= LEARNED_FROM}
+        return {node: median(found) for node, found in samples.items()}
 
     async def remove(self, rows: Iterable[RunSummary], owner: OwnerId) -> tuple[list[RunId], list[LockOutcome]]:
         """See `port.Storage.remove`."""

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from engine.errors import EnvironmentFault
-from mcp_server.cli import files, logs, maintenance, outputs, questions, report, runs, sync, trust
+from mcp_server.cli import files, logs, maintenance, outputs, questions, report, runs, show, sync, trust
 from mcp_server.cli.console import take_any_stream
 from mcp_server.cli.shared import choose_project, errors, named_project
 from mcp_server.cli.usage import Program
@@ -64,6 +64,7 @@ for command in (
     questions.decide,
     logs.logs,
     outputs.output,
+    show.show,
     report.report,
     files.validate,
     files.plan,

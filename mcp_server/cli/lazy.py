@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mcp_server.project.nodes import attempts_of, find_node, parse_attempt
     from mcp_server.project.outputs import keys_of, notable_keys, outputs_of
     from mcp_server.project.project import RunRequest, open_catalog, open_project
+    from mcp_server.project.runs import run_filter
     from mcp_server.project.settings import load_settings
     from mcp_server.project.trusted import open_trust
     from registry.commands import NAME, CommandSource
@@ -51,6 +52,7 @@ _HOMES = {
     "parse_fault": "engine.executors.simulate",
     "parse_value": "engine.executors.simulate",
     "report_answer": "mcp_server.answers.report_json",
+    "run_filter": "mcp_server.project.runs",
     "runs_of": "engine.storage.copies",
     "shown": "registry.files.paths",
     "text_report": "engine.views.report_text",
@@ -81,6 +83,7 @@ __all__ = [
     "parse_fault",
     "parse_value",
     "report_answer",
+    "run_filter",
     "runs_of",
     "shown",
     "text_report",

@@ -34,6 +34,7 @@ from mcp_server.cli.shared import (
     RunArgument,
     Source,
     as_data,
+    counted,
     errors,
     finish,
     project_root,
@@ -42,13 +43,14 @@ from mcp_server.cli.trust import ask_trust
 from mcp_server.cli.watch import until_heard, until_over, watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from engine.run.state import Run
     from engine.service import Engine, View
     from mcp_server.project.outputs import Output
     from mcp_server.project.project import Project, RunRequest
 
+RUNS_SHOWN = 20
 OF_OUTPUTS = ("outputs", "report")
 VIEWS = ("summary", *OF_OUTPUTS)
 """The views on a terminal: `--json` has all parts at once, and `orchestrate report` draws the timeline."""
@@ -140,9 +142,21 @@ def status(
     finish(_status(run_id, watch=watch, view=view, as_json=as_json))
 
 
-def runs(as_json: Json = False) -> None:
-    """List the runs of this project, newest first."""
-    finish(_runs(as_json=as_json))
+def runs(
+    state: Annotated[list[str] | None, typer.Option(metavar="STATE", help="Only runs in this state.")] = None,
+    command: Annotated[str | None, typer.Option(metavar="NAME", help="Only runs of this command.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only runs started since: 30m, 2h, 3d, or a date.")
+    ] = None,
+    grep: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only runs with this text in id, command or message.")
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help=f"Show all runs, not only the newest {RUNS_SHOWN}.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the runs of this project, newest first. JSON has all of them."""
+    words = {"command": command, "since": since, "text": grep}
+    finish(_runs(state or (), words, most=None if all_ else RUNS_SHOWN, as_json=as_json))
 
 
 def cancel(
@@ -347,14 +361,22 @@ async def _watched(project: Project, run_id: RunId, live: console.LiveTree | Non
     return view
 
 
-async def _runs(*, as_json: bool) -> int:
+async def _runs(states: Iterable[str], words: Mapping[str, str | None], *, most: int | None, as_json: bool) -> int:
     async with lazy.open_project(project_root(), reads=True) as project:
         engine = await project.reader()
+        now = engine.clock.now()
+        wanted = lazy.run_filter(states=states, now=now, **words)
         rows = await engine.archive.look_after_all()
+        found = wanted.select(rows)
         if as_json:
-            console.print_json([console.run_row(row) for row in rows])
+            console.print_json([console.run_row(row) for row in found])
+        elif found:
+            console.results.print(console.runs_table(found[:most], now))
+            if len(found[:most]) < len(found):
+                left = counted(len(found) - len(found[:most]), "older run")
+                console.notes.print(f"{left} not shown; --all shows all", soft_wrap=True)
         elif rows:
-            console.results.print(console.runs_table(rows, engine.clock.now()))
+            console.notes.print(f"no run among {counted(len(rows), 'run')} meets the conditions", soft_wrap=True)
         else:
             console.notes.print("no runs yet; `orchestrate run /review-repo` is a good first one")
     return OK

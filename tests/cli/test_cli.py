@@ -13,7 +13,6 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from engine.storage.memory import LEARNED_FROM
 from mcp_server import entry
 from mcp_server.cli import lazy, watch
 from mcp_server.cli.app import app
@@ -305,8 +304,6 @@ def test_a_run_tells_what_is_expected_and_a_plan_what_earlier_runs_took(project:
     assert not (project / ".claude/orchestration").exists(), "a question leaves no state folder behind"
     assert orchestrate(project, "run", "/hello").stderr.startswith("1 agent, about 6s\n")
     assert "agent, about" not in orchestrate(project, "run", "/hello", "--executor", "simulate").stderr
-    for _ in range(LEARNED_FROM - 1):
-        orchestrate(project, "run", "/hello")
     learned = told(orchestrate(project, "plan", "/hello", "--format", "json"))
     assert learned["estimate"]["expectedMs"] == learned["criticalPathMs"] < 6000
 

@@ -34,6 +34,7 @@ READING = [
     ("runs", "--json"),
     ("report",),
     ("output",),
+    ("show", "r-9acoolc7i9ah", "second-node"),
     ("logs", "r-9acoolc7i9ah"),
     ("logs", "r-9acoolc7i9ah", "-f"),
     ("locks",),

@@ -230,15 +230,16 @@ async def test_session_values_last_until_they_expire_and_the_newest_of_a_key_cou
     assert await storage.session_values(NOON + timedelta(minutes=5)) == [row("a", new)]
 
 
-async def test_an_estimate_is_the_median_of_three_samples_or_more(storage: Storage) -> None:
+async def test_an_estimate_is_the_median_of_all_samples_from_the_first_on(storage: Storage) -> None:
     def sample(name: str, seconds: float, of: str = "/test") -> Sample:
         return Sample(command=of, node=name, seconds=seconds)
 
-    rows = [sample("a", 10), sample("a", 90), sample("b", 5), sample("b", 6), sample("a", 20, "/other")]
-    await storage.commit(Batch(summaries={RUN: a_summary()}, samples=rows), OWNER)
     assert await storage.estimates("/test") == {}
-    await storage.commit(Batch(summaries={RUN: a_summary()}, samples=[sample("a", 20)]), OWNER)
-    assert await storage.estimates("/test") == {"a": 20}
+    rows = [sample("a", 10), sample("b", 5), sample("b", 6), sample("a", 20, "/other")]
+    await storage.commit(Batch(summaries={RUN: a_summary()}, samples=rows), OWNER)
+    assert await storage.estimates("/test") == {"a": 10, "b": 5.5}
+    await storage.commit(Batch(summaries={RUN: a_summary()}, samples=[sample("a", 90), sample("a", 20)]), OWNER)
+    assert await storage.estimates("/test") == {"a": 20, "b": 5.5}
 
 
 async def test_estimates_are_taken_from_the_newest_samples_of_each_node(storage: Storage) -> None:
