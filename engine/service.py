@@ -32,11 +32,12 @@ from engine.runtime.live_runs import LiveRuns
 from engine.runtime.notifier import Notifier
 from engine.runtime.observations import ProjectObserver
 from engine.runtime.outcome_cleanup import OutcomeCleanup
-from engine.runtime.owner import Reader
+from engine.runtime.owner import FileOwner, Reader
 from engine.runtime.permits import Permits
 from engine.runtime.pruning import prunable
 from engine.runtime.recovery import Recovery
 from engine.runtime.resource_requests import ResourceRequests, release_of_the_dead
+from engine.runtime.run_notes import note_runs
 from engine.runtime.view import View
 from engine.scheduling import decide
 from engine.scheduling.outcomes import is_clients
@@ -151,14 +152,14 @@ class Engine:
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[Engine]:
         """Run the engine during the block; at its end, live runs are ended and recorded as interrupted."""
-        self._tasks = [asyncio.create_task(self.live_runs.run_flusher())]
+        work = [self.live_runs.run_flusher()]
         if self._owner is not None and not isinstance(self._owner, Reader):
             # A heartbeat in the old time would count as lived time if this process were killed.
             self.live_runs.on_set_back.append(self._owner.renew)
-            self._tasks.append(
-                asyncio.create_task(send_heartbeats(self._owner, self.live_runs, self._recovery, self.clock))
-            )
-            self._tasks.append(asyncio.create_task(self._inbox.read()))
+            work += [send_heartbeats(self._owner, self.live_runs, self._recovery, self.clock), self._inbox.read()]
+        if isinstance(self._owner, FileOwner):
+            work.append(note_runs(self._owner.note, self.live_runs, self.clock, self.storage.estimates))
+        self._tasks = [asyncio.create_task(one) for one in work]
         try:
             with patient_collector():
                 yield self

@@ -1,6 +1,7 @@
 """Entry points of the programs `orchestrate` and `orchestration-mcp`.
 
-Effects: those of the programs. `--version` and unsupported platforms are handled before anything else is imported.
+Effects: those of the programs. `--version`, unsupported platforms, status line and monitor are handled before anything
+else is imported.
 """
 
 from __future__ import annotations
@@ -18,6 +19,16 @@ WINDOWS = (
 def orchestrate() -> None:
     """Run the command line."""
     _answer_at_once("orchestrate")
+    if sys.argv[-2:] == ["status", "--line"]:
+        from mcp_server.cli.line import shown  # noqa: PLC0415 - see the module
+
+        if shown(sys.argv[1:-2]):
+            return
+    if sys.argv[1:] == ["monitor"]:
+        from mcp_server.cli.monitor import run_monitor  # noqa: PLC0415 - see the module
+
+        run_monitor([])
+        return
     from mcp_server.cli.app import main  # noqa: PLC0415 - see the module
 
     main()

@@ -16,6 +16,7 @@ from engine.ids import OwnerId
 from engine.runtime.clock import SystemClock, new_owner_id
 from engine.statefolder.identity import this_process
 from engine.statefolder.owners import FOLDER, LATE_SECONDS, record_of, records, remove, take
+from engine.statefolder.run_notes import remove_notes, write_notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from engine.statefolder.identity import Process
     from engine.statefolder.owners import Record
+    from engine.statefolder.run_notes import RunNote
 
 YOUNG_SECONDS = 60.0
 """For this long an unlocked lock file may be one that an older version is just creating."""
@@ -109,16 +111,22 @@ class FileOwner:
         with contextlib.suppress(OSError):  # the folder was removed: the next writer reports it
             self._held.renew(now)
 
+    def note(self, notes: Iterable[RunNote]) -> None:
+        """Replace what is noted about the runs of this process. Raises OSError."""
+        write_notes(self._folder, self.id, notes)
+
     def remove_dead(self) -> None:
         """Remove the lock files of processes that were killed, whether they owned a run or not."""
         young = SystemClock().now().timestamp() - YOUNG_SECONDS
         for record in records(self._folder):
             owner = OwnerId(record.owner)
             if record.renewed < young and not self.is_alive(owner):
+                remove_notes(self._folder, owner)
                 remove(self._folder, owner)
 
     def close(self) -> None:
         """See `Owner.close`."""
+        remove_notes(self._folder, self.id)
         let_go(self._held.work)
         self._held.close()
 

@@ -5,8 +5,7 @@ Pure. Rounding is for reading only: nothing computes with these texts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # without importing `typing`: a status line is drawn every few seconds
 if TYPE_CHECKING:
     from datetime import timedelta
 

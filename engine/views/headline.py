@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.run.events import RunStatus
 from engine.scheduling.budget import overspent
 from engine.text.shown import clean
 from engine.views.durations import about, took
+from engine.views.marks import MARKS
 from engine.views.money import dollars
 from engine.views.progress import progress, remaining
 
@@ -19,19 +19,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from engine.run.state import Run
-
-MARKS = {
-    RunStatus.COMPLETED: "✅",
-    RunStatus.DEGRADED: "⚠️",
-    RunStatus.FAILED: "❌",
-    RunStatus.COMPENSATED: "↩️",
-    RunStatus.COMPENSATION_FAILED: "❌",
-    RunStatus.CANCELLED: "🚫",
-    RunStatus.INTERRUPTED: "⏸️",
-    RunStatus.PENDING: "⏳",
-    RunStatus.RUNNING: "⚙️",
-    RunStatus.COMPENSATING: "↩️",
-}
 
 
 def headline(run: Run, now: datetime, learned: Mapping[str, float]) -> str:

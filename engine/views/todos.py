@@ -16,7 +16,7 @@ from engine.text.redaction import one_line
 from engine.text.shown import clean
 from engine.values.context import fill_arguments
 from engine.views.durations import about, took
-from engine.views.headline import MARKS
+from engine.views.marks import MARKS
 from engine.views.progress import node_remaining
 
 if TYPE_CHECKING:

@@ -61,6 +61,7 @@ for command in (
     runs.status,
     runs.runs,
     runs.cancel,
+    runs.monitor,
     questions.decide,
     logs.logs,
     outputs.output,

@@ -24,7 +24,8 @@ from engine.text.cut import some
 from engine.text.redaction import one_line
 from engine.text.shown import clean, escaped, printable, within
 from engine.views.durations import took
-from engine.views.headline import MARKS, headline
+from engine.views.headline import headline
+from engine.views.marks import MARKS
 from engine.views.status import failures
 from engine.views.todos import line, subject
 

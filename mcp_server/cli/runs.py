@@ -14,6 +14,7 @@ import typer
 from engine.errors import InputError, NotFound
 from engine.ids import RunId
 from engine.run.events import Limits, RunStatus
+from engine.statefolder.links import JOURNAL
 from engine.text.shown import within
 from engine.views.headline import headline
 from engine.views.status import questions, waits_for_people
@@ -134,9 +135,18 @@ def status(
     run_id: RunArgument = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the run to its end.")] = False,
     view: Annotated[str, typer.Option(help=f"{', '.join(VIEWS[:-1])} or {VIEWS[-1]}.")] = VIEWS[0],
+    line: Annotated[
+        bool, typer.Option("--line", help="Print one line about the run under way, for a status line; else nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show the status of a run, by default of the latest."""
+    if line:
+        if run_id or watch or as_json:
+            raise typer.BadParameter("--line shows the run under way, and takes no run and no other option")
+        with errors():
+            _print_line()
+        return
     if view not in VIEWS:
         raise typer.BadParameter(f'unknown view "{view}": choose {", ".join(VIEWS[:-1])} or {VIEWS[-1]}')
     finish(_status(run_id, watch=watch, view=view, as_json=as_json))
@@ -319,6 +329,28 @@ def exit_code(run: Run) -> int:
     if run.status in {RunStatus.COMPLETED, RunStatus.DEGRADED}:
         return OK
     return CANCELLED if run.status is RunStatus.CANCELLED else FAILED
+
+
+def monitor() -> None:
+    """Print a line whenever a run of the project asks, fails or ends. A monitor of Claude Code runs it (see sync)."""
+    from mcp_server.cli.monitor import run_monitor  # noqa: PLC0415 - as with `lazy`
+
+    with errors():
+        run_monitor(["--project", str(project_root())])
+
+
+def _print_line() -> None:
+    """Print the line of `status --line`, for a project whose state is found only by all rules (see `line.py`)."""
+    from engine.runtime.clock import SystemClock  # noqa: PLC0415 - as with `lazy`
+    from engine.statefolder.guard import found_state  # noqa: PLC0415
+    from mcp_server.cli.line import line_in  # noqa: PLC0415
+
+    folder = found_state(project_root())
+    if folder is not None and (folder / JOURNAL.name).exists():
+        with lazy.faults(folder / JOURNAL.name):
+            text = line_in(str(folder), SystemClock().now().timestamp())
+        if text:
+            console.results.print(text, soft_wrap=True)
 
 
 async def _status(name: str | None, *, watch: bool, view: str, as_json: bool) -> int:

@@ -1,17 +1,17 @@
 """The command `sync`: skill files, so that typing `/name some text` in Claude Code runs the project's command.
 
-Effects: writes and removes `.claude/skills/NAME/SKILL.md`. A file without our mark is never changed.
+Effects: writes and removes `.claude/skills/NAME/SKILL.md`; a file without our mark is never changed. Other channels
+to Claude Code are in `channels.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from engine.errors import EnvironmentFault
+import typer
+
 from engine.statefolder.regular_files import read_regular
 from mcp_server.cli import console, lazy
 from mcp_server.cli.shared import errors, project_root
@@ -32,11 +32,32 @@ SHARED = (
 )
 
 
-def sync() -> None:
-    """Write a skill for each command. With it, /name and any text run the command in Claude Code."""
+def sync(
+    status_line: Annotated[
+        bool, typer.Option("--status-line", help="Show the run under way in Claude Code's status line.")
+    ] = False,
+    monitor: Annotated[
+        bool, typer.Option("--monitor", help="Wake Claude when a run asks, fails or ends, in all your projects.")
+    ] = False,
+    permissions: Annotated[
+        bool, typer.Option("--permissions", help="Allow Claude the tools that change nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Make these changes without asking.")] = False,
+) -> None:
+    """Write a skill for each command: with it, /name and any text run the command in Claude Code. Options add more."""
+    if yes and not (status_line or monitor or permissions):
+        raise typer.BadParameter("--yes answers for --status-line, --monitor and --permissions")
     with errors():
         root = project_root()
         for line in synchronise(root, lazy.open_catalog(root, lazy.load_settings(root))):
+            console.results.print(line, soft_wrap=True)
+        if not (status_line or monitor or permissions):
+            return
+        from mcp_server.cli.channels import set_up  # noqa: PLC0415 - only these options need it
+        from registry.agents.plugins import configuration  # noqa: PLC0415
+
+        user = configuration(Path.home())
+        for line in set_up(root, user, line=status_line, monitor=monitor, permissions=permissions, yes=yes):
             console.results.print(line, soft_wrap=True)
 
 
@@ -45,6 +66,8 @@ def synchronise(root: Path, catalog: Catalog) -> Iterator[str]:
 
     Raises `EnvironmentFault` (FILE_UNWRITABLE).
     """
+    from mcp_server.cli.written import write_text  # noqa: PLC0415 - as with `lazy`
+
     wanted = {}
     for command in filter(_is_wanted, catalog.commands()):
         name = command.name.removeprefix("/")
@@ -61,7 +84,7 @@ def synchronise(root: Path, catalog: Catalog) -> Iterator[str]:
         if found == text:
             yield f"unchanged {lazy.shown(root, path)}"
         elif found is None or is_ours(found):
-            _write(path, text)
+            write_text(path, text)
             yield f"written {lazy.shown(root, path)}"
         else:
             yield f"left alone {lazy.shown(root, path)}: not written by sync"
@@ -90,16 +113,3 @@ def _read(path: Path) -> str | None:
         return None
     except (OSError, UnicodeDecodeError):
         return ""
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace *path* in one step: a session may be reading it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{FILE}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except OSError as error:
-        raise EnvironmentFault(f"{path} cannot be written: {error.strerror}", code="FILE_UNWRITABLE") from error

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests.interaction.projects import environment
 
 HELP = """
 import json, sys
@@ -36,10 +40,35 @@ HEAVY = {
 """Each of them is needed only once something is done with a project, or brings a library that takes long."""
 
 
+LINE = """
+import json, sys
+sys.argv = ["orchestrate", "--project", sys.argv[1], "status", "--line"]
+before = set(sys.modules)
+from mcp_server.entry import orchestrate
+orchestrate()
+print(json.dumps(sorted(set(sys.modules) - before)), file=sys.stderr)
+"""
+SLOW = {"asyncio", "dataclasses", "hashlib", "json", "pathlib", "re", "typing", "typer", "rich", "msgspec", "psutil"}
+"""Each takes a tenth or more of what a Python takes to open the database."""
+
+
+def test_a_status_line_imports_little_more_than_what_opens_the_database(project: Path) -> None:
+    env = os.environ | environment(project)
+    ran = [str(Path(sys.executable).parent / "orchestrate"), "run", "/hello", "--executor", "simulate"]
+    subprocess.run(ran, cwd=project, env=env, check=True, capture_output=True, timeout=50)
+    words = [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{LINE}", str(project)]
+    done = subprocess.run(words, cwd=project, env=env, check=True, capture_output=True, text=True, timeout=50)
+    assert done.stdout.startswith("✅ /hello ")
+    imported = set(json.loads(done.stderr))
+    assert "sqlite3" in imported
+    assert not imported & SLOW
+    assert len([name for name in imported if name.partition(".")[0] in {"engine", "mcp_server"}]) <= 14
+
+
 @pytest.mark.parametrize(
     ("program", "heavy", "most"),
     [
-        pytest.param(HELP, HEAVY | {"mcp", "pydantic", "rich.markdown"}, 95, id="help"),
+        pytest.param(HELP, HEAVY | {"mcp", "pydantic", "rich.markdown"}, 96, id="help"),
         pytest.param(SERVER, HEAVY | {"engine.text.redaction", "engine.text.shown", "rich", "typer"}, 31, id="server"),
     ],
 )

@@ -1,0 +1,80 @@
+"""Notes of an owner about its runs, for readers that must be quick, like a status line.
+
+Effects: reads and replaces one small file beside the owner's record. The journal has no estimates, and to compute them
+means to read a run's whole journal and to import most of the engine. A note is never needed to be right: a reader
+without one leaves its parts out. Of modules it imports `os` alone.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+ENDING = ".runs"
+_MAX_BYTES = 100_000
+_UNKNOWN = "-"
+
+
+class RunNote:
+    """One run under way, as of a moment."""
+
+    __slots__ = ("at", "left", "lived", "questions", "run")
+
+    def __init__(self, run: str, *, at: float, lived: float, left: float | None, questions: int = 0) -> None:
+        """*at* is in seconds since 1970, *lived* and *left* are seconds; *left* is None if there is no estimate."""
+        self.run = run
+        self.at = at
+        self.lived = lived
+        self.left = left
+        self.questions = questions
+
+
+def write_notes(folder: Path, owner: str, notes: Iterable[RunNote]) -> None:
+    """Replace the notes of *owner*, whose record is in *folder*; without *notes* there is no file. Raises OSError."""
+    path = os.path.join(folder, owner + ENDING)
+    lines = [
+        f"{one.run} {one.at} {one.lived} {_UNKNOWN if one.left is None else one.left} {one.questions}\n"
+        for one in notes
+    ]
+    if not lines:
+        remove_notes(folder, owner)
+        return
+    new = f"{path}.new"
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w") as file:
+        file.writelines(lines)
+    os.replace(new, path)
+
+
+def remove_notes(folder: Path, owner: str) -> None:
+    """Remove the notes of *owner* in *folder*, if there are any."""
+    for ending in (ENDING, f"{ENDING}.new"):
+        try:
+            os.unlink(os.path.join(folder, owner + ending))
+        except OSError:
+            continue
+
+
+def read_notes(folder: str, owner: str) -> dict[str, RunNote]:
+    """The notes of *owner* in *folder*, by run; empty if there are none that can be read."""
+    try:
+        opened = os.open(os.path.join(folder, owner + ENDING), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(opened, encoding="utf-8") as file:
+            return {one.run: one for line in file.read(_MAX_BYTES).splitlines() if (one := _parsed(line)) is not None}
+    except (OSError, ValueError):
+        return {}
+
+
+def _parsed(line: str) -> RunNote | None:
+    words = line.split()
+    if len(words) != 5:  # noqa: PLR2004 - as `write_notes` writes them
+        return None
+    run, at, lived, left, questions = words
+    try:
+        until = None if left == _UNKNOWN else float(left)
+        return RunNote(run, at=float(at), lived=float(lived), left=until, questions=int(questions))
+    except ValueError:
+        return None
