@@ -24,7 +24,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from engine.run.state import NodeStatus
 from engine.runtime.observations import values_of
 from engine.text import redaction
 from engine.text.cut import cut
@@ -40,6 +39,7 @@ from engine.views.status import preview, snapshot
 from engine.views.timeline import timeline
 from mcp_server.answers import wire
 from mcp_server.answers.guidance import next_step
+from mcp_server.answers.node_pages import MAX_ERROR_LENGTH, Page, nodes_of, timeline_of
 from mcp_server.answers.work_orders import hand_out
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from engine.run.state import Run
     from engine.service import View
     from engine.storage.cache import ValueCache
-    from engine.views.status import FailureLine, NodeLine, Snapshot
+    from engine.views.status import FailureLine, Snapshot
     from engine.views.todos import Todo, TodoOptions
     from mcp_server.answers.wire import ViewName
     from mcp_server.project.forecast import Forecast
@@ -64,7 +64,6 @@ MAX_STOPPED = 200
 MAX_REFERENCES = 50
 MAX_OUTPUTS_BYTES = 16 * 1024
 """Bytes of all values that one answer includes."""
-MAX_NODES_SHOWN = 200
 MAX_PROBLEMS = 60
 """Problems that `validate` lists, errors first."""
 MAX_WARNINGS = 20
@@ -77,7 +76,6 @@ MAX_WAITS_IN_DISPLAY = 5
 """Waits for locks that the text block lists."""
 MAX_DIAGRAM_NODES = 150
 MAX_MESSAGE_LENGTH = 600
-MAX_ERROR_LENGTH = 160
 MAX_REPORT_LENGTH = 9_000
 VIEWS: dict[ViewName, frozenset[str]] = {
     "summary": frozenset({"todos", "display"}),
@@ -88,7 +86,6 @@ VIEWS: dict[ViewName, frozenset[str]] = {
     "report": frozenset({"report", "outputs"}),
 }
 """The parts of each view."""
-QUIET = frozenset({NodeStatus.COMPLETED, NodeStatus.SKIPPED, NodeStatus.PENDING})
 
 
 @lru_cache(4096)
@@ -106,9 +103,11 @@ def status_of(
     dry_run: bool = False,
     tasks: list[wire.TaskLine] | None = None,
     handed: set[AttemptId] | None = None,
+    page: Page = Page(),  # noqa: B008 - it does not change
 ) -> wire.Status:
     """A run for the wire; *values* holds its outputs, None to leave them out; *tasks* are passed on.
 
+    *page* says which nodes are listed.
     *handed* are the attempts whose work orders the client has; those that this answer hands out are added.
     """
     run = view.run
@@ -132,6 +131,7 @@ def status_of(
         phases=_phases(now),
         outputs_left_out=(len(now.outputs) - len(outputs)) or None if outputs is not None else None,
         failures=_failures(now) or None,
+        failures_left_out=max(0, len(now.failures) - MAX_FAILURES) or None,
         outputs=outputs,
         tasks=tasks,
         stop=list(view.stop[-MAX_STOPPED:]) or None,
@@ -142,7 +142,7 @@ def status_of(
         next="",
     )
     for part in parts & PARTS.keys():
-        status = status.model_copy(update=PARTS[part](view, now))
+        status = status.model_copy(update=PARTS[part](view, now, page))
     room = MAX_ANSWER_LENGTH - len(status.text()) if view.work else 0
     work = hand_out(view, set() if handed is None else handed, room=room)
     return status.model_copy(
@@ -252,47 +252,6 @@ def _phases(now: Snapshot) -> list[wire.PhaseLine]:
     ]
 
 
-def _nodes(now: Snapshot) -> list[wire.NodeStatusLine]:
-    """Nodes in file order; if there are too many, the quiet ones are left out first."""
-    lines = list(now.nodes)
-    if len(lines) > MAX_NODES_SHOWN:
-        kept = {line.id for line in sorted(lines, key=lambda line: line.state in QUIET)[:MAX_NODES_SHOWN]}
-        lines = [line for line in lines if line.id in kept]
-    return [
-        wire.NodeStatusLine(
-            id=line.id,
-            phase=line.phase,
-            agent_id=line.agent,
-            state=str(line.state),
-            attempts=line.attempts,
-            started_ms=milliseconds(line.started) if line.started is not None else None,
-            duration_ms=milliseconds(line.duration) if line.duration is not None else None,
-            waiting_for=one_line(line.waiting_for, limit=MAX_ERROR_LENGTH) if line.waiting_for else None,
-            error=_error(line),
-        )
-        for line in lines
-    ]
-
-
-def _error(line: NodeLine) -> str | None:
-    failure = line.failure
-    return one_line(f"{failure.code}: {failure.message}", limit=MAX_ERROR_LENGTH) if failure is not None else None
-
-
-def _timeline(now: Snapshot) -> list[wire.SpanLine]:
-    return [
-        wire.SpanLine(
-            node=line.id,
-            phase=line.phase,
-            start_ms=milliseconds(line.started),
-            duration_ms=milliseconds(line.duration),
-            state=str(line.state),
-        )
-        for line in now.nodes[:MAX_NODES_SHOWN]
-        if line.started is not None and line.duration is not None
-    ]
-
-
 def _failures(now: Snapshot) -> list[wire.FailureLine]:
     lines = now.failures[:MAX_FAILURES]
     return [_failure(line, short=place >= MAX_FAILURES_IN_DISPLAY) for place, line in enumerate(lines)]
@@ -335,15 +294,11 @@ def _decisions(now: Snapshot) -> list[wire.DecisionLine]:
     ]
 
 
-PARTS: dict[str, Callable[[View, Snapshot], dict[str, Any]]] = {
-    "nodes": lambda _view, now: {
-        "nodes": _nodes(now),
-        "nodes_left_out": max(0, len(now.nodes) - MAX_NODES_SHOWN) or None,
-        "locks": _locks(now, every=True) or None,
-    },
-    "timeline": lambda _view, now: {"timeline": _timeline(now)},
-    "todos": lambda _view, now: {"todos": todo_write(now.todos)},
-    "display": lambda view, now: {"display": shown(_display(view, now))},
-    "report": lambda view, _now: {"report": _report(view)},
+PARTS: dict[str, Callable[[View, Snapshot, Page], dict[str, Any]]] = {
+    "nodes": lambda view, now, page: {**nodes_of(view, now, page), "locks": _locks(now, every=True) or None},
+    "timeline": timeline_of,
+    "todos": lambda _view, now, _page: {"todos": todo_write(now.todos)},
+    "display": lambda view, now, _page: {"display": shown(_display(view, now))},
+    "report": lambda view, _now, _page: {"report": _report(view)},
 }
 """The fields of each optional part; `outputs` are built in `status_of`."""

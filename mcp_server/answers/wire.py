@@ -45,6 +45,7 @@ def _short(schema: dict[str, Any]) -> None:
     Every session of a client reads it.
     """
     schema.pop("description", None)
+    schema.pop("additionalProperties", None)  # a later version may have more fields
     for entry in schema.get("properties", {}).values():
         options = [option for option in entry.get("anyOf", ()) if option != {"type": "null"}]
         if len(options) == 1:
@@ -235,6 +236,10 @@ class NodeStatusLine(Wire):
     duration_ms: int | None = None
     waiting_for: Line | None = None
     error: Line | None = None
+    depends_on: list[str] | None = None
+    """With `task` and `estimateMs` where the node was asked for by its name."""
+    task: Words | None = None
+    estimate_ms: int | None = None
 
 
 class SpanLine(Wire):
@@ -252,12 +257,12 @@ class FailureLine(Wire):
     """One failure of a run."""
 
     node: str | None = None
-    """Absent: the run itself, which reached a limit or did not get its locks."""
+    """Absent: the run itself."""
     kind: str
     code: Line
     message: Words
     hint: Words | None = None
-    """For the first failures only, as is `last_output`."""
+    """For the first failures only, as is `lastOutput`."""
     last_output: str | None = None
     """The last output of the attempt."""
     session: str | None = None
@@ -281,7 +286,7 @@ class LockLine(Wire):
     type: str
     """exclusive, shared or upgrade."""
     state: str
-    """held, waiting, or reserved (for a run whose process died before its work was undone)."""
+    """held, waiting, or reserved for a run whose process died."""
     run: str
     node: str | None = None
     """Absent: the run itself."""
@@ -336,7 +341,7 @@ class Status(Wire):
     executor: str
     """Where model agents work: native (none needed), claude, host, or simulate (no work is done)."""
     worktree: Line | None = None
-    """The linked git worktree that the run belongs to; absent in the main one."""
+    """The linked git worktree of the run; absent in the main one."""
     dry_run: bool | None = None
     started_at: str
     elapsed_ms: int
@@ -348,9 +353,12 @@ class Status(Wire):
     phases: list[PhaseLine] | None = None
     nodes: list[NodeStatusLine] | None = None
     nodes_left_out: int | None = None
-    """Number of nodes that are not listed, all of them completed or not started."""
+    """Number of nodes that are not listed; `offset` lists all in pages."""
+    next_offset: int | None = None
+    """`offset` of the next page."""
     timeline: list[SpanLine] | None = None
     failures: list[FailureLine] | None = None
+    failures_left_out: int | None = None
     outputs: dict[str, Any] | None = None
     """Values by key; a large one is `{"$ref": uri, "bytes": n}`."""
     outputs_left_out: int | None = None
@@ -379,7 +387,7 @@ class Status(Wire):
     warnings: list[Line] | None = None
     cost_usd: float | None = None
     estimate: EstimateLine | None = None
-    """In the answer of `run`, unless the run has already ended: the expectation before it began."""
+    """In the answer of `run`: the expectation before it began."""
     next: Line
     """Instructions for the next step."""
 

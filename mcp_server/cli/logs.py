@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.cells import chop_cells
 
 from engine.ids import RunId
 from engine.model.plan import NodeKind
@@ -17,7 +18,7 @@ from mcp_server.cli import console, lazy
 from mcp_server.cli.shared import OK, finish, project_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from engine.run.state import Run
     from engine.service import Engine, View
@@ -28,12 +29,14 @@ LOOK_AGAIN = 0.25
 """Seconds between two looks at a log that grows."""
 BATCH = 2000
 """Lines that are written at once."""
+INDENT = 10
+"""Columns of a time and two blanks."""
 
 
 def logs(
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="Run id.")],
     node: Annotated[
-        str | None, typer.Argument(metavar="[NODE[#ATTEMPT]]", help="A node, or one of its attempts (default: all).")
+        str | None, typer.Argument(metavar="NODE[#ATTEMPT]", help="A node, or one of its attempts (default: all).")
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue until the agents have ended.")] = False,
 ) -> None:
@@ -78,7 +81,25 @@ def _not_begun(run: Run, name: str | None) -> str:
 async def _write(lines: Iterator[str]) -> None:
     """Write *lines* as they are read, in a thread, without holding all of them."""
     while batch := await asyncio.to_thread(lambda: list(islice(lines, BATCH))):
-        console.write("".join(f"{line}\n" for line in batch))
+        _print(batch)
+
+
+def _print(lines: Iterable[str], prefix: str = "") -> None:
+    """Write *lines*, each after *prefix*.
+
+    Those too long for the terminal continue below their text: broken by the terminal, the rest of a line of an agent
+    could pass for one of ours.
+    """
+    width = console.results.width - len(prefix) if console.results.is_terminal else console.WIDE
+    console.write("".join(f"{prefix}{part}\n" for line in lines for part in _broken(line, width)))
+
+
+def _broken(line: str, width: int) -> list[str]:
+    room = width - INDENT
+    if len(line) <= width // 2 or room < INDENT:  # no character takes more than two cells
+        return [line]
+    first, *rest = chop_cells(line, width) or [""]
+    return [first, *(f"{' ' * INDENT}{part}" for part in chop_cells("".join(rest), room) if part)]
 
 
 async def _follow(run_id: RunId, name: str | None) -> int:
@@ -128,16 +149,15 @@ class _Follower:
 
         if one.name not in self._places:
             self._places[one.name] = 0
-            console.write(f"{heading(run, one)}\n")
+            _print([heading(run, one)])
         prefix = f"{one.name} | " if self._prefixed(run) else ""
         key = one.node.plan.id, one.record.number
         while (page := await asyncio.to_thread(reader.read, *key, self._places[one.name])).entries:
             self._places[one.name] = page.place
-            texts = (line for entry in page.entries for line in lines_of(entry))
-            console.write("".join(f"{prefix}{line}\n" for line in texts))
+            _print((line for entry in page.entries for line in lines_of(entry)), prefix)
         if one.record.ended_at is not None or one.record.lost or run.ended:
             self._over.add(one.name)
-            console.write("".join(f"{prefix}{line}\n" for line in ending(run, one)))
+            _print(ending(run, one), prefix)
 
     def _prefixed(self, run: Run) -> bool:
         """Whether lines of several nodes may come in turn."""

@@ -29,7 +29,7 @@ MAX_JSON_LENGTH = 2000
 def output(
     run_id: RunArgument = None,
     name: Annotated[
-        str | None, typer.Argument(metavar="[KEY|NODE]", help="One output, or those of a node (default: all).")
+        str | None, typer.Argument(metavar="KEY|NODE", help="One output, or those of a node (default: all).")
     ] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="Print one output as it is: text without quotes, all else as compact JSON.")

@@ -292,11 +292,12 @@ def _cancel_on_signals(engine: Engine, run_id: RunId) -> list[int]:
 
 async def _full_status(project: Project, view: View) -> dict[str, Any]:
     """A status with nodes, outputs and todos, for programs."""
-    from mcp_server.answers.status import status_of  # noqa: PLC0415 - the wire models are needed for JSON only
+    from mcp_server.answers.node_pages import Page  # noqa: PLC0415 - the wire models are needed for JSON only
+    from mcp_server.answers.status import status_of  # noqa: PLC0415
 
     values = (await project.reader()).values
     status_ = status_of(view, view_name="outputs", values=values, options=project.todo_options)
-    nodes = status_of(view, view_name="nodes", values=None).nodes
+    nodes = status_of(view, view_name="nodes", values=None, page=Page(whole=True)).nodes
     todos = status_of(view, view_name="todos", values=None, options=project.todo_options).todos
     return as_data(status_.model_copy(update={"nodes": nodes, "todos": todos}))
 

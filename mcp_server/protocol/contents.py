@@ -5,6 +5,7 @@ Effects: reads command files, agents and runs. `resources.py` lists which resour
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from urllib.parse import unquote
 
 from engine.errors import NotFound
 from engine.model.schema import command_schema
+from engine.scheduling.readiness import waiting_for
+from engine.storage.attempt_logs import LogReader
 from engine.text.redaction import redact
 from engine.text.shown import clean, escaped, printable, within
 from engine.views.diagram import mermaid
@@ -20,14 +23,19 @@ from engine.views.report_text import text_report
 from engine.views.status import snapshot
 from engine.views.timeline import timeline
 from mcp_server.answers import wire
+from mcp_server.answers.logs import tail_of
+from mcp_server.answers.node_pages import Page
+from mcp_server.answers.nodes import node_answer
 from mcp_server.answers.status import status_of
-from mcp_server.protocol.uris import AGENTS, COMMANDS, RUNS, SCHEMA, command_of, command_uri, part_of, run_of
+from mcp_server.project.nodes import attempts_of, find_node
+from mcp_server.protocol.uris import AGENTS, COMMANDS, RUNS, SCHEMA, command_of, command_uri, node_of, part_of, run_of
 from registry.commands import NAME
 from registry.files.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from engine.ids import RunId
     from engine.service import View
     from mcp_server.project.project import Project
     from registry.catalog import CheckedCommand
@@ -66,6 +74,9 @@ async def read(project: Project, uri: str) -> Content:
     part, key = part_of(uri)
     if key is not None:
         return await _output(project, uri, key)
+    node, is_log = node_of(uri)
+    if node is not None:
+        return await (_log if is_log else _node)(project, run_id, node)
     engine = await project.reader()
     if part is None:
         options = project.todo_options
@@ -92,6 +103,8 @@ async def complete(project: Project, argument: str, value: str, given: Mapping[s
     elif argument == "key" and (run_id := run_of(f"{RUNS}/{given.get('id', '')}")) is not None:
         engine = await project.reader()
         found = await engine.read(run_id, lambda view: [line.key for line in snapshot(view.run, view.now).outputs])
+    elif argument == "node" and (run_id := run_of(f"{RUNS}/{given.get('id', '')}")) is not None:
+        found = await (await project.reader()).read(run_id, lambda view: list(view.run.nodes))
     return [one for one in found if one.startswith(value)]
 
 
@@ -183,6 +196,28 @@ async def _output(project: Project, uri: str, key: str) -> Content:
     return Content(TEXT, value) if isinstance(value, str) else _json(value)
 
 
+async def _node(project: Project, run_id: RunId, name: str) -> Content:
+    engine = await project.reader()
+
+    def found(view: View) -> dict[str, Any]:
+        folder = engine.location.folder_of(view.run.worktree)
+        return node_answer(view, find_node(view.run, name), engine.values, folder).data()
+
+    return _json(await engine.read(run_id, found))
+
+
+async def _log(project: Project, run_id: RunId, name: str) -> Content:
+    """The log of the last attempt of a node, or of the named one."""
+    engine = await project.reader()
+    run = (await engine.view(run_id)).run
+    chosen = attempts_of(run, name)
+    if not chosen:
+        node = find_node(run, name)
+        return Content(TEXT, f"nothing has begun yet: it waits for {waiting_for(run, node) or 'its turn'}")
+    reader = await asyncio.to_thread(LogReader, engine.location.state, run.id)
+    return Content(TEXT, await asyncio.to_thread(tail_of, run, reader, chosen[-1]))
+
+
 def _report(view: View) -> Content:
     run = view.run
     return Content(TEXT, printable(redact(text_report(run, metrics(run, view.now), timeline(run, view.now)))))
@@ -193,5 +228,5 @@ def _diagram(view: View) -> Content:
 
 
 def _timeline(view: View) -> Content:
-    status = status_of(view, view_name="timeline", values=None)
+    status = status_of(view, view_name="timeline", values=None, page=Page(whole=True))
     return _json([span.data() for span in status.timeline or ()])

@@ -53,8 +53,8 @@ STATUS = """\
 Show the status of a run: state, progress, phases, failures, todos, decisions that wait for the user, and outputs once \
 it has ended. With wait_seconds it waits and returns early at the next change, so prefer that to polling. Cancelling \
 this call only ends the wait. view: "summary" (default), "todos" (with tasks for TaskCreate and TaskUpdate), "nodes" \
-(every node, and once more the work that you have not reported), "outputs" (values so far), "timeline" (when each node \
-ran), "report".
+(in pages with offset, or one with node; and once more the work that you have not reported), "outputs" (values so \
+far), "timeline" (when each node ran), "report".
 """
 
 REPORT = """\

@@ -31,7 +31,7 @@ from mcp_types import (
 )
 
 from mcp_server.protocol.results import TASKS, refusal
-from mcp_server.protocol.uris import AGENTS, COMMAND, COMMANDS, OUTPUT, RUN, RUNS, SCHEMA, command_uri
+from mcp_server.protocol.uris import AGENTS, COMMAND, COMMANDS, LOG, NODE, OUTPUT, RUN, RUNS, SCHEMA, command_uri
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -64,6 +64,8 @@ TEMPLATES = (
     ("command", COMMAND, JSON, "The definition of one command"),
     ("run", RUN, JSON, "The status of one run"),
     ("output", OUTPUT, None, "One output of a run, whole: text unchanged, all else as JSON"),
+    ("node", NODE, JSON, "One node: prompt, inputs, attempts, times, cost, and why it waits"),
+    ("log", LOG, "text/plain", "The end of what a node's agent printed, said and did; {node} may be NODE#ATTEMPT"),
     ("report", f"{RUN}/report", "text/plain", "The timeline and the run in numbers"),
     ("timeline", f"{RUN}/timeline", JSON, "When each node ran"),
     ("diagram", f"{RUN}/diagram", "application/vnd.mermaid", "The run's graph as a Mermaid flowchart"),
@@ -110,7 +112,7 @@ async def read_resource(
 
 
 async def complete(ctx: ServerRequestContext[Session, Any], params: CompleteRequestParams) -> CompleteResult:
-    """Names of commands, ids of runs and keys of outputs that begin as typed; a prompt's argument is free text."""
+    """Names of commands and nodes, ids of runs and keys of outputs that begin as typed; a prompt's argument is free."""
     found: list[str] = []
     if isinstance(params.ref, ResourceTemplateReference):
         project = await project_of(ctx)

@@ -176,13 +176,15 @@ async def run(  # noqa: PLR0917 - clients pass parameters by name
     return await _status(session, project, run_id, estimate=estimate)
 
 
-async def status(
+async def status(  # noqa: PLR0917 - clients pass parameters by name
     ctx: Ctx,
     run_id: Annotated[
         str | None, Field(min_length=1, max_length=200, description="Id of the run (default: the latest)")
     ] = None,
     wait_seconds: Wait = 0,
     view: Annotated[wire.ViewName, Field(description="The part of the run to show in full")] = "summary",
+    node: Annotated[str | None, Field(max_length=500, description="View nodes: only this one, with its plan")] = None,
+    offset: Annotated[int | None, Field(ge=0, description="View nodes, timeline: the first of a page of 200")] = None,
 ) -> Status | InputRequiredResult:
     """See `instructions.STATUS`."""
     session = _session(ctx)
@@ -202,7 +204,9 @@ async def status(
             if isinstance(asked, InputRequiredResult):
                 return asked
             await follow(project, found, ctx.report_progress, seconds=wait_seconds, seen=seen, handed=handed)
-    return await _status(session, project, wanted, view_name=view)
+    if view == "summary" and (node, offset) != (None, None):
+        view = "nodes"
+    return await _status(session, project, wanted, view_name=view, nodes=(node, offset))
 
 
 async def report(
@@ -363,10 +367,12 @@ async def _status(
     estimate: wire.EstimateLine | None = None,
     refused: list[wire.RefusedLine] | None = None,
     cancelling: bool = False,
+    nodes: tuple[str | None, int | None] = (None, None),
     kind: type[CallToolResult] = CallToolResult,
 ) -> CallToolResult:
     from engine.runtime.clock import process_of  # noqa: PLC0415 - heavy: see session.py
     from mcp_server.answers.guidance import CANCEL_PENDING, CANCEL_UNHEARD  # noqa: PLC0415
+    from mcp_server.answers.node_pages import Page  # noqa: PLC0415
     from mcp_server.answers.status import status_of  # noqa: PLC0415
     from mcp_server.answers.task_tools import task_lines  # noqa: PLC0415
 
@@ -379,9 +385,17 @@ async def _status(
             tasks = task_lines(view.run, view.now, session.tasks.setdefault(view.run.id, {}))
         options = project.todo_options
         handed = session.orders.setdefault(view.run.id, set())
-        if view_name == "nodes":  # a client asks for it when it has lost its orders
+        if view_name == "nodes" and nodes == (None, None):  # a client asks for it when it has lost its orders
             handed.difference_update(order.attempt for order in view.work)
-        answer = status_of(view, view_name=view_name, values=engine.values, options=options, tasks=tasks, handed=handed)
+        answer = status_of(
+            view,
+            view_name=view_name,
+            values=engine.values,
+            options=options,
+            tasks=tasks,
+            handed=handed,
+            page=Page(*nodes),
+        )
         if estimate is not None and not view.run.ended:
             answer = answer.model_copy(update={"estimate": estimate})
         if refused is not None:

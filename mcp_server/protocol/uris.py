@@ -20,11 +20,15 @@ SCHEMA: Final = f"{SCHEME}schemas/command-v2.json"
 COMMAND: Final = f"{COMMANDS}/{{name}}"
 RUN: Final = f"{RUNS}/{{id}}"
 OUTPUT: Final = f"{RUN}/outputs/{{key}}"
+NODE: Final = f"{RUN}/nodes/{{node}}"
+LOG: Final = f"{NODE}/log"
 PARTS: Final = ("report", "timeline", "diagram")
 """The parts of a run, beside its status and its outputs."""
 
 _COMMAND = re.compile(re.escape(COMMANDS) + r"/([^/]+)")
-_RUN = re.compile(re.escape(RUNS) + r"/([^/]+)(?:/(?:(" + "|".join(PARTS) + r")|outputs/(.+)))?", re.DOTALL)
+_RUN = re.compile(
+    re.escape(RUNS) + r"/([^/]+)(?:/(?:(" + "|".join(PARTS) + r")|outputs/(.+)|nodes/(.+?)(/log)?))?", re.DOTALL
+)
 
 
 def command_uri(name: str) -> str:
@@ -42,6 +46,15 @@ def run_of(uri: str) -> RunId | None:
     """The run that *uri* is about."""
     found = _RUN.fullmatch(uri)
     return RunId(unquote(found[1])) if found else None
+
+
+def node_of(uri: str) -> tuple[str | None, bool]:
+    """The node of a run at *uri*, perhaps with `#` and the number of an attempt, and whether its log is meant.
+
+    A slash in its name may be encoded or not.
+    """
+    found = _RUN.fullmatch(uri)
+    return (unquote(found[4]), found[5] is not None) if found and found[4] else (None, False)
 
 
 def part_of(uri: str) -> tuple[str | None, str | None]:

@@ -6,9 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from rich.cells import cell_len
 from typer.testing import CliRunner
 
-from mcp_server.cli import runs
+from mcp_server.cli import logs, runs
 from mcp_server.cli.app import app
 from mcp_server.project.root import SESSION_VARIABLE
 from tests.interaction.projects import environment
@@ -149,3 +150,23 @@ def test_the_list_is_filtered(project: Path) -> None:
     wrong = orchestrate(project, "runs", "--state", "done")
     assert (wrong.exit_code, wrong.stdout) == (2, "")
     assert "INVALID_ARGUMENT" in wrong.stderr
+
+
+def test_a_status_as_json_lists_every_node_of_a_large_run(project: Path) -> None:
+    many = [node(f"node-{number}", minutes=0.1) for number in range(1000)]
+    definition = command(phase("work", *many), name="/many")
+    (project / ".claude" / "commands" / "v2" / "many.json").write_text(json.dumps(definition), encoding="utf-8")
+    run = run_of(project, "/many", "--executor", "simulate")
+    shown = told(orchestrate(project, "status", run, "--json"))
+    assert len(shown["nodes"]) == 1000
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_long_line_continues_below_its_text_on_a_terminal(width: int) -> None:
+    line = "14:42:37  " + "x" * (width - 10) + "first-node#1 · worker" + "漢" * width
+    first, *rest = logs._broken(line, width)
+    assert cell_len(first) <= width
+    assert all(part.startswith(" " * 10) and cell_len(part) <= width for part in rest)
+    assert first + "".join(part[10:] for part in rest) == line
+    assert logs._broken("short", width) == ["short"]
+    assert logs._broken("x" * width, width) == ["x" * width]

@@ -38,6 +38,7 @@ PROMISES = {
     "large-outputs": "a value over 8 KB is a reference, and a node's secret does not come through",
     "shown-text": "no text of a project, an agent or a caller steers, hides, pads or forges a line in an answer",
     "few-tokens": "no view of a run of 200 nodes exceeds 10,000 tokens",
+    "pages": "the nodes of a large run can all be listed in pages, and one is shown with its plan",
     "errors": "each bad input gives one error with a code that says what is wrong, and leaves nothing behind",
     "no-executor": "executor claude without Claude Code is refused with the ways out",
     "host": "a client can do the model agents' work: it is handed out in order, reported, renewed, stopped",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 RUN = ResourceTemplateReference(type="ref/resource", uri="orchestration://runs/{id}")
 OUTPUT = ResourceTemplateReference(type="ref/resource", uri="orchestration://runs/{id}/outputs/{key}")
+NODE = ResourceTemplateReference(type="ref/resource", uri="orchestration://runs/{id}/nodes/{node}")
 COMMAND = ResourceTemplateReference(type="ref/resource", uri="orchestration://commands/{name}")
 
 
@@ -90,6 +91,31 @@ async def test_each_part_of_a_run_can_be_read(client: Client) -> None:
 
 
 @keeps("resources")
+async def test_a_node_and_its_log_can_be_read(client: Client) -> None:
+    status = await call(client, "run", command="/fail", wait_seconds=30)
+    uri = f"orchestration://runs/{status['runId']}/nodes"
+    node_ = await read_json(client, f"{uri}/failing-node")
+    assert (node_["id"], node_["state"], node_["attempts"][0]["code"]) == ("failing-node", "failed", "BROKEN")
+    mime_type, log = await read(client, f"{uri}/failing-node/log")
+    assert mime_type == "text/plain"
+    assert log.startswith("failing-node#1 · failer\n")
+    assert "hunter22" not in log
+    assert "❌ failed after" in log
+    assert await read(client, f"{uri}/failing-node%231/log") == (mime_type, log)
+    for wrong, code in (("nobody", "NODE_NOT_FOUND"), ("failing-node%239/log", "ATTEMPT_NOT_FOUND")):
+        with pytest.raises(MCPError, match=code):
+            await client.read_resource(f"{uri}/{wrong}")
+
+
+@keeps("resources")
+async def test_the_log_of_a_node_that_waits_says_what_for(client: Client) -> None:
+    run = (await call(client, "run", command="/ask"))["runId"]
+    _, log = await read(client, f"orchestration://runs/{run}/nodes/careful-node/log")
+    assert log == "nothing has begun yet: it waits for approval: Really?"
+    await call(client, "cancel", run_id=run)
+
+
+@keeps("resources")
 async def test_an_output_that_is_no_text_is_json_and_its_key_may_be_escaped(client: Client) -> None:
     output = {"outputs": [{"key": "größe", "schema": {"type": "object"}}]}
     definition = command(phase("work", node("only-node", agent="general-purpose", context=output)), name="/given")
@@ -141,6 +167,7 @@ async def test_names_ids_and_keys_are_completed(client: Client) -> None:
     assert await completed(OUTPUT, "key", "", id=status["runId"]) == ["greeting"]
     assert await completed(OUTPUT, "key", "", id="r-1") == []
     assert await completed(OUTPUT, "key", "") == []
+    assert await completed(NODE, "node", "first", id=status["runId"]) == ["first-greeting"]
     assert await completed(RUN, "else", "") == []
     assert await completed(PromptReference(type="ref/prompt", name="hello"), "arguments", "x") == []
 

@@ -69,7 +69,7 @@ PARAMETERS = {
         "max_attempts_total",
         "max_duration_seconds",
     },
-    "status": {"run_id", "wait_seconds", "view"},
+    "status": {"run_id", "wait_seconds", "view", "node", "offset"},
     "report": {"run_id", "results", "decisions"},
     "cancel": {"run_id", "reason", "compensate"},
     "resume": {
@@ -453,3 +453,31 @@ async def test_long_tasks_and_long_failures_do_not_make_long_answers(project: Pa
             result = await client.call_tool("status", {"view": view})
             most = 60_000 if view == "todos" else 40_000  # four characters a token; a list of both kinds is told once
             assert len(text_of(result)) < most, view
+
+
+@keeps("pages")
+async def test_a_large_run_shows_its_nodes_in_pages_and_one_of_them_with_its_plan(client: Client) -> None:
+    many = [node(f"node-{number}", agent="general-purpose", minutes=1) for number in range(450)]
+    last = node("last-node", "node-7", agent="general-purpose", minutes=2)
+    definition = command(phase("work", *many), phase("end", last), name="/many")
+    run = (await call(client, "run", command=json.dumps(definition), executor="simulate"))["runId"]
+    seen: list[str] = []
+    offset: int | None = 0
+    while offset is not None:
+        page = await call(client, "status", run_id=run, view="nodes", offset=offset)
+        assert page["nodesLeftOut"] == 451 - len(page["nodes"])
+        assert len(json.dumps(page)) < BYTES_OF_10_000_TOKENS * 2
+        seen += [line["id"] for line in page["nodes"]]
+        offset = page.get("nextOffset")
+    assert seen == [*(f"node-{number}" for number in range(450)), "last-node"]
+    spans = [await call(client, "status", run_id=run, view="timeline", offset=start) for start in (0, 200, 400)]
+    assert [span["node"] for page in spans for span in page["timeline"]] == seen
+    assert [page.get("nextOffset") for page in spans] == [200, 400, None]
+    assert (await call(client, "status", run_id=run, view="nodes", offset=900))["nodes"] == []
+    asked = await call(client, "status", run_id=run, node="last-node")
+    [line] = asked["nodes"]
+    assert (line["dependsOn"], line["task"], line["estimateMs"]) == (["node-7"], last["task"], 120_000)
+    assert "dependsOn" not in (await call(client, "status", run_id=run, view="nodes"))["nodes"][0]
+    unknown = await client.call_tool("status", {"run_id": run, "node": "lost-node"})
+    assert unknown.is_error
+    assert "NODE_NOT_FOUND" in text_of(unknown)
