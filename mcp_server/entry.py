@@ -6,6 +6,7 @@ else is imported.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from mcp_server.version import version
@@ -37,6 +38,10 @@ def orchestrate() -> None:
 def serve() -> None:
     """Run the server over stdio."""
     _answer_at_once("orchestration-mcp")
+    if "CLAUDE_PLUGIN_ROOT" in os.environ:
+        from mcp_server.protocol.twins import announce  # noqa: PLC0415 - before the SDK, which takes long
+
+        announce(os.environ)
     from mcp_server.__main__ import main  # noqa: PLC0415 - see the module
 
     main()

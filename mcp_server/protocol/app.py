@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NAME = "orchestration"
+SESSION = "CLAUDE_CODE_SESSION_ID"
+"""Claude Code sets it for the servers of a session."""
 LAST_RESORT_SECONDS = 10.0
 """The process ends within this time after the client has left, whatever hangs."""
 
@@ -55,8 +57,11 @@ LAST_RESORT_SECONDS = 10.0
 class OrchestrationServer(MCPServer[Session]):
     """The SDK's server, with failures of tools that say what is wrong and what to do."""
 
-    def __init__(self, *, root: str | Path | None = None, home: Path | None = None) -> None:
-        """*root* is the project root, *home* the user's home directory; by default those of the environment."""
+    def __init__(self, *, root: str | Path | None = None, home: Path | None = None, offers: bool = True) -> None:
+        """*root* is the project root, *home* the user's home directory; by default those of the environment.
+
+        If it does not *offer* anything, since another server of the session does, its instructions explain that.
+        """
         self.sessions: set[Session] = set()
         bus = InMemorySubscriptionBus()
 
@@ -74,13 +79,15 @@ class OrchestrationServer(MCPServer[Session]):
         super().__init__(
             NAME,
             title="Agent orchestration",
-            instructions=instructions.SERVER,
+            instructions=instructions.SERVER if offers else instructions.TWIN,
             version=version(),
             lifespan=lifespan,
             log_level="WARNING",
             subscriptions=bus,
             extensions=[RunTasks()],
         )
+        if not offers:
+            return
         add_tools(self)
         add_resources(self, bus)
         add_prompts(self)
@@ -200,7 +207,12 @@ async def serve(*, root: str | Path | None = None) -> int:
 
     Live runs are ended and recorded as interrupted first.
     """
-    server = OrchestrationServer(root=root)
+    offers = True
+    if os.environ.get(SESSION):
+        from mcp_server.protocol.twins import serves  # noqa: PLC0415 - other clients start one server
+
+        offers = serves(os.environ)
+    server = OrchestrationServer(root=root, offers=offers)
     code = 0
     with anyio.CancelScope() as scope:
 

@@ -27,6 +27,12 @@ A failed run is rolled back if its command says how: its state is then compensat
 run; with failed=true it retries a failed one. `cancel` ends a run and rolls it back.
 """
 
+TWIN = """\
+This server is active twice in this session: from the plugin "orchestration", and from a configuration such as \
+.mcp.json. The other one offers the tools, this one offers none. Mention it to the user once: one of the two can be \
+removed, either the plugin (`/plugin`) or the entry (`claude mcp remove orchestration`). Everything works meanwhile.
+"""
+
 LOAD_COMMAND = """\
 Load a command and show how it would run: phases, node ids, critical path, estimated times, warnings, a Mermaid \
 diagram and its initial todo list. Nothing is run. A command with errors is rejected, with all of them.

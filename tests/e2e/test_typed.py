@@ -137,6 +137,24 @@ def test_with_the_plugin_a_typed_command_runs_in_any_project(
     assert done.result["permission_denials"] == []
 
 
+@pytest.mark.parametrize("environ", VERSIONS, indirect=True)
+def test_the_plugin_and_a_configured_server_offer_the_tools_once_and_say_so(
+    api: FakeMessagesApi, ours: Path, environ: dict[str, str]
+) -> None:
+    options = ["--plugin-dir", str(ROOT), "--mcp-config", str(ours / ".mcp.json")]
+    done = run_claude(
+        '<<fake [{"text": "Done."}]>>', project=ours, environ={**environ, **uv_environment()}, arguments=options
+    )
+    names = {server["name"]: server["status"] for server in done.init["mcp_servers"]}
+    assert names["orchestration"] == names["plugin:orchestration:orchestration"] == "connected"
+    tools = [name.rpartition("__") for name in done.init["tools"] if "orchestration" in name]
+    assert sorted(name for _, _, name in tools) == sorted({name for _, _, name in tools})
+    assert len({server for server, _, _ in tools}) == 1
+    told = json.dumps(api.turns[-1].body)
+    assert told.count("active twice in this session") == 1
+    assert told.count("How to run one:") == 1
+
+
 def test_without_a_person_a_question_is_left_to_decisions(
     api: FakeMessagesApi, ours: Path, environ: dict[str, str]
 ) -> None:
