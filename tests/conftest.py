@@ -23,6 +23,17 @@ settings.register_profile(
 )
 settings.load_profile("ci")
 
+UNMEASURED = ("e2e", "processes", "worlds")
+"""Marks of the tests whose work is done in other processes, or a thousand times: measuring them adds time only."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Measure coverage where it counts."""
+    for item in items:
+        if any(item.get_closest_marker(name) for name in UNMEASURED):
+            item.add_marker(pytest.mark.no_cover)
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:

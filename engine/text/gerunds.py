@@ -10,6 +10,7 @@ run tests") if they are clearly verbs: "Analyze tests and reports" must not lose
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from engine.text.lexicon import (
@@ -40,6 +41,7 @@ _ONE_SYLLABLE: Final = re.compile(r"(?:[^aeiou]*qu|[^aeiou]*)[aeiouy][bcdfgklmnp
 """Consonants, one vowel, one consonant that doubles: run, ship, quit, but not read, test, show."""
 
 
+@lru_cache(maxsize=4096)  # each look at a run asks for the same tasks
 def active_form(task: str) -> str:
     """*task* in progress, with "..." in place of its final full stop."""
     text = _ENDING.sub("", task.strip())

@@ -12,6 +12,7 @@ import importlib
 import inspect
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from hashlib import blake2b
 from operator import attrgetter
 from textwrap import dedent
@@ -84,8 +85,13 @@ def unchanged() -> Mutant:
     return Mutant(one.module, one.function, "nothing", function)
 
 
-def everything() -> Iterator[Mutant]:
+@cache
+def everything() -> tuple[Mutant, ...]:
     """All mutants of all modules."""
+    return tuple(_everything())
+
+
+def _everything() -> Iterator[Mutant]:
     for module in MODULES:
         try:
             source = inspect.getsource(importlib.import_module(f"engine.scheduling.{module}"))
