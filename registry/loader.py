@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.api.checks import check_kind, check_names
 from registry.catalog import Catalog
+from registry.files.places import COMMANDS
 from registry.files.roots import find_project_root
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from engine.validation import Problem
     from registry.catalog import CheckedCommand
 
-_FOLDERS = ("", ".claude/commands/v2", ".claude/commands/v2/examples", ".claude/commands")
+_FOLDERS = (Path(), COMMANDS / "v2", COMMANDS / "v2" / "examples", COMMANDS)
+"""Where a relative path is looked for, in this order, below the project."""
 
 
 @dataclass(frozen=True, slots=True)
