@@ -22,7 +22,7 @@ def show(
     node: Annotated[str, typer.Argument(metavar="NODE", help="A node of the run.")],
     as_json: Json = False,
 ) -> None:
-    """Show one node of a run: its prompt, data, attempts, cost, and wait."""
+    """Show one node of a run: its prompt, data, attempts, and cost."""
     finish(_show(RunId(run_id), node, as_json=as_json))
 
 

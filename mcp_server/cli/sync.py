@@ -44,7 +44,10 @@ def sync(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Make these changes without asking.")] = False,
 ) -> None:
-    """Write a skill for each command: with it, /name and any text run the command in Claude Code. Options add more."""
+    """Write a skill for each command, for /name in Claude Code.
+
+    With it, /name and any text run the command. Options add more.
+    """
     if yes and not (status_line or monitor or permissions):
         raise typer.BadParameter("--yes answers for --status-line, --monitor and --permissions")
     with errors():
