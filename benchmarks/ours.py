@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from benchmarks.yardsticks.dags import Dag
     from engine.executors.port import WorkOrder
     from engine.ids import RunId
+    from engine.runtime.attempt_logs import AttemptLogs
 
 WORKER = Agent(id="worker", kind=AgentKind.CUSTOM)
 DONE = Outcome()
@@ -59,14 +60,15 @@ def plan_of(dag: Dag, estimates: Sequence[float] | None = None) -> Plan:
     return Plan(command="/benchmark", phases=(phase,), nodes=nodes, agents={WORKER.id: WORKER})
 
 
-def engine_at(folder: Path | None, executor: InlineExecutor) -> Engine:
-    """An engine whose journal is in *folder*, or in memory."""
+def engine_at(folder: Path | None, executor: InlineExecutor, *, logs: AttemptLogs | None = None) -> Engine:
+    """An engine whose journal is in *folder*, or in memory; *logs* keeps what agents print."""
     return Engine(
         folder or Path(),
         storage=MemoryStorage() if folder is None else SqliteStorage(folder),
         owner=None,
         clock=SystemClock(),
         executors={AgentKind.CUSTOM: executor},
+        logs=logs,
     )
 
 

@@ -27,6 +27,9 @@ from engine.executors.subprocesses.wardens import Request, Wardens, wardens_for
 from engine.ids import AttemptId
 from engine.model.agent import Agent, AgentKind
 from engine.run.events import Limits
+from engine.runtime.attempt_logs import AttemptLogs
+from engine.runtime.clock import SystemClock
+from engine.statefolder.links import state_of
 
 AGENTS, AT_ONCE = 300, 16
 PROGRAM = ("/bin/sh", "-c", "read -r order; echo '{\"outputs\": {}}'")
@@ -51,7 +54,7 @@ async def ours(folder: Path) -> float:
     dag = Dag("agents", ((),) * AGENTS, (1.0,) * AGENTS)
     plan = plan_of(dag)
     plan.agents[WORKER.id] = WORKER
-    engine = engine_at(folder, InlineExecutor({}))
+    engine = engine_at(folder, InlineExecutor({}), logs=AttemptLogs(state_of(folder), SystemClock()))
     engine.executors[AgentKind.PROCESS] = ProcessExecutor()
     async with engine.serving():
         started = perf_counter()

@@ -17,7 +17,11 @@ from engine.executors.answer import ended_badly, failed, parse_text, request_of,
 from engine.executors.environment import Environment
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
 from engine.executors.subprocesses.program import STDOUT_LIMIT, Ended, run_program
+from engine.model.log import LogKind, LogLine
 from engine.model.policy import FailureKind
+
+MAX_STDOUT_LENGTH = 16 * 1024
+"""Characters of the end of stdout that the log of a failed attempt has."""
 
 
 async def ask(
@@ -44,7 +48,7 @@ async def _asked(  # noqa: PLR0917 - what `ask` is given
     order: WorkOrder, argv: Sequence[str], name: str, environment: Environment, tag: str, heartbeat: Heartbeat
 ) -> Outcome:
     heartbeat("")  # the program's name says less than its node's task
-    decode = codecs.getincrementaldecoder("utf-8")("replace").decode  # a piece may end within a character
+    prints = _Prints(heartbeat)
     try:
         ended = await run_program(
             argv,
@@ -52,9 +56,12 @@ async def _asked(  # noqa: PLR0917 - what `ask` is given
             environment=environment.variables,
             tag=tag,
             stdin=json.dumps(request_of(order), ensure_ascii=False).encode("utf-8", "replace") + b"\n",
-            on_news=lambda data: heartbeat(said=decode(data)),
+            on_news=prints.take,
             keep=order.agent.keep_processes,
         )
+    except asyncio.CancelledError:
+        prints.show_stdout()
+        raise
     except (OSError, ValueError) as error:
         return failed(
             FailureKind.ERROR,
@@ -62,7 +69,32 @@ async def _asked(  # noqa: PLR0917 - what `ask` is given
             f"{name} cannot be started: {error}",
             hint=f"Try it in a terminal, in {order.project}.",
         )
-    return structs.replace(_judged(ended, name), left=ended.left)
+    outcome = _judged(ended, name)
+    if outcome.failure is not None:
+        prints.show_stdout()
+    return structs.replace(outcome, left=ended.left)
+
+
+class _Prints:
+    """Passes on what a program prints. The log has its stdout only if there is no answer: outputs are kept whole."""
+
+    def __init__(self, heartbeat: Heartbeat) -> None:
+        self._heartbeat = heartbeat
+        decoder = codecs.getincrementaldecoder("utf-8")  # a piece may end within a character
+        self._decoders = {1: decoder("replace"), 2: decoder("replace")}
+        self._stdout = ""
+
+    def take(self, number: int, data: bytes) -> None:
+        text = self._decoders[number].decode(data)
+        if number == 1:
+            self._stdout = (self._stdout + text)[-MAX_STDOUT_LENGTH:]
+            self._heartbeat(said=text, log=())
+        else:
+            self._heartbeat(said=text)
+
+    def show_stdout(self) -> None:
+        if self._stdout:
+            self._heartbeat(log=[LogLine(LogKind.PRINTED, self._stdout)])
 
 
 def _judged(ended: Ended, name: str) -> Outcome:

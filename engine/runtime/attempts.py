@@ -118,8 +118,9 @@ class _AttemptHeartbeat:
     def __call__(self, action: str | None = None, said: str = "", log: Sequence[LogLine] | None = None) -> None:
         """See `Heartbeat.__call__`."""
         self.attempts.alive(self.key, self.work, action, said)
-        if self.work.log is not None:
-            self.work.log.add(_lines(action, said) if log is None else log)
+        lines = _lines(action, said) if log is None else log
+        if lines and self.work.log is not None:
+            self.work.log.add(lines)
 
     def started(self, worker: str) -> None:
         """See `Heartbeat.started`."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from engine.model.log import LogKind
 from engine.model.plan import NodeKind
 from engine.run.events import Role
+from engine.text.cut import some
 from engine.text.redaction import one_line, redact
 from engine.text.shown import clean, printable
 from engine.views.durations import took
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 INDENT = " " * 10
 """As wide as a time and two blanks."""
 MAX_MESSAGE_LENGTH = 300
+MAX_OUTPUTS = 5
 MAX_TAIL_LENGTH = 64 * 1024
 """Characters of the end of a log that one answer holds."""
 _MARKS = {LogKind.DID: "● ", LogKind.RESULT: "⎿ "}
@@ -64,10 +66,18 @@ def ending(run: Run, chosen: Chosen) -> Iterator[str]:
         message = one_line(record.failure.message, limit=MAX_MESSAGE_LENGTH)
         text = f"❌ failed after {took(run.worked(record, record.ended_at))}: {clean(record.failure.code)}: {message}"
     else:
-        text = f"✅ completed in {took(run.worked(record, record.ended_at))}"
+        text = f"✅ completed in {took(run.worked(record, record.ended_at))}{_outputs(chosen)}"
     cost = record.usage.cost_usd if record.usage is not None else None
     at = _time(record.ended_at) if record.ended_at is not None else " " * 8
     yield f"{at}  {text}{f' · {dollars(cost)}' if cost else ''}"
+
+
+def _outputs(chosen: Chosen) -> str:
+    """The outputs of a node, which its log does not repeat."""
+    outputs = chosen.node.outputs
+    if not outputs or chosen.record.role is Role.COMPENSATE:
+        return ""
+    return f" · outputs: {some([f'{clean(key)} ({_size(ref.size)})' for key, ref in outputs.items()], MAX_OUTPUTS)}"
 
 
 def lines_of(entry: LogEntry) -> Iterator[str]:
@@ -96,7 +106,11 @@ def _why_empty(run: Run, chosen: Chosen) -> str:
     agent = run.plan.agents.get(chosen.node.plan.worker(undo=chosen.record.role is Role.COMPENSATE))
     if run.executor == "host" and agent is not None and agent.kind.traits.needs_model:
         return "(done by the client, whose own transcript has it)"
-    return "(nothing was printed, or it has been removed)" if chosen.record.ended_at else "(nothing yet)"
+    return (
+        "(nothing but its answer, or its log had to make room for others)"
+        if chosen.record.ended_at
+        else "(nothing yet)"
+    )
 
 
 def entries_of(reader: LogReader, chosen: Chosen) -> Iterable[LogEntry]:

@@ -47,8 +47,9 @@ def test_the_logs_of_a_run_show_each_attempt_below_its_name(project: Path) -> No
     for words in ((), ("first-greeting",), ("first-greeting#1",), ("first-greeting", "-f")):
         head, said, end = orchestrate(project, "logs", run, *words).stdout.splitlines()
         assert head == "first-greeting#1 · worker"
-        assert said.endswith('{"outputs": {"greeting": "hello from first-greeting"}}')
+        assert said.endswith("thinking of first-greeting")
         assert "✅ completed in" in end
+        assert end.endswith(" · outputs: greeting (27 bytes)")
     followed = orchestrate(project, "logs", run, "-f").stdout.splitlines()
     assert all(line.startswith("first-greeting#1 | ") for line in followed[1:])
 

@@ -303,3 +303,27 @@ async def test_a_cancel_ends_the_program_and_what_its_tools_started(
         await asyncio.wait_for(running, 20)
     assert alive_with(given) == []
     assert list((project / ".claude" / "orchestration" / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("environ", VERSIONS, indirect=True)
+async def test_the_log_shows_what_the_agent_and_its_subagent_said_and_did(
+    api: FakeMessagesApi, executor: ClaudeExecutor, project: Path
+) -> None:
+    (project / "beans.txt").write_text("three beans", encoding="utf-8")
+    delegate: Step = {
+        "tool": "Agent",
+        "input": {"description": "Look", "prompt": "Read the beans", "subagent_type": "Explore"},
+    }
+    read: Step = {"tool": "Read", "input": {"file_path": f"{project}/beans.txt"}}
+    api.routes = [
+        Route(match="Read the beans", steps=[read, {"text": "I saw three"}]),
+        Route(match=TASK, steps=[delegate, ANSWER]),
+    ]
+    beats = Beats()
+    outcome = await run(executor, order(project, Agent(id="counter", tools=("Agent", "Read"))), beats)
+    assert outcome.failure is None
+    lines = [(line.kind.value, line.text, line.by) for line in beats.log]
+    assert ("did", "Delegating: Look", "") in lines
+    assert ("did", "Reading beans.txt", "Explore") in lines
+    assert any(kind == "result" and "three beans" in text and by == "Explore" for kind, text, by in lines)
+    assert any("I saw three" in text for _, text, _ in lines), lines

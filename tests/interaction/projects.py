@@ -31,6 +31,7 @@ AGENTS = {
     "worker": """
 import json, sys
 order = json.load(sys.stdin)
+print("thinking of", order["node"], file=sys.stderr)
 print(json.dumps({"outputs": {"greeting": "hello from " + order["node"]}}))
 """,
     "failer": """
@@ -40,6 +41,7 @@ sys.exit(json.dumps({"code": "BROKEN", "kind": "error", "message": "password=hun
     "gated": """
 import json, sys
 json.load(sys.stdin)
+print("the gate is still closed", file=sys.stderr, flush=True)
 with open("started", "a") as file:
     file.write("x")
 with open("gate") as gate:

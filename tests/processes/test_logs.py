@@ -80,8 +80,16 @@ async def test_what_a_program_prints_is_kept_whole_without_its_secrets(tmp_path:
         run = await engine.start(compiled)
         assert (await ended(engine, run)).status is RunStatus.COMPLETED
     text = "".join(entry.text for entry in read(tmp_path, run))
-    assert "grüß\ntoken is ghp_[redacted]\n" in text
-    assert '{"outputs": {}}' in text
+    assert text == "grüß\ntoken is ghp_[redacted]\n", "and not its answer, which is an output"
+
+
+async def test_stdout_is_in_the_log_if_it_is_no_answer(tmp_path: Path) -> None:
+    text = "import sys\nprint('no JSON')\nsys.exit(3)\n"
+    compiled = plan(command(phase("work", node("first-node"))), agents=(program(tmp_path, text),))
+    async with open_engine(tmp_path) as engine:
+        run = await engine.start(compiled)
+        assert (await ended(engine, run)).status is RunStatus.FAILED
+    assert [entry.text for entry in read(tmp_path, run)] == ["no JSON\n"]
 
 
 async def test_a_gigabyte_of_output_leaves_a_small_log_and_costs_little_memory(tmp_path: Path) -> None:
@@ -151,7 +159,7 @@ def test_another_process_follows_a_run_to_its_end(tmp_path: Path) -> None:
     out, err = follower.communicate(timeout=SECONDS)
     assert (follower.returncode, err) == (0, "")
     lines = out.splitlines()
-    assert any(line.startswith("gate-keeper#1 | ") and "the gate is open" in line for line in lines)
+    assert any(line.startswith("gate-keeper#1 | ") and "the gate is still closed" in line for line in lines)
     assert "✅ completed in" in lines[-1]
 
 

@@ -417,7 +417,7 @@ async def enough_of(code: str, folder: Path, *, keep: bool) -> Ended:
         cwd=folder,
         environment=environment_of(order.attempt, mark, {}),
         tag=mark,
-        on_news=lambda _data: enough.set(),
+        on_news=lambda _number, _data: enough.set(),
         keep=keep,
         enough=enough,
     )

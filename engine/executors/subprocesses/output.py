@@ -19,7 +19,11 @@ class Output:
     """Keeps a program's output, within limits, and knows when no process can write anymore."""
 
     def __init__(
-        self, *, on_line: Callable[[bytes], None] | None, on_news: Callable[[bytes], None] | None, stdout_limit: int
+        self,
+        *,
+        on_line: Callable[[bytes], None] | None,
+        on_news: Callable[[int, bytes], None] | None,
+        stdout_limit: int,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.overflowed: asyncio.Future[None] = loop.create_future()
@@ -33,7 +37,7 @@ class Output:
     def take(self, number: int, data: bytes) -> None:
         """Take *data*, written to the stream *number*."""
         if self._on_news is not None:
-            self._on_news(data)
+            self._on_news(number, data)
         if number != 1:
             self._stderr += data
             del self._stderr[:-STDERR_TAIL]

@@ -60,7 +60,7 @@ async def run_program(
     tag: str,
     stdin: bytes = b"",
     on_line: Callable[[bytes], None] | None = None,
-    on_news: Callable[[bytes], None] | None = None,
+    on_news: Callable[[int, bytes], None] | None = None,
     stdout_limit: int = STDOUT_LIMIT,
     grace: timedelta = GRACE,
     keep: bool = False,
@@ -70,9 +70,9 @@ async def run_program(
     """Run *argv* until it exits, or *enough* is set; then end its remaining processes, unless *keep*.
 
     A cancellation ends all of them, *keep* or not. *argv* starts with a path, *environment* must hold *tag*. With
-    *on_line* stdout is passed on line by line and the limit is per line; *on_news* gets every piece of output, stderr
-    included; neither may raise. *leaves_nothing* says that the program starts no others, so no search is needed.
-    OSError or ValueError if the program cannot be started.
+    *on_line* stdout is passed on line by line and the limit is per line; *on_news* gets every piece of output, with the
+    number of its stream, 1 or 2; neither may raise. *leaves_nothing* says that the program starts no others, so no
+    search is needed. OSError or ValueError if the program cannot be started.
     """
     output = Output(on_line=on_line, on_news=on_news, stdout_limit=stdout_limit)
     request = Request(argv=argv, cwd=cwd, environment=environment, grace=grace, keep=keep)

@@ -12,6 +12,7 @@ from engine.ids import NodeId, OwnerId, RunId
 from engine.model.log import LogEntry, LogKind
 from engine.model.policy import Failure, FailureKind, Usage
 from engine.run import events as ev
+from engine.run.events import ValueRef
 from engine.run.reducer import apply, create
 from engine.statefolder.links import state_of
 from engine.storage.attempt_logs import LogReader, RunFolder
@@ -118,6 +119,8 @@ def test_the_end_of_an_attempt_is_told_with_its_cost_and_without_secrets() -> No
     assert failed[10:] == "❌ failed after 2.0s: BROKEN: password=[redacted] was refused · $0.25"
     assert [line[10:] for line in ending(run, second)] == ["✅ completed in 2.0s"]
     assert list(ending(run, third)) == []
+    second.node.outputs["speed"] = ValueRef("d", 2048)
+    assert [line[10:] for line in ending(run, second)] == ["✅ completed in 2.0s · outputs: speed (2 kB)"]
     third.record.lost = True
     assert [line[10:] for line in ending(run, third)] == ["⏸️ lost: its process ended"]
 
@@ -126,7 +129,7 @@ def test_an_empty_log_says_why() -> None:
     run = a_run()
     first, _, third = attempts_of(run, None)
     assert nothing_of(run, third) == f"{INDENT}(nothing yet)"
-    assert "removed" in nothing_of(run, first)
+    assert nothing_of(run, first).startswith(f"{INDENT}(nothing but its answer")
     assert "simulated" in nothing_of(a_run("simulate"), first)
     assert find_node(run, "first-node") is run.nodes[NodeId("first-node")]
 
@@ -144,4 +147,4 @@ def test_one_text_holds_the_end_of_a_long_log(tmp_path: Path) -> None:
     assert "line 1999 " in lines[-2]
     assert "❌ failed" in lines[-1]
     assert len(text) < MAX_TAIL_LENGTH + 1000
-    assert "nothing was printed" in tail_of(run, reader, second)
+    assert "(nothing but its answer" in tail_of(run, reader, second)
