@@ -159,14 +159,26 @@ def _looked(folder: str) -> Sequence[tuple[Row, Seen, str]] | None:
 
 
 def run_monitor(options: Sequence[str]) -> None:
-    """Follow the project of a command line with *options* before `monitor`. Raises `OrchestrationError`."""
-    try:
-        root = root_of(options)
-    except Uncertain:
-        from mcp_server.project.root import find_root  # noqa: PLC0415 - see `_by_all_rules`
+    """Follow the project of a command line with *options* before `monitor`.
 
-        root = str(find_root(options[-1].removeprefix("--project=") if options else None).root)
+    A session may have been started outside of any project: there is no news then.
+    """
+    root = root_for(options)
     try:
-        follow(StateFolder(root), os.getppid())
+        follow(StateFolder(root) if root is not None else lambda: None, os.getppid())
     except (BrokenPipeError, KeyboardInterrupt):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered has no reader either
+
+
+def root_for(options: Sequence[str]) -> str | None:
+    """The project root, or None if there is no project."""
+    try:
+        return root_of(options)
+    except Uncertain:
+        from engine.errors import NotFound  # noqa: PLC0415 - see `_by_all_rules`
+        from mcp_server.project.root import find_root  # noqa: PLC0415
+
+        try:
+            return str(find_root(options[-1].removeprefix("--project=") if options else None).root)
+        except NotFound:
+            return None

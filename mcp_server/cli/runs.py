@@ -333,7 +333,7 @@ def exit_code(run: Run) -> int:
 
 
 def monitor() -> None:
-    """Print a line whenever a run of the project asks, fails or ends. A monitor of Claude Code runs it (see sync)."""
+    """Print a line whenever a run asks, fails or ends. A monitor of Claude Code starts this."""
     from mcp_server.cli.monitor import run_monitor  # noqa: PLC0415 - as with `lazy`
 
     with errors():

@@ -96,3 +96,32 @@ async def test_a_line_leaves_nothing_behind_and_an_old_run_is_no_news(root: Path
     assert shown(root).startswith("✅ /hello ")
     assert sorted(path.name for path in folder.rglob("*")) == before
     assert line_in(str(folder), SystemClock().now().timestamp() + 2 * RECENT_SECONDS) == ""
+
+
+def watched(root: Path) -> subprocess.Popen[str]:
+    """A process with a monitor of the project as its child; their output is one."""
+    starts = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+    command = [sys.executable, "-c", starts, str(Path(sys.executable).parent / "orchestrate"), "monitor"]
+    return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
+
+
+async def test_a_monitor_reports_each_change_once_and_ends_with_its_parent(root: Path) -> None:
+    with watched(root) as parent:
+        assert parent.stdout is not None
+        [monitor] = await asyncio.to_thread(children_of, parent.pid)
+        _, worker = await begin(root)
+        await asyncio.to_thread(open_gate, root)
+        psutil.wait_procs([worker], timeout=SECONDS)
+        line = await asyncio.to_thread(parent.stdout.readline)
+        assert " has ended: completed, 2/2. " in line
+        assert line.startswith("/wait (run r-")
+        parent.kill()
+        psutil.wait_procs([monitor], timeout=SECONDS)
+        assert not monitor.is_running()
+        assert await asyncio.to_thread(parent.stdout.read) == ""
+
+
+def children_of(pid: int) -> list[psutil.Process]:
+    """The children of *pid*, once it has any."""
+    wait_until(lambda: str(psutil.Process(pid).children()), lambda seen: seen != "[]")
+    return psutil.Process(pid).children()

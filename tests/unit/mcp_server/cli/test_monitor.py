@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from mcp_server.cli.monitor import News, Seen
+from engine.statefolder.guard import open_state
+from engine.statefolder.stamps import STAMP
+from mcp_server.cli.monitor import LOOKS_KEPT, News, Seen, StateFolder, root_for
 from mcp_server.cli.run_rows import Row
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def row(run: str = "r-1", **changes: object) -> Row:
@@ -66,3 +73,35 @@ def test_a_run_that_fails_and_ends_between_two_looks_is_one_line() -> None:
 def test_a_resumed_run_ends_again() -> None:
     interrupted = [(row(), Seen(over=True), "interrupted")]
     assert [len(lines) for lines in told(RUNNING, interrupted, RUNNING, OVER)] == [0, 1, 0, 1]
+
+
+def test_outside_of_any_project_there_is_no_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CLAUDECODE", "CLAUDE_PROJECT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert root_for([]) is None
+    folder = tmp_path / "project"
+    (folder / ".claude" / "commands").mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    assert root_for([]) == str(folder) == root_for(["--project", str(folder)])
+
+
+def test_state_that_comes_later_is_found_also_where_only_the_rules_find_it(tmp_path: Path) -> None:
+    plain, odd = tmp_path / "plain", tmp_path / "Größe"
+    for folder in (plain, odd):
+        folder.mkdir()
+        find = StateFolder(str(folder))
+        assert find() is None
+        made = open_state(folder)
+        (made / "journal.sqlite3").touch()
+        found = [find() for _ in range(LOOKS_KEPT)]
+        assert found[-1] == str(made)
+
+
+def test_state_of_others_is_not_looked_at(tmp_path: Path) -> None:
+    made = open_state(tmp_path)
+    (made / "journal.sqlite3").touch()
+    (made / STAMP).unlink()
+    find = StateFolder(str(tmp_path))
+    assert [find() for _ in range(3)] == [None] * 3
