@@ -337,7 +337,7 @@ class OrchestrationEngine:
         if self._todo_write is not None:
             return self._todo_write
         options = workplace.todo_options
-        return TodoWriteConfig(batch_size=options.batch_size, enable_grouping=options.grouping)
+        return TodoWriteConfig(batch_size=options.batch_size or BATCH_SIZE, enable_grouping=options.grouping)
 
     async def _follow(self, place: OpenPlace, starting: Coroutine[Any, Any, RunId]) -> RunResult:
         collector = self._collector

@@ -222,11 +222,11 @@ class Archive:
                 if summary is not None:
                     await self.look_after(summary)
 
-    async def look_after_all(self) -> list[RunSummary]:
-        """All runs, newest first; those of dead owners are recorded as interrupted first."""
-        for summary in await self._storage.summaries():
+    async def look_after_all(self, count: int | None = None) -> list[RunSummary]:
+        """All runs, or the *count* newest, newest first; those of dead owners are recorded as interrupted first."""
+        for summary in await self._storage.summaries(count):
             await self.look_after(summary)
-        return [self._row(summary) for summary in await self._storage.summaries()]
+        return [self._row(summary) for summary in await self._storage.summaries(count)]
 
     def _row(self, summary: RunSummary) -> RunSummary:
         orphaned = self._is_reader and self._is_orphaned(summary)

@@ -22,7 +22,7 @@ from engine.scheduling.readiness import queues, standing, waiting_for
 from engine.scheduling.succession import to_redo
 from engine.views.durations import leapt
 from engine.views.progress import DONE, Progress, progress, remaining
-from engine.views.todos import MARKED, Todo, TodoOptions, display, todos
+from engine.views.todos import LIST_BYTES, MARKED, Todo, TodoOptions, display, is_folded, todos
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -141,16 +141,19 @@ def snapshot(
     *,
     warnings: Sequence[str] = (),
     locks: Sequence[LockLine] = (),
+    lists: bool = True,
 ) -> Snapshot:
     """*run* at *now*; *learned* are seconds by node that replace the file's estimates.
 
-    *warnings* are added to those of the plan, *locks* are the lines of the lock table about *run*.
+    *warnings* are added to those of the plan, *locks* are the lines of the lock table about *run*. Without *lists* both
+    forms of the todo list are empty: whoever needs neither saves the time.
     """
     learned = learned or {}
     until = run.ended_at or (run.changed_at if run.ended else None) or now
     started = run.started_at or run.created_at
     few = len(run.nodes) <= MAX_NODES_IN_FULL
     full = few or run.status is RunStatus.PENDING
+    listing, showing = (todos, display) if full else (short_todos, short_display)
     over = overspent(run)
     return Snapshot(
         id=run.id,
@@ -167,8 +170,8 @@ def snapshot(
         failures=failures(run),
         questions=questions(run),
         outputs=_outputs(run),
-        todos=tuple(todos(run, now, learned, options) if full else short_todos(run, now, learned, options)),
-        display=display(run, now, learned, options) if full else short_display(run, now, learned, options),
+        todos=tuple(listing(run, now, learned, options)) if lists else (),
+        display=showing(run, now, learned, options) if lists else "",
         running=tuple(sorted(at_work(run), key=lambda name: run.nodes[name].start_order)),
         redo=_redo(run),
         message=run.message,
@@ -216,11 +219,14 @@ def warned(run: Run) -> list[str]:
     return [text for node in run.nodes.values() for record in node.attempts for text in record.warnings]
 
 
-def preview(plan: Plan, options: TodoOptions | None = None) -> list[Todo]:
-    """The first todo list of a run of *plan*."""
+def preview(plan: Plan, options: TodoOptions | None = None, *, room: int = LIST_BYTES) -> list[Todo]:
+    """The first todo list of a run of *plan*, in about *room* bytes."""
+    from engine.views.folding import sections  # noqa: PLC0415 - the help of the command line needs no list
+
     at = datetime.min.replace(tzinfo=UTC)
     run = create(ev.RunCreated(at, NO_RUN, plan, OwnerId(""), "none"))
-    return todos(run, at, {}, options)
+    found = sections(run, at, {}, options or TodoOptions(), room=room)
+    return [todo for section in found for todo in section.todos()]
 
 
 def failures(run: Run) -> tuple[FailureLine, ...]:
@@ -302,10 +308,9 @@ def short_todos(
 ) -> list[Todo]:
     """The todo list of a large run: one line a finished phase, and one for the pending nodes of an open one."""
     every = iter(todos(run, now, learned, options))
-    folded = len(run.nodes) > (options or TodoOptions()).batch_size
     found: list[Todo] = []
     for phase in run.phases:
-        if folded and phase.opened_at is None and not run.ended:
+        if is_folded(run, phase, options or TodoOptions()):
             found.append(next(every))
             continue
         lines = [(run.nodes[name], next(every)) for name in phase.plan.nodes]

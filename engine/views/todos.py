@@ -30,6 +30,8 @@ MAX_NAME_LENGTH = 60
 """Characters of a task in a list: an answer repeats it several times, and the command has the whole text."""
 MAX_NOTE_LENGTH = 100
 """Characters of the note behind a task, such as why the node failed."""
+LIST_BYTES = 2000
+"""Bytes of the list in an ordinary answer."""
 BATCH_SIZE = 10
 """Above this many nodes, each phase that has not opened is folded into one line."""
 
@@ -52,7 +54,8 @@ class Todo:
 class TodoOptions:
     """Options of the list."""
 
-    batch_size: int = BATCH_SIZE
+    batch_size: int | None = BATCH_SIZE
+    """None: no number of nodes folds phases."""
     grouping: bool = True
 
 
@@ -60,12 +63,12 @@ def todos(run: Run, now: datetime, learned: Mapping[str, float], options: TodoOp
     """The todo list of *run*: one todo a node, in phase order; folded phases are one todo each."""
     options = options or TodoOptions()
     found: list[Todo] = []
-    for number, phase in _phases(run):
-        if _is_folded(run, phase, options):
-            heading = _folded(run, phase, number)
-            found.append(Todo(heading, "pending", heading))
+    for number, phase in numbered_phases(run):
+        if is_folded(run, phase, options):
+            folded = folded_phase(run, phase, number)
+            found.append(Todo(folded, "pending", folded))
         else:
-            found.extend(_todo(run, run.nodes[name], now, learned) for name in phase.plan.nodes)
+            found.extend(todo_of(run, run.nodes[name], now, learned) for name in phase.plan.nodes)
     return found
 
 
@@ -73,11 +76,11 @@ def display(run: Run, now: datetime, learned: Mapping[str, float], options: Todo
     """The guide's text block: phase headings, icons, times."""
     options = options or TodoOptions()
     blocks: list[str] = []
-    for number, phase in _phases(run):
-        if _is_folded(run, phase, options):
-            blocks.append(_folded(run, phase, number))
+    for number, phase in numbered_phases(run):
+        if is_folded(run, phase, options):
+            blocks.append(folded_phase(run, phase, number))
             continue
-        lines = [_heading(run, phase, number)] if options.grouping else []
+        lines = [heading(run, phase, number)] if options.grouping else []
         indent = "  " if options.grouping else ""
         lines += [f"{indent}{line(run, run.nodes[name], now, learned)}" for name in phase.plan.nodes]
         blocks.append("\n".join(lines))
@@ -141,7 +144,8 @@ def _note(run: Run, node: NodeState) -> str | None:
     return _cut(clean(f"waiting for {waiting if node.waiting is not None else _words(waiting)}"), MAX_NOTE_LENGTH)
 
 
-def _todo(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> Todo:
+def todo_of(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]) -> Todo:
+    """The todo of one node."""
     task = subject(run, node)
     text = _text(run, node, now, learned)
     status = standing(node)
@@ -162,7 +166,7 @@ def _todo(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]
     return Todo(text, "pending", active_form(task))
 
 
-def _phases(run: Run) -> Iterator[tuple[int, PhaseState]]:
+def numbered_phases(run: Run) -> Iterator[tuple[int, PhaseState]]:
     """Top-level phases with their number from 1, each followed by the phases of its sub-commands."""
     number = 0
     for phase in run.phases:
@@ -171,18 +175,22 @@ def _phases(run: Run) -> Iterator[tuple[int, PhaseState]]:
         yield number, phase
 
 
-def _is_folded(run: Run, phase: PhaseState, options: TodoOptions) -> bool:
-    return len(run.nodes) > options.batch_size and phase.opened_at is None and not run.ended
+def is_folded(run: Run, phase: PhaseState, options: TodoOptions) -> bool:
+    """Whether *phase* is one line because it has not opened and the run has more than `batch_size` nodes."""
+    many = options.batch_size is not None and len(run.nodes) > options.batch_size
+    return many and phase.opened_at is None and not run.ended
 
 
-def _folded(run: Run, phase: PhaseState, number: int) -> str:
+def folded_phase(run: Run, phase: PhaseState, number: int) -> str:
+    """The line of a phase that has not opened: `Phase 4: Code Review (3 tasks, waiting for testing)`."""
     count = len(phase.plan.nodes)
     waiting = _phase_waits_for(run, phase)
     note = f", waiting for {waiting}" if waiting else ""
     return f"Phase {number}: {clean(phase.plan.name)} ({count} task{'s' if count != 1 else ''}{note})"
 
 
-def _heading(run: Run, phase: PhaseState, number: int) -> str:
+def heading(run: Run, phase: PhaseState, number: int) -> str:
+    """The line above the nodes of *phase*."""
     waiting = _phase_waits_for(run, phase) if phase.opened_at is None and not run.ended else None
     return f"Phase {number}: {clean(phase.plan.name)}" + (f" (waiting for {waiting})" if waiting else "")
 

@@ -9,16 +9,17 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from engine.views.status import snapshot, works
+from engine.views.status import failures, questions, snapshot, works
 from mcp_server.answers.guidance import progress_line
 from mcp_server.answers.work_orders import new_work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from engine.ids import AttemptId, RunId
+    from engine.ids import AttemptId, NodeId, RunId
     from engine.run.state import Run
     from engine.service import Engine, View
+    from mcp_server.answers.wire import Until
     from mcp_server.project.project import Project
 
 HEARTBEAT_SECONDS = 20.0
@@ -45,22 +46,57 @@ class Glimpse:
     done: int
     total: int
     over: bool
-    """It has ended, has new work for the client, or waits for a person and nothing else."""
+    """It has ended, has new work for the client or work to stop, or waits for a person and nothing else."""
+    seen: Seen
     run: Run
     """The run itself, to see later that it has changed."""
 
 
-def glimpse(view: View, handed: Collection[AttemptId] = ()) -> Glimpse:
-    """A glimpse of *view*; *handed* are attempts whose work orders the client has."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """The state of a run that a client knows."""
+
+    events: int
+    phases: tuple[tuple[bool, bool], ...]
+    """Of each phase, whether it has opened and whether it has ended."""
+    failures: int = 0
+    questions: frozenset[tuple[NodeId, int]] = frozenset()
+    """Open questions: the node and its attempts so far, since it may ask again."""
+
+
+def seen_in(run: Run) -> Seen:
+    """The knowledge of a client that has been sent all of *run*."""
+    return Seen(
+        events=run.events,
+        phases=tuple((phase.opened_at is not None, phase.ended_at is not None) for phase in run.phases),
+        failures=len(failures(run)),
+        questions=frozenset((one.node, len(run.nodes[one.node].attempts)) for one in questions(run)),
+    )
+
+
+def is_due(now: Seen, seen: Seen, until: Until, *, at_failures: bool = True) -> bool:
+    """Whether a client that knows *seen*, and waits *until* something happens, has to know *now*.
+
+    A question always ends a wait, and so does a failure unless *at_failures* is false.
+    """
+    if now.questions - seen.questions or (at_failures and now.failures > seen.failures):
+        return True
+    return {"end": False, "phase": now.phases != seen.phases, "change": now.events != seen.events}[until]
+
+
+def glimpse(view: View, handed: Collection[AttemptId] = (), note: str = "") -> Glimpse:
+    """A glimpse of *view*; *handed* are attempts whose work orders the client has, *note* goes behind its line."""
     run = view.run
-    now = snapshot(run, view.now, view.estimates, locks=view.locks)
+    now = snapshot(run, view.now, view.estimates, locks=view.locks, lists=False)
+    news = bool(new_work(view, handed)) or not set(handed).isdisjoint(view.stop)
     return Glimpse(
         events=run.events,
-        line=progress_line(now, run, view.actions),
+        line=progress_line(now, run, view.actions, note),
         shape=(*((phase.id, phase.state) for phase in now.phases), len(now.failures), now.state),
         done=now.progress.done,
         total=now.progress.total,
-        over=now.ended or bool(new_work(view, handed)) or (bool(now.questions) and not works(run)),
+        over=now.ended or news or (bool(now.questions) and not works(run)),
+        seen=seen_in(run),
         run=run,
     )
 
@@ -98,22 +134,25 @@ async def follow(
     send: SendProgress,
     *,
     seconds: float,
-    seen: int | None = None,
+    seen: Seen,
+    until: Until = "end",
+    at_failures: bool = True,
     handed: Collection[AttemptId] = (),
+    note: str = "",
 ) -> None:
-    """Wait until a run has ended or waits for the client or a person only, at most *seconds*; report its progress.
+    """Wait until a run has ended or needs the client, or as `is_due` says, at most *seconds*; report its progress.
 
-    With *seen*, a number of events, the wait ends as soon as the run has another number. *handed* are the attempts
-    whose work orders the client has: only other work ends the wait.
+    *seen* is what the client knows of it, *handed* are the attempts whose work orders it has: only other work, or the
+    end of that, ends the wait. *note* is added to each line.
     """
     engine = await project.reader()
     time = asyncio.get_running_loop().time
     end = time() + seconds
     reporter = Reporter(send, interval=project.settings.todos.batch_delay_ms / 1000, time=time)
     while (left := end - time()) > 0:
-        now = await engine.read(run_id, lambda view: glimpse(view, handed))
+        now = await engine.read(run_id, lambda view: glimpse(view, handed, note))
         pause = await reporter.show(now)
-        if now.over or (seen is not None and now.events != seen):
+        if now.over or is_due(now.seen, seen, until, at_failures=at_failures):
             return
         if now.run.events == now.events:  # nothing changed while the message was sent
             await engine.wait(run_id, max(0.0, min(left, pause)))

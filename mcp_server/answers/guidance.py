@@ -17,6 +17,7 @@ from engine.text.redaction import redact
 from engine.text.shown import clean
 from engine.views.durations import about
 from engine.views.todos import subject
+from mcp_server.answers.wire import SHORT_WAIT
 from mcp_server.answers.work_orders import Work
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from engine.ids import NodeId
     from engine.run.state import Run
     from engine.views.status import Snapshot
+    from mcp_server.answers.wire import InterruptedLine
 
 MAX_LINE_LENGTH = 200
 """Characters of a progress message; Claude Code shows no more."""
@@ -33,10 +35,14 @@ SHOW = (
     'Show the user todos with TodoWrite if you have that tool; if you have TaskCreate, call status with view="todos" '
     "and make the calls in tasks; else print display."
 )
+BY_PHASE = "With TodoWrite or TaskCreate use until: phase instead, and update your list once for each answer."
 MAKE_CALLS = "Make the calls in tasks: create with TaskCreate, update with TaskUpdate and the taskId of its task."
 STOP = "Stop the subagents of the attempts in stop: their results are no longer needed."
 SIMULATED = "it was a simulation and no work was done"
 
+ESC_CANCELS = "Esc cancels the run"
+ESC_LEAVES = "Esc leaves the run going"
+"""Behind the line of a call that waits, in Claude Code, which shows nothing of the call's end after Esc."""
 CANCEL_UNHEARD = (
     "Process {process}, which runs it, has not answered the request to cancel: it hangs or is stopped. The request "
     "stays in place. Ask the user whether to end that process (`kill -KILL {process}`), then cancel again."
@@ -51,11 +57,12 @@ def next_step(
     refs: Sequence[str] = (),
     work: Work | None = None,
     tasks: Sequence[object] | None = None,
+    wait: int = SHORT_WAIT,
 ) -> str:
     """Instructions for the model's next step.
 
     *refs* are the keys of outputs that are too large to include, *work* is the client's own work, *tasks* are calls
-    of the Task tools, None if the client did not ask for them.
+    of the Task tools, None if the client did not ask for them, *wait* is how many seconds a call of it may take.
     """
     if dry_run:
         return "Nothing was run: show the user this predicted timeline, and call run without dry_run to start it."
@@ -82,8 +89,10 @@ def next_step(
         )
     if not (work.new or now.questions):
         until = "Until then" if work.open else "Then"
-        view = 'view="todos", ' if tasks is not None else ""
-        said.append(f"{until} call status with run_id={now.id}, {view}wait_seconds=60.")
+        if tasks is None:
+            said += [f'{until} call status with run_id={now.id}, until="end", wait_seconds={wait}.', BY_PHASE]
+        else:
+            said.append(f'{until} call status with run_id={now.id}, view="todos", until="phase", wait_seconds={wait}.')
     if now.state is RunStatus.COMPENSATING:
         said.append("The run is being rolled back.")
     return " ".join(said)
@@ -124,6 +133,12 @@ def _after_the_end(now: Snapshot, refs: Sequence[str]) -> str:
     return f"Report to the user that the run was cancelled{_effects(now)}."
 
 
+def left_behind(lines: Sequence[InterruptedLine]) -> str:
+    """Advice about runs that earlier sessions left."""
+    runs = ", ".join(f"{line.run_id} of {line.command} ({line.done}/{line.total} done)" for line in lines)
+    return f"Ask the user about an earlier run that was interrupted: {runs}; resume continues it, cancel undoes it."
+
+
 def _names(nodes: Sequence[NodeId]) -> str:
     """*nodes* for a sentence; of many only the first."""
     return some(nodes, MAX_NAMES_LISTED)
@@ -146,12 +161,16 @@ _BECAME = {
 }
 
 
-def progress_line(now: Snapshot, run: Run, actions: Mapping[NodeId, str]) -> str:
-    """A line below 200 characters: `Phase 2/3 Parallel Reviews · 3/6 · Reviewing security… · ~6 min left`."""
+def progress_line(now: Snapshot, run: Run, actions: Mapping[NodeId, str], note: str = "") -> str:
+    """A line below 200 characters: `Phase 2/3 Parallel Reviews · 3/6 · Reviewing security… · ~6 min left`.
+
+    *note* is added to that of a live run, and never cut off.
+    """
     parts = [_phase(run), f"{now.progress.done}/{now.progress.total}", _doing(now, run, actions)]
     if not now.ended and now.remaining:
         parts.append(f"{about(now.remaining)} left")
-    return cut(" · ".join(part for part in parts if part), MAX_LINE_LENGTH - 1)
+    end = f" · {note}" if note and not now.ended else ""
+    return cut(" · ".join(part for part in parts if part), MAX_LINE_LENGTH - 1 - len(end)) + end
 
 
 def _phase(run: Run) -> str:

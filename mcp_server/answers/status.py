@@ -32,27 +32,31 @@ from engine.text.shown import printable
 from engine.validation.problem import grouped
 from engine.views.diagram import mermaid
 from engine.views.durations import milliseconds
+from engine.views.folding import WHOLE_LIST_BYTES, marks, sections, text_of
 from engine.views.headline import headline
 from engine.views.metrics import metrics
 from engine.views.report_text import text_report
 from engine.views.status import preview, snapshot
 from engine.views.timeline import timeline
+from engine.views.todos import LIST_BYTES, TodoOptions
 from mcp_server.answers import wire
 from mcp_server.answers.guidance import next_step
 from mcp_server.answers.node_pages import MAX_ERROR_LENGTH, Page, nodes_of, timeline_of
 from mcp_server.answers.work_orders import hand_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
-    from engine.ids import AttemptId
+    from engine.ids import AttemptId, NodeId
     from engine.model.plan import Plan
     from engine.run.state import Run
     from engine.service import View
     from engine.storage.cache import ValueCache
+    from engine.views.folding import Mark
     from engine.views.status import FailureLine, Snapshot
-    from engine.views.todos import Todo, TodoOptions
+    from engine.views.todos import Todo
     from mcp_server.answers.wire import ViewName
+    from mcp_server.answers.work_orders import Work
     from mcp_server.project.forecast import Forecast
     from registry.catalog import CheckedCommand
 
@@ -66,6 +70,8 @@ MAX_OUTPUTS_BYTES = 16 * 1024
 """Bytes of all values that one answer includes."""
 MAX_PROBLEMS = 60
 """Problems that `validate` lists, errors first."""
+MAX_POINTERS = 10
+"""Maximum number of places listed for a warning that stands for several."""
 MAX_WARNINGS = 20
 """Warnings that are listed with a loaded command."""
 MAX_FAILURES = 20
@@ -103,15 +109,18 @@ def status_of(
     dry_run: bool = False,
     tasks: list[wire.TaskLine] | None = None,
     handed: set[AttemptId] | None = None,
+    known: dict[NodeId, Mark] | None = None,
+    wait: int = wire.SHORT_WAIT,
     page: Page = Page(),  # noqa: B008 - it does not change
 ) -> wire.Status:
     """A run for the wire; *values* holds its outputs, None to leave them out; *tasks* are passed on.
 
-    *page* says which nodes are listed.
-    *handed* are the attempts whose work orders the client has; those that this answer hands out are added.
+    *handed* are the attempts whose work orders the client has; those that this answer hands out are added. *known* is
+    what it knows of each node, empty if nothing: `display` has only what is new to it. *wait* is how many seconds one
+    of its calls may take, *page* says which nodes are listed.
     """
     run = view.run
-    now = snapshot(run, view.now, view.estimates, options, warnings=view.warnings, locks=view.locks)
+    now = snapshot(run, view.now, view.estimates, warnings=view.warnings, locks=view.locks, lists=False)
     parts = frozenset({"timeline"}) if dry_run else VIEWS[view_name]
     refs: list[str] = []
     wanted = "outputs" in parts or ("todos" in parts and now.ended)
@@ -141,18 +150,22 @@ def status_of(
         cost_usd=round(now.cost_usd, 6) or None,
         next="",
     )
+    fields = _lists(view, now, parts, options or TodoOptions(batch_size=None), known)
     for part in parts & PARTS.keys():
-        status = status.model_copy(update=PARTS[part](view, now, page))
+        fields |= PARTS[part](view, now, page)
+    status = status.model_copy(update=fields)
     room = MAX_ANSWER_LENGTH - len(status.text()) if view.work else 0
     work = hand_out(view, set() if handed is None else handed, room=room)
-    return status.model_copy(
-        update={
-            "work": list(work.new) or None,
-            "work_left_out": work.left_out or None,
-            "open": list(work.open) or None,
-            "next": next_step(now, dry_run=dry_run, refs=refs, work=work, tasks=tasks),
-        }
-    )
+    step = next_step(now, dry_run=dry_run, refs=refs, work=work, tasks=tasks, wait=wait)
+    return status.model_copy(update={**_work(work), "next": step})
+
+
+def _work(work: Work) -> dict[str, Any]:
+    return {
+        "work": list(work.new) or None,
+        "work_left_out": work.left_out or None,
+        "open": list(work.open) or None,
+    }
 
 
 def _report(view: View) -> str:
@@ -203,7 +216,7 @@ def loaded_of(loaded: CheckedCommand, plan: Plan, options: TodoOptions | None = 
         critical_path_ms=milliseconds(plan.critical_path_time),
         speedup_percent=max(0, round(100 * saved)),
         arguments=[f"{argument.name}!" if argument.required else argument.name for argument in plan.arguments],
-        problems=wire.problem_lines(problems[:MAX_WARNINGS]),
+        problems=_problem_lines(problems[:MAX_WARNINGS]),
         problems_left_out=max(0, len(problems) - MAX_WARNINGS) or None,
         mermaid=mermaid(plan) if len(plan.nodes) <= MAX_DIAGRAM_NODES else None,
         todos=todo_write(preview(plan, options)),
@@ -229,10 +242,27 @@ def validation_of(loaded: CheckedCommand, *, strict: bool = False) -> wire.Valid
     return wire.Validation(
         valid=not (loaded.problems if strict else loaded.errors),
         name=loaded.name,
-        errors=wire.problem_lines(errors),
-        warnings=wire.problem_lines(warnings),
+        errors=_problem_lines(errors),
+        warnings=_problem_lines(warnings),
         problems_left_out=(len(loaded.errors) - len(errors) + len(groups) - len(warnings)) or None,
     )
+
+
+def _problem_lines(problems: Iterable[Any]) -> list[wire.ProblemLine]:
+    """`engine.validation.Problem` values for the wire."""
+    return [
+        wire.ProblemLine(
+            code=problem.code,
+            severity="error" if str(problem.severity) == "error" else "warning",
+            message=problem.message,
+            pointer=problem.pointer,
+            suggestion=problem.suggestion,
+            place=problem.place,
+            count=1 + len(problem.more) if problem.more else None,
+            pointers=[other.pointer for other in problem.more[:MAX_POINTERS]] or None,
+        )
+        for problem in problems
+    ]
 
 
 def todo_write(todos: Iterable[Todo]) -> wire.TodoWrite:
@@ -274,11 +304,35 @@ def _failure(line: FailureLine, *, short: bool) -> wire.FailureLine:
     )
 
 
-def _display(view: View, now: Snapshot) -> str:
-    """The todo list as text: above it how an ended run went, below it what a live one waits for."""
+def _lists(
+    view: View, now: Snapshot, parts: Collection[str], options: TodoOptions, known: dict[NodeId, Mark] | None
+) -> dict[str, Any]:
+    """The todo list for TodoWrite, and the short one also as text."""
+    if "todos" not in parts:
+        return {}
+    short = "display" in parts
+    room = LIST_BYTES if short else WHOLE_LIST_BYTES
+    found = sections(view.run, view.now, view.estimates, options, room=room)
+    todos = todo_write(todo for section in found for todo in section.todos())
+    if not short:
+        return {"todos": todos}
+    text = shown(_display(view, now, options, {} if known is None else known))
+    return {"todos": todos, "display": text or None}
+
+
+def _display(view: View, now: Snapshot, options: TodoOptions, known: dict[NodeId, Mark]) -> str:
+    """The todo list as text, of the nodes that are new to a client that knows *known*, which is brought up to date.
+
+    Above it is how an ended run went, below it what a live one waits for.
+    """
+    current = marks(view.run)
+    fresh = {name for name, mark in current.items() if known.get(name) != mark} if known else current.keys()
+    known.update(current)
+    found = sections(view.run, view.now, view.estimates, options, room=LIST_BYTES, only=fresh)
+    nodes = text_of(view.run, view.now, view.estimates, options, found)
     waits = [f"🔒 {line}" for line in now.locks if line.waits_for][:MAX_WAITS_IN_DISPLAY]
     above = headline(view.run, view.now, view.estimates) if now.ended else ""
-    return "\n\n".join(part for part in (above, now.display, "\n".join(waits)) if part)
+    return "\n\n".join(part for part in (above, nodes, "\n".join(waits)) if part)
 
 
 def _locks(now: Snapshot, *, every: bool) -> list[wire.LockLine]:
@@ -297,8 +351,6 @@ def _decisions(now: Snapshot) -> list[wire.DecisionLine]:
 PARTS: dict[str, Callable[[View, Snapshot, Page], dict[str, Any]]] = {
     "nodes": lambda view, now, page: {**nodes_of(view, now, page), "locks": _locks(now, every=True) or None},
     "timeline": timeline_of,
-    "todos": lambda _view, now, _page: {"todos": todo_write(now.todos)},
-    "display": lambda view, now, _page: {"display": shown(_display(view, now))},
     "report": lambda view, _now, _page: {"report": _report(view)},
 }
-"""The fields of each optional part; `outputs` are built in `status_of`."""
+"""The fields of each optional part; those that depend on more are built in `status_of`."""

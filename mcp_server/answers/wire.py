@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 ViewName = Literal["summary", "todos", "nodes", "outputs", "timeline", "report"]
 """The part of a status that is included in full."""
+Until = Literal["end", "phase", "change"]
+"""The event that ends a wait for a run, unless one comes first that always does."""
+SHORT_WAIT = 50  # seconds that a call of any client may take: many end one after a minute
 
 
 @lru_cache(4096)
@@ -128,10 +131,6 @@ class RefusedLine(Wire):
     message: Words
 
 
-MAX_POINTERS = 10
-"""Maximum number of places listed for a warning that stands for several."""
-
-
 class ProblemLine(Wire):
     """An error in a command, or a warning about it."""
 
@@ -149,6 +148,15 @@ class ProblemLine(Wire):
     """Where some of the others are."""
 
 
+class InterruptedLine(Wire):
+    """A run whose process ended before it did."""
+
+    run_id: str
+    command: Line
+    done: int
+    total: int
+
+
 class Validation(Wire):
     """Every error and warning of a command file."""
 
@@ -159,6 +167,7 @@ class Validation(Wire):
     warnings: list[ProblemLine]
     problems_left_out: int | None = None
     """Number of problems that are not listed; correct the listed ones first."""
+    interrupted: list[InterruptedLine] | None = None
 
 
 class LoadedPhase(Wire):
@@ -202,6 +211,7 @@ class Loaded(Wire):
     """The graph as a Mermaid flowchart; absent for very large commands."""
     todos: TodoWrite
     """The todo list at the start of a run."""
+    interrupted: list[InterruptedLine] | None = None
 
 
 class ProgressCount(Wire):
@@ -266,7 +276,7 @@ class FailureLine(Wire):
     last_output: str | None = None
     """The last output of the attempt."""
     session: str | None = None
-    """The Claude Code session of the attempt: `claude --resume` shows what it did."""
+    """The Claude Code session of the attempt, for `claude --resume`."""
     compensated: bool
     """Whether the node's work was undone."""
 
@@ -292,7 +302,7 @@ class LockLine(Wire):
     """Absent: the run itself."""
     since: str
     waits_for: list[Line] | None = None
-    """The locks that a waiting request waits for, each as `resource (locked by run:node)`."""
+    """Each as `resource (locked by run:node)`."""
 
 
 class WorkLine(Wire):
@@ -324,7 +334,7 @@ class EstimateLine(Wire):
     sequential_ms: int
     expected_ms: int
     cost_usd: float | None = None
-    """The median of earlier runs of the command; absent if none reported a cost."""
+    """Median of earlier runs of the command."""
     cost_runs: int | None = None
     """Number of runs that the cost is based on."""
 
@@ -362,13 +372,13 @@ class Status(Wire):
     outputs: dict[str, Any] | None = None
     """Values by key; a large one is `{"$ref": uri, "bytes": n}`."""
     outputs_left_out: int | None = None
-    """Number of outputs that are not included; each is the resource `orchestration://runs/{id}/outputs/{key}`."""
+    """Number of outputs that are not included; read them as `orchestration://runs/{id}/outputs/{key}`."""
     todos: TodoWrite | None = None
     """Pass it to TodoWrite unchanged."""
     tasks: list[TaskLine] | None = None
     """In view `todos`: the calls of TaskCreate and TaskUpdate that are still due in this session."""
     display: str | None = None
-    """The same list as text, in view `summary`."""
+    """As text: what changed since the last answer; all of it if the call did not wait."""
     report: str | None = None
     """The timeline and the run in numbers, as text."""
     work: list[WorkLine] | None = None
@@ -376,18 +386,20 @@ class Status(Wire):
     work_left_out: int | None = None
     """Number of further work orders: the next answer has more."""
     open: list[OpenLine] | None = None
-    """Work that this session received earlier and has not reported; view `nodes` repeats it in full."""
+    """Work received earlier and not reported; view `nodes` repeats it in full."""
     stop: list[str] | None = None
     """Attempts that the client should stop working on, with executor host."""
     decisions: list[DecisionLine] | None = None
     refused: list[RefusedLine] | None = None
     """In the answer of `report`: the parts that were rejected."""
     locks: list[LockLine] | None = None
-    """The run's own locks and all waits; locks that its nodes hold are in view `nodes` only."""
+    """The run's own locks and all waits; those of nodes are in view `nodes`."""
     warnings: list[Line] | None = None
     cost_usd: float | None = None
     estimate: EstimateLine | None = None
     """In the answer of `run`: the expectation before it began."""
+    interrupted: list[InterruptedLine] | None = None
+    """In a session's first answer: earlier runs that `resume` continues."""
     next: Line
     """Instructions for the next step."""
 
@@ -416,21 +428,4 @@ def lock_lines(lines: Iterable[Any]) -> list[LockLine]:
             waits_for=list(line.waits_for) or None,
         )
         for line in lines
-    ]
-
-
-def problem_lines(problems: Iterable[Any]) -> list[ProblemLine]:
-    """`engine.validation.Problem` values for the wire."""
-    return [
-        ProblemLine(
-            code=problem.code,
-            severity="error" if str(problem.severity) == "error" else "warning",
-            message=problem.message,
-            pointer=problem.pointer,
-            suggestion=problem.suggestion,
-            place=problem.place,
-            count=1 + len(problem.more) if problem.more else None,
-            pointers=[other.pointer for other in problem.more[:MAX_POINTERS]] or None,
-        )
-        for problem in problems
     ]

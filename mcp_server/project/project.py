@@ -157,7 +157,9 @@ class Project:
     @property
     def todo_options(self) -> TodoOptions:
         """How todo lists are built."""
-        return TodoOptions(batch_size=self.settings.todos.batch_size, grouping=self.settings.todos.grouping)
+        todos = self.settings.todos
+        chosen = "batch_size" in todos.model_fields_set
+        return TodoOptions(batch_size=todos.batch_size if chosen else None, grouping=todos.grouping)
 
     def load(self, source: str | Mapping[str, Any]) -> CheckedCommand:
         """The command that *source* names, with all its problems. Raises `InputError` if there is none to check."""

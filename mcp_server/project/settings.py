@@ -38,7 +38,8 @@ class TodoSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     batch_size: int = Field(default=10, ge=1, le=1000)
-    """Above this number of nodes, each phase that has not opened is one line."""
+    """Above this number of nodes, each phase that has not opened is one line. Unless it is set, lists in answers of the
+    server are folded by their size only."""
     batch_delay_ms: int = Field(default=500, ge=0, le=60_000)
     """Milliseconds between two progress messages; starts and ends of phases and failures are reported at once."""
     grouping: bool = True

@@ -111,6 +111,8 @@ class OrchestrationServer(MCPServer[Session]):
 
         async def asked(ctx: ServerRequestContext[Session, Any], call_next: CallNext) -> HandlerResult:
             ctx.lifespan_context.look_after()
+            if ctx.method == "notifications/cancelled":
+                ctx.lifespan_context.cancelled(ctx.params)
             return await call_next(ctx)
 
         self._lowlevel_server.middleware.append(asked)

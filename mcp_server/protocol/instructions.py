@@ -11,13 +11,18 @@ locks, rollback and live todos. Commands are JSON files in .claude/commands/v2 a
 .claude/commands; name one as "/name".
 
 How to run one:
-1. Call `run` with command "/name" (and arguments). It returns immediately with a run id unless wait_seconds is given.
-2. Follow the `next` field of each answer. While the run is live, call `status` with its run_id and wait_seconds=60; \
-it returns early when something changes.
-3. Show progress: pass `todos` to TodoWrite unchanged if you have that tool. If you have TaskCreate instead, call \
-status with view="todos" and make the calls in `tasks`: pass `create` to TaskCreate unchanged, and `update` to \
-TaskUpdate with the taskId that TaskCreate returned for `task`. Otherwise print `display`.
+1. Call `run` with command "/name" (and arguments) and wait_seconds=3600 (50 if you are not Claude Code): one call \
+that waits to the end, while the user sees the progress. Where the client has tasks it moves to the background after \
+a minute, and you are notified of the end: do not poll.
+2. Then follow the `next` field of each answer.
+3. Only if you have TodoWrite or TaskCreate: call `run` without wait_seconds, then `status` with until="phase" and \
+wait_seconds as above, and update your list once for each answer. Pass `todos` to TodoWrite unchanged. With TaskCreate \
+ask for view="todos" and make the calls in `tasks`: `create` with TaskCreate, `update` with TaskUpdate and the taskId \
+that TaskCreate returned for `task`.
 4. When the run has ended, present `outputs`; a value {"$ref": uri} is too large to include: read that resource.
+
+If the user interrupts `run` while it waits, the run is cancelled and rolled back; interrupting `status` leaves it \
+running. Say which of the two it is.
 
 `validate` checks a command file and reports every problem with its place and a suggestion; `load_command` shows a \
 command's phases, critical path and diagram. Use `run` with dry_run=true for a predicted timeline, and executor \
@@ -47,20 +52,19 @@ RUN = """\
 Run a command: start its agents in the order of its graph, in parallel where it allows. Use this when the user asks \
 for one of the project's commands, such as "/review-code src/auth".
 
-Returns immediately; with wait_seconds, waits for the run to end or the timeout. The run continues in the background; \
-follow `next` in the answer. executor: "auto" uses Claude Code for model agents and runs programs and Python agents \
-natively; "host" hands the model agents' work to you, as `work` in the answer; "simulate" takes no time and does no \
-work; dry_run only predicts the timeline and records nothing. Cancelling this call while it waits cancels the run, \
-unless detach is true. For a client with the tasks extension, a run that continues after wait_seconds, or after a \
-minute, becomes a task, which lasts as long as the run.
+With wait_seconds (3600; 50 if you are not Claude Code) it waits for the end, or for a question to the user; without, \
+it returns immediately. Follow `next` in the answer. executor: "auto" uses Claude Code for model agents and runs \
+programs and Python agents natively; "host" hands the model agents' work to you, as `work` in the answer; "simulate" \
+takes no time and does no work. Cancelling this call while it waits cancels the run, unless detach is true. \
+For a client with the tasks extension, a run that continues after wait_seconds, or a minute, becomes a task.
 """
 
 STATUS = """\
 Show the status of a run: state, progress, phases, failures, todos, decisions that wait for the user, and outputs once \
-it has ended. With wait_seconds it waits and returns early at the next change, so prefer that to polling. Cancelling \
-this call only ends the wait. view: "summary" (default), "todos" (with tasks for TaskCreate and TaskUpdate), "nodes" \
-(in pages with offset, or one with node; and once more the work that you have not reported), "outputs" (values so \
-far), "timeline" (when each node ran), "report".
+it has ended. With wait_seconds it waits until the run has ended ("end"), a phase has opened or ended ("phase") or \
+anything has changed ("change"), and always returns at a question, a failure, and new work or stop. view: \
+"summary" (default), "todos" (the whole list, and tasks for TaskCreate and TaskUpdate), "nodes" (in pages with offset, \
+or one with node; and the work that you have not reported), "outputs" (values so far), "timeline", "report".
 """
 
 REPORT = """\
@@ -87,7 +91,8 @@ the run: raise one that was reached. Follow `next` in the answer.
 
 
 FOLLOW = """\
-Then follow the `next` field of each answer until the run has ended, and show the progress as it says.
+Pass `wait_seconds` 3600: that one call waits to the end, while the user sees the progress. (If you have TodoWrite or \
+TaskCreate, leave it out and wait with `status`, `until` "phase", instead.) Then do what `next` in the answer says.
 """
 
 

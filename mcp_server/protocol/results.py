@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 TASKS: Final = "io.modelcontextprotocol/tasks"
 """The extension by which a client declares that it supports tasks (SEP-2663)."""
 MAX_PROBLEMS = 50
+LONG_WAIT = 3600
+"""Seconds that a call may wait of a client that waits as long as progress is reported."""
 
 
 class RunInProgress(CallToolResult):
@@ -62,6 +64,17 @@ def error_text(error: OrchestrationError) -> str:
 def refusal(error: OrchestrationError, data: Any = None) -> MCPError:  # noqa: ANN401 - any JSON value
     """*error* as an error of the protocol, for requests other than tool calls."""
     return MCPError(INVALID_PARAMS, error_text(error), data)
+
+
+def is_claude_code(ctx: ServerRequestContext[Any, Any]) -> bool:
+    """Whether the client is Claude Code, whose calls last as long as progress is reported, and whose Esc cancels."""
+    client = ctx.session.client_params
+    return client is not None and client.client_info.name == "claude-code"
+
+
+def longest_call(ctx: ServerRequestContext[Any, Any]) -> int:
+    """How many seconds one call of this client may take, as far as is known."""
+    return LONG_WAIT if is_claude_code(ctx) and not ctx.lifespan_context.hurries else wire.SHORT_WAIT
 
 
 def takes_tasks(ctx: ServerRequestContext[Any, Any]) -> bool:

@@ -10,9 +10,11 @@ answer, so an answer carries only what is new, although each request is handled 
 - Early enough. The first request of any kind schedules `look_after`. After `QUIET_SECONDS`, so that the client's
   first requests are answered before, it opens the reader of a project that has a journal; that finds the orphans of
   killed servers. Without a journal there is nothing to look after and nothing is imported.
-- Only the new. `seen`, `tasks`, `orders`, `asked` and `completed_tasks` hold what this client has been sent. They are
-  never persisted: a new connection knows nothing, and gets everything once. Losing an entry costs a repeated answer,
-  never a lost one; `status` with view `nodes` clears the orders on purpose.
+- Only the new. `seen`, `known`, `tasks`, `orders`, `asked` and `completed_tasks` hold what this client has been sent.
+  They are never persisted: a new connection knows nothing, and gets everything once. Losing an entry costs a repeated
+  answer, never a lost one; `status` with view `nodes` clears the orders on purpose.
+- Out of time, not cancelled. Many clients end a call after a minute, and say so in the same notification as a person's
+  Esc. `ran_out_of_time` reads the reason: such a run goes on, and the client is asked to make shorter calls.
 - Left, not cancelled. A client that disconnects cancels its open calls just as a user's Esc does. `closing`
   distinguishes them: it is set before the calls end, so that runs of a client that left are interrupted and can be
   resumed, while those of a cancelled call are cancelled and rolled back.
@@ -26,7 +28,7 @@ import asyncio
 import contextlib
 import importlib
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import OrchestrationError
 from engine.statefolder.location import has_journal
@@ -34,19 +36,29 @@ from mcp_server.project import root
 from mcp_server.protocol.notifications import Notifications
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
     from types import ModuleType
 
     from mcp.server.subscriptions import SubscriptionBus
 
-    from engine.ids import AttemptId, RunId
+    from engine.ids import AttemptId, NodeId, RunId
+    from engine.views.folding import Mark
+    from mcp_server.answers.follow import Seen
     from mcp_server.answers.task_tools import Sent
+    from mcp_server.answers.wire import InterruptedLine
     from mcp_server.project.project import Project
 
 
 QUIET_SECONDS = 1.0
 """Delay after a client's first request: what it asks next is answered before anything else is done."""
+
+MAX_REASONS = 100
+REASON_SECONDS = 0.5
+"""The reason of a cancellation is read after the call was cancelled."""
+OUT_OF_TIME = ("timed out", "timeout", "time out")
+"""In the reason that the SDKs give when a client's own limit on the time of a call is reached."""
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +72,18 @@ class Session:
         *bus* carries notifications to clients of protocol 2026-07-28.
         """
         self.notifications = Notifications(bus)
-        self.seen: dict[RunId, int] = {}
-        """Number of events of each run at the client's last status."""
+        self.seen: dict[RunId, Seen] = {}
+        """The state of each run at the client's last status."""
+        self.known: dict[RunId, dict[NodeId, Mark]] = {}
+        """The state of each node of a run that it knows."""
+        self.answered = False
+        """It has had an answer: only the first one names runs that earlier sessions left."""
+        self.first_task: RunId | None = None
+        """The run whose task had that answer."""
+        self.left: list[InterruptedLine] | None = None
+        """Those runs, once they were looked for."""
+        self.hurries = False
+        """A call of it ran out of time: it does not wait as long as it says."""
         self.tasks: dict[RunId, Sent] = {}
         """The state of each run's tasks in the client's Task tools."""
         self.orders: dict[RunId, set[AttemptId]] = {}
@@ -78,6 +100,8 @@ class Session:
         self._opening = asyncio.Lock()
         self._stack = contextlib.AsyncExitStack()
         self._looking: asyncio.Task[None] | None = None
+        self._reasons: dict[str, str] = {}
+        self._reasoned = asyncio.Event()
 
     async def project(self) -> Project:
         """The project. Raises `OrchestrationError` if it cannot be opened; the next call tries again."""
@@ -92,6 +116,27 @@ class Session:
             project = self._project = await self._stack.enter_async_context(opened)
             self.notifications.watch(project)
             return project
+
+    def cancelled(self, params: Mapping[str, Any] | None) -> None:
+        """Note the reason of a `notifications/cancelled`, for the call that it cancels."""
+        request, reason = (params or {}).get("requestId"), (params or {}).get("reason")
+        if isinstance(request, int | str):
+            self._reasons[str(request)] = reason if isinstance(reason, str) else ""
+            for old in list(self._reasons)[:-MAX_REASONS]:
+                del self._reasons[old]
+            self._reasoned.set()
+
+    async def ran_out_of_time(self, request_id: str) -> bool:
+        """Whether the client cancelled its call because it lasted too long: no person did that."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REASON_SECONDS):
+                while request_id not in self._reasons:
+                    self._reasoned.clear()
+                    await self._reasoned.wait()
+        reason = self._reasons.pop(request_id, "").lower()
+        late = any(word in reason for word in OUT_OF_TIME)
+        self.hurries = self.hurries or late
+        return late
 
     def look_after(self) -> None:
         """Clean up after killed servers shortly, even if the client never asks about runs."""

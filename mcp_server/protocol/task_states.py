@@ -19,7 +19,8 @@ from engine.views.status import snapshot
 from mcp_server.answers.guidance import progress_line
 from mcp_server.answers.status import shown, status_of
 from mcp_server.protocol.elicitation import answer_in, can_be_asked, form_request, open_in, open_questions, pass_on
-from mcp_server.protocol.results import result_of
+from mcp_server.protocol.results import longest_call, result_of
+from mcp_server.protocol.run_answers import interrupted_runs, with_interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +42,7 @@ async def task_of(project: Project, ctx: ServerRequestContext[Session, Any], run
     session = ctx.lifespan_context
     engine = await project.reader()
     asks = can_be_asked(ctx.session.client_capabilities)
+    left = await interrupted_runs(session, project, but=run_id)
 
     def shape(view: View) -> dict[str, Any]:
         run = view.run
@@ -60,9 +62,13 @@ async def task_of(project: Project, ctx: ServerRequestContext[Session, Any], run
         waits = bool(view.work) or (bool(now.questions) and not asked and not run.live)
         if now.ended or waits or run.id in session.completed_tasks:
             session.completed_tasks.add(run.id)
+            if not session.answered:
+                session.answered, session.first_task = True, run.id
             handed = session.orders[run.id] = set()  # so that the answer is the same whenever it is fetched
-            answer = status_of(view, values=engine.values, options=project.todo_options, handed=handed)
-            result = result_of(answer).model_dump(mode="json", by_alias=True, exclude_none=True)
+            answer = status_of(
+                view, values=engine.values, options=project.todo_options, handed=handed, wait=longest_call(ctx)
+            )
+            result = result_of(with_interrupted(answer, left)).model_dump(mode="json", by_alias=True, exclude_none=True)
             return {**task, "status": "completed", "result": result}
         if asked:
             return {**task, "status": "input_required", "inputRequests": {one.key: form_request(one) for one in asked}}

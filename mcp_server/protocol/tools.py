@@ -27,13 +27,10 @@ if TYPE_CHECKING:
     from engine.executors.port import Outcome
     from engine.ids import RunId
     from engine.run.events import Limits
-    from engine.service import View
     from mcp_server.project.project import Project, RunRequest
 
 ALWAYS_LOAD = {"anthropic/alwaysLoad": True}
 """Claude Code shows such a tool to the model from the start; others by name only."""
-HELD_SECONDS = 60.0
-"""How long a call of `run` waits, and Esc cancels the run, until it becomes a task if the client supports them."""
 CANCEL_SECONDS = 30.0
 """Seconds that `cancel` waits for agents to end."""
 
@@ -52,7 +49,7 @@ def _as_text(value: object) -> object:
 Text = Annotated[str, BeforeValidator(_as_text)]
 Source = Annotated[
     Text,
-    Field(description='"/name" of a command, a path under the project root, or a command definition (JSON object)'),
+    Field(description='"/name", a path under the project root, or a command definition (JSON object)'),
 ]
 Wait = Annotated[float, Field(ge=0, le=3600, description="Seconds to wait; 0 returns immediately")]
 RunIdText = Annotated[str, Field(min_length=1, max_length=200, description="Id of the run")]
@@ -108,7 +105,8 @@ async def load_command(ctx: Ctx, source: Source) -> CallToolResult:
     from mcp_server.answers.status import loaded_of  # noqa: PLC0415 - heavy: see session.py
 
     loaded = project.load(source)
-    return result_of(loaded_of(loaded, project.plan(loaded), project.todo_options))
+    answer = loaded_of(loaded, project.plan(loaded), project.todo_options)
+    return result_of(answer.model_copy(update=await _first(ctx, project)))
 
 
 async def validate(
@@ -120,7 +118,8 @@ async def validate(
     project = await _session(ctx).project()
     from mcp_server.answers.status import validation_of  # noqa: PLC0415 - heavy: see session.py
 
-    return result_of(validation_of(project.load(source), strict=strict))
+    answer = validation_of(project.load(source), strict=strict)
+    return result_of(answer.model_copy(update=await _first(ctx, project)))
 
 
 async def run(  # noqa: PLR0917 - clients pass parameters by name
@@ -142,9 +141,9 @@ async def run(  # noqa: PLR0917 - clients pass parameters by name
     """See `instructions.RUN`."""
     session = _session(ctx)
     project = await session.project()
-    from mcp_server.answers.follow import follow  # noqa: PLC0415
     from mcp_server.project.project import RunRequest  # noqa: PLC0415
-    from mcp_server.protocol.elicitation import ask, asked_run  # noqa: PLC0415 - heavy: see session.py
+    from mcp_server.protocol.elicitation import asked_run  # noqa: PLC0415
+    from mcp_server.protocol.waits import wait_for_end  # noqa: PLC0415 - heavy: see session.py
 
     limits = _limits(max_parallelism, max_cost_usd, max_attempts_total, max_duration_seconds)
     request = RunRequest(source=command, arguments=_object_or_text(arguments), executor=executor, limits=limits)
@@ -153,27 +152,23 @@ async def run(  # noqa: PLR0917 - clients pass parameters by name
         from mcp_server.answers.status import status_of  # noqa: PLC0415
 
         predicted = status_of(await project.dry_run(request), values=None, dry_run=True)
-        return result_of(predicted.model_copy(update={"estimate": estimate}))
+        return result_of(predicted.model_copy(update={"estimate": estimate, **await _first(ctx, project)}))
     with anyio.CancelScope(shield=True):  # a run that has started must not be lost before its id is known
         begun = await asked_run(ctx, project)  # the repeated call, with a person's answers
         start = project.start_in_background if detach else project.start
         run_id = begun if begun is not None else await start(request)
     try:
         await anyio.lowlevel.checkpoint()
-        if wait_seconds and takes_tasks(ctx.request_context):
-            await follow(project, run_id, ctx.report_progress, seconds=min(wait_seconds, HELD_SECONDS))
-            return await _status(session, project, run_id, kind=RunInProgress)
-        await follow(project, run_id, ctx.report_progress, seconds=wait_seconds)
-        while wait_seconds and (asked := await ask(ctx, project, run_id)):
-            if isinstance(asked, InputRequiredResult):
-                return asked
-            await follow(project, run_id, ctx.report_progress, seconds=wait_seconds)
+        if wait_seconds and (asked := await wait_for_end(ctx, project, run_id, seconds=wait_seconds, detached=detach)):
+            return asked
     except anyio.get_cancelled_exc_class():
         if not (detach or session.closing):
             with anyio.CancelScope(shield=True):
-                await (await project.engine()).cancel(run_id, reason="the call was cancelled")
+                if not await session.ran_out_of_time(ctx.request_id):
+                    await (await project.engine()).cancel(run_id, reason="the call was cancelled")
         raise
-    return await _status(session, project, run_id, estimate=estimate)
+    goes_on = bool(wait_seconds) and takes_tasks(ctx.request_context)
+    return await _answer(ctx, run_id, estimate=estimate, kind=RunInProgress if goes_on else CallToolResult)
 
 
 async def status(  # noqa: PLR0917 - clients pass parameters by name
@@ -182,31 +177,26 @@ async def status(  # noqa: PLR0917 - clients pass parameters by name
         str | None, Field(min_length=1, max_length=200, description="Id of the run (default: the latest)")
     ] = None,
     wait_seconds: Wait = 0,
+    until: Annotated[
+        wire.Until,
+        Field(description="The event that ends the wait"),
+    ] = "phase",
     view: Annotated[wire.ViewName, Field(description="The part of the run to show in full")] = "summary",
     node: Annotated[str | None, Field(max_length=500, description="View nodes: only this one, with its plan")] = None,
     offset: Annotated[int | None, Field(ge=0, description="View nodes, timeline: the first of a page of 200")] = None,
 ) -> Status | InputRequiredResult:
     """See `instructions.STATUS`."""
-    session = _session(ctx)
-    project = await session.project()
+    project = await _session(ctx).project()
     wanted = _run_id(run_id)
     if wait_seconds:
-        from mcp_server.answers.follow import follow  # noqa: PLC0415
-        from mcp_server.protocol.elicitation import ask, asked_run  # noqa: PLC0415 - heavy: see session.py
+        from mcp_server.protocol.waits import wait_for_news  # noqa: PLC0415 - heavy: see session.py
 
-        engine = await project.reader()
-        wanted = await asked_run(ctx, project) or wanted
-        found, events = await engine.read(wanted, lambda shown: (shown.run.id, shown.run.events))
-        wanted, seen = found, session.seen.get(found, events)
-        handed = session.orders.get(found, ())
-        await follow(project, found, ctx.report_progress, seconds=wait_seconds, seen=seen, handed=handed)
-        while asked := await ask(ctx, project, found):
-            if isinstance(asked, InputRequiredResult):
-                return asked
-            await follow(project, found, ctx.report_progress, seconds=wait_seconds, seen=seen, handed=handed)
+        wanted, asked = await wait_for_news(ctx, project, wanted, seconds=wait_seconds, until=until)
+        if asked is not None:
+            return asked
     if view == "summary" and (node, offset) != (None, None):
         view = "nodes"
-    return await _status(session, project, wanted, view_name=view, nodes=(node, offset))
+    return await _answer(ctx, wanted, view_name=view, nodes=(node, offset), afresh=not wait_seconds)
 
 
 async def report(
@@ -248,7 +238,7 @@ async def report(
             await take(decision.node, unconfirmed(wanted, decision.node))
     if refused and len(refused) == len(results) + len(decisions):
         raise refused[0]
-    return await _status(session, project, wanted, refused=lines or None)
+    return await _answer(ctx, wanted, refused=lines or None)
 
 
 async def cancel(
@@ -267,7 +257,7 @@ async def cancel(
     with anyio.CancelScope(shield=True):  # a requested cancellation is carried out
         await engine.cancel(wanted, reason=reason, compensate=compensate)
     await until_calm(engine, wanted, seconds=CANCEL_SECONDS)
-    return await _status(session, project, wanted, cancelling=True)
+    return await _answer(ctx, wanted, cancelling=True)
 
 
 async def resume(  # noqa: PLR0917 - clients pass parameters by name
@@ -286,7 +276,7 @@ async def resume(  # noqa: PLR0917 - clients pass parameters by name
     wanted = _known(run_id)
     with anyio.CancelScope(shield=True):
         await project.resume(wanted, failed=failed, limits=limits)
-    return await _status(session, project, wanted)
+    return await _answer(ctx, wanted)
 
 
 def add_tools(server: MCPServer[Session]) -> None:
@@ -295,12 +285,18 @@ def add_tools(server: MCPServer[Session]) -> None:
     def add(tool: Callable[..., Awaitable[Any]], description: str, title: str, **hints: bool) -> None:
         meta = ALWAYS_LOAD if tool in {run, status} else None
         annotations = ToolAnnotations(title=title, open_world_hint=hints.pop("open_world", False), **_hints(hints))
-        server.add_tool(tool, description=description, title=title, annotations=annotations, meta=meta)
+        server.add_tool(tool, description=description, annotations=annotations, meta=meta)
 
     add(load_command, instructions.LOAD_COMMAND, "Load a command", read_only=True)
     add(validate, instructions.VALIDATE, "Validate a command", read_only=True)
-    add(run, instructions.RUN, "Run a command", destructive=True, open_world=True)
-    add(status, instructions.STATUS, "Status of a run", read_only=True)
+    add(
+        run,
+        instructions.RUN,
+        "Run a command (an interrupt cancels it, unless detached)",
+        destructive=True,
+        open_world=True,
+    )
+    add(status, instructions.STATUS, "Status of a run (an interrupt leaves it running)", read_only=True)
     add(report, instructions.REPORT, "Report to a run", destructive=False)
     add(cancel, instructions.CANCEL, "Cancel a run", destructive=True, idempotent=True)
     add(resume, instructions.RESUME, "Resume a run", destructive=True, open_world=True)
@@ -358,56 +354,27 @@ def _outcome(result: Result) -> Outcome | None:
     return Outcome(failure=Failure(FailureKind(failure.kind), failure.code, failure.message))
 
 
-async def _status(
-    session: Session,
-    project: Project,
+async def _answer(
+    ctx: Ctx,
     run_id: RunId | None,
     *,
-    view_name: wire.ViewName = "summary",
-    estimate: wire.EstimateLine | None = None,
-    refused: list[wire.RefusedLine] | None = None,
-    cancelling: bool = False,
-    nodes: tuple[str | None, int | None] = (None, None),
     kind: type[CallToolResult] = CallToolResult,
+    **parts: Any,  # noqa: ANN401 - those of `answer_about`
 ) -> CallToolResult:
-    from engine.runtime.clock import process_of  # noqa: PLC0415 - heavy: see session.py
-    from mcp_server.answers.guidance import CANCEL_PENDING, CANCEL_UNHEARD  # noqa: PLC0415
-    from mcp_server.answers.node_pages import Page  # noqa: PLC0415
-    from mcp_server.answers.status import status_of  # noqa: PLC0415
-    from mcp_server.answers.task_tools import task_lines  # noqa: PLC0415
+    """See `run_answers.answer_about`."""
+    from mcp_server.protocol.run_answers import answer_about  # noqa: PLC0415 - heavy: see session.py
 
-    engine = await project.reader()
-    heard = not cancelling or run_id is None or await engine.archive.is_heard(run_id)
+    return await answer_about(ctx.request_context, await _session(ctx).project(), run_id, kind=kind, **parts)
 
-    def shape(view: View) -> tuple[RunId, int, wire.Status]:
-        tasks = None
-        if view_name == "todos":
-            tasks = task_lines(view.run, view.now, session.tasks.setdefault(view.run.id, {}))
-        options = project.todo_options
-        handed = session.orders.setdefault(view.run.id, set())
-        if view_name == "nodes" and nodes == (None, None):  # a client asks for it when it has lost its orders
-            handed.difference_update(order.attempt for order in view.work)
-        answer = status_of(
-            view,
-            view_name=view_name,
-            values=engine.values,
-            options=options,
-            tasks=tasks,
-            handed=handed,
-            page=Page(*nodes),
-        )
-        if estimate is not None and not view.run.ended:
-            answer = answer.model_copy(update={"estimate": estimate})
-        if refused is not None:
-            answer = answer.model_copy(update={"refused": refused})
-        if cancelling and not (view.run.ended or view.run.saga is not None):
-            pending = CANCEL_PENDING if heard else CANCEL_UNHEARD.format(process=process_of(view.run.owner))
-            answer = answer.model_copy(update={"next": f"{pending} {answer.next}"})
-        return view.run.id, view.run.events, answer
 
-    found, events, answer = await engine.read(run_id, shape)
-    session.seen[found] = events
-    return result_of(answer, kind)
+async def _first(ctx: Ctx, project: Project) -> dict[str, list[wire.InterruptedLine] | None]:
+    """A further field of the first answer of a session."""
+    from mcp_server.protocol.run_answers import interrupted_runs  # noqa: PLC0415 - heavy: see session.py
+
+    session = _session(ctx)
+    lines = await interrupted_runs(session, project)
+    session.answered = True
+    return {"interrupted": lines or None}
 
 
 async def _estimate(project: Project, request: RunRequest) -> wire.EstimateLine:

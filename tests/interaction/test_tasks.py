@@ -74,7 +74,7 @@ async def test_the_task_list_follows_the_run_and_no_call_is_told_twice(client: C
         again = await call(client, "status", run_id=started["runId"], view="todos")
         assert tools.follow(again) == []
         run_id = started["runId"]
-        assert again["next"] == f'Then call status with run_id={run_id}, view="todos", wait_seconds=60.'
+        assert again["next"] == f'Then call status with run_id={run_id}, view="todos", until="phase", wait_seconds=50.'
         await anyio.to_thread.run_sync(open_gate, project)
         await ended(client)
         last = await call(client, "status", run_id=started["runId"], view="todos")

@@ -69,7 +69,7 @@ PARAMETERS = {
         "max_attempts_total",
         "max_duration_seconds",
     },
-    "status": {"run_id", "wait_seconds", "view", "node", "offset"},
+    "status": {"run_id", "wait_seconds", "until", "view", "node", "offset"},
     "report": {"run_id", "results", "decisions"},
     "cancel": {"run_id", "reason", "compensate"},
     "resume": {
@@ -208,7 +208,7 @@ async def test_a_definition_is_run_as_it_is_given(client: Client) -> None:
 async def test_status_answers_at_the_next_change(client: Client, project: Path) -> None:
     started = await call(client, "run", command="/wait")
     assert started["state"] == "running"
-    assert "wait_seconds=60" in started["next"]
+    assert 'until="end", wait_seconds=50.' in started["next"]
     seen = started
     with anyio.fail_after(30):
         while seen["progress"]["done"] == 0:

@@ -75,7 +75,7 @@ def test_new_work_is_to_be_started_and_open_work_waited_for() -> None:
     none = advice(run, events, work=Work(open=(known,)))
     assert "Start" not in none
     assert f"As each subagent of the attempts in open ends, call report with run_id={run.id}" in none
-    assert none.endswith(f"Until then call status with run_id={run.id}, wait_seconds=60.")
+    assert f'Until then call status with run_id={run.id}, until="end", wait_seconds=50.' in none
 
 
 def test_work_that_is_not_wanted_any_more_is_to_be_stopped_first() -> None:
@@ -103,12 +103,15 @@ def order(attempt: str) -> wire.WorkLine:
 def test_a_live_run_says_how_to_follow_it() -> None:
     events = run_of(ONE)[:4]
     run = fold(events)
-    assert f"call status with run_id={run.id}, wait_seconds=60" in advice(run, events)
+    assert f'Then call status with run_id={run.id}, until="end", wait_seconds=50.' in advice(run, events)
+    assert 'until="end", wait_seconds=3600.' in advice(run, events, wait=3600)
+    assert advice(run, events).endswith("use until: phase instead, and update your list once for each answer.")
     assert "TodoWrite if you have that tool; if you have TaskCreate" in advice(run, events)
     with_tasks = advice(run, events, tasks=[object()])
     assert with_tasks.startswith("Make the calls in tasks")
-    assert f'call status with run_id={run.id}, view="todos", wait_seconds=60' in with_tasks
-    assert advice(run, events, tasks=[]) == f'Then call status with run_id={run.id}, view="todos", wait_seconds=60.'
+    todos = f'Then call status with run_id={run.id}, view="todos", until="phase", wait_seconds=50.'
+    assert with_tasks.endswith(todos)
+    assert advice(run, events, tasks=[]) == todos
     interrupted = [*events, ev.RunInterrupted(events[-1].at)]
     assert f"resume with run_id={run.id}" in advice(fold(interrupted), interrupted)
 
@@ -174,4 +177,7 @@ def test_the_line_names_phase_progress_and_what_is_done() -> None:
     assert "\n" not in line
     assert "hunter22" not in progress_line(now, run, {NodeId("two"): "password=hunter22"})
     ended = fold(events)
-    assert progress_line(snapshot(ended, events[-1].at), ended, {}) == "/test completed · 3/3"
+    assert progress_line(snapshot(ended, events[-1].at), ended, {}, "Esc") == "/test completed · 3/3"
+    long = progress_line(now, run, {NodeId("two"): "a" * 500}, "Esc cancels the run")
+    assert long.endswith(" · ~2 min left · Esc cancels the run")
+    assert len(long) < MAX_LINE_LENGTH
