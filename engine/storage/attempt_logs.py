@@ -211,7 +211,8 @@ class LogReader:
             if data:
                 begin = max(place, start)
                 entries = [entry for line in data.splitlines() if (entry := _decoded(line)) is not None]
-                return Page([*_gap(begin - place, entries), *entries], begin + len(data))
+                lost = begin - place if entries else begin - place + len(data)
+                return Page([*_gap(lost, entries), *entries], begin + len(data))
         return Page([], place)
 
     def _read(self, name: str, start: int, offset: int) -> bytes:

@@ -28,7 +28,19 @@ from mcp_server.answers.node_pages import Page
 from mcp_server.answers.nodes import node_answer
 from mcp_server.answers.status import status_of
 from mcp_server.project.nodes import attempts_of, find_node
-from mcp_server.protocol.uris import AGENTS, COMMANDS, RUNS, SCHEMA, command_of, command_uri, node_of, part_of, run_of
+from mcp_server.project.runs import run_filter
+from mcp_server.protocol.uris import (
+    AGENTS,
+    COMMANDS,
+    RUNS,
+    SCHEMA,
+    command_of,
+    command_uri,
+    conditions_of,
+    node_of,
+    part_of,
+    run_of,
+)
 from registry.commands import NAME
 from registry.files.paths import shown
 
@@ -62,8 +74,9 @@ async def read(project: Project, uri: str) -> Content:
     fixed = {COMMANDS: _commands, AGENTS: _agents, SCHEMA: _schema}.get(uri)
     if fixed is not None:
         return fixed(project)
-    if uri == RUNS:
-        return await _runs(project)
+    where = {} if uri == RUNS else conditions_of(uri)
+    if where is not None:
+        return await _runs(project, where)
     name = command_of(uri)
     if name is not None:
         return _json(_loaded(project, name).raw)
@@ -162,8 +175,16 @@ def _schema(_: Project) -> Content:
     return _json(command_schema(), JSON_SCHEMA)
 
 
-async def _runs(project: Project) -> Content:
-    rows = await (await project.reader()).archive.look_after_all()
+async def _runs(project: Project, where: Mapping[str, str]) -> Content:
+    engine = await project.reader()
+    wanted = run_filter(
+        states=[where["state"]] if "state" in where else (),
+        command=where.get("command"),
+        since=where.get("since"),
+        text=where.get("grep"),
+        now=engine.clock.now(),
+    )
+    rows = wanted.select(await engine.archive.look_after_all())
     return _json(
         [
             {

@@ -31,7 +31,19 @@ from mcp_types import (
 )
 
 from mcp_server.protocol.results import TASKS, refusal
-from mcp_server.protocol.uris import AGENTS, COMMAND, COMMANDS, LOG, NODE, OUTPUT, RUN, RUNS, SCHEMA, command_uri
+from mcp_server.protocol.uris import (
+    AGENTS,
+    COMMAND,
+    COMMANDS,
+    LOG,
+    NODE,
+    OUTPUT,
+    RUN,
+    RUNS,
+    RUNS_WHERE,
+    SCHEMA,
+    command_uri,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -62,6 +74,7 @@ FIXED = (
 )
 TEMPLATES = (
     ("command", COMMAND, JSON, "The definition of one command"),
+    ("runs", RUNS_WHERE, JSON, "The runs in a state, of a command, since a time such as 2d, or with a text"),
     ("run", RUN, JSON, "The status of one run"),
     ("output", OUTPUT, None, "One output of a run, whole: text unchanged, all else as JSON"),
     ("node", NODE, JSON, "One node: prompt, inputs, attempts, times, cost, and why it waits"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 from engine.ids import RunId
 
@@ -20,6 +20,7 @@ SCHEMA: Final = f"{SCHEME}schemas/command-v2.json"
 COMMAND: Final = f"{COMMANDS}/{{name}}"
 RUN: Final = f"{RUNS}/{{id}}"
 OUTPUT: Final = f"{RUN}/outputs/{{key}}"
+RUNS_WHERE: Final = f"{RUNS}{{?state,command,since,grep}}"
 NODE: Final = f"{RUN}/nodes/{{node}}"
 LOG: Final = f"{NODE}/log"
 PARTS: Final = ("report", "timeline", "diagram")
@@ -40,6 +41,12 @@ def command_of(uri: str) -> str | None:
     """The name, with its slash, of the command at *uri*."""
     found = _COMMAND.fullmatch(uri)
     return f"/{unquote(found[1])}" if found else None
+
+
+def conditions_of(uri: str) -> dict[str, str] | None:
+    """The conditions on the list of runs at *uri*; None if it is another one."""
+    path, sign, query = uri.partition("?")
+    return dict(parse_qsl(query)) if path == RUNS and sign else None
 
 
 def run_of(uri: str) -> RunId | None:

@@ -108,6 +108,22 @@ async def test_a_node_and_its_log_can_be_read(client: Client) -> None:
 
 
 @keeps("resources")
+async def test_runs_are_listed_by_what_is_asked_for(client: Client) -> None:
+    hello = (await call(client, "run", command="/hello", executor="simulate"))["runId"]
+    failed = (await call(client, "run", command="/fail", wait_seconds=30))["runId"]
+
+    async def listed(query: str) -> list[str]:
+        return [line["runId"] for line in await read_json(client, f"orchestration://runs?{query}")]
+
+    assert await listed("state=failed") == [failed]
+    assert await listed("command=%2Fhello&since=1h") == [hello]
+    assert await listed("grep=fail") == [failed]
+    assert await listed("state=completed&grep=fail") == []
+    with pytest.raises(MCPError, match="INVALID_ARGUMENT"):
+        await listed("state=done")
+
+
+@keeps("resources")
 async def test_the_log_of_a_node_that_waits_says_what_for(client: Client) -> None:
     run = (await call(client, "run", command="/ask"))["runId"]
     _, log = await read(client, f"orchestration://runs/{run}/nodes/careful-node/log")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -180,3 +181,25 @@ def test_a_long_text_becomes_several_entries_cut_after_lines() -> None:
     assert all(len(part) <= attempt_logs.MAX_PIECE_LENGTH and part.endswith("\n") for part in parts)
     assert list(pieces("x" * (attempt_logs.MAX_PIECE_LENGTH + 1))) == ["x" * attempt_logs.MAX_PIECE_LENGTH, "x"]
     assert list(pieces("")) == [""]
+
+
+def test_a_file_that_is_no_log_costs_little_however_large_it_is(tmp_path: Path) -> None:
+    state = state_of(tmp_path)
+    folder = RunFolder(state, RUN)
+    name = name_of(NODE, 1)
+    gigabyte = 1024**3
+    with (folder.folder / f"{name}.0").open("wb") as file:
+        file.truncate(gigabyte)  # a line without an end
+    (folder.folder / f"{name}.{gigabyte}").write_bytes(b"no entry\n" * 40_000)
+    log = folder.log(NODE, 1)
+    log._starts, log._size = [2 * gigabyte], 0
+    log.append([entry("an entry")])
+    reader = LogReader(state, RUN)
+    tracemalloc.start()
+    found = whole(reader)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert {one.kind for one in found[:-1]} == {LogKind.LEFT_OUT}
+    assert found[-1] == entry("an entry")
+    assert sum(one.size for one in found) == 2 * gigabyte
+    assert peak < 16 * 1024 * 1024
