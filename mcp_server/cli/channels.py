@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mcp_server.cli.claude_settings import Change
 
 LOCAL = Path(".claude/settings.local.json")
-"""Settings of one user for one project; git ignores the file."""
+"""Settings of one user for one project, with paths of this machine."""
 SHARED = Path(".claude/settings.json")
 MAX_FILE_BYTES = 1_000_000
 BEHIND_A_LINK = f"{LOCAL} is behind a link; settings there would belong to every project that shares it."
