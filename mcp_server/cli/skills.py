@@ -10,7 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from mcp_server.protocol.instructions import FOLLOW
+from mcp_server.protocol.instructions import FOLLOW, LONG_WAIT
 
 if TYPE_CHECKING:
     from registry.commands import CommandSummary
@@ -50,7 +50,7 @@ and, as `arguments`, the text between these tags, exactly as it is (leave `argum
 
 <arguments>$ARGUMENTS</arguments>
 
-{FOLLOW}"""
+{FOLLOW.format(wait=LONG_WAIT)}"""
 
 
 def is_ours(text: str) -> bool:

@@ -5,6 +5,8 @@ Pure. Texts only; a client cuts each at 2 KB.
 
 from __future__ import annotations
 
+LONG_WAIT = 3600
+"""Seconds that a call of Claude Code may take: it waits as long as progress is reported."""
 SERVER = """\
 Runs declarative multi-agent commands of this project: graphs of agents in phases, with parallel work, retries, \
 locks, rollback and live todos. Commands are JSON files in .claude/commands/v2 and v1 markdown files in \
@@ -91,16 +93,19 @@ the run: raise one that was reached. Follow `next` in the answer.
 
 
 FOLLOW = """\
-Pass `wait_seconds` 3600: that one call waits to the end, while the user sees the progress. (If you have TodoWrite or \
-TaskCreate, leave it out and wait with `status`, `until` "phase", instead.) Then do what `next` in the answer says.
+Pass `wait_seconds` {wait}: that one call waits to the end, while the user sees the progress. (If you have TodoWrite \
+or TaskCreate, leave it out and wait with `status`, `until` "phase", instead.) Then do what `next` in the answer says.
 """
 
 
-def call_text(command: str, arguments: str) -> str:
-    """A prompt for a model to run *command*; *arguments* is their text as a JSON string."""
+def call_text(command: str, arguments: str, wait: int) -> str:
+    """A prompt for a model to run *command*; *arguments* is their text as a JSON string.
+
+    *wait* is how many seconds a call of the client may take.
+    """
     return f"""\
 Run the command {command} with the `run` tool of the MCP server "orchestration":
 
 {{"command": "{command}", "arguments": {arguments}}}
 
-Pass the arguments exactly as given here. {FOLLOW}"""
+Pass the arguments exactly as given here. {FOLLOW.format(wait=wait)}"""

@@ -22,7 +22,7 @@ from mcp_types import (
 from engine.errors import InputError, NotFound
 from mcp_server.protocol.instructions import call_text
 from mcp_server.protocol.resources import project_of, project_to_list
-from mcp_server.protocol.results import refusal
+from mcp_server.protocol.results import longest_call, refusal
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -63,7 +63,7 @@ async def get_prompt(ctx: ServerRequestContext[Session, Any], params: GetPromptR
     if unknown:
         message = f'a prompt has no argument "{unknown[0][:100]}"'
         raise refusal(InputError(message, code="INVALID_PARAMETERS", hint=f'Its argument is "{ARGUMENTS}".'))
-    text = call_text(summary.name, json.dumps(given.get(ARGUMENTS, ""), ensure_ascii=False))
+    text = call_text(summary.name, json.dumps(given.get(ARGUMENTS, ""), ensure_ascii=False), longest_call(ctx))
     return GetPromptResult(
         description=clean(summary.description) or None,
         messages=[PromptMessage(role="user", content=TextContent(type="text", text=text))],

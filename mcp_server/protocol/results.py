@@ -13,6 +13,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from engine.errors import InvalidCommand
 from mcp_server.answers import wire
+from mcp_server.protocol.instructions import LONG_WAIT
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 TASKS: Final = "io.modelcontextprotocol/tasks"
 """The extension by which a client declares that it supports tasks (SEP-2663)."""
 MAX_PROBLEMS = 50
-LONG_WAIT = 3600
-"""Seconds that a call may wait of a client that waits as long as progress is reported."""
 
 
 class RunInProgress(CallToolResult):

@@ -286,6 +286,16 @@ async def test_a_client_that_runs_out_of_time_does_not_cancel_the_run_and_is_ask
     assert status["next"].count("wait_seconds=50") == 1
 
 
+@pytest.mark.parametrize(("name", "seconds"), [("claude-code", 3600), ("another-client", 50)])
+@keeps("watch-cost", "prompts")
+async def test_a_prompt_asks_for_one_call_that_is_no_longer_than_the_client_waits(
+    project: Path, name: str, seconds: int
+) -> None:
+    async with connected(project, "auto", client_info=Implementation(name=name, version="1")) as client:
+        [message] = (await client.get_prompt("hello")).messages
+    assert f"Pass `wait_seconds` {seconds}: that one call waits to the end" in str(message.content)
+
+
 @keeps("watch-cost")
 async def test_claude_code_waits_an_hour_at_a_time_and_sees_what_esc_does(project: Path) -> None:
     async with connected(project, "legacy", client_info=CLAUDE_CODE) as client:
