@@ -38,7 +38,9 @@ def told(result: Result) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def run_of(project: Path, *words: str) -> str:
-    name: str = json.loads(orchestrate(project, "run", *words, "--json").stdout)["runId"]
+    status = json.loads(orchestrate(project, "run", *words, "--json").stdout)
+    assert "error" not in status, status
+    name: str = status["runId"]
     return name
 
 
@@ -171,3 +173,32 @@ def test_a_long_line_continues_below_its_text_on_a_terminal(width: int) -> None:
     assert first + "".join(part[10:] for part in rest) == line
     assert logs._broken("short", width) == ["short"]
     assert logs._broken("x" * width, width) == ["x" * width]
+
+
+def test_a_node_of_a_model_shows_its_prompt_with_large_inputs_named(project: Path) -> None:
+    first = node("first-node", context={"outputs": [{"key": "large"}]})
+    second = node("second-node", "first-node", agent="general-purpose", context={"inputs": [{"key": "large"}]})
+    definition = command(phase("one", first, second), name="/prompt")
+    (project / ".claude" / "commands" / "v2" / "prompt.json").write_text(json.dumps(definition), encoding="utf-8")
+    large = json.dumps("x" * 40_000)
+    run = run_of(project, "/prompt", "--executor", "simulate", "--set", f"first-node.large={large}")
+    shown = told(orchestrate(project, "show", run, "second-node", "--json"))
+    assert "This value is large: read it from the JSON file (39 kB)" in shown["prompt"]
+    assert "value" not in shown["inputs"][0]
+    text = orchestrate(project, "show", run, "second-node").stdout
+    assert "prompt:" in text
+    assert "x" * 1000 not in text
+
+
+def test_the_logs_of_a_command_in_a_command_are_those_of_its_nodes(project: Path) -> None:
+    outer = command(phase("one", node("inner-hello", agent="command", task="/hello", minutes=0.1)), name="/outer")
+    (project / ".claude" / "commands" / "v2" / "outer.json").write_text(json.dumps(outer), encoding="utf-8")
+    run = run_of(project, "/outer")
+    for words in (("inner-hello",), ("inner-hello", "-f")):
+        shown = orchestrate(project, "logs", run, *words).stdout
+        assert "inner-hello/first-greeting#1 · worker" in shown
+        assert "thinking of inner-hello/first-greeting" in shown
+    group = told(orchestrate(project, "show", run, "inner-hello", "--json"))
+    assert (group["executor"], group["state"]) == ("command", "completed")
+    assert "prompt" not in group
+    assert "hello from" in orchestrate(project, "output", run, "inner-hello/first-greeting").stdout
