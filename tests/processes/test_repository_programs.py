@@ -22,7 +22,8 @@ from engine.statefolder.links import state_of
 from engine.statefolder.tracked import is_tracked
 from mcp_server.project.project import open_project
 from registry.packaged.review_repo.answer import Refusal
-from registry.packaged.review_repo.git import open_repository, tracked, untracked
+from registry.packaged.review_repo.blame import ages_of
+from registry.packaged.review_repo.git import changed_since, open_repository, tracked, untracked
 from registry.packaged.review_repo.history import read_log
 from registry.packaged.review_repo.programs import Deadline
 from registry.trust.git_drivers import git_items
@@ -273,7 +274,9 @@ async def test_a_review_starts_nothing_that_the_repository_brings(tmp_path: Path
     assert len(tracked(project, ".")) == 3
     assert untracked(project, ".") == [b"new.odd"]
     limits: list[str] = []
-    assert [commit.changes for commit in read_log(open_repository(project), ".", Deadline(20), limits)]
+    assert [commit.paths for commit in read_log(project, ".", Deadline(20), limits)]
+    assert changed_since(project, "HEAD")[1:] == ({}, False)
+    assert ages_of(project, [("a.txt", 1)])
     assert limits == []
     assert spy.started == ""
 

@@ -83,13 +83,12 @@ def snapshot(root: Path) -> dict[str, str]:
 
 
 async def test_a_repository_is_reviewed_and_nothing_is_written_into_it(tmp_path: Path) -> None:
-    root = repository(tmp_path / "repo", **{"app.py": "import os\nexec(input())\n", "README.md": "[x](gone.md)\n"})
+    root = repository(tmp_path / "repo", **{"app.py": "exec(input())\n", "README.md": "[x](gone.md)\n"})
     before = snapshot(root)
     context, failures = await review(root)
     assert failures == {}
     assert {(entry["tool"], entry["rule"]) for entry in context["findings"]} == {
-        ("ruff", "F401"),
-        ("bandit", "B102"),
+        ("ruff", "S102"),
         ("hygiene", "broken-link"),
     }
     assert context["report"].startswith("# Repository review")
@@ -99,11 +98,22 @@ async def test_a_repository_is_reviewed_and_nothing_is_written_into_it(tmp_path:
 async def test_code_of_the_reviewed_repository_is_never_run(tmp_path: Path) -> None:
     proof = tmp_path / "proof"
     trap = f"open({str(proof)!r}, 'a').write(__file__)\n"
-    modules = ("json", "ruff", "bandit", "detect_secrets", "yaml", "psutil", "sitecustomize", "usercustomize", "re")
+    modules = ("json", "ruff", "lizard", "pathspec", "csv", "yaml", "psutil", "sitecustomize", "usercustomize", "re")
     files = {f"{name}.py": trap for name in modules}
     files |= {"registry/__init__.py": trap, "ruff/__init__.py": trap, "ruff/__main__.py": trap, "conftest.py": trap}
-    plugin = f'{{"plugins_used": [{{"path": "file://{tmp_path}/repo/json.py"}}], "results": {{}}}}'
-    files |= {".gitattributes": "*.py diff=trap filter=trap\n", ".secrets.baseline": plugin}
+    script = f"require('fs').writeFileSync({str(proof)!r}, 'config')\n"
+    shell = f"#!/bin/sh\necho program >> {proof}\n"
+    files |= {
+        ".gitattributes": "*.py diff=trap filter=trap\n",
+        "oxlint.config.ts": script,
+        ".oxlintrc.json": '{"jsPlugins": ["./plugin.js"]}',
+        "plugin.js": script,
+        "sgconfig.yml": "ruleDirs: [rules]\ncustomLanguages: {python: {libraryPath: trap.so, extensions: [py]}}\n",
+        "package.json": '{"scripts": {"postinstall": "node plugin.js"}}',
+        ".github/workflows/ci.yml": "on: push\njobs: {a: {runs-on: x, steps: [{run: echo}]}}\n",
+        "run.sh": f". ./trap.sh\necho $(cat {proof})\n",
+        **dict.fromkeys(("trap.sh", "git", "shellcheck", "pyflakes", "node", "bin/ruff"), shell),
+    }
     root = repository(tmp_path / "repo", **files)
     for number in range(3):
         (root / "more.py").write_text(f"x = {number}\n")
@@ -121,9 +131,12 @@ async def test_code_of_the_reviewed_repository_is_never_run(tmp_path: Path) -> N
         (hooks / hook).write_text(f"#!/bin/sh\necho hook >> {proof}\n")
         (hooks / hook).chmod(0o755)
     proof.unlink(missing_ok=True)
-    context, failures = await review(root)
+    for name in ("git", "shellcheck", "pyflakes", "node", "bin/ruff"):
+        (root / name).chmod(0o755)
+    path = os.pathsep.join([str(root), str(root / "bin"), os.environ["PATH"]])
+    context, failures = await review(root, executors(PATH=path))
     assert failures == {}
-    assert "more.py" in {file["path"] for file in context["hotspots"]["files"]}
+    assert "more.py" in {file["path"] for file in context["history"]["files"]}
     assert not proof.exists(), proof.read_text()
 
 
@@ -136,17 +149,23 @@ async def test_reviewers_with_nothing_to_look_at_are_skipped_and_the_report_cope
     assert "There is nothing to review" in context["report"]
 
 
-async def test_a_failed_reviewer_leaves_the_report_to_the_others(tmp_path: Path) -> None:
-    root = repository(tmp_path / "repo", **{"app.py": "import os\n"})
+async def test_a_failed_agent_leaves_the_report_to_the_others(tmp_path: Path) -> None:
+    root = repository(tmp_path / "repo", **{"app.py": "exec(input())\n"})
     broken = tmp_path / "broken"
-    (broken / "bandit").mkdir(parents=True)
-    (broken / "bandit" / "__init__.py").write_text("")
-    (broken / "bandit" / "__main__.py").write_text("raise SystemExit('bandit is broken')\n")
+    broken.mkdir()
+    (broken / "tomllib.py").write_text("raise RuntimeError('tomllib is broken')\n")
     context, failures = await review(root, executors(PYTHONPATH=str(broken)))
-    assert {node: failure.code for node, failure in failures.items()} == {"scan-python-security": "TOOL_FAILED"}
-    assert "bandit is broken" in failures["scan-python-security"].message
-    assert "Python security did not finish" in context["report"]
-    assert [entry["rule"] for entry in context["findings"]] == ["F401"]
+    assert set(failures) == {"scan-code", "scan-automation", "scan-text"}
+    assert "tomllib is broken" in failures["scan-text"].message
+    assert "**Incomplete**: the scanners of code, the scanners of scripts" in context["report"]
+    assert "- 1 commit by 1 person" in context["report"]
+
+
+async def test_a_run_fails_from_a_severity_on(tmp_path: Path) -> None:
+    root = repository(tmp_path / "repo", **{"app.py": "from flask import request\nexec(request.args['code'])\n"})
+    limit: Any = {"fail-on": "medium"}
+    _, failures = await review(root, **limit)
+    assert {node: failure.code for node, failure in failures.items()} == {"check-limit": "FINDINGS"}
 
 
 async def test_a_folder_that_is_no_repository_fails_clearly(tmp_path: Path) -> None:

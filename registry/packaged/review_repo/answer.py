@@ -1,13 +1,11 @@
 """The protocol of this package's agents: one request object in, one answer object out.
 
-Effects: `serve` reads stdin and writes stdout. The agents do the work; this module only transports it.
+Pure. The agents do the work; this module only transports it.
 """
 
 from __future__ import annotations
 
 import functools
-import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,23 +46,6 @@ def answering(work: Work) -> Agent:
             return refusal.answer()
 
     return agent
-
-
-def serve(agent: Agent) -> int:
-    """Be a process agent: one request on stdin, one answer on stdout. Returns the exit code."""
-    try:
-        request = json.load(sys.stdin.buffer)
-    except ValueError as error:
-        request, problem = None, f": {error}"
-    else:
-        problem = ""
-    if not isinstance(request, dict):
-        answer = Refusal("INVALID_REQUEST", f"stdin does not hold a JSON object{problem}", kind="validation").answer()
-    else:
-        answer = agent(request)
-    sys.stdout.write(json.dumps(answer))
-    sys.stdout.flush()
-    return 0
 
 
 def section(inputs: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -9,19 +9,12 @@ from __future__ import annotations
 import os
 import stat
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from registry.packaged.review_repo.answer import Refusal, section
-from registry.packaged.review_repo.git import (
-    SUBMODULE_MODE,
-    SYMLINK_MODE,
-    Repository,
-    open_repository,
-    tracked,
-    untracked,
-)
+from registry.packaged.review_repo.git import SUBMODULE_MODE, SYMLINK_MODE, tracked, untracked
 from registry.packaged.review_repo.languages import Role, language_of, may_be_script, not_written_here, role_of
 
 if TYPE_CHECKING:
@@ -63,9 +56,9 @@ class Listing:
 
     def of_language(self, *languages: str) -> list[Source]:
         """Files in one of *languages*: shipped code first, then by path."""
-        order = {Role.SOURCE: 0, Role.EXAMPLE: 1, Role.TEST: 2}
-        chosen = [file for file in self.files if file.language in languages]
-        return sorted(chosen, key=lambda file: (order[file.role], file.path))
+        order = tuple(Role)
+        chosen = [file for file in self.files if file.language in languages and file.size <= READ_LIMIT]
+        return sorted(chosen, key=lambda file: (order.index(file.role), file.path))
 
     def texts(self, files: list[Source], deadline: Deadline) -> Iterator[tuple[Source, str]]:
         """The text of each text file of *files*; stops when the time is up, with a note in `limits`."""
@@ -97,12 +90,12 @@ def checked_scope(root: Path, wanted: object) -> str:
     return path.as_posix()
 
 
-def survey(repository: Repository, scope: str) -> Listing:
+def survey(root: Path, scope: str) -> Listing:
     """List the files to review: tracked files and new ones that are not ignored."""
-    listing = Listing(repository.root, scope)
-    inside = _Inside(repository.root)
-    entries = [(mode, path, True) for mode, path in tracked(repository.root, scope)]
-    entries += [("", path, False) for path in untracked(repository.root, scope)]
+    listing = Listing(root, scope)
+    inside = _Inside(root)
+    entries = [(mode, path, True) for mode, path in tracked(root, scope)]
+    entries += [("", path, False) for path in untracked(root, scope)]
     for mode, raw, is_tracked in entries:
         try:
             path = raw.decode("utf-8")
@@ -131,20 +124,27 @@ def survey(repository: Repository, scope: str) -> Listing:
     return listing
 
 
-def relist(inputs: Mapping[str, Any]) -> tuple[Repository, Listing, dict[str, Any]]:
-    """Repeat the structure agent's listing, without the generated files and with the scripts that it found."""
+def relist(inputs: Mapping[str, Any]) -> tuple[Listing, dict[str, Any]]:
+    """Repeat the structure agent's listing: without foreign files, with the roles and scripts that it found.
+
+    With `since`, only the files that changed.
+    """
     structure = section(inputs, "structure")
     root = Path.cwd()
-    repository = open_repository(root)
-    listing = survey(repository, checked_scope(root, structure.get("scope")))
-    generated = set(structure.get("generated", ()))
+    listing = survey(root, checked_scope(root, structure.get("scope")))
+    foreign, generated = set(structure.get("foreign", ())), set(structure.get("generated", ()))
     scripts = dict(structure.get("scripts", {}))
+    changed = structure.get("changed")
     listing.files = [
-        file if file.path not in scripts else _with_language(file, scripts[file.path])
+        replace(
+            file,
+            language=scripts.get(file.path, file.language),
+            role=Role.GENERATED if file.path in generated else file.role,
+        )
         for file in listing.files
-        if file.path not in generated
+        if file.path not in foreign and (changed is None or file.path in changed)
     ]
-    return repository, listing, structure
+    return listing, structure
 
 
 def read_text(root: Path, file: Source) -> str | None:
@@ -166,10 +166,6 @@ def read_bytes(root: Path, file: Source) -> bytes | None:
             return stream.read(READ_LIMIT + 1)
     except OSError:
         return None
-
-
-def _with_language(file: Source, language: str) -> Source:
-    return Source(path=file.path, size=file.size, language=language, role=file.role, tracked=file.tracked)
 
 
 def _reason_to_skip(mode: str, path: str) -> str | None:

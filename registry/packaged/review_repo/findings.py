@@ -1,111 +1,84 @@
-"""The findings of reviewers: one shape for every tool, limited before it becomes an output.
+"""The findings of scanners: one shape for every tool, before and after they are judged.
 
-Pure. `ranking.py` ranks the findings of all tools.
+Pure. `evidence.py` judges a hit, `ranking.py` ranks what remains.
 """
 
 from __future__ import annotations
 
-import json
-from collections import Counter, defaultdict
-from dataclasses import dataclass
-from typing import Any
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from engine.text.shown import clean
 
-SEVERITIES = ("critical", "high", "medium", "low", "style")
-"""From worst to least; style is a matter of a project's own linter settings, not of what the code does."""
-PER_RULE = 40
-"""Findings of one rule that a reviewer passes on; the others are counted."""
-BYTES = 120_000
-"""Size of a reviewer's findings as JSON."""
-MESSAGE = 200
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SEVERITIES = ("critical", "high", "medium", "low")
+"""From worst to least."""
+CONFIDENCES = ("high", "medium", "low")
+MESSAGE = 240
+EVIDENCE = 160
+"""Characters of a shown line of code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """The meaning of a finding's code."""
+class Hit:
+    """One place that a scanner names, as it says it."""
 
-    code: str
-    name: str
-    why: str
-    """Why it matters, one or two sentences."""
-    fix: str
-    """How to correct it."""
-    url: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One place that deserves a look."""
-
+    tool: str
     rule: str
+    meaning: str
+    """Key of `meanings.MEANINGS`; hits of several tools on one line merge if they mean the same."""
     severity: str
     confidence: str
     file: str
     line: int
     """From 1."""
     message: str
+    end: int = 0
+    """Last line of the matched code, 0 if the tool names one line."""
+    redacted: bool = False
+    """Whether the line holds a secret, and is not shown."""
 
 
-def review_output(
-    *, tool: str, files: int, findings: list[Finding], rules: dict[str, Rule], limits: list[str], note: str = ""
-) -> dict[str, Any]:
-    """A reviewer's output: the worst findings of every rule within the limits, and counts of all of them."""
-    order = {severity: place for place, severity in enumerate(SEVERITIES)}
-    counts = Counter(finding.rule for finding in findings)
-    places: dict[str, set[str]] = defaultdict(set)
-    for finding in findings:
-        places[finding.rule].add(finding.file)
-    kept, taken, size = [], Counter[str](), 0
-    for finding in sorted(findings, key=lambda found: order[found.severity]):
-        entry = as_object(finding)
-        size += len(json.dumps(entry)) + 2
-        if taken[finding.rule] < PER_RULE and size < BYTES:
-            taken[finding.rule] += 1
-            kept.append(entry)
-        else:
-            size -= len(json.dumps(entry)) + 2
-    table = [
-        {**_rule_object(rules.get(code), code), "count": count, "files": len(places[code])}
-        for code, count in counts.most_common(150)
-    ]
-    return {
-        "tool": tool,
-        "note": note,
-        "files": files,
-        "total": len(findings),
-        "severities": {name: count for name in SEVERITIES if (count := sum(f.severity == name for f in findings))},
-        "findings": kept,
-        "rules": table,
-        "limits": limits[:10],
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A hit that was judged by the code around it."""
+
+    tool: str
+    rule: str
+    meaning: str
+    severity: str
+    confidence: str
+    file: str
+    line: int
+    message: str
+    evidence: str
+    """The line of code, empty if it is not shown."""
+    reasons: tuple[str, ...]
+    """Why its severity or confidence is what it is, one clause each."""
+    fingerprint: str
+    """Identifies the finding when lines above it change."""
+
+    def as_object(self) -> dict[str, Any]:
+        """The finding as JSON."""
+        return {**asdict(self), "reasons": list(self.reasons)}
 
 
-def as_object(finding: Finding) -> dict[str, Any]:
-    """The finding as JSON, its message one printable line."""
-    return {
-        "rule": finding.rule,
-        "severity": finding.severity,
-        "confidence": finding.confidence,
-        "file": finding.file,
-        "line": max(1, finding.line),
-        "message": one_line(finding.message, MESSAGE),
-    }
+def from_object(value: Mapping[str, Any]) -> Finding:
+    """The finding that `as_object` wrote."""
+    fields = {name: value[name] for name in Finding.__slots__}
+    return Finding(**{**fields, "reasons": tuple(fields["reasons"])})
+
+
+def fingerprint(*parts: str) -> str:
+    """Sixteen hexadecimal digits of what identifies a finding; spaces count as one."""
+    text = "\0".join(" ".join(part.split()) for part in parts)
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def one_line(text: str, length: int) -> str:
     """*text* without control and direction characters, on one line, cut to *length*."""
     plain = clean(text)
     return plain if len(plain) <= length else plain[: length - 1] + "…"
-
-
-def _rule_object(rule: Rule | None, code: str) -> dict[str, str]:
-    if rule is None:
-        return {"rule": code, "name": "", "why": "", "fix": "", "url": ""}
-    return {
-        "rule": code,
-        "name": one_line(rule.name, 80),
-        "why": one_line(rule.why, 320),
-        "fix": one_line(rule.fix, 200),
-        "url": one_line(rule.url, 200),
-    }

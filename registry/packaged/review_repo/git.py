@@ -7,6 +7,7 @@ Effects: starts the git program. It never writes: no lock, no index refresh, no 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+_HUNK = re.compile(rb"@@ -[0-9,]+ \+(\d+)(?:,(\d+))? @@")
 COMMITS_COUNTED = 10_000
 SUBMODULE_MODE = "160000"
 SYMLINK_MODE = "120000"
@@ -109,6 +111,58 @@ def marked_generated(root: Path, paths: list[str]) -> set[str]:
         if value in (b"set", b"true"):
             marked.add(os.fsdecode(path))
     return marked
+
+
+def changed_since(root: Path, revision: str) -> tuple[str, dict[str, list[list[int]]], bool]:
+    """The commit where HEAD left *revision*, the changed lines of each file since, and whether all changes are in them.
+
+    Lines are given as first and last. Changes that are not committed are left out if a filter of the repository would
+    have to run to compare them. Raises `Refusal` INVALID_REVISION.
+    """
+    found = git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if found.code != 0 or not revision.strip():
+        raise Refusal(
+            "INVALID_REVISION",
+            f'The revision "{revision[:200]}" is not a commit of this repository',
+            kind="validation",
+            hint="Fetch it first, or name a branch, a tag or a commit, such as since=origin/main.",
+        )
+    commit = _lines(found)[0]
+    base = git(root, "merge-base", commit, "HEAD")
+    start = _lines(base)[0] if base.code == 0 and _lines(base) else commit
+    done = _diff(root, start)
+    whole = done.code == 0
+    if not whole and not done.timed_out:
+        done = _diff(root, start, "HEAD")
+    _check(done, "diff")
+    return start, changed_lines(done.stdout), whole
+
+
+def _diff(root: Path, *revisions: str) -> Finished:
+    return git(
+        root,
+        *("-c", "core.quotePath=false", "diff", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv"),
+        *("--find-renames", "--relative", "--src-prefix=a/", "--dst-prefix=b/", "--submodule=short"),
+        *(*revisions, "--"),
+        seconds=60,
+    )
+
+
+def changed_lines(diff: bytes) -> dict[str, list[list[int]]]:
+    """The added and changed lines of each file in a diff without context."""
+    changed: dict[str, list[list[int]]] = {}
+    path = ""
+    for row in diff.split(b"\n"):
+        if row.startswith(b"+++ "):
+            name = row[4:].rstrip(b"\t").decode("utf-8", "replace")
+            path = name[2:] if name.startswith("b/") else ""
+            if path:
+                changed.setdefault(path, [])
+        elif path and (hunk := _HUNK.match(row)):
+            first, count = int(hunk[1]), int(hunk[2]) if hunk[2] else 1
+            if count:
+                changed[path].append([first, first + count - 1])
+    return changed
 
 
 def git(root: Path, *arguments: str, seconds: float = 20, stdin: bytes = b"", limit: int = 64_000_000) -> Finished:

@@ -8,23 +8,20 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from registry.packaged.review_repo.answer import answering
 from registry.packaged.review_repo.data_files import syntax_error
-from registry.packaged.review_repo.files import Listing, Source, relist
-from registry.packaged.review_repo.findings import Finding, review_output
+from registry.packaged.review_repo.findings import Hit
 from registry.packaged.review_repo.git import ignored_but_tracked, tracked
-from registry.packaged.review_repo.hygiene_rules import RULES
-from registry.packaged.review_repo.languages import Role
+from registry.packaged.review_repo.languages import NOT_CODE, Role
 from registry.packaged.review_repo.markdown_links import Targets, broken_links
-from registry.packaged.review_repo.programs import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-SECONDS = 60.0
-"""Budget of this agent, below its node's timeout."""
+    from registry.packaged.review_repo.files import Listing, Source
+
+TOOL = "hygiene"
 LARGE = 5_000_000
 """Size from which a tracked file burdens every clone, in bytes."""
 
@@ -40,24 +37,10 @@ _WINDOWS = re.compile(
 _FORMATS = {"JSON": "json-syntax", "TOML": "toml-syntax", "YAML": "yaml-syntax"}
 
 
-@answering
-def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Agent `repo-hygiene`: input `structure`, output `hygiene`."""
-    deadline = Deadline(SECONDS)
-    _, listing, _ = relist(inputs)
-    findings = [*_name_findings(listing), *_symlink_findings(listing)]
-    findings += _git_findings(listing)
-    targets = _targets(listing)
-    readable = [file for file in listing.files if file.language is not None]
-    count = 0
-    for file, text in listing.texts(readable, deadline):
-        count += 1
-        findings += _text_findings(file, text, targets)
-    return {
-        "hygiene": review_output(
-            tool="hygiene", files=count, findings=findings, rules=RULES, limits=listing.limits, note="built-in checks"
-        )
-    }
+def check_repository(listing: Listing) -> tuple[Targets, list[Hit]]:
+    """The targets that links can have, and what is wrong with names, links and tracked files."""
+    hits = [*_names(listing), *_symlinks(listing), *_ignored(listing)]
+    return _targets(listing), hits
 
 
 def _targets(listing: Listing) -> Targets:
@@ -77,15 +60,16 @@ def _targets(listing: Listing) -> Targets:
     return Targets(paths, {path.rstrip("/") for path in opaque})
 
 
-def _text_findings(file: Source, text: str, targets: Targets) -> Iterator[Finding]:
+def check_text(file: Source, text: str, targets: Targets) -> Iterator[Hit]:
+    """Faults in the text of *file*, whatever its language."""
     start, end = _CONFLICT_START.search(text), _CONFLICT_END.search(text)
     if start and end and start.start() < end.start() and re.search(r"^={7}$", text, re.MULTILINE):
-        yield _finding(
+        yield _hit(
             "conflict-marker", file.path, "A merge conflict was committed unresolved", _line(text, start.start())
         )
     bidi = _BIDI.search(text)
-    if bidi and file.language not in ("Markdown", "reStructuredText", "HTML"):
-        yield _finding(
+    if bidi and file.language not in NOT_CODE and file.language != "HTML":
+        yield _hit(
             "bidi-control", file.path, f"Direction character U+{ord(bidi[0]):04X} in code", _line(text, bidi.start())
         )
     rule = _FORMATS.get(file.language or "")
@@ -93,29 +77,29 @@ def _text_findings(file: Source, text: str, targets: Targets) -> Iterator[Findin
     if rule and file.role is not Role.TEST and not start and not re.search(r"\{\{|\{%|<%|\$\{\{", text):
         problem = syntax_error(file.path, file.language or "", text)
         if problem is not None:
-            yield _finding(rule, file.path, problem[1], problem[0])
+            yield _hit(rule, file.path, problem[1], problem[0])
     if file.language == "Markdown" and file.role is not Role.TEST:
         for line, target in broken_links(file.path, text, targets):
-            yield _finding("broken-link", file.path, f"Link to {target}, which does not exist", line)
+            yield _hit("broken-link", file.path, f"Link to {target}, which does not exist", line)
 
 
-def _name_findings(listing: Listing) -> Iterator[Finding]:
+def _names(listing: Listing) -> Iterator[Hit]:
     folded: dict[str, list[str]] = defaultdict(list)
     for file in listing.files:
         folded[file.path.casefold()].append(file.path)
         if _LEFTOVER.search(file.path) and file.tracked:
             rule = "env-file" if file.path.rpartition("/")[2] == ".env" else "leftover-file"
-            yield _finding(rule, file.path, "A temporary file of a tool is tracked")
+            yield _hit(rule, file.path, "A temporary file of a tool is tracked")
         if _WINDOWS.search(file.path):
-            yield _finding("unportable-name", file.path, "Windows cannot check out this name")
+            yield _hit("unportable-name", file.path, "Windows cannot check out this name")
         if file.size > LARGE and file.tracked:
-            yield _finding("large-file", file.path, f"{file.size / 1_000_000:.0f} MB in every clone")
+            yield _hit("large-file", file.path, f"{file.size / 1_000_000:.0f} MB in every clone")
     for paths in folded.values():
         if len(paths) > 1:
-            yield _finding("case-collision", paths[1], f"Differs from {paths[0]} only in upper and lower case")
+            yield _hit("case-collision", paths[1], f"Differs from {paths[0]} only in upper and lower case")
 
 
-def _symlink_findings(listing: Listing) -> Iterator[Finding]:
+def _symlinks(listing: Listing) -> Iterator[Hit]:
     root = listing.root.resolve()
     for path in listing.skipped.get("symlink", ()):
         link = listing.root / path
@@ -125,43 +109,52 @@ def _symlink_findings(listing: Listing) -> Iterator[Finding]:
             target = link.readlink()
             resolved = link.resolve()
             if target.is_absolute() or not resolved.is_relative_to(root):
-                yield _finding("symlink-outside", path, "The link points outside the repository")
+                yield _hit("symlink-outside", path, "The link points outside the repository")
             elif not resolved.exists():
-                yield _finding("symlink-broken", path, "The target of the link does not exist")
+                yield _hit("symlink-broken", path, "The target of the link does not exist")
         except (OSError, RuntimeError):
-            yield _finding("symlink-broken", path, "The link cannot be resolved")
+            yield _hit("symlink-broken", path, "The link cannot be resolved")
 
 
-def _git_findings(listing: Listing) -> Iterator[Finding]:
+def _ignored(listing: Listing) -> Iterator[Hit]:
     reviewed = {file.path for file in listing.files}
     for raw in ignored_but_tracked(listing.root, listing.scope):
         path = raw.decode("utf-8", "replace")
         if path in reviewed:
-            yield _finding("ignored-but-tracked", path, "Tracked although .gitignore matches it")
+            yield _hit("ignored-but-tracked", path, "Tracked although .gitignore matches it")
 
 
-def _finding(rule: str, path: str, message: str, line: int = 1) -> Finding:
-    severity, confidence = RULES_SEVERITY[rule]
-    return Finding(rule=rule, severity=severity, confidence=confidence, file=path, line=line, message=message)
+def _hit(rule: str, path: str, message: str, line: int = 1) -> Hit:
+    meaning, severity, confidence = RULES[rule]
+    return Hit(
+        tool=TOOL,
+        rule=rule,
+        meaning=meaning,
+        severity=severity,
+        confidence=confidence,
+        file=path,
+        line=line,
+        message=message,
+    )
 
 
-RULES_SEVERITY = {
-    "conflict-marker": ("high", "high"),
-    "bidi-control": ("high", "medium"),
-    "json-syntax": ("high", "high"),
-    "toml-syntax": ("high", "high"),
-    "yaml-syntax": ("high", "medium"),
-    "broken-link": ("low", "high"),
-    "case-collision": ("medium", "high"),
-    "unportable-name": ("low", "high"),
-    "leftover-file": ("low", "high"),
-    "env-file": ("medium", "medium"),
-    "large-file": ("low", "high"),
-    "symlink-outside": ("medium", "high"),
-    "symlink-broken": ("low", "high"),
-    "ignored-but-tracked": ("low", "medium"),
+RULES = {
+    "conflict-marker": ("conflict", "high", "high"),
+    "bidi-control": ("direction", "high", "medium"),
+    "json-syntax": ("data-syntax", "medium", "medium"),
+    "toml-syntax": ("data-syntax", "medium", "high"),
+    "yaml-syntax": ("data-syntax", "medium", "medium"),
+    "broken-link": ("broken-link", "low", "high"),
+    "case-collision": ("case-collision", "medium", "high"),
+    "unportable-name": ("name", "low", "high"),
+    "leftover-file": ("leftover", "low", "high"),
+    "env-file": ("env-file", "low", "medium"),
+    "large-file": ("large-file", "low", "high"),
+    "symlink-outside": ("symlink", "medium", "high"),
+    "symlink-broken": ("symlink", "low", "high"),
+    "ignored-but-tracked": ("ignored", "low", "low"),
 }
-"""Severity and confidence of each check."""
+"""Meaning, severity and confidence of each check."""
 
 
 def _line(text: str, offset: int) -> int:

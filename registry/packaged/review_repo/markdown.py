@@ -39,3 +39,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table; its cells are escaped already."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def number(count: int, noun: str, plural: str = "") -> str:
+    """*count* with *noun*, in the plural unless it is one."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"

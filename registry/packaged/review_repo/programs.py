@@ -6,9 +6,7 @@ Effects: starts processes and kills them, with their children, when their time i
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -17,7 +15,6 @@ from typing import IO, TYPE_CHECKING
 import psutil
 
 from registry.packaged.review_repo.answer import Refusal
-from registry.packaged.scanners import how_to_install, is_installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,9 +22,6 @@ if TYPE_CHECKING:
 
 KILL_SECONDS = 5.0
 """How long to wait for killed processes to end."""
-BATCH_FILES = 400
-BATCH_CHARACTERS = 30_000
-"""Below the smallest limit on a command line among supported systems."""
 
 
 class Deadline:
@@ -166,38 +160,15 @@ def _lives(process: psutil.Process) -> bool:
     return False
 
 
-def python_tool(module: str) -> list[str]:
-    """The argv that starts the installed tool *module* with the running interpreter.
-
-    `-P` keeps the working directory, the repository under review, out of the module search path: a file
-    `json.py` there would otherwise run.
-    """
-    if not is_installed(module):
-        raise Refusal(
-            "TOOL_MISSING", f'The scanner "{module}" is not installed beside {sys.executable}', hint=how_to_install()
-        )
-    return [sys.executable, "-P", "-m", module]
-
-
-def tool_environment() -> dict[str, str]:
-    """The environment of Python tools: no external settings, no module search in the repository."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("RUFF_", "GIT_", "BANDIT_"))}
-    kept["PYTHONSAFEPATH"] = "1"
-    kept["PYTHONDONTWRITEBYTECODE"] = "1"
-    kept["PYTHONUTF8"] = "1"
-    return kept
-
-
-def batches(paths: Iterable[str], *, files: int = BATCH_FILES) -> Iterator[list[str]]:
-    """*paths* in order, in lists that fit on one command line; each starts with `./`, unlike an option."""
+def batches(names: Iterable[str], *, files: int, characters: int) -> Iterator[list[str]]:
+    """*names* in order, in lists that fit on one command line."""
     batch: list[str] = []
     size = 0
-    for path in paths:
-        argument = f"./{path}"
-        if batch and (len(batch) >= files or size + len(argument) > BATCH_CHARACTERS):
+    for name in names:
+        if batch and (len(batch) >= files or size + len(name) > characters):
             yield batch
             batch, size = [], 0
-        batch.append(argument)
-        size += len(argument.encode()) + 1
+        batch.append(name)
+        size += len(name.encode()) + 1
     if batch:
         yield batch

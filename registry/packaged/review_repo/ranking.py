@@ -1,165 +1,214 @@
-"""Ranks the findings of all reviewers on one scale, without duplicates, places that change often first.
+"""Ranks findings on one scale, merges what has one root, and chooses what to list.
 
-Pure. It takes the reviewers' findings and returns the list and a summary of the rest.
+Pure. The order is total: it does not depend on the order of its input.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from registry.packaged.review_repo.answer import answering, section
 from registry.packaged.review_repo.languages import Role, role_of
+from registry.packaged.review_repo.meanings import KINDS, MEANINGS
+from registry.packaged.review_repo.packages import package_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-REVIEWERS = ("secrets", "security", "lint", "hygiene")
-SEVERITY = {"critical": 10.0, "high": 6.0, "medium": 3.0, "low": 1.0, "style": 0.4}
-CONFIDENCE = {"high": 1.0, "medium": 0.7, "low": 0.4}
-PLACE = {Role.SOURCE: 1.0, Role.EXAMPLE: 0.5, Role.TEST: 0.3}
-PER_RULE = 5
-"""Ranked places of one rule; the others are counted in `folded`."""
-LISTED = 100
-LINES = 8
+    from registry.packaged.review_repo.findings import Finding
 
-ACT = 4.0
-LOOK = 1.5
-"""Scores from which a finding needs action, or a look."""
-
+SEVERITY = {"critical": 10.0, "high": 7.0, "medium": 3.0, "low": 1.0}
+CONFIDENCE = {"high": 1.0, "medium": 0.65, "low": 0.3}
+PLACE = {Role.SOURCE: 1.0, Role.EXAMPLE: 0.25, Role.GENERATED: 0.25, Role.TEST: 0.06}
+WORTH = 1.0
+"""Score from which an entry is listed."""
+LISTED = 20
+PER_MEANING = 4
+"""Listed entries of one meaning."""
+NEAR = 2
+"""Lines between findings of one meaning that have one root."""
 FORMULA = (
-    "score = severity (critical 10, high 6, medium 3, low 1, style 0.4) x confidence (high 1, medium 0.7, low 0.4) "
-    "x place (shipped code 1, examples and docs 0.5, tests 0.3) x heat (1 to 2, by the file's hot-spot score)"
+    "score = severity (critical 10, high 7, medium 3, low 1) x confidence (high 1, medium 0.65, low 0.3) x kind "
+    "(injection 1.2, secret 1.1, TLS and access 1, bug and CI 0.9, robustness 0.8, crypto 0.7, Docker 0.6, "
+    "hygiene 0.5) x place (code and CI 1, examples and generated code 0.25, tests 0.06) x (1 + heat / 2)"
 )
-
-_SAME = (
-    ("secret", re.compile(r"secret-|B10[567]$|S10[567]$")),
-    ("direction", re.compile(r"PLE2502$|B613$|bidi-control$")),
-    ("markup", re.compile(r"[BS](308|703|704)$")),
-    ("except", re.compile(r"E722$|B110$|B112$|S110$|S112$|BLE001$")),
+_PER_FILE = frozenset({"injection"})
+_SINGLE_RULES = frozenset(
+    {"bug", "syntax", "data-syntax", "shell-bug", "docker-bug", "workflow-bug", "unreachable", "comparison"}
 )
-"""Rules of different tools that mean the same if they occur on one line."""
+"""Meanings so wide that only findings of one rule among them have one root."""
 
 
-@answering
-def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Agent `repo-ranker`: the reviewers' outputs and `hotspots`; outputs `findings` and `ranking`."""
-    outputs = {name: section(inputs, name) for name in REVIEWERS}
-    weights = section(section(inputs, "hotspots"), "weights")
-    scored = [
-        scored_finding(finding, str(output.get("tool", name)), weights)
-        for name, output in outputs.items()
-        for finding in output.get("findings", ())
-        if isinstance(finding, dict)
-    ]
-    entries = by_file_and_rule(without_duplicates(scored))
-    entries.sort(key=lambda entry: (-entry["score"], entry["file"], entry["line"], entry["rule"]))
-    rules = {
-        (output.get("tool"), rule["rule"]): rule for output in outputs.values() for rule in output.get("rules", ())
-    }
-    listed = _listed(entries, rules)
-    return {"findings": listed, "ranking": _ranking(outputs, entries, listed, rules)}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """A finding and the factors of its score."""
 
+    finding: Finding
+    score: float
+    role: Role
+    heat: float
+    package: str
+    tools: tuple[str, ...]
+    """All tools that report it."""
 
-def scored_finding(finding: Mapping[str, Any], tool: str, weights: Mapping[str, Any]) -> dict[str, Any]:
-    """*finding* with its score, role and heat."""
-    role = role_of(str(finding["file"]))
-    heat = 1 + min(1.0, max(0.0, float(weights.get(finding["file"], 0.0))))
-    score = SEVERITY[finding["severity"]] * CONFIDENCE[finding["confidence"]] * PLACE[role] * heat
-    return {**finding, "tool": tool, "role": role.value, "heat": round(heat, 2), "score": round(score, 2)}
-
-
-def without_duplicates(scored: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One finding if several tools mean the same on one line: the one with the highest score."""
-    best: dict[tuple[str, int, str], dict[str, Any]] = {}
-    for finding in scored:
-        key = (finding["file"], finding["line"], _meaning(finding["rule"]))
-        if key not in best or finding["score"] > best[key]["score"]:
-            best[key] = finding
-    return list(best.values())
-
-
-def _meaning(rule: str) -> str:
-    for name, pattern in _SAME:
-        if pattern.match(rule):
-            return name
-    # ruff's S rules are bandit's with another letter.
-    return f"B{rule[1:]}" if re.fullmatch(r"S\d{3}", rule) else rule
-
-
-def by_file_and_rule(findings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One entry for each rule in each file, at its worst place, with the other lines."""
-    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
-    for finding in findings:
-        groups[(finding["tool"], finding["rule"], finding["file"])].append(finding)
-    entries = []
-    for group in groups.values():
-        worst = max(group, key=lambda finding: (finding["score"], -finding["line"]))
-        lines = sorted({finding["line"] for finding in group} - {worst["line"]})
-        entries.append({**worst, "count": len(group), "lines": lines[:LINES]})
-    return entries
-
-
-def _listed(entries: list[dict[str, Any]], rules: Mapping[tuple[Any, Any], Mapping[str, Any]]) -> list[dict[str, Any]]:
-    taken: Counter[tuple[str, str]] = Counter()
-    listed: list[dict[str, Any]] = []
-    for entry in entries:
-        key = (entry["tool"], entry["rule"])
-        if taken[key] >= PER_RULE or len(listed) >= LISTED:
-            continue
-        taken[key] += 1
-        rule = rules.get(key, {})
-        listed.append(
-            {
-                "rank": len(listed) + 1,
-                **entry,
-                **{name: str(rule.get(name, "")) for name in ("name", "why", "fix", "url")},
-            }
+    @property
+    def order(self) -> tuple[object, ...]:
+        """The place of this finding among all: the highest score first, then by name."""
+        found = self.finding
+        return (
+            -self.score,
+            found.file,
+            found.line,
+            found.meaning,
+            found.rule,
+            found.tool,
+            found.message,
+            found.fingerprint,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Findings with one root: the first stands for all."""
+
+    places: tuple[Scored, ...]
+    """In order; never empty."""
+
+    @property
+    def first(self) -> Scored:
+        """The finding that stands for the entry."""
+        return self.places[0]
+
+    @property
+    def kind(self) -> str:
+        """Key of `KINDS`."""
+        return MEANINGS[self.first.finding.meaning].kind
+
+    @property
+    def files(self) -> int:
+        """How many files it is in."""
+        return len({place.finding.file for place in self.places})
+
+
+def rank(
+    findings: Iterable[Finding],
+    heat: Mapping[str, float],
+    *,
+    generated: frozenset[str] = frozenset(),
+    packages: Sequence[str] = (),
+    ages: Mapping[tuple[str, int], int] | None = None,
+) -> list[Entry]:
+    """All entries, the most important first; of equal ones, the line that changed last, by *ages* since the epoch."""
+    scored = [_scored(finding, heat, generated, packages) for finding in findings]
+    groups: dict[tuple[str, ...], list[Scored]] = defaultdict(list)
+    for one in _merged(scored):
+        groups[_root(one.finding)].append(one)
+    entries = [Entry(places=tuple(sorted(group, key=lambda one: one.order))) for group in groups.values()]
+    known = ages or {}
+    return sorted(
+        entries,
+        key=lambda entry: (
+            -entry.first.score,
+            -known.get((entry.first.finding.file, entry.first.finding.line), 0),
+            entry.first.order,
+        ),
+    )
+
+
+def chosen(entries: Sequence[Entry]) -> list[Entry]:
+    """The entries to list: worth it, at most `PER_MEANING` of one meaning, and nothing that is only a guess."""
+    taken: Counter[str] = Counter()
+    lines: set[tuple[str, int]] = set()
+    listed: list[Entry] = []
+    for entry in entries:
+        found = entry.first.finding
+        if (
+            entry.first.score < WORTH
+            or found.confidence == "low"
+            or taken[found.meaning] >= PER_MEANING
+            or len(listed) >= LISTED
+        ):
+            continue
+        if (found.file, found.line) in lines:
+            continue  # one line is one thing to correct
+        lines.add((found.file, found.line))
+        taken[found.meaning] += 1
+        listed.append(entry)
     return listed
 
 
-def _ranking(
-    outputs: Mapping[str, Mapping[str, Any]],
-    entries: list[dict[str, Any]],
-    listed: list[dict[str, Any]],
-    rules: Mapping[tuple[Any, Any], Mapping[str, Any]],
-) -> dict[str, Any]:
-    shown = Counter((entry["tool"], entry["rule"]) for entry in listed)
-    worst: dict[tuple[str, str], dict[str, Any]] = {}
-    for entry in entries:
-        worst.setdefault((entry["tool"], entry["rule"]), entry)
-    severities: Counter[str] = Counter()
-    for output in outputs.values():
-        severities.update(output.get("severities", {}))
-    table = [
-        {
-            "tool": tool, "rule": code, "name": rules.get((tool, code), {}).get("name", ""),
-            "severity": entry["severity"], "score": entry["score"],
-            "count": rules.get((tool, code), {}).get("count", entry["count"]),
-            "files": rules.get((tool, code), {}).get("files", 1), "shown": shown[(tool, code)],
-            "file": entry["file"], "line": entry["line"],
-        }
-        for (tool, code), entry in worst.items()
-    ]  # fmt: skip
+def factors(one: Scored) -> dict[str, float]:
+    """The factors whose product is the score."""
+    found = one.finding
+    kind = MEANINGS[found.meaning].kind
     return {
-        "formula": FORMULA,
-        "act": sum(entry["score"] >= ACT for entry in entries),
-        "look": sum(LOOK <= entry["score"] < ACT for entry in entries),
-        "minor": sum(entry["score"] < LOOK for entry in entries),
-        "severities": {name: severities[name] for name in SEVERITY},
-        "rules": sorted(table, key=lambda row: -row["score"])[:120],
-        "reviewers": [
-            {
-                "name": name,
-                "ran": bool(output),
-                "tool": output.get("tool", ""),
-                "note": output.get("note", ""),
-                "files": output.get("files", 0),
-                "total": output.get("total", 0),
-                "limits": output.get("limits", []),
-            }
-            for name, output in outputs.items()
-        ],
+        "severity": SEVERITY[found.severity],
+        "confidence": CONFIDENCE[found.confidence],
+        "kind": KINDS[kind],
+        "place": 1.0 if kind == "ci" else PLACE[one.role],
+        "heat": round(1 + one.heat / 2, 3),
     }
+
+
+def _scored(finding: Finding, heat: Mapping[str, float], generated: frozenset[str], packages: Sequence[str]) -> Scored:
+    role = Role.GENERATED if finding.file in generated else role_of(finding.file)
+    warmth = min(1.0, max(0.0, float(heat.get(finding.file, 0.0))))
+    one = Scored(
+        finding=finding,
+        score=0.0,
+        role=role,
+        heat=warmth,
+        package=package_of(finding.file, packages) if packages else "",
+        tools=(finding.tool,),
+    )
+    score = 1.0
+    for value in factors(one).values():
+        score *= value
+    return replace(one, score=round(score, 2))
+
+
+def _merged(scored: Sequence[Scored]) -> list[Scored]:
+    """One of those that mean the same within a few lines of a file: the best, with the tools of all."""
+    places: dict[tuple[str, ...], list[Scored]] = defaultdict(list)
+    for one in scored:
+        found = one.finding
+        places[(found.file, *_same(found))].append(one)
+    merged = []
+    for group in places.values():
+        group.sort(key=lambda one: (one.finding.line, one.order))
+        cluster: list[Scored] = []
+        for one in group:
+            if cluster and not _one_place(cluster, one.finding):
+                merged.append(_best(cluster))
+                cluster = []
+            cluster.append(one)
+        merged.append(_best(cluster))
+    return merged
+
+
+def _one_place(cluster: Sequence[Scored], finding: Finding) -> bool:
+    """Whether *finding* is what others report a line or two above; one rule on two lines means two places."""
+    near = NEAR if MEANINGS[finding.meaning].kind == "injection" else 0
+    again = any(
+        (one.finding.tool, one.finding.rule) == (finding.tool, finding.rule) and one.finding.line != finding.line
+        for one in cluster
+    )
+    return not again and finding.line - cluster[-1].finding.line <= near
+
+
+def _best(cluster: Sequence[Scored]) -> Scored:
+    best = min(cluster, key=lambda one: one.order)
+    return replace(best, tools=tuple(sorted({tool for one in cluster for tool in one.tools})))
+
+
+def _same(finding: Finding) -> tuple[str, ...]:
+    """Several rules of a wide meaning on one line are several findings."""
+    return (finding.meaning, finding.rule if finding.meaning in _SINGLE_RULES else "")
+
+
+def _root(finding: Finding) -> tuple[str, ...]:
+    """Injections are listed file by file; everything else has one root in the whole repository."""
+    kind = MEANINGS[finding.meaning].kind
+    rule = finding.rule if kind == "secret" else ""
+    return (*_same(finding), rule, finding.file if kind in _PER_FILE else "")

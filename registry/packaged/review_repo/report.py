@@ -1,62 +1,100 @@
-"""Writes the review as Markdown: the verdict, the first things to do, hot spots, and the coverage.
+"""Writes the review as Markdown: a verdict, the findings, facts, and what was not read.
 
 Pure. Everything from the repository is shown as plain text: no name or message can add Markdown or HTML.
 """
 
 from __future__ import annotations
 
-import re
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
-from registry.packaged.review_repo.answer import answering, section
-from registry.packaged.review_repo.findings import SEVERITIES, one_line
-from registry.packaged.review_repo.languages import NOT_CODE
-from registry.packaged.review_repo.markdown import code, plain, table
+from registry.packaged.review_repo.fact_lines import fact_sections
+from registry.packaged.review_repo.facts import day
+from registry.packaged.review_repo.findings import one_line
+from registry.packaged.review_repo.languages import NOT_CODE, Role
+from registry.packaged.review_repo.markdown import code, number, plain, table
+from registry.packaged.review_repo.meanings import MEANINGS
+from registry.packaged.review_repo.ranking import FORMULA, LISTED, factors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-TOP = 20
-"""Findings shown with reasons."""
-TOP_PER_RULE = 3
-WORTH = 1.0
-"""Below this score, a finding is shown only in the table of rules, except the first `AT_LEAST`."""
-AT_LEAST = 5
-OFTEN = 5
-"""From this many changes, the verdict names a hot spot."""
-MINOR_SHARE = 0.05
-"""From this share of the code, the verdict mentions a language without a linter."""
-RULE_ROWS = 25
+    from registry.packaged.review_repo.ranking import Entry
+
 SIZE = 80_000
 """Characters of a report."""
-
-_REVIEWERS = {
-    "lint": ("Python lint", "python_files", "no Python files"),
-    "security": ("Python security", "python_files", "no Python files"),
-    "secrets": ("Secrets", "files", "no files"),
-    "hygiene": ("Data files, links, leftovers", "files", "no files"),
+RULE_ROWS = 25
+OTHER_PLACES = 4
+SERIOUS = ("critical", "high")
+READ_BY = {
+    "Python": ("ruff", "ast-grep"),
+    "JavaScript": ("oxlint", "ast-grep"),
+    "TypeScript": ("oxlint", "ast-grep"),
+    "Vue": ("oxlint",),
+    "Svelte": ("oxlint",),
+    "Go": ("ast-grep",),
+    "Java": ("ast-grep",),
+    "PHP": ("ast-grep",),
+    "Ruby": ("ast-grep",),
+    "C#": ("ast-grep",),
+    "Rust": ("ast-grep",),
+    "Kotlin": ("ast-grep",),
+    "Shell": ("shellcheck",),
+    "Dockerfile": ("docker",),
 }
-_ESSENTIAL = ("README", "Licence", "Tests", "Continuous integration")
+"""The scanners of each language."""
+_AGENTS = {
+    "code": "the scanners of code",
+    "automation": "the scanners of scripts, workflows and containers",
+    "text": "the search for secrets and broken data files",
+}
 
 
-@answering
-def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Agent `repo-reporter`: `structure`, `hotspots`, `findings` and `ranking`; output `report`."""
-    structure, hotspots, ranking = (section(inputs, name) for name in ("structure", "hotspots", "ranking"))
-    value = inputs.get("findings")
-    findings = [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+def write(
+    structure: Mapping[str, Any],
+    history: Mapping[str, Any],
+    scans: Mapping[str, Mapping[str, Any]],
+    *,
+    entries: Sequence[Entry],
+    listed: Sequence[Entry],
+    ages: Mapping[tuple[str, int], int],
+) -> str:
+    """The report; an output of *scans* is empty if its agent failed."""
     parts = [
         _head(structure),
-        _verdict(structure, hotspots, findings, ranking),
-        _top(findings, ranking),
-        _rules(ranking),
-        _hot_spots(structure, hotspots),
-        _languages(structure),
-        _practices(structure),
-        _coverage(structure, hotspots, ranking),
+        _verdict(structure, scans, listed),
+        _findings(entries, listed, ages),
+        _packages(structure, listed),
+        *fact_sections(structure, history, scans, ages),
+        _rules(entries, listed),
+        _not_read(structure, history, scans),
     ]
     text = "\n\n".join(part for part in parts if part) + "\n"
-    return {"report": text if len(text) <= SIZE else text[:SIZE] + "\n\n… the report was cut here.\n"}
+    return text if len(text) <= SIZE else text[:SIZE] + "\n\n… the report was cut here.\n"
+
+
+def problems(structure: Mapping[str, Any], scans: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A sentence for each scanner that did not run or finish, each language that none reads, and each limit."""
+    lines = [
+        f"{_AGENTS[name].capitalize()} did not finish; the run's failures say why."
+        for name, output in scans.items()
+        if not output
+    ]
+    for output in scans.values():
+        for each in output.get("scans", ()):
+            if each["problem"] and each["files"] + (each["problem"] == "not installed"):
+                lines.append(f"{each['tool']}: {each['problem']}.")
+            if each["unread"]:
+                examples = ", ".join(each["examples"][:2])
+                lines.append(f"{each['tool']} could not read {number(each['unread'], 'file')}, such as {examples}.")
+    foreign = [
+        f"{item['language']} ({number(item['files'], 'file')}, {number(item['lines'], 'line')})"
+        for item in structure.get("languages", ())
+        if item["language"] not in NOT_CODE and item["language"] not in READ_BY
+    ]
+    if foreign:
+        lines.append(f"No scanner reads {', '.join(foreign)}.")
+    return [one_line(line, 300) for line in lines]
 
 
 def _head(structure: Mapping[str, Any]) -> str:
@@ -65,212 +103,174 @@ def _head(structure: Mapping[str, Any]) -> str:
     commit = structure.get("commit")
     at = f"commit {code(str(commit))}" if commit else "no commit yet"
     branch = f" on {code(str(structure['branch']))}" if structure.get("branch") else ""
-    return (
-        f"# Repository review\n\nReviewed: {where}, {at}{branch}; {_number(structure.get('files', 0), 'file')}, "
-        f"{_number(structure.get('code_lines', 0), 'line')} of code."
-    )
+    changed = structure.get("changed")
+    size = f"{number(structure.get('files', 0), 'file')}, {number(structure.get('code_lines', 0), 'line')} of code"
+    if changed is not None:
+        size = f"only what changed since {code(str(structure.get('since')))}: {number(len(changed), 'file')}"
+    return f"# Repository review\n\nReviewed: {where}, {at}{branch}; {size}."
 
 
-def _verdict(
-    structure: Mapping[str, Any],
-    hotspots: Mapping[str, Any],
-    findings: Sequence[Mapping[str, Any]],
-    ranking: Mapping[str, Any],
-) -> str:
-    act, look, minor = (int(ranking.get(name, 0)) for name in ("act", "look", "minor"))
+def _verdict(structure: Mapping[str, Any], scans: Mapping[str, Mapping[str, Any]], listed: Sequence[Entry]) -> str:
+    serious = [entry for entry in listed if entry.first.finding.severity in SERIOUS]
+    rest = len(listed) - len(serious)
     if not structure.get("files"):
-        return "## Verdict\n\n**There is nothing to review**: the repository holds no files that people wrote."
-    if act:
-        headline = f"**{_number(act, 'place')} to act on**, {look:,} worth a look, {minor:,} minor."
-    elif look:
-        headline = f"**Nothing urgent**: {_number(look, 'place')} worth a look, {minor:,} minor."
-    elif minor:
-        headline = f"**In good order**: {_number(minor, 'minor finding')} only."
+        sentence = "**There is nothing to review**: the repository holds no files that people wrote."
+    elif structure.get("changed") == {}:
+        sentence = "**There is nothing to review**: nothing changed since that revision."
+    elif serious:
+        first = serious[0].first.finding
+        more = f"; {number(rest, 'more entry', 'more entries')} worth a look" if rest else ""
+        sentence = (
+            f"**{number(len(serious), 'serious finding')}**, first of all {_lower(MEANINGS[first.meaning].title)} "
+            f"in {code(f'{first.file}:{first.line}')}{more}."
+        )
+    elif listed:
+        sentence = f"**Nothing serious was found** in what was read; {number(rest, 'entry', 'entries')} worth a look."
     else:
-        headline = "**Nothing found** by the checks that ran."
-    sentences = [headline]
-    if findings and (act or look):
-        first = findings[0]
-        sentences.append(f"Start with {_place(first)}: {plain(first['message']).rstrip('.')}.")
-    hot = hotspots.get("files") or []
-    if hot and hot[0]["changes"] >= OFTEN:
-        sentences.append(f"Most changes are in {code(hot[0]['path'])} ({_number(hot[0]['changes'], 'change')}).")
-    absent = [
-        item["name"] for item in structure.get("practices", ()) if item["ok"] is False and item["name"] in _ESSENTIAL
-    ]
-    if absent:
-        sentences.append(f"Not found: {', '.join(absent)}.")
-    unlinted = _unlinted(structure)
-    if unlinted and unlinted[0] == structure["languages"][0]["language"]:
-        sentences.append(f"No linter for {plain(unlinted[0])} is part of this review.")
-    lost = [_REVIEWERS[name][0] for name in _lost(structure, ranking)]
-    if lost:
-        sentences.append(f"**Incomplete**: {', '.join(lost)} did not finish.")
-    severities = ranking.get("severities", {})
-    counts = " · ".join(f"{name} {severities.get(name, 0):,}" for name in SEVERITIES)
-    return f"## Verdict\n\n{' '.join(sentences)}\n\nAll findings by severity, tests and examples included: {counts}."
+        sentence = "**Nothing serious was found** in what was read, and nothing else that is worth a place here."
+    lost = [_AGENTS[name] for name, output in scans.items() if not output]
+    incomplete = f" **Incomplete**: {', '.join(lost)} did not finish." if lost else ""
+    return f"## Verdict\n\n{sentence}{incomplete}"
 
 
-def _unlinted(structure: Mapping[str, Any]) -> list[str]:
-    """Languages with a notable share of the code that only the language-independent checks covered."""
-    least = MINOR_SHARE * structure.get("code_lines", 0)
-    return [
-        item["language"]
-        for item in structure.get("languages", ())
-        if item["language"] != "Python" and item["language"] not in NOT_CODE and item["lines"] > least
-    ]
+def _lower(title: str) -> str:
+    return title if title[:2].isupper() else title[0].lower() + title[1:]
 
 
-def _lost(structure: Mapping[str, Any], ranking: Mapping[str, Any]) -> list[str]:
-    """Reviewers that had something to review but returned no answer."""
-    ran = {reviewer["name"] for reviewer in ranking.get("reviewers", ()) if reviewer.get("ran")}
-    return [name for name, (_, needs, _) in _REVIEWERS.items() if name not in ran and structure.get(needs)]
-
-
-def _top(findings: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any]) -> str:
-    if not findings:
+def _findings(entries: Sequence[Entry], listed: Sequence[Entry], ages: Mapping[tuple[str, int], int]) -> str:
+    if not listed:
         return ""
-    explained: dict[str, int] = {}
-    items: list[str] = []
-    for entry in findings:
-        seen = explained.get(entry["rule"], 0)
-        if len(items) >= TOP or seen >= TOP_PER_RULE or (entry["score"] < WORTH and len(items) >= AT_LEAST):
-            continue
-        explained[entry["rule"]] = seen + 1
-        items.append(f"{len(items) + 1}. {_entry(entry, explain=seen == 0)}")
-    return "## Top findings\n\n" + "\n".join(items) + f"\n\nRanking: {plain(str(ranking.get('formula', '')))}."
-
-
-def _entry(entry: Mapping[str, Any], *, explain: bool) -> str:
-    also = ""
-    if entry["count"] > 1:
-        lines = ", ".join(str(line) for line in entry["lines"])
-        more = entry["count"] - 1 - len(entry["lines"])
-        also = f" (also line{'s' if len(entry['lines']) > 1 else ''} {lines}{f' and {more} more' if more > 0 else ''})"
-        also = also if lines else ""
-    tags = [entry["severity"]]
-    if entry["confidence"] != "high":
-        tags.append(f"{entry['confidence']} confidence")
-    if entry["role"] != "source":
-        tags.append(entry["role"])
-    if entry["heat"] >= 1.4:  # noqa: PLR2004 - hot enough to say so
-        tags.append("hot spot")
-    text = f"**{', '.join(tags)}** {_place(entry)} {code(entry['rule'])} {plain(entry['message'])}{also}"
-    if not explain:
-        return text
-    url = str(entry.get("url", ""))
-    link = f" ([rule]({url}))" if re.fullmatch(r"https://[\w./#%-]+", url) else ""
-    advice = " ".join(part for part in (_labelled("Why", entry.get("why")), _labelled("Do", entry.get("fix"))) if part)
-    return f"{text}  \n   {advice}{link}" if advice or link else text
-
-
-def _labelled(label: str, text: object) -> str:
-    plain_text = plain(str(text or "")).strip()
-    return f"{label}: {plain_text}{'' if plain_text.endswith(('.', '…')) else '.'}" if plain_text else ""
-
-
-def _rules(ranking: Mapping[str, Any]) -> str:
-    rows = [
-        (code(row["rule"]), plain(row["name"]) if row["name"] != row["rule"] else "", row["tool"], row["severity"],
-         f"{row['count']:,}", f"{row['files']:,}", _place(row))
-        for row in ranking.get("rules", ())
-    ]  # fmt: skip
-    if not rows:
-        return ""
-    rest = (
-        f"\n\n{len(rows) - RULE_ROWS} more rules with findings of lower rank are left out."
-        if len(rows) > RULE_ROWS
+    items = [f"{place}. {_entry(entry, ages)}" for place, entry in enumerate(listed, start=1)]
+    left = sum(len(entry.places) for entry in entries) - sum(len(entry.places) for entry in listed)
+    more = (
+        f" {number(left, 'finding')} of lower rank are in the table of rules and in the output `findings`."
+        if left
         else ""
     )
-    header = ("Rule", "Name", "Tool", "Severity", "Findings", "Files", "Worst place")
-    return f"## Findings by rule\n\n{table(header, rows[:RULE_ROWS])}{rest}"
+    return f"## Findings\n\n{chr(10).join(items)}\n\nAt most {LISTED} entries.{more} {FORMULA[0].upper()}{FORMULA[1:]}."
 
 
-def _hot_spots(structure: Mapping[str, Any], hotspots: Mapping[str, Any]) -> str:
-    files = hotspots.get("files") or []
-    if not files:
-        reason = "there is no commit yet" if not structure.get("commits") else "no code file changed more than once"
-        if not hotspots and structure.get("commits"):
-            reason = "the history could not be read"
-        return f"## Hot spots\n\nNone: {reason}."
-    rows = [
-        (code(file["path"]), f"{file['score']:.2f}", f"{file['changes']:,}", f"{file['churn']:,}", f"{file['lines']:,}",
-         f"{file['authors']} ({plain(file['main_author'])} {file['main_share']}%)", file["last"])
-        for file in files[:12]
-    ]  # fmt: skip
-    header = ("File", "Score", "Changes", "Lines changed", "Lines now", "Authors (main)", "Last change")
-    text = (
-        f"## Hot spots\n\nFiles that change often and are complex, from {_number(hotspots['commits'], 'commit')} "
-        f"by {_number(hotspots['authors'], 'author')} ({hotspots['since']} to {hotspots['until']}). "
-        "Score: recent changes (half-life 180 days) x nesting-weighted size, logarithmic, 0 to 1.\n\n"
-        f"{table(header, rows)}"
-    )
-    pairs = hotspots.get("coupled") or []
-    if pairs:
-        lines = [
-            f"- {code(pair['left'])} and {code(pair['right'])}: {pair['together']} times, "
-            f"{pair['percent']}% of the changes of the one that changes less"
-            for pair in pairs
-        ]
-        text += "\n\nFiles that change together, as a reader of either should know:\n\n" + "\n".join(lines)
-    return text
+def _entry(entry: Entry, ages: Mapping[tuple[str, int], int]) -> str:
+    one = entry.first
+    found, meaning = one.finding, MEANINGS[one.finding.meaning]
+    title = meaning.title if found.message == meaning.title else f"{meaning.title}: {_ended(found.message)[:-1]}"
+    where = f" ({one.role.value})" if one.role is not Role.SOURCE else ""
+    lines = [f"**{found.severity}** {code(f'{one_line(found.file, 200)}:{found.line}')}{where} {plain(title)}"]
+    if found.evidence:
+        lines.append(code(found.evidence))
+    lines.append(f"Why: {plain(meaning.why)} Do: {plain(meaning.fix)}")
+    lines.append(_standing(entry, ages))
+    return "  \n   ".join(lines)
 
 
-def _languages(structure: Mapping[str, Any]) -> str:
-    rows = [
-        (plain(item["language"]), f"{item['files']:,}", f"{item['lines']:,}", f"{item['test_files']:,}")
-        for item in structure.get("languages", ())[:12]
-    ]
+def _standing(entry: Entry, ages: Mapping[tuple[str, int], int]) -> str:
+    """Why the entry stands where it stands."""
+    one = entry.first
+    found = one.finding
+    parts = [f"{' and '.join(one.tools)} {code(found.rule)}", f"{found.confidence} confidence"]
+    parts += [plain(reason) for reason in found.reasons]
+    if len(entry.places) > 1:
+        others = ", ".join(
+            code(f"{place.finding.file}:{place.finding.line}") for place in entry.places[1 : OTHER_PLACES + 1]
+        )
+        more = len(entry.places) - 1 - OTHER_PLACES
+        files = f" in {number(entry.files, 'file')}" if entry.files > 1 else ""
+        parts.append(
+            f"{number(len(entry.places), 'place')}{files}, also {others}{f' and {more} more' if more > 0 else ''}"
+        )
+    at = ages.get((found.file, found.line))
+    if at is not None:
+        parts.append(f"last changed {day(at)}")
+    product = " x ".join(f"{value:g}" for value in factors(one).values())
+    return f"Evidence: {'; '.join(parts)}. Score {one.score:g} = {product}."
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."
+
+
+def _packages(structure: Mapping[str, Any], listed: Sequence[Entry]) -> str:
+    if not structure.get("packages"):
+        return ""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for place, entry in enumerate(listed, start=1):
+        for package in sorted({one.package for one in entry.places}):
+            groups[package].append(place)
+    rows = [(code(package), ", ".join(map(str, places))) for package, places in sorted(groups.items())]
+    quiet = len(set(structure["packages"]) - groups.keys())
     if not rows:
         return ""
-    folders = ", ".join(f"{code(item['folder'])} {item['lines']:,}" for item in structure.get("folders", ())[:8])
-    where = f"\n\nLines of code by folder: {folders}." if folders else ""
-    return f"## Languages\n\n{table(('Language', 'Files', 'Lines', 'Test files'), rows)}{where}"
+    rest = f"\n\n{number(quiet, 'other package')} without a listed finding." if quiet else ""
+    return f"## By package\n\n{table(('Package', 'Findings above'), rows)}{rest}"
 
 
-def _practices(structure: Mapping[str, Any]) -> str:
-    practices = [practice for practice in structure.get("practices", ()) if practice.get("ok") is not None]
-    if not practices or not structure.get("files"):
-        return ""
-    lines = [f"- {'yes' if item['ok'] else '**no**'}: {item['name']} ({plain(item['detail'])})" for item in practices]
-    if structure.get("todos"):
-        lines.append(f"- {_number(structure['todos'], 'mark')} of the kind TODO, FIXME, XXX or HACK in the code")
-    return "## Project habits\n\n" + "\n".join(lines)
-
-
-def _coverage(structure: Mapping[str, Any], hotspots: Mapping[str, Any], ranking: Mapping[str, Any]) -> str:
-    lines = []
-    reviewers = {reviewer["name"]: reviewer for reviewer in ranking.get("reviewers", ())}
-    lost = _lost(structure, ranking)
-    for name, (title, _, nothing) in _REVIEWERS.items():
-        reviewer = reviewers.get(name, {})
-        if reviewer.get("ran"):
-            note = f", {plain(reviewer['note'])}" if reviewer.get("note") else ""
-            lines.append(
-                f"- {title}: {reviewer['tool']}, {_number(reviewer['files'], 'file')}, "
-                f"{_number(reviewer['total'], 'finding')}{note}"
+def _rules(entries: Sequence[Entry], listed: Sequence[Entry]) -> str:
+    counts: Counter[tuple[str, str]] = Counter()
+    files: dict[tuple[str, str], set[str]] = defaultdict(set)
+    first: dict[tuple[str, str], Entry] = {}
+    shown = {id(entry) for entry in listed}
+    above: set[tuple[str, str]] = set()
+    for entry in entries:
+        for one in entry.places:
+            key = (one.finding.tool, one.finding.rule)
+            counts[key] += 1
+            files[key].add(one.finding.file)
+            first.setdefault(key, entry)
+            if id(entry) in shown:
+                above.add(key)
+    rows = []
+    for key in list(first)[:RULE_ROWS]:
+        found = first[key].first.finding
+        rows.append(
+            (
+                f"{key[0]} {code(key[1])}",
+                plain(MEANINGS[found.meaning].title),
+                found.severity,
+                f"{counts[key]:,}",
+                f"{len(files[key]):,}",
+                code(f"{one_line(found.file, 120)}:{found.line}"),
+                "yes" if key in above else "no",
             )
-        elif name in lost:
-            lines.append(f"- {title}: **did not finish**; the run's failures say why")
-        else:
-            lines.append(f"- {title}: skipped, {nothing}")
-    if not structure.get("commits"):
-        lines.append("- History: skipped, no commits")
-    if unlinted := _unlinted(structure):
-        lines.append(f"- No linter and no security scanner of this review reads {plain(', '.join(unlinted))}")
+        )
+    if not rows:
+        return ""
+    rest = f"\n\n{number(len(first) - RULE_ROWS, 'more rule')} of lower rank." if len(first) > RULE_ROWS else ""
+    header = ("Rule", "Meaning", "Severity", "Places", "Files", "First place", "Listed")
+    return f"## Findings by rule\n\n{table(header, rows)}{rest}"
+
+
+def _not_read(structure: Mapping[str, Any], history: Mapping[str, Any], scans: Mapping[str, Mapping[str, Any]]) -> str:
+    lines = []
+    ran = [
+        each for output in scans.values() for each in output.get("scans", ()) if each["files"] and not each["problem"]
+    ]
+    if ran:
+        tools = ", ".join(f"{each['tool']} ({number(each['files'], 'file')})" for each in ran)
+        lines.append(f"- Read by {tools}")
+    lines += [f"- {plain(line.removesuffix('.'))}" for line in problems(structure, scans)]
+    dropped: Counter[str] = Counter()
+    for output in scans.values():
+        dropped.update(output.get("dropped", {}))
+    lines += [f"- Left out as {plain(reason)}: {number(count, 'place')}" for reason, count in sorted(dropped.items())]
+    silenced = scans.get("text", {}).get("silenced", ())
+    if silenced:
+        lines.append(
+            f"- {number(len(silenced), 'file')} with a comment that switches checks off, such as {code(silenced[0])}: "
+            "their security was reviewed all the same"
+        )
+    if structure.get("generated"):
+        count = len(structure["generated"])
+        lines.append(
+            f"- {number(count, 'file')} marked as generated, such as {code(structure['generated'][0])}: "
+            "only their security was reviewed"
+        )
     for item in structure.get("skipped", ()):
         examples = ", ".join(code(path) for path in item["examples"][:2])
-        lines.append(f"- Left out as {plain(item['reason'])}: {_number(item['count'], 'path')}, such as {examples}")
-    limits = [*structure.get("limits", ()), *hotspots.get("limits", ())]
-    limits += [limit for reviewer in reviewers.values() for limit in reviewer.get("limits", ())]
+        lines.append(f"- Not read, {plain(item['reason'])}: {number(item['count'], 'path')}, such as {examples}")
+    if not structure.get("commits"):
+        lines.append("- No history: there is no commit yet")
+    limits = [*structure.get("limits", ()), *history.get("limits", ())]
+    limits += [limit for output in scans.values() for limit in output.get("limits", ())]
     lines += [f"- Limit: {plain(limit)}" for limit in dict.fromkeys(limits)]
     lines.append("- No program, test or build of the repository was run; nothing was written to it.")
-    return "## Coverage\n\n" + "\n".join(lines)
-
-
-def _place(entry: Mapping[str, Any]) -> str:
-    return code(f"{one_line(entry['file'], 200)}:{entry['line']}")
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+    return "## What was read, and what was not\n\n" + "\n".join(lines)

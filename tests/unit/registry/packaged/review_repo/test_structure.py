@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,10 @@ from registry.packaged.review_repo import files, programs, structure
 
 if TYPE_CHECKING:
     from tests.unit.registry.packaged.review_repo.conftest import Repo
+
+
+def python_files(seen: dict[str, Any]) -> int:
+    return sum(item["files"] for item in seen["languages"] if item["language"] == "Python")
 
 
 def test_languages_are_counted_with_their_tests(repo: Repo) -> None:
@@ -25,19 +29,19 @@ def test_languages_are_counted_with_their_tests(repo: Repo) -> None:
     languages = {item["language"]: item for item in seen["languages"]}
     assert languages["Python"] == {"language": "Python", "files": 2, "lines": 3, "test_files": 1}
     assert languages["TypeScript"]["lines"] == 1
-    assert (seen["python_files"], seen["text_files"], seen["code_lines"], seen["test_files"]) == (2, 4, 4, 1)
+    assert (seen["text_files"], seen["code_lines"], seen["test_files"]) == (4, 4, 1)
     assert {item["folder"]: item["lines"] for item in seen["folders"]} == {"src": 2, "tests": 1, "web": 1}
 
 
 def test_a_repository_without_commits_is_reviewed_as_it_lies(repo: Repo) -> None:
     repo.write("new.py")
     seen = repo.ask(structure.review)["structure"]
-    assert (seen["commit"], seen["commits"], seen["python_files"], seen["branch"]) == (None, 0, 1, "main")
+    assert (seen["commit"], seen["commits"], seen["files"], seen["branch"]) == (None, 0, 1, "main")
 
 
 def test_an_empty_repository_has_no_files(repo: Repo) -> None:
     seen = repo.ask(structure.review)["structure"]
-    assert (seen["files"], seen["python_files"], seen["languages"]) == (0, 0, [])
+    assert (seen["files"], seen["languages"]) == (0, [])
 
 
 def test_a_folder_outside_of_git_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,10 +104,10 @@ def test_generated_vendored_and_minified_files_are_left_out(repo: Repo) -> None:
     repo.write("own.py")
     repo.commit()
     seen = repo.ask(structure.review)["structure"]
-    assert seen["generated"] == ["made.py", "marked.py", "site.js"]
-    assert seen["python_files"] == 1
+    assert (seen["generated"], seen["foreign"]) == (["made.py", "marked.py"], ["site.js"])
+    assert python_files(seen) == 1
     reasons = {item["reason"]: item["count"] for item in seen["skipped"]}
-    assert reasons == {"generated": 4, "vendored": 1}
+    assert reasons == {"generated": 1, "vendored": 1, "copy of a library, or minified": 1}
 
 
 def test_files_with_strange_names_are_reviewed_and_names_that_are_no_text_are_told(repo: Repo) -> None:
@@ -112,7 +116,7 @@ def test_files_with_strange_names_are_reviewed_and_names_that_are_no_text_are_to
     (repo.root / os.fsdecode(b"bad\xff.py")).write_text("x = 1\n")
     repo.commit()
     seen = repo.ask(structure.review)["structure"]
-    assert seen["python_files"] == 7
+    assert python_files(seen) == 7
     assert [(item["reason"], item["examples"]) for item in seen["skipped"]] == [("name is not UTF-8", ["bad\\xff.py"])]
 
 
@@ -127,7 +131,7 @@ def test_links_are_not_followed(repo: Repo, tmp_path: Path) -> None:
     (tmp_path / "inner.py").write_text("x = 1\n")
     (repo.root / "folder").symlink_to(tmp_path)
     seen = repo.ask(structure.review)["structure"]
-    assert seen["python_files"] == 0
+    assert python_files(seen) == 0
     assert {item["reason"] for item in seen["skipped"]} == {"symlink"}
 
 
@@ -143,7 +147,7 @@ def test_submodules_deleted_files_and_pipes_are_left_out_and_told(repo: Repo, tm
     (inner / "b.py").write_text("x = 1\n")
     seen = repo.ask(structure.review)["structure"]
     reasons = {item["reason"]: item["count"] for item in seen["skipped"]}
-    assert seen["python_files"] == 1
+    assert python_files(seen) == 1
     assert reasons["submodule or nested repository"] == 2
     assert reasons["deleted in the work tree"] == 1
     assert tmp_path.exists()
@@ -157,7 +161,7 @@ def test_a_script_without_an_ending_is_known_by_its_first_line(repo: Repo) -> No
     repo.commit()
     seen = repo.ask(structure.review)["structure"]
     assert seen["scripts"] == {"bin/tool": "Python", "bin/run": "Shell"}
-    assert seen["python_files"] == 1
+    assert python_files(seen) == 1
 
 
 def test_habits_of_a_project_are_seen(repo: Repo) -> None:
@@ -174,28 +178,55 @@ def test_habits_of_a_project_are_seen(repo: Repo) -> None:
         }
     )
     seen = repo.ask(structure.review)["structure"]
-    assert {item["name"]: item["ok"] for item in seen["practices"]} == dict.fromkeys(
-        (
-            "README",
-            "Licence",
-            "Tests",
-            "Continuous integration",
-            "Dependencies declared",
-            "Dependencies locked",
-            "Linter or formatter set up",
-            "Changelog",
-        ),
-        True,
-    )
-    assert seen["todos"] == 1
+    names = ("README", "Licence", "Tests", "Continuous integration", "Dependencies locked", "Linter", "Changelog")
+    expected: dict[str, bool | None] = dict.fromkeys(names, True)
+    assert {item["name"]: item["ok"] for item in seen["practices"]} == {**expected, "Dependencies locked": None}
+    assert seen["workflows"] == [
+        {"path": ".github/workflows/ci.yml", "actions": 0, "unpinned": 0, "permissions": False, "retired": []}
+    ]
 
 
 def test_habits_that_are_missing_are_seen(repo: Repo) -> None:
-    repo.commit(**{"package.json": "{}\n", "index.js": "let a\n"})
+    repo.commit(**{"package.json": '{"private": true, "dependencies": {"x": "1"}}\n', "index.js": "let a\n"})
     practices = {item["name"]: item["ok"] for item in repo.ask(structure.review)["structure"]["practices"]}
-    assert practices["Tests"] is False
-    assert practices["Dependencies locked"] is False
-    assert practices["README"] is False
+    missing = ("README", "Tests", "Dependencies locked", "Linter")
+    assert {name: practices[name] for name in missing} == dict.fromkeys(missing, False)
+
+
+def test_an_lfs_pointer_and_text_that_is_not_utf8_are_told(repo: Repo) -> None:
+    repo.write("model.json", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    repo.write("old.py", "name = 'J\xfcrgen'\n".encode("latin-1"))
+    seen = repo.ask(structure.review)["structure"]
+    assert [(item["reason"], item["count"]) for item in seen["skipped"]] == [("stored in Git LFS, not here", 1)]
+    assert seen["not_utf8"] == ["old.py"]
+
+
+def test_only_changed_lines_since_a_revision_are_named(repo: Repo) -> None:
+    repo.commit(**{"a.py": "a = 1\nb = 2\nc = 3\n", "same.py": "x = 1\n"})
+    repo.git("branch", "base")
+    repo.commit(**{"a.py": "a = 1\nb = 3\nc = 3\nd = 4\n"})
+    repo.write("new.py", "n = 1\n")
+    seen = repo.ask(structure.review, since="base")["structure"]
+    assert seen["changed"] == {"a.py": [[2, 2], [4, 4]], "new.py": [[1, 1_000_000]]}
+    assert repo.ask(structure.review)["structure"]["changed"] is None
+
+
+@pytest.mark.parametrize("revision", ["gone", "--output=x", "HEAD:a.py", "-"])
+def test_a_revision_that_is_no_commit_is_refused(repo: Repo, revision: str) -> None:
+    repo.commit(**{"a.py": "a = 1\n"})
+    failure = repo.failure(structure.review, since=revision)
+    assert (failure["kind"], failure["code"]) == ("validation", "INVALID_REVISION")
+
+
+def test_a_limit_that_is_no_severity_is_refused_before_anything_is_scanned(repo: Repo) -> None:
+    failure = repo.failure(structure.review, **{"fail-on": "grave"})
+    assert (failure["kind"], failure["code"]) == ("validation", "INVALID_ARGUMENT")
+    assert repo.ask(structure.review, **{"fail-on": " high "})["structure"]["limit"] == "high"
+
+
+def test_the_packages_of_a_workspace_are_named(repo: Repo) -> None:
+    repo.commit(**{"package.json": "{}\n", "apps/web/package.json": "{}\n", "apps/api/pyproject.toml": "\n"})
+    assert repo.ask(structure.review)["structure"]["packages"] == [".", "apps/api", "apps/web"]
 
 
 def test_a_file_too_large_to_read_is_told(repo: Repo) -> None:

@@ -1,0 +1,146 @@
+"""Concludes a review: one ranking over all findings, the report, and the same as JSON and SARIF; and the limit for CI.
+
+Effects: asks git when the listed lines were changed; the limit reads a baseline file of the repository.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from registry.packaged.review_repo.answer import Refusal, answering, section
+from registry.packaged.review_repo.blame import ages_of
+from registry.packaged.review_repo.files import READ_LIMIT, Source, checked_scope, read_bytes
+from registry.packaged.review_repo.findings import SEVERITIES, from_object
+from registry.packaged.review_repo.languages import Role
+from registry.packaged.review_repo.meanings import MEANINGS, SECURITY
+from registry.packaged.review_repo.ranking import Entry, Scored, chosen, factors, rank
+from registry.packaged.review_repo.report import problems, write
+from registry.packaged.review_repo.sarif import as_sarif
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+AGENTS = {
+    "code": "Scanners of code",
+    "automation": "Scanners of scripts, workflows and containers",
+    "text": "Secrets and data files",
+}
+"""The scanning agents by their outputs, as the report names them."""
+FINDINGS = 2_000
+"""Findings in the outputs; the report's table counts all."""
+
+
+@answering
+def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Agent `repo-reporter`: what the others found; outputs `report`, `findings` and `sarif`."""
+    structure, history = section(inputs, "structure"), section(inputs, "history")
+    scans = {name: section(inputs, name) for name in AGENTS}
+    found = [from_object(item) for output in scans.values() for item in output.get("findings", ())]
+    heat = section(history, "weights")
+    settings: dict[str, Any] = {
+        "generated": frozenset(structure.get("generated", ())),
+        "packages": structure.get("packages", ()),
+    }
+    entries = rank(found, heat, **settings)
+    marks = section(scans, "text").get("todos", {}).get("places", [])
+    ages: dict[tuple[str, int], int] = {}
+    if structure.get("commits"):
+        lines = [(entry.first.finding.file, entry.first.finding.line) for entry in chosen(entries)]
+        ages = ages_of(Path.cwd(), [*lines, *((mark["file"], mark["line"]) for mark in marks)])
+        entries = rank(found, heat, ages=ages, **settings)
+    listed = chosen(entries)
+    objects = _objects(entries, listed)
+    text = write(structure, history, scans, entries=entries, listed=listed, ages=ages)
+    return {"report": text, "findings": objects, "sarif": as_sarif(objects, problems(structure, scans))}
+
+
+@answering
+def limit(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Agent `repo-limit`: fails if one of `findings` reaches the limit of `structure` and is not in the `baseline`."""
+    severity = str(section(inputs, "structure").get("limit"))
+    known = _baseline(inputs.get("baseline"))
+    reached = SEVERITIES[: SEVERITIES.index(severity) + 1]
+    value = inputs.get("findings")
+    findings = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    over = [item for item in findings if _counts(item, reached) and item["fingerprint"] not in known]
+    if over:
+        first = over[0]
+        raise Refusal(
+            "FINDINGS",
+            f"{len(over)} finding{'s' if len(over) > 1 else ''} of severity {severity} or worse"
+            f"{' that the baseline does not hold' if known else ''}, "
+            f"first {first['file']}:{first['line']} {first['title']}",
+            hint="Correct them, or accept them: save the output `findings` as a file and pass it as baseline=FILE.",
+        )
+    return {}
+
+
+def _counts(item: Mapping[str, Any], reached: Sequence[str]) -> bool:
+    """Whether a finding counts for the limit: severe enough, in shipped code, and no guess."""
+    return item["severity"] in reached and item["confidence"] != "low" and item["role"] not in (Role.TEST, Role.EXAMPLE)
+
+
+def _baseline(value: object) -> set[str]:
+    """The fingerprints in a file of earlier findings, as JSON or SARIF; read as data.
+
+    Raises `Refusal`: INVALID_PATH, INVALID_BASELINE.
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    if not text:
+        return set()
+    root = Path.cwd()
+    path = checked_scope(root, text)
+    place = root / path
+    data = read_bytes(root, Source(path=path, size=place.stat().st_size, language="JSON", role=Role.SOURCE))
+    try:
+        content = json.loads(data or b"")
+        if isinstance(content, dict) and "runs" in content:
+            return {
+                str(item["partialFingerprints"]["reviewRepo/v1"]) for run in content["runs"] for item in run["results"]
+            }
+        items = content["findings"] if isinstance(content, dict) else content
+        return {str(item["fingerprint"]) for item in items}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Refusal(
+            "INVALID_BASELINE",
+            f'The baseline "{path}" does not hold findings of an earlier review',
+            kind="validation",
+            hint=f"Save the output `findings` or `sarif` of a review there, at most {READ_LIMIT // 1_000_000} MB.",
+        ) from error
+
+
+def _objects(entries: Sequence[Entry], listed: Sequence[Entry]) -> list[dict[str, Any]]:
+    """All findings as JSON, in order of their entries; `rank` is the number in the report, None if it is not listed."""
+    numbers = {id(entry): number for number, entry in enumerate(listed, start=1)}
+    return [_object(one, numbers.get(id(entry))) for entry in entries for one in entry.places][:FINDINGS]
+
+
+def _object(one: Scored, number: int | None) -> dict[str, Any]:
+    found, meaning = one.finding, MEANINGS[one.finding.meaning]
+    return {
+        "rank": number,
+        "score": one.score,
+        "severity": found.severity,
+        "confidence": found.confidence,
+        "kind": meaning.kind,
+        "security": meaning.kind in SECURITY,
+        "meaning": found.meaning,
+        "title": meaning.title,
+        "tool": found.tool,
+        "tools": list(one.tools),
+        "rule": found.rule,
+        "file": found.file,
+        "line": found.line,
+        "message": found.message,
+        "evidence": found.evidence,
+        "reasons": list(found.reasons),
+        "factors": factors(one),
+        "role": one.role.value,
+        "package": one.package,
+        "cwe": meaning.cwe or None,
+        "why": meaning.why,
+        "fix": meaning.fix,
+        "fingerprint": found.fingerprint,
+    }

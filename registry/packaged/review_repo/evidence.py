@@ -1,0 +1,315 @@
+"""Judges a hit by the code around it: whether it stands, how severe it is, how sure, and why.
+
+Pure: takes the lines of the file. `ranking.py` weighs what stands.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from registry.packaged.review_repo import clues
+from registry.packaged.review_repo.findings import EVIDENCE, MESSAGE, Finding, Hit, fingerprint, one_line
+from registry.packaged.review_repo.meanings import MEANINGS
+from registry.packaged.review_repo.request_data import parameter_in, reads_request, source_of, window_above
+from registry.packaged.review_repo.sql_text import Place, placeholder_of
+from registry.packaged.review_repo.suppression import is_suppressed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+SUPPRESSED = "accepted by a comment"
+GUARDS_NOTHING = "a hash or random value that guards no secret"
+BY_CHOICE = "a check that an option or a local address switches off"
+CONVERTED = "a number or an escaped value"
+NO_FRAMEWORK = "a rule of a framework that the project does not use"
+EVERYWHERE = "a name that something else defines, since many files use it or one lists it among many"
+
+UNSHOWN = "nothing shows that foreign data reaches it"
+
+_SHORT = 60
+"""A first line of this length says little about code that spans several."""
+_SPAN = 12
+"""Lines of a hit that are read."""
+_BLOCK = 40
+"""Lines above a place in which the blocks around it open."""
+_MANY_FILES = 4
+_MANY_NAMES = 9
+_FRAMEWORKS = {"nosql": "mongodb", "hooks": "react", "react-key": "react"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A hit and the code around it."""
+
+    hit: Hit
+    lines: Sequence[str]
+    """Of the whole file."""
+    text: str
+    """The lines of the hit."""
+    frameworks: frozenset[str]
+
+    @property
+    def function(self) -> str:
+        """The lines above in the same function."""
+        start = window_above(self.lines, self.hit.line) - 1
+        return "\n".join(line[:300] for line in self.lines[start : self.hit.line - 1])
+
+    def around(self, count: int) -> str:
+        """The lines at most *count* above and below."""
+        return "\n".join(self.lines[max(0, self.hit.line - count - 1) : self.hit.line + count])
+
+    def judged(self, confidence: str, *reasons: str, severity: str = "") -> _Judged:
+        """A judgement with the hit's own severity, or another."""
+        return _Judged(severity or self.hit.severity, confidence, reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    severity: str
+    confidence: str
+    reasons: tuple[str, ...] = ()
+
+
+def judge(hit: Hit, lines: Sequence[str], frameworks: frozenset[str] = frozenset()) -> Finding | str:
+    """The finding that *hit* is, or why it is none; *frameworks* are those that the project uses."""
+    lines = lines or ("",)
+    hit = replace(hit, line=min(hit.line, len(lines)))  # the file may have become shorter
+    if is_suppressed(hit, lines):
+        return SUPPRESSED
+    needs = _FRAMEWORKS.get(hit.meaning)
+    if needs is not None and needs not in frameworks:
+        return NO_FRAMEWORK
+    check = _CHECKS.get(hit.meaning, _by_request if MEANINGS[hit.meaning].kind == "injection" else _as_reported)
+    judged = check(_Case(hit, lines, _text(hit, lines), frameworks))
+    return judged if isinstance(judged, str) else _finding(hit, lines, judged)
+
+
+def judge_all(
+    hits: Sequence[Hit], texts: Mapping[str, Sequence[str]], frameworks: frozenset[str] = frozenset()
+) -> tuple[list[Finding], dict[str, int]]:
+    """The findings among *hits*, and how many were dropped for each reason; *texts* holds the lines of each file."""
+    found: list[Finding] = []
+    dropped: dict[str, int] = {}
+    seen: dict[str, int] = {}
+    everywhere = _undefined_everywhere(hits)
+    for hit in hits:
+        judged = EVERYWHERE if hit.message in everywhere else judge(hit, texts.get(hit.file, ()), frameworks)
+        if isinstance(judged, str):
+            dropped[judged] = dropped.get(judged, 0) + 1
+            continue
+        # The same line again in one file is another finding.
+        count = seen[judged.fingerprint] = seen.get(judged.fingerprint, -1) + 1
+        found.append(replace(judged, fingerprint=fingerprint(judged.fingerprint, str(count))) if count else judged)
+    return found, dropped
+
+
+def _undefined_everywhere(hits: Sequence[Hit]) -> set[str]:
+    """Messages about names that many files use, or that one file lists, without defining them: something else does."""
+    files: dict[str, set[str]] = {}
+    names: dict[str, set[str]] = {}
+    for hit in hits:
+        if hit.meaning == "undefined":
+            files.setdefault(hit.message, set()).add(hit.file)
+            names.setdefault(hit.file, set()).add(hit.message)
+    lists = {message for known in names.values() if len(known) >= _MANY_NAMES for message in known}
+    return lists | {message for message, places in files.items() if len(places) >= _MANY_FILES}
+
+
+def _finding(hit: Hit, lines: Sequence[str], judged: _Judged) -> Finding:
+    line = lines[hit.line - 1] if 0 < hit.line <= len(lines) else ""
+    return Finding(
+        tool=hit.tool,
+        rule=hit.rule,
+        meaning=hit.meaning,
+        severity=judged.severity,
+        confidence=judged.confidence,
+        file=hit.file,
+        line=max(1, hit.line),
+        message=one_line(hit.message, MESSAGE),
+        evidence="" if hit.redacted else _shown(hit, lines, line),
+        reasons=judged.reasons,
+        fingerprint=fingerprint(hit.meaning, hit.rule if hit.redacted else "", hit.file, "" if hit.redacted else line),
+    )
+
+
+def _shown(hit: Hit, lines: Sequence[str], line: str) -> str:
+    """The line, or those that the code spans if the first says little."""
+    code = line.strip()
+    if len(code) < _SHORT and hit.end > hit.line and MEANINGS[hit.meaning].kind == "injection":
+        code = " ".join(part.strip() for part in lines[hit.line - 1 : min(hit.end, hit.line + _SPAN)])
+    return one_line(code, EVIDENCE)
+
+
+def _text(hit: Hit, lines: Sequence[str]) -> str:
+    last = max(hit.line, min(hit.end or hit.line, hit.line + _SPAN))
+    return "\n".join(line[:2000] for line in lines[max(0, hit.line - 1) : last])
+
+
+def _as_reported(case: _Case) -> _Judged:
+    return case.judged(case.hit.confidence)
+
+
+def _by_request(case: _Case) -> _Judged:
+    """Sure if data of a request reaches it, less if the value was converted or nothing shows a source."""
+    if clues.CONVERTED.search(case.text):
+        return case.judged("low", "the value is converted or escaped on the line")
+    source = source_of(case.lines, case.hit.line, case.text)
+    if source is not None:
+        return _unless_checked(case, case.judged("high", source))
+    near = reads_request(case.lines, case.hit.line)
+    if near is not None:
+        confidence = "medium" if case.hit.confidence == "low" else case.hit.confidence
+        return case.judged(confidence, f"the function reads the request, line {near}")
+    return case.judged(case.hit.confidence)
+
+
+def _unless_checked(case: _Case, judged: _Judged) -> _Judged:
+    """Less sure if the lines above seem to check the value."""
+    if clues.CHECKED.search(case.function):
+        return replace(judged, confidence="medium", reasons=(*judged.reasons, "the lines above seem to check it"))
+    return judged
+
+
+def _only_with_request(case: _Case) -> _Judged:
+    """Ordinary code unless a request is near: a script runs or loads what its own author wrote.
+
+    In a project that serves requests, a parameter of a function may come from one.
+    """
+    judged = _by_request(case)
+    if judged.reasons:
+        return judged
+    if case.hit.meaning == "shell" and "web" in case.frameworks:
+        parameter = parameter_in(case.lines, case.hit.line, case.text)
+        if parameter is not None and clues.NUMBER_NAME.fullmatch(parameter) is None:
+            reason = f"{parameter} is a parameter of the function, in a project that serves requests"
+            return case.judged("medium", reason, severity="medium")
+    return case.judged("low", UNSHOWN)
+
+
+def _sql(case: _Case) -> _Judged | str:
+    place, values = placeholder_of(case.text)
+    if place is Place.NUMBER:
+        return CONVERTED
+    source = source_of(case.lines, case.hit.line, case.text)
+    if place is Place.NAME or (place is Place.UNKNOWN and source is None):
+        return case.judged("low", "the value stands for a name in the statement, or none was seen")
+    if clues.CONVERTED.search(case.text):
+        return case.judged("low", "the value is converted or escaped on the line")
+    quoted = place is Place.QUOTED
+    if source is not None:
+        judged = case.judged("high", source, severity="high")
+        return judged if quoted else _unless_checked(case, judged)  # hardly a check makes a quoted value safe
+    where = "a value stands in quotes inside the statement" if quoted else "a value stands inside the statement"
+    if quoted and reads_request(case.lines, case.hit.line) is not None:
+        return case.judged("high", where, "the function reads the request", severity="high")
+    parameter = parameter_in(case.lines, case.hit.line, values)
+    if parameter is not None and not clues.MIGRATION.search(case.hit.file):
+        severity = "high" if quoted else "medium"
+        return case.judged("medium", where, f"{parameter} is a parameter of the function", severity=severity)
+    return case.judged("low", where, UNSHOWN, severity="medium")
+
+
+def _html(case: _Case) -> _Judged:
+    """Dangerous if it comes from a request, or in a browser from the address; pages are made of values everywhere."""
+    judged = _by_request(case)
+    if judged.reasons:
+        return judged
+    if clues.FROM_ADDRESS.search(f"{case.function}\n{case.text}"):
+        return case.judged("medium", "the function reads the address or another page's message")
+    return case.judged("low", UNSHOWN)
+
+
+def _path(case: _Case) -> _Judged:
+    if clues.ROOTED.search(case.text):
+        return case.judged("low", "the path is kept below a folder")
+    return _only_with_request(case)
+
+
+def _guards_secret(case: _Case) -> _Judged | str:
+    """A weak hash or generator matters only for a secret: its words on the line, or in the name of the function."""
+    if clues.NO_SECRET.search(case.text):
+        return GUARDS_NOTHING
+    if clues.SECRET.search(case.text):
+        return case.judged("high", "a secret is named on the line")
+    above = "\n".join(case.lines[max(0, case.hit.line - 3) : max(0, case.hit.line - 1)])
+    if clues.MAKES_SECRET.search(above):
+        return case.judged("medium", "the function makes a secret, by its name", severity="medium")
+    return GUARDS_NOTHING
+
+
+def _tls(case: _Case) -> _Judged | str:
+    line = case.hit.line
+    beside = (text[:300] for text in case.lines[max(0, line - 6) : line + 1])
+    near = "\n".join([case.hit.file, *_enclosing(case.lines, line), *beside])
+    return BY_CHOICE if clues.OPTION.search(near) else case.judged(case.hit.confidence, "no option switches it off")
+
+
+def _enclosing(lines: Sequence[str], line: int) -> list[str]:
+    """The lines that open the blocks around *line*, by their indentation."""
+    found = []
+    depth = _indent(lines[line - 1]) if line <= len(lines) else 0
+    for number in range(line - 1, max(0, line - _BLOCK), -1):
+        text = lines[number - 1]
+        if text.strip() and _indent(text) < depth:
+            depth = _indent(text)
+            found.append(text[:300])
+    return found
+
+
+def _indent(text: str) -> int:
+    return len(text) - len(text.lstrip())
+
+
+def _undefined(case: _Case) -> _Judged:
+    """An annotation of a local name is never evaluated, and a line with nothing but a name is a list of names."""
+    name = re.search(r"`(\w+)`", case.hit.message)
+    first = case.text.split("\n", 1)[0]
+    if name and (name[1] in clues.OTHER_PYTHONS or "NameError" in case.around(6)):
+        return case.judged("low", "another Python or a host defines the name")
+    if re.fullmatch(r"\s*[\w.]+\s*(#.*)?", first):
+        return case.judged("low", "the line only lists the name")
+    if name and re.search(
+        rf"^\s+[\w.]+\s*:\s*[^=]*\b{name[1]}\b[^=]*(=|$)|[\"'][^\"']*\b{name[1]}\b[^\"']*[\"']", first
+    ):
+        return case.judged("low", "the name stands in an annotation only")
+    return case.judged(case.hit.confidence)
+
+
+def _comparison(case: _Case) -> _Judged:
+    """Idioms that only look like comparisons that are always the same."""
+    if "self-compare" in case.hit.rule and "!=" in case.text:
+        return case.judged("low", "that is how code asks for NaN")
+    if re.search(r"['\"]__[A-Z_]{4,}__['\"]", case.text):
+        return case.judged("low", "the text is replaced when the code is built")
+    return case.judged(case.hit.confidence)
+
+
+def _mistake(case: _Case) -> _Judged:
+    """A loop that takes the next match assigns in its condition; a hook in a nameless function may be a component."""
+    loop = "cond-assign" in case.hit.rule and "while" in case.text
+    nameless = "Anonymous" in case.hit.message
+    return case.judged("low" if loop or nameless else case.hit.confidence)
+
+
+_CHECKS: dict[str, Callable[[_Case], _Judged | str]] = {
+    "sql": _sql,
+    "shell": _only_with_request,
+    "program": _only_with_request,
+    "eval": _only_with_request,
+    "deserialize": _only_with_request,
+    "archive": _only_with_request,
+    "ssrf": _only_with_request,
+    "template": _only_with_request,
+    "path": _path,
+    "xss": _html,
+    "hash": _guards_secret,
+    "random": _guards_secret,
+    "tls": _tls,
+    "undefined": _undefined,
+    "comparison": _comparison,
+    "bug": _mistake,
+    "hooks": _mistake,
+}
+"""How each meaning is judged; other injections by the request, everything else as it was reported."""

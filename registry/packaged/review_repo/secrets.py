@@ -1,0 +1,175 @@
+"""Finds secrets in text: tokens of known forms, private keys, addresses with a password, values of telling names.
+
+Pure. Its hits name the kind and the line, never the value.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from registry.packaged.review_repo.findings import Hit
+from registry.packaged.review_repo.languages import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TOOL = "secrets"
+VALUE_BITS = 2.8
+"""Entropy, in bits a character, from which a value may be a secret."""
+CLEAR_BITS = 3.3
+
+_TOKENS = tuple(
+    (rule, name, hints, re.compile(pattern))
+    for rule, name, hints, pattern in (
+        ("aws-key", "AWS access key", ("AKIA", "ASIA"), r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
+        ("github-token", "GitHub token", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"\bgh[pousr]_[A-Za-z0-9]{36}\b"),
+        ("github-token", "GitHub token", ("github_pat_",), r"\bgithub_pat_[A-Za-z0-9_]{60,}"),
+        ("gitlab-token", "GitLab token", ("glpat-",), r"\bglpat-[A-Za-z0-9_-]{20,}"),
+        ("slack-token", "Slack token", ("xox",), r"\bxox[abprs]-[A-Za-z0-9-]{20,}"),
+        (
+            "slack-hook",
+            "Slack webhook",
+            ("hooks.slack",),
+            r"hooks\.slack\.com/services/T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/[A-Za-z0-9]{20,}",
+        ),
+        ("stripe-key", "Stripe live key", ("k_live_",), r"\b[sr]k_live_[A-Za-z0-9]{16,}"),
+        ("google-key", "Google API key", ("AIza",), r"\bAIza[0-9A-Za-z_-]{35}\b"),
+        ("npm-token", "npm token", ("npm_",), r"\bnpm_[A-Za-z0-9]{36}\b"),
+        ("pypi-token", "PyPI token", ("pypi-",), r"\bpypi-AgE[A-Za-z0-9_-]{50,}"),
+        ("model-key", "API key of a model provider", ("sk-",), r"\bsk-(?:proj|ant-api\d\d)-[A-Za-z0-9_-]{20,}"),
+        ("sendgrid-key", "SendGrid key", ("SG.",), r"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}\b"),
+        ("hugging-face-token", "Hugging Face token", ("hf_",), r"\bhf_[A-Za-z]{34}\b"),
+        (
+            "private-key",
+            "Private key",
+            ("PRIVATE KEY",),
+            r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(?:\\n|\s)*[\"'+\s]*[A-Za-z0-9+/=]{40}",
+        ),
+    )
+)
+"""Rule, name, texts of which one must occur, and the form of each known token."""
+_ADDRESS = re.compile(
+    r"\b[a-z][a-z0-9+.-]{2,15}://(?P<user>[^\s/:@'\"$<>{}%]{1,60}):(?P<value>[^\s/@'\"$<>{}%]{3,80})@(?P<host>[^\s'\"/:]{3,})"
+)
+_NAMED = re.compile(
+    r"(?i:(?<![A-Za-z])[\w.-]{0,30}(?:passw(?:or)?d|passphrase|secret(?:_?key)?|api_?key|auth_?token|access_?token|private_?key"
+    r"|cookie_?secret|client_?secret)[\"']?\]?\s*(?::=|=>|[:=])\s*[\"'](?P<value>[^\"'\s]{6,100})[\"'])"
+)
+_NAME_HINT = re.compile(r"(?i)passw|passphrase|secret|api_?key|token|private_?key")
+_PLACEHOLDER = re.compile(
+    r"example|change|placeholder|dummy|your|xxx|\*\*\*|\.\.\.|foo|bar\b|insecure|^secret|secret$|fake|sample|redacted|todo|test"
+    r"|password|passw|\$\{|\{\{|<|process\.env|getenv|environ|^env[.:]|localhost|1234|abcd|dev(elop)?|default|admin|hunter2",
+    re.IGNORECASE,
+)
+_NOT_A_VALUE = re.compile(
+    r"[a-z]+([_.:/-][a-z]+)*|[A-Z]+([_.-][A-Z]+)*|/[\w/.-]+|[a-z]+([A-Z][a-z]+)+|([A-Z][a-z]+)+|[A-Za-z_]+(\.[A-Za-z_]+)+|[a-z-]+\d?"
+)
+_LOCAL = re.compile(
+    r"^(localhost|127\.0\.0\.1|0\.0\.0\.0|\[?::1|host|db|database|redis|postgres|postgresql|server|mysql|mongo|mongodb|rabbitmq|proxy|user|example\..*|.*\.example(\..*)?|.*\.(test|local|invalid|localhost))$"
+)
+_SAMPLE_LINE = re.compile(r"example|e\.g\.|placeholder|such as|format|usage|sample", re.IGNORECASE)
+_TRANSLATION = re.compile(r"(^|/)(i18n|intl|locales?|lang|languages?|messages|translations?)/")
+_TEMPLATE = re.compile(
+    r"(^|/)(openapi|swagger|postman)|\.(sample|example|template|dist|tmpl|j2)$|(^|/)(\.env\.(example|sample|template)|example\.env)",
+    re.IGNORECASE,
+)
+_NO_CODE = (".lock", ".svg", ".css", ".html", ".htm", ".po", ".snap", ".map", ".ipynb", ".rst", ".md", ".txt", ".adoc")
+_FOR_DEVELOPMENT = re.compile(
+    r"(^|/)(\.?ci|\.github|dev|local|docker|\.devcontainer)[^/]*/|compose[^/]*\.ya?ml$|(^|/)(test|development|dev|local)\.|\.env(\.\w+)?$|appsettings\.dev",
+    re.IGNORECASE,
+)
+
+
+def find_secrets(text: str, path: str, role: Role) -> Iterator[Hit]:
+    """The secrets in *text*, the content of *path*; none in tests, translations, templates and prose."""
+    if role is Role.TEST or _TRANSLATION.search(path) or _TEMPLATE.search(path):
+        return
+    prose = path.lower().endswith(_NO_CODE)
+    yield from _tokens(text, path, role)
+    if prose or role is Role.EXAMPLE:
+        return
+    if "://" in text:
+        yield from _addresses(text, path)
+    if _NAME_HINT.search(text):
+        yield from _named(text, path)
+
+
+def _tokens(text: str, path: str, role: Role) -> Iterator[Hit]:
+    for rule, name, hints, form in _TOKENS:
+        if not any(hint in text for hint in hints):
+            continue
+        for found in form.finditer(text):
+            value = found[0]
+            if rule != "private-key" and (_PLACEHOLDER.search(value[-20:]) or _bits(value) < VALUE_BITS):
+                continue
+            confidence = "high" if role is Role.SOURCE else "low"
+            # Pages carry such keys in the open, restricted to their site.
+            severity = "medium" if rule == "google-key" else "critical"
+            yield _hit(rule, name, (severity, confidence), path, _line(text, found.start()))
+
+
+def _addresses(text: str, path: str) -> Iterator[Hit]:
+    for found in _ADDRESS.finditer(text):
+        value = found["value"]
+        if (
+            _PLACEHOLDER.search(value)
+            or _LOCAL.match(found["host"].lower())
+            or value == found["user"]
+            or re.fullmatch(r"pass|pwd|pw|\w{1,4}", value)
+        ):
+            continue
+        if _SAMPLE_LINE.search(_line_of(text, found.start())):
+            continue
+        confidence = "low" if _FOR_DEVELOPMENT.search(path) else "medium"
+        yield _hit("address", "Password in an address", ("high", confidence), path, _line(text, found.start()))
+
+
+def _named(text: str, path: str) -> Iterator[Hit]:
+    for found in _NAMED.finditer(text):
+        value = found["value"]
+        if not _may_be_secret(value):
+            continue
+        confidence = "low" if _FOR_DEVELOPMENT.search(path) or _bits(value) < CLEAR_BITS else "medium"
+        yield _hit(
+            "named-value", "Value of a telling name", ("medium", confidence), path, _line(text, found.start("value"))
+        )
+
+
+def _may_be_secret(value: str) -> bool:
+    if value.startswith(("http", "$", "%", "@", "#", "--", "/", "./", "&")) or re.search(r"[(\\]|\$[A-Za-z_{]", value):
+        return False
+    if _PLACEHOLDER.search(value) or _NOT_A_VALUE.fullmatch(value) or _bits(value) < VALUE_BITS:
+        return False
+    return re.search(r"\d", value) is not None
+
+
+def _bits(text: str) -> float:
+    """Entropy in bits a character."""
+    return -sum(count / len(text) * math.log2(count / len(text)) for count in Counter(text).values())
+
+
+def _line_of(text: str, offset: int) -> str:
+    start = text.rfind("\n", 0, offset) + 1
+    end = text.find("\n", offset)
+    return text[start : end if end >= 0 else None][:400]
+
+
+def _line(text: str, offset: int) -> int:
+    return text.count("\n", 0, offset) + 1
+
+
+def _hit(rule: str, name: str, weight: tuple[str, str], path: str, line: int) -> Hit:
+    return Hit(
+        tool=TOOL,
+        rule=rule,
+        meaning="secret",
+        severity=weight[0],
+        confidence=weight[1],
+        file=path,
+        line=line,
+        message=f"{name} in the code (the value is not shown)",
+        redacted=True,
+    )

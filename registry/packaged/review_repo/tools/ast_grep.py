@@ -1,0 +1,82 @@
+"""Ast-grep with our own rules, for all languages that it parses.
+
+Effects: starts ast-grep. `-c` names our configuration, otherwise it would take the repository's; no ignore file of the
+repository counts.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from registry.packaged.review_repo.findings import Hit
+from registry.packaged.review_repo.meanings import MEANINGS
+from registry.packaged.review_repo.rules import BY_ID, as_yaml
+from registry.packaged.review_repo.tools.scan import Scan, Workshop, locate, scan
+
+if TYPE_CHECKING:
+    from registry.packaged.review_repo.programs import Finished
+
+TOOL = "ast-grep"
+SECONDS = 60.0
+SUFFIXES = {
+    "Python": ".py",
+    "JavaScript": ".js",
+    "TypeScript": ".ts",
+    "Go": ".go",
+    "Java": ".java",
+    "PHP": ".php",
+    "Ruby": ".rb",
+    "C#": ".cs",
+    "Rust": ".rs",
+    "Kotlin": ".kt",
+}
+"""The languages with rules of ours, and the ending by which ast-grep knows each."""
+_IGNORE = ("hidden", "dot", "exclude", "global", "parent", "vcs")
+
+
+def find(shop: Workshop) -> Scan:
+    """Hits of our rules in all files of their languages."""
+    program = locate("ast-grep-cli", "ast-grep")
+    folder = shop.scratch / "ast-grep"
+    (folder / "rules").mkdir(parents=True)
+    (folder / "rules" / "all.yml").write_text(as_yaml(), encoding="utf-8")
+    (folder / "sgconfig.yml").write_text("ruleDirs: [rules]\n", encoding="utf-8")
+    names: list[str] = []
+    for language, suffix in SUFFIXES.items():
+        files = [
+            file for file in shop.listing.of_language(language) if not file.path.endswith((".pyx", ".pyi", ".d.ts"))
+        ]
+        names += shop.names(files, suffix)
+    ignored = [word for name in _IGNORE for word in ("--no-ignore", name)]
+    argv = [program, "scan", "-c", str(folder / "sgconfig.yml"), "--json=stream", *ignored]
+    return scan(shop, TOOL, argv, names, lambda done: _read(done, shop), seconds=SECONDS)
+
+
+def _read(done: Finished, shop: Workshop) -> list[Hit] | None:
+    if done.code not in (0, 1):
+        return None
+    hits = []
+    for line in done.stdout.splitlines():
+        try:
+            item = json.loads(line)
+        except ValueError:
+            return None
+        # Comments that suppress a rule which is not ours come back as hits of their own.
+        rule = BY_ID.get(item["ruleId"].partition("--")[0])
+        if rule is not None:
+            start, end = item["range"]["start"]["line"] + 1, item["range"]["end"]["line"] + 1
+            hits.append(
+                Hit(
+                    tool=TOOL,
+                    rule=rule.id,
+                    meaning=rule.meaning,
+                    severity=rule.severity,
+                    confidence=rule.confidence,
+                    file=shop.original(item["file"]),
+                    line=start,
+                    end=end,
+                    message=MEANINGS[rule.meaning].title,
+                )
+            )
+    return hits

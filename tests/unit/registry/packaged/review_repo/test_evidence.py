@@ -1,0 +1,221 @@
+"""What the code around a hit makes of it: dropped, doubtful or sure, and why."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry.packaged.review_repo import evidence
+from registry.packaged.review_repo.evidence import judge, judge_all
+from registry.packaged.review_repo.findings import Finding, Hit
+from registry.packaged.review_repo.meanings import MEANINGS, SECURITY
+from registry.packaged.review_repo.request_data import code_words, parameter_in, source_of
+from registry.packaged.review_repo.sql_text import Place, placeholder_of
+from registry.packaged.review_repo.suppression import is_suppressed
+
+
+def hit(meaning: str, line: int = 1, **fields: object) -> Hit:
+    given_: dict[str, object] = {
+        "tool": "t", "rule": "r", "severity": "high", "confidence": "medium", "file": "app/a.py", "message": "m",
+        **fields,
+    }  # fmt: skip
+    return Hit(meaning=meaning, line=line, **given_)  # type: ignore[arg-type]
+
+
+def judged(
+    meaning: str, code: str, line: int = 0, frameworks: frozenset[str] = frozenset(), **fields: object
+) -> object:
+    """(severity, confidence) of a hit on the last line of *code*, or why it was dropped."""
+    lines = code.split("\n")
+    found = judge(hit(meaning, line or len(lines), **fields), lines, frameworks)
+    return (found.severity, found.confidence) if isinstance(found, Finding) else found
+
+
+@pytest.mark.parametrize(
+    ("meaning", "code", "expected"),
+    [
+        ("sql", "name = request.args['n']\nc.execute(\"SELECT a FROM t WHERE b = '%s'\" % name)", ("high", "high")),
+        ("sql", "def f(name):\n    c.execute(\"SELECT a FROM t WHERE b = '%s'\" % name)", ("high", "medium")),
+        ("sql", "def f(name):\n    c.execute(f'SELECT a FROM t WHERE b = {name}')", ("medium", "medium")),
+        ("sql", "c.execute(\"SELECT a FROM t WHERE b = '%s'\" % name)", ("medium", "low")),
+        ("sql", "c.execute(f'SELECT a FROM {table}')", ("high", "low")),
+        ("sql", "c.execute('SELECT a FROM t WHERE b = %d' % number)", evidence.CONVERTED),
+        ("sql", "n = request.args['n']\nc.execute(f\"SELECT a FROM t WHERE b = {int(n)}\")", ("high", "low")),
+        ("eval", "eval(text)", ("high", "low")),
+        ("eval", "text = req.body.text\neval(text)", ("high", "high")),
+        ("eval", "text = req.body.text\nif (!allowed(text)) return\neval(text)", ("high", "medium")),
+        ("eval", "other = req.body.other\neval(text)", ("high", "medium")),
+        ("xss", "box.innerHTML = '<b>' + name", ("high", "low")),
+        ("xss", "name = location.hash\nbox.innerHTML = '<b>' + name", ("high", "medium")),
+        ("path", "res.sendFile(req.params.name, { root })", ("high", "low")),
+        ("path", "res.sendFile(req.params.name)", ("high", "high")),
+        ("hash", "hashlib.md5(password)", ("high", "high")),
+        ("hash", "hashlib.md5(page)", evidence.GUARDS_NOTHING),
+        ("hash", "etag = hashlib.md5(token)", evidence.GUARDS_NOTHING),
+        ("random", "def new_token():\n    return random.choice(letters)", ("medium", "medium")),
+        ("random", "token = random.choice(tokens)", evidence.GUARDS_NOTHING),
+        ("tls", "requests.get(url, verify=False)", ("high", "medium")),
+        ("tls", "if insecure:\n    verify = False", evidence.BY_CHOICE),
+        ("tls", "requests.get('https://localhost/', verify=False)", evidence.BY_CHOICE),
+        ("nosql", "users.find({ name: req.body.name })", evidence.NO_FRAMEWORK),
+        ("bug", "x = 1", ("high", "medium")),
+    ],
+)  # fmt: skip
+def test_evidence_decides(meaning: str, code: str, expected: object) -> None:
+    assert judged(meaning, code) == expected
+
+
+def test_a_shell_command_from_a_parameter_counts_in_a_project_that_serves_requests() -> None:
+    code = "def run(command):\n    os.popen(command)"
+    assert judged("shell", code) == ("high", "low")
+    assert judged("shell", code, frameworks=frozenset({"web"})) == ("medium", "medium")
+    assert judged("shell", "def stop(pid):\n    os.popen(f'kill {pid}')", frameworks=frozenset({"web"})) == (
+        "high",
+        "low",
+    )
+
+
+def test_a_rule_of_a_framework_counts_where_the_project_uses_it() -> None:
+    code = "users.find({ name: req.body.name })"
+    assert judged("nosql", code, frameworks=frozenset({"mongodb"})) == ("high", "high")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "    app: Application = request.app",
+        "x: 'Application' = 1",
+        "Application  # listed",
+        "try:\n    Application\nexcept NameError: 0",
+    ],
+)
+def test_a_name_in_an_annotation_or_a_list_is_hardly_undefined(code: str) -> None:
+    line = 2 if "\n" in code else 1
+    assert judged("undefined", code, line, message="Undefined name `Application`") == ("high", "low")
+
+
+def test_a_name_that_many_files_use_is_defined_by_something_else() -> None:
+    hits = [hit("undefined", file=f"{number}.py", message="Undefined name `traits`") for number in range(4)]
+    texts = {each.file: ["f(traits)"] for each in hits}
+    assert judge_all(hits, texts) == ([], {evidence.EVERYWHERE: 4})
+    found, dropped = judge_all(hits[:3], texts)
+    assert (len(found), dropped) == (3, {})
+
+
+@pytest.mark.parametrize(
+    ("meaning", "rule", "code"),
+    [
+        ("shell", "r", "os.system(x)  # nosec"),
+        ("shell", "r", "# nosemgrep\nos.system(x)"),
+        ("shell", "S605", "os.system(x)  # noqa: S605"),
+        ("shell", "r", "os.system(x)  # noqa"),
+        ("eval", "r", "eval(x) // eslint-disable-line no-eval"),
+        ("eval", "r", "// eslint-disable-next-line\neval(x)"),
+        ("secret", "r", "key = 'x'  # pragma: allowlist secret"),
+        ("tls", "r", "InsecureSkipVerify: true, //nolint:gosec"),
+        ("sql", "r", "query(text); // NOSONAR"),
+        ("shell-bug", "SC2086", "# shellcheck disable=SC2086\nrm $x"),
+        ("sql", "r", "where(text) # rubocop:disable Rails/SquishedSQLHeredocs"),
+        ("comparison", "no-self-compare", "/* eslint-disable */\n\nx === x"),
+    ],
+)
+def test_a_comment_accepts_the_finding_in_any_dialect(meaning: str, rule: str, code: str) -> None:
+    assert judged(meaning, code, rule=rule) == evidence.SUPPRESSED
+
+
+@pytest.mark.parametrize(
+    ("meaning", "code"),
+    [
+        ("shell", "os.system(x)  # noqa: E501"),
+        ("eval", "eval(x) // eslint-disable-line no-console"),
+        ("shell", "y = 1  # nosec\nos.system(x)"),
+        ("eval", "/* eslint-disable */\n\neval(x)"),
+    ],
+)
+def test_a_comment_about_something_else_or_over_a_whole_file_accepts_no_security_finding(
+    meaning: str, code: str
+) -> None:
+    assert judged(meaning, code) != evidence.SUPPRESSED
+
+
+def test_a_fingerprint_holds_when_lines_above_change_and_tells_equal_lines_apart() -> None:
+    one = judge(hit("bug"), ["x  =  1"])
+    later = judge(hit("bug", 3), ["", "", "x = 1"])
+    assert isinstance(one, Finding)
+    assert isinstance(later, Finding)
+    assert one.fingerprint == later.fingerprint
+    found, _ = judge_all([hit("bug", 1), hit("bug", 2)], {"app/a.py": ["x = 1", "x = 1"]})
+    assert len({each.fingerprint for each in found}) == 2
+
+
+def test_a_secret_is_not_shown() -> None:
+    found = judge(hit("secret", redacted=True), ["key = 'value'"])
+    assert isinstance(found, Finding)
+    assert found.evidence == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('"SELECT a FROM t WHERE b = \'" + name + "\'"', Place.QUOTED),
+        ('"SELECT a FROM t WHERE b = " + name', Place.VALUE),
+        ("`SELECT a FROM t WHERE b LIKE '%${name}%'`", Place.QUOTED),
+        ("\"INSERT INTO t (a) VALUES ('{}')\".format(name)", Place.QUOTED),
+        ('"SELECT a FROM " + table', Place.NAME),
+        ('f"SELECT a FROM t ORDER BY {column}"', Place.NAME),
+        ('f"SELECT a FROM t WHERE b = {LIMIT}"', Place.NAME),
+        ('"SELECT a FROM t WHERE b = %d" % n', Place.NUMBER),
+        ("\"SELECT a FROM t WHERE b = '$name'\"", Place.QUOTED),
+        ("nothing of the kind", Place.UNKNOWN),
+    ],
+)
+def test_a_value_is_told_from_a_name_in_sql(text: str, place: Place) -> None:
+    assert placeholder_of(text)[0] is place
+
+
+@pytest.mark.parametrize(
+    ("code", "source"),
+    [
+        ("const { name } = req.body\nrun(name)", "name comes from the request, line 1"),
+        ("n = request.args['n']\nm = n.strip()\nrun(m)", "m comes from the request, line 1"),
+        ("@app.route('/<name>')\ndef f(name):\n    run(name)", "name comes from the address of the route, line 1"),
+        ("void f(@RequestParam Map<String, String> all) {\n  run(all);", "all comes from the request, line 1"),
+        ("$name = $_GET['n'];\nrun($name)", "name comes from the request, line 1"),
+        ("run(req.query.q)", "a value of the request is part of it"),
+        ("name = 'fixed'\nrun(name)", None),
+        ("name = request.args['n']\nrun('name')", None),
+    ],
+)
+def test_data_of_a_request_is_followed_to_the_line(code: str, source: str | None) -> None:
+    lines = code.split("\n")
+    assert source_of(lines, len(lines), lines[-1]) == source
+
+
+def test_data_of_another_function_is_not_followed() -> None:
+    lines = ["def a():", "    name = request.args['n']", "", "def b(name):", "    run(name)"]
+    assert source_of(lines, 5, lines[4]) is None
+    assert parameter_in(lines, 5, lines[4]) == "name"
+
+
+def test_words_in_texts_are_no_code() -> None:
+    assert code_words("""f("a b" + c, 'd', `e ${g}`, "h\\" i")""") == {"f", "c", "g"}
+
+
+CODE = st.text(alphabet=st.sampled_from("ab'\"`{}$%#()=+, \n<>./\\:@"), max_size=200)
+
+
+@given(code=CODE, meaning=st.sampled_from(sorted(MEANINGS)), line=st.integers(1, 9), end=st.integers(0, 12))
+def test_any_code_is_judged(code: str, meaning: str, line: int, end: int) -> None:
+    found = judge(hit(meaning, line, end=end), code.split("\n"), frozenset({"web", "react", "mongodb"}))
+    assert isinstance(found, (Finding, str))
+
+
+@given(code=CODE, meaning=st.sampled_from(sorted(MEANINGS)))
+def test_a_comment_beside_the_code_always_holds(code: str, meaning: str) -> None:
+    line = code.replace("\n", " ") + "  # nosec"
+    assert is_suppressed(hit(meaning), [line])
+
+
+def test_security_is_known_by_its_kind() -> None:
+    assert {"injection", "secret", "tls", "access", "crypto"} == SECURITY
