@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from engine.run.events import RunStatus
 from engine.statefolder.run_notes import RunNote, read_notes, remove_notes, write_notes
 from engine.views.marks import MARKS
 from mcp_server.cli.line import line_of
-from mcp_server.cli.run_rows import Row
+from mcp_server.cli.run_rows import Row, rows_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,6 +93,15 @@ def test_a_name_cannot_steer_the_terminal() -> None:
     assert "\x1b" not in line
     assert "\n" not in line
     assert len(line) < 100
+
+
+def test_a_reader_creates_no_journal_and_reads_none_that_is_damaged(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.Error):
+        rows_in(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "journal.sqlite3").write_bytes(b"no database at all" * 100)
+    with pytest.raises(sqlite3.Error):
+        rows_in(str(tmp_path))
 
 
 def test_notes_are_read_as_written_and_bad_ones_are_left_out(tmp_path: Path) -> None:
