@@ -12,8 +12,6 @@ import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-import psutil
-
 from registry.packaged.review_repo.answer import Refusal
 
 if TYPE_CHECKING:
@@ -140,6 +138,8 @@ def _feed(stream: IO[bytes], data: bytes) -> None:
 
 
 def _kill_tree(pid: int) -> None:
+    import psutil  # noqa: PLC0415 - needed only if a program must be stopped
+
     try:
         parent = psutil.Process(pid)
         family = [*parent.children(recursive=True), parent]
@@ -149,15 +149,15 @@ def _kill_tree(pid: int) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
     patience = time.monotonic() + KILL_SECONDS
-    while any(_lives(member) for member in family) and time.monotonic() < patience:
+
+    def lives(member: psutil.Process) -> bool:
+        """Whether a process still runs; one that has ended stays in the table until its parent reaps it."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return member.is_running() and member.status() != psutil.STATUS_ZOMBIE
+        return False
+
+    while any(lives(member) for member in family) and time.monotonic() < patience:
         time.sleep(0.005)
-
-
-def _lives(process: psutil.Process) -> bool:
-    """Whether a process still runs; one that has ended stays in the table until its parent reaps it."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 def batches(names: Iterable[str], *, files: int, characters: int) -> Iterator[list[str]]:

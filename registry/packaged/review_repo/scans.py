@@ -18,7 +18,6 @@ from registry.packaged.review_repo.docker import check_compose, check_dockerfile
 from registry.packaged.review_repo.evidence import judge_all
 from registry.packaged.review_repo.files import Listing, Source, read_text, relist
 from registry.packaged.review_repo.findings import Finding, Hit
-from registry.packaged.review_repo.hygiene import check_repository, check_text
 from registry.packaged.review_repo.languages import NOT_CODE, Role
 from registry.packaged.review_repo.meanings import MEANINGS, SECURITY
 from registry.packaged.review_repo.programs import Deadline
@@ -60,6 +59,9 @@ def automation(inputs: Mapping[str, Any]) -> dict[str, Any]:
 @answering
 def text(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Agent `repo-text`: secrets, data files, links, leftovers, by checks of our own; output `text`."""
+    # The parsers of data files are slow to import, and the other agents do not need them.
+    from registry.packaged.review_repo.hygiene import check_repository, check_text  # noqa: PLC0415
+
     listing, structure = relist(inputs)
     secrets, hygiene = Scan(tool="secrets"), Scan(tool="hygiene")
     targets, named = check_repository(listing)
