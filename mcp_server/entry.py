@@ -6,10 +6,9 @@ else is imported.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-
-from mcp_server.version import version
 
 WINDOWS = (
     "orchestration-mcp runs on Linux and macOS. On Windows, install and start it inside WSL "
@@ -21,6 +20,7 @@ def orchestrate() -> None:
     """Run the command line."""
     _answer_at_once("orchestrate")
     if sys.argv[-2:] == ["status", "--line"]:
+        gc.disable()  # so short a process ends before that pays
         from mcp_server.cli.line import shown  # noqa: PLC0415 - see the module
 
         if shown(sys.argv[1:-2]):
@@ -51,5 +51,7 @@ def _answer_at_once(program: str) -> None:
     if sys.platform == "win32":
         sys.exit(WINDOWS)
     if sys.argv[1:] == ["--version"]:
+        from mcp_server.version import version  # noqa: PLC0415 - see the module
+
         sys.stdout.write(f"{program} {version()}\n")
         sys.exit(0)

@@ -14,7 +14,6 @@ never a guess; the caller then asks `guard`, whose answer counts.
 
 from __future__ import annotations
 
-import importlib
 import os
 import stat
 
@@ -110,7 +109,7 @@ def _is_listed(folder: str, configuration: str) -> bool:
 def _hash(stamp: bytes) -> str:
     for name in _HASHES:
         try:
-            found: str = importlib.import_module(name).sha256(stamp).hexdigest()
+            found: str = __import__(name).sha256(stamp).hexdigest()
         except ImportError:
             continue
         return found
