@@ -307,7 +307,7 @@ def _failure(line: FailureLine, *, short: bool) -> wire.FailureLine:
 def _lists(
     view: View, now: Snapshot, parts: Collection[str], options: TodoOptions, known: dict[NodeId, Mark] | None
 ) -> dict[str, Any]:
-    """The todo list for TodoWrite, and the short one also as text."""
+    """The todo list for TodoWrite, and the short one also as text; *known* is brought up to date."""
     if "todos" not in parts:
         return {}
     short = "display" in parts
@@ -316,20 +316,17 @@ def _lists(
     todos = todo_write(todo for section in found for todo in section.todos())
     if not short:
         return {"todos": todos}
-    text = shown(_display(view, now, options, {} if known is None else known))
+    if known:  # the text is about nodes that are new to the client
+        fresh = [name for name, mark in marks(view.run).items() if known.get(name) != mark]
+        found = sections(view.run, view.now, view.estimates, options, room=LIST_BYTES, only=frozenset(fresh))
+    if known is not None:
+        known.update(marks(view.run))
+    text = shown(_display(view, now, text_of(view.run, view.now, view.estimates, options, found)))
     return {"todos": todos, "display": text or None}
 
 
-def _display(view: View, now: Snapshot, options: TodoOptions, known: dict[NodeId, Mark]) -> str:
-    """The todo list as text, of the nodes that are new to a client that knows *known*, which is brought up to date.
-
-    Above it is how an ended run went, below it what a live one waits for.
-    """
-    current = marks(view.run)
-    fresh = {name for name, mark in current.items() if known.get(name) != mark} if known else current.keys()
-    known.update(current)
-    found = sections(view.run, view.now, view.estimates, options, room=LIST_BYTES, only=fresh)
-    nodes = text_of(view.run, view.now, view.estimates, options, found)
+def _display(view: View, now: Snapshot, nodes: str) -> str:
+    """The list *nodes*, above it how an ended run went, below it what a live one waits for."""
     waits = [f"🔒 {line}" for line in now.locks if line.waits_for][:MAX_WAITS_IN_DISPLAY]
     above = headline(view.run, view.now, view.estimates) if now.ended else ""
     return "\n\n".join(part for part in (above, nodes, "\n".join(waits)) if part)
