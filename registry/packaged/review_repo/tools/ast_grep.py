@@ -1,7 +1,7 @@
 """Ast-grep with our own rules, for all languages that it parses.
 
-Effects: starts ast-grep. `-c` names our configuration, otherwise it would take the repository's; no ignore file of the
-repository counts.
+Effects: starts ast-grep on files by name, so that no ignore file counts. `-c` names our configuration; otherwise the
+repository's would be used.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ SUFFIXES = {
     "Kotlin": ".kt",
 }
 """The languages with rules of ours, and the ending by which ast-grep knows each."""
-_IGNORE = ("hidden", "dot", "exclude", "global", "parent", "vcs")
 
 
 def find(shop: Workshop) -> Scan:
@@ -48,8 +47,7 @@ def find(shop: Workshop) -> Scan:
             file for file in shop.listing.of_language(language) if not file.path.endswith((".pyx", ".pyi", ".d.ts"))
         ]
         names += shop.names(files, suffix)
-    ignored = [word for name in _IGNORE for word in ("--no-ignore", name)]
-    argv = [program, "scan", "-c", str(folder / "sgconfig.yml"), "--json=stream", *ignored]
+    argv = [program, "scan", "-c", str(folder / "sgconfig.yml"), "--json=stream"]
     return scan(shop, TOOL, argv, names, lambda done: _read(done, shop), seconds=SECONDS)
 
 

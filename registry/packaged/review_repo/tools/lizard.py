@@ -40,9 +40,8 @@ def most_complex(root: Path, paths: Sequence[str], scratch: Path) -> dict[str, F
         return {}
     if not is_installed("lizard"):
         raise Refusal("TOOL_MISSING", "not installed")
-    (scratch / "none").write_text("")
     names = {str(root / path): path for path in paths}
-    argv = [sys.executable, "-P", "-m", "lizard", "--csv", "-W", str(scratch / "none"), *names]
+    argv = [sys.executable, "-P", "-m", "lizard", "--csv", *names]
     done = run(argv, cwd=scratch, seconds=SECONDS)
     if done.timed_out:
         raise Refusal("TIMEOUT", "its time was up")

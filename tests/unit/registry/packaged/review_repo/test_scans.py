@@ -89,7 +89,7 @@ def test_planted_faults_are_among_the_first_ten_and_none_is_from_tests_or_accept
 
 
 HIDING = {
-    "ruff.toml": 'exclude = ["*"]\n[lint]\nselect = []\n',
+    "ruff.toml": 'exclude = ["*"]\n[lint.per-file-ignores]\n"**" = ["ALL"]\n',
     "pyproject.toml": '[tool.ruff]\nexclude = ["**"]\n',
     ".oxlintrc.json": '{"ignorePatterns": ["**"], "categories": {"correctness": "off"}}',
     "web/.oxlintrc.json": '{"rules": {"no-eval": "off"}, "ignorePatterns": ["**"]}',
@@ -99,7 +99,7 @@ HIDING = {
     ".rgignore": "*\n",
     "sgconfig.yml": "ruleDirs: [none]\n",
     "zizmor.yml": "rules:\n  template-injection:\n    disable: true\n",
-    ".github/zizmor.yml": "rules:\n  template-injection:\n    ignore: [ci.yml]\n",
+    ".github/zizmor.yml": "rules:\n  template-injection:\n    disable: true\n",
     ".shellcheckrc": "disable=all\n",
     ".semgrepignore": "*\n",
     ".secrets.baseline": "{}",
@@ -156,10 +156,11 @@ def test_a_script_without_an_ending_is_scanned_by_its_first_line(repo: Repo) -> 
 
 
 def test_a_suppressed_file_is_told_and_its_security_is_reviewed(repo: Repo) -> None:
-    repo.commit(**{"a.js": "/* eslint-disable */\n" + JAVASCRIPT + "if (out === out) { go() }\n"})
+    script = "/* eslint-disable */\n" + JAVASCRIPT + "if (out === out) { go() }\n"
+    repo.commit(**{"a.js": script, "b.py": "# ruff: noqa\n" + PYTHON})
     context = repo.review()
-    assert context["text"]["silenced"] == ["a.js"]
-    assert {(entry["file"], entry["line"]) for entry in context["findings"]} == {("a.js", 4)}
+    assert context["text"]["silenced"] == ["a.js", "b.py"]
+    assert {(entry["file"], entry["line"]) for entry in context["findings"]} == {("a.js", 4), ("b.py", 8), ("b.py", 12)}
 
 
 def broken(tmp_path: Path, text: str) -> Path:
