@@ -72,7 +72,7 @@ def limit(inputs: Mapping[str, Any]) -> dict[str, Any]:
             f"{len(over)} finding{'s' if len(over) > 1 else ''} of severity {severity} or worse"
             f"{' that the baseline does not hold' if known else ''}, "
             f"first {first['file']}:{first['line']} {first['title']}",
-            hint="Correct them, or accept them: save the output `findings` as a file and pass it as baseline=FILE.",
+            hint="Correct them, or keep them: `orchestrate output RUN findings --raw --output FILE`, baseline=FILE.",
         )
     return {}
 

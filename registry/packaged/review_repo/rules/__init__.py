@@ -6,13 +6,17 @@ Pure: tables, one module for each language or family.
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 
 from registry.packaged.review_repo.rules import go, java, javascript, others, php, python, ruby
 
 RULES = (*python.RULES, *javascript.RULES, *go.RULES, *java.RULES, *php.RULES, *ruby.RULES, *others.RULES)
 BY_ID = {rule.id: rule for rule in RULES}
+LANGUAGES = frozenset(language for rule in RULES for language in rule.languages)
+"""As ast-grep names them."""
 
 
-def as_yaml() -> str:
-    """All rules as the documents of one file that ast-grep reads; JSON is YAML."""
-    return "\n---\n".join(json.dumps(document) for rule in RULES for document in rule.documents())
+def as_yaml(languages: Container[str]) -> str:
+    """The rules for *languages* as the documents of one file that ast-grep reads; JSON is YAML."""
+    documents = (document for rule in RULES for document in rule.documents())
+    return "\n---\n".join(json.dumps(document) for document in documents if document["language"] in languages)

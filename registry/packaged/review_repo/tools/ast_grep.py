@@ -19,34 +19,36 @@ if TYPE_CHECKING:
 
 TOOL = "ast-grep"
 SECONDS = 60.0
-SUFFIXES = {
-    "Python": ".py",
-    "JavaScript": ".js",
-    "TypeScript": ".ts",
-    "Go": ".go",
-    "Java": ".java",
-    "PHP": ".php",
-    "Ruby": ".rb",
-    "C#": ".cs",
-    "Rust": ".rs",
-    "Kotlin": ".kt",
+LANGUAGES = {
+    "Python": (".py", {"Python"}),
+    "JavaScript": (".js", {"JavaScript"}),
+    "TypeScript": (".ts", {"TypeScript", "Tsx"}),
+    "Go": (".go", {"Go"}),
+    "Java": (".java", {"Java"}),
+    "PHP": (".php", {"Php"}),
+    "Ruby": (".rb", {"Ruby"}),
+    "C#": (".cs", {"CSharp"}),
+    "Rust": (".rs", {"Rust"}),
+    "Kotlin": (".kt", {"Kotlin"}),
 }
-"""The languages with rules of ours, and the ending by which ast-grep knows each."""
+"""The languages with rules of ours: the ending by which ast-grep knows each, and its own names for it."""
 
 
 def find(shop: Workshop) -> Scan:
     """Hits of our rules in all files of their languages."""
     program = locate("ast-grep-cli", "ast-grep")
-    folder = shop.scratch / "ast-grep"
-    (folder / "rules").mkdir(parents=True)
-    (folder / "rules" / "all.yml").write_text(as_yaml(), encoding="utf-8")
-    (folder / "sgconfig.yml").write_text("ruleDirs: [rules]\n", encoding="utf-8")
     names: list[str] = []
-    for language, suffix in SUFFIXES.items():
+    known: set[str] = set()
+    for language, (suffix, its_names) in LANGUAGES.items():
         files = [
             file for file in shop.listing.of_language(language) if not file.path.endswith((".pyx", ".pyi", ".d.ts"))
         ]
         names += shop.names(files, suffix)
+        known |= its_names if files else set()
+    folder = shop.scratch / "ast-grep"
+    (folder / "rules").mkdir(parents=True)
+    (folder / "rules" / "all.yml").write_text(as_yaml(known), encoding="utf-8")
+    (folder / "sgconfig.yml").write_text("ruleDirs: [rules]\n", encoding="utf-8")
     argv = [program, "scan", "-c", str(folder / "sgconfig.yml"), "--json=stream"]
     return scan(shop, TOOL, argv, names, lambda done: _read(done, shop), seconds=SECONDS)
 

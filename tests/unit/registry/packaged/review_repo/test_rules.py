@@ -11,8 +11,8 @@ import pytest
 
 from registry.packaged.review_repo.findings import CONFIDENCES, SEVERITIES
 from registry.packaged.review_repo.meanings import KINDS, MEANINGS, SECURITY
-from registry.packaged.review_repo.rules import RULES, as_yaml
-from registry.packaged.review_repo.tools import oxlint, ruff, shellcheck, zizmor
+from registry.packaged.review_repo.rules import LANGUAGES, RULES, as_yaml
+from registry.packaged.review_repo.tools import ast_grep, oxlint, ruff, shellcheck, zizmor
 from registry.packaged.scanners import program_of
 
 ENDINGS = {
@@ -27,7 +27,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """The rules that find something in each example: file name to rules."""
     folder = tmp_path_factory.mktemp("rules")
     (folder / "rules").mkdir()
-    (folder / "rules" / "all.yml").write_text(as_yaml())
+    (folder / "rules" / "all.yml").write_text(as_yaml(LANGUAGES))
     (folder / "sgconfig.yml").write_text("ruleDirs: [rules]\n")
     for rule in RULES:
         for language in rule.languages:
@@ -88,3 +88,7 @@ def test_the_installed_ruff_knows_every_rule_of_the_table() -> None:
     assert set(ruff.RULES) <= known
     selected = tuple(ruff.SELECTED.split(","))
     assert all(code.startswith(selected) for code in ruff.RULES)
+
+
+def test_every_language_of_a_rule_is_one_whose_files_are_scanned() -> None:
+    assert {name for _, names in ast_grep.LANGUAGES.values() for name in names} == LANGUAGES
