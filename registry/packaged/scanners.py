@@ -35,6 +35,14 @@ def missing_for(agents: Iterable[str]) -> list[str]:
     return sorted(package for package in needed if not is_installed(package))
 
 
+def version() -> str:
+    """The installed version of this package; `0` if it runs without being installed."""
+    try:
+        return importlib.metadata.version(PACKAGE)
+    except importlib.metadata.PackageNotFoundError:
+        return "0"
+
+
 def is_installed(package: str) -> bool:
     """Whether *package* is installed for the running interpreter; nothing of it is imported."""
     try:

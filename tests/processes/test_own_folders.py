@@ -23,7 +23,7 @@ pytestmark = pytest.mark.processes
 ROOT = Path(__file__).parents[2]
 SECONDS = 50
 OURS = ("engine", "registry", "mcp_server")
-OTHERS = ("json", "asyncio", "re", "traceback", "msgspec", "pydantic", "bandit", "ruff")
+OTHERS = ("json", "asyncio", "re", "traceback", "msgspec", "pydantic", "lizard", "ruff")
 """Names of Python's own modules, and of packages that we use."""
 FUNCTIONS = """
 async def greet(request):

@@ -18,6 +18,7 @@ from registry.packaged.review_repo.meanings import MEANINGS, SECURITY
 from registry.packaged.review_repo.ranking import Entry, Scored, chosen, factors, rank
 from registry.packaged.review_repo.report import problems, write
 from registry.packaged.review_repo.sarif import as_sarif
+from registry.packaged.scanners import version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +54,11 @@ def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
     listed = chosen(entries)
     objects = _objects(entries, listed)
     text = write(structure, history, scans, entries=entries, listed=listed, ages=ages)
-    return {"report": text, "findings": objects, "sarif": as_sarif(objects, problems(structure, scans))}
+    return {
+        "report": text,
+        "findings": objects,
+        "sarif": as_sarif(objects, problems(structure, scans), version=version()),
+    }
 
 
 @answering

@@ -18,8 +18,8 @@ _LEVEL = {"critical": "error", "high": "error", "medium": "warning", "low": "not
 _SECURITY_SEVERITY = {"critical": "9.5", "high": "8.0", "medium": "5.5", "low": "2.0"}
 
 
-def as_sarif(findings: Sequence[Mapping[str, Any]], problems: Iterable[str]) -> dict[str, Any]:
-    """The log of one run; *problems* are the sentences about what was not read."""
+def as_sarif(findings: Sequence[Mapping[str, Any]], problems: Iterable[str], *, version: str) -> dict[str, Any]:
+    """The log of one run by our *version*; *problems* are the sentences about what was not read."""
     rules: dict[str, Mapping[str, Any]] = {}
     for finding in findings:
         rules.setdefault(_rule_id(finding), finding)
@@ -33,6 +33,7 @@ def as_sarif(findings: Sequence[Mapping[str, Any]], problems: Iterable[str]) -> 
                 "tool": {
                     "driver": {
                         "name": "review-repo",
+                        "version": version,
                         "rules": [_rule(name, finding) for name, finding in rules.items()],
                     }
                 },

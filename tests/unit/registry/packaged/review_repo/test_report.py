@@ -11,6 +11,7 @@ import pytest
 
 from registry.packaged.review_repo import conclusion, report
 from registry.packaged.review_repo.sarif import as_sarif
+from registry.packaged.scanners import version
 
 if TYPE_CHECKING:
     from tests.unit.registry.packaged.review_repo.conftest import Repo
@@ -168,7 +169,7 @@ def test_a_baseline_that_is_none_is_refused(repo: Repo, name: str, code: str) ->
 
 
 def test_sarif_of_nothing_has_one_run_without_results() -> None:
-    [run] = as_sarif([], [])["runs"]
+    [run] = as_sarif([], [], version="1")["runs"]
     assert (run["results"], run["tool"]["driver"]["rules"]) == ([], [])
 
 
@@ -179,6 +180,7 @@ def test_sarif_agrees_with_the_findings(repo: Repo) -> None:
     assert (log["version"], len(log["runs"])) == ("2.1.0", 1)
     [run] = log["runs"]
     rules = run["tool"]["driver"]["rules"]
+    assert run["tool"]["driver"]["version"] == version()
     assert len({rule["id"] for rule in rules}) == len(rules)
     assert len(run["results"]) == len(context["findings"]) > 0
     for result, finding in zip(run["results"], context["findings"], strict=True):

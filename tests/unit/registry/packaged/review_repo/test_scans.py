@@ -11,7 +11,7 @@ import pytest
 from registry.packaged.review_repo import scans
 from registry.packaged.review_repo.files import relist
 from registry.packaged.review_repo.programs import Finished
-from registry.packaged.review_repo.tools import ruff, scan
+from registry.packaged.review_repo.tools import actionlint, ruff, scan
 from registry.packaged.review_repo.tools.scan import Workshop
 from tests.unit.registry.packaged.review_repo.conftest import places
 
@@ -221,6 +221,30 @@ def test_a_scanner_that_takes_too_long_is_stopped_and_told(
     output = repo.ask(scans.code)["code"]
     [done] = [each for each in output["scans"] if each["tool"] == "ruff"]
     assert (done["problem"], done["unread"]) == ("its time was up", 1)
+
+
+ACTIONLINT = """[
+ {"message": "a needs b", "filepath": "./.github/workflows/ci.yml", "line": 3, "column": 3, "kind": "job-needs"},
+ {"message": "odd label", "filepath": "./.github/workflows/ci.yml", "line": 4, "column": 3, "kind": "runner-label"}
+]"""
+"""In the form of its version 1.7."""
+
+
+def test_actionlint_is_used_where_it_is_installed_and_starts_no_helper(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = tmp_path / "seen"
+    record = f"import sys\nopen({str(seen)!r}, 'w').write(' '.join(sys.argv))\n"
+    program = broken(tmp_path, f"{record}print({ACTIONLINT!r})\nsys.exit(1)\n")
+    repo.commit(**{".github/workflows/ci.yml": "on: push\njobs:\n  a:\n    needs: b\n", "action.yml": "name: x\n"})
+    assert "actionlint: not installed" in repo.review()["report"]
+    monkeypatch.setattr(actionlint, "locate", lambda *_: str(program))
+    output = repo.ask(scans.automation)["automation"]
+    assert places(output) >= {("job-needs", ".github/workflows/ci.yml", 3)}
+    assert "runner-label" not in {finding["rule"] for finding in output["findings"]}
+    argv = seen.read_text()
+    assert argv.split()[1:5] == ["-shellcheck=", "-pyflakes=", "-config-file", "/dev/null"]
+    assert argv.endswith("-- ./.github/workflows/ci.yml")
 
 
 def test_batches_that_the_time_does_not_reach_are_told(repo: Repo, tmp_path: Path) -> None:
