@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from engine.statefolder.regular_files import read_regular
 from mcp_server.cli import console, lazy
 from mcp_server.cli.claude_settings import (
+    HAS_STATUS_LINE,
     Unusable,
     parsed,
     rendered,
@@ -69,9 +70,18 @@ def program() -> str:
 def _status_line(root: Path, user: Path, *, yes: bool) -> str:
     addition = status_line(program(), str(root))
     for path in (root / SHARED, user / "settings.json"):  # a local one would take its place
-        if "statusLine" in _settings(path):
-            return _left_alone(path, "it has a status line, which is never replaced", addition)
+        if why := _why_kept(path):
+            return _left_alone(path, why, addition)
     return _merged(root, lambda settings: with_status_line(settings, addition), yes=yes, addition=addition)
+
+
+def _why_kept(path: Path) -> str:
+    """The reason why the settings at *path* keep their status line, which one that cannot be read may have."""
+    try:
+        text = _text(path)
+        return HAS_STATUS_LINE if text.strip() and "statusLine" in parsed(text) else ""
+    except Unusable as error:
+        return str(error)
 
 
 def _merged(
@@ -131,13 +141,6 @@ def _text(path: Path) -> str:
         raise Unusable(f"it cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise Unusable("it is not UTF-8") from None
-
-
-def _settings(path: Path) -> dict[str, Any]:
-    try:
-        return parsed(_text(path))
-    except Unusable:
-        return {}
 
 
 def _monitor(root: Path, user: Path, *, yes: bool) -> Iterator[str]:

@@ -20,6 +20,7 @@ READ_ONLY = ("load_command", "validate", "status")
 ALLOWED = tuple(f"mcp__{server}__{tool}" for server in SERVERS for tool in READ_ONLY)
 """The names of these tools in rules of Claude Code."""
 REFRESH_SECONDS = 5
+HAS_STATUS_LINE = "it has a status line, which is never replaced"
 _INDENT = re.compile(r"\n([ \t]+)\S")
 _DEFAULT_INDENT = "  "
 
@@ -43,6 +44,7 @@ def parsed(text: str) -> dict[str, Any]:
     """The settings in *text*. Raises `Unusable` for anything that would not come back whole when written again."""
     try:
         found = json.loads(text, object_pairs_hook=_without_doubles)
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()  # 1e999 and half a surrogate pair are read only
     except (ValueError, RecursionError) as error:
         raise Unusable(f"it is not plain JSON: {error}") from None
     if not isinstance(found, dict):
@@ -74,7 +76,7 @@ def with_status_line(settings: Mapping[str, Any], addition: dict[str, Any]) -> C
     if settings.get("statusLine") == addition["statusLine"]:
         return None
     if "statusLine" in settings:
-        raise Unusable("it has a status line, which is never replaced")
+        raise Unusable(HAS_STATUS_LINE)
     question = f"a status line that shows the runs of this project: {addition['statusLine']['command']}"
     return Change(question, {**settings, **addition}, addition)
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.errors import InputError, StateError
+from engine.errors import EnvironmentFault, InputError, StateError
 from mcp_server.cli import channels
 from mcp_server.cli.channels import LOCAL, set_up
 from mcp_server.cli.claude_settings import ALLOWED, Unusable, parsed, rendered, with_permissions
+from mcp_server.cli.written import write_text
 from mcp_server.project.root import SESSION_VARIABLE
 
 if TYPE_CHECKING:
@@ -79,6 +80,16 @@ def test_a_status_line_that_is_there_is_never_replaced(root: Path, place: str) -
     assert place == str(LOCAL) or not (root / LOCAL).exists()
 
 
+@pytest.mark.parametrize("place", [str(channels.SHARED), USERS])
+def test_a_file_that_may_have_a_status_line_keeps_it(root: Path, place: str) -> None:
+    path = root.parent / "user" / "settings.json" if place == USERS else root / place
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('{"a": 1, "a": 2, "statusLine": {"type": "command", "command": "mine"}}', encoding="utf-8")
+    [line] = done(root, "line")
+    assert line.startswith(f"left alone {path}: it is not plain JSON: a key is there twice. To add it yourself:\n")
+    assert not (root / LOCAL).exists()
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -90,6 +101,9 @@ def test_a_status_line_that_is_there_is_never_replaced(root: Path, place: str) -
         b'\xef\xbb\xbf{"a": 1}',
         b'{"permissions": {"allow": "all"}}',
         b'{"permissions": []}',
+        b'{"a": 1e999}',
+        b'{"a": NaN}',
+        b'{"a": "\\ud800"}',
         b"[" * 100_000,
         b" " * (channels.MAX_FILE_BYTES + 1),
     ],
@@ -114,6 +128,14 @@ def test_settings_come_back_whole() -> None:
     assert rendered(parsed(text), text).startswith('{\n\t"a"')
     with pytest.raises(Unusable):
         with_permissions({"permissions": None})
+
+
+def test_a_file_that_could_not_be_written_leaves_nothing_beside_it(root: Path) -> None:
+    (root / LOCAL).mkdir()
+    with pytest.raises(EnvironmentFault) as caught:
+        write_text(root / LOCAL, "{}")
+    assert caught.value.code == "FILE_UNWRITABLE"
+    assert list((root / ".claude").iterdir()) == [root / LOCAL]
 
 
 def test_settings_behind_a_link_out_of_the_project_are_refused(root: Path, tmp_path: Path) -> None:
