@@ -6,6 +6,7 @@ Effects: starts programs, and writes copies of odd files into a scratch folder.
 from __future__ import annotations
 
 import os
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,8 +86,7 @@ class Workshop:
         bare = bool(suffix) and "." not in file.path.rpartition("/")[2]
         if not bare and file.path not in self._odd:
             return f"./{file.path}"
-        folder = self.scratch / "copies" / str(len(self._copies))
-        folder.mkdir(parents=True)
+        folder = Path(tempfile.mkdtemp(dir=self.scratch))  # several scanners make copies at the same time
         copy = folder / (f"script{suffix}" if bare else f"copy{os.path.splitext(file.path)[1]}")  # noqa: PTH122
         copy.write_bytes((read_bytes(self.listing.root, file) or b"").decode("utf-8", "replace").encode())
         self._copies[str(copy)] = file.path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -308,3 +309,16 @@ def test_an_odd_repository_is_reviewed(repo: Repo) -> None:
     context: dict[str, Any] = repo.review()
     assert {entry["file"] for entry in context["findings"]} >= {"-rf.py", "a b\n.py"}
     assert context["report"].startswith("# Repository review")
+
+
+def test_scanners_that_copy_at_the_same_time_get_a_copy_each(repo: Repo, tmp_path: Path) -> None:
+    paths = [f"{number}.py" for number in range(40)]
+    repo.commit(**{path: f"x = {path!r}\n" for path in paths})
+    listing = relist({"structure": {}})[0]
+    shop = Workshop(listing, tmp_path.resolve(), odd=paths)
+    with ThreadPoolExecutor(8) as pool:
+        named = list(pool.map(lambda _: shop.names(listing.files), range(8)))
+    copies = [name for names in named for name in names]
+    assert len(set(copies)) == 8 * len(paths)
+    for name in copies:
+        assert Path(name).read_text() == f"x = {shop.original(name)!r}\n"
