@@ -127,12 +127,15 @@ def test_settings_ignore_files_and_marks_of_the_repository_hide_nothing(repo: Re
         ".gitattributes": "* linguist-generated linguist-vendored\n",
         ".github/workflows/ci.yml": WORKFLOW,
         "clean.sh": SHELL,
+        "web/sum.js": "app.get('/sum', (req, res) => res.json(eval(req.query.sum)))\n",
     }
     repo.commit(**files)
     context = repo.review()
     found = {(entry["file"], entry["line"]) for entry in context["findings"]}
     assert found >= FAULTS
     assert {("made.py", 8), ("marked.py", 7)} <= found
+    tools = {entry["file"]: entry["tools"] for entry in context["findings"]}
+    assert (tools["web/sum.js"], tools["app/users.py"]) == (["ast-grep", "oxlint"], ["ruff"])
     assert "template-injection" in {entry["rule"] for entry in context["findings"]}
     assert context["automation"]["dropped"] == {scans.GENERATED: 1}, "a mark is believed where security is no matter"
     for output in ("code", "automation", "text"):
