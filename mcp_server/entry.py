@@ -39,7 +39,7 @@ def serve() -> None:
     """Run the server over stdio."""
     _answer_at_once("orchestration-mcp")
     if "CLAUDE_PLUGIN_ROOT" in os.environ:
-        from mcp_server.protocol.twins import announce  # noqa: PLC0415 - before the SDK, which takes long
+        from mcp_server.twins import announce  # noqa: PLC0415 - before the SDK, which takes long
 
         announce(os.environ)
     from mcp_server.__main__ import main  # noqa: PLC0415 - see the module

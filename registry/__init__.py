@@ -5,8 +5,7 @@ Effects: none by itself; its contents are imported on first use, so that a serve
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as type checkers know it; the module is imported before the server's first answer
 if TYPE_CHECKING:
     from registry.catalog import Catalog, CheckedCommand
     from registry.commands import CommandSource, CommandSummary

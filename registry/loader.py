@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from engine.validation import Problem
     from registry.catalog import CheckedCommand
 
-_FOLDERS = (Path(), COMMANDS / "v2", COMMANDS / "v2" / "examples", COMMANDS)
+_FOLDERS = ("", f"{COMMANDS}/v2", f"{COMMANDS}/v2/examples", COMMANDS)
 """Where a relative path is looked for, in this order, below the project."""
 
 

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from mcp.server.mcpserver import Context
     from mcp_types import InputRequiredResult, Tool
 
+    from mcp_server.door.handover import HandOver
+    from mcp_server.protocol.stdout import Stdout
+
 log = logging.getLogger(__name__)
 
 NAME = "orchestration"
@@ -204,17 +207,12 @@ def _failed(error: OrchestrationError) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=error_text(error))], is_error=True)
 
 
-async def serve(*, root: str | Path | None = None) -> int:
+async def serve(*, root: str | Path | None = None, door: HandOver | None = None) -> int:
     """Serve over stdio until stdin closes or a signal comes; returns the exit code.
 
-    Live runs are ended and recorded as interrupted first.
+    Live runs are ended and recorded as interrupted first. *door* has both streams if it has answered before.
     """
-    offers = True
-    if os.environ.get(SESSION):
-        from mcp_server.protocol.twins import serves  # noqa: PLC0415 - other clients start one server
-
-        offers = serves(os.environ)
-    server = OrchestrationServer(root=root, offers=offers)
+    server = OrchestrationServer(root=root, offers=_offers(door))
     code = 0
     with anyio.CancelScope() as scope:
 
@@ -228,13 +226,34 @@ async def serve(*, root: str | Path | None = None) -> int:
             going()
             scope.cancel()
 
-        with _signals(on_signal), Lines(on_end=going) as stdin:
-            async with stdio_server(stdin=stdin) as (read_stream, write_stream):  # type: ignore[arg-type]
+        with _signals(on_signal), Lines(on_end=going, door=door) as stdin:
+            async with stdio_server(stdin=stdin, stdout=_stdout(door)) as (read_stream, write_stream):  # type: ignore[arg-type]
                 # Output printed here would wait in a buffer until descriptor 1 belongs to the client again.
                 with contextlib.redirect_stdout(sys.stderr):
                     low = server._lowlevel_server  # noqa: SLF001 - the SDK has no public way to pass a transport
                     await low.run(read_stream, write_stream, low.create_initialization_options())
     return code
+
+
+def _offers(door: HandOver | None) -> bool:
+    """Whether this server offers the tools to its session; always if its door has said so."""
+    if not os.environ.get(SESSION):
+        return True
+    from mcp_server.twins import is_alone, serves  # noqa: PLC0415 - other clients start one server
+
+    offers = (door is not None and door.has_answered) or serves(os.environ)
+    if door is not None and not (offers and is_alone(os.environ)):
+        door.keep_nothing()
+    return offers
+
+
+def _stdout(door: HandOver | None) -> Stdout | None:
+    """The output that the SDK gets; None if it is to use its own."""
+    if door is None:
+        return None
+    from mcp_server.protocol.stdout import Stdout  # noqa: PLC0415 - most servers in this process do without
+
+    return Stdout(door)
 
 
 @contextlib.contextmanager

@@ -1,20 +1,24 @@
 """The places of command and agent files: `.claude` of the project, of the user, and of a library, in this order.
 
-Effects: none. A file of the same name hides those of later places.
+Effects: none. A file of the same name hides those of later places. It imports nothing, since the server looks at these
+places before its first answer.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal, TypeAlias
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias, TypeVar
 
-BASE = Path(".claude")
-COMMANDS = BASE / "commands"
-AGENTS = BASE / "agents"
-Owner: TypeAlias = Literal["project", "user", "packaged"]
+    Owner: TypeAlias = Literal["project", "user", "packaged"]
+    Root = TypeVar("Root")
+
+BASE = ".claude"
+COMMANDS = f"{BASE}/commands"
+AGENTS = f"{BASE}/agents"
 
 
-def roots(project: Path, home: Path | None, library: Path | None) -> list[tuple[Owner, Path]]:
+def roots(project: Root, home: Root | None, library: Root | None) -> list[tuple[Owner, Root]]:
     """The roots that have such a folder, in order of precedence; a *library* counts as packaged."""
-    found: list[tuple[Owner, Path | None]] = [("project", project), ("user", home), ("packaged", library)]
+    found: list[tuple[Owner, Root | None]] = [("project", project), ("user", home), ("packaged", library)]
     return [(owner, root) for owner, root in found if root is not None]

@@ -15,7 +15,6 @@ from pathlib import Path
 from engine.model.trust import ItemKind, TrustItem, trust_item
 from registry.files.places import BASE
 
-_BASE = str(BASE)
 _KINDS = ("commands", "commands/v2", "agents")
 
 Follows = Callable[[TrustItem], bool]
@@ -79,7 +78,7 @@ class Surroundings:
         """*root* is a resolved path; *follows* says which of its links the user has approved."""
         self._root = root
         self._follows = follows
-        self._places = [os.fspath(root / _BASE), *(os.fspath(root / _BASE / kind) for kind in _KINDS)]
+        self._places = [os.fspath(root / BASE), *(os.fspath(root / BASE / kind) for kind in _KINDS)]
         self._alone = Reach((root,))
 
     def reach(self) -> Reach:
@@ -94,19 +93,19 @@ class Surroundings:
 
 def shared_folders(root: Path) -> list[SharedFolder]:
     """The links of the project *root*, a resolved path, that lead to its commands or agents."""
-    base = root / _BASE
+    base = root / BASE
     found: list[SharedFolder] = []
     if os.path.islink(base):  # noqa: PTH114 - asked with every look at the commands
         real = Path(os.path.realpath(base))
         if real.is_dir() and not real.is_relative_to(root):
-            found.append(SharedFolder(_BASE, real, (real / "commands", real / "agents")))
+            found.append(SharedFolder(BASE, real, (real / "commands", real / "agents")))
     for kind in _KINDS:
         place = base / kind
         if found or os.path.islink(place):  # noqa: PTH114
             real = Path(os.path.realpath(place))
             known = (root, *(folder for one in found for folder in one.folders))
             if real.is_dir() and not any(real.is_relative_to(one) for one in known):
-                found.append(SharedFolder(f"{_BASE}/{kind}", real, (real,)))
+                found.append(SharedFolder(f"{BASE}/{kind}", real, (real,)))
     return found
 
 

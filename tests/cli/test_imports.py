@@ -21,7 +21,8 @@ try:
 except SystemExit:
     pass
 """
-SERVER = "import json, sys; import mcp_server.__main__"
+SERVER = "import json, sys; import mcp_server.__main__ as server; server._load(); import mcp_server.project.logs"
+DOOR = "import json, sys; before = {*sys.modules}; import mcp_server.__main__, mcp_server.door.opening"
 HEAVY = {
     "engine.executors.claude.executor",
     "engine.graph",
@@ -79,3 +80,18 @@ def test_what_comes_at_once_imports_nothing_that_only_work_needs(program: str, h
     assert not imported & heavy
     ours = [name for name in imported if name.partition(".")[0] in {"engine", "registry", "mcp_server"}]
     assert len(ours) <= most, sorted(ours)
+
+
+def test_the_first_answers_of_the_server_need_little_of_the_standard_library_and_nothing_else() -> None:
+    told = f"{DOOR}\nprint(json.dumps([name for name in sys.modules if name not in before]))"
+    done = subprocess.run([sys.executable, "-S", "-c", told], capture_output=True, text=True, check=True, timeout=50)
+    imported = set(json.loads(done.stdout))
+    ours = {name for name in imported if name.partition(".")[0] in {"engine", "registry", "mcp_server"}}
+    assert ours == {
+        *("mcp_server", "mcp_server.__main__", "mcp_server.door", "mcp_server.twins"),
+        *(f"mcp_server.door.{name}" for name in ("conversation", "handover", "keys", "ledger", "opening", "store")),
+        *("registry", "registry.files", "registry.files.places"),
+    }
+    others = {name.partition(".")[0] for name in imported - ours}
+    assert others <= sys.stdlib_module_names
+    assert not others & {"asyncio", "dataclasses", "logging", "pathlib", "typing"}

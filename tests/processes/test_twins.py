@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from mcp import Client
 
-from mcp_server.protocol import twins
+from mcp_server import twins
 from tests.interaction.projects import ERAS, Era, make_project, stdio_parameters
 
 if TYPE_CHECKING:

@@ -9,7 +9,9 @@ resource twice. So one serves, and the other offers nothing and explains that in
 The plugin's server is preferred, since it has the plugin's commands too. It announces itself as soon as its process
 starts; the other one decides only after it has imported the SDK, which takes much longer. If the plugin's server is
 later than that, as at its first start, which installs it, it finds that the other one serves already, and leaves it at
-that. Servers of one kind never yield to each other: the second is the first one's successor, which Claude Code has
+that. A server whose door answers at once decides before its first answer. The door of the other one then knows nothing
+once the plugin's has announced itself in a session, so only the first session with both may be served by the wrong one.
+Servers of one kind never yield to each other: the second is the first one's successor, which Claude Code has
 started again while the first still ends its runs. A lock ends with its process. Outside Claude Code, and if the folder
 for the locks is not this user's alone, each server serves.
 """
@@ -21,11 +23,9 @@ import fcntl
 import hashlib
 import os
 import stat
-import tempfile
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -46,13 +46,26 @@ def announce(environ: Mapping[str, str]) -> None:
         _hold(path)
 
 
+def kind(environ: Mapping[str, str]) -> str:
+    """The kind of this server in its session; empty outside any."""
+    if not environ.get(SESSION):
+        return ""
+    return OF_PLUGIN if environ.get(PLUGIN) else OF_CONFIGURATION
+
+
+def is_alone(environ: Mapping[str, str]) -> bool:
+    """Whether no server that would be preferred to this one has announced itself in its session so far."""
+    path = _path(environ, OF_PLUGIN) if kind(environ) == OF_CONFIGURATION else None
+    return path is None or not os.path.lexists(path)
+
+
 def serves(environ: Mapping[str, str]) -> bool:
     """Whether this server offers the tools to its session, which stays so while it lives."""
     own, other = (OF_PLUGIN, OF_CONFIGURATION) if environ.get(PLUGIN) else (OF_CONFIGURATION, OF_PLUGIN)
     mine, others = _path(environ, own), _path(environ, other)
     if mine is None or others is None:
         return True
-    _tidy(mine.parent)
+    _tidy(os.path.dirname(mine))
     if _is_held(others):
         while _held:
             os.close(_held.pop())
@@ -61,25 +74,25 @@ def serves(environ: Mapping[str, str]) -> bool:
     return True
 
 
-def _path(environ: Mapping[str, str], kind: str) -> Path | None:
+def _path(environ: Mapping[str, str], kind: str) -> str | None:
     """The lock of servers of *kind* in the session; None without a session or a folder of this user."""
     session = environ.get(SESSION)
     if not session:
         return None
-    runtime = environ.get("XDG_RUNTIME_DIR", "")
-    base = Path(runtime) if runtime.startswith("/") else Path(tempfile.gettempdir())
-    folder = base / f"orchestration-mcp-{os.getuid()}"
+    bases = (environ.get("XDG_RUNTIME_DIR", ""), environ.get("TMPDIR", ""), "/tmp")  # noqa: S108 - it is checked
+    folder = f"{next(base for base in bases if base.startswith('/'))}/orchestration-mcp-{os.getuid()}"
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, mode=0o700)
+        found = os.lstat(folder)
     except OSError:
         return None
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         return None
-    return folder / f"{hashlib.sha256(session.encode()).hexdigest()[:32]}.{kind}"
+    return f"{folder}/{hashlib.sha256(session.encode()).hexdigest()[:32]}.{kind}"
 
 
-def _hold(path: Path) -> None:
+def _hold(path: str) -> None:
     """Hold *path* for as long as this process lives."""
     try:
         opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -90,7 +103,7 @@ def _hold(path: Path) -> None:
         fcntl.flock(opened, fcntl.LOCK_SH)  # waits for a look of another process at most
 
 
-def _is_held(path: Path) -> bool:
+def _is_held(path: str) -> bool:
     try:
         opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -104,12 +117,13 @@ def _is_held(path: Path) -> bool:
     return False
 
 
-def _tidy(folder: Path) -> None:
+def _tidy(folder: str) -> None:
     """Remove the locks of sessions that are long over."""
     before = time.time() - KEPT_SECONDS  # noqa: TID251 - the age of files, before any engine is there
-    for path in folder.iterdir():
+    for name in os.listdir(folder):
+        path = f"{folder}/{name}"
         try:
-            if path.lstat().st_mtime < before and not _is_held(path):
-                path.unlink()
+            if os.lstat(path).st_mtime < before and not _is_held(path):
+                os.unlink(path)
         except OSError:
             continue
