@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 ENDING = ".runs"
 _MAX_BYTES = 100_000
 _UNKNOWN = "-"
+_MAX_SECONDS = 1e11
+"""More than three thousand years."""
 
 
 class RunNote:
@@ -44,7 +46,8 @@ def write_notes(folder: Path, owner: str, notes: Iterable[RunNote]) -> None:
         remove_notes(folder, owner)
         return
     new = f"{path}.new"
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w") as file:
+    _remove(new)  # what a killed writer left, or someone put there
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.writelines(lines)
     os.replace(new, path)
 
@@ -52,10 +55,14 @@ def write_notes(folder: Path, owner: str, notes: Iterable[RunNote]) -> None:
 def remove_notes(folder: Path, owner: str) -> None:
     """Remove the notes of *owner* in *folder*, if there are any."""
     for ending in (ENDING, f"{ENDING}.new"):
-        try:
-            os.unlink(os.path.join(folder, owner + ending))
-        except OSError:
-            continue
+        _remove(os.path.join(folder, owner + ending))
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        return
 
 
 def read_notes(folder: str, owner: str) -> dict[str, RunNote]:
@@ -74,7 +81,15 @@ def _parsed(line: str) -> RunNote | None:
         return None
     run, at, lived, left, questions = words
     try:
-        until = None if left == _UNKNOWN else float(left)
-        return RunNote(run, at=float(at), lived=float(lived), left=until, questions=int(questions))
+        until = None if left == _UNKNOWN else _seconds(left)
+        return RunNote(run, at=_seconds(at), lived=_seconds(lived), left=until, questions=int(questions))
     except ValueError:
         return None
+
+
+def _seconds(text: str) -> float:
+    """A number of seconds that a duration can have. Raises `ValueError`."""
+    number = float(text)
+    if not abs(number) < _MAX_SECONDS:
+        raise ValueError(text)
+    return number

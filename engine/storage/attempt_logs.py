@@ -145,7 +145,7 @@ class LogFile:
     def _write(self, data: bytearray) -> None:
         if not data:
             return
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe blocks
         descriptor = os.open(self._run.folder / self._segment, flags, 0o600)
         try:
             os.write(descriptor, data)

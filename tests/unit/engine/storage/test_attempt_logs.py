@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tracemalloc
 from itertools import pairwise
@@ -159,6 +160,15 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     remove_logs(state, [RunId("r-2")])
     assert runs_with_logs(state) == [RUN]
     assert (outside / "file").read_text() == "kept"
+
+
+def test_a_pipe_in_the_place_of_a_log_is_not_waited_for(tmp_path: Path) -> None:
+    state = state_of(tmp_path)
+    folder = RunFolder(state, RUN)
+    os.mkfifo(folder.folder / f"{name_of(NODE, 1)}.0")
+    with pytest.raises(OSError, match="No such device"):
+        folder.log(NODE, 1).append([entry("one")])
+    assert LogReader(state, RUN).read(NODE, 1).entries == []
 
 
 def test_logs_are_private_and_removed_with_their_run(tmp_path: Path) -> None:

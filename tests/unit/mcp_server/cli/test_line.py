@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -113,8 +114,32 @@ def test_notes_are_read_as_written_and_bad_ones_are_left_out(tmp_path: Path) -> 
     ]
     (tmp_path / "o-1.runs").write_text("r-1 1 2\nr-2 a b c d\nr-3 1 2 3 4\n", encoding="utf-8")
     assert list(read_notes(str(tmp_path), "o-1")) == ["r-3"]
+    odd = "".join(f"r-{number} 1 2 {left} 0\n" for number, left in enumerate(("inf", "nan", "1e300", "-1e12", "7")))
+    (tmp_path / "o-1.runs").write_text(odd + "r-8 inf 2 3 0\nr-9 1 nan 3 0\n", encoding="utf-8")
+    assert list(read_notes(str(tmp_path), "o-1")) == ["r-4"]
     (tmp_path / "o-1.runs").write_bytes(b"\xff\xfe")
     assert read_notes(str(tmp_path), "o-1") == {}
     write_notes(tmp_path, "o-1", [])
     remove_notes(tmp_path, "o-1")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", [".runs", ".runs.new"])
+def test_notes_are_written_in_the_place_of_a_link_or_a_pipe_and_read_through_neither(
+    tmp_path: Path, ending: str
+) -> None:
+    folder, others = tmp_path / "owners", tmp_path / "others"
+    folder.mkdir()
+    others.write_text("r-1 1 2 3 4\n", encoding="utf-8")
+    place = folder / f"o-1{ending}"
+    for is_link in (True, False):
+        if is_link:
+            place.symlink_to(others)
+        else:
+            os.mkfifo(place)
+        assert read_notes(str(folder), "o-1") == {}
+        write_notes(folder, "o-1", [note()])
+        assert list(read_notes(str(folder), "o-1")) == ["r-1"]
+        assert [path.name for path in folder.iterdir()] == ["o-1.runs"]
+        (folder / "o-1.runs").unlink()
+    assert others.read_text(encoding="utf-8") == "r-1 1 2 3 4\n"
