@@ -2,9 +2,8 @@
 
 Pure. The reader is a model that pays for each line with each turn, so a list that is too long is folded, first where
 least happens: phases that have ended, then those that have not opened, the last ones first, are one line each; then
-nodes of an open phase of which there is nothing to say; then nodes that do not fit. Running and failed nodes are named
-as long as there is room. If there are too many phases for a line each, all that have ended share one, and all that have
-not opened.
+nodes of an open phase of which there is nothing to say. If there are too many phases for a line each, all that have
+ended share one, and all that have not opened. Only then are nodes left out that run, and last those that ask or failed.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from engine.run.events import RunStatus
+from engine.run.events import RunStatus, WaitReason
 from engine.run.state import NodeStatus
 from engine.scheduling.readiness import standing
 from engine.text.shown import clean
@@ -25,13 +24,17 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from engine.ids import NodeId
-    from engine.run.events import WaitReason
     from engine.run.state import NodeState, PhaseState, Run
+    from engine.views.todos import TodoStatus
 
 FRAME_BYTES = len('{"todos":[]}')
 WHOLE_LIST_BYTES = 20_000
 """Bytes of the list where a client asks for all of it."""
 FAILED = frozenset({NodeStatus.FAILED, NodeStatus.COMPENSATION_FAILED})
+ASKING = frozenset({WaitReason.APPROVAL, WaitReason.DECISION})
+"""Reasons to wait for a person."""
+QUIET = 3
+"""The urgency of a node of which there is nothing to say."""
 BUSY = frozenset({NodeStatus.RUNNING, NodeStatus.WAITING, NodeStatus.COMPENSATING})
 WORDS = {
     NodeStatus.PENDING: "not started",
@@ -48,7 +51,7 @@ WORDS = {
 FAILURE = "❌ "
 ICONS = {"completed": "✅ ", "in_progress": "⚙️ ", "pending": "⏳ "}
 
-Mark = tuple[NodeStatus, int, "WaitReason | None", bool]
+Mark = tuple[NodeStatus, int, WaitReason | None, bool]
 """A node but for its times: its status, its attempts, the reason why it waits, whether it was cut off."""
 
 
@@ -102,7 +105,7 @@ def _fit(run: Run, found: Iterable[Section], left: int) -> None:
     for section in found:
         group = unopened if section.phase.opened_at is None else opened if _is_busy(run, section.phase) else ended
         group.append(section)
-    ended.sort(key=lambda section: any(node.status in FAILED for node, _ in section.named))
+    ended.sort(key=lambda section: _has_failed(run, section))
     for section in (*ended, *reversed(unopened)):
         if left >= 0:
             return
@@ -111,23 +114,37 @@ def _fit(run: Run, found: Iterable[Section], left: int) -> None:
         if left >= 0:
             return
         left += _keep(run, section, _sort_by_news(section))
+    under_way = {section.number for section in opened}
+    sound = [section for section in ended if not _has_failed(run, section)]
+    parts = [section for section in sound if section.number in under_way]
+    whole = [section for section in sound if section.number not in under_way]
+    for group in (whole, parts, unopened):
+        left += _share(run, group, left)
     for section in reversed(opened):
         while left < 0 and section.named:
             left += _keep(run, section, len(section.named) // 2)
-    sound = [section for section in ended if section.rest is not None and not section.rest.content.startswith(FAILURE)]
-    for group in (sorted(sound, key=lambda section: section.number), unopened):
-        if left < 0 and len(group) > 1:
-            left += _share(run, group)
+    for group in ([section for section in ended if _has_failed(run, section)], opened):
+        left += _share(run, group, left)
 
 
-def _share(run: Run, group: list[Section]) -> int:
-    """Give all of *group* the line of its first section; returns the bytes that this saves."""
+def _has_failed(run: Run, section: Section) -> bool:
+    return any(run.nodes[name].status in FAILED for name in section.phase.plan.nodes)
+
+
+def _share(run: Run, group: list[Section], left: int) -> int:
+    """Give all of *group* the line of its first section if *left* is negative; returns the bytes that this saves."""
+    if left >= 0 or len(group) < 2:  # noqa: PLR2004 - two make a group
+        return 0
     before = sum(section.size() for section in group)
+    group = sorted(group, key=lambda section: section.number)
     first, *others = group
-    statuses = [run.nodes[name].status for section in group for name in section.phase.plan.nodes]
-    phases = f"Phases {first.number} to {group[-1].number}"
-    text = f"{phases} ({_counted(Counter(WORDS[status] for status in statuses))})"
-    first.rest = Todo(text, first.rest.status if first.rest is not None else "pending", text)
+    last = others[-1].number
+    counts = Counter(WORDS[standing(run.nodes[name])] for section in group for name in section.phase.plan.nodes)
+    phases = f"Phases {first.number} to {last}" if last != first.number else f"Phase {last}, other parts"
+    failed = any(_has_failed(run, section) for section in group)
+    text = f"{FAILURE if failed else ''}{phases} ({_counted(counts)})"
+    states: set[TodoStatus] = {section.rest.status for section in group if section.rest is not None}
+    first.rest = Todo(text, states.pop() if len(states) == 1 else "in_progress", text)
     for section in others:
         section.rest = None
     return before - sum(section.size() for section in group)
@@ -152,10 +169,18 @@ def _keep(run: Run, section: Section, count: int) -> int:
 
 
 def _sort_by_news(section: Section) -> int:
-    """Put the nodes of *section* first that run, wait or failed; returns how many there are."""
-    news = [pair for pair in section.named if pair[0].status in BUSY | FAILED]
-    section.named = news + [pair for pair in section.named if pair[0].status not in BUSY | FAILED]
-    return len(news)
+    """Put the nodes of *section* first that failed, ask, wait or run, in this order; returns how many there are."""
+    section.named.sort(key=lambda pair: _urgency(pair[0]))
+    return sum(_urgency(node) < QUIET for node, _ in section.named)
+
+
+def _urgency(node: NodeState) -> int:
+    """How soon a node is named: the smaller, the sooner."""
+    if node.status in FAILED:
+        return 0
+    if node.waiting is not None and node.waiting.reason in ASKING:
+        return 1
+    return QUIET - 1 if node.status in BUSY else QUIET
 
 
 def _is_busy(run: Run, phase: PhaseState) -> bool:
@@ -172,7 +197,7 @@ def _whole_phase(run: Run, section: Section) -> Todo:
         text = folded_phase(run, phase, section.number)
         return Todo(text, "pending", text)
     counts = Counter(WORDS[standing(run.nodes[name])] for name in phase.plan.nodes)
-    failed = any(run.nodes[name].status in FAILED for name in phase.plan.nodes)
+    failed = _has_failed(run, section)
     text = f"{FAILURE if failed else ''}Phase {section.number}: {clean(phase.plan.name)} ({_counted(counts)})"
     over = run.ended or not (failed or _is_busy(run, phase))
     return Todo(text, "completed" if over else "in_progress", text)
@@ -183,7 +208,8 @@ def _more_of_phase(run: Run, section: Section) -> Todo:
     named = {node.plan.id for node, _ in section.named}
     counts = Counter(WORDS[standing(run.nodes[name])] for name in section.phase.plan.nodes if name not in named)
     said = ", ".join(f"{count} {word}" for word, count in counts.items())
-    text = f"Phase {section.number}: {clean(section.phase.plan.name)}, other tasks ({said})"
+    failure = FAILURE if any(WORDS[status] in counts for status in FAILED) else ""
+    text = f"{failure}Phase {section.number}: {clean(section.phase.plan.name)}, other tasks ({said})"
     over = run.ended or set(counts) <= {"completed", "skipped"}
     return Todo(text, "completed" if over else "pending", text)
 

@@ -84,14 +84,14 @@ MAX_DIAGRAM_NODES = 150
 MAX_MESSAGE_LENGTH = 600
 MAX_REPORT_LENGTH = 9_000
 VIEWS: dict[ViewName, frozenset[str]] = {
-    "summary": frozenset({"todos", "display"}),
-    "todos": frozenset({"todos"}),
+    "summary": frozenset({"display"}),
+    "todos": frozenset({"whole_list"}),
     "nodes": frozenset({"nodes"}),
     "outputs": frozenset({"outputs"}),
     "timeline": frozenset({"timeline"}),
     "report": frozenset({"report", "outputs"}),
 }
-"""The parts of each view."""
+"""The parts of each view, beside the todo list, which is short unless a view has the whole."""
 
 
 @lru_cache(4096)
@@ -123,7 +123,7 @@ def status_of(
     now = snapshot(run, view.now, view.estimates, warnings=view.warnings, locks=view.locks, lists=False)
     parts = frozenset({"timeline"}) if dry_run else VIEWS[view_name]
     refs: list[str] = []
-    wanted = "outputs" in parts or ("todos" in parts and now.ended)
+    wanted = "outputs" in parts or (now.ended and not parts.isdisjoint({"display", "whole_list"}))
     outputs = outputs_of(run, now, values, refs) if values is not None and wanted else None
     status = wire.Status(
         run_id=None if dry_run else now.id,
@@ -150,7 +150,7 @@ def status_of(
         cost_usd=round(now.cost_usd, 6) or None,
         next="",
     )
-    fields = _lists(view, now, parts, options or TodoOptions(batch_size=None), known)
+    fields = {} if dry_run else _lists(view, now, parts, options or TodoOptions(batch_size=None), known)
     for part in parts & PARTS.keys():
         fields |= PARTS[part](view, now, page)
     status = status.model_copy(update=fields)
@@ -307,14 +307,11 @@ def _failure(line: FailureLine, *, short: bool) -> wire.FailureLine:
 def _lists(
     view: View, now: Snapshot, parts: Collection[str], options: TodoOptions, known: dict[NodeId, Mark] | None
 ) -> dict[str, Any]:
-    """The todo list for TodoWrite, and the short one also as text; *known* is brought up to date."""
-    if "todos" not in parts:
-        return {}
-    short = "display" in parts
-    room = LIST_BYTES if short else WHOLE_LIST_BYTES
+    """The todo list for TodoWrite, and where it is displayed also as text; *known* is then brought up to date."""
+    room = WHOLE_LIST_BYTES if "whole_list" in parts else LIST_BYTES
     found = sections(view.run, view.now, view.estimates, options, room=room)
     todos = todo_write(todo for section in found for todo in section.todos())
-    if not short:
+    if "display" not in parts:
         return {"todos": todos}
     if known:  # the text is about nodes that are new to the client
         fresh = [name for name, mark in marks(view.run).items() if known.get(name) != mark]

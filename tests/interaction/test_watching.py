@@ -11,6 +11,7 @@ import pytest
 from mcp_types import CancelledNotification, CancelledNotificationParams, Implementation
 
 from engine.views.todos import LIST_BYTES
+from mcp_server.answers.status import VIEWS
 from tests.interaction.projects import ERAS, Era, call, connected, ended, open_gate
 from tests.interaction.promises import keeps
 from tests.interaction.task_client import TakesTasks, begin, until
@@ -188,7 +189,7 @@ async def test_a_client_that_does_what_next_says_needs_few_calls_and_few_bytes(
 
 
 @keeps("watch-cost", "todos")
-async def test_the_whole_list_is_in_view_todos(client: Client) -> None:
+async def test_the_whole_list_is_in_view_todos_and_the_short_one_in_all_others(client: Client) -> None:
     short = await call(client, "run", command=many(10, 10, 10, 10), executor="simulate")
     assert [todo["content"].split(" (")[0] for todo in short["todos"]["todos"]][:2] == [
         "Phase 1: Phase-0",
@@ -196,6 +197,8 @@ async def test_the_whole_list_is_in_view_todos(client: Client) -> None:
     ]
     whole = await call(client, "status", view="todos")
     assert len(whole["todos"]["todos"]) == 40
+    for view in VIEWS.keys() - {"todos"}:
+        assert (await call(client, "status", view=view))["todos"] == short["todos"], view
 
 
 async def left(project: Path) -> str:

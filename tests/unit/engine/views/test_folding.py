@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -166,6 +167,67 @@ def test_a_list_without_headings_has_none() -> None:
     assert [line[0] for line in lines] == ["✅", "⏳"]
     by_number = TodoOptions(batch_size=2, grouping=False)
     assert shown(fold(events_of(phases(2, 1))[:4]), options=by_number)[-1] == "Phase 2: P1 (1 task, waiting for p0)"
+
+
+def test_what_runs_stays_named_however_many_phases_there_are() -> None:
+    todos = listed(up_to(events_of(phases(*[8] * 30, task="Do it")), ev.AttemptScheduled, 15 * 8))
+    assert size(todos) <= LIST_BYTES
+    assert todos[0] == line("Phases 1 to 14 (112 tasks completed)", "completed")
+    assert [todo.content for todo in todos[1:-1]] == [f"Do it (n14-{number})" for number in range(8)]
+    assert todos[-1] == line("Phases 16 to 30 (120 tasks not started)", "pending")
+
+
+def test_a_failure_and_a_question_stay_named_before_what_runs() -> None:
+    raw = phases(40, continueOnError=True)
+    raw["phases"][0]["agents"][38]["approval"] = {"message": "Go on?"}
+    story = ByHand(raw)
+    story.fail("n0-39")
+    todos = listed(story.run)
+    assert size(todos) <= LIST_BYTES
+    assert todos[0].content.startswith("Failed: ")
+    assert todos[1].content.endswith("(n0-38) (waiting for approval: Go on?)")
+    assert todos[2].status == "in_progress"
+    assert "failed" not in todos[-1].content
+    small = listed(story.run, room=200)
+    assert [todo.content[:1] for todo in small] == ["❌"]
+
+
+def with_parts(count: int) -> list[ev.Event]:
+    """The events of a command with two phases, the second of *count* nodes with two phases in place of an agent."""
+    parts = [phase("first", node("a"), node("b")), phase("second", node("c"))]
+    calls = [{"id": f"call{place}", "task": TASK, "phases": parts} for place in range(count)]
+    return events_of(command(phase("before", node("x")), phase("calls", *calls)))
+
+
+def test_parts_of_a_phase_under_way_share_lines_of_their_own() -> None:
+    events = with_parts(30)
+    opened = up_to(events, ev.PhaseOpened, 20)
+    todos = listed(opened)
+    assert size(todos) <= LIST_BYTES
+    assert todos[0].content.startswith("Phase 1: Before (1 task completed")
+    shared = [todo.content for todo in todos if ", other parts (" in todo.content]
+    assert shared
+    assert all(content.startswith("Phase 2, other parts (") for content in shared)
+    assert not any("Phases 2 to 2" in todo.content for todo in todos)
+
+
+@pytest.mark.timeout(120)
+@given(count=st.integers(1, 25), place=st.floats(0, 1))
+def test_no_list_with_parts_is_longer_than_its_room_and_none_loses_a_task(count: int, place: float) -> None:
+    events = with_parts(count)
+    run = fold(events[: max(1, round(place * len(events)))])
+    todos = listed(run)
+    assert size(todos) <= LIST_BYTES
+    assert sum(map(tasks_in, todos)) == len(run.nodes)
+
+
+def tasks_in(todo: Todo) -> int:
+    """The nodes that a line stands for."""
+    if not todo.content.removeprefix("❌ ").startswith("Phase"):
+        return 1
+    said = todo.content[todo.content.rindex("(") :]
+    total = re.match(r"\((\d+) tasks?\b", said)
+    return int(total[1]) if total else sum(map(int, re.findall(r"(\d+) [a-z]", said)))
 
 
 @pytest.mark.timeout(120)
