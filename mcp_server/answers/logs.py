@@ -61,7 +61,9 @@ def ending(run: Run, chosen: Chosen) -> Iterator[str]:
     if record.lost:
         text = "⏸️ lost: its process ended"
     elif record.ended_at is None:
-        return
+        if not run.ended:
+            return
+        text = "⏸️ interrupted with its run; resume continues it"
     elif record.failure is not None:
         message = one_line(record.failure.message, limit=MAX_MESSAGE_LENGTH)
         text = f"❌ failed after {took(run.worked(record, record.ended_at))}: {clean(record.failure.code)}: {message}"

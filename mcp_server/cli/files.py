@@ -24,6 +24,7 @@ from mcp_server.cli.shared import (
     errors,
     finish,
     note_json,
+    or_stdout,
     print_document,
     project_root,
     write_new,
@@ -115,7 +116,9 @@ def agents(as_json: Json = False) -> None:
 
 def migrate(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A v1 markdown file or an older JSON file.")],
-    output: Annotated[Path | None, typer.Option(help="File for the result (default: stdout).")] = None,
+    output: Annotated[
+        Path | None, typer.Option(callback=or_stdout, help="File for the result (default: stdout).")
+    ] = None,
 ) -> None:
     """Convert a v1 markdown file or an older JSON file to a v2 file."""
     with errors():

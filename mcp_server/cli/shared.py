@@ -40,8 +40,16 @@ _wants_json = False
 Json = Annotated[
     bool, typer.Option("--json", callback=note_json, help="Print one JSON document and nothing else on stdout.")
 ]
+
+
+def or_stdout(path: Path | None) -> Path | None:
+    """None, which is stdout, for `-`, as in other programs."""
+    return None if path == Path("-") else path
+
+
 OutputFile = Annotated[
-    Path | None, typer.Option("--output", metavar="FILE", help="Write a new file instead of stdout.")
+    Path | None,
+    typer.Option("--output", metavar="FILE", callback=or_stdout, help="Write a new file instead of stdout."),
 ]
 MaxParallelism = Annotated[int | None, typer.Option(min=1, help="Maximum number of agents running at once.")]
 MaxCost = Annotated[float | None, typer.Option("--max-cost-usd", min=0, help="Stop before spending more than this.")]

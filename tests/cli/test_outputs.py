@@ -150,6 +150,17 @@ def test_a_document_goes_into_a_new_file_as_it_would_go_to_stdout(
     assert "FILE_EXISTS" in again.stderr
 
 
+@pytest.mark.parametrize("words", [("plan", "/hello"), ("output",), ("report",), ("migrate", "/hello")], ids=" ".join)
+def test_a_dash_is_stdout_and_no_file(
+    project: Path, run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    del run  # the newest
+    monkeypatch.chdir(tmp_path)
+    dashed = orchestrate(project, *words, "--output", "-")
+    assert (dashed.exit_code, dashed.stdout) == (0, orchestrate(project, *words).stdout)
+    assert not (tmp_path / "-").exists()
+
+
 @pytest.mark.parametrize("format_", ["text", "mermaid", "json", "svg"])
 def test_a_plan_goes_into_a_file_too(project: Path, tmp_path: Path, format_: str) -> None:
     file = tmp_path / "plan"

@@ -12,7 +12,7 @@ from engine.ids import NodeId, OwnerId, RunId
 from engine.model.log import LogEntry, LogKind
 from engine.model.policy import Failure, FailureKind, Usage
 from engine.run import events as ev
-from engine.run.events import ValueRef
+from engine.run.events import RunStatus, ValueRef
 from engine.run.reducer import apply, create
 from engine.statefolder.links import state_of
 from engine.storage.attempt_logs import LogReader, RunFolder
@@ -119,6 +119,9 @@ def test_the_end_of_an_attempt_is_told_with_its_cost_and_without_secrets() -> No
     assert failed[10:] == "❌ failed after 2.0s: BROKEN: password=[redacted] was refused · $0.25"
     assert [line[10:] for line in ending(run, second)] == ["✅ completed in 2.0s"]
     assert list(ending(run, third)) == []
+    run.status = RunStatus.INTERRUPTED
+    assert list(ending(run, third)) == [f"{INDENT}⏸️ interrupted with its run; resume continues it"]
+    run.status = RunStatus.RUNNING
     second.node.outputs["speed"] = ValueRef("d", 2048)
     assert [line[10:] for line in ending(run, second)] == ["✅ completed in 2.0s · outputs: speed (2 kB)"]
     third.record.lost = True
