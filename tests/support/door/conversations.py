@@ -239,7 +239,7 @@ def _odd() -> Iterator[tuple[str, Talk]]:
                 ask(7, "ping"),
             ],
             alone=1,
-            answers=3,
+            answers=2,
         ),
     )
     yield "numbers very high", Talk(messages=[*SHAKEN, ask(2**70, "ping"), ask(7, "ping")], alone=1)
