@@ -29,12 +29,15 @@ NOTE_SECONDS = 2.0
 def note_of(run: Run, now: datetime, learned: Mapping[str, float]) -> RunNote:
     """The note about a *run* under way; *learned* are seconds by node."""
     left = remaining(run, now, learned)
+    asking = questions(run)
+    since = [waiting.since.timestamp() for one in asking if (waiting := run.nodes[one.node].waiting) is not None]
     return RunNote(
         run.id,
         at=now.timestamp(),
         lived=run.lived(run.created_at, now).total_seconds(),
         left=None if left is None else left.total_seconds(),
-        questions=len(questions(run)),
+        questions=len(asking),
+        asked=max(since, default=0.0),
     )
 
 

@@ -24,22 +24,28 @@ _MAX_SECONDS = 1e11
 class RunNote:
     """One run under way, as of a moment."""
 
-    __slots__ = ("at", "left", "lived", "questions", "run")
+    __slots__ = ("asked", "at", "left", "lived", "questions", "run")
 
-    def __init__(self, run: str, *, at: float, lived: float, left: float | None, questions: int = 0) -> None:
-        """*at* is in seconds since 1970, *lived* and *left* are seconds; *left* is None if there is no estimate."""
+    def __init__(
+        self, run: str, *, at: float, lived: float, left: float | None, questions: int = 0, asked: float = 0.0
+    ) -> None:
+        """*at* is in seconds since 1970, *lived* and *left* are seconds; *left* is None if there is no estimate.
+
+        *questions* is the number of open ones, *asked* when the newest of them was asked.
+        """
         self.run = run
         self.at = at
         self.lived = lived
         self.left = left
         self.questions = questions
+        self.asked = asked
 
 
 def write_notes(folder: Path, owner: str, notes: Iterable[RunNote]) -> None:
     """Replace the notes of *owner*, whose record is in *folder*; without *notes* there is no file. Raises OSError."""
     path = os.path.join(folder, owner + ENDING)
     lines = [
-        f"{one.run} {one.at} {one.lived} {_UNKNOWN if one.left is None else one.left} {one.questions}\n"
+        f"{one.run} {one.at} {one.lived} {_UNKNOWN if one.left is None else one.left} {one.questions} {one.asked}\n"
         for one in notes
     ]
     if not lines:
@@ -77,12 +83,19 @@ def read_notes(folder: str, owner: str) -> dict[str, RunNote]:
 
 def _parsed(line: str) -> RunNote | None:
     words = line.split()
-    if len(words) != 5:  # noqa: PLR2004 - as `write_notes` writes them
+    if len(words) != 6:  # noqa: PLR2004 - as `write_notes` writes them
         return None
-    run, at, lived, left, questions = words
+    run, at, lived, left, questions, asked = words
     try:
         until = None if left == _UNKNOWN else _seconds(left)
-        return RunNote(run, at=_seconds(at), lived=_seconds(lived), left=until, questions=int(questions))
+        return RunNote(
+            run,
+            at=_seconds(at),
+            lived=_seconds(lived),
+            left=until,
+            questions=int(questions),
+            asked=_seconds(asked),
+        )
     except ValueError:
         return None
 

@@ -32,12 +32,13 @@ _STATUS = 'call the tool `status` with run_id "{run}"'
 class Seen:
     """One run as of a look."""
 
-    __slots__ = ("failed", "over", "questions")
+    __slots__ = ("asked", "failed", "over", "questions")
 
-    def __init__(self, *, failed: int = 0, questions: int = 0, over: bool = False) -> None:
-        """Numbers of failures and open questions; whether the run is *over*."""
+    def __init__(self, *, failed: int = 0, questions: int = 0, asked: float = 0.0, over: bool = False) -> None:
+        """Numbers of failures and open questions; when the newest was *asked*; whether the run is *over*."""
         self.failed = failed
         self.questions = questions
+        self.asked = asked
         self.over = over
 
 
@@ -63,7 +64,7 @@ def _news(known: Seen, seen: Seen, row: Row, state: str) -> str:
         return f"has ended: {state}, {row.done}/{row.total}. If the user does not know yet, {status} and report it."
     if seen.over:
         return ""
-    if seen.questions > known.questions:
+    if seen.questions > known.questions or seen.asked > known.asked:
         return f"waits for the user's answer. Unless you have asked already, {status} and ask the question."
     if seen.failed > known.failed:
         return f"has a failure and goes on ({row.done}/{row.total}). If the user does not know yet, {status}."
@@ -79,9 +80,9 @@ def look(folder: str, now: float) -> list[tuple[Row, Seen, str]]:
             continue
         lives = row.ended is None and is_alive(owners, row.owner, now)
         note = read_notes(owners, row.owner).get(row.run) if lives else None
-        questions = 0 if note is None else note.questions
+        questions, asked = (0, 0.0) if note is None else (note.questions, note.asked)
         state = row.status.replace("_", " ") if row.ended is not None or lives else "interrupted"
-        found.append((row, Seen(failed=row.failed, questions=questions, over=not lives), state))
+        found.append((row, Seen(failed=row.failed, questions=questions, asked=asked, over=not lives), state))
     return found
 
 

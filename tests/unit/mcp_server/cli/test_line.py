@@ -106,16 +106,16 @@ def test_a_reader_creates_no_journal_and_reads_none_that_is_damaged(tmp_path: Pa
 
 
 def test_notes_are_read_as_written_and_bad_ones_are_left_out(tmp_path: Path) -> None:
-    write_notes(tmp_path, "o-1", [note(), RunNote("r-2", at=1.5, lived=0.0, left=None, questions=2)])
+    write_notes(tmp_path, "o-1", [note(), RunNote("r-2", at=1.5, lived=0.0, left=None, questions=2, asked=7.5)])
     found = read_notes(str(tmp_path), "o-1")
-    assert [(one.run, one.at, one.lived, one.left, one.questions) for one in found.values()] == [
-        ("r-1", NOON, 8.8, 900.0, 0),
-        ("r-2", 1.5, 0.0, None, 2),
+    assert [(one.run, one.at, one.lived, one.left, one.questions, one.asked) for one in found.values()] == [
+        ("r-1", NOON, 8.8, 900.0, 0, 0.0),
+        ("r-2", 1.5, 0.0, None, 2, 7.5),
     ]
-    (tmp_path / "o-1.runs").write_text("r-1 1 2\nr-2 a b c d\nr-3 1 2 3 4\n", encoding="utf-8")
+    (tmp_path / "o-1.runs").write_text("r-1 1 2\nr-2 a b c d e\nr-3 1 2 3 4 5\n", encoding="utf-8")
     assert list(read_notes(str(tmp_path), "o-1")) == ["r-3"]
-    odd = "".join(f"r-{number} 1 2 {left} 0\n" for number, left in enumerate(("inf", "nan", "1e300", "-1e12", "7")))
-    (tmp_path / "o-1.runs").write_text(odd + "r-8 inf 2 3 0\nr-9 1 nan 3 0\n", encoding="utf-8")
+    odd = "".join(f"r-{number} 1 2 {left} 0 0\n" for number, left in enumerate(("inf", "nan", "1e300", "-1e12", "7")))
+    (tmp_path / "o-1.runs").write_text(odd + "r-8 inf 2 3 0 0\nr-9 1 2 3 0 nan\n", encoding="utf-8")
     assert list(read_notes(str(tmp_path), "o-1")) == ["r-4"]
     (tmp_path / "o-1.runs").write_bytes(b"\xff\xfe")
     assert read_notes(str(tmp_path), "o-1") == {}
@@ -130,7 +130,7 @@ def test_notes_are_written_in_the_place_of_a_link_or_a_pipe_and_read_through_nei
 ) -> None:
     folder, others = tmp_path / "owners", tmp_path / "others"
     folder.mkdir()
-    others.write_text("r-1 1 2 3 4\n", encoding="utf-8")
+    others.write_text("r-1 1 2 3 4 5\n", encoding="utf-8")
     place = folder / f"o-1{ending}"
     for is_link in (True, False):
         if is_link:
@@ -142,4 +142,4 @@ def test_notes_are_written_in_the_place_of_a_link_or_a_pipe_and_read_through_nei
         assert list(read_notes(str(folder), "o-1")) == ["r-1"]
         assert [path.name for path in folder.iterdir()] == ["o-1.runs"]
         (folder / "o-1.runs").unlink()
-    assert others.read_text(encoding="utf-8") == "r-1 1 2 3 4\n"
+    assert others.read_text(encoding="utf-8") == "r-1 1 2 3 4 5\n"

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.runtime.run_notes import note_of
 from engine.statefolder.guard import open_state
 from engine.statefolder.stamps import STAMP
 from mcp_server.cli.monitor import LOOKS_KEPT, News, Seen, StateFolder, root_for
 from mcp_server.cli.run_rows import Row
+from tests.support.by_hand import ByHand
+from tests.support.definitions import command, node, phase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +66,21 @@ def test_each_change_is_told_once(after: list[tuple[Row, Seen, str]], line: str)
 
 def test_an_answered_question_is_no_news_and_the_next_one_is() -> None:
     assert [len(lines) for lines in told(RUNNING, ASKS, RUNNING, ASKS)] == [0, 1, 0, 1]
+
+
+def test_a_question_that_took_the_place_of_another_is_news_and_one_that_is_left_is_none() -> None:
+    first, second = ([(row(), Seen(questions=1, asked=at), "running")] for at in (10.0, 20.0))
+    both = [(row(), Seen(questions=2, asked=20.0), "running")]
+    assert [len(lines) for lines in told(RUNNING, first, second, second)] == [0, 1, 1, 0]
+    assert [len(lines) for lines in told(RUNNING, both, first, first)] == [0, 1, 0, 0]
+
+
+def test_the_note_of_a_run_says_when_its_newest_question_was_asked() -> None:
+    raw = command(phase("p", *(node(name, approval={"message": "Go on?"}) for name in ("one", "two"))))
+    story = ByHand(raw)
+    before = note_of(story.run, story.now, {})
+    assert (before.questions, before.asked) == (2, story.now.timestamp())
+    assert note_of(ByHand(command(phase("p", node("one")))).run, story.now, {}).asked == 0.0
 
 
 def test_a_run_that_fails_and_ends_between_two_looks_is_one_line() -> None:
