@@ -6,8 +6,11 @@ Those of tasks call tools with fixed names; here they are runs of our own, so th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +22,7 @@ from mcp_server.protocol.http import HttpServer, loopback
 from tests.interaction.projects import make_project
 from tests.support.definitions import Raw, command, node, phase
 from tests.support.node_tools import node_tool
+from tests.support.trust import trust_all
 
 if TYPE_CHECKING:
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -49,13 +53,37 @@ RUNS = {
 }
 
 
+class Computing:
+    """The programs of `slow_compute`: each goes on once its client was told that it is at work."""
+
+    def __init__(self, project: Path) -> None:
+        self._gate = project / "asked"
+        os.mkfifo(self._gate)
+        program = project / "computing.py"
+        program.write_text(
+            f"import json\nopen({str(self._gate)!r}).read()\nprint(json.dumps({{}}))\n", encoding="utf-8"
+        )
+        head = f"executor: process\ncommand: {json.dumps([sys.executable, program.name])}"
+        agent = project / ".claude" / "agents" / "computing.md"
+        agent.write_text(f"---\nname: computing\ndescription: Computes\n{head}\n---\n", encoding="utf-8")
+        trust_all(project, project / "home")
+
+    async def asked(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Let the programs at the gate go on after an answer to `tasks/get`; where none is there, it is asked again."""
+        answer = await call_next(ctx)
+        if ctx.method == "tasks/get":
+            with contextlib.suppress(OSError):
+                os.close(os.open(self._gate, os.O_WRONLY | os.O_NONBLOCK))
+        return answer
+
+
 async def runs(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
     """Make of a call of their tools a call of `run` that waits."""
     params = ctx.params or {}
     name, given = params.get("name"), params.get("arguments") or {}
     if ctx.method != "tools/call" or name not in {*RUNS, "slow_compute"}:
         return await call_next(ctx)
-    agent = "gated" if given.get("seconds") == WITHOUT_END else "worker"
+    agent = {WITHOUT_END: "gated", 0: "worker"}.get(given.get("seconds", 0), "computing")
     definition = RUNS.get(name) or made(node("only-node", agent=agent, minutes=0.1))
     arguments = {"command": definition, "wait_seconds": AT_ONCE}
     return await call_next(replace(ctx, params={**params, "name": "run", "arguments": arguments}))
@@ -97,7 +125,7 @@ async def test_the_server_conforms_as_the_page_says(tmp_path: Path, revision: st
     make_project(tmp_path)
     with loopback() as (listening, port):
         ours = OrchestrationServer(root=tmp_path, home=tmp_path / "home")
-        ours.middleware.append(runs)
+        ours.middleware.extend([runs, Computing(tmp_path).asked])
         ours.add_tool(greet)
         server = HttpServer(ours, port=port, token=None)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
