@@ -211,7 +211,22 @@ def test_a_client_that_leaves_after_another_request_is_left_to_the_sdk(installat
         assert server.leave()[0] == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+@pytest.fixture
+def _ordinary_signals() -> Iterator[None]:
+    """Signals have their ordinary effect in what is started, although nohup, for one, lets the tests ignore some."""
+    ignored = [number for number in SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@pytest.mark.usefixtures("_ordinary_signals")
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_during_the_import_ends_the_server_as_ever(installation: Installation, number: signal.Signals) -> None:
     for stored in (False, True):
         with installation.server(gated=True) as server:
