@@ -5,7 +5,6 @@ Effects: writes to the terminal. Results go to stdout, everything else to stderr
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from pathlib import PurePath
@@ -341,19 +340,6 @@ def print_error_json(error: OrchestrationError) -> None:
     ]
     found = {key: value for key, value in fields.items() if value is not None}
     print_json({"error": found | ({"problems": lines} if lines else {})})
-
-
-def take_any_stream() -> None:
-    """Make the standard streams accept any text: what the encoding cannot represent becomes a question mark.
-
-    A closed stream is opened on the null device: otherwise a file that is opened later would take its descriptor.
-    """
-    for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - for as long as the process lives
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
 
 
 def run_row(row: RunSummary) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import typer
 
 from engine.text.shown import clean
 from mcp_server.cli import console, lazy
+from mcp_server.cli.invocation import note_json
 from mcp_server.cli.shared import (
     OK,
     USAGE,
@@ -23,7 +24,6 @@ from mcp_server.cli.shared import (
     counted,
     errors,
     finish,
-    note_json,
     or_stdout,
     print_document,
     project_root,

@@ -12,7 +12,8 @@ import typer
 from engine.errors import InputError
 from engine.ids import RunId
 from mcp_server.cli import lazy
-from mcp_server.cli.shared import OK, OutputFile, RunArgument, finish, note_json, print_document, project_root
+from mcp_server.cli.invocation import note_json
+from mcp_server.cli.shared import OK, OutputFile, RunArgument, finish, print_document, project_root
 
 if TYPE_CHECKING:
     from pathlib import Path

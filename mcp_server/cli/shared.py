@@ -16,8 +16,8 @@ import typer
 from engine.errors import EnvironmentFault, InputError, OrchestrationError, StateError
 from engine.text.shown import clean, printable
 from mcp_server.cli import console, lazy
+from mcp_server.cli.invocation import named_project, note_json, wants_json
 from mcp_server.project.root import find_root, notes_on
-from mcp_server.version import version
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -29,14 +29,6 @@ Source = Annotated[str, typer.Argument(help="/name, a path under the project roo
 RunArgument = Annotated[str | None, typer.Argument(metavar="RUN", help="Run id (default: the latest run).")]
 
 
-def note_json(value: bool) -> bool:  # noqa: FBT001 - typer's signature
-    """Remember whether the result is wanted as JSON; errors are then JSON as well."""
-    global _wants_json  # noqa: PLW0603 - errors are printed where the options are not known
-    _wants_json = value
-    return value
-
-
-_wants_json = False
 Json = Annotated[
     bool, typer.Option("--json", callback=note_json, help="Print one JSON document and nothing else on stdout.")
 ]
@@ -57,39 +49,11 @@ MaxAttempts = Annotated[int | None, typer.Option("--max-attempts-total", min=1, 
 MaxDuration = Annotated[
     float | None, typer.Option("--max-duration-seconds", min=0.001, help="Stop after this many seconds.")
 ]
-ProjectOption = Annotated[
-    Path | None, typer.Option("--project", help="Project root (default: the nearest folder with .claude or .git).")
-]
-
-_root: Path | None = None
-
-
-def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer's signature
-    if asked:
-        console.write(f"orchestrate {version()}\n")
-        raise typer.Exit(OK)
-
-
-VersionOption = Annotated[
-    bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and exit.")
-]
-
-
-def choose_project(project: ProjectOption = None, _version: VersionOption = False) -> None:
-    """Remember the project of `--project` for the command that follows."""
-    note_json(False)  # noqa: FBT003 - typer's parameter
-    global _root  # noqa: PLW0603 - typer passes the options of the program to this function only
-    _root = project
-
-
-def named_project() -> Path | None:
-    """The value of `--project`; the server finds its project itself, and also starts without one."""
-    return _root
 
 
 def project_root() -> Path:
     """The project of the command; prints a note for each unused journal in it. Raises `NotFound`."""
-    found = find_root(_root)
+    found = find_root(named_project())
     for text in notes_on(found):
         console.notes.print(f"note: {text}", soft_wrap=True)
     return found.root
@@ -118,11 +82,11 @@ def errors() -> Iterator[None]:
         yield
     except OrchestrationError as error:
         console.print_error(error)
-        if _wants_json:
+        if wants_json():
             console.print_error_json(error)
         raise typer.Exit(USAGE) from None
     except (KeyboardInterrupt, asyncio.CancelledError):
-        if _wants_json:
+        if wants_json():
             console.print_error_json(StateError("terminated by a signal", code="INTERRUPTED"))
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:

@@ -12,7 +12,6 @@ import typer
 from typer.core import TyperGroup
 
 from engine.errors import InputError, InternalError
-from mcp_server.cli import console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +23,8 @@ CONTROL = (typer.Exit, typer.Abort)
 """Exceptions by which a command ends."""
 
 
-class Program(TyperGroup):
-    """The command line: with `--json` an error in its arguments is one JSON document on stdout too."""
+class CheckedUsage(TyperGroup):
+    """A program: with `--json` an error in its arguments is one JSON document on stdout too."""
 
     _words: tuple[str, ...] = ()
 
@@ -46,11 +45,11 @@ class Program(TyperGroup):
             yield
         except UsageError as error:
             if self.wants_json:
-                console.print_error_json(_as_ours(error))
+                _print_json(_as_ours(error))
             _show(error)
         except Exception as error:
             if self.wants_json and not isinstance(error, CONTROL):
-                console.print_error_json(InternalError(f"{type(error).__name__}: {error}"))
+                _print_json(InternalError(f"{type(error).__name__}: {error}"))
             raise
 
     @property
@@ -60,12 +59,20 @@ class Program(TyperGroup):
         return "--json" in words[: words.index("--") if "--" in words else None]
 
 
+def _print_json(error: InputError | InternalError) -> None:
+    from mcp_server.cli.console import print_error_json  # noqa: PLC0415 - `--help` needs no console
+
+    print_error_json(error)
+
+
 def _show(error: Any) -> NoReturn:  # noqa: ANN401
     """Print the parser's own text, and exit with its code even if stderr is closed."""
     try:
         error.show()
     except BrokenPipeError:
-        console.notes.on_broken_pipe()
+        from mcp_server.cli.console import notes  # noqa: PLC0415 - as above
+
+        notes.on_broken_pipe()
     raise typer.Exit(USAGE) from None
 
 

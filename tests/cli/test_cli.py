@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from mcp_server import entry
 from mcp_server.cli import lazy, watch
 from mcp_server.cli.app import app
+from mcp_server.cli.commands import COMMANDS as PLACES
 from mcp_server.version import version
 from tests.interaction.projects import environment, open_gate
 from tests.support.definitions import command, node, phase
@@ -46,9 +47,12 @@ def told(result: Result) -> dict[str, Any]:
     return found
 
 
-def test_the_list_of_commands_cuts_no_summary() -> None:
-    shown = CliRunner().invoke(app, ["--help"]).stdout
-    assert [line for line in shown.splitlines()[1:] if line.endswith("...")] == []
+def test_the_list_of_commands_has_the_first_sentence_of_each() -> None:
+    group: Any = typer.main.get_command(app)
+    summaries = {name: command.get_short_help_str(1000) for name, command in group.commands.items()}
+    assert summaries == {name: place.summary for name, place in PLACES.items()}
+    shown = " ".join(CliRunner().invoke(app, ["--help"]).stdout.split())
+    assert [name for name, summary in summaries.items() if f" {name} {summary}" not in shown] == []
 
 
 def test_the_help_names_every_command() -> None:
