@@ -13,12 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.executors.claude.executor import ClaudeExecutor
 from engine.executors.orphans import end_left
-from engine.executors.process import ProcessExecutor
-from engine.executors.python import PythonExecutor
 from engine.executors.scratch import remove_abandoned
-from engine.executors.worktrees.isolated import IsolatedExecutor
 from engine.executors.worktrees.outbox import FileOutbox
 from engine.model.agent import AgentKind
 from engine.runtime.attempt_logs import AttemptLogs
@@ -87,7 +83,7 @@ async def open_engine(
         storage=storage,
         owner=owner,
         clock=clock,
-        executors=_executors(lambda: engine, allows, claude_program, agent_environment),
+        executors={} if reads else _executors(lambda: engine, allows, claude_program, agent_environment),
         orphans=partial(end_left, allows=allows),
         outbox=FileOutbox(project),
         location=location,
@@ -108,6 +104,10 @@ def _executors(
     engine: Callable[[], Engine], allows: Allows, claude_program: str | None, environment: Mapping[str, str] | None
 ) -> dict[AgentKind, Executor]:
     """The executors for *engine*, a function since it is made from them."""
+    from engine.executors.claude.executor import ClaudeExecutor  # noqa: PLC0415 - who only reads starts nothing
+    from engine.executors.process import ProcessExecutor  # noqa: PLC0415
+    from engine.executors.python import PythonExecutor  # noqa: PLC0415
+    from engine.executors.worktrees.isolated import IsolatedExecutor  # noqa: PLC0415
 
     def permit(order: WorkOrder) -> None:
         engine().permits.attempt(order.run, order.agent, order.node)

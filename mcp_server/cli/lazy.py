@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mcp_server.project.nodes import attempts_of, find_node, parse_attempt
     from mcp_server.project.outputs import keys_of, notable_keys, outputs_of
     from mcp_server.project.project import RunRequest, open_catalog, open_project
+    from mcp_server.project.reading import open_runs
     from mcp_server.project.runs import run_filter
     from mcp_server.project.settings import load_settings
     from mcp_server.project.trusted import open_trust
@@ -47,6 +48,7 @@ _HOMES = {
     "metrics": "engine.views.metrics",
     "open_catalog": "mcp_server.project.project",
     "open_project": "mcp_server.project.project",
+    "open_runs": "mcp_server.project.reading",
     "open_trust": "mcp_server.project.trusted",
     "parse_attempt": "mcp_server.project.nodes",
     "parse_fault": "engine.executors.simulate",
@@ -77,6 +79,7 @@ __all__ = [
     "notable_keys",
     "open_catalog",
     "open_project",
+    "open_runs",
     "open_trust",
     "outputs_of",
     "parse_attempt",

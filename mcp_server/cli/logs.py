@@ -45,7 +45,7 @@ def logs(
 
 
 async def _show(run_id: RunId, name: str | None) -> int:
-    async with lazy.open_project(project_root(), reads=True) as project:
+    async with lazy.open_runs(project_root()) as project:
         engine = await project.reader()
         run = (await engine.view(run_id)).run
         reader = await asyncio.to_thread(lazy.LogReader, engine.location.state, run.id)
@@ -103,7 +103,7 @@ def _broken(line: str, width: int) -> list[str]:
 
 
 async def _follow(run_id: RunId, name: str | None) -> int:
-    async with lazy.open_project(project_root(), reads=True) as project:
+    async with lazy.open_runs(project_root()) as project:
         engine = await project.reader()
         follower = _Follower(engine, name)
         while await follower.look(run_id):

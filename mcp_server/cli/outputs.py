@@ -44,7 +44,7 @@ def output(
 
 
 async def _output(run_id: str | None, name: str | None, *, raw: bool, as_json: bool, file: Path | None) -> int:
-    async with lazy.open_project(project_root(), reads=True) as project:
+    async with lazy.open_runs(project_root()) as project:
         engine = await project.reader()
         found, is_one = await engine.read(
             RunId(run_id) if run_id else None,

@@ -37,7 +37,7 @@ async def _report(run_id: str | None, format_: str, output: Path | None) -> int:
     if format_ not in FORMATS:
         hint = f"Choose {', '.join(FORMATS[:-1])} or {FORMATS[-1]}."
         raise InputError(f'unknown format "{format_}"', code="INVALID_ARGUMENT", hint=hint)
-    async with lazy.open_project(project_root(), reads=True) as project:
+    async with lazy.open_runs(project_root()) as project:
         engine = await project.reader()
         if format_ == "json":
             answer = await engine.read(_run_id(run_id), lambda view: lazy.report_answer(view.run, view.now).data())

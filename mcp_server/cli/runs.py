@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from engine.service import Engine, View
     from mcp_server.project.outputs import Output
     from mcp_server.project.project import Project, RunRequest
+    from mcp_server.project.reading import Runs
 
 RUNS_SHOWN = 20
 OF_OUTPUTS = ("outputs", "report")
@@ -290,7 +291,7 @@ def _cancel_on_signals(engine: Engine, run_id: RunId) -> list[int]:
     return stopped
 
 
-async def _full_status(project: Project, view: View) -> dict[str, Any]:
+async def _full_status(project: Runs, view: View) -> dict[str, Any]:
     """A status with nodes, outputs and todos, for programs."""
     from mcp_server.answers.node_pages import Page  # noqa: PLC0415 - the wire models are needed for JSON only
     from mcp_server.answers.status import status_of  # noqa: PLC0415
@@ -314,7 +315,7 @@ async def _print_end(project: Project, view: View, *, as_json: bool) -> None:
     print_result(view.run.id, await _result(project, view.run.id))
 
 
-async def _result(project: Project, run_id: RunId) -> list[Output]:
+async def _result(project: Runs, run_id: RunId) -> list[Output]:
     """The outputs that make up the result of a run."""
     engine = await project.reader()
 
@@ -355,7 +356,7 @@ def _print_line() -> None:
 
 
 async def _status(name: str | None, *, watch: bool, view: str, as_json: bool) -> int:
-    async with lazy.open_project(project_root(), reads=True) as project:
+    async with lazy.open_runs(project_root()) as project:
         engine = await project.reader()
         shown = await engine.view(RunId(name) if name else None)
         if watch:
@@ -373,7 +374,7 @@ async def _status(name: str | None, *, watch: bool, view: str, as_json: bool) ->
     return OK
 
 
-async def _watched(project: Project, run_id: RunId, live: console.LiveTree | None) -> View:
+async def _watched(project: Runs, run_id: RunId, live: console.LiveTree | None) -> View:
     """Follow a run to its end. Its questions are asked if a person can answer here, and otherwise printed once.
 
     They are also only printed if no answer can be recorded.
@@ -395,7 +396,7 @@ async def _watched(project: Project, run_id: RunId, live: console.LiveTree | Non
 
 
 async def _runs(states: Iterable[str], words: Mapping[str, str | None], *, most: int | None, as_json: bool) -> int:
-    async with lazy.open_project(project_root(), reads=True) as project:
+    async with lazy.open_runs(project_root()) as project:
         engine = await project.reader()
         now = engine.clock.now()
         wanted = lazy.run_filter(states=states, now=now, **words)

@@ -29,7 +29,7 @@ def show(
 async def _show(run_id: RunId, name: str, *, as_json: bool) -> int:
     from mcp_server.answers.nodes import node_answer, node_lines  # noqa: PLC0415 - brings the executors and the wire
 
-    async with lazy.open_project(project_root(), reads=True) as project:
+    async with lazy.open_runs(project_root()) as project:
         engine = await project.reader()
 
         def found(view: View) -> dict[str, Any] | str:

@@ -35,16 +35,15 @@ from engine.storage.database import faults
 from engine.storage.port import Batch
 from engine.text.cut import some
 from engine.values.arguments import bind_arguments, needs_model
-from engine.views.todos import TodoOptions
 from mcp_server.project.background import LOGS, start_worker
 from mcp_server.project.claude_settings import ClaudeSettings
-from mcp_server.project.engines import Engines, breakers_of
+from mcp_server.project.engines import breakers_of
 from mcp_server.project.forecast import Forecast, costs_of, forecast_of
 from mcp_server.project.nodes import find_node
-from mcp_server.project.outputs import output_of
 from mcp_server.project.preflight import preflight
+from mcp_server.project.reading import Runs
 from mcp_server.project.rechecks import Rechecks
-from mcp_server.project.settings import load_settings
+from mcp_server.project.settings import load_settings, todo_options
 from mcp_server.project.trusted import Trust, follows_of, open_trust
 from registry.catalog import Catalog, CheckedCommand
 from registry.trust.git_drivers import driver_item
@@ -59,6 +58,7 @@ if TYPE_CHECKING:
     from engine.run.state import Run
     from engine.service import Engine
     from engine.storage.port import RunSummary
+    from engine.views.todos import TodoOptions
     from mcp_server.project.settings import Settings
 
 
@@ -90,7 +90,7 @@ class RunRequest:
     """For `simulate`: equal seeds make equal runs."""
 
 
-class Project:
+class Project(Runs):
     """The commands and runs of one project, from `open_project`. Its engine is opened when it is first needed."""
 
     def __init__(
@@ -110,7 +110,7 @@ class Project:
 
         *notes* are shown with every run.
         """
-        self.root = root
+        super().__init__(root, stack, open_one=self._opened, home=home, notes=notes)
         self.settings = settings
         self.catalog = catalog
         self.trust = trust
@@ -118,15 +118,10 @@ class Project:
         self._host = host
         self._home = home
         self._reads = reads
-        self.engines = Engines(root, stack, open_one=self._opened, home=home, notes=notes)
 
     async def engine(self) -> Engine:
         """The engine of the project. Raises `EnvironmentFault` if the state folder cannot be used."""
         return await self.engines.engine()
-
-    async def reader(self) -> Engine:
-        """The engine for questions, which needs no write access. Raises `EnvironmentFault` as `engine` does."""
-        return await self.engines.reader()
 
     @contextlib.asynccontextmanager
     async def _opened(self) -> AsyncIterator[Engine]:
@@ -150,16 +145,9 @@ class Project:
             yield engine
 
     @property
-    def is_open(self) -> bool:
-        """Whether the engine is open."""
-        return self.engines.is_open
-
-    @property
     def todo_options(self) -> TodoOptions:
         """How todo lists are built."""
-        todos = self.settings.todos
-        chosen = "batch_size" in todos.model_fields_set
-        return TodoOptions(batch_size=todos.batch_size if chosen else None, grouping=todos.grouping)
+        return todo_options(self.settings)
 
     def load(self, source: str | Mapping[str, Any]) -> CheckedCommand:
         """The command that *source* names, with all its problems. Raises `InputError` if there is none to check."""
@@ -241,10 +229,6 @@ class Project:
             log = engine.location.state.folder / LOGS / f"{row.id}.log"
             await asyncio.to_thread(log.unlink, missing_ok=True)
         return gone
-
-    async def view(self, run_id: RunId | None = None) -> View:
-        """The durable state of a run, or of the latest one. Raises `NotFound`."""
-        return await (await self.reader()).view(run_id)
 
     async def dry_run(self, request: RunRequest) -> View:
         """The final state of a simulated run that is not recorded: its times are the prediction."""
@@ -378,11 +362,6 @@ class Project:
         if run.executor != "host":
             raise StateError(f"report rejected: run {run.id} has no work for the client (executor {run.executor})")
         await engine.report(attempt, outcome)
-
-    async def output(self, run_id: RunId | None, key: str) -> Any:  # noqa: ANN401 - any JSON value
-        """The value of one output of a run. Raises `NotFound`."""
-        engine = await self.reader()
-        return await engine.read(run_id, lambda view: output_of(view.run, engine.values, key))
 
 
 @contextlib.asynccontextmanager

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from engine.errors import InputError
 from engine.model.agent import AgentDefaults
 from engine.statefolder.regular_files import read_regular
+from engine.views.todos import TodoOptions
 from mcp_server.project.guarded import GUARDED, check_no_secret, guarded_values
 from registry.agents import fields
 from registry.naming import closest
@@ -160,6 +161,13 @@ def load_settings(project: Path) -> Settings:
     if program is not None and os.sep in program:  # the same file from every working directory
         settings.claude_program = os.path.abspath(project / program)  # noqa: PTH100 - joins `..` without following links
     return settings
+
+
+def todo_options(settings: Settings) -> TodoOptions:
+    """How *settings* build todo lists."""
+    todos = settings.todos
+    chosen = "batch_size" in todos.model_fields_set
+    return TodoOptions(batch_size=todos.batch_size if chosen else None, grouping=todos.grouping)
 
 
 def parse_settings(values: Mapping[str, Any]) -> Settings:

@@ -95,3 +95,32 @@ def test_the_first_answers_of_the_server_need_little_of_the_standard_library_and
     others = {name.partition(".")[0] for name in imported - ours}
     assert others <= sys.stdlib_module_names
     assert not others & {"asyncio", "dataclasses", "logging", "pathlib", "typing"}
+
+
+RUNS = """
+import json, sys
+sys.argv = ["orchestrate", "--project", sys.argv[1], "runs"]
+from mcp_server.entry import orchestrate
+try:
+    orchestrate()
+except SystemExit:
+    pass
+print(json.dumps(list(sys.modules)), file=sys.stderr)
+"""
+OF_COMMANDS = {
+    "engine.executors.claude.executor",
+    "engine.model.command",
+    "engine.validation",
+    "mcp_server.project.project",
+    "mcp_server.project.settings",
+    "networkx",
+    "registry.catalog",
+    "yaml",
+}
+
+
+def test_a_question_about_runs_loads_nothing_that_reads_commands(project: Path) -> None:
+    env = os.environ | environment(project)
+    words = [sys.executable, "-c", RUNS, str(project)]
+    done = subprocess.run(words, cwd=project, env=env, check=True, capture_output=True, text=True, timeout=50)
+    assert not {*json.loads(done.stderr.splitlines()[-1])} & OF_COMMANDS
