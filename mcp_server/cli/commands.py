@@ -35,6 +35,7 @@ COMMANDS = {
     "output": Place("outputs", "Show the outputs of a run, whole."),
     "show": Place("show", "Show one node of a run: its prompt, data, attempts, and cost."),
     "report": Place("report", "Show how a run went."),
+    "new": Place("new", "Write a new command, and the agents that it needs, ready to run."),
     "validate": Place("files", "Check a command and report every problem at once."),
     "plan": Place("files", "Show how a command would run."),
     "migrate": Place("files", "Convert a v1 markdown file or an older JSON file to a v2 file."),

@@ -11,10 +11,12 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import ZipFile
 
 import pytest
 from mcp import Client, StdioServerParameters
 
+from registry.templates import TEMPLATES
 from tests.support.definitions import command, node, phase
 from tests.support.uv import uv_folder
 from tests.support.wheel import build_wheel
@@ -63,6 +65,12 @@ def project(tmp_path: Path) -> Path:
     steps = phase("make", node("draft", agent="general-assistant"), node("check", "draft", agent="senior-reviewer"))
     (folder / "made.json").write_text(json.dumps(command(steps, name="/made")), encoding="utf-8")
     return root
+
+
+def test_the_wheel_has_every_template(wheel: Path) -> None:
+    files = [path.relative_to(ROOT).as_posix() for path in TEMPLATES.rglob("*") if path.is_file()]
+    with ZipFile(wheel) as archive:
+        assert {name for name in files if not name.endswith(".pyc")} <= set(archive.namelist())
 
 
 def installing(folder: Path, house: Path) -> dict[str, str]:

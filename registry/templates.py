@@ -1,0 +1,85 @@
+"""Commands to begin with: patterns of the engine, and the gallery; each with the agents and programs that it needs.
+
+Effects: reads files of this package. A template is a folder of `packaged/templates/KIND`, by its place: there is no
+list to keep. Its command has the folder's name, so that a template is itself a valid command.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from engine.errors import NotFound
+from registry.files import json_file, yaml_file
+from registry.files.places import AGENTS, BASE, COMMANDS
+from registry.naming import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TEMPLATES = Path(__file__).parent / "packaged" / "templates"
+PATTERNS = "patterns"
+GALLERY = "gallery"
+PROGRAMS = f"{BASE}/programs"
+_SUFFIXES = (".yaml", ".json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """One command to begin with."""
+
+    name: str
+    """`patterns/saga`, `gallery/triage`."""
+    folder: Path
+    command: Path
+    """Its command file."""
+
+    @property
+    def description(self) -> str:
+        """The description of its command."""
+        text = self.command.read_text(encoding="utf-8")
+        parse = json_file.parse if self.command.suffix == ".json" else yaml_file.parse
+        return str(json_file.as_object(parse(text, name=self.name), name=self.name).get("description", ""))
+
+    def files(self, name: str) -> dict[PurePosixPath, str]:
+        """Its files under the command's new *name*, by their path in a project; the command's own is the first."""
+        own = re.compile(rf"(?<![\w./-])/{re.escape(self.folder.name)}(?![\w/-])")
+        text = own.sub(name, self.command.read_text(encoding="utf-8"))
+        path = PurePosixPath(COMMANDS, "v2", f"{name.removeprefix('/')}{self.command.suffix}")
+        found = {path: text}
+        for part, place in (("agents", AGENTS), ("programs", PROGRAMS)):
+            for file in sorted((self.folder / part).rglob("*")):
+                if file.is_file() and file.suffix != ".pyc":
+                    below = file.relative_to(self.folder / part).as_posix()
+                    found[PurePosixPath(place, below)] = file.read_text(encoding="utf-8")
+        return found
+
+
+def templates() -> tuple[Template, ...]:
+    """All templates, the patterns first, then by name."""
+    return tuple(_found(PATTERNS)) + tuple(_found(GALLERY))
+
+
+def find(name: str) -> Template:
+    """The template of this name, `saga` for a pattern; NotFound with the closest name."""
+    known = {one.name: one for one in templates()}
+    found = known.get(name) or known.get(f"{PATTERNS}/{name}")
+    if found is None:
+        near = closest(name, known) or closest(f"{PATTERNS}/{name}", known)
+        hint = f'Did you mean "{near}"? ' if near else ""
+        raise NotFound(
+            f'there is no template "{name[:200]}"',
+            code="TEMPLATE_NOT_FOUND",
+            hint=f"{hint}`orchestrate new --list` shows all.",
+        )
+    return found
+
+
+def _found(kind: str) -> Iterator[Template]:
+    for folder in sorted((TEMPLATES / kind).glob("*")):
+        for suffix in _SUFFIXES:
+            if (command := folder / f"command{suffix}").is_file():
+                yield Template(name=f"{kind}/{folder.name}", folder=folder, command=command)
+                break
