@@ -23,11 +23,11 @@ from engine.conditions import MAX_STEPS as CONDITION_STEPS
 from engine.conditions.parser import MAX_DEPTH as CONDITION_DEPTH
 from engine.executors.subprocesses.program import STDOUT_LIMIT
 from engine.graph.expand import MAX_DEPTH as COMMAND_DEPTH
-from engine.graph.expand import MAX_NODES
 from engine.json.patterns import MAX_LENGTH as MAX_PATTERN_LENGTH
 from engine.json.schemas import MAX_DEPTH as SCHEMA_DEPTH
 from engine.json.schemas import MAX_EXPANSION
 from engine.model.command import FEATURES, MAX_MILLISECONDS
+from engine.model.plan import MAX_NODES
 from engine.model.schema import command_schema
 from engine.run import events
 from engine.transforms import MAX_LENGTH as MAX_TRANSFORM_LENGTH
@@ -52,8 +52,8 @@ PLUGIN = DOCS.parent / "plugin"
 SCHEMA_FILE = DOCS / "schemas" / "command-v2.json"
 MARKED = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 PARTS = (
-    "Phase", "Node", "Input", "Output", "NodeContext", "RetryPolicy", "SkipCondition", "Compensation", "Resources",
-    "Lock", "Approval", "Argument", "GlobalContext", "Metadata", "Example", "Requirements",
+    "Phase", "Node", "ForEach", "Repeat", "Input", "Output", "NodeContext", "RetryPolicy", "SkipCondition",
+    "Compensation", "Resources", "Lock", "Approval", "Argument", "GlobalContext", "Metadata", "Example", "Requirements",
 )  # fmt: skip
 """The objects of the format in the order of their tables, after the command itself."""
 

@@ -18,6 +18,15 @@ OwnerId = NewType("OwnerId", str)
 """A process that may own runs."""
 
 
+ANY = "*"
+"""In an id of a template, in place of the number of an instance."""
+
+
+def in_template(name: NodeId) -> NodeId:
+    """The id of *name* in its template, `cover/*/write`, if its numbers are those of instances."""
+    return NodeId("/".join(ANY if part.isdigit() and place else part for place, part in enumerate(name.split("/"))))
+
+
 def attempt_id(run: RunId, node: NodeId, number: int) -> AttemptId:
     """The id of attempt *number* (from 1, including compensations) of *node*."""
     return AttemptId(f"{run}:{node}#{number}")

@@ -16,7 +16,7 @@ from engine.executors.port import NO_OUTBOX, starts_later
 from engine.executors.worktrees.git import nothing
 from engine.executors.worktrees.isolated import check_isolation
 from engine.executors.worktrees.leftover import forget
-from engine.graph import with_estimates
+from engine.graph import check_fan_out, with_estimates
 from engine.ids import OwnerId, RunId, parse_attempt_id
 from engine.model.agent import Agent, AgentKind
 from engine.run import signals as sig
@@ -210,11 +210,11 @@ class Engine:
         if an argument is missing, `EnvironmentFault` if an isolated agent could not work.
         """
         given, text = bind_arguments(plan, arguments)
-        if executor != "simulate":
-            await self._check_agents(plan, executor)
         limits = (limits or Limits()).over(Limits(max_parallelism=DEFAULT_PARALLELISM))
         kept: dict[str, ValueRef] = {}
         if executor != "simulate":
+            check_fan_out(plan, limits)
+            await self._check_agents(plan, executor)
             plan = with_estimates(plan, await self.storage.estimates(plan.command))
             kept = await self._session(plan)
         # Nothing is awaited from here to the start: values that no run refers to may be pruned at any time.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import InputError
 from engine.executors.simulate import SimulateExecutor
+from engine.ids import in_template
 from engine.model.agent import AgentKind
 from engine.model.plan import IN_PLACE, NodeKind
 from engine.model.policy import FailureKind
@@ -79,7 +80,8 @@ def simulate(plan: Plan, scenario: Scenario, *, project: Path = Path()) -> Simul
     _check_names(plan, scenario)
     made = _assumed(plan, scenario)
     if made.shown:
-        warning = f"Assumed for skip conditions: {_listed(made.shown)}"
+        what = "conditions and lists" if any(node.template for node in plan.nodes) else "skip conditions"
+        warning = f"Assumed for {what}: {_listed(made.shown)}"
         plan = replace(plan, warnings=(*plan.warnings, warning))
     values = {node: {**made.values.get(node, {}), **scenario.values.get(node, {})} for node in made.values}
     executor = SimulateExecutor(faults=scenario.faults, values={**scenario.values, **values})
@@ -92,15 +94,21 @@ def _lost(scenario: Scenario, run: Run, answered: Collection[NodeId]) -> list[st
     """Parts of *scenario* that never took effect in *run*, whose nodes *answered* produced outputs."""
     found = []
     for (name, number), fault in scenario.faults.items():
-        node = run.nodes[name]
-        if not any(_is_due(record, number) and _is_by(record, fault) for record in node.attempts):
+        nodes = _named(run, name)
+        records = (record for node in nodes for record in node.attempts)
+        if not any(_is_due(record, number) and _is_by(record, fault) for record in records):
             which = "" if number is None else f" in attempt {number}"
-            found.append(f'the failure of "{name}"{which} never happened: {_why(node)}')
+            found.append(f'the failure of "{name}"{which} never happened: {_why(nodes)}')
     for name, values in scenario.values.items():
-        if name not in answered:
-            why = _why(run.nodes[name])
+        if not any(name in {node, in_template(node)} for node in answered):
+            why = _why(_named(run, name))
             found += [f'the value of "{key}" of "{name}" was never used: {why}' for key in values]
     return found
+
+
+def _named(run: Run, name: NodeId) -> list[NodeState]:
+    """The node *name*, or all nodes that it stands for in a template."""
+    return [node for other, node in run.nodes.items() if name in {other, in_template(other)}]
 
 
 def _is_due(record: AttemptRecord, number: int | None) -> bool:
@@ -115,7 +123,10 @@ def _is_by(record: AttemptRecord, fault: Fault) -> bool:
     return fault.kind is FailureKind.TIMEOUT or failure.code == fault.code
 
 
-def _why(node: NodeState) -> str:
+def _why(nodes: Sequence[NodeState]) -> str:
+    if not nodes:
+        return "the run had no such instance"
+    node = nodes[0]
     if node.status is NodeStatus.SKIPPED:
         return f"the node was skipped{f' ({node.skip_message})' if node.skip_message else ''}"
     if not node.attempts:
@@ -133,7 +144,7 @@ def _assumed(plan: Plan, scenario: Scenario) -> Assumptions:
 
 def _check_names(plan: Plan, scenario: Scenario) -> None:
     """Reject a scenario with a part that could never happen, since nothing has its name."""
-    nodes = {node.id: node for node in plan.nodes}
+    nodes = {node.id: node for node in plan.with_templates()}
     for name, number in scenario.faults:
         # Undoing a sub-command is work of its own, selected by the number of its attempt.
         _working_node(plan, nodes, name, code="INVALID_FAULT", undo=number is not None)
@@ -150,12 +161,15 @@ def _check_names(plan: Plan, scenario: Scenario) -> None:
 def _working_node(
     plan: Plan, nodes: Mapping[NodeId, NodePlan], name: NodeId, *, code: str, undo: bool = False
 ) -> NodePlan:
-    node = nodes.get(name)
+    node = nodes.get(name) or nodes.get(in_template(name))
     if node is None:
         hint = Names(nodes).question(name) or f"Its nodes are {_listed([*nodes])}."
         raise InputError(f'{plan.command} has no node "{name}"', code=code, hint=hint)
+    if node.template is not None:
+        hint = f"Name an instance, such as {name}/1, or {name}/* for all."
+        raise InputError(f'"{name}" does no work itself: its instances do', code=code, hint=hint)
     if node.kind is NodeKind.SUB_COMMAND and not undo:
-        inside = _listed([inner for phase in node.inner for inner in plan.phases[phase].nodes])
+        inside = _listed([other.id for other in nodes.values() if other.scope == f"{node.id}/"])
         what = "has phases in place and" if node.agent == IN_PLACE else "is a sub-command, which"
         hint = f"Name a node inside it: {inside}."
         raise InputError(f'"{name}" {what} does no work itself', code=code, hint=hint)

@@ -178,7 +178,7 @@ class Hooks:
         """Whether work on a node begins with *event*: an attempt that waits for its turn has not started."""
         if event.node in self._started[run.id] or (event.node, event.number) in self._undoing[run.id]:
             return False
-        return event.deadline is not None
+        return event.deadline is not None or run.nodes[event.node].plan.template is not None
 
     def _complete(
         self, run: Run, node: NodeId, at: datetime, *, success: bool

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from engine.conditions.evaluation import Program, truth
@@ -61,11 +62,15 @@ class Condition:
         return parse, (self.text,)
 
 
-def parse(text: str) -> Condition:
-    """Parse a condition; raises `ConditionSyntaxError`."""
+@lru_cache(maxsize=1024)
+def parse(text: str, *, strict: bool = False) -> Condition:
+    """Parse a condition; raises `ConditionSyntaxError`.
+
+    With *strict*, a missing name, member or index is a `ConditionError` when it is evaluated, instead of null.
+    """
     if len(text) > MAX_LENGTH:
         message = f"The expression has {len(text):,} characters, more than {MAX_LENGTH:,}"
         raise ConditionSyntaxError(message, MAX_LENGTH)
-    parser = Parser(text)
+    parser = Parser(text, strict=strict)
     program = parser.whole()
     return Condition(text, frozenset(parser.names), program, MAX_STEPS - parser.parts)

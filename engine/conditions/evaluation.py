@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.conditions.faults import ConditionError
+from engine.conditions.faults import ConditionError, short
 from engine.json.values import Budget, is_number, same_json
 
 if TYPE_CHECKING:
@@ -33,8 +33,22 @@ def truth(value: object, what: str) -> bool:
     raise ConditionError(message, hint="Compare the value with something; values are not converted to true or false.")
 
 
-def walk(base: Program, steps: Sequence[str | Program]) -> Program:
-    """Follow members and indexes from *base*; null as soon as one is missing."""
+def named(name: str) -> Program:
+    """The value of *name*, which has to be there."""
+
+    def run(values: Mapping[str, Any], _budget: Budget) -> object:
+        if name not in values:
+            message = f"There is no `{short(name)}`"
+            raise ConditionError(message)
+        return values[name]
+
+    return run
+
+
+def walk(base: Program, steps: Sequence[str | Program], *, strict: bool = False) -> Program:
+    """Follow members and indexes from *base*; null as soon as one is missing, or with *strict* an error."""
+    if strict:
+        return _strict_walk(base, steps)
 
     def run(values: Mapping[str, Any], budget: Budget) -> object:
         value = base(values, budget)
@@ -43,6 +57,31 @@ def walk(base: Program, steps: Sequence[str | Program]) -> Program:
         return value
 
     return run
+
+
+def _strict_walk(base: Program, steps: Sequence[str | Program]) -> Program:
+    def run(values: Mapping[str, Any], budget: Budget) -> object:
+        value = base(values, budget)
+        for step in steps:
+            key = step if isinstance(step, str) else step(values, budget)
+            if not _has(value, key, member=isinstance(step, str)):
+                message = f"There is no `{short(str(key))}` in {_kind(value) if value is not None else 'null'}"
+                raise ConditionError(message, hint="Let the schema of the output require it.")
+            value = _member(value, key) if isinstance(step, str) else _index(value, key)
+        return value
+
+    return run
+
+
+def _has(value: object, key: object, *, member: bool) -> bool:
+    """Whether *value* has the member or index *key*."""
+    if isinstance(value, Mapping):
+        return (isinstance(key, str) and key in value) or (member and key == "length")
+    if member:
+        return key == "length" and isinstance(value, str | list | tuple)
+    if not isinstance(value, list | tuple) or not is_number(key):
+        return False
+    return math.isfinite(key) and key == int(key) and -len(value) <= key < len(value)  # type: ignore[operator, call-overload, arg-type]
 
 
 def _member(value: object, name: str) -> object:

@@ -9,7 +9,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from engine.conditions.evaluation import compare, constant, size, truth, walk
+from engine.conditions.evaluation import compare, constant, named, size, truth, walk
 from engine.conditions.faults import ConditionSyntaxError, short
 
 if TYPE_CHECKING:
@@ -64,8 +64,10 @@ _HINTS = {
 class Parser:
     """Precedence climbing over the tokens of one text; every method returns a program."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, strict: bool = False) -> None:
+        """With *strict*, a missing name, member or index is an error instead of null."""
         self.text = text
+        self.strict = strict
         self.names: set[str] = set()
         self.parts = 0
         """Number of programs; each runs at most once, so this is the cost of an evaluation but for deep comparisons."""
@@ -184,7 +186,7 @@ class Parser:
                 steps.append(self.nested(self.either))
                 self.take("]")
         self.parts += len(steps)
-        return walk(base, steps) if steps else base
+        return walk(base, steps, strict=self.strict) if steps else base
 
     def operand(self) -> Program:
         """A literal, a name, `size(a)`, a list or parentheses."""
@@ -212,7 +214,7 @@ class Parser:
             return constant(_LITERALS[name])
         if not self.at("("):
             self.names.add(name)
-            return lambda values, _budget: values.get(name)
+            return named(name) if self.strict else lambda values, _budget: values.get(name)
         if name != "size":
             raise ConditionSyntaxError(f"Unknown function `{short(name)}`", start, "The only function is size(x).")
         self.advance()

@@ -16,7 +16,7 @@ from typing import Any
 from engine.errors import InputError
 from engine.executors.answer import failed, upper_snake
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
-from engine.ids import NodeId, parse_attempt_id
+from engine.ids import NodeId, in_template, parse_attempt_id
 from engine.json.example import example_of
 from engine.model.policy import FailureKind
 
@@ -73,13 +73,15 @@ class SimulateExecutor:
 
     def _fault_of(self, order: WorkOrder) -> Fault | None:
         parsed = parse_attempt_id(order.attempt)
-        named = self._faults.get((order.node, parsed[2])) if parsed is not None else None
-        if named is None and order.role == "forward":
-            return self._faults.get((order.node, None))
-        return named
+        numbers = [parsed[2]] if parsed is not None else []
+        for number in (*numbers, *([None] if order.role == "forward" else ())):
+            for name in (order.node, in_template(order.node)):
+                if (name, number) in self._faults:
+                    return self._faults[name, number]
+        return None
 
     def _outputs_of(self, order: WorkOrder) -> dict[str, Any]:
-        given = self._values.get(order.node, {})
+        given = {**self._values.get(in_template(order.node), {}), **self._values.get(order.node, {})}
         return {
             output.key: given[output.key]
             if output.key in given

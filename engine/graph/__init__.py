@@ -8,15 +8,19 @@ from __future__ import annotations
 from engine.graph.compile import compile_plan
 from engine.graph.forecast import Span, Timeline, predict
 from engine.graph.learned import as_learned, with_estimates
+from engine.graph.most import check_fan_out, most_attempts, uncapped
 from engine.graph.order import shortest_cycles, topological_order
 
 __all__ = [
     "Span",
     "Timeline",
     "as_learned",
+    "check_fan_out",
     "compile_plan",
+    "most_attempts",
     "predict",
     "shortest_cycles",
     "topological_order",
+    "uncapped",
     "with_estimates",
 ]

@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING
 
 from engine.errors import InvalidCommand
 from engine.graph.expand import default_timeout, duration_of, expand, lock_specs
-from engine.graph.forecast import forecast, serial_limits
+from engine.graph.forecast import forecast, rounds, serial_limits, work_of
 from engine.graph.order import rank, shortest_cycles
-from engine.model.plan import ArgumentSpec, NodeKind, Plan
+from engine.ids import NodeId
+from engine.model.plan import ArgumentSpec, NodeKind, Plan, Template
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from engine.graph.expand import Draft
-    from engine.ids import NodeId
     from engine.model.plan import Bundle, NodePlan
+
+LONGEST = timedelta(days=30)
+"""The default timeout of a group that has forEach or repeat inside: its estimate says nothing about their number."""
 
 
 def compile_plan(bundle: Bundle) -> Plan:
@@ -30,7 +35,7 @@ def compile_plan(bundle: Bundle) -> Plan:
     """
     command = bundle.command
     draft = expand(bundle)
-    nodes = _ranked(draft, dependents=_dependents(draft))
+    nodes = _ranked(draft)
     shortest = forecast(nodes, draft.phases, limits=serial_limits(draft.phases))
     return Plan(
         command=command.name,
@@ -55,7 +60,7 @@ def compile_plan(bundle: Bundle) -> Plan:
         lock_wait=duration_of(command.resources.max_wait_time if command.resources else 60_000),
         critical_path=shortest.path,
         critical_path_time=shortest.total,
-        sequential_time=sum((node.estimate for node in nodes if node.kind is NodeKind.AGENT), timedelta(0)),
+        sequential_time=work_of(nodes),
         warnings=tuple(dict.fromkeys(draft.warnings)),
     )
 
@@ -74,16 +79,19 @@ def _dependents(draft: Draft) -> dict[NodeId, list[NodeId]]:
     return dependents
 
 
-def _ranked(draft: Draft, *, dependents: dict[NodeId, list[NodeId]]) -> list[NodePlan]:
-    ranks = rank(draft.nodes, draft.phases)
+def _ranked(draft: Draft) -> list[NodePlan]:
+    dependents = _dependents(draft)
+    drafted = [_with_template(node, draft) for node in draft.nodes]
+    ranks = rank(drafted, draft.phases)
     if ranks is None:
         raise _unordered(draft)
     nodes = []
-    for node in draft.nodes:
+    open_ended = {around for name in draft.templates for around in _around(name)}
+    for node in drafted:
         length = ranks.length[node.index]
         timeout = node.timeout
         if node.kind is NodeKind.SUB_COMMAND and node.id not in draft.own_timeout:
-            timeout = duration_of(default_timeout(length))
+            timeout = LONGEST if node.id in open_ended else duration_of(default_timeout(length))
         nodes.append(
             replace(
                 node,
@@ -94,6 +102,24 @@ def _ranked(draft: Draft, *, dependents: dict[NodeId, list[NodeId]]) -> list[Nod
             )
         )
     return nodes
+
+
+def _around(name: NodeId) -> Iterator[NodeId]:
+    """The nodes that may be around *name*."""
+    around = name.rpartition("/")[0]
+    while around:
+        yield NodeId(around)
+        around = around.rpartition("/")[0]
+
+
+def _with_template(node: NodePlan, draft: Draft) -> NodePlan:
+    """*node* with its template, ranked by itself, and with the length of all its instances."""
+    inner = draft.templates.get(node.id)
+    if inner is None:
+        return node
+    template = Template(nodes=tuple(_ranked(inner)), phases=tuple(inner.phases))
+    limit = None if node.phase < 0 else draft.phases[node.phase].limit
+    return replace(node, template=template, estimate=template.nodes[0].estimate * rounds(node, limit))
 
 
 def _unordered(draft: Draft) -> InvalidCommand:

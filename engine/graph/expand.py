@@ -11,8 +11,19 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import InvalidCommand
-from engine.ids import NodeId
-from engine.model.plan import IN_PLACE, Compensation, NodeKind, NodePlan, PhasePlan, Skip, SkipType
+from engine.graph.instances import foreach, own_names, repeated
+from engine.ids import ANY, NodeId
+from engine.model.plan import (
+    IN_PLACE,
+    MAX_NODES,
+    SUB_COMMAND,
+    Compensation,
+    NodeKind,
+    NodePlan,
+    PhasePlan,
+    Skip,
+    SkipType,
+)
 from engine.model.policy import (
     ALL_KINDS,
     CompensationType,
@@ -25,6 +36,7 @@ from engine.model.policy import (
     RetryPolicy,
     RetryStrategy,
 )
+from engine.text.placeholders import ARGUMENTS, has_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,14 +45,8 @@ if TYPE_CHECKING:
     from engine.model.command import CommandDefinition, GlobalContext, Node, NodeContext, Phase, Resources
     from engine.model.plan import Bundle
 
-ARGUMENTS = "$ARGUMENTS"
-"""In a task: the argument text of the run, or of the call of the sub-command."""
-SUB_COMMAND = "command"
-"""The agent id that stands for running another command."""
 MAX_DEPTH = 20
 """Nesting depth of sub-commands."""
-MAX_NODES = 100_000
-"""Nodes of a plan: otherwise sub-commands that call others twice grow exponentially."""
 SHORTEST_DEFAULT_TIMEOUT = 300_000
 """Milliseconds; the least timeout of a node that names none."""
 
@@ -59,6 +65,8 @@ class Draft:
     agents: dict[str, Agent] = field(default_factory=dict)
     """The agents that nodes and compensations name."""
     warnings: list[str] = field(default_factory=list)
+    templates: dict[NodeId, Draft] = field(default_factory=dict)
+    """The templates of nodes with forEach or repeat."""
     own_timeout: set[NodeId] = field(default_factory=set)
     """Nodes with a timeout in the file: the default of a sub-command has to wait for its estimate."""
 
@@ -76,12 +84,16 @@ class Place:
     """The argument text of the call of the sub-command; None in the command of the run."""
     calls: tuple[str, ...]
     """The names of the commands and nodes around them, outermost first."""
+    names: tuple[str, ...] = ()
+    """The names of the forEach and repeat around them."""
+    arguments_of: NodeId | None = None
+    """See `NodePlan.arguments_of`."""
 
 
 def expand(bundle: Bundle) -> Draft:
     """The nodes and phases of *bundle* in file order, those of a sub-command after the node that calls it."""
     draft = Draft(bundle=bundle)
-    _add_command(draft, bundle.command, scope="", arguments=None, group=None, calls=(bundle.command.name,))
+    _add_command(draft, Place(bundle.command, "", None, None, (bundle.command.name,)))
     return draft
 
 
@@ -106,31 +118,23 @@ def lock_specs(resources: Resources | None) -> tuple[LockSpec, ...]:
     return tuple(LockSpec(lock.resource, LockType(lock.type), lock.priority) for lock in locks)
 
 
-def _add_command(
-    draft: Draft,
-    command: CommandDefinition,
-    *,
-    scope: str,
-    arguments: str | None,
-    group: NodeId | None,
-    calls: tuple[str, ...],
-) -> tuple[int, ...]:
-    """Append *command*'s phases and nodes, and return the indexes of its own phases."""
+def _add_command(draft: Draft, here: Place) -> tuple[int, ...]:
+    """Append the phases and nodes of a command, and return the indexes of its own phases."""
+    command, scope = here.command, here.scope
     if command.metadata.deprecated:
         instead = f"; use {command.metadata.replaced_by} instead" if command.metadata.replaced_by else ""
         draft.warnings.append(f"{command.name} is deprecated{instead}")
     draft.initial.update({scope + key: value for key, value in command.global_context.initial.items()})
-    if group is not None:
+    if here.group is not None:
         given = {item.name: item.default for item in command.arguments if "default" in item.model_fields_set}
-        if arguments:
-            given["arguments"] = arguments
+        if here.arguments and here.arguments_of is None:
+            given["arguments"] = here.arguments
             if len(command.arguments) == 1:  # as for a run
                 name = command.arguments[0].name
-                if ARGUMENTS in arguments:
+                if ARGUMENTS in here.arguments:
                     draft.fallbacks[scope + name] = [given[name]] if name in given else []
-                given[name] = arguments
+                given[name] = here.arguments
         draft.initial.update({scope + key: value for key, value in given.items()})
-    here = Place(command, scope, group, arguments, calls)
     return _add_phases(draft, command.phases, here, given={*command.global_context.initial, *_names(command)})
 
 
@@ -163,10 +167,15 @@ def _ask_for_words(draft: Draft, phases: tuple[Phase, ...], *, scope: str, start
     for at in range(start, len(draft.nodes)):
         plan = draft.nodes[at]
         key = plan.id[len(scope) :]
-        if plan.scope != scope or plan.kind is NodeKind.SUB_COMMAND or plan.outputs or key in named:
+        template = draft.templates.get(plan.id)
+        worker = plan if template is None else template.nodes[0]
+        if plan.scope != scope or worker.kind is NodeKind.SUB_COMMAND or worker.outputs or key in named:
             continue
         if draft.agents[plan.agent].kind.traits.needs_model:
-            draft.nodes[at] = replace(plan, outputs=(OutputDecl(key=key, required=False),))
+            words = (OutputDecl(key=key, required=False),)
+            draft.nodes[at] = replace(plan, outputs=(*words, *plan.outputs))
+            if template is not None:
+                template.nodes[0] = replace(worker, outputs=words)
 
 
 def _phase(phase: Phase, scope: str, index: int, *, after: int | None, group: NodeId | None) -> PhasePlan:
@@ -191,15 +200,43 @@ def _add_node(draft: Draft, node: Node, here: Place, *, phase: int) -> None:
             (),
             hint="Call sub-commands less often, or split the command.",
         )
-    task = node.task if here.arguments is None else node.task.replace(ARGUMENTS, here.arguments)
+    static = here.arguments is None or here.arguments_of is not None
+    task = node.task if static or here.arguments is None else node.task.replace(ARGUMENTS, here.arguments)
     plan = _node(draft, node, here.command.global_context, task=task, phase=phase, scope=here.scope)
+    if here.names or here.arguments_of:
+        plan = replace(plan, names=here.names, arguments_of=here.arguments_of)
     draft.nodes.append(plan)
     if node.timeout is not None:
         draft.own_timeout.add(plan.id)
+    if node.for_each is not None or node.repeat is not None:
+        _add_template(draft, node, plan, here)
+    else:
+        _add_inside(draft, node, plan, here)
+
+
+def _add_inside(draft: Draft, node: Node, plan: NodePlan, here: Place) -> None:
+    """Append the nodes inside *node*, if it is a group."""
     if node.phases:
         _add_place(draft, node, plan, here)
     elif node.agent_id == SUB_COMMAND:
         _add_call(draft, node, plan, here)
+
+
+def _add_template(draft: Draft, node: Node, plan: NodePlan, here: Place) -> None:
+    """Let *node* stand for instances: what it says once stays with it, all else goes into a template."""
+    if node.for_each is not None and node.repeat is not None:
+        raise InvalidCommand(f'Node "{plan.id}" has forEach and repeat; it can have only one of them', ())
+    inner = Draft(draft.bundle, initial=draft.initial, fallbacks=draft.fallbacks, agents=draft.agents)
+    inner.warnings, inner.own_timeout = draft.warnings, draft.own_timeout
+    draft.templates[plan.id] = inner
+    container, instance = foreach(node, plan) if node.for_each is not None else repeated(node, plan)
+    here = replace(here, names=tuple(dict.fromkeys((*own_names(node), *here.names))))
+    instance = replace(instance, names=here.names)
+    draft.nodes[plan.index] = container
+    inner.nodes.append(instance)
+    if node.timeout is not None:
+        inner.own_timeout.add(instance.id)
+    _add_inside(inner, node, instance, here)
 
 
 def _add_place(draft: Draft, node: Node, plan: NodePlan, here: Place) -> None:
@@ -207,19 +244,42 @@ def _add_place(draft: Draft, node: Node, plan: NodePlan, here: Place) -> None:
     if node.agent_id:
         raise InvalidCommand(f'Node "{plan.id}" has an agent and phases; it can have only one of them', ())
     _check_depth((*here.calls, plan.id))
-    inside = Place(here.command, f"{plan.id}/", plan.id, here.arguments, (*here.calls, plan.id))
-    phases = _add_phases(draft, node.phases, inside, given={item.key for item in node.context.inputs})
-    draft.nodes[plan.index] = replace(plan, kind=NodeKind.SUB_COMMAND, inner=phases)
+    inside = replace(here, scope=f"{plan.id}/", group=plan.id, calls=(*here.calls, plan.id))
+    phases = _add_phases(
+        draft,
+        node.phases,
+        inside,
+        given={*(item.key for item in node.context.inputs), *(spec.key for spec in plan.inputs)},
+    )
+    draft.nodes[plan.index] = replace(plan, kind=NodeKind.SUB_COMMAND, inner=phases, inputs=_bound(plan))
+
+
+def _bound(plan: NodePlan) -> tuple[InputSpec, ...]:
+    """The inputs that a group binds when it starts: an instance sees those of its node without that."""
+    return () if plan.id.endswith(f"/{ANY}") else plan.inputs
 
 
 def _add_call(draft: Draft, node: Node, plan: NodePlan, here: Place) -> None:
     """Append the phases of the command that *node* runs."""
     name, text = split_call(plan.task)
     inner = _sub_command(draft.bundle, name, node=plan.id, calls=here.calls)
-    calls = (*here.calls, inner.name)
-    phases = _add_command(draft, inner, scope=f"{plan.id}/", arguments=text, group=plan.id, calls=calls)
+    filled = has_any(text, plan.names) or (here.arguments_of is not None and ARGUMENTS in text)
+    inside = Place(inner, f"{plan.id}/", plan.id, text, (*here.calls, inner.name))
+    phases = _add_command(draft, replace(inside, arguments_of=plan.id) if filled else inside)
     locks, wait = _group_locks(node.resources, inner.resources)
-    draft.nodes[plan.index] = replace(plan, kind=NodeKind.SUB_COMMAND, inner=phases, locks=locks, lock_wait=wait)
+    start = len(plan.id) + 1
+    given = [key[start:] for key in draft.initial if key.startswith(f"{plan.id}/")] if ANY in plan.id else []
+    draft.nodes[plan.index] = replace(
+        plan,
+        kind=NodeKind.SUB_COMMAND,
+        inner=phases,
+        inputs=_bound(plan),
+        locks=locks,
+        lock_wait=wait,
+        seeds=tuple(key for key in given if "/" not in key),
+        call=text if filled else "",
+        argument=(inner.arguments[0].name,) if filled and len(inner.arguments) == 1 else (),
+    )
 
 
 def _check_depth(calls: tuple[str, ...]) -> None:

@@ -158,7 +158,7 @@ class _Walk:
     def _start(self, key: Key) -> None:
         node = self.nodes[key[2]]
         limit = self.limits[node.phase]
-        group = node.kind is NodeKind.SUB_COMMAND
+        group = bool(node.inner)
         if limit is not None and self.running[node.phase] >= limit:
             heapq.heappush(self.parked[node.phase], key)
         elif not group and not self._has_slot():
@@ -202,3 +202,22 @@ class _Walk:
 def serial_limits(phases: Sequence[PhasePlan]) -> list[int | None]:
     """Limits of the critical path: one node at a time if the phase says so, and no others."""
     return [1 if phase.limit == 1 else None for phase in phases]
+
+
+def rounds(node: NodePlan, limit: int | None) -> int:
+    """How many instances of *node* are assumed to run one after the other, in a phase that runs *limit* at once."""
+    if node.each is None:
+        return 1
+    lanes = min((most for most in (node.each.limit, limit) if most is not None), default=node.each.estimated)
+    return -(-node.each.estimated // lanes)
+
+
+def work_of(nodes: Sequence[NodePlan]) -> timedelta:
+    """The estimates of all agents' work in *nodes*, with the assumed instances of their templates."""
+    total = timedelta(0)
+    for node in nodes:
+        if node.template is not None:
+            total += work_of(node.template.nodes) * (node.each.estimated if node.each is not None else 1)
+        elif node.kind is NodeKind.AGENT:
+            total += node.estimate
+    return total

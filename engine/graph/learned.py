@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from engine.errors import InternalError
 from engine.graph.expand import duration_of
-from engine.graph.forecast import forecast, serial_limits
+from engine.graph.forecast import forecast, rounds, serial_limits, work_of
 from engine.graph.order import rank
 from engine.model.plan import NodeKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from engine.model.plan import NodePlan, Plan
+    from engine.model.plan import NodePlan, PhasePlan, Plan
 
 
 def with_estimates(plan: Plan, learned: Mapping[str, float]) -> Plan:
@@ -30,7 +30,16 @@ def with_estimates(plan: Plan, learned: Mapping[str, float]) -> Plan:
     nodes = _timed(plan, learned)
     if nodes is None:
         return plan
-    return replace(plan, nodes=tuple(replace(node, rank=now.rank) for node, now in zip(plan.nodes, nodes, strict=True)))
+    return replace(plan, nodes=tuple(_with_ranks(node, now) for node, now in zip(plan.nodes, nodes, strict=True)))
+
+
+def _with_ranks(node: NodePlan, now: NodePlan) -> NodePlan:
+    """*node* with the rank of *now*; a node with a template also with its estimate, which its instances rely on."""
+    if node.template is None or now.template is None:
+        return replace(node, rank=now.rank)
+    pairs = zip(node.template.nodes, now.template.nodes, strict=True)
+    template = replace(node.template, nodes=tuple(_with_ranks(one, other) for one, other in pairs))
+    return replace(node, rank=now.rank, estimate=now.estimate, template=template)
 
 
 def as_learned(plan: Plan, learned: Mapping[str, float]) -> Plan:
@@ -44,26 +53,41 @@ def as_learned(plan: Plan, learned: Mapping[str, float]) -> Plan:
         nodes=tuple(nodes),
         critical_path=shortest.path,
         critical_path_time=shortest.total,
-        sequential_time=sum((node.estimate for node in nodes if node.kind is NodeKind.AGENT), timedelta(0)),
+        sequential_time=work_of(nodes),
     )
 
 
 def _timed(plan: Plan, learned: Mapping[str, float]) -> list[NodePlan] | None:
     """The nodes of *plan* with the times of *learned*; None if none of its nodes is in it."""
-    known = {node.id for node in plan.nodes if node.kind is NodeKind.AGENT and node.id in learned}
-    if not known:
+    if not any(node.kind is NodeKind.AGENT and node.id in learned for node in plan.with_templates()):
         return None
-    timed = [
-        replace(node, estimate=timedelta(seconds=learned[node.id])) if node.id in known else node for node in plan.nodes
-    ]
-    ranks = rank(timed, plan.phases)
+    return _retimed(plan.command, plan.nodes, plan.phases, learned)
+
+
+def _retimed(
+    command: str, nodes: Sequence[NodePlan], phases: Sequence[PhasePlan], learned: Mapping[str, float]
+) -> list[NodePlan]:
+    """*nodes* with the times of *learned* and the ranks that follow, also inside templates."""
+    timed = [_with_time(command, node, phases, learned) for node in nodes]
+    ranks = rank(timed, phases)
     if ranks is None:
-        raise InternalError(f"the plan of {plan.command} has a cycle")
+        raise InternalError(f"the plan of {command} has a cycle")
     return [
         replace(
             node,
-            estimate=duration_of(ranks.length[node.index]) if node.kind is NodeKind.SUB_COMMAND else node.estimate,
+            estimate=duration_of(ranks.length[node.index]) if node.inner else node.estimate,
             rank=duration_of(ranks.upward[node.index]),
         )
         for node in timed
     ]
+
+
+def _with_time(command: str, node: NodePlan, phases: Sequence[PhasePlan], learned: Mapping[str, float]) -> NodePlan:
+    if node.template is not None:
+        inner = _retimed(command, node.template.nodes, node.template.phases, learned)
+        template = replace(node.template, nodes=tuple(inner))
+        limit = phases[node.phase].limit if node.phase >= 0 else None
+        return replace(node, template=template, estimate=inner[0].estimate * rounds(node, limit))
+    if node.kind is NodeKind.AGENT and node.id in learned:
+        return replace(node, estimate=timedelta(seconds=learned[node.id]))
+    return node

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from engine.model.plan import NodeKind
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -78,7 +76,7 @@ def rank(nodes: Sequence[NodePlan], phases: Sequence[PhasePlan]) -> Ranks | None
     order = _sorted(after)
     if order is None:
         return None
-    weight = [node.estimate // MILLISECOND if node.kind is NodeKind.AGENT else 0 for node in nodes]
+    weight = [0 if node.inner else node.estimate // MILLISECOND for node in nodes]
     opens = {gates.opened(phase.index): phase for phase in phases if phase.limit == 1}
     rest = [0] * gates.count
     length = [0] * len(nodes)
@@ -124,7 +122,7 @@ class _Gates:
             self.edges.append((self.end(node), closed))
 
     def end(self, node: NodePlan) -> int:
-        return self.nodes + node.index if node.kind is NodeKind.SUB_COMMAND else node.index
+        return self.nodes + node.index if node.inner else node.index
 
     def opened(self, phase: int) -> int:
         return 2 * self.nodes + phase

@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from engine.model.fields import Items, ItemsOrNone, One, OneOrNone, Several, absent
 
-FORMAT_VERSION = "2.0.0"
+FORMAT_VERSION = "2.1.0"
 """The version of the command format that we implement; the package has a version of its own."""
 FEATURES = {
     "approvals": "`approval` of a node",
@@ -23,6 +23,7 @@ FEATURES = {
     "compensation": "`compensation` of a node, and the rollback of a failed run",
     "context": "`context` of a node and `globalContext`",
     "estimates": "`estimatedTime`, and durations learned from runs",
+    "for-each": "`forEach` of a node",
     "idempotency": "`idempotent` of a node",
     "isolation": "agents in git worktrees of their own",
     "locks": "`resources` of a node or the command",
@@ -34,6 +35,7 @@ FEATURES = {
     "priorities": "`priority` of a node or a lock",
     "process-agents": "agents that are programs",
     "python-agents": "agents that are Python functions",
+    "repeat": "`repeat` of a node",
     "retries": "`retryPolicy` of a node",
     "skip-conditions": "`skipCondition` of a node",
     "sub-commands": "the agent `command`",
@@ -58,6 +60,11 @@ Seconds = Annotated[int, Field(gt=0, le=10 * 365 * 24 * 3600, strict=True), INTE
 Priority = Annotated[int, Field(ge=-1_000_000, le=1_000_000, strict=True), INTEGRAL]
 Flag = Annotated[bool, Field(strict=True)]
 
+MAX_ITEMS = 10_000
+"""Most items of a forEach."""
+IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
+"""The form of a name that conditions and placeholders can use."""
+
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 ContextKey = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^/\x00-\x1f]+$")]
@@ -68,7 +75,7 @@ CommandName = Annotated[str, StringConstraints(max_length=200, pattern=r"^/[a-z0
 Semver = Annotated[str, StringConstraints(max_length=100, pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$")]
 
 
-_OTHERWISE = {"cache_ttl": "cacheTTL", "value_schema": "schema"}
+_OTHERWISE = {"cache_ttl": "cacheTTL", "value_schema": "schema", "item_name": "as"}
 
 
 def _in_files(name: str) -> str:
@@ -267,6 +274,42 @@ class Approval(Part):
     """The question to the person."""
 
 
+class ForEach(Part):
+    """The node once for each item of a list that is known at run time (extension)."""
+
+    items: ContextKey
+    """An input of the node; its value is a list."""
+    item_name: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=IDENTIFIER)] = "item"
+    """Key under which an instance finds its item; its `number`, from 1, is there too."""
+    key: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
+    """JSONPath into an item to a text or number that names it; outputs then are objects by these names."""
+    max_items: Annotated[int, Field(ge=1, le=MAX_ITEMS, strict=True), INTEGRAL] = 100
+    """A longer list fails the node before anything starts."""
+    max_parallelism: Annotated[int, Field(ge=1, le=100_000, strict=True), INTEGRAL] | None = None
+    """Maximum number of instances running at once."""
+    continue_on_error: Flag = False
+    """A failed item does not end the others; the node fails only if all items failed."""
+    failures: ContextKey | None = None
+    """Key of an output that lists the failed items."""
+    estimated_items: Annotated[int, Field(ge=1, le=MAX_ITEMS, strict=True), INTEGRAL] = 3
+    """Number of items assumed in plans."""
+
+
+class Repeat(Part):
+    """The node again until a condition holds (extension)."""
+
+    until: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+    """Context expression over the outputs, the inputs and `iteration`, evaluated after each iteration."""
+    max_iterations: Annotated[int, Field(ge=1, le=100, strict=True), INTEGRAL] = 5
+    """Maximum number of iterations."""
+    on_exhausted: Literal["fail", "continue"] = "fail"
+    """Whether the node fails if the condition never holds, or is completed all the same."""
+    stop_when_unchanged: Items[ContextKey] = absent(())
+    """Outputs; if an iteration returns the same values for them as the one before, there are no more iterations."""
+    interval: Delay = 0
+    """Milliseconds between two iterations."""
+
+
 class Node(Part):
     """One task of one agent, a sub-command, or phases in place."""
 
@@ -278,6 +321,10 @@ class Node(Part):
     """The agent's task, and the text of the todo; for `phases` their title."""
     phases: Annotated[Several[Phase], Field(min_length=1)] = absent(())
     """Phases in place instead of an agent: a part of the command with ids and values of its own (extension)."""
+    for_each: OneOrNone[ForEach] = absent(None)
+    """Run it once for each item of a list."""
+    repeat: OneOrNone[Repeat] = absent(None)
+    """Run it until a condition holds."""
     dependencies: Items[NodeName] = absent(())
     """Nodes of this or an earlier phase that must finish first."""
     estimated_time: Milliseconds = 60_000

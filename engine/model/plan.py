@@ -6,7 +6,7 @@ affects a live run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from engine.model.command import CommandDefinition
 
 
+SUB_COMMAND = "command"
+"""The agent id that stands for running another command."""
+MAX_NODES = 100_000
+"""Nodes of a run: otherwise sub-commands that call others twice grow exponentially."""
 IN_PLACE = "(phases)"
 """In place of an agent in the plan of a node with phases in place; no agent can have this id."""
 
@@ -82,6 +86,39 @@ class Compensation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForEach:
+    """The node stands for one instance of its template for each item of a list."""
+
+    items: str
+    """Key of the input that has the list."""
+    name: str = "item"
+    """Key under which an instance finds its item."""
+    key: str | None = None
+    """JSONPath into an item to its name."""
+    max_items: int = 100
+    limit: int | None = None
+    """Maximum instances running at once; None: no limit of its own."""
+    continue_on_error: bool = False
+    failures: str | None = None
+    """Key of the output that lists failed items."""
+    estimated: int = 3
+    """Items that plans assume."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """The node stands for instances of its template one after the other, until a condition holds."""
+
+    until: str
+    max_iterations: int = 5
+    tolerant: bool = False
+    """An exhausted loop completes the node."""
+    unchanged: tuple[str, ...] = ()
+    """Outputs that have to change from one iteration to the next."""
+    interval: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodePlan:
     """One node, with everything about it that does not change during a run."""
 
@@ -116,14 +153,44 @@ class NodePlan:
     scope: str = ""
     """Prefix of its context keys: empty at the top, `deploy/` inside the sub-command node `deploy`."""
     inner: tuple[int, ...] = ()
-    """Phases of a sub-command or in place, in order."""
+    """Phases of a sub-command or in place, in order; of a node with a template, the phases of its instances so far."""
+    each: ForEach | None = None
+    loop: Repeat | None = None
+    template: Template | None = None
+    """The pattern of the instances of `each` or `loop`; all that holds for each of them is in it."""
+    target: str | None = None
+    """Prefix of its output keys, if it is not the scope."""
+    origin: str = ""
+    """For a node made from a template: its id there, `cover/*/write`."""
+    names: tuple[str, ...] = ()
+    """The names of the forEach and repeat around it that stand for values in its texts."""
+    call: str = ""
+    """For a sub-command: its argument text, if that has such names in it."""
+    argument: tuple[str, ...] = ()
+    """For such a sub-command: the name of its only argument, if it declares just one."""
+    arguments_of: NodeId | None = None
+    """The sub-command whose argument text, filled in when it starts, is its own; None: the task has it already."""
+    turn: int = 0
+    """For a node made from a template: its place among them in order of creation, from 1."""
+    seeds: tuple[str, ...] = ()
+    """For a group of a template: keys that have an initial value inside, given under its id in the template."""
 
     @property
     def doer(self) -> str:
         """Its agent, for a reader; `sub-command` or `phases` for a group."""
-        if self.kind is NodeKind.AGENT:
+        if self.agent not in {IN_PLACE, SUB_COMMAND}:
             return self.agent
         return "phases" if self.agent == IN_PLACE else "sub-command"
+
+    @property
+    def output_scope(self) -> str:
+        """Prefix of its output keys."""
+        return self.scope if self.target is None else self.target
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where it stands: in file order, and among instances in order of creation."""
+        return self.index, self.turn
 
     def worker(self, *, undo: bool) -> str:
         """The id of the agent that does the node's work, or undoes it."""
@@ -147,6 +214,17 @@ class PhasePlan:
     """The phase before it on the same level; None for the first."""
     group: NodeId | None = None
     """The sub-command that it belongs to; None at the top level."""
+    host: int | None = None
+    """For a phase of instances: the phase of the node around them, whose places they use as well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """The nodes of one instance; their ids are below `cover/*`, that of the instance, and indexes count from here."""
+
+    nodes: tuple[NodePlan, ...]
+    """The instance itself, then the nodes inside it."""
+    phases: tuple[PhasePlan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,3 +268,14 @@ class Plan:
     """Sum of all estimates."""
     warnings: tuple[str, ...] = ()
     """Shown when a run starts, such as that the command is deprecated."""
+
+    def with_templates(self) -> Iterator[NodePlan]:
+        """All nodes, and those of templates, at any depth."""
+        yield from _with_templates(self.nodes)
+
+
+def _with_templates(nodes: tuple[NodePlan, ...]) -> Iterator[NodePlan]:
+    for node in nodes:
+        yield node
+        if node.template is not None:
+            yield from _with_templates(node.template.nodes)

@@ -28,9 +28,11 @@ def command_schema() -> dict[str, Any]:
     for absent in ("agentId", "phases"):
         del node["properties"][absent]["default"]
     # Either an agent or phases; the nodes of a sub-command have their own retry policies. The validator reports both.
+    shapes = ("forEach", "repeat")
     sub_command = {"properties": {"agentId": {"const": "command"}}, "required": ["agentId"]}
     node |= {
         "oneOf": [{"required": ["agentId"]}, {"required": ["phases"]}],
+        "not": {"properties": {name: {"type": "object"} for name in shapes}, "required": list(shapes)},
         "if": {"anyOf": [sub_command, {"required": ["phases"]}]},
         "then": {"properties": {"retryPolicy": {"type": "null"}}},
     }

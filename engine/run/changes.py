@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from engine.ids import NodeId
+    from engine.model.plan import NodePlan
+    from engine.run.made import Ref
 
 
-def contribute(run: Run, key: str, ref: ev.ValueRef, at: datetime, merge: Merge, *, node: NodeId | None) -> None:
+def contribute(run: Run, key: str, ref: Ref, at: datetime, merge: Merge, *, node: NodeId | None) -> None:
     """Give *key* a value, which makes a new version of the context."""
     run.version += 1
     run.context.setdefault(key, []).append(Contribution(run.version, ref, merge, node, at))
@@ -72,7 +74,7 @@ def make_ready(run: Run, node: NodeState) -> None:
     plan = node.plan
     phase = run.phases[plan.phase]
     if phase.opened_at is not None and not node.settled:
-        key = ReadyKey(-plan.priority, -plan.rank.total_seconds(), plan.index, plan.id)
+        key = ReadyKey(-plan.priority, -plan.rank.total_seconds(), plan.index, plan.turn, plan.id)
         heapq.heappush(phase.ready, key)
         if phase.ready[0] is key:
             offer(run, phase)
@@ -82,6 +84,45 @@ def offer(run: Run, phase: PhaseState) -> None:
     """Offer the first ready node of *phase* for the next free slot."""
     if phase.ready:
         heapq.heappush(run.offers, (phase.ready[0], phase.plan.index))
+
+
+def take_place(run: Run, plan: NodePlan) -> None:
+    """Have a node take its place in its phase; an instance takes one in the phase of the node around it too.
+
+    The node that stands for all instances takes none.
+    """
+    if plan.template is None:
+        phase = run.phases[plan.phase]
+        phase.running += 1
+        if phase.plan.host is not None:
+            run.phases[phase.plan.host].running += 1
+
+
+def give_place(run: Run, plan: NodePlan) -> None:
+    """Return the place of a node, and offer it to the next one."""
+    if plan.template is None:
+        phase = run.phases[plan.phase]
+        phase.running -= 1
+        offer(run, phase)
+        if phase.plan.host is not None:
+            phase = run.phases[phase.plan.host]
+            phase.running -= 1
+            offer(run, phase)
+        if phase.guests:
+            call_guest(run, phase)
+
+
+def call_guest(run: Run, host: PhaseState) -> None:
+    """Repeat the best offer that found no place in *host*.
+
+    One at a time is enough: whenever an offer leads to a node, or to nothing, the next guest is called.
+    """
+    while host.guests:
+        key, index = heapq.heappop(host.guests)
+        ready = run.phases[index].ready
+        if ready and ready[0] == key:
+            heapq.heappush(run.offers, (key, index))
+            return
 
 
 def settle(run: Run, node: NodeState, at: datetime) -> None:
@@ -129,7 +170,7 @@ def ask(run: Run, node: NodeState) -> None:
     """Take a slot while *node* asks for its locks or circuit breaker, so that later nodes stay behind it."""
     node.asking = True
     run.running += 1
-    run.phases[node.plan.phase].running += 1
+    take_place(run, node.plan)
 
 
 def stop_asking(run: Run, node: NodeState) -> None:
@@ -137,9 +178,7 @@ def stop_asking(run: Run, node: NodeState) -> None:
     if node.asking:
         node.asking = False
         run.running -= 1
-        phase = run.phases[node.plan.phase]
-        phase.running -= 1
-        offer(run, phase)
+        give_place(run, node.plan)
 
 
 def stop_waiting(run: Run, node: NodeState, at: datetime) -> None:
@@ -150,6 +189,7 @@ def stop_waiting(run: Run, node: NodeState, at: datetime) -> None:
         reason = node.waiting.reason
         node.waited[reason] = node.waited[reason] + waited if reason in node.waited else waited
         node.waiting = None
+        run.waits.discard(node.plan.id)
 
 
 def live_of(node: NodeState) -> AttemptRecord:
@@ -168,7 +208,7 @@ def end_live(run: Run, node: NodeState, at: datetime) -> AttemptRecord:
     run.stopping.pop(node.plan.id, None)
     if live.role is Role.FORWARD:
         run.running -= node.plan.kind is not NodeKind.SUB_COMMAND
-        phase = run.phases[node.plan.phase]
-        phase.running -= 1
-        offer(run, phase)
+        give_place(run, node.plan)
+    if run.judging:
+        run.judging.pop(node.plan.id, None)
     return live

@@ -46,6 +46,8 @@ class WaitReason(StrEnum):
     BREAKER = "breaker"
     RETRY = "retry"
     APPROVAL = "approval"
+    INTERVAL = "interval"
+    """The time between two iterations."""
     DECISION = "decision"
     """An attempt of a node that is not idempotent was lost in a crash; a person decides."""
 
@@ -165,6 +167,27 @@ class NodeWaiting(EventBase, frozen=True):
     """The retry that a compensation of type `retry` grants."""
 
 
+class NodesUnfolded(EventBase, frozen=True):
+    """The list of a node with forEach is known: it stands for one instance for each item from now on."""
+
+    at: datetime
+    node: NodeId
+    items: tuple[ValueRef, ...] = ()
+    keys: tuple[str, ...] = ()
+    """Names of the items, if they have any."""
+    inputs: dict[str, ValueRef] = msgspec.field(default_factory=dict)
+    """Values that all instances see besides their items."""
+
+
+class IterationOpened(EventBase, frozen=True):
+    """A node with repeat begins another iteration."""
+
+    at: datetime
+    node: NodeId
+    number: int
+    """From 1."""
+
+
 class NodeReady(EventBase, frozen=True):
     """The wait of a node is over: it has what it waited for."""
 
@@ -258,6 +281,8 @@ class AttemptSucceeded(EventBase, frozen=True):
     """Programs it started that still run, a line each."""
     warnings: tuple[str, ...] = ()
     """Warnings about it, a sentence each."""
+    exhausted: bool = False
+    """It is a loop that goes on without its condition."""
 
 
 class AttemptFailed(EventBase, frozen=True):
@@ -353,6 +378,8 @@ class NodeReset(EventBase, frozen=True):
 
     at: datetime
     node: NodeId
+    whole: bool = False
+    """Its instances are dropped: its list or its loop begins from the start."""
 
 
 class RunReopened(EventBase, frozen=True):
@@ -377,6 +404,8 @@ Event = (
     | RunStarted
     | PhaseOpened
     | PhaseEnded
+    | NodesUnfolded
+    | IterationOpened
     | NodeWaiting
     | NodeReady
     | NodeSkipped

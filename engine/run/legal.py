@@ -103,6 +103,19 @@ def _node_waiting(run: Run, event: ev.NodeWaiting) -> bool:
     return True
 
 
+def _nodes_unfolded(run: Run, event: ev.NodesUnfolded) -> bool:
+    node = run.nodes[event.node]
+    keys = len(event.keys) in {0, len(event.items)}
+    return node.plan.each is not None and event.node not in run.unfolded and node.live is None and keys
+
+
+def _iteration_opened(run: Run, event: ev.IterationOpened) -> bool:
+    node = run.nodes[event.node]
+    count = run.unfolded[event.node].count if event.node in run.unfolded else 0
+    over = run.passed.get(event.node, 0) == len(node.plan.inner)
+    return node.plan.loop is not None and event.number == count + 1 and node.live is not None and over
+
+
 def _node_ready(run: Run, event: ev.NodeReady) -> bool:
     node = run.nodes[event.node]
     return node.waiting is not None or _is_lost(node)
@@ -156,6 +169,8 @@ RULES: dict[type[Any], Rule] = {
     ev.RunStarted: _run_started,
     ev.PhaseOpened: _phase_opened,
     ev.PhaseEnded: _phase_ended,
+    ev.NodesUnfolded: _nodes_unfolded,
+    ev.IterationOpened: _iteration_opened,
     ev.RunStopping: _run_stopping,
     ev.SagaStarted: _saga_started,
     ev.RunInterrupted: _run_interrupted,

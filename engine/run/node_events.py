@@ -23,12 +23,18 @@ from engine.run.changes import (
     set_timer,
     settle,
     stop_waiting,
+    take_place,
 )
 from engine.run.events import ASKED, Role, WaitReason
-from engine.run.state import AFTER_ITS_WORK, AttemptRecord, NodeState, NodeStatus, Run, Waiting, is_model_work, parts_at
+from engine.run.lookup import own_parts, parts_at
+from engine.run.state import AFTER_ITS_WORK, AttemptRecord, NodeState, NodeStatus, Run, Waiting, is_model_work
+from engine.run.unfold import drop, join, opened, seed, unfolded
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from engine.model.plan import NodePlan
+    from engine.run.state import Contribution
 
 
 def _node_waiting(run: Run, event: ev.NodeWaiting) -> None:
@@ -43,6 +49,7 @@ def _node_waiting(run: Run, event: ev.NodeWaiting) -> None:
     if event.reason in ASKED and event.until is None:
         ask(run, node)
     node.waiting = Waiting(event.reason, event.at, event.until, event.detail)
+    run.waits.add(event.node)
     set_timer(run, event.until, "wait", event.node)
 
 
@@ -102,7 +109,7 @@ def _attempt_scheduled(run: Run, event: ev.AttemptScheduled) -> None:
     move_node(node, NodeStatus.RUNNING if forward else NodeStatus.COMPENSATING)
     admitted = node.admitted_at is not None
     stop_waiting(run, node, event.at)
-    at_once = None if event.deadline is None else event.at
+    at_once = None if event.deadline is None and node.plan.template is None else event.at
     record = AttemptRecord(
         event.number, event.role, event.at, at_once, event.deadline, admitted=admitted, budget=event.budget
     )
@@ -116,14 +123,17 @@ def _attempt_scheduled(run: Run, event: ev.AttemptScheduled) -> None:
         run.starts += 1
     run.live.add(event.node)
     if forward:
-        run.phases[node.plan.phase].running += 1
+        take_place(run, node.plan)
     if node.plan.kind is NodeKind.SUB_COMMAND and forward:
+        seed(run, node, event.at)
         for key, ref in event.inputs.items():
             inner = f"{node.plan.id}/{key}"
             if all(part.node in {None, event.node} for part in run.context.get(inner, ())):  # else newer inside
                 contribute(run, inner, ref, event.at, Merge.REPLACE, node=node.plan.id)
         for index in node.plan.inner:  # already open if the sub-command continues after a crash
             offer(run, run.phases[index])
+        if node.plan.loop is not None and node.plan.inner and run.passed.get(event.node, 0) == len(node.plan.inner):
+            run.judging[event.node] = None  # it continues between two iterations
     else:
         run.attempts_total += 1
         run.running += forward
@@ -142,6 +152,7 @@ def _attempt_stopping(run: Run, event: ev.AttemptStopping) -> None:
     node = run.nodes[event.node]
     live = live_of(node)
     live.stopping = event.failure
+    run.judging.pop(event.node, None)
     if node.plan.kind is NodeKind.SUB_COMMAND and live.role is Role.FORWARD:
         run.stopping.setdefault(event.node, None)
 
@@ -154,6 +165,7 @@ def _attempt_renewed(run: Run, event: ev.AttemptRenewed) -> None:
 def _attempt_warned(run: Run, event: ev.AttemptWarned) -> None:
     live = live_of(run.nodes[event.node])
     live.warnings = (*live.warnings, event.text)
+    run.remarks[event.node] = None
 
 
 def _attempt_succeeded(run: Run, event: ev.AttemptSucceeded) -> None:
@@ -162,6 +174,8 @@ def _attempt_succeeded(run: Run, event: ev.AttemptSucceeded) -> None:
     record.usage = event.usage
     record.left = event.left
     record.warnings = (*record.warnings, *event.warnings)
+    if record.warnings or record.left:
+        run.remarks[event.node] = None
     _add_cost(run, record)
     if run.scarce and _is_model(run, node, record):
         run.scarce = False
@@ -176,10 +190,16 @@ def _attempt_succeeded(run: Run, event: ev.AttemptSucceeded) -> None:
     node.ended_at = event.at
     node.failure = None
     if node.plan.kind is NodeKind.SUB_COMMAND:
-        _hand_out(run, node, event.at)
+        if event.exhausted:
+            run.exhausted.append(event.node)
+            run.unfolded[event.node].exhausted = run.unfolded[event.node].count
+        if node.plan.each is not None:
+            join(run, node, event.at)
+        else:
+            _hand_out(run, node, event.at)
     elif event.outputs:
-        node.outputs = event.outputs
-        scope = node.plan.scope
+        node.outputs = {**event.outputs}
+        scope = node.plan.output_scope
         for output in node.plan.outputs:
             ref = event.outputs.get(output.key)
             if ref is not None:
@@ -190,11 +210,22 @@ def _attempt_succeeded(run: Run, event: ev.AttemptSucceeded) -> None:
 def _hand_out(run: Run, node: NodeState, at: datetime) -> None:
     """Pass the declared outputs of a sub-command to the context around it."""
     plan = node.plan
+    if plan.output_scope == f"{plan.id}/":  # an item's: they are joined with those of the others
+        return
     for output in plan.outputs:
-        for place, part in enumerate(parts_at(run, f"{plan.id}/{output.key}", run.version)):
+        for place, part in enumerate(_written(run, plan, output.key)):
             merge = part.merge if place else output.merge
-            contribute(run, plan.scope + output.key, part.ref, at, merge, node=plan.id)
+            contribute(run, plan.output_scope + output.key, part.ref, at, merge, node=plan.id)
             node.outputs[output.key] = part.ref
+
+
+def _written(run: Run, plan: NodePlan, key: str) -> tuple[Contribution, ...]:
+    """The contributions that a group hands out under *key*; of loops and iterations only what they wrote themselves."""
+    if plan.target is not None:
+        return tuple(part for part in own_parts(run, f"{plan.id}/{key}", run.version) if part.node is not None)
+    parts = parts_at(run, f"{plan.id}/{key}", run.version)
+    own = tuple(part for part in parts if part.node not in {None, plan.id}) if plan.loop is not None else ()
+    return own or parts
 
 
 def _attempt_failed(run: Run, event: ev.AttemptFailed) -> None:
@@ -204,7 +235,11 @@ def _attempt_failed(run: Run, event: ev.AttemptFailed) -> None:
     record.usage = event.usage
     record.left = event.left
     record.warnings = (*record.warnings, *event.warnings)
+    if record.warnings or record.left:
+        run.remarks[event.node] = None
     _add_cost(run, record)
+    if event.failure.code in EXHAUSTED and node.plan.loop is not None:
+        run.unfolded[event.node].exhausted = run.unfolded[event.node].count
     if event.failure.code in SCARCITY_CODES and _is_model(run, node, record):
         run.scarce = True
 
@@ -258,8 +293,10 @@ def _node_reset(run: Run, event: ev.NodeReset) -> None:
         phase.unsettled += 1
         for dependent in plan.dependents:
             run.nodes[dependent].blockers += 1
+    if event.whole:
+        drop(run, node)
     for output in node.outputs:
-        key = plan.scope + output
+        key = plan.output_scope + output
         run.context[key] = [part for part in run.context.get(key, ()) if part.node != plan.id]
     node.outputs = {}
     node.failure = node.compensation_failure = None
@@ -275,7 +312,12 @@ def _node_reset(run: Run, event: ev.NodeReset) -> None:
         run.passed.pop(phase.plan.group, None)
 
 
+EXHAUSTED = frozenset({"NOT_CONVERGED", "NO_PROGRESS"})
+"""Failures of a loop that ended without its condition."""
+
 APPLY: dict[type[Any], Callable[[Run, Any], None]] = {
+    ev.NodesUnfolded: unfolded,
+    ev.IterationOpened: opened,
     ev.NodeWaiting: _node_waiting,
     ev.NodeReady: _node_ready,
     ev.NodeSkipped: _node_skipped,

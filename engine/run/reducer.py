@@ -44,7 +44,7 @@ def create(event: ev.RunCreated) -> Run:
         nodes={node.id: NodeState(plan=node, blockers=len(node.depends_on)) for node in plan.nodes},
         phases=[PhaseState(plan=phase, unsettled=len(phase.nodes)) for phase in plan.phases],
         top=tuple(phase.index for phase in plan.phases if phase.group is None),
-        uses_locks=bool(plan.locks) or any(node.locks for node in plan.nodes),
+        uses_locks=bool(plan.locks) or any(node.locks for node in plan.with_templates()),
         repeated=_repeated(plan),
         events=1,
     )

@@ -18,6 +18,8 @@ from engine.run.state import ZERO, Jump, NodeStatus, Run, Saga, level_of
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from engine.run.state import NodeState
+
 
 def _run_started(run: Run, event: ev.RunStarted) -> None:
     move_run(run, run.before_interrupt or RunStatus.RUNNING)
@@ -58,6 +60,13 @@ def _phase_ended(run: Run, event: ev.PhaseEnded) -> None:
     while place < len(level) and run.phases[level[place]].ended_at is not None:
         place += 1
     run.passed[group] = place
+    if group is not None and place == len(level) and _is_judged(run.nodes[group]):
+        run.judging[group] = None
+
+
+def _is_judged(group: NodeState) -> bool:
+    """Whether *group* is a loop at work: its condition is to be evaluated now."""
+    return group.plan.loop is not None and group.live is not None and group.live.stopping is None
 
 
 def _run_stopping(run: Run, event: ev.RunStopping) -> None:
@@ -138,6 +147,7 @@ def _run_reopened(run: Run, event: ev.RunReopened) -> None:
     run.saga = None
     run.failures.clear()
     run.undo_failures.clear()
+    run.exhausted.clear()
     run.message = ""
     run.limits = event.limits or run.limits
     _allow_duration(run, event.at)

@@ -143,6 +143,16 @@ class SupplyObservations(Request, frozen=True):
     """Whether a condition that is not a context expression holds."""
     failure: Failure | None = None
     """Why the observations could not be made."""
+    items: tuple[ValueRef, ...] = ()
+    """For a node with forEach: its list, stored."""
+    keys: tuple[str, ...] = ()
+    """Names of the items, if they have any."""
+    first: tuple[str, ...] = ()
+    """The first items as texts, for people."""
+    unusable: Failure | None = None
+    """For a node with forEach: why its list cannot be used."""
+    message: str | None = None
+    """The message of its skip condition, if that has placeholders."""
 
 
 class Tick(Request, frozen=True):

@@ -18,7 +18,7 @@ all heaps: an event that changes an answer pushes the new entry. A missing push 
 a surplus entry does no harm.
 
 **Values are versioned.** A new value is added beside the old ones with the next version (only a reset withdraws some).
-A node keeps the version of its first attempt, so a retry or a compensation sees what that attempt saw (`parts_at`).
+A node keeps the version of its first attempt, so a retry or a compensation sees what that attempt saw (`lookup`).
 
 **Derived fields follow from the events alone**, so a state folded from the journal continues like the live one.
 """
@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from engine.ids import NodeId
-from engine.model.policy import Merge
+from engine.model.plan import NodeKind
 from engine.run.events import Limits, Role, RunStatus
 
 if TYPE_CHECKING:
@@ -44,8 +44,9 @@ if TYPE_CHECKING:
 
     from engine.ids import OwnerId, RunId
     from engine.model.plan import NodePlan, PhasePlan, Plan
-    from engine.model.policy import Failure, Usage
-    from engine.run.events import StopCause, ValueRef, WaitReason
+    from engine.model.policy import Failure, Merge, Usage
+    from engine.run.events import StopCause, WaitReason
+    from engine.run.made import Ref, Unfolded
 
 
 ZERO = timedelta(0)
@@ -118,6 +119,8 @@ class ReadyKey(NamedTuple):
     """Negative seconds of the longest remaining path."""
     place: int
     """In file order."""
+    turn: int
+    """Among instances in order of creation."""
     node: NodeId
 
 
@@ -145,7 +148,7 @@ class Contribution(NamedTuple):
     """One value for a key, from a node or the start of the run."""
 
     version: int
-    ref: ValueRef
+    ref: Ref
     merge: Merge
     node: NodeId | None
     at: datetime
@@ -223,7 +226,7 @@ class NodeState(msgspec.Struct):
     failure: Failure | None = None
     compensation_failure: Failure | None = None
     skip_message: str | None = None
-    outputs: dict[str, ValueRef] = msgspec.field(default_factory=dict)
+    outputs: dict[str, Ref] = msgspec.field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -238,6 +241,8 @@ class PhaseState:
     deadline: datetime | None = None
     ready: list[ReadyKey] = field(default_factory=list)
     """Heap of nodes that may start: priority, remaining path, file order."""
+    guests: list[tuple[ReadyKey, int]] = field(default_factory=list)
+    """Heap of offers of phases that use the places of this one, and found none."""
 
 
 @dataclass(slots=True)
@@ -301,6 +306,10 @@ class Run:
     """Live forward attempts."""
     live: set[NodeId] = field(default_factory=set)
     """Nodes with a live attempt of either role."""
+    waits: set[NodeId] = field(default_factory=set)
+    """Nodes that wait for something, such as locks or a person."""
+    remarks: dict[NodeId, None] = field(default_factory=dict)
+    """Nodes with warnings about their attempts, or programs that these left."""
     starts: int = 0
     attempts_total: int = 0
     cost_usd: float = 0.0
@@ -323,6 +332,16 @@ class Run:
     timer_order: int = 0
     repeated: frozenset[NodeId] = frozenset()
     """Nodes whose task does not distinguish them."""
+    unfolded: dict[NodeId, Unfolded] = field(default_factory=dict)
+    """Nodes whose instances exist."""
+    judging: dict[NodeId, None] = field(default_factory=dict)
+    """Loops whose last iteration is over, and whose condition has not been evaluated yet."""
+    exhausted: list[NodeId] = field(default_factory=list)
+    """Loops that were completed although their condition does not hold."""
+    former: dict[NodeId, list[AttemptRecord]] = field(default_factory=dict)
+    """Attempts of instances that were dropped by a retry of the run: those of later ones are numbered after them."""
+    turns: int = 0
+    """Instances and nodes inside them that were created."""
 
     @property
     def ended(self) -> bool:
@@ -370,7 +389,8 @@ class Run:
         if self.ended:
             return False
         if timer.kind == "attempt":
-            live = self.nodes[timer.key].live  # type: ignore[index]
+            node = self.nodes.get(timer.key)  # type: ignore[call-overload]
+            live = None if node is None else node.live
             fits = live is not None and live.number == timer.number and live.deadline == timer.due
             return fits and live is not None and live.stopping is None
         if timer.kind == "run":
@@ -378,12 +398,14 @@ class Run:
         if timer.kind == "phase":
             phase = self.phases[int(timer.key)]
             return phase.ended_at is None and phase.deadline == timer.due and self.stop is None
-        node = self.nodes[timer.key]  # type: ignore[index]
-        return node.waiting is not None and node.waiting.until == timer.due
+        node = self.nodes.get(timer.key)  # type: ignore[call-overload]
+        return node is not None and node.waiting is not None and node.waiting.until == timer.due
 
 
 def is_model_work(run: Run, plan: NodePlan, *, undo: bool) -> bool:
     """Whether a model agent does the work of a node, or undoes it."""
+    if plan.kind is NodeKind.SUB_COMMAND and not undo:
+        return False
     agent = run.plan.agents.get(plan.worker(undo=undo))
     return agent is not None and agent.kind.traits.needs_model
 
@@ -419,25 +441,3 @@ def is_undone_now(run: Run, name: NodeId) -> bool:
     return name in run.undoing or (
         run.saga is not None and run.saga.order[run.saga.next : run.saga.next + 1] == (name,)
     )
-
-
-def parts_at(run: Run, key: str, version: int) -> tuple[Contribution, ...]:
-    """Contributions that make up the value of scoped *key* as seen at *version*; empty if there is none."""
-    parts: list[Contribution] = []
-    for part in run.context.get(key, ()):
-        if part.version > version:
-            break
-        if part.merge is Merge.REPLACE:
-            parts.clear()
-        parts.append(part)
-    return tuple(parts)
-
-
-def keys_at(run: Run, scope: str, version: int) -> list[str]:
-    """Keys of *scope* that have a value at *version*, without the scope, in order of first production."""
-    start = len(scope)
-    return [
-        key[start:]
-        for key, parts in run.context.items()
-        if key.startswith(scope) and "/" not in key[start:] and parts and parts[0].version <= version
-    ]

@@ -43,11 +43,12 @@ from engine.model.policy import CompensationType, Failure, FailureKind
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import Role
-from engine.run.state import keys_at
+from engine.run.lookup import keys_at
 from engine.runtime.live_runs import not_live
-from engine.runtime.observations import values_of
+from engine.runtime.observations import filled, values_of
 from engine.text.redaction import excerpt, redact, redact_data
 from engine.values import context
+from engine.values.reading import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -422,14 +423,14 @@ def make_order(
         attempt=attempt_id(run.id, plan.id, event.number),
         role=event.role.value,
         agent=agent,
-        task=context.fill_arguments(undo.task if undo else plan.task, run.arguments),
+        task=filled(run, plan, undo.task if undo else plan.task, values),
         inputs=_inputs(run, plan, event.version, values) if plan.inputs or plan.passthrough else {},
         outputs=()
         if undo or not plan.outputs
         else tuple(
             OutputSpec(key=output.key, schema=output.schema, required=output.required) for output in plan.outputs
         ),
-        produced={key: values.get(ref) for key, ref in node.outputs.items()} if undo else {},
+        produced={key: value_of(ref, values.get) for key, ref in node.outputs.items()} if undo else {},
         project=project,
         timeout=plan.timeout,
         max_cost_usd=event.budget,

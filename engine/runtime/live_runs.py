@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING
 from engine.errors import EnvironmentFault, InternalError, OrchestrationError, StateError
 from engine.run import events as ev
 from engine.run import signals as sig
+from engine.run.events import ValueRef
 from engine.run.reducer import fold
 from engine.run.state import ZERO
 from engine.runtime.decided import Decided
@@ -43,7 +44,7 @@ from engine.scheduling import decide
 from engine.scheduling.step import at_once
 from engine.storage.port import BreakerAnswer
 from engine.tables.locks import Granted, Queued
-from engine.values.context import Part, merge_values
+from engine.values.reading import joined
 from engine.views.durations import leapt
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from engine.ids import OwnerId, RunId
-    from engine.run.events import ValueRef
     from engine.run.state import Contribution, Run
     from engine.runtime.clock import Clock
     from engine.runtime.decided import Listener, Observer
@@ -357,10 +357,10 @@ class LiveRuns:
         return taken
 
     def _refer(self, parts: Sequence[Contribution]) -> ValueRef | None:
-        if len(parts) == 1:
+        if len(parts) == 1 and isinstance(parts[0].ref, ValueRef):
             return parts[0].ref
         try:
-            return self._values.put(merge_values([Part(part.merge, self._values.get(part.ref)) for part in parts]))
+            return self._values.put(joined(parts, self._values.get))
         except OrchestrationError as error:  # never read, so its run did not fail because of it
             log.warning("a persisted value is not kept: %s", error)
             return None

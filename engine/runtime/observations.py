@@ -8,19 +8,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine import conditions
-from engine.errors import OrchestrationError
+from engine.errors import InputError, OrchestrationError
 from engine.model.plan import NodeKind, SkipType
 from engine.model.policy import Failure, FailureKind
+from engine.run.lookup import keys_at, named_at, parts_at
 from engine.run.signals import SupplyObservations
-from engine.run.state import keys_at, parts_at
-from engine.values.context import Part, bind_inputs, merge_values
+from engine.text.placeholders import fill
+from engine.values.context import bind_inputs, fill_arguments
+from engine.values.items import items_of
+from engine.values.reading import joined, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from engine.ids import NodeId
-    from engine.model.plan import Skip
+    from engine.model.plan import NodePlan, Repeat, Skip
     from engine.run.events import ValueRef
     from engine.run.state import NodeState, Run
     from engine.storage.cache import ValueCache
@@ -55,6 +58,8 @@ class ProjectObserver:
 
     def _about(self, run: Run, state: NodeState) -> SupplyObservations:
         plan = state.plan
+        if plan.loop is not None and state.live is not None:
+            return self._about_loop(run, plan, plan.loop)
         skip = plan.skip
         group = plan.kind is NodeKind.SUB_COMMAND
         keys = {spec.key for spec in plan.inputs if spec.transform or group}
@@ -64,13 +69,44 @@ class ProjectObserver:
             keys |= set(keys_at(run, plan.scope, run.version))
         found = values_of(run, plan.scope, keys, run.version, self._values)
         inputs: dict[str, ValueRef] = {}
+        listed = None
         if group:
             if plan.passthrough:
                 found = values_of(run, plan.scope, keys_at(run, plan.scope, run.version), run.version, self._values)
-            bound = bind_inputs(plan.inputs, found, passthrough=plan.passthrough)
-            inputs = {key: self._values.put(value) for key, value in bound.inputs.items()}
+            bound = dict(bind_inputs(plan.inputs, found, passthrough=plan.passthrough).inputs)
+            listed = None if plan.each is None else items_of(plan, plan.each, bound.pop(plan.each.items, None))
+            inputs = {key: self._values.put(value) for key, value in {**self._call(run, plan), **bound}.items()}
         holds = None if skip is None or skip.type is SkipType.CONTEXT else self._holds(skip, found)
-        return SupplyObservations(plan.id, found, inputs, holds)
+        if listed is None:
+            return SupplyObservations(plan.id, found, inputs, holds, message=self._message(run, plan))
+        items = tuple(self._values.put(item) for item in listed.items)
+        return SupplyObservations(
+            plan.id, found, inputs, holds, None, items, listed.keys, listed.first, listed.unusable
+        )
+
+    def _call(self, run: Run, plan: NodePlan) -> dict[str, str]:
+        """The argument text of a sub-command that has placeholders in it, under the keys that it is given under."""
+        text = filled(run, plan, plan.call, self._values).strip() if plan.call else ""
+        keys = dict.fromkeys(("arguments", *plan.argument)) if text else ()
+        return {key: text for key in keys if not parts_at(run, f"{plan.id}/{key}", run.version)}
+
+    def _message(self, run: Run, plan: NodePlan) -> str | None:
+        """The message of a skipped node with its placeholders filled in; None if it has none."""
+        message = plan.skip.message if plan.skip is not None else None
+        if message is None or not plan.names:
+            return None
+        try:
+            return filled(run, plan, message, self._values)
+        except InputError:
+            return message
+
+    def _about_loop(self, run: Run, plan: NodePlan, loop: Repeat) -> SupplyObservations:
+        """The values that the condition of a loop reads after an iteration."""
+        names = set(conditions.parse(loop.until, strict=True).names)
+        found = values_of(run, f"{plan.id}/", names, run.version, self._values)
+        if "iteration" in names:
+            found["iteration"] = run.unfolded[plan.id].count
+        return SupplyObservations(plan.id, found)
 
     def _holds(self, skip: Skip, values: Mapping[str, Any]) -> bool:
         if skip.type is SkipType.FILE_EXISTS:
@@ -113,5 +149,21 @@ def values_of(run: Run, scope: str, keys: set[str] | list[str], version: int, va
     for key in keys:
         parts = parts_at(run, scope + key, version)
         if parts:
-            found[key] = merge_values([Part(part.merge, values.get(part.ref)) for part in parts])
+            found[key] = joined(parts, values.get)
     return found
+
+
+def filled(run: Run, plan: NodePlan, text: str, values: ValueCache) -> str:
+    """*text* of a node with the argument text and the values of its placeholders. Raises `InputError`."""
+    arguments = run.arguments
+    if plan.arguments_of is not None:
+        arguments = str(
+            values_of(run, f"{plan.arguments_of}/", ["arguments"], run.version, values).get("arguments", "")
+        )
+    if not plan.names:
+        return fill_arguments(text, arguments)
+
+    def value(name: str) -> Any:  # noqa: ANN401 - JSON
+        return value_of(named_at(run, plan.id, name), values.get)
+
+    return fill(text, plan.names, value, arguments)

@@ -5,10 +5,13 @@ Pure, projections of the state. Storage writes them in the commit of the events 
 
 from __future__ import annotations
 
+import statistics
 from typing import TYPE_CHECKING
 
+from engine.ids import NodeId
 from engine.run.events import Role, RunStatus
-from engine.run.state import NodeStatus, parts_at
+from engine.run.lookup import parts_at
+from engine.run.state import NodeStatus
 from engine.storage.port import RunSummary, Sample, SessionValue
 
 if TYPE_CHECKING:
@@ -68,15 +71,18 @@ def session_values(
 
 
 def samples(run: Run) -> list[Sample]:
-    """The duration of each completed node, for estimates learned from real runs (SPEC 10)."""
+    """The duration of each completed node, for estimates learned from real runs (SPEC 10).
+
+    Instances count under the id that they have in their template, `cover/*`, with their mean.
+    """
+    found: dict[str, list[float]] = {}
+    for node in run.nodes.values():
+        if node.status is NodeStatus.COMPLETED:
+            for record in node.attempts[-1:]:
+                if record.role is Role.FORWARD and record.started_at is not None and record.ended_at is not None:
+                    seconds = run.worked(record, record.ended_at).total_seconds()
+                    found.setdefault(node.plan.origin or node.plan.id, []).append(seconds)
     return [
-        Sample(
-            command=run.plan.command,
-            node=node.plan.id,
-            seconds=run.worked(record, record.ended_at).total_seconds(),
-        )
-        for node in run.nodes.values()
-        if node.status is NodeStatus.COMPLETED
-        for record in node.attempts[-1:]
-        if record.role is Role.FORWARD and record.started_at is not None and record.ended_at is not None
+        Sample(command=run.plan.command, node=NodeId(name), seconds=statistics.fmean(seconds))
+        for name, seconds in found.items()
     ]

@@ -117,7 +117,7 @@ class ResourceRequests:
         if isinstance(event, ev.RunEnded):
             return
         name = run.id
-        named = {node.breaker for node in run.plan.nodes if node.breaker is not None}
+        named = {node.breaker for node in run.plan.with_templates() if node.breaker is not None}
         asked = any((live := run.nodes[node].live) is not None and live.admitted for node in run.live)
         for breaker in {*named, MODEL_BREAKER} if asked else named:
             batch.breaker_ops.append((breaker, lambda state: (breakers.abandon(state, name), None)))

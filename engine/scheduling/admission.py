@@ -15,15 +15,17 @@ from engine.model.plan import IN_PLACE, NodeKind, SkipType
 from engine.model.policy import Failure, FailureKind
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, StopKind, WaitReason
+from engine.run.lookup import instances, parts_at
 from engine.run.signals import ReportOutcome
-from engine.run.state import NodeStatus, level_of, parts_at
-from engine.scheduling import budget, outcomes, readiness, saga
+from engine.run.state import NodeStatus, level_of
+from engine.scheduling import budget, iterations, outcomes, readiness, saga
 from engine.values import context
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from engine.ids import NodeId
+    from engine.model.plan import NodePlan
     from engine.run.events import ValueRef
     from engine.run.signals import SupplyObservations
     from engine.run.state import NodeState, PhaseState, Run
@@ -36,6 +38,10 @@ def advance(step: Step) -> None:
     back: list[NodeState] = []
     while run.status is RunStatus.RUNNING and run.stop is None:
         if _end_phases(step):
+            continue
+        if run.judging:
+            if not iterations.judge(step):
+                break
             continue
         node = readiness.pop_ready(run)
         if node is None:
@@ -94,16 +100,40 @@ def _open_next(step: Step, group: NodeId | None) -> None:
 
 
 def _end_group(step: Step, node: NodeState) -> None:
-    """End a sub-command whose phases have ended; it fails if none of them produced a declared output."""
+    """End a sub-command whose phases have ended; it fails if none of them produced a declared output.
+
+    Loops go on by the condition that `iterations` evaluates.
+    """
     run, plan = step.run, node.plan
-    missing = [output.key for output in plan.outputs if not parts_at(run, f"{plan.id}/{output.key}", run.version)]
-    failure = None
+    if plan.loop is not None:
+        return
+    failure = all_failed(run, plan.id) if plan.each is not None else None
+    missing = [] if plan.each is not None else missing_outputs(run, plan)
     if missing:
         kind = "Sub-command" if plan.agent != IN_PLACE else "Node"
         message = f'{kind} "{plan.id}" produced no output "{missing[0]}"'
         text = "\n".join((message, *_writers(run, f"{plan.id}/", missing[0])))
         failure = Failure(FailureKind.VALIDATION, "MISSING_OUTPUT", text)
     outcomes.attempt_ended(step, ReportOutcome(plan.id, len(node.attempts), {}, failure))
+
+
+def all_failed(run: Run, name: NodeId) -> Failure | None:
+    """The failure of a node with forEach, all of whose items failed; None if it is completed."""
+    failures = [one.failure for _number, one in instances(run, name)]
+    first = next((failure for failure in failures if failure is not None), None)
+    if first is None or None in failures:
+        return None
+    count = f"All {len(failures)} items failed; the first" if len(failures) > 1 else "Its only item failed"
+    return Failure(first.kind, "ALL_ITEMS_FAILED", f"{count}: {first.code}: {first.message}", first.hint)
+
+
+def missing_outputs(run: Run, plan: NodePlan) -> list[str]:
+    """Keys that the group *plan* has to hand out and that nothing inside it has written."""
+    return [
+        output.key
+        for output in plan.outputs
+        if output.required and not parts_at(run, f"{plan.id}/{output.key}", run.version)
+    ]
 
 
 def _end_phases(step: Step) -> bool:
@@ -126,19 +156,28 @@ def _end(step: Step) -> tuple[RunStatus, str]:
     if run.undo_failures:
         from_nodes = (saga.failure_text(run.nodes[name], run) for name in run.undo_failures)
         return RunStatus.COMPENSATION_FAILED, "\n".join(from_nodes)
+    parts = []
     if run.failures:
-        count = len(run.failures)
-        return RunStatus.DEGRADED, f"{count} node{'s' if count > 1 else ''} failed: {', '.join(run.failures)}"
+        parts.append(f"{_nodes(run.failures)} failed: {', '.join(run.failures)}")
+    if run.exhausted:
+        parts.append(f"{_nodes(run.exhausted)} did not converge: {', '.join(run.exhausted)}")
+    if parts:
+        return RunStatus.DEGRADED, "; ".join(parts)
     return RunStatus.COMPLETED, ""
+
+
+def _nodes(names: Sequence[NodeId]) -> str:
+    return f"{len(names)} node{'s' if len(names) > 1 else ''}"
 
 
 def _admit(step: Step, node: NodeState) -> bool:
     """Advance *node* by one step; False if its observations have to be fetched first."""
     plan = node.plan
     node_inputs: Mapping[str, ValueRef] = {}
+    about = iterations.count_of(step.run, plan)
     # a sub-command that has waited binds its inputs again; one that continues after a crash has them
     again = plan.kind is NodeKind.SUB_COMMAND and node.started_at is None
-    if again or not node.checked:
+    if plan.id not in step.run.unfolded and (again or not node.checked):  # else it keeps its inputs and items
         if readiness.needs_observations(node):
             observations = step.observations
             if observations is None or observations.node != plan.id:
@@ -146,11 +185,15 @@ def _admit(step: Step, node: NodeState) -> bool:
             step.observations = None
             if _judge(step, node, observations):
                 return True
-            node_inputs = observations.inputs
+            if plan.each is None:
+                node_inputs = observations.inputs
+            elif not _unfold(step, node, observations):
+                return True
+            about = iterations.about(observations)
         elif plan.inputs and _lacks_inputs(step, node, readiness.missing_keys(step.run, node)):
             return True
-    if plan.approval is not None and not node.approved:
-        step.emit(ev.NodeWaiting(step.now, plan.id, WaitReason.APPROVAL, None, plan.approval))
+    if plan.approval is not None and not node.approved and not _is_empty(step.run, plan):
+        step.emit(ev.NodeWaiting(step.now, plan.id, WaitReason.APPROVAL, None, plan.approval + about))
     elif plan.locks and not node.locked:
         resources = ", ".join(lock.resource for lock in plan.locks)
         step.emit(ev.NodeWaiting(step.now, plan.id, WaitReason.LOCKS, None, resources))
@@ -158,6 +201,23 @@ def _admit(step: Step, node: NodeState) -> bool:
         step.emit(ev.NodeWaiting(step.now, plan.id, WaitReason.BREAKER, None, breaker))
     else:
         _start(step, node, node_inputs)
+    return True
+
+
+def _is_empty(run: Run, plan: NodePlan) -> bool:
+    """Whether *plan* has a list without items: there is nothing to ask about."""
+    return plan.each is not None and not run.unfolded[plan.id].count
+
+
+def _unfold(step: Step, node: NodeState, observations: SupplyObservations) -> bool:
+    """Make the instances of a node with forEach; False if its list cannot be used, which has failed it."""
+    run, name = step.run, node.plan.id
+    failure = observations.unusable or iterations.too_many(run, node.plan, len(observations.items))
+    if failure is not None:
+        outcomes.fail(step, node, failure)
+        return False
+    keys = observations.keys
+    step.emit(ev.NodesUnfolded(step.now, name, observations.items, keys, dict(observations.inputs)))
     return True
 
 
@@ -179,7 +239,9 @@ def _judge(step: Step, node: NodeState, observations: SupplyObservations) -> boo
             outcomes.fail(step, node, Failure(FailureKind.ERROR, error.code, error.message, error.hint))
             return True
         if holds:
-            step.emit(ev.NodeSkipped(step.now, plan.id, skip.message or f"Skipped: {skip.expression}"))
+            step.emit(
+                ev.NodeSkipped(step.now, plan.id, observations.message or skip.message or f"Skipped: {skip.expression}")
+            )
             return True
     missing = readiness.missing_keys(step.run, node)
     transformed = [spec for spec in plan.inputs if spec.transform and spec.key not in missing]
@@ -246,6 +308,8 @@ def _start(step: Step, node: NodeState, inputs: Mapping[str, ValueRef]) -> None:
         )
     )
     if plan.kind is NodeKind.SUB_COMMAND:
+        if plan.loop is not None and plan.id not in run.unfolded and not iterations.begin(step, node):
+            return
         if again:  # nodes inside may have failed while the sub-command waited to continue after a crash
             outcomes.stop_for_past_failures(step)
             outcomes.go_on_stopping(step)

@@ -83,8 +83,12 @@ def _beside(run: Run, node: NodeState) -> int:
             break
         phase = run.phases[index]
         free = places - count
+        own = index == node.plan.phase
         if phase.plan.limit is not None:
-            free = min(free, phase.plan.limit - phase.running - (index == node.plan.phase))
+            free = min(free, phase.plan.limit - phase.running - own)
+        host = None if phase.plan.host is None else run.phases[phase.plan.host]
+        if host is not None and host.plan.limit is not None:
+            free = min(free, host.plan.limit - host.running - own)
         ready = (run.nodes[key.node] for key in islice(phase.ready, MAX_NEIGHBOURS))
         paid = sum(other.status is NodeStatus.PENDING and _pays(run, other) for other in ready)
         count += max(0, min(free, paid))

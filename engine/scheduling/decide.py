@@ -40,7 +40,7 @@ from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import Limits, Role, RunStatus, StopKind, WaitReason
 from engine.run.reducer import create
-from engine.run.state import NodeStatus, is_undone_now
+from engine.run.state import NodeStatus, inside, is_undone_now
 from engine.scheduling import admission, outcomes, saga, succession
 from engine.scheduling.step import Step, at_once
 
@@ -219,7 +219,7 @@ def check_answer(run: Run, name: NodeId, answer: str) -> NodeState:
             f"run {run.id} has ended ({run.status}); it is not waiting for an answer",
             hint=hint if run.status is RunStatus.INTERRUPTED else None,
         )
-    node = run.nodes.get(name)
+    node = next(iter(_asking(run, name)), None)
     reason = node.waiting.reason if node is not None and node.waiting is not None else None
     allowed = _ANSWERS.get(reason, ()) if reason is not None else ()
     if node is None or not allowed:
@@ -233,16 +233,32 @@ def check_answer(run: Run, name: NodeId, answer: str) -> NodeState:
     return node
 
 
+def _asking(run: Run, name: NodeId) -> list[NodeState]:
+    """The node *name*; the instances that wait for a decision, if it stands for these."""
+    node = run.nodes.get(name)
+    if node is None or node.waiting is not None or node.plan.template is None:
+        return [] if node is None else [node]
+    lost = (run.nodes[inner] for inner in inside(run, name))
+    return [one for one in lost if one.waiting is not None and one.waiting.reason is WaitReason.DECISION]
+
+
 def _decision(step: Step, signal: sig.Decide) -> None:
-    node = check_answer(step.run, signal.node, signal.answer)
+    check_answer(step.run, signal.node, signal.answer)
+    for node in _asking(step.run, signal.node):
+        if node.waiting is not None:  # else the answer about another one has ended it
+            _answer(step, node, signal)
+
+
+def _answer(step: Step, node: NodeState, signal: sig.Decide) -> None:
+    name = node.plan.id
     if signal.answer in {"yes", "retry"}:
-        step.emit(ev.NodeReady(step.now, signal.node))
+        step.emit(ev.NodeReady(step.now, name))
     elif signal.answer == "skip":
-        step.emit(ev.NodeSkipped(step.now, signal.node, "Skipped by decision"))
+        step.emit(ev.NodeSkipped(step.now, name, "Skipped by decision"))
     else:
         refused = node.waiting is not None and node.waiting.reason is WaitReason.APPROVAL
         code = "NOT_APPROVED" if refused else "ATTEMPT_LOST"
-        message = f'Node "{signal.node}" was not approved' if refused else f'Node "{signal.node}" was lost in a crash'
+        message = f'Node "{name}" was not approved' if refused else f'Node "{name}" was lost in a crash'
         outcomes.fail(step, node, signal.failure or Failure(FailureKind.ERROR, code, message))
 
 
@@ -279,7 +295,7 @@ def _wait_due(step: Step, node: NodeState) -> None:
     reason = None if waiting is None else waiting.reason
     if waiting is not None and reason is WaitReason.BREAKER:
         step.emit(ev.NodeWaiting(step.now, node.plan.id, WaitReason.BREAKER, None, waiting.detail))
-    elif reason is WaitReason.RETRY:
+    elif reason in {WaitReason.RETRY, WaitReason.INTERVAL}:
         _end_wait(step, node)
 
 
@@ -399,9 +415,9 @@ def _reopen(step: Step, signal: sig.Resume) -> None:
     run = step.run
     again = succession.to_redo(run)
     step.emit(ev.RunReopened(step.now, signal.owner, signal.limits and signal.limits.over(run.limits)))
-    for name in run.nodes:
-        if name in again:
-            step.emit(ev.NodeReset(step.now, name))
+    for name in list(run.nodes):
+        if name in again and name in run.nodes:  # instances are dropped with the node around them
+            step.emit(ev.NodeReset(step.now, name, again[name]))
     if run.status is RunStatus.RUNNING:
         admission.open_phases(step)
 

@@ -147,7 +147,7 @@ def go_on_stopping(step: Step) -> None:
 
 def _compensate_undoing(step: Step) -> None:
     run = step.run
-    for name in sorted(run.undoing, key=lambda name: run.nodes[name].plan.index):
+    for name in sorted(run.undoing, key=lambda name: run.nodes[name].plan.place):
         if not any(_is_lost(run.nodes[around]) for around in outer(name)):
             saga.compensate(step, run.nodes[name])
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from engine.model.plan import NodeKind
 from engine.model.policy import MODEL_BREAKER
-from engine.run.changes import make_ready, offer
+from engine.run.changes import call_guest, make_ready, offer
 from engine.run.events import Role, WaitReason
-from engine.run.state import NodeStatus, is_model_work, keys_at, parts_at
+from engine.run.lookup import keys_at, parts_at
+from engine.run.state import NodeStatus, is_model_work
 
 if TYPE_CHECKING:
     from engine.ids import NodeId
@@ -31,10 +32,17 @@ def pop_ready(run: Run) -> NodeState | None:
     while run.offers:
         key, index = heapq.heappop(run.offers)
         phase = run.phases[index]
-        if not phase.ready or phase.ready[0] != key or index not in run.open_phases:
-            continue  # an outdated offer
-        if not _has_slot(run, phase):
-            continue  # offered again as soon as it has one
+        good = bool(phase.ready) and phase.ready[0] == key and index in run.open_phases and _may_go_on(run, phase)
+        host = phase
+        if phase.plan.host is not None:
+            host = run.phases[phase.plan.host]
+            if good and _is_full(host):
+                heapq.heappush(host.guests, (key, index))
+                continue
+        if host.guests:
+            call_guest(run, host)
+        if not good or _is_full(phase):
+            continue  # it is outdated, or offered again as soon as it has a slot
         heapq.heappop(phase.ready)
         offer(run, phase)
         node = run.nodes[key.node]
@@ -43,10 +51,13 @@ def pop_ready(run: Run) -> NodeState | None:
     return None
 
 
-def _has_slot(run: Run, phase: PhaseState) -> bool:
-    if phase.plan.group is not None and not is_at_work(run, phase.plan.group):
-        return False
-    return phase.plan.limit is None or phase.running < phase.plan.limit
+def _may_go_on(run: Run, phase: PhaseState) -> bool:
+    """Whether no group around *phase* is in its way."""
+    return phase.plan.group is None or is_at_work(run, phase.plan.group)
+
+
+def _is_full(phase: PhaseState) -> bool:
+    return phase.plan.limit is not None and phase.running >= phase.plan.limit
 
 
 def is_at_work(run: Run, group: NodeId) -> bool:
@@ -68,6 +79,11 @@ def missing_keys(run: Run, node: NodeState) -> list[str]:
         for spec in node.plan.inputs
         if spec.required and not spec.has_default and not parts_at(run, scope + spec.key, run.version)
     ]
+
+
+def has_value(run: Run, scope: str, key: str) -> bool:
+    """Whether *key* has a value in *scope* now."""
+    return bool(parts_at(run, scope + key, run.version))
 
 
 def available_keys(run: Run, node: NodeState) -> list[str]:
@@ -116,6 +132,7 @@ def waiting_for(run: Run, node: NodeState) -> str | None:
             WaitReason.RETRY: "retry",
             WaitReason.APPROVAL: "approval",
             WaitReason.DECISION: "a decision",
+            WaitReason.INTERVAL: "the next iteration",
         }[waiting.reason]
         return f"{words}: {waiting.detail}" if waiting.detail else words
     if queues(node) and not run.ended:

@@ -98,7 +98,7 @@ def begin(step: Step) -> None:
 def give_up(step: Step) -> None:
     """End the run without undoing more; a node that waits for another try of its compensation has failed."""
     run = step.run
-    waiting = sorted(run.undoing, key=lambda name: run.nodes[name].plan.index)
+    waiting = sorted(run.undoing, key=lambda name: run.nodes[name].plan.place)
     if run.saga is not None:
         waiting += run.saga.order[run.saga.next : run.saga.next + 1]
     for node in (run.nodes[name] for name in waiting):

@@ -47,8 +47,10 @@ class Step:
     """A node whose skip condition or inputs cannot be judged without observations; the decision continues with them."""
 
     def deadline(self, node: NodePlan, role: Role) -> datetime | None:
-        """The deadline of an attempt that is made now; None if it has to wait for its turn first."""
+        """The deadline of an attempt that is made now; None if it has none, or has to wait for its turn first."""
         group = node.kind is NodeKind.SUB_COMMAND and role is Role.FORWARD
+        if node.template is not None and group:
+            return None  # its time limit holds for each instance
         return None if not group and self.queues(self.run, node, role) else self.now + node.timeout
 
     def emit(self, event: Event) -> None:

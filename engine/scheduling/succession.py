@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from engine import conditions
 from engine.errors import InputError
 from engine.model.plan import SkipType
+from engine.run.lookup import is_superseded
 from engine.run.state import NodeStatus, inside, level_of
 
 if TYPE_CHECKING:
@@ -55,27 +56,31 @@ def after(run: Run, target: NodeId) -> set[NodeId]:
     return found
 
 
-def to_redo(run: Run) -> set[NodeId]:
+def to_redo(run: Run) -> dict[NodeId, bool]:
     """The nodes to run again when the failed nodes of *run* are retried.
 
     These are the unfinished nodes, those that depend on them, those that have read, or would have read, their outputs,
-    and the sub-commands around all of these.
+    and the groups around all of these. True: as a whole, because something before it runs again, so that a list is
+    looked up again; a group around a failed node keeps what is completed inside.
     """
     readers = Readers(run)
-    again: set[NodeId] = set()
-    stack = [name for name, node in run.nodes.items() if node.status in _UNDONE]
+    again: dict[NodeId, bool] = {}
+    undone = [name for name, node in run.nodes.items() if node.status in _UNDONE]
+    stack = [(name, False) for name in undone if not (run.unfolded and is_superseded(run, name))]
+    stack += [(name, False) for name in run.exhausted]
     while stack:
-        name = stack.pop()
-        if name in again:
+        name, whole = stack.pop()
+        known = again.get(name)
+        again[name] = whole or bool(known)
+        if known is not None:
             continue
-        again.add(name)
         plan = run.nodes[name].plan
         for other in (*plan.dependents, *readers.of(name)):
-            stack += _with_nodes_inside(run, other)
+            stack += [(inner, True) for inner in _with_nodes_inside(run, other)]
         around = run.phases[plan.phase].plan.group
         if around is not None:
-            stack.append(around)
-    return again
+            stack.append((around, False))
+    return {name: whole and run.nodes[name].plan.template is not None for name, whole in again.items()}
 
 
 class Readers:

@@ -18,6 +18,7 @@ from engine.validation import (
     locks,
     references,
     requirements,
+    shapes,
     subcommands,
     times,
 )
@@ -35,6 +36,11 @@ __all__ = ["CODES", "Code", "Problem", "Report", "Severity", "Validation", "grou
 
 ERRORS: tuple[Callable[[Subject, Report], None], ...] = (
     in_place.one_kind,
+    shapes.one_shape,
+    shapes.lists,
+    shapes.loops,
+    shapes.names,
+    shapes.placeholders,
     requirements.needs,
     ids.duplicate_node_ids,
     ids.duplicate_phase_ids,
@@ -56,6 +62,8 @@ ERRORS: tuple[Callable[[Subject, Report], None], ...] = (
 )
 ADVICE: tuple[Callable[[Subject, Report], None], ...] = (
     advice.deprecated,
+    shapes.uncertain_lists,
+    shapes.uncertain_loops,
     dataflow.providers_not_ancestors,
     dataflow.providers_that_may_be_skipped,
     advice.redundant_dependencies,

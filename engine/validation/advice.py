@@ -102,7 +102,7 @@ def unused_outputs(subject: Subject, report: Report) -> None:
     kept = subject.wanted | set(subject.definition.global_context.persist_keys)
     for spot in subject.spots:
         for at, output in enumerate(spot.node.context.outputs):
-            if output.persist or output.key in kept:
+            if output.persist or output.key in kept or output.key in loop_keys(spot.node):
                 continue
             if readers.get(output.key, set()) - {spot.number} or any(
                 number != spot.number for number in passthrough[:2]
@@ -175,6 +175,17 @@ def skewed_phases(subject: Subject, report: Report) -> None:
                 subject.shape.pointer("phases", number, "agents", slowest, "estimatedTime"),
                 f'Split "{name}" into nodes that can run side by side.',
             )
+
+
+def loop_keys(node: Node) -> frozenset[str]:
+    """Outputs of *node* that its own loop reads."""
+    loop = node.repeat
+    if loop is None:
+        return frozenset()
+    try:
+        return conditions.parse(loop.until).names | {*loop.stop_when_unchanged}
+    except InputError:  # reported by its own rule
+        return frozenset(loop.stop_when_unchanged)
 
 
 def _reads(node: Node) -> frozenset[str]:

@@ -134,6 +134,26 @@ CODES: dict[str, Code] = {
         "The agent that undoes the node needs to know what to do.",
         "Write a `task`.",
     ),
+    "ITEMS_NOT_A_LIST": _error(
+        "The list of a forEach is not an input of its node, or not a list.",
+        "A typing error in `items`, or a provider whose schema or value is something else.",
+        'Name an input whose value is a list; give its provider a `schema` with `"type": "array"`.',
+    ),
+    "UNKNOWN_OUTPUT": _error(
+        "A loop compares an output that its node does not declare.",
+        "A typing error, or an output that was renamed.",
+        "Name outputs of the node in `stopWhenUnchanged`.",
+    ),
+    "UNKNOWN_PLACEHOLDER": _error(
+        "A placeholder in a text is nearly the name of an item, a `number` or an `iteration`.",
+        "A typing error: other placeholders stay in the text as they are.",
+        "Correct the name, or write `$${name}` for the text itself.",
+    ),
+    "NAME_CLASH": _error(
+        "An item, its `number` or an `iteration` has the name of an input or output of its node.",
+        "Both would be found under one key.",
+        "Rename the input or output, or choose another name for the item by `as`.",
+    ),
     "UNKNOWN_COMMAND": _error(
         "A node runs a sub-command that does not exist.",
         "A typing error, or a command file that is missing or cannot be read.",
@@ -183,6 +203,21 @@ CODES: dict[str, Code] = {
         "A dependency that another one implies.",
         "The node waits for it anyway, through the other one.",
         "Drop it.",
+    ),
+    "ITEMS_WITHOUT_SCHEMA": _warning(
+        "The list of a forEach is written by a node whose output has no schema.",
+        "A model may answer with a text, and the node then fails (`ITEMS_NOT_A_LIST`).",
+        'Give the output a `schema` with `"type": "array"`.',
+    ),
+    "WILDCARD_ITEMS": _warning(
+        "The list of a forEach is selected by a transform that finds any number of values.",
+        "Where the list is missing, it finds an empty one, and nothing is done.",
+        "Name the list itself, such as `$.files`: if it is missing, the node then fails.",
+    ),
+    "UNTIL_UNCERTAIN": _warning(
+        "The condition of a loop reads nothing that an iteration changes, or a member that may be missing.",
+        "It reads only inputs, or an output whose schema does not require the member.",
+        "Read an output, and give it a `schema` that requires each member: a missing one fails the node.",
     ),
     "OVER_SERIALIZED": _warning(
         "A node of a parallel phase depends on another node of that phase but reads none of its outputs.",

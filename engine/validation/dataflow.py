@@ -74,6 +74,8 @@ def providers_that_may_be_skipped(subject: Subject, report: Report) -> None:
 def _may_be_skipped(writer: Spot, reader: Spot) -> bool:
     """Whether *writer* can be skipped where *reader* is not."""
     skip, own = writer.node.skip_condition, reader.node.skip_condition
+    if writer.skips_items:
+        return False
     return skip is not None and not (own is not None and (own.type, own.expression) == (skip.type, skip.expression))
 
 
@@ -149,7 +151,8 @@ def _unordered(block: Block, numbers: list[int], replacing: set[int]) -> Iterato
 
 
 def _replaces(spot: Spot, key: str) -> bool:
-    return any(output.key == key and output.merge == "replace" for output in spot.node.context.outputs)
+    merges = {output.key: output.merge for output in spot.node.context.outputs}
+    return merges.get(key, "replace") == "replace"
 
 
 def _double_outputs(subject: Subject, spot: Spot, report: Report) -> None:
@@ -163,14 +166,23 @@ def _double_outputs(subject: Subject, spot: Spot, report: Report) -> None:
                 "Keep one of them.",
             )
         seen.add(output.key)
+    each = spot.node.for_each
+    if each is not None and each.failures in seen:
+        report.add(
+            "OUTPUT_CONFLICT",
+            f'Node "{spot.node.id}" declares its output "{each.failures}" as the list of failed items too',
+            subject.pointer(spot, "forEach", "failures"),
+            f'Name the list otherwise, such as "{each.failures}_failed".',
+        )
 
 
 def _report_conflict(subject: Subject, spot: Spot, other: Spot, key: str, report: Report) -> None:
-    at = next(place for place, output in enumerate(spot.node.context.outputs) if output.key == key)
+    places = (place for place, output in enumerate(spot.node.context.outputs) if output.key == key)
+    at = next(places, None)
     report.add(
         "OUTPUT_CONFLICT",
         f'Nodes "{other.node.id}" and "{spot.node.id}" both write "{key}", and neither runs before the other',
-        subject.pointer(spot, "context", "outputs", at, "key"),
+        subject.pointer(spot, *(("forEach", "failures") if at is None else ("context", "outputs", at, "key"))),
         f'Write to "{key}_{spot.node.id}" here, set "merge" to "merge", "append" or "concat" on both, or let '
         f'"{spot.node.id}" depend on "{other.node.id}".',
     )
@@ -201,7 +213,7 @@ def _available(subject: Subject, spot: Spot) -> list[str]:
             break
         earlier = barred and other.phase < spot.phase
         if other is not spot and (earlier or other.number in before):
-            keys.update(dict.fromkeys(output.key for output in other.node.context.outputs))
+            keys.update(dict.fromkeys(other.writes))
     return list(keys)
 
 

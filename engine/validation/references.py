@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.graph.expand import SUB_COMMAND
+from engine.model.plan import SUB_COMMAND
 from engine.model.policy import MODEL_BREAKER
 from engine.text.suggestions import Names
 from engine.validation.subject import is_readable

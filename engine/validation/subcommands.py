@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from engine.graph.expand import MAX_DEPTH, MAX_NODES, SUB_COMMAND, nodes_of, split_call
+from engine.graph.expand import MAX_DEPTH, nodes_of, split_call
 from engine.model.command import CommandDefinition
+from engine.model.plan import MAX_NODES, SUB_COMMAND
 from engine.text.suggestions import Names
 from engine.validation.dataflow import MAX_WRITERS
 from engine.validation.subject import is_readable
@@ -192,7 +193,7 @@ def _check_node(subject: Subject, spot: Spot, report: Report, table: SubCommands
             f"At most {MAX_NODES} nodes and {MAX_DEPTH} levels can be run.",
         )
         return
-    given = frozenset(item.key for item in spot.node.context.inputs)
+    given = spot.given
     errors = table.errors(name, command, given)
     if errors:
         count = f"{len(errors)} error{'s' if len(errors) > 1 else ''}"

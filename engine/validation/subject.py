@@ -33,8 +33,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from engine.graph.expand import SUB_COMMAND
+from engine import conditions
+from engine.errors import InputError
+from engine.graph.instances import ITERATION, NUMBER, own_names
 from engine.model.command import CommandDefinition, GlobalContext, Metadata, Node, Phase
+from engine.model.plan import SUB_COMMAND
 from engine.text.suggestions import Names
 from engine.validation.shape import UNREADABLE, Shape
 
@@ -59,6 +62,32 @@ class Spot:
     def is_sub_command(self) -> bool:
         """Whether it runs a sub-command."""
         return self.node.agent_id == SUB_COMMAND
+
+    @property
+    def writes(self) -> list[str]:
+        """The keys that it writes."""
+        keys = [output.key for output in self.node.context.outputs]
+        each = self.node.for_each
+        return [*keys, each.failures] if each is not None and each.failures is not None else keys
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The keys that an instance of it, or its phases in place, certainly see: bound inputs, item and number."""
+        keys = {item.key for item in self.node.context.inputs}
+        if self.node.for_each is not None:
+            keys = keys - {self.node.for_each.items} | {self.node.for_each.item_name, NUMBER}
+        return frozenset(keys | {ITERATION} if self.node.repeat is not None else keys)
+
+    @property
+    def skips_items(self) -> bool:
+        """Whether its condition skips items of its list: the node itself then runs, and writes what is left."""
+        skip, each = self.node.skip_condition, self.node.for_each
+        if skip is None or each is None or skip.type != "context":
+            return False
+        try:
+            return bool(conditions.parse(skip.expression).names & {each.item_name, NUMBER})
+        except InputError:  # reported by its own rule
+            return False
 
     @property
     def is_group(self) -> bool:
@@ -116,6 +145,8 @@ class Subject:
     """Outputs of the node around these phases in place."""
     level: int = 0
     """How many nodes with phases in place are around it."""
+    names: frozenset[str] = frozenset()
+    """The names of the forEach and repeat around it that stand for values in texts."""
     spots: list[Spot] = field(init=False)
     wishes: list[Wish] | None = field(init=False, default=None)
     """The required inputs that some node has to provide, once a rule has asked for them."""
@@ -137,9 +168,10 @@ class Subject:
     def within(self, spot: Spot) -> Subject:
         """The phases in place of *spot*, prepared as if they were a command."""
         node, root = spot.node, self.definition
-        given = {item.key for item in node.context.inputs}
+        given = set(spot.given)
         if node.context.passthrough:
-            given |= {*self.initial, *self.producers}
+            listed = {node.for_each.items} if node.for_each is not None else set()
+            given |= {*self.initial, *self.producers} - listed
         definition = CommandDefinition.model_construct(
             version=root.version,
             name=root.name,
@@ -160,6 +192,7 @@ class Subject:
             self.unusable,
             wanted=frozenset(output.key for output in node.context.outputs),
             level=self.level + 1,
+            names=self.names | {*own_names(node)},
         )
 
     def phase(self, spot: Spot) -> Phase:
@@ -232,7 +265,7 @@ class Subject:
         """Numbers of the nodes that write each key, in file order."""
         found: dict[str, list[int]] = {}
         for spot in self.spots:
-            for key in dict.fromkeys(output.key for output in spot.node.context.outputs):
+            for key in dict.fromkeys(spot.writes):
                 found.setdefault(key, []).append(spot.number)
         return found
 

@@ -117,8 +117,11 @@ def _keys_read(plan: Plan) -> set[str]:
 
 def _reads_all(plan: Plan) -> bool:
     """Whether anything in *plan* receives all values, or the arguments as a text."""
-    texts = [*(value for value in plan.initial.values() if isinstance(value, str)), *(node.task for node in plan.nodes)]
-    texts += [node.compensation.task for node in plan.nodes if node.compensation is not None]
+    texts = [
+        *(value for value in plan.initial.values() if isinstance(value, str)),
+        *(node.task for node in plan.with_templates()),
+    ]
+    texts += [node.compensation.task for node in plan.with_templates() if node.compensation is not None]
     nodes = [node for node in plan.nodes if not node.scope]
     custom = any(node.skip is not None and node.skip.type is SkipType.CUSTOM for node in nodes)
     return custom or any(node.passthrough for node in nodes) or any(ARGUMENTS in text for text in texts)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.conditions import Condition, ConditionError, parse
+from engine.ids import ANY
 from engine.json.example import example_of
 from engine.model.plan import NodeKind, SkipType
 from engine.model.policy import CompensationType, FailureKind
@@ -23,7 +24,7 @@ from engine.values.context import check_outputs
 
 if TYPE_CHECKING:
     from engine.ids import NodeId
-    from engine.model.plan import NodePlan, Plan
+    from engine.model.plan import ForEach, NodePlan, Plan
     from engine.model.policy import OutputDecl
 
 _MEMBER = re.compile(r"\.([A-Za-z_]\w*)|\[\s*\"([^\"\\]*)\"\s*\]|\[\s*'([^'\\]*)'\s*\]")
@@ -88,21 +89,44 @@ class _Search:
 
     def __init__(self, plan: Plan, context: Mapping[str, Any], given: Mapping[NodeId, Mapping[str, Any]]) -> None:
         self._context = context
-        self._nodes = {node.id: node for node in plan.nodes}
+        self._nodes: dict[str, NodePlan] = {node.id: node for node in plan.with_templates()}
         self._phases = plan.phases
         self._given = given
         self._writers: dict[Place, list[tuple[NodePlan, OutputDecl]]] = {}
-        for node in plan.nodes:
+        for node in self._nodes.values():
             for spec in node.outputs:
-                self._writers.setdefault((node.scope, spec.key), []).append((node, spec))
+                self._writers.setdefault((node.output_scope, spec.key), []).append((node, spec))
         self._made: dict[tuple[NodeId, str], _Output] = {}
-        self._conditions = [(node.scope, parsed) for node in plan.nodes if (parsed := _condition(node)) is not None]
-        self._readers: dict[tuple[NodeId, str], list[tuple[str, Condition]]] = {}
-        for scope, condition in self._conditions:
-            for name in sorted(condition.names):
-                for output in self._outputs_for((scope, name)):
-                    self._note(output, name, condition)
-                    self._readers.setdefault((output.node.id, output.spec.key), []).append((scope, condition))
+        self._readers: dict[tuple[NodeId, str], list[_Reader]] = {}
+        for reader in (one for node in self._nodes.values() for one in _readers(node)):
+            for name in sorted(reader.condition.names):
+                for output in self._outputs_for((reader.scope, name)):
+                    self._note(output, name, reader.condition)
+                    self._readers.setdefault((output.node.id, output.spec.key), []).append(reader)
+        self._lists = [
+            (output, node, node.each)
+            for node in self._nodes.values()
+            if node.each is not None
+            for output in self._outputs_for((node.scope, node.each.items))
+        ]
+
+    @staticmethod
+    def _list(output: _Output, node: NodePlan, each: ForEach) -> None:
+        """Let *output* have the list of *node*: as many items as it assumes, or as its schema allows."""
+        path = next((spec.transform for spec in node.inputs if spec.key == each.items), None)
+        members = () if path is None else tuple(path.removeprefix("$").lstrip(".").split("."))
+        if not all(member.isidentifier() for member in members):
+            return
+        schema: Any = output.spec.schema
+        for member in members:
+            schema = _part(_part(schema, "properties"), member)
+        for count in (each.estimated, 1, 2, 3):
+            items = [_item(_part(schema, "items"), each, number) for number in range(1, count + 1)]
+            value = _with(output.value, members, items)
+            if check_outputs([output.spec], {output.spec.key: value}, cascade_on_validation=False) is None:
+                output.value = value
+                output.paths.setdefault(members)
+                return
 
     @property
     def outputs(self) -> list[_Output]:
@@ -114,8 +138,10 @@ class _Search:
         for output in self._made.values():
             if output.spec.schema is None and any(output.paths):  # a value with members is an object, not a text
                 output.value = _all_with(output, output.value, 1)
+        for output, node, each in self._lists:
+            self._list(output, node, each)
         for at, output in self._made.items():
-            readers = self._readers[at]
+            readers = self._readers.get(at, [])
             best, value = self._skipped(readers), output.value
             for candidate in _candidates(output) if best else ():
                 output.value = candidate
@@ -126,13 +152,19 @@ class _Search:
                     break
             output.value = value
 
-    def _skipped(self, readers: list[tuple[str, Condition]]) -> int:
-        """The number of skipped nodes; a condition that cannot be evaluated counts double, as it fails its node."""
+    def _skipped(self, readers: list[_Reader]) -> int:
+        """The number of skipped nodes, and of loops that do not end with their first iteration.
+
+        A condition that cannot be evaluated counts double, as it fails its node.
+        """
         total = 0
-        for scope, condition in readers:
-            values = {name: value for name in condition.names for value in self._value((scope, name))}
+        for reader in readers:
+            names = reader.condition.names
+            values = {name: value for name in names for value in self._value((reader.scope, name))}
+            if reader.ends_a_loop and "iteration" in names:
+                values["iteration"] = 1
             try:
-                total += condition.evaluate(values)
+                total += reader.condition.evaluate(values) is not reader.ends_a_loop
             except ConditionError:
                 total += 2
         return total
@@ -153,7 +185,7 @@ class _Search:
         writers = self._writers.get(place, ())
         for node, spec in writers:
             if node.kind is NodeKind.SUB_COMMAND:
-                yield from self._sources((f"{node.id}/", key))
+                yield from self._sources((_inside(node), key))
             else:
                 yield node, spec
         if not writers and (outer := self._outer(place)) is not None:
@@ -162,7 +194,9 @@ class _Search:
     def _outer(self, place: Place) -> Place | None:
         """The source of a sub-command's value that its node passes in."""
         scope, key = place
-        group = self._nodes.get(scope[:-1]) if scope else None  # type: ignore[call-overload]
+        if scope.endswith(f"/{ANY}/"):
+            return f"{scope.removesuffix(f'{ANY}/')}", key
+        group = self._nodes.get(scope[:-1]) if scope else None
         reads = group is not None and (group.passthrough or any(spec.key == key for spec in group.inputs))
         return (group.scope, key) if group is not None and reads else None
 
@@ -170,7 +204,11 @@ class _Search:
         """The value at *place* after all its writers have run; nothing if it has none."""
         scope, key = place
         found = None
-        for node, spec in self._sources(place):
+        for node, spec in self._writers.get(place, ()):
+            if node.kind is NodeKind.SUB_COMMAND:
+                inside = list(self._value((_inside(node), key)))
+                found = inside if node.each is None else [inside * node.each.estimated]
+                continue
             given = self._given.get(node.id, {})
             found = [given[spec.key] if spec.key in given else self._made[node.id, spec.key].value]
         if found is None and scope + key in self._context:
@@ -189,10 +227,40 @@ class _Search:
             output.literals.setdefault(json.dumps(value), value)
 
 
-def _condition(node: NodePlan) -> Condition | None:
-    if node.skip is None or node.skip.type is not SkipType.CONTEXT:
-        return None
-    return parse(node.skip.expression)
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """A condition, and where its names have values."""
+
+    scope: str
+    condition: Condition
+    ends_a_loop: bool = False
+    """Whether it should hold, and not the opposite."""
+
+
+def _readers(node: NodePlan) -> Iterator[_Reader]:
+    """The conditions of *node*."""
+    if node.skip is not None and node.skip.type is SkipType.CONTEXT:
+        yield _Reader(node.scope, parse(node.skip.expression))
+    if node.loop is not None:
+        yield _Reader(f"{node.id}/", parse(node.loop.until, strict=True), ends_a_loop=True)
+
+
+def _inside(node: NodePlan) -> str:
+    """The scope in which the group *node* finds its outputs."""
+    return f"{node.id}/{ANY}/" if node.each is not None else f"{node.id}/"
+
+
+def _part(schema: object, name: str) -> Any:  # noqa: ANN401 - part of a schema
+    return schema.get(name) if isinstance(schema, Mapping) else None
+
+
+def _item(schema: object, each: ForEach, number: int) -> Any:  # noqa: ANN401 - JSON
+    """An item that has a name of its own if the items need one."""
+    item = example_of(schema if isinstance(schema, dict | bool) else None, placeholder=f"<{each.name} {number}>")
+    if each.key is None:
+        return item
+    members = tuple(each.key.removeprefix("$").lstrip(".").split(".")) if each.key != "$" else ()
+    return _with(item, members, f"{each.name}-{number}") if all(map(str.isidentifier, members)) else item
 
 
 def _paths(name: str, text: str) -> Iterator[tuple[str, ...]]:

@@ -9,6 +9,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from engine.graph import most_attempts
 from engine.model.plan import NodeKind
 from engine.text.cut import some
 from engine.text.shown import clean
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from engine.graph import Timeline
     from engine.ids import NodeId
-    from engine.model.plan import NodePlan, PhasePlan, Plan
+    from engine.model.plan import NodePlan, PhasePlan, Plan, Template
 
 __all__ = ["mermaid", "svg", "text_tree"]
 
@@ -66,7 +67,10 @@ def _edges(plan: Plan, names: Mapping[NodeId, str]) -> Iterator[str]:
 
 def text_tree(plan: Plan, timeline: Timeline) -> str:
     """*plan* for a terminal, with the start of each node by *timeline*; `*` marks the critical path."""
-    lines = [f"{plan.command} - {clean(plan.description)}", saving(plan, timeline), ""]
+    lines = [f"{plan.command} - {clean(plan.description)}", saving(plan, timeline)]
+    if any(node.template is not None for node in plan.nodes):
+        lines.append(f"At most {most_attempts(plan):,} attempts")
+    lines.append("")
     tree = _Tree(plan, timeline)
     for number, phase in enumerate((phase for phase in plan.phases if phase.group is None), start=1):
         lines.append(f"Phase {number}: {clean(phase.name)}{_limits(phase)}")
@@ -99,7 +103,7 @@ def levels(plan: Plan) -> list[list[NodeId]]:
             place(phase, 0)
     result: list[list[NodeId]] = [[] for _ in range(max(depth.values(), default=0))]
     for node in plan.nodes:
-        if node.kind is NodeKind.AGENT:
+        if node.kind is NodeKind.AGENT or node.template is not None:
             result[depth[node.id] - 1].append(node.id)
     return result
 
@@ -124,13 +128,39 @@ class _Tree:
                 part = self.plan.phases[inner]
                 yield f"{below}{clean(part.name)}{_limits(part)}"
                 yield from self.nodes(part, below)
+            if node.template is not None:
+                yield from self._template(node.template, node.template.nodes[0], below)
+
+    def _template(self, template: Template, node: NodePlan, indent: str) -> Iterator[str]:
+        """The nodes inside *node*, of one instance."""
+        by_id = {one.id: one for one in template.nodes}
+        for inner in node.inner:
+            part = template.phases[inner]
+            yield f"{indent}{clean(part.name)}{_limits(part)}"
+            for place, name in enumerate(part.nodes, start=1):
+                last, one = place == len(part.nodes), by_id[name]
+                yield f"{indent}{'└─' if last else '├─'}  {one.id}  {clean(one.doer)}{_shape(one)}"
+                below = indent + ("   " if last else "│  ")
+                yield from self._template(template, one, below)
+                if one.template is not None:
+                    yield from self._template(one.template, one.template.nodes[0], below)
 
     def _line(self, node: NodePlan) -> str:
         mark = "*" if node.id in self.critical else " "
         span = self.spans[node.id]
         after = f", after {_names(node.depends_on)}" if node.depends_on else ""
         when = f"{short_time(node.estimate)}, starts at {short_time(span.start)}"
-        return f"{mark} {node.id:<{self.width}}  {clean(node.doer)}, {when}{after}"
+        return f"{mark} {node.id:<{self.width}}  {clean(node.doer)}{_shape(node)}, {when}{after}"
+
+
+def _shape(node: NodePlan) -> str:
+    """How often *node* runs: for each item of a list, or until a condition holds."""
+    if node.each is not None:
+        at_once = f", {node.each.limit} at once" if node.each.limit is not None else ""
+        return f" for each of {clean(node.each.items)} ({node.each.estimated} assumed{at_once})"
+    if node.loop is not None:
+        return f" until {clean(node.loop.until)} (at most {node.loop.max_iterations} times)"
+    return ""
 
 
 def _limits(phase: PhasePlan) -> str:
@@ -154,7 +184,8 @@ def _flow(plan: Plan) -> Iterator[str]:
     for node in plan.nodes:
         for item in node.inputs:
             consumers.setdefault(node.scope + item.key, []).append(node.id)
-        for output in (output for output in node.outputs if output.required):
+        failures = node.each.failures if node.each is not None else None
+        for output in (output for output in node.outputs if output.required or output.key == failures):
             producers.setdefault(node.scope + output.key, []).append(node.id)
             if output.persist:
                 kept.add(node.scope + output.key)
@@ -176,7 +207,8 @@ def _box(plan: Plan, phase: PhasePlan, by_id: dict[NodeId, NodePlan], indent: st
     yield f'{indent}subgraph p{phase.index}["{_label(phase.name)}"]'
     for name in phase.nodes:
         node = by_id[name]
-        yield f'{indent}  n{node.index}["{_label(name)}<br/>{_label(node.doer)}, {short_time(node.estimate)}"]'
+        who = _label(node.doer + _shape(node))
+        yield f'{indent}  n{node.index}["{_label(name)}<br/>{who}, {short_time(node.estimate)}"]'
         for inner in node.inner:
             yield from _box(plan, plan.phases[inner], by_id, indent + "  ")
     yield f"{indent}end"

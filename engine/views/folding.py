@@ -17,6 +17,7 @@ from engine.run.events import RunStatus, WaitReason
 from engine.run.state import NodeStatus
 from engine.scheduling.readiness import standing
 from engine.text.shown import clean
+from engine.views.progress import changes_inside, item_lines, nodes_of_file
 from engine.views.todos import Todo, TodoOptions, folded_phase, heading, is_folded, line, numbered_phases, todo_of
 
 if TYPE_CHECKING:
@@ -222,7 +223,9 @@ def text_of(
     blocks: list[str] = []
     for section in found:
         lines = [heading(run, section.phase, section.number)] if section.named and options.grouping else []
-        lines += [f"{indent}{line(run, node, now, learned)}" for node, _ in section.named]
+        for node, _ in section.named:
+            lines.append(f"{indent}{line(run, node, now, learned)}")
+            lines += [f"{indent}  {text}" for text in item_lines(run, node)]
         if section.rest is not None:
             rest = section.rest
             shut = section.phase.opened_at is None or rest.content.startswith(FAILURE)
@@ -238,11 +241,11 @@ def marks(run: Run) -> dict[NodeId, Mark]:
     return {
         name: (
             standing(node),
-            len(node.attempts),
+            len(node.attempts) + changes_inside(run, node),
             node.waiting.reason if node.waiting is not None else None,
             interrupted and node.status in BUSY,
         )
-        for name, node in run.nodes.items()
+        for name, node in ((node.plan.id, node) for node in nodes_of_file(run))
     }
 
 

@@ -13,6 +13,7 @@ from engine.graph.forecast import forecast, serial_limits
 from engine.model.plan import NodeKind
 from engine.run.events import Role, WaitReason
 from engine.run.state import ZERO
+from engine.views.progress import phases_of_file
 from engine.views.timeline import closing, ending, work_of
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def metrics(run: Run, now: datetime, cache: CacheUse | None = None) -> Metrics:
         undo=undo,
         parallelism_efficiency=100 * (best / total) if total else None,
         cache_hit_rate=cache.hit_rate if cache is not None else None,
-        phases=tuple(_phase(run, phase, until) for phase in run.phases),
+        phases=tuple(_phase(run, phase, until) for phase in phases_of_file(run)),
         slowest=tuple(_agent(run.nodes[name], durations) for name in names[:SLOWEST]),
         retries=sum(_retries(node) for node in run.nodes.values()),
         lock_wait=sum(waits, ZERO),
@@ -149,7 +150,7 @@ def lower_bound(run: Run, durations: Mapping[NodeId, timedelta]) -> timedelta:
     """
     plan, slots = run.plan, run.limits.max_parallelism
     if all(phase.barrier and phase.group is None for phase in plan.phases):
-        return sum((_phase_bound(run, phase.plan, durations, slots) for phase in run.phases), ZERO)
+        return sum((_phase_bound(run, phase.plan, durations, slots) for phase in phases_of_file(run)), ZERO)
     nodes = [replace(node, estimate=durations.get(node.id, ZERO)) for node in plan.nodes]
     path = forecast(nodes, plan.phases, limits=serial_limits(plan.phases)).total
     return max(path, sum(durations.values(), ZERO) / slots) if slots else path

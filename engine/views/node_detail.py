@@ -10,7 +10,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from engine.run.events import Role
-from engine.run.state import ZERO, NodeStatus, keys_at, parts_at
+from engine.run.lookup import keys_at, parts_at
+from engine.run.made import size_of
+from engine.run.state import ZERO, NodeStatus
 from engine.scheduling.readiness import standing, waiting_for
 from engine.values.context import fill_arguments
 from engine.views.progress import node_remaining
@@ -107,7 +109,7 @@ def node_detail(run: Run, node: NodeState, now: datetime, learned: Mapping[str, 
     until = run.ended_at or (run.changed_at if run.ended else None) or now
     begun = node.started_at
     agent = run.plan.agents.get(plan.agent)
-    seconds = learned.get(plan.id)
+    seconds = learned.get(plan.origin or plan.id)
     costs = (record.usage.cost_usd for record in node.attempts if record.usage is not None)
     return NodeDetail(
         id=plan.id,
@@ -132,7 +134,7 @@ def node_detail(run: Run, node: NodeState, now: datetime, learned: Mapping[str, 
         outputs=tuple(
             OutputLine(
                 key=spec.key,
-                size=node.outputs[spec.key].size if spec.key in node.outputs else None,
+                size=size_of(node.outputs[spec.key]) if spec.key in node.outputs else None,
                 persist=spec.persist,
             )
             for spec in plan.outputs
@@ -177,6 +179,6 @@ def _inputs(run: Run, node: NodeState) -> tuple[InputLine, ...]:
     for key, required in specs.items():
         parts = parts_at(run, plan.scope + key, version)
         makers = dict.fromkeys(part.node for part in parts if part.node is not None)
-        size = sum(part.ref.size for part in parts) if parts else None
+        size = sum(size_of(part.ref) for part in parts) if parts else None
         found.append(InputLine(key=key, required=required, size=size, makers=tuple(makers)))
     return tuple(found)

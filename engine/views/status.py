@@ -14,14 +14,16 @@ from engine.model.plan import NodeKind
 from engine.model.policy import Failure
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, WaitReason
+from engine.run.lookup import keys_at, parts_at
+from engine.run.made import size_of
 from engine.run.reducer import create
-from engine.run.state import NodeStatus, is_model_work, keys_at, parts_at
+from engine.run.state import NodeStatus, is_model_work
 from engine.scheduling.budget import overspent
 from engine.scheduling.outcomes import is_clients
 from engine.scheduling.readiness import queues, standing, waiting_for
 from engine.scheduling.succession import to_redo
 from engine.views.durations import leapt
-from engine.views.progress import DONE, Progress, progress, remaining
+from engine.views.progress import DONE, Progress, nodes_of_file, phases_of_file, progress, remaining
 from engine.views.todos import LIST_BYTES, MARKED, Todo, TodoOptions, display, is_folded, todos
 
 if TYPE_CHECKING:
@@ -151,7 +153,7 @@ def snapshot(
     learned = learned or {}
     until = run.ended_at or (run.changed_at if run.ended else None) or now
     started = run.started_at or run.created_at
-    few = len(run.nodes) <= MAX_NODES_IN_FULL
+    few = len(run.plan.nodes) <= MAX_NODES_IN_FULL
     full = few or run.status is RunStatus.PENDING
     listing, showing = (todos, display) if full else (short_todos, short_display)
     over = overspent(run)
@@ -165,8 +167,8 @@ def snapshot(
         elapsed=run.lived(started, until),
         remaining=remaining(run, now, learned),
         progress=progress(run),
-        phases=tuple(_phase(run, phase) for phase in run.phases),
-        nodes=tuple(_node(run, node, started, until) for node in run.nodes.values()),
+        phases=tuple(_phase(run, phase) for phase in phases_of_file(run)),
+        nodes=tuple(_node(run, node, started, until) for node in _listed(run)),
         failures=failures(run),
         questions=questions(run),
         outputs=_outputs(run),
@@ -185,6 +187,14 @@ def snapshot(
         locks=tuple(locks),
         cost_usd=run.cost_usd,
     )
+
+
+def _listed(run: Run) -> Iterator[NodeState]:
+    """The nodes of the file, and of instances those that run, wait for something or failed."""
+    yield from nodes_of_file(run)
+    names = {*run.live, *run.waits, *run.failures, *run.undo_failures, *run.undoing} if run.unfolded else set()
+    some = [run.nodes[name] for name in names if run.nodes[name].plan.turn and _is_notable(run.nodes[name])]
+    yield from sorted(some, key=lambda node: node.plan.place)
 
 
 def _redo(run: Run) -> tuple[NodeId, ...]:
@@ -208,15 +218,15 @@ def left_running(run: Run) -> list[str]:
     """Warnings about processes that outlived their attempts."""
     return [
         f'Node "{name}": process {line}'
-        for name, node in run.nodes.items()
-        for record in node.attempts
+        for name in run.remarks
+        for record in run.nodes[name].attempts
         for line in record.left
     ]
 
 
 def warned(run: Run) -> list[str]:
     """Other recorded warnings about attempts."""
-    return [text for node in run.nodes.values() for record in node.attempts for text in record.warnings]
+    return [text for name in run.remarks for record in run.nodes[name].attempts for text in record.warnings]
 
 
 def preview(plan: Plan, options: TodoOptions | None = None, *, room: int = LIST_BYTES) -> list[Todo]:
@@ -271,10 +281,11 @@ def session_of(run: Run, node: NodeState, record: AttemptRecord) -> str | None:
 def questions(run: Run) -> tuple[Question, ...]:
     """The decisions that people have to make, in file order."""
     found = []
-    for name, node in run.nodes.items():
+    waits = () if run.ended else sorted(run.waits, key=lambda name: run.nodes[name].plan.place)
+    for name in waits:
+        node = run.nodes[name]
         waiting = node.waiting
-        if run.ended or waiting is None:
-            continue
+        assert waiting is not None  # noqa: S101 - it is among those that wait
         if waiting.reason is WaitReason.APPROVAL:
             text = node.plan.approval or waiting.detail
             found.append(Question(node=name, text=text, answers=("yes", "no")))
@@ -298,9 +309,8 @@ def waits_for_people(run: Run) -> bool:
     if not questions(run) or works(run):
         return False
     asks = {WaitReason.APPROVAL, WaitReason.DECISION}
-    return not any(
-        node.asking or (node.waiting is not None and node.waiting.reason not in asks) for node in run.nodes.values()
-    )
+    waits = (run.nodes[name].waiting for name in run.waits)
+    return all(waiting is None or (waiting.reason in asks) for waiting in waits)
 
 
 def short_todos(
@@ -309,7 +319,7 @@ def short_todos(
     """The todo list of a large run: one line a finished phase, and one for the pending nodes of an open one."""
     every = iter(todos(run, now, learned, options))
     found: list[Todo] = []
-    for phase in run.phases:
+    for phase in phases_of_file(run):
         if is_folded(run, phase, options or TodoOptions()):
             found.append(next(every))
             continue
@@ -372,6 +382,12 @@ def _phase_state(run: Run, phase: PhaseState, states: set[NodeStatus]) -> str:
     return "running" if not run.ended else str(run.status)
 
 
+def node_line(run: Run, node: NodeState, now: datetime) -> NodeLine:
+    """The state of any node of *run*, also of an instance that a snapshot leaves out."""
+    until = run.ended_at or (run.changed_at if run.ended else None) or now
+    return _node(run, node, run.started_at or run.created_at, until)
+
+
 def _node(run: Run, node: NodeState, started: datetime, until: datetime) -> NodeLine:
     begun = node.started_at
     return NodeLine(
@@ -398,7 +414,7 @@ def _outputs(run: Run) -> tuple[OutputLine, ...]:
             continue
         persist = any(output.persist for node in makers for output in node.plan.outputs if output.key == key)
         late = any(node.plan.phase == last for node in makers)
-        line = OutputLine(key=key, size=sum(part.ref.size for part in parts), persist=persist)
+        line = OutputLine(key=key, size=sum(size_of(part.ref) for part in parts), persist=persist)
         found.append(((not late, not persist, place), line))
     return tuple(line for _, line in sorted(found, key=lambda item: item[0]))
 

@@ -78,7 +78,7 @@ def saving(plan: Plan, timeline: Timeline) -> str:
     """Sequential, critical and predicted time in one line."""
     sequential, critical = plan.sequential_time, plan.critical_path_time
     percent = round(100 * (sequential - critical) / sequential) if sequential else 0
-    count = sum(node.kind is NodeKind.AGENT for node in plan.nodes)
+    count = sum(node.kind is NodeKind.AGENT or node.template is not None for node in plan.nodes)
     text = (
         f"{count} node{'s' if count != 1 else ''}: {short_time(sequential)} in sequence, "
         f"{short_time(critical)} at best ({percent}% faster)"
@@ -165,7 +165,8 @@ class _Sheet:
 
     def _label(self, node: NodePlan) -> str:
         own = node.id.rpartition("/")[2]
-        return f"{_cut(own)} · {short_time(node.estimate)}"
+        times = f" \u00d7{node.each.estimated}" if node.each is not None else " ↻" if node.loop is not None else ""
+        return f"{_cut(own)}{times} · {short_time(node.estimate)}"
 
     def _label_at(self, node: NodePlan) -> tuple[float, bool]:
         """The start of a node's label, and whether it is inside the bar."""
@@ -212,14 +213,23 @@ class _Sheet:
                     yield f'<path class="e" {path}'
         yield from strong
 
+    def _stack(self, node: NodePlan) -> str:
+        """Further cards behind the bar of a node that stands for many."""
+        place = self.places[node.id]
+        return "".join(
+            f'<rect class="bar" x="{place.left + by:.1f}" y="{place.middle - BAR / 2 - by:.1f}" '
+            f'width="{place.right - place.left:.1f}" height="{BAR}" rx="3"/>'
+            for by in ((4, 2) if node.each is not None else ())
+        )
+
     def bars(self) -> Iterator[str]:
         for node in self.plan.nodes:
             place = self.places[node.id]
-            group = node.kind is NodeKind.SUB_COMMAND
+            group = bool(node.inner)
             kind = ' class="c"' if node.id in self.critical else ""
             x, _ = self._label_at(node)
             yield (
-                f"<g{kind}><title>{_text(f'{node.id} ({node.doer}): {node.task[:500]}')}</title>"
+                f"<g{kind}><title>{_text(f'{node.id} ({node.doer}): {node.task[:500]}')}</title>{self._stack(node)}"
                 f'<rect class="{"group" if group else "bar"}" x="{place.left:.1f}" y="{place.middle - BAR / 2:.1f}" '
                 f'width="{place.right - place.left:.1f}" height="{BAR}" rx="3"/>'
                 f'<text x="{x:.1f}" y="{place.middle + 4:.1f}">{_text(self._label(node))}</text></g>'

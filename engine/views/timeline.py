@@ -37,15 +37,18 @@ from engine.run.events import Role, WaitReason
 from engine.run.state import ZERO, NodeStatus
 from engine.scheduling.readiness import ITS_TURN, standing
 from engine.scheduling.succession import before
+from engine.views.progress import phases_of_file
 from engine.views.status import session_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from engine.ids import NodeId
     from engine.run.state import AttemptRecord, NodeState, PhaseState, Run, Waiting
 
+MAX_INSTANCES = 20
+"""Items of a list that have a row of their own: failed ones, then the slowest; of a loop, the last iterations."""
 SHORTEST_WAIT = timedelta(milliseconds=1)
 """A shorter gap is the engine's own time, not a wait."""
 FREE_SLOT = "a free slot"
@@ -153,7 +156,7 @@ def timeline(run: Run, now: datetime) -> Timeline:
     return Timeline(
         origin=run.created_at,
         total=until - run.created_at,
-        phases=tuple(_phase(run, phase, until, critical) for phase in run.phases),
+        phases=tuple(_phase(run, phase, names, until, critical) for phase, names in _phases(run, until)),
         path=path,
     )
 
@@ -184,7 +187,38 @@ def end_of(record: AttemptRecord) -> datetime | None:
     return record.ended_at
 
 
-def _phase(run: Run, phase: PhaseState, until: datetime, critical: frozenset[NodeId]) -> PhaseRows:
+def _phases(run: Run, until: datetime) -> Iterator[tuple[PhaseState, Sequence[NodeId]]]:
+    """The phases of the file, each followed by those of instances of its nodes, with the nodes to show."""
+    for phase in phases_of_file(run):
+        yield phase, phase.plan.nodes
+        for name in phase.plan.nodes:
+            if run.nodes[name].plan.template is not None:
+                yield from _instances(run, run.nodes[name], until)
+
+
+def _instances(run: Run, node: NodeState, until: datetime) -> Iterator[tuple[PhaseState, Sequence[NodeId]]]:
+    """The phases inside *node* with failed and slow instances; of a loop, the last iterations."""
+    for index in node.plan.inner[-MAX_INSTANCES:]:
+        phase = run.phases[index]
+        names: Sequence[NodeId] = phase.plan.nodes
+        if len(names) > MAX_INSTANCES and node.plan.each is not None:
+            names = _notable(run, names, until)
+        yield phase, names
+        for name in names:
+            yield from _instances(run, run.nodes[name], until)
+
+
+def _notable(run: Run, names: Sequence[NodeId], until: datetime) -> Sequence[NodeId]:
+    """Some of the instances *names*: failed ones first, then the slowest, in their order."""
+    nodes = sorted(
+        (run.nodes[name] for name in names), key=lambda node: (node.failure is None, -work_of(run, node, until))
+    )
+    return [node.plan.id for node in sorted(nodes[:MAX_INSTANCES], key=lambda node: node.plan.turn)]
+
+
+def _phase(
+    run: Run, phase: PhaseState, names: Sequence[NodeId], until: datetime, critical: frozenset[NodeId]
+) -> PhaseRows:
     depth, group = 0, phase.plan.group
     while group is not None:
         depth, group = depth + 1, run.phases[run.nodes[group].plan.phase].plan.group
@@ -195,7 +229,7 @@ def _phase(run: Run, phase: PhaseState, until: datetime, critical: frozenset[Nod
         depth=depth,
         start=start - run.created_at if start else None,
         end=closing(run, phase, until) - run.created_at if start else None,
-        rows=tuple(_row(run, run.nodes[name], until, critical) for name in phase.plan.nodes),
+        rows=tuple(_row(run, run.nodes[name], until, critical) for name in names),
     )
 
 

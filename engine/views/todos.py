@@ -17,7 +17,7 @@ from engine.text.shown import clean
 from engine.values.context import fill_arguments
 from engine.views.durations import about, took
 from engine.views.marks import MARKS
-from engine.views.progress import node_remaining
+from engine.views.progress import fold_of, item_lines, node_remaining, phases_of_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -82,7 +82,9 @@ def display(run: Run, now: datetime, learned: Mapping[str, float], options: Todo
             continue
         lines = [heading(run, phase, number)] if options.grouping else []
         indent = "  " if options.grouping else ""
-        lines += [f"{indent}{line(run, run.nodes[name], now, learned)}" for name in phase.plan.nodes]
+        for name in phase.plan.nodes:
+            lines.append(f"{indent}{line(run, run.nodes[name], now, learned)}")
+            lines += [f"{indent}  {_cut(text, MAX_TASK_LENGTH)}" for text in item_lines(run, run.nodes[name])]
         blocks.append("\n".join(lines))
     return ("\n\n" if options.grouping else "\n").join(blocks)
 
@@ -98,7 +100,8 @@ def subject(run: Run, node: NodeState) -> str:
 
     The node's id follows if another node has the same task.
     """
-    name = f" ({_cut(clean(node.plan.id), MAX_NAME_LENGTH)})" if node.plan.id in run.repeated else ""
+    own = node.plan.id in run.repeated or node.plan.turn > 0  # instances have the task of their template
+    name = f" ({_cut(clean(node.plan.id), MAX_NAME_LENGTH)})" if own else ""
     return _cut(clean(fill_arguments(node.plan.task, run.arguments)), MAX_TASK_LENGTH - len(name)) + name
 
 
@@ -113,6 +116,9 @@ def _text(run: Run, node: NodeState, now: datetime, learned: Mapping[str, float]
     if _is_cut_off(run, node):
         return f"{task} (interrupted; resume continues it)"
     if status is NodeStatus.RUNNING:
+        fold = fold_of(run, node)
+        if fold is not None:
+            return f"{active_form(task).removesuffix('...')} ({fold.note})"
         left = node_remaining(run, node, now, learned)
         rest = f"{about(left)} remaining" if left else "longer than estimated"
         tries = f", attempt {len(node.attempts)}" if len(node.attempts) > 1 else ""
@@ -130,7 +136,9 @@ def _note(run: Run, node: NodeState) -> str | None:
     """The note in parentheses behind the task of a node that is not running."""
     status = standing(node)
     if status is NodeStatus.COMPLETED:
-        return f"completed in {took(_duration(run, node))}"
+        fold = fold_of(run, node)
+        count = f", {fold.note}" if fold is not None else ""
+        return f"completed in {took(_duration(run, node))}{count}"
     if status is NodeStatus.SKIPPED:
         return _cut(clean(node.skip_message), MAX_NOTE_LENGTH) if node.skip_message else None
     if status is NodeStatus.FAILED:
@@ -152,7 +160,7 @@ def todo_of(run: Run, node: NodeState, now: datetime, learned: Mapping[str, floa
     if _is_cut_off(run, node):
         return Todo(text, "pending", active_form(task))
     if status is NodeStatus.RUNNING:
-        return Todo(task, "in_progress", active_form(task))
+        return Todo(task, "in_progress", text if fold_of(run, node) is not None else active_form(task))
     if status in {NodeStatus.FAILED, NodeStatus.COMPENSATION_FAILED}:
         if run.ended:
             return Todo(f"❌ {text}", "completed", f"❌ {text}")
@@ -169,7 +177,7 @@ def todo_of(run: Run, node: NodeState, now: datetime, learned: Mapping[str, floa
 def numbered_phases(run: Run) -> Iterator[tuple[int, PhaseState]]:
     """Top-level phases with their number from 1, each followed by the phases of its sub-commands."""
     number = 0
-    for phase in run.phases:
+    for phase in phases_of_file(run):
         if phase.plan.group is None:
             number += 1
         yield number, phase
@@ -177,7 +185,7 @@ def numbered_phases(run: Run) -> Iterator[tuple[int, PhaseState]]:
 
 def is_folded(run: Run, phase: PhaseState, options: TodoOptions) -> bool:
     """Whether *phase* is one line because it has not opened and the run has more than `batch_size` nodes."""
-    many = options.batch_size is not None and len(run.nodes) > options.batch_size
+    many = options.batch_size is not None and len(run.plan.nodes) > options.batch_size
     return many and phase.opened_at is None and not run.ended
 
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.graph.expand import SUB_COMMAND
-from engine.model.plan import IN_PLACE
+from engine.model.plan import IN_PLACE, SUB_COMMAND
 from engine.run.events import RunStatus
 from engine.run.state import NodeStatus
 from engine.text.cut import cut, some

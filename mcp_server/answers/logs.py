@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from engine.model.log import LogKind
 from engine.model.plan import NodeKind
 from engine.run.events import Role
+from engine.run.made import size_of
 from engine.text.cut import some
 from engine.text.redaction import one_line, redact
 from engine.text.shown import clean, printable
@@ -79,7 +80,7 @@ def _outputs(chosen: Chosen) -> str:
     outputs = chosen.node.outputs
     if not outputs or chosen.record.role is Role.COMPENSATE:
         return ""
-    return f" · outputs: {some([f'{clean(key)} ({_size(ref.size)})' for key, ref in outputs.items()], MAX_OUTPUTS)}"
+    return f" · outputs: {some([f'{clean(key)} ({_size(size_of(ref))})' for key, ref in outputs.items()], MAX_OUTPUTS)}"
 
 
 def lines_of(entry: LogEntry) -> Iterator[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from engine.ids import NodeId
 from engine.run.state import NodeStatus
 from engine.text.cut import cut
 from engine.text.redaction import one_line, redact
@@ -14,6 +15,7 @@ from engine.text.shown import printable
 from engine.values.context import fill_arguments
 from engine.views.durations import milliseconds
 from engine.views.progress import estimate_of
+from engine.views.status import node_line
 from mcp_server.answers import wire
 from mcp_server.project.nodes import find_node
 
@@ -33,7 +35,7 @@ class Page(NamedTuple):
     """Which nodes a status lists."""
 
     node: str | None = None
-    """Only this one, with dependencies, task and estimate."""
+    """Only this one, with dependencies, task and estimate; with an offset, its instances."""
     offset: int | None = None
     """A page in file order from this place on; None: those that matter most, such as running and failed ones."""
     whole: bool = False
@@ -51,8 +53,11 @@ def part_of(view: View, now: Snapshot, page: Page) -> Part:
     """The nodes of *now* for *page*, in file order. Raises `NotFound` (NODE_NOT_FOUND)."""
     lines = now.nodes
     if page.node is not None:
-        wanted = find_node(view.run, page.node).plan.id
-        return Part([line for line in lines if line.id == wanted])
+        node = find_node(view.run, page.node)
+        shape = view.run.unfolded.get(node.plan.id)
+        if shape is not None and page.offset is not None:
+            return _instances(view, node.plan.id, shape.count, page.offset)
+        return Part([node_line(view.run, node, view.now)])
     if page.offset is not None:
         end = page.offset + MAX_NODES_SHOWN
         return Part(lines[page.offset : end], end if end < len(lines) else None)
@@ -62,15 +67,22 @@ def part_of(view: View, now: Snapshot, page: Page) -> Part:
     return Part([line for line in lines if line.id in kept])
 
 
+def _instances(view: View, name: NodeId, count: int, offset: int) -> Part:
+    """A page of the instances of *name*, from *offset* on."""
+    run, end = view.run, min(offset + MAX_NODES_SHOWN, count)
+    nodes = (run.nodes[NodeId(f"{name}/{number}")] for number in range(offset + 1, end + 1))
+    return Part([node_line(run, node, view.now) for node in nodes], end if end < count else None)
+
+
 def nodes_of(view: View, now: Snapshot, page: Page) -> dict[str, Any]:
     """The fields of a status that list nodes."""
     part = part_of(view, now, page)
     lines = [_line(line) for line in part.lines]
-    if page.node is not None:
+    if page.node is not None and page.offset is None:
         lines = [_with_plan(view, line) for line in lines]
     return {
         "nodes": lines,
-        "nodes_left_out": len(now.nodes) - len(lines) or None,
+        "nodes_left_out": max(0, len(now.nodes) - len(lines)) or None,
         "next_offset": part.next_offset,
     }
 

@@ -24,12 +24,14 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from engine.graph import most_attempts, uncapped
+from engine.run.events import Limits
 from engine.runtime.observations import values_of
 from engine.text import redaction
 from engine.text.cut import cut
 from engine.text.redaction import one_line
 from engine.text.shown import printable
-from engine.validation.problem import grouped
+from engine.validation.problem import Problem, Severity, grouped
 from engine.views.diagram import mermaid
 from engine.views.durations import milliseconds
 from engine.views.folding import WHOLE_LIST_BYTES, marks, sections, text_of
@@ -92,6 +94,8 @@ VIEWS: dict[ViewName, frozenset[str]] = {
     "report": frozenset({"report", "outputs"}),
 }
 """The parts of each view, beside the todo list, which is short unless a view has the whole."""
+LIMIT_IT = "A run needs `limits` with maxCostUsd or maxAttemptsTotal, or agents with a `maxBudgetUsd`."
+"""The hint for a command that can start many model agents."""
 
 
 @lru_cache(4096)
@@ -199,7 +203,9 @@ def loaded_of(loaded: CheckedCommand, plan: Plan, options: TodoOptions | None = 
     """A sound command for the wire."""
     sequential = plan.sequential_time
     saved = (sequential - plan.critical_path_time) / sequential if sequential else 0.0
-    problems = grouped(loaded.problems)
+    unlimited = uncapped(plan, Limits())
+    excess = [Problem("UNCAPPED_FAN_OUT", Severity.WARNING, unlimited, "", LIMIT_IT)] if unlimited else []
+    problems = [*excess, *grouped(loaded.problems)]
     return wire.Loaded(
         name=plan.command,
         description=plan.description,
@@ -211,6 +217,7 @@ def loaded_of(loaded: CheckedCommand, plan: Plan, options: TodoOptions | None = 
             for phase in plan.phases
         ],
         node_count=len(plan.nodes),
+        most_attempts=most_attempts(plan) if any(node.template for node in plan.nodes) else None,
         critical_path=list(plan.critical_path),
         sequential_ms=milliseconds(sequential),
         critical_path_ms=milliseconds(plan.critical_path_time),
@@ -231,6 +238,7 @@ def estimate_of(found: Forecast) -> wire.EstimateLine:
         expected_ms=milliseconds(found.expected),
         cost_usd=found.cost_usd,
         cost_runs=found.cost_runs or None,
+        most_attempts=found.most,
     )
 
 

@@ -13,6 +13,7 @@ from engine.text.cut import cut
 from engine.text.gerunds import active_form
 from engine.text.redaction import redact
 from engine.text.shown import clean
+from engine.views.progress import phases_of_file
 from engine.views.todos import MARKED, TodoOptions, subject, todos
 from mcp_server.answers import wire
 
@@ -61,11 +62,11 @@ def task_lines(run: Run, now: datetime, sent: Sent) -> list[wire.TaskLine]:
 
 
 def _tasks(run: Run, now: datetime) -> Iterator[_Task]:
-    return _nodes(run, now) if len(run.nodes) <= MAX_NODES_SHOWN else _phases(run)
+    return _nodes(run, now) if len(run.plan.nodes) <= MAX_NODES_SHOWN else _phases(run)
 
 
 def _nodes(run: Run, now: datetime) -> Iterator[_Task]:
-    names = [name for phase in run.phases for name in phase.plan.nodes]
+    names = [name for phase in phases_of_file(run) for name in phase.plan.nodes]
     lines = todos(run, now, {}, TodoOptions(batch_size=len(names)))
     for name, line in zip(names, lines, strict=True):
         plan = run.nodes[name].plan
@@ -82,7 +83,7 @@ def _nodes(run: Run, now: datetime) -> Iterator[_Task]:
 
 
 def _phases(run: Run) -> Iterator[_Task]:
-    for number, phase in enumerate(run.phases, start=1):
+    for number, phase in enumerate(phases_of_file(run), start=1):
         called = _cut(f"Phase {number}: {phase.plan.name} ({len(phase.plan.nodes)} nodes)")
         over = run.ended or phase.ended_at is not None
         yield _Task(

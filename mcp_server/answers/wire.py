@@ -193,6 +193,8 @@ class Loaded(Wire):
     """The file, relative to the project."""
     phases: list[LoadedPhase]
     node_count: int
+    most_attempts: int | None = None
+    """The most attempts of a run, if lists or loops decide about their number."""
     critical_path: list[str]
     """The nodes that determine the shortest possible time."""
     sequential_ms: int
@@ -337,6 +339,7 @@ class EstimateLine(Wire):
     """Median of earlier runs of the command."""
     cost_runs: int | None = None
     """Number of runs that the cost is based on."""
+    most_attempts: int | None = None
 
 
 class Status(Wire):

@@ -25,6 +25,7 @@ from engine.text.shown import clean, escaped, printable, within
 from engine.views.durations import took
 from engine.views.headline import headline
 from engine.views.marks import MARKS
+from engine.views.progress import phases_of_file
 from engine.views.status import failures
 from engine.views.todos import line, subject
 
@@ -104,7 +105,7 @@ def tree(view: View, spinner: Spinner | None = None) -> Tree:
     """A run as a tree of phases and nodes."""
     root = Tree(Text(headline(view.run, view.now, view.estimates)), guide_style="dim")
     number = 0
-    for phase in view.run.phases:
+    for phase in phases_of_file(view.run):
         if phase.plan.group is None:
             number += 1
         branch = root.add(Text(f"Phase {number}: {clean(phase.plan.name)}", style=_phase_style(phase)))

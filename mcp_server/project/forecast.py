@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from engine.graph import as_learned, predict
+from engine.graph import as_learned, most_attempts, predict
 from engine.model.plan import NodeKind
 from engine.run.events import RunStatus
 from engine.views.durations import rounded
@@ -42,6 +42,8 @@ class Forecast:
     """The median of earlier runs; None if none reported a cost."""
     cost_runs: int
     """Number of runs that the cost is based on."""
+    most: int | None = None
+    """The most attempts, if lists or loops decide about their number."""
 
 
 def forecast_of(
@@ -51,17 +53,20 @@ def forecast_of(
     plan = as_learned(plan, learned)
     return Forecast(
         plan=plan,
-        agents=sum(node.kind is NodeKind.AGENT for node in plan.nodes),
+        agents=sum(node.kind is NodeKind.AGENT or node.template is not None for node in plan.nodes),
         sequential=plan.sequential_time,
         expected=predict(plan, max_parallelism=max_parallelism).total,
         cost_usd=median(costs) if costs else None,
         cost_runs=len(costs),
+        most=most_attempts(plan) if any(node.template is not None for node in plan.nodes) else None,
     )
 
 
 def in_words(found: Forecast) -> str:
     """`4 agents, about 20 min, about $2.40 (3 earlier runs)`; without the cost if no run reported one."""
     parts = [f"{found.agents} agent{'s' if found.agents != 1 else ''}", f"about {rounded(found.expected)}"]
+    if found.most is not None:
+        parts.append(f"at most {found.most:,} attempts")
     if found.cost_usd is not None:
         runs = f"{found.cost_runs} earlier run{'s' if found.cost_runs != 1 else ''}"
         parts.append(f"about {dollars(found.cost_usd)} ({runs})")

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from engine.errors import NotFound
 from engine.ids import NodeId
 from engine.run.events import RunStatus
-from engine.run.state import keys_at, parts_at
+from engine.run.lookup import keys_at, parts_at
 from engine.runtime.observations import values_of
 from engine.text.suggestions import Names
+from engine.values.reading import value_of
 
 if TYPE_CHECKING:
     from engine.run.state import Run
@@ -66,7 +67,7 @@ def outputs_of(run: Run, values: ValueCache, name: str | None) -> list[Output]:
             code="OUTPUT_NOT_FOUND",
             hint=f"Run `orchestrate show {run.id} {name}` for its state.",
         )
-    return [Output(key, values.get(ref)) for key, ref in node.outputs.items()]
+    return [Output(key, value_of(ref, values.get)) for key, ref in node.outputs.items()]
 
 
 def output_of(run: Run, values: ValueCache, key: str) -> Any:  # noqa: ANN401 - any JSON value

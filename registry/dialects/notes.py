@@ -35,7 +35,9 @@ UNCARRIED = frozenset(
         "while",
     }
 )
-"""Fields that change the work in ways that v2 cannot express: they are errors, not notes."""
+"""Fields that change the work in ways that cannot be converted: they are errors, not notes."""
+SHAPES = {"forEach": "items", "repeat": "until"}
+"""Loops of v2, by the field that each must have: of another form they are those of an older file."""
 
 
 MAX_NOTES = 5000
@@ -157,7 +159,9 @@ class Fields:
         result: dict[str, Any] = {}
         folded = _folded(tuple(known))
         for name, value in self.left.items():
-            if name in known or name in ALWAYS_FINE or name.startswith("x-"):
+            if name in SHAPES and name in known and not (isinstance(value, dict) and SHAPES[name] in value):
+                self._keep_as_extension(result, name, value)
+            elif name in known or name in ALWAYS_FINE or name.startswith("x-"):
                 result[name] = value
             elif (same := folded.get(_fold(name))) is not None and same not in self.left:
                 self.notes.value(self.at(name), f'"{name}" is spelled "{same}" in v2', f"Write {same}.")
@@ -175,8 +179,9 @@ class Fields:
             new += "-"
         result[new] = value
         if name in UNCARRIED:
-            message = f'"{name}" cannot be converted: v2 commands have no loops and no branches'
-            self.notes.lost(self.at(name), message, "Write each node, or generate the command with a program.")
+            message = f'"{name}" cannot be converted'
+            hint = "Write `forEach` with `items` for a list, `repeat` with `until` for a loop, or each node."
+            self.notes.lost(self.at(name), message, hint)
         else:
             self.notes.kept(self.at(name), name, new)
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from engine.errors import NotFound
 from engine.ids import NodeId
 from engine.statefolder.links import JOURNAL
+from engine.values.reading import value_of
 from mcp_server.cli import outputs
 from mcp_server.cli.app import app
 from mcp_server.project.project import RunRequest, open_project
@@ -195,7 +196,7 @@ async def test_a_run_that_is_removed_while_its_outputs_are_read_is_not_found(pro
                     db.execute(f"DELETE FROM {table} WHERE {column} = ?", (run,))  # noqa: S608 - names of ours
                 db.execute("DELETE FROM vals")
                 db.commit()
-            return engine.values.get(view.run.nodes[NodeId("first-greeting")].outputs["greeting"])
+            return value_of(view.run.nodes[NodeId("first-greeting")].outputs["greeting"], engine.values.get)
 
         with pytest.raises(NotFound) as raised:
             await engine.read(run, removed_meanwhile)

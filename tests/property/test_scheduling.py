@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import count
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.ids import NodeId
 from engine.model.plan import NodeKind
 from engine.model.policy import FailureKind, LockType
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import Role, RunStatus, WaitReason
+from engine.run.lookup import is_superseded
 from engine.run.state import NodeStatus, is_inside
 from engine.runtime.resource_requests import ResourceRequests
 from engine.scheduling.readiness import is_at_work
@@ -26,7 +29,7 @@ from tests.support.definitions import plan
 from tests.support.random_commands import random_family
 
 if TYPE_CHECKING:
-    from engine.run.state import NodeState
+    from engine.run.state import NodeState, PhaseState
 
 STEPS = 40
 """Random happenings to a run, before it is brought to its end."""
@@ -80,14 +83,24 @@ class Story(ByHand):
         limit = run.limits.max_parallelism
         assert limit is None or len(at_work) <= limit
         for phase in run.phases:
-            live = [name for name in phase.plan.nodes if (it := run.nodes[name].live) and it.role is Role.FORWARD]
-            assert phase.running == len(live) + sum(node.plan.phase == phase.plan.index for node in asking)
-            assert phase.plan.limit is None or len(live) <= phase.plan.limit
+            assert phase.running == sum(map(self.takes_a_place, self.users(phase)))
+            assert phase.plan.limit is None or phase.running <= phase.plan.limit
             assert phase.unsettled == sum(not run.nodes[name].settled for name in phase.plan.nodes)
         assert run.settled == sum(node.settled for node in run.nodes.values())
         self.check_locks()
         if run.status is RunStatus.RUNNING and run.stop is None:
             assert not [name for name, node in run.nodes.items() if self.could_start(node)]
+
+    def users(self, phase: PhaseState) -> list[NodeState]:
+        """The nodes that use the places of *phase*: its own, and instances of those."""
+        guests = [other for other in self.run.phases if other.plan.host == phase.plan.index]
+        return [self.run.nodes[name] for part in (phase, *guests) for name in part.plan.nodes]
+
+    @staticmethod
+    def takes_a_place(node: NodeState) -> bool:
+        """Whether *node* uses a place of its phase; the node around instances never does."""
+        works = node.live is not None and node.live.role is Role.FORWARD
+        return node.plan.template is None and (works or node.asking)
 
     def check_locks(self) -> None:
         """Who runs has its locks; nobody else has one that conflicts."""
@@ -119,7 +132,9 @@ class Story(ByHand):
         if group is not None and not is_at_work(run, group):
             return False
         limit = run.limits.max_parallelism
-        return (limit is None or run.running < limit) and (phase.plan.limit is None or phase.running < phase.plan.limit)
+        parts = [phase] if phase.plan.host is None else [phase, run.phases[phase.plan.host]]
+        free = all(part.plan.limit is None or part.running < part.plan.limit for part in parts)
+        return free and (limit is None or run.running < limit)
 
     def happen(self, dice: Random) -> None:
         """One thing that may happen now."""
@@ -184,7 +199,8 @@ class Story(ByHand):
 
     def finish(self) -> None:
         """From now on all goes well."""
-        for _ in range(40 * len(self.run.nodes) + 40):
+        for turn in count():
+            assert turn < 40 * len(self.run.nodes) + 40, "the run does not come to its end"
             self.deliver()
             if self.run.status is RunStatus.INTERRUPTED:
                 self.resume()
@@ -201,8 +217,6 @@ class Story(ByHand):
                 assert self.run.next_due() or self.outcomes, "nothing runs, nothing is due, and the run has not ended"
                 self.let_time_pass()
             self.check_now()
-        message = "the run does not come to its end"
-        raise AssertionError(message)
 
 
 def answer_of(outcome: Granted | Queued | Refused) -> sig.Signal:
@@ -232,7 +246,8 @@ def check_journal(story: ByHand) -> None:
     check_order(story)
     check_undoing(story)
     if run.status is RunStatus.COMPLETED:
-        assert {node.status for node in run.nodes.values()} <= {NodeStatus.COMPLETED, NodeStatus.SKIPPED}
+        last = [node for name, node in run.nodes.items() if not is_superseded(run, name)]
+        assert {node.status for node in last} <= {NodeStatus.COMPLETED, NodeStatus.SKIPPED}
     assert run.status is not RunStatus.COMPLETED or not run.failures
     assert not [name for name, node in run.nodes.items() if node.waiting is not None or node.live is not None]
 
@@ -243,6 +258,8 @@ def check_successes(story: ByHand) -> None:
     for event in story.events:
         if isinstance(event, ev.NodeReset):
             done[event.node] = 0
+            for name in [name for name in done if event.whole and is_inside(NodeId(name), event.node)]:
+                done[name] = 0
         elif isinstance(event, ev.AttemptSucceeded) and is_forward(story, event):
             done[event.node] += 1
             assert done[event.node] == 1
@@ -252,7 +269,12 @@ def check_successes(story: ByHand) -> None:
 
 def is_forward(story: ByHand, event: ev.AttemptSucceeded) -> bool:
     """Whether *event* ends an attempt at the node's work."""
-    return story.run.nodes[event.node].attempts[event.number - 1].role is Role.FORWARD
+    [role] = {
+        other.role
+        for other in story.events
+        if isinstance(other, ev.AttemptScheduled) and (other.node, other.number) == (event.node, event.number)
+    }
+    return role is Role.FORWARD
 
 
 def check_order(story: ByHand) -> None:
@@ -261,7 +283,8 @@ def check_order(story: ByHand) -> None:
     at_work: set[str] = set()
     for event in story.events:
         if isinstance(event, ev.AttemptScheduled) and event.role is Role.FORWARD:
-            assert settled.issuperset(story.run.nodes[event.node].plan.depends_on)
+            node = story.run.nodes.get(event.node)  # none if it was dropped by a retry
+            assert settled.issuperset(node.plan.depends_on if node is not None else ())
             around = event.node.rpartition("/")[0]
             assert not around or around in at_work
             at_work.add(event.node)
@@ -292,7 +315,7 @@ def check_undoing(story: ByHand) -> None:
         assert len(set(event.order)) == len(event.order)
         for place, name in enumerate(event.order):
             later = event.order[place + 1 :]
-            assert not set(run.nodes[name].plan.dependents) & set(later)
+            assert name not in run.nodes or not set(run.nodes[name].plan.dependents) & set(later)
             assert not [other for other in later if is_inside(other, name)]
     cause = run.stop
     if cause is not None and cause.compensate and cause.rollback_to is None:

@@ -162,7 +162,7 @@ def budgets_are_not_looked_at(patch: Patch) -> None:
 
 
 def phases_have_all_slots(patch: Patch) -> None:
-    patch.setattr(readiness, "_has_slot", lambda _run, _phase: True)
+    patch.setattr(readiness, "_is_full", lambda _phase: False)
 
 
 def a_cancelled_attempt_counts_as_ended_at_once(patch: Patch) -> None:

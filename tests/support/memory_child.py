@@ -20,6 +20,7 @@ from engine.run.events import Limits
 from engine.runtime.clock import SystemClock
 from engine.service import Engine
 from engine.storage.sqlite import SqliteStorage
+from engine.values.reading import value_of
 from tests.support.definitions import plan
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _told(engine: Engine, view: View, outputs: int) -> dict[str, Any]:
     return {
         "status": view.run.status,
         "warnings": view.warnings,
-        "digests": [engine.values.get(ref) for ref in found],
+        "digests": [value_of(ref, engine.values.get) for ref in found],
         "peak": peak_bytes(),
         "cached": engine.values.size,
     }

@@ -132,4 +132,24 @@ def some_in_place(*family: dict[str, Any]) -> tuple[dict[str, Any], ...]:
             if node.get("agentId") == "command" and crc32(f"{raw['name']} {node}".encode()) % 2:
                 node["phases"] = deepcopy(commands[node["task"]]["phases"])
                 del node["agentId"]
+    for raw in family:
+        unfold_some(raw["phases"], raw["name"])
     return family
+
+
+def unfold_some(phases: list[dict[str, Any]], name: str) -> None:
+    """Let some of the nodes of *phases* stand for items or iterations."""
+    for node in (node for part in phases for node in part["agents"]):
+        luck = crc32(f"{name} {node}".encode())
+        unfold_some(node.get("phases", []), name)
+        if luck % 7 == 0:
+            things = {"key": "things", "default": [f"thing {at}" for at in range(luck // 7 % 4)]}
+            context = node.setdefault("context", {})
+            context["inputs"] = [*context.get("inputs", []), things]
+            node["forEach"] = {"items": "things", "continueOnError": luck % 2 == 0, "failures": f"{node['id']}-failed"}
+            if luck % 3 == 0:
+                node["forEach"]["maxParallelism"] = 1 + luck % 2
+        elif luck % 7 == 1:
+            until = f"iteration >= {1 + luck // 7 % 3}"
+            on = "fail" if luck % 2 else "continue"
+            node["repeat"] = {"until": until, "maxIterations": 2, "onExhausted": on, "interval": luck % 3 * 1000}

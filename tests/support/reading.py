@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.run.state import NodeStatus, keys_at, level_of
+from engine.run.lookup import keys_at
+from engine.run.state import NodeStatus, level_of
 
 if TYPE_CHECKING:
     from engine.ids import NodeId
@@ -37,7 +38,7 @@ def _both(run: Run, node: NodeState, key: str, givers: set[NodeId]) -> tuple[lis
     """What *givers* have given to *key* at the version that *node* saw, and what they have given in the end."""
     parts = [part for part in run.context.get(node.plan.scope + key, ()) if part.node in givers]
     version = node.version or 0
-    return [part.ref.digest for part in parts if part.version <= version], [part.ref.digest for part in parts]
+    return [str(part.ref) for part in parts if part.version <= version], [str(part.ref) for part in parts]
 
 
 def _all_before(run: Run, node: NodeState) -> set[NodeId]:

@@ -14,15 +14,20 @@ from pathlib import Path
 from engine.ids import NodeId
 from engine.run import events as ev
 from engine.run import signals as sig
+from engine.run.made import Ref
 from engine.run.reducer import fold
 from engine.run.state import Run
 from engine.storage.codec import encode_event
 from tests.simulation.test_crashes import RETRY, STORIES, chain, drive
 from tests.support.by_hand import ByHand, all_queue, locks, rollback
-from tests.support.definitions import command, implement_feature, node, phase
+from tests.support.definitions import command, implement_feature, in_place, node, phase
 from tests.support.runs import simulated
 
 GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def _digest(ref: Ref) -> str:
+    return ref.digest if isinstance(ref, ev.ValueRef) else str(ref)
 
 
 def end_of(run: Run) -> dict[str, object]:
@@ -32,7 +37,7 @@ def end_of(run: Run) -> dict[str, object]:
         "message": run.message,
         "events": run.events,
         "settled": run.settled,
-        "context": {key: [part.ref.digest for part in parts] for key, parts in run.context.items() if parts},
+        "context": {key: [_digest(part.ref) for part in parts] for key, parts in run.context.items() if parts},
         "nodes": {
             name: {"status": node.status.value, "attempts": len(node.attempts), "retries": node.retries}
             for name, node in run.nodes.items()
@@ -59,6 +64,33 @@ def reopened() -> list[ev.Event]:
     drive(story, faults)
     story.resume(failed=True)
     drive(story, {})
+    return story.events
+
+
+def unfolded() -> list[ev.Event]:
+    """A list whose items are repeated until they pass; one fails, and the retried run looks the list up again."""
+    find = node("find", "prepare", context={"outputs": [{"key": "files"}]})
+    check = node("check", context={"inputs": [{"key": "file"}], "outputs": [{"key": "passed"}]})
+    check |= {"repeat": {"until": "passed", "maxIterations": 2, "interval": 1000}}
+    cover = in_place("cover", phase("in", check), needs=("find",))
+    cover |= {
+        "forEach": {"items": "files", "as": "file", "key": "$", "continueOnError": True, "failures": "failed"},
+        "context": {"inputs": [{"key": "files"}], "outputs": [{"key": "passed"}]},
+    }
+    story = ByHand(command(phase("p", node("prepare"), find, cover, continueOnError=True)))
+    story.fail("prepare")
+    story.succeed("find", files=["a", "b"])
+    for name in ("cover/1/check/1", "cover/2/check/1"):
+        story.succeed(name, passed=False)
+    story.wait(seconds=1)
+    story.crash()
+    story.resume()
+    story.succeed("cover/1/check/2", passed=True)
+    story.succeed("cover/2/check/2", passed=False)
+    story.resume(failed=True)
+    story.succeed("prepare")
+    story.succeed("find", files=["c"])
+    story.succeed("cover/1/check/1", passed=True)
     return story.events
 
 
@@ -152,6 +184,7 @@ def journals() -> dict[str, list[ev.Event]]:
     found: dict[str, list[ev.Event]] = {
         "interrupted": interrupted(),
         "reopened": reopened(),
+        "unfolded": unfolded(),
         "waits": waits(),
         "started": started(),
         "jumped": jumped(),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from engine.ids import attempt_id
+from engine.run.events import ValueRef
 from engine.run.state import NodeStatus
 from engine.storage.codec import decode_value, encode_event, encode_value
 
@@ -50,7 +51,7 @@ def values_stay_readable(world: World) -> Iterator[str]:
                 continue
             reply = world.agents.reply_of(record, node)
             for key, ref in node.outputs.items():
-                data = world.inspector.value(ref.digest)
+                data = world.inspector.value(ref.digest) if isinstance(ref, ValueRef) else b"null"
                 if data is None:
                     yield f"{record.id}:{name} {key} is lost"
                 elif reply is not None and encode_value(decode_value(data)) != encode_value(reply[key]):

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
+from engine.ids import NodeId
 from engine.model.plan import NodeKind
 from engine.model.policy import CompensationType, FailureKind
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, StopKind, WaitReason
-from engine.run.state import END_STATES, NodeStatus, is_inside
+from engine.run.state import END_STATES, NodeStatus, is_inside, outer
 from engine.scheduling import retry, saga
 from engine.scheduling.outcomes import PHASE_TIMEOUT, is_stopping
 from engine.scheduling.saga import UNDOING
@@ -21,7 +22,7 @@ from tests.support.reading import stale
 
 if TYPE_CHECKING:
     from engine.ids import OwnerId
-    from engine.run.state import NodeState
+    from engine.run.state import NodeState, Run
     from tests.support.world.record import Record
 
 Law: TypeAlias = "Callable[[Record, ev.Event, OwnerId], Iterator[str]]"
@@ -79,11 +80,13 @@ def limits(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
     run, plan = record.run, record.node(event.node).plan
     most = run.limits
     phase = run.phases[plan.phase]
+    host = phase if phase.plan.host is None else run.phases[phase.plan.host]
     fails = (
         plan.kind is NodeKind.SUB_COMMAND and record.node(event.node).attempts
     )  # it may go on only to undo what it did
-    if phase.plan.limit is not None and phase.running >= phase.plan.limit and not fails:
-        yield f"{event.node} is one too many in phase {phase.plan.id}"
+    for part in (phase, host) if plan.template is None and not fails else ():
+        if part.plan.limit is not None and part.running >= part.plan.limit:
+            yield f"{event.node} is one too many in phase {part.plan.id}"
     if run.deadline is not None and event.at > run.deadline and run.stop is None:
         yield f"{event.node} starts at {event.at}, and the time was over at {run.deadline}"
     if phase.deadline is not None and event.at > phase.deadline and not fails:
@@ -183,12 +186,36 @@ def undone_in_order(record: Record, event: ev.Event, _writer: OwnerId) -> Iterat
 
 
 def completed_means_all_done(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
-    """A run is completed if and only if every node has completed or was skipped."""
+    """A run is completed if and only if every node has completed or was skipped, but for iterations before the last."""
     if isinstance(event, ev.RunEnded):
         good = {NodeStatus.COMPLETED, NodeStatus.SKIPPED}
-        left = {name: node.status.value for name, node in record.run.nodes.items() if node.status not in good}
+        left = {
+            name: node.status.value
+            for name, node in record.run.nodes.items()
+            if node.status not in good and not _is_past(record.run, name)
+        }
+        left |= dict.fromkeys(record.run.exhausted, "exhausted")
         if (event.status is RunStatus.COMPLETED) != (not left and record.run.stop is None):
             yield f"{event.status} with {left}, stop {record.run.stop}"
+
+
+def _is_past(run: Run, name: NodeId) -> bool:
+    """Whether *name* is inside an iteration that another one followed."""
+    for one in (name, *outer(name)):
+        around, _, number = one.rpartition("/")
+        shape = run.unfolded.get(NodeId(around))
+        if shape is not None and not shape.items and int(number) < shape.count:
+            return name != one
+    return False
+
+
+def as_many_as_items(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
+    """From its unfolding on a node has one instance for each item, and a loop one for each iteration."""
+    if isinstance(event, ev.RunEnded):
+        for name, shape in record.run.unfolded.items():
+            numbers = {other.rpartition("/")[2] for other in record.run.nodes if other.rpartition("/")[0] == name}
+            if numbers != {str(number) for number in range(1, shape.count + 1)}:
+                yield f"{name} has the instances {sorted(numbers)} of {shape.count}"
 
 
 def ends_idle(record: Record, event: ev.Event, _writer: OwnerId) -> Iterator[str]:
@@ -242,7 +269,7 @@ def ended_as_it_went(record: Record, event: ev.Event, _writer: OwnerId) -> Itera
     cancelled = run.stop is not None and run.stop.kind is StopKind.CANCEL and not run.undo_failures
     if (event.status is RunStatus.CANCELLED) != cancelled:
         yield f"{event.status}, stopped by {run.stop}"
-    if event.status is RunStatus.DEGRADED and not run.failures:
+    if event.status is RunStatus.DEGRADED and not run.failures and not run.exhausted:
         yield "degraded without a failure"
 
 
@@ -271,6 +298,7 @@ JOURNAL_LAWS: tuple[Law, ...] = (
     no_second_harm,
     undone_in_order,
     completed_means_all_done,
+    as_many_as_items,
     ends_idle,
     undone_or_reported,
     undone_inside,

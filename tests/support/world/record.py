@@ -14,6 +14,7 @@ from engine.model.policy import QUOTA_EXHAUSTED
 from engine.run import events as ev
 from engine.run.events import Role
 from engine.run.reducer import apply, create
+from engine.run.state import is_inside
 from engine.storage.codec import decode_event, encode_event
 
 if TYPE_CHECKING:
@@ -107,15 +108,20 @@ class Record:
             if waiting is not None and waiting.reason is ev.WaitReason.DECISION:
                 self.held.discard(event.node)
         elif isinstance(event, ev.NodeReset):
-            for names in (self.done, self.undone, self.held):
-                names.discard(event.node)
-            self.inputs.pop(event.node, None)
-            self.failed[event.node, Role.COMPENSATE] = 0
+            self._reset(event)
         if isinstance(event, ev.NodeReset | ev.NodeFailed | ev.NodeCancelled):
             self.failed[event.node, Role.FORWARD] = 0
         name = getattr(event, "node", None)
         if name is not None:
             self.failure.pop(name, None)
+
+    def _reset(self, event: ev.NodeReset) -> None:
+        inside = [name for name in self.run.nodes if is_inside(name, event.node)] if event.whole else []
+        for node in (event.node, *inside):
+            for names in (self.done, self.undone, self.held):
+                names.discard(node)
+            self.inputs.pop(node, None)
+            self.failed[node, Role.COMPENSATE] = self.failed[node, Role.FORWARD] = 0
 
     def _forgive(self, event: ev.NodeWaiting) -> None:
         """An attempt that failed for want of quota, and that its breaker holds back, is no fault of the node's."""

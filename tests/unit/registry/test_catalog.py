@@ -16,7 +16,19 @@ from registry.catalog import Catalog
 
 ROOT = Path(__file__).parents[3]
 GUIDE = ["/hello-world", "/review-code", "/analyze-api", "/implement-feature", "/database-migration", "/adaptive-test"]
-EXAMPLES = ["fan-out", "diamond", "saga", "retry", "skip", "locks", "sub-command", "passthrough"]
+EXAMPLES = [
+    "fan-out",
+    "diamond",
+    "saga",
+    "retry",
+    "skip",
+    "locks",
+    "sub-command",
+    "passthrough",
+    "for-each",
+    "repeat",
+    "pipeline",
+]
 
 
 @pytest.fixture

@@ -59,6 +59,25 @@ async def test_hooks_are_told_of_starts_ends_and_phases_in_order(project: Path) 
     ]
 
 
+async def test_hooks_are_told_of_a_list_and_of_each_of_its_items(project: Path) -> None:
+    context = {"inputs": [{"key": "things", "default": ["x", "y"]}]}
+    each = step("a", forEach={"items": "things", "maxParallelism": 1}, context=context)
+    told = Told()
+    async with opened(project, WORK, **told.hooks) as engine:
+        done = await engine.execute(steps([each]))
+    assert done.success
+    assert told.lines == [
+        ("start", "a", "p1"),
+        ("start", "a/1", "a/items"),
+        ("complete", "a/1", True),
+        ("start", "a/2", "a/items"),
+        ("complete", "a/2", True),
+        ("phase", "a/items", {"a/1": "completed", "a/2": "completed"}),
+        ("complete", "a", True),
+        ("phase", "p1", {"a": "completed"}),
+    ]
+
+
 async def test_a_node_that_is_tried_again_starts_and_ends_once(project: Path) -> None:
     tries: list[str] = []
 

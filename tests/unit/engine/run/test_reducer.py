@@ -8,8 +8,9 @@ from engine.errors import InternalError
 from engine.ids import NodeId, OwnerId
 from engine.model.policy import Failure, FailureKind
 from engine.run import events as ev
+from engine.run.lookup import keys_at, parts_at
 from engine.run.reducer import apply, fold
-from engine.run.state import keys_at, parts_at
+from engine.values.reading import value_of
 from tests.support.by_hand import NOON, ByHand, comparable
 from tests.support.definitions import command, node, phase
 
@@ -76,4 +77,4 @@ def test_a_value_that_is_replaced_is_gone_with_all_its_parts() -> None:
     gives = {"outputs": [{"key": "k"}]}
     story = ByHand(command(phase("p", node("a", context=gives))), initial={"k": 0})
     story.succeed("a", k=1)
-    assert [story.values.get(part.ref) for part in parts_at(story.run, "k", story.run.version)] == [1]
+    assert [value_of(part.ref, story.values.get) for part in parts_at(story.run, "k", story.run.version)] == [1]

@@ -12,6 +12,7 @@ from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import RunStatus, WaitReason
 from engine.scheduling import decide
+from engine.values.reading import value_of
 from tests.support.by_hand import ByHand, calling, locks
 from tests.support.definitions import command, node, phase
 
@@ -281,11 +282,11 @@ def test_a_sub_command_is_given_its_inputs_and_hands_its_outputs_out() -> None:
     )
     story = ByHand(raw, SUB, initial={"given": {"a": "by the caller"}})
     given = story.run.context["g/given"][-1]
-    assert story.values.get(given.ref) == "by the caller"
+    assert value_of(given.ref, story.values.get) == "by the caller"
     story.succeed("g/x", made=[1])
     assert "made" not in story.run.context
     story.succeed("g/y")
-    assert story.values.get(story.run.context["made"][-1].ref) == [1]
+    assert value_of(story.run.context["made"][-1].ref, story.values.get) == [1]
     assert story.live() == ["use"]
 
 

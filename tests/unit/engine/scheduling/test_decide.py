@@ -12,7 +12,8 @@ from engine.model.policy import Failure, FailureKind
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import RunStatus
-from engine.run.state import parts_at
+from engine.run.lookup import parts_at
+from engine.values.reading import value_of
 from tests.support.by_hand import HEIR, ByHand, calling, locks, rollback
 from tests.support.definitions import command, node, phase
 
@@ -180,7 +181,7 @@ def test_what_depends_on_a_failed_node_is_done_again_and_what_it_had_given_is_wi
     story.succeed("a")
     story.succeed("b", k=2)
     assert story.state() == "completed"
-    assert [story.values.get(part.ref) for part in story.run.context["k"]] == [2]
+    assert [value_of(part.ref, story.values.get) for part in story.run.context["k"]] == [2]
 
 
 def test_a_run_with_locks_of_its_own_is_taken_up_once_it_has_them() -> None:
@@ -338,7 +339,7 @@ def test_a_sub_command_that_is_taken_up_again_hides_no_value_that_was_made_insid
     story.resume(failed=True)
     assert story.live() == ["g/y"]
     [value] = parts_at(story.run, "g/k", story.run.version)
-    assert story.values.get(value.ref) == "from inside"
+    assert value_of(value.ref, story.values.get) == "from inside"
 
 
 def test_a_node_that_asks_its_breaker_does_not_wait_for_locks() -> None:

@@ -71,7 +71,60 @@ DEEP = (
 )
 LONG = "Review everything that was written with great care, and then say what should be done"
 
+FILES = {"type": "array"}
+
+
+def found(**output: object) -> Raw:
+    """A node that finds files."""
+    return node("find", context={"outputs": [{"key": "files", "ttl": 60, **output}]})
+
+
+def each(context: Raw | None = None, **shape: object) -> Raw:
+    """A node for each of the files that were found."""
+    read = context or reads("files")
+    return node("cover", "find", context=read, forEach={"items": "files", **shape})
+
+
+def again(until: str, schema: Raw | None = None, **shape: object) -> Raw:
+    """A node that is repeated."""
+    context = writes("result", persist=True, **({"schema": schema} if schema else {}))
+    return node("repair", context=context, repeat={"until": until, **shape})
+
+
 EXAMPLES: dict[str, Example] = {
+    "ITEMS_NOT_A_LIST": Example(
+        one(found(schema={"type": "string"}), each()),
+        "/phases/0/agents/1/forEach/items",
+        one(found(schema=FILES), each()),
+    ),
+    "UNKNOWN_OUTPUT": Example(
+        one(again("iteration > 1", stopWhenUnchanged=["resutl"])),
+        "/phases/0/agents/0/repeat/stopWhenUnchanged/0",
+        one(again("iteration > 1", stopWhenUnchanged=["result"])),
+    ),
+    "UNKNOWN_PLACEHOLDER": Example(
+        one(found(schema=FILES), each(None, **{"as": "file"}) | {"task": "Cover ${flie}"}),
+        "/phases/0/agents/1/task",
+        one(found(schema=FILES), each(None, **{"as": "file"}) | {"task": "Cover ${file} in ${HOME}"}),
+    ),
+    "NAME_CLASH": Example(
+        one(found(schema=FILES), each(reads("files") | writes("file", persist=True), **{"as": "file"})),
+        "/phases/0/agents/1/forEach/as",
+        one(found(schema=FILES), each(reads("files") | writes("cover", persist=True), **{"as": "file"})),
+    ),
+    "ITEMS_WITHOUT_SCHEMA": Example(
+        one(found(), each()), "/phases/0/agents/1/forEach/items", one(found(schema=FILES), each())
+    ),
+    "WILDCARD_ITEMS": Example(
+        one(found(schema=FILES), each({"inputs": [{"key": "files", "transform": "$[*].name"}]})),
+        "/phases/0/agents/1/context/inputs/0/transform",
+        one(found(schema=FILES), each({"inputs": [{"key": "files", "transform": "$.names"}]})),
+    ),
+    "UNTIL_UNCERTAIN": Example(
+        one(again("result.passed")),
+        "/phases/0/agents/0/repeat/until",
+        one(again("result.passed", {"type": "object", "required": ["passed"]})),
+    ),
     "SCHEMA": Example(
         one(node("build", priority="high")), "/phases/0/agents/0/priority", one(node("build", priority=1))
     ),

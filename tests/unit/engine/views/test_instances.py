@@ -1,0 +1,111 @@
+"""A node with forEach or repeat is one line, however many instances it has."""
+
+from __future__ import annotations
+
+from engine.graph import predict
+from engine.views.diagram import mermaid, svg, text_tree
+from engine.views.metrics import metrics
+from engine.views.progress import progress
+from engine.views.status import snapshot
+from engine.views.timeline import timeline
+from engine.views.todos import display, todos
+from tests.support.definitions import command, in_place, node, phase, plan
+from tests.unit.engine.scheduling.test_for_each import begun, each
+from tests.unit.engine.scheduling.test_repeat import begun as looping
+from tests.unit.engine.scheduling.test_repeat import loop
+
+
+def test_a_list_is_one_todo_with_its_counts() -> None:
+    run = begun(
+        each(shape={"continueOnError": True, "maxParallelism": 2}, task="Cover the files"), node("last", "cover")
+    )
+    run.succeed("cover/1", covered=1)
+    run.fail("cover/2")
+    [_, todo, last] = todos(run.run, run.now, {})
+    assert (todo.content, todo.status, todo.active_form) == (
+        "Cover the files",
+        "in_progress",
+        "Covering the files (2/3, 1 failed)",
+    )
+    assert last.status == "pending"
+
+
+def test_the_text_lists_running_and_failed_items_by_name_and_counts_the_rest() -> None:
+    files = tuple(f"f{number}" for number in range(20))
+    shape = {"continueOnError": True, "maxParallelism": 7, "key": "$"}
+    run = begun(each(shape=shape, task="Cover the files"), files=files)
+    run.fail("cover/2")
+    lines = [text.strip() for text in display(run.run, run.now, {}).splitlines()]
+    at = lines.index("⚙️ Covering the files (1/20, 1 failed)")
+    assert lines[at + 1 : at + 8] == ["⚙️ f0", "⚙️ f2", "⚙️ f3", "⚙️ f4", "⚙️ f5", "❌ f1: cover/2 broke", "⏳ 12 more"]
+
+
+def test_a_loop_shows_its_iteration() -> None:
+    run = looping(loop(task="Fix the tests"))
+    run.succeed("fix/1", result={"passed": False})
+    [todo] = todos(run.run, run.now, {})
+    assert todo.active_form == "Fixing the tests (iteration 2)"
+    run.succeed("fix/2", result={"passed": True})
+    [todo] = todos(run.run, run.now, {})
+    assert todo.content == "Fix the tests (completed in 0.0s, iteration 2)"
+
+
+def test_progress_counts_the_nodes_of_the_file_and_never_goes_back() -> None:
+    run = begun(each(), node("last", "cover"), files=("a", "b", "c", "d"))
+    seen = [progress(run.run).percent]
+    for number in (1, 2, 3, 4):
+        run.succeed(f"cover/{number}", covered=1)
+        seen.append(progress(run.run).percent)
+    assert (progress(run.run).total, seen) == (3, [33, 41, 50, 58, 66])
+
+
+def test_a_status_names_the_nodes_of_the_file_and_the_instances_that_do_something() -> None:
+    run = begun(each(shape={"continueOnError": True, "maxParallelism": 2}), files=tuple(range(100)))
+    run.succeed("cover/1", covered=1)
+    run.fail("cover/2")
+    now = snapshot(run.run, run.now)
+    assert [line.id for line in now.nodes] == ["find", "cover", "cover/2", "cover/3", "cover/4"]
+    assert [phase.id for phase in now.phases] == ["one"]
+
+
+def test_plans_show_how_often_a_node_runs() -> None:
+    inner = loop(shape={"maxIterations": 4})
+    cover = {**in_place("cover", phase("in", inner)), "forEach": {"items": "files", "maxParallelism": 2}}
+    cover["context"] = {"inputs": [{"key": "files"}]}
+    made = plan(command(phase("one", cover)))
+    tree = text_tree(made, predict(made))
+    assert "cover  phases for each of files (3 assumed, 2 at once), 2 min" in tree
+    assert "└─  cover/*/fix  worker until result.passed == true (at most 4 times)" in tree
+    assert "cover \u00d73 · 2 min" in svg(made, predict(made))
+    assert "phases for each of files" in mermaid(made)
+    assert "  0: cover\n" in tree
+
+
+def test_plans_show_plain_nodes_inside_instances() -> None:
+    cover = {**in_place("cover", phase("in", node("write"), node("check", "write"))), "forEach": {"items": "files"}}
+    cover["context"] = {"inputs": [{"key": "files"}]}
+    made = plan(command(phase("one", cover)))
+    lines = [line.strip() for line in text_tree(made, predict(made)).splitlines()]
+    assert [line for line in lines if "cover/*" in line] == ["├─  cover/*/write  worker", "└─  cover/*/check  worker"]
+
+
+def test_a_report_has_rows_for_failed_and_slow_items_only() -> None:
+    run = begun(each(shape={"continueOnError": True}), files=tuple(range(60)))
+    for number in range(1, 61):
+        run.wait(seconds=1)
+        if number == 7:
+            run.fail("cover/7")
+        else:
+            run.succeed(f"cover/{number}", covered=1)
+    chart = timeline(run.run, run.now)
+    assert [phase.id for phase in chart.phases] == ["one", "cover/items"]
+    shown = [row.node for row in chart.phases[1].rows]
+    assert shown == ["cover/7", *(f"cover/{number}" for number in range(42, 61))]
+    assert len(metrics(run.run, run.now).phases) == 1
+
+
+def test_a_report_shows_iterations_behind_their_loop() -> None:
+    run = looping(loop(), node("last", "fix"))
+    run.succeed("fix/1", result={"passed": False})
+    run.succeed("fix/2", result={"passed": True})
+    assert [phase.id for phase in timeline(run.run, run.now).phases] == ["one", "fix/1", "fix/2"]
