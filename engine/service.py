@@ -203,11 +203,12 @@ class Engine:
         arguments: str | Mapping[str, Any] | None = None,
         executor: str = "native",
         limits: Limits | None = None,
+        definition: Mapping[str, Any] | None = None,
     ) -> RunId:
         """Start a run of *plan*; it is durable when this returns.
 
-        *executor* is already resolved: `native` (no model needed), `claude`, `host` or `simulate`. Raises `InputError`
-        if an argument is missing, `EnvironmentFault` if an isolated agent could not work.
+        *executor* is already resolved: `native` (no model needed), `claude`, `host` or `simulate`; *definition* is kept
+        with the run. Raises `InputError` if an argument is missing, `EnvironmentFault` if an agent cannot be isolated.
         """
         given, text = bind_arguments(plan, arguments)
         limits = (limits or Limits()).over(Limits(max_parallelism=DEFAULT_PARALLELISM))
@@ -220,10 +221,9 @@ class Engine:
         # Nothing is awaited from here to the start: values that no run refers to may be pruned at any time.
         initial = {key: ref for key, ref in kept.items() if self.values.renew(ref)}
         initial |= {key: self.values.put(value) for key, value in {**initial_context(plan, text), **given}.items()}
-        run_id = self.clock.new_run_id()
-        self.live_runs.start(
+        run = self.live_runs.start(
             sig.StartRun(
-                run=run_id,
+                run=self.clock.new_run_id(),
                 plan=plan,
                 owner=self._owner_id,
                 executor=executor,
@@ -231,17 +231,17 @@ class Engine:
                 arguments=text,
                 limits=limits,
                 worktree=self.location.worktree,
+                definition=None if definition is None else self.values.put(definition),
             )
         )
         await self.live_runs.committed()
-        return run_id
+        return run.id
 
     async def _check_agents(self, plan: Plan, executor: str) -> None:
         """Raise if an agent of *plan* may not run, or one that this process runs cannot be isolated as requested."""
         self.permits.begin(plan.agents.values())
         ours = [agent for agent in plan.agents.values() if agent.id not in self.custom_executors]
-        if executor == "host":
-            ours = [agent for agent in ours if not agent.kind.traits.needs_model]
+        ours = [agent for agent in ours if executor != "host" or not agent.kind.traits.needs_model]
         await check_isolation(self.project, ours, allows=self.allows)
 
     async def _session(self, plan: Plan) -> dict[str, ValueRef]:

@@ -66,6 +66,8 @@ class Scenario:
     """Failures by node and attempt number; None: every forward attempt."""
     values: Mapping[NodeId, Mapping[str, Any]] = field(default_factory=dict)
     """Preset outputs by node and key."""
+    definition: Mapping[str, Any] | None = None
+    """The command that the plan was made from, kept with the run."""
     seed: int = 0
     epoch: datetime = EPOCH
     """When the simulated run starts."""
@@ -196,7 +198,11 @@ async def _simulate(plan: Plan, scenario: Scenario, executor: Executor, project:
     engine.live_runs.listeners.append(listen)
     async with engine.serving():
         run_id: RunId = await engine.start(
-            plan, arguments=scenario.arguments, executor="simulate", limits=scenario.limits
+            plan,
+            arguments=scenario.arguments,
+            executor="simulate",
+            limits=scenario.limits,
+            definition=scenario.definition,
         )
         await ended.wait()
         run = (await engine.view(run_id)).run

@@ -5,6 +5,7 @@ Pure. It describes one file by itself; `engine/validation` has the rules that ne
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from engine.model.command import CommandDefinition
@@ -43,6 +44,27 @@ def command_schema() -> dict[str, Any]:
     return {"$schema": DRAFT, "$id": IDENTITY, "title": "Command, format 2.0.0", **root, "$defs": parts}
 
 
+def in_order(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """*definition* with the fields of each part in the order of the format, others behind them."""
+    schema = command_schema()
+    found: dict[str, Any] = _in_order(definition, schema, schema["$defs"])
+    return found
+
+
+def _in_order(value: Any, shape: dict[str, Any], parts: dict[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
+    """*value*, of the given *shape*, with its fields in order."""
+    for way in (shape, *shape.get("anyOf", ())):
+        if "$ref" in way:
+            shape = parts[way["$ref"].rpartition("/")[2]]
+    if isinstance(value, list) and "items" in shape:
+        return [_in_order(item, shape["items"], parts) for item in value]
+    fields = shape.get("properties")
+    if not isinstance(value, Mapping) or fields is None:
+        return value
+    names = [*(name for name in fields if name in value), *(name for name in value if name not in fields)]
+    return {name: _in_order(value[name], fields.get(name, {}), parts) for name in names}
+
+
 def _part(part: dict[str, Any]) -> dict[str, Any]:
     """One object of the format: known fields, notes, and nothing else."""
     shown: dict[str, Any] = {"description": part["description"], "type": "object"}
@@ -69,4 +91,4 @@ def _describe_references(part: dict[str, Any], parts: dict[str, dict[str, Any]])
             part["properties"][name] = {"description": named["description"], **field}
 
 
-__all__ = ["DRAFT", "IDENTITY", "NOTES", "command_schema"]
+__all__ = ["DRAFT", "IDENTITY", "NOTES", "command_schema", "in_order"]

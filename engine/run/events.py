@@ -128,6 +128,8 @@ class RunCreated(EventBase, frozen=True):
     limits: Limits = msgspec.field(default_factory=Limits)
     worktree: str = ""
     """The linked git worktree that it belongs to; empty if it is the one of the project that holds the journal."""
+    definition: ValueRef | None = None
+    """The command as v2 JSON data; absent in journals of older builds, and for plans that were made otherwise."""
 
 
 class RunStarted(EventBase, frozen=True):

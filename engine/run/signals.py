@@ -34,6 +34,7 @@ class StartRun(Request, frozen=True, kw_only=True):
     arguments: str = ""
     limits: Limits | None = None
     worktree: str = ""
+    definition: ValueRef | None = None
 
 
 class ReportOutcome(Request, frozen=True):

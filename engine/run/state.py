@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from engine.ids import OwnerId, RunId
     from engine.model.plan import NodePlan, PhasePlan, Plan
     from engine.model.policy import Failure, Merge, Usage
-    from engine.run.events import StopCause, WaitReason
+    from engine.run.events import StopCause, ValueRef, WaitReason
     from engine.run.made import Ref, Unfolded
 
 
@@ -268,6 +268,8 @@ class Run:
     phases: list[PhaseState]
     worktree: str = ""
     """The linked git worktree that it belongs to; empty if it is the one of the project that holds the journal."""
+    definition: ValueRef | None = None
+    """The command as v2 JSON data, if it is known."""
     status: RunStatus = RunStatus.PENDING
     before_interrupt: RunStatus | None = None
     events: int = 0

@@ -65,6 +65,7 @@ def start(signal: sig.StartRun, now: datetime, queues: Queues = at_once) -> Step
         signal.arguments,
         signal.limits or Limits(),
         signal.worktree,
+        signal.definition,
     )
     step = Step(create(created), now, [created], queues)
     if not signal.plan.locks:

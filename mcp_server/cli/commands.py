@@ -36,6 +36,7 @@ COMMANDS = {
     "show": Place("show", "Show one node of a run: its prompt, data, attempts, and cost."),
     "report": Place("report", "Show how a run went."),
     "new": Place("new", "Write a new command, and the agents that it needs, ready to run."),
+    "save": Place("save", "Make a command of the definition that a run began with."),
     "validate": Place("files", "Check a command and report every problem at once."),
     "plan": Place("files", "Show how a command would run."),
     "migrate": Place("files", "Convert a v1 markdown file or an older JSON file to a v2 file."),

@@ -10,19 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.text.shown import clean
 from mcp_server.cli import console, lazy
-from mcp_server.cli.placing import command_name, place
+from mcp_server.cli.placing import Force, command_name, place, show_placed
 from mcp_server.cli.shared import Json, errors, project_root
 from registry.templates import PATTERNS, PROGRAMS, find, templates
 
 if TYPE_CHECKING:
     from pathlib import PurePosixPath
-
-    from mcp_server.cli.placing import Placed
-
-
-Force = Annotated[bool, typer.Option("--force", help="Replace files, and hide commands and agents of that name.")]
 
 
 def new(
@@ -80,13 +74,3 @@ def _new(given: str, template: str, *, force: bool, as_json: bool) -> None:
 
 def _is_program(path: PurePosixPath) -> bool:
     return path.is_relative_to(PROGRAMS)
-
-
-def show_placed(name: str, placed: Placed, more: dict[str, str], *, as_json: bool) -> None:
-    """Print the files that were placed."""
-    if as_json:
-        console.print_json({"command": name, **more, "written": placed.written, "kept": placed.kept})
-        return
-    for word, paths in (("written", placed.written), ("unchanged", placed.kept)):
-        for path in paths:
-            console.results.print(clean(f"{word} {path}"), soft_wrap=True)

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
 
 from engine.errors import InputError
 from engine.statefolder.regular_files import read_regular
-from mcp_server.cli import lazy
+from engine.text.shown import clean
+from mcp_server.cli import console, lazy
 from mcp_server.cli.skills import MAX_NAME_LENGTH, is_ours
 from mcp_server.cli.written import write_all
 from registry.agents.plugins import configuration
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
     from registry.catalog import Catalog
 
+Force = Annotated[bool, typer.Option("--force", help="Replace files, and hide commands and agents of that name.")]
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 MAX_FILE_BYTES = 1_000_000
 SHARED = (
@@ -98,6 +102,16 @@ def place(
     new = {path: text for path, text in wanted.items() if path not in kept}
     write_all(new, replaces=force)
     return Placed([lazy.shown(root, path) for path in new], [lazy.shown(root, path) for path in kept])
+
+
+def show_placed(name: str, placed: Placed, more: dict[str, str], *, as_json: bool) -> None:
+    """Print the files that were placed."""
+    if as_json:
+        console.print_json({"command": name, **more, "written": placed.written, "kept": placed.kept})
+        return
+    for word, paths in (("written", placed.written), ("unchanged", placed.kept)):
+        for path in paths:
+            console.results.print(clean(f"{word} {path}"), soft_wrap=True)
 
 
 def _taken_names(root: Path, catalog: Catalog, name: str, file: Path, home: Path) -> Iterator[Taken]:

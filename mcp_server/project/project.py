@@ -174,16 +174,21 @@ class Project(Runs):
         Raises `InvalidCommand` with all problems, `InputError` for its arguments, and `EnvironmentFault`
         (EXECUTOR_UNAVAILABLE) if no executor can do the work of model agents.
         """
-        plan = self.plan(request.source)
+        loaded = self.load(request.source)
+        plan = self.plan(loaded)
         executor = resolve_executor(
             plan, request.executor, project=self.root, program=self.settings.claude_program, host=self._host
         )
         if executor == "simulate":
-            return await self._simulate(plan, request)
+            return await self._simulate(plan, request, loaded.raw)
         plan = self._looked_over(plan, executor)
         engine = await self.engine()
         return await engine.start(
-            plan, arguments=request.arguments, executor=executor, limits=self.limits(request.limits)
+            plan,
+            arguments=request.arguments,
+            executor=executor,
+            limits=self.limits(request.limits),
+            definition=loaded.raw,
         )
 
     async def start_in_background(self, request: RunRequest) -> RunId:
@@ -192,12 +197,13 @@ class Project(Runs):
         A simulated run takes no time and is recorded here. Raises what `start` does, and `EnvironmentFault`
         (WORKER_FAILED).
         """
-        plan = self.plan(request.source)
+        loaded = self.load(request.source)
+        plan = self.plan(loaded)
         executor = resolve_executor(
             plan, request.executor, project=self.root, program=self.settings.claude_program, host=False
         )
         if executor == "simulate":
-            return await self._simulate(plan, request)
+            return await self._simulate(plan, request, loaded.raw)
         bind_arguments(plan, request.arguments)
         self.trust.check(plan.agents.values())
         asked = {
@@ -253,10 +259,10 @@ class Project(Runs):
         parallel = self.limits(request.limits).max_parallelism
         return await asyncio.to_thread(forecast_of, plan, learned=learned, costs=costs, max_parallelism=parallel)
 
-    async def _simulate(self, plan: Plan, request: RunRequest) -> RunId:
+    async def _simulate(self, plan: Plan, request: RunRequest, definition: Mapping[str, Any]) -> RunId:
         """Simulate in a thread, then record the whole run in one commit under a new id."""
         engine, recorded = await self.engines.recorder()
-        simulated = await self._simulated(plan, request)
+        simulated = await self._simulated(plan, request, definition)
         run, run_id = simulated.run, engine.clock.new_run_id()
         run.id, run.worktree = run_id, engine.location.worktree
         events = [
@@ -273,9 +279,12 @@ class Project(Runs):
             engine.activity.warn(run_id, NOT_RECORDED)
         return run_id
 
-    async def _simulated(self, plan: Plan, request: RunRequest) -> Simulated:
+    async def _simulated(
+        self, plan: Plan, request: RunRequest, definition: Mapping[str, Any] | None = None
+    ) -> Simulated:
         """The simulation; raises `InputError` (NO_EFFECT) if a requested failure or value had no effect."""
-        simulated = await asyncio.to_thread(simulate, plan, self._scenario(request), project=self.root)
+        scenario = dataclasses.replace(self._scenario(request), definition=definition)
+        simulated = await asyncio.to_thread(simulate, plan, scenario, project=self.root)
         if simulated.lost:
             raise InputError(
                 f"the simulation of {plan.command} is not as requested: {'; '.join(simulated.lost)}",

@@ -77,8 +77,11 @@ class ProjectPlace:
                 raise
         engine = await self._project.engine()
         limits = self._project.limits(request.limits)
-        plan = self._project.plan(request.source)
-        return await engine.start(plan, arguments=request.arguments, executor="native", limits=limits)
+        loaded = self._project.load(request.source)
+        plan = self._project.plan(loaded)
+        return await engine.start(
+            plan, arguments=request.arguments, executor="native", limits=limits, definition=loaded.raw
+        )
 
     async def resume(self, run_id: RunId, *, failed: bool, limits: Limits) -> None:
         """See `Workplace.resume`."""
