@@ -16,6 +16,7 @@ from engine.run.changes import contribute
 from engine.run.lookup import instances, own_parts, parts_at
 from engine.run.made import Folded, Listed, Literal, Named, Unfolded
 from engine.run.state import NodeState, NodeStatus, PhaseState, inside, is_inside
+from engine.run.titles import title
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +59,7 @@ def unfolded(run: Run, event: ev.NodesUnfolded) -> None:
     index = len(run.phases)
     phase = PhasePlan(
         id=f"{name}/items",
-        name=node.plan.task,
+        name=title(run, node),
         index=index,
         nodes=tuple(NodeId(f"{name}/{number}") for number in range(1, count + 1)),
         limit=each.limit,
@@ -79,9 +80,10 @@ def opened(run: Run, event: ev.IterationOpened) -> None:
     node = run.nodes[event.node]
     name, number, plan = event.node, event.number, node.plan
     index = len(run.phases)
+    run.unfolded.setdefault(name, Unfolded(0, ("iteration",))).count = number
     phase = PhasePlan(
         id=f"{name}/{number}",
-        name=plan.task,
+        name=title(run, node),
         index=index,
         nodes=(NodeId(f"{name}/{number}"),),
         after=plan.inner[-1] if plan.inner else None,
@@ -89,7 +91,6 @@ def opened(run: Run, event: ev.IterationOpened) -> None:
         host=plan.phase,
     )
     run.phases.append(PhaseState(plan=phase, unsettled=1))
-    run.unfolded.setdefault(name, Unfolded(0, ("iteration",))).count = number
     run.judging.pop(name, None)
     before = NodeId(f"{name}/{number - 1}")
     run.failures = [failed for failed in run.failures if not is_inside(failed, before)]  # answered by this iteration

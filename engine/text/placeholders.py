@@ -61,6 +61,19 @@ def fill(text: str, names: Collection[str], value_of: Callable[[str], Any], argu
     return filled
 
 
+def describe(text: str, names: Collection[str], known: Callable[[str, str], str], arguments: str) -> str:
+    """*text* as `fill` would make it, with what *known* returns for each name and its path, such as `.path`."""
+
+    def put(found: re.Match[str]) -> str:
+        if found[2] is None:
+            return arguments
+        if found[2] not in names:
+            return found[0]
+        return found[0][1:] if found[1] else _CONTROL.sub(" ", known(found[2], found[3]))
+
+    return _TOKEN.sub(put, text)
+
+
 def _follow(value: Any, path: str, shown: str) -> Any:  # noqa: ANN401 - JSON
     """The member of *value* at *path*."""
     for step in _STEP.finditer(path):

@@ -148,11 +148,12 @@ def lower_bound(run: Run, durations: Mapping[NodeId, timedelta]) -> timedelta:
 
     If every phase waits for the one before, each has such a bound of its own, and the bounds add up.
     """
-    plan, slots = run.plan, run.limits.max_parallelism
-    if all(phase.barrier and phase.group is None for phase in plan.phases):
-        return sum((_phase_bound(run, phase.plan, durations, slots) for phase in phases_of_file(run)), ZERO)
-    nodes = [replace(node, estimate=durations.get(node.id, ZERO)) for node in plan.nodes]
-    path = forecast(nodes, plan.phases, limits=serial_limits(plan.phases)).total
+    slots, phases = run.limits.max_parallelism, [phase.plan for phase in run.phases]
+    if all(phase.barrier and phase.group is None for phase in phases):
+        return sum((_phase_bound(run, phase, durations, slots) for phase in phases), ZERO)
+    plans = [node.plan for node in run.nodes.values()]  # with the instances that were made
+    nodes = [replace(one, index=place, estimate=durations.get(one.id, ZERO)) for place, one in enumerate(plans)]
+    path = forecast(nodes, phases, limits=serial_limits(phases)).total
     return max(path, sum(durations.values(), ZERO) / slots) if slots else path
 
 

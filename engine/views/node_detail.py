@@ -13,8 +13,8 @@ from engine.run.events import Role
 from engine.run.lookup import keys_at, parts_at
 from engine.run.made import size_of
 from engine.run.state import ZERO, NodeStatus
+from engine.run.titles import title
 from engine.scheduling.readiness import standing, waiting_for
-from engine.values.context import fill_arguments
 from engine.views.progress import node_remaining
 from engine.views.status import session_of
 
@@ -117,7 +117,7 @@ def node_detail(run: Run, node: NodeState, now: datetime, learned: Mapping[str, 
         agent=plan.agent,
         kind="command" if agent is None else agent.kind.value,
         state=standing(node),
-        task=fill_arguments(plan.task, run.arguments),
+        task=title(run, node),
         after=plan.depends_on,
         before=plan.dependents,
         estimate=plan.estimate,

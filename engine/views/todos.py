@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Literal
 
 from engine.run.events import RunStatus
 from engine.run.state import NodeStatus
+from engine.run.titles import title
 from engine.scheduling.readiness import standing, waiting_for
 from engine.text.gerunds import active_form
 from engine.text.redaction import one_line
 from engine.text.shown import clean
-from engine.values.context import fill_arguments
 from engine.views.durations import about, took
 from engine.views.marks import MARKS
 from engine.views.progress import fold_of, item_lines, node_remaining, phases_of_file
@@ -102,7 +102,7 @@ def subject(run: Run, node: NodeState) -> str:
     """
     own = node.plan.id in run.repeated or node.plan.turn > 0  # instances have the task of their template
     name = f" ({_cut(clean(node.plan.id), MAX_NAME_LENGTH)})" if own else ""
-    return _cut(clean(fill_arguments(node.plan.task, run.arguments)), MAX_TASK_LENGTH - len(name)) + name
+    return _cut(clean(title(run, node)), MAX_TASK_LENGTH - len(name)) + name
 
 
 def _cut(text: str, limit: int) -> str:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.ids import NodeId
 from engine.run.state import NodeStatus
+from engine.run.titles import title
 from engine.text.cut import cut
 from engine.text.redaction import one_line, redact
 from engine.text.shown import printable
-from engine.values.context import fill_arguments
 from engine.views.durations import milliseconds
 from engine.views.progress import estimate_of
 from engine.views.status import node_line
@@ -127,7 +127,7 @@ def _line(line: NodeLine) -> wire.NodeStatusLine:
 
 def _with_plan(view: View, line: wire.NodeStatusLine) -> wire.NodeStatusLine:
     node = find_node(view.run, line.id)
-    task = printable(redact(fill_arguments(node.plan.task, view.run.arguments)))
+    task = printable(redact(title(view.run, node)))
     return line.model_copy(
         update={
             "depends_on": list(node.plan.depends_on),

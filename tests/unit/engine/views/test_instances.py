@@ -109,3 +109,21 @@ def test_a_report_shows_iterations_behind_their_loop() -> None:
     run.succeed("fix/1", result={"passed": False})
     run.succeed("fix/2", result={"passed": True})
     assert [phase.id for phase in timeline(run.run, run.now).phases] == ["one", "fix/1", "fix/2"]
+
+
+def test_what_could_have_been_counts_the_instances() -> None:
+    run = begun(each(shape={"maxParallelism": 1}), files=("a", "b"))
+    run.wait(seconds=5)
+    run.succeed("cover/1", covered=1)
+    run.wait(seconds=10)
+    run.succeed("cover/2", covered=1)
+    seen = metrics(run.run, run.now)
+    assert (seen.total.total_seconds(), seen.work.total_seconds(), seen.best.total_seconds()) == (15, 15, 15)
+
+
+def test_what_could_have_been_of_a_loop_is_one_iteration_after_the_other() -> None:
+    run = looping(loop())
+    for passed in (False, True):
+        run.wait(seconds=5)
+        run.succeed(f"fix/{1 + passed}", result={"passed": passed})
+    assert metrics(run.run, run.now).best.total_seconds() == 10
