@@ -34,7 +34,7 @@ def title(run: Run, node: NodeState) -> str:
 
 
 def _of_instance(run: Run, node: str, name: str, path: str) -> str | None:
-    """The value of a placeholder in the innermost instance around *node* that has it; None if it takes reading values."""
+    """The value of a placeholder in the innermost instance around *node* that has it; None if only a value has it."""
     while node:
         around, _, number = node.rpartition("/")
         shape = run.unfolded.get(around)  # type: ignore[call-overload]
