@@ -23,7 +23,7 @@ def new(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Name of the command, with or without /.")] = None,
     pattern: Annotated[
         str | None,
-        typer.Option(metavar="PATTERN", help="fan-out, pipeline (default), saga or review."),
+        typer.Option(metavar="PATTERN", help="fan-out, pipeline (default), saga, for-each, repeat or review."),
     ] = None,
     from_: Annotated[
         str | None, typer.Option("--from", metavar="TEMPLATE", help="Any template, such as one of gallery/.")
