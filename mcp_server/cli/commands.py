@@ -35,6 +35,7 @@ COMMANDS = {
     "output": Place("outputs", "Show the outputs of a run, whole."),
     "show": Place("show", "Show one node of a run: its prompt, data, attempts, and cost."),
     "report": Place("report", "Show how a run went."),
+    "commands": Place("listing", "List the commands of this project, and how their runs went."),
     "new": Place("new", "Write a new command, and the agents that it needs, ready to run."),
     "save": Place("save", "Make a command of the definition that a run began with."),
     "validate": Place("files", "Check a command and report every problem at once."),

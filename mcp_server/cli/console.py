@@ -30,7 +30,7 @@ from engine.views.status import failures
 from engine.views.todos import line, subject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from engine.errors import OrchestrationError
@@ -361,9 +361,8 @@ def run_row(row: RunSummary) -> dict[str, Any]:
     }
 
 
-def print_agents(rows: Sequence[dict[str, str]]) -> None:
-    """Print the agents, one per line; on a terminal descriptions are cut, a pipe gets whole lines."""
-    heads = {"id": "AGENT", "executor": "EXECUTOR", "source": "SOURCE", "description": "DESCRIPTION"}
+def print_lines(heads: Mapping[str, str], rows: Sequence[Mapping[str, str]]) -> None:
+    """Print *rows* under *heads*, by key, one per line; on a terminal descriptions are cut, a pipe has whole lines."""
     cells = [heads, *({key: clean(row[key]) for key in heads} for row in rows)]
     widths = {key: max(len(row[key]) for row in cells) for key in heads if key != "description"}
     for row in cells:

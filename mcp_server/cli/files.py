@@ -109,7 +109,8 @@ def agents(as_json: Json = False) -> None:
             problems = [str(problem) for problem in found.problems]
             console.print_json({"agents": rows, "problems": problems, "shadowed": [str(row) for row in found.shadowed]})
             return
-        console.print_agents(rows)
+        heads = {"id": "AGENT", "executor": "EXECUTOR", "source": "SOURCE", "description": "DESCRIPTION"}
+        console.print_lines(heads, rows)
         for note in (*found.problems, *found.shadowed):
             console.notes.print(f"note: {clean(str(note))}", soft_wrap=True)
 

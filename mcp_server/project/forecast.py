@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 COSTS_KEPT = 10
 """Number of the newest runs of a command that its cost is based on."""
+WHOLE = frozenset({RunStatus.COMPLETED, RunStatus.DEGRADED})
+"""The ends of a run that did all of its work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +77,9 @@ def in_words(found: Forecast) -> str:
 
 def costs_of(rows: Iterable[RunSummary], command: str) -> list[float]:
     """The costs of the newest whole runs of *command* that have one; *rows* are newest first."""
-    whole = {RunStatus.COMPLETED, RunStatus.DEGRADED}
     found = [
         row.cost_usd
         for row in rows
-        if row.command == command and row.status in whole and row.executor != "simulate" and row.cost_usd
+        if row.command == command and row.status in WHOLE and row.executor != "simulate" and row.cost_usd
     ]
     return found[:COSTS_KEPT]

@@ -32,6 +32,8 @@ READING = [
     ("status",),
     ("runs",),
     ("runs", "--json"),
+    ("commands",),
+    ("commands", "--json"),
     ("report",),
     ("output",),
     ("show", "r-9acoolc7i9ah", "second-node"),
