@@ -45,7 +45,7 @@ from engine.statefolder.location import Location
 from engine.storage.attempt_logs import remove_logs
 from engine.storage.cache import ValueCache
 from engine.storage.port import Batch, Message
-from engine.values.arguments import bind_arguments, initial_context
+from engine.values.arguments import bind_arguments, initial_context, resumed_agents, working_agents
 from engine.views.locks import LockLine, lock_lines
 from engine.views.status import stopped_work
 
@@ -215,7 +215,7 @@ class Engine:
         kept: dict[str, ValueRef] = {}
         if executor != "simulate":
             check_fan_out(plan, limits)
-            await self._check_agents(plan, executor)
+            await self._check_agents(working_agents(plan, given), executor)
             plan = with_estimates(plan, await self.storage.estimates(plan.command))
             kept = await self._session(plan)
         # Nothing is awaited from here to the start: values that no run refers to may be pruned at any time.
@@ -237,11 +237,11 @@ class Engine:
         await self.live_runs.committed()
         return run.id
 
-    async def _check_agents(self, plan: Plan, executor: str) -> None:
-        """Raise if an agent of *plan* may not run, or one that this process runs cannot be isolated as requested."""
-        self.permits.begin(plan.agents.values())
-        ours = [agent for agent in plan.agents.values() if agent.id not in self.custom_executors]
-        ours = [agent for agent in ours if executor != "host" or not agent.kind.traits.needs_model]
+    async def _check_agents(self, agents: Sequence[Agent], executor: str) -> None:
+        """Raise if one of *agents* may not run, or one that this process runs cannot be isolated as requested."""
+        self.permits.begin(agents)
+        of_client = [one.id for one in agents if executor == "host" and one.kind.traits.needs_model]
+        ours = [agent for agent in agents if agent.id not in {*self.custom_executors, *of_client}]
         await check_isolation(self.project, ours, allows=self.allows)
 
     async def _session(self, plan: Plan) -> dict[str, ValueRef]:
@@ -337,7 +337,7 @@ class Engine:
             )
         decide.check_resumable(run, failed=failed)
         self.location.check(run.id, run.worktree)
-        await self._check_agents(run.plan, run.executor)
+        await self._check_agents(resumed_agents(run.plan, run.executor), run.executor)
         if not await self.archive.take_up(run.id, sig.Resume(self._owner_id, failed, limits)):
             raise StateError(f"run {run.id} was resumed by another process in the meantime", code="NOT_RESUMABLE")
 

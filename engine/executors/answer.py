@@ -28,7 +28,8 @@ _FORM = 'An answer is one JSON object: {"outputs": {...}} or {"failure": {"kind"
 def request_of(order: WorkOrder) -> dict[str, Any]:
     """The request to process and python agents, as JSON.
 
-    Outputs with a schema have it in `outputSchemas`; compensations also get `role` and `produced`.
+    Outputs with a schema have it in `outputSchemas`; compensations also get `role` and `produced`. `costUsd` is the
+    cost of the run so far, if agents have reported any.
     """
     request: dict[str, Any] = {
         "runId": order.run,
@@ -41,6 +42,8 @@ def request_of(order: WorkOrder) -> dict[str, Any]:
     schemas = {output.key: output.schema for output in order.outputs if output.schema is not None}
     if schemas:
         request["outputSchemas"] = schemas
+    if order.cost_usd > 0:
+        request["costUsd"] = order.cost_usd
     if order.role != "forward":
         request |= {"role": order.role, "produced": dict(order.produced)}
     return request

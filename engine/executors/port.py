@@ -70,6 +70,8 @@ class WorkOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Limit of this attempt. The runtime enforces it by cancelling `execute`; executors may pass it on."""
     max_cost_usd: float | None = None
     """The rest of the run's budget; None: no limit."""
+    cost_usd: float = 0.0
+    """Cost of the run before this attempt, as far as agents have reported it."""
     estimate: timedelta = timedelta(minutes=1)
     """Expected duration of the node; a simulation lets this much of its clock pass."""
 

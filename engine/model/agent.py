@@ -96,6 +96,8 @@ class Agent:
     """`timeoutMs` of the agent file: an upper limit of the node's timeout."""
     idle_timeout: timedelta | None = None
     keep_processes: bool = False
+    ignores_project: bool = False
+    """A model agent that judges the project: nothing of the project instructs it or adds to what it has."""
     known_to_claude_code: bool = True
     """Claude Code finds the agent under this id by itself, so `--agent` and `subagent_type` may name it.
 
@@ -118,8 +120,11 @@ class AgentDefaults:
     tools: tuple[str, ...] | None = None
 
     def fill(self, agent: Agent) -> Agent:
-        """*agent* with these defaults where its file says nothing; only model agents are changed."""
-        if not agent.kind.traits.needs_model:
+        """*agent* with these defaults where its file says nothing; only model agents are changed.
+
+        Not those that ignore the project, whose settings these are.
+        """
+        if not agent.kind.traits.needs_model or agent.ignores_project:
             return agent
         tools = None if agent.source is AgentSource.BUILTIN else self.tools
         return replace(

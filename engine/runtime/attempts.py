@@ -417,6 +417,7 @@ def make_order(
     """The work order of an attempt; raises `InputError` if its inputs are not available."""
     plan = node.plan
     undo = plan.compensation if event.role is Role.COMPENSATE else None
+    outputs = () if undo else plan.outputs
     return WorkOrder(
         run=run.id,
         node=plan.id,
@@ -425,15 +426,12 @@ def make_order(
         agent=agent,
         task=filled(run, plan, undo.task if undo else plan.task, values),
         inputs=_inputs(run, plan, event.version, values) if plan.inputs or plan.passthrough else {},
-        outputs=()
-        if undo or not plan.outputs
-        else tuple(
-            OutputSpec(key=output.key, schema=output.schema, required=output.required) for output in plan.outputs
-        ),
+        outputs=tuple(OutputSpec(key=one.key, schema=one.schema, required=one.required) for one in outputs),
         produced={key: value_of(ref, values.get) for key, ref in node.outputs.items()} if undo else {},
         project=project,
         timeout=plan.timeout,
         max_cost_usd=event.budget,
+        cost_usd=run.cost_usd,
         estimate=plan.estimate,
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.conditions import parse
+from engine.conditions import ConditionError, parse
 from engine.errors import InputError
 from engine.json.values import json_problem
 from engine.model.plan import SkipType
@@ -16,7 +16,8 @@ from engine.values.context import fill_arguments
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.model.plan import Plan
+    from engine.model.agent import Agent
+    from engine.model.plan import NodePlan, Plan
 
 ARGUMENTS = "$ARGUMENTS"
 """In a text: the argument text of the run."""
@@ -127,6 +128,33 @@ def _reads_all(plan: Plan) -> bool:
     return custom or any(node.passthrough for node in nodes) or any(ARGUMENTS in text for text in texts)
 
 
-def needs_model(plan: Plan) -> bool:
-    """Whether a model agent works on any node of *plan*."""
-    return any(agent.kind.traits.needs_model for agent in plan.agents.values())
+def working_agents(plan: Plan, given: Mapping[str, Any]) -> list[Agent]:
+    """The agents that may work in a run of *plan*: all but those of nodes that its arguments, *given*, surely skip."""
+    skipped = [node.id for node in plan.nodes if not node.scope and _skips(plan, node, given)]
+    if not skipped:
+        return [*plan.agents.values()]
+    idle = tuple(f"{name}/" for name in skipped)
+    workers: set[str] = set()
+    for node in plan.with_templates():
+        if not f"{node.id}/".startswith(idle):
+            workers |= {node.worker(undo=False), node.worker(undo=True)}
+    return [agent for name, agent in plan.agents.items() if name in workers]
+
+
+def resumed_agents(plan: Plan, executor: str) -> list[Agent]:
+    """The agents that may work in a run of *plan* that began with *executor*: no model, if there was no need of one."""
+    return [one for one in plan.agents.values() if executor != "native" or not one.kind.traits.needs_model]
+
+
+def _skips(plan: Plan, node: NodePlan, given: Mapping[str, Any]) -> bool:
+    """Whether arguments alone decide that *node* is skipped: no output changes what its condition reads."""
+    if node.skip is None or node.skip.type is not SkipType.CONTEXT:
+        return False
+    condition = parse(node.skip.expression)
+    produced = {output.key for each in plan.nodes if not each.output_scope for output in each.outputs}
+    if not condition.names or condition.names - given.keys() or condition.names & produced:
+        return False
+    try:
+        return condition.evaluate(given)
+    except ConditionError:
+        return False  # it fails the node when that is due

@@ -20,10 +20,9 @@ from engine.executors.worktrees.isolated import WORKTREE
 from engine.text.redaction import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from engine.model.agent import Agent
-    from engine.model.plan import Plan
     from engine.model.trust import TrustItem
 
 MAX_FILE_BYTES = 1_000_000
@@ -43,20 +42,25 @@ OF_SUBAGENTS = {
     "effort": "effort",
 }
 """Fields of an agent that apply only if Claude Code has its definition: by attribute, the names in its file."""
-OF_PROCESSES = {"env": "env", "max_budget_usd": "maxBudgetUsd"}
+OF_PROCESSES = {"env": "env", "max_budget_usd": "maxBudgetUsd", "ignores_project": "ignoreProject"}
 """Fields that apply only if we start the agent's process."""
 
 
 def preflight(
-    plan: Plan, project: Path, waiting: Callable[[], TrustItem | None], *, executor: str, home: Path | None = None
+    agents: Collection[Agent],
+    project: Path,
+    waiting: Callable[[], TrustItem | None],
+    *,
+    executor: str,
+    home: Path | None = None,
 ) -> tuple[str, ...]:
-    """A warning for each thing that an agent of *plan* will lack.
+    """A warning for each thing that one of *agents* will lack.
 
     *waiting* says what of the project's own configuration of Claude Code is withheld from agents that run here.
     *executor* does the work of model agents.
     """
-    models = [agent for agent in plan.agents.values() if agent.kind.traits.needs_model]
-    ours = [agent for agent in plan.agents.values() if executor != HOST or not agent.kind.traits.needs_model]
+    models = [agent for agent in agents if agent.kind.traits.needs_model]
+    ours = [agent for agent in agents if executor != HOST or not agent.kind.traits.needs_model]
     withheld = cache(waiting)
     notes = [*_of_the_client(models)] if executor == HOST else [*_of_processes(models, project, withheld, home)]
     notes += _links_withheld(ours, project, withheld)
@@ -71,7 +75,8 @@ def _of_processes(
     if not agents:
         return
     withheld = waiting()
-    yield from _withheld(withheld)
+    if not all(agent.ignores_project for agent in agents):
+        yield from _withheld(withheld)
     own: dict[str, dict[str, Any]] = {}
     try:
         own = read_settings(project)

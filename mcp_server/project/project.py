@@ -34,7 +34,7 @@ from engine.statefolder.location import has_journal, locate
 from engine.storage.database import faults
 from engine.storage.port import Batch
 from engine.text.cut import some
-from engine.values.arguments import bind_arguments, needs_model
+from engine.values.arguments import bind_arguments, working_agents
 from mcp_server.project.background import LOGS, start_worker
 from mcp_server.project.claude_settings import ClaudeSettings
 from mcp_server.project.engines import breakers_of
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from engine.executors.port import Outcome
     from engine.executors.simulate import Fault
     from engine.ids import RunId
+    from engine.model.agent import Agent
     from engine.model.plan import Plan
     from engine.run.state import Run
     from engine.service import Engine
@@ -176,12 +177,10 @@ class Project(Runs):
         """
         loaded = self.load(request.source)
         plan = self.plan(loaded)
-        executor = resolve_executor(
-            plan, request.executor, project=self.root, program=self.settings.claude_program, host=self._host
-        )
+        executor = self._executor(plan, request, host=self._host)
         if executor == "simulate":
             return await self._simulate(plan, request, loaded.raw)
-        plan = self._looked_over(plan, executor)
+        plan = self._looked_over(plan, request, executor)
         engine = await self.engine()
         return await engine.start(
             plan,
@@ -199,13 +198,9 @@ class Project(Runs):
         """
         loaded = self.load(request.source)
         plan = self.plan(loaded)
-        executor = resolve_executor(
-            plan, request.executor, project=self.root, program=self.settings.claude_program, host=False
-        )
-        if executor == "simulate":
+        if self._executor(plan, request, host=False) == "simulate":
             return await self._simulate(plan, request, loaded.raw)
-        bind_arguments(plan, request.arguments)
-        self.trust.check(plan.agents.values())
+        self.trust.check(_workers(plan, request))
         asked = {
             "source": request.source,
             "arguments": request.arguments,
@@ -238,14 +233,38 @@ class Project(Runs):
 
     async def dry_run(self, request: RunRequest) -> View:
         """The final state of a simulated run that is not recorded: its times are the prediction."""
-        plan = self._looked_over(self.plan(request.source), request.executor)
+        plan = self._looked_over(self.plan(request.source), request, request.executor)
         run = (await self._simulated(plan, request)).run
         return View(run=run, actions={}, estimates={}, now=run.ended_at or run.created_at)
 
-    def _looked_over(self, plan: Plan, executor: str) -> Plan:
+    def _looked_over(self, plan: Plan, request: RunRequest, executor: str) -> Plan:
         """*plan* with warnings of what its agents will lack if *executor* does the work of model agents."""
-        notes = preflight(plan, self.root, self.claude_settings.waiting, executor=executor, home=self._home)
+        agents = _workers(plan, request)
+        notes = preflight(agents, self.root, self.claude_settings.waiting, executor=executor, home=self._home)
         return dataclasses.replace(plan, warnings=(*plan.warnings, *notes))
+
+    def _executor(self, plan: Plan, request: RunRequest, *, host: bool) -> str:
+        """The executor of model agents: `native` (none works), `claude`, `host` or `simulate`.
+
+        Nothing is simulated unless requested. Raises `EnvironmentFault` if no executor can do the work.
+        """
+        asked, program = request.executor, self.settings.claude_program
+        if asked == "simulate":
+            return "simulate"
+        if not any(agent.kind.traits.needs_model for agent in _workers(plan, request)):
+            return "native"
+        if asked in {"auto", "claude"} and find_program(self.root, program) is not None:
+            return "claude"
+        if host and asked in {"auto", "host"}:
+            return "host"
+        claude = f"Claude Code ({program})" if program else "Claude Code"
+        missing = "no MCP client is connected" if asked == "host" else f"{claude} was not found"
+        raise EnvironmentFault(
+            f"{plan.command} needs a model, but {missing}",
+            code=UNAVAILABLE,
+            hint="Install Claude Code (npm install -g @anthropic-ai/claude-code) or name its program as claude_program "
+            'in .claude/orchestration.toml; executor "simulate" tries the command without doing any work.',
+        )
 
     async def forecast(self, request: RunRequest) -> Forecast:
         """The forecast of a run; without earlier runs it is based on the estimates in the file."""
@@ -409,24 +428,6 @@ def plan_of(catalog: Catalog, source: str | Mapping[str, Any] | CheckedCommand) 
     return compile_plan(catalog.bundle(loaded))
 
 
-def resolve_executor(plan: Plan, asked: str, *, project: Path, program: str | None, host: bool) -> str:
-    """The executor of model agents: `native` (there are none), `claude`, `host` or `simulate`.
-
-    Nothing is simulated unless requested. Raises `EnvironmentFault` if no executor can do the work.
-    """
-    if asked == "simulate":
-        return "simulate"
-    if not needs_model(plan):
-        return "native"
-    if asked in {"auto", "claude"} and find_program(project, program) is not None:
-        return "claude"
-    if host and asked in {"auto", "host"}:
-        return "host"
-    claude = f"Claude Code ({program})" if program else "Claude Code"
-    missing = "no MCP client is connected" if asked == "host" else f"{claude} was not found"
-    raise EnvironmentFault(
-        f"{plan.command} needs a model, but {missing}",
-        code=UNAVAILABLE,
-        hint="Install Claude Code (npm install -g @anthropic-ai/claude-code) or name its program as claude_program in "
-        '.claude/orchestration.toml; executor "simulate" tries the command without doing any work.',
-    )
+def _workers(plan: Plan, request: RunRequest) -> list[Agent]:
+    """The agents that may work in the requested run. Raises `InputError` for unusable arguments."""
+    return working_agents(plan, bind_arguments(plan, request.arguments)[0])

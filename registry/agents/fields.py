@@ -32,12 +32,13 @@ NO_EFFECT = frozenset({"experimental"})
 """Those that Claude Code reads only from a file, not from a definition on its command line."""
 OWN_FIELDS = frozenset({
     "executor", "command", "callable", "timeoutMs", "idleTimeoutMs", "keepProcesses", "env", "maxBudgetUsd",
+    "ignoreProject",
 })  # fmt: skip
 """Fields that we read in addition to Claude Code's; it ignores them."""
 FIELDS = CLAUDE_CODE_FIELDS | OWN_FIELDS
 GUARDS = frozenset({
     "tools", "disallowedTools", "permissionMode", "hooks", "isolation", "maxTurns", "maxBudgetUsd", "timeoutMs",
-    "idleTimeoutMs", "mcpServers",
+    "idleTimeoutMs", "mcpServers", "ignoreProject",
 })  # fmt: skip
 """Fields that limit an agent: misspelled, they would limit nothing, so a misspelling is an error."""
 MISNOMERS = {

@@ -95,6 +95,7 @@ class _Reading:
             timeout=take("timeoutMs", fields.duration),
             idle_timeout=take("idleTimeoutMs", fields.duration),
             keep_processes=take("keepProcesses", fields.boolean) or False,
+            ignores_project=take("ignoreProject", fields.boolean) or False,
             known_to_claude_code=source is not AgentSource.PACKAGED and self._read_by_claude_code(),
             env=take("env", fields.environment) or {},
         )

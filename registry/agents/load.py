@@ -102,16 +102,18 @@ def load_agents(
 ) -> AgentCatalog:
     """Reads all agent files; never raises for the content of a file or folder.
 
-    The order of precedence is project, user (*home*), packaged, built into Claude Code; agents of plugins of the user's
-    Claude Code have names of their own. Within one folder the first path in alphabetical order. A file with an error
-    keeps its id: no other agent replaces it, since that one may do more than the file would have allowed. Without
-    *home* or *packaged* these are left out. *reach* names the folders where files of the project may be read, by
-    default only its own.
+    The order of precedence is project, user (*home*), packaged, built into Claude Code; a packaged agent that
+    ignores the project comes before one of the project. Agents of plugins of the user's Claude Code have names of
+    their own. Within one folder the first path in alphabetical order. A file with an error keeps its id: no other
+    agent replaces it, since that one may do more than the file would have allowed. Without *home* or *packaged*
+    these are left out. *reach* names the folders where files of the project may be read, by default only its own.
     """
     reach = reach or Reach((project.resolve(),))
-    found: list[Agent | AgentProblem] = []
+    read: list[tuple[AgentSource, Agent | AgentProblem]] = []
     for place in agent_places(project.absolute(), home=home, packaged=packaged, library=library, reach=reach):
-        found.extend(_read_folder(place, advice=reach.advice) if place.plugin is None else _read_plugin(place))
+        items = _read_folder(place, advice=reach.advice) if place.plugin is None else _read_plugin(place)
+        read.extend((place.source, item) for item in items)
+    found = _with_judges(read)
     found.extend(
         Agent(id=name, source=AgentSource.BUILTIN, description=description) for name, description in _BUILT_IN.items()
     )
@@ -157,6 +159,20 @@ def _read_plugin(place: Place) -> Iterator[Agent | AgentProblem]:
 def _name_in(plugin: Plugin, path: str, name: str) -> str:
     folders = Path(path).parent.relative_to(plugin.agents).parts if Path(path).is_relative_to(plugin.agents) else ()
     return ":".join((plugin.name, *folders, name))
+
+
+def _with_judges(read: list[tuple[AgentSource, Agent | AgentProblem]]) -> list[Agent | AgentProblem]:
+    """All that was *read*; files of the project behind the packaged agents that judge it, if they have their names."""
+    judges = {
+        item.id
+        for source, item in read
+        if source is AgentSource.PACKAGED and isinstance(item, Agent) and item.ignores_project
+    }
+
+    def comes_late(source: AgentSource, item: Agent | AgentProblem) -> bool:
+        return source is AgentSource.PROJECT and (item.id if isinstance(item, Agent) else item.agent) in judges
+
+    return [item for _, item in sorted(read, key=lambda each: comes_late(*each))]
 
 
 def _catalog(found: list[Agent | AgentProblem]) -> AgentCatalog:

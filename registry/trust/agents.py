@@ -66,6 +66,8 @@ def _item(agent: Agent, project: Path, digests: Digests) -> TrustItem:
     root = Path(os.path.abspath(project))  # noqa: PTH100 - joins `..` without following links
     settings = asdict(agent)
     del settings["path"]
+    if not agent.ignores_project:  # as it was before the field, so that a yes of then still holds
+        del settings["ignores_project"]
     for key in ("timeout", "idle_timeout"):
         settings[key] = settings[key] and settings[key].total_seconds()
     servers = project_servers(agent, root) if agent.kind.traits.needs_model else {}

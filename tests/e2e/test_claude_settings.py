@@ -179,6 +179,21 @@ async def test_after_the_yes_the_project_is_as_it_is_in_claude_code(
 
 
 @pytest.mark.parametrize("environ", VERSIONS, indirect=True)
+async def test_an_agent_that_judges_the_project_gets_nothing_of_it_even_after_the_yes(
+    api: FakeMessagesApi, environ: dict[str, str], configured: Path, marks: Path
+) -> None:
+    asked(api, STEPS)
+    await run(configured, environ, whole=True, agent=Agent(id="counter", tools=AGENT.tools, ignores_project=True))
+    assert len(api.turns) >= len(STEPS)
+    assert names_in(marks) == set()
+    said = seen(api)
+    assert "from--here" in said
+    told = ("TEXT-", "DESC-plain", "DESC-loud", "DESC-cmd", "DESC-helper", "BODY-")
+    assert [text for text in told if text in said] == []
+    assert "haiku" not in api.turns[0].body["model"]
+
+
+@pytest.mark.parametrize("environ", VERSIONS, indirect=True)
 @pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("isolated", [False, True])
 async def test_what_the_project_denies_and_asks_for_holds_always(

@@ -100,8 +100,9 @@ class ClaudeExecutor:
                 hint="Add it to .mcp.json, or run `claude mcp add`.",
             )
         tag = tag_of(order.attempt, order.project, keep=order.agent.keep_processes)
-        whole = await asyncio.to_thread(self._whole, order.run)
-        added = self._environment if whole else self._environment | MEMORY
+        ignores = order.agent.ignores_project
+        whole = not ignores and await asyncio.to_thread(self._whole, order.run)
+        added = self._environment if whole or ignores else self._environment | MEMORY
         environment = open_environment(order, tag, added, whole=True)
         if isinstance(environment, Outcome):
             return environment
@@ -113,7 +114,10 @@ class ClaudeExecutor:
             agents=_json_or_file(agent_definition(order.agent), folder / "agents.json"),
             mcp_config=_private({"mcpServers": servers}, folder / "mcp.json") if servers else None,
             whole=whole,
-            folders=[*([] if whole else [order.folder]), *([] if folder.is_relative_to(order.folder) else [folder])],
+            folders=[
+                *([] if whole or ignores else [order.folder]),
+                *([] if folder.is_relative_to(order.folder) else [folder]),
+            ],
             settings=_settings_file(order, folder / "settings.json", whole=whole),
         )
         heartbeat(f"Starting {order.agent.id}")

@@ -35,13 +35,19 @@ class Refusal(Exception):
 
 
 def answering(work: Work) -> Agent:
-    """Make *work* an agent: it gets the inputs of the request, and the answer has its outputs or refusal."""
+    """Make *work* an agent: it gets the inputs of the request, and the answer has its outputs or refusal.
+
+    The input `costUsd` is the cost of the run so far, if it is known.
+    """
 
     @functools.wraps(work)
     def agent(request: Mapping[str, Any]) -> dict[str, Any]:
         inputs = request.get("inputs")
+        given = inputs if isinstance(inputs, dict) else {}
+        if "costUsd" in request:
+            given = {**given, "costUsd": request["costUsd"]}
         try:
-            return {"outputs": work(inputs if isinstance(inputs, dict) else {})}
+            return {"outputs": work(given)}
         except Refusal as refusal:
             return refusal.answer()
 

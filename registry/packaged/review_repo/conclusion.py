@@ -1,6 +1,7 @@
 """Concludes a review: one ranking over all findings, the report, and the same as JSON and SARIF; and the limit for CI.
 
-Effects: asks git when the listed lines were changed; the limit reads a baseline file of the repository.
+Effects: asks git when the listed lines were changed; the limit reads a baseline file of the repository. Before a deep
+review is concluded, what models read is chosen here.
 """
 
 from __future__ import annotations
@@ -10,25 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from registry.packaged.review_repo.answer import Refusal, answering, section
-from registry.packaged.review_repo.blame import ages_of
+from registry.packaged.review_repo.deep import depth_of, hot_files, readings
 from registry.packaged.review_repo.files import READ_LIMIT, Source, checked_scope, read_bytes
-from registry.packaged.review_repo.findings import SEVERITIES, from_object
+from registry.packaged.review_repo.findings import MODEL, SEVERITIES
 from registry.packaged.review_repo.languages import Role
 from registry.packaged.review_repo.meanings import MEANINGS, SECURITY
-from registry.packaged.review_repo.ranking import Entry, Scored, chosen, factors, rank
+from registry.packaged.review_repo.ranked import found_by_scanners, ranked
+from registry.packaged.review_repo.ranking import Entry, Scored, factors
 from registry.packaged.review_repo.report import problems, write
 from registry.packaged.review_repo.sarif import as_sarif
+from registry.packaged.review_repo.verdicts import UNSHOWN, claims_of, key_of
 from registry.packaged.scanners import version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-AGENTS = {
-    "code": "Scanners of code",
-    "automation": "Scanners of scripts, workflows and containers",
-    "text": "Secrets and data files",
-}
-"""The scanning agents by their outputs, as the report names them."""
+    from registry.packaged.review_repo.verdicts import Depth
+
 FINDINGS = 2_000
 """Findings in the outputs; the report's table counts all."""
 
@@ -36,29 +35,33 @@ FINDINGS = 2_000
 @answering
 def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Agent `repo-reporter`: what the others found; outputs `report`, `findings` and `sarif`."""
-    structure, history = section(inputs, "structure"), section(inputs, "history")
-    scans = {name: section(inputs, name) for name in AGENTS}
-    found = [from_object(item) for output in scans.values() for item in output.get("findings", ())]
-    heat = section(history, "weights")
-    settings: dict[str, Any] = {
-        "generated": frozenset(structure.get("generated", ())),
-        "packages": structure.get("packages", ()),
-    }
-    entries = rank(found, heat, **settings)
-    marks = section(scans, "text").get("todos", {}).get("places", [])
-    ages: dict[tuple[str, int], int] = {}
-    if structure.get("commits"):
-        lines = [(entry.first.finding.file, entry.first.finding.line) for entry in chosen(entries)]
-        ages = ages_of(Path.cwd(), [*lines, *((mark["file"], mark["line"]) for mark in marks)])
-        entries = rank(found, heat, ages=ages, **settings)
-    listed = chosen(entries)
-    objects = _objects(entries, listed)
-    text = write(structure, history, scans, entries=entries, listed=listed, ages=ages)
+    deep = bool(section(inputs, "structure").get("deep"))
+    told, misplaced = readings(inputs) if deep else ([], 0)
+    found = ranked(inputs, told)
+    depth = None
+    if deep:
+        withheld = [key_of(entry) for entry in found.first if entry.kind in UNSHOWN]
+        depth = depth_of(inputs, withheld, misplaced)
+    listed = [entry for entry in found.first if depth is None or depth.keeps(entry)]
+    objects = _objects(found.entries, listed, depth)
     return {
-        "report": text,
+        "report": write(found, listed, depth),
         "findings": objects,
-        "sarif": as_sarif(objects, problems(structure, scans), version=version()),
+        "sarif": as_sarif(objects, problems(found.structure, found.scans), version=version()),
     }
+
+
+@answering
+def choose_files(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Agent `repo-hot`: output `hot`, the files that models read whole in a deep review."""
+    return {"hot": hot_files(inputs, found_by_scanners(inputs))}
+
+
+@answering
+def choose_findings(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Agent `repo-first`: output `claims`, the entries at the head of the ranking, each to be verified by a model."""
+    told, _ = readings(inputs)
+    return {"claims": claims_of(ranked(inputs, told).first)}
 
 
 @answering
@@ -83,8 +86,9 @@ def limit(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _counts(item: Mapping[str, Any], reached: Sequence[str]) -> bool:
-    """Whether a finding counts for the limit: severe enough, in shipped code, and no guess."""
-    return item["severity"] in reached and item["confidence"] != "low" and item["role"] not in (Role.TEST, Role.EXAMPLE)
+    """Whether a finding counts for the limit: severe enough, in shipped code, no guess, and no word of a model."""
+    shipped = item["role"] not in (Role.TEST, Role.EXAMPLE)
+    return item["severity"] in reached and item["confidence"] != "low" and shipped and item["tool"] != MODEL
 
 
 def _baseline(value: object) -> set[str]:
@@ -116,10 +120,20 @@ def _baseline(value: object) -> set[str]:
         ) from error
 
 
-def _objects(entries: Sequence[Entry], listed: Sequence[Entry]) -> list[dict[str, Any]]:
-    """All findings as JSON, in order of their entries; `rank` is the number in the report, None if it is not listed."""
+def _objects(entries: Sequence[Entry], listed: Sequence[Entry], depth: Depth | None) -> list[dict[str, Any]]:
+    """All findings as JSON, in order of their entries; `rank` is the number in the report, None if it is not listed.
+
+    Those of an entry that a model has verified have its `verdict`.
+    """
     numbers = {id(entry): number for number, entry in enumerate(listed, start=1)}
-    return [_object(one, numbers.get(id(entry))) for entry in entries for one in entry.places][:FINDINGS]
+    objects: list[dict[str, Any]] = []
+    for entry in entries:
+        verdict = None if depth is None else depth.verdict_of(entry)
+        more = {} if verdict is None else {"verdict": verdict.as_object()}
+        objects += [_object(one, numbers.get(id(entry))) | more for one in entry.places]
+        if len(objects) >= FINDINGS:
+            break
+    return objects[:FINDINGS]
 
 
 def _object(one: Scored, number: int | None) -> dict[str, Any]:
@@ -145,7 +159,7 @@ def _object(one: Scored, number: int | None) -> dict[str, Any]:
         "role": one.role.value,
         "package": one.package,
         "cwe": meaning.cwe or None,
-        "why": meaning.why,
-        "fix": meaning.fix,
+        "why": found.why or meaning.why,
+        "fix": found.fix or meaning.fix,
         "fingerprint": found.fingerprint,
     }

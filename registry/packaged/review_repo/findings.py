@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 SEVERITIES = ("critical", "high", "medium", "low")
 """From worst to least."""
 CONFIDENCES = ("high", "medium", "low")
+MODEL = "model"
+"""The tool of a finding that a model has made."""
 MESSAGE = 240
 EVIDENCE = 160
 """Characters of a shown line of code."""
+_OWN_WORDS = frozenset({"why", "fix"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +63,19 @@ class Finding:
     """Why its severity or confidence is what it is, one clause each."""
     fingerprint: str
     """Identifies the finding when lines above it change."""
+    why: str = ""
+    """Why it matters, if its meaning does not say that."""
+    fix: str = ""
 
     def as_object(self) -> dict[str, Any]:
         """The finding as JSON."""
-        return {**asdict(self), "reasons": list(self.reasons)}
+        given = {name: value for name, value in asdict(self).items() if value or name not in _OWN_WORDS}
+        return {**given, "reasons": list(self.reasons)}
 
 
 def from_object(value: Mapping[str, Any]) -> Finding:
     """The finding that `as_object` wrote."""
-    fields = {name: value[name] for name in Finding.__slots__}
+    fields = {name: value[name] for name in Finding.__slots__ if name not in _OWN_WORDS or name in value}
     return Finding(**{**fields, "reasons": tuple(fields["reasons"])})
 
 

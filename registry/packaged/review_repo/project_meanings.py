@@ -193,6 +193,24 @@ PROJECT = {
         "Remove the character, or write it as an escape.",
         1007,
     ),
+    "read-security": Meaning(
+        "access",
+        "Security fault",
+        "A model found it by reading the file.",
+        "Read the place, and correct it if you agree.",
+    ),
+    "read-bug": Meaning(
+        "bug",
+        "Fault",
+        "A model found it by reading the file.",
+        "Read the place, and correct it if you agree.",
+    ),
+    "read-robustness": Meaning(
+        "robustness",
+        "Weakness",
+        "A model found it by reading the file.",
+        "Read the place, and correct it if you agree.",
+    ),
     "data-syntax": Meaning(
         "bug",
         "Data file that cannot be parsed",

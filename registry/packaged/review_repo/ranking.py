@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from registry.packaged.review_repo.findings import MODEL
 from registry.packaged.review_repo.languages import Role, role_of
 from registry.packaged.review_repo.meanings import KINDS, MEANINGS
 from registry.packaged.review_repo.packages import package_of
@@ -208,7 +209,9 @@ def _same(finding: Finding) -> tuple[str, ...]:
 
 
 def _root(finding: Finding) -> tuple[str, ...]:
-    """Injections are listed file by file; everything else has one root in the whole repository."""
+    """Injections are listed file by file; everything else of a scanner has one root in the whole repository."""
     kind = MEANINGS[finding.meaning].kind
+    if finding.tool == MODEL:
+        return (finding.meaning, finding.file, str(finding.line))
     rule = finding.rule if kind == "secret" else ""
     return (*_same(finding), rule, finding.file if kind in _PER_FILE else "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
+from registry.packaged.review_repo.depth_lines import depth_section, standing
 from registry.packaged.review_repo.fact_lines import fact_sections
 from registry.packaged.review_repo.facts import day
 from registry.packaged.review_repo.findings import one_line
@@ -19,7 +20,9 @@ from registry.packaged.review_repo.ranking import FORMULA, LISTED, factors
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from registry.packaged.review_repo.ranked import Ranked
     from registry.packaged.review_repo.ranking import Entry
+    from registry.packaged.review_repo.verdicts import Depth
 
 SIZE = 80_000
 """Characters of a report."""
@@ -50,23 +53,17 @@ _AGENTS = {
 }
 
 
-def write(
-    structure: Mapping[str, Any],
-    history: Mapping[str, Any],
-    scans: Mapping[str, Mapping[str, Any]],
-    *,
-    entries: Sequence[Entry],
-    listed: Sequence[Entry],
-    ages: Mapping[tuple[str, int], int],
-) -> str:
-    """The report; an output of *scans* is empty if its agent failed."""
+def write(found: Ranked, listed: Sequence[Entry], depth: Depth | None = None) -> str:
+    """The report on *found*; *depth* is what models did, None if there were none."""
+    structure, history, scans = found.structure, found.history, found.scans
     parts = [
         _head(structure),
         _verdict(structure, scans, listed),
-        _findings(entries, listed, ages),
+        _findings(found.entries, listed, found.ages, depth),
+        depth_section(depth, found.first),
         _packages(structure, listed),
-        *fact_sections(structure, history, scans, ages),
-        _rules(entries, listed),
+        *fact_sections(structure, history, scans, found.ages),
+        _rules(found.entries, listed),
         _not_read(structure, history, scans),
     ]
     text = "\n\n".join(part for part in parts if part) + "\n"
@@ -137,10 +134,12 @@ def _lower(title: str) -> str:
     return title if title[:2].isupper() else title[0].lower() + title[1:]
 
 
-def _findings(entries: Sequence[Entry], listed: Sequence[Entry], ages: Mapping[tuple[str, int], int]) -> str:
+def _findings(
+    entries: Sequence[Entry], listed: Sequence[Entry], ages: Mapping[tuple[str, int], int], depth: Depth | None
+) -> str:
     if not listed:
         return ""
-    items = [f"{place}. {_entry(entry, ages)}" for place, entry in enumerate(listed, start=1)]
+    items = [f"{place}. {_entry(entry, ages, depth)}" for place, entry in enumerate(listed, start=1)]
     left = sum(len(entry.places) for entry in entries) - sum(len(entry.places) for entry in listed)
     more = (
         f" {number(left, 'finding')} of lower rank are in the table of rules and in the output `findings`."
@@ -150,7 +149,7 @@ def _findings(entries: Sequence[Entry], listed: Sequence[Entry], ages: Mapping[t
     return f"## Findings\n\n{chr(10).join(items)}\n\nAt most {LISTED} entries.{more} {FORMULA[0].upper()}{FORMULA[1:]}."
 
 
-def _entry(entry: Entry, ages: Mapping[tuple[str, int], int]) -> str:
+def _entry(entry: Entry, ages: Mapping[tuple[str, int], int], depth: Depth | None) -> str:
     one = entry.first
     found, meaning = one.finding, MEANINGS[one.finding.meaning]
     title = meaning.title if found.message == meaning.title else f"{meaning.title}: {_ended(found.message)[:-1]}"
@@ -158,12 +157,16 @@ def _entry(entry: Entry, ages: Mapping[tuple[str, int], int]) -> str:
     lines = [f"**{found.severity}** {code(f'{one_line(found.file, 200)}:{found.line}')}{where} {plain(title)}"]
     if found.evidence:
         lines.append(code(found.evidence))
-    lines.append(f"Why: {plain(meaning.why)} Do: {plain(meaning.fix)}")
-    lines.append(_standing(entry, ages))
+    lines.append(f"Why: {_said(found.why or meaning.why)} Do: {_said(found.fix or meaning.fix)}")
+    lines.append(_standing(entry, ages, depth))
     return "  \n   ".join(lines)
 
 
-def _standing(entry: Entry, ages: Mapping[tuple[str, int], int]) -> str:
+def _said(text: str) -> str:
+    return plain(_ended(text))
+
+
+def _standing(entry: Entry, ages: Mapping[tuple[str, int], int], depth: Depth | None) -> str:
     """Why the entry stands where it stands."""
     one = entry.first
     found = one.finding
@@ -181,6 +184,7 @@ def _standing(entry: Entry, ages: Mapping[tuple[str, int], int]) -> str:
     at = ages.get((found.file, found.line))
     if at is not None:
         parts.append(f"last changed {day(at)}")
+    parts += [said] if (said := standing(depth, entry)) else []
     product = " x ".join(f"{value:g}" for value in factors(one).values())
     return f"Evidence: {'; '.join(parts)}. Score {one.score:g} = {product}."
 

@@ -72,12 +72,12 @@ class _Tally:
 
 @answering
 def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Agent `repo-structure`: inputs `path` or `arguments` (a subfolder), `since`, `fail-on`; output `structure`."""
+    """Agent `repo-structure`: inputs `path` or `arguments`, `since`, `fail-on`, `deep`; output `structure`."""
     deadline = Deadline(SECONDS)
     root = Path.cwd()
     repository = open_repository(root)
     scope = checked_scope(root, _wanted(inputs))
-    limit = _severity(inputs.get("fail-on"))
+    limit, deep = _severity(inputs.get("fail-on")), _yes(inputs.get("deep"))
     listing = survey(root, scope)
     since = _text(inputs.get("since"))
     base, changed, whole = changed_since(root, since) if since else ("", None, True)
@@ -87,7 +87,7 @@ def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
         )
     marked = marked_generated(root, [file.path for file in listing.files])
     tally = _count(listing, marked, deadline)
-    return {"structure": {**_output(repository, listing, tally, base, changed), "limit": limit}}
+    return {"structure": {**_output(repository, listing, tally, base, changed), "limit": limit, "deep": deep}}
 
 
 def _text(value: object) -> str:
@@ -105,6 +105,21 @@ def _severity(value: object) -> str:
             hint=f"Use one of {', '.join(SEVERITIES)}.",
         )
     return wanted
+
+
+def _yes(value: object) -> bool:
+    """The argument `deep`. Raises `Refusal` INVALID_ARGUMENT for a text that the command's conditions would ignore."""
+    text = value.strip() if isinstance(value, str) else value
+    if text in (True, "true"):
+        return True
+    if text in (None, False, "", "false"):
+        return False
+    raise Refusal(
+        "INVALID_ARGUMENT",
+        f'deep is "{str(value)[:60]}", which is neither true nor false',
+        kind="validation",
+        hint="Use deep=true, or leave it out.",
+    )
 
 
 def _wanted(inputs: Mapping[str, Any]) -> object:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from engine.executors.answer import (
     ended_badly,
@@ -228,6 +229,12 @@ def test_a_request_names_the_outputs_with_their_schemas() -> None:
         "outputs": ["n", "m"],
         "outputSchemas": {"m": {"type": "integer"}},
     }
+
+
+def test_a_request_says_what_the_run_cost_once_a_cost_is_known() -> None:
+    order = order_for(Agent(id="a"), project=Path("/p"))
+    assert "costUsd" not in request_of(order)
+    assert request_of(structs.replace(order, cost_usd=0.25))["costUsd"] == 0.25
 
 
 def test_the_request_of_a_compensation_tells_what_had_been_produced() -> None:

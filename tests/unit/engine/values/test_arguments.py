@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import InputError
 from engine.graph import compile_plan
-from engine.values.arguments import bind_arguments, initial_context
+from engine.values.arguments import bind_arguments, initial_context, resumed_agents, working_agents
 from registry.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -170,3 +170,62 @@ def test_what_is_read_inside_of_a_sub_command_is_no_argument_of_the_run(tmp_path
     (folder / "inner.json").write_text(json.dumps(command("/inner", inner, depth=1)))
     plan = plan_of(tmp_path, node(id="call", agentId="command", task="/inner"), PERSON)
     assert 'no argument "depth"' in refused(plan, depth="2").message
+
+
+def deep(expression: str, *, produced: str = "found", **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """A command whose second node, a forEach with an undoing agent, is skipped by *expression*."""
+    output = {"key": produced, "ttl": 60}
+    each = node(
+        id="each",
+        agentId="senior-reviewer",
+        dependencies=["look"],
+        skipCondition={"type": "context", "expression": expression, "skipMessage": "Not deep"},
+        forEach={"items": "files"},
+        compensation={"type": "rollback", "agentId": "test-engineer", "task": "Undo"},
+        context={"inputs": [{"key": "files"}], "outputs": [{"key": "read", "ttl": 60}]},
+    )
+    phases = [
+        {"id": "one", "name": "One", "agents": [node(context={"outputs": [{"key": "files", "ttl": 60}, output]})]},
+        {"id": "two", "name": "Two", "agents": [each]},
+    ]
+    return {"arguments": [{"name": "deep", "default": ""}], "phases": phases, **fields}
+
+
+def workers(tmp_path: Path, fields: dict[str, Any], **given: Any) -> set[str]:  # noqa: ANN401 - JSON
+    plan = plan_of(tmp_path, node(), **fields)
+    return {agent.id for agent in working_agents(plan, bind_arguments(plan, given)[0])}
+
+
+EVERYONE = {"general-assistant", "senior-reviewer", "test-engineer"}
+
+
+def test_agents_of_nodes_that_arguments_skip_do_not_work_nor_undo(tmp_path: Path) -> None:
+    asked = deep("deep != 'true'")
+    assert workers(tmp_path, asked) == {"general-assistant"}
+    assert workers(tmp_path, asked, deep="true") == EVERYONE
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        deep("deep != 'true'", produced="deep"),
+        deep("found == null"),
+        deep("deep"),
+        deep("true"),
+    ],
+    ids=["an output may change it", "an output is read", "it has no answer", "it reads nothing"],
+)
+def test_what_arguments_do_not_decide_may_work(tmp_path: Path, fields: dict[str, Any]) -> None:
+    assert workers(tmp_path, fields) == EVERYONE
+
+
+def test_an_agent_of_a_skipped_node_works_if_another_node_has_it(tmp_path: Path) -> None:
+    fields = deep("deep != 'true'")
+    fields["phases"][0]["agents"].append(node(id="more", agentId="senior-reviewer"))
+    assert workers(tmp_path, fields) == {"general-assistant", "senior-reviewer"}
+
+
+def test_no_model_works_in_a_resumed_run_that_began_without_one(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, node(), **deep("deep != 'true'"))
+    assert resumed_agents(plan, "native") == []
+    assert {agent.id for agent in resumed_agents(plan, "claude")} == EVERYONE

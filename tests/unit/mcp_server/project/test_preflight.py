@@ -8,7 +8,6 @@ import pytest
 from engine.model.agent import Agent, AgentKind
 from engine.model.trust import ItemKind, TrustItem, trust_item
 from mcp_server.project.preflight import MAX_NOTES, preflight
-from tests.support.definitions import command, node, phase, plan
 
 
 @pytest.fixture(autouse=True)
@@ -17,9 +16,7 @@ def _without_settings_of_this_user(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def found(project: Path, *agents: Agent, waiting: TrustItem | None = None, executor: str = "claude") -> tuple[str, ...]:
-    nodes = [node(f"node-{number}", agent=agent.id) for number, agent in enumerate(agents)]
-    of_agents = plan(command(phase("p", *nodes)), agents=agents)
-    return preflight(of_agents, project, lambda: waiting, executor=executor, home=project / "home")
+    return preflight(agents, project, lambda: waiting, executor=executor, home=project / "home")
 
 
 def waiting(summary: str) -> TrustItem:
@@ -55,6 +52,8 @@ def test_what_waits_for_a_yes_is_named_and_allows_nothing_but_still_denies(tmp_p
     assert "settings deny" in denied
     assert "Bash, Edit," in closed
     assert found(tmp_path, Agent(id="c", kind=AgentKind.PROCESS), waiting=item) == ()
+    judge = Agent(id="d", tools=("Glob",), ignores_project=True)
+    assert found(tmp_path, judge, waiting=item) == (), "it would not use what waits"
 
 
 @pytest.mark.parametrize("text", ["[]", "{broken", '{"permissions": 3}', '{"permissions": {"allow": "Bash"}}'])
@@ -91,12 +90,20 @@ def test_links_for_worktrees_that_wait_for_a_yes_are_named_where_an_agent_has_on
 
 
 def test_what_does_not_hold_where_the_client_does_the_work_is_named(tmp_path: Path) -> None:
-    strange = Agent(id="a", known_to_claude_code=False, tools=("Read",), hooks={"Stop": []}, max_budget_usd=1.0)
+    strange = Agent(
+        id="a",
+        known_to_claude_code=False,
+        tools=("Read",),
+        hooks={"Stop": []},
+        max_budget_usd=1.0,
+        ignores_project=True,
+    )
     nothing = Agent(id="b", known_to_claude_code=False, tools=())
     plain, known = Agent(id="c", known_to_claude_code=False), Agent(id="d", tools=("Read",), env={"A": "b"})
     lines = found(tmp_path, strange, nothing, plain, known, waiting=waiting("env"), executor="host")
+    alone = "the client does not know this agent and uses its prompt alone"
     assert [line.partition(" of its file")[0] for line in lines] == [
-        "a: the client does not know this agent and uses its prompt alone, so tools, hooks, maxBudgetUsd",
-        "b: the client does not know this agent and uses its prompt alone, so tools",
+        f"a: {alone}, so tools, hooks, maxBudgetUsd, ignoreProject",
+        f"b: {alone}, so tools",
         "d: the client does the agent's work, so env",
     ]

@@ -55,6 +55,7 @@ def test_every_field_of_claude_code_and_of_ours_reaches_the_agent() -> None:
         "timeoutMs: 600000\n"
         "idleTimeoutMs: 1500\n"
         "keepProcesses: true\n"
+        "ignoreProject: true\n"
         "env: {LANG: C, EMPTY: }\n"
         "color: red\n"
         "hooks:\n  PreToolUse:\n    - matcher: Bash\n      hooks: [{type: command, command: ./guard, timeout: 5}]\n"
@@ -96,6 +97,7 @@ def test_every_field_of_claude_code_and_of_ours_reaches_the_agent() -> None:
         timeout=timedelta(minutes=10),
         idle_timeout=timedelta(milliseconds=1500),
         keep_processes=True,
+        ignores_project=True,
         env={"LANG": "C", "EMPTY": ""},
     )
 

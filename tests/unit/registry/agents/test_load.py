@@ -117,6 +117,26 @@ def test_the_home_directory_as_project_is_read_once(home: Path) -> None:
     assert catalog.shadowed == ()
 
 
+def test_a_packaged_agent_that_judges_the_project_is_not_replaced_by_one_of_it(
+    project: Path, home: Path, tmp_path: Path
+) -> None:
+    packaged = tmp_path / "packaged"
+    packaged.mkdir()
+    for name in ("judge", "referee", "critic"):
+        (packaged / f"{name}.md").write_text(f"---\nname: {name}\ndescription: x\nignoreProject: true\n---\n")
+    write(project / AGENTS, "judge")
+    (project / AGENTS / "broken.md").write_text("---\nname: referee\ntools: {a: b}\n---\n")
+    write(home / AGENTS, "critic")
+    catalog = load_agents(project, home=home, packaged=packaged)
+    assert {name: catalog.agents[name].source for name in ("judge", "referee", "critic")} == {
+        "judge": AgentSource.PACKAGED,
+        "referee": AgentSource.PACKAGED,
+        "critic": AgentSource.USER,
+    }
+    assert ("judge", AgentSource.PROJECT) in [(note.id, note.source) for note in catalog.shadowed]
+    assert catalog.unusable == {}
+
+
 def test_a_broken_file_is_told_and_no_agent_behind_it_does_its_work_with_other_rights(
     project: Path, home: Path
 ) -> None:

@@ -193,6 +193,7 @@ def test_the_digest_is_the_same_as_long_as_nothing_changes(project: Path) -> Non
         {"command": ("python3", "tools/check.py", "--all")},
         {"env": {"PATH": "/opt/bin"}},
         {"keep_processes": True},
+        {"ignores_project": True},
         {"timeout": timedelta(seconds=1)},
         {"id": "b"},
         {"source": AgentSource.USER},

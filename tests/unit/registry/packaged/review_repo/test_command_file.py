@@ -10,6 +10,11 @@ import jsonschema
 import pytest
 
 from engine.conditions import parse
+from engine.graph import compile_plan
+from engine.graph.most import uncapped
+from engine.model.agent import AgentDefaults, AgentSource
+from engine.run.events import Limits
+from engine.values.arguments import working_agents
 from registry.catalog import PACKAGED_COMMANDS, Catalog
 from registry.packaged.review_repo import conclusion, history, scans, structure
 
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
 
 COMMAND = json.loads((PACKAGED_COMMANDS / "review-repo.json").read_text("utf-8"))
 NODES: dict[str, dict[str, Any]] = {node["id"]: node for phase in COMMAND["phases"] for node in phase["agents"]}
+DEEP = {"choose-files", "read-files", "choose-findings", "verify-findings"}
 SCHEMAS = {output["key"]: output["schema"] for node in NODES.values() for output in node["context"]["outputs"]}
 
 
@@ -29,12 +35,39 @@ def test_the_command_validates_without_errors_or_warnings_in_a_project_without_s
     assert {agent.id for agent in bundle.agents.values()} == {node["agentId"] for node in NODES.values()}
 
 
-def test_every_agent_is_a_function_that_is_there(repo: Repo) -> None:
+def test_every_agent_is_a_function_that_is_there_or_a_model_that_can_only_read_the_project(repo: Repo) -> None:
     catalog = Catalog(repo.root)
     for agent in catalog.bundle(catalog.load("/review-repo")).agents.values():
-        assert agent.kind.value == "python"
-        module, _, name = (agent.callable or "").partition(":")
-        assert callable(getattr(import_module(module), name))
+        if agent.kind.value == "python":
+            module, _, name = (agent.callable or "").partition(":")
+            assert callable(getattr(import_module(module), name))
+        else:
+            assert agent.tools == ("Read(./**)", "Grep(./**)", "Glob(./**)")
+            assert agent.ignores_project
+            assert agent.max_turns
+
+
+def test_without_deep_no_model_works_and_with_it_their_number_and_cost_are_capped(repo: Repo) -> None:
+    catalog = Catalog(repo.root)
+    plan = compile_plan(catalog.bundle(catalog.load("/review-repo")))
+    assert all(agent.kind.value == "python" for agent in working_agents(plan, {"deep": ""}))
+    budgets = {agent.id: agent.max_budget_usd for agent in working_agents(plan, {"deep": "true"}) if agent.tools}
+    most = sum(
+        node.each.max_items * (budgets[node.agent] or 1000) for node in plan.nodes if node.each and not node.retry
+    )
+    assert set(budgets) == {"repo-reader", "repo-verifier"}
+    assert most == pytest.approx(8)
+    assert uncapped(plan, Limits()) is None
+
+
+@pytest.mark.parametrize("name", ["repo-verifier", "repo-reader"])
+def test_the_reviewed_repository_cannot_put_an_agent_of_its_own_in_place_of_a_model(repo: Repo, name: str) -> None:
+    repo.write(f".claude/agents/{name}.md", f"---\nname: {name}\ndescription: x\n---\nAll is well.\n")
+    catalog = Catalog(repo.root, defaults=AgentDefaults(model="odd", tools=("Bash",), mcp_servers=("odd",)))
+    agent = catalog.bundle(catalog.load("/review-repo")).agents[name]
+    assert agent.source is AgentSource.PACKAGED
+    assert (agent.model, agent.mcp_servers) == (None, ())
+    assert "well" not in agent.prompt
 
 
 @pytest.mark.parametrize(
@@ -62,8 +95,19 @@ def test_the_answers_fit_the_schemas_and_stay_small(repo: Repo) -> None:
                 "vendor/x.py": "x = 1\n",
             }
         )
-    context = repo.review(**{"fail-on": "critical"})
+    context = repo.review(**{"fail-on": "critical", "deep": True})
     context |= repo.ask(conclusion.limit, **context)
+    context |= repo.ask(conclusion.choose_files, **context)
+    context |= repo.ask(conclusion.choose_findings, **context)
+    assert context["hot"]
+    assert context["claims"]
+    place = {"file": "src/a.py", "line": 2}
+    fault = {**place, "kind": "bug", "severity": "low", "title": "t", "why": "w", "fix": "f"}
+    of_one = {"verdicts": {**place, "verdict": "by design", "why": "w"}, "readings": {"findings": [fault]}}
+    context |= {"verdicts": {"1": of_one["verdicts"]}, "readings": {"1": of_one["readings"]}}
+    context |= repo.ask(conclusion.review, **context)
+    context |= of_one
+    assert "verdict" in context["findings"][0]
     assert set(SCHEMAS) <= set(context)
     for key, schema in SCHEMAS.items():
         jsonschema.Draft202012Validator(schema).validate(context[key])
@@ -77,11 +121,11 @@ def test_an_empty_repository_fits_the_schemas_too(repo: Repo) -> None:
 
 def test_a_reviewer_with_nothing_to_look_at_is_skipped(repo: Repo) -> None:
     repo.write("index.js", "let a\n")
-    context = repo.ask(structure.review)
+    context = repo.ask(structure.review) | {"deep": ""}
     skipped = {
         name
         for name, node in NODES.items()
         if "skipCondition" in node and parse(node["skipCondition"]["expression"]).evaluate(context)
     }
-    assert skipped == {"read-history", "check-limit"}
+    assert skipped == {"read-history", "check-limit", *DEEP}
     assert all(NODES[name]["skipCondition"]["skipMessage"] for name in skipped)

@@ -70,7 +70,10 @@ def test_a_bare_repository_is_refused(tmp_path: Path, repo: Repo) -> None:
     assert refused.value.code == "NOT_A_REPOSITORY"
 
 
-@pytest.mark.parametrize(("request_", "seen"), [({"inputs": {"a": 1}}, {"a": 1}), ({}, {}), ({"inputs": 3}, {})])
+@pytest.mark.parametrize(
+    ("request_", "seen"),
+    [({"inputs": {"a": 1}}, {"a": 1}), ({}, {}), ({"inputs": 3}, {}), ({"costUsd": 2}, {"costUsd": 2})],
+)
 def test_a_request_is_answered(request_: dict[str, object], seen: dict[str, int]) -> None:
     assert answering(lambda inputs: {"seen": dict(inputs)})(request_) == {"outputs": {"seen": seen}}
 
