@@ -111,7 +111,7 @@ def rewrite(condition: dict[str, Any], *, pointer: str, notes: Notes) -> dict[st
     if condition.get("type") != "context" or not isinstance(text, str):
         return condition
     new = translate(text)
-    if new == text or not _parses(new):
+    if new == text or not parses(new):
         return condition
     if "===" in text or "!==" in text:
         notes.spelled(f"{pointer}/expression", text, new)
@@ -122,7 +122,7 @@ def rewrite(condition: dict[str, Any], *, pointer: str, notes: Notes) -> dict[st
 
 def _checked(text: str, *, negate: bool, pointer: str, notes: Notes) -> str | None:
     new = translate(text)
-    if not _parses(new):
+    if not parses(new):
         notes.lost(
             pointer,
             f'The condition "{text[:200]}" cannot be converted: v2 cannot evaluate it',
@@ -132,9 +132,23 @@ def _checked(text: str, *, negate: bool, pointer: str, notes: Notes) -> str | No
     return f"!({new})" if negate else new
 
 
-def _parses(text: str) -> bool:
+def parses(text: str) -> bool:
+    """Whether *text* is a context expression of v2."""
     try:
         parse(text)
     except ConditionSyntaxError:
         return False
     return True
+
+
+def join_condition(node: dict[str, Any], found: dict[str, Any], *, pointer: str, notes: Notes) -> None:
+    """Add the skip condition *found* to *node*, joined to its own one."""
+    own = node.get("skipCondition")
+    if own is None:
+        node["skipCondition"] = dict(found)
+    elif isinstance(own, dict) and own.get("type") == found.get("type") == "context":
+        node["skipCondition"] = {**found, **own, "expression": f"({own.get('expression')}) || ({found['expression']})"}
+    else:
+        notes.lost(
+            pointer, "A node has a single skipCondition in v2, and these two cannot be joined", "Keep one of them."
+        )

@@ -24,8 +24,8 @@ LOOSE = "x-plain"
 """Marks an input without an explicit `required`, until all providers are known."""
 
 
-def node_context(fields: Fields, *, extra: Sequence[str]) -> Any:  # noqa: ANN401 - what it cannot read stays
-    """The context of the node in *fields*, with inputs for the *extra* keys; None if it has none."""
+def node_context(fields: Fields, *, extra: Sequence[dict[str, Any]]) -> Any:  # noqa: ANN401 - what it cannot read stays
+    """The context of the node in *fields*, with the *extra* inputs; None if it has none."""
     left, notes = fields.left, fields.notes
     value = left.get("context")
     if isinstance(value, list):
@@ -54,8 +54,14 @@ def node_context(fields: Fields, *, extra: Sequence[str]) -> Any:  # noqa: ANN40
         context.left["outputs"] = _items(context.left["outputs"], _output, context.at("outputs"), notes)
     if extra:
         inputs = context.left.get("inputs")
-        context.left["inputs"] = [*(inputs if isinstance(inputs, list) else []), *({"key": key} for key in extra)]
+        given = inputs if isinstance(inputs, list) else []
+        context.left["inputs"] = [*given, *(one for one in extra if one not in map(_plain, given))]
     return context.keep(fields_of(NodeContext))
+
+
+def _plain(item: object) -> object:
+    """The key and transform of an input."""
+    return {name: item[name] for name in ("key", "transform") if name in item} if isinstance(item, dict) else item
 
 
 def _items(value: object, carry: Any, pointer: str, notes: Notes) -> object:  # noqa: ANN401 - one of two functions

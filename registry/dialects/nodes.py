@@ -32,8 +32,9 @@ from typing import TYPE_CHECKING, Any
 
 from engine.model.command import Compensation, Lock, Node, NodeContext, Resources, RetryPolicy
 from engine.validation.fields import fields_of
-from registry.dialects.conditions import RUN_WORDS, SKIP_WORDS, rewrite, skip_condition
+from registry.dialects.conditions import RUN_WORDS, SKIP_WORDS, join_condition, rewrite, skip_condition
 from registry.dialects.context import node_context
+from registry.dialects.loops import carry_loop
 from registry.dialects.notes import Fields
 from registry.wording import node_slug, slug
 
@@ -71,14 +72,15 @@ def carry_node(raw: dict[str, Any], *, pointer: str, notes: Notes) -> tuple[dict
     _priority(fields.left, pointer, notes)
     _retry(fields)
     _condition(fields)
+    loop = carry_loop(fields)
     _compensation(fields)
     _locks(fields)
     _breaker(fields)
     values = _parameters(fields)
-    context = node_context(fields, extra=list(values))
+    context = node_context(fields, extra=[*({"key": key} for key in values), *loop.inputs])
     if context is not None:
         fields.left["context"] = context
-    return fields.keep(fields_of(Node)), values
+    return fields.keep(fields_of(Node)), {**values, **loop.values}
 
 
 def _agent_and_task(fields: Fields) -> None:
@@ -257,19 +259,6 @@ def _condition(fields: Fields) -> None:
         left["skipCondition"] = rewrite(left["skipCondition"], pointer=pointer, notes=notes)
 
 
-def join_condition(node: dict[str, Any], found: dict[str, Any], *, pointer: str, notes: Notes) -> None:
-    """Add the skip condition *found* to *node*, joined to its own one."""
-    own = node.get("skipCondition")
-    if own is None:
-        node["skipCondition"] = dict(found)
-    elif isinstance(own, dict) and own.get("type") == found.get("type") == "context":
-        node["skipCondition"] = {**found, **own, "expression": f"({own.get('expression')}) || ({found['expression']})"}
-    else:
-        notes.lost(
-            pointer, "A node has a single skipCondition in v2, and these two cannot be joined", "Keep one of them."
-        )
-
-
 def _compensation(fields: Fields) -> None:
     left, notes = fields.left, fields.notes
     fields.rename("compensation", "compensate", habits=("rollback", "onRollback", "undo"))
@@ -395,4 +384,4 @@ def _parameters(fields: Fields) -> dict[str, Any]:
     return values
 
 
-__all__ = ["PARAMETERS", "NodeContext", "carry_node", "carry_resources", "carry_retry", "join_condition"]
+__all__ = ["PARAMETERS", "NodeContext", "carry_node", "carry_resources", "carry_retry"]

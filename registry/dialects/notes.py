@@ -18,24 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
 ALWAYS_FINE = frozenset({"$schema", "$comment"})
-UNCARRIED = frozenset(
-    {
-        "branches",
-        "each",
-        "for",
-        "forEach",
-        "foreach",
-        "iterate",
-        "iterateOver",
-        "loop",
-        "map",
-        "matrix",
-        "repeat",
-        "until",
-        "while",
-    }
+_EACH = 'Write `"forEach": {"items": "files", "as": "file"}` in a node that reads the list by an input.'
+_AGAIN = (
+    'Write `"repeat": {"until": "result.passed == true", "maxIterations": 5}`, '
+    "with a condition over the node's outputs."
 )
-"""Fields that change the work in ways that cannot be converted: they are errors, not notes."""
+_CHOICE = "Write one node for each case, with a skipCondition that holds in all other cases."
+_ORDER = "Write the order as dependencies, and what depends on a result as a skipCondition."
+UNCARRIED = {
+    **dict.fromkeys(("each", "for", "forEach", "foreach", "iterate", "iterateOver", "map", "matrix"), _EACH),
+    **dict.fromkeys(("loop", "repeat", "until", "while"), _AGAIN),
+    **dict.fromkeys(("branches", "case", "cases", "choice", "choices", "else", "switch", "then"), _CHOICE),
+    **dict.fromkeys(("goto", "next", "transitions"), _ORDER),
+}
+"""Fields that change the work and cannot be converted, with what to write: they are errors, not notes."""
 SHAPES = {"forEach": "items", "repeat": "until"}
 """Loops of v2, by the field that each must have: of another form they are those of an older file."""
 
@@ -179,9 +175,7 @@ class Fields:
             new += "-"
         result[new] = value
         if name in UNCARRIED:
-            message = f'"{name}" cannot be converted'
-            hint = "Write `forEach` with `items` for a list, `repeat` with `until` for a loop, or each node."
-            self.notes.lost(self.at(name), message, hint)
+            self.notes.lost(self.at(name), f'"{name}" cannot be converted', UNCARRIED[name])
         else:
             self.notes.kept(self.at(name), name, new)
 

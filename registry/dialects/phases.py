@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from engine.model.command import Phase
 from engine.validation.fields import fields_of
 from registry.dialects.agents import join_agents
-from registry.dialects.conditions import RUN_WORDS, SKIP_WORDS, skip_condition
+from registry.dialects.conditions import RUN_WORDS, SKIP_WORDS, join_condition, skip_condition
 from registry.dialects.flow import IN_ORDER
-from registry.dialects.nodes import carry_node, carry_resources, carry_retry, join_condition
+from registry.dialects.nodes import carry_node, carry_resources, carry_retry
 from registry.dialects.notes import Fields
 from registry.wording import Names, phase_slug
 

@@ -348,12 +348,6 @@ def test_a_breaker_with_its_own_thresholds_is_an_error() -> None:
     assert only(migration)["x-circuitBreaker"]["failureThreshold"] == 3
 
 
-@pytest.mark.parametrize("word", ["loop", "forEach", "while"])
-def test_a_loop_is_an_error(word: str) -> None:
-    migration = migrate(command(work(**{word: "files"})))
-    assert ("DIALECT_NOT_CARRIED", f"/phases/0/agents/0/{word}") in told(migration)
-
-
 def test_parameters_become_values_that_the_node_reads() -> None:
     migration = migrate(
         command(work(input={"depth": 2}, config={"a": 1}, options=[], context={"inputs": [{"key": "k"}]}))
