@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.errors import InputError, StateError
 from engine.executors.orphans import end_left
-from engine.executors.port import NO_OUTBOX, starts_later
+from engine.executors.port import NO_OUTBOX
 from engine.executors.worktrees.git import nothing
 from engine.executors.worktrees.isolated import check_isolation
 from engine.executors.worktrees.leftover import forget
@@ -20,7 +20,7 @@ from engine.graph import check_fan_out, with_estimates
 from engine.ids import OwnerId, RunId, parse_attempt_id
 from engine.model.agent import Agent, AgentKind
 from engine.run import signals as sig
-from engine.run.events import Limits, Role, RunStatus, ValueRef
+from engine.run.events import Limits, RunStatus, ValueRef
 from engine.run.state import END_STATES
 from engine.runtime.activity import Activity
 from engine.runtime.archive import Archive
@@ -34,6 +34,7 @@ from engine.runtime.observations import ProjectObserver
 from engine.runtime.outcome_cleanup import OutcomeCleanup
 from engine.runtime.owner import FileOwner, Reader
 from engine.runtime.permits import Permits
+from engine.runtime.placement import Placement
 from engine.runtime.pruning import prunable
 from engine.runtime.recovery import Recovery
 from engine.runtime.resource_requests import ResourceRequests, release_of_the_dead
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     from engine.executors.port import EndOrphans, Executor, Outbox, Outcome, WorkOrder
     from engine.executors.worktrees.git import Allows
     from engine.ids import AttemptId, NodeId
-    from engine.model.plan import NodePlan, Plan
+    from engine.model.plan import Plan
     from engine.model.policy import Failure
     from engine.run.state import Run
     from engine.runtime.attempt_logs import AttemptLogs
@@ -113,23 +114,20 @@ class Engine:
         )
         self.breakers: dict[str, BreakerConfig] = {}
         """Circuit breakers by name; set before a run starts (SPEC 9)."""
-        requests = ResourceRequests(self._owner_id, self.breakers)
+        self.placement = Placement(self.executors, self.custom_executors)
         self.live_runs = LiveRuns(
-            storage, self.values, clock, owner=self._owner_id, observer=observer, requests=requests, queues=self._queues
+            storage,
+            self.values,
+            clock,
+            owner=self._owner_id,
+            observer=observer,
+            requests=ResourceRequests(self._owner_id, self.breakers),
+            queues=self.placement.queues,
+            elsewhere=self.placement.elsewhere,
         )
         self.activity.runs = self.live_runs.runs
         self.permits = Permits(self.live_runs.runs, clock, self._warn)
-        self._attempts = Attempts(
-            self.live_runs,
-            self.values,
-            project=project,
-            clock=clock,
-            choose=self._choose,
-            idle_limit=self._idle_limit,
-            permit=self.permits.attempt,
-            on_action=self.activity.act,
-            logs=logs,
-        )
+        self._attempts = self._new_attempts(logs)
         self.live_runs.listeners += [lambda run, _events: self.notifier.moved(run.id), self.permits.committed]
         self._outcome_cleanup = OutcomeCleanup(self.live_runs, outbox, self._attempts.report_of, self.activity.warn)
         self.archive = self._new_archive()
@@ -137,6 +135,19 @@ class Engine:
         self._inbox = Inbox(storage, self.live_runs, self.archive)
         self.notices = self.archive.notices
         self._tasks: list[asyncio.Task[None]] = []
+
+    def _new_attempts(self, logs: AttemptLogs | None) -> Attempts:
+        return Attempts(
+            self.live_runs,
+            self.values,
+            project=self.project,
+            clock=self.clock,
+            choose=self.placement.choose,
+            idle_limit=self._idle_limit,
+            permit=self.permits.attempt,
+            on_action=self.activity.act,
+            logs=logs,
+        )
 
     def _new_archive(self) -> Archive:
         return Archive(
@@ -147,6 +158,7 @@ class Engine:
             now=self.clock.now,
             end_orphans=self._end_orphans_of,
             reports=self._outcome_cleanup.reports,
+            placement=self.placement,
         )
 
     @contextlib.asynccontextmanager
@@ -362,6 +374,7 @@ class Engine:
                 code="RUN_IS_LIVE",
                 hint=f"Run `orchestrate cancel {run_id}` to end it and give them up.",
             )
+        await self.archive.end_elsewhere(run_id)
         lines = [line for line in lock_lines(await self.storage.claims()) if line.run == run_id]
         for outcome in await self.storage.commit(Batch(lock_ops=[release_of_the_dead(run_id)]), self._owner_id):
             self.live_runs.table_outcome(outcome)
@@ -378,8 +391,8 @@ class Engine:
         before = None if older_than is None else self.clock.now() - older_than
         rows = await self.archive.look_after_all()
         gone = prunable(rows, keep=keep, before=before, interrupted=interrupted)
-        if not gone:
-            return []
+        for row in gone:
+            await self.archive.end_elsewhere(row.id)
         names, outcomes = await self.storage.remove(gone, self._owner_id)
         await forget(self.project, names)
         await asyncio.to_thread(remove_logs, self.location.state, names)
@@ -425,19 +438,6 @@ class Engine:
         """Warn about a run at once, and with the attempt of *node* in its journal."""
         self.activity.warn(run_id, text)
         self._attempts.warn(run_id, node, text)
-
-    def _choose(self, run: Run, agent: Agent) -> Executor | None:
-        if run.executor == "simulate":
-            return self.executors[AgentKind.CUSTOM]
-        if agent.id in self.custom_executors:
-            return self.custom_executors[agent.id]
-        if run.executor == "host" and agent.kind.traits.needs_model:
-            return None
-        return self.executors[agent.kind]
-
-    def _queues(self, run: Run, node: NodePlan, role: Role) -> bool:
-        agent = run.plan.agents.get(node.worker(undo=role is Role.COMPENSATE))
-        return agent is not None and starts_later(self._choose(run, agent), agent)
 
     def _idle_limit(self, run: Run, agent: Agent) -> timedelta | None:
         """How long *agent* may be silent; only programs connected by pipes send heartbeats by themselves."""

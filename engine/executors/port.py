@@ -6,7 +6,7 @@ No effects here: this is the seam between the runtime, which decides on attempts
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -98,6 +98,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Other warnings about the attempt, a sentence each."""
     in_time: bool = False
     """Whether the outputs were complete when the attempt was stopped at its timeout: they count."""
+    lost_worker: str | None = None
+    """The worker that was lost before it answered; the rest of the outcome is unknown, and then does not count."""
 
 
 TIME_IS_UP = "time is up"
@@ -141,6 +143,24 @@ def starts_later(executor: Executor | None, agent: Agent) -> bool:
     """
     queues = getattr(executor, "queues", None)
     return queues is not None and bool(queues(agent))
+
+
+@runtime_checkable
+class ElsewhereExecutor(Executor, Protocol):
+    """Has other machines make attempts, which outlive this process there.
+
+    `execute` for an attempt that exists already, by its id, waits for that one. An outcome with a `lost_worker` may be
+    returned only when all that the worker had started for the attempt has ended, or must have.
+    """
+
+    async def standing(self, attempts: Collection[AttemptId]) -> Collection[AttemptId]:
+        """Those of *attempts* that are queued or running on other machines, or have ended with an answer.
+
+        Raises `EnvironmentFault` if that cannot be determined.
+        """
+
+    async def end(self, attempts: Collection[AttemptId]) -> None:
+        """End *attempts*, wherever they run; returns once none is left. Raises `EnvironmentFault`."""
 
 
 class Outbox(Protocol):

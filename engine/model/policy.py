@@ -14,6 +14,7 @@ MODEL_BREAKER = "claude"
 """The circuit breaker of model agents whose nodes name none; it is asked only after the service was scarce."""
 QUOTA_EXHAUSTED = "QUOTA_EXHAUSTED"
 """A failure that a retry cures after hours, not after seconds."""
+WORKER_LOST = "WORKER_LOST"
 NOT_TRUSTED = "NOT_TRUSTED"
 """The failure of an attempt whose program, as it is now, the user has not trusted."""
 SCARCITY_CODES = frozenset({"RATE_LIMIT", "OVERLOADED", QUOTA_EXHAUSTED})

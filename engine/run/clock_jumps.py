@@ -14,7 +14,7 @@ from engine.run.events import WaitReason
 from engine.run.state import ZERO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime, timedelta
 
     from engine.ids import NodeId
@@ -25,10 +25,10 @@ Moved: TypeAlias = "tuple[datetime, str, str, int]"
 """The new due time, kind, key and attempt number of a timer."""
 
 
-def jump(run: Run, since: datetime, at: datetime, *, attempts: bool = False) -> timedelta:
+def jump(run: Run, since: datetime, at: datetime, *, attempts: Iterable[NodeId] = ()) -> timedelta:
     """Continue *run* at *at* as if *since* had been a moment ago; returns by how much its times were moved.
 
-    With *attempts*, those that are live across the jump keep as much time as they had.
+    The live attempts of the nodes *attempts* keep as much time as they had.
     """
     by = at - since
     if not by:
@@ -39,7 +39,7 @@ def jump(run: Run, since: datetime, at: datetime, *, attempts: bool = False) -> 
         _set_back(run, by)
     else:
         run.pauses.append((since, at))
-    moved = [*_postponed(run, by), *(_postponed_attempts(run, by) if attempts else ())]
+    moved = [*_postponed(run, by), *_postponed_attempts(run, attempts, by)]
     for timer in sorted(moved, key=lambda timer: order.get((timer[0] - by, *timer[1:3]), 0)):
         set_timer(run, *timer)
     return by
@@ -49,8 +49,8 @@ def _newest_first(timer: Timer) -> int:
     return -timer.order
 
 
-def _postponed_attempts(run: Run, by: timedelta) -> Iterator[Moved]:
-    for name in run.live:
+def _postponed_attempts(run: Run, names: Iterable[NodeId], by: timedelta) -> Iterator[Moved]:
+    for name in names:
         live = run.nodes[name].live
         if live is not None and live.deadline is not None:
             live.deadline += by

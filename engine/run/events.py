@@ -231,6 +231,8 @@ class AttemptScheduled(EventBase, frozen=True):
     """For a sub-command: the first values of its own context."""
     budget: float | None = None
     """The most it may cost, in dollars; None: no limit."""
+    elsewhere: bool = False
+    """Another machine runs it, so that it may outlive the process that scheduled it."""
 
 
 class AttemptStarted(EventBase, frozen=True):
@@ -302,11 +304,13 @@ class AttemptFailed(EventBase, frozen=True):
 
 
 class AttemptLost(EventBase, frozen=True):
-    """The process that ran an attempt died; how far the attempt got is unknown."""
+    """The process or the worker that ran an attempt is gone; how far the attempt got is unknown."""
 
     at: datetime
     node: NodeId
     number: int
+    worker: str = ""
+    """The worker that was lost while its run continued; empty: the process that owned the run died."""
 
 
 class NodeCancelled(EventBase, frozen=True):
@@ -360,6 +364,8 @@ class RunResumed(EventBase, frozen=True):
     owner: OwnerId
     limits: Limits | None = None
     """Its limits from now on; None: as before."""
+    standing: tuple[NodeId, ...] = ()
+    """Nodes whose attempts other machines still run, or have ended: they continue, while all others are lost."""
 
 
 class ClockJumped(EventBase, frozen=True):

@@ -72,8 +72,8 @@ def _run_interrupted(_run: Run, _event: ev.RunInterrupted) -> bool:
     return True
 
 
-def _run_resumed(run: Run, _event: ev.RunResumed) -> bool:
-    return run.status is RunStatus.INTERRUPTED
+def _run_resumed(run: Run, event: ev.RunResumed) -> bool:
+    return run.status is RunStatus.INTERRUPTED and all(run.nodes[name].live is not None for name in event.standing)
 
 
 def _clock_jumped(run: Run, event: ev.ClockJumped) -> bool:
@@ -150,7 +150,7 @@ def _attempt_started(run: Run, event: ev.AttemptStarted) -> bool:
 
 
 def _attempt_is_live(
-    run: Run, event: ev.AttemptStopping | ev.AttemptWarned | ev.AttemptSucceeded | ev.AttemptFailed
+    run: Run, event: ev.AttemptStopping | ev.AttemptWarned | ev.AttemptSucceeded | ev.AttemptFailed | ev.AttemptLost
 ) -> bool:
     live = run.nodes[event.node].live
     return live is not None and live.number == event.number

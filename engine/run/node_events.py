@@ -63,6 +63,8 @@ def _node_ready(run: Run, event: ev.NodeReady) -> None:
         node.approved = True
     if reason is WaitReason.BREAKER:
         node.admitted_at = event.at
+    if reason is WaitReason.DECISION:
+        node.workers_lost = 0  # a person knows of them, and has it run again
     if node.status in AFTER_ITS_WORK:
         return
     move_node(node, NodeStatus.PENDING)
@@ -85,7 +87,7 @@ def _node_failed(run: Run, event: ev.NodeFailed) -> None:
     stop_waiting(run, node, event.at)
     node.failure = event.failure
     node.ended_at = event.at
-    node.retries = 0
+    node.retries = node.workers_lost = 0
     run.failures.append(event.node)
     if event.compensating:
         run.undoing.add(event.node)
@@ -111,7 +113,14 @@ def _attempt_scheduled(run: Run, event: ev.AttemptScheduled) -> None:
     stop_waiting(run, node, event.at)
     at_once = None if event.deadline is None and node.plan.template is None else event.at
     record = AttemptRecord(
-        event.number, event.role, event.at, at_once, event.deadline, admitted=admitted, budget=event.budget
+        event.number,
+        event.role,
+        event.at,
+        at_once,
+        event.deadline,
+        admitted=admitted,
+        budget=event.budget,
+        elsewhere=event.elsewhere,
     )
     node.attempts.append(record)
     node.live = record
@@ -179,7 +188,7 @@ def _attempt_succeeded(run: Run, event: ev.AttemptSucceeded) -> None:
     _add_cost(run, record)
     if run.scarce and _is_model(run, node, record):
         run.scarce = False
-    node.retries = 0
+    node.retries = node.workers_lost = 0
     if record.role is Role.COMPENSATE:
         move_node(node, NodeStatus.COMPENSATED)
         node.locked = False
@@ -248,6 +257,8 @@ def _attempt_lost(run: Run, event: ev.AttemptLost) -> None:
     node = run.nodes[event.node]
     record = end_live(run, node, event.at)
     record.lost = True
+    record.lost_worker = event.worker
+    node.workers_lost += event.worker != ""
 
 
 def _add_cost(run: Run, record: AttemptRecord) -> None:
@@ -303,7 +314,7 @@ def _node_reset(run: Run, event: ev.NodeReset) -> None:
     node.skip_message = None
     node.version = node.started_at = node.ended_at = None
     node.checked = node.approved = node.locked = node.retried_by_compensation = False
-    node.retries = 0
+    node.retries = node.workers_lost = 0
     phase = run.phases[plan.phase]
     if phase.opened_at is not None:
         phase.opened_at = phase.ended_at = phase.deadline = None

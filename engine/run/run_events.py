@@ -101,13 +101,13 @@ def _run_resumed(run: Run, event: ev.RunResumed) -> None:
     run.owner = event.owner
     run.message = ""
     _limit(run, event.limits)
-    jump(run, run.unowned_since or event.at, event.at)
+    jump(run, run.unowned_since or event.at, event.at, attempts=event.standing)
     run.ended_at = run.unowned_since = None
     _drop_locks(run, event.at)
 
 
 def _clock_jumped(run: Run, event: ev.ClockJumped) -> None:
-    by = jump(run, event.since, event.at, attempts=True)
+    by = jump(run, event.since, event.at, attempts=run.live)
     run.jumps.append(Jump(event.at, by))
 
 

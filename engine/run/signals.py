@@ -84,6 +84,14 @@ class EndAttempt(Request, frozen=True):
     failure: Failure
 
 
+class LoseAttempt(Request, frozen=True):
+    """The worker that ran an attempt is gone, and so is all that the attempt had started."""
+
+    node: NodeId
+    number: int
+    worker: str
+
+
 class RequestCancel(Request, frozen=True):
     """End the run; undo its work unless *compensate* is false."""
 
@@ -183,12 +191,15 @@ class Resume(Request, frozen=True):
     """New limits; those left out stay as they are."""
     reports: tuple[ReportOutcome, ...] = ()
     """Known outcomes of attempts that are live in the journal of an interrupted run."""
+    standing: frozenset[NodeId] = frozenset()
+    """Nodes whose live attempts exist on other machines: these are not lost."""
 
 
 Signal = (
     StartRun
     | ReportOutcome
     | EndAttempt
+    | LoseAttempt
     | StartAttempt
     | RenewAttempt
     | WarnAttempt

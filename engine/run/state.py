@@ -174,6 +174,9 @@ class AttemptRecord(msgspec.Struct):
     warnings: tuple[str, ...] = ()
     """Warnings about it, a sentence each."""
     lost: bool = False
+    lost_worker: str = ""
+    """The worker that was lost with it; empty if it was its run's owner that died."""
+    elsewhere: bool = False
     stopping: Failure | None = None
     admitted: bool = False
     """A circuit breaker admitted it, and counts its outcome."""
@@ -204,6 +207,8 @@ class NodeState(msgspec.Struct):
     attempts: list[AttemptRecord] = msgspec.field(default_factory=list)
     retries: int = 0
     """Retries of the current role so far."""
+    workers_lost: int = 0
+    """Workers that were lost in a row while they ran it."""
     version: int | None = None
     """The context version that all its attempts see."""
     start_order: int = -1

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from engine.ids import NodeId
 from engine.model.plan import NodePlan, PhasePlan, Template
 from engine.model.policy import Merge
-from engine.run.changes import contribute
+from engine.run.changes import close_phase, contribute
 from engine.run.lookup import instances, own_parts, parts_at
 from engine.run.made import Folded, Listed, Literal, Named, Unfolded
 from engine.run.state import NodeState, NodeStatus, PhaseState, inside, is_inside
@@ -183,6 +183,7 @@ def drop(run: Run, node: NodeState) -> None:
         phase.plan = replace(phase.plan, nodes=(), group=name, host=None, after=None)
         phase.ready.clear()
         phase.unsettled = 0
+        close_phase(run, index)  # it is open if its run stopped: that keeps phases as they are
     node.plan = replace(node.plan, inner=())
     run.unfolded.pop(name, None)
     run.passed.pop(name, None)

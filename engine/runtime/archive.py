@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.errors import EnvironmentFault, InternalError, NotFound
-from engine.ids import attempt_id
+from engine.ids import NodeId, attempt_id
 from engine.run import signals as sig
 from engine.run.events import RunStatus
 from engine.run.reducer import apply, fold
 from engine.run.state import END_STATES
 from engine.runtime.owner import Reader
 from engine.runtime.projections import summary_of
+from engine.runtime.resource_requests import works_elsewhere
 from engine.scheduling import decide
 from engine.storage.port import Batch, RunUnreadable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
     from datetime import datetime
 
     from engine.ids import AttemptId, OwnerId, RunId
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from engine.run.state import Run
     from engine.runtime.live_runs import LiveRuns
     from engine.runtime.owner import Owner
+    from engine.runtime.placement import Placement
     from engine.storage.port import RunSummary, Storage
 
 
@@ -52,11 +54,13 @@ class Archive:
         now: Callable[[], datetime],
         end_orphans: Callable[[RunId, Sequence[AttemptId], str], Awaitable[None]],
         reports: Callable[[Run, Sequence[AttemptId]], Awaitable[tuple[sig.ReportOutcome, ...]]],
+        placement: Placement,
     ) -> None:
         """Without an *owner*, as in a simulation, no run is looked after.
 
         *end_orphans* ends the orphans of a run without an owner, namely of its lost attempts, in its worktree.
-        *reports* finds the outcomes of attempts that are live in the journal of such a run.
+        *reports* finds the outcomes of attempts that are live in the journal of such a run, *placement* those that
+        other machines continue.
         A reader records and ends nothing: it shows the run of a dead owner as it would be recorded.
         """
         self._storage = storage
@@ -67,6 +71,7 @@ class Archive:
         self._end_orphans = end_orphans
         self._is_reader = isinstance(owner, Reader)
         self._reports = reports
+        self._placement = placement
         self.notices: list[str] = []
         """Notes that apply to every run, shown also if none is found."""
         self._cached: dict[RunId, Run] = {}
@@ -181,13 +186,22 @@ class Archive:
             # A separate copy: the one that readers look at changes only with its journal.
             run = _run_of(run_id, await self._storage.events(run_id))
             decide.check_resumable(run, failed=signal.failed)
-            await self._end_orphans(run_id, live_attempts(run), run.worktree)  # no new attempt begins beside an old one
+            standing = await self._placement.standing(run) if works_elsewhere(run) else frozenset[NodeId]()
+            lost = live_attempts(run, without=standing)
+            await self._end_orphans(run_id, lost, run.worktree)  # no new attempt begins beside an old one
             reports = await self._reports(run, live_attempts(run))
             if not await self._storage.take_over(run_id, summary.owner, self._owner_id, ended=run.status):
                 return False
             self.forget()
-            self._live_runs.adopt(run, msgspec.structs.replace(signal, reports=reports))
+            self._live_runs.adopt(run, msgspec.structs.replace(signal, reports=reports, standing=standing))
             return True
+
+    async def end_elsewhere(self, run_id: RunId) -> None:
+        """End what other machines still run for an interrupted run whose locks are released, or which is removed."""
+        with contextlib.suppress(RunUnreadable):  # then nothing is known about it
+            run = await self.find(run_id)
+            if run.status is RunStatus.INTERRUPTED and works_elsewhere(run):
+                await self._placement.end(run)
 
     async def is_heard(self, run_id: RunId) -> bool:
         """Whether the owner of *run_id* has read all its messages; one that hangs or is stopped has not."""
@@ -255,6 +269,7 @@ def _fold(run_id: RunId, events: Sequence[Event]) -> Run:
         raise RunUnreadable(run_id, f"its events are inconsistent ({type(error).__name__})") from error
 
 
-def live_attempts(run: Run) -> list[AttemptId]:
-    """The attempts that run now, or ran when the owner died."""
-    return [attempt_id(run.id, name, live.number) for name in run.live if (live := run.nodes[name].live) is not None]
+def live_attempts(run: Run, *, without: Collection[NodeId] = ()) -> list[AttemptId]:
+    """The attempts that run now, or ran when the owner died, except those of the nodes *without*."""
+    names = [name for name in run.live if name not in without]
+    return [attempt_id(run.id, name, live.number) for name in names if (live := run.nodes[name].live) is not None]

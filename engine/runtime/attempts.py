@@ -33,9 +33,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from engine.errors import InputError, OrchestrationError, StateError
-from engine.executors.port import TIME_IS_UP, Outcome, OutputSpec, WorkOrder
-from engine.ids import attempt_id
+from engine.errors import OrchestrationError, StateError
+from engine.executors.port import TIME_IS_UP, Outcome, WorkOrder
 from engine.json.values import json_problem
 from engine.model.log import LogKind, LogLine
 from engine.model.plan import NodeKind
@@ -43,12 +42,10 @@ from engine.model.policy import CompensationType, Failure, FailureKind
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import Role
-from engine.run.lookup import keys_at
 from engine.runtime.live_runs import not_live
-from engine.runtime.observations import filled, values_of
+from engine.runtime.orders import make_order, scheduling_of
 from engine.text.redaction import excerpt, redact, redact_data
 from engine.values import context
-from engine.values.reading import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -104,6 +101,8 @@ class _Work:
     """A warning about it was recorded before it began."""
     begun: bool = False
     """Its task has taken the first step; a task that is cancelled earlier never does."""
+    standing: bool = False
+    """Another machine runs it for an earlier owner: to end it, its executor has to be asked."""
     log: AttemptLog | None = None
 
 
@@ -170,10 +169,15 @@ class Attempts:
                 self._begin(run, event)
             elif type(event) is ev.AttemptStopping:
                 self._cancel((run.id, event.node, event.number), event.failure.kind)
+            elif type(event) is ev.RunResumed:
+                for name in event.standing:
+                    self._reattach(run, run.nodes[name])
+            elif type(event) is ev.RunInterrupted:
+                self._drop([run])
         if run.ended and self._logs is not None:
             self._logs.forget(run.id)
 
-    def _begin(self, run: Run, event: ev.AttemptScheduled) -> None:
+    def _begin(self, run: Run, event: ev.AttemptScheduled, *, reattached: bool = False) -> None:
         node = run.nodes[event.node]
         if node.plan.kind is NodeKind.SUB_COMMAND and event.role is Role.FORWARD:
             return  # its nodes do the work
@@ -195,9 +199,16 @@ class Attempts:
         if event.deadline is not None:
             self._watch(work, self._idle_limit(run, agent))
         heartbeat = _AttemptHeartbeat(self, key, work, agent)
+        work.standing = reattached
         work.task = loop.create_task(self._attempt(heartbeat, run, event, executor))
         if node.live.stopping is not None:
             self._cancel(key)
+
+    def _reattach(self, run: Run, node: NodeState) -> None:
+        """Wait for an attempt that another machine runs for an earlier owner; its executor knows it by its id."""
+        live = node.live
+        if live is not None:
+            self._begin(run, scheduling_of(node, live), reattached=True)
 
     def _watch(self, work: _Work, limit: timedelta | None) -> None:
         """Let the attempt be silent for *limit* from now on."""
@@ -235,6 +246,9 @@ class Attempts:
         """Begin to end an attempt; it reports when it has ended, at once if it has not begun."""
         work = self._works.get(key)
         if work is not None and work.task is not None:
+            if work.standing and not work.begun:  # its first step comes before that, and then its executor ends it
+                asyncio.get_running_loop().call_soon(self._cancel, key, why)
+                return
             work.task.cancel(TIME_IS_UP if why is FailureKind.TIMEOUT else None)
             if not work.begun and not self._closing:
                 self._ended(key, _cancelled(work))
@@ -268,7 +282,7 @@ class Attempts:
     ) -> None:
         heartbeat.work.begun = True
         try:
-            order = self._order(run, event, heartbeat.agent)
+            order = self._order(run, event, heartbeat.agent, permitted=heartbeat.work.standing)
             if heartbeat.work.warned:  # the attempt may end this process: keep the warning
                 await self._live_runs.committed()
             outcome = order if isinstance(order, Outcome) else await executor.execute(order, heartbeat)
@@ -280,10 +294,10 @@ class Attempts:
             outcome = Outcome(failure=Failure(FailureKind.ERROR, "EXECUTOR_FAILED", message))
         self._ended(heartbeat.key, outcome)
 
-    def _order(self, run: Run, event: ev.AttemptScheduled, agent: Agent) -> WorkOrder | Outcome:
-        """The work order for the executor, or the failure that rules it out."""
+    def _order(self, run: Run, event: ev.AttemptScheduled, agent: Agent, *, permitted: bool) -> WorkOrder | Outcome:
+        """The work order for the executor, or the failure that rules it out; *permitted*: it was checked before."""
         try:
-            if run.executor != "simulate":
+            if run.executor != "simulate" and not permitted:
                 self._permit(run.id, agent, event.node)
             node = run.nodes[event.node]
             return make_order(run, node, event, agent=agent, values=self._values, project=self._project)
@@ -292,7 +306,10 @@ class Attempts:
 
     def _report(self, run_id: RunId, node: NodeId, number: int, outcome: Outcome) -> None:
         try:
-            self._live_runs.send(run_id, self.to_report(run_id, node, number, outcome))
+            if outcome.lost_worker is None:
+                self._live_runs.send(run_id, self.to_report(run_id, node, number, outcome))
+            else:
+                self._live_runs.send(run_id, sig.LoseAttempt(node, number, outcome.lost_worker))
         except StateError as error:
             log.info("report of %s:%s#%d rejected: %s", run_id, node, number, error.message)
         except OrchestrationError:
@@ -345,9 +362,7 @@ class Attempts:
             agent = run.plan.agents.get(node.plan.worker(undo=undo))
             if live is None or agent is None or live.stopping or self._choose(run, agent) is not None:
                 continue
-            event = ev.AttemptScheduled(
-                live.scheduled_at, name, live.number, live.role, node.version or 0, live.deadline
-            )
+            event = scheduling_of(node, live)
             orders.append(make_order(run, node, event, agent=agent, values=self._values, project=self._project))
         return orders
 
@@ -409,40 +424,3 @@ def _check(plan: NodePlan, outputs: Mapping[str, Any]) -> Failure | None:
         and FailureKind.VALIDATION in compensation.on
     )
     return context.check_outputs(plan.outputs, outputs, cascade_on_validation=cascade)
-
-
-def make_order(
-    run: Run, node: NodeState, event: ev.AttemptScheduled, *, agent: Agent, values: ValueCache, project: Path
-) -> WorkOrder:
-    """The work order of an attempt; raises `InputError` if its inputs are not available."""
-    plan = node.plan
-    undo = plan.compensation if event.role is Role.COMPENSATE else None
-    outputs = () if undo else plan.outputs
-    return WorkOrder(
-        run=run.id,
-        node=plan.id,
-        attempt=attempt_id(run.id, plan.id, event.number),
-        role=event.role.value,
-        agent=agent,
-        task=filled(run, plan, undo.task if undo else plan.task, values),
-        inputs=_inputs(run, plan, event.version, values) if plan.inputs or plan.passthrough else {},
-        outputs=tuple(OutputSpec(key=one.key, schema=one.schema, required=one.required) for one in outputs),
-        produced={key: value_of(ref, values.get) for key, ref in node.outputs.items()} if undo else {},
-        project=project,
-        timeout=plan.timeout,
-        max_cost_usd=event.budget,
-        cost_usd=run.cost_usd,
-        estimate=plan.estimate,
-    )
-
-
-def _inputs(run: Run, plan: NodePlan, version: int, values: ValueCache) -> Mapping[str, Any]:
-    keys = keys_at(run, plan.scope, version) if plan.passthrough else [spec.key for spec in plan.inputs]
-    found = values_of(run, plan.scope, keys, version, values)
-    bound = context.bind_inputs(plan.inputs, found, passthrough=plan.passthrough)
-    if bound.missing:
-        raise InputError(
-            "\n".join(context.missing_input_message(plan.id, key, list(found)) for key in bound.missing),
-            code="MISSING_INPUT",
-        )
-    return bound.inputs

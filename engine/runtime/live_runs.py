@@ -89,10 +89,12 @@ class LiveRuns:
         observer: Observer,
         requests: ResourceRequests,
         queues: Queues = at_once,
+        elsewhere: Queues = at_once,
     ) -> None:
         """Start with no run; `run_flusher` must run as long as they are used.
 
-        *queues* says which attempts have to wait for their turn before their time starts.
+        *queues* says which attempts have to wait for their turn before their time starts, *elsewhere* which of them
+        another machine runs.
         """
         self.runs: dict[RunId, Run] = {}
         self.listeners: list[Listener] = []
@@ -109,7 +111,7 @@ class LiveRuns:
         self._clock = clock
         self._owner = owner
         self._observer = observer
-        self._queues = queues
+        self._placed = queues, elsewhere
         self._decided = Decided()
         self._wake = asyncio.Event()
         self._flushing = False
@@ -125,7 +127,7 @@ class LiveRuns:
         """Create a run; it is durable once `committed` returns."""
         self._check()
         now = self._now()
-        step = decide.start(signal, now, self._queues)
+        step = decide.start(signal, now, *self._placed)
         self.runs[signal.run] = step.run
         self._carry_out(step, now)
         self._claim_for(step.run)
@@ -193,7 +195,7 @@ class LiveRuns:
 
     def _decide(self, run: Run, signal: sig.Signal, now: datetime) -> None:
         try:
-            step = decide.decide(run, signal, now, self._queues)
+            step = decide.decide(run, signal, now, *self._placed)
         except StateError:  # nothing was changed
             raise
         except Exception as error:  # a bug of ours
@@ -209,7 +211,7 @@ class LiveRuns:
                 self._collect(run, step.events)
                 if step.wants is None:
                     return
-                step = decide.decide(run, self._observer.about(run, step.wants), now, self._queues)
+                step = decide.decide(run, self._observer.about(run, step.wants), now, *self._placed)
         except Exception as error:  # a bug of ours
             del batch.events[events:], batch.lock_ops[locks:], batch.breaker_ops[breakers:]
             raise self._drop(run, error) from error

@@ -85,7 +85,7 @@ class ResourceRequests:
     def _locks_of_run(self, run: Run, event: ev.Event, batch: Batch) -> None:
         name = run.id
         if isinstance(event, ev.RunInterrupted):
-            if not not_undone(run):
+            if not not_undone(run) and not works_elsewhere(run):
                 batch.lock_ops.append(lambda table: table.release_run(name))
                 return
             for node in run.nodes.values():
@@ -106,7 +106,7 @@ class ResourceRequests:
             if event.reason is WaitReason.LOCKS and event.until is None:
                 locks = locks_to_undo(run, node) if node.status in AFTER_ITS_WORK else plan.locks
                 batch.lock_ops.append(self.request(run, plan.id, locks, wait=plan.lock_wait, now=event.at))
-        elif isinstance(event, ev.AttemptFailed):
+        elif isinstance(event, ev.AttemptFailed | ev.AttemptLost):
             pass  # held during retries; the event that ends the node follows
         elif plan.inner and is_stopping(run, plan.id) and isinstance(event, ev.NodeFailed | ev.NodeCancelled):
             batch.lock_ops.append(_stop_waiting(run.id, plan.id))  # nodes inside have yet to end, and to be undone
@@ -134,7 +134,7 @@ class ResourceRequests:
         elif isinstance(event, ev.AttemptFailed):
             config = self._configs.get(name, breakers.BreakerConfig())
             batch.breaker_ops.append((name, _failure(run.id, event, name, config)))
-        elif isinstance(event, ev.NodeFailed | ev.NodeSkipped | ev.NodeCancelled):
+        elif isinstance(event, ev.NodeFailed | ev.NodeSkipped | ev.NodeCancelled | ev.AttemptLost):
             # It may have been admitted as a trial, and will not call.
             batch.breaker_ops.append((name, lambda state: (breakers.abandon(state, run.id, plan.id), None)))
 
@@ -153,7 +153,7 @@ def _asks_breaker(event: ev.Event) -> bool:
 
 
 def _was_admitted(node: NodeState, event: ev.Event) -> bool:
-    if isinstance(event, (ev.AttemptSucceeded, ev.AttemptFailed)):
+    if isinstance(event, (ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptLost)):
         return node.attempts[event.number - 1].admitted
     return node.admitted_at is not None
 
@@ -204,6 +204,11 @@ def _failure(run: RunId, event: ev.AttemptFailed, name: str, config: BreakerConf
     return lambda state: (breakers.record_failure(state, config, attempt, failure.code, event.at), None)
 
 
+def works_elsewhere(run: Run) -> bool:
+    """Whether other machines may still run attempts of *run*, which rely on its locks."""
+    return any((live := run.nodes[name].live) is not None and live.elsewhere for name in run.live)
+
+
 def may_claim(run: Run, node: NodeState) -> bool:
     """Whether *node* may ever have a claim: for its work, or to be undone (`saga.locks_to_undo`)."""
     return bool(node.plan.locks) or any(run.nodes[name].plan.locks for name in outer(node.plan.id))
@@ -225,6 +230,7 @@ _OF_NODES = frozenset(
         ev.NodeCancelled,
         ev.AttemptSucceeded,
         ev.AttemptFailed,
+        ev.AttemptLost,
         ev.CompensationFailed,
     }
 )

@@ -305,6 +305,7 @@ def _start(step: Step, node: NodeState, inputs: Mapping[str, ValueRef]) -> None:
             step.deadline(plan, Role.FORWARD),
             dict(inputs),
             budget.grant(run, node),
+            step.leaves(plan, Role.FORWARD),
         )
     )
     if plan.kind is NodeKind.SUB_COMMAND:

@@ -41,7 +41,7 @@ from engine.run import signals as sig
 from engine.run.events import Limits, Role, RunStatus, StopKind, WaitReason
 from engine.run.reducer import create
 from engine.run.state import NodeStatus, inside, is_undone_now
-from engine.scheduling import admission, outcomes, saga, succession
+from engine.scheduling import admission, losses, outcomes, saga, succession
 from engine.scheduling.step import Step, at_once
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from engine.scheduling.step import Queues
 
 
-def start(signal: sig.StartRun, now: datetime, queues: Queues = at_once) -> Step:
+def start(signal: sig.StartRun, now: datetime, queues: Queues = at_once, elsewhere: Queues = at_once) -> Step:
     """Create a run; without locks of its own it starts at once, else its owner asks for them."""
     created = ev.RunCreated(
         now,
@@ -67,21 +67,22 @@ def start(signal: sig.StartRun, now: datetime, queues: Queues = at_once) -> Step
         signal.worktree,
         signal.definition,
     )
-    step = Step(create(created), now, [created], queues)
+    step = Step(create(created), now, [created], queues, elsewhere)
     if not signal.plan.locks:
         _begin(step)
     return step
 
 
-def decide(run: Run, signal: sig.Signal, now: datetime, queues: Queues = at_once) -> Step:
+def decide(run: Run, signal: sig.Signal, now: datetime, queues: Queues = at_once, elsewhere: Queues = at_once) -> Step:
     """Decide *signal* on *run*: its events are already folded, and have yet to be committed.
 
-    *queues* says which attempts have to wait for their turn before their time starts.
+    *queues* says which attempts have to wait for their turn before their time starts, *elsewhere* which of them another
+    machine runs.
     `Step.wants` names a node whose observations are needed before the decision can continue: make them and decide
     `SupplyObservations`.
     Raises `StateError` for a request that is not possible in the run's state; nothing is changed then.
     """
-    step = Step(run, now, queues=queues)
+    step = Step(run, now, queues=queues, elsewhere=elsewhere)
     if run.ended and not isinstance(signal, sig.Resume):
         _after_the_end(run, signal)
         return step
@@ -92,7 +93,7 @@ def decide(run: Run, signal: sig.Signal, now: datetime, queues: Queues = at_once
 
 def _after_the_end(run: Run, signal: sig.Signal) -> None:
     """Decide nothing: reject requests, and ignore what tables and timers report too late."""
-    if isinstance(signal, sig.ReportOutcome | sig.RenewAttempt):
+    if isinstance(signal, sig.ReportOutcome | sig.RenewAttempt | sig.LoseAttempt):
         raise StateError(f"Report rejected: run {run.id} has already ended ({run.status})", code="STALE_ATTEMPT")
     if isinstance(signal, sig.Decide):
         check_answer(run, signal.node, signal.answer)
@@ -130,6 +131,10 @@ def _end(step: Step, signal: sig.EndAttempt) -> None:
     if node.live is not None and node.live.number == signal.number and node.live.stopping is None:
         outcomes.end_attempt(step, signal.node, signal.failure)
         outcomes.go_on_stopping(step)
+
+
+def _lose(step: Step, signal: sig.LoseAttempt) -> None:
+    losses.lose(step, signal.node, signal.number, signal.worker)
 
 
 def _supply(step: Step, signal: sig.SupplyObservations) -> None:
@@ -368,21 +373,25 @@ def _resume(step: Step, signal: sig.Resume) -> None:
 
 def _resume_interrupted(step: Step, signal: sig.Resume) -> None:
     run = step.run
-    step.emit(ev.RunResumed(step.now, signal.owner, signal.limits and signal.limits.over(run.limits)))
+    gone = {report.node for report in signal.reports}
+    standing = tuple(name for name in run.nodes if name in signal.standing and name not in gone)
+    step.emit(ev.RunResumed(step.now, signal.owner, signal.limits and signal.limits.over(run.limits), standing))
     for report in signal.reports:
         live = run.nodes[report.node].live
         if live is not None and live.number == report.number:
             outcomes.attempt_ended(step, report)
     for name, node in run.nodes.items():
         live = node.live
-        if live is not None and live.stopping is not None:
+        if name in standing or (live is not None and live.stopping is not None):
             continue
         if live is not None:
             step.emit(ev.AttemptLost(step.now, name, live.number))
         if node.status is NodeStatus.RUNNING:
-            _forward_lost(step, node)
+            losses.repeat(step, node)
     for name, node in run.nodes.items():
         live = node.live
+        if name in standing:
+            continue
         if live is not None and live.stopping is not None and not (run.stop is None and name in run.stopping):
             # It was asked to end, and has; a failed sub-command still has to be undone, so it continues.
             outcomes.attempt_ended(step, sig.ReportOutcome(name, live.number, {}, live.stopping))
@@ -391,17 +400,6 @@ def _resume_interrupted(step: Step, signal: sig.Resume) -> None:
         _continue(step)
     elif not run.plan.locks:
         _begin(step)
-
-
-def _forward_lost(step: Step, node: NodeState) -> None:
-    name = node.plan.id
-    if outcomes.is_stopping(step.run, name):
-        step.emit(ev.NodeCancelled(step.now, name))
-    elif node.plan.idempotent or node.plan.kind is NodeKind.SUB_COMMAND:
-        step.emit(ev.NodeReady(step.now, name))
-    else:
-        detail = "its attempt was lost in a crash and it is not idempotent: retry, skip or fail"
-        step.emit(ev.NodeWaiting(step.now, name, WaitReason.DECISION, None, detail))
 
 
 def _continue(step: Step) -> None:
@@ -431,6 +429,7 @@ _ANSWERS = {WaitReason.APPROVAL: ("yes", "no"), WaitReason.DECISION: ("retry", "
 _DECIDE: dict[type[Any], Callable[[Step, Any], None]] = {
     sig.ReportOutcome: _report,
     sig.EndAttempt: _end,
+    sig.LoseAttempt: _lose,
     sig.StartAttempt: _start,
     sig.RenewAttempt: _renew,
     sig.WarnAttempt: _warn,

@@ -206,10 +206,14 @@ def _forward_failed(step: Step, node: NodeState, failure: Failure) -> None:
 
 
 def _awaits_quota(step: Step, node: NodeState, failure: Failure) -> bool:
-    """Have *node* wait for its breaker, which the exhausted quota has opened: the node is not at fault."""
+    """Have *node* wait for its breaker, which the exhausted quota has opened: the node is not at fault.
+
+    A sub-command makes no calls itself: the nodes inside that did have failed for good, and would not run again.
+    """
     breaker = readiness.breaker_of(step.run, node)
     waited = node.waited.get(WaitReason.BREAKER, timedelta(0))
-    if failure.code != QUOTA_EXHAUSTED or breaker is None or waited >= MAX_QUOTA_WAIT:
+    calls = node.plan.kind is not NodeKind.SUB_COMMAND or node.status is NodeStatus.COMPENSATING
+    if failure.code != QUOTA_EXHAUSTED or breaker is None or waited >= MAX_QUOTA_WAIT or not calls:
         return False
     step.emit(ev.NodeWaiting(step.now, node.plan.id, WaitReason.BREAKER, None, f"{breaker}: {failure.message}"))
     return True

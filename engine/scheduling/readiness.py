@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 ITS_TURN = "its turn"
-"""The reason why a scheduled attempt has not started: no machine is free, or others come first."""
+"""The reason why a scheduled attempt has not started: others come first."""
+A_WORKER = "a worker"
+"""The same for an attempt that another machine runs: none is free for it."""
 
 
 def pop_ready(run: Run) -> NodeState | None:
@@ -136,7 +138,7 @@ def waiting_for(run: Run, node: NodeState) -> str | None:
         }[waiting.reason]
         return f"{words}: {waiting.detail}" if waiting.detail else words
     if queues(node) and not run.ended:
-        return ITS_TURN
+        return A_WORKER if node.live is not None and node.live.elsewhere else ITS_TURN
     if node.status is not NodeStatus.PENDING or run.ended:
         return None
     phase = run.phases[node.plan.phase]

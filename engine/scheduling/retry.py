@@ -9,7 +9,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from engine.model.policy import FailureKind, RetryStrategy
+from engine.model.policy import WORKER_LOST, FailureKind, RetryStrategy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +33,7 @@ PERMISSION_CODES = frozenset(
     }
 )
 """Codes that a retry does not cure; retried only if a policy lists them."""
+_FINAL_CODES = PERMISSION_CODES | {WORKER_LOST}
 
 
 def next_delay(policy: RetryPolicy, retry: int) -> timedelta:
@@ -55,14 +56,15 @@ def is_retryable(policy: RetryPolicy | None, failure: Failure) -> bool:
     """Whether *failure* is one that *policy* retries, however many retries are left.
 
     A list decides alone, whatever the case of its codes. Without one everything is retried but validation and
-    permission errors. A cancelled attempt is never retried, whatever its code.
+    permission errors, and nodes that have lost too many workers. A cancelled attempt is never retried, whatever its
+    code.
     """
     if policy is None or failure.kind is FailureKind.CANCEL:
         return False
     code = failure.code.upper()
     if policy.retryable is not None:
         return any(listed.upper() == code for listed in policy.retryable)
-    return failure.kind is not FailureKind.VALIDATION and code not in PERMISSION_CODES
+    return failure.kind is not FailureKind.VALIDATION and code not in _FINAL_CODES
 
 
 def _factor(policy: RetryPolicy, retry: int, enough: float) -> float:

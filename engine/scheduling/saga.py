@@ -138,6 +138,7 @@ def compensate(step: Step, node: NodeState) -> None:
             Role.COMPENSATE,
             step.run.version if node.version is None else node.version,
             step.deadline(plan, Role.COMPENSATE),
+            elsewhere=step.leaves(plan, Role.COMPENSATE),
         )
     )
 

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 
 Queues: TypeAlias = "Callable[[Run, NodePlan, Role], bool]"
-"""Whether attempts of a node in a role wait for their turn before they start: for a machine, or for each other."""
+"""Whether attempts of a node in a role wait for their turn before they start: for a machine, or for each other.
+
+Also whether they run elsewhere, which is asked in the same way.
+"""
 
 
 def at_once(_run: Run, _node: NodePlan, _role: Role) -> bool:
@@ -41,6 +44,7 @@ class Step:
     now: datetime
     events: list[Event] = field(default_factory=list)
     queues: Queues = at_once
+    elsewhere: Queues = at_once
     observations: SupplyObservations | None = None
     """Facts about one node, good for this step only."""
     wants: NodeId | None = None
@@ -52,6 +56,10 @@ class Step:
         if node.template is not None and group:
             return None  # its time limit holds for each instance
         return None if not group and self.queues(self.run, node, role) else self.now + node.timeout
+
+    def leaves(self, node: NodePlan, role: Role) -> bool:
+        """Whether an attempt of *node* runs on another machine."""
+        return not (node.kind is NodeKind.SUB_COMMAND and role is Role.FORWARD) and self.elsewhere(self.run, node, role)
 
     def emit(self, event: Event) -> None:
         """Decide *event*: fold it and keep it for the journal."""

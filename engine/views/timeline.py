@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING
 from engine.model.plan import NodeKind
 from engine.run.events import Role, WaitReason
 from engine.run.state import ZERO, NodeStatus
-from engine.scheduling.readiness import ITS_TURN, standing
+from engine.scheduling.readiness import A_WORKER, ITS_TURN, standing
 from engine.scheduling.succession import before
 from engine.views.progress import phases_of_file
 from engine.views.status import session_of
@@ -275,7 +275,7 @@ def _queue(run: Run, record: AttemptRecord, began: datetime) -> Span:
         start=record.scheduled_at - run.created_at,
         end=began - run.created_at,
         outcome=SpanEnd.OPEN if waits else SpanEnd.OK,
-        note=ITS_TURN,
+        note=A_WORKER if record.elsewhere else ITS_TURN,
     )
 
 
@@ -323,7 +323,7 @@ def _first_undo(before: AttemptRecord | None) -> bool:
 def _reason(node: NodeState, before: AttemptRecord | None) -> str:
     """The reason of a wait: the longest one, since the state keeps totals for each reason, not times."""
     if before is not None:
-        return "a new owner" if before.lost else "retry"
+        return "retry" if not before.lost else "a new owner" if not before.lost_worker else "another worker"
     reasons = [reason for reason in node.waited if reason is not WaitReason.RETRY]
     return _WORDS[max(reasons, key=node.waited.__getitem__)] if reasons else FREE_SLOT
 

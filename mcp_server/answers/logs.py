@@ -60,7 +60,9 @@ def ending(run: Run, chosen: Chosen) -> Iterator[str]:
     """The line below the log of an attempt that has ended."""
     record = chosen.record
     if record.lost:
-        text = "⏸️ lost: its process ended"
+        text = (
+            f"⏸️ lost with the worker {clean(record.lost_worker)}" if record.lost_worker else "⏸️ lost: its process ended"
+        )
     elif record.ended_at is None:
         if not run.ended:
             return

@@ -13,7 +13,7 @@ from engine.executors.answer import request_of
 from engine.executors.claude.prompt import host_prompt_of, large_inputs, prompt_of
 from engine.model.plan import NodeKind
 from engine.run import events as ev
-from engine.runtime.attempts import make_order
+from engine.runtime.orders import make_order
 from engine.text.cut import cut
 from engine.text.redaction import one_line, redact
 from engine.text.shown import clean, within

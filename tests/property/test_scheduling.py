@@ -18,7 +18,7 @@ from engine.run import signals as sig
 from engine.run.events import Role, RunStatus, WaitReason
 from engine.run.lookup import is_superseded
 from engine.run.state import NodeStatus, is_inside
-from engine.runtime.resource_requests import ResourceRequests
+from engine.runtime.resource_requests import ResourceRequests, may_claim
 from engine.scheduling.readiness import is_at_work
 from engine.scheduling.saga import UNDOING
 from engine.storage.port import Batch
@@ -29,6 +29,8 @@ from tests.support.definitions import plan
 from tests.support.random_commands import random_family
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from engine.run.state import NodeState, PhaseState
 
 STEPS = 40
@@ -176,7 +178,7 @@ class Story(ByHand):
 
     def rare(self, dice: Random) -> None:
         """A crash or a cancel; mostly neither."""
-        match dice.choice(("", "", "", "crash", "crash", "cancel", "give up")):
+        match dice.choice(("", "", "", "crash", "crash", "cancel", "give up", "lose", "lose")):
             case "cancel":
                 self.cancel()
             case "give up":
@@ -184,16 +186,26 @@ class Story(ByHand):
             case "crash":
                 self.outcomes.clear()
                 self.crash()
-                self.resume()
+                self.resume(standing=self.standing(dice))
+            case "lose" if self.live():
+                self.lose(dice.choice(self.live()))
             case _:
                 pass
 
-    def resume(self, *, failed: bool = False, limits: ev.Limits | None = None) -> list[ev.Event]:
+    def standing(self, dice: Random) -> list[str]:
+        """Some of what other machines may continue: nothing that relies on locks."""
+        run = self.run
+        free = [name for name in self.live() if not (run.plan.locks or may_claim(run, run.nodes[NodeId(name)]))]
+        return [name for name in free if dice.randrange(2)]
+
+    def resume(
+        self, *, failed: bool = False, limits: ev.Limits | None = None, standing: Iterable[str] = ()
+    ) -> list[ev.Event]:
         """Go on as a new owner, who claims what the old one had."""
         self.outcomes.clear()
         self.resource_requests = ResourceRequests(HEIR, {})
         self.resource_requests.adoption(self.run.id)(self.table)
-        events = super().resume(failed=failed, limits=limits)
+        events = super().resume(failed=failed, limits=limits, standing=standing)
         self._claim_for_run()
         return events
 

@@ -10,28 +10,30 @@ import pytest
 from engine.errors import InternalError, OrchestrationError
 from engine.executors.subprocesses import search
 from engine.model.policy import FailureKind
+from engine.run import clock_jumps, node_events, run_events
 from engine.run import events as ev
-from engine.run import node_events
 from engine.run.events import RunStatus
 from engine.run.state import Run
 from engine.runtime.attempts import Attempts, Key
 from engine.runtime.live_runs import LiveRuns
 from engine.runtime.outcome_cleanup import OutcomeCleanup
+from engine.runtime.placement import Placement
 from engine.runtime.resource_requests import ResourceRequests
-from engine.scheduling import admission, budget, decide, outcomes, readiness, saga
+from engine.scheduling import admission, budget, losses, outcomes, readiness, saga
 from engine.scheduling.step import Step
 from engine.service import Engine
 from engine.statefolder.owners import LATE_SECONDS, Record, Servers
 from engine.storage.cache import ValueCache
 from engine.tables import breakers
 from engine.tables.locks import LockTable
+from tests.support.world import fleet
 from tests.support.world.world import Broken, World
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime, timedelta
 
-    from engine.ids import AttemptId, RunId
+    from engine.ids import AttemptId, NodeId, RunId
     from engine.model.policy import Failure
     from engine.run.state import NodeState
     from engine.statefolder.identity import Process
@@ -83,7 +85,27 @@ def a_lost_attempt_is_always_made_again(patch: Patch) -> None:
     def again(turn: Step, node: NodeState) -> None:
         turn.emit(ev.NodeReady(turn.now, node.plan.id))
 
-    patch.setattr(decide, "_forward_lost", again)
+    patch.setattr(losses, "repeat", again)
+
+
+def what_workers_still_run_is_made_again(patch: Patch) -> None:
+    async def nothing(*_given: object) -> frozenset[NodeId]:
+        return frozenset()
+
+    patch.setattr(Placement, "standing", nothing)
+
+
+def an_attempt_is_lost_as_soon_as_its_worker_is_silent(patch: Patch) -> None:
+    patch.setattr(fleet, "GRACE", 0.0)
+
+
+def the_time_without_an_owner_counts_for_what_workers_run(patch: Patch) -> None:
+    moved = clock_jumps.jump
+
+    def unmoved(run: Run, since: datetime, at: datetime, *, attempts: Iterable[NodeId] = ()) -> timedelta:
+        return moved(run, since, at, attempts=attempts if attempts is run.live else ())
+
+    patch.setattr(run_events, "jump", unmoved)
 
 
 def undoing_goes_forward(patch: Patch) -> None:
@@ -253,6 +275,9 @@ BROKEN: tuple[Callable[[Patch], None], ...] = (
     locks_are_kept_after_the_end,
     what_dies_in_a_crash_is_not_ended,
     a_lost_attempt_is_always_made_again,
+    what_workers_still_run_is_made_again,
+    an_attempt_is_lost_as_soon_as_its_worker_is_silent,
+    the_time_without_an_owner_counts_for_what_workers_run,
     undoing_goes_forward,
     nothing_is_undone,
     what_is_inside_a_sub_command_is_not_undone,

@@ -68,9 +68,10 @@ class ByHand:
         initial: Mapping[str, Any] | None = None,
         project: Path = Path(),
         queues: Queues = at_once,
+        elsewhere: Queues = at_once,
     ) -> None:
         self.now = NOON
-        self.queues = queues
+        self.placed = queues, elsewhere
         self.values = ValueCache(MemoryStorage())
         self.observations = ProjectObserver(project, self.values, last_run_completed=lambda _name: False, custom={})
         compiled = raw if isinstance(raw, Plan) else plan(raw, *subcommands)
@@ -85,7 +86,7 @@ class ByHand:
                 limits=limits,
             ),
             self.now,
-            queues,
+            *self.placed,
         )
         self.run = step.run
         self.events: list[ev.Event] = []
@@ -97,14 +98,14 @@ class ByHand:
     def send(self, signal: sig.Signal) -> list[ev.Event]:
         """Decide *signal*; gives all events that followed."""
         before = len(self.events)
-        step = decide.decide(self.run, signal, self.now, self.queues)
+        step = decide.decide(self.run, signal, self.now, *self.placed)
         self._take(step.events)
         self._supply(step.wants)
         return self.events[before:]
 
     def _supply(self, wants: NodeId | None) -> None:
         while wants is not None:
-            step = decide.decide(self.run, self.observations.about(self.run, wants), self.now, self.queues)
+            step = decide.decide(self.run, self.observations.about(self.run, wants), self.now, *self.placed)
             self._take(step.events)
             wants = step.wants
 
@@ -199,9 +200,16 @@ class ByHand:
         self.run = fold(decoded(self.events))
         self.send(sig.Interrupt())
 
-    def resume(self, *, failed: bool = False, limits: ev.Limits | None = None) -> list[ev.Event]:
-        """A new owner goes on."""
-        return self.send(sig.Resume(HEIR, failed, limits))
+    def lose(self, name: str, worker: str = "w-1") -> list[ev.Event]:
+        """The worker that runs the live attempt of *name* is gone."""
+        return self.send(sig.LoseAttempt(NodeId(name), self.number(name), worker))
+
+    def resume(
+        self, *, failed: bool = False, limits: ev.Limits | None = None, standing: Iterable[str] = ()
+    ) -> list[ev.Event]:
+        """A new owner goes on; other machines continue the attempts of the nodes *standing*."""
+        names = frozenset(NodeId(name) for name in standing)
+        return self.send(sig.Resume(HEIR, failed, limits, standing=names))
 
     def cut(self, length: int) -> None:
         """Forget all but the first *length* events, as a crash before their commit would."""

@@ -13,7 +13,7 @@ from tests.support.random_commands import once_in, random_command, rich_node, so
 if TYPE_CHECKING:
     from random import Random
 
-WORKERS = ("worker", "worker", "watched", "brief", "model")
+WORKERS = ("worker", "worker", "watched", "brief", "model", "far", "far")
 SHARED_KEYS = ("log", "notes")
 """Keys that many nodes add to; the way of adding is the key's, so that they always join."""
 SCHEMAS: tuple[Any, ...] = (

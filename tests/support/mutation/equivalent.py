@@ -36,7 +36,7 @@ EQUIVALENT: dict[str, str] = {
     "decide._wait_due: waiting is not None and reason is WaitReason.BREAKER → reason is WaitReason.BREAKER": (
         "Without a wait there is no reason. " + _TYPED
     ),
-    "decide._forward_lost: step.emit(ev.NodeCancelled(step.now, name)) → pass": (
+    "losses.repeat: step.emit(ev.NodeCancelled(step.now, name)) → pass": (
         "A commit holds a whole step: a run that stops has asked all of its attempts to end in the same one."
     ),
     "decide._due: outcomes.go_on_stopping(step) → pass": (

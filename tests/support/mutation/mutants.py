@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FunctionType
 
-MODULES = ("admission", "budget", "readiness", "retry", "saga", "decide", "outcomes", "succession")
+MODULES = ("admission", "budget", "readiness", "retry", "saga", "decide", "losses", "outcomes", "succession")
 """The rooms that decide what is started, tried again, stopped and undone."""
 CHOSEN = 300
 _SUB_COMMAND = "plan.kind is NodeKind.SUB_COMMAND"

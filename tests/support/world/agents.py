@@ -72,6 +72,8 @@ class Program:
     """What its environment says of it; nothing where it has emptied that."""
     warded: bool = True
     """A warden ends it when its server is killed; one that has killed its warden is found by its mark."""
+    far: bool = False
+    """It runs on a worker of the fleet: no server's end is its own."""
 
     @property
     def run(self) -> RunId:
@@ -114,7 +116,7 @@ class Agents:
         self.running[order.attempt] = program
         self.began[order.attempt] = world.timeline.now
         self._begun.append(program)
-        world.timeline.after(script.effect_at, lambda: self._act(program))
+        world.timeline.after(script.effect_at, lambda: self.act(program))
         if script.seconds is not None:
             world.timeline.after(script.seconds, lambda: self._end(program, script.reply))
         if script.beat is not None and order.agent.idle_timeout is not None:
@@ -138,7 +140,8 @@ class Agents:
     def _lives(self, program: Program) -> bool:
         return self.running.get(program.order.attempt) is program
 
-    def _act(self, program: Program) -> None:
+    def act(self, program: Program) -> None:
+        """It changes the world, if it still runs."""
         if self._lives(program) and not program.acted:
             program.acted = True
             self.record(program.order)
@@ -191,7 +194,7 @@ class Agents:
             return [Process(self, one) for one in self.running.values() if is_orphan(one.mark)]
 
         def held() -> bool:
-            dead = [one for one in self.running.values() if one.warded and not one.server.alive]
+            dead = [one for one in self.running.values() if one.warded and not one.far and not one.server.alive]
             return any(one.server.process.boot == here.boot for one in dead)
 
         found = await end_found(left, held, grace=timedelta(seconds=GRACE))
@@ -201,7 +204,7 @@ class Agents:
 
     def orphan(self, server: Server) -> None:
         """*server* was killed: its programs die with it, by their wardens, or go on until somebody ends them."""
-        for program in [one for one in self.running.values() if one.server is server]:
+        for program in [one for one in self.running.values() if one.server is server and not one.far]:
             if server.dice.randrange(3) == 0:
                 del self.running[program.order.attempt]
             elif program.warded:
@@ -211,7 +214,8 @@ class Agents:
 
     def cut_off(self, hostname: str) -> None:
         """A machine stands still: nothing runs there any more."""
-        for program in [one for one in self.running.values() if one.server.process.hostname == hostname]:
+        near = [one for one in self.running.values() if not one.far]
+        for program in [one for one in near if one.server.process.hostname == hostname]:
             del self.running[program.order.attempt]
 
     def end_from_outside(self, program: Program, within: float) -> None:
@@ -229,6 +233,10 @@ class Agents:
     def of(self, run: RunId, node: NodeId | None = None) -> list[Program]:
         """The programs of *run*, or of one node of it, that run now."""
         return [one for one in self.running.values() if one.run == run and node in {None, one.node}]
+
+    def tied_to(self, run: RunId, *, interrupted: bool) -> list[Program]:
+        """The programs of *run* that must not outlive its end; where it is *interrupted*, those of workers may."""
+        return [one for one in self.of(run) if not (interrupted and one.far)]
 
     def tries(self, run: RunId, node: NodeId, role: str) -> list[Effect]:
         """What was really done for *node*, in order."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import InternalError, OrchestrationError
 from engine.ids import parse_attempt_id
+from engine.run.events import RunStatus
 from mcp_server.answers.follow import until_calm
 from tests.support.world.breakdown import WORDS
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from engine.executors.port import Outcome, WorkOrder
     from engine.ids import NodeId, RunId
     from engine.model.plan import Plan
-    from engine.run.events import Limits, RunStatus
+    from engine.run.events import Limits
     from engine.run.state import Run
     from engine.service import View
     from tests.support.world.record import Record
@@ -85,8 +86,10 @@ class Clients:
         record = self._world.audit.records.get(run)
         if record is None or len(record.log) < events:
             self._world.breaks(f"{run} was shown with {events} events, and its journal has fewer")
-        elif record.run.ended and record.run.status is status and self._world.agents.of(run):
-            self._world.breaks(f"{run} was shown as {status}, and its agents still run")
+        elif record.run.ended and record.run.status is status:
+            left = self._world.agents.tied_to(run, interrupted=status is RunStatus.INTERRUPTED)
+            if left:
+                self._world.breaks(f"{run} was shown as {status}, and its agents still run")
 
     def cancel(self, server: Server, run: RunId, *, compensate: bool) -> None:
         """Cancel a run, and wait as the tool does."""

@@ -20,6 +20,8 @@ from engine.tables.breakers import BreakerConfig
 from tests.support.world.agents import AgentExecutor, WorldOutbox
 from tests.support.world.breakdown import Breakdown
 from tests.support.world.disk import Disk, Killed
+from tests.support.world.fleet import FleetExecutor
+from tests.support.world.people import FAR
 from tests.support.world.time import ServerLoop, WallClock
 
 if TYPE_CHECKING:
@@ -99,6 +101,7 @@ class Server:
             orphans=end_orphans,
             outbox=WorldOutbox(world.agents),
         )
+        self.engine.custom_executors.update(dict.fromkeys(FAR, FleetExecutor(world.fleet, self)))
         self.engine.breakers["api"] = BREAKER
         if self.dice.randrange(3) == 0:
             self.engine.values.configure(max_bytes=self.dice.choice((0, 200, 50_000)))

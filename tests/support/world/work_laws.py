@@ -17,7 +17,7 @@ from engine.run.events import Role
 from engine.run.state import NodeStatus
 from engine.scheduling import outcomes
 from engine.tables.claims import Holder, conflicts
-from tests.support.world.people import QUEUEING
+from tests.support.world.people import FAR, QUEUEING
 from tests.support.world.scripts import AgentBroke
 
 if TYPE_CHECKING:
@@ -108,13 +108,17 @@ def inputs_are_what_was_answered(world: World, record: Record, order: WorkOrder,
 
 
 def ended_means_gone(world: World, record: Record, event: ev.Event) -> Iterator[str]:
-    """An attempt has ended only when its program has, and a run when all its programs have."""
+    """An attempt has ended only when its program has, and a run when all its programs have.
+
+    What workers of a fleet run outlives an interruption.
+    """
     if isinstance(event, ev.AttemptSucceeded | ev.AttemptFailed | ev.AttemptLost):
         attempt = attempt_id(record.id, event.node, event.number)
         if attempt in world.agents.running:
             yield f"{attempt} still runs"
     elif isinstance(event, ev.RunEnded | ev.RunInterrupted):
-        left = [program.order.attempt for program in world.agents.of(record.id)]
+        tied = world.agents.tied_to(record.id, interrupted=isinstance(event, ev.RunInterrupted))
+        left = [program.order.attempt for program in tied]
         if left:
             yield f"{left} still run"
 
@@ -185,7 +189,9 @@ def waiting_is_no_work(world: World, record: Record, event: ev.Event) -> Iterato
         return
     node = record.node(event.node)
     undo = node.live is not None and node.live.role is Role.COMPENSATE
-    if node.plan.worker(undo=undo) not in QUEUEING or outcomes.is_clients(record.run, node, node.attempts[-1].role):
+    if node.plan.worker(undo=undo) not in QUEUEING | FAR or outcomes.is_clients(
+        record.run, node, node.attempts[-1].role
+    ):
         return
     began = world.agents.began.get(attempt_id(record.id, event.node, event.number))
     if began is None or record.lived - began < node.plan.timeout.total_seconds() - TOLERANCE:

@@ -26,6 +26,7 @@ from tests.support.world.calm import VISIT, Caretaker
 from tests.support.world.clients import Clients
 from tests.support.world.disk import Killed
 from tests.support.world.end_laws import END_LAWS
+from tests.support.world.fleet import Fleet
 from tests.support.world.happenings import Happenings
 from tests.support.world.host import HostClient
 from tests.support.world.places import Places
@@ -102,6 +103,7 @@ class World:
         self.servers: list[Server] = []
         self.plot = Plot(self)
         self.agents = Agents(self)
+        self.fleet = Fleet(self)
         self.audit = Audit(self)
         self.clients = Clients(self)
         self.host = HostClient(self)

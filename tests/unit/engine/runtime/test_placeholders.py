@@ -11,7 +11,7 @@ from engine.errors import InputError
 from engine.ids import NodeId
 from engine.model.agent import Agent
 from engine.run import events as ev
-from engine.runtime.attempts import make_order
+from engine.runtime.orders import make_order
 from engine.text.placeholders import fill
 from tests.support.by_hand import ByHand, rollback
 from tests.support.definitions import Raw, command, in_place, node, phase

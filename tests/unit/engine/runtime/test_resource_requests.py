@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from engine.ids import RunId
+from engine.ids import NodeId, RunId, attempt_id
 from engine.model.policy import LockSpec
 from engine.run import events as ev
 from engine.run import signals as sig
@@ -24,11 +24,11 @@ API = BreakerConfig(failure_threshold=1, reset_timeout=timedelta(seconds=30))
 class Guarded(ByHand):
     """A run whose events are followed on tables; what they answer is told to it at once."""
 
-    def __init__(self, *raw: dict[str, Any], standing: Iterable[Claim] = ()) -> None:
+    def __init__(self, *raw: dict[str, Any], standing: Iterable[Claim] = (), elsewhere: bool = False) -> None:
         self.table = LockTable(standing)
         self.breaker = BreakerState()
         self.resource_requests = ResourceRequests(OWNER, {"api": API})
-        super().__init__(*raw)
+        super().__init__(*raw, elsewhere=lambda *_: elsewhere)
 
     def _take(self, events: list[ev.Event]) -> None:
         super()._take(events)
@@ -149,3 +149,17 @@ def test_a_trial_that_is_let_through_and_not_made_blocks_nobody() -> None:
     story.send(sig.Tick())
     assert story.status("b") == "failed"
     assert story.breaker.trial is None
+
+
+def test_locks_of_an_interrupted_run_are_kept_while_other_machines_may_rely_on_them() -> None:
+    for elsewhere in (False, True):
+        story = Guarded(command(phase("p", node("a", resources=locks("db")))), elsewhere=elsewhere)
+        story.crash()
+        assert [claim.reserved for claim in story.table] == [True] * elsewhere
+
+
+def test_a_node_whose_worker_is_lost_keeps_its_locks_and_gives_a_trial_call_back() -> None:
+    story = Guarded(command(phase("p", node("a", resources=locks("db"), circuitBreaker="api"))), elsewhere=True)
+    story.breaker = replace(story.breaker, trial=attempt_id(RUN, NodeId("a"), 1), next_trial_at=NOON)
+    story.lose("a")
+    assert (story.held(), story.number("a"), story.breaker.trial) == (["a"], 2, f"{RUN}:a#2")

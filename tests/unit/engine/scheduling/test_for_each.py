@@ -292,6 +292,22 @@ def test_a_retried_run_does_the_items_again_that_were_ended_or_never_began() -> 
     assert run.state() == "completed"
 
 
+def test_where_the_list_is_made_again_after_a_stop_in_the_middle_of_it_nothing_of_the_old_one_is_left_open() -> None:
+    find = node("find", "prepare", context={"outputs": [{"key": "files"}]})
+    stops = {"type": "cascade"}
+    run = ByHand(command(phase("one", node("prepare"), find, each(compensation=stops), continueOnError=True)))
+    run.fail("prepare")
+    run.succeed("find", files=["a", "b"])
+    run.fail("cover/1")
+    run.stopped("cover/2")
+    assert run.state() == "failed"
+    run.resume(failed=True)
+    run.succeed("prepare")
+    run.succeed("find", files=["d"])
+    run.succeed("cover/1", covered="new")
+    assert run.state() == "completed"
+
+
 def test_where_the_list_is_made_again_it_is_looked_up_again_and_no_attempt_has_an_old_number() -> None:
     find = node("find", "prepare", context={"outputs": [{"key": "files"}]})
     run = ByHand(command(phase("one", node("prepare"), find, each(shape={"maxParallelism": 2}), continueOnError=True)))

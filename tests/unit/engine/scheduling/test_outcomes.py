@@ -498,3 +498,15 @@ def test_a_quota_is_waited_for_a_day_and_no_longer() -> None:
     story.send(sig.AnswerBreaker(NodeId("a"), admitted=True))
     story.fail("a", code=QUOTA_EXHAUSTED)
     assert story.status("a") == "failed"
+
+
+def test_a_sub_command_does_not_wait_for_the_quota_of_nodes_inside_that_have_failed_for_good() -> None:
+    sub = command(phase("s", node("x")), name="/sub")
+    group = calling("g", "/sub", circuitBreaker="api", compensation=rollback(type="cascade"))
+    story = ByHand(command(phase("p", group, node("other"), continueOnError=True)), sub)
+    story.send(sig.AnswerBreaker(NodeId("g"), admitted=True))
+    story.fail("g/x", code=QUOTA_EXHAUSTED)
+    story.now += MAX_QUOTA_WAIT
+    story.send(sig.AnswerBreaker(NodeId("g/x"), admitted=True))
+    story.fail("g/x", code=QUOTA_EXHAUSTED)
+    assert (story.status("g/x"), story.status("g")) == ("failed", "failed")
