@@ -30,6 +30,7 @@ from engine.model.command import FEATURES, MAX_MILLISECONDS
 from engine.model.plan import MAX_NODES
 from engine.model.schema import command_schema
 from engine.run import events
+from engine.telemetry.measures import INSTRUMENTS
 from engine.transforms import MAX_LENGTH as MAX_TRANSFORM_LENGTH
 from engine.transforms import MAX_STEPS as TRANSFORM_STEPS
 from engine.validation import CODES, Severity
@@ -275,6 +276,15 @@ def _fields(found: type) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
+def metrics() -> str:
+    """The instruments of OpenTelemetry."""
+    rows = [
+        (f"`{one.name}`", "histogram" if one.buckets else "counter", f"`{one.unit}`", f"{one.description} By {one.by}.")
+        for one in INSTRUMENTS
+    ]
+    return table(("metric", "kind", "unit", "meaning"), rows)
+
+
 # --- files -----------------------------------------------------------------------------------------------------------
 
 BLOCKS: dict[str, Callable[[], str]] = {
@@ -287,6 +297,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "user-settings": user_settings,
     "journal": journal,
+    "metrics": metrics,
 }
 
 

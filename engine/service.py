@@ -78,6 +78,8 @@ DEFAULT_PARALLELISM = 10
 class Engine:
     """The runs of one project, in one process."""
 
+    traceparent = ""  # the span of a tracing system in which runs are asked for
+
     def __init__(
         self,
         project: Path,
@@ -228,8 +230,7 @@ class Engine:
         if executor != "simulate":
             check_fan_out(plan, limits)
             await self._check_agents(working_agents(plan, given), executor)
-            plan = with_estimates(plan, await self.storage.estimates(plan.command))
-            kept = await self._session(plan)
+            plan, kept = with_estimates(plan, await self.storage.estimates(plan.command)), await self._session(plan)
         # Nothing is awaited from here to the start: values that no run refers to may be pruned at any time.
         initial = {key: ref for key, ref in kept.items() if self.values.renew(ref)}
         initial |= {key: self.values.put(value) for key, value in {**initial_context(plan, text), **given}.items()}
@@ -244,6 +245,7 @@ class Engine:
                 limits=limits,
                 worktree=self.location.worktree,
                 definition=None if definition is None else self.values.put(definition),
+                traceparent=self.traceparent,
             )
         )
         await self.live_runs.committed()
@@ -415,10 +417,9 @@ class Engine:
         tried = None if state is None else next((one for one in state.attempts if one.number == number), None)
         if run is not None and state is not None and tried is not None and not is_clients(run, state, tried.role):
             raise StateError(f'node "{node}" is not executed by the client', code="NOT_REPORTABLE")
-        if outcome is None:
-            self.live_runs.send(run_id, sig.RenewAttempt(node, number))
-        else:
-            self.live_runs.send(run_id, self._attempts.to_report(run_id, node, number, outcome))
+        alive = sig.RenewAttempt(node, number)
+        report = alive if outcome is None else self._attempts.to_report(run_id, node, number, outcome)
+        self.live_runs.send(run_id, report)
         await self.live_runs.committed()
 
     async def decide(self, run_id: RunId, node: NodeId, answer: str, *, failure: Failure | None = None) -> None:
@@ -446,5 +447,4 @@ class Engine:
         return agent.idle_timeout or self.idle_timeout
 
     def _last_run_completed(self, command: str) -> bool:
-        name = command if command.startswith("/") else f"/{command}"
-        return self.storage.last_status(name) is RunStatus.COMPLETED
+        return self.storage.last_status(f"/{command.removeprefix('/')}") is RunStatus.COMPLETED

@@ -154,6 +154,9 @@ def open_environment(
     secrets |= {name: ours[name] for name in passed if names_a_secret(name)}
     plain = {ours[name] for name in given}
     handed = {name: ours[name] for name in passed - order.hidden}
+    if order.traceparent:
+        handed["TRACEPARENT"] = order.traceparent
+        handed.pop("TRACESTATE", None)  # it belongs to the header that this one replaces
     if whole and "PATH" in handed:  # Claude Code starts programs such as git by their bare name in the project
         handed["PATH"] = rooted(handed["PATH"])
     return Environment(

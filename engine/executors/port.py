@@ -72,6 +72,8 @@ class WorkOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The rest of the run's budget; None: no limit."""
     cost_usd: float = 0.0
     """Cost of the run before this attempt, as far as agents have reported it."""
+    traceparent: str = ""
+    """The span of the attempt, for a program that continues its trace; empty where nothing is traced."""
     estimate: timedelta = timedelta(minutes=1)
     """Expected duration of the node; a simulation lets this much of its clock pass."""
 

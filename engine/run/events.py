@@ -130,6 +130,8 @@ class RunCreated(EventBase, frozen=True):
     """The linked git worktree that it belongs to; empty if it is the one of the project that holds the journal."""
     definition: ValueRef | None = None
     """The command as v2 JSON data; absent in journals of older builds, and for plans that were made otherwise."""
+    traceparent: str = ""
+    """The span of a tracing system in which it was asked for, as the W3C writes it; empty: none, or nothing traces."""
 
 
 class RunStarted(EventBase, frozen=True):

@@ -42,6 +42,7 @@ def create(event: ev.RunCreated) -> Run:
         limits=event.limits,
         worktree=event.worktree,
         definition=event.definition,
+        traceparent=event.traceparent,
         nodes={node.id: NodeState(plan=node, blockers=len(node.depends_on)) for node in plan.nodes},
         phases=[PhaseState(plan=phase, unsettled=len(phase.nodes)) for phase in plan.phases],
         top=tuple(phase.index for phase in plan.phases if phase.group is None),

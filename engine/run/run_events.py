@@ -142,6 +142,7 @@ def _run_reopened(run: Run, event: ev.RunReopened) -> None:
     move_run(run, RunStatus.PENDING if run.plan.locks else RunStatus.RUNNING)
     run.owner = event.owner
     jump(run, run.ended_at or event.at, event.at)
+    run.retried += 1
     run.ended_at = None
     run.stop = None
     run.saga = None

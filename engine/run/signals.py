@@ -35,6 +35,7 @@ class StartRun(Request, frozen=True, kw_only=True):
     limits: Limits | None = None
     worktree: str = ""
     definition: ValueRef | None = None
+    traceparent: str = ""
 
 
 class ReportOutcome(Request, frozen=True):

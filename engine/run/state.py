@@ -275,6 +275,7 @@ class Run:
     """The linked git worktree that it belongs to; empty if it is the one of the project that holds the journal."""
     definition: ValueRef | None = None
     """The command as v2 JSON data, if it is known."""
+    traceparent: str = ""
     status: RunStatus = RunStatus.PENDING
     before_interrupt: RunStatus | None = None
     events: int = 0
@@ -290,6 +291,8 @@ class Run:
     """
     jumps: list[Jump] = field(default_factory=list)
     """Jumps of the clock while it had an owner."""
+    retried: int = 0
+    """How often it was retried from its failed nodes."""
     counts_from: datetime | None = None
     """When `max_duration_seconds` begins to count: at the start, or when it was retried from its failed nodes."""
     deadline: datetime | None = None

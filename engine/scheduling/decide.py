@@ -66,6 +66,7 @@ def start(signal: sig.StartRun, now: datetime, queues: Queues = at_once, elsewhe
         signal.limits or Limits(),
         signal.worktree,
         signal.definition,
+        signal.traceparent,
     )
     step = Step(create(created), now, [created], queues, elsewhere)
     if not signal.plan.locks:

@@ -107,20 +107,30 @@ class Metrics:
     cost_usd: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Sums over the nodes of a run; see `Metrics`."""
+
+    durations: Mapping[NodeId, timedelta]
+    """Of all forward attempts of each node, without waits."""
+    work: timedelta
+    undo: timedelta
+    retries: int
+    lock_wait: timedelta
+    lock_waits: int
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+
+
 def metrics(run: Run, now: datetime, cache: CacheUse | None = None) -> Metrics:
     """*run* in numbers; work in progress counts up to *now*."""
     until = ending(run, now)
     total = run.lived(run.created_at, until)
-    durations = {
-        name: work_of(run, node, until) for name, node in run.nodes.items() if node.plan.kind is NodeKind.AGENT
-    }
-    undo = sum((_undo_of(run, node, until) for node in run.nodes.values()), ZERO)
-    best = min(total, lower_bound(run, durations) + undo)
+    sums = totals(run, until)
+    durations = sums.durations
+    best = min(total, lower_bound(run, durations) + sums.undo)
     names = sorted((name for name, time in durations.items() if time), key=lambda name: -durations[name])
-    used = [record.usage for node in run.nodes.values() for record in node.attempts if record.usage is not None]
-    waits = [wait for node in run.nodes.values() if (wait := node.waited.get(WaitReason.LOCKS, ZERO))]
-    if run.plan.locks and (own := (run.started_at or until) - run.created_at) > ZERO:
-        waits.append(own)
     return Metrics(
         run=run.id,
         command=run.plan.command,
@@ -128,12 +138,34 @@ def metrics(run: Run, now: datetime, cache: CacheUse | None = None) -> Metrics:
         executor=run.executor,
         total=total,
         best=best,
-        work=sum(durations.values(), ZERO),
-        undo=undo,
+        work=sums.work,
+        undo=sums.undo,
         parallelism_efficiency=100 * (best / total) if total else None,
         cache_hit_rate=cache.hit_rate if cache is not None else None,
         phases=tuple(_phase(run, phase, until) for phase in phases_of_file(run)),
         slowest=tuple(_agent(run.nodes[name], durations) for name in names[:SLOWEST]),
+        retries=sums.retries,
+        lock_wait=sums.lock_wait,
+        lock_waits=sums.lock_waits,
+        input_tokens=sums.input_tokens,
+        output_tokens=sums.output_tokens,
+        cost_usd=sums.cost_usd,
+    )
+
+
+def totals(run: Run, until: datetime) -> Totals:
+    """The sums over all nodes of *run*; work in progress counts up to *until*."""
+    durations = {
+        name: work_of(run, node, until) for name, node in run.nodes.items() if node.plan.kind is NodeKind.AGENT
+    }
+    used = [record.usage for node in run.nodes.values() for record in node.attempts if record.usage is not None]
+    waits = [wait for node in run.nodes.values() if (wait := node.waited.get(WaitReason.LOCKS, ZERO))]
+    if run.plan.locks and (own := run.lived(run.created_at, run.started_at or until)) > ZERO:
+        waits.append(own)
+    return Totals(
+        durations=durations,
+        work=sum(durations.values(), ZERO),
+        undo=sum((_undo_of(run, node, until) for node in run.nodes.values()), ZERO),
         retries=sum(_retries(node) for node in run.nodes.values()),
         lock_wait=sum(waits, ZERO),
         lock_waits=len(waits),
@@ -215,7 +247,9 @@ def _retries(node: NodeState) -> int:
 
 
 def _undo_of(run: Run, node: NodeState, until: datetime) -> timedelta:
-    return sum((run.worked(record, until) for record in node.attempts if record.role is Role.COMPENSATE), ZERO)
+    """The time that was spent on undoing *node*; lost attempts do not count, as in its work."""
+    tries = (record for record in node.attempts if record.role is Role.COMPENSATE and not record.lost)
+    return sum((run.worked(record, until) for record in tries), ZERO)
 
 
 def _agent(node: NodeState, durations: Mapping[NodeId, timedelta]) -> AgentMetrics:

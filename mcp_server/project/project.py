@@ -126,7 +126,8 @@ class Project(Runs):
 
     @contextlib.asynccontextmanager
     async def _opened(self) -> AsyncIterator[Engine]:
-        from mcp_server.project.user_settings import load_user_settings  # noqa: PLC0415 - for runs only
+        from mcp_server.project.attached import attached  # noqa: PLC0415 - for runs only
+        from mcp_server.project.user_settings import load_user_settings  # noqa: PLC0415
 
         async with open_engine(
             self.root,
@@ -143,7 +144,8 @@ class Project(Runs):
             engine.breakers.update(breakers_of(self.settings))
             idle = self.settings.idle_timeout_ms
             engine.idle_timeout = None if idle is None else timedelta(milliseconds=idle)
-            yield engine
+            async with attached(engine, reads=self._reads):
+                yield engine
 
     @property
     def todo_options(self) -> TodoOptions:

@@ -34,6 +34,8 @@ CODE = re.compile(
     r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|TIMEOUT|DEADLOCK|CANCELLED|OVERLOADED|AUTHENTICATION|INTERNAL|ENVIRONMENT"
 )
 NO_CODES = {
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "an environment variable",
+    "OTEL_SDK_DISABLED": "an environment variable",
     "CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD": "an environment variable",
     "CLAUDE_CONFIG_DIR": "an environment variable",
     "CLAUDE_PROJECT_DIR": "an environment variable",
