@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer.main
 
+from docs.gallery_page import gallery
 from engine.conditions import MAX_LENGTH as MAX_CONDITION_LENGTH
 from engine.conditions import MAX_STEPS as CONDITION_STEPS
 from engine.conditions.parser import MAX_DEPTH as CONDITION_DEPTH
@@ -298,6 +299,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "user-settings": user_settings,
     "journal": journal,
     "metrics": metrics,
+    "gallery": gallery,
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from engine.graph.compile import compile_plan
 from engine.graph.forecast import Span, Timeline, predict
 from engine.graph.learned import as_learned, with_estimates
-from engine.graph.most import check_fan_out, most_attempts, uncapped
+from engine.graph.most import check_fan_out, most_attempts, most_cost, uncapped
 from engine.graph.order import shortest_cycles, topological_order
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "check_fan_out",
     "compile_plan",
     "most_attempts",
+    "most_cost",
     "predict",
     "shortest_cycles",
     "topological_order",

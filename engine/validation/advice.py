@@ -15,7 +15,7 @@ from engine.validation.dataflow import MAX_KEYS
 from engine.validation.subject import is_readable
 
 if TYPE_CHECKING:
-    from engine.model.command import Node
+    from engine.model.command import Node, Output
     from engine.validation.problem import Report
     from engine.validation.subject import Subject
 
@@ -93,7 +93,7 @@ def missing_ttl(subject: Subject, report: Report) -> None:
 
 
 def unused_outputs(subject: Subject, report: Report) -> None:
-    """UNUSED_OUTPUT: no node reads it, and it is not kept."""
+    """UNUSED_OUTPUT: no node reads it, nor the node's own loop or undoing, and it is not kept."""
     readers: dict[str, set[int]] = {}
     passthrough = [spot.number for spot in subject.spots if spot.node.context.passthrough]
     for spot in subject.spots:
@@ -102,7 +102,7 @@ def unused_outputs(subject: Subject, report: Report) -> None:
     kept = subject.wanted | set(subject.definition.global_context.persist_keys)
     for spot in subject.spots:
         for at, output in enumerate(spot.node.context.outputs):
-            if output.persist or output.key in kept or output.key in loop_keys(spot.node):
+            if output.persist or output.key in kept or _uses_itself(spot.node, output):
                 continue
             if readers.get(output.key, set()) - {spot.number} or any(
                 number != spot.number for number in passthrough[:2]
@@ -186,6 +186,19 @@ def loop_keys(node: Node) -> frozenset[str]:
         return conditions.parse(loop.until).names | {*loop.stop_when_unchanged}
     except InputError:  # reported by its own rule
         return frozenset(loop.stop_when_unchanged)
+
+
+def _uses_itself(node: Node, output: Output) -> bool:
+    """Whether *node* needs its own *output*: in its next iteration, for its undoing, or as a failed validation."""
+    undoing = node.compensation.type if node.compensation is not None else "none"
+    if undoing in {"rollback", "custom"}:
+        return True  # the agent that undoes it gets all that it produced
+    if undoing == "cascade":
+        return output.value_schema in (None, {"type": "boolean"})
+    if node.repeat is None:
+        return False
+    inner = [one for phase in node.phases or () for one in phase.agents]
+    return not inner or output.key in loop_keys(node) or any(output.key in _reads(one) for one in inner)
 
 
 def _reads(node: Node) -> frozenset[str]:

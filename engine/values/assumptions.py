@@ -94,13 +94,15 @@ class _Search:
         self._given = given
         self._writers: dict[Place, list[tuple[NodePlan, OutputDecl]]] = {}
         for node in self._nodes.values():
+            if node.kind is NodeKind.SUB_COMMAND and node.output_scope == _inside(node):
+                continue  # an item's phases in place: what they write is already where it belongs
             for spec in node.outputs:
                 self._writers.setdefault((node.output_scope, spec.key), []).append((node, spec))
         self._made: dict[tuple[NodeId, str], _Output] = {}
         self._readers: dict[tuple[NodeId, str], list[_Reader]] = {}
         for reader in (one for node in self._nodes.values() for one in _readers(node)):
             for name in sorted(reader.condition.names):
-                for output in self._outputs_for((reader.scope, name)):
+                for output in self._outputs_for((reader.scope, name), reader.before):
                     self._note(output, name, reader.condition)
                     self._readers.setdefault((output.node.id, output.spec.key), []).append(reader)
         self._lists = [
@@ -160,7 +162,7 @@ class _Search:
         total = 0
         for reader in readers:
             names = reader.condition.names
-            values = {name: value for name in names for value in self._value((reader.scope, name))}
+            values = {name: value for name in names for value in self._value((reader.scope, name), reader.before)}
             if reader.ends_a_loop and "iteration" in names:
                 values["iteration"] = 1
             try:
@@ -169,9 +171,12 @@ class _Search:
                 total += 2
         return total
 
-    def _outputs_for(self, place: Place) -> Iterator[_Output]:
-        """The invented outputs behind a value: of the nodes that write it, or of a sub-command's inputs."""
-        for node, spec in self._sources(place):
+    def _outputs_for(self, place: Place, before: NodeId | None = None) -> Iterator[_Output]:
+        """The invented outputs behind a value: of the nodes that write it, or of a sub-command's inputs.
+
+        What the node *before* which it is read writes does not count.
+        """
+        for node, spec in self._sources(place, before):
             if spec.key in self._given.get(node.id, ()):
                 continue
             at = (node.id, spec.key)
@@ -180,9 +185,9 @@ class _Search:
                 self._made[at] = _Output(node, spec, example)
             yield self._made[at]
 
-    def _sources(self, place: Place) -> Iterator[tuple[NodePlan, OutputDecl]]:
+    def _sources(self, place: Place, before: NodeId | None = None) -> Iterator[tuple[NodePlan, OutputDecl]]:
         _, key = place
-        writers = self._writers.get(place, ())
+        writers = self._written(place, before)
         for node, spec in writers:
             if node.kind is NodeKind.SUB_COMMAND:
                 yield from self._sources((_inside(node), key))
@@ -190,6 +195,10 @@ class _Search:
                 yield node, spec
         if not writers and (outer := self._outer(place)) is not None:
             yield from self._sources(outer)
+
+    def _written(self, place: Place, before: NodeId | None) -> list[tuple[NodePlan, OutputDecl]]:
+        """The writers of a value, apart from the node *before* which it is read."""
+        return [(node, spec) for node, spec in self._writers.get(place, ()) if node.id != before]
 
     def _outer(self, place: Place) -> Place | None:
         """The source of a sub-command's value that its node passes in."""
@@ -200,11 +209,11 @@ class _Search:
         reads = group is not None and (group.passthrough or any(spec.key == key for spec in group.inputs))
         return (group.scope, key) if group is not None and reads else None
 
-    def _value(self, place: Place) -> Iterator[Any]:
-        """The value at *place* after all its writers have run; nothing if it has none."""
+    def _value(self, place: Place, before: NodeId | None = None) -> Iterator[Any]:
+        """The value at *place* after all its writers have run, apart from *before*; nothing if it has none."""
         scope, key = place
         found = None
-        for node, spec in self._writers.get(place, ()):
+        for node, spec in self._written(place, before):
             if node.kind is NodeKind.SUB_COMMAND:
                 inside = list(self._value((_inside(node), key)))
                 found = inside if node.each is None else [inside * node.each.estimated]
@@ -235,12 +244,14 @@ class _Reader:
     condition: Condition
     ends_a_loop: bool = False
     """Whether it should hold, and not the opposite."""
+    before: NodeId | None = None
+    """The node that begins, or is skipped, once it was evaluated."""
 
 
 def _readers(node: NodePlan) -> Iterator[_Reader]:
     """The conditions of *node*."""
     if node.skip is not None and node.skip.type is SkipType.CONTEXT:
-        yield _Reader(node.scope, parse(node.skip.expression))
+        yield _Reader(node.scope, parse(node.skip.expression), before=node.id)
     if node.loop is not None:
         yield _Reader(f"{node.id}/", parse(node.loop.until, strict=True), ends_a_loop=True)
 

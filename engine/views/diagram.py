@@ -9,7 +9,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from engine.graph import most_attempts
+from engine.graph import most_attempts, most_cost
 from engine.model.plan import NodeKind
 from engine.text.cut import some
 from engine.text.shown import clean
@@ -69,7 +69,9 @@ def text_tree(plan: Plan, timeline: Timeline) -> str:
     """*plan* for a terminal, with the start of each node by *timeline*; `*` marks the critical path."""
     lines = [f"{plan.command} - {clean(plan.description)}", saving(plan, timeline)]
     if any(node.template is not None for node in plan.nodes):
-        lines.append(f"At most {most_attempts(plan):,} attempts")
+        cost = most_cost(plan)
+        budgets = f", and ${cost:,.2f} by the budgets of its agents" if cost is not None else ""
+        lines.append(f"At most {most_attempts(plan):,} attempts{budgets}")
     lines.append("")
     tree = _Tree(plan, timeline)
     for number, phase in enumerate((phase for phase in plan.phases if phase.group is None), start=1):

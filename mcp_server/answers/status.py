@@ -24,7 +24,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from engine.graph import most_attempts, uncapped
+from engine.graph import most_attempts, most_cost, uncapped
 from engine.run.events import Limits
 from engine.runtime.observations import values_of
 from engine.text import redaction
@@ -218,6 +218,7 @@ def loaded_of(loaded: CheckedCommand, plan: Plan, options: TodoOptions | None = 
         ],
         node_count=len(plan.nodes),
         most_attempts=most_attempts(plan) if any(node.template for node in plan.nodes) else None,
+        most_cost_usd=most_cost(plan),
         critical_path=list(plan.critical_path),
         sequential_ms=milliseconds(sequential),
         critical_path_ms=milliseconds(plan.critical_path_time),

@@ -195,6 +195,8 @@ class Loaded(Wire):
     node_count: int
     most_attempts: int | None = None
     """The most attempts of a run, if lists or loops decide about their number."""
+    most_cost_usd: float | None = None
+    """The most that they can cost, if all its model agents have a `maxBudgetUsd`."""
     critical_path: list[str]
     """The nodes that determine the shortest possible time."""
     sequential_ms: int

@@ -71,7 +71,9 @@ def test_a_new_command_has_no_problem_and_can_be_simulated(empty: Path, one: Tem
     assert written.exit_code == 0, written.stderr
     checked = answer(orchestrate(empty, "validate", "/mine", "--json"))
     assert (checked["valid"], checked["errors"], checked["warnings"]) == (True, [], [])
-    simulated = orchestrate(empty, "run", "/mine", "text", "--executor", "simulate")
+    shown = answer(orchestrate(empty, "plan", "/mine", "--format", "json"))
+    needed = [word for name in shown["arguments"] if name.endswith("!") for word in ("--arg", f"{name[:-1]}=1.0.0")]
+    simulated = orchestrate(empty, "run", "/mine", *(needed or ["text"]), "--executor", "simulate")
     assert simulated.exit_code == 0, simulated.stderr
     warned = [line for line in simulated.stderr.splitlines() if line.startswith("warning")]
     assert [line for line in warned if not line.startswith("warning: Assumed for ")] == []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.errors import InputError
-from engine.graph import check_fan_out, most_attempts, uncapped
+from engine.graph import check_fan_out, most_attempts, most_cost, uncapped
 from engine.model.agent import Agent, AgentKind
 from engine.model.plan import Plan
 from engine.run.events import Limits
@@ -26,6 +26,21 @@ def test_attempts_multiply_at_all_levels() -> None:
     assert most_attempts(covered()) == 20 * 3 + 1
     assert most_attempts(covered(retryPolicy={"maxAttempts": 2})) == 20 * 3 * 3 + 1
     assert most_attempts(covered(compensation={"type": "retry"})) == 20 * 3 * 2 + 1
+
+
+def test_the_cost_is_that_of_all_attempts_at_their_budgets() -> None:
+    worker = Agent(id="worker", max_budget_usd=0.5)
+    assert most_cost(covered(agent=worker, retryPolicy={"maxAttempts": 2})) == (20 * 3 * 3 + 1) * 0.5
+    program = Agent(id="program", kind=AgentKind.PROCESS, command=("true",))
+    both = command(phase("one", node("write"), node("test", agentId="program")))
+    assert most_cost(plan(both, agents=(worker, program))) == 0.5
+
+
+def test_without_a_budget_or_a_model_there_is_no_most_cost() -> None:
+    free = Agent(id="free")
+    both = command(phase("one", node("write"), node("more", agentId="free")))
+    assert most_cost(plan(both, agents=(Agent(id="worker", max_budget_usd=0.5), free))) is None
+    assert most_cost(covered(agent=Agent(id="worker", kind=AgentKind.PROCESS, command=("true",)))) is None
 
 
 @pytest.mark.parametrize("limits", [Limits(max_cost_usd=1.0), Limits(max_attempts_total=500)])

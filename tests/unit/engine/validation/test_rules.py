@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from engine.model.plan import MAX_NODES
@@ -428,6 +430,39 @@ def test_dependencies_across_phases_and_in_serial_phases_are_no_over_serializati
 def test_persist_keys_keep_outputs() -> None:
     raw = one(node("make", context=writes("notes"))) | {"globalContext": {"persistKeys": ["notes"]}}
     assert told(raw, "UNUSED_OUTPUT") == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "used"),
+    [
+        ({"compensation": {"type": "rollback", "task": "Undo it"}}, True),
+        ({"compensation": {"type": "custom", "task": "Undo it"}}, True),
+        ({"compensation": {"type": "cascade"}}, True),
+        ({"compensation": {"type": "retry"}}, False),
+        ({"repeat": {"until": "iteration > 1"}}, True),
+    ],
+    ids=json.dumps,
+)
+def test_an_output_that_undoing_or_the_next_iteration_needs_is_used(fields: Raw, *, used: bool) -> None:
+    assert bool(told(one(node("make", context=writes("notes"), **fields)), "UNUSED_OUTPUT")) is not used
+
+
+def test_a_failed_validation_is_an_output_that_can_be_false() -> None:
+    cascade: Raw = {"compensation": {"type": "cascade"}}
+    good = {"outputs": [{"key": "good", "ttl": 60, "schema": {"type": "boolean"}}]}
+    text = {"outputs": [{"key": "text", "ttl": 60, "schema": {"type": "string"}}]}
+    assert told(one(node("make", context=good, **cascade)), "UNUSED_OUTPUT") == []
+    assert told(one(node("make", context=text, **cascade)), "UNUSED_OUTPUT")
+
+
+@pytest.mark.parametrize("key", ["tried", "other"])
+def test_a_loop_over_phases_needs_what_its_nodes_read(key: str) -> None:
+    outputs = {"outputs": [{"key": "tried", "ttl": 60}]}
+    inner = {"inputs": [{"key": key, "required": False}], "outputs": [{"key": "tried"}]}
+    loop = {"id": "loop", "task": "Try", "repeat": {"until": "iteration > 1"}, "context": outputs}
+    raw = one({**loop, "phases": [phase("work", node("attempt", context=inner))]})
+    places = [problem.pointer for problem in validate(raw).problems if problem.code == "UNUSED_OUTPUT"]
+    assert ("/phases/0/agents/0/context/outputs/0" in places) is (key == "other")
 
 
 def test_missing_ttls_are_told_once_for_each_node() -> None:

@@ -10,7 +10,7 @@ from engine.executors.simulate import parse_fault, parse_value, values_by_node
 from engine.ids import NodeId
 from engine.run.state import NodeStatus
 from engine.simulation import Scenario, Simulated, simulate
-from tests.support.definitions import command, node, phase, plan
+from tests.support.definitions import command, in_place, node, phase, plan
 
 if TYPE_CHECKING:
     from tests.support.definitions import Raw
@@ -133,6 +133,32 @@ def test_values_are_followed_into_sub_commands_and_out_of_them(*, inside: bool) 
 
 
 # --- what never came to pass -----------------------------------------------------------------------------------------
+
+
+def test_an_output_of_an_items_phases_is_followed_to_its_writer() -> None:
+    """It has one key inside of the item and outside of it."""
+    look = node("look", context=writes("faults", {"type": "array"}))
+    mend = node("mend", "look", skipCondition=skips("faults.length == 0"), context={"inputs": [{"key": "faults"}]})
+    pages = in_place("pages", phase("work", look, mend), context={"inputs": [{"key": "files"}], **writes("faults")})
+    files = node("list", context=writes("files", {"type": "array"}))
+    raw = command(phase("one", files, pages | {"dependencies": ["list"], "forEach": {"items": "files"}}))
+    done = simulate(plan(raw), Scenario())
+    assert skipped(done) == []
+    assert any("pages/*/look.faults" in text for text in done.run.plan.warnings)
+
+
+def test_a_node_is_not_skipped_by_what_it_writes_itself() -> None:
+    """A loop until the tests pass is not skipped because they do so in the end."""
+    passed = {"type": "object", "required": ["ok"], "properties": {"ok": {"type": "boolean"}}}
+    loop = {"repeat": {"until": "report.ok"}, "skipCondition": skips("report.ok"), "dependencies": ["look"]}
+    mend = in_place(
+        "mend", phase("work", node("test", context=writes("report", passed))), context=writes("report", passed)
+    )
+    done = simulate(
+        plan(command(phase("one", node("look", context=writes("report", passed)), mend | loop))), Scenario()
+    )
+    assert skipped(done) == []
+    assert "mend/1/test" in done.run.nodes
 
 
 def scenario(*faults: str, values: tuple[str, ...] = ()) -> Scenario:

@@ -31,6 +31,7 @@ def test_a_command_with_lists_and_loops_names_its_most_attempts() -> None:
     assert (shown.node_count, shown.most_attempts) == (3, 1 + 10 * (3 + 1) + 1)
     assert shown.problems == []
     assert loaded("/example-saga").most_attempts is None
+    assert shown.most_cost_usd is None  # agents without a budget
 
 
 @pytest.mark.parametrize("items", [24, 26])

@@ -1,0 +1,1 @@
+../../../../programs/check_syntax.py

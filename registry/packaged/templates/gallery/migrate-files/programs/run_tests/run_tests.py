@@ -1,0 +1,1 @@
+../../../../programs/run_tests.py
