@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +179,52 @@ async def test_a_folder_that_is_no_repository_fails_clearly(tmp_path: Path) -> N
     assert outcome.failure is not None
     assert outcome.failure.code == "NOT_A_REPOSITORY"
     assert "git init" in outcome.failure.message
+
+
+AS_SOMEONE_ELSE = """
+import json, os, sys
+from registry.packaged.review_repo import conclusion, history, scans, structure
+def review():
+    context = {}
+    for agent in (structure.review, scans.text, history.review, conclusion.review):
+        context |= agent({"inputs": context})["outputs"]
+    return context
+os.chdir(sys.argv[1])
+if os.geteuid() == 0:
+    review()  # imports what may be out of reach afterwards
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+print(json.dumps(review()))
+"""
+
+
+def test_what_may_not_be_read_is_said_and_the_rest_is_reviewed() -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    with tempfile.TemporaryDirectory(prefix="review-") as folder:  # that of a test lets no one else in
+        root = repository(
+            Path(folder) / "repo",
+            **{"src/app.py": "x = 1\n", "src/closed.py": "y = 1\n", "shut/in.py": "z = 1\n", "c.json": "{\n"},
+        )
+        for path in (Path(folder), root):
+            path.chmod(0o755)
+        (root / "src" / "closed.py").chmod(0)
+        (root / "shut").chmod(0)
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", AS_SOMEONE_ELSE, str(root)],
+                cwd=Path(__file__).parents[2],
+                env=environment | {"HOME": folder, "GIT_CONFIG_GLOBAL": os.devnull},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=50,
+            )
+        finally:
+            (root / "shut").chmod(0o755)
+    assert done.returncode == 0, done.stderr
+    context = json.loads(done.stdout)
+    skipped = {item["reason"]: item["examples"] for item in context["structure"]["skipped"]}
+    assert skipped["not readable"] == ["shut/in.py", "src/closed.py"]
+    assert {entry["file"] for entry in context["findings"]} == {"c.json"}
+    assert "- Not read, not readable: 2 paths, such as `shut/in.py`, `src/closed.py`" in context["report"]

@@ -37,6 +37,24 @@ def fact_sections(
     ]
 
 
+def old_secrets(history: Mapping[str, Any]) -> str:
+    """The section about secrets in old commits; empty if they were not searched."""
+    found = history.get("secrets")
+    if not found:
+        return ""
+    searched = f"The newest {found['commits']:,} commits were searched for tokens of known forms and private keys"
+    searched += "" if found["whole"] else ", but not all of their changes: the limit of time or size was reached"
+    if not found["places"]:
+        return f"## Secrets in the history\n\n{searched}: none that the files no longer hold."
+    rows = [
+        (code(place["file"]), code(place["commit"]), place["on"], plain(place["rule"])) for place in found["places"]
+    ]
+    rest = found["count"] - len(rows)
+    more = f"\n\n{number(rest, 'more place')}." if rest else ""
+    told = "Everyone with a clone can read these, although the files no longer hold them: revoke them."
+    return f"## Secrets in the history\n\n{searched}. {told}\n\n{table(('File', 'Commit', 'On', 'Kind'), rows)}{more}"
+
+
 def _people(history: Mapping[str, Any]) -> str:
     if not history.get("commits"):
         return ""

@@ -26,6 +26,7 @@ FILE_LIMIT = 30_000
 """Maximum number of files; a larger repository is reviewed by subfolder."""
 READ_LIMIT = 1_000_000
 """Bytes; larger files count as data, and no reviewer reads them."""
+NOT_READABLE = "not readable"
 PATH_LIMIT = 400
 """Characters; longer paths are left out."""
 
@@ -193,8 +194,10 @@ class _Inside:
             return "symlink"
         try:
             status = os.lstat(f"{self._root}/{path}")
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return "deleted in the work tree"
+        except OSError:
+            return NOT_READABLE
         if stat.S_ISLNK(status.st_mode):
             return "symlink"
         if not stat.S_ISREG(status.st_mode):

@@ -15,6 +15,7 @@ from registry.packaged.review_repo.files import READ_LIMIT, Listing, relist
 from registry.packaged.review_repo.git import git
 from registry.packaged.review_repo.languages import NOT_CODE, Role
 from registry.packaged.review_repo.log import FORMAT, HEADER, Commit, parse_log, with_one_name
+from registry.packaged.review_repo.old_secrets import search
 from registry.packaged.review_repo.programs import Deadline
 from registry.packaged.review_repo.tools.lizard import Function, most_complex
 
@@ -63,6 +64,7 @@ def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
             ],
             "weights": {path: value for path, value in sorted(heat.items()) if value >= facts.FAINT},
             "coupled": facts.coupled(commits, code),
+            "secrets": search(listing) if structure.get("old-secrets") else None,
             "limits": [*limits, *listing.limits][:10],
         }
     }

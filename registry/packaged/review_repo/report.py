@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from registry.packaged.review_repo.depth_lines import depth_section, standing
-from registry.packaged.review_repo.fact_lines import fact_sections
+from registry.packaged.review_repo.fact_lines import fact_sections, old_secrets
 from registry.packaged.review_repo.facts import day
 from registry.packaged.review_repo.findings import one_line
 from registry.packaged.review_repo.languages import NOT_CODE, Role
@@ -62,6 +62,7 @@ def write(found: Ranked, listed: Sequence[Entry], depth: Depth | None = None) ->
         _findings(found.entries, listed, found.ages, depth),
         depth_section(depth, found.first),
         _packages(structure, listed),
+        old_secrets(history),
         *fact_sections(structure, history, scans, found.ages),
         _rules(found.entries, listed),
         _not_read(structure, history, scans),

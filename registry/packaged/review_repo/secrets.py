@@ -51,6 +51,8 @@ _TOKENS = tuple(
     )
 )
 """Rule, name, texts of which one must occur, and the form of each known token."""
+HINTS = tuple(dict.fromkeys(hint for _, _, hints, _ in _TOKENS for hint in hints))
+"""Texts of which each known token has one."""
 _ADDRESS = re.compile(
     r"\b[a-z][a-z0-9+.-]{2,15}://(?P<user>[^\s/:@'\"$<>{}%]{1,60}):(?P<value>[^\s/@'\"$<>{}%]{3,80})@(?P<host>[^\s'\"/:]{3,})"
 )
@@ -85,7 +87,7 @@ _FOR_DEVELOPMENT = re.compile(
 
 def find_secrets(text: str, path: str, role: Role) -> Iterator[Hit]:
     """The secrets in *text*, the content of *path*; none in tests, translations, templates and prose."""
-    if role is Role.TEST or _TRANSLATION.search(path) or _TEMPLATE.search(path):
+    if _is_sample(path, role):
         return
     prose = path.lower().endswith(_NO_CODE)
     yield from _tokens(text, path, role)
@@ -95,6 +97,16 @@ def find_secrets(text: str, path: str, role: Role) -> Iterator[Hit]:
         yield from _addresses(text, path)
     if _NAME_HINT.search(text):
         yield from _named(text, path)
+
+
+def find_tokens(text: str, path: str, role: Role) -> Iterator[Hit]:
+    """Only the tokens of known forms and private keys in *text*, where `find_secrets` looks."""
+    if not _is_sample(path, role):
+        yield from _tokens(text, path, role)
+
+
+def _is_sample(path: str, role: Role) -> bool:
+    return role is Role.TEST or bool(_TRANSLATION.search(path) or _TEMPLATE.search(path))
 
 
 def _tokens(text: str, path: str, role: Role) -> Iterator[Hit]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from registry.packaged.review_repo.answer import Refusal, answering
 from registry.packaged.review_repo.files import (
+    NOT_READABLE,
     READ_LIMIT,
     Listing,
     Source,
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 SECONDS = 60.0
 """Budget of this agent, below its node's timeout."""
+WISHES = ("deep", "old-secrets")
+"""Arguments that are true or false."""
 NAMED_FILES = 1_500
 """Files of one sort whose names are passed to the scanners."""
 CHANGED_FILES = 3_000
@@ -72,12 +75,12 @@ class _Tally:
 
 @answering
 def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Agent `repo-structure`: inputs `path` or `arguments`, `since`, `fail-on`, `deep`; output `structure`."""
+    """Agent `repo-structure`: inputs `path` or `arguments`, `since`, `fail-on`, `WISHES`; output `structure`."""
     deadline = Deadline(SECONDS)
     root = Path.cwd()
     repository = open_repository(root)
     scope = checked_scope(root, _wanted(inputs))
-    limit, deep = _severity(inputs.get("fail-on")), _yes(inputs.get("deep"))
+    limit, wishes = _severity(inputs.get("fail-on")), {name: _yes(inputs.get(name), name) for name in WISHES}
     listing = survey(root, scope)
     since = _text(inputs.get("since"))
     base, changed, whole = changed_since(root, since) if since else ("", None, True)
@@ -87,7 +90,7 @@ def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
         )
     marked = marked_generated(root, [file.path for file in listing.files])
     tally = _count(listing, marked, deadline)
-    return {"structure": {**_output(repository, listing, tally, base, changed), "limit": limit, "deep": deep}}
+    return {"structure": {**_output(repository, listing, tally, base, changed), "limit": limit, **wishes}}
 
 
 def _text(value: object) -> str:
@@ -107,8 +110,8 @@ def _severity(value: object) -> str:
     return wanted
 
 
-def _yes(value: object) -> bool:
-    """The argument `deep`. Raises `Refusal` INVALID_ARGUMENT for a text that the command's conditions would ignore."""
+def _yes(value: object, name: str) -> bool:
+    """The argument *name*. Raises `Refusal` INVALID_ARGUMENT for a text that the command's conditions would ignore."""
     text = value.strip() if isinstance(value, str) else value
     if text in (True, "true"):
         return True
@@ -116,9 +119,9 @@ def _yes(value: object) -> bool:
         return False
     raise Refusal(
         "INVALID_ARGUMENT",
-        f'deep is "{str(value)[:60]}", which is neither true nor false',
+        f'{name} is "{str(value)[:60]}", which is neither true nor false',
         kind="validation",
-        hint="Use deep=true, or leave it out.",
+        hint=f"Use {name}=true, or leave it out.",
     )
 
 
@@ -232,7 +235,7 @@ def _skipped(listing: Listing, tally: _Tally) -> list[dict[str, Any]]:
     for reason, paths in (
         ("copy of a library, or minified", tally.foreign),
         ("stored in Git LFS, not here", tally.pointers),
-        ("not readable", tally.unreadable),
+        (NOT_READABLE, tally.unreadable),
         (f"larger than {READ_LIMIT // 1_000_000} MB", oversized),
     ):
         skipped[reason] = [*skipped.get(reason, ()), *paths]

