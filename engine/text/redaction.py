@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from engine.text.cut import ELLIPSIS, cut
-from engine.text.shown import clean
+from engine.text.shown import clean, printable
 
 T = TypeVar("T")
 
@@ -181,3 +182,9 @@ def one_line(text: str, *, limit: int = 80) -> str:
     """The first line of *text*, redacted and cut, for a progress display."""
     line = clean(redact(text.strip()[: limit * 20]).split("\n", 1)[0])
     return cut(line, limit)
+
+
+@lru_cache(4096)
+def shown(text: str) -> str:
+    """*text* made safe to show, without secrets; cached, since todos and messages come with each status."""
+    return printable(redact(text))

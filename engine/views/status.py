@@ -27,7 +27,7 @@ from engine.views.progress import DONE, Progress, nodes_of_file, phases_of_file,
 from engine.views.todos import LIST_BYTES, MARKED, Todo, TodoOptions, display, is_folded, todos
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import timedelta
 
     from engine.ids import AttemptId, NodeId
@@ -156,7 +156,6 @@ def snapshot(
     few = len(run.plan.nodes) <= MAX_NODES_IN_FULL
     full = few or run.status is RunStatus.PENDING
     listing, showing = (todos, display) if full else (short_todos, short_display)
-    over = overspent(run)
     return Snapshot(
         id=run.id,
         command=run.plan.command,
@@ -175,15 +174,9 @@ def snapshot(
         todos=tuple(listing(run, now, learned, options)) if lists else (),
         display=showing(run, now, learned, options) if lists else "",
         running=tuple(sorted(at_work(run), key=lambda name: run.nodes[name].start_order)),
-        redo=_redo(run),
+        redo=redo_of(run),
         message=run.message,
-        warnings=(
-            *run.plan.warnings,
-            *dict.fromkeys((*warnings, *warned(run))),  # a warning can arrive before it is recorded
-            *jumps(run),
-            *left_running(run),
-            *([f"The run has cost {over}"] if over else []),
-        ),
+        warnings=warnings_of(run, warnings),
         locks=tuple(locks),
         cost_usd=run.cost_usd,
     )
@@ -197,11 +190,24 @@ def _listed(run: Run) -> Iterator[NodeState]:
     yield from sorted(some, key=lambda node: node.plan.place)
 
 
-def _redo(run: Run) -> tuple[NodeId, ...]:
+def redo_of(run: Run) -> tuple[NodeId, ...]:
+    """The nodes that a retry of *run* would run again, in file order; empty if it cannot be retried."""
     if run.status not in {RunStatus.FAILED, RunStatus.DEGRADED}:
         return ()
     again = to_redo(run)
     return tuple(name for name, node in run.nodes.items() if name in again and node.plan.kind is NodeKind.AGENT)
+
+
+def warnings_of(run: Run, others: Iterable[str] = ()) -> tuple[str, ...]:
+    """All warnings about *run*: those of its plan, *others*, those of its attempts, clock jumps and its cost."""
+    over = overspent(run)
+    return (
+        *run.plan.warnings,
+        *dict.fromkeys((*others, *warned(run))),  # a warning can arrive before it is recorded
+        *jumps(run),
+        *left_running(run),
+        *([f"The run has cost {over}"] if over else []),
+    )
 
 
 def jumps(run: Run) -> list[str]:

@@ -6,6 +6,7 @@ ours.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import deque
 from datetime import UTC, datetime
@@ -15,20 +16,24 @@ from engine.model.log import LogKind
 from engine.model.plan import NodeKind
 from engine.run.events import Role
 from engine.run.made import size_of
+from engine.scheduling.readiness import waiting_for
+from engine.storage.attempt_logs import LogReader
 from engine.text.cut import some
 from engine.text.redaction import one_line, redact
 from engine.text.shown import clean, printable
 from engine.views.durations import took
 from engine.views.money import dollars
 from engine.views.status import session_of
+from mcp_server.project.nodes import attempts_of, find_node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from engine.ids import RunId
     from engine.model.log import LogEntry
     from engine.run.state import Run
-    from engine.storage.attempt_logs import LogReader
     from mcp_server.project.nodes import Chosen
+    from mcp_server.project.reading import Runs
 
 INDENT = " " * 10
 """As wide as a time and two blanks."""
@@ -139,6 +144,17 @@ def tail_of(run: Run, reader: LogReader, chosen: Chosen) -> str:
                 size, left_out = size - gone, left_out + gone
     above = [heading(run, chosen), *([f"{INDENT}… {_size(left_out)} left out …"] if left_out else [])]
     return "\n".join([*above, *(found or [nothing_of(run, chosen)]), *ending(run, chosen)])
+
+
+async def log_of_run(project: Runs, run_id: RunId, name: str) -> str:
+    """The end of the log of the last attempt of a node, or of the attempt *name*. Raises `NotFound`."""
+    engine = await project.reader()
+    run = (await engine.view(run_id)).run
+    chosen = attempts_of(run, name)
+    if not chosen:
+        return f"nothing has begun yet: it waits for {waiting_for(run, find_node(run, name)) or 'its turn'}"
+    reader = await asyncio.to_thread(LogReader, engine.location.state, run.id)
+    return await asyncio.to_thread(tail_of, run, reader, chosen[-1])
 
 
 def _time(at: datetime) -> str:

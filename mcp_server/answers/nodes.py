@@ -22,16 +22,19 @@ from engine.views.money import dollars
 from engine.views.node_detail import node_detail
 from engine.views.todos import line
 from mcp_server.answers.wire import Line, Wire, Words, redacted
+from mcp_server.project.nodes import find_node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from engine.executors.port import WorkOrder
+    from engine.ids import RunId
     from engine.run.state import NodeState, Run
     from engine.service import View
     from engine.storage.cache import ValueCache
     from engine.views.node_detail import AttemptLine, NodeDetail
+    from mcp_server.project.reading import Runs
 
 MAX_MESSAGE_LENGTH = 600
 MAX_VALUE_LENGTH = 300
@@ -208,6 +211,17 @@ def _attempt(one: AttemptLine) -> NodeAttempt:
         session=one.session,
         warnings=[redact(text) for text in one.warnings] or None,
     )
+
+
+async def node_of_run(project: Runs, run_id: RunId, name: str) -> NodeAnswer:
+    """The node called *name* of a run. Raises `NotFound` (RUN_NOT_FOUND, NODE_NOT_FOUND)."""
+    engine = await project.reader()
+
+    def found(view: View) -> NodeAnswer:
+        folder = engine.location.folder_of(view.run.worktree)
+        return node_answer(view, find_node(view.run, name), engine.values, folder)
+
+    return await engine.read(run_id, found)
 
 
 def node_lines(view: View, node: NodeState, values: ValueCache, project: Path) -> Iterator[str]:

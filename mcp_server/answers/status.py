@@ -21,7 +21,6 @@ Effects: reads stored values, and writes large inputs of work orders to files.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from engine.graph import most_attempts, most_cost, uncapped
@@ -29,8 +28,7 @@ from engine.run.events import Limits
 from engine.runtime.observations import values_of
 from engine.text import redaction
 from engine.text.cut import cut
-from engine.text.redaction import one_line
-from engine.text.shown import printable
+from engine.text.redaction import one_line, shown
 from engine.validation.problem import Problem, Severity, grouped
 from engine.views.diagram import mermaid
 from engine.views.durations import milliseconds
@@ -96,12 +94,6 @@ VIEWS: dict[ViewName, frozenset[str]] = {
 """The parts of each view, beside the todo list, which is short unless a view has the whole."""
 LIMIT_IT = "A run needs `limits` with maxCostUsd or maxAttemptsTotal, or agents with a `maxBudgetUsd`."
 """The hint for a command that can start many model agents."""
-
-
-@lru_cache(4096)
-def shown(text: str) -> str:
-    """*text* made safe to show, without secrets; cached, since todos and messages come with each status."""
-    return printable(redaction.redact(text))
 
 
 def status_of(

@@ -30,6 +30,7 @@ COMMANDS = {
     "runs": Place("runs", "List the runs of this project, newest first."),
     "cancel": Place("runs", "Cancel a run and wait for its end."),
     "monitor": Place("runs", "Print a line whenever a run asks, fails or ends."),
+    "view": Place("view", "Show runs in a browser while they go on: graph, timeline, logs, and what can be done."),
     "decide": Place("questions", "Answer a question of a run."),
     "logs": Place("logs", "Show what agents and their subagents printed, said and did."),
     "output": Place("outputs", "Show the outputs of a run, whole."),

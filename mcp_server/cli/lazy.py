@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mcp_server.project.outputs import keys_of, notable_keys, outputs_of
     from mcp_server.project.project import RunRequest, open_catalog, open_project
     from mcp_server.project.reading import open_runs
-    from mcp_server.project.runs import run_filter
+    from mcp_server.project.runs import nothing_to_cancel, run_filter
     from mcp_server.project.settings import load_settings
     from mcp_server.project.trusted import open_trust
     from registry.commands import NAME, CommandSource
@@ -39,6 +39,7 @@ _HOMES = {
     "find_node": "mcp_server.project.nodes",
     "keys_of": "mcp_server.project.outputs",
     "notable_keys": "mcp_server.project.outputs",
+    "nothing_to_cancel": "mcp_server.project.runs",
     "outputs_of": "mcp_server.project.outputs",
     "html_report": "engine.views.report_html",
     "in_words": "mcp_server.project.forecast",
@@ -77,6 +78,7 @@ __all__ = [
     "log",
     "metrics",
     "notable_keys",
+    "nothing_to_cancel",
     "open_catalog",
     "open_project",
     "open_runs",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.errors import InputError, NotFound
+from engine.errors import InputError
 from engine.ids import RunId
 from engine.run.events import Limits, RunStatus
 from engine.statefolder.links import JOURNAL
@@ -434,9 +434,5 @@ async def _cancel(run_id: RunId, *, reason: str, compensate: bool, as_json: bool
         if not (as_json and ended_before):  # otherwise the error is the only document
             await _print_end(project, view, as_json=as_json)
         if ended_before:
-            raise NotFound(
-                f"run {run_id} had already ended: {view.run.status}",
-                code="NOTHING_TO_CANCEL",
-                hint="`orchestrate runs` lists the runs.",
-            )
+            raise lazy.nothing_to_cancel(view.run)
     return OK if view.run.status is RunStatus.CANCELLED else FAILED

@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from engine.errors import EnvironmentFault
 from mcp_server.cli.invocation import named_project
 from mcp_server.cli.shared import errors
 
@@ -26,13 +25,7 @@ def serve(
         from mcp_server.protocol.http import serve_http  # noqa: PLC0415 - the web server
 
         with errors():
-            try:
-                asyncio.run(serve_http(port=http, root=named_project()))
-            except OSError as error:
-                message = f"port {http} cannot be used: {error.strerror}"
-                raise EnvironmentFault(
-                    message, code="PORT_UNUSABLE", hint="Choose another port; 0 picks a free one."
-                ) from None
+            asyncio.run(serve_http(port=http, root=named_project()))
         return
     from mcp_server.__main__ import main as serve_stdio  # noqa: PLC0415 - the MCP SDK is the larger half of the start-up
 

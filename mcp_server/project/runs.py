@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from engine.errors import InputError
+from engine.errors import InputError, NotFound
 from engine.run.events import RunStatus
 from engine.text.suggestions import Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from engine.run.state import Run
     from engine.storage.port import RunSummary
 
 _AGO = re.compile(r"(\d{1,6})\s*(s|m|min|h|d|w)")
@@ -91,3 +92,12 @@ def _since(text: str, now: datetime) -> datetime:
             code="INVALID_ARGUMENT",
             hint="Write 30m, 2h, 3d or 1w, or a date such as 2026-11-29.",
         ) from None
+
+
+def nothing_to_cancel(run: Run) -> NotFound:
+    """The error for a request to cancel *run*, which had ended."""
+    return NotFound(
+        f"run {run.id} had already ended: {run.status}",
+        code="NOTHING_TO_CANCEL",
+        hint="`orchestrate runs` lists the runs.",
+    )

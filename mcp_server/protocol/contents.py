@@ -5,7 +5,6 @@ Effects: reads command files, agents and runs. `resources.py` lists which resour
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,6 @@ from urllib.parse import unquote
 
 from engine.errors import NotFound
 from engine.model.schema import command_schema
-from engine.scheduling.readiness import waiting_for
-from engine.storage.attempt_logs import LogReader
 from engine.text.redaction import redact
 from engine.text.shown import clean, escaped, printable, within
 from engine.views.diagram import mermaid
@@ -23,11 +20,10 @@ from engine.views.report_text import text_report
 from engine.views.status import snapshot
 from engine.views.timeline import timeline
 from mcp_server.answers import wire
-from mcp_server.answers.logs import tail_of
+from mcp_server.answers.logs import log_of_run
 from mcp_server.answers.node_pages import Page
-from mcp_server.answers.nodes import node_answer
+from mcp_server.answers.nodes import node_of_run
 from mcp_server.answers.status import status_of
-from mcp_server.project.nodes import attempts_of, find_node
 from mcp_server.project.runs import run_filter
 from mcp_server.protocol.uris import (
     AGENTS,
@@ -218,25 +214,11 @@ async def _output(project: Project, uri: str, key: str) -> Content:
 
 
 async def _node(project: Project, run_id: RunId, name: str) -> Content:
-    engine = await project.reader()
-
-    def found(view: View) -> dict[str, Any]:
-        folder = engine.location.folder_of(view.run.worktree)
-        return node_answer(view, find_node(view.run, name), engine.values, folder).data()
-
-    return _json(await engine.read(run_id, found))
+    return _json((await node_of_run(project, run_id, name)).data())
 
 
 async def _log(project: Project, run_id: RunId, name: str) -> Content:
-    """The log of the last attempt of a node, or of the named one."""
-    engine = await project.reader()
-    run = (await engine.view(run_id)).run
-    chosen = attempts_of(run, name)
-    if not chosen:
-        node = find_node(run, name)
-        return Content(TEXT, f"nothing has begun yet: it waits for {waiting_for(run, node) or 'its turn'}")
-    reader = await asyncio.to_thread(LogReader, engine.location.state, run.id)
-    return Content(TEXT, await asyncio.to_thread(tail_of, run, reader, chosen[-1]))
+    return Content(TEXT, await log_of_run(project, run_id, name))
 
 
 def _report(view: View) -> Content:

@@ -7,12 +7,10 @@ since any page in a browser can reach a loopback port. All clients of one server
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hmac
 import os
 import secrets
 import signal
-import socket
 import sys
 from typing import TYPE_CHECKING
 
@@ -20,17 +18,16 @@ import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.responses import PlainTextResponse
 
+from mcp_server.project.loopback import HOST, loopback
 from mcp_server.protocol.app import OrchestrationServer
 from mcp_server.protocol.http_limits import HttpLimits, bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
     from types import FrameType
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-HOST = "127.0.0.1"
 PATH = "/mcp"
 TOKEN = "ORCHESTRATION_HTTP_TOKEN"  # noqa: S105 - the name of the variable
 GRACE_SECONDS = 5
@@ -88,16 +85,6 @@ class HttpServer(uvicorn.Server):
         """See uvicorn's."""
         self._ours.client_gone()
         super().handle_exit(sig, frame)
-
-
-@contextlib.contextmanager
-def loopback(port: int = 0) -> Iterator[tuple[socket.socket, int]]:
-    """A listening socket on the loopback interface, and its port: *port*, or a free one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((HOST, port))
-        listening.listen()
-        yield listening, listening.getsockname()[1]
 
 
 async def serve_http(*, port: int, root: str | Path | None = None) -> None:

@@ -14,10 +14,11 @@ from mcp_types import INVALID_PARAMS, ElicitResult
 from pydantic import ValidationError
 
 from engine.run.events import RunStatus
+from engine.text.redaction import shown
 from engine.text.shown import clean
 from engine.views.status import snapshot
 from mcp_server.answers.guidance import progress_line
-from mcp_server.answers.status import shown, status_of
+from mcp_server.answers.status import status_of
 from mcp_server.protocol.elicitation import answer_in, can_be_asked, form_request, open_in, open_questions, pass_on
 from mcp_server.protocol.results import longest_call, result_of
 from mcp_server.protocol.run_answers import interrupted_runs, with_interrupted

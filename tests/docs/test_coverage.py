@@ -46,6 +46,8 @@ NO_CODES = {
     "CLAUDE_PLUGIN_ROOT": "an environment variable",
     "CLAUDE_CODE_SESSION_ID": "an environment variable",
     "XDG_RUNTIME_DIR": "an environment variable",
+    "SSH_CONNECTION": "an environment variable",
+    "WAYLAND_DISPLAY": "an environment variable",
     "ORCHESTRATION_HTTP_TOKEN": "an environment variable",
     "DYLD_LIBRARY_PATH": "an environment variable",
     "LD_LIBRARY_PATH": "an environment variable",

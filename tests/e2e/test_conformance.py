@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mcp_server.project.loopback import loopback
 from mcp_server.protocol.app import OrchestrationServer
-from mcp_server.protocol.http import HttpServer, loopback
+from mcp_server.protocol.http import HttpServer
 from tests.interaction.projects import make_project
 from tests.support.definitions import Raw, command, node, phase
 from tests.support.node_tools import node_tool

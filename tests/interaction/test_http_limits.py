@@ -17,8 +17,9 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from mcp_server.project.loopback import loopback
 from mcp_server.protocol.app import OrchestrationServer
-from mcp_server.protocol.http import HttpServer, loopback
+from mcp_server.protocol.http import HttpServer
 from mcp_server.protocol.http_limits import HttpLimits, bounded
 from tests.interaction.projects import environment
 from tests.interaction.promises import keeps
@@ -220,7 +221,8 @@ async def test_the_server_has_these_bounds(project: Path) -> None:
 REAL = """
 import asyncio
 from mcp_server.protocol.app import OrchestrationServer
-from mcp_server.protocol.http import HttpServer, loopback
+from mcp_server.project.loopback import loopback
+from mcp_server.protocol.http import HttpServer
 from mcp_server.protocol.http_limits import HttpLimits
 
 async def main():

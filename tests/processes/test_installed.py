@@ -67,6 +67,13 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
+def test_the_wheel_has_the_live_page_and_not_its_sources(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.startswith("mcp_server/live/")]
+    assert "mcp_server/live/page.html" in names
+    assert [name for name in names if "/web/" in name or name.endswith((".ts", ".tsx", ".mjs"))] == []
+
+
 def test_the_wheel_has_every_template(wheel: Path) -> None:
     files = [path.relative_to(ROOT).as_posix() for path in TEMPLATES.rglob("*") if path.is_file()]
     with ZipFile(wheel) as archive:
