@@ -37,6 +37,7 @@ from engine.transforms import MAX_STEPS as TRANSFORM_STEPS
 from engine.validation import CODES, Severity
 from mcp_server.answers import status
 from mcp_server.cli.app import app
+from mcp_server.cli.commands import COMMANDS
 from mcp_server.cli.skills import skill_text
 from mcp_server.project.settings import Settings
 from mcp_server.project.user_settings import UserSettings
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).parent
 PLUGIN = DOCS.parent / "plugin"
 SCHEMA_FILE = DOCS / "schemas" / "command-v2.json"
+OPTIONS_FILE = DOCS.parent / "mcp_server" / "cli" / "options.json"
 MARKED = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 PARTS = (
     "Phase", "Node", "ForEach", "Repeat", "Input", "Output", "NodeContext", "RetryPolicy", "SkipCondition",
@@ -311,7 +313,34 @@ def filled(text: str) -> str:
 def wanted() -> dict[Path, str]:
     """The expected text of every generated file and of every page with a generated part."""
     pages = {page: filled(page.read_text(encoding="utf-8")) for page in sorted(DOCS.rglob("*.md"))}
-    return pages | plugin_skills() | {SCHEMA_FILE: json.dumps(command_schema(), indent=2, ensure_ascii=False) + "\n"}
+    return (
+        pages
+        | plugin_skills()
+        | {
+            SCHEMA_FILE: json.dumps(command_schema(), indent=2, ensure_ascii=False) + "\n",
+            OPTIONS_FILE: json.dumps(options(), ensure_ascii=False, indent=1) + "\n",
+        }
+    )
+
+
+def options() -> dict[str, Any]:
+    """The commands of `orchestrate` with their arguments and options, for the completion in shells."""
+    group: Any = typer.main.get_command(app)
+    found = {}
+    for name, command in group.commands.items():
+        arguments = [param for param in command.params if param.param_type_name == "argument"]
+        taken = [param for param in command.params if param.param_type_name == "option"]
+        found[name] = {
+            "summary": COMMANDS[name].summary,
+            "arguments": [param.name for param in arguments],
+            "many": any(param.nargs == -1 for param in arguments),
+            "options": {
+                word: {"value": not param.is_flag, "help": param.help or ""}
+                for param in taken
+                for word in (*param.opts, *param.secondary_opts)
+            },
+        }
+    return found
 
 
 def plugin_skills() -> dict[Path, str]:

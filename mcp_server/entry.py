@@ -1,7 +1,7 @@
 """Entry points of the programs `orchestrate` and `orchestration-mcp`.
 
-Effects: those of the programs. `--version`, unsupported platforms, status line and monitor are handled before anything
-else is imported.
+Effects: those of the programs. `--version`, unsupported platforms, status line, completion and monitor are handled
+before anything else is imported.
 """
 
 from __future__ import annotations
@@ -25,6 +25,12 @@ def orchestrate() -> None:
 
         if shown(sys.argv[1:-2]):
             return
+    if sys.argv[1:2] == ["--complete"]:
+        gc.disable()
+        from mcp_server.cli.completing import answer  # noqa: PLC0415 - see the module
+
+        answer(sys.argv[2:])
+        return
     if sys.argv[1:] == ["monitor"]:
         from mcp_server.cli.monitor import run_monitor  # noqa: PLC0415 - see the module
 

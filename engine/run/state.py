@@ -285,10 +285,7 @@ class Run:
     unowned_since: datetime | None = None
     """While interrupted: since when it has had no owner, as far as is known."""
     pauses: list[tuple[datetime, datetime]] = field(default_factory=list)
-    """Times without an owner, until it was resumed or retried, and times that the clock jumped over.
-
-    The run did not live through them.
-    """
+    """Times that it did not live through: without an owner, until it went on, and those that the clock jumped over."""
     jumps: list[Jump] = field(default_factory=list)
     """Jumps of the clock while it had an owner."""
     retried: int = 0

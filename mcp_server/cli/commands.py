@@ -47,6 +47,7 @@ COMMANDS = {
     "trust": Place("trust", "Decide which programs may run."),
     "prune": Place("maintenance", "Remove old runs."),
     "sync": Place("sync", "Write a skill for each command, for /name in Claude Code."),
+    "completion": Place("completion", "Print the script that completes command lines in a shell."),
     "serve": Place("serve", "Serve MCP over stdio; Claude Code starts this."),
 }
 

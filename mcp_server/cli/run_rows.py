@@ -43,14 +43,19 @@ class Row:
 
 def rows_in(folder: str) -> list[Row]:
     """The newest runs in the state *folder*, newest first; damaged rows are left out. Raises `sqlite3.Error`."""
-    journal = os.path.join(folder, "journal.sqlite3")
-    # Without a log beside it no process has the database open; SQLite would leave an empty one behind.
-    alone = "" if os.path.lexists(f"{journal}-wal") else "&immutable=1"
-    db = sqlite3.connect(f"file:{_quoted(journal)}?mode=ro{alone}", uri=True, timeout=_BUSY_SECONDS)
+    db = connected(folder)
     try:
         return [row for columns in db.execute(_NEWEST) if (row := _row(columns)) is not None]
     finally:
         db.close()
+
+
+def connected(folder: str) -> sqlite3.Connection:
+    """The database in the state *folder*, for reading. Raises `sqlite3.Error`."""
+    journal = os.path.join(folder, "journal.sqlite3")
+    # Without a log beside it no process has the database open; SQLite would leave an empty one behind.
+    alone = "" if os.path.lexists(f"{journal}-wal") else "&immutable=1"
+    return sqlite3.connect(f"file:{_quoted(journal)}?mode=ro{alone}", uri=True, timeout=_BUSY_SECONDS)
 
 
 def shown_name(command: str) -> str:

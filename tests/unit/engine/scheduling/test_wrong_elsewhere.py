@@ -73,7 +73,7 @@ def test_a_retry_of_the_failed_items_neither_repeats_the_others_nor_leaves_one_o
 @pytest.mark.parametrize("skip", [False, True])
 def test_an_empty_or_skipped_list_does_not_hang_who_reads_it(*, skip: bool) -> None:
     reads = {"inputs": [{"key": "covered", "required": not skip}]}
-    condition = {"skipCondition": {"type": "context", "expression": "true"}} if skip else {}
+    condition: dict[str, Any] = {"skipCondition": {"type": "context", "expression": "true"}} if skip else {}
     run = begun(each(**condition), node("read", "cover", context=reads), files=["a"] if skip else [])
     assert (run.live(), run.status("cover")) == (["read"], "skipped" if skip else "completed")
     run.succeed("read")
