@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from engine.ids import NodeId
 from engine.model.policy import Merge
 from engine.run.made import Literal
-from engine.run.state import Contribution, outer
+from engine.run.nesting import outer
+from engine.run.state import Contribution
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,8 @@ from engine.run import events as ev
 from engine.run.changes import close_phase, make_ready, move_node, move_run, set_timer, stop_waiting
 from engine.run.clock_jumps import jump
 from engine.run.events import RunStatus, WaitReason
-from engine.run.state import ZERO, Jump, NodeStatus, Run, Saga, level_of
+from engine.run.nesting import level_of
+from engine.run.state import ZERO, Jump, NodeStatus, Run, Saga
 
 if TYPE_CHECKING:
     from datetime import datetime

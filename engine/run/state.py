@@ -39,7 +39,6 @@ from engine.model.plan import NodeKind
 from engine.run.events import Limits, Role, RunStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
 
     from engine.ids import OwnerId, RunId
@@ -415,32 +414,6 @@ def is_model_work(run: Run, plan: NodePlan, *, undo: bool) -> bool:
         return False
     agent = run.plan.agents.get(plan.worker(undo=undo))
     return agent is not None and agent.kind.traits.needs_model
-
-
-def level_of(run: Run, group: NodeId | None) -> tuple[int, ...]:
-    """The phases of sub-command *group*, in order; None: those of the command itself."""
-    return run.top if group is None else run.nodes[group].plan.inner
-
-
-def inside(run: Run, group: NodeId) -> Iterator[NodeId]:
-    """All nodes of the sub-command *group*, however deep, each sub-command before its nodes."""
-    for index in run.nodes[group].plan.inner:
-        for name in run.phases[index].plan.nodes:
-            yield name
-            yield from inside(run, name)
-
-
-def outer(name: NodeId) -> Iterator[NodeId]:
-    """The sub-commands around *name*, innermost first."""
-    around = name.rpartition("/")[0]
-    while around:
-        yield NodeId(around)
-        around = around.rpartition("/")[0]
-
-
-def is_inside(name: NodeId, group: NodeId) -> bool:
-    """Whether *name* is a node of the sub-command *group*."""
-    return name.startswith(f"{group}/")
 
 
 def is_undone_now(run: Run, name: NodeId) -> bool:

@@ -15,7 +15,8 @@ from engine.model.policy import Merge
 from engine.run.changes import close_phase, contribute
 from engine.run.lookup import instances, own_parts, parts_at
 from engine.run.made import Folded, Listed, Literal, Named, Unfolded
-from engine.run.state import NodeState, NodeStatus, PhaseState, inside, is_inside
+from engine.run.nesting import inside, is_inside
+from engine.run.state import NodeState, NodeStatus, PhaseState
 from engine.run.titles import title
 
 if TYPE_CHECKING:

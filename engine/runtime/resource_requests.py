@@ -12,7 +12,8 @@ from engine.ids import attempt_id
 from engine.model.policy import MODEL_BREAKER, FailureKind
 from engine.run import events as ev
 from engine.run.events import RunStatus, WaitReason
-from engine.run.state import AFTER_ITS_WORK, inside, outer
+from engine.run.nesting import inside, outer
+from engine.run.state import AFTER_ITS_WORK
 from engine.scheduling.outcomes import is_stopping
 from engine.scheduling.readiness import breaker_of
 from engine.scheduling.saga import locks_to_undo, not_undone

@@ -16,8 +16,9 @@ from engine.model.policy import Failure, FailureKind
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, StopKind, WaitReason
 from engine.run.lookup import instances, parts_at
+from engine.run.nesting import level_of
 from engine.run.signals import ReportOutcome
-from engine.run.state import NodeStatus, level_of
+from engine.run.state import NodeStatus
 from engine.scheduling import budget, iterations, outcomes, readiness, saga
 from engine.values import context
 

@@ -39,8 +39,9 @@ from engine.model.policy import Failure, FailureKind
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import Limits, Role, RunStatus, StopKind, WaitReason
+from engine.run.nesting import inside
 from engine.run.reducer import create
-from engine.run.state import NodeStatus, inside, is_undone_now
+from engine.run.state import NodeStatus, is_undone_now
 from engine.scheduling import admission, losses, outcomes, saga, succession
 from engine.scheduling.step import Step, at_once
 

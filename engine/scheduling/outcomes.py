@@ -38,7 +38,8 @@ from engine.model.plan import NodeKind
 from engine.model.policy import NOT_TRUSTED, QUOTA_EXHAUSTED, CompensationType, Failure, FailureKind
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, StopKind, WaitReason
-from engine.run.state import NodeStatus, inside, is_inside, outer
+from engine.run.nesting import inside, is_inside, outer
+from engine.run.state import NodeStatus
 from engine.scheduling import readiness, retry, saga
 
 if TYPE_CHECKING:

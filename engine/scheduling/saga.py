@@ -33,7 +33,8 @@ from typing import TYPE_CHECKING
 from engine.model.policy import CompensationType, Failure, FailureKind
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, StopKind, WaitReason
-from engine.run.state import STARTED_STATES, NodeStatus, inside, outer
+from engine.run.nesting import inside, outer
+from engine.run.state import STARTED_STATES, NodeStatus
 from engine.scheduling import succession
 
 if TYPE_CHECKING:

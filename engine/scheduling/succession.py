@@ -15,7 +15,8 @@ from engine import conditions
 from engine.errors import InputError
 from engine.model.plan import SkipType
 from engine.run.lookup import is_superseded
-from engine.run.state import NodeStatus, inside, level_of
+from engine.run.nesting import inside, level_of
+from engine.run.state import NodeStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

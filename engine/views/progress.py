@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from engine.ids import NodeId
 from engine.run.events import RunStatus
-from engine.run.state import ZERO, NodeStatus, is_inside
+from engine.run.nesting import is_inside
+from engine.run.state import ZERO, NodeStatus
 from engine.text.shown import clean
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import Role, RunStatus, WaitReason
 from engine.run.lookup import is_superseded
-from engine.run.state import NodeStatus, is_inside
+from engine.run.nesting import is_inside
+from engine.run.state import NodeStatus
 from engine.runtime.resource_requests import ResourceRequests, may_claim
 from engine.scheduling.readiness import is_at_work
 from engine.scheduling.saga import UNDOING

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.run.lookup import keys_at
-from engine.run.state import NodeStatus, level_of
+from engine.run.nesting import level_of
+from engine.run.state import NodeStatus
 
 if TYPE_CHECKING:
     from engine.ids import NodeId

@@ -14,7 +14,8 @@ from engine.model.plan import NodeKind
 from engine.model.policy import CompensationType, FailureKind
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, StopKind, WaitReason
-from engine.run.state import END_STATES, NodeStatus, is_inside, outer
+from engine.run.nesting import is_inside, outer
+from engine.run.state import END_STATES, NodeStatus
 from engine.scheduling import retry, saga
 from engine.scheduling.outcomes import PHASE_TIMEOUT, is_stopping
 from engine.scheduling.saga import UNDOING

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from engine.model.policy import QUOTA_EXHAUSTED
 from engine.run import events as ev
 from engine.run.events import Role
+from engine.run.nesting import is_inside
 from engine.run.reducer import apply, create
-from engine.run.state import is_inside
 from engine.storage.codec import decode_event, encode_event
 
 if TYPE_CHECKING:
