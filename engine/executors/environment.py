@@ -166,6 +166,17 @@ def open_environment(
     )
 
 
+def given_variables() -> dict[str, str]:
+    """The variables of ours that any program gets."""
+    return {name: value for name, value in os.environ.items() if _is_given(name)}
+
+
+def own_variables() -> dict[str, str]:
+    """All our variables but our own tokens, for a program that the user's own settings name."""
+    own = {name: value for name, value in os.environ.items() if not _is_our_token(name)}
+    return {**own, "PATH": rooted(own["PATH"])} if "PATH" in own else own
+
+
 @functools.lru_cache(maxsize=1024)  # the same names for each attempt
 def _is_given(name: str) -> bool:
     return _GIVEN.fullmatch(name) is not None

@@ -16,7 +16,7 @@ import typer
 from engine.errors import StateError
 from engine.ids import RunId
 from engine.model.policy import Failure, FailureKind
-from engine.text.shown import within
+from engine.text.shown import clean, within
 from engine.views.status import questions
 from mcp_server.cli import console, lazy
 from mcp_server.cli.shared import OK, finish, project_root
@@ -59,6 +59,11 @@ async def _decide(run_id: RunId, node: str, answer: str) -> int:
 def question_lines(run: Run) -> list[str]:
     """The questions of *run*, each with the command that answers it."""
     return [f"❓ {one.node}: {within(one.text, console.INSET)}\n   {_command(run.id, one)}" for one in questions(run)]
+
+
+def question_text(run: Run) -> str:
+    """The first question of *run* in a line, for a notification."""
+    return next((f"{clean(run.plan.command)} asks about {one.node}: {one.text}" for one in questions(run)), "")
 
 
 def _command(run_id: RunId, question: Question) -> str:

@@ -19,9 +19,10 @@ from engine.text.shown import within
 from engine.views.headline import headline
 from engine.views.status import questions, waits_for_people
 from mcp_server.cli import console, lazy
+from mcp_server.cli.bell import ring
 from mcp_server.cli.outputs import print_outputs, print_result
 from mcp_server.cli.person import can_ask
-from mcp_server.cli.questions import answer_questions, has_terminal, question_lines
+from mcp_server.cli.questions import answer_questions, has_terminal, question_lines, question_text
 from mcp_server.cli.shared import (
     CANCELLED,
     FAILED,
@@ -262,8 +263,11 @@ async def _follow(project: Project, run_id: RunId, *, as_json: bool) -> int:
     live = None if as_json else console.LiveTree()
     known = len(engine.activity.warnings(run_id))
     while not (view := await watch(engine, run_id, live, until=halts)).run.ended:
+        if person:
+            ring(question_text(view.run))
         if not await answer_questions(engine, run_id, person=person):
             return FAILED
+    ring(headline(view.run, view.now, {}), took=view.run.lived(view.run.created_at, view.now))
     await _print_end(project, view, as_json=as_json)
     if not as_json:
         _warn(engine.activity.warnings(run_id)[known:])
@@ -390,8 +394,11 @@ async def _watched(project: Runs, run_id: RunId, live: console.LiveTree | None) 
                 if text not in printed:
                     console.notes.print(text, soft_wrap=True)
                     printed.add(text)
-        elif not await answer_questions(engine, run_id, person=True):
-            return view
+        else:
+            ring(question_text(view.run))
+            if not await answer_questions(engine, run_id, person=True):
+                return view
+    ring(headline(view.run, view.now, {}), took=view.run.lived(view.run.created_at, view.now))
     return view
 
 

@@ -1,4 +1,4 @@
-"""Listeners of the runs of a project besides its clients: traces and metrics.
+"""Listeners of the runs of a project besides its clients: traces and metrics, and notifications.
 
 Effects: those of what is attached. Each is loaded only where it was asked for, and none of them can harm a run.
 """
@@ -10,30 +10,59 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+from engine.executors.environment import given_variables, own_variables
+from mcp_server.project.settings import SETTINGS_FILE
 from mcp_server.project.telemetry import Wanted, wanted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from engine.service import Engine
+    from mcp_server.project.settings import NotifySettings, Settings
+    from mcp_server.project.trusted import Trust
 
 EXTRA = "otel"
+NOTIFY = "notify"
 log = logging.getLogger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def attached(engine: Engine, *, reads: bool = False) -> AsyncIterator[None]:
-    """Attach to *engine*, for the length of the block, what its user asks for; nothing to one that only *reads*."""
+async def attached(
+    engine: Engine, settings: Settings, trust: Trust, own: NotifySettings, *, reads: bool = False
+) -> AsyncIterator[None]:
+    """Attach to *engine*, for the length of the block, what its user asks for; nothing to one that only *reads*.
+
+    *settings* are those of the project, *own* what the user's own say about notifications.
+    """
     async with contextlib.AsyncExitStack() as stack:
-        asked = wanted(os.environ)
-        for note in asked.notes:
-            log.warning("%s", note)
-        if asked and not reads:
-            await _trace(engine, asked, stack)
+        if not reads:
+            asked = wanted(os.environ)
+            for note in asked.notes:
+                log.warning("%s", note)
+            if asked:
+                _trace(engine, asked, stack)
+            _notify(engine, settings, trust, own, stack)
         yield
 
 
-async def _trace(engine: Engine, asked: Wanted, stack: contextlib.AsyncExitStack) -> None:
+def _notify(
+    engine: Engine, settings: Settings, trust: Trust, own: NotifySettings, stack: contextlib.AsyncExitStack
+) -> None:
+    """Send notifications; those that the project's file asks for only after a yes, which is said."""
+    if NOTIFY in settings.guarded and not trust.accepts(trust.setting(NOTIFY)):
+        engine.notices.append(
+            f"the notifications that {SETTINGS_FILE} sets wait for your yes: run `orchestrate trust` in a terminal"
+        )
+    if any((own.command, own.webhook, settings.notify.command, settings.notify.webhook)):
+        from mcp_server.project.notifying import Notifier  # noqa: PLC0415 - for those who ask
+
+        notifier = Notifier(engine)
+        notifier.add(own, own_variables)
+        notifier.add(settings.notify, given_variables, lambda: trust.accepts(trust.setting(NOTIFY)))
+        stack.push_async_callback(notifier.close)
+
+
+def _trace(engine: Engine, asked: Wanted, stack: contextlib.AsyncExitStack) -> None:
     try:
         from mcp_server.project.otel import Telemetry  # noqa: PLC0415 - for those who ask
     except ImportError as error:

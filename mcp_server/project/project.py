@@ -129,10 +129,11 @@ class Project(Runs):
         from mcp_server.project.attached import attached  # noqa: PLC0415 - for runs only
         from mcp_server.project.user_settings import load_user_settings  # noqa: PLC0415
 
+        own = load_user_settings(self._home)
         async with open_engine(
             self.root,
             claude_program=self.settings.claude_program,
-            agent_environment=load_user_settings(self._home).agents.variables,
+            agent_environment=own.agents.variables,
             home=self._home,
             reads=self._reads,
         ) as engine:
@@ -144,7 +145,7 @@ class Project(Runs):
             engine.breakers.update(breakers_of(self.settings))
             idle = self.settings.idle_timeout_ms
             engine.idle_timeout = None if idle is None else timedelta(milliseconds=idle)
-            async with attached(engine, reads=self._reads):
+            async with attached(engine, self.settings, self.trust, own.notify, reads=self._reads):
                 yield engine
 
     @property

@@ -9,6 +9,7 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _PREFIX = "ORCHESTRATION_"
 SETTINGS_FILE = ".claude/orchestration.toml"
 CODE = "INVALID_SETTINGS"
+LOCALHOST = "localhost"
 _USERS = {"agents": "[agents] env in ~/.config/orchestration-mcp/settings.toml"}
 """Tables of the user's own settings, which apply to all projects."""
 MAX_FILE_BYTES = 1_000_000
@@ -105,6 +107,42 @@ class ClaudeSettings(BaseModel):
         return AgentDefaults(**values, mcp_servers=tuple(self.mcp_servers), tools=tools)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether *host*, of an address, is this machine."""
+    import ipaddress  # noqa: PLC0415 - for those who set an address
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == LOCALHOST
+
+
+def _webhook(value: str) -> str:
+    """An address that notifications may be sent to: https, or this machine."""
+    parts = urlsplit(value)
+    host = parts.hostname or ""
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("an address with a user name or password is not accepted")
+    if not host or parts.scheme not in {"https", "http"}:
+        raise ValueError("it must be an https address")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ValueError("http is accepted for this machine only; use https")
+    return value
+
+
+class NotifySettings(BaseModel):
+    """Notifications when a run asks, fails or ends."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    command: Annotated[list[str] | None, GUARDED] = Field(default=None, min_length=1)
+    """Program and arguments, without a shell; it gets the notification as JSON on stdin."""
+    webhook: Annotated[Annotated[str, AfterValidator(_webhook)] | None, GUARDED] = None
+    """Address that the notification is posted to as JSON: https, or http on this machine."""
+    events: list[Literal["question", "failure", "end"]] = Field(default=["question", "failure", "end"])
+    """The occasions: a run asks; its first node fails while it goes on; it is over."""
+
+
 class Settings(BaseSettings):
     """The settings of a project; variables such as `ORCHESTRATION_MAX_PARALLELISM=4` take precedence over the file."""
 
@@ -130,6 +168,8 @@ class Settings(BaseSettings):
     """How todo lists are built."""
     breakers: dict[str, BreakerSettings] = Field(default_factory=dict)
     """Circuit breakers, by the name that nodes use in `circuitBreaker`."""
+    notify: NotifySettings = Field(default_factory=NotifySettings)
+    """Notifications when a run asks, fails or ends."""
 
     _guarded: Mapping[str, Mapping[str, Any]] = PrivateAttr(default_factory=dict)
 
@@ -154,6 +194,9 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
 
+TABLES = (("todos", TodoSettings), ("claude", ClaudeSettings), ("notify", NotifySettings), ("breakers", None))
+
+
 def load_settings(project: Path) -> Settings:
     """The settings of *project*, or the defaults if it has no file. Raises `InputError` (INVALID_SETTINGS)."""
     settings = parse_settings(read_toml(project / SETTINGS_FILE, SETTINGS_FILE))
@@ -173,7 +216,7 @@ def todo_options(settings: Settings) -> TodoOptions:
 def parse_settings(values: Mapping[str, Any]) -> Settings:
     """The settings of *values*, a parsed file, and the environment."""
     check_keys(values, Settings, "")
-    for name, model in (("todos", TodoSettings), ("claude", ClaudeSettings), ("breakers", None)):
+    for name, model in TABLES:
         table = values.get(name)
         if isinstance(table, dict) and model is not None:
             check_keys(table, model, f"{name}.")

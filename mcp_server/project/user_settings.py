@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from engine.errors import InputError
 from engine.statefolder.user_files import configuration_folder
-from mcp_server.project.settings import CODE, check_keys, read_toml
+from mcp_server.project.settings import CODE, NotifySettings, check_keys, read_toml
 from registry.agents import fields
 from registry.agents.fields import FieldError
 
@@ -46,6 +46,13 @@ class AgentSettings(BaseModel):
         return {name: f"${{{name}:-}}" for name in self.env if name in os.environ}
 
 
+class UserNotifySettings(NotifySettings):
+    """Notifications of every project's runs."""
+
+    terminal: bool = True
+    """Whether `orchestrate` rings the bell of its terminal, and shows a notification where the terminal can."""
+
+
 class UserSettings(BaseModel):
     """The settings of a user for all projects."""
 
@@ -53,6 +60,8 @@ class UserSettings(BaseModel):
 
     agents: AgentSettings = Field(default_factory=AgentSettings)
     """Settings for every agent of every project."""
+    notify: UserNotifySettings = Field(default_factory=UserNotifySettings)
+    """Notifications of every project's runs."""
 
 
 def load_user_settings(home: Path | None = None) -> UserSettings:
@@ -60,8 +69,9 @@ def load_user_settings(home: Path | None = None) -> UserSettings:
     path = configuration_folder(home) / USER_FILE
     values = read_toml(path, str(path))
     check_keys(values, UserSettings, "", str(path))
-    if isinstance(agents := values.get("agents"), dict):
-        check_keys(agents, AgentSettings, "agents.", str(path))
+    for name, model in (("agents", AgentSettings), ("notify", UserNotifySettings)):
+        if isinstance(table := values.get(name), dict):
+            check_keys(table, model, f"{name}.", str(path))
     try:
         return UserSettings(**values)
     except ValidationError as error:

@@ -21,8 +21,8 @@ from engine.tables.locks import Claim, Holder, LockTable, Refused
 from engine.validation import CODES
 from mcp_server.cli import shared
 from mcp_server.cli.app import app
-from mcp_server.project.settings import BreakerSettings, Settings, TodoSettings
-from mcp_server.project.user_settings import AgentSettings, UserSettings
+from mcp_server.project.settings import BreakerSettings, NotifySettings, Settings, TodoSettings
+from mcp_server.project.user_settings import AgentSettings, UserNotifySettings, UserSettings
 from mcp_server.protocol.app import OrchestrationServer
 from registry.agents.fields import FIELDS
 from tests.docs.pages import DOCS, PAGES, ROOT
@@ -34,6 +34,7 @@ CODE = re.compile(
     r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|TIMEOUT|DEADLOCK|CANCELLED|OVERLOADED|AUTHENTICATION|INTERNAL|ENVIRONMENT"
 )
 NO_CODES = {
+    "TERM_PROGRAM": "an environment variable",
     "OTEL_EXPORTER_OTLP_PROTOCOL": "an environment variable",
     "OTEL_SDK_DISABLED": "an environment variable",
     "CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD": "an environment variable",
@@ -150,7 +151,15 @@ def test_every_exit_code_is_documented() -> None:
 
 def test_every_setting_is_documented() -> None:
     text = page("reference/settings.md")
-    for model in (Settings, TodoSettings, BreakerSettings, UserSettings, AgentSettings):
+    for model in (
+        Settings,
+        TodoSettings,
+        BreakerSettings,
+        NotifySettings,
+        UserSettings,
+        AgentSettings,
+        UserNotifySettings,
+    ):
         for name in model.model_fields:
             assert re.search(rf"`(?:[\w.]+\.)?{name}(?:\.[\w.]+)?`", text), name
 

@@ -50,8 +50,9 @@ def test_without_a_terminal_a_run_that_needs_a_yes_fails_fast_with_a_code_of_its
 @pytest.mark.parametrize(("typed", "code", "told"), [("maybe\nYES\n", 0, "completed"), ("n\n", 1, "not approved")])
 def test_on_a_terminal_the_person_is_asked(project: Path, typed: str, code: int, told: str) -> None:
     ours, theirs = pty.openpty()
+    env = environment(project) | {"TERM": "xterm-kitty"}
     with subprocess.Popen(
-        ASK, cwd=project, env=environment(project), stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
+        ASK, cwd=project, env=env, stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
     ) as process:
         os.close(theirs)
         seen = until(ours, "Really? [yes/no]")
@@ -61,6 +62,7 @@ def test_on_a_terminal_the_person_is_asked(project: Path, typed: str, code: int,
         assert process.wait(timeout=40) == code, seen
     os.close(ours)
     assert told in seen
+    assert "\a\x1b]9;Orchestration: /ask asks about careful-node: Really?\x1b\\" in seen
     assert seen.count("[yes/no]") == typed.count("\n")
     assert CURSOR_UP not in after.partition("/ask")[0], "the question stays where it was asked"
 
