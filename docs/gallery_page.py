@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.graph import compile_plan, most_attempts, most_cost
+from engine.graph import compile_plan, most_attempts, most_cost, predict
 from engine.model.policy import CompensationType
-from engine.views.diagram import mermaid
+from engine.views.diagram import mermaid, text_tree
 from registry.catalog import Catalog
 from registry.templates import GALLERY, Template, templates
 
@@ -57,6 +57,7 @@ def _command(template: Template) -> str:
         "",
         f"```mermaid\n{mermaid(plan)}```",
         "",
+        *_inside(plan),
         f"Worst case: {worst}. {_undoing(undone)}",
         "",
         "| agent | may | at most |",
@@ -91,6 +92,14 @@ def _is_undone(node: NodePlan) -> bool:
 def _plain(node: NodePlan) -> str:
     """The id of *node* with those around it, without numbers of instances."""
     return node.id.replace("/*", "")
+
+
+def _inside(plan: Plan) -> list[str]:
+    """The phases as a tree, if lists and loops hold some that the picture does not show."""
+    if not any(node.template is not None and len(node.template.nodes) > 1 for node in plan.nodes):
+        return []
+    tree = text_tree(plan, predict(plan)).partition("\n\n")[2].partition("\n\n")[0]
+    return [f"```text\n{tree}\n```", ""]
 
 
 def _undoing(nodes: list[str]) -> str:

@@ -1,6 +1,7 @@
 """Writes the generated parts of the documentation: tables between markers, and the JSON Schema of the command format.
 
-It also writes the skills of our plugin. Effects: writes files in this folder and in `plugin/skills`; `--check` only
+It also writes the skills of our plugin. Effects: writes files in this folder, in `plugin/skills` and in
+`registry/packaged/skills`; `--check` only
 lists those that are stale. Run it as `python -m docs.generate` after a change of the model, the tools, the command
 line, the settings or the codes.
 """
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer.main
 
+from docs.authoring import reference_files
 from docs.gallery_page import gallery
 from engine.conditions import MAX_LENGTH as MAX_CONDITION_LENGTH
 from engine.conditions import MAX_STEPS as CONDITION_STEPS
@@ -316,6 +318,7 @@ def wanted() -> dict[Path, str]:
     return (
         pages
         | plugin_skills()
+        | reference_files()
         | {
             SCHEMA_FILE: json.dumps(command_schema(), indent=2, ensure_ascii=False) + "\n",
             OPTIONS_FILE: json.dumps(options(), ensure_ascii=False, indent=1) + "\n",

@@ -25,6 +25,7 @@ from mcp_server.answers.node_pages import Page
 from mcp_server.answers.nodes import node_of_run
 from mcp_server.answers.status import status_of
 from mcp_server.project.runs import run_filter
+from mcp_server.protocol import authoring
 from mcp_server.protocol.uris import (
     AGENTS,
     COMMANDS,
@@ -35,6 +36,7 @@ from mcp_server.protocol.uris import (
     conditions_of,
     node_of,
     part_of,
+    reference_of,
     run_of,
 )
 from registry.commands import NAME
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 TEXT = "text/plain"
+MARKDOWN = "text/markdown"
 MERMAID = "application/vnd.mermaid"
 JSON_SCHEMA = "application/schema+json"
 MAX_RUNS = 500
@@ -76,6 +79,9 @@ async def read(project: Project, uri: str) -> Content:
     name = command_of(uri)
     if name is not None:
         return _json(_loaded(project, name).raw)
+    topic = reference_of(uri)
+    if topic is not None:
+        return Content(MARKDOWN, authoring.reference(topic))
     run_id = run_of(uri)
     if run_id is None:
         message = f'there is no resource "{uri[:200]}"'
@@ -107,6 +113,8 @@ async def complete(project: Project, argument: str, value: str, given: Mapping[s
     if argument == "name":
         found = (summary.name.removeprefix("/") for summary in runnable(project))
         value = value.removeprefix("/")
+    elif argument == "topic":
+        found = authoring.topics()
     elif argument == "id":
         found = (summary.id for summary in await (await project.reader()).storage.summaries())
     elif argument == "key" and (run_id := run_of(f"{RUNS}/{given.get('id', '')}")) is not None:

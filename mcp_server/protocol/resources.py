@@ -38,6 +38,7 @@ from mcp_server.protocol.uris import (
     LOG,
     NODE,
     OUTPUT,
+    REFERENCE,
     RUN,
     RUNS,
     RUNS_WHERE,
@@ -74,6 +75,7 @@ FIXED = (
 )
 TEMPLATES = (
     ("command", COMMAND, JSON, "The definition of one command"),
+    ("reference", REFERENCE, "text/markdown", "A part of the command format, or a pattern, for writing commands"),
     ("runs", RUNS_WHERE, JSON, "The runs in a state, of a command, since a time such as 2d, or with a text"),
     ("run", RUN, JSON, "The status of one run"),
     ("output", OUTPUT, None, "One output of a run, whole: text unchanged, all else as JSON"),

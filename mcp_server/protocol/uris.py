@@ -16,10 +16,12 @@ COMMANDS: Final = f"{SCHEME}commands"
 AGENTS: Final = f"{SCHEME}agents"
 RUNS: Final = f"{SCHEME}runs"
 SCHEMA: Final = f"{SCHEME}schemas/command-v2.json"
+REFERENCES: Final = f"{SCHEME}references"
 
 COMMAND: Final = f"{COMMANDS}/{{name}}"
 RUN: Final = f"{RUNS}/{{id}}"
 OUTPUT: Final = f"{RUN}/outputs/{{key}}"
+REFERENCE: Final = f"{REFERENCES}/{{topic}}"
 RUNS_WHERE: Final = f"{RUNS}{{?state,command,since,grep}}"
 NODE: Final = f"{RUN}/nodes/{{node}}"
 LOG: Final = f"{NODE}/log"
@@ -41,6 +43,12 @@ def command_of(uri: str) -> str | None:
     """The name, with its slash, of the command at *uri*."""
     found = _COMMAND.fullmatch(uri)
     return f"/{unquote(found[1])}" if found else None
+
+
+def reference_of(uri: str) -> str | None:
+    """The topic of the reference file at *uri*."""
+    found = re.fullmatch(re.escape(REFERENCES) + r"/([a-z0-9-]+)", uri)
+    return found[1] if found else None
 
 
 def conditions_of(uri: str) -> dict[str, str] | None:

@@ -129,7 +129,8 @@ def test_with_the_plugin_a_typed_command_runs_in_any_project(
     )
     assert "plugin:orchestration:orchestration" in {server["name"] for server in done.init["mcp_servers"]}
     brought = {name for name in done.init["slash_commands"] if name.startswith("orchestration:")}
-    assert brought == {f"orchestration:{path.name}" for path in (ROOT / "plugin" / "skills").iterdir()}
+    folders = (ROOT / "plugin" / "skills", ROOT / "registry" / "packaged" / "skills")
+    assert brought == {f"orchestration:{path.name}" for folder in folders for path in folder.iterdir()}
     [given] = calls(api, tool)
     assert given["arguments"] == TYPED
     told = json.loads(done.tool_results[-1]["content"])

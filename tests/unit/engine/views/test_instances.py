@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.graph import predict
+from engine.model.agent import Agent
 from engine.views.diagram import mermaid, svg, text_tree
 from engine.views.metrics import metrics
 from engine.views.progress import progress
@@ -79,6 +80,14 @@ def test_plans_show_how_often_a_node_runs() -> None:
     assert "cover \u00d73 · 2 min" in svg(made, predict(made))
     assert "phases for each of files" in mermaid(made)
     assert "  0: cover\n" in tree
+
+
+def test_a_plan_names_the_most_attempts_and_what_they_can_cost() -> None:
+    raw = command(phase("one", loop(shape={"maxIterations": 4})))
+    free = plan(raw)
+    assert "\nAt most 4 attempts\n" in text_tree(free, predict(free))
+    capped = plan(raw, agents=(Agent(id="worker", max_budget_usd=0.5),))
+    assert "\nAt most 4 attempts, and $2.00 by the budgets of its agents\n" in text_tree(capped, predict(capped))
 
 
 def test_plans_show_plain_nodes_inside_instances() -> None:
