@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).parent
 PLUGIN = DOCS.parent / "plugin"
 SCHEMA_FILE = DOCS / "schemas" / "command-v2.json"
+SCHEMA_FILES = (SCHEMA_FILE, DOCS.parent / "registry" / "packaged" / "schemas" / "command-v2.json")
+"""The second is in the package."""
 OPTIONS_FILE = DOCS.parent / "mcp_server" / "cli" / "options.json"
 MARKED = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 PARTS = (
@@ -320,7 +322,7 @@ def wanted() -> dict[Path, str]:
         | plugin_skills()
         | reference_files()
         | {
-            SCHEMA_FILE: json.dumps(command_schema(), indent=2, ensure_ascii=False) + "\n",
+            **dict.fromkeys(SCHEMA_FILES, json.dumps(command_schema(), indent=2, ensure_ascii=False) + "\n"),
             OPTIONS_FILE: json.dumps(options(), ensure_ascii=False, indent=1) + "\n",
         }
     )

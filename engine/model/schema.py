@@ -11,8 +11,8 @@ from typing import Any
 from engine.model.command import CommandDefinition
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-IDENTITY = "orchestration://schemas/command-v2.json"
-"""The URI of the MCP resource; nothing is fetched from it."""
+IDENTITY = "urn:orchestration-mcp:schemas:command-v2"
+"""The name of the schema wherever it is: in the package, in the documentation, as an MCP resource."""
 NOTES = r"^(\$schema|\$comment|x-.*)$"
 """Fields that are allowed anywhere and mean nothing: notes of the file's author."""
 

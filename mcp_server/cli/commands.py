@@ -41,6 +41,7 @@ COMMANDS = {
     "save": Place("save", "Make a command of the definition that a run began with."),
     "validate": Place("files", "Check a command and report every problem at once."),
     "plan": Place("files", "Show how a command would run."),
+    "schema": Place("schema", "Print the JSON Schema of this project's commands."),
     "migrate": Place("files", "Convert a v1 markdown file or an older JSON file to a v2 file."),
     "agents": Place("files", "List the agents that commands of this project can use."),
     "locks": Place("maintenance", "Show the locks that are held or requested."),
