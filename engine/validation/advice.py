@@ -15,7 +15,7 @@ from engine.validation.dataflow import MAX_KEYS
 from engine.validation.subject import is_readable
 
 if TYPE_CHECKING:
-    from engine.model.command import Node, Output
+    from engine.model.command import Node, Output, Repeat
     from engine.validation.problem import Report
     from engine.validation.subject import Subject
 
@@ -177,11 +177,8 @@ def skewed_phases(subject: Subject, report: Report) -> None:
             )
 
 
-def loop_keys(node: Node) -> frozenset[str]:
-    """Outputs of *node* that its own loop reads."""
-    loop = node.repeat
-    if loop is None:
-        return frozenset()
+def loop_keys(loop: Repeat) -> frozenset[str]:
+    """Outputs of a node that its own *loop* reads."""
     try:
         return conditions.parse(loop.until).names | {*loop.stop_when_unchanged}
     except InputError:  # reported by its own rule
@@ -195,10 +192,11 @@ def _uses_itself(node: Node, output: Output) -> bool:
         return True  # the agent that undoes it gets all that it produced
     if undoing == "cascade":
         return output.value_schema in (None, {"type": "boolean"})
-    if node.repeat is None:
+    loop = node.repeat
+    if loop is None:
         return False
     inner = [one for phase in node.phases or () for one in phase.agents]
-    return not inner or output.key in loop_keys(node) or any(output.key in _reads(one) for one in inner)
+    return not inner or output.key in loop_keys(loop) or any(output.key in _reads(one) for one in inner)
 
 
 def _reads(node: Node) -> frozenset[str]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from registry.templates import TEMPLATES
 from tests.support.repositories import git, make_repository, write_files
@@ -85,6 +89,49 @@ def test_everything_is_put_back_and_what_is_given_up_is_kept(tmp_path: Path, bel
     assert contents(top) == before | {"ignored": "0 changed as well"}
     assert git(top, "show", f"undone/r-1:{below}/new/file.txt".replace("./", "")) == "new"
     assert (git(top, "diff", "--cached", "--name-only") if commits else "") == index
+
+
+PATHS = ("a.py", "sub", "sub/b.py", "sub/deep/c", "x", "x/y", "with space", "naïve", "-dash")
+
+
+def change(root: Path, path: str, what: str) -> None:
+    """Make *path* a file, a program or a link, or remove it, whatever is there or above it."""
+    place = root / path
+    for above in (*reversed(place.relative_to(root).parents), place.relative_to(root)):
+        if (there := root / above) != root and (there.is_symlink() or there.is_file()):
+            there.unlink()
+    if place.is_dir():
+        shutil.rmtree(place)
+    if what == "removed":
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if what == "link":
+        place.symlink_to("nowhere")
+    else:
+        place.write_text(what, encoding="utf-8")
+        place.chmod(0o755 if what == "program" else 0o644)
+
+
+CHANGES = st.lists(
+    st.tuples(st.sampled_from(PATHS), st.sampled_from(("text", "program", "link", "removed"))), max_size=6
+)
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+@given(first=CHANGES, second=CHANGES)
+def test_whatever_changed_a_restored_checkpoint_is_what_it_was(
+    first: list[tuple[str, str]], second: list[tuple[str, str]]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = make_repository(Path(folder, "project"), FILES)
+        for path, what in first:
+            change(root, path, what)
+        before = contents(root)
+        checkpoint = ask(root, "git_state", "checkpoint")["outputs"]["checkpoint"]
+        for path, what in second:
+            change(root, path, what)
+        ask(root, "git_state", "checkpoint", role="compensate", produced={"checkpoint": checkpoint})
+        assert contents(root) == before
 
 
 def test_nothing_to_undo_leaves_no_branch(repository: Path) -> None:

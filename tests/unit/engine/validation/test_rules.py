@@ -455,6 +455,15 @@ def test_a_failed_validation_is_an_output_that_can_be_false() -> None:
     assert told(one(node("make", context=text, **cascade)), "UNUSED_OUTPUT")
 
 
+@pytest.mark.parametrize(("loop", "unused"), [({"until": "tried ="}, True), ({"until": "tried.done"}, False)])
+def test_a_loop_over_phases_needs_what_its_condition_reads(loop: Raw, *, unused: bool) -> None:
+    tried = {"outputs": [{"key": "tried", "ttl": 60}]}
+    group = {"id": "loop", "task": "Try", "repeat": loop, "context": tried}
+    raw = one({**group, "phases": [phase("work", node("attempt", context={"outputs": [{"key": "tried"}]}))]})
+    places = [problem.pointer for problem in validate(raw).problems if problem.code == "UNUSED_OUTPUT"]
+    assert ("/phases/0/agents/0/context/outputs/0" in places) is unused
+
+
 @pytest.mark.parametrize("key", ["tried", "other"])
 def test_a_loop_over_phases_needs_what_its_nodes_read(key: str) -> None:
     outputs = {"outputs": [{"key": "tried", "ttl": 60}]}
