@@ -7,25 +7,30 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import statistics
 import tempfile
 from pathlib import Path
 from time import process_time
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.ours import NO_LIMIT, WORKER, do_nothing, engine_at, run_to_end
+from benchmarks.ours import DONE, NO_LIMIT, WORKER, do_nothing, engine_at, run_to_end
 from benchmarks.report import told
 from engine.executors.inline import InlineExecutor
 from engine.graph import compile_plan
 from engine.model.command import CommandDefinition
 from engine.model.plan import Bundle
+from mcp_server.answers.status import VIEWS, status_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.executors.port import Outcome, WorkOrder
     from engine.model.plan import Plan
 
 ITEMS = 10_000
 FEWER = 1_000
-ITERATIONS = 100
+STATUS_CALLS = 200
 
 
 def plan_of(*nodes: dict[str, Any], **initial: object) -> Plan:
@@ -53,16 +58,18 @@ def written_out(count: int) -> Plan:
     return plan_of(*(node(f"n{at}", context=context) for at, context in enumerate(reads)), number=1, **initial)
 
 
-def unfolded(count: int) -> Plan:
+def unfolded(count: int, **more: object) -> Plan:
     """One node for each of *count* items."""
-    shape = {"items": "things", "maxItems": 10_000}
+    shape = {"items": "things", "maxItems": 10_000, **more}
     things = [f"thing {number}" for number in range(count)]
     return plan_of(node("each", context={"inputs": [{"key": "things"}]}, forEach=shape), things=things)
 
 
 def chain(count: int) -> Plan:
-    """*count* nodes one after the other."""
-    return plan_of(*(node(f"n{number}", *([f"n{number - 1}"] if number else [])) for number in range(count)))
+    """*count* nodes one after the other, which read as much as an iteration does."""
+    reads = {"inputs": [{"key": "iteration"}]}
+    needs = ([f"n{number - 1}"] if number else [] for number in range(count))
+    return plan_of(*(node(f"n{at}", *names, context=reads) for at, names in enumerate(needs)), iteration=1)
 
 
 def repeated(count: int) -> Plan:
@@ -91,6 +98,56 @@ def ratio(one: Plan, other: Plan, rounds: int, *, disk: bool) -> float:
     return statistics.median(mine / its for mine, its in found)
 
 
+class Halfway:
+    """Lets the first half of a list go through, and the rest wait."""
+
+    def __init__(self, count: int) -> None:
+        """For *count* items, four at a time."""
+        self._left = count // 2
+        self.reached = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def work(self, _order: WorkOrder) -> Outcome:
+        """Do nothing, or wait."""
+        self._left -= 1
+        if self._left < 0:
+            self.reached.set()
+            await self.go_on.wait()
+        return DONE
+
+
+def status_of_items(counts: Sequence[int]) -> list[tuple[float, int]]:
+    """Processor time of a status in the middle of lists of *counts* items, measured in turn, and its characters."""
+
+    async def run() -> list[tuple[float, int]]:
+        halves = [Halfway(count) for count in counts]
+        engines = [engine_at(None, InlineExecutor({WORKER.id: half.work})) for half in halves]
+        async with contextlib.AsyncExitStack() as stack:
+            for engine in engines:
+                await stack.enter_async_context(engine.serving())
+            runs = [
+                await engine.start(unfolded(count, maxParallelism=4, continueOnError=True), limits=NO_LIMIT)
+                for engine, count in zip(engines, counts, strict=True)
+            ]
+            for half in halves:
+                await half.reached.wait()
+            views = [await engine.view(run) for engine, run in zip(engines, runs, strict=True)]
+            taken: list[list[float]] = [[] for _ in views]
+            for _ in range(STATUS_CALLS):
+                for view, times in zip(views, taken, strict=True):
+                    started = process_time()
+                    status_of(view, values=None).text()
+                    times.append(process_time() - started)
+            for half in halves:
+                half.go_on.set()
+            for engine, run in zip(engines, runs, strict=True):
+                await engine.cancel(run)
+        lengths = (max(len(status_of(view, view_name=name, values=None).text()) for name in VIEWS) for view in views)
+        return [(statistics.median(times), length) for times, length in zip(taken, lengths, strict=True)]
+
+    return asyncio.run(run())
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -102,6 +159,9 @@ def main() -> None:
             f"10,000 items / 10,000 nodes, {where}", ratio(unfolded(ITEMS), written_out(ITEMS), rounds, disk=disk), 1.15
         )
     told("10,000 items / 1,000 items", ratio(unfolded(ITEMS), unfolded(FEWER), rounds, disk=False), 12)
+    (few, _), (many, length) = status_of_items((100, ITEMS))
+    told("a status with 10,000 items / with 100", many / few, 1.5)
+    told("its longest view with 10,000 items", length / 1000, 40, unit="thousand characters")
     for disk in (False, True):
         where = "on disk" if disk else "in memory"
         told(f"an iteration / a node of a chain, {where}", ratio(repeated(100), chain(100), rounds * 3, disk=disk), 1.2)

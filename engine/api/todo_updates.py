@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from engine.run.state import Run
     from engine.runtime.clock import Clock
 
-AT_ONCE = (ev.PhaseOpened, ev.PhaseEnded, ev.NodeFailed, ev.RunEnded, ev.RunInterrupted, ev.CompensationFailed)
+AT_ONCE = (
+    ev.PhaseOpened,
+    ev.IterationOpened,
+    ev.PhaseEnded,
+    ev.NodeFailed,
+    ev.RunEnded,
+    ev.RunInterrupted,
+    ev.CompensationFailed,
+)
 """Events that are reported without waiting for the delay (SPEC 10)."""
 
 

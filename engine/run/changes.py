@@ -160,6 +160,21 @@ def _close(run: Run, group: NodeState, at: datetime) -> None:
             phase.ended_at = at
 
 
+def open_phase(run: Run, index: int, at: datetime, deadline: datetime | None = None) -> None:
+    """Let the nodes of the phase start as their dependencies settle."""
+    phase = run.phases[index]
+    phase.opened_at = at
+    phase.deadline = deadline
+    run.open_phases[index] = None
+    if not phase.unsettled:
+        run.drained[index] = None
+    set_timer(run, deadline, "phase", str(index))
+    for name in phase.plan.nodes:
+        node = run.nodes[name]
+        if not node.blockers and node.status is NodeStatus.PENDING:
+            make_ready(run, node)
+
+
 def close_phase(run: Run, index: int) -> None:
     """Take the phase out of the open ones."""
     run.open_phases.pop(index, None)

@@ -190,6 +190,8 @@ class IterationOpened(EventBase, frozen=True):
     node: NodeId
     number: int
     """From 1."""
+    at_once: bool = False
+    """Whether its phase is open with this event; else another one opens it."""
 
 
 class NodeReady(EventBase, frozen=True):

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from engine.run import events as ev
-from engine.run.changes import close_phase, make_ready, move_node, move_run, set_timer, stop_waiting
+from engine.run.changes import close_phase, make_ready, move_node, move_run, open_phase, set_timer, stop_waiting
 from engine.run.clock_jumps import jump
 from engine.run.events import RunStatus, WaitReason
 from engine.run.nesting import level_of
@@ -39,17 +39,7 @@ def _allow_duration(run: Run, at: datetime) -> None:
 
 
 def _phase_opened(run: Run, event: ev.PhaseOpened) -> None:
-    phase = run.phases[event.phase]
-    phase.opened_at = event.at
-    phase.deadline = event.deadline
-    run.open_phases[event.phase] = None
-    if not phase.unsettled:
-        run.drained[event.phase] = None
-    set_timer(run, event.deadline, "phase", str(event.phase))
-    for name in phase.plan.nodes:
-        node = run.nodes[name]
-        if not node.blockers and node.status is NodeStatus.PENDING:
-            make_ready(run, node)
+    open_phase(run, event.phase, event.at, event.deadline)
 
 
 def _phase_ended(run: Run, event: ev.PhaseEnded) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from engine.ids import NodeId
 from engine.model.plan import NodePlan, PhasePlan, Template
 from engine.model.policy import Merge
-from engine.run.changes import close_phase, contribute
+from engine.run.changes import close_phase, contribute, open_phase
 from engine.run.lookup import instances, own_parts, parts_at
 from engine.run.made import Folded, Listed, Literal, Named, Unfolded
 from engine.run.nesting import inside, is_inside
@@ -46,6 +46,7 @@ _OWN = (
     "arguments_of",
 )
 """Fields of a plan in which an instance differs from its template."""
+_COMMON = [(name, put) for name, put in _PUT.items() if name not in _OWN]
 
 
 def unfolded(run: Run, event: ev.NodesUnfolded) -> None:
@@ -96,7 +97,18 @@ def opened(run: Run, event: ev.IterationOpened) -> None:
     before = NodeId(f"{name}/{number - 1}")
     run.failures = [failed for failed in run.failures if not is_inside(failed, before)]  # answered by this iteration
     _Maker.of(node).make(run, number, index)
-    node.plan = replace(plan, inner=(*plan.inner, index))
+    node.plan = _with_inner(plan, (*plan.inner, index))
+    if event.at_once:
+        open_phase(run, index, event.at)
+
+
+def _with_inner(plan: NodePlan, inner: tuple[int, ...]) -> NodePlan:
+    """*plan* with *inner*, as `replace` would make it."""
+    made = object.__new__(NodePlan)
+    for name, put in _PUT.items():
+        put(made, getattr(plan, name))
+    _PUT["inner"](made, inner)
+    return made
 
 
 def seed(run: Run, node: NodeState, at: datetime) -> None:
@@ -215,9 +227,7 @@ class _Maker:
         plan = node.plan
         template = plan.template
         assert template is not None  # noqa: S101 - only such nodes have instances
-        shared = [
-            [(put, getattr(one, name)) for name, put in _PUT.items() if name not in _OWN] for one in template.nodes
-        ]
+        shared = [[(put, getattr(one, name)) for name, put in _COMMON] for one in template.nodes]
         return cls(plan, template, len(template.nodes[0].id), plan.rank - plan.estimate, shared)
 
     def make(self, run: Run, number: int, index: int) -> None:

@@ -33,6 +33,8 @@ from engine.scheduling import outcomes, readiness
 from engine.text.cut import cut
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from engine.model.plan import NodePlan, Repeat
     from engine.run.events import ValueRef
     from engine.run.made import Ref
@@ -132,15 +134,14 @@ def _verdict(run: Run, node: NodeState, loop: Repeat, observations: SupplyObserv
 def _in_vain(run: Run, node: NodeState, loop: Repeat, values: Any) -> Failure | bool:  # noqa: ANN401 - JSON by key
     name, shape = node.plan.id, run.unfolded[node.plan.id]
     count = shape.count
-    seen = "".join(f"\n{key} = {_shown(value)}" for key, value in sorted(values.items()))
     if loop.unchanged and count > 1 and count != shape.exhausted:
         now, before = ([written(run, name, key, number) for key in loop.unchanged] for number in (count, count - 1))
         if now == before:
             keys = ", ".join(f'"{key}"' for key in loop.unchanged)
-            message = f'Iterations {count - 1} and {count} of node "{name}" returned the same {keys}{seen}'
+            message = f'Iterations {count - 1} and {count} of node "{name}" returned the same {keys}{_seen(values)}'
             return Failure(FailureKind.ERROR, "NO_PROGRESS", message)
     if count >= shape.exhausted + loop.max_iterations:
-        message = f'Node "{name}" had {count} iterations without `{loop.until}`{seen}'
+        message = f'Node "{name}" had {count} iterations without `{loop.until}`{_seen(values)}'
         hint = "Raise `maxIterations`, or retry the run from its failed nodes for as many more."
         return Failure(FailureKind.ERROR, "NOT_CONVERGED", message, hint)
     return too_many(run, node.plan, 1) or False
@@ -174,12 +175,16 @@ def _complete(step: Step, node: NodeState, *, warning: str = "") -> None:
 def _open_next(step: Step, node: NodeState, loop: Repeat) -> None:
     name = node.plan.id
     number = step.run.unfolded[name].count + 1
-    step.emit(ev.IterationOpened(step.now, name, number))
+    step.emit(ev.IterationOpened(step.now, name, number, at_once=not loop.interval))
     if loop.interval:
         until = step.now + loop.interval
         step.emit(ev.NodeWaiting(step.now, NodeId(f"{name}/{number}"), WaitReason.INTERVAL, until))
-    step.emit(ev.PhaseOpened(step.now, node.plan.inner[-1]))
+        step.emit(ev.PhaseOpened(step.now, node.plan.inner[-1]))
 
 
-def _shown(value: object) -> str:
-    return cut(json.dumps(value, ensure_ascii=False), MAX_SHOWN_LENGTH)
+def _seen(values: Mapping[str, Any]) -> str:
+    """The values that the condition has looked at, one a line."""
+    return "".join(
+        f"\n{key} = {cut(json.dumps(value, ensure_ascii=False), MAX_SHOWN_LENGTH)}"
+        for key, value in sorted(values.items())
+    )

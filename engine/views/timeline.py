@@ -27,6 +27,7 @@ over, perhaps days later, so its span ends at its deadline at the latest, and it
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -350,9 +351,11 @@ def ready_at(run: Run, node: NodeState) -> datetime | None:
 
 def critical_path(run: Run, until: datetime) -> tuple[NodeId, ...]:
     """The nodes that made *run* as long as it was, first to last."""
-    ran = [node for node in run.nodes.values() if node.started_at is not None and node.plan.kind is NodeKind.AGENT]
+    agents = [node for node in run.nodes.values() if node.plan.kind is NodeKind.AGENT]
+    ran = [node for node in agents if node.started_at is not None]
     if not ran:
         return ()
+    ended = sorted((node for node in agents if node.ended_at is not None), key=_by_end)
     last: NodeState | None = max(ran, key=lambda node: (node.ended_at or until, -node.plan.index))
     path: list[NodeId] = []
     seen: set[NodeId] = set()
@@ -360,24 +363,37 @@ def critical_path(run: Run, until: datetime) -> tuple[NodeId, ...]:
         seen.add(last.plan.id)
         if last.started_at is not None:
             path.append(last.plan.id)
-        last = _cause(run, last)
+        last = _cause(run, last, ended)
     return tuple(reversed(path))
 
 
-def _cause(run: Run, node: NodeState) -> NodeState | None:
-    """The node whose end let *node* start: its last predecessor, or the node whose slot it took."""
+def _by_end(node: NodeState) -> tuple[datetime, int, int]:
+    assert node.ended_at is not None  # noqa: S101 - only such nodes are compared
+    return node.ended_at, -node.plan.index, -node.plan.turn
+
+
+def _cause(run: Run, node: NodeState, ended: list[NodeState]) -> NodeState | None:
+    """The node whose end let *node* start: the node whose slot it took, or else its last predecessor.
+
+    *ended* are the nodes that have ended, by their end. A slot is free later than all predecessors have ended.
+    """
     start = node.started_at or node.ended_at
-    names = set(before(run, node))
+    if start is None:
+        return None
     ready = ready_at(run, node)
-    if start is not None and ready is not None and start - ready >= SHORTEST_WAIT and not node.waited:
-        names |= {name for name, other in run.nodes.items() if other.ended_at and ready < other.ended_at <= start}
-    ended = [
+    if ready is not None and start - ready >= SHORTEST_WAIT and not node.waited:
+        place = bisect_right(ended, start, key=lambda other: _by_end(other)[0])
+        while place and ended[place - 1] is node:
+            place -= 1
+        if place and _by_end(ended[place - 1])[0] > ready:
+            return ended[place - 1]
+    earlier = [
         other
-        for name in names
-        if (other := run.nodes[name]).plan.kind is NodeKind.AGENT and other.ended_at is not None and start is not None
-        if other.ended_at <= start and name != node.plan.id
+        for name in before(run, node)
+        if (other := run.nodes[name]).plan.kind is NodeKind.AGENT and other.ended_at is not None
+        if other.ended_at <= start and other is not node
     ]
-    return max(ended, key=lambda other: (other.ended_at, -other.plan.index), default=None)
+    return max(earlier, key=_by_end, default=None)
 
 
 _WORDS = {

@@ -46,9 +46,10 @@ class Work:
     """Some of its orders are no longer wanted, and it did not know that yet."""
 
 
-def _deadline(record: AttemptRecord) -> str:
+def _deadline(record: AttemptRecord | None) -> str:
     """When a client's attempt times out: it always starts at once."""
-    return record.deadline.isoformat(timespec="seconds") if record.deadline is not None else ""
+    deadline = record.deadline if record is not None else None
+    return deadline.isoformat(timespec="seconds") if deadline is not None else ""
 
 
 def hand_out(view: View, handed: set[AttemptId], *, room: int) -> Work:
@@ -56,8 +57,8 @@ def hand_out(view: View, handed: set[AttemptId], *, room: int) -> Work:
 
     New orders are included while there is *room*, in characters, but at least one; the next answer has more.
     """
-    begun = {node: record for node, state in view.run.nodes.items() if (record := state.live) is not None}
-    deadlines = {order.attempt: _deadline(begun[order.node]) for order in view.work}
+    nodes = view.run.nodes
+    deadlines = {order.attempt: _deadline(nodes[order.node].live) for order in view.work}
     had = [wire.OpenLine(attempt=name, deadline=deadline) for name, deadline in deadlines.items() if name in handed]
     known = tuple(had[:MAX_OPEN])
     room -= sum(len(line.text()) for line in known)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from engine.graph import predict
 from engine.model.agent import Agent
+from engine.scheduling.succession import before
+from engine.views import timeline as views_timeline
 from engine.views.diagram import mermaid, svg, text_tree
 from engine.views.metrics import metrics
 from engine.views.progress import progress
@@ -14,6 +18,14 @@ from tests.support.definitions import command, in_place, node, phase, plan
 from tests.unit.engine.scheduling.test_for_each import begun, each
 from tests.unit.engine.scheduling.test_repeat import begun as looping
 from tests.unit.engine.scheduling.test_repeat import loop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pytest
+
+    from engine.ids import NodeId
+    from engine.run.state import NodeState, Run
 
 
 def test_a_list_is_one_todo_with_its_counts() -> None:
@@ -111,6 +123,24 @@ def test_a_report_has_rows_for_failed_and_slow_items_only() -> None:
     shown = [row.node for row in chart.phases[1].rows]
     assert shown == ["cover/7", *(f"cover/{number}" for number in range(42, 61))]
     assert len(metrics(run.run, run.now).phases) == 1
+
+
+def test_the_critical_path_through_places_looks_at_no_predecessors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them would look through all items."""
+    run = begun(each(shape={"maxParallelism": 1}), files=tuple(range(20)))
+    for number in range(1, 21):
+        run.wait(seconds=1)
+        run.succeed(f"cover/{number}", covered=1)
+    asked: list[str] = []
+
+    def counted(run: Run, node: NodeState) -> Iterator[NodeId]:
+        asked.append(node.plan.id)
+        return before(run, node)
+
+    monkeypatch.setattr(views_timeline, "before", counted)
+    path = views_timeline.critical_path(run.run, run.now)
+    assert path == ("find", *(f"cover/{number}" for number in range(1, 21)))
+    assert len(asked) <= 3
 
 
 def test_a_report_shows_iterations_behind_their_loop() -> None:
