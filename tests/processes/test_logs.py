@@ -155,12 +155,12 @@ def test_another_process_follows_a_run_to_its_end(tmp_path: Path) -> None:
     assert follower.stdout is not None
     assert follower.stdout.readline() == "first-greeting#1 · worker\n"
     assert "| " in follower.stdout.readline()
+    closed = next(line for line in follower.stdout if "the gate is still closed" in line)
+    assert closed.startswith("gate-keeper#1 | ")
     open_gate(root)
     out, err = follower.communicate(timeout=SECONDS)
     assert (follower.returncode, err) == (0, "")
-    lines = out.splitlines()
-    assert any(line.startswith("gate-keeper#1 | ") and "the gate is still closed" in line for line in lines)
-    assert "✅ completed in" in lines[-1]
+    assert "✅ completed in" in out.splitlines()[-1]
 
 
 def test_a_run_that_is_pruned_while_it_is_followed_ends_the_command_with_one_error(tmp_path: Path) -> None:
