@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
 
+    from engine.model.plan import PhasePlan
     from engine.model.policy import Failure, Usage
     from engine.run.state import AttemptRecord, NodeState, PhaseState, Run
 
@@ -225,7 +226,7 @@ def _node(
         attributes["error.type"] = _text(failure.code)
     start = min(time for time in (ready_at(run, node), node.started_at, end) if time is not None)
     yield Span(
-        name=f"node {plan.id}",
+        name=f"node {plan.origin or plan.id}",
         trace=trace_of(run),
         id=node_span(run, node.plan.id),
         parent=phase_span(run, run.phases[plan.phase].plan),
@@ -250,7 +251,7 @@ def _phase(run: Run, phase: PhaseState, end: datetime) -> Iterator[Span]:
     if opened is None or (run.retried and run.counts_from is not None and opened < run.counts_from):
         return
     yield Span(
-        name=f"phase {plan.id}",
+        name=f"phase {_pattern(run, plan)}",
         trace=trace_of(run),
         id=phase_span(run, plan),
         parent=run_span(run) if plan.group is None else node_span(run, plan.group),
@@ -262,6 +263,15 @@ def _phase(run: Run, phase: PhaseState, end: datetime) -> Iterator[Span]:
             "orchestration.phase.nodes": len(plan.nodes),
         },
     )
+
+
+def _pattern(run: Run, plan: PhasePlan) -> str:
+    """The id of a phase with `*` for the number of an item or iteration: spans are grouped by their names."""
+    if plan.group is None:
+        return plan.id
+    around = run.nodes[plan.group].plan
+    own = "*" if around.loop is not None else plan.id.rpartition("/")[2]
+    return f"{around.origin or around.id}/{own}"
 
 
 def _run_ended(run: Run, event: ev.RunEnded) -> Iterator[Span]:

@@ -294,3 +294,37 @@ def test_ids_stay_when_the_clock_is_set_back() -> None:
     story.succeed("a")
     seen = told(story)
     assert {span.parent for span in seen.all("attempt worker")} == {seen["node a"].id}
+
+
+def test_instances_have_spans_of_their_own_with_the_names_of_their_template() -> None:
+    find = node("find", context={"outputs": [{"key": "files"}]})
+    shape = {"items": "files", "as": "file"}
+    body = in_place("cover", phase("deep", node("write")), needs=["find"])
+    cover = {**body, "forEach": shape, "context": {"inputs": [{"key": "files"}]}}
+    story = by_hand(command(phase("one", find, cover)))
+    story.succeed("find", files=["a", "b"])
+    story.succeed("cover/1/write")
+    story.fail("cover/2/write")
+    seen = told(story)
+    instances, containers = seen.all("node cover/*"), seen["node cover"]
+    assert {span.parent for span in instances} == {seen["phase cover/items"].id}
+    assert seen["phase cover/items"].parent == containers.id
+    assert {span.parent for span in seen.all("phase cover/*/deep")} == {span.id for span in instances}
+    assert {span.parent for span in seen.all("node cover/*/write")} == {
+        span.id for span in seen.all("phase cover/*/deep")
+    }
+    writes = [span.attributes["orchestration.node.id"] for span in seen.all("node cover/*/write")]
+    assert writes == ["cover/1/write", "cover/2/write"]
+
+
+def test_iterations_have_spans_of_their_own_with_one_name() -> None:
+    write = node(
+        "write", repeat={"until": "iteration >= 2", "maxIterations": 5}, context={"outputs": [{"key": "text"}]}
+    )
+    story = by_hand(command(phase("one", write)))
+    story.succeed("write/1", text="a")
+    story.succeed("write/2", text="b")
+    seen = told(story)
+    assert story.state() == "completed"
+    assert len(seen.all("phase write/*")) == len(seen.all("node write/*")) == 2
+    assert {span.parent for span in seen.all("phase write/*")} == {seen["node write"].id}
