@@ -74,6 +74,12 @@ def serves(environ: Mapping[str, str]) -> bool:
     return True
 
 
+def at_work(environ: Mapping[str, str]) -> list[str]:
+    """The kinds of servers that offer the tools to the session now; empty outside any."""
+    kinds = (OF_PLUGIN, OF_CONFIGURATION)
+    return [one for one in kinds if (path := _path(environ, one)) is not None and _is_held(path)]
+
+
 def _path(environ: Mapping[str, str], kind: str) -> str | None:
     """The lock of servers of *kind* in the session; None without a session or a folder of this user."""
     session = environ.get(SESSION)

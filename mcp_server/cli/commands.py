@@ -45,6 +45,7 @@ COMMANDS = {
     "migrate": Place("files", "Convert a v1 markdown file or an older JSON file to a v2 file."),
     "agents": Place("files", "List the agents that commands of this project can use."),
     "locks": Place("maintenance", "Show the locks that are held or requested."),
+    "doctor": Place("doctor", "Check what is installed, trusted and active, and what keeps agents from running."),
     "trust": Place("trust", "Decide which programs may run."),
     "prune": Place("maintenance", "Remove old runs."),
     "sync": Place("sync", "Write a skill for each command, for /name in Claude Code."),

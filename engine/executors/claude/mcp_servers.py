@@ -39,6 +39,12 @@ def project_servers(agent: Agent, project: Path) -> dict[str, Any]:
     return {name: own[name] for name in names if name in own and name not in local}
 
 
+def configured_servers(project: Path) -> Mapping[str, Any]:
+    """The definitions of all servers that a session of Claude Code in *project* is asked to start, by name."""
+    user, local = _of_user(project)
+    return {**user, **_of_project(project), **local}
+
+
 def _of_project(project: Path) -> Mapping[str, Any]:
     return _mapping(_json_file(project / ".mcp.json").get("mcpServers"))
 
