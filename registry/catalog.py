@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from engine.model.agent import Agent, AgentDefaults, AgentKind, AgentSource
 from engine.model.command import CommandDefinition
 from engine.model.plan import Bundle
 from engine.validation import Problem, Severity, validate_definition
+from registry.agents.format import read_agent
 from registry.agents.load import PACKAGED_AGENTS, AgentCatalog, agent_places, load_agents
 from registry.commands import CommandIndex, CommandSummary, Parsed, parse_definition
 from registry.files import json_file, yaml_file
@@ -29,9 +30,10 @@ from registry.files.paths import shown
 from registry.files.positions import positions
 from registry.markdown.guess import suggest_agents
 from registry.packaged import scanners
+from registry.peers.kinds import PEERS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from registry.files.shared_folders import Follows, Reach
 
@@ -48,7 +50,7 @@ class CheckedCommand:
     raw: Mapping[str, Any]
     """The definition as v2 JSON data, whatever the file's format."""
     format: str
-    """`json`, `yaml`, `markdown` or `dialect`."""
+    """`json`, `yaml`, `markdown`, `dialect`, or the name of a program whose workflow it is."""
     problems: tuple[Problem, ...]
     """All of them, errors first: from the conversion to v2, and from the validator."""
     definition: CommandDefinition | None
@@ -59,6 +61,8 @@ class CheckedCommand:
     """The file, or None for a definition passed as an object."""
     source: str = "definition"
     """The path for display, or `definition`."""
+    agents: Mapping[str, str] = field(default_factory=dict)
+    """Texts of the agent files that another program's workflow needs, by the agent's name."""
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -172,7 +176,8 @@ class Catalog:
     def _check(self, parsed: Parsed, *, path: Path | None) -> CheckedCommand:
         """*parsed* validated against the current agents and commands; cached until one of these changes."""
         found = self.agents()
-        agents = found.agents
+        new, wrong = _new_agents(parsed.agents)
+        agents = {**found.agents, **new}
         definitions = _Definitions(self._index)
         key = f"{parsed.digest} {parsed.format} {path}"
         around = (self._agents and self._agents[0], self._index.signature(), self.breakers, parsed.problems)
@@ -187,14 +192,15 @@ class Catalog:
                 breakers=self.breakers,
                 unusable={name: f"{problem.message} ({problem.path})" for name, problem in found.unusable.items()},
             )
-        told = parsed.problems
+        told = (*parsed.problems, *wrong)
         source = "definition" if path is None else shown(self.project, path)
         if parsed.format == "markdown":
             told = suggest_agents(told, parsed.raw, agents.values())
             told = tuple(replace(one, place=one.place and f"{source}:{one.place}") for one in told)
         absent = _absent_scanners(validation.definition, agents)
         told += (*self._twins(path), *self._waiting(), *absent)
-        problems = sorted((*told, *validation.problems), key=lambda problem: problem.severity is not Severity.ERROR)
+        checked = _in_workflow(validation.problems, parsed.pointers) if parsed.format in PEERS else validation.problems
+        problems = sorted((*told, *checked), key=lambda problem: problem.severity is not Severity.ERROR)
         if parsed.text is not None and problems:
             problems = _placed(problems, parsed.text, parsed.format, source)
         failed = any(problem.severity is Severity.ERROR for problem in problems)
@@ -208,6 +214,7 @@ class Catalog:
             digest=parsed.digest,
             path=path,
             source=source,
+            agents=parsed.agents,
         )
         if not absent:  # their installation changes no file that we watch
             self._loaded[key] = (around, loaded)
@@ -247,7 +254,9 @@ class Catalog:
 def _placed(problems: list[Problem], text: str, form: str, source: str) -> list[Problem]:
     """*problems* with file, line and column; in an older dialect, only parts found literally in the file."""
     yaml = source.endswith(tuple(yaml_file.SUFFIXES))
-    found = positions(text, {problem.pointer for problem in problems}, yaml=yaml, exact=form == "dialect")
+    found = positions(
+        text, {problem.pointer for problem in problems}, yaml=yaml, exact=form == "dialect" or form in PEERS
+    )
     return [
         replace(problem, place=f"{source}:{place[0]}:{place[1]}") if (place := found.get(problem.pointer)) else problem
         for problem in problems
@@ -312,7 +321,38 @@ def _entries(folder: Path, *, within: tuple[Path, ...], seen: set[str]) -> Itera
             yield entry.path, status.st_size, status.st_mtime_ns, status.st_ino
 
 
+def _new_agents(texts: Mapping[str, str]) -> tuple[dict[str, Agent], tuple[Problem, ...]]:
+    """The agents that the files with *texts* will be, and an error for each that would be none."""
+    agents: dict[str, Agent] = {}
+    wrong: list[Problem] = []
+    for name, text in texts.items():
+        agent, problems = read_agent(text, path=name, stem=name, source=AgentSource.PROJECT)
+        if agent is not None:
+            agents[name] = agent
+        else:
+            said = "; ".join(one.message for one in problems)
+            message = f'No agent file can be written for "{name}": {said}'
+            wrong.append(Problem("PEER_NOT_CARRIED", Severity.ERROR, message, "", "Change what the step has there."))
+    return agents, tuple(wrong)
+
+
+def _in_workflow(problems: Iterable[Problem], pointers: Mapping[str, str]) -> list[Problem]:
+    """The errors of *problems* with pointers into the workflow, as far as its parts are known.
+
+    Warnings are about the v2 file: they are shown once it is written.
+    """
+    found = []
+    for problem in (one for one in problems if one.severity is Severity.ERROR):
+        part = next((part for part in pointers if f"{problem.pointer}/".startswith(f"{part}/")), None)
+        found.append(replace(problem, pointer="" if part is None else pointers[part]))
+    return found
+
+
 def _sound(loaded: CheckedCommand) -> CommandDefinition:
+    if loaded.definition is not None and loaded.format in PEERS:
+        message = f'"{loaded.source}" is a workflow of {PEERS[loaded.format]}, which is converted before it is run'
+        hint = f"Run `orchestrate migrate {loaded.source} --output .claude/commands/v2{loaded.name}.json`."
+        raise InputError(message, code="PEER_WORKFLOW", hint=hint)
     if loaded.definition is None:
         name = loaded.name or loaded.source
         count = len(loaded.errors)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,9 +26,10 @@ from registry.files.shared_folders import Surroundings
 from registry.markdown.convert import convert
 from registry.markdown.refusal import NO_STEPS
 from registry.naming import closest
+from registry.peers.kinds import PEERS, peer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from engine.validation import Problem
     from registry.files.shared_folders import Follows
@@ -63,13 +64,17 @@ class Parsed:
     raw: dict[str, Any]
     """The definition in v2 spelling, whatever the file's spelling."""
     format: str
-    """`json`, `yaml`, `markdown` or `dialect`."""
+    """`json`, `yaml`, `markdown`, `dialect`, or the name of a program whose workflow it is."""
     problems: tuple[Problem, ...] = ()
     """Notes on what the conversion to v2 inferred or respelled."""
     digest: str = ""
     """SHA-256 of the canonical JSON of `raw`, hex."""
     text: str | None = None
     """The text of a JSON or YAML file; None for markdown and for a definition passed as an object."""
+    agents: Mapping[str, str] = field(default_factory=dict)
+    """Texts of the agent files that another program's workflow needs, by the agent's name."""
+    pointers: Mapping[str, str] = field(default_factory=dict)
+    """The places of the definition's parts in another program's workflow, by pointer."""
     listed: bool = True
     """False for markdown without any sign of a command: it runs if named by path, but no list shows it."""
 
@@ -190,10 +195,11 @@ class CommandIndex:
         found = self._parsed.get(key)
         if found is None:
             try:
-                found = _parse(data, path)
+                found = _parse(data, path, self.project)
             except InputError as error:
                 found = error
-            self._parsed[key] = found
+            if isinstance(found, InputError) or found.format not in PEERS:  # such a workflow names other files
+                self._parsed[key] = found
         if isinstance(found, InputError):
             raise _again(found)
         return found
@@ -323,7 +329,7 @@ class CommandIndex:
         return NotFound(f'Command "{name[:200]}" not found', code="COMMAND_NOT_FOUND", hint=hint, client_hint=client)
 
 
-def _parse(data: bytes, path: Path) -> Parsed:
+def _parse(data: bytes, path: Path, project: Path) -> Parsed:
     text = json_file.decode(data, name=path.name)
     if path.suffix.lower() in _MARKDOWN:
         converted = convert(text, stem=path.stem)
@@ -336,8 +342,29 @@ def _parse(data: bytes, path: Path) -> Parsed:
         )
     yaml = path.suffix.lower() in yaml_file.SUFFIXES
     value = yaml_file.parse(text, name=path.name) if yaml else json_file.parse(text, name=path.name)
-    found = parse_definition(json_file.as_object(value, name=path.name))
+    raw = json_file.as_object(value, name=path.name)
+    peer = peer_of(raw) if yaml else None
+    if peer is not None:
+        return _of_peer(raw, peer, text, project)
+    found = parse_definition(raw)
     return replace(found, format="yaml" if yaml and found.format == "json" else found.format, text=text)
+
+
+def _of_peer(raw: dict[str, Any], peer: str, text: str, project: Path) -> Parsed:
+    """The workflow *raw* of another program as a v2 definition."""
+    from registry.peers.reading import read  # noqa: PLC0415 - needed for such files only
+
+    found = read(raw, peer, project)
+    _refuse_size(found.definition)
+    return Parsed(
+        raw=found.definition,
+        format=peer,
+        problems=found.problems,
+        digest=json_file.digest([found.definition, dict(found.agents)]),
+        text=text,
+        agents=found.agents,
+        pointers=found.pointers,
+    )
 
 
 def parse_definition(raw: dict[str, Any]) -> Parsed:

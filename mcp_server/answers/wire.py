@@ -187,7 +187,7 @@ class Loaded(Wire):
     description: Line
     hash: str
     """SHA-256 of the definition."""
-    format: Literal["json", "yaml", "markdown", "dialect"]
+    format: Literal["json", "yaml", "markdown", "dialect", "archon", "conductor"]
     """The format of the file."""
     source: Line
     """The file, relative to the project."""

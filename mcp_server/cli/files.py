@@ -27,6 +27,7 @@ from mcp_server.cli.shared import (
     or_stdout,
     print_document,
     project_root,
+    refuse_existing,
     write_new,
 )
 
@@ -116,19 +117,37 @@ def agents(as_json: Json = False) -> None:
 
 
 def migrate(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A v1 markdown file or an older JSON file.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="A v1 markdown file, an older JSON file, or a workflow of Archon or Conductor."
+        ),
+    ],
     output: Annotated[
         Path | None, typer.Option(callback=or_stdout, help="File for the result (default: stdout).")
     ] = None,
 ) -> None:
-    """Convert a v1 markdown file or an older JSON file to a v2 file."""
+    """Convert a v1 markdown file, an older JSON file or another program's workflow to a v2 file.
+
+    Agents that a workflow needs are written to .claude/agents. A workflow with errors is not converted.
+    """
     with errors():
         root = project_root()
         loaded = lazy.open_catalog(root, lazy.load_settings(root)).load(file)
         console.print_problems(loaded.problems, console.notes)
+        if loaded.agents and loaded.errors:
+            raise typer.Exit(USAGE)
         text = json.dumps(loaded.raw, ensure_ascii=False, indent=2) + "\n"
+        agents = {Path(".claude", "agents", f"{name}.md"): content for name, content in loaded.agents.items()}
         if output is None:
             console.write(text)
+            if agents:
+                console.notes.print(f"with --output, {counted(len(agents), 'agent file')} would be written too")
         else:
-            write_new(lazy.inside(root, Path.cwd() / output), text, shown=output)
+            target = lazy.inside(root, Path.cwd() / output)
+            files = {lazy.inside(root, path): (path, content) for path, content in agents.items()}
+            refuse_existing([target, *files])
+            for path, (shown, content) in files.items():
+                write_new(path, content, shown=shown)
+            write_new(target, text, shown=output)
     raise typer.Exit(USAGE if loaded.errors else OK)

@@ -20,7 +20,7 @@ from mcp_server.cli.invocation import named_project, note_json, wants_json
 from mcp_server.project.root import find_root, notes_on
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Coroutine, Iterable, Iterator
 
 OK, FAILED, USAGE, CANCELLED, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit codes (INTERFACE "Command line")."""
@@ -91,6 +91,13 @@ def errors() -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
         raise typer.Exit(OK) from None
+
+
+def refuse_existing(paths: Iterable[Path]) -> None:
+    """Raise `InputError` (FILE_EXISTS) if one of *paths* exists, so that of several files all are written or none."""
+    for path in paths:
+        if path.exists():
+            raise InputError(f"{path} exists already", code="FILE_EXISTS", hint="Choose another file, or remove it.")
 
 
 def write_new(path: Path, text: str, *, shown: Path | None = None) -> None:

@@ -70,6 +70,8 @@ WITHOUT_CODES = {
     "engine/executors/port.py": "environment variables of git",
     "engine/statefolder/tracked.py": "environment variables of git",
     "engine/json/example.py": "names of the regular expression parser",
+    "registry/peers/archon/scope.py": "variables of Archon",
+    "registry/peers/archon/shell.py": "variables of Archon",
 }
 ANY_PAGE = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 TROUBLE = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SPEC = DOCS / "command-spec-v2.md"
-LANGUAGES = {"json", "console", "text", "toml", "python", "markdown", "mermaid", "bash"}
+LANGUAGES = {"json", "console", "text", "toml", "python", "markdown", "mermaid", "bash", "yaml"}
 KINDS = {"title", "part", "data"}
 """What a JSON example is: a file, a part of a command, or something else."""
 JSON = [block for block in ALL_BLOCKS if block.language == "json"]

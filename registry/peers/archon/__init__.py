@@ -1,0 +1,1 @@
+"""Reads the workflows of Archon."""

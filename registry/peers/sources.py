@@ -1,0 +1,26 @@
+"""The files beside a workflow that it names, as the caller finds them.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _nothing(*_: str) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Files beside a workflow that it names."""
+
+    command_text: Callable[[str], str | None] = _nothing
+    """The text of a command file of Archon, by its name."""
+    script_file: Callable[[str, str], tuple[str, str] | None] = _nothing
+    """Path and text of a script of Archon, by its name and the program that runs it."""
