@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from registry.templates import TEMPLATES
 from tests.support.repositories import git, make_repository, write_files
+from tests.support.uv import uv_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -255,6 +257,54 @@ def test_a_package_has_to_be_there_and_a_lock_file_too(repository: Path) -> None
     assert failure(ask(repository, "upgrade", inputs=inputs)) == "NO_LOCK_FILE"
     (repository / "uv.lock").write_text('[[package]]\nname = "b"\nversion = "1"\n', encoding="utf-8")
     assert failure(ask(repository, "upgrade", inputs=inputs)) == "NOT_INSTALLED"
+
+
+def wheel(folder: Path, version: str) -> None:
+    """A package of Python with one module, as `pip` and `uv` install it."""
+    info = f"adder-{version}.dist-info"
+    files = {
+        "adder.py": f"VERSION = {version!r}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: adder\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{name},,\n" for name in (*files, f"{info}/RECORD"))
+    with zipfile.ZipFile(folder / f"adder-{version}-py3-none-any.whl", "w") as archive:
+        for name, text in {**files, f"{info}/RECORD": record}.items():
+            archive.writestr(name, text)
+
+
+def test_a_package_of_uv_is_upgraded_and_installed_again_as_it_was(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the real uv, and an index that is a folder."""
+    monkeypatch.setenv("PATH", os.pathsep.join([str(uv_folder()), os.environ["PATH"]]))
+    for name in ("UV_PROJECT_ENVIRONMENT", "UV_NO_SYNC", "UV_FROZEN", "VIRTUAL_ENV"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("UV_PYTHON", sys.executable)
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    (repository / "wheels").mkdir()
+    for version in ("1.0.0", "2.0.0"):
+        wheel(repository / "wheels", version)
+    project = '[project]\nname = "here"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["adder==1.0.0"]\n'
+    project += '[tool.uv]\npackage = false\nno-index = true\nfind-links = ["wheels"]\n'
+    write_files(repository, {"pyproject.toml": project, ".gitignore": ".venv\n"})
+    subprocess.run(["uv", "sync", "--quiet"], cwd=repository, check=True, timeout=50)
+    checkpoint = ask(repository, "git_state", "checkpoint")["outputs"]["checkpoint"]
+    lock = (repository / "uv.lock").read_text()
+
+    def installed() -> str:
+        [found] = (repository / ".venv").rglob("adder.py")
+        return found.read_text().split("'")[1]
+
+    inputs = {"package": "adder", "version": "2.0.0", "checkpoint": checkpoint}
+    answer = ask(repository, "upgrade", inputs=inputs)
+    assert answer == {
+        "outputs": {"upgrade": {"manager": "uv", "package": "adder", "before": "1.0.0", "after": "2.0.0"}}
+    }
+    assert installed() == "2.0.0"
+    assert ask(repository, "upgrade", inputs=inputs, role="compensate") == {"outputs": {}}
+    assert (installed(), (repository / "uv.lock").read_text()) == ("1.0.0", lock)
+    assert (repository / "pyproject.toml").read_text() == project
 
 
 # --- releases --------------------------------------------------------------------------------------------------------
