@@ -5,6 +5,7 @@ Effects: those of what is attached. Each is loaded only where it was asked for, 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from engine.service import Engine
+    from mcp_server.project.otel import Telemetry
     from mcp_server.project.settings import NotifySettings, Settings
     from mcp_server.project.trusted import Trust
 
@@ -40,7 +42,7 @@ async def attached(
             for note in asked.notes:
                 log.warning("%s", note)
             if asked:
-                _trace(engine, asked, stack)
+                await _trace(engine, asked, stack)
             _notify(engine, settings, trust, own, stack)
         yield
 
@@ -62,18 +64,21 @@ def _notify(
         stack.push_async_callback(notifier.close)
 
 
-def _trace(engine: Engine, asked: Wanted, stack: contextlib.AsyncExitStack) -> None:
+async def _trace(engine: Engine, asked: Wanted, stack: contextlib.AsyncExitStack) -> None:
     try:
-        from mcp_server.project.otel import Telemetry  # noqa: PLC0415 - for those who ask
+        telemetry = await asyncio.to_thread(_telemetry, asked)
     except ImportError as error:
-        log.warning(
-            "traces and metrics need the extra %s: pip install 'orchestration-mcp[%s]' (%s)", EXTRA, EXTRA, error
-        )
-        return
-    try:
-        telemetry = Telemetry(asked)
+        text = "traces and metrics need the extra %s: pip install 'orchestration-mcp[%s]' (%s)"
+        log.warning(text, EXTRA, EXTRA, error)
     except ValueError as error:  # of a variable
         log.warning("there are no traces and metrics, because a variable of OpenTelemetry is not valid: %s", error)
-        return
-    telemetry.attach(engine)
-    stack.push_async_callback(telemetry.close)
+    else:
+        telemetry.attach(engine)
+        stack.push_async_callback(telemetry.close)
+
+
+def _telemetry(asked: Wanted) -> Telemetry:
+    """Load what exports: in a thread, as it takes a quarter of a second."""
+    from mcp_server.project.otel import Telemetry  # noqa: PLC0415 - for those who ask
+
+    return Telemetry(asked)
