@@ -175,14 +175,14 @@ async def test_review_pull_request(api: FakeMessagesApi, home: Path, project: Pa
     git(project, "switch", "--quiet", "--create", "feature")
     (project / "calc.py").write_text(CALC["calc.py"], encoding="utf-8")
     git(project, "commit", "--all", "--quiet", "--message=Change")
-    review, verify = "Review the change for ", "Try to refute: "
+    review, verify = "Review the change for ", "Try to refute F"
     api.routes = [
         Route(match=f"{review}correctness", steps=[answering(findings=[FINDING, OTHER])]),
         Route(
             match=f"{review}tests", steps=[answering(findings=[FINDING | {"severity": "medium", "claim": "Untested"}])]
         ),
         Route(match=review, steps=[answering(findings=[])]),
-        Route(match=f"{verify}It subtracts", steps=[verdict(real=True, severity="critical", reason="calc.py:2")]),
+        Route(match=f"{verify}1", steps=[verdict(real=True, severity="critical", reason="calc.py:2")]),
         Route(match=verify, steps=[verdict(real=False, severity="low", reason="not a fault")]),
     ]
     done = await played(project, "review-pull-request", home=home)
@@ -298,8 +298,8 @@ async def test_sweep_security(api: FakeMessagesApi, home: Path, project: Path) -
         Route(match="Map where untrusted data enters", steps=[answering(surfaces=ways)]),
         Route(match="Audit routes", steps=[answering(findings=[FINDING])]),
         Route(match="Audit files", steps=[answering(findings=[OTHER])]),
-        Route(match="Try to refute: It subtracts", steps=[verdict(real=True, severity="high", reason="calc.py:2")]),
-        Route(match="Try to refute: No types", steps=[{"error": 400, "type": "invalid_request_error"}]),
+        Route(match="Try to refute F1", steps=[verdict(real=True, severity="high", reason="calc.py:2")]),
+        Route(match="Try to refute F2", steps=[{"error": 400, "type": "invalid_request_error"}]),
     ]
     done = await played(project, "sweep-security", home=home, arguments={"scope": "calc.py"})
     assert str(done.run.status) == "degraded", done.failures
@@ -322,7 +322,7 @@ async def test_research(api: FakeMessagesApi, home: Path, project: Path, link: s
         Route(match="What is one?", steps=[answering(claims=[claim])]),
         Route(match="What is two?", steps=[answering(claims=[claim | {"claim": "one  is 1."}])]),
         Route(
-            match="Check: One is 1",
+            match="Check claim C1",
             steps=[answering(checks={"status": "confirmed", "finding": "1", "sources": [SOURCE]})],
         ),
         Route(match="Answer the question from the checks", steps=[answering(report=f"[One]({link}) is 1.")]),

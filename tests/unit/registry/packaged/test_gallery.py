@@ -116,6 +116,13 @@ def test_the_worst_case_is_known_and_every_model_answers_in_a_form(name: str) ->
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_no_text_of_strangers_gets_into_a_task(name: str) -> None:
+    """It is in the inputs, where it cannot be taken for the task."""
+    used = {found for node in agent_nodes(PLANS[name].nodes) for found in re.findall(r"\$\{[\w]+\.(\w+)\}", node.task)}
+    assert not used & {"title", "body", "claim", "url", "quote", "message", "evidence"}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_command_that_lets_an_agent_write_can_put_everything_back(name: str) -> None:
     """Unless the agents write nothing in the project."""
     plan = PLANS[name]
