@@ -22,6 +22,11 @@ ANY = "*"
 """In an id of a template, in place of the number of an instance."""
 
 
+def count_id(node: str) -> NodeId:
+    """The name under which the number of instances of *node* is learned."""
+    return NodeId(f"{node}/#")
+
+
 def in_template(name: NodeId) -> NodeId:
     """The id of *name* in its template, `cover/*/write`, if its numbers are those of instances."""
     return NodeId("/".join(ANY if part.isdigit() and place else part for place, part in enumerate(name.split("/"))))

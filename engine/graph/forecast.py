@@ -207,9 +207,16 @@ def serial_limits(phases: Sequence[PhasePlan]) -> list[int | None]:
 def rounds(node: NodePlan, limit: int | None) -> int:
     """How many instances of *node* are assumed to run one after the other, in a phase that runs *limit* at once."""
     if node.each is None:
-        return 1
+        return times(node)
     lanes = min((most for most in (node.each.limit, limit) if most is not None), default=node.each.estimated)
     return -(-node.each.estimated // lanes)
+
+
+def times(node: NodePlan) -> int:
+    """How many instances *node* is assumed to have."""
+    if node.each is not None:
+        return node.each.estimated
+    return node.loop.estimated if node.loop is not None else 1
 
 
 def work_of(nodes: Sequence[NodePlan]) -> timedelta:
@@ -217,7 +224,7 @@ def work_of(nodes: Sequence[NodePlan]) -> timedelta:
     total = timedelta(0)
     for node in nodes:
         if node.template is not None:
-            total += work_of(node.template.nodes) * (node.each.estimated if node.each is not None else 1)
+            total += work_of(node.template.nodes) * times(node)
         elif node.kind is NodeKind.AGENT:
             total += node.estimate
     return total

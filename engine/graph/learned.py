@@ -13,6 +13,7 @@ from engine.errors import InternalError
 from engine.graph.expand import duration_of
 from engine.graph.forecast import forecast, rounds, serial_limits, work_of
 from engine.graph.order import rank
+from engine.ids import count_id
 from engine.model.plan import NodeKind
 
 if TYPE_CHECKING:
@@ -59,9 +60,15 @@ def as_learned(plan: Plan, learned: Mapping[str, float]) -> Plan:
 
 def _timed(plan: Plan, learned: Mapping[str, float]) -> list[NodePlan] | None:
     """The nodes of *plan* with the times of *learned*; None if none of its nodes is in it."""
-    if not any(node.kind is NodeKind.AGENT and node.id in learned for node in plan.with_templates()):
+    if not any(_is_known(node, learned) for node in plan.with_templates()):
         return None
     return _retimed(plan.command, plan.nodes, plan.phases, learned)
+
+
+def _is_known(node: NodePlan, learned: Mapping[str, float]) -> bool:
+    if node.template is not None:
+        return count_id(node.id) in learned
+    return node.kind is NodeKind.AGENT and node.id in learned
 
 
 def _retimed(
@@ -82,12 +89,24 @@ def _retimed(
     ]
 
 
+def _with_count(node: NodePlan, learned: Mapping[str, float]) -> NodePlan:
+    """*node* with as many items or iterations as earlier runs had."""
+    known = learned.get(count_id(node.id))
+    count = max(1, round(known)) if known is not None else None
+    if count is None:
+        return node
+    if node.loop is not None:
+        return replace(node, loop=replace(node.loop, estimated=min(count, node.loop.max_iterations)))
+    return replace(node, each=node.each and replace(node.each, estimated=min(count, node.each.max_items)))
+
+
 def _with_time(command: str, node: NodePlan, phases: Sequence[PhasePlan], learned: Mapping[str, float]) -> NodePlan:
     if node.template is not None:
+        counted = _with_count(node, learned)
         inner = _retimed(command, node.template.nodes, node.template.phases, learned)
         template = replace(node.template, nodes=tuple(inner))
         limit = phases[node.phase].limit if node.phase >= 0 else None
-        return replace(node, template=template, estimate=inner[0].estimate * rounds(node, limit))
+        return replace(counted, template=template, estimate=inner[0].estimate * rounds(counted, limit))
     if node.kind is NodeKind.AGENT and node.id in learned:
         return replace(node, estimate=timedelta(seconds=learned[node.id]))
     return node

@@ -292,7 +292,7 @@ class ForEach(Part):
     failures: ContextKey | None = None
     """Key of an output that lists the failed items."""
     estimated_items: Annotated[int, Field(ge=1, le=MAX_ITEMS, strict=True), INTEGRAL] = 3
-    """Number of items assumed in plans."""
+    """Number of items assumed in plans, until earlier runs have shown it."""
 
 
 class Repeat(Part):

@@ -116,6 +116,8 @@ class Repeat:
     unchanged: tuple[str, ...] = ()
     """Outputs that have to change from one iteration to the next."""
     interval: timedelta = timedelta(0)
+    estimated: int = 1
+    """Iterations that plans assume."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

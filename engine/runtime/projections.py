@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
-from engine.ids import NodeId
+from engine.ids import NodeId, count_id
 from engine.run.events import Role, RunStatus
 from engine.run.lookup import parts_at
 from engine.run.state import NodeStatus
@@ -73,9 +73,14 @@ def session_values(
 def samples(run: Run) -> list[Sample]:
     """The duration of each completed node, for estimates learned from real runs (SPEC 10).
 
-    Instances count under the id that they have in their template, `cover/*`, with their mean.
+    Instances count under the id that they have in their template, `cover/*`, with their mean; so do the numbers of
+    items and iterations.
     """
     found: dict[str, list[float]] = {}
+    for name, shape in run.unfolded.items():
+        node = run.nodes[name]
+        if node.status is NodeStatus.COMPLETED:
+            found.setdefault(count_id(node.plan.origin or name), []).append(float(shape.count))
     for node in run.nodes.values():
         if node.status is NodeStatus.COMPLETED:
             for record in node.attempts[-1:]:

@@ -9,9 +9,12 @@ import pytest
 from engine.errors import InvalidCommand
 from engine.graph import as_learned, with_estimates
 from engine.graph.compile import LONGEST
+from engine.ids import count_id
 from engine.model.agent import Agent
 from engine.model.plan import NodeKind
 from engine.model.policy import InputSpec, Merge, OutputDecl
+from engine.runtime.projections import samples
+from tests.support.by_hand import ByHand
 from tests.support.definitions import command, in_place, node, phase, plan
 
 EACH = {"items": "files", "as": "file"}
@@ -128,3 +131,31 @@ def test_learned_times_are_those_of_the_template() -> None:
     assert cover.template is not None
     assert (cover.rank - cover.estimate, cover.template.nodes[0].rank) == (timedelta(minutes=1), timedelta(minutes=10))
     assert cover.template.nodes[0].estimate == timedelta(minutes=2)
+
+
+@pytest.mark.parametrize(("known", "minutes"), [(7.4, 14), (0.0, 2), (9_999.0, 200)])
+def test_a_list_is_as_long_as_in_earlier_runs(known: float, minutes: int) -> None:
+    raw = node("cover", minutes=2, forEach=EACH | {"maxParallelism": 1}, context={"inputs": [{"key": "files"}]})
+    made = plan(command(phase("one", raw), phase("two", node("last", "cover")), name="/test"))
+    learned: dict[str, float] = {count_id("cover"): known}
+    assert as_learned(made, learned).critical_path_time == timedelta(minutes=minutes + 1)
+    assert as_learned(made, learned).sequential_time == timedelta(minutes=minutes + 1)
+    assert with_estimates(made, learned).nodes[0].rank == timedelta(minutes=minutes + 1)
+
+
+@pytest.mark.parametrize(("known", "minutes"), [(3.0, 6), (50.0, 10)])
+def test_a_loop_has_as_many_iterations_as_in_earlier_runs(known: float, minutes: int) -> None:
+    raw = node("fix", minutes=2, repeat={"until": "iteration == 9", "maxIterations": 5})
+    found = as_learned(plan(command(phase("one", raw))), {"fix/#": known})
+    assert (found.critical_path_time, found.sequential_time) == (timedelta(minutes=minutes),) * 2
+
+
+def test_the_numbers_of_items_and_iterations_are_learned() -> None:
+    inner = node("write", repeat={"until": "iteration == 2"})
+    cover = in_place("cover", phase("in", inner), forEach=EACH)
+    cover["context"] = {"inputs": [{"key": "files", "default": ["a", "b", "c"]}]}
+    run = ByHand(command(phase("one", cover)))
+    while run.live():
+        run.succeed(run.live()[0])
+    found = {sample.node: sample.seconds for sample in samples(run.run)}
+    assert (found[count_id("cover")], found[count_id("cover/*/write")]) == (3, 2)
