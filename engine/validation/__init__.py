@@ -38,6 +38,7 @@ ERRORS: tuple[Callable[[Subject, Report], None], ...] = (
     in_place.one_kind,
     shapes.one_shape,
     shapes.lists,
+    shapes.collections,
     shapes.loops,
     shapes.names,
     shapes.placeholders,

@@ -209,6 +209,11 @@ CODES: dict[str, Code] = {
         "A model may answer with a text, and the node then fails (`ITEMS_NOT_A_LIST`).",
         'Give the output a `schema` with `"type": "array"`.',
     ),
+    "COLLECTION_AS_VALUE": _error(
+        "A transform or a condition reads a member of the list of what all items of a forEach gave.",
+        "Outputs of a forEach are collections: its `schema` is that of the value of one item.",
+        "Name an item (`results[0].passed`), or give the forEach a `key` and name it (`results.a`).",
+    ),
     "WILDCARD_ITEMS": _warning(
         "The list of a forEach is selected by a transform that finds any number of values.",
         "Where the list is missing, it finds an empty one, and nothing is done.",

@@ -20,6 +20,9 @@ MAX_AGENTS = 20
 """Agents that a message names."""
 
 
+_NO_PLACEHOLDER = "Name the agent itself: a placeholder stands for values in texts only."
+
+
 def unknown_agents(subject: Subject, report: Report) -> None:
     """SPEC 2: AGENT_NOT_FOUND; worded as in the guide's Troubleshooting. AGENT_UNUSABLE if it has a file."""
     unknown = _Unknown(subject, report)
@@ -77,7 +80,11 @@ class _Unknown:
                 "AGENT_NOT_FOUND",
                 f'Agent "{name}" not found in agent registry{available}',
                 place,
-                lambda: subject.agent_names.question(name) or "Add a file for it to .claude/agents/.",
+                lambda: (
+                    _NO_PLACEHOLDER
+                    if "${" in name
+                    else subject.agent_names.question(name) or "Add a file for it to .claude/agents/."
+                ),
             )
 
 

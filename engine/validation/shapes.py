@@ -18,12 +18,14 @@ from engine.transforms import parse_transform
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from engine.model.command import Output, Repeat
+    from engine.model.command import Node, Output, Repeat
     from engine.validation.problem import Report
     from engine.validation.subject import Spot, Subject
 
 _WILDCARD = re.compile(r"\*|\.\.|\?|\[[^]]*[:,]")
 """In a transform: what finds any number of values."""
+_MEMBER = re.compile(r"\$\.([A-Za-z_]\w*)")
+"""A transform that begins with a member."""
 
 
 def one_shape(subject: Subject, report: Report) -> None:
@@ -99,6 +101,45 @@ def uncertain_lists(subject: Subject, report: Report) -> None:
                     subject.pointer(spot, "forEach", "items"),
                     f'Give the output of "{writer.node.id}" a "schema" with "type": "array".',
                 )
+
+
+def collections(subject: Subject, report: Report) -> None:
+    """COLLECTION_AS_VALUE: a transform or condition looks for a member in the list of what all items gave."""
+    for spot in subject.spots:
+        for key in sorted({item.key for item in spot.node.context.inputs}):
+            makers = [subject.spots[number].node for number in subject.producers.get(key, ())]
+            if not makers or not all(_makes_list(node, key) for node in makers):
+                continue
+            for place, member in _members_of(spot, key):
+                report.add(
+                    "COLLECTION_AS_VALUE",
+                    f'Node "{spot.node.id}" reads "{member}" of "{key}", which is the list of what all items of '
+                    f'"{makers[0].id}" gave',
+                    subject.pointer(spot, *place),
+                    f"Name an item, such as {key}[0].{member}, or read all of them.",
+                )
+
+
+def _makes_list(node: Node, key: str) -> bool:
+    """Whether *key* of *node* is a list of values of items, and not an object or what one agent gave."""
+    each = node.for_each
+    if each is None or key == each.failures:
+        return False
+    merges = [output.merge for output in node.context.outputs if output.key == key]
+    return (each.key is None and "replace" in merges) or "append" in merges
+
+
+def _members_of(spot: Spot, key: str) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Where *spot* reads a member of its input *key* directly, and which."""
+    for at, item in enumerate(spot.node.context.inputs):
+        first = _MEMBER.match(item.transform or "") if item.key == key else None
+        if first is not None:
+            yield ("context", "inputs", at, "transform"), first[1]
+    skip, loop = spot.node.skip_condition, spot.node.repeat
+    if skip is not None and skip.type == "context":
+        yield from ((("skipCondition", "expression"), member) for member in _members(skip.expression, key))
+    if loop is not None and key not in spot.writes:
+        yield from ((("repeat", "until"), member) for member in _members(loop.until, key))
 
 
 def loops(subject: Subject, report: Report) -> None:

@@ -170,7 +170,11 @@ def _check_node(subject: Subject, spot: Spot, report: Report, table: SubCommands
             "UNKNOWN_COMMAND",
             f'Command "{name[:100]}" of node "{spot.node.id}" was not found, or its file cannot be read',
             place,
-            lambda: Names(subject.commands).question(name) or 'Write the task as "/name arguments".',
+            lambda: (
+                "Name the command itself: a placeholder stands for values in its arguments only."
+                if "${" in name
+                else Names(subject.commands).question(name) or 'Write the task as "/name arguments".'
+            ),
         )
         return
     circle = table.circle(subject.definition, name)

@@ -91,6 +91,15 @@ def again(until: str, schema: Raw | None = None, **shape: object) -> Raw:
     return node("repair", context=context, repeat={"until": until, **shape})
 
 
+def asks(expression: str) -> Raw:
+    """A node that reads what a list of files gave."""
+    skip = {"type": "context", "expression": expression}
+    return node("report", "cover", context={"inputs": [{"key": "results", "required": False}]}, skipCondition=skip)
+
+
+MAKES = reads("files") | writes("results", persist=True)
+"""The context of a node for each file, which gives a result."""
+
 EXAMPLES: dict[str, Example] = {
     "ITEMS_NOT_A_LIST": Example(
         one(found(schema={"type": "string"}), each()),
@@ -114,6 +123,11 @@ EXAMPLES: dict[str, Example] = {
     ),
     "ITEMS_WITHOUT_SCHEMA": Example(
         one(found(), each()), "/phases/0/agents/1/forEach/items", one(found(schema=FILES), each())
+    ),
+    "COLLECTION_AS_VALUE": Example(
+        one(found(schema=FILES), each(MAKES), asks("results.passed == true")),
+        "/phases/0/agents/2/skipCondition/expression",
+        one(found(schema=FILES), each(MAKES), asks("results[0].passed == true")),
     ),
     "WILDCARD_ITEMS": Example(
         one(found(schema=FILES), each({"inputs": [{"key": "files", "transform": "$[*].name"}]})),

@@ -8,7 +8,9 @@ from engine.validation import Severity
 from tests.support.definitions import Raw, command, node, phase
 from tests.unit.engine.validation.examples import (
     FILES,
+    MAKES,
     again,
+    asks,
     call,
     each,
     found,
@@ -193,3 +195,43 @@ def test_the_list_is_not_passed_on_with_the_rest() -> None:
     )
     raw = one(FIND, inside | {"forEach": {"items": "files"}})
     assert [code for code, _ in errors(raw)] == ["INPUT_WITHOUT_PROVIDER"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "output", "wrong"),
+    [
+        ({}, {}, True),
+        ({}, {"merge": "append"}, True),
+        ({"key": "$"}, {}, False),
+        ({}, {"merge": "merge"}, False),
+        ({}, {"merge": "concat"}, False),
+    ],
+)
+def test_a_member_of_a_collection_is_read_by_its_item(shape: Raw, output: Raw, *, wrong: bool) -> None:
+    made = each(reads("files") | writes("results", **output), **shape)
+    takes = node("take", "cover", context={"inputs": [{"key": "results", "transform": "$.passed"}]})
+    waits = node("wait", "cover", context=reads("results"), repeat={"until": "results.passed == true"})
+    found_ = [
+        ("COLLECTION_AS_VALUE", "/phases/0/agents/2/context/inputs/0/transform"),
+        ("COLLECTION_AS_VALUE", "/phases/0/agents/3/repeat/until"),
+    ]
+    assert errors(one(FIND, made, takes, waits)) == (found_ if wrong else [])
+
+
+def test_lengths_items_and_failed_items_of_a_collection_may_be_read() -> None:
+    made = each(MAKES, failures="failed")
+    reader = node("read", "cover", context={"inputs": [{"key": "results", "transform": "$[0].passed"}]})
+    raw = one(FIND, made, asks("results.length == 0"), reader)
+    assert errors(raw) == []
+    skip = {"type": "context", "expression": "failed.length == 0"}
+    last = node("tell", "cover", context=reads("failed"), skipCondition=skip)
+    assert errors(one(FIND, made, last)) == []
+
+
+def test_the_name_of_an_agent_or_a_command_has_no_placeholder() -> None:
+    inside = place("cover", node("write", agent="${file}"), needs=("find",), context=reads("files"))
+    calls = call("deploy", "/${file} now", dependencies=["find"], context=reads("files"))
+    for raw in (inside, calls):
+        problems = validate(one(FIND, raw | {"forEach": {"items": "files", "as": "file"}})).problems
+        [problem] = [problem for problem in problems if problem.code in {"AGENT_NOT_FOUND", "UNKNOWN_COMMAND"}]
+        assert "placeholder" in (problem.suggestion or "")
