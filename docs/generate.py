@@ -184,9 +184,8 @@ def tools() -> str:
     shown = []
     for tool in asyncio.run(OrchestrationServer().list_tools()):
         required = tool.input_schema.get("required", ())
-        defs = tool.input_schema.get("$defs", {})
         rows = [
-            (f"`{name}`", _parameter(shape, defs), _default(name, shape, required), shape.get("description", ""))
+            (f"`{name}`", _parameter(shape), _default(name, shape, required), shape.get("description", ""))
             for name, shape in tool.input_schema.get("properties", {}).items()
         ]
         text = (tool.description or "").strip()
@@ -194,12 +193,9 @@ def tools() -> str:
     return "\n".join(shown)
 
 
-def _parameter(shape: dict[str, Any], defs: dict[str, Any]) -> str:
-    inner = shape.get("items", {}).get("$ref")
-    if inner is None:
-        return kind(shape)
-    part = defs[inner.rpartition("/")[2]]
-    return f"list of {{{', '.join(part['properties'])}}}"
+def _parameter(shape: dict[str, Any]) -> str:
+    fields = shape.get("items", {}).get("properties")
+    return kind(shape) if fields is None else f"list of {{{', '.join(fields)}}}"
 
 
 def _default(name: str, shape: dict[str, Any], required: Iterable[str]) -> str:

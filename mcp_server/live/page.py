@@ -12,9 +12,6 @@ from functools import cache
 from pathlib import Path
 
 FILE = Path(__file__).with_name("page.html")
-URI = "ui://orchestration/run"
-"""The page as an MCP App."""
-MIME_TYPE = "text/html;profile=mcp-app"
 
 
 @cache

@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from mcp.server.apps import Apps
 from mcp.server.lowlevel import NotificationOptions
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
@@ -87,7 +88,7 @@ class OrchestrationServer(MCPServer[Session]):
             lifespan=lifespan,
             log_level="WARNING",
             subscriptions=bus,
-            extensions=[RunTasks()],
+            extensions=[RunTasks(), Apps()],
         )
         if not offers:
             return
@@ -126,12 +127,12 @@ class OrchestrationServer(MCPServer[Session]):
             session.closing = True
 
     async def list_tools(self) -> list[Tool]:
-        """See the SDK's; without the titles that repeat each field's name, since every session reads all of it."""
+        """See the SDK's; as short as they can be, since every session reads all of it."""
         return [
             tool.model_copy(
                 update={
-                    "input_schema": untitled(tool.input_schema),
-                    "output_schema": tool.output_schema and untitled(tool.output_schema),
+                    "input_schema": compact(tool.input_schema),
+                    "output_schema": tool.output_schema and compact(tool.output_schema),
                 }
             )
             for tool in await super().list_tools()
@@ -172,6 +173,23 @@ class OrchestrationServer(MCPServer[Session]):
                 hint = f'Did you mean "{near}"?' if near else f"Its parameters are {', '.join(known)}."
                 message = f'{name} has no parameter "{parameter}"'
                 raise NotFound(message, code="INVALID_PARAMETERS", hint=hint)
+
+
+def compact(schema: dict[str, Any]) -> dict[str, Any]:
+    """*schema* without titles, and with each definition in the place of its name; none of ours refers to itself."""
+    parts = schema.get("$defs", {})
+    found: dict[str, Any] = _inlined({key: part for key, part in untitled(schema).items() if key != "$defs"}, parts)
+    return found
+
+
+def _inlined(schema: Any, parts: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any part of a schema
+    if isinstance(schema, list):
+        return [_inlined(part, parts) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: _inlined(part, parts) for key, part in schema.items()}
+    name = found.pop("$ref", None)
+    return found if name is None else {**_inlined(untitled(parts[name.rpartition("/")[2]]), parts), **found}
 
 
 def untitled(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema

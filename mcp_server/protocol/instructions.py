@@ -92,6 +92,10 @@ the run: raise one that was reached. Follow `next` in the answer.
 """
 
 
+LIVE = """\
+For the live view of a run in hosts of MCP Apps; models use `status`.
+"""
+
 FOLLOW = """\
 Pass `wait_seconds` {wait}: that one call waits to the end, while the user sees the progress. (If you have TodoWrite \
 or TaskCreate, leave it out and wait with `status`, `until` "phase", instead.) Then do what `next` in the answer says.

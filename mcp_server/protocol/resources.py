@@ -33,6 +33,7 @@ from mcp_types import (
 from mcp_server.protocol.results import TASKS, refusal
 from mcp_server.protocol.uris import (
     AGENTS,
+    APP,
     COMMAND,
     COMMANDS,
     LOG,
@@ -61,6 +62,9 @@ MAX_RUNS = 10
 """Runs that are listed as resources, newest first."""
 MAX_COMPLETIONS = 100
 
+APP_TYPE: Final = "text/html;profile=mcp-app"
+APP_META: Final = {"ui": {"prefersBorder": True}}
+
 FIXED = (
     Resource(name="commands", title="Commands", uri=COMMANDS, mime_type=JSON, description="All commands by name"),
     Resource(name="agents", title="Agents", uri=AGENTS, mime_type=JSON, description="All agents a command can name"),
@@ -72,6 +76,7 @@ FIXED = (
         mime_type="application/schema+json",
         description="JSON Schema of command files",
     ),
+    Resource(name="run-view", title="Live view of a run", uri=APP, mime_type=APP_TYPE, meta=APP_META),
 )
 TEMPLATES = (
     ("command", COMMAND, JSON, "The definition of one command"),
@@ -113,6 +118,8 @@ async def read_resource(
     ctx: ServerRequestContext[Session, Any], params: ReadResourceRequestParams
 ) -> ReadResourceResult:
     """The contents at a URI. A failure is an error with code, message and hint in its text."""
+    if str(params.uri) == APP:
+        return _app()
     project = await project_of(ctx)
     from engine.errors import OrchestrationError  # noqa: PLC0415 - light itself, but a part of the heavy half
     from mcp_server.protocol.contents import read  # noqa: PLC0415 - heavy: see session.py
@@ -124,6 +131,13 @@ async def read_resource(
     return ReadResourceResult(
         contents=[TextResourceContents(uri=str(params.uri), mime_type=content.mime_type, text=content.text)]
     )
+
+
+def _app() -> ReadResourceResult:
+    """The live view, which needs no project."""
+    from mcp_server.live.page import page  # noqa: PLC0415 - only hosts of MCP Apps read it
+
+    return ReadResourceResult(contents=[TextResourceContents(uri=APP, mime_type=APP_TYPE, text=page(), meta=APP_META)])
 
 
 async def complete(ctx: ServerRequestContext[Session, Any], params: CompleteRequestParams) -> CompleteResult:

@@ -31,9 +31,13 @@ class RunInProgress(CallToolResult):
 
 def result_of(answer: wire.Wire, kind: type[CallToolResult] = CallToolResult) -> CallToolResult:
     """*answer* as structured content, and as text for clients that support nothing else."""
+    return result_with(answer.data(), kind)
+
+
+def result_with(data: dict[str, Any], kind: type[CallToolResult] = CallToolResult) -> CallToolResult:
+    """*data* as structured content, and as text."""
     from engine.text.shown import escaped  # noqa: PLC0415 - compiles patterns that a good start does not need
 
-    data = answer.data()
     return kind(content=[TextContent(type="text", text=escaped(wire.compact(data)))], structured_content=data)
 
 

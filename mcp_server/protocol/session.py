@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from mcp_server.answers.follow import Seen
     from mcp_server.answers.task_tools import Sent
     from mcp_server.answers.wire import InterruptedLine
+    from mcp_server.live.watching import Watching
     from mcp_server.project.project import Project
 
 
@@ -97,6 +98,7 @@ class Session:
         self._place = place
         self._home = home
         self._project: Project | None = None
+        self._watching: Watching | None = None
         self._opening = asyncio.Lock()
         self._stack = contextlib.AsyncExitStack()
         self._looking: asyncio.Task[None] | None = None
@@ -151,6 +153,14 @@ class Session:
         except OrchestrationError as error:  # later calls about runs report it
             log.warning("cannot clean up after earlier servers: %s", error)
 
+    def watching(self, project: Project) -> Watching:
+        """The runs that the client's live views follow."""
+        if self._watching is None:
+            from mcp_server.live.watching import Watching  # noqa: PLC0415 - most clients show no view
+
+            self._watching = Watching(project)
+        return self._watching
+
     @property
     def opened(self) -> Project | None:
         """The project if it is open already."""
@@ -162,6 +172,8 @@ class Session:
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
+        if self._watching is not None:
+            await self._watching.close()
         await self.notifications.close()
         await self._stack.aclose()
 

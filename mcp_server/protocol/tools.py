@@ -20,8 +20,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from engine.errors import OrchestrationError
 from mcp_server.answers import wire
 from mcp_server.protocol import instructions
-from mcp_server.protocol.results import RunInProgress, result_of, takes_tasks
+from mcp_server.protocol.results import RunInProgress, result_of, result_with, takes_tasks
 from mcp_server.protocol.session import Session
+from mcp_server.protocol.uris import APP
 
 if TYPE_CHECKING:
     from engine.executors.port import Outcome
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
 
 ALWAYS_LOAD = {"anthropic/alwaysLoad": True}
 """Claude Code shows such a tool to the model from the start; others by name only."""
+SHOWN_BY = {"ui": {"resourceUri": APP}, "ui/resourceUri": APP}
+"""Hosts of MCP Apps show the run of such a tool in the live view; the second name is that of older hosts."""
+FOR_THE_VIEW = {"ui": {"visibility": ["app"]}}
+"""Such a tool is for the live view: hosts do not offer it to models. Any client can call it, so it is guarded too."""
+FIRST_LOOK_SECONDS = 5.0
+"""Seconds that `live` waits at least, so that its first answer is no empty one."""
 CANCEL_SECONDS = 30.0
 """Seconds that `cancel` waits for agents to end."""
 
@@ -279,11 +286,28 @@ async def resume(  # noqa: PLR0917 - clients pass parameters by name
     return await _answer(ctx, wanted)
 
 
+async def live(
+    ctx: Ctx,
+    run_id: Annotated[str, Field(max_length=200)] = "",
+    feed: Annotated[str, Field(max_length=100)] = "",
+    number: Annotated[int, Field(ge=0)] = 0,
+    wait_seconds: Annotated[float, Field(ge=0, le=50)] = 0,
+) -> CallToolResult:
+    """See `instructions.LIVE`."""
+    session = _session(ctx)
+    project = await session.project()
+    watching = session.watching(project)
+    wanted = (await project.view(_run_id(run_id or None))).run.id
+    async with watching.run(wanted) as watched:
+        news = await watched.news(number, feed or None, seconds=max(wait_seconds, FIRST_LOOK_SECONDS))
+        return result_with(await watching.message(watched, news))
+
+
 def add_tools(server: MCPServer[Session]) -> None:
     """Offer all tools on *server*."""
 
     def add(tool: Callable[..., Awaitable[Any]], description: str, title: str, **hints: bool) -> None:
-        meta = ALWAYS_LOAD if tool in {run, status} else None
+        meta = {**ALWAYS_LOAD, **SHOWN_BY} if tool in {run, status} else FOR_THE_VIEW if tool is live else None
         annotations = ToolAnnotations(title=title, open_world_hint=hints.pop("open_world", False), **_hints(hints))
         server.add_tool(tool, description=description, annotations=annotations, meta=meta)
 
@@ -300,6 +324,7 @@ def add_tools(server: MCPServer[Session]) -> None:
     add(report, instructions.REPORT, "Report to a run", destructive=False)
     add(cancel, instructions.CANCEL, "Cancel a run", destructive=True, idempotent=True)
     add(resume, instructions.RESUME, "Resume a run", destructive=True, open_world=True)
+    add(live, instructions.LIVE, "Follow a run", read_only=True)
 
 
 def _hints(hints: dict[str, bool]) -> dict[str, Any]:

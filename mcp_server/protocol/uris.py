@@ -17,6 +17,8 @@ AGENTS: Final = f"{SCHEME}agents"
 RUNS: Final = f"{SCHEME}runs"
 SCHEMA: Final = f"{SCHEME}schemas/command-v2.json"
 REFERENCES: Final = f"{SCHEME}references"
+APP: Final = "ui://orchestration/run"
+"""The live view of a run, for hosts of MCP Apps."""
 
 COMMAND: Final = f"{COMMANDS}/{{name}}"
 RUN: Final = f"{RUNS}/{{id}}"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PROMISES = {
     "eras": "every tool answers in protocol 2026-07-28 and after the initialize handshake",
-    "tool-list": "the seven tools have fixed names and parameters, hints, and texts that no client cuts",
+    "tool-list": "the eight tools have fixed names and parameters, hints, and texts that no client cuts",
     "todos": "todos pass TodoWrite's schema as they are",
     "tasks": "calls of the Task tools bring a session's list up to date, pass their schemas, and are told once",
     "run-waits": "run with wait_seconds answers when the run has ended",
@@ -57,6 +57,8 @@ PROMISES = {
     "resume": "an interrupted run goes on in the next server, completed nodes are not run again",
     "resources": "commands, agents, runs and their parts are resources with media types; what is missing is named",
     "resource-names": "addresses complete names of commands, ids of runs and keys of outputs",
+    "live-page": "the live page shows runs to those who have its address; no other page reads or changes anything",
+    "live-view": "hosts of MCP Apps show a run in a page, which follows it by a tool that only reads",
     "news": "a client is told when commands change and when a run that it subscribed to moves, in both eras",
     "prompts": "each command is a prompt of its name, whose argument text reaches run as it was typed",
     "one-project": "two servers of one project see each other's runs, and cancel them",

@@ -22,6 +22,8 @@ BAD: list[tuple[str, str, dict[str, Any], str, str]] = [
     ("unknown run", "status", {"run_id": "r-none"}, "RUN_NOT_FOUND", "orchestration://runs"),
     ("unknown run to cancel", "cancel", {"run_id": "r-none"}, "RUN_NOT_FOUND", "r-none"),
     ("unknown run to resume", "resume", {"run_id": "../../x"}, "RUN_NOT_FOUND", "../../x"),
+    ("unknown run to show", "live", {"run_id": "r-none"}, "RUN_NOT_FOUND", "r-none"),
+    ("unknown news", "live", {"number": -1}, "INVALID_PARAMETERS", "number"),
     ("outside", "validate", {"source": "../../../etc/passwd"}, "PATH_OUTSIDE_PROJECT", "CLAUDE_PROJECT_DIR"),
     ("outside, absolute", "run", {"command": "/etc/passwd.json"}, "PATH_OUTSIDE_PROJECT", "outside the project"),
     ("missing argument", "run", {"command": "/argued"}, "MISSING_ARGUMENT", "target"),
@@ -46,7 +48,7 @@ async def test_each_bad_input_is_one_clear_error(
     assert told in text
     assert "Traceback" not in text
     assert "Error executing tool" not in text
-    if tool not in {"status", "cancel", "resume"}:  # those have to look into the journal
+    if tool not in {"status", "cancel", "resume", "live"}:  # those have to look into the journal
         state = project / ".claude" / "orchestration"
         assert not state.exists() or (await refused(client, "status", {})).startswith("RUN_NOT_FOUND")
     assert (await call(client, "run", command="/hello", wait_seconds=30))["state"] == "completed"

@@ -25,6 +25,7 @@ CALLS: dict[str, dict[str, object]] = {
     "report": {"run_id": RUN, "decisions": [{"node": "second-node", "answer": "yes"}]},
     "cancel": {"run_id": RUN},
     "resume": {"run_id": RUN},
+    "live": {"run_id": RUN},
 }
 
 

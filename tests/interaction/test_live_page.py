@@ -15,7 +15,6 @@ import httpx2
 import pytest
 
 from engine.errors import EnvironmentFault
-from engine.views.feed import News, Patch
 from mcp_server.live import watching
 from mcp_server.live.page import page
 from mcp_server.live.server import serve_page
@@ -23,7 +22,8 @@ from mcp_server.project.loopback import loopback
 from mcp_server.project.project import RunRequest, open_project
 from mcp_server.project.reading import open_runs
 from tests.interaction.projects import open_gate
-from tests.support.feeds import Reader
+from tests.interaction.promises import keeps
+from tests.support.feeds import Reader, news_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -92,11 +92,6 @@ async def owner(project: Path) -> AsyncIterator[Project]:
         yield found
 
 
-def news_of(data: dict[str, Any]) -> News:
-    patches = tuple(Patch(one["number"], one["changes"]) for one in data.get("patches", ()))
-    return News(data["feed"], data["number"], data.get("snapshot"), patches)
-
-
 async def follow(page: Page, run_id: RunId, *, until: str) -> Reader:
     """Follow a run until it is in a state; gives all that was received."""
     reader = Reader()
@@ -119,6 +114,7 @@ async def simulated(project: Path) -> RunId:
         return await other.start(RunRequest(source="/hello", executor="simulate"))
 
 
+@keeps("live-page")
 async def test_the_token_opens_the_page_once_and_leaves_a_cookie_that_only_this_server_gets(project: Path) -> None:
     async with served(project) as page:
         first = await page.browser.get("", params={"token": page.known.token})
@@ -129,6 +125,7 @@ async def test_the_token_opens_the_page_once_and_leaves_a_cookie_that_only_this_
         assert (await page.browser.get("api/hello")).status_code == 200
 
 
+@keeps("live-page")
 async def test_a_browser_without_the_secret_gets_nothing(project: Path) -> None:
     run_id = await simulated(project)
     async with served(project) as page, httpx2.AsyncClient(base_url=page.browser.base_url) as stranger:
@@ -153,6 +150,7 @@ async def test_a_browser_without_the_secret_gets_nothing(project: Path) -> None:
     ],
     ids=str,
 )
+@keeps("live-page")
 async def test_a_foreign_page_gets_nothing_though_the_browser_sends_the_cookie(
     project: Path, foreign: dict[str, str]
 ) -> None:
@@ -161,6 +159,7 @@ async def test_a_foreign_page_gets_nothing_though_the_browser_sends_the_cookie(
         assert (answer.status_code, answer.json()["code"]) == (403, "FOREIGN_REQUEST")
 
 
+@keeps("live-page")
 async def test_an_address_that_is_followed_from_another_program_opens_the_page(project: Path) -> None:
     async with served(project) as page:
         headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
@@ -178,6 +177,7 @@ async def test_an_address_that_is_followed_from_another_program_opens_the_page(p
     ],
     ids=str,
 )
+@keeps("live-page")
 async def test_a_run_is_cancelled_only_by_a_request_that_no_other_page_can_send(
     project: Path, headers: dict[str, str], body: str
 ) -> None:
@@ -189,6 +189,7 @@ async def test_a_run_is_cancelled_only_by_a_request_that_no_other_page_can_send(
         assert (await other.view(run_id)).run.stop is None
 
 
+@keeps("live-page")
 async def test_the_page_runs_its_own_script_and_no_other(project: Path) -> None:
     async with served(project) as page_:
         answer = await page_.browser.get("")
@@ -203,6 +204,7 @@ async def test_the_page_runs_its_own_script_and_no_other(project: Path) -> None:
         assert answer.text == page()
 
 
+@keeps("live-page")
 async def test_patches_of_a_run_of_another_process_lead_to_what_a_new_page_gets(project: Path) -> None:
     async with owner(project) as other, served(project) as page:
         run_id = await other.start(RunRequest(source="/wait"))
@@ -216,6 +218,7 @@ async def test_patches_of_a_run_of_another_process_lead_to_what_a_new_page_gets(
         assert reader.document["nodes"]["gate-keeper"]["state"] == "completed"
 
 
+@keeps("live-page")
 async def test_two_pages_share_one_look_that_ends_after_them(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "LINGER_SECONDS", 0.0)
     run_id = await simulated(project)
@@ -235,6 +238,7 @@ async def test_two_pages_share_one_look_that_ends_after_them(project: Path, monk
         await looks.close()
 
 
+@keeps("live-page")
 async def test_a_run_that_is_removed_while_it_is_shown_says_so(project: Path) -> None:
     run_id = await simulated(project)
     async with owner(project) as other, served(project) as page, page.events(f"runs/{run_id}/events") as events:
@@ -247,6 +251,7 @@ async def test_a_run_that_is_removed_while_it_is_shown_says_so(project: Path) ->
         assert (await page.browser.get(f"api/runs/{run_id}/node?name=x")).status_code == 404
 
 
+@keeps("live-page")
 async def test_the_list_has_the_runs_that_are_asked_for_and_follows_them(project: Path) -> None:
     run_id = await simulated(project)
     async with owner(project) as other, served(project) as page:
@@ -264,6 +269,7 @@ async def test_the_list_has_the_runs_that_are_asked_for_and_follows_them(project
         assert (kind, data["code"]) == ("failure", "INVALID_ARGUMENT")
 
 
+@keeps("live-page")
 async def test_a_node_is_shown_with_its_prompt_its_log_and_its_outputs(project: Path) -> None:
     async with owner(project) as other, served(project) as page:
         run_id = await other.start(RunRequest(source="/hello"))
@@ -284,6 +290,7 @@ async def test_a_node_is_shown_with_its_prompt_its_log_and_its_outputs(project: 
             assert missing.json()["code"] in {"NODE_NOT_FOUND", "OUTPUT_NOT_FOUND"}
 
 
+@keeps("live-page")
 async def test_a_secret_in_an_output_does_not_reach_the_page(project: Path) -> None:
     async with owner(project) as other, served(project) as page:
         run_id = await other.start(RunRequest(source="/large"))
@@ -292,6 +299,7 @@ async def test_a_secret_in_an_output_does_not_reach_the_page(project: Path) -> N
         assert "sk-ant-aaaa" not in found.text
 
 
+@keeps("live-page")
 async def test_a_question_is_answered_on_the_page_and_only_once(project: Path) -> None:
     async with owner(project) as other, served(project) as page:
         run_id = await other.start(RunRequest(source="/ask"))
@@ -305,6 +313,7 @@ async def test_a_question_is_answered_on_the_page_and_only_once(project: Path) -
         assert late.status_code == 409
 
 
+@keeps("live-page")
 async def test_a_run_of_another_process_is_cancelled_on_the_page(project: Path) -> None:
     async with owner(project) as other, served(project) as page:
         run_id = await other.start(RunRequest(source="/wait"))
@@ -315,6 +324,7 @@ async def test_a_run_of_another_process_is_cancelled_on_the_page(project: Path) 
         assert (again.status_code, again.json()["code"]) == (404, "NOTHING_TO_CANCEL")
 
 
+@keeps("live-page")
 async def test_an_interrupted_run_is_shown_as_one_and_cancelled_without_its_owner(project: Path) -> None:
     async with owner(project) as other:
         run_id = await other.start(RunRequest(source="/wait"))
@@ -326,6 +336,7 @@ async def test_an_interrupted_run_is_shown_as_one_and_cancelled_without_its_owne
 
 
 @pytest.mark.processes
+@keeps("live-page")
 async def test_an_interrupted_run_is_resumed_on_the_page_in_a_process_of_its_own(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -345,6 +356,7 @@ async def test_an_interrupted_run_is_resumed_on_the_page_in_a_process_of_its_own
 @pytest.mark.parametrize(
     "data", [{"compensate": "yes"}, {"another": 1}, [], "x" * 70_000], ids=["type", "name", "list", "size"]
 )
+@keeps("live-page")
 async def test_what_a_page_does_not_send_is_refused_with_its_place(project: Path, data: object) -> None:
     run_id = await simulated(project)
     async with served(project) as page:
@@ -352,6 +364,7 @@ async def test_what_a_page_does_not_send_is_refused_with_its_place(project: Path
         assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_PARAMETERS")
 
 
+@keeps("live-page")
 async def test_a_port_that_is_taken_is_one_error() -> None:
     with loopback() as (_, port), pytest.raises(EnvironmentFault, match="PORT_UNUSABLE"), loopback(port):
         pass

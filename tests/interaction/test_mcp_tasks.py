@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 from mcp.client.extension import advertise
+from mcp.server.apps import EXTENSION_ID as APPS
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
@@ -111,7 +112,7 @@ async def test_the_extension_is_told_in_the_era_that_has_it(project: Path, era: 
     async with connected(project, era) as client:
         capabilities = client.session.server_capabilities
         assert capabilities is not None
-        assert (capabilities.extensions or {}) == ({EXTENSION: {}} if era == "auto" else {})
+        assert (capabilities.extensions or {}) == ({EXTENSION: {}, APPS: {}} if era == "auto" else {})
 
 
 @keeps("task-end")

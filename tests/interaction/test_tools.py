@@ -80,6 +80,7 @@ PARAMETERS = {
         "max_attempts_total",
         "max_duration_seconds",
     },
+    "live": {"run_id", "feed", "number", "wait_seconds"},
 }
 
 
@@ -92,7 +93,7 @@ async def test_tools_have_fixed_names_and_short_texts(client: Client) -> None:
     loaded = {name for name, tool in tools.items() if (tool.meta or {}).get("anthropic/alwaysLoad")}
     assert loaded == {"run", "status"}
     read_only = {name for name, tool in tools.items() if tool.annotations and tool.annotations.read_only_hint}
-    assert read_only == {"load_command", "validate", "status"}
+    assert read_only == {"load_command", "validate", "status", "live"}
     assert {name for name, tool in tools.items() if tool.output_schema is not None} == {"status"}
     properties = (tools["status"].output_schema or {})["properties"]
     assert "todos" in properties

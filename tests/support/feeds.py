@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from engine.views.feed import News
+from engine.views.feed import News, Patch
 
 
 class Gap(Exception):
     """Patches were missed."""
+
+
+def news_of(data: dict[str, Any]) -> News:
+    """News as they are sent."""
+    patches = tuple(Patch(one["number"], one["changes"]) for one in data.get("patches", ()))
+    return News(data["feed"], data["number"], data.get("snapshot"), patches)
 
 
 class Reader:
