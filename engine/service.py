@@ -14,7 +14,6 @@ from engine.errors import InputError, StateError
 from engine.executors.orphans import end_left
 from engine.executors.port import NO_OUTBOX
 from engine.executors.worktrees.git import nothing
-from engine.executors.worktrees.isolated import check_isolation
 from engine.executors.worktrees.leftover import forget
 from engine.graph import check_fan_out, with_estimates
 from engine.ids import OwnerId, RunId, parse_attempt_id
@@ -254,9 +253,7 @@ class Engine:
     async def _check_agents(self, agents: Sequence[Agent], executor: str) -> None:
         """Raise if one of *agents* may not run, or one that this process runs cannot be isolated as requested."""
         self.permits.begin(agents)
-        of_client = [one.id for one in agents if executor == "host" and one.kind.traits.needs_model]
-        ours = [agent for agent in agents if agent.id not in {*self.custom_executors, *of_client}]
-        await check_isolation(self.project, ours, allows=self.allows)
+        await self.placement.check(agents, executor, self.project, allows=self.allows)
 
     async def _session(self, plan: Plan) -> dict[str, ValueRef]:
         produced = {output.key for node in plan.nodes for output in node.outputs}

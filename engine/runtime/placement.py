@@ -5,23 +5,36 @@ Effects: asks executors about attempts on other machines, and ends some.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from engine.errors import EnvironmentFault
 from engine.executors.port import ElsewhereExecutor, starts_later
+from engine.executors.worktrees.isolated import check_isolation
 from engine.ids import attempt_id
 from engine.model.agent import AgentKind
 from engine.run.events import Role
 from engine.runtime.resource_requests import may_claim
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from engine.executors.port import Executor
+    from engine.executors.worktrees.git import Allows
     from engine.ids import AttemptId, NodeId, RunId
     from engine.model.agent import Agent
     from engine.model.plan import NodePlan
     from engine.run.state import NodeState, Run
+
+
+class FleetPort(ElsewhereExecutor, Protocol):
+    """An executor that takes some agents to other machines."""
+
+    def takes(self, agent: Agent) -> bool:
+        """Whether *agent* is one of them."""
+
+    async def check(self, agents: Iterable[Agent]) -> None:
+        """Raise `EnvironmentFault` if *agents* could not work now."""
 
 
 class Placement:
@@ -31,6 +44,8 @@ class Placement:
         """*executors* by kind of agent, *custom* by agent id; both may change later."""
         self._executors = executors
         self._custom = custom
+        self.fleet: FleetPort | None = None
+        """The workers of other machines, if the project has any."""
 
     def choose(self, run: Run, agent: Agent) -> Executor | None:
         """See `attempts.Chooser`."""
@@ -40,7 +55,7 @@ class Placement:
             return self._custom[agent.id]
         if run.executor == "host" and agent.kind.traits.needs_model:
             return None
-        return self._executors[agent.kind]
+        return self.fleet if self.fleet is not None and self.fleet.takes(agent) else self._executors[agent.kind]
 
     def queues(self, run: Run, node: NodePlan, role: Role) -> bool:
         """Whether attempts of *node* wait for their turn: see `scheduling.step.Queues`."""
@@ -56,6 +71,16 @@ class Placement:
         executor = None if agent is None else self.choose(run, agent)
         # A look at a method is a hundred times cheaper than a runtime check of the whole protocol.
         return executor if hasattr(executor, "standing") and isinstance(executor, ElsewhereExecutor) else None
+
+    async def check(self, agents: Iterable[Agent], executor: str, project: Path, *, allows: Allows) -> None:
+        """Raise `EnvironmentFault` if one of *agents*, of which *executor* runs those with a model, could not work."""
+        ours = [agent for agent in agents if agent.id not in self._custom]
+        if executor == "host":
+            ours = [agent for agent in ours if not agent.kind.traits.needs_model]
+        await check_isolation(project, ours, allows=allows)
+        far = [agent for agent in ours if self.fleet is not None and self.fleet.takes(agent)]
+        if self.fleet is not None and far:
+            await self.fleet.check(far)
 
     async def standing(self, run: Run) -> frozenset[NodeId]:
         """The nodes of *run*, which has lost its owner, whose attempts other machines continue.
@@ -95,5 +120,5 @@ def _no_fleet(run: RunId) -> EnvironmentFault:
     return EnvironmentFault(
         f"attempts of run {run} may still run on the workers of a fleet, and no fleet is configured here",
         code="FLEET_NOT_CONFIGURED",
-        hint="Write the section [fleet] into the project's settings that the run was started with.",
+        hint="Set [fleet] as when the run was started, and agree to it with `orchestrate trust`.",
     )

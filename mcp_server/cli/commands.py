@@ -49,6 +49,9 @@ COMMANDS = {
     "trust": Place("trust", "Decide which programs may run."),
     "prune": Place("maintenance", "Remove old runs."),
     "sync": Place("sync", "Write a skill for each command, for /name in Claude Code."),
+    "worker": Place("fleet", "Run attempts of other machines here until it is asked to end."),
+    "workers": Place("fleet", "List the workers of the fleet."),
+    "fleet": Place("fleet", "Run the server of a lab, or show the queues of a fleet."),
     "completion": Place("completion", "Print the script that completes command lines in a shell."),
     "serve": Place("serve", "Serve MCP over stdio; Claude Code starts this."),
 }

@@ -145,6 +145,10 @@ class Project(Runs):
             engine.breakers.update(breakers_of(self.settings))
             idle = self.settings.idle_timeout_ms
             engine.idle_timeout = None if idle is None else timedelta(milliseconds=idle)
+            if self.settings.fleet.connect is not None:
+                from mcp_server.project.fleet import open_fleet  # noqa: PLC0415 - its libraries take a second
+
+                engine.placement.fleet = open_fleet(self.settings.fleet, self.trust.project)
             async with attached(engine, self.settings, self.trust, own.notify, reads=self._reads):
                 yield engine
 
@@ -256,7 +260,9 @@ class Project(Runs):
             return "simulate"
         if not any(agent.kind.traits.needs_model for agent in _workers(plan, request)):
             return "native"
-        if asked in {"auto", "claude"} and find_program(self.root, program) is not None:
+        fleet = self.settings.fleet  # its workers have Claude Code: the engine asks them before the run starts
+        far = fleet.connect is not None and "claude" in fleet.agents
+        if asked in {"auto", "claude"} and (far or find_program(self.root, program) is not None):
             return "claude"
         if host and asked in {"auto", "host"}:
             return "host"

@@ -107,6 +107,45 @@ class ClaudeSettings(BaseModel):
         return AgentDefaults(**values, mcp_servers=tuple(self.mcp_servers), tools=tools)
 
 
+FleetKind = Literal["claude", "process", "python"]
+DEFAULT_KINDS: tuple[FleetKind, ...] = ("claude", "process")
+FleetLabel = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,30}$")]
+"""A word that a worker says of itself: `gpu`, `linux`."""
+
+
+class FleetSettings(BaseModel):
+    """Other machines that make attempts of a run; without `connect` everything runs here."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    connect: Annotated[str | None, GUARDED] = Field(default=None, pattern=r"^\S+:\d{1,5}$")
+    """Host and port of the fleet's server, such as `temporal.example:7233`."""
+    namespace: Annotated[str, GUARDED] = Field(default="default", min_length=1)
+    """Namespace of the server: whoever can write to it can have workers run programs."""
+    agents: list[FleetKind] = Field(default_factory=lambda: [*DEFAULT_KINDS])
+    """Kinds of agents that go to the fleet; others, and those with `isolation`, run here."""
+    labels: dict[str, list[FleetLabel]] = Field(default_factory=dict)
+    """Labels that the worker of an agent must have, by the agent's id: `trainer = ["gpu"]`."""
+    project: str | None = Field(default=None, pattern=r"^[\w.-]+$")
+    """Name under which workers allow this project (default: the name of its folder)."""
+    blobs: Annotated[str | None, GUARDED] = Field(default=None, pattern=r"^(s3|gs|az|file)://.+")
+    """Store for values of more than 256 KB: `s3://bucket/prefix`, `gs://…`, `az://…` or `file:///shared/folder`."""
+    heartbeat: float = Field(default=60, ge=2, le=3600)
+    """Seconds of silence after which a worker counts as lost; more than a restart of the server takes."""
+    grace: float = Field(default=10, ge=8, le=600)
+    """Seconds after that until its attempts are repeated: a worker that was cut off has ended them by then."""
+    wait_for_worker: float = Field(default=600, ge=1)
+    """Seconds that an attempt waits for a worker before it fails."""
+    tls_ca: Annotated[str | None, GUARDED] = None
+    """File with the certificate of the authority that the server's certificate is from."""
+    tls_cert: Annotated[str | None, GUARDED] = None
+    """File with the certificate that this machine shows to the server."""
+    tls_key: Annotated[str | None, GUARDED] = None
+    """File with the key of that certificate."""
+    insecure: Annotated[bool, GUARDED] = False
+    """Whether the server may be on another machine without TLS and without an API key; only with a payload key."""
+
+
 def is_loopback(host: str) -> bool:
     """Whether *host*, of an address, is this machine."""
     import ipaddress  # noqa: PLC0415 - for those who set an address
@@ -166,6 +205,8 @@ class Settings(BaseSettings):
     """Defaults for model agents whose file does not say."""
     todos: TodoSettings = Field(default_factory=TodoSettings)
     """How todo lists are built."""
+    fleet: FleetSettings = Field(default_factory=FleetSettings)
+    """Other machines that make attempts."""
     breakers: dict[str, BreakerSettings] = Field(default_factory=dict)
     """Circuit breakers, by the name that nodes use in `circuitBreaker`."""
     notify: NotifySettings = Field(default_factory=NotifySettings)
@@ -194,7 +235,13 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
 
-TABLES = (("todos", TodoSettings), ("claude", ClaudeSettings), ("notify", NotifySettings), ("breakers", None))
+TABLES = (
+    ("todos", TodoSettings),
+    ("claude", ClaudeSettings),
+    ("fleet", FleetSettings),
+    ("notify", NotifySettings),
+    ("breakers", None),
+)
 
 
 def load_settings(project: Path) -> Settings:

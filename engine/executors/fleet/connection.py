@@ -1,0 +1,180 @@
+"""The connection to the server of a fleet, and the store for messages that are too large for it.
+
+Effects: network; reads certificates and, for secrets, this process's environment. Off this machine it insists on TLS
+or an API key: whoever can write to the server's namespace has workers run programs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ipaddress
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from temporalio.client import Client
+from temporalio.service import RPCError, TLSConfig
+
+from engine.errors import EnvironmentFault, InputError
+from engine.executors.fleet.sealing import KEY_VARIABLE, Sealer, parse_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+API_KEY_VARIABLE = "ORCHESTRATE_FLEET_API_KEY"
+UNREACHABLE = "FLEET_UNREACHABLE"
+INVALID = "INVALID_FLEET"
+SECONDS = 8.0
+"""How long a connection may take, so that a start fails within ten seconds."""
+INLINE = 256 * 1024
+"""Bytes of the largest message that goes through the server itself."""
+LARGEST = 1_900_000
+"""The same without a store for larger ones: the server takes no more than 2 MB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a fleet is, and how to speak with it."""
+
+    connect: str
+    """Host and port."""
+    namespace: str = "default"
+    blobs: str | None = None
+    """The URL of the store for large messages: `s3://…`, `gs://…`, `az://…` or `file://…`."""
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    insecure: bool = False
+    """Whether it may be on another machine without TLS or an API key; it needs a payload key then."""
+
+
+class Link:
+    """An open connection to a fleet."""
+
+    def __init__(self, client: Client, sealer: Sealer, store: Store | None) -> None:
+        self.client = client
+        self._sealer = sealer
+        self._store = store
+
+    async def pack(self, data: bytes, about: str) -> bytes:
+        """*data* sealed, or a reference to where it is stored so. Raises `ValueError` if it is too large."""
+        sealed = self._sealer.seal(data, about)
+        if len(sealed) <= INLINE or (self._store is None and len(sealed) <= LARGEST):
+            return b"=" + sealed
+        if self._store is None:
+            message = f"it has {len(sealed):,} bytes, and without `blobs` a fleet passes on at most {LARGEST:,}"
+            raise ValueError(message)
+        return b"@" + (await self._store.put(sealed)).encode()
+
+    async def unpack(self, data: bytes, about: str) -> bytes:
+        """The content of `pack`. Raises `ValueError` if it cannot be read here, as with another key."""
+        if data[:1] == b"@":
+            if self._store is None:
+                message = "it is in the store of the fleet, and no `blobs` are configured here"
+                raise ValueError(message)
+            return self._sealer.open(await self._store.get(data[1:].decode("ascii")), about)
+        return self._sealer.open(data[1:], about)
+
+
+class Store:
+    """A folder or bucket with messages, by their digests."""
+
+    def __init__(self, url: str) -> None:
+        """Raises `InputError` (INVALID_FLEET) if it cannot be used."""
+        from obstore.store import from_url  # noqa: PLC0415 - 16 MB, for fleets with a store only
+
+        try:
+            self._store = from_url(url)
+        except Exception as error:  # the library raises errors of its own for each kind of store
+            raise InputError(f"the store {url} cannot be used: {error}", code=INVALID) from error
+
+    async def put(self, data: bytes) -> str:
+        """Store *data*; returns its key."""
+        import obstore  # noqa: PLC0415 - as above
+
+        key = f"messages/{hashlib.blake2b(data, digest_size=20).hexdigest()}"
+        await obstore.put_async(self._store, key, data)
+        return key
+
+    async def get(self, key: str) -> bytes:
+        """The data stored as *key*. Raises `ValueError` if there is none."""
+        import obstore  # noqa: PLC0415 - as above
+
+        try:
+            return bytes(await (await obstore.get_async(self._store, key)).bytes_async())
+        except FileNotFoundError as error:
+            message = f"the store of the fleet has no {key}"
+            raise ValueError(message) from error
+
+
+async def connect(
+    address: Address, environment: Mapping[str, str] = os.environ, *, identity: str | None = None
+) -> Link:
+    """Connect to the fleet at *address* as *identity*, with the secrets in *environment*.
+
+    Raises `EnvironmentFault` (FLEET_UNREACHABLE), within ten seconds and also for a certificate that does not fit, and
+    `InputError` (INVALID_FLEET).
+    """
+    key = environment.get(KEY_VARIABLE)
+    sealer = Sealer(parse_key(key) if key else None)
+    api_key = environment.get(API_KEY_VARIABLE) or None
+    check_guard(address, keyed=bool(key), api_key=api_key is not None)
+    tls = await asyncio.to_thread(_tls, address)
+    store = Store(address.blobs) if address.blobs else None
+    try:
+        async with asyncio.timeout(SECONDS):
+            client = await Client.connect(
+                address.connect,
+                namespace=address.namespace,
+                tls=tls or api_key is not None,
+                api_key=api_key,
+                identity=identity,
+            )
+    except (RuntimeError, RPCError, TimeoutError) as error:
+        raise unreachable(address, error) from error
+    return Link(client, sealer, store)
+
+
+def unreachable(address: Address, error: BaseException) -> EnvironmentFault:
+    """The fault for a fleet that does not answer."""
+    why = str(error).strip().splitlines()
+    return EnvironmentFault(
+        f"the fleet at {address.connect} cannot be reached: {why[0][:300] if why else 'no answer'}",
+        code=UNREACHABLE,
+        hint="Start its server, or correct `connect` and the `tls_` settings of [fleet].",
+    )
+
+
+def check_guard(address: Address, *, keyed: bool, api_key: bool) -> None:
+    """Raise `InputError` (INVALID_FLEET) for a server on another machine that anyone there could give orders to."""
+    if is_loopback(address.connect) or api_key or address.tls_ca or address.tls_cert:
+        return
+    if not (address.insecure and keyed):
+        raise InputError(
+            f"the fleet at {address.connect} is on another machine, and has neither TLS nor an API key",
+            code=INVALID,
+            hint=f"Set `tls_ca`, `tls_cert` and `tls_key`, or {API_KEY_VARIABLE}. In a private network, `insecure` "
+            f"together with {KEY_VARIABLE} does without.",
+        )
+
+
+def is_loopback(address: str) -> bool:
+    """Whether *address*, host and port, is on this machine."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _tls(address: Address) -> TLSConfig | None:
+    places = (address.tls_ca, address.tls_cert, address.tls_key)
+    if not any(places):
+        return None
+    try:
+        ca, cert, key = (Path(place).read_bytes() if place else None for place in places)
+    except OSError as error:
+        raise InputError(f"a certificate of the fleet cannot be read: {error}", code=INVALID) from error
+    return TLSConfig(server_root_ca_cert=ca, client_cert=cert, client_private_key=key)

@@ -1,0 +1,341 @@
+"""Has the workers of a fleet make attempts: each is one activity of a Temporal server, named by the attempt's id.
+
+Effects: network.
+
+Theory of operation
+===================
+
+**The problem.** A worker, the server or this process may be gone at any moment, for a while or for good. Each attempt
+must be made at most once, and end exactly once in the journal; two attempts of a node must never run at a time.
+
+**The server only delivers.** It holds the attempts that wait, hands each to one worker, watches its heartbeats and
+passes on cancels. It never retries (`maximum_attempts=1`): only the journal decides about another attempt, so it knows
+of each, and of its cost.
+
+**Starting twice is starting once.** The id of the activity is that of the attempt. To start one that exists, running
+or ended, returns that one. So a coordinator that was killed, or that has an old copy of its journal, asks again and
+gets the answers that it has missed, until the server forgets them (its retention).
+
+**Lost, and when that is certain.** The server says that a worker fell silent (`heartbeat`). Its processes may still
+run: it has lost its connection, not its life. A worker that hears nothing ends what it runs within `grace`; only after
+that this module returns an attempt as lost, or as cancelled. A worker that was started again reports itself what its
+former process was running, which has ended by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import ActivityExecutionStatus, ActivityFailureError
+from temporalio.common import ActivityIDConflictPolicy, ActivityIDReusePolicy, Priority, RetryPolicy
+from temporalio.exceptions import ActivityAlreadyStartedError, ApplicationError, TimeoutType
+from temporalio.exceptions import TimeoutError as ServerTimeout
+from temporalio.service import RPCError, RPCStatusCode
+
+from engine.errors import EnvironmentFault
+from engine.executors.answer import failed
+from engine.executors.fleet import wire
+from engine.executors.fleet.connection import SECONDS, Address, Link, connect, unreachable
+from engine.executors.port import Outcome
+from engine.executors.shielding import uncancelled
+from engine.model.policy import FailureKind
+from engine.text.redaction import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+
+    from temporalio.client import ActivityHandle
+
+    from engine.executors.port import Heartbeat, WorkOrder
+    from engine.ids import AttemptId
+    from engine.model.agent import Agent, AgentKind
+
+T = TypeVar("T")
+MARGIN = timedelta(seconds=60)
+"""How much later than this process the server ends an attempt that takes too long."""
+WAITING = "Waiting for the fleet's server"
+NO_WORKER = "EXECUTOR_UNAVAILABLE"
+_SHUTDOWN = "WorkerShutdown"
+"""The type of the error of an attempt that a worker ended because its time to finish was over."""
+_LOOK = 1.0
+_PASSING = frozenset(
+    {
+        RPCStatusCode.CANCELLED,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+        RPCStatusCode.INTERNAL,
+        RPCStatusCode.RESOURCE_EXHAUSTED,
+        RPCStatusCode.UNAVAILABLE,
+        RPCStatusCode.UNKNOWN,
+    }
+)
+"""Errors of a server that is starting, or away for a while."""
+_ENDED_BY_US = frozenset({ActivityExecutionStatus.CANCELED, ActivityExecutionStatus.TERMINATED})
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """A fleet as the settings describe it."""
+
+    address: Address
+    kinds: frozenset[AgentKind]
+    labels: Mapping[str, tuple[str, ...]]
+    """By agent id: what its worker has to have."""
+    project: str
+    """The name under which workers allow the project."""
+    package: str
+    heartbeat: timedelta = timedelta(seconds=60)
+    """How long a worker may be silent before it counts as lost."""
+    grace: timedelta = timedelta(seconds=10)
+    """How long a worker that was cut off may take to end what it runs."""
+    wait_for_worker: timedelta = timedelta(minutes=10)
+
+
+class FleetExecutor:
+    """See `engine.executors.port.ElsewhereExecutor`."""
+
+    def __init__(self, fleet: Fleet, trust: Callable[[Agent], Mapping[str, Any] | None]) -> None:
+        """*trust* returns what the user agreed to for an agent, for the worker to compare."""
+        self._fleet = fleet
+        self._trust = trust
+        self._opening = asyncio.Lock()
+        self._link: Link | None = None
+
+    def takes(self, agent: Agent) -> bool:
+        """Whether attempts of *agent* go to the fleet; those in worktrees work on files that are here only."""
+        return agent.kind in self._fleet.kinds and agent.isolation is None
+
+    def queues(self, agent: Agent) -> bool:  # noqa: ARG002 - the port's
+        """See `engine.executors.port.starts_later`."""
+        return True
+
+    async def check(self, agents: Iterable[Agent]) -> None:
+        """Raise `EnvironmentFault` if the server cannot be reached, or no worker runs one of the model *agents*."""
+        link = await self._linked()
+        for queue in sorted({self._queue(agent) for agent in agents if agent.kind.traits.needs_model}):
+            if not await self._has_workers(link, queue):
+                raise EnvironmentFault(
+                    f"no worker of the fleet at {self._fleet.address.connect} runs model agents (queue {queue})",
+                    code=NO_WORKER,
+                    hint="Start `orchestrate worker` with `--kind claude`, and the labels in the queue's name, where "
+                    "Claude Code is installed and signed in.",
+                )
+
+    async def standing(self, attempts: Collection[AttemptId]) -> Collection[AttemptId]:
+        """See `ElsewhereExecutor.standing`."""
+        link = await self._linked()
+        found = []
+        for attempt in attempts:
+            try:
+                status = (await self._now(link.client.get_activity_handle(attempt).describe())).status
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise unreachable(self._fleet.address, error) from error
+            else:
+                found += [] if status in _ENDED_BY_US else [attempt]
+        return found
+
+    async def end(self, attempts: Collection[AttemptId]) -> None:
+        """See `ElsewhereExecutor.end`."""
+        if attempts:
+            await self._linked()
+            await asyncio.gather(*(self._end(attempt) for attempt in attempts))
+
+    async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
+        """See `Executor.execute`."""
+        try:
+            message = await self._packed(order, heartbeat)
+        except ValueError as error:
+            return failed(
+                FailureKind.VALIDATION,
+                "ORDER_TOO_LARGE",
+                f"the inputs of the attempt cannot be sent to the fleet: {error}",
+                hint="Set `blobs` in [fleet], or pass large data by path.",
+            )
+        starting = asyncio.ensure_future(self._patient(lambda: self._start(order, message), heartbeat))
+        try:
+            handle = await asyncio.shield(starting)
+            return await self._followed(order, handle, heartbeat)
+        except asyncio.CancelledError as error:
+            starting.cancel()
+            note = await uncancelled(self._ended(order.attempt, starting))
+            if note:
+                error.add_note(note)
+            raise
+
+    async def _packed(self, order: WorkOrder, heartbeat: Heartbeat) -> bytes:
+        fleet = self._fleet
+        trust = await asyncio.to_thread(self._trust, order.agent)
+        message = wire.order_of(order, project=fleet.project, package=fleet.package, trust=trust)
+        link = await self._patient(self._linked, heartbeat)
+        return await link.pack(wire.encode(message), f"order {order.attempt}")
+
+    async def _start(self, order: WorkOrder, message: bytes) -> ActivityHandle[Any]:
+        client, fleet = (await self._linked()).client, self._fleet
+        try:
+            return await client.start_activity(
+                wire.ACTIVITY,
+                message,
+                id=order.attempt,
+                task_queue=self._queue(order.agent),
+                result_type=bytes,
+                schedule_to_start_timeout=fleet.wait_for_worker,
+                start_to_close_timeout=order.timeout + MARGIN,
+                heartbeat_timeout=fleet.heartbeat,
+                retry_policy=RetryPolicy(maximum_attempts=1),
+                id_reuse_policy=ActivityIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=ActivityIDConflictPolicy.USE_EXISTING,
+                priority=Priority(fairness_key=order.run[:64]),
+            )
+        except ActivityAlreadyStartedError:  # it has ended, and its answer was not read
+            return client.get_activity_handle(order.attempt, result_type=bytes)
+
+    async def _followed(self, order: WorkOrder, handle: ActivityHandle[Any], heartbeat: Heartbeat) -> Outcome:
+        watching = asyncio.create_task(self._watch(order.attempt, handle, heartbeat))
+        try:
+            data = await self._patient(handle.result, heartbeat)
+            link = await self._linked()
+            answer = wire.decode_answer(await link.unpack(data, f"answer {order.attempt}"))
+        except ActivityFailureError as error:
+            return await self._why(order, handle, error.cause, heartbeat)
+        except ValueError as error:
+            return failed(
+                FailureKind.ERROR,
+                "ANSWER_REFUSED",
+                f"the answer of the worker cannot be read: {error}",
+                hint="Set the same ORCHESTRATE_FLEET_KEY and `blobs` for the coordinator and for every worker.",
+            )
+        finally:
+            watching.cancel()
+        heartbeat.started(answer.worker)
+        return answer.outcome()
+
+    async def _why(
+        self, order: WorkOrder, handle: ActivityHandle[Any], cause: BaseException | None, heartbeat: Heartbeat
+    ) -> Outcome:
+        """The outcome of an attempt that no worker has answered."""
+        if isinstance(cause, ServerTimeout):
+            if cause.type is TimeoutType.SCHEDULE_TO_START or cause.type is TimeoutType.SCHEDULE_TO_CLOSE:
+                return failed(
+                    FailureKind.TIMEOUT,
+                    "NO_WORKER",
+                    f"no worker took the attempt within {self._fleet.wait_for_worker.total_seconds():g} s",
+                    hint=f"Start `orchestrate worker` for the queue {self._queue(order.agent)}.",
+                )
+            if cause.type is TimeoutType.START_TO_CLOSE:
+                return failed(FailureKind.TIMEOUT, "TIMEOUT", f'Node "{order.node}" took longer than its timeout')
+        worker = await self._worker(handle)
+        told = isinstance(cause, ApplicationError)
+        if isinstance(cause, ApplicationError) and cause.type not in {wire.LOST, _SHUTDOWN}:
+            return failed(
+                FailureKind.ERROR,
+                "WORKER_FAILED",
+                f"the worker {worker} could not run the attempt: {redact(str(cause))[:500]}",
+                hint="Its log says more; the packages of the coordinator and of the worker may differ.",
+            )
+        if not told:
+            heartbeat(f"Waiting until the lost worker {worker} must have ended what it runs")
+            await asyncio.sleep(self._fleet.grace.total_seconds())
+        log.info("%s is lost with the worker %s: %s", order.attempt, worker, type(cause).__name__)
+        return Outcome(lost_worker=worker)
+
+    async def _worker(self, handle: ActivityHandle[Any]) -> str:
+        with contextlib.suppress(RPCError, RuntimeError, TimeoutError):
+            return (await self._now(handle.describe())).last_worker_identity or "unknown"
+        return "unknown"
+
+    async def _watch(self, attempt: AttemptId, handle: ActivityHandle[Any], heartbeat: Heartbeat) -> None:
+        """Pass on what a worker reports about an attempt, and when it has begun it."""
+        seen = 0
+        while True:
+            await asyncio.sleep(_LOOK)
+            with contextlib.suppress(RPCError, RuntimeError, ValueError, TimeoutError):
+                found = await self._now(handle.describe(include_heartbeat_details=True))
+                if found.last_started_time is None or found.last_worker_identity is None:
+                    continue
+                heartbeat.started(found.last_worker_identity)
+                details = await found.heartbeat_details() if found.has_heartbeat_details() else []
+                if not details:
+                    continue
+                link = await self._linked()
+                news = wire.decode_progress(await link.unpack(details[0], f"progress {attempt}"))
+                if news.number > seen:
+                    seen = news.number
+                    heartbeat(news.action, news.said)
+
+    async def _ended(self, attempt: AttemptId, starting: asyncio.Task[Any]) -> str | None:
+        """End an attempt whose start may still be under way; a note if its worker did not confirm it."""
+        await asyncio.wait([starting])
+        try:
+            return await self._end(attempt)
+        except EnvironmentFault as fault:
+            return f"It could not be ended on the fleet: {fault.message}."
+
+    async def _end(self, attempt: AttemptId) -> str | None:
+        """Have the worker of an attempt end it, and wait until all that it has started must have ended."""
+        handle = (await self._linked()).client.get_activity_handle(attempt, result_type=bytes)
+        limit = self._fleet.heartbeat + self._fleet.grace
+        try:
+            async with asyncio.timeout(limit.total_seconds()):
+                await self._patient(lambda: handle.cancel(reason="the run ends it"), lambda *_: None)
+                await self._patient(handle.result, lambda *_: None)
+        except ActivityFailureError as error:
+            if isinstance(error.cause, ServerTimeout) and error.cause.type is TimeoutType.HEARTBEAT:
+                await asyncio.sleep(self._fleet.grace.total_seconds())
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise unreachable(self._fleet.address, error) from error
+        except TimeoutError:
+            with contextlib.suppress(RPCError):
+                await self._now(handle.terminate(reason="its worker did not answer a cancel"))
+            await asyncio.sleep(self._fleet.grace.total_seconds())
+            return "Its worker did not confirm the end; a worker without a connection ends what it runs by itself."
+        return None
+
+    async def _has_workers(self, link: Link, queue: str) -> bool:
+        request = DescribeTaskQueueRequest(
+            namespace=link.client.namespace,
+            task_queue=TaskQueue(name=queue),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+        )
+        try:
+            return bool((await self._now(link.client.workflow_service.describe_task_queue(request))).pollers)
+        except (RPCError, TimeoutError) as error:
+            raise unreachable(self._fleet.address, error) from error
+
+    def _queue(self, agent: Agent) -> str:
+        return wire.queue_of(agent.kind, self._fleet.labels.get(agent.id, ()))
+
+    async def _linked(self) -> Link:
+        async with self._opening:
+            if self._link is None:
+                self._link = await connect(self._fleet.address)
+            return self._link
+
+    async def _now(self, answer: Awaitable[T]) -> T:
+        """*answer*, for which nothing waits long."""
+        async with asyncio.timeout(SECONDS):
+            return await answer
+
+    async def _patient(self, ask: Callable[[], Awaitable[T]], heartbeat: Callable[[str], object]) -> T:
+        """The answer of a server that may be away for a while: the attempt's own timeout ends the wait."""
+        delay = 0.25
+        while True:
+            try:
+                return await ask()
+            except (RPCError, EnvironmentFault) as error:
+                if isinstance(error, RPCError) and error.status not in _PASSING:
+                    raise
+                log.warning("%s: %s", WAITING, str(error)[:200])
+            heartbeat(WAITING)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 4.0)

@@ -1,0 +1,70 @@
+"""The server of a lab: Temporal's development server with the settings that a fleet needs.
+
+Effects: starts a program that listens on a port. It has no TLS and no users of its own: it is for one machine, or for
+a private network whose machines have a payload key.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from engine.errors import EnvironmentFault, InputError
+from engine.executors.fleet.sealing import KEY_VARIABLE, parse_key
+
+SETTINGS = ("matching.enableFairness=true", "matching.useNewMatcher=true")
+"""A run that comes later does not wait behind all attempts of an earlier one."""
+PRAGMAS = ("journal_mode=wal", "synchronous=1")
+"""Four times the throughput of the default; a crash of the machine may lose the last moments of what is under way."""
+
+
+def server_program() -> str:
+    """The program of the server, beside our interpreter or on the PATH. Raises `EnvironmentFault`."""
+    beside = Path(sys.executable).with_name("temporal")
+    found = str(beside) if beside.is_file() else shutil.which("temporal")
+    if found is None:
+        raise EnvironmentFault(
+            "the program `temporal` was not found",
+            code="FLEET_NOT_INSTALLED",
+            hint="Install it: `pip install 'orchestration-mcp[fleet,fleet-server]'`.",
+        )
+    return found
+
+
+def server_command(*, port: int, file: Path, listen: str = "127.0.0.1", ui: bool = False) -> list[str]:
+    """The command line of the server; *file* keeps its state."""
+    settings = [word for one in SETTINGS for word in ("--dynamic-config-value", one)]
+    pragmas = [word for one in PRAGMAS for word in ("--sqlite-pragma", one)]
+    place = ["--ip", listen, "--port", str(port), "--db-filename", str(file), "--log-level", "error"]
+    return [server_program(), "server", "start-dev", *place, *settings, *pragmas, *([] if ui else ["--headless"])]
+
+
+def check_listen(listen: str, *, insecure: bool) -> None:
+    """Raise `InputError` (INVALID_FLEET) if others could give orders through a server that listens on *listen*."""
+    if listen == "127.0.0.1":
+        return
+    key = os.environ.get(KEY_VARIABLE)
+    if listen != "0.0.0.0":  # noqa: S104 - the only other address that the server can be reached at
+        raise InputError(
+            f"the development server cannot listen on {listen} alone: it would give out no work",
+            code="INVALID_FLEET",
+            hint="Use `--listen 0.0.0.0`, and a firewall for the other networks.",
+        )
+    if not (insecure and key):
+        raise InputError(
+            "the development server has neither TLS nor users: whoever reaches it can have the workers run programs",
+            code="INVALID_FLEET",
+            hint=f"In a private network, add `--insecure` here and for each worker, and set {KEY_VARIABLE}.",
+        )
+    parse_key(key)
+
+
+def run_server(command: list[str]) -> int:
+    """Run the server in the foreground until it is ended; returns its exit code."""
+    try:
+        return subprocess.run(command, check=False).returncode  # noqa: S603 - our own command
+    except KeyboardInterrupt:
+        return 0

@@ -1,0 +1,132 @@
+"""Keeps the process of a worker running: starts it again when it dies, and passes a request to end on.
+
+Effects: starts processes, takes a lock on the worker's folder, prints the worker's state to stderr. The agents of a
+worker that dies end by their wardens; the new one reports their attempts as lost, so that these are repeated at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from engine.errors import EnvironmentFault, StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mcp_server.fleet.worker import Options
+
+PAUSE = 0.5
+MAX_PAUSE = 30.0
+"""Seconds between two starts: the more deaths in a row before it was ready, the longer."""
+TRIES = 5
+"""How often in a row it may die before it was ready."""
+
+
+async def supervise(options: Options, tell: Callable[[str], None]) -> int:
+    """Run the worker until it is asked to end; returns its exit code.
+
+    Raises `EnvironmentFault` if it cannot start, `StateError` if another worker uses its folder.
+    """
+    state = state_folder(Path(options.folder))
+    lock = FileLock(state / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise StateError(
+            f"another worker uses the folder {options.folder}",
+            code="WORKER_FOLDER_IN_USE",
+            hint="Give each worker a folder of its own.",
+        ) from None
+    try:
+        return await _keep(replace(options, notes=str(state)), tell)
+    finally:
+        lock.release()
+
+
+def state_folder(folder: Path) -> Path:
+    """Where a worker in *folder* keeps its notes: outside of that, which agents write to."""
+    base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+    place = base / "orchestration-mcp" / "workers" / name
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return place
+
+
+async def _keep(options: Options, tell: Callable[[str], None]) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    deaths = 0
+    while True:
+        code, was_ready, fault = await _run(options, stop, tell)
+        if code == 0 or stop.is_set():
+            return max(code, 0)
+        deaths = 1 if was_ready else deaths + 1
+        if fault is not None and deaths >= TRIES:
+            raise EnvironmentFault(str(fault["message"]), code=str(fault["code"]), hint=fault.get("hint"))
+        if deaths >= TRIES:
+            raise EnvironmentFault(f"the worker ended {deaths} times before it was ready", code="WORKER_FAILED")
+        tell(f"the worker ended with {code}; it is started again")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), min(PAUSE * 2 ** (deaths - 1), MAX_PAUSE))
+        if stop.is_set():
+            return 0
+
+
+async def _run(
+    options: Options, stop: asyncio.Event, tell: Callable[[str], None]
+) -> tuple[int, bool, dict[str, Any] | None]:
+    """One process of the worker: its exit code, whether it was ready, and the fault that it ended with."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mcp_server.fleet.worker"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdin is not None  # noqa: S101 - a pipe was asked for
+    process.stdin.write(json.dumps(asdict(options)).encode() + b"\n")
+    ending = asyncio.create_task(_end(process, stop))
+    try:
+        ready, fault = await _heard(process, tell)
+        code = await process.wait()
+    finally:
+        ending.cancel()
+        process.stdin.close()
+    return code, ready, fault
+
+
+async def _heard(
+    process: asyncio.subprocess.Process, tell: Callable[[str], None]
+) -> tuple[bool, dict[str, Any] | None]:
+    ready, fault = False, None
+    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+    async for line in process.stdout:
+        said = json.loads(line)
+        if said["state"] == "failed":
+            fault = said
+            tell(f"{said['code']}: {said['message']}")
+        elif said["state"] == "ready":
+            ready = True
+            again = f", {said['lost']} attempts reported as lost" if said["lost"] else ""
+            tell(f"{said['name']} is ready ({', '.join(said['queues'])}){again}")
+        else:
+            tell(f"{said['name']} {'finishes what it has begun' if said['state'] == 'draining' else 'has ended'}")
+    return ready, fault
+
+
+async def _end(process: asyncio.subprocess.Process, stop: asyncio.Event) -> None:
+    await stop.wait()
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)

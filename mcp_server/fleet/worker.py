@@ -1,0 +1,151 @@
+"""The process of a worker: serves the queues of a fleet until it is asked to end, and then finishes what it has begun.
+
+Effects: network; runs agents; reads one JSON object from stdin, and ends at once when stdin closes, as its supervisor
+is gone then. Prints one line of JSON for each change of its state. Started by `supervisor.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from temporalio.worker import Worker
+
+from engine.errors import OrchestrationError
+from engine.executors.fleet import wire
+from engine.executors.fleet.connection import Address, connect
+from engine.executors.subprocesses.search import end_orphans
+from engine.model.agent import AgentKind
+from mcp_server.fleet.duties import BEAT, Duties, Terms, report_lost
+from mcp_server.project.logs import log_to_stderr
+from mcp_server.project.user_settings import load_user_settings
+from mcp_server.version import version
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.executors.fleet.connection import Link
+
+LOOK = 0.5
+"""Seconds between two looks whether a worker that does one order, or none for a while, may end."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a worker was started."""
+
+    address: Mapping[str, Any]
+    folder: str
+    notes: str
+    name: str
+    slots: int = 4
+    kinds: tuple[str, ...] = ("process",)
+    labels: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    drain: float = 600.0
+    once: bool = False
+    idle_exit: float | None = None
+    health: int | None = None
+
+
+def main() -> None:
+    """Run a worker as stdin says."""
+    log_to_stderr(logging.INFO)
+    options = Options(**json.loads(sys.stdin.readline()))
+    try:
+        asyncio.run(_serve(options))
+    except OrchestrationError as error:
+        _say(state="failed", code=error.code, message=error.message, hint=error.hint)
+        sys.exit(2)
+
+
+async def _serve(options: Options) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_reader(sys.stdin.fileno(), _end_with_supervisor)
+    folder, notes = Path(options.folder), Path(options.notes)
+    link = await connect(Address(**options.address), identity=options.name)
+    ended = await end_orphans(folder)
+    lost = await report_lost(link, notes)
+    terms = Terms(
+        name=options.name, folder=folder, notes=notes, projects=frozenset(options.projects), package=version()
+    )
+    duties = Duties(link, terms, load_user_settings().agents.variables)
+    queues = wire.queues_of([AgentKind(kind) for kind in options.kinds], options.labels)
+    async with contextlib.AsyncExitStack() as stack:
+        if options.health is not None:
+            server = await asyncio.start_server(_healthy, "127.0.0.1", options.health)
+            stack.push_async_callback(_closed, server)
+        for queue in queues:
+            await stack.enter_async_context(_worker(link, queue, duties, options))
+        _say(state="ready", name=options.name, queues=queues, lost=lost, ended=ended)
+        await _until_over(stop, duties, options)
+        _say(state="draining", name=options.name)
+    _say(state="ended", name=options.name)
+
+
+def _worker(link: Link, queue: str, duties: Duties, options: Options) -> Worker:
+    beat = timedelta(seconds=BEAT)
+    return Worker(
+        link.client,
+        task_queue=queue,
+        activities=[duties.work_order],
+        identity=options.name,
+        max_concurrent_activities=1 if options.once else options.slots,
+        graceful_shutdown_timeout=timedelta(seconds=options.drain),
+        max_heartbeat_throttle_interval=beat,
+        default_heartbeat_throttle_interval=beat,
+    )
+
+
+async def _until_over(stop: asyncio.Event, duties: Duties, options: Options) -> None:
+    """Wait until the worker is asked to end, has begun its one order, or had none for long enough."""
+    loop = asyncio.get_running_loop()
+    last, seen = loop.time(), 0
+    while not stop.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), LOOK)
+        if duties.taken != seen or duties.running:
+            last, seen = loop.time(), duties.taken
+        if (options.once and seen) or (options.idle_exit is not None and loop.time() - last >= options.idle_exit):
+            return
+
+
+async def _healthy(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer a probe: whoever can connect hears that the loop of this worker is alive."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+    with contextlib.suppress(OSError):
+        await writer.drain()
+    writer.close()
+
+
+async def _closed(server: asyncio.Server) -> None:
+    server.close()
+
+
+def _end_with_supervisor() -> None:
+    """Nothing is read from stdin: it is readable when the supervisor has ended, and wardens end the agents."""
+    if not os.read(sys.stdin.fileno(), 1024):
+        os._exit(3)
+
+
+def _say(**what: object) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""The server of a lab, the folder of a worker, and settings that must not reach further than the user's yes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from engine.errors import EnvironmentFault, InputError, StateError
+from engine.executors.fleet.sealing import KEY_VARIABLE
+from mcp_server.fleet import lab
+from mcp_server.fleet.supervisor import state_folder, supervise
+from mcp_server.fleet.worker import Options
+from mcp_server.project.project import open_catalog
+from mcp_server.project.settings import load_settings
+from mcp_server.project.trusted import open_trust
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing listens there
+FLEET = '[fleet]\nconnect = "10.0.0.7:7233"\nblobs = "file:///shared"\n'
+
+
+def test_the_server_listens_here_unless_both_sides_say_otherwise_and_have_a_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    lab.check_listen("127.0.0.1", insecure=False)
+    for listen, insecure, key in (
+        (EVERYWHERE, False, "0a" * 32),
+        (EVERYWHERE, True, None),
+        (EVERYWHERE, True, "short"),
+        ("10.0.0.7", True, "0a" * 32),
+    ):
+        if key is not None:
+            monkeypatch.setenv(KEY_VARIABLE, key)
+        with pytest.raises(InputError):
+            lab.check_listen(listen, insecure=insecure)
+        monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    monkeypatch.setenv(KEY_VARIABLE, "0a" * 32)
+    lab.check_listen(EVERYWHERE, insecure=True)
+
+
+def test_the_server_has_the_settings_that_a_fleet_needs(tmp_path: Path) -> None:
+    command = lab.server_command(port=7, file=tmp_path / "state")
+    assert Path(command[0]).name == "temporal"
+    words = " ".join(command[1:])
+    for part in ("--ip 127.0.0.1 --port 7", "journal_mode=wal", "matching.enableFairness=true", "--headless"):
+        assert part in words
+
+
+def test_a_server_program_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(EnvironmentFault) as refused:
+        lab.server_program()
+    assert refused.value.code == "FLEET_NOT_INSTALLED"
+
+
+async def test_two_workers_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    options = Options(address={"connect": "127.0.0.1:1"}, folder=str(tmp_path), notes="", name="w")
+    with FileLock(state_folder(tmp_path) / "lock"), pytest.raises(StateError) as refused:
+        await supervise(options, lambda _text: None)
+    assert refused.value.code == "WORKER_FOLDER_IN_USE"
+
+
+def test_the_fleet_of_a_project_has_no_effect_before_a_yes_that_shows_its_addresses(tmp_path: Path) -> None:
+    (tmp_path / ".claude").mkdir()
+    (tmp_path / ".claude" / "orchestration.toml").write_text(FLEET)
+
+    def looked_at() -> tuple[str | None, str | None, list[str]]:
+        settings = load_settings(tmp_path)
+        trust = open_trust(open_catalog(tmp_path, settings, home=tmp_path), settings, home=tmp_path)
+        lines = [line for item in trust.items() if item.id == "setting:fleet" for line in item.lines]
+        return settings.fleet.connect, settings.fleet.blobs, lines
+
+    connect, blobs, lines = looked_at()
+    assert (connect, blobs) == (None, None)
+    assert lines[:2] == ["fleet.connect = 10.0.0.7:7233", "fleet.blobs = file:///shared"]
+    settings = load_settings(tmp_path)
+    trust = open_trust(open_catalog(tmp_path, settings, home=tmp_path), settings, home=tmp_path)
+    trust.remember(trust.items())
+    assert looked_at()[:2] == ("10.0.0.7:7233", "file:///shared")
+
+
+@pytest.mark.parametrize(
+    "text", ['connect = "no port"', 'blobs = "http://x"', "grace = 1", 'labels = {a = ["Not One"]}', 'kinds = ["x"]']
+)
+def test_settings_that_cannot_be_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".claude").mkdir()
+    (tmp_path / ".claude" / "orchestration.toml").write_text(f"[fleet]\n{text}\n")
+    with pytest.raises(InputError) as refused:
+        load_settings(tmp_path)
+    assert refused.value.code == "INVALID_SETTINGS"
+
+
+def test_without_a_fleet_nothing_of_it_is_imported(tmp_path: Path) -> None:
+    program = f"""
+import asyncio, json, sys
+from pathlib import Path
+from mcp_server.project.project import open_project
+async def main():
+    async with open_project(Path({str(tmp_path)!r}), home=Path({str(tmp_path)!r})) as project:
+        await project.engine()
+asyncio.run(main())
+names = ("temporalio", "obstore", "cryptography", "google.protobuf", "engine.executors.fleet", "mcp_server.fleet")
+print([name for name in sys.modules if name.startswith(names)])
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={**os.environ}, timeout=50
+    )
+    assert ran.stdout.strip() == "[]"
