@@ -199,7 +199,9 @@ class Catalog:
             told = tuple(replace(one, place=one.place and f"{source}:{one.place}") for one in told)
         absent = _absent_scanners(validation.definition, agents)
         told += (*self._twins(path), *self._waiting(), *absent)
-        checked = _in_workflow(validation.problems, parsed.pointers) if parsed.format in PEERS else validation.problems
+        checked: Iterable[Problem] = validation.problems
+        if parsed.format in PEERS:
+            checked = () if parsed.refused else _in_workflow(checked, parsed.pointers)
         problems = sorted((*told, *checked), key=lambda problem: problem.severity is not Severity.ERROR)
         if parsed.text is not None and problems:
             problems = _placed(problems, parsed.text, parsed.format, source)

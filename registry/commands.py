@@ -75,6 +75,8 @@ class Parsed:
     """Texts of the agent files that another program's workflow needs, by the agent's name."""
     pointers: Mapping[str, str] = field(default_factory=dict)
     """The places of the definition's parts in another program's workflow, by pointer."""
+    refused: bool = False
+    """Whether another program's workflow has parts that cannot be converted, so that the definition is not whole."""
     listed: bool = True
     """False for markdown without any sign of a command: it runs if named by path, but no list shows it."""
 
@@ -364,6 +366,7 @@ def _of_peer(raw: dict[str, Any], peer: str, text: str, project: Path) -> Parsed
         text=text,
         agents=found.agents,
         pointers=found.pointers,
+        refused=found.refused,
     )
 
 

@@ -9,6 +9,7 @@ Options, before `--`:
 
 --text KEY       stdout, without its last line break, is the output KEY
 --members KEY    stdout has to be a JSON object; its members, as texts, are the output KEY
+--list KEY       stdout has to be a JSON array, which is the output KEY
 --passed KEY     the output KEY says whether the program exited with 0; another exit code is not a failure
 --result KEY     the output KEY is an object of stdout, stderr, exit_code and, if stdout is a JSON object, its members
 --strict         with --result: stdout must be a JSON object
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _options(arguments: Sequence[str]) -> Namespace:
     parser = ArgumentParser(prog="run_script", allow_abbrev=False)
-    for name in ("text", "members", "passed", "result", "stdin", "fail"):
+    for name in ("text", "members", "list", "passed", "result", "stdin", "fail"):
         parser.add_argument(f"--{name}")
     for name in ("env", "set", "optional"):
         parser.add_argument(f"--{name}", action="append", default=[])
@@ -130,6 +131,11 @@ def _outputs(options: Namespace, ended: subprocess.CompletedProcess[bytes]) -> d
         if members is None:
             return _failure("NO_JSON_OBJECT", "a later step reads a member of the output, which is not a JSON object")
         outputs[options.members] = {key: as_text(value) for key, value in members.items()}
+    if options.list is not None:
+        items = _json(stdout)
+        if not isinstance(items, list):
+            return _failure("NO_JSON_ARRAY", "a later step runs for each item of the output, which is not a JSON array")
+        outputs[options.list] = items
     return {"outputs": outputs}
 
 
@@ -179,11 +185,15 @@ def _whole(value: object) -> object:
     return int(value) if is_whole and isinstance(value, float) else value
 
 
-def _members(text: str) -> dict[str, Any] | None:
+def _json(text: str) -> object:
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except ValueError:
         return None
+
+
+def _members(text: str) -> dict[str, Any] | None:
+    value = _json(text)
     return value if isinstance(value, dict) else None
 
 

@@ -33,6 +33,11 @@ class Converted:
     pointers: Mapping[str, str] = field(default_factory=dict)
     """The places of the command's parts in the workflow, by pointer."""
 
+    @property
+    def refused(self) -> bool:
+        """Whether some part cannot be converted, so that the definition is not whole."""
+        return any(one.severity is Severity.ERROR for one in self.problems)
+
 
 def convert(raw: Mapping[str, Any], peer: str, sources: Sources) -> Converted:
     """The workflow *raw* of the format *peer*."""

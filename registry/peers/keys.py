@@ -16,7 +16,7 @@ ARGUMENTS = "arguments"
 MAX_STEPS = 500
 """Steps of one workflow, and inputs: the largest in public use has about thirty."""
 _RESERVED = frozenset({ARGUMENTS, "iteration", "number", "true", "false", "null", "in", "size"})
-_SUFFIXES = ("", "_members", "_done", "_next", "_failures")
+_SUFFIXES = ("", "_members", "_list", "_items", "_done", "_next", "_failures")
 """Endings of the keys that belong to one step."""
 
 
@@ -37,6 +37,8 @@ class Step:
     """Names of all steps that have ended when it starts."""
     read: set[str] = field(default_factory=set)
     """Members of a text in JSON that others read."""
+    listed: bool = False
+    """Whether a text in JSON is read as a list."""
 
     def declared(self, member: str) -> dict[str, Any] | None:
         """The schema of a member of its output; None for a text, or a member that is not declared."""
@@ -52,6 +54,11 @@ class Step:
     def failed(self) -> str:
         """The expression for a step that has ended without an output, and not because it was skipped."""
         return f"{self.key} == null && !({self.skip})" if self.skip else f"{self.key} == null"
+
+    @property
+    def list_key(self) -> str:
+        """Context key of the list in a text in JSON."""
+        return f"{self.key}_list"
 
     @property
     def members(self) -> str:
@@ -74,3 +81,10 @@ class Keys:
             key += "_"
         self._taken |= {f"{key}{suffix}" for suffix in _SUFFIXES}
         return key
+
+    def take(self, key: str) -> bool:
+        """Whether *key* itself is free; it is taken then."""
+        if key in self._taken:
+            return False
+        self._taken.add(key)
+        return True

@@ -9,9 +9,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import InputError
-from registry.files import json_file
+from registry.files import json_file, yaml_file
 from registry.files.paths import inside
 from registry.peers.convert import Converted, convert
+from registry.peers.kinds import peer_of
 from registry.peers.sources import Sources
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NAME = re.compile(r"[A-Za-z0-9_][\w.-]*", re.ASCII)
+_MAX_WORKFLOWS = 200
 _SUFFIXES = {"bun": (".ts", ".js"), "uv": (".py",)}
 
 
@@ -35,7 +37,26 @@ def _sources(project: Path) -> Sources:
     def script_file(name: str, runtime: str) -> tuple[str, str] | None:
         return _find(project, "scripts", name, _SUFFIXES.get(runtime, ()))
 
-    return Sources(command_text, script_file)
+    def workflow(name: str) -> Mapping[str, Any] | None:
+        return _workflows(project).get(name)
+
+    return Sources(command_text, workflow, script_file)
+
+
+def _workflows(project: Path) -> dict[str, Mapping[str, Any]]:
+    """The readable workflows of Archon in *project*, by the name that each has in itself."""
+    root = project / ".archon" / "workflows"
+    files = sorted(path for suffix in yaml_file.SUFFIXES for path in root.rglob(f"*{suffix}"))
+    found: dict[str, Mapping[str, Any]] = {}
+    for path in files[:_MAX_WORKFLOWS]:
+        try:
+            text = json_file.read_text(inside(project, path.relative_to(project)))
+            raw = json_file.as_object(yaml_file.parse(text))
+        except InputError:
+            continue
+        if isinstance(raw.get("name"), str) and peer_of(raw) == "archon":
+            found.setdefault(raw["name"], raw)
+    return found
 
 
 def _find(project: Path, folder: str, name: str, suffixes: tuple[str, ...]) -> tuple[str, str] | None:

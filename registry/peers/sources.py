@@ -6,10 +6,10 @@ Pure.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 def _nothing(*_: str) -> None:
@@ -22,5 +22,7 @@ class Sources:
 
     command_text: Callable[[str], str | None] = _nothing
     """The text of a command file of Archon, by its name."""
+    workflow: Callable[[str], Mapping[str, Any] | None] = _nothing
+    """The content of a workflow of Archon, by its name."""
     script_file: Callable[[str, str], tuple[str, str] | None] = _nothing
     """Path and text of a script of Archon, by its name and the program that runs it."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.run.state import Run
+    from registry.catalog import CheckedCommand
 
 pytestmark = pytest.mark.processes
 
@@ -49,6 +50,21 @@ nodes:
   - {id: in-spite, bash: echo spite, depends_on: [broken, after-broken], trigger_rule: all_done}
   - {id: reader, bash: "echo $broken.output", depends_on: [broken], trigger_rule: all_done}
 """
+FAN_OUT = """\
+name: many
+description: Each in a workflow of its own
+nodes:
+  - {id: find, bash: "echo '[\\"a\\", \\"bad\\", \\"c\\"]'"}
+  - {id: each, workflow: one, depends_on: [find], fan_out: {items: $find.output, max_parallel: 2}}
+  - {id: report, bash: "printf '%s' $each.output", depends_on: [each]}
+"""
+ONE = """\
+name: one
+description: One item
+mutates_checkout: false
+nodes:
+  - {id: made, bash: 'test "$ARGUMENTS" != bad && echo "made $ARGUMENTS"'}
+"""
 CONDUCTOR = """\
 workflow:
   name: poll
@@ -77,16 +93,21 @@ agents:
 """
 
 
+def write(root: Path, loaded: CheckedCommand, stem: str) -> None:
+    """Write the command and the agents of a converted workflow, as `migrate` does."""
+    assert loaded.errors == ()
+    for folder, files in (("agents", loaded.agents), ("commands/v2", {stem: json.dumps(loaded.raw)})):
+        (root / ".claude" / folder).mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            suffix = "md" if folder == "agents" else "json"
+            (root / ".claude" / folder / f"{name}.{suffix}").write_text(content, encoding="utf-8")
+
+
 async def played(root: Path, text: str) -> tuple[Run, dict[str, Any]]:
     """A run of the workflow *text* after its conversion, and the values that it leaves."""
     (root / "flow.yaml").write_text(text, encoding="utf-8")
     loaded = Catalog(root).load("flow.yaml")
-    assert loaded.errors == ()
-    for folder, files in (("agents", loaded.agents), ("commands/v2", {"flow": json.dumps(loaded.raw)})):
-        (root / ".claude" / folder).mkdir(parents=True)
-        for name, content in files.items():
-            suffix = "md" if folder == "agents" else "json"
-            (root / ".claude" / folder / f"{name}.{suffix}").write_text(content, encoding="utf-8")
+    write(root, loaded, "flow")
     trust_all(root, root / "home")
     async with open_project(root, home=root / "home") as project:
         engine = await project.engine()
@@ -111,6 +132,16 @@ async def test_a_workflow_of_archon(tmp_path: Path) -> None:
     assert (values["all"], values["in_spite"]) == ("all", "spite")
     assert (values["count"].strip(), values["count_done"]) == ("3", True)
     assert (tmp_path / "counted").read_text(encoding="utf-8") == "fast\n" * 3
+
+
+async def test_a_fan_out_of_archon(tmp_path: Path) -> None:
+    (tmp_path / ".archon/workflows").mkdir(parents=True)
+    (tmp_path / ".archon/workflows/one.yaml").write_text(ONE, encoding="utf-8")
+    write(tmp_path, Catalog(tmp_path).load(".archon/workflows/one.yaml"), "one")
+    run, values = await played(tmp_path, FAN_OUT)
+    assert run.status is RunStatus.DEGRADED
+    assert values["made"] == ["made a", "made c"]
+    assert values["report"] == '["made a","made c"]'
 
 
 async def test_a_workflow_of_conductor(tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from registry.peers.agents import ALL_TOOLS, RUNNER, NewAgents, model_name, tier
-from registry.peers.archon import conditions, loops, shell
+from registry.peers.archon import loops, shell
 from registry.peers.archon.scope import TEXT, TOKEN, Reader, marked, prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from registry.peers.archon.scope import Scope
+    from registry.peers.archon.scope import Callers, Scope
     from registry.peers.keys import Step
     from registry.peers.report import Fields, Report
 
@@ -60,6 +60,7 @@ class Maker:
     """Provider, model and effort of the workflow."""
     command_text: Callable[[str], str | None]
     script_file: Callable[[str, str], tuple[str, str] | None]
+    callers: Callers
     continued: frozenset[str] = frozenset()
     """Nodes that go on in the conversation of the one before, unless they say otherwise."""
 
@@ -75,6 +76,8 @@ class Made:
     script: list[str] | None = None
     """The command of its program, if it has one; options for its output come in when all readers are known."""
     shape: str = "--text"
+    transforms: dict[str, str] = field(default_factory=dict)
+    """Of inputs, by context key."""
 
 
 def make(fields: Fields, kind: str, step: Step, scope: Scope, maker: Maker) -> Made:
@@ -97,9 +100,9 @@ def make(fields: Fields, kind: str, step: Step, scope: Scope, maker: Maker) -> M
     elif kind == "cancel":
         _cancel(fields, made)
     else:
-        advice = "Convert that file too, and run it by a node with agentId `command`."
-        fields.refuse(kind, f'"{kind}" runs another workflow, whose outputs this file does not say', advice)
-        for name in ("with", "input", "isolation", "fan_out", "output_format"):
+        advice = "Write `workflow` instead, or the nodes of that workflow."
+        fields.refuse(kind, "the nodes of another workflow cannot be included", advice)
+        for name in ("with", "output_format"):
             fields.take(name)
     if kind not in MODELS:
         no_model(fields)
@@ -113,52 +116,6 @@ def no_model(fields: Fields) -> None:
         fields.ignore(name, f'"{name}" has no effect on a node without a model')
 
 
-def order(fields: Fields, made: Made, needs: list[Step]) -> None:
-    """The join and the condition of the node as its skip condition.
-
-    Archon looks at the join first, then at the condition, and only then at what the texts of the node read: the whole
-    output of a skipped node is empty, and that of a failed one fails the node.
-    """
-    step, reader = made.step, made.reader
-    rule = fields.text("trigger_rule") or "all_success"
-    asked = fields.text("when")
-    parts = []
-    join = _join(rule, needs)
-    if join is None:
-        reader.report.refuse(fields.at("trigger_rule"), f'"{rule[:80]}" is not a trigger_rule', "Write all_success.")
-    elif join:
-        parts.append(join)
-    condition = None if asked is None else conditions.convert(asked, reader, fields.at("when"))
-    if condition is not None:
-        parts.append(f"!({condition})")
-    step.skip = " || ".join(parts)
-    parts += [conditions.fault(one.failed(), one.name) for one in reader.loose.values()]
-    if parts:
-        made.node["skipCondition"] = {"type": "context", "expression": " || ".join(parts)}
-
-
-def surely(rule: object, needs: list[Step]) -> set[str]:
-    """The names of the steps that have completed if a node with this join runs."""
-    if rule is not None and rule != "all_success":
-        return set()
-    return {one.name for one in needs}.union(*(one.sure for one in needs))
-
-
-def _join(rule: str, needs: list[Step]) -> str | None:
-    """When the node is skipped because of its dependencies; empty for never, None for a rule that does not exist."""
-    if rule == "all_done" or not needs:
-        return "" if rule in {"all_success", "one_success", "none_failed_min_one_success", "all_done"} else None
-    lost = [f"{one.key} == null" for one in needs]
-    if rule == "all_success":
-        return " || ".join(lost)
-    if rule == "one_success":
-        return f"({' && '.join(lost)})"
-    if rule != "none_failed_min_one_success":
-        return None
-    failed = [f"({one.failed()})" for one in needs]
-    return " || ".join([f"({' && '.join(lost)})", *failed])
-
-
 def finish(made: Made, maker: Maker) -> dict[str, Any]:
     """The node with its outputs and inputs, once all others have said what they read of it."""
     step, node = made.step, made.node
@@ -167,11 +124,17 @@ def finish(made: Made, maker: Maker) -> dict[str, Any]:
         if step.read:
             options += ["--members", step.members]
             made.outputs.append({"key": step.members, "schema": {"type": "object"}})
+        if step.listed:
+            options += ["--list", step.list_key]
+            made.outputs.append({"key": step.list_key, "schema": {"type": "array"}})
         node["agentId"] = maker.agents.program(step.name, [*RUNNER, *options, *made.script])
-    elif step.read:
-        message = f'members of the output of node "{step.name}" are read, and it has no output_format'
+    elif step.read or step.listed:
+        message = f'parts of the output of node "{step.name}" are read, and it has no output_format'
         maker.report.refuse(f"/{step.name}", message, "Write an output_format.")
-    inputs = [{"key": key, **({} if needed else {"required": False})} for key, needed in made.reader.inputs.items()]
+    inputs: list[dict[str, Any]] = []
+    for key, needed in made.reader.inputs.items():
+        path = {"transform": made.transforms[key]} if key in made.transforms else {}
+        inputs.append({"key": key, **path, **({} if needed else {"required": False})})
     context = {name: items for name, items in (("inputs", inputs), ("outputs", made.outputs)) if items}
     if context:
         node["context"] = context

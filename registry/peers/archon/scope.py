@@ -53,6 +53,10 @@ class Arguments:
     declared: dict[str, str] = field(default_factory=dict)
     """Context keys of the declared inputs, by name."""
 
+    def word_of(self, key: str) -> str | None:
+        """The variable with the context key *key*."""
+        return key.upper() if key in _VARIABLES else None
+
     def variable(self, word: str, pointer: str) -> str:
         """The context key of the variable *word*."""
         word = _SAME.get(word, word)
@@ -67,6 +71,31 @@ class Arguments:
             message = f'Archon itself provides "${word}"; here it is the argument "{key}" of each run'
             self.report.differs(pointer, message, f"Pass it: `--arg {key}=…`.")
         return key
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A workflow that another one runs."""
+
+    command: str
+    """With the slash."""
+    arguments: dict[str, dict[str, Any]]
+    """By context key."""
+    declared: dict[str, str]
+    """Context keys of its inputs, by name."""
+    key: str
+    """Context key of its result; empty if it has none that is certain."""
+    schema: dict[str, Any] | None
+    """Of a result that is an object."""
+
+
+@dataclass(slots=True)
+class Callers:
+    """Parts that the nodes that run workflows share."""
+
+    find: Callable[[str], Child | None]
+    initial: dict[str, Any]
+    """Initial values of the command."""
 
 
 @dataclass(slots=True)

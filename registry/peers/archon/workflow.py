@@ -9,9 +9,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from registry.peers.agents import RUNNER, NewAgents
-from registry.peers.archon import loops, shell
-from registry.peers.archon.nodes import MODELS, Made, Maker, finish, make, no_model, order, script_options, surely
-from registry.peers.archon.scope import PREVIOUS, Arguments, Reader, Scope
+from registry.peers.archon import loops, shell, subruns
+from registry.peers.archon.joins import order, surely
+from registry.peers.archon.nodes import MODELS, Made, Maker, finish, make, no_model, script_options
+from registry.peers.archon.scope import PREVIOUS, Arguments, Callers, Child, Reader, Scope
 from registry.peers.keys import MAX_STEPS, Step
 from registry.peers.kinds import ARCHON_NODES
 from registry.peers.report import Fields, Report
@@ -37,7 +38,7 @@ _CHECK_TIMEOUT = 120_000
 
 
 def convert(
-    raw: Mapping[str, Any], sources: Sources, report: Report
+    raw: Mapping[str, Any], sources: Sources, report: Report, children: Children | None = None
 ) -> tuple[dict[str, Any], NewAgents, dict[str, str]]:
     """The definition, its agents, and the places of its nodes in the workflow, by pointer."""
     fields = Fields(raw, "", report)
@@ -46,7 +47,8 @@ def convert(
     definition = _command(fields, name)
     arguments = Arguments(report)
     _inputs(fields, arguments)
-    maker = Maker(report, agents, _defaults(fields), sources.command_text, sources.script_file)
+    callers = Callers((children or Children(sources)).find, {})
+    maker = Maker(report, agents, _defaults(fields), sources.command_text, sources.script_file, callers)
     _settings(fields, definition)
     nodes = [one for one in fields.items("nodes") or [] if isinstance(one, dict)]
     made, pointers = _nodes(nodes, "/nodes", Scope(arguments), maker)
@@ -54,12 +56,48 @@ def convert(
     if returned is not None and returned not in {one["id"] for one in made}:
         report.refuse(fields.at("returns"), f'"{returned[:80]}" is not a node', "Correct its name.")
     fields.finish(ignored=True)
+    if callers.initial:
+        definition["globalContext"] = {"initial": callers.initial}
     phase = {"id": "main", "name": "Main", "continueOnError": True, "agents": made}
     definition |= {"arguments": list(arguments.found.values()), "phases": [phase]}
     if len(made) > 1:
         message = "a run with a failed node ends as degraded, where Archon calls it failed"
         report.differs("/nodes", message)
     return definition, agents, {f"/phases/0/agents/{number}": at for number, at in enumerate(pointers)}
+
+
+class Children:
+    """The workflows that others run, each converted once."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._known: dict[str, Child | None] = {}
+
+    def find(self, name: str) -> Child | None:
+        """The workflow *name*; None if it does not exist, or runs itself."""
+        if name not in self._known:
+            self._known[name] = None
+            raw = self._sources.workflow(name)
+            self._known[name] = None if raw is None else self._child(raw)
+        return self._known[name]
+
+    def _child(self, raw: Mapping[str, Any]) -> Child:
+        definition, _, _ = convert(raw, self._sources, Report("Archon"), self)
+        nodes: list[dict[str, Any]] = definition["phases"][0]["agents"]
+        needed = {need for node in nodes for need in node.get("dependencies", [])}
+        last = [node for node in nodes if node["id"] == raw.get("returns")]
+        last = last or [node for node in nodes if node["id"] not in needed]
+        outputs = last[0].get("context", {}).get("outputs", []) if len(last) == 1 else []
+        schema = outputs[0]["schema"] if outputs else {}
+        inputs = Arguments(Report("Archon"))
+        _inputs(Fields(raw, "", inputs.report), inputs)
+        return Child(
+            command=definition["name"],
+            arguments={one["name"]: one for one in definition["arguments"]},
+            declared=inputs.declared,
+            key=outputs[0]["key"] if outputs and "forEach" not in last[0] else "",
+            schema=None if schema.get("type") == "string" else schema,
+        )
 
 
 def _command(fields: Fields, name: str) -> dict[str, Any]:
@@ -174,7 +212,12 @@ def _nodes(
 
 def _made(part: tuple[Fields, str, list[str]], step: Step, scope: Scope, maker: Maker) -> Made:
     fields, kind, needs = part
-    made = _group(fields, step, scope, maker) if kind == "loop_group" else make(fields, kind, step, scope, maker)
+    if kind == "loop_group":
+        made = _group(fields, step, scope, maker)
+    elif kind == "workflow":
+        made = subruns.make(fields, step, scope, maker)
+    else:
+        made = make(fields, kind, step, scope, maker)
     if needs:
         made.node["dependencies"] = needs
     order(fields, made, [scope.steps[need] for need in needs])

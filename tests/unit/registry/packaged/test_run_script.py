@@ -56,6 +56,11 @@ def test_members_of_the_output_are_texts(answer: Any) -> None:  # noqa: ANN401
     assert answer("--members", "m", *PYTHON, "print([1])")[1]["failure"]["code"] == "NO_JSON_OBJECT"
 
 
+def test_a_list_is_a_list(answer: Any) -> None:  # noqa: ANN401
+    assert answer("--list", "l", *PYTHON, "print([1])")[1] == {"outputs": {"l": [1]}}
+    assert answer("--list", "l", *PYTHON, "print({})")[1]["failure"]["code"] == "NO_JSON_ARRAY"
+
+
 def test_a_check_answers_with_its_exit_code(answer: Any) -> None:  # noqa: ANN401
     assert answer("--passed", "p", *PYTHON, "")[1] == {"outputs": {"p": True}}
     assert answer("--passed", "p", *PYTHON, "raise SystemExit(1)")[1] == {"outputs": {"p": False}}

@@ -81,10 +81,13 @@ def test_a_prompt_file_outside_of_the_project_is_not_read(
 
 def test_errors_have_their_place_in_the_workflow(catalog: Catalog) -> None:
     path = catalog.project / ".archon/workflows/flow.yaml"
-    path.write_text(FLOW.replace("command: plan", f"prompt: {'x' * 20_001}\n    hooks: {{}}"), encoding="utf-8")
-    found = {one.code: one for one in catalog.load(".archon/workflows/flow.yaml").errors}
-    assert found["PEER_NOT_CARRIED"].place == ".archon/workflows/flow.yaml:6:5"
-    assert (found["SCHEMA"].pointer, found["SCHEMA"].place) == ("/nodes/0", ".archon/workflows/flow.yaml:4:5")
+    long = FLOW.replace("command: plan", f"prompt: {'x' * 20_001}")
+    path.write_text(long, encoding="utf-8")
+    (error,) = catalog.load(".archon/workflows/flow.yaml").errors
+    assert (error.code, error.pointer, error.place) == ("SCHEMA", "/nodes/0", ".archon/workflows/flow.yaml:4:5")
+    path.write_text(long.replace("id: a", "id: a\n    hooks: {}"), encoding="utf-8")
+    (error,) = catalog.load(".archon/workflows/flow.yaml").errors  # no more of a command that is not whole
+    assert (error.code, error.place) == ("PEER_NOT_CARRIED", ".archon/workflows/flow.yaml:5:5")
 
 
 def test_an_agent_that_cannot_be_written_is_an_error(catalog: Catalog) -> None:
