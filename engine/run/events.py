@@ -192,6 +192,8 @@ class IterationOpened(EventBase, frozen=True):
     """From 1."""
     at_once: bool = False
     """Whether its phase is open with this event; else another one opens it."""
+    lacked: str = ""
+    """The values for which the condition did not hold after the iteration before, short."""
 
 
 class NodeReady(EventBase, frozen=True):

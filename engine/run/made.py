@@ -66,5 +66,7 @@ class Unfolded:
     items: tuple[ValueRef, ...] = ()
     keys: tuple[str, ...] = ()
     """Names of the items; empty if they have none."""
+    lacked: str = ""
+    """For a loop: the values for which its condition did not hold after the iteration before, short."""
     exhausted: int = 0
     """For a loop that ended without its condition: the iterations until then; a retry of the run allows more."""

@@ -82,10 +82,11 @@ def opened(run: Run, event: ev.IterationOpened) -> None:
     node = run.nodes[event.node]
     name, number, plan = event.node, event.number, node.plan
     index = len(run.phases)
-    run.unfolded.setdefault(name, Unfolded(0, ("iteration",))).count = number
+    shape = run.unfolded.setdefault(name, Unfolded(0, ("iteration",)))
+    shape.count, shape.lacked = number, event.lacked
     phase = PhasePlan(
         id=f"{name}/{number}",
-        name=title(run, node),
+        name=f"{title(run, node)}, since {event.lacked}" if event.lacked else title(run, node),
         index=index,
         nodes=(NodeId(f"{name}/{number}"),),
         after=plan.inner[-1] if plan.inner else None,

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 MAX_SHOWN_LENGTH = 300
 """Characters of a value that a failure shows."""
+MAX_LACKED_LENGTH = 120
+"""Characters of the values that are kept of an iteration after which the condition did not hold."""
 
 
 def too_many(run: Run, plan: NodePlan, count: int) -> Failure | None:
@@ -107,7 +109,7 @@ def judge(step: Step) -> bool:
     elif failure:
         _complete(step, node)
     else:
-        _open_next(step, node, loop)
+        _open_next(step, node, loop, _lacked(observations.values))
     return True
 
 
@@ -172,14 +174,28 @@ def _complete(step: Step, node: NodeState, *, warning: str = "") -> None:
     outcomes.go_on_stopping(step)
 
 
-def _open_next(step: Step, node: NodeState, loop: Repeat) -> None:
+def _open_next(step: Step, node: NodeState, loop: Repeat, lacked: str) -> None:
     name = node.plan.id
     number = step.run.unfolded[name].count + 1
-    step.emit(ev.IterationOpened(step.now, name, number, at_once=not loop.interval))
+    step.emit(ev.IterationOpened(step.now, name, number, at_once=not loop.interval, lacked=lacked))
     if loop.interval:
         until = step.now + loop.interval
         step.emit(ev.NodeWaiting(step.now, NodeId(f"{name}/{number}"), WaitReason.INTERVAL, until))
         step.emit(ev.PhaseOpened(step.now, node.plan.inner[-1]))
+
+
+def _lacked(values: Mapping[str, Any]) -> str:
+    """The values that the condition has looked at, on a short line without secrets."""
+    shown = [
+        f"{key} = {json.dumps(value, ensure_ascii=False)}"
+        for key, value in sorted(values.items())
+        if key != "iteration"
+    ]
+    if not shown:
+        return ""
+    from engine.text.redaction import one_line  # noqa: PLC0415 - a server that has just started needs none
+
+    return one_line(", ".join(shown), limit=MAX_LACKED_LENGTH)
 
 
 def _seen(values: Mapping[str, Any]) -> str:

@@ -150,10 +150,13 @@ def fold_of(run: Run, node: NodeState) -> Fold | None:
 
 
 def item_lines(run: Run, node: NodeState) -> list[str]:
-    """The running and the failed items of a list, a few of each, and how many wait."""
+    """The running and the failed items of a list, a few of each, and how many wait; what a loop has lacked so far."""
     fold, name = fold_of(run, node), node.plan.id
-    if fold is None or fold.loop or node.status is not NodeStatus.RUNNING:
+    if fold is None or node.status is not NodeStatus.RUNNING:
         return []
+    if node.plan.loop is not None:
+        lacked = run.unfolded[name].lacked
+        return [clean(f"↻ until {node.plan.loop.until}: {lacked}")] if lacked else []
     live = sorted(run.live, key=lambda one: run.nodes[one].start_order)
     lines = [f"⚙️ {item_name(run, one)}" for one in _first(name, live)]
     lines += [f"❌ {item_name(run, one)}: {_reason(run, one)}" for one in _first(name, run.failures)]

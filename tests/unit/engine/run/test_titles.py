@@ -59,4 +59,7 @@ def test_a_loop_has_the_number_of_its_iteration() -> None:
         "Fix it, try 1",
         "Fix it, try 2",
     ]
-    assert [one.plan.name for one in run.run.phases[1:]] == ["Fix it, try 1", "Fix it, try 2"]
+    assert [one.plan.name for one in run.run.phases[1:]] == [
+        "Fix it, try 1",
+        'Fix it, try 2, since result = {"passed": false}',
+    ]

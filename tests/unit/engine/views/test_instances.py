@@ -63,6 +63,23 @@ def test_a_loop_shows_its_iteration() -> None:
     assert todo.content == "Fix the tests (completed in 0.0s, iteration 2)"
 
 
+def test_the_text_says_what_the_condition_of_a_loop_has_lacked() -> None:
+    run = looping(loop(task="Fix the tests"))
+    assert "until" not in display(run.run, run.now, {})
+    run.succeed("fix/1", result={"passed": False, "failed": 3})
+    lines = [text.strip() for text in display(run.run, run.now, {}).splitlines()]
+    lacked = 'result = {"failed": 3, "passed": false}'
+    assert f"↻ until result.passed == true: {lacked}" in lines
+    token = "ghp_" + "a1B2" * 9
+    run.succeed("fix/2", result={"passed": False, "note": f"{token} {'x' * 500}"})
+    assert token not in display(run.run, run.now, {})
+    assert all(len(line) <= 200 for line in display(run.run, run.now, {}).splitlines())
+    run.succeed("fix/3", result={"passed": True})
+    assert "until" not in display(run.run, run.now, {})
+    names = [phase.name for phase in timeline(run.run, run.now).phases]
+    assert names[1:3] == ["Fix the tests", f"Fix the tests, since {lacked}"]
+
+
 def test_progress_counts_the_nodes_of_the_file_and_never_goes_back() -> None:
     run = begun(each(), node("last", "cover"), files=("a", "b", "c", "d"))
     seen = [progress(run.run).percent]
