@@ -37,7 +37,7 @@ SHOWN_BY = {"ui": {"resourceUri": APP}, "ui/resourceUri": APP}
 FOR_THE_VIEW = {"ui": {"visibility": ["app"]}}
 """Such a tool is for the live view: hosts do not offer it to models. Any client can call it, so it is guarded too."""
 FIRST_LOOK_SECONDS = 5.0
-"""Seconds that `live` waits at least, so that its first answer is not a empty one."""
+"""Seconds that `live` waits at least, so that its first answer is seldom empty."""
 CANCEL_SECONDS = 30.0
 """Seconds that `cancel` waits for agents to end."""
 
