@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 EXTRA = "otel"
 NOTIFY = "notify"
+TARGETS = ("command", "webhook")
 log = logging.getLogger(__name__)
 
 
@@ -58,9 +59,17 @@ def _notify(
     if any((own.command, own.webhook, settings.notify.command, settings.notify.webhook)):
         from mcp_server.project.notifying import Notifier  # noqa: PLC0415 - for those who ask
 
+        file = settings.guarded.get(NOTIFY, {})
+        of_file, of_environment = (
+            settings.notify.model_copy(
+                update={key: None for key in TARGETS if (f"{NOTIFY}.{key}" in file) is not guarded}
+            )
+            for guarded in (True, False)
+        )
         notifier = Notifier(engine)
         notifier.add(own, own_variables)
-        notifier.add(settings.notify, given_variables, lambda: trust.accepts(trust.setting(NOTIFY)))
+        notifier.add(of_environment, own_variables)
+        notifier.add(of_file, given_variables, lambda: trust.accepts(trust.setting(NOTIFY)))
         stack.push_async_callback(notifier.close)
 
 

@@ -50,8 +50,8 @@ def users(root: Path, text: str) -> None:
     (folder / "settings.toml").write_text(f"[notify]\n{text}\n", encoding="utf-8")
 
 
-def run(root: Path, name: str, *options: str) -> subprocess.CompletedProcess[str]:
-    env = environment(root) | {"AWS_PROFILE": "mine"}
+def run(root: Path, name: str, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    env = environment(root) | {"AWS_PROFILE": "mine"} | variables
     return subprocess.run(
         [ORCHESTRATE, "run", name, *options],
         cwd=root,
@@ -105,6 +105,10 @@ def test_those_of_a_project_wait_for_the_users_yes(root: Path, hook: Hook) -> No
     assert hook.bodies == []
     assert not (root / "kept").exists()
     assert "wait for your yes" in done.stderr
+    run(root, "/hello", ORCHESTRATION_NOTIFY__WEBHOOK=hook.address)  # the user's own needs no yes
+    assert [body["event"] for body in hook.bodies] == ["end"]
+    assert not (root / "kept").exists()
+    hook.bodies.clear()
     trust_all(root, root / "home")
     done = run(root, "/hello")
     assert [body["event"] for body in hook.bodies] == ["end"]
