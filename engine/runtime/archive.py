@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+MAX_FOLDED = 4
+"""Runs of other processes that are kept folded, the last ones read: as many as are usually watched at once."""
+
+
 class Archive:
     """Finds runs."""
 
@@ -113,7 +117,10 @@ class Archive:
         else:
             for event in events[run.events - since :]:  # another task may have folded some of them meanwhile
                 apply(run, event)
-        self._cached = {run_id: run}
+        self._cached.pop(run_id, None)
+        self._cached[run_id] = run
+        for old in list(self._cached)[:-MAX_FOLDED]:
+            del self._cached[old]
         return run
 
     async def look_after(self, summary: RunSummary) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.test_inspector_page import inspector
 from tests.e2e.test_live_page_browser import SHOTS
 from tests.interaction.projects import environment, make_project
 from tests.support.browser import chromium
@@ -82,3 +83,21 @@ def test_the_inspector_finds_the_view(tmp_path: Path) -> None:
     found = inspect(OURS, method="tools/call", project=project, environ=environ, options=options)
     assert (found["hasApp"], found["resourceUri"]) == (True, "ui://orchestration/run")
     assert found["resourceMimeType"] == "text/html;profile=mcp-app"
+
+
+@pytest.mark.skipif(chromium() is None, reason="there is no Chromium on this machine")
+def test_the_inspectors_page_shows_the_view_and_a_run_is_cancelled_in_it(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    library = TOOLS / "playwright-core" / "index.mjs"
+    with inspector(project) as address:
+        words = [node_program(), FOLDER / "inspector_app.mjs", library, chromium() or "", address]
+        done = subprocess.run(
+            [*map(str, words), os.environ.get(SHOTS, "")],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"command": "/wait", "state": "cancelled"}

@@ -26,10 +26,11 @@ from tests.interaction.promises import keeps
 from tests.support.feeds import Reader, news_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from engine.ids import RunId
+    from engine.run.events import Event
     from mcp_server.live.access import Secrets
     from mcp_server.project.project import Project
 
@@ -236,6 +237,27 @@ async def test_two_pages_share_one_look_that_ends_after_them(project: Path, monk
             assert again is not one
             assert (await again.news(first.number, one.feed.name, seconds=WAIT_SECONDS)).snapshot is not None
         await looks.close()
+
+
+@keeps("live-page")
+async def test_pages_of_several_runs_do_not_read_each_other_out_of_memory(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = [await simulated(project) for _ in range(3)]
+    async with open_runs(project, home=project / "home") as runs:
+        engine = await runs.reader()
+        read: list[tuple[RunId, int]] = []
+        events = engine.storage.events
+
+        async def counted(run_id: RunId, since: int = 0) -> Sequence[Event]:
+            read.append((run_id, since))
+            return await events(run_id, since)
+
+        monkeypatch.setattr(engine.storage, "events", counted)
+        for _ in range(3):
+            for run_id in shown:
+                assert (await runs.view(run_id)).run.id == run_id
+        assert [run_id for run_id, since in read if since == 0] == shown
 
 
 @keeps("live-page")

@@ -32,7 +32,7 @@ export interface Given {
 
 export const CARD = { width: 196, height: 54 };
 export const TOP = 46;
-const GAP = { x: 56, y: 12 };
+const GAP = { x: 56, narrow: 28, y: 12 };
 const SIDE = 16;
 /** The squares of a folded phase: the size of one with its gap, and how many are in a row. */
 export const SQUARE = { size: 13, row: 15, top: 48 };
@@ -77,13 +77,14 @@ export function layout(given: Given[]): Layout {
   });
   columns.forEach((column, place) => column.forEach((spot) => (spot.column = place)));
   sortRows(columns);
-  const x = (column: number): number => SIDE + column * (CARD.width + GAP.x);
+  const lefts = leftsOf(columns);
+  const x = (column: number): number => lefts[column]!;
   const y = (row: number): number => TOP + row * (CARD.height + GAP.y);
   const tallest = Math.max(1, ...columns.map((column) => column.length));
   const all = [...spots.values()];
   const squares = Math.max(0, ...given.map((one) => (one.folded ? Math.ceil(one.nodes.length / SQUARE.row) : 0)));
   return {
-    width: x(columns.length) - GAP.x + SIDE,
+    width: lefts[columns.length]! - GAP.x + SIDE,
     height: Math.max(all.length ? y(tallest) - GAP.y : 0, squares ? SQUARE.top + squares * SQUARE.size : 0) + SIDE,
     bands: bands.map(({ first, last }, place) => ({
       index: given[place]!.index,
@@ -105,6 +106,17 @@ export function layout(given: Given[]): Layout {
       })),
     ),
   };
+}
+
+/** The left edge of each column, and of the one that would follow; beside a folded phase no edge needs room. */
+function leftsOf(columns: Spot[][]): number[] {
+  const found = [SIDE];
+  columns.forEach((column, place) => {
+    const next = columns[place + 1];
+    const open = next === undefined || (column.length > 0 && next.length > 0);
+    found.push(found[place]! + CARD.width + (open ? GAP.x : GAP.narrow));
+  });
+  return found;
 }
 
 /** The nodes of one phase: each behind those of the phase that it needs; long columns are split. */
