@@ -24,6 +24,8 @@ PATTERNS = "patterns"
 GALLERY = "gallery"
 PROGRAMS = f"{BASE}/programs"
 _SUFFIXES = (".yaml", ".json")
+_CALL = re.compile(r"^(#   orchestrate .*?\S) {3,}(\S.*)$", re.MULTILINE)
+"""A comment with a call of the command line, and what it does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +47,7 @@ class Template:
 
     def files(self, name: str) -> dict[PurePosixPath, str]:
         """Its files under the command's new *name*, by their path in a project; the command's own is the first."""
-        own = re.compile(rf"(?<![\w./-])/{re.escape(self.folder.name)}(?![\w/-])")
-        text = own.sub(name, self.command.read_text(encoding="utf-8"))
+        text = _renamed(self.command.read_text(encoding="utf-8"), f"/{self.folder.name}", name)
         path = PurePosixPath(COMMANDS, "v2", f"{name.removeprefix('/')}{self.command.suffix}")
         found = {path: text}
         for part, place in (("agents", AGENTS), ("programs", PROGRAMS)):
@@ -55,6 +56,13 @@ class Template:
                     below = file.relative_to(self.folder / part).as_posix()
                     found[PurePosixPath(place, below)] = file.read_text(encoding="utf-8")
         return found
+
+
+def _renamed(text: str, old: str, new: str) -> str:
+    """*text* with the command *new* instead of *old*; what comments say about its calls is in one column again."""
+    text = re.sub(rf"(?<![\w./-]){re.escape(old)}(?![\w/-])", new, text)
+    width = max((len(found[1]) for found in _CALL.finditer(text)), default=0)
+    return _CALL.sub(lambda found: f"{found[1]:<{width}}   {found[2]}", text)
 
 
 def templates() -> tuple[Template, ...]:
