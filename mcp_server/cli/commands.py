@@ -30,7 +30,9 @@ COMMANDS = {
     "runs": Place("runs", "List the runs of this project, newest first."),
     "cancel": Place("runs", "Cancel a run and wait for its end."),
     "monitor": Place("runs", "Print a line whenever a run asks, fails or ends."),
-    "view": Place("view", "Show runs in a browser while they go on: graph, timeline, logs, and what can be done."),
+    "view": Place(
+        "view", "Show runs in a browser while they go on: graph, timeline, logs, and what can be done with them."
+    ),
     "decide": Place("questions", "Answer a question of a run."),
     "logs": Place("logs", "Show what agents and their subagents printed, said and did."),
     "output": Place("outputs", "Show the outputs of a run, whole."),
@@ -42,14 +44,16 @@ COMMANDS = {
     "validate": Place("files", "Check a command and report every problem at once."),
     "plan": Place("files", "Show how a command would run."),
     "schema": Place("schema", "Print the JSON Schema of this project's commands."),
-    "migrate": Place("files", "Convert a v1 markdown file or an older JSON file to a v2 file."),
+    "migrate": Place(
+        "files", "Convert a v1 markdown file, an older JSON file or another program's workflow to a v2 file."
+    ),
     "agents": Place("files", "List the agents that commands of this project can use."),
     "locks": Place("maintenance", "Show the locks that are held or requested."),
     "doctor": Place("doctor", "Check what is installed, trusted and active, and what keeps agents from running."),
     "trust": Place("trust", "Decide which programs may run."),
     "prune": Place("maintenance", "Remove old runs."),
     "sync": Place("sync", "Write a skill for each command, for /name in Claude Code."),
-    "worker": Place("fleet", "Run attempts of other machines here until it is asked to end."),
+    "worker": Place("fleet", "Run attempts of other machines here until asked to end."),
     "workers": Place("fleet", "List the workers of the fleet."),
     "fleet": Place("fleet", "Run the server of a lab, or show the queues of a fleet."),
     "completion": Place("completion", "Print the script that completes command lines in a shell."),

@@ -51,7 +51,7 @@ def worker(
     tls_key: Annotated[str | None, typer.Option(metavar="FILE", help="Key of that certificate.")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Do without TLS; needs a payload key.")] = False,
 ) -> None:
-    """Run attempts of other machines here until it is asked to end."""
+    """Run attempts of other machines here until asked to end."""
     with errors():
         _check_installed()
         from engine.executors.fleet.connection import Address  # noqa: PLC0415 - as for all of the fleet
