@@ -16,7 +16,7 @@ import sys
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from temporalio.worker import Worker
 
@@ -39,6 +39,7 @@ LOOK = 0.5
 """Seconds between two looks whether a worker that does one order, or none for a while, may end."""
 
 log = logging.getLogger(__name__)
+_supervisor: TextIO = sys.stdout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,7 @@ class Options:
 def main() -> None:
     """Run a worker as stdin says."""
     log_to_stderr(logging.INFO)
+    _keep_stdout()
     options = Options(**json.loads(sys.stdin.readline()))
     try:
         asyncio.run(_serve(options))
@@ -142,9 +144,16 @@ def _end_with_supervisor() -> None:
         os._exit(3)
 
 
+def _keep_stdout() -> None:
+    """Keep the pipe to the supervisor for `_say`: libraries and agents write to stderr instead."""
+    global _supervisor  # noqa: PLW0603 - one process, one supervisor
+    _supervisor = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+
 def _say(**what: object) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
+    _supervisor.write(json.dumps(what) + "\n")
+    _supervisor.flush()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import asyncio
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -233,6 +235,35 @@ async def test_model_agents_need_a_worker_that_runs_them_and_not_claude_code_her
     assert (refused.value.code, "no worker of the fleet" in refused.value.message) == ("EXECUTOR_UNAVAILABLE", True)
 
 
+LOSES_ITS_SERVER = """
+import asyncio, os, sys
+from engine.errors import EnvironmentFault
+from engine.executors.fleet.connection import Address, connect
+async def main():
+    while True:
+        try:
+            link = await connect(Address(connect=sys.argv[1]))
+            break
+        except EnvironmentFault:  # it has just been started
+            pass
+    os.kill(int(sys.argv[2]), 9)
+    try:
+        await asyncio.wait_for(link.client.get_activity_handle("r-1:a#1").result(), 8)
+    except Exception as error:
+        print(type(error).__name__, file=sys.stderr)
+asyncio.run(main())
+"""
+
+
+def test_nothing_is_written_to_stdout_when_the_server_is_away() -> None:
+    """It belongs to the client of an MCP server."""
+    server = Server()
+    words = [sys.executable, "-c", LOSES_ITS_SERVER, server.address, str(server.process.pid)]
+    ran = subprocess.run(words, capture_output=True, text=True, check=True, timeout=SECONDS)
+    server.process.wait()
+    assert (ran.stdout, bool(ran.stderr)) == ("", True)
+
+
 def test_a_worker_that_is_told_to_end_finishes_what_it_has_begun(yard: Yard) -> None:
     async def play(worker: Worker) -> Run:
         async with opened(yard) as project:
@@ -329,8 +360,7 @@ async def test_an_old_copy_of_the_journal_gets_the_answers_that_it_has_missed(ya
         await kill_worker(engine, run)
     for path in journal.parent.glob(f"{journal.name}-*"):
         path.unlink()
-    with sqlite3.connect(copy) as then, sqlite3.connect(journal) as now:
-        then.backup(now)
+    journal.write_bytes(copy.read_bytes())
     async with opened(yard) as project:
         engine = await project.engine()
         await until_run(engine, run, lambda seen: seen.status is RunStatus.INTERRUPTED)

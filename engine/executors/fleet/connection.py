@@ -7,6 +7,7 @@ or an API key: whoever can write to the server's namespace has workers run progr
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import ipaddress
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from temporalio.client import Client
+from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError, TLSConfig
 
 from engine.errors import EnvironmentFault, InputError
@@ -131,10 +133,17 @@ async def connect(
                 tls=tls or api_key is not None,
                 api_key=api_key,
                 identity=identity,
+                runtime=_runtime(),
             )
     except (RuntimeError, RPCError, TimeoutError) as error:
         raise unreachable(address, error) from error
     return Link(client, sealer, store)
+
+
+@functools.cache
+def _runtime() -> Runtime:
+    """The library without its log: it would write to stdout, which belongs to the client of an MCP server."""
+    return Runtime(telemetry=TelemetryConfig(logging=None))
 
 
 def unreachable(address: Address, error: BaseException) -> EnvironmentFault:
