@@ -378,15 +378,14 @@ def _cause(run: Run, node: NodeState, ended: list[NodeState]) -> NodeState | Non
     *ended* are the nodes that have ended, by their end. A slot is free later than all predecessors have ended.
     """
     start = node.started_at or node.ended_at
-    if start is None:
-        return None
+    assert start is not None  # noqa: S101 - it ran, or it ended before another one
     ready = ready_at(run, node)
     if ready is not None and start - ready >= SHORTEST_WAIT and not node.waited:
         place = bisect_right(ended, start, key=lambda other: _by_end(other)[0])
-        while place and ended[place - 1] is node:
-            place -= 1
-        if place and _by_end(ended[place - 1])[0] > ready:
-            return ended[place - 1]
+        two = ended[max(0, place - 2) : place]  # one of them may be the node itself
+        freed = [other for other in two if other is not node and _by_end(other)[0] > ready]
+        if freed:
+            return freed[-1]
     earlier = [
         other
         for name in before(run, node)

@@ -159,3 +159,12 @@ def test_the_numbers_of_items_and_iterations_are_learned() -> None:
         run.succeed(run.live()[0])
     found = {sample.node: sample.seconds for sample in samples(run.run)}
     assert (found[count_id("cover")], found[count_id("cover/*/write")]) == (3, 2)
+
+
+def test_nothing_is_learned_of_a_list_that_failed() -> None:
+    raw = node("cover", forEach=EACH, context={"inputs": [{"key": "files", "default": ["a", "b"]}]})
+    run = ByHand(command(phase("one", raw)))
+    run.fail("cover/1")
+    run.succeed("cover/2")
+    assert run.state() == "failed"
+    assert count_id("cover") not in {sample.node for sample in samples(run.run)}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from engine.graph import predict
 from engine.model.agent import Agent
+from engine.run import events as ev
 from engine.scheduling.succession import before
 from engine.views import timeline as views_timeline
 from engine.views.diagram import mermaid, svg, text_tree
@@ -14,6 +16,7 @@ from engine.views.progress import progress
 from engine.views.status import snapshot
 from engine.views.timeline import timeline
 from engine.views.todos import display, todos
+from tests.support.by_hand import ByHand
 from tests.support.definitions import command, in_place, node, phase, plan
 from tests.unit.engine.scheduling.test_for_each import begun, each
 from tests.unit.engine.scheduling.test_repeat import begun as looping
@@ -158,6 +161,18 @@ def test_the_critical_path_through_places_looks_at_no_predecessors(monkeypatch: 
     path = views_timeline.critical_path(run.run, run.now)
     assert path == ("find", *(f"cover/{number}" for number in range(1, 21)))
     assert len(asked) <= 3
+
+
+def test_who_starts_late_without_a_place_to_wait_for_comes_after_its_predecessor() -> None:
+    run = ByHand(command(phase("one", node("find"), node("read", "find"))))
+    run.wait(seconds=1)
+    run.succeed("find")
+    run.cut(next(at for at, event in enumerate(run.events, 1) if isinstance(event, ev.AttemptSucceeded)))
+    run.now += timedelta(seconds=5)
+    run.crash()
+    run.resume()
+    run.succeed("read")
+    assert views_timeline.critical_path(run.run, run.now) == ("find", "read")
 
 
 def test_a_report_shows_iterations_behind_their_loop() -> None:
