@@ -16,8 +16,6 @@ from mcp_server.project.settings import SETTINGS_FILE
 from mcp_server.project.telemetry import Wanted, wanted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from engine.service import Engine
     from mcp_server.project.otel import Telemetry
     from mcp_server.project.settings import NotifySettings, Settings
@@ -29,23 +27,19 @@ TARGETS = ("command", "webhook")
 log = logging.getLogger(__name__)
 
 
-@contextlib.asynccontextmanager
-async def attached(
-    engine: Engine, settings: Settings, trust: Trust, own: NotifySettings, *, reads: bool = False
-) -> AsyncIterator[None]:
-    """Attach to *engine*, for the length of the block, what its user asks for; nothing to one that only *reads*.
+async def attach(
+    engine: Engine, settings: Settings, trust: Trust, own: NotifySettings, last: contextlib.AsyncExitStack
+) -> None:
+    """Attach to *engine* what its user asks for; *last* is left after the engine has closed, whose end is news as well.
 
     *settings* are those of the project, *own* what the user's own say about notifications.
     """
-    async with contextlib.AsyncExitStack() as stack:
-        if not reads:
-            asked = wanted(os.environ)
-            for note in asked.notes:
-                log.warning("%s", note)
-            if asked:
-                await _trace(engine, asked, stack)
-            _notify(engine, settings, trust, own, stack)
-        yield
+    asked = wanted(os.environ)
+    for note in asked.notes:
+        log.warning("%s", note)
+    if asked:
+        await _trace(engine, asked, last)
+    _notify(engine, settings, trust, own, last)
 
 
 def _notify(

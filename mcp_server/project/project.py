@@ -126,17 +126,18 @@ class Project(Runs):
 
     @contextlib.asynccontextmanager
     async def _opened(self) -> AsyncIterator[Engine]:
-        from mcp_server.project.attached import attached  # noqa: PLC0415 - for runs only
+        from mcp_server.project.attached import attach  # noqa: PLC0415 - for runs only
         from mcp_server.project.user_settings import load_user_settings  # noqa: PLC0415
 
         own = load_user_settings(self._home)
-        async with open_engine(
+        opened = open_engine(
             self.root,
             claude_program=self.settings.claude_program,
             agent_environment=own.agents.variables,
             home=self._home,
             reads=self._reads,
-        ) as engine:
+        )
+        async with contextlib.AsyncExitStack() as last, opened as engine:
             rechecks = Rechecks(self.trust)
             permits = engine.permits
             permits.begin, permits.again, permits.accepts = rechecks.begin, rechecks.again, self.trust.accepts
@@ -149,8 +150,9 @@ class Project(Runs):
                 from mcp_server.project.fleet import open_fleet  # noqa: PLC0415 - its libraries take a second
 
                 engine.placement.fleet = open_fleet(self.settings.fleet, self.trust.project)
-            async with attached(engine, self.settings, self.trust, own.notify, reads=self._reads):
-                yield engine
+            if not self._reads:
+                await attach(engine, self.settings, self.trust, own.notify, last)
+            yield engine
 
     @property
     def todo_options(self) -> TodoOptions:

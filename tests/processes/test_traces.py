@@ -13,6 +13,7 @@ import pytest
 from mcp import Client
 
 from engine.run.events import RunStatus
+from engine.views.status import questions
 from mcp_server.project.project import RunRequest, open_project
 from tests.interaction.projects import call, environment, make_project, open_gate, stdio_parameters
 from tests.support.definitions import command, node, phase
@@ -164,6 +165,17 @@ async def test_a_resumed_run_continues_its_trace(
     known = {span.id for span in collector.spans}
     lost = [span for span in collector.spans if span.parent and span.parent not in known]
     assert [span.name for span in lost] in ([], ["attempt worker"])  # what the killed process had not sent yet
+
+
+async def test_a_wait_counts_up_to_the_end_of_the_process(
+    root: Path, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in collector.environment.items():
+        monkeypatch.setenv(name, value)
+    async with open_project(root, home=root / "home") as project:
+        run = await project.start(RunRequest(source="/ask"))
+        await until(await project.engine(), run, lambda run: bool(questions(run)))
+    assert collector.total("orchestration.wait.duration", **{"orchestration.wait.reason": "approval"}) > 0
 
 
 @pytest.mark.parametrize("how", ["slow", "broken"])

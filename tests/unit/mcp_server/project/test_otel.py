@@ -14,7 +14,7 @@ from engine.executors.inline import InlineExecutor
 from engine.executors.port import Outcome
 from engine.model.policy import Failure, FailureKind, Usage
 from engine.views.metrics import metrics
-from mcp_server.project.attached import attached
+from mcp_server.project.attached import attach
 from mcp_server.project.otel import Telemetry
 from mcp_server.project.project import open_catalog
 from mcp_server.project.settings import NotifySettings, load_settings
@@ -159,8 +159,8 @@ async def test_what_cannot_be_done_is_said_and_runs_go_on(
     settings = load_settings(tmp_path)
     trust = open_trust(open_catalog(tmp_path, settings, home=tmp_path), settings, home=tmp_path)
     engine = engine_at(None, InlineExecutor({WORKER.id: work}))
-    async with engine.serving(), contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(attached(engine, settings, trust, NotifySettings()))
+    async with contextlib.AsyncExitStack() as last, engine.serving():
+        await attach(engine, settings, trust, NotifySettings(), last)
         await run_to_end(engine, SAGA)
     assert said in caplog.text
     assert collector.spans == []
