@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -354,7 +354,7 @@ async def test_an_old_copy_of_the_journal_gets_the_answers_that_it_has_missed(ya
         await started(yard, 2)
         journal = engine.location.state.journal
         copy = yard.folder / "copy.sqlite3"
-        with sqlite3.connect(journal) as now, sqlite3.connect(copy) as then:
+        with closing(sqlite3.connect(journal)) as now, closing(sqlite3.connect(copy)) as then:
             now.backup(then)
         await started(yard, 6)
         await kill_worker(engine, run)
