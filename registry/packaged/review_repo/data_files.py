@@ -16,6 +16,7 @@ _RELAXED_JSON = re.compile(
     r"|[^/]*\.(jsonc|json5)|(deno|turbo|nx|project|biome|language-configuration|angular|api-extractor|wrangler)\.json)$"
     r"|(^|/)(\.vscode|\.devcontainer|\.zed)/",
 )
+_COMMENT = re.compile(r"^\s*(//|/\*)", re.MULTILINE)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -32,9 +33,8 @@ def _json(text: str) -> tuple[int, str] | None:
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        lines = text.split("\n")
-        if error.msg == "Extra data" and _is_json_lines(lines):
-            return None
+        if (error.msg == "Extra data" and _is_json_lines(text)) or _COMMENT.search(text):
+            return None  # a reader that takes comments may take more
         return error.lineno, error.msg
     except RecursionError:
         return 1, "Nested too deeply to be read"
@@ -43,11 +43,15 @@ def _json(text: str) -> tuple[int, str] | None:
     return None
 
 
-def _is_json_lines(lines: list[str]) -> bool:
+def _is_json_lines(text: str) -> bool:
+    """Whether *text* is several JSON documents, one after the other."""
+    decoder, place = json.JSONDecoder(), 0
     try:
-        for line in lines[:20]:
-            if line.strip():
-                json.loads(line)
+        for _ in range(20):
+            place += len(text[place:]) - len(text[place:].lstrip())
+            if place >= len(text):
+                break
+            _, place = decoder.raw_decode(text, place)
     except (ValueError, RecursionError):
         return False
     return True

@@ -93,7 +93,7 @@ def check_dockerfile(text: str, path: str) -> Iterator[Hit]:
         ):
             yield _hit(
                 "secret-copied",
-                ("docker-secret", "high", "medium"),
+                ("docker-secret", "high", "low"),
                 (path, each.line),
                 "A file that holds secrets is copied into the image",
             )
@@ -131,7 +131,7 @@ def _run(each: _Instruction, path: str) -> Iterator[Hit]:
     if _DOWNLOAD.search(each.text):
         yield _hit(
             "download-to-shell",
-            ("docker-download", "medium", "medium"),
+            ("docker-download", "low", "medium"),
             (path, each.line),
             "A download is piped into a shell",
         )
@@ -158,7 +158,7 @@ def _user(instructions: list[_Instruction], text: str, path: str) -> Iterator[Hi
     if starts and (not users or users[-1] in ("root", "0")) and not re.search(r"nonroot|rootless|unprivileged", base):
         yield _hit(
             "runs-as-root",
-            ("docker-root", "medium", "high"),
+            ("docker-root", "low", "high"),
             (path, starts[-1].line),
             "The last stage sets no user: the program runs as root",
         )

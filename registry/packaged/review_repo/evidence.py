@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from registry.packaged.review_repo import clues
 from registry.packaged.review_repo.findings import EVIDENCE, MESSAGE, Finding, Hit, fingerprint, one_line
 from registry.packaged.review_repo.meanings import MEANINGS
-from registry.packaged.review_repo.request_data import parameter_in, reads_request, source_of, window_above
+from registry.packaged.review_repo.request_data import code_words, parameter_in, reads_request, source_of, window_above
 from registry.packaged.review_repo.sql_text import Place, placeholder_of
 from registry.packaged.review_repo.suppression import is_suppressed
 
@@ -144,15 +144,40 @@ def _shown(hit: Hit, lines: Sequence[str], line: str) -> str:
 
 def _text(hit: Hit, lines: Sequence[str]) -> str:
     last = max(hit.line, min(hit.end or hit.line, hit.line + _SPAN))
+    if hit.end <= hit.line:
+        last = _end_of_call(lines, hit.line)
     return "\n".join(line[:2000] for line in lines[max(0, hit.line - 1) : last])
+
+
+def _end_of_call(lines: Sequence[str], line: int) -> int:
+    """The line on which a call ends that opens at the end of *line*; some tools name only where it begins."""
+    text = lines[line - 1].rstrip() if 0 < line <= len(lines) else ""
+    if not text.endswith("("):
+        return line
+    depth = 0
+    for number in range(line, min(len(lines), line + _SPAN) + 1):
+        row = lines[number - 1][:2000]
+        depth += row.count("(") - row.count(")")
+        if depth <= 0:
+            return number
+    return line + _SPAN
 
 
 def _as_reported(case: _Case) -> _Judged:
     return case.judged(case.hit.confidence)
 
 
+def _serves(case: _Case) -> bool:
+    """Whether what looks like a request is one: in Ruby, `params` are also the options of a program."""
+    if not case.hit.file.endswith((".rb", ".rake")) or clues.SERVES.search(case.hit.file):
+        return True
+    return any(clues.SERVER.search(line[:300]) for line in case.lines)
+
+
 def _by_request(case: _Case) -> _Judged:
     """Sure if data of a request reaches it, less if the value was converted or nothing shows a source."""
+    if not _serves(case):
+        return case.judged("low", UNSHOWN)
     if clues.CONVERTED.search(case.text):
         return case.judged("low", "the value is converted or escaped on the line")
     source = source_of(case.lines, case.hit.line, case.text)
@@ -180,9 +205,9 @@ def _only_with_request(case: _Case) -> _Judged:
     judged = _by_request(case)
     if judged.reasons:
         return judged
-    if case.hit.meaning == "shell" and "web" in case.frameworks:
+    if case.hit.meaning == "shell" and _serves(case) and "web" in case.frameworks:
         parameter = parameter_in(case.lines, case.hit.line, case.text)
-        if parameter is not None and clues.NUMBER_NAME.fullmatch(parameter) is None:
+        if parameter and clues.ASKED.fullmatch(parameter) and not clues.OF_BUILDERS.search(case.hit.file):
             reason = f"{parameter} is a parameter of the function, in a project that serves requests"
             return case.judged("medium", reason, severity="medium")
     return case.judged("low", UNSHOWN)
@@ -192,7 +217,9 @@ def _sql(case: _Case) -> _Judged | str:
     place, values = placeholder_of(case.text)
     if place is Place.NUMBER:
         return CONVERTED
-    source = source_of(case.lines, case.hit.line, case.text)
+    condition = re.search(r"\(\s*(\"(?:[^\"\\]|\\.)*\")\s*,", case.text) if place is Place.UNKNOWN else None
+    text = condition[1] if condition else case.text  # what follows a condition is bound to it
+    source = source_of(case.lines, case.hit.line, text) if _serves(case) else None
     if place is Place.NAME or (place is Place.UNKNOWN and source is None):
         return case.judged("low", "the value stands for a name in the statement, or none was seen")
     if clues.CONVERTED.search(case.text):
@@ -206,9 +233,18 @@ def _sql(case: _Case) -> _Judged | str:
         return case.judged("high", where, "the function reads the request", severity="high")
     parameter = parameter_in(case.lines, case.hit.line, values)
     if parameter is not None and not clues.MIGRATION.search(case.hit.file):
-        severity = "high" if quoted else "medium"
-        return case.judged("medium", where, f"{parameter} is a parameter of the function", severity=severity)
+        reason = f"{parameter} is a parameter of the function"
+        sure = quoted or not _is_number(case, parameter)
+        return case.judged("medium" if sure else "low", where, reason, severity="high" if quoted else "medium")
     return case.judged("low", where, UNSHOWN, severity="medium")
+
+
+def _is_number(case: _Case, parameter: str) -> bool:
+    """Whether *parameter* is a number by its name or its declared type."""
+    typed = (
+        rf"\b(int|integer|long|float|double|u?int\d+)\s+\$?{parameter}\b|\b{parameter}\s*:?\s+(int|float|u?int\d+)\b"
+    )
+    return clues.NUMBER_NAME.fullmatch(parameter) is not None or re.search(typed, case.function) is not None
 
 
 def _html(case: _Case) -> _Judged:
@@ -216,9 +252,33 @@ def _html(case: _Case) -> _Judged:
     judged = _by_request(case)
     if judged.reasons:
         return judged
-    if clues.FROM_ADDRESS.search(f"{case.function}\n{case.text}"):
-        return case.judged("medium", "the function reads the address or another page's message")
+    read = [line for line in case.function.split("\n") if clues.FROM_ADDRESS.search(line)]
+    names = {name for line in read for name in re.findall(r"(\w+)\s*=(?!=)", line)}
+    if clues.FROM_ADDRESS.search(case.text) or names & code_words(case.text):
+        return case.judged("medium", "the address or another page's message reaches it")
     return case.judged("low", UNSHOWN)
+
+
+def _only_from_request(case: _Case) -> _Judged:
+    """Ordinary code unless data of a request reaches it: programs mostly read what they wrote."""
+    judged = _by_request(case)
+    return judged if judged.confidence == "high" else case.judged("low", UNSHOWN)
+
+
+def _reflection(case: _Case) -> _Judged:
+    """Less sure if the name can only become a class of the project, or the lines below check what it is."""
+    below = "\n".join(line[:300] for line in case.lines[case.hit.line : case.hit.line + _SPAN])
+    if ".classify" in case.text or clues.CHECKED_BELOW.search(below):
+        return case.judged("low", "the lines below seem to check it")
+    return _by_request(case)
+
+
+def _redirect(case: _Case) -> _Judged:
+    if clues.SIGN_ON.search(case.hit.file):
+        return case.judged("low", "a sign-on checks its addresses elsewhere")
+    if re.search(r"[\])]\s*\?\s", case.text):
+        return case.judged("low", "the request only decides between two addresses")
+    return _only_with_request(case)
 
 
 def _path(case: _Case) -> _Judged:
@@ -229,9 +289,14 @@ def _path(case: _Case) -> _Judged:
 
 def _guards_secret(case: _Case) -> _Judged | str:
     """A weak hash or generator matters only for a secret: its words on the line, or in the name of the function."""
-    if clues.NO_SECRET.search(case.text):
+    if clues.NO_SECRET.search(case.text) or (case.hit.meaning == "random" and clues.BROWSER.search(case.hit.file)):
         return GUARDS_NOTHING
-    if clues.SECRET.search(case.text):
+    if clues.PRESCRIBED.search(f"{case.hit.file}\n{case.around(6)}"):
+        return GUARDS_NOTHING
+    named = clues.PASSWORD if case.hit.meaning == "hash" else clues.SECRET
+    if case.hit.meaning == "hash" and clues.OF_A_KEY.search(case.around(2)):
+        return GUARDS_NOTHING
+    if named.search(case.text):
         return case.judged("high", "a secret is named on the line")
     above = "\n".join(case.lines[max(0, case.hit.line - 3) : max(0, case.hit.line - 1)])
     if clues.MAKES_SECRET.search(above):
@@ -239,10 +304,20 @@ def _guards_secret(case: _Case) -> _Judged | str:
     return GUARDS_NOTHING
 
 
+def _unverified(case: _Case) -> _Judged:
+    """A function that asks whose a token is reads it before someone else verifies it."""
+    head = "\n".join([*case.function.split("\n")[:8], case.text])
+    if clues.PEEKS.search(head):
+        return case.judged("low", "the function asks whose the token is, by its name")
+    return _as_reported(case)
+
+
 def _tls(case: _Case) -> _Judged | str:
     line = case.hit.line
     beside = (text[:300] for text in case.lines[max(0, line - 6) : line + 1])
     near = "\n".join([case.hit.file, *_enclosing(case.lines, line), *beside])
+    if clues.OWN_CHECK.search(case.around(8)):
+        return BY_CHOICE
     return BY_CHOICE if clues.OPTION.search(near) else case.judged(case.hit.confidence, "no option switches it off")
 
 
@@ -281,16 +356,33 @@ def _comparison(case: _Case) -> _Judged:
     """Idioms that only look like comparisons that are always the same."""
     if "self-compare" in case.hit.rule and "!=" in case.text:
         return case.judged("low", "that is how code asks for NaN")
+    if re.search(r"\b([\w.]+) (?:&&|\|\|) \1\b", case.text):
+        return case.judged("low", "the same value twice does no harm")
     if re.search(r"['\"]__[A-Z_]{4,}__['\"]", case.text):
         return case.judged("low", "the text is replaced when the code is built")
     return case.judged(case.hit.confidence)
 
 
 def _mistake(case: _Case) -> _Judged:
-    """A loop that takes the next match assigns in its condition; a hook in a nameless function may be a component."""
-    loop = "cond-assign" in case.hit.rule and "while" in case.text
-    nameless = "Anonymous" in case.hit.message
-    return case.judged("low" if loop or nameless else case.hit.confidence)
+    """Only a condition around a hook is surely wrong.
+
+    A getter that returns something somewhere may well return nothing elsewhere.
+    """
+    react = any(re.search(r"['\"](p?react|preact/hooks)['\"]", line[:300]) for line in case.lines[:60])
+    outside = case.hit.meaning == "hooks" and ("conditionally" not in case.hit.message or not react)
+    returns = "getter-return" in case.hit.rule and re.search(r"\breturn\b\s*[^;\s]", _body(case.lines, case.hit.line))
+    return case.judged("low" if outside or returns else case.hit.confidence)
+
+
+def _body(lines: Sequence[str], line: int) -> str:
+    """The block that opens on *line*, by its indentation."""
+    depth = _indent(lines[line - 1]) if 0 < line <= len(lines) else 0
+    found = []
+    for row in lines[line : line + _BLOCK]:
+        if row.strip() and _indent(row) <= depth:
+            break
+        found.append(row[:300])
+    return "\n".join(found)
 
 
 _CHECKS: dict[str, Callable[[_Case], _Judged | str]] = {
@@ -301,6 +393,10 @@ _CHECKS: dict[str, Callable[[_Case], _Judged | str]] = {
     "deserialize": _only_with_request,
     "archive": _only_with_request,
     "ssrf": _only_with_request,
+    "redirect": _redirect,
+    "reflection": _reflection,
+    "xxe": _only_from_request,
+    "jwt": _unverified,
     "template": _only_with_request,
     "path": _path,
     "xss": _html,

@@ -67,7 +67,7 @@ def check_text(file: Source, text: str, targets: Targets) -> Iterator[Hit]:
         yield _hit(
             "conflict-marker", file.path, "A merge conflict was committed unresolved", _line(text, start.start())
         )
-    bidi = _BIDI.search(text)
+    bidi = next((found for found in _BIDI.finditer(text) if not _closed(text, found.start())), None)
     if bidi and file.language not in NOT_CODE and file.language != "HTML":
         yield _hit(
             "bidi-control", file.path, f"Direction character U+{ord(bidi[0]):04X} in code", _line(text, bidi.start())
@@ -81,6 +81,14 @@ def check_text(file: Source, text: str, targets: Targets) -> Iterator[Hit]:
     if file.language == "Markdown" and file.role is not Role.TEST:
         for line, target in broken_links(file.path, text, targets):
             yield _hit("broken-link", file.path, f"Link to {target}, which does not exist", line)
+
+
+def _closed(text: str, place: int) -> bool:
+    """Whether the directions on the line of *place* only isolate words, and all are closed again."""
+    end = text.find("\n", place)
+    line = text[text.rfind("\n", 0, place) + 1 : end if end >= 0 else None]
+    opened = sum(line.count(sign) for sign in "\u2066\u2067\u2068")
+    return opened == line.count("\u2069") and not re.search("[\u202a-\u202e]", line)
 
 
 def _names(listing: Listing) -> Iterator[Hit]:
@@ -145,7 +153,7 @@ RULES = {
     "toml-syntax": ("data-syntax", "medium", "high"),
     "yaml-syntax": ("data-syntax", "medium", "medium"),
     "broken-link": ("broken-link", "low", "high"),
-    "case-collision": ("case-collision", "medium", "high"),
+    "case-collision": ("case-collision", "low", "high"),
     "unportable-name": ("name", "low", "high"),
     "leftover-file": ("leftover", "low", "high"),
     "env-file": ("env-file", "low", "medium"),

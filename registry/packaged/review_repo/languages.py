@@ -225,6 +225,8 @@ _DENSE_LINE = 130
 _LIBRARY = re.compile(
     r"[-.]\d+\.\d+(\.\d+)?([-.](min|slim|umd|pack))*\.(js|css)$|(^|/)(mvnw|gradlew)(\.(cmd|bat))?$|(^|/)(jquery|bootstrap|popper|d3|lodash|underscore|moment|angular|react|vue|ace|codemirror"
     r"|three|tinymce|ckeditor|highlight|prism|chart|select2|datatables|modernizr|html5shiv|raphael|morris|handlebars)[\w.-]*\.(js|css)$"
+    r"|(^|/)(codemirror|ckeditor|tinymce|jquery|bootstrap|fontawesome|summernote|select2|datatables|highlight(js)?|ace-builds|pdfjs|mathjax"
+    r"|plupload)[\w.-]*/.*\.(js|css)$"
     r"|(^|/)(assets|static|public|js|lib|libs)/(vendor|vendors|plugins?|lib|libs|third)/.*\.(js|css)$",
     re.IGNORECASE,
 )
@@ -294,6 +296,11 @@ def is_library(path: str, language: str | None, text: str) -> bool:
     return dense or _BANNER.match(text[:1_400]) is not None
 
 
+def _is_hidden(folder: str) -> bool:
+    """Whether a folder holds settings of tools; keys in `.ssh` are what they look like."""
+    return folder.startswith(".") and folder not in (".ssh", ".aws")
+
+
 def role_of(path: str) -> Role:
     """Test, example or source, by folders and name."""
     *folders, name = path.split("/")
@@ -302,6 +309,6 @@ def role_of(path: str) -> Role:
         return Role.TEST
     return (
         Role.EXAMPLE
-        if lowered & _EXAMPLE_FOLDERS or any(_EXAMPLE_FOLDER.search(folder) for folder in lowered)
+        if lowered & _EXAMPLE_FOLDERS or any(_is_hidden(folder) or _EXAMPLE_FOLDER.search(folder) for folder in lowered)
         else Role.SOURCE
     )

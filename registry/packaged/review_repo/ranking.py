@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SEVERITY = {"critical": 10.0, "high": 7.0, "medium": 3.0, "low": 1.0}
 CONFIDENCE = {"high": 1.0, "medium": 0.65, "low": 0.3}
-PLACE = {Role.SOURCE: 1.0, Role.EXAMPLE: 0.25, Role.GENERATED: 0.25, Role.TEST: 0.06}
+PLACE = {Role.SOURCE: 1.0, Role.EXAMPLE: 0.12, Role.GENERATED: 0.25, Role.TEST: 0.06}
 WORTH = 1.0
 """Score from which an entry is listed."""
 LISTED = 20
@@ -32,7 +32,7 @@ NEAR = 2
 FORMULA = (
     "score = severity (critical 10, high 7, medium 3, low 1) x confidence (high 1, medium 0.65, low 0.3) x kind "
     "(injection 1.2, secret 1.1, TLS and access 1, bug and CI 0.9, robustness 0.8, crypto 0.7, Docker 0.6, "
-    "hygiene 0.5) x place (code and CI 1, examples and generated code 0.25, tests 0.06) x (1 + heat / 2)"
+    "hygiene 0.5) x place (code and CI 1, generated code 0.25, examples 0.12, tests 0.06) x (1 + heat / 2)"
 )
 _PER_FILE = frozenset({"injection"})
 _SINGLE_RULES = frozenset(
@@ -52,6 +52,11 @@ class Scored:
     package: str
     tools: tuple[str, ...]
     """All tools that report it."""
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether nothing shows that it is more than a guess: then it does not stand for others."""
+        return self.finding.confidence == "low"
 
     @property
     def order(self) -> tuple[object, ...]:
@@ -105,7 +110,9 @@ def rank(
     groups: dict[tuple[str, ...], list[Scored]] = defaultdict(list)
     for one in _merged(scored):
         groups[_root(one.finding)].append(one)
-    entries = [Entry(places=tuple(sorted(group, key=lambda one: one.order))) for group in groups.values()]
+    entries = [
+        Entry(places=tuple(sorted(group, key=lambda one: (one.is_guess, one.order)))) for group in groups.values()
+    ]
     known = ages or {}
     return sorted(
         entries,
@@ -126,7 +133,7 @@ def chosen(entries: Sequence[Entry]) -> list[Entry]:
         found = entry.first.finding
         if (
             entry.first.score < WORTH
-            or found.confidence == "low"
+            or entry.first.is_guess
             or taken[found.meaning] >= PER_MEANING
             or len(listed) >= LISTED
         ):

@@ -23,6 +23,7 @@ REQUEST = re.compile(
     r"|\.(getParameter|getHeader|getQueryString|getCookies|getParameterValues)\(|\brequest\.get(InputStream|Reader)\("
     r"|@(RequestParam|RequestBody|PathVariable|RequestHeader|CookieValue|QueryParam|PathParam|FormParam)\b"
     r"|\br\.(FormValue|PostFormValue|URL\.Query|Form\b|PostForm|Body\b|Cookie)|\bc\.(Query|Param|PostForm|FormValue|QueryParam)\("
+    r"|\brequest->(get|post|query|input|all|only|cookies?|files?|headers?|params?|request|attributes)\b"
     r"|mux\.Vars|chi\.URLParam|\$_(GET|POST|REQUEST|COOKIE|FILES)\b|\bparams(\[:|\[['\"]|\.require|\.permit|\.fetch)"
     r"|\bcookies\[|\bRequest\.(Query|Form|Params|QueryString|Cookies|Headers)|\[From(Query|Body|Route|Form|Header)"
     r"|\bself\.get_(body_)?argument\("

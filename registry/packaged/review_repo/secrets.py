@@ -20,6 +20,8 @@ TOOL = "secrets"
 VALUE_BITS = 2.8
 """Entropy, in bits a character, from which a value may be a secret."""
 CLEAR_BITS = 3.3
+CLEAR_LENGTH = 12
+_RUN = 3
 
 _TOKENS = tuple(
     (rule, name, hints, re.compile(pattern))
@@ -72,15 +74,25 @@ _NOT_A_VALUE = re.compile(
 _LOCAL = re.compile(
     r"^(localhost|127\.0\.0\.1|0\.0\.0\.0|\[?::1|host|db|database|redis|postgres|postgresql|server|mysql|mongo|mongodb|rabbitmq|proxy|user|example\..*|.*\.example(\..*)?|.*\.(test|local|invalid|localhost))$"
 )
-_SAMPLE_LINE = re.compile(r"example|e\.g\.|placeholder|such as|format|usage|sample", re.IGNORECASE)
+_SAMPLE_LINE = re.compile(
+    r"example|e\.g\.|placeholder|such as|format|usage|sample|^\s*(echo|print(f|ln)?|cat)\b", re.IGNORECASE
+)
 _TRANSLATION = re.compile(r"(^|/)(i18n|intl|locales?|lang|languages?|messages|translations?)/")
 _TEMPLATE = re.compile(
-    r"(^|/)(openapi|swagger|postman)|\.(sample|example|template|dist|tmpl|j2)$|(^|/)(\.env\.(example|sample|template)|example\.env)",
+    r"(^|/)(openapi|swagger|postman)|\.(sample|example|template|dist|tmpl|j2)(\.\w+)?$|(^|/)\.secrets\.baseline$|(^|/)(\.env\.(example|sample|template)|example\.env)",
     re.IGNORECASE,
 )
 _NO_CODE = (".lock", ".svg", ".css", ".html", ".htm", ".po", ".snap", ".map", ".ipynb", ".rst", ".md", ".txt", ".adoc")
+_OF_TESTS = re.compile(
+    r"(^|/)(integration|it|e2e|functional|acceptance|certs?-?test|test-?certs?|dev|local|examples?|samples?|demos?|seed(er|s|ing)?)(/|[-_.])|local(host)?\.|snakeoil|self.?signed",
+    re.IGNORECASE,
+)
+"""Paths of keys that belong to tests or to a machine's own use."""
+_MADE_UP = re.compile(r"\b(test|probing|dummy|fake|mock|demo|seed|example|sample|insecure)|self.?signed", re.IGNORECASE)
+_ABOVE = 600
+"""Characters above a private key that may say what it is for."""
 _FOR_DEVELOPMENT = re.compile(
-    r"(^|/)(\.?ci|\.github|dev|local|docker|\.devcontainer)[^/]*/|compose[^/]*\.ya?ml$|(^|/)(test|development|dev|local)\.|\.env(\.\w+)?$|appsettings\.dev",
+    r"(^|/)(\.?ci|\.github|build|scripts|hack|dev|local|docker|\.devcontainer)[^/]*/|compose[^/]*\.ya?ml$|(^|/)(test|development|dev|local)\.|\.env(\.\w+)?$|appsettings\.dev",
     re.IGNORECASE,
 )
 
@@ -117,7 +129,13 @@ def _tokens(text: str, path: str, role: Role) -> Iterator[Hit]:
             value = found[0]
             if rule != "private-key" and (_PLACEHOLDER.search(value[-20:]) or _bits(value) < VALUE_BITS):
                 continue
-            confidence = "high" if role is Role.SOURCE else "low"
+            line = _line_of(text, found.start())
+            commented = rule != "private-key" and re.match(r"\s*(//|#|\*|/\*|--|;)", line) is not None
+            confidence = "high" if role is Role.SOURCE and not commented else "low"
+            above = text[max(0, found.start() - _ABOVE) : found.start()]
+            made_up = path.lower().endswith(_NO_CODE) or _OF_TESTS.search(path) or _MADE_UP.search(above)
+            if rule == "private-key" and made_up:
+                continue
             # Pages carry such keys in the open, restricted to their site.
             severity = "medium" if rule == "google-key" else "critical"
             yield _hit(rule, name, (severity, confidence), path, _line(text, found.start()))
@@ -142,9 +160,10 @@ def _addresses(text: str, path: str) -> Iterator[Hit]:
 def _named(text: str, path: str) -> Iterator[Hit]:
     for found in _NAMED.finditer(text):
         value = found["value"]
-        if not _may_be_secret(value):
+        if not _may_be_secret(value) or _SAMPLE_LINE.search(_line_of(text, found.start("value"))):
             continue
-        confidence = "low" if _FOR_DEVELOPMENT.search(path) or _bits(value) < CLEAR_BITS else "medium"
+        short = len(value) < CLEAR_LENGTH or _bits(value) < CLEAR_BITS
+        confidence = "low" if short or _FOR_DEVELOPMENT.search(path) else "medium"
         yield _hit(
             "named-value", "Value of a telling name", ("medium", confidence), path, _line(text, found.start("value"))
         )
@@ -155,7 +174,20 @@ def _may_be_secret(value: str) -> bool:
         return False
     if _PLACEHOLDER.search(value) or _NOT_A_VALUE.fullmatch(value) or _bits(value) < VALUE_BITS:
         return False
+    if "|" in value or len(_runs(value)) > 1:
+        return False
     return re.search(r"\d", value) is not None
+
+
+def _runs(value: str) -> list[str]:
+    """The pieces of three or more signs that follow each other in the alphabet or the digits, as in made-up values."""
+    found, start = [], 0
+    for place in range(1, len(value) + 1):
+        if place == len(value) or ord(value[place].lower()) != ord(value[place - 1].lower()) + 1:
+            if place - start >= _RUN:
+                found.append(value[start:place])
+            start = place
+    return found
 
 
 def _bits(text: str) -> float:

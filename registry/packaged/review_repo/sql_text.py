@@ -29,11 +29,15 @@ _PLACEHOLDER = re.compile(
 _VALUE = re.compile(
     r"(?:=|<|>|\blike\b|\bvalues\s*\(|\bin\s*\(|,|\blimit\b|\boffset\b|\bwhen\b|\bthen\b)\s*\(?\s*$", re.IGNORECASE
 )
-_QUOTED = re.compile(r"(?:=|<|>|\blike\b|\bvalues\s*\(|\bin\s*\(|,|\()\s*(?:N|E)?\\?['\"]%?\s*$", re.IGNORECASE)
+_QUOTED = re.compile(
+    r"(?:=|<|>|\blike\b|\bvalues\s*\(|\bin\s*\(|,|\()\s*(?:N|E)?\\?['\"]%?\s*$|\bselect\s+(?:N|E)?\\?'%?\s*$",
+    re.IGNORECASE,
+)
 _NAME = re.compile(
     r"table|column|field|placeholder|marks|schema|columns|order|sort|clause|where|qs\b|params\b|prefix", re.IGNORECASE
 )
 _CONSTANT = re.compile(r"^[A-Z][A-Z0-9_.]*$")
+_CAST = re.compile(r"\(\s*(int|integer|float|double|bool|boolean)\s*\)|intval\(|\w+\.to_i\b", re.IGNORECASE)
 _START = re.compile(r"\b(select|insert\s+into|update|delete\s+from|replace\s+into)\b", re.IGNORECASE)
 _CLOSING = re.compile(r"^\s*\\?['\"]")
 
@@ -43,7 +47,7 @@ def placeholder_of(text: str) -> tuple[Place, str]:
     start = _START.search(text)
     if start is None:
         return Place.UNKNOWN, ""
-    sql = text[start.start() :]
+    sql = _statement(text, start.start())
     found = [(_place(sql, match), match) for match in _PLACEHOLDER.finditer(sql)]
     most = max((place for place, _ in found), default=Place.UNKNOWN)
     values = [match for place, match in found if place is most]
@@ -52,13 +56,23 @@ def placeholder_of(text: str) -> tuple[Place, str]:
     return most, " ".join(match["braces"] or match["joined"] or match["dollar"] or "" for match in values)
 
 
+def _statement(text: str, start: int) -> str:
+    """The SQL from *start* on, without the arguments behind the text that holds it."""
+    sql, before = text[start:], text[:start].rstrip()
+    sign = before[-1:]
+    if sign not in ("'", '"', "`"):
+        return sql
+    end = re.search(rf"(?<!\\){re.escape(sign)}\s*,\s", sql)
+    return sql[: end.start() + 1] if end else sql
+
+
 def _place(sql: str, found: re.Match[str]) -> Place:
     before = sql[: found.start()]
     # The pieces of a joined text: the quotes and signs between them are not SQL.
     before = re.sub(r"""['"`]\s*[+.]\s*\n?\s*['"`]|['"]\s*\n\s*f?['"]""", "", before)[-80:]
-    if found["number"]:
-        return Place.NUMBER
     name = _name(found)
+    if found["number"] or _CAST.match(name):
+        return Place.NUMBER
     after = sql[found.end() :]
     if _QUOTED.search(before) and (
         not name or _CLOSING.match(after) or found["close"] or found["format"] or "%" in after[:3]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _ANY = re.compile(
     r"nosec\b|nosemgrep|NOSONAR|oxlint-disable|lgtm\s*\[|codeql\s*\[|pragma:\s*allowlist|gitleaks:\s*allow"
     r"|trufflehog:\s*ignore|nolint\b|rubocop:\s*disable|phpcs:\s*ignore|@phpstan-ignore|@psalm-suppress|ast-grep-ignore"
-    r"|@SuppressWarnings|@Suppress\(|#\[allow\(|#pragma warning disable|DevSkim:\s*ignore|checkov:\s*skip"
+    r"|@Suppress(FB)?Warnings|@Suppress\(|#\[allow\(|#pragma warning disable|DevSkim:\s*ignore|checkov:\s*skip"
     r"|hadolint\s+ignore"
     r"|shellcheck\s+disable|zizmor:\s*ignore|brakeman:\s*ignore|kics-scan\s+ignore|deepcode\s+ignore|biome-ignore"
     r"|bearer:\s*disable|NOLINT\b|horusec:\s*ignore",
@@ -47,6 +47,7 @@ def is_suppressed(hit: Hit, lines: Sequence[str]) -> bool:
     above = lines[first - 1] if 0 < first <= len(lines) else ""
     if _COMMENT.match(above):
         near.append(above)
+    near += [line for line in lines[max(0, first - 4) : first] if "@SuppressFBWarnings" in line]
     return any(_accepts(line, hit) for line in near) or _file_accepts(hit, lines)
 
 

@@ -103,7 +103,7 @@ RULES = (
         id="go-tls",
         meaning="tls",
         severity="high",
-        confidence="high",
+        confidence="low",  # nearly always an option, or a protocol with a check of its own
         languages=_GO,
         matcher=kind("keyed_element", r"^InsecureSkipVerify:\s*true$"),
         bad="package a\nvar c = &tls.Config{InsecureSkipVerify: true}\n",

@@ -201,7 +201,7 @@ RULES = (
         id="java-tls",
         meaning="tls",
         severity="high",
-        confidence="high",
+        confidence="low",
         languages=_JAVA,
         matcher={
             "any": [

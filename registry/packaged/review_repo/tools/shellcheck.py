@@ -23,9 +23,9 @@ SIZE = 120_000
 RULES: dict[int, tuple[str, str, str]] = {
     2115: ("shell-delete", "high", "medium"),
     2114: ("shell-delete", "high", "high"),
-    2068: ("shell-bug", "medium", "medium"),
+    2068: ("shell-bug", "low", "medium"),
     2145: ("shell-bug", "low", "high"),
-    2164: ("shell-bug", "low", "high"),
+    2164: ("shell-bug", "low", "medium"),
     2199: ("shell-bug", "medium", "high"),
     2081: ("shell-bug", "medium", "high"),
     2093: ("shell-bug", "medium", "high"),

@@ -24,9 +24,9 @@ _NOTHING = 3
 RULES: dict[str, tuple[str, str, str]] = {
     "template-injection": ("workflow-injection", "medium", "low"),
     "dangerous-triggers": ("workflow-trigger", "low", "medium"),
-    "github-env": ("workflow-injection", "medium", "medium"),
+    "github-env": ("workflow-injection", "medium", "low"),
     "insecure-commands": ("workflow-injection", "medium", "high"),
-    "bot-conditions": ("workflow-trigger", "high", "medium"),
+    "bot-conditions": ("workflow-trigger", "low", "medium"),
     "hardcoded-container-credentials": ("secret", "high", "high"),
     "unredacted-secrets": ("workflow-secret", "medium", "medium"),
     "secrets-inherit": ("workflow-secret", "low", "medium"),
@@ -41,7 +41,7 @@ RULES: dict[str, tuple[str, str, str]] = {
 }
 _OUTSIDER = re.compile(
     r"github\.head_ref|github\.event\.(issue|pull_request|comment|review|discussion|head_commit|commits|pages|workflow_run)"
-    r"[\w.*\[\]]*\.(title|body|message|ref|label|name|email|head_branch|display_title|default_branch)"
+    r"(?!\.base\b)[\w.*\[\]]*\.(title|body|message|ref|label|name|email|head_branch|display_title)"
 )
 _HEAD = re.compile(r"head\.(sha|ref)|github\.head_ref|pull_request\.head|refs/pull/")
 

@@ -53,15 +53,33 @@ def test_a_private_key_is_found_in_a_file_and_in_a_text() -> None:
         ('password = "$DB_PASSWORD1x9"', []),
         ("password = 'correct-horse-battery'", []),
         ("token_url = 'https://example.org/a1b2c3'", []),
+        ("'password' => 'required|min:8|max:255'", []),
+        ("client_secret = 'qr6stu789vwxyz'", []),
+        ("  echo 'client_secret = \"zR8v2Lq0XnB4tK7w\"'", []),
     ],
 )  # fmt: skip
 def test_values_of_telling_names_are_secrets_unless_they_are_placeholders(text: str, rules: list[str]) -> None:
     assert [rule for rule, _, _ in secrets(text)] == rules
 
 
+def test_a_key_that_a_comment_or_a_path_calls_made_up_is_none() -> None:
+    assert secrets(f"// A self-signed certificate that probes the library\n{KEY}", "src/Ssl.java") == []
+    assert secrets(KEY, "integration/tls/server.key") == []
+    assert secrets(KEY, "docs/jwt.md") == []
+
+
+def test_a_token_in_a_comment_and_a_short_value_are_doubtful() -> None:
+    key = "AKIA" + "Q3EGRIEP4ZMT7WXD"
+    assert secrets(f'//  "accessKey": "{key}"') == [("aws-key", 1, "low")]
+    assert secrets(f'key = "{key}"') == [("aws-key", 1, "high")]
+    assert secrets("api_key = 'zR8v2Lq0'") == [("named-value", 1, "low")]
+
+
 @pytest.mark.parametrize(
     ("path", "role"),
     [
+        (".secrets.baseline", Role.SOURCE),
+        ("config/auth.sample.php", Role.SOURCE),
         ("tests/test_app.py", Role.TEST),
         ("locales/de.json", Role.SOURCE),
         (".env.example", Role.SOURCE),

@@ -58,6 +58,24 @@ def judged(
         ("tls", "requests.get(url, verify=False)", ("high", "medium")),
         ("tls", "if insecure:\n    verify = False", evidence.BY_CHOICE),
         ("tls", "requests.get('https://localhost/', verify=False)", evidence.BY_CHOICE),
+        ("hash", "def cache_key(token):\n    return hashlib.md5(token)", evidence.GUARDS_NOTHING),
+        ("hash", "if stored.startswith('{SHA}'):\n    own = hashlib.sha1(password)", evidence.GUARDS_NOTHING),
+        ("hash", "own = md5(user.password + salt)\nvalid = own == token", evidence.GUARDS_NOTHING),
+        ("tls", "RootCAs: own.getRoot(),\nInsecureSkipVerify: true,", evidence.BY_CHOICE),
+        ("tls", "if Rails.env == 'development'\n  check = VERIFY_NONE", evidence.BY_CHOICE),
+        ("jwt", "def is_ours(token):\n    return jwt.decode(token, options=off)", ("high", "low")),
+        ("jwt", "def login(token):\n    return jwt.decode(token, options=off)", ("high", "medium")),
+        ("redirect", "redirect_to(params[:again] ? new_path : list_path)", ("high", "low")),
+        ("redirect", "redirect_to(params[:url])", ("high", "high")),
+        ("redirect", "redirect_to(home)", ("high", "low")),
+        ("reflection", "kind = params[:kind].classify.constantize", ("high", "low")),
+        ("reflection", "kind = params[:kind].constantize", ("high", "high")),
+        ("xxe", "function f(req, res) {\n  q = req.query.q\n  read(own)", ("high", "low")),
+        ("xxe", "function f(req, res) {\n  q = req.query.q\n  read(q)", ("high", "high")),
+        ("comparison", "{icon && icon}", ("high", "low")),
+        ("sql", 'function f(int $no) {\n  query("SELECT a FROM t WHERE b = " . $no)', ("medium", "low")),
+        ("sql", 'q = params[:q]\nscope.where("LOWER(#{t.name}) LIKE ?", "%#{q}%")', ("high", "low")),
+        ("xss", "size = location.hash\nbox.innerHTML = '<b>' + name", ("high", "low")),
         ("nosql", "users.find({ name: req.body.name })", evidence.NO_FRAMEWORK),
         ("bug", "x = 1", ("high", "medium")),
     ],
@@ -74,6 +92,68 @@ def test_a_shell_command_from_a_parameter_counts_in_a_project_that_serves_reques
         "high",
         "low",
     )
+
+
+@pytest.mark.parametrize(
+    ("meaning", "code", "file", "expected"),
+    [
+        ("shell", "run(params[:host])", "lib/tool/actions/serve.rb", ("high", "low")),
+        ("shell", "run(params[:host])", "app/controllers/hosts_controller.rb", ("high", "high")),
+        ("shell", "run(params[:host])\nrequire 'sinatra'", "tool.rb", ("high", "high")),
+        ("redirect", "redirect_to(params[:url])", "app/controllers/oauth/grants_controller.rb", ("high", "low")),
+        ("random", "token = Math.random()", "client/app/items.js", evidence.GUARDS_NOTHING),
+        ("random", "token = Math.random()", "server/items.js", ("high", "high")),
+        ("shell", "$name = $this->request->get('name');\nexec($name)", "src/A.php", ("high", "high")),
+    ],
+)
+def test_the_file_decides_whether_a_request_or_a_secret_is_one(
+    meaning: str, code: str, file: str, expected: object
+) -> None:
+    line = 1 if "sinatra" in code else 0
+    assert judged(meaning, code, line, file=file) == expected
+
+
+@pytest.mark.parametrize(
+    ("parameter", "file", "confidence"),
+    [
+        ("host", "app/a.py", "medium"),
+        ("option", "app/a.py", "low"),
+        ("command", "scripts/a.py", "low"),
+    ],
+)
+def test_a_parameter_that_no_one_asks_for_makes_no_shell_command_doubtful(
+    parameter: str, file: str, confidence: str
+) -> None:
+    code = f"def run({parameter}):\n    os.popen({parameter})"
+    found = judged("shell", code, frameworks=frozenset({"web"}), file=file)
+    assert isinstance(found, tuple)
+    assert found[1] == confidence
+
+
+def test_a_call_is_read_to_its_end_although_a_tool_names_only_its_first_line() -> None:
+    code = "name = request.args['n']\nrun(\n    name,\n)\nother"
+    assert judged("shell", code, 2) == ("high", "high")
+    assert judged("shell", "name = request.args['n']\nrun(\n    own,\n)\nname", 2) == ("high", "medium")
+
+
+@pytest.mark.parametrize(
+    ("rule", "meaning", "code", "expected"),
+    [
+        ("getter-return", "bug", "get () {\n  if (a) return 1\n}", "low"),
+        ("getter-return", "bug", "get () {\n  log(a)\n}\nreturn 1", "medium"),
+        ("rules-of-hooks", "hooks", "useOwn(a)\nlater()", "low"),
+    ],
+)
+def test_idioms_that_only_look_like_mistakes_are_guesses(rule: str, meaning: str, code: str, expected: str) -> None:
+    found = judged(meaning, code, 1, rule=rule, frameworks=frozenset({"react"}))
+    assert isinstance(found, tuple)
+    assert found[1] == expected
+
+
+def test_a_hook_under_a_condition_counts_where_react_is_imported() -> None:
+    code = "import { useState } from 'react'\nif (a) useState(1)"
+    found = judged("hooks", code, frameworks=frozenset({"react"}), message="useState is called conditionally")
+    assert found == ("high", "medium")
 
 
 def test_a_rule_of_a_framework_counts_where_the_project_uses_it() -> None:
@@ -115,6 +195,7 @@ def test_a_name_that_many_files_use_is_defined_by_something_else() -> None:
         ("secret", "r", "key = 'x'  # pragma: allowlist secret"),
         ("tls", "r", "InsecureSkipVerify: true, //nolint:gosec"),
         ("sql", "r", "query(text); // NOSONAR"),
+        ("path", "r", '@SuppressFBWarnings("PATH_TRAVERSAL_IN")\nFile of(String name) {\n  return new File(name);'),
         ("shell-bug", "SC2086", "# shellcheck disable=SC2086\nrm $x"),
         ("sql", "r", "where(text) # rubocop:disable Rails/SquishedSQLHeredocs"),
         ("comparison", "no-self-compare", "/* eslint-disable */\n\nx === x"),
@@ -167,6 +248,9 @@ def test_a_secret_is_not_shown() -> None:
         ('f"SELECT a FROM t WHERE b = {LIMIT}"', Place.NAME),
         ('"SELECT a FROM t WHERE b = %d" % n', Place.NUMBER),
         ("\"SELECT a FROM t WHERE b = '$name'\"", Place.QUOTED),
+        ("\"SELECT '%s' AS a\", name", Place.QUOTED),
+        ('"SELECT a FROM t WHERE b = \'" . (int)$b . "\'"', Place.NUMBER),
+        ('"SELECT a FROM t WHERE b LIKE ?", "= %#{q}%"', Place.UNKNOWN),
         ("nothing of the kind", Place.UNKNOWN),
     ],
 )

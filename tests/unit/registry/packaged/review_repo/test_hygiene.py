@@ -52,6 +52,11 @@ def test_direction_characters_in_code_are_found(repo: Repo) -> None:
     assert found(repo) == {("bidi-control", "a.js", 2)}
 
 
+def test_directions_that_are_closed_on_their_line_isolate_words_and_hide_nothing(repo: Repo) -> None:
+    repo.commit(**{"a.js": "let x = '\u2066(1%)\u2069'\n", "b.js": "let y = '\u2067' // \u2069\u2067\n"})
+    assert found(repo) == {("bidi-control", "b.js", 1)}
+
+
 def test_broken_links_are_found_in_the_whole_repository_and_in_a_folder(repo: Repo) -> None:
     repo.commit(**{"docs/a.md": "[x](../README.md) and [y](gone.md)\n", "README.md": "[a](docs/a.md)\n"})
     assert found(repo) == {("broken-link", "docs/a.md", 1)}
@@ -109,6 +114,8 @@ def test_what_the_time_did_not_reach_is_told(repo: Repo, monkeypatch: pytest.Mon
         ("a.json", "JSON", "", None),
         ("a.json", "JSON", '{"a": 1}\n{"a": 2}\n', None),
         ("a.json", "JSON", '{"a": 1}\n{"a": 2\n', 2),
+        ("a.json", "JSON", '{\n"a": 1\n}\n{\n"a": 2\n}\n', None),
+        ("a.json", "JSON", '// for people\n{"a": 1,}', None),
         ("a.json", "JSON", "[" * 100_000, 1),
         ("a.json", "JSON", "1" * 5000, None),
         ("a.jsonc", "JSON", "// x", None),

@@ -100,6 +100,8 @@ def test_only_long_text_of_long_lines_is_minified() -> None:
         ("docs/tests/a.py", Role.TEST),
         ("src/contest.py", Role.SOURCE),
         ("src/latest.py", Role.SOURCE),
+        (".semgrep/rules/a.py", Role.EXAMPLE),
+        (".ssh/id_rsa", Role.SOURCE),
     ],
 )
 def test_the_part_a_file_plays_is_told_by_folders_and_name(path: str, role: Role) -> None:

@@ -120,10 +120,10 @@ def test_an_injection_is_listed_file_by_file_and_everything_else_over_the_reposi
 
 
 def test_tests_examples_and_generated_code_weigh_less() -> None:
-    files = ["a.py", "examples/a.py", "made.py", "tests/a.py"]
+    files = ["a.py", "made.py", "examples/a.py", "tests/a.py"]
     entries = rank([finding(file=file) for file in files], {}, generated=frozenset({"made.py"}))
-    assert [entry.first.role for entry in entries] == [Role.SOURCE, Role.EXAMPLE, Role.GENERATED, Role.TEST]
-    assert [entry.first.score for entry in entries] == [8.4, 2.1, 2.1, 0.5]
+    assert [entry.first.role for entry in entries] == [Role.SOURCE, Role.GENERATED, Role.EXAMPLE, Role.TEST]
+    assert [entry.first.score for entry in entries] == [8.4, 2.1, 1.01, 0.5]
 
 
 def test_a_hot_file_comes_first_and_of_equals_the_line_that_changed_last() -> None:
@@ -146,3 +146,12 @@ def test_a_finding_survives_its_journey_as_json() -> None:
     one = finding(reasons=("a", "b"), fingerprint=fingerprint("a", "b  c"))
     assert from_object(one.as_object()) == one
     assert fingerprint("a", "b c") == one.fingerprint
+
+
+def test_a_guess_never_stands_for_an_entry_that_holds_more() -> None:
+    guess = finding(file="a.py", line=1, severity="critical", confidence="low", rule="r1")
+    more = finding(file="a.py", line=9, severity="medium", confidence="medium", rule="r1")
+    [entry] = rank([guess, more], {})
+    assert entry.first.finding == more
+    assert chosen([entry]) == [entry]
+    assert chosen(rank([guess], {})) == []
