@@ -213,6 +213,15 @@ async function cost(chrome, server, id) {
   return { nodes: ids.length, opening, unfolded, update, touched, chosen: ids[7], state };
 }
 
+/** The smallest times of several openings: what else a machine does only adds to them. */
+async function least(chrome, server, id) {
+  const all = [];
+  for (let turn = 0; turn < 3; turn++) all.push(await cost(chrome, server, id));
+  const smallest = (of) => Math.min(...all.map(of));
+  const times = (part) => ({ task: smallest((one) => one[part].task), script: smallest((one) => one[part].script) });
+  return { ...all[0], opening: times("opening"), unfolded: times("unfolded"), update: smallest((one) => one.update) };
+}
+
 /** The server ends, and another one begins on its port. */
 async function away(chrome, server, id) {
   const page = await opened(chrome, server.of(id));
@@ -248,7 +257,7 @@ try {
   await look(large, "large-1600-light");
   await large.context().close();
   await answers(chrome, server.of(runs.asking));
-  seen.cost = { hundred: await cost(chrome, server, runs.hundred), thousand: await cost(chrome, server, runs.thousand) };
+  seen.cost = { hundred: await least(chrome, server, runs.hundred), thousand: await least(chrome, server, runs.thousand) };
   server = await away(chrome, server, runs.hundred);
   console.log(JSON.stringify(seen));
 } finally {

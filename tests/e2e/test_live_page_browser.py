@@ -29,7 +29,7 @@ MOST_FOR_TEN_TIMES = 12
 """How much more scripting 1,000 nodes may take than 100."""
 
 pytestmark = [
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(330),
     pytest.mark.skipif(chromium() is None, reason="there is no Chromium on this machine"),
 ]
 
@@ -119,7 +119,7 @@ def seen(live_project: Path) -> dict[str, Any]:
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=200,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
