@@ -162,9 +162,9 @@ class Duties:
         return wire.answer_of(outcome, worker=self._terms.name, warnings=notes)
 
     async def _beat(self, attempt: str, relay: Relay) -> None:
-        while True:
-            activity.heartbeat(await self._link.pack(relay.news(), f"progress {attempt}"))
+        while True:  # the first one after a while: short attempts need none
             await asyncio.sleep(BEAT)
+            activity.heartbeat(await self._link.pack(relay.news(), f"progress {attempt}"))
 
     @contextlib.contextmanager
     def _noted(self, attempt: str, run: str) -> Iterator[None]:
