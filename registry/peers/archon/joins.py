@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 from registry.peers.archon import conditions
 
+MAX_LENGTH = 4000
+"""Characters of a skip condition."""
+
 if TYPE_CHECKING:
     from registry.peers.archon.nodes import Made
     from registry.peers.keys import Step
@@ -35,8 +38,13 @@ def order(fields: Fields, made: Made, needs: list[Step]) -> None:
         parts.append(f"!({condition})")
     step.skip = " || ".join(parts)
     parts += [conditions.fault(one.failed(), one.name) for one in reader.loose.values()]
-    if parts:
-        made.node["skipCondition"] = {"type": "context", "expression": " || ".join(parts)}
+    expression = " || ".join(parts)
+    if len(expression) > MAX_LENGTH:
+        message = f"the condition of the node would have more than {MAX_LENGTH} characters"
+        reader.report.refuse(fields.pointer, message, "Let it depend on fewer nodes, or give these no conditions.")
+        step.skip = ""  # so that the conditions made of it stay short
+    elif expression:
+        made.node["skipCondition"] = {"type": "context", "expression": expression}
 
 
 def surely(rule: object, needs: list[Step]) -> set[str]:

@@ -24,6 +24,7 @@ TOKEN = re.compile(
     r"|LOOP_PREV_OUTPUT|REJECTION_REASON|EXTERNAL_CONTEXT|ISSUE_CONTEXT|CONTEXT)",
     re.ASCII,
 )
+_MARK = re.compile(r"\{\{[\w.]+\}\}")
 _SAME = {"USER_MESSAGE": "ARGUMENTS", "EXTERNAL_CONTEXT": "ISSUE_CONTEXT", "CONTEXT": "ISSUE_CONTEXT"}
 PREVIOUS = "LOOP_PREV_OUTPUT"
 """The variable of a loop with the output of the turn before."""
@@ -220,10 +221,11 @@ def prompt(text: str, reader: Reader, pointer: str) -> str:
 def marked(text: str, reader: Reader, pointer: str) -> tuple[str, list[str]]:
     """*text* with a mark `{{key.member}}` for each value that it names, and these marks."""
     marks: dict[str, None] = {}
+    own = frozenset(_MARK.findall(text))
 
     def put(path: str) -> str:
         mark = f"{{{{{path}}}}}"
-        if mark in text:
+        if mark in own:
             reader.report.refuse(pointer, f'the text itself has "{mark}"', "Spell it in another way.")
         marks[mark] = None
         return mark

@@ -26,6 +26,8 @@ _VARIABLES = re.compile(
 )
 EMPTY = ("LOOP_USER_INPUT", "LOOP_PREV_OUTPUT", "REJECTION_REASON")
 """Variables that Archon sets to an empty text where no loop or approval fills them."""
+_OWN = re.compile(r"(?<!\w)NODE_\w+")
+"""Variables of the script that have the form of ours."""
 _INPUTS = re.compile(r"(?<!\w)INPUTS_[A-Z0-9_]+")
 _FORBIDDEN = {
     "ansi": "inside $'…'",
@@ -40,6 +42,7 @@ _FORBIDDEN = {
 def convert(script: str, reader: Reader, pointer: str) -> tuple[str, dict[str, str]]:
     """The script, and the paths of the values that its variables hold, by variable."""
     variables: dict[str, str] = {}
+    own = frozenset(_OWN.findall(script))
     result: list[str] = []
     last = 0
     for found, context in _tokens(script):
@@ -50,7 +53,7 @@ def convert(script: str, reader: Reader, pointer: str) -> tuple[str, dict[str, s
             if found["node"] is not None:
                 reader.report.differs(pointer, f'"{found[0]}" in a comment stays as it is', "Remove it.")
         else:
-            result.append(_word(found, context, reader, pointer, variables=variables, script=script))
+            result.append(_word(found, context, reader, pointer, variables=variables, own=own))
     result.append(script[last:])
     _environment(script, reader, pointer, variables)
     return "".join(result), variables
@@ -79,7 +82,7 @@ def environment(script: str, reader: Reader, pointer: str) -> dict[str, str]:
 
 
 def _word(
-    found: re.Match[str], context: str, reader: Reader, pointer: str, *, variables: dict[str, str], script: str
+    found: re.Match[str], context: str, reader: Reader, pointer: str, *, variables: dict[str, str], own: frozenset[str]
 ) -> str:
     if found["word"] in _BY_VARIABLE or found["input"] is not None:
         return found[0]
@@ -101,7 +104,7 @@ def _word(
         variables[found["word"]] = path
         return f"${{{found['word']}}}"
     name = f"NODE_{path.replace('.', '_').upper()}"
-    if variables.get(name, path) != path or re.search(rf"(?<!\w){name}(?!\w)", script):
+    if variables.get(name, path) != path or name in own:
         reader.report.refuse(pointer, f'the script has a variable "{name}" of its own', "Rename it.")
     variables[name] = path
     return _quoted(f"${{{name}}}", found, context, reader, pointer)

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MAX_TURNS = 100
+_MAX_ROUTES = 40
+"""Of one step: the condition of each names all before it."""
+_MAX_NESTING = 20
+"""Loops inside each other."""
 _NAME = re.compile(r"(?<![\w.'\"])[A-Za-z_]\w*")
 
 
@@ -134,6 +138,10 @@ class Flow:
         """The ways from *unit*, each with the negation of those before it."""
         before: list[str] = []
         edges = []
+        if len(unit.routes) > _MAX_ROUTES:
+            message = f"a step with more than {_MAX_ROUTES} routes is not converted"
+            self._report.refuse(unit.fields.pointer, message, "Write a step between them.")
+            return []
         for route in unit.routes or [Route(END, None, unit.fields.pointer)]:
             if route.to != END and route.to not in self._units:
                 self._report.refuse(route.pointer, f'the route leads to "{route.to[:80]}", which does not exist')
@@ -160,7 +168,9 @@ class Flow:
                 continue
             heads = {edge.target for one in names for edge in self._edges[one] if home[one] != home.get(edge.target)}
             heads = (heads | {head}) & group
-            if len(heads) == 1:
+            if len(cut) >= _MAX_NESTING:
+                self._refuse_loop(group, f"it is inside {_MAX_NESTING} others")
+            elif len(heads) == 1:
                 parts.append(self._loop(heads.pop(), group, cut))
             else:
                 self._refuse_loop(group, "it is entered at several steps")

@@ -501,3 +501,14 @@ def test_a_workflow_is_refused_as_a_whole_if_it_is_huge() -> None:
 )
 def test_a_node_needs_an_id_of_its_own(nodes: str) -> None:
     assert refused(archon(nodes))
+
+
+def test_conditions_made_of_conditions_stay_short_or_are_refused() -> None:
+    nodes = "".join(
+        f"- {{id: n{at}, bash: a, depends_on: [{', '.join(f'n{one}' for one in range(at))}],"
+        " trigger_rule: none_failed_min_one_success}\n"
+        for at in range(60)
+    )
+    found = archon(nodes)
+    assert "/nodes/20" in {pointer for pointer, _ in refused(found)}
+    assert all(len(skip_of(node)) <= 4000 for node in nodes_of(found).values() if "skipCondition" in node)

@@ -538,3 +538,23 @@ def test_what_is_not_a_mapping_is_refused() -> None:
     assert refused(
         converted("workflow: {name: 7, entry_point: a, runtime: 3}\nagents: [{name: a, prompt: a}]\nparallel: [3]\n")
     )
+
+
+def test_a_step_with_very_many_routes_is_refused() -> None:
+    routes = ", ".join("{to: b, when: '{{ output.ok }}'}" for _ in range(41))
+    agents = (
+        f"- {{name: a, prompt: a, output: {{ok: {{type: boolean}}}}, routes: [{routes}]}}\n- {{name: b, prompt: b}}\n"
+    )
+    assert any("more than 40 routes" in message for _, message in refused(conductor(agents)))
+
+
+def test_loops_inside_very_many_loops_are_refused() -> None:
+    ok, when = "output: {ok: {type: boolean}}", "when: '{{ output.ok }}'"
+    agents = "".join(
+        f"- {{name: a{at}, prompt: a, {ok}, routes: [{{to: a{59 - at}, {when}}}, {{to: {then}}}]}}\n"
+        if at >= 30
+        else f"- {{name: a{at}, prompt: a, routes: [{{to: {then}}}]}}\n"
+        for at in range(60)
+        for then in [f"a{at + 1}" if at < 59 else "$end"]
+    )
+    assert any("inside 20 others" in message for _, message in refused(conductor(agents, entry="a0")))
