@@ -140,3 +140,16 @@ def test_dates_and_words_are_texts(catalog: Catalog) -> None:
 )
 def test_a_workflow_is_recognized_by_its_form(raw: dict[str, object], peer: str | None) -> None:
     assert peer_of(raw) == peer
+
+
+def test_a_workflow_that_runs_another_finds_it_by_its_name(catalog: Catalog) -> None:
+    folder = catalog.project / ".archon/workflows"
+    (folder / "a-broken.yaml").write_text("name: [", encoding="utf-8")
+    (folder / "other.yml").write_text("workflow: {entry_point: a}\nagents: []\nname: My Flow\n", encoding="utf-8")
+    text = "name: outer\ndescription: d\nnodes: [{id: sub, workflow: My Flow}]\n"
+    (folder / "outer.yaml").write_text(text, encoding="utf-8")
+    loaded = catalog.load(".archon/workflows/outer.yaml")
+    assert [one.code for one in loaded.errors] == ["UNKNOWN_COMMAND"]  # it is not converted yet
+    assert loaded.raw["phases"][0]["agents"][0]["task"] == "/my-flow"
+    (folder / "outer.yaml").write_text(text.replace("My Flow", "None"), encoding="utf-8")
+    assert [one.code for one in catalog.load(".archon/workflows/outer.yaml").errors] == ["PEER_NOT_CARRIED"]

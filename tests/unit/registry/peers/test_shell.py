@@ -152,3 +152,10 @@ def test_empty_variables_are_set() -> None:
     assert refused(found) == []
     assert '"--set", "LOOP_USER_INPUT="' in found.agents["t-a"]
     assert "inside quotes" not in " ".join(differs(found))
+
+
+def test_a_value_in_a_comment_stays_there_and_is_named() -> None:
+    mine = reader()
+    script = "echo a # $x.output of $ARTIFACTS_DIR"
+    assert shell.convert(script, mine, "/bash") == (script, {"ARTIFACTS_DIR": "artifacts_dir"})
+    assert any("in a comment" in one.message for one in mine.report.problems)
