@@ -24,6 +24,7 @@ from mcp_server.project.reading import open_runs
 from tests.interaction.projects import open_gate
 from tests.interaction.promises import keeps
 from tests.support.feeds import Reader, news_of
+from tests.support.trust import trust_all
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -314,11 +315,15 @@ async def test_a_node_is_shown_with_its_prompt_its_log_and_its_outputs(project: 
 
 @keeps("live-page")
 async def test_a_secret_in_an_output_does_not_reach_the_page(project: Path) -> None:
+    told = 'print(json.dumps({"outputs": {"report": "the password=hunter22 works", "short": ""}}))'
+    (project / "large.py").write_text(f"import json\n{told}\n", encoding="utf-8")
+    trust_all(project, project / "home")
     async with owner(project) as other, served(project) as page:
         run_id = await other.start(RunRequest(source="/large"))
         await follow(page, run_id, until="completed")
         found = await page.browser.get(f"api/runs/{run_id}/outputs", params={"name": "writer"})
-        assert "sk-ant-aaaa" not in found.text
+        assert "hunter22" not in found.text
+        assert "works" in found.json()["report"]
 
 
 @keeps("live-page")
