@@ -47,7 +47,7 @@ def check_fan_out(plan: Plan, limits: Limits) -> None:
             problem,
             code="UNCAPPED_FAN_OUT",
             hint="Pass --max-cost-usd or --max-attempts-total, or give the agents a `maxBudgetUsd`.",
-            client_hint="Pass `limits` with maxCostUsd or maxAttemptsTotal.",
+            client_hint="Pass `max_cost_usd` or `max_attempts_total`, or give the agents a `maxBudgetUsd`.",
         )
 
 

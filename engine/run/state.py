@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from engine.ids import OwnerId, RunId
+    from engine.model.agent import Agent
     from engine.model.plan import NodePlan, PhasePlan, Plan
     from engine.model.policy import Failure, Merge, Usage
     from engine.run.events import StopCause, ValueRef, WaitReason
@@ -410,10 +411,15 @@ class Run:
 
 def is_model_work(run: Run, plan: NodePlan, *, undo: bool) -> bool:
     """Whether a model agent does the work of a node, or undoes it."""
-    if plan.kind is NodeKind.SUB_COMMAND and not undo:
-        return False
-    agent = run.plan.agents.get(plan.worker(undo=undo))
+    agent = agent_of(run, plan, undo=undo)
     return agent is not None and agent.kind.traits.needs_model
+
+
+def agent_of(run: Run, plan: NodePlan, *, undo: bool) -> Agent | None:
+    """The agent that does the work of a node, or undoes it; None for a group, whose work the nodes inside do."""
+    if plan.kind is NodeKind.SUB_COMMAND and not undo:
+        return None
+    return run.plan.agents.get(plan.worker(undo=undo))
 
 
 def is_undone_now(run: Run, name: NodeId) -> bool:

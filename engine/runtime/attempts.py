@@ -42,6 +42,7 @@ from engine.model.policy import CompensationType, Failure, FailureKind
 from engine.run import events as ev
 from engine.run import signals as sig
 from engine.run.events import Role
+from engine.run.state import agent_of
 from engine.runtime.live_runs import not_live
 from engine.runtime.orders import make_order, scheduling_of
 from engine.text.redaction import excerpt, redact, redact_data
@@ -359,7 +360,7 @@ class Attempts:
             node = run.nodes[name]
             live = node.live
             undo = live is not None and live.role is Role.COMPENSATE
-            agent = run.plan.agents.get(node.plan.worker(undo=undo))
+            agent = agent_of(run, node.plan, undo=undo)
             if live is None or agent is None or live.stopping or self._choose(run, agent) is not None:
                 continue
             event = scheduling_of(node, live)

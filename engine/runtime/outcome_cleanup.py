@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from engine.errors import NotFound, OrchestrationError
 from engine.ids import attempt_id, parse_attempt_id
 from engine.run import events as ev
+from engine.run.state import agent_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -110,5 +111,5 @@ class OutcomeCleanup:
     def _covers(self, run: Run, event: ev.AttemptSucceeded | ev.AttemptFailed) -> bool:
         node = run.nodes[event.node]
         undo = node.attempts[event.number - 1].role is ev.Role.COMPENSATE
-        agent = run.plan.agents.get(node.plan.worker(undo=undo))
+        agent = agent_of(run, node.plan, undo=undo)
         return agent is not None and self._outbox.covers(agent)

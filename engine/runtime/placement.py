@@ -13,6 +13,7 @@ from engine.executors.worktrees.isolated import check_isolation
 from engine.ids import attempt_id
 from engine.model.agent import AgentKind
 from engine.run.events import Role
+from engine.run.state import agent_of
 from engine.runtime.resource_requests import may_claim
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Placement:
 
     def queues(self, run: Run, node: NodePlan, role: Role) -> bool:
         """Whether attempts of *node* wait for their turn: see `scheduling.step.Queues`."""
-        agent = run.plan.agents.get(node.worker(undo=role is Role.COMPENSATE))
+        agent = agent_of(run, node, undo=role is Role.COMPENSATE)
         return agent is not None and starts_later(self.choose(run, agent), agent)
 
     def elsewhere(self, run: Run, node: NodePlan, role: Role) -> bool:
@@ -67,7 +68,7 @@ class Placement:
         return self._remote(run, node, role) is not None
 
     def _remote(self, run: Run, node: NodePlan, role: Role) -> ElsewhereExecutor | None:
-        agent = run.plan.agents.get(node.worker(undo=role is Role.COMPENSATE))
+        agent = agent_of(run, node, undo=role is Role.COMPENSATE)
         executor = None if agent is None else self.choose(run, agent)
         # A look at a method is a hundred times cheaper than a runtime check of the whole protocol.
         return executor if hasattr(executor, "standing") and isinstance(executor, ElsewhereExecutor) else None

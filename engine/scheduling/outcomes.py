@@ -39,7 +39,7 @@ from engine.model.policy import NOT_TRUSTED, QUOTA_EXHAUSTED, CompensationType, 
 from engine.run import events as ev
 from engine.run.events import Role, RunStatus, StopKind, WaitReason
 from engine.run.nesting import inside, is_inside, outer
-from engine.run.state import NodeStatus
+from engine.run.state import NodeStatus, is_model_work
 from engine.scheduling import readiness, retry, saga
 
 if TYPE_CHECKING:
@@ -373,10 +373,7 @@ def end_attempt(step: Step, name: NodeId, failure: Failure) -> None:
 
 def is_clients(run: Run, node: NodeState, role: Role) -> bool:
     """Whether the client makes the attempts of *role* and reports them: none of our programs has to end."""
-    if node.plan.kind is NodeKind.SUB_COMMAND and role is Role.FORWARD:
-        return False  # done by the nodes inside
-    agent = run.plan.agents.get(node.plan.worker(undo=role is Role.COMPENSATE))
-    return run.executor == "host" and agent is not None and agent.kind.traits.needs_model
+    return run.executor == "host" and is_model_work(run, node.plan, undo=role is Role.COMPENSATE)
 
 
 def timed_out(node: NodeState) -> Failure:

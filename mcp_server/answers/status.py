@@ -92,7 +92,7 @@ VIEWS: dict[ViewName, frozenset[str]] = {
     "report": frozenset({"report", "outputs"}),
 }
 """The parts of each view, beside the todo list, which is short unless a view has the whole."""
-LIMIT_IT = "A run needs `limits` with maxCostUsd or maxAttemptsTotal, or agents with a `maxBudgetUsd`."
+LIMIT_IT = "A run needs `max_cost_usd` or `max_attempts_total`, or agents with a `maxBudgetUsd`."
 """The hint for a command that can start many model agents."""
 
 
