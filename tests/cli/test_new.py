@@ -133,6 +133,34 @@ def test_the_saga_really_rolls_back(empty: Path) -> None:
     assert list((empty / "build/saga").iterdir()) == []
 
 
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("tests", "answered"),
+    [
+        ("true", {"outputs": {"result": {"passed": True, "output": ""}}}),
+        ("sh -c 'echo broken; exit 3'", {"outputs": {"result": {"passed": False, "output": "broken\n"}}}),
+        ("no-such-program", None),
+        ("", None),
+        ('"', None),
+    ],
+)
+def test_the_loop_takes_failing_tests_as_a_result_and_missing_ones_as_a_failure(
+    empty: Path, tests: str, answered: object
+) -> None:
+    orchestrate(empty, "new", "mine", "--pattern", "repeat")
+    done = subprocess.run(
+        [sys.executable, ".claude/programs/repeat/check.py"],
+        input=json.dumps({"inputs": {"tests": tests}}),
+        cwd=empty,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=50,
+    )
+    found = json.loads(done.stdout)
+    assert found == answered or (answered is None and found["failure"]["code"] == "TESTS_MISSING")
+
+
 def test_it_can_be_run_twice_and_keeps_what_has_not_changed(empty: Path) -> None:
     first = answer(orchestrate(empty, "new", "/mine", "--json"))
     assert (first["command"], first["template"], first["kept"]) == ("/mine", "patterns/pipeline", [])

@@ -13,10 +13,10 @@ LAST_CHARACTERS = 8000
 
 def check(inputs):
     """Whether the tests pass. A program that is missing is a failure of this step: trying again would not help."""
-    words = shlex.split(inputs["tests"])
     try:
+        words = shlex.split(inputs["tests"]) or [""]
         done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    except (OSError, IndexError) as error:
+    except (OSError, ValueError) as error:
         message = f"{inputs['tests']} cannot be started: {error}"
         return {"failure": {"kind": "validation", "code": "TESTS_MISSING", "message": message}}
     text = done.stdout.decode("utf-8", "replace")[-LAST_CHARACTERS:]
