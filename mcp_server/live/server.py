@@ -5,6 +5,7 @@ Effects: listens on a loopback port until a signal comes; reads the project, and
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, TypeVar
 
 import uvicorn
@@ -42,6 +43,8 @@ CONNECTIONS = 100
 QUIET_SECONDS = 15
 """A page that has not heard anything for three times as long tries again."""
 MAX_BODY_BYTES = 64 * 1024
+CUT_OFF = "ASGI callable returned without completing response."
+"""A complaint of uvicorn about a stream of events that the end of the server has cut off."""
 FILTERS = ("state", "command", "since", "grep")
 STATUS: dict[type, int] = {NotFound: 404, InputError: 400, StateError: 409, EnvironmentFault: 503, InternalError: 500}
 
@@ -196,6 +199,11 @@ def _guarded(act: Callable[[Request], Awaitable[object]]) -> Callable[[Request],
     return answered
 
 
+def _is_a_fault(record: logging.LogRecord) -> bool:
+    """Whether *record* is more than that a page was still open at the end."""
+    return record.getMessage() != CUT_OFF
+
+
 async def serve_page(project: Runs, *, port: int, opened: Callable[[Secrets], None], home: Path | None = None) -> None:
     """Serve until a signal comes; *opened* is called once the page can be opened. Raises `OSError`."""
     with loopback(port) as (found, chosen):
@@ -210,8 +218,11 @@ async def serve_page(project: Runs, *, port: int, opened: Callable[[Secrets], No
             server_header=False,
         )
         opened(known)
+        noise = logging.getLogger("uvicorn.error")
+        noise.addFilter(_is_a_fault)
         try:
             await uvicorn.Server(config).serve(sockets=[found])
         finally:
+            noise.removeFilter(_is_a_fault)
             await live.watching.close()
             await live.actions.close()

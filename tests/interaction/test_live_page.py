@@ -8,6 +8,9 @@ import contextlib
 import hashlib
 import json
 import re
+import signal
+import subprocess
+import sys
 from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +24,7 @@ from mcp_server.live.server import serve_page
 from mcp_server.project.loopback import loopback
 from mcp_server.project.project import RunRequest, open_project
 from mcp_server.project.reading import open_runs
-from tests.interaction.projects import open_gate
+from tests.interaction.projects import environment, open_gate
 from tests.interaction.promises import keeps
 from tests.support.feeds import Reader, news_of
 from tests.support.trust import trust_all
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from mcp_server.project.project import Project
 
 WAIT_SECONDS = 30
+INTERRUPTED = 130
+"""The exit code of what a signal has ended."""
 
 
 class Page(NamedTuple):
@@ -389,6 +394,28 @@ async def test_what_a_page_does_not_send_is_refused_with_its_place(project: Path
     async with served(project) as page:
         answer = await page.post(f"{run_id}/cancel", data)
         assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_PARAMETERS")
+
+
+@pytest.mark.processes
+@keeps("live-page")
+def test_the_program_ends_at_once_and_quietly_though_a_page_is_open(project: Path) -> None:
+    words = [sys.executable, "-c", "from mcp_server.cli.app import main; main()", "view", "--no-open"]
+    with subprocess.Popen(
+        words, cwd=project, env=environment(project), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            address = httpx2.URL(process.stdout.readline().strip())
+            events = address.copy_with(path=f"{address.path}api/events")
+            with httpx2.stream("GET", events, timeout=WAIT_SECONDS) as stream:
+                lines = stream.iter_lines()
+                assert next(lines).startswith("data: ")
+                process.send_signal(signal.SIGINT)
+                _, notes = process.communicate(timeout=WAIT_SECONDS)
+        finally:
+            process.kill()
+    assert process.returncode == INTERRUPTED
+    assert notes.splitlines() == ["Ctrl+C ends the page; runs go on without it"]
 
 
 @keeps("live-page")
