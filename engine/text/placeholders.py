@@ -1,7 +1,8 @@
 """Placeholders in texts: `${file.path}` stands for a value, `$ARGUMENTS` for the argument text.
 
 Pure. A text is filled in one pass: nothing that was put in is looked into again. Only the names that are passed are
-placeholders; any other `${HOME}` stays as it is. `$${file}` is the text `${file}`.
+placeholders; any other `${HOME}` stays as it is. `$${file}` is the text `${file}`, and `$${file:-none}` is
+`${file:-none}`: what begins like a placeholder of a name, and is none, can be written in the same way.
 """
 
 from __future__ import annotations
@@ -18,19 +19,31 @@ if TYPE_CHECKING:
 ARGUMENTS = "$ARGUMENTS"
 MAX_LENGTH = 20_000
 """Characters of a filled text."""
-_TOKEN = re.compile(r"(\$?)\$\{([A-Za-z_]\w*)((?:\.[A-Za-z_]\w*|\[\d{1,6}\])*)\}|\$ARGUMENTS")
+_TOKEN = re.compile(
+    r"(?P<twice>\$?)\$\{(?P<name>[A-Za-z_]\w*)(?P<path>(?:\.[A-Za-z_]\w*|\[\d{1,6}\])*)\}"
+    r"|\$ARGUMENTS"
+    r"|(?P<again>\$?)\$\{\s*(?P<like>[A-Za-z_]\w*)"
+)
+"""A placeholder, or what begins like one: `${file.a-b}` has no path that could be followed."""
 _STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 def names_in(text: str) -> Iterator[str]:
     """The names at the beginning of all placeholders of *text*, whatever they stand for."""
-    return (found[2] for found in _TOKEN.finditer(text) if found[2] and not found[1])
+    return (found["name"] for found in _TOKEN.finditer(text) if found["name"] and not found["twice"])
+
+
+def malformed(text: str) -> Iterator[tuple[str, str]]:
+    """The name in each part of *text* that begins like a placeholder and is none, and the part itself."""
+    for found in _TOKEN.finditer(text):
+        if found["like"] and not found["again"]:
+            yield found["like"], text[found.start() : text.find("}", found.end()) + 1 or found.end()]
 
 
 def has_any(text: str, names: Collection[str]) -> bool:
-    """Whether *text* has a placeholder for one of *names*."""
-    return bool(names) and any(name in names for name in names_in(text))
+    """Whether `fill` with *names* can change *text*."""
+    return bool(names) and any((found["name"] or found["like"]) in names for found in _TOKEN.finditer(text))
 
 
 def fill(text: str, names: Collection[str], value_of: Callable[[str], Any], arguments: str) -> str:
@@ -41,13 +54,10 @@ def fill(text: str, names: Collection[str], value_of: Callable[[str], Any], argu
     """
 
     def put(found: re.Match[str]) -> str:
-        if found[2] is None:
-            return arguments
-        if found[2] not in names:
-            return found[0]
-        if found[1]:
-            return found[0][1:]
-        value = _follow(value_of(found[2]), found[3], found[0])
+        fixed = _fixed(found, names, arguments)
+        if fixed is not None:
+            return fixed
+        value = _follow(value_of(found["name"]), found["path"], found[0])
         return (
             _CONTROL.sub(" ", value)
             if isinstance(value, str)
@@ -65,13 +75,21 @@ def describe(text: str, names: Collection[str], known: Callable[[str, str], str]
     """*text* as `fill` would make it, with what *known* returns for each name and its path, such as `.path`."""
 
     def put(found: re.Match[str]) -> str:
-        if found[2] is None:
-            return arguments
-        if found[2] not in names:
-            return found[0]
-        return found[0][1:] if found[1] else _CONTROL.sub(" ", known(found[2], found[3]))
+        fixed = _fixed(found, names, arguments)
+        return _CONTROL.sub(" ", known(found["name"], found["path"])) if fixed is None else fixed
 
     return _TOKEN.sub(put, text)
+
+
+def _fixed(found: re.Match[str], names: Collection[str], arguments: str) -> str | None:
+    """The text of *found* that needs no value; None for a placeholder of one of *names*."""
+    if found[0] == ARGUMENTS:
+        return arguments
+    if (found["name"] or found["like"]) not in names:
+        return found[0]
+    if found["twice"] or found["again"]:
+        return found[0][1:]
+    return None if found["name"] else found[0]
 
 
 def _follow(value: Any, path: str, shown: str) -> Any:  # noqa: ANN401 - JSON

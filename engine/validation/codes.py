@@ -145,9 +145,9 @@ CODES: dict[str, Code] = {
         "Name outputs of the node in `stopWhenUnchanged`.",
     ),
     "UNKNOWN_PLACEHOLDER": _error(
-        "A placeholder in a text is nearly the name of an item, a `number` or an `iteration`.",
-        "A typing error: other placeholders stay in the text as they are.",
-        "Correct the name, or write `$${name}` for the text itself.",
+        "A placeholder is nearly one of an item, a `number` or an `iteration`, or is where nothing is filled in.",
+        "A typing error, a path such as `.a-b` or `.0`, or a placeholder in a condition or an approval.",
+        "Correct it, or write `$${name}` for the text itself.",
     ),
     "NAME_CLASH": _error(
         "An item, its `number` or an `iteration` has the name of an input or output of its node.",

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from engine import conditions
 from engine.errors import InputError
 from engine.graph.instances import ITERATION, NUMBER, own_names
-from engine.text.placeholders import names_in
+from engine.text.cut import cut
+from engine.text.placeholders import malformed, names_in
 from engine.text.suggestions import Names
 from engine.transforms import parse_transform
 
@@ -26,6 +27,11 @@ _WILDCARD = re.compile(r"\*|\.\.|\?|\[[^]]*[:,]")
 """In a transform: what finds any number of values."""
 _MEMBER = re.compile(r"\$\.([A-Za-z_]\w*)")
 """A transform that begins with a member."""
+MAX_SHOWN_LENGTH = 80
+"""Characters of a text that a message shows."""
+_NAME_ALONE = "Write the name alone: conditions read values by their names, such as `file.path`."
+_NO_NAMES = "Leave it out: a question names its instance, or the items of its list."
+_NO_VALUES = "Leave it out, or let an agent look: only conditions of type `context` read values."
 
 
 def one_shape(subject: Subject, report: Report) -> None:
@@ -218,29 +224,61 @@ def names(subject: Subject, report: Report) -> None:
 
 
 def placeholders(subject: Subject, report: Report) -> None:
-    """UNKNOWN_PLACEHOLDER: a placeholder is nearly that of an item, a number or an iteration."""
+    """UNKNOWN_PLACEHOLDER: one of a name that is nearly known, in a wrong form, or where nothing is filled in."""
     for spot in subject.spots:
         known = Names(sorted(subject.names | {*own_names(spot.node)}))
-        for steps, text in _texts(spot) if known.names else ():
-            for name in dict.fromkeys(names_in(text)):
-                meant = None if name in known.names else known.closest(name)
-                if meant is not None:
-                    report.add(
-                        "UNKNOWN_PLACEHOLDER",
-                        f'"${{{name}}}" in node "{spot.node.id}" stands for nothing',
-                        subject.pointer(spot, *steps),
-                        f'Did you mean "${{{meant}}}"? Write "$${{{name}}}" for the text itself.',
-                    )
+        if not known.names:
+            continue
+        for steps, shown, hint in (*_slips(spot.node, known), *_unfilled(spot.node, known)):
+            report.add(
+                "UNKNOWN_PLACEHOLDER",
+                f'"{shown}" in node "{spot.node.id}" stands for nothing',
+                subject.pointer(spot, *steps),
+                hint,
+            )
 
 
-def _texts(spot: Spot) -> Iterator[tuple[tuple[str, ...], str]]:
+def _slips(node: Node, known: Names) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Places of the placeholders in filled texts that stand for nothing, what they are, and hints."""
+    for steps, text in _texts(node):
+        for name in dict.fromkeys(names_in(text)):
+            meant = None if name in known.names else known.closest(name)
+            if meant is not None:
+                yield steps, f"${{{name}}}", f'Did you mean "${{{meant}}}"? Write "$${{{name}}}" for the text itself.'
+        for name, part in dict.fromkeys(malformed(text)):
+            if name in known.names:
+                shown = cut(part, MAX_SHOWN_LENGTH)
+                form = f'Write "${{{name}}}" or a part such as "${{{name}.path}}" or "${{{name}[0]}}"'
+                yield steps, shown, f'{form}; "$${shown[1:]}" is the text itself.'
+
+
+def _unfilled(node: Node, known: Names) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """The same for texts in which nothing is filled in."""
+    for steps, text, hint in _bare(node):
+        for name in dict.fromkeys((*names_in(text), *(name for name, _ in malformed(text)))):
+            if name in known.names:
+                yield steps, f"${{{name}}}", hint
+
+
+def _texts(node: Node) -> Iterator[tuple[tuple[str, ...], str]]:
     """The texts of a node in which names stand for values, with their places."""
-    node = spot.node
     yield ("task",), node.task
-    if node.compensation is not None and node.compensation.task is not None:
-        yield ("compensation", "task"), node.compensation.task
+    if node.compensation is not None:
+        member = "task" if node.compensation.task else "description"
+        yield ("compensation", member), getattr(node.compensation, member) or ""
     if node.skip_condition is not None and node.skip_condition.skip_message is not None:
         yield ("skipCondition", "skipMessage"), node.skip_condition.skip_message
+
+
+def _bare(node: Node) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """The texts of a node in which nothing is filled in, with their places and what to write."""
+    if node.skip_condition is not None:
+        hint = _NAME_ALONE if node.skip_condition.type == "context" else _NO_VALUES
+        yield ("skipCondition", "expression"), node.skip_condition.expression, hint
+    if node.repeat is not None:
+        yield ("repeat", "until"), node.repeat.until, _NAME_ALONE
+    if node.approval is not None:
+        yield ("approval", "message"), node.approval.message, _NO_NAMES
 
 
 def _writers(subject: Subject, spot: Spot, key: str) -> Iterator[tuple[Spot, Output]]:

@@ -293,7 +293,7 @@ def questions(run: Run) -> tuple[Question, ...]:
         waiting = node.waiting
         assert waiting is not None  # noqa: S101 - it is among those that wait
         if waiting.reason is WaitReason.APPROVAL:
-            text = node.plan.approval or waiting.detail
+            text = waiting.detail
             found.append(Question(node=name, text=text, answers=("yes", "no")))
         elif waiting.reason is WaitReason.DECISION:
             found.append(Question(node=name, text=waiting.detail, answers=("retry", "skip", "fail")))

@@ -35,6 +35,8 @@ def filled(text: str, arguments: str = "", **values: Any) -> str:  # noqa: ANN40
         ("$ARGUMENTS: ${file}", "fast ${file}: a.py"),
         ("${lines}", "one two"),
         ("${file", "${file"),
+        ("${file:-${number}} and $${file:-x}", "${file:-3} and ${file:-x}"),
+        ("$${ file } and $${HOME:-x}", "${ file } and $${HOME:-x}"),
     ],
 )
 def test_a_text_is_filled_in_one_pass(text: str, becomes: str) -> None:

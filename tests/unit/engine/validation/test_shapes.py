@@ -180,6 +180,40 @@ def test_placeholders_are_looked_at_where_they_stand_for_values() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Write ${file.a-b}", "${file.a-b}"),
+        ("Write ${ file }, ${ file }", "${ file }"),
+        ("Write ${file.0}", "${file.0}"),
+        ("Write ${file:-none", "${file"),
+        ("Write $${file:-none} and ${HOME:-none}", None),
+    ],
+)
+def test_a_placeholder_in_a_wrong_form_is_an_error(text: str, shown: str | None) -> None:
+    raw = one(FIND, each(None, **{"as": "file"}) | {"task": text})
+    assert [problem.message for problem in validate(raw).problems if problem.severity is Severity.ERROR] == (
+        [] if shown is None else [f'"{shown}" in node "cover" stands for nothing']
+    )
+
+
+def test_a_placeholder_where_nothing_is_filled_in_is_an_error() -> None:
+    skip = {"type": "file_exists", "expression": "${file}"}
+    undo = {"type": "rollback", "description": "Undo ${flie}"}
+    loop = {"until": "result == '${iteration}'"}
+    write = node("write", task="Write", context=writes("result"), compensation=undo, skipCondition=skip, repeat=loop)
+    question = {"message": "Write ${file.path-x}?"}
+    ask = node("ask", approval=question)
+    outer = place("cover", write, ask, needs=("find",), context=reads("files")) | {
+        "forEach": {"items": "files", "as": "file"}
+    }
+    raw = one(FIND, outer)
+    assert [code for code, _ in errors(raw)] == ["UNKNOWN_PLACEHOLDER"] * 4
+    skip["expression"], undo["description"] = "${HOME}", "Undo ${file}"
+    loop["until"], question["message"] = "result == '$${iteration}'", "Write ${HOME}?"
+    assert errors(raw) == []
+
+
+@pytest.mark.parametrize(
     ("expression", "doubtful"), [("file == 'a'", False), ("size(files) == 0", True), ("file ==", True)]
 )
 def test_a_list_whose_items_may_be_skipped_still_writes_its_outputs(expression: str, *, doubtful: bool) -> None:

@@ -155,6 +155,14 @@ def test_an_approval_is_a_question_until_the_run_has_ended() -> None:
     assert seen(events).questions == ()
 
 
+def test_the_question_of_a_list_shows_its_items() -> None:
+    files = {"inputs": [{"key": "files", "default": ["a.py", "b.py"]}]}
+    asking = node("cover", context=files, forEach={"items": "files"}, approval={"message": "Cover them?"})
+    waiting = until(events_of(command(phase("work", asking))), lambda event: isinstance(event, ev.NodeWaiting))
+    [question] = seen(waiting).questions
+    assert question.text == 'Cover them? (2 items: "a.py", "b.py")'
+
+
 def test_a_retry_that_waits_is_no_question() -> None:
     retried = command(phase("work", node("flaky", retryPolicy={"maxAttempts": 1, "strategy": "linear"})))
     events = events_of(retried, "flaky:1=error")
