@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from engine.errors import InternalError
-from engine.graph import with_estimates
+from engine.graph import as_learned, with_estimates
 from engine.ids import NodeId
 from engine.model.plan import Plan
 from tests.support.definitions import command, node, phase, plan
@@ -46,7 +46,7 @@ def test_estimates_and_timeouts_stay_those_of_the_file() -> None:
 @pytest.mark.parametrize("learned", [{}, {"gone": 60.0}])
 def test_a_plan_of_which_nothing_is_learned_stays_as_it_is(learned: dict[str, float]) -> None:
     before = _fork()
-    assert with_estimates(before, learned) is before
+    assert with_estimates(before, learned) is as_learned(before, learned) is before
 
 
 def test_ranks_go_on_over_phases() -> None:

@@ -99,6 +99,18 @@ def test_a_dead_item_leaves_no_null_and_is_not_called_completed() -> None:
     assert [lost["number"] for lost in value(run, "lost")] == [2]
 
 
+def test_a_failed_item_is_known_by_its_name() -> None:
+    run = begun(each(shape={**GOES_ON, "failures": "lost", "key": "$"}))
+    run.fail("cover/2")
+    run.succeed("cover/1", covered=1)
+    run.succeed("cover/3", covered=3)
+    [lost] = value(run, "lost")
+    assert {key: lost[key] for key in ("number", "key", "item", "code")} == {
+        "number": 2, "key": "b", "item": "b", "code": "AGENT_ERROR",
+    }  # fmt: skip
+    assert value(run, "covered") == {"a": 1, "c": 3}
+
+
 def test_no_agent_is_started_into_a_used_up_quota() -> None:
     run = begun(each(circuitBreaker="api", shape=GOES_ON), files=tuple(range(50)))
     run.send(sig.AnswerBreaker(NodeId("cover/1"), admitted=True))
