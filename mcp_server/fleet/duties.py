@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from temporalio import activity
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.executors.fleet.connection import Link
-    from engine.executors.port import Executor
+    from engine.executors.port import Executor, Outcome
     from engine.model.log import LogLine
 
 BEAT = 1.0
@@ -95,6 +96,8 @@ class Duties:
         """How many orders it has begun."""
         self.running = 0
         """How many of them run now."""
+        self._working: dict[asyncio.Future[Outcome], float] = {}
+        """Attempts under way, with the seconds without a connection after which each counts as lost."""
 
     @activity.defn(name=wire.ACTIVITY)
     async def work_order(self, data: bytes) -> bytes:
@@ -151,7 +154,16 @@ class Duties:
         beating = asyncio.create_task(self._beat(order.attempt, relay))
         try:
             placed = order.placed(self._terms.folder)
-            outcome = await self._executors[order.agent.kind].execute(placed, relay)
+            work = asyncio.ensure_future(self._executors[order.agent.kind].execute(placed, relay))
+            limit = activity.info().heartbeat_timeout
+            self._working[work] = float("inf") if limit is None else limit.total_seconds()
+            try:
+                outcome = await work
+            finally:
+                if not work.done():
+                    work.cancel()
+                    await asyncio.wait([work])
+                del self._working[work]
         finally:
             beating.cancel()
         notes: tuple[str, ...] = ()
@@ -160,6 +172,23 @@ class Duties:
                 f"The worker {self._terms.name} has version {self._terms.package}, the coordinator {order.package}.",
             )
         return wire.answer_of(outcome, worker=self._terms.name, warnings=notes)
+
+    async def watch_connection(self) -> None:
+        """End attempts that the server must take for lost by now: they are repeated elsewhere after its grace."""
+        loop = asyncio.get_running_loop()
+        heard = loop.time()
+        while True:
+            await asyncio.sleep(BEAT)
+            if not self._working:
+                heard = loop.time()
+                continue
+            with contextlib.suppress(RPCError, RuntimeError):
+                if await self._link.client.service_client.check_health(retry=False, timeout=timedelta(seconds=BEAT)):
+                    heard = loop.time()
+            for work, limit in self._working.items():
+                if loop.time() - heard >= limit and not work.done():
+                    log.warning("the fleet's server was not heard of for %.0f s: attempts here are ended", limit)
+                    work.cancel()
 
     async def _beat(self, attempt: str, relay: Relay) -> None:
         while True:  # the first one after a while: short attempts need none

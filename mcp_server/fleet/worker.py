@@ -93,6 +93,8 @@ async def _serve(options: Options) -> None:
             stack.push_async_callback(_closed, server)
         for queue in queues:
             await stack.enter_async_context(_worker(link, queue, duties, options))
+        watching = asyncio.create_task(duties.watch_connection())
+        stack.callback(watching.cancel)
         _say(state="ready", name=options.name, queues=queues, lost=lost, ended=ended)
         await _until_over(stop, duties, options)
         _say(state="draining", name=options.name)

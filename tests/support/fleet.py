@@ -5,6 +5,7 @@ Effects: starts processes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,6 +108,48 @@ class Server:
         self.process.wait(SECONDS)
 
 
+class Wire:
+    """A connection to a server that can be cut."""
+
+    def __init__(self, port: int) -> None:
+        """*port* is the server's."""
+        self._port = port
+        self._open: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._threads: list[threading.Thread] = []
+        self._run(self._accept)
+
+    def _run(self, work: Callable[..., None], *given: socket.socket) -> None:
+        thread = threading.Thread(target=work, args=given, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near = self._listener.accept()[0]
+                far = socket.create_connection(("127.0.0.1", self._port))
+                self._open += [near, far]
+                for one, other in ((near, far), (far, near)):
+                    self._run(self._pass, one, other)
+
+    def _pass(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(65_536):
+                other.sendall(data)
+
+    def cut(self) -> None:
+        """From now on nothing passes."""
+        for one in (self._listener, *self._open):  # a shutdown also ends the thread that waits for a connection
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(SECONDS)
+        for one in (self._listener, *self._open):
+            one.close()
+
+
 class Yard:
     """A project, workers in copies of it, and what all of them trace."""
 
@@ -130,12 +174,12 @@ class Yard:
         """Agree to all that the project is now."""
         trust_all(self.project, self.home)
 
-    def start_worker(self, name: str, *options: str, folder: Path | None = None, **more: str) -> Worker:
+    def start_worker(self, name: str, *options: str, wire: Wire | None = None, **more: str) -> Worker:
         """Start a worker in a copy of the project, and wait until it is ready."""
-        place = folder or self.folder / name
+        place = self.folder / name
         if not place.exists():
             shutil.copytree(self.project, place)
-        words = ["--connect", self.address, "--folder", str(place), "--name", name]
+        words = ["--connect", self.address if wire is None else wire.address, "--folder", str(place), "--name", name]
         log = (self.folder / f"{name}.log").open("ab")
         begins = log.tell()
         allowed = () if "--allow-project" in options else ("--allow-project", "yard")
