@@ -131,6 +131,7 @@ def settle(run: Run, node: NodeState, at: datetime) -> None:
         return
     node.settled = True
     run.settled += 1
+    run.settled_of_file += not node.plan.origin
     phase = run.phases[node.plan.phase]
     phase.unsettled -= 1
     if not phase.unsettled and node.plan.phase in run.open_phases:

@@ -300,6 +300,7 @@ def _node_reset(run: Run, event: ev.NodeReset) -> None:
     if node.settled:
         node.settled = False
         run.settled -= 1
+        run.settled_of_file -= not plan.origin
         phase = run.phases[plan.phase]
         phase.unsettled += 1
         for dependent in plan.dependents:

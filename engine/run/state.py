@@ -323,6 +323,8 @@ class Run:
     scarce: bool = False
     """The last model call found its service overloaded or its quota exhausted."""
     settled: int = 0
+    settled_of_file: int = 0
+    """The same without instances and what is inside them."""
     failures: list[NodeId] = field(default_factory=list)
     undo_failures: list[NodeId] = field(default_factory=list)
     undoing: set[NodeId] = field(default_factory=set)

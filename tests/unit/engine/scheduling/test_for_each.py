@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from engine.ids import OwnerId
 from engine.model.policy import FailureKind
 from engine.run import events as ev
 from engine.run.lookup import keys_at, parts_at
+from engine.runtime.projections import summary_of
 from engine.scheduling import iterations
 from engine.values.reading import joined
+from engine.views.progress import progress
 from tests.support.by_hand import ByHand, locks, rollback
 from tests.support.definitions import Raw, command, in_place, node, phase
 
@@ -290,6 +293,24 @@ def test_a_retried_run_does_the_items_again_that_were_ended_or_never_began() -> 
     for name in ("cover/1", "cover/2", "cover/3"):
         run.succeed(name, covered=name)
     assert run.state() == "completed"
+
+
+def test_the_list_of_runs_counts_the_nodes_of_the_file_as_the_status_does() -> None:
+    def counted() -> tuple[int, int]:
+        row = summary_of(run.run, OwnerId("me"))
+        seen = progress(run.run)
+        assert (row.done, row.total) == (seen.done, seen.total)
+        return row.done, row.total
+
+    run = begun(each(shape={"continueOnError": True}))
+    assert counted() == (1, 2)
+    run.fail("cover/1")
+    run.succeed("cover/2", covered="b")
+    assert counted() == (1, 2)
+    run.succeed("cover/3", covered="c")
+    assert counted() == (2, 2)
+    run.resume(failed=True)
+    assert counted() == (1, 2)
 
 
 def test_where_the_list_is_made_again_after_a_stop_in_the_middle_of_it_nothing_of_the_old_one_is_left_open() -> None:
