@@ -22,6 +22,10 @@ MAX_SHOWN = 10
 MAX_SHOWN_LENGTH = 60
 """Characters of an item in a question or a message."""
 MAX_KEY_LENGTH = 200
+_NO_LIST = (
+    "Give the output that provides it a `schema` with the type array; an argument of a run is a list if it is passed "
+    "as one, by `--arg NAME:=JSON` on the command line."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ def items_of(plan: NodePlan, each: ForEach, value: object) -> Items:
         return Items()
     if not isinstance(value, list | tuple):
         message = f'Input "{each.items}" of node "{plan.id}" is {_kind(value)}, not a list'
-        return _refused("ITEMS_NOT_A_LIST", message, "Give the output that provides it a `schema` with the type array.")
+        return _refused("ITEMS_NOT_A_LIST", message, _NO_LIST)
     if len(value) > each.max_items:
         message = f'Input "{each.items}" of node "{plan.id}" has {len(value)} items, more than {each.max_items}'
         return _refused("TOO_MANY_ITEMS", message, "Raise `maxItems`, or have fewer items found.")

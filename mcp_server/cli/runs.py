@@ -6,8 +6,9 @@ Effects: starts, ends and waits for runs; prints results to stdout, all else to 
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -67,7 +68,9 @@ def run(
             help="Argument text, as typed after /name in Claude Code; put -- before text that begins with a dash."
         ),
     ] = None,
-    arg: Annotated[list[str] | None, typer.Option(metavar="K=V", help="One argument; can be repeated.")] = None,
+    arg: Annotated[
+        list[str] | None, typer.Option(metavar="K=V", help="One argument, or K:=JSON; can be repeated.")
+    ] = None,
     arguments: Annotated[str | None, typer.Option(help="The argument text as one string.")] = None,
     executor: Annotated[str, typer.Option(help="auto, claude or simulate.")] = "auto",
     max_parallelism: MaxParallelism = None,
@@ -187,10 +190,27 @@ def _arguments(pairs: list[str] | None, text: str | None) -> str | dict[str, Any
     given: dict[str, Any] = {} if text is None else {"arguments": text}
     for pair in pairs:
         name, equals, value = pair.partition("=")
-        if not name or not equals:
+        if not name.rstrip(":") or not equals:
             raise InputError(f'"{pair}" is not NAME=VALUE', code="INVALID_ARGUMENT", hint="Write --arg NAME=VALUE.")
-        given[name] = value
+        if name.endswith(":"):
+            given[name[:-1]] = _json(name[:-1], value)
+        else:
+            given[name] = value
     return given
+
+
+def _json(name: str, text: str) -> Any:  # noqa: ANN401 - JSON
+    """The value of the argument *name* that is given as JSON: a list, a number, an object."""
+    try:
+        return json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        message = f'the argument "{name}" is not JSON: {error}'
+        raise InputError(message, code="INVALID_ARGUMENT", hint="Write --arg NAME=VALUE for a text.") from None
+
+
+def _no_number(text: str) -> NoReturn:
+    message = f"{text} is no number of JSON"
+    raise ValueError(message)
 
 
 def _executor(name: str) -> str:

@@ -114,6 +114,9 @@ def test_a_failed_run_has_exit_code_1_and_says_why(project: Path) -> None:
         (("run", "/argued"), "MISSING_ARGUMENT"),
         (("run", "/hello", "--arg", "nonsense"), "INVALID_ARGUMENT"),
         (("run", "/argued", "--arg", "targt=world"), 'Did you mean "target"?'),
+        (("run", "/argued", "--arg", "target:=[1,"), '"target" is not JSON'),
+        (("run", "/argued", "--arg", "target:=[NaN]"), "NaN is no number"),
+        (("run", "/argued", "--arg", ":=1"), "INVALID_ARGUMENT"),
         (("run", "/argued", "world", "--arguments", "world"), "not both"),
         (("run", "/hello", "--executor", "magic"), "INVALID_ARGUMENT"),
         (("run", "/hello", "--executor", "simulate", "--fail", "x"), "INVALID_FAULT"),
@@ -270,6 +273,15 @@ def test_a_simulated_failure_is_marked_as_simulated(project: Path) -> None:
     assert result.exit_code == 1
     assert "NO_LUCK" in result.stdout
     assert "simulated" in result.stdout.splitlines()[0]
+
+
+def test_an_argument_in_json_is_a_list_for_a_node_with_for_each(project: Path) -> None:
+    cover = node("cover", forEach={"items": "files"}, context={"inputs": [{"key": "files"}]})
+    definition = json.dumps(command(phase("one", cover), arguments=[{"name": "files", "required": True}]))
+    words = ("run", definition, "--executor", "simulate", "--arg")
+    assert "2/2" in orchestrate(project, *words, 'files:=["a", "b"]').stderr
+    refused = orchestrate(project, *words, 'files=["a", "b"]')
+    assert (refused.exit_code, "ITEMS_NOT_A_LIST" in refused.output) == (1, True)
 
 
 def test_arguments_reach_the_run(project: Path) -> None:
