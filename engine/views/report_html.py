@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from engine.run.state import Run
+    from engine.views.lanes import Lane
     from engine.views.metrics import Metrics
     from engine.views.timeline import PhaseRows, Row, Span, Timeline
 
@@ -150,6 +151,8 @@ def _chart(chart: Timeline) -> Iterator[str]:
         yield f'<div class="phase{depth}"><div>{_text(phase.name)}</div>{lasted}</div>'
         for row in phase.rows:
             yield _row(row, scale, grid, depth)
+        for lane in phase.lanes:
+            yield _lane(lane, scale, grid, depth)
     yield "</div>"
     yield LEGEND
 
@@ -171,6 +174,20 @@ def _row(row: Row, scale: _Scale, grid: str, depth: str) -> str:
         f"<small>{_text(row.doer)}</small></div>"
         f'<div class="track" role="img" aria-label="{_text(_spoken(row))}">{grid}{bars}</div>'
         f'<div class="took">{_took(row)}</div></div>'
+    )
+
+
+def _lane(lane: Lane, scale: _Scale, grid: str, depth: str) -> str:
+    count = f"{lane.items} more item{'s' if lane.items > 1 else ''}"
+    failed = sum(block.failed for block in lane.blocks)
+    spoken = f"{count}, {failed} failed" if failed else count
+    bars = "".join(
+        f'<i class="bar {"run failed" if block.failed else "run"}" {scale.box(block.start, block.end)}></i>'
+        for block in lane.blocks
+    )
+    return (
+        f'<div class="row{depth}"><div class="name"><small>{count}</small></div>'
+        f'<div class="track" role="img" aria-label="{_text(spoken)}">{grid}{bars}</div><div class="took"></div></div>'
     )
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from engine.run.state import Run
+    from engine.views.lanes import Block, Lane
     from engine.views.metrics import Metrics
     from engine.views.timeline import Row, Span, Timeline
 
@@ -111,6 +112,9 @@ def _chart(chart: Timeline) -> Iterator[str]:
             bars = _bars(row.spans, chart.total, letters) if row.spans else _idle(row)
             name = _cut(row.node)
             yield f"{'  ' * phase.depth} {mark} {name:<{width}} {bars} {_times(row)}".rstrip()
+        for lane in phase.lanes:
+            name = _cut(f"+{lane.items} item{'s' if lane.items > 1 else ''}")
+            yield f"{'  ' * phase.depth}   {name:<{width}} {_blocks(lane, chart.total, letters)}".rstrip()
 
 
 def _times(row: Row) -> str:
@@ -129,11 +133,26 @@ def _tries(row: Row) -> str:
     return f", {tries} attempts" if tries > 1 else ""
 
 
+def _blocks(lane: Lane, total: timedelta, letters: int) -> str:
+    line = [" "] * letters
+    for block in lane.blocks:
+        first, last = _place(block, total, letters)
+        line[first:last] = _FILL[SpanKind.ATTEMPT] * (last - first)
+        if block.failed:
+            line[last - 1] = "✗"
+    return "".join(line)
+
+
+def _place(part: Span | Block, total: timedelta, letters: int) -> tuple[int, int]:
+    """The first letter of *part*, and the one behind its last."""
+    first = min(letters - 1, int(letters * (part.start / total))) if total else 0
+    return first, max(first + 1, min(letters, round(letters * (part.end / total)))) if total else 1
+
+
 def _bars(spans: Sequence[Span], total: timedelta, letters: int) -> str:
     line = [" "] * letters
     for span in spans:
-        first = min(letters - 1, int(letters * (span.start / total))) if total else 0
-        last = max(first + 1, min(letters, round(letters * (span.end / total)))) if total else 1
+        first, last = _place(span, total, letters)
         line[first:last] = _FILL[span.kind] * (last - first)
         if span.outcome in {SpanEnd.FAILED, SpanEnd.LOST}:
             line[last - 1] = "✗"

@@ -38,6 +38,7 @@ from engine.run.events import Role, WaitReason
 from engine.run.state import ZERO, NodeStatus
 from engine.scheduling.readiness import A_WORKER, ITS_TURN, standing
 from engine.scheduling.succession import before
+from engine.views.lanes import Lane, lanes
 from engine.views.progress import phases_of_file
 from engine.views.status import session_of
 
@@ -135,6 +136,8 @@ class PhaseRows:
     start: timedelta | None
     end: timedelta | None
     rows: tuple[Row, ...]
+    lanes: tuple[Lane, ...] = ()
+    """The items of a long list that have no row of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +227,8 @@ def _phase(
     while group is not None:
         depth, group = depth + 1, run.phases[run.nodes[group].plan.phase].plan.group
     start = phase.opened_at
+    shown = set(names)
+    others = [run.nodes[name] for name in phase.plan.nodes if name not in shown]
     return PhaseRows(
         id=phase.plan.id,
         name=phase.plan.name,
@@ -231,6 +236,7 @@ def _phase(
         start=start - run.created_at if start else None,
         end=closing(run, phase, until) - run.created_at if start else None,
         rows=tuple(_row(run, run.nodes[name], until, critical) for name in names),
+        lanes=lanes(run, others, until),
     )
 
 

@@ -11,8 +11,11 @@ from engine.run import events as ev
 from engine.scheduling.succession import before
 from engine.views import timeline as views_timeline
 from engine.views.diagram import mermaid, svg, text_tree
+from engine.views.lanes import MAX_LANES, lanes
 from engine.views.metrics import metrics
 from engine.views.progress import progress
+from engine.views.report_html import html_report
+from engine.views.report_text import text_report
 from engine.views.status import snapshot
 from engine.views.timeline import timeline
 from engine.views.todos import display, todos
@@ -143,6 +146,43 @@ def test_a_report_has_rows_for_failed_and_slow_items_only() -> None:
     shown = [row.node for row in chart.phases[1].rows]
     assert shown == ["cover/7", *(f"cover/{number}" for number in range(42, 61))]
     assert len(metrics(run.run, run.now).phases) == 1
+    assert [lane.items for lane in chart.phases[1].lanes] == [1] * MAX_LANES
+
+
+def test_items_without_a_row_share_lanes_with_those_that_ran_before_and_after_them() -> None:
+    run = begun(each(shape={"continueOnError": True, "maxParallelism": 2}), files=tuple(range(30)))
+    for number in range(1, 31):
+        run.wait(seconds=1 if number < 21 else 5)
+        if number <= 22:
+            run.fail(f"cover/{number}")
+        else:
+            run.succeed(f"cover/{number}", covered=1)
+    [_, items] = timeline(run.run, run.now).phases
+    assert (sum(lane.items for lane in items.lanes), len(items.rows), len(items.lanes)) == (10, 20, 2)
+    assert sum(block.failed for lane in items.lanes for block in lane.blocks) == 2
+    text = text_report(run.run, metrics(run.run, run.now), timeline(run.run, run.now))
+    hidden = [line for line in text.splitlines() if " items " in line]
+    assert (len(hidden), sum(line.count("✗") for line in hidden)) == (2, 2)
+    page = html_report(run.run, metrics(run.run, run.now), timeline(run.run, run.now))
+    assert page.count("more items</small>") == 2
+
+
+def test_a_lane_joins_what_follows_without_a_gap_and_marks_what_failed() -> None:
+    run = begun(each(shape={"continueOnError": True, "maxParallelism": 1}), files=("a", "b", "c", "d"))
+    for name in ("cover/1", "cover/2"):
+        run.wait(seconds=1)
+        run.succeed(name, covered=1)
+    run.wait(seconds=1)
+    run.fail("cover/3")
+    nodes = [node for name, node in run.run.nodes.items() if name.startswith("cover/")]
+    run.wait(seconds=1)
+    [lane] = lanes(run.run, nodes, run.now)
+    assert [(block.start.total_seconds(), block.end.total_seconds(), block.failed) for block in lane.blocks] == [
+        (0, 2, False),
+        (2, 3, True),
+        (3, 4, False),
+    ]
+    assert lane.items == 4
 
 
 def test_the_critical_path_through_places_looks_at_no_predecessors(monkeypatch: pytest.MonkeyPatch) -> None:
