@@ -6,9 +6,8 @@ Effects: starts, ends and waits for runs; prints results to stdout, all else to 
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +19,7 @@ from engine.text.shown import within
 from engine.views.headline import headline
 from engine.views.status import questions, waits_for_people
 from mcp_server.cli import console, lazy
+from mcp_server.cli.arguments import arguments_of
 from mcp_server.cli.bell import ring
 from mcp_server.cli.outputs import print_outputs, print_result
 from mcp_server.cli.person import can_ask
@@ -98,7 +98,7 @@ def run(
     with errors():
         request = lazy.RunRequest(
             source=source,
-            arguments=_arguments(arg, " ".join(text) if text else arguments),
+            arguments=arguments_of(arg, " ".join(text) if text else arguments),
             executor=_executor(executor),
             limits=Limits(
                 max_parallelism=max_parallelism,
@@ -182,35 +182,6 @@ def cancel(
 ) -> None:
     """Cancel a run and wait for its end. Another process may be running it."""
     finish(_cancel(RunId(run_id), reason=reason, compensate=compensate, as_json=as_json))
-
-
-def _arguments(pairs: list[str] | None, text: str | None) -> str | dict[str, Any] | None:
-    if not pairs:
-        return text
-    given: dict[str, Any] = {} if text is None else {"arguments": text}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not name.rstrip(":") or not equals:
-            raise InputError(f'"{pair}" is not NAME=VALUE', code="INVALID_ARGUMENT", hint="Write --arg NAME=VALUE.")
-        if name.endswith(":"):
-            given[name[:-1]] = _json(name[:-1], value)
-        else:
-            given[name] = value
-    return given
-
-
-def _json(name: str, text: str) -> Any:  # noqa: ANN401 - JSON
-    """The value of the argument *name* that is given as JSON: a list, a number, an object."""
-    try:
-        return json.loads(text, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        message = f'the argument "{name}" is not JSON: {error}'
-        raise InputError(message, code="INVALID_ARGUMENT", hint="Write --arg NAME=VALUE for a text.") from None
-
-
-def _no_number(text: str) -> NoReturn:
-    message = f"{text} is no number of JSON"
-    raise ValueError(message)
 
 
 def _executor(name: str) -> str:

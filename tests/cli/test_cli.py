@@ -115,7 +115,7 @@ def test_a_failed_run_has_exit_code_1_and_says_why(project: Path) -> None:
         (("run", "/hello", "--arg", "nonsense"), "INVALID_ARGUMENT"),
         (("run", "/argued", "--arg", "targt=world"), 'Did you mean "target"?'),
         (("run", "/argued", "--arg", "target:=[1,"), '"target" is not JSON'),
-        (("run", "/argued", "--arg", "target:=[NaN]"), "NaN is no number"),
+        (("run", "/argued", "--arg", "target:=[NaN]"), "JSON has no number NaN"),
         (("run", "/argued", "--arg", ":=1"), "INVALID_ARGUMENT"),
         (("run", "/argued", "world", "--arguments", "world"), "not both"),
         (("run", "/hello", "--executor", "magic"), "INVALID_ARGUMENT"),
