@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
@@ -119,12 +118,10 @@ class Gate:
         return hmac.compare_digest(given.encode(), self._known.token.encode())
 
     def _has_cookie(self, headers: Headers) -> bool:
-        try:
-            cookies = SimpleCookie("; ".join(headers.getlist("cookie")))
-        except CookieError:
-            return False
-        given = cookies.get(self._known.cookie_name)
-        return given is not None and hmac.compare_digest(given.value.encode(), self._known.cookie.encode())
+        """Whether our cookie is among those of *headers*, whatever form those of other servers here have."""
+        pairs = (pair.strip().partition("=") for line in headers.getlist("cookie") for pair in line.split(";"))
+        given = [value for name, _, value in pairs if name == self._known.cookie_name]
+        return any(hmac.compare_digest(value.encode(), self._known.cookie.encode()) for value in given)
 
 
 def data_of(error: OrchestrationError) -> dict[str, str]:

@@ -182,7 +182,7 @@ async def _given(request: Request, kind: type[G]) -> G:
     try:
         return kind.model_validate_json(body or b"{}")
     except ValidationError as error:
-        places = ", ".join(".".join(map(str, one["loc"])) for one in error.errors(include_url=False))
+        places = ", ".join(".".join(map(str, one["loc"])) or "the body" for one in error.errors(include_url=False))
         raise InputError(f"the request has invalid parameters: {places}", code="INVALID_PARAMETERS") from None
 
 

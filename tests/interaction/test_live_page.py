@@ -146,6 +146,20 @@ async def test_a_browser_without_the_secret_gets_nothing(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "other",
+    ["flag", "foo[bar]=1", "path=x", '{"a": 1}', 'x="unclosed', "b=a b", "\xe4=1", "a:b=1", "{ours}=x", "={ours}"],
+)
+@keeps("live-page")
+async def test_cookies_of_other_servers_of_this_host_do_not_hide_ours(project: Path, other: str) -> None:
+    async with served(project) as page, httpx2.AsyncClient(base_url=page.browser.base_url) as browser:
+        theirs = other.replace("{ours}", page.known.cookie_name)
+        ours = f"{page.known.cookie_name}={page.known.cookie}"
+        for sent, status in ((f"{theirs}; {ours}", 200), (f"{ours}; {theirs}", 200), (theirs, 401)):
+            answer = await browser.get("api/hello", headers=[(b"Cookie", sent.encode("latin-1"))])
+            assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
     "foreign",
     [
         {"Host": "attacker.example"},
@@ -386,14 +400,22 @@ async def test_an_interrupted_run_is_resumed_on_the_page_in_a_process_of_its_own
 
 
 @pytest.mark.parametrize(
-    "data", [{"compensate": "yes"}, {"another": 1}, [], "x" * 70_000], ids=["type", "name", "list", "size"]
+    ("data", "place"),
+    [
+        ({"compensate": "yes"}, ": compensate"),
+        ({"another": 1}, ": another"),
+        ([], ": the body"),
+        ("x" * 70_000, "too large"),
+    ],
+    ids=["type", "name", "list", "size"],
 )
 @keeps("live-page")
-async def test_what_a_page_does_not_send_is_refused_with_its_place(project: Path, data: object) -> None:
+async def test_what_a_page_does_not_send_is_refused_with_its_place(project: Path, data: object, place: str) -> None:
     run_id = await simulated(project)
     async with served(project) as page:
         answer = await page.post(f"{run_id}/cancel", data)
         assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_PARAMETERS")
+        assert answer.json()["message"].endswith(place)
 
 
 @pytest.mark.processes
