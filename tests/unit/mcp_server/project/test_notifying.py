@@ -112,6 +112,15 @@ def test_an_address_is_https_or_this_machine(address: str) -> None:
         "https://",
         "hooks.example",
         "http://[::1",
+        "http://127.0.0.1:99999/",
+        "http://127.0.0.1:0/",
+        "https://hooks.example:abc/",
+        "https://hooks.example:-1/",
+        "https://hooks.example/a b",
+        "https://hooks.example/\u00e4",
+        "https://hooks.example/\r\nX: y",
+        "http://local\thost/",
+        " https://hooks.example/",
     ],
 )
 def test_another_address_is_refused_when_the_file_is_read(address: str) -> None:
