@@ -168,7 +168,7 @@ def _webhook(value: str) -> str:
         raise ValueError("http is accepted for this machine only; use https")
     if not (value.isascii() and value.isprintable()) or " " in value:
         raise ValueError("other characters than visible ASCII ones have to be percent-encoded")
-    if parts.port == 0:  # another number that is no port raises an error here
+    if parts.port == 0:  # other invalid ports raise an error of their own
         raise ValueError("port 0 cannot be reached")
     return value
 
