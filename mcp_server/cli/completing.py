@@ -33,11 +33,14 @@ MOST = 500
 """Proposals of one kind; a person who sees more types another letter."""
 MAX_FILE_BYTES = 1_000_000
 _SAFE = re.compile(r"[\w./:@#+-]+")
-_NAME = re.compile(r"""^\s*(?:"name"\s*:\s*"|name:\s*["']?)(/[a-z0-9-]+)["']?,?\s*$""", re.MULTILINE)
-_INLINE = re.compile(r'"name"\s*:\s*"(/[a-z0-9-]+)"')
-_SENTENCE = re.compile(r"""^\s*"?description"?\s*:\s*["']?([^"'\n]*)""", re.MULTILINE)
-_AGENT = re.compile(r"""^name:\s*["']?([^"'\n]+?)["']?\s*$""", re.MULTILINE)
-_FRONT = re.compile(r"\A\ufeff?---\s*\n(.*?)\n---", re.DOTALL)
+# Each is tried at every line of files that strangers write: no space is taken twice, so that a try ends at once.
+_NAME = re.compile(
+    r"""^[ \t]*+(?:"name"[ \t]*+:[ \t]*+"|name:[ \t]*+["']?)(/[a-z0-9-]+)["']?,?[ \t\r]*+$""", re.MULTILINE
+)
+_INLINE = re.compile(r'"name"\s{0,9}:\s{0,9}"(/[a-z0-9-]+)"')
+_SENTENCE = re.compile(r"""^[ \t]*+"?description"?[ \t]*+:[ \t]*+["']?([^"'\n]*)""", re.MULTILINE)
+_AGENT = re.compile(r"""^name:[ \t]*+["']?([^"'\n]{1,100})["']?[ \t\r]*+$""", re.MULTILINE)
+_FRONT = re.compile(r"\A\ufeff?---[ \t\r]*+\n(.*?)\n---", re.DOTALL)
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _PACKAGED = os.path.join(_HERE, "..", "..", "registry", "packaged")
 _LIBRARY = "ORCHESTRATION_LIBRARY"
@@ -217,7 +220,7 @@ def agents(root: str) -> list[tuple[str, str]]:
             name = _AGENT.search(head)
             sentence = _SENTENCE.search(head)
             stem = os.path.basename(path).rpartition(".")[0]
-            found.setdefault(name[1] if name else stem, sentence[1] if sentence else "")
+            found.setdefault(name[1].strip() if name else stem, sentence[1] if sentence else "")
     return sorted(found.items())[:MOST]
 
 

@@ -210,6 +210,25 @@ def test_broken_files_and_a_broken_journal_are_silent(project: Path, run: str) -
     assert (done.stdout, done.stderr) == (b"", b"")
 
 
+@pytest.mark.parametrize("space", ["\n", " ", "\t", "\r\n"])
+@pytest.mark.parametrize(
+    "before", ["", "name:", "description:", '"name"', '"name": "/a"', "---", "---\nname:", "---\nname: a"]
+)
+def test_a_file_that_is_almost_all_space_keeps_no_one_waiting(project: Path, before: str, space: str) -> None:
+    text = f"{before}{space * (900_000 // len(space))}'x"
+    (project / ".claude/commands/v2/wide.yaml").write_text(text, encoding="utf-8", newline="")
+    (project / ".claude/agents/wide.md").write_text(f"{text}\n---\n", encoding="utf-8", newline="")
+    assert proposed("orchestrate run /hell") == ["/hello"]
+    assert proposed("orchestrate trust agent:work") == ["agent:worker"]
+
+
+@pytest.mark.parametrize("given", ["tidy", "tidy  ", "tidy\r", '"tidy"', "  'tidy' \r"])
+def test_an_agent_is_proposed_by_its_name_without_quotes_and_spaces(project: Path, given: str) -> None:
+    text = f"---\nname: {given}\ndescription: x\n---\n"
+    (project / ".claude/agents/other.md").write_text(text, encoding="utf-8", newline="")
+    assert proposed("orchestrate trust agent:tid") == ["agent:tidy"]
+
+
 def test_a_shared_configuration_behind_a_link_is_not_read(project: Path) -> None:
     shared = project.parent / "shared"
     (project / ".claude/commands").rename(shared)
