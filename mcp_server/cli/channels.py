@@ -100,6 +100,8 @@ def _merged(
     if addition is None:
         wanted = change({})
         addition = wanted.addition if wanted is not None else {}
+    if path.is_symlink():  # replaced, it would part from the file that it shares
+        return _left_alone(path, "it is a link", addition)
     try:
         text = _text(path)
         found = change(parsed(text) if text.strip() else {})

@@ -35,7 +35,7 @@ URL = f"./{SCHEMA}"
 FILES = ".claude/commands/v2/**/*"
 JSON_SCHEMAS, YAML_SCHEMAS = "json.schemas", "yaml.schemas"
 MAX_FILE_BYTES = 1_000_000
-SHARED = f"{FOLDER} is behind a link: settings there would belong to every project that shares it."
+SHARED = f"{FOLDER} or a file in it is behind a link: settings there would belong to every project that shares it."
 
 
 def schema(
@@ -77,12 +77,12 @@ def _write(root: Path, found: dict[str, Any]) -> bool:
     for name in (SCHEMA, SETTINGS):
         lazy.inside(root, str(name), advice=SHARED)
     before = _text(root / SCHEMA)
-    if before.strip() and f'"{IDENTITY}"' not in before:
+    if (root / SCHEMA).is_symlink() or (before.strip() and f'"{IDENTITY}"' not in before):
         raise InputError(f"{SCHEMA} is another file", code="FILE_EXISTS", hint="Move it to another place.")
     text = console.json_text(found).rstrip("\n") + "\n"
     settings = _text(root / SETTINGS)
     try:
-        merged = _merged(settings)
+        merged = _merged(root / SETTINGS, settings)
     except NotJsonc as error:
         console.notes.print(clean(f"left alone {SETTINGS}: {error}. To add it yourself:"), soft_wrap=True)
         console.notes.print(json.dumps(_addition(), indent=4), soft_wrap=True)
@@ -103,8 +103,10 @@ def _addition() -> dict[str, Any]:
     }
 
 
-def _merged(text: str) -> str:
-    """The settings in *text* with ours. Raises `NotJsonc` if they are not what VS Code can read."""
+def _merged(file: Path, text: str) -> str:
+    """The settings *text* of *file* with ours. Raises `NotJsonc` for a link, and if VS Code cannot read them."""
+    if file.is_symlink():
+        raise NotJsonc("it is a link")
     wanted = _addition()
     present = parse(text).value if text.strip("\ufeff \t\r\n") else {}
     listed = present.get(JSON_SCHEMAS, []) if isinstance(present, dict) else None
@@ -128,4 +130,5 @@ def _text(path: Path) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path.name} cannot be read: {error}", code="FILE_UNREADABLE", hint="Correct it.") from None
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{path.name} cannot be read: {why}", code="FILE_UNREADABLE", hint="Correct it.") from None

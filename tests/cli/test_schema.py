@@ -194,6 +194,21 @@ def test_a_file_that_is_not_ours_or_not_text_is_left_alone(project: Path, name: 
         assert "FILE_EXISTS" in orchestrate(project, "schema", "--write").stderr
 
 
+@pytest.mark.parametrize("there", ["", "{}", None])
+@pytest.mark.parametrize("name", ["settings.json", "orchestration.schema.json"])
+def test_a_link_to_another_place_of_the_project_is_neither_replaced_nor_followed(
+    project: Path, name: str, there: str | None
+) -> None:
+    (project / ".vscode").mkdir()
+    shared = project / "common.json"
+    if there is not None:
+        shared.write_text(there, encoding="utf-8")
+    (project / ".vscode" / name).symlink_to("../common.json")
+    assert orchestrate(project, "schema", "--write").exit_code == 2
+    assert (project / ".vscode" / name).is_symlink()
+    assert (shared.read_text(encoding="utf-8") if shared.exists() else None) == there
+
+
 def test_settings_behind_a_link_are_left_alone(project: Path) -> None:
     outside = project.parent / "shared"
     outside.mkdir()

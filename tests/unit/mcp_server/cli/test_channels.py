@@ -80,6 +80,18 @@ def test_a_status_line_that_is_there_is_never_replaced(root: Path, place: str) -
     assert place == str(LOCAL) or not (root / LOCAL).exists()
 
 
+@pytest.mark.parametrize("there", ["{}", None])
+def test_a_link_to_another_place_of_the_project_is_left_alone(root: Path, there: str | None) -> None:
+    shared = root / "common.json"
+    if there is not None:
+        shared.write_text(there, encoding="utf-8")
+    (root / LOCAL).symlink_to("../common.json")
+    [line] = done(root, "permissions")
+    assert line.startswith(f"left alone {root / LOCAL}: it is a link. To add it yourself:\n")
+    assert (root / LOCAL).is_symlink()
+    assert (shared.read_text(encoding="utf-8") if shared.exists() else None) == there
+
+
 @pytest.mark.parametrize("place", [str(channels.SHARED), USERS])
 def test_a_file_that_may_have_a_status_line_keeps_it(root: Path, place: str) -> None:
     path = root.parent / "user" / "settings.json" if place == USERS else root / place
