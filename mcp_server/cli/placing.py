@@ -6,6 +6,7 @@ Effects: looks at the places where a name can be taken, and writes files, all or
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -56,7 +57,8 @@ def command_name(given: str) -> str:
     bare = given.removeprefix("/")
     if NAME.fullmatch(bare) and len(bare) <= MAX_NAME_LENGTH:
         return f"/{bare}"
-    near = re.sub(r"[^a-z0-9]+", "-", given.casefold()).strip("-")[:MAX_NAME_LENGTH].strip("-")
+    plain = unicodedata.normalize("NFKD", given.casefold()).encode("ascii", "ignore").decode()
+    near = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:MAX_NAME_LENGTH].strip("-")
     hint = f'For example "{near}". ' if near else ""
     raise InputError(
         f'"{given[:100]}" cannot be the name of a command',

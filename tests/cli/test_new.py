@@ -268,6 +268,7 @@ def test_a_hostile_name_is_refused_and_changes_nothing(empty: Path, name: str) -
 
 def test_a_near_name_is_proposed(empty: Path) -> None:
     assert 'For example "my-first-command".' in orchestrate(empty, "new", "My First_Command!").stderr
+    assert 'For example "ubersicht-2".' in orchestrate(empty, "new", "Übersicht ②").stderr
 
 
 @pytest.mark.parametrize(
