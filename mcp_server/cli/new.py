@@ -16,7 +16,10 @@ from mcp_server.cli.shared import Json, errors, project_root
 from registry.templates import PATTERNS, PROGRAMS, find, templates
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import PurePosixPath
+
+    from engine.model.command import CommandDefinition
 
 
 def new(
@@ -67,9 +70,17 @@ def _new(given: str, template: str, *, force: bool, as_json: bool) -> None:
     loaded = lazy.open_catalog(root, lazy.load_settings(root)).load(name)
     console.print_problems(loaded.problems, console.notes)
     if not as_json:
+        call = " ".join((name, *_needed(loaded.definition)))
         trust = "`orchestrate trust` shows its programs; then " if any(map(_is_program, chosen.files(name))) else ""
-        text = f"`orchestrate run {name} --executor simulate` tries it; {trust}`orchestrate run {name}` runs it"
+        text = f"`orchestrate run {call} --executor simulate` tries it; {trust}`orchestrate run {call}` runs it"
         console.notes.print(text, soft_wrap=True)
+
+
+def _needed(definition: CommandDefinition | None) -> Iterator[str]:
+    """Options for the arguments without which the command of *definition* does not start."""
+    for argument in definition.arguments if definition is not None else ():
+        if argument.required:
+            yield f"--arg {argument.name}=…"
 
 
 def _is_program(path: PurePosixPath) -> bool:

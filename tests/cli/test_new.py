@@ -74,6 +74,9 @@ def test_a_new_command_has_no_problem_and_can_be_simulated(empty: Path, one: Tem
     assert (checked["valid"], checked["errors"], checked["warnings"]) == (True, [], [])
     shown = answer(orchestrate(empty, "plan", "/mine", "--format", "json"))
     needed = [word for name in shown["arguments"] if name.endswith("!") for word in ("--arg", f"{name[:-1]}=1.0.0")]
+    called = " ".join(["/mine", *needed]).replace("=1.0.0", "=…")
+    assert f"`orchestrate run {called} --executor simulate` tries it" in written.stderr
+    assert f"`orchestrate run {called}` runs it" in written.stderr
     simulated = orchestrate(empty, "run", "/mine", *(needed or ["text"]), "--executor", "simulate")
     assert simulated.exit_code == 0, simulated.stderr
     warned = [line for line in simulated.stderr.splitlines() if line.startswith("warning")]
