@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 MASK = "[redacted]"
 """Marks where a text was cut."""
+_ANY = "xxxx"
+"""The shortest value that its name alone makes a secret."""
 _SHORTEST_IN_DATA = 16
 """Every certain secret is at least this long."""
 _MARGIN = 8192
@@ -84,6 +86,22 @@ def redact(text: str) -> str:
     if not plain or any(mark in lowered for mark in _NAME_MARKS):
         text = _NAMED.sub(rf"\1{MASK}", text)
     return text
+
+
+def redact_shown(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """*value*, JSON, as people may see it: masked in its texts and keys, and where a key names a secret, as in text."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list | tuple):
+        return [redact_shown(item) for item in value]
+    if isinstance(value, Mapping):
+        return {redact(key): _redact_named(key, item) for key, item in value.items()}
+    return value
+
+
+def _redact_named(key: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    named = isinstance(value, str) and len(value) >= len(_ANY) and redact(f"{key}={_ANY}").endswith(MASK)
+    return MASK if named else redact_shown(value)
 
 
 def redact_data(value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -15,13 +15,13 @@ from engine.model.plan import NodeKind
 from engine.run import events as ev
 from engine.runtime.orders import make_order
 from engine.text.cut import cut
-from engine.text.redaction import one_line, redact
+from engine.text.redaction import one_line, redact, redact_shown
 from engine.text.shown import clean, within
 from engine.views.durations import about, milliseconds, rounded, took
 from engine.views.money import dollars
 from engine.views.node_detail import node_detail
 from engine.views.todos import line
-from mcp_server.answers.wire import Line, Wire, Words, redacted
+from mcp_server.answers.wire import Line, Wire, Words
 from mcp_server.project.nodes import find_node
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def node_answer(view: View, node: NodeState, values: ValueCache, project: Path) 
                 required=one.required,
                 from_nodes=list(one.makers),
                 bytes=one.size,
-                value=redacted(given[one.key], redact) if one.key in given and _is_small(given[one.key]) else None,
+                value=redact_shown(given[one.key]) if one.key in given and _is_small(given[one.key]) else None,
             )
             for one in found.inputs
         ],

@@ -185,9 +185,7 @@ def outputs_of(run: Run, now: Snapshot, values: ValueCache, refs: list[str]) -> 
             refs.append(line.key)
             continue
         left -= line.size
-        outputs[line.key] = wire.redacted(
-            values_of(run, "", [line.key], run.version, values)[line.key], redaction.redact
-        )
+        outputs[line.key] = redaction.redact_shown(values_of(run, "", [line.key], run.version, values)[line.key])
     return outputs
 
 

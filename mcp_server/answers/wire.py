@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
 ViewName = Literal["summary", "todos", "nodes", "outputs", "timeline", "report"]
 """The part of a status that is included in full."""
@@ -407,17 +407,6 @@ class Status(Wire):
     """In a session's first answer: earlier runs that `resume` continues."""
     next: Line
     """Instructions for the next step."""
-
-
-def redacted(value: Any, redact: Callable[[str], str]) -> Any:  # noqa: ANN401 - any JSON value
-    """*value* with the secrets in its texts masked; keys stay."""
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, list):
-        return [redacted(item, redact) for item in value]
-    if isinstance(value, dict):
-        return {key: redacted(item, redact) for key, item in value.items()}
-    return value
 
 
 def lock_lines(lines: Iterable[Any]) -> list[LockLine]:

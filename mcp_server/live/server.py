@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 
 from engine.errors import EnvironmentFault, InputError, InternalError, NotFound, OrchestrationError, StateError
 from engine.ids import RunId
-from engine.text.redaction import redact
+from engine.text.redaction import redact_shown
 from mcp_server.answers import wire
 from mcp_server.answers.logs import log_of_run
 from mcp_server.answers.nodes import node_of_run
@@ -141,7 +141,7 @@ class LivePage:
         engine = await self._project.reader()
         name = _node_of(request)
         found = await engine.read(_run_of(request), lambda view: outputs_of(view.run, engine.values, name))
-        return {one.key: wire.redacted(one.value, redact) for one in found}
+        return {one.key: redact_shown(one.value) for one in found}
 
     async def _cancel(self, request: Request) -> object:
         given = await _given(request, Cancel)

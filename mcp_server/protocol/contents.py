@@ -12,14 +12,13 @@ from urllib.parse import unquote
 
 from engine.errors import NotFound
 from engine.model.schema import command_schema
-from engine.text.redaction import redact
+from engine.text.redaction import redact, redact_shown
 from engine.text.shown import clean, escaped, printable, within
 from engine.views.diagram import mermaid
 from engine.views.metrics import metrics
 from engine.views.report_text import text_report
 from engine.views.status import snapshot
 from engine.views.timeline import timeline
-from mcp_server.answers import wire
 from mcp_server.answers.logs import log_of_run
 from mcp_server.answers.node_pages import Page
 from mcp_server.answers.nodes import node_of_run
@@ -217,7 +216,7 @@ async def _output(project: Project, uri: str, key: str) -> Content:
         if error.code != "OUTPUT_NOT_FOUND" or unquote(key) == key:
             raise
         value = await project.output(run_id, unquote(key))
-    value = wire.redacted(value, redact)
+    value = redact_shown(value)
     return Content(TEXT, value) if isinstance(value, str) else _json(value)
 
 

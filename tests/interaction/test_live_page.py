@@ -334,7 +334,9 @@ async def test_a_node_is_shown_with_its_prompt_its_log_and_its_outputs(project: 
 
 @keeps("live-page")
 async def test_a_secret_in_an_output_does_not_reach_the_page(project: Path) -> None:
-    told = 'print(json.dumps({"outputs": {"report": "the password=hunter22 works", "short": ""}}))'
+    told = (
+        'print(json.dumps({"outputs": {"report": "the password=hunter22 works", "short": {"password": "hunter22"}}}))'
+    )
     (project / "large.py").write_text(f"import json\n{told}\n", encoding="utf-8")
     trust_all(project, project / "home")
     async with owner(project) as other, served(project) as page:

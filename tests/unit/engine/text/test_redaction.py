@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.text.redaction import MASK, Mask, excerpt, names_a_secret, one_line, redact, redact_data
+from engine.text.redaction import MASK, Mask, excerpt, names_a_secret, one_line, redact, redact_data, redact_shown
 from engine.text.shown import clean, printable
 
 
@@ -177,3 +178,28 @@ def test_a_private_key_and_a_token_are_masked_in_data() -> None:
     masked = str(redact_data({"a": f"it is {token}", "b": f"{begin}\n{'MIIB' * 12}"}))
     assert token not in masked
     assert "MIIB" not in masked
+
+
+def test_a_value_whose_key_names_a_secret_is_masked_where_it_is_shown_as_in_text() -> None:
+    value = {
+        "config": [{"password": "hunter22", "user": "me", "port": 5}],
+        "api_key": "two words",
+        "secret": "no",
+        "a": "password=hunter22 works",
+    }
+    shown = redact_shown(value)
+    assert shown == {
+        "config": [{"password": MASK, "user": "me", "port": 5}],
+        "api_key": MASK,
+        "secret": "no",
+        "a": f"password={MASK} works",
+    }
+    assert "hunter22" not in redact(json.dumps(value))
+    assert redact_shown(shown) == shown
+
+
+def test_a_key_that_holds_a_secret_and_texts_at_any_depth_are_masked_where_they_are_shown() -> None:
+    secret = "sk-ant-" + "a1" * 20
+    shown = redact_shown({secret: [secret, {"text": f"it is {secret}"}], "flag": True, "nothing": None})
+    assert secret not in json.dumps(shown)
+    assert (shown["flag"], shown["nothing"]) == (True, None)
