@@ -317,6 +317,11 @@ def stop(step: Step, cause: StopCause) -> None:
     """Stop the run: nothing new starts, forward attempts are asked to end; undoing waits for them."""
     run = step.run
     step.emit(ev.RunStopping(step.now, cause))
+    if cause.node is not None and cause.failure is not None:
+        for around in outer(cause.node):
+            node = run.nodes.get(around)
+            if node is not None and node.plan.template is not None:  # a failed instance fails its list or loop
+                end_attempt(step, around, replace(cause.failure, message=cause.message, partial=None))
     failure = Failure(FailureKind.CANCEL, "CANCELLED", f"cancelled: {cause.message}")
     _cancel(step, run.nodes.values(), failure)
     go_on_stopping(step)

@@ -10,8 +10,8 @@ import pytest
 from engine.errors import InternalError, OrchestrationError
 from engine.executors.subprocesses import search
 from engine.model.policy import FailureKind
-from engine.run import clock_jumps, node_events, run_events
 from engine.run import events as ev
+from engine.run import node_events
 from engine.run.events import RunStatus
 from engine.run.state import Run
 from engine.runtime.attempts import Attempts, Key
@@ -30,7 +30,7 @@ from tests.support.world import fleet
 from tests.support.world.world import Broken, World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime, timedelta
 
     from engine.ids import AttemptId, NodeId, RunId
@@ -97,15 +97,6 @@ def what_workers_still_run_is_made_again(patch: Patch) -> None:
 
 def an_attempt_is_lost_as_soon_as_its_worker_is_silent(patch: Patch) -> None:
     patch.setattr(fleet, "GRACE", 0.0)
-
-
-def the_time_without_an_owner_counts_for_what_workers_run(patch: Patch) -> None:
-    moved = clock_jumps.jump
-
-    def unmoved(run: Run, since: datetime, at: datetime, *, attempts: Iterable[NodeId] = ()) -> timedelta:
-        return moved(run, since, at, attempts=attempts if attempts is run.live else ())
-
-    patch.setattr(run_events, "jump", unmoved)
 
 
 def undoing_goes_forward(patch: Patch) -> None:
@@ -277,7 +268,6 @@ BROKEN: tuple[Callable[[Patch], None], ...] = (
     a_lost_attempt_is_always_made_again,
     what_workers_still_run_is_made_again,
     an_attempt_is_lost_as_soon_as_its_worker_is_silent,
-    the_time_without_an_owner_counts_for_what_workers_run,
     undoing_goes_forward,
     nothing_is_undone,
     what_is_inside_a_sub_command_is_not_undone,

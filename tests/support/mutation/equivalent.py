@@ -44,9 +44,6 @@ EQUIVALENT: dict[str, str] = {
     ),
     "outcomes.go_on_stopping: if run.undoing → if True (2)": "If nothing is undone, there is nothing to go through.",
     "outcomes._cancel_idle: node.live is None and idle → idle": "A node that waits or is pending has no live attempt.",
-    "outcomes.is_clients: if node.plan.kind is NodeKind.SUB_COMMAND and role is Role.FORWARD → if False": (
-        "What works on a sub-command is no agent of the plan, and a client works for agents alone."
-    ),
     "succession.Readers.of: reader != name and looked is not None and (looked >= ended) → "
     "looked is not None and looked >= ended": "Who asks has the node itself already.",
     "succession._with_nodes_inside: (name, *inside(run, name)) if run.nodes[name].plan.inner else (name,) → "

@@ -118,7 +118,7 @@ class Fleet:
         server = self._world.owner_of(record)
         if parsed is not None and server is not None and isinstance(reply, Outcome) and not record.removed:
             self._world.tell(f"{job.order.attempt} is answered again")
-            server.engine._attempts._report(*parsed, reply)
+            server.loop.call_soon(server.engine._attempts._report, *parsed, reply)
 
     def _vanish(self, job: Job) -> None:
         """The worker is cut off, or dead; it may come back."""

@@ -421,7 +421,7 @@ def test_an_answer_that_ends_the_run_is_no_answer_to_the_other_instances() -> No
     run.resume()
     run.answer("cover", "fail")
     assert run.state() == "failed"
-    assert sum(isinstance(event, ev.NodeFailed) for event in run.events) == 1
+    assert [event.node for event in run.events if isinstance(event, ev.NodeFailed)] == ["cover/1", "cover"]
 
 
 def test_a_list_that_would_make_too_many_nodes_fails_before_any_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -552,3 +552,18 @@ def test_a_retried_list_is_judged_no_more_than_its_items() -> None:
     assert run.live() == ["cover/2"]
     run.succeed("cover/2", covered=2)
     assert value(run, "covered") == [1, 2, 3]
+
+
+@pytest.mark.parametrize("tolerant", [False, True])
+def test_a_failed_item_fails_its_list_with_its_code_whatever_its_phase_does_then(*, tolerant: bool) -> None:
+    run = begun(each(), continueOnError=tolerant)
+    run.fail("cover/2")
+    for name in ("cover/1", "cover/3"):
+        run.fail(name, FailureKind.CANCEL)
+    failure = run.node("cover").failure
+    assert (run.status("cover"), failure.code, failure.message) == (  # type: ignore[union-attr]
+        "failed",
+        "AGENT_ERROR",
+        'Node "cover/2" failed: cover/2 broke',
+    )
+    assert run.state() == ("degraded" if tolerant else "failed")
