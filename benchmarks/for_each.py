@@ -14,9 +14,10 @@ from pathlib import Path
 from time import process_time
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.ours import DONE, NO_LIMIT, WORKER, do_nothing, engine_at, run_to_end
+from benchmarks.ours import DONE, NO_LIMIT, WORKER, engine_at, run_to_end
 from benchmarks.report import told
 from engine.executors.inline import InlineExecutor
+from engine.executors.port import Outcome
 from engine.graph import compile_plan
 from engine.model.command import CommandDefinition
 from engine.model.plan import Bundle
@@ -25,7 +26,7 @@ from mcp_server.answers.status import VIEWS, status_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.executors.port import Outcome, WorkOrder
+    from engine.executors.port import WorkOrder
     from engine.model.plan import Plan
 
 ITEMS = 10_000
@@ -65,16 +66,29 @@ def unfolded(count: int, **more: object) -> Plan:
     return plan_of(node("each", context={"inputs": [{"key": "things"}]}, forEach=shape), things=things)
 
 
+RESULT = {"schema": {"type": "object"}}
+
+
 def chain(count: int) -> Plan:
-    """*count* nodes one after the other, which read as much as an iteration does."""
-    reads = {"inputs": [{"key": "iteration"}]}
-    needs = ([f"n{number - 1}"] if number else [] for number in range(count))
-    return plan_of(*(node(f"n{at}", *names, context=reads) for at, names in enumerate(needs)), iteration=1)
+    """*count* nodes one after the other, each of which writes a value and reads that of the one before."""
+
+    def one(number: int) -> dict[str, Any]:
+        before = [number - 1] if number else []
+        context = {"inputs": [{"key": f"r{at}"} for at in before], "outputs": [{"key": f"r{number}", **RESULT}]}
+        return node(f"n{number}", *(f"n{at}" for at in before), context=context)
+
+    return plan_of(*(one(number) for number in range(count)))
 
 
 def repeated(count: int) -> Plan:
-    """One node *count* times."""
-    return plan_of(node("again", repeat={"until": f"iteration == {count}", "maxIterations": count}))
+    """One node *count* times, whose condition reads what each iteration writes."""
+    shape = {"until": f"iteration == {count} && result.done", "maxIterations": count}
+    return plan_of(node("again", repeat=shape, context={"outputs": [{"key": "result", **RESULT}]}))
+
+
+async def answer(order: WorkOrder) -> Outcome:
+    """Every output that is asked for."""
+    return Outcome(outputs={spec.key: {"done": True} for spec in order.outputs})
 
 
 def seconds(plan: Plan, *, disk: bool) -> float:
@@ -82,7 +96,7 @@ def seconds(plan: Plan, *, disk: bool) -> float:
 
     async def run() -> float:
         with tempfile.TemporaryDirectory() as folder:
-            engine = engine_at(Path(folder) if disk else None, InlineExecutor({WORKER.id: do_nothing}))
+            engine = engine_at(Path(folder) if disk else None, InlineExecutor({WORKER.id: answer}))
             async with engine.serving():
                 started = process_time()
                 await run_to_end(engine, plan, NO_LIMIT)
