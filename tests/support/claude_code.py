@@ -81,6 +81,7 @@ def environment(
     return {
         "PATH": os.pathsep.join([str(program(version).parent), os.environ.get("PATH", os.defpath)]),
         "HOME": str(home),
+        "SHELL": shutil.which("bash") or "/bin/sh",  # without it Claude Code takes zsh where there is one
         "LANG": "C.UTF-8",
         "CLAUDE_CONFIG_DIR": str(home / ".claude"),
         "ANTHROPIC_BASE_URL": api_url,
