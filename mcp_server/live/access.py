@@ -29,6 +29,8 @@ READING = frozenset({"GET", "HEAD"})
 FOREIGN_REQUEST = "FOREIGN_REQUEST"
 VIEW_TOKEN_NEEDED = "VIEW_TOKEN_NEEDED"  # noqa: S105 - a code
 JSON = "application/json"
+HTTP_PORT = 80
+"""The one that browsers leave out of the host."""
 SAFETY = {
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -50,7 +52,8 @@ class Secrets:
         """The path below which everything is."""
         self.cookie_name = f"orchestration_view_{port}"
         self.cookie = secrets.token_urlsafe(32)
-        self.hosts = frozenset({f"{HOST}:{port}", f"localhost:{port}"})
+        names = (HOST, "localhost")
+        self.hosts = frozenset(f"{name}:{port}" for name in names) | frozenset(names if port == HTTP_PORT else ())
         self.port = port
 
     def address(self, run: str | None = None) -> str:

@@ -19,6 +19,7 @@ import pytest
 
 from engine.errors import EnvironmentFault
 from mcp_server.live import watching
+from mcp_server.live.access import Secrets
 from mcp_server.live.page import page
 from mcp_server.live.server import serve_page
 from mcp_server.project.loopback import loopback
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from engine.ids import RunId
     from engine.run.events import Event
-    from mcp_server.live.access import Secrets
     from mcp_server.project.project import Project
 
 WAIT_SECONDS = 30
@@ -157,6 +157,11 @@ async def test_cookies_of_other_servers_of_this_host_do_not_hide_ours(project: P
         for sent, status in ((f"{theirs}; {ours}", 200), (f"{ours}; {theirs}", 200), (theirs, 401)):
             answer = await browser.get("api/hello", headers=[(b"Cookie", sent.encode("latin-1"))])
             assert answer.status_code == status
+
+
+def test_the_port_that_browsers_leave_out_of_the_host_may_be_left_out() -> None:
+    assert Secrets(80).hosts == {"127.0.0.1", "localhost", "127.0.0.1:80", "localhost:80"}
+    assert Secrets(8080).hosts == {"127.0.0.1:8080", "localhost:8080"}
 
 
 @pytest.mark.parametrize(
