@@ -75,8 +75,9 @@ def find(name: str) -> Template:
     known = {one.name: one for one in templates()}
     found = known.get(name) or known.get(f"{PATTERNS}/{name}")
     if found is None:
-        near = closest(name, known) or closest(f"{PATTERNS}/{name}", known)
-        hint = f'Did you mean "{near}"? ' if near else ""
+        own = {PurePosixPath(one).name: one for one in known}
+        near = closest(re.sub(rf"^({PATTERNS}|{GALLERY})/", "", name), own)
+        hint = f'Did you mean "{own[near]}"? ' if near else ""
         raise NotFound(
             f'there is no template "{name[:200]}"',
             code="TEMPLATE_NOT_FOUND",

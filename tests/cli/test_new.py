@@ -297,7 +297,13 @@ def test_an_unknown_template_is_refused(empty: Path, name: str) -> None:
 
 
 def test_the_nearest_template_is_proposed(empty: Path) -> None:
-    assert 'Did you mean "patterns/saga"?' in orchestrate(empty, "new", "mine", "--from", "sagaa").stderr
+    for name in ("sagaa", "patterns/sagaa", "gallery/sagaa"):
+        assert 'Did you mean "patterns/saga"?' in orchestrate(empty, "new", "mine", "--from", name).stderr
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "gallery/nope", "patterns/nope"])
+def test_nothing_is_proposed_where_only_the_kind_of_template_is_alike(empty: Path, name: str) -> None:
+    assert "Did you mean" not in orchestrate(empty, "new", "mine", "--from", name).stderr
 
 
 def test_the_list_is_one_row_a_template(empty: Path) -> None:
