@@ -106,6 +106,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 TIME_IS_UP = "time is up"
 """The message of the `CancelledError` that stops an attempt at its timeout, not on request."""
+CLOSING = "this process ends"
+"""The same for all attempts of a process that ends: its runs are interrupted, not stopped."""
 
 
 class Heartbeat(Protocol):
@@ -152,7 +154,8 @@ class ElsewhereExecutor(Executor, Protocol):
     """Has other machines make attempts, which outlive this process there.
 
     `execute` for an attempt that exists already, by its id, waits for that one. An outcome with a `lost_worker` may be
-    returned only when all that the worker had started for the attempt has ended, or must have.
+    returned only when all that the worker had started for the attempt has ended, or must have. A cancellation with
+    `CLOSING` may leave an attempt that cannot be ended soon: it is asked for again when its run is resumed.
     """
 
     async def standing(self, attempts: Collection[AttemptId]) -> Collection[AttemptId]:

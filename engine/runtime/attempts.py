@@ -34,7 +34,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from engine.errors import OrchestrationError, StateError
-from engine.executors.port import TIME_IS_UP, Outcome, WorkOrder
+from engine.executors.port import CLOSING, TIME_IS_UP, Outcome, WorkOrder
 from engine.json.values import json_problem
 from engine.model.log import LogKind, LogLine
 from engine.model.plan import NodeKind
@@ -250,7 +250,8 @@ class Attempts:
             if work.standing and not work.begun:  # its first step comes before that, and then its executor ends it
                 asyncio.get_running_loop().call_soon(self._cancel, key, why)
                 return
-            work.task.cancel(TIME_IS_UP if why is FailureKind.TIMEOUT else None)
+            expired = TIME_IS_UP if why is FailureKind.TIMEOUT else None
+            work.task.cancel(CLOSING if self._closing else expired)
             if not work.begun and not self._closing:
                 self._ended(key, _cancelled(work))
 

@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 PAUSE = 0.5
 MAX_PAUSE = 30.0
 """Seconds between two starts: the more deaths in a row before it was ready, the longer."""
+LAST = 15.0
+"""Seconds that the process of a worker may take to end after its time to finish (`drain`) is over."""
 TRIES = 5
 """How often in a row it may die before it was ready."""
 
 
 async def supervise(options: Options, tell: Callable[[str], None]) -> int:
-    """Run the worker until it is asked to end; returns its exit code.
+    """Run the worker until it is asked to end, by a signal; returns its exit code. The second signal ends it at once.
 
     Raises `EnvironmentFault` if it cannot start, `StateError` if another worker uses its folder.
     """
@@ -64,15 +66,19 @@ def state_folder(folder: Path) -> Path:
 
 
 async def _keep(options: Options, tell: Callable[[str], None]) -> int:
-    stop = asyncio.Event()
+    stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def asked() -> None:
+        (hurry if stop.is_set() else stop).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, asked)
     deaths = 0
     while True:
-        code, was_ready, fault = await _run(options, stop, tell)
+        code, was_ready, fault = await _run(options, stop, hurry, tell)
         if code == 0 or stop.is_set():
-            return max(code, 0)
+            return code if code >= 0 else 1
         deaths = 1 if was_ready else deaths + 1
         if fault is not None and deaths >= TRIES:
             raise EnvironmentFault(str(fault["message"]), code=str(fault["code"]), hint=fault.get("hint"))
@@ -86,7 +92,7 @@ async def _keep(options: Options, tell: Callable[[str], None]) -> int:
 
 
 async def _run(
-    options: Options, stop: asyncio.Event, tell: Callable[[str], None]
+    options: Options, stop: asyncio.Event, hurry: asyncio.Event, tell: Callable[[str], None]
 ) -> tuple[int, bool, dict[str, Any] | None]:
     """One process of the worker: its exit code, whether it was ready, and the fault that it ended with."""
     process = await asyncio.create_subprocess_exec(
@@ -97,7 +103,7 @@ async def _run(
     )
     assert process.stdin is not None  # noqa: S101 - a pipe was asked for
     process.stdin.write(json.dumps(asdict(options)).encode() + b"\n")
-    ending = asyncio.create_task(_end(process, stop))
+    ending = asyncio.create_task(_end(process, stop, hurry, options, tell))
     try:
         ready, fault = await _heard(process, tell)
         code = await process.wait()
@@ -126,7 +132,21 @@ async def _heard(
     return ready, fault
 
 
-async def _end(process: asyncio.subprocess.Process, stop: asyncio.Event) -> None:
+async def _end(
+    process: asyncio.subprocess.Process,
+    stop: asyncio.Event,
+    hurry: asyncio.Event,
+    options: Options,
+    tell: Callable[[str], None],
+) -> None:
+    """Ask *process* to end once *stop* is set; kill it on *hurry*, or when that takes too long.
+
+    Wardens end the agents of a killed one.
+    """
     await stop.wait()
+    tell(f"{options.name} is asked to end (repeat to end it at once)")
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(hurry.wait(), options.drain + LAST)
+        process.kill()

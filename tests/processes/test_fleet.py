@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +21,6 @@ from tests.support.real_agents import until as until_run
 from tests.support.workers import kill_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -31,28 +28,6 @@ if TYPE_CHECKING:
     from mcp_server.project.project import Project
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]  # several processes start on a machine that is busy
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def yard(server: Server, tmp_path: Path) -> Iterator[Yard]:
-    yard = Yard(tmp_path, server.address)
-    yield yard
-    yard.close()
-
-
-@pytest.fixture
-def watched(server: Server, tmp_path: Path) -> Iterator[Yard]:
-    """A yard whose workers count as lost after two seconds of silence."""
-    yard = Yard(tmp_path, server.address, heartbeat=2)
-    yield yard
-    yard.close()
 
 
 def opened(yard: Yard) -> AbstractAsyncContextManager[Project]:
@@ -191,11 +166,12 @@ async def test_what_was_not_encrypted_with_the_workers_key_is_refused(
     assert seen.status is RunStatus.COMPLETED, seen.message
 
 
-async def test_values_of_megabytes_travel_through_the_store_in_both_directions(server: Server, tmp_path: Path) -> None:
+async def test_values_of_megabytes_travel_through_the_store_in_both_directions(
+    fleet_server: Server, tmp_path: Path
+) -> None:
     store = tmp_path / "store"
     store.mkdir()
-    yard = Yard(tmp_path, server.address, blobs=f"file://{store}")
-    try:
+    with closing(Yard(tmp_path, fleet_server.address, blobs=f"file://{store}")) as yard:
         yard.start_worker("w1", "--blobs", f"file://{store}")
         reads = {"context": {"inputs": [{"key": "made"}], "outputs": [{"key": "size"}]}}
         made = {"context": {"outputs": [{"key": "made"}]}}
@@ -208,8 +184,6 @@ async def test_values_of_megabytes_travel_through_the_store_in_both_directions(s
         assert made_by_a.size > 5_000_000
         assert max(path.stat().st_size for path in (store / "messages").iterdir()) > 5_000_000
         assert len(yard.traced()) == 2
-    finally:
-        yard.close()
 
 
 async def test_a_fleet_that_is_not_there_is_said_at_once(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,35 +206,6 @@ async def test_model_agents_need_a_worker_that_runs_them_and_not_claude_code_her
         with pytest.raises(EnvironmentFault) as refused:
             await project.start(RunRequest(source=command({**node("a", "go"), "agentId": "thinker"})))
     assert (refused.value.code, "no worker of the fleet" in refused.value.message) == ("EXECUTOR_UNAVAILABLE", True)
-
-
-LOSES_ITS_SERVER = """
-import asyncio, os, sys
-from engine.errors import EnvironmentFault
-from engine.executors.fleet.connection import Address, connect
-async def main():
-    while True:
-        try:
-            link = await connect(Address(connect=sys.argv[1]))
-            break
-        except EnvironmentFault:  # it has just been started
-            pass
-    os.kill(int(sys.argv[2]), 9)
-    try:
-        await asyncio.wait_for(link.client.get_activity_handle("r-1:a#1").result(), 8)
-    except Exception as error:
-        print(type(error).__name__, file=sys.stderr)
-asyncio.run(main())
-"""
-
-
-def test_nothing_is_written_to_stdout_when_the_server_is_away() -> None:
-    """It belongs to the client of an MCP server."""
-    server = Server()
-    words = [sys.executable, "-c", LOSES_ITS_SERVER, server.address, str(server.process.pid)]
-    ran = subprocess.run(words, capture_output=True, text=True, check=True, timeout=SECONDS)
-    server.process.wait()
-    assert (ran.stdout, bool(ran.stderr)) == ("", True)
 
 
 def test_a_worker_that_is_told_to_end_finishes_what_it_has_begun(yard: Yard) -> None:
@@ -297,9 +242,10 @@ async def test_attempts_of_a_machine_that_is_gone_are_made_elsewhere(watched: Ya
 
 @pytest.mark.nightly
 async def test_a_server_that_is_away_for_a_while_loses_nothing(tmp_path: Path) -> None:
-    server = Server(tmp_path / "fleet.sqlite3")
-    yard = Yard(tmp_path, server.address, heartbeat=60)
-    try:
+    with (
+        closing(Server(tmp_path / "fleet.sqlite3")) as server,
+        closing(Yard(tmp_path, server.address, heartbeat=60)) as yard,
+    ):
         yard.start_worker("w1")
         async with opened(yard) as project:
             engine = await project.engine()
@@ -314,9 +260,6 @@ async def test_a_server_that_is_away_for_a_while_loses_nothing(tmp_path: Path) -
             seen = await ended(engine, run)
         assert (seen.status, len(yard.traced())) == (RunStatus.COMPLETED, 4)
         assert not [one for found in seen.nodes.values() for one in found.attempts if one.lost]
-    finally:
-        yard.close()
-        server.stop()
 
 
 async def until_never(engine: Any, run: Any, seconds: float) -> None:  # noqa: ANN401 - as they are
@@ -325,8 +268,8 @@ async def until_never(engine: Any, run: Any, seconds: float) -> None:  # noqa: A
 
 
 @pytest.mark.nightly
-async def test_no_two_attempts_of_a_node_live_when_a_worker_is_cut_off(server: Server, watched: Yard) -> None:
-    wire = Wire(server.port)
+async def test_no_two_attempts_of_a_node_live_when_a_worker_is_cut_off(fleet_server: Server, watched: Yard) -> None:
+    wire = Wire(fleet_server.port)
     watched.start_worker("w1", wire=wire)
     async with opened(watched) as project:
         engine = await project.engine()

@@ -87,7 +87,11 @@ class Server:
                 word for word in command if word not in {"--db-filename", "nowhere", "--sqlite-pragma", *PRAGMAS}
             ]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until(self._answers, "the server answers")
+        try:
+            until(self._answers, "the server answers")
+        except BaseException:
+            self.kill()
+            raise
 
     def _answers(self) -> bool:
         assert self.process.poll() is None
@@ -102,10 +106,11 @@ class Server:
         self.process.kill()
         self.process.wait()
 
-    def stop(self) -> None:
-        """End it."""
-        self.process.terminate()
-        self.process.wait(SECONDS)
+    def close(self) -> None:
+        """End it, if it runs."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(SECONDS)
 
 
 class Wire:
@@ -168,7 +173,8 @@ class Yard:
         lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
         (self.project / ".claude" / "orchestration.toml").write_text("\n".join(["[fleet]", *lines]) + "\n")
         self.trust()
-        self.environment = {**os.environ, "TRACE": str(self.trace), "HOME": str(self.home)}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+        self.environment = inherited | {"TRACE": str(self.trace), "HOME": str(self.home)}
 
     def trust(self) -> None:
         """Agree to all that the project is now."""

@@ -7,6 +7,7 @@ or an API key: whoever can write to the server's namespace has workers run progr
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import functools
 import hashlib
 import ipaddress
@@ -143,7 +144,11 @@ async def connect(
 @functools.cache
 def _runtime() -> Runtime:
     """The library without its log: it would write to stdout, which belongs to the client of an MCP server."""
-    return Runtime(telemetry=TelemetryConfig(logging=None))
+    runtime = Runtime(telemetry=TelemetryConfig(logging=None))
+    # Never freed: when the interpreter ends, that would wait for threads of the library, and one with the answer to a
+    # call that is still open waits for the interpreter. The process would not exit.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(runtime))
+    return runtime
 
 
 def unreachable(address: Address, error: BaseException) -> EnvironmentFault:

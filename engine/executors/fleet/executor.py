@@ -44,13 +44,12 @@ from engine.errors import EnvironmentFault
 from engine.executors.answer import failed
 from engine.executors.fleet import wire
 from engine.executors.fleet.connection import SECONDS, Address, Link, connect, unreachable
-from engine.executors.port import Outcome
-from engine.executors.shielding import uncancelled
+from engine.executors.port import CLOSING, Outcome
 from engine.model.policy import FailureKind
 from engine.text.redaction import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 
     from temporalio.client import ActivityHandle
 
@@ -61,6 +60,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MARGIN = timedelta(seconds=60)
 """How much later than this process the server ends an attempt that takes too long."""
+LEAVING = 4.0
+"""Seconds that this process, when it ends, waits for workers to end their attempts."""
 WAITING = "Waiting for the fleet's server"
 NO_WORKER = "EXECUTOR_UNAVAILABLE"
 _SHUTDOWN = "WorkerShutdown"
@@ -140,6 +141,8 @@ class FleetExecutor:
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND:
                     raise unreachable(self._fleet.address, error) from error
+            except TimeoutError as error:
+                raise unreachable(self._fleet.address, error) from error
             else:
                 found += [] if status in _ENDED_BY_US else [attempt]
         return found
@@ -167,7 +170,7 @@ class FleetExecutor:
             return await self._followed(order, handle, heartbeat)
         except asyncio.CancelledError as error:
             starting.cancel()
-            note = await uncancelled(self._ended(order.attempt, starting))
+            note = await _unless_closing(self._ended(order.attempt, starting), error)
             if note:
                 error.add_note(note)
             raise
@@ -281,7 +284,10 @@ class FleetExecutor:
             return f"It could not be ended on the fleet: {fault.message}."
 
     async def _end(self, attempt: AttemptId) -> str | None:
-        """Have the worker of an attempt end it, and wait until all that it has started must have ended."""
+        """Have the worker of an attempt end it, and wait until all that it has started must have ended.
+
+        Returns a note if the worker did not confirm it. Raises `EnvironmentFault` if the server was away all the time.
+        """
         handle = (await self._linked()).client.get_activity_handle(attempt, result_type=bytes)
         limit = self._fleet.heartbeat + self._fleet.grace
         try:
@@ -295,8 +301,11 @@ class FleetExecutor:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise unreachable(self._fleet.address, error) from error
         except TimeoutError:
-            with contextlib.suppress(RPCError):
+            try:
                 await self._now(handle.terminate(reason="its worker did not answer a cancel"))
+            except (RPCError, TimeoutError) as error:
+                if not isinstance(error, RPCError) or error.status is not RPCStatusCode.NOT_FOUND:
+                    raise unreachable(self._fleet.address, error) from error
             await asyncio.sleep(self._fleet.grace.total_seconds())
             return "Its worker did not confirm the end; a worker without a connection ends what it runs by itself."
         return None
@@ -339,3 +348,19 @@ class FleetExecutor:
             heartbeat(WAITING)
             await asyncio.sleep(delay)
             delay = min(delay * 2, 4.0)
+
+
+async def _unless_closing(work: Coroutine[Any, Any, str | None], why: asyncio.CancelledError) -> str | None:
+    """Finish *work* after the cancellation *why*, and further ones; if this process ends, within `LEAVING` seconds."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        try:
+            await asyncio.wait([task], timeout=LEAVING if why.args == (CLOSING,) else None)
+        except asyncio.CancelledError as again:
+            why = again
+        else:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+                return "It was left on the fleet, where it may go on."
+    return task.result()
