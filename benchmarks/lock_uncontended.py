@@ -9,6 +9,8 @@ import argparse
 import asyncio
 from dataclasses import replace
 
+from msgspec import structs
+
 from benchmarks.engine_overhead import on_disk
 from benchmarks.ours import plan_of
 from benchmarks.report import told
@@ -26,7 +28,7 @@ def main() -> None:
     dag = chain(NODES)
     free = plan_of(dag)
     lock = LockSpec("database.table", LockType.EXCLUSIVE)
-    locked = replace(free, nodes=tuple(replace(node, locks=(lock,)) for node in free.nodes))
+    locked = replace(free, nodes=tuple(structs.replace(node, locks=(lock,)) for node in free.nodes))
     without, with_lock = float("inf"), float("inf")
     for _ in range(rounds):
         without = min(without, asyncio.run(on_disk(dag, free)))

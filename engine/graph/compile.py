@@ -6,9 +6,10 @@ a file.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from engine.errors import InvalidCommand
 from engine.graph.expand import default_timeout, duration_of, expand, lock_specs
@@ -93,7 +94,7 @@ def _ranked(draft: Draft) -> list[NodePlan]:
         if node.kind is NodeKind.SUB_COMMAND and node.id not in draft.own_timeout:
             timeout = LONGEST if node.id in open_ended else duration_of(default_timeout(length))
         nodes.append(
-            replace(
+            structs.replace(
                 node,
                 dependents=tuple(dependents[node.id]),
                 estimate=duration_of(length),
@@ -119,7 +120,7 @@ def _with_template(node: NodePlan, draft: Draft) -> NodePlan:
         return node
     template = Template(nodes=tuple(_ranked(inner)), phases=tuple(inner.phases))
     limit = None if node.phase < 0 else draft.phases[node.phase].limit
-    return replace(node, template=template, estimate=template.nodes[0].estimate * rounds(node, limit))
+    return structs.replace(node, template=template, estimate=template.nodes[0].estimate * rounds(node, limit))
 
 
 def _unordered(draft: Draft) -> InvalidCommand:

@@ -10,6 +10,8 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from engine.errors import InvalidCommand
 from engine.graph.instances import foreach, own_names, repeated
 from engine.ids import ANY, NodeId
@@ -173,9 +175,9 @@ def _ask_for_words(draft: Draft, phases: tuple[Phase, ...], *, scope: str, start
             continue
         if draft.agents[plan.agent].kind.traits.needs_model:
             words = (OutputDecl(key=key, required=False),)
-            draft.nodes[at] = replace(plan, outputs=(*words, *plan.outputs))
+            draft.nodes[at] = structs.replace(plan, outputs=(*words, *plan.outputs))
             if template is not None:
-                template.nodes[0] = replace(worker, outputs=words)
+                template.nodes[0] = structs.replace(worker, outputs=words)
 
 
 def _phase(phase: Phase, scope: str, index: int, *, after: int | None, group: NodeId | None) -> PhasePlan:
@@ -204,7 +206,7 @@ def _add_node(draft: Draft, node: Node, here: Place, *, phase: int) -> None:
     task = node.task if static or here.arguments is None else node.task.replace(ARGUMENTS, here.arguments)
     plan = _node(draft, node, here.command.global_context, task=task, phase=phase, scope=here.scope)
     if here.names or here.arguments_of:
-        plan = replace(plan, names=here.names, arguments_of=here.arguments_of)
+        plan = structs.replace(plan, names=here.names, arguments_of=here.arguments_of)
     draft.nodes.append(plan)
     if node.timeout is not None:
         draft.own_timeout.add(plan.id)
@@ -231,7 +233,7 @@ def _add_template(draft: Draft, node: Node, plan: NodePlan, here: Place) -> None
     draft.templates[plan.id] = inner
     container, instance = foreach(node, plan) if node.for_each is not None else repeated(node, plan)
     here = replace(here, names=tuple(dict.fromkeys((*own_names(node), *here.names))))
-    instance = replace(instance, names=here.names)
+    instance = structs.replace(instance, names=here.names)
     draft.nodes[plan.index] = container
     inner.nodes.append(instance)
     if node.timeout is not None:
@@ -251,7 +253,7 @@ def _add_place(draft: Draft, node: Node, plan: NodePlan, here: Place) -> None:
         inside,
         given={*(item.key for item in node.context.inputs), *(spec.key for spec in plan.inputs)},
     )
-    draft.nodes[plan.index] = replace(plan, kind=NodeKind.SUB_COMMAND, inner=phases, inputs=_bound(plan))
+    draft.nodes[plan.index] = structs.replace(plan, kind=NodeKind.SUB_COMMAND, inner=phases, inputs=_bound(plan))
 
 
 def _bound(plan: NodePlan) -> tuple[InputSpec, ...]:
@@ -269,7 +271,7 @@ def _add_call(draft: Draft, node: Node, plan: NodePlan, here: Place) -> None:
     locks, wait = _group_locks(node.resources, inner.resources)
     start = len(plan.id) + 1
     given = [key[start:] for key in draft.initial if key.startswith(f"{plan.id}/")] if ANY in plan.id else []
-    draft.nodes[plan.index] = replace(
+    draft.nodes[plan.index] = structs.replace(
         plan,
         kind=NodeKind.SUB_COMMAND,
         inner=phases,

@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from engine import conditions
 from engine.errors import InputError
 from engine.ids import ANY, NodeId
@@ -53,10 +55,10 @@ def foreach(node: Node, plan: NodePlan) -> tuple[NodePlan, NodePlan]:
     by_item = plan.skip is not None and bool(_names(plan.skip) & own)
     seen = [spec.key for spec in plan.inputs if spec.key != each.items]
     failures = () if each.failures is None else (OutputDecl(key=each.failures, required=False),)
-    container = replace(
+    container = structs.replace(
         _container(plan), each=each, outputs=(*plan.outputs, *failures), skip=None if by_item else plan.skip
     )
-    instance = replace(
+    instance = structs.replace(
         _instance(plan),
         skip=plan.skip if by_item else None,
         inputs=_optional([*seen, each.name, NUMBER]),
@@ -78,7 +80,7 @@ def repeated(node: Node, plan: NodePlan) -> tuple[NodePlan, NodePlan]:
     )
     group = bool(node.phases) or plan.agent == "command"
     keys = [*(spec.key for spec in plan.inputs), *(output.key for output in plan.outputs)]
-    instance = replace(
+    instance = structs.replace(
         _instance(plan),
         skip=None,
         inputs=_optional([*keys, ITERATION]),
@@ -87,11 +89,11 @@ def repeated(node: Node, plan: NodePlan) -> tuple[NodePlan, NodePlan]:
         ),
         target=f"{plan.id}/",
     )
-    return replace(_container(plan), loop=loop), instance
+    return structs.replace(_container(plan), loop=loop), instance
 
 
 def _container(plan: NodePlan) -> NodePlan:
-    return replace(
+    return structs.replace(
         plan,
         kind=NodeKind.SUB_COMMAND,
         retry=None,
@@ -104,7 +106,7 @@ def _container(plan: NodePlan) -> NodePlan:
 
 def _instance(plan: NodePlan) -> NodePlan:
     name = NodeId(f"{plan.id}/{ANY}")
-    return replace(plan, id=name, index=0, phase=-1, scope=f"{name}/", depends_on=(), approval=None)
+    return structs.replace(plan, id=name, index=0, phase=-1, scope=f"{name}/", depends_on=(), approval=None)
 
 
 def _optional(keys: Iterable[str]) -> tuple[InputSpec, ...]:

@@ -9,6 +9,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from engine.errors import InternalError
 from engine.graph.expand import duration_of
 from engine.graph.forecast import forecast, rounds, serial_limits, work_of
@@ -37,10 +39,10 @@ def with_estimates(plan: Plan, learned: Mapping[str, float]) -> Plan:
 def _with_ranks(node: NodePlan, now: NodePlan) -> NodePlan:
     """*node* with the rank of *now*; a node with a template also with its estimate, which its instances rely on."""
     if node.template is None or now.template is None:
-        return replace(node, rank=now.rank)
+        return structs.replace(node, rank=now.rank)
     pairs = zip(node.template.nodes, now.template.nodes, strict=True)
     template = replace(node.template, nodes=tuple(_with_ranks(one, other) for one, other in pairs))
-    return replace(node, rank=now.rank, estimate=now.estimate, template=template)
+    return structs.replace(node, rank=now.rank, estimate=now.estimate, template=template)
 
 
 def as_learned(plan: Plan, learned: Mapping[str, float]) -> Plan:
@@ -80,7 +82,7 @@ def _retimed(
     if ranks is None:
         raise InternalError(f"the plan of {command} has a cycle")
     return [
-        replace(
+        structs.replace(
             node,
             estimate=duration_of(ranks.length[node.index]) if node.inner else node.estimate,
             rank=duration_of(ranks.upward[node.index]),
@@ -96,8 +98,8 @@ def _with_count(node: NodePlan, learned: Mapping[str, float]) -> NodePlan:
     if count is None:
         return node
     if node.loop is not None:
-        return replace(node, loop=replace(node.loop, estimated=min(count, node.loop.max_iterations)))
-    return replace(node, each=node.each and replace(node.each, estimated=min(count, node.each.max_items)))
+        return structs.replace(node, loop=replace(node.loop, estimated=min(count, node.loop.max_iterations)))
+    return structs.replace(node, each=node.each and replace(node.each, estimated=min(count, node.each.max_items)))
 
 
 def _with_time(command: str, node: NodePlan, phases: Sequence[PhasePlan], learned: Mapping[str, float]) -> NodePlan:
@@ -106,7 +108,7 @@ def _with_time(command: str, node: NodePlan, phases: Sequence[PhasePlan], learne
         inner = _retimed(command, node.template.nodes, node.template.phases, learned)
         template = replace(node.template, nodes=tuple(inner))
         limit = phases[node.phase].limit if node.phase >= 0 else None
-        return replace(counted, template=template, estimate=inner[0].estimate * rounds(counted, limit))
+        return structs.replace(counted, template=template, estimate=inner[0].estimate * rounds(counted, limit))
     if node.kind is NodeKind.AGENT and node.id in learned:
-        return replace(node, estimate=timedelta(seconds=learned[node.id]))
+        return structs.replace(node, estimate=timedelta(seconds=learned[node.id]))
     return node

@@ -149,6 +149,8 @@ def _close(run: Run, group: NodeState, at: datetime) -> None:
     status = NodeStatus.SKIPPED if group.status is NodeStatus.SKIPPED else NodeStatus.CANCELLED
     for index in group.plan.inner:
         phase = run.phases[index]
+        if phase.ended_at is not None:  # as those of all iterations but the last
+            continue
         phase.ready.clear()
         for name in phase.plan.nodes:
             node = run.nodes[name]

@@ -63,8 +63,7 @@ class StopKind(StrEnum):
     CANCEL = "cancel"
 
 
-@dataclass(frozen=True, slots=True)
-class ValueRef:
+class ValueRef(msgspec.Struct, frozen=True, gc=False):
     """A stored value: the hash of its canonical JSON, and its length in bytes."""
 
     digest: str

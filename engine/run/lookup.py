@@ -31,14 +31,14 @@ def parts_at(run: Run, key: str, version: int) -> tuple[Contribution, ...]:
 
 def own_parts(run: Run, key: str, version: int) -> tuple[Contribution, ...]:
     """Like `parts_at`, without what an instance inherits."""
-    parts: list[Contribution] = []
-    for part in run.context.get(key, ()):
-        if part.version > version:
-            break
-        if part.merge is Merge.REPLACE:
-            parts.clear()
-        parts.append(part)
-    return tuple(parts)
+    parts = run.context.get(key, ())
+    end = len(parts)
+    while end and parts[end - 1].version > version:
+        end -= 1
+    start = end - 1  # from the end: each iteration of a loop adds one
+    while start > 0 and parts[start].merge is not Merge.REPLACE:
+        start -= 1
+    return tuple(parts[max(start, 0) : end])
 
 
 def keys_at(run: Run, scope: str, version: int) -> list[str]:

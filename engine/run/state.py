@@ -234,8 +234,7 @@ class NodeState(msgspec.Struct):
     outputs: dict[str, Ref] = msgspec.field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class PhaseState:
+class PhaseState(msgspec.Struct):
     """One phase of a run."""
 
     plan: PhasePlan
@@ -244,9 +243,9 @@ class PhaseState:
     opened_at: datetime | None = None
     ended_at: datetime | None = None
     deadline: datetime | None = None
-    ready: list[ReadyKey] = field(default_factory=list)
+    ready: list[ReadyKey] = msgspec.field(default_factory=list)
     """Heap of nodes that may start: priority, remaining path, file order."""
-    guests: list[tuple[ReadyKey, int]] = field(default_factory=list)
+    guests: list[tuple[ReadyKey, int]] = msgspec.field(default_factory=list)
     """Heap of offers of phases that use the places of this one, and found none."""
 
 

@@ -6,8 +6,13 @@ nodes inside it below that, `cover/2/write`. Indexes of a template become indexe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import force_setattr
+from msgspec.structs import replace as replaced
 
 from engine.ids import NodeId
 from engine.model.plan import NodePlan, PhasePlan, Template
@@ -20,33 +25,13 @@ from engine.run.state import NodeState, NodeStatus, PhaseState
 from engine.run.titles import title
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from datetime import datetime, timedelta
 
     from engine.model.policy import OutputDecl
     from engine.run import events as ev
     from engine.run.made import Ref
     from engine.run.state import Run
-
-_PUT = {field.name: NodePlan.__dict__[field.name].__set__ for field in fields(NodePlan)}
-"""Sets a field of a plan that is being made: `replace` takes five times as long, which counts for many items."""
-_OWN = (
-    "id",
-    "index",
-    "turn",
-    "phase",
-    "depends_on",
-    "dependents",
-    "rank",
-    "compensation",
-    "scope",
-    "inner",
-    "target",
-    "origin",
-    "arguments_of",
-)
-"""Fields of a plan in which an instance differs from its template."""
-_COMMON = [(name, put) for name, put in _PUT.items() if name not in _OWN]
 
 
 def unfolded(run: Run, event: ev.NodesUnfolded) -> None:
@@ -73,7 +58,7 @@ def unfolded(run: Run, event: ev.NodesUnfolded) -> None:
     maker = _Maker.of(node)
     for number in range(1, count + 1):
         maker.make(run, number, index)
-    node.plan = replace(node.plan, inner=(index,))
+    node.plan = _with_inner(node.plan, (index,))
     node.checked = True
 
 
@@ -96,7 +81,8 @@ def opened(run: Run, event: ev.IterationOpened) -> None:
     run.phases.append(PhaseState(plan=phase, unsettled=1))
     run.judging.pop(name, None)
     before = NodeId(f"{name}/{number - 1}")
-    run.failures = [failed for failed in run.failures if not is_inside(failed, before)]  # answered by this iteration
+    if run.failures:  # those of the iteration before are answered by this one
+        run.failures = [failed for failed in run.failures if not is_inside(failed, before)]
     _Maker.of(node).make(run, number, index)
     node.plan = _with_inner(plan, (*plan.inner, index))
     if event.at_once:
@@ -104,11 +90,8 @@ def opened(run: Run, event: ev.IterationOpened) -> None:
 
 
 def _with_inner(plan: NodePlan, inner: tuple[int, ...]) -> NodePlan:
-    """*plan* with *inner*, as `replace` would make it."""
-    made = object.__new__(NodePlan)
-    for name, put in _PUT.items():
-        put(made, getattr(plan, name))
-    _PUT["inner"](made, inner)
+    made = copy(plan)
+    force_setattr(made, "inner", inner)
     return made
 
 
@@ -194,11 +177,11 @@ def drop(run: Run, node: NodeState) -> None:
     run.context = {key: parts for key, parts in run.context.items() if not key.startswith(f"{name}/")}
     for index in phases:
         phase = run.phases[index]
-        phase.plan = replace(phase.plan, nodes=(), group=name, host=None, after=None)
+        phase.plan = replaced(phase.plan, nodes=(), group=name, host=None, after=None)
         phase.ready.clear()
         phase.unsettled = 0
         close_phase(run, index)  # it is open if its run stopped: that keeps phases as they are
-    node.plan = replace(node.plan, inner=())
+    node.plan = _with_inner(node.plan, ())
     run.unfolded.pop(name, None)
     run.passed.pop(name, None)
 
@@ -210,8 +193,7 @@ def _phases_inside(run: Run, node: NodeState) -> Iterator[int]:
             yield from _phases_inside(run, run.nodes[name])
 
 
-@dataclass(frozen=True, slots=True)
-class _Maker:
+class _Maker(msgspec.Struct, frozen=True):
     """Makes the instances of one node."""
 
     around: NodePlan
@@ -220,16 +202,13 @@ class _Maker:
     """Length of the id of the instance in the template."""
     rest: timedelta
     """The longest remaining path behind the node."""
-    shared: list[list[tuple[Callable[..., None], object]]]
-    """By node of the template, how to set what all instances have in common."""
 
     @classmethod
     def of(cls, node: NodeState) -> _Maker:
         plan = node.plan
         template = plan.template
         assert template is not None  # noqa: S101 - only such nodes have instances
-        shared = [[(put, getattr(one, name)) for name, put in _COMMON] for one in template.nodes]
-        return cls(plan, template, len(template.nodes[0].id), plan.rank - plan.estimate, shared)
+        return cls(plan, template, len(template.nodes[0].id), plan.rank - plan.estimate)
 
     def make(self, run: Run, number: int, index: int) -> None:
         """Add instance *number*, which is in the phase *index*, and the nodes and phases inside it."""
@@ -246,7 +225,7 @@ class _Maker:
             run.nodes[plan.id] = NodeState(plan=plan, blockers=len(plan.depends_on), attempts=attempts)
 
     def _phase(self, phase: PhasePlan, prefix: str, base: int) -> PhasePlan:
-        return replace(
+        return replaced(
             phase,
             id=self._at(phase.id, prefix),
             index=base + phase.index,
@@ -308,9 +287,7 @@ class _Maker:
 
     def _like(self, place: int, **own: object) -> NodePlan:
         """The plan of the node at *place* of the template with the fields of *own*, which are all that can differ."""
-        made = object.__new__(NodePlan)
-        for put, value in self.shared[place]:
-            put(made, value)
+        made = copy(self.template.nodes[place])
         for name, value in own.items():
-            _PUT[name](made, value)
+            force_setattr(made, name, value)
         return made

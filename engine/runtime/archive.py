@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -177,7 +176,7 @@ class Archive:
         """
         log.warning("%s; it is recorded as failed", fault.message)
         await self._end_orphans(summary.id, (), summary.worktree)
-        row = replace(
+        row = msgspec.structs.replace(
             summary, status=RunStatus.FAILED, owner=self._owner_id, ended_at=self._now(), message=fault.message
         )
         batch = Batch(summaries={row.id: row}, lock_ops=[lambda table: table.reserve(row.id)])
@@ -251,7 +250,7 @@ class Archive:
 
     def _row(self, summary: RunSummary) -> RunSummary:
         orphaned = self._is_reader and self._is_orphaned(summary)
-        return replace(summary, status=RunStatus.INTERRUPTED) if orphaned else summary
+        return msgspec.structs.replace(summary, status=RunStatus.INTERRUPTED) if orphaned else summary
 
 
 def _not_found(run_id: RunId) -> NotFound:

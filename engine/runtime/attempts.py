@@ -29,9 +29,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import msgspec
 
 from engine.errors import OrchestrationError, StateError
 from engine.executors.port import CLOSING, TIME_IS_UP, Outcome, WorkOrder
@@ -86,8 +88,7 @@ Key: TypeAlias = "tuple[RunId, NodeId, int]"
 """An attempt: run, node, number."""
 
 
-@dataclass(slots=True)
-class _Work:
+class _Work(msgspec.Struct):
     """One attempt that runs in this process, and its heartbeats."""
 
     limit: timedelta | None
@@ -107,8 +108,7 @@ class _Work:
     log: AttemptLog | None = None
 
 
-@dataclass(slots=True)
-class _AttemptHeartbeat:
+class _AttemptHeartbeat(msgspec.Struct):
     """The `Heartbeat` of one attempt."""
 
     attempts: Attempts

@@ -5,8 +5,9 @@ Pure: data and protocols.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from engine.storage.port import Batch
 
@@ -34,14 +35,13 @@ class Listener(Protocol):
         """*run* has changed by *events*; it may be ahead of them already."""
 
 
-@dataclass(slots=True)
-class Decided:
+class Decided(msgspec.Struct):
     """Everything decided since the last commit began."""
 
-    batch: Batch = field(default_factory=Batch)
-    events: dict[RunId, list[ev.Event]] = field(default_factory=dict)
+    batch: Batch = msgspec.field(default_factory=Batch)
+    events: dict[RunId, list[ev.Event]] = msgspec.field(default_factory=dict)
     """By run, for the listeners."""
-    waiters: list[asyncio.Future[None]] = field(default_factory=list)
+    waiters: list[asyncio.Future[None]] = msgspec.field(default_factory=list)
 
     def __bool__(self) -> bool:
         """Whether anything was decided, or a task waits for the commit."""

@@ -40,7 +40,7 @@ from engine.run.state import ZERO
 from engine.runtime.decided import Decided
 from engine.runtime.projections import samples, session_values, summary_of
 from engine.runtime.resource_requests import waits_for_locks
-from engine.scheduling import decide
+from engine.scheduling import admission, decide
 from engine.scheduling.step import at_once
 from engine.storage.port import BreakerAnswer
 from engine.tables.locks import Granted, Queued
@@ -129,7 +129,7 @@ class LiveRuns:
         now = self._now()
         step = decide.start(signal, now, *self._placed)
         self.runs[signal.run] = step.run
-        self._carry_out(step, now)
+        self._carry_out(step)
         self._claim_for(step.run)
         return step.run
 
@@ -200,18 +200,16 @@ class LiveRuns:
             raise
         except Exception as error:  # a bug of ours
             raise self._drop(run, error) from error
-        self._carry_out(step, now)
+        self._carry_out(step)
 
-    def _carry_out(self, step: Step, now: datetime) -> None:
-        """Keep the events of *step*, and continue it with the observations it wants, at the same time."""
+    def _carry_out(self, step: Step) -> None:
+        """Continue *step* with the observations it wants, and keep its events."""
         run, batch = step.run, self._decided.batch
         events, locks, breakers = len(batch.events), len(batch.lock_ops), len(batch.breaker_ops)
         try:
-            while True:
-                self._collect(run, step.events)
-                if step.wants is None:
-                    return
-                step = decide.decide(run, self._observer.about(run, step.wants), now, *self._placed)
+            while step.wants is not None:
+                admission.go_on(step, self._observer.about(run, step.wants))
+            self._collect(run, step.events)
         except Exception as error:  # a bug of ours
             del batch.events[events:], batch.lock_ops[locks:], batch.breaker_ops[breakers:]
             raise self._drop(run, error) from error

@@ -58,6 +58,12 @@ def advance(step: Step) -> None:
             readiness.put_back(run, node)
 
 
+def go_on(step: Step, observations: SupplyObservations) -> None:
+    """Continue *step* with the *observations* that it wants, at the same time."""
+    step.wants, step.observations = None, observations
+    advance(step)
+
+
 def _is_held(run: Run, node: NodeState) -> bool:
     """Whether *node* has to wait for running attempts: only their end shows how much of a limit is left."""
     return run.running > 0 and budget.spent(run, node) is not None

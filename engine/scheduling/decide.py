@@ -17,7 +17,7 @@ package, so a changed policy cannot change the past.
 
 **Time and the world come in as values.** *now* is an argument; due times go out in events and come back as `Tick`. No
 rule reads a value or a file: where a skip condition or a transform needs one, the step ends early with `Step.wants`,
-and the owner decides `SupplyObservations` next.
+and the owner makes it `go_on` with observations.
 
 **No step stops halfway.** After every signal `admission.advance` starts all that can start. Without it a free slot or
 an ended phase would go unnoticed until some unrelated signal arrived.
@@ -80,8 +80,8 @@ def decide(run: Run, signal: sig.Signal, now: datetime, queues: Queues = at_once
 
     *queues* says which attempts have to wait for their turn before their time starts, *elsewhere* which of them another
     machine runs.
-    `Step.wants` names a node whose observations are needed before the decision can continue: make them and decide
-    `SupplyObservations`.
+    `Step.wants` names a node whose observations are needed before the decision can continue: make them, and let
+    `admission.go_on`, or decide `SupplyObservations`.
     Raises `StateError` for a request that is not possible in the run's state; nothing is changed then.
     """
     step = Step(run, now, queues=queues, elsewhere=elsewhere)

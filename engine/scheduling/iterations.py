@@ -21,6 +21,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from engine import conditions
 from engine.errors import InputError
 from engine.ids import NodeId
@@ -31,6 +33,7 @@ from engine.run.events import WaitReason
 from engine.run.signals import ReportOutcome
 from engine.scheduling import outcomes, readiness
 from engine.text.cut import cut
+from engine.text.redaction import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from engine.run.state import NodeState, Run
     from engine.scheduling.step import Step
 
+_json = msgspec.json.Encoder()
 MAX_SHOWN_LENGTH = 300
 """Characters of a value that a failure shows."""
 MAX_LACKED_LENGTH = 120
@@ -151,8 +155,14 @@ def _in_vain(run: Run, node: NodeState, loop: Repeat, values: Any) -> Failure | 
 
 def written(run: Run, name: NodeId, key: str, number: int) -> list[Ref]:
     """The contributions of iteration *number* of *name* to *key*."""
-    writer = NodeId(f"{name}/{number}")
-    return [part.ref for part in run.context.get(f"{name}/{key}", ()) if part.node == writer]
+    writer = f"{name}/{number}"
+    found: list[Ref] = []
+    for part in reversed(run.context.get(f"{name}/{key}", ())):  # those of the last iterations are at the end
+        if part.node == writer:
+            found.append(part.ref)
+        elif found:
+            break
+    return found
 
 
 def _complete(step: Step, node: NodeState, *, warning: str = "") -> None:
@@ -187,15 +197,11 @@ def _open_next(step: Step, node: NodeState, loop: Repeat, lacked: str) -> None:
 def _lacked(values: Mapping[str, Any]) -> str:
     """The values that the condition has looked at, on a short line without secrets."""
     shown = [
-        f"{key} = {json.dumps(value, ensure_ascii=False)}"
+        f"{key} = {msgspec.json.format(_json.encode(value), indent=0).decode()}"
         for key, value in sorted(values.items())
         if key != "iteration"
     ]
-    if not shown:
-        return ""
-    from engine.text.redaction import one_line  # noqa: PLC0415 - a server that has just started needs none
-
-    return one_line(", ".join(shown), limit=MAX_LACKED_LENGTH)
+    return one_line(", ".join(shown), limit=MAX_LACKED_LENGTH) if shown else ""
 
 
 def _seen(values: Mapping[str, Any]) -> str:

@@ -6,8 +6,9 @@ commits all of them together or drops the state.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
 
 from engine.model.plan import NodeKind
 from engine.run.events import Role
@@ -36,13 +37,12 @@ def at_once(_run: Run, _node: NodePlan, _role: Role) -> bool:
     return False
 
 
-@dataclass(slots=True)
-class Step:
+class Step(msgspec.Struct):
     """One signal decided on one run."""
 
     run: Run
     now: datetime
-    events: list[Event] = field(default_factory=list)
+    events: list[Event] = msgspec.field(default_factory=list)
     queues: Queues = at_once
     elsewhere: Queues = at_once
     observations: SupplyObservations | None = None

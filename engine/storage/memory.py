@@ -6,10 +6,12 @@ Effects: none outside the process. It keeps all promises of `port.Storage` excep
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from engine.run.events import RunStatus
 from engine.run.state import END_STATES
@@ -175,7 +177,9 @@ class MemoryStorage:
         row = tables.summaries.get(run)
         if row is None or row.owner != old or ended not in {None, row.status}:
             return False
-        tables.summaries[run] = replace(row, owner=new, status=row.status if ended is None else RunStatus.PENDING)
+        tables.summaries[run] = structs.replace(
+            row, owner=new, status=row.status if ended is None else RunStatus.PENDING
+        )
         tables.inbox = [message for message in tables.inbox if message.run != run]
         self._wrote()
         return True

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+import msgspec
+
 from engine.errors import EnvironmentFault
 from engine.ids import NodeId, OwnerId, RunId
 from engine.model.policy import Failure
@@ -43,8 +45,7 @@ TableOutcome: TypeAlias = LockOutcome | BreakerAnswer
 """The answers of a commit to runs of its owner, from locks and breakers."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSummary:
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the list of runs; a projection kept beside the events so that listing need not fold."""
 
     id: RunId
@@ -94,23 +95,22 @@ class Message:
     payload: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Batch:
+class Batch(msgspec.Struct):
     """Everything that is made durable together, or not at all."""
 
-    events: list[tuple[RunId, int, Event]] = field(default_factory=list)
+    events: list[tuple[RunId, int, Event]] = msgspec.field(default_factory=list)
     """Run, place of the event in the run's journal from 0, event; without gaps.
 
     The run has a row already, or gets it in `summaries`.
     """
-    values: dict[str, bytes] = field(default_factory=dict)
+    values: dict[str, bytes] = msgspec.field(default_factory=dict)
     """New values: canonical JSON by digest."""
-    summaries: dict[RunId, RunSummary] = field(default_factory=dict)
-    lock_ops: list[LockOp] = field(default_factory=list)
-    breaker_ops: list[tuple[str, BreakerOp]] = field(default_factory=list)
+    summaries: dict[RunId, RunSummary] = msgspec.field(default_factory=dict)
+    lock_ops: list[LockOp] = msgspec.field(default_factory=list)
+    breaker_ops: list[tuple[str, BreakerOp]] = msgspec.field(default_factory=list)
     """Breaker name and change, in order."""
-    session: list[SessionValue] = field(default_factory=list)
-    samples: list[Sample] = field(default_factory=list)
+    session: list[SessionValue] = msgspec.field(default_factory=list)
+    samples: list[Sample] = msgspec.field(default_factory=list)
 
     def __bool__(self) -> bool:
         """Whether there is anything to commit."""

@@ -52,6 +52,8 @@ def fill(text: str, names: Collection[str], value_of: Callable[[str], Any], argu
     A text goes in with its control characters and line breaks as spaces, anything else as compact JSON. Raises
     `InputError`: PLACEHOLDER_MISSING for a member that is not there, PLACEHOLDER_TOO_LONG.
     """
+    if "$" not in text:
+        return text
 
     def put(found: re.Match[str]) -> str:
         fixed = _fixed(found, names, arguments)
@@ -73,6 +75,8 @@ def fill(text: str, names: Collection[str], value_of: Callable[[str], Any], argu
 
 def describe(text: str, names: Collection[str], known: Callable[[str, str], str], arguments: str) -> str:
     """*text* as `fill` would make it, with what *known* returns for each name and its path, such as `.path`."""
+    if "$" not in text:
+        return text
 
     def put(found: re.Match[str]) -> str:
         fixed = _fixed(found, names, arguments)

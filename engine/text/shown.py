@@ -36,7 +36,10 @@ _STEERING = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 def clean(text: str, *, limit: int | None = None) -> str:
     """*text* on one line, for a name, a path or a command; beyond *limit* it says how much is left out."""
-    line = " ".join(_tamed(_CONTROL.sub(" ", text), " ").split())
+    if text.isascii() and text.isprintable() and "  " not in text:
+        line = text.strip()
+    else:
+        line = " ".join(_tamed(_CONTROL.sub(" ", text), " ").split())
     if limit is None or len(line) <= limit:
         return line
     return f"{line[:limit]}… ({len(line) - limit} more characters)"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from engine.errors import InputError
 from engine.json.schemas import check_schema, violation
@@ -44,8 +45,7 @@ class MergeError(InputError):
     code = "MERGE_TYPE"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """One contribution to a key's value."""
 
     merge: Merge
@@ -53,8 +53,7 @@ class Part:
     value: Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
+class Bound(msgspec.Struct, frozen=True, kw_only=True):
     """The inputs of a node, or the reason why it cannot start."""
 
     inputs: dict[str, Any]

@@ -5,9 +5,11 @@ Pure, a projection of the run. The cache counters are passed in: the run does no
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from engine.graph.forecast import forecast, serial_limits
 from engine.model.plan import NodeKind
@@ -184,7 +186,7 @@ def lower_bound(run: Run, durations: Mapping[NodeId, timedelta]) -> timedelta:
     if all(phase.barrier and phase.group is None for phase in phases):
         return sum((_phase_bound(run, phase, durations, slots) for phase in phases), ZERO)
     plans = [node.plan for node in run.nodes.values()]  # with the instances that were made
-    nodes = [replace(one, index=place, estimate=durations.get(one.id, ZERO)) for place, one in enumerate(plans)]
+    nodes = [structs.replace(one, index=place, estimate=durations.get(one.id, ZERO)) for place, one in enumerate(plans)]
     path = forecast(nodes, phases, limits=serial_limits(phases)).total
     return max(path, sum(durations.values(), ZERO) / slots) if slots else path
 

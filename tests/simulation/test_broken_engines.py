@@ -134,10 +134,10 @@ def a_decision_that_breaks_down_costs_all_runs(patch: Patch) -> None:
 def half_a_decision_is_written(patch: Patch) -> None:
     carry_out = LiveRuns._carry_out
 
-    def as_far_as_it_came(live_runs: LiveRuns, turn: Step, now: datetime) -> None:
+    def as_far_as_it_came(live_runs: LiveRuns, turn: Step) -> None:
         batch = live_runs._decided.batch
         try:
-            carry_out(live_runs, turn, now)
+            carry_out(live_runs, turn)
         except InternalError:
             batch.events += [(turn.run.id, turn.run.events - len(turn.events), turn.events[0])] if turn.events else []
             raise

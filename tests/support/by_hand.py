@@ -42,7 +42,7 @@ def comparable(run: Run) -> dict[str, Any]:
     heaps = {"timers", "timer_order", "offers"}
     seen = {item.name: getattr(run, item.name) for item in fields(run) if item.name not in heaps}
     seen["phases"] = [
-        {item.name: getattr(phase, item.name) for item in fields(phase) if item.name not in {"ready", "guests"}}
+        {name: getattr(phase, name) for name in phase.__struct_fields__ if name not in {"ready", "guests"}}
         for phase in run.phases
     ]
     return seen

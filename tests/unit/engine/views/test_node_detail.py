@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.ids import NodeId, OwnerId, RunId
 from engine.model.policy import Failure, FailureKind, Merge, Usage
@@ -106,9 +107,7 @@ def test_inputs_name_their_makers_and_a_skipped_node_its_reason() -> None:
         ("absent", False, None, ()),
     ]
     second = run.nodes[NodeId("second-node")]
-    second.plan = type(second.plan)(
-        **{**{f: getattr(second.plan, f) for f in second.plan.__slots__}, "passthrough": True}
-    )
+    second.plan = replace(second.plan, passthrough=True)
     apply(run, ev.NodeSkipped(at(2), second.plan.id, "not needed"))
     found = node_detail(run, second, at(9), {})
     assert found.skipped == "not needed"
