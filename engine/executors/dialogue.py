@@ -33,19 +33,26 @@ async def ask(
     tag: str,
     heartbeat: Heartbeat,
     sources: Iterable[Path] = (),
+    call: str = "",
 ) -> Outcome:
     """Send the request of *order* to the program *argv*, shown as *name*, and judge its answer and exit code.
 
-    *sources* are the files of the program, as far as they are known.
+    *sources* are the files of the program, as far as they are known. *call*: see `run_program`.
     """
-    outcome = await _asked(order, argv, name, environment, tag, environment.heartbeat(heartbeat))
+    outcome = await _asked(order, argv, name, environment, tag, environment.heartbeat(heartbeat), call)
     if outcome.failure is None:
         return environment.told(outcome, order)
     return await asyncio.to_thread(environment.told, outcome, order, sources)
 
 
 async def _asked(  # noqa: PLR0917 - what `ask` is given
-    order: WorkOrder, argv: Sequence[str], name: str, environment: Environment, tag: str, heartbeat: Heartbeat
+    order: WorkOrder,
+    argv: Sequence[str],
+    name: str,
+    environment: Environment,
+    tag: str,
+    heartbeat: Heartbeat,
+    call: str,
 ) -> Outcome:
     heartbeat("")  # the program's name says less than its node's task
     prints = _Prints(heartbeat)
@@ -58,6 +65,7 @@ async def _asked(  # noqa: PLR0917 - what `ask` is given
             stdin=json.dumps(request_of(order), ensure_ascii=False).encode("utf-8", "replace") + b"\n",
             on_news=prints.take,
             keep=order.agent.keep_processes,
+            call=call,
         )
     except asyncio.CancelledError:
         prints.show_stdout()

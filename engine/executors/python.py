@@ -1,7 +1,8 @@
 """Runs agents that are Python functions, each call in a process of its own.
 
 Effects: starts a Python for each work order, so that a cancel really ends the function and its prints cannot reach the
-server's stdout. It never imports an agent's module into this process.
+server's stdout. It never imports an agent's module into this process. A function of this program itself is called by a
+fork that has its module imported already, where there are wardens (`subprocesses/calls.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from engine.executors.answer import failed
 from engine.executors.dialogue import ask
-from engine.executors.environment import open_environment
+from engine.executors.environment import Environment, open_environment
 from engine.executors.port import Heartbeat, Outcome, WorkOrder
 from engine.executors.subprocesses.process_tags import tag_of
 from engine.model.agent import AgentSource
@@ -52,5 +53,17 @@ class PythonExecutor:
         module = order.folder.joinpath(*target.partition(":")[0].split("."))
         sources = [module.with_name(f"{module.name}.py"), module / "__init__.py"]
         return await ask(
-            order, argv, name=target, environment=environment, tag=tag, heartbeat=heartbeat, sources=sources
+            order,
+            argv,
+            name=target,
+            environment=environment,
+            tag=tag,
+            heartbeat=heartbeat,
+            sources=sources,
+            call=target if agent.source is AgentSource.PACKAGED and not _speaks_to_python(environment) else "",
         )
+
+
+def _speaks_to_python(environment: Environment) -> bool:
+    """Whether a variable, such as PYTHONPATH of your settings, changes what an interpreter does at its start."""
+    return any(name.startswith("PYTHON") for name in environment.variables)

@@ -66,17 +66,20 @@ async def run_program(
     keep: bool = False,
     leaves_nothing: bool = False,
     enough: asyncio.Event | None = None,
+    call: str = "",
 ) -> Ended:
     """Run *argv* until it exits, or *enough* is set; then end its remaining processes, unless *keep*.
 
     A cancellation ends all of them, *keep* or not. *argv* starts with a path, *environment* must hold *tag*. With
     *on_line* stdout is passed on line by line and the limit is per line; *on_news* gets every piece of output, with the
     number of its stream, 1 or 2; neither may raise. *leaves_nothing* says that the program starts no others, so no
-    search is needed. OSError or ValueError if the program cannot be started.
+    search is needed. *call* is the function of this program that *argv* calls: where there are wardens, a fork that has
+    imported it already calls it instead. OSError or ValueError if the program cannot be started.
     """
     output = Output(on_line=on_line, on_news=on_news, stdout_limit=stdout_limit)
-    request = Request(argv=argv, cwd=cwd, environment=environment, grace=grace, keep=keep)
-    wardens = await wardens_for(keep=keep)
+    call = "" if keep else call
+    request = Request(argv=argv, cwd=cwd, environment=environment, grace=grace, keep=keep, call=call)
+    wardens = await wardens_for(keep=keep, calls=bool(call))
     with Pipes(stdin, output) as pipes:
         hold = Searched(tag, leaves_nothing=leaves_nothing) if wardens is None else Warded(wardens)
         running = asyncio.ensure_future(_held(hold, request, pipes, tag))

@@ -1,6 +1,7 @@
 """Supervises one program and all that it starts, so that none of it outlives the attempt. Linux only.
 
-Effects: starts a program, ends processes. It is a process of its own, forked by `zygote.py`.
+Effects: starts a program, or calls a function in a fork (`calls.py`), ends processes. It is a process of its own,
+forked by `zygote.py`.
 
 A warden is a child subreaper: an orphan's new parent is its nearest ancestor that is one. So every process that the
 program starts stays below it, however it forks and whatever session, environment, title or user it takes, and the
@@ -24,7 +25,7 @@ from engine.executors.subprocesses.reaper import Termination, below, reaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
 
 BEGUN = b"begun\n"
@@ -37,7 +38,10 @@ _DEFAULT = (*IGNORED, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ)
 class Warden:
     """Supervises one program and all that it starts."""
 
-    def __init__(self, server: int | None, lifeline: int, *streams: int) -> None:
+    def __init__(
+        self, prctl: Callable[[int, int | bytes], bool], server: int | None, lifeline: int, *streams: int
+    ) -> None:
+        self._prctl = prctl
         self._server = server
         self._lifeline = lifeline
         self._streams = streams
@@ -50,10 +54,10 @@ class Warden:
         request = _request(self._lifeline)
         if request is None:
             return 0
-        argv, environment, cwd, grace, self._keep = request
+        argv, environment, cwd, grace, self._keep, call = request
         wake = woken_by_children()
         os.setsid()
-        if not self._started(argv, environment, cwd):
+        if not self._started(argv, environment, cwd, call):
             return 0
         poll = polled(wake, self._lifeline, self._server)
         ending: Termination | None = None
@@ -84,21 +88,13 @@ class Warden:
     def _program(self) -> list[int]:
         return [self._main]
 
-    def _started(self, argv: list[bytes], environment: dict[bytes, bytes], cwd: bytes) -> bool:
+    def _started(self, argv: list[bytes], environment: dict[bytes, bytes], cwd: bytes, call: str) -> bool:
         part = "cwd"
         write(self._lifeline, BEGUN)
         try:
             os.chdir(cwd)
             part = "program"
-            self._main = os.posix_spawn(
-                argv[0],
-                argv,
-                environment,
-                file_actions=[(os.POSIX_SPAWN_DUP2, stream, number) for number, stream in enumerate(self._streams)],
-                setsid=True,
-                setsigmask=(),
-                setsigdef=_DEFAULT,
-            )
+            self._main = self._called(call, environment, cwd) if call else self._spawned(argv, environment)
         except OSError as error:
             failed([self._lifeline], error.errno or errno.EIO, part)
             return False
@@ -106,6 +102,22 @@ class Warden:
             os.chdir("/")
             close(self._streams)
         return True
+
+    def _spawned(self, argv: list[bytes], environment: dict[bytes, bytes]) -> int:
+        return os.posix_spawn(
+            argv[0],
+            argv,
+            environment,
+            file_actions=[(os.POSIX_SPAWN_DUP2, stream, number) for number, stream in enumerate(self._streams)],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=_DEFAULT,
+        )
+
+    def _called(self, call: str, environment: dict[bytes, bytes], cwd: bytes) -> int:
+        from engine.executors.subprocesses.calls import forked  # noqa: PLC0415 -- the zygote has imported it
+
+        return forked(call, environment, cwd, self._streams, self._prctl)
 
     def _reap(self) -> bool:
         """Whether no child is left; notes the program's exit code."""
@@ -122,7 +134,7 @@ class Warden:
         return 0
 
 
-def _request(lifeline: int) -> tuple[list[bytes], dict[bytes, bytes], bytes, float, bool] | None:
+def _request(lifeline: int) -> tuple[list[bytes], dict[bytes, bytes], bytes, float, bool, str] | None:
     """The server's request: its length in eight bytes, then `wardens.packed`; None if the server is gone."""
     head = exactly(lifeline, 8)
     body = head and exactly(lifeline, int.from_bytes(head, "big"))

@@ -14,7 +14,8 @@ its own.
 (`warden.py`). A fork of the server itself would copy its page tables and meet its threads; the zygote is small, has one
 thread, and shares its memory with its forks. The roles differ in the clean-up after a killed warden: a zygote that
 `adopts` is a subreaper itself and ends what such a warden held; one that `releases` is not, because its programs may
-leave processes that outlive the server (`keepProcesses`).
+leave processes that outlive the server (`keepProcesses`). One that `calls` adopts, too, and its wardens call functions
+of this program in a fork (`calls.py`).
 
 **The lifeline.** A socket pair ties the server to each warden. The request goes down, answers come back, `p` means "end
 only the program", and the end of the stream means "end everything": the kernel sends that even for a server that is
@@ -73,6 +74,8 @@ class Request:
     environment: Mapping[str, str]
     grace: timedelta
     keep: bool
+    call: str = ""
+    """The function of this program, `module:function`, that *argv* calls: a fork that has it may do so instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class Wardens:
     """The zygote: the process that forks wardens."""
 
     def __init__(self, role: str) -> None:
-        """Start it; *role* is `adopts`, or `releases` if processes may outlive this one. Blocks."""
+        """Start it; *role*: `adopts`, `releases` if processes may outlive this one, `calls` for functions. Blocks."""
         self._owner = os.getpid()
         self._status: int | None = None
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -103,7 +106,7 @@ class Wardens:
             theirs.set_inheritable(True)
             self.pid = os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-I", "-S", "-c", _PROGRAM, _PACKAGE, str(theirs.fileno()), role],
+                [sys.executable, *_flags(role), "-c", _PROGRAM, _PACKAGE, str(theirs.fileno()), role],
                 {},
                 file_actions=[(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)],
                 setsid=True,
@@ -126,11 +129,11 @@ class Wardens:
         """Whether it runs and belongs to this process, not to one that forked us."""
         return self.ready and self._owner == os.getpid() and not self._ended(os.WNOHANG)
 
-    def give(self, descriptors: Sequence[int]) -> None:
-        """Request a warden for *descriptors*: lifeline, stdin, stdout, stderr. Raises OSError."""
+    def give(self, descriptors: Sequence[int], call: str = "") -> None:
+        """Request a warden for *descriptors*: lifeline, stdin, stdout, stderr; *call* is a function. Raises OSError."""
         self.wake()
         given = [*descriptors, *_held]
-        socket.send_fds(self._link, [bytes([len(given)])], given)
+        socket.send_fds(self._link, [bytes([len(given)]) + call.encode()], given)
 
     def wake(self) -> None:
         """Continue it, since an agent may have stopped it."""
@@ -175,12 +178,12 @@ def let_go(descriptor: int) -> None:
     _held.remove(descriptor)
 
 
-async def wardens_for(*, keep: bool) -> Wardens | None:
+async def wardens_for(*, keep: bool, calls: bool = False) -> Wardens | None:
     """The zygote for programs that may (*keep*), or may not, leave processes; None on systems without wardens.
 
-    Raises OSError if it cannot be started.
+    With *calls*, that for functions, which must not leave any. Raises OSError if it cannot be started.
     """
-    role = "releases" if keep else "adopts"
+    role = "releases" if keep else "calls" if calls else "adopts"
     found = _started.get(role)
     if _unsupported:
         return None
@@ -205,6 +208,11 @@ def _start(role: str) -> Wardens | None:
         if _unsupported:
             return None
         raise OSError(errno.EAGAIN, "the process that supervises agents cannot be started")
+
+
+def _flags(role: str) -> list[str]:
+    """A zygote for functions finds what its interpreter finds, as one that is started for each would."""
+    return ["-P"] if role == "calls" else ["-I", "-S"]
 
 
 @atexit.register
@@ -234,16 +242,16 @@ class Warded:
         for _attempt in range(2):
             if self._ending:
                 return End(-signal.SIGTERM)
-            answer = await self._tried(data, pipes)
+            answer = await self._tried(data, pipes, request.call)
             if answer or self._ending:
                 return _parsed(answer, request)
             # It has not begun: the zygote was killed since its last use.
             self._wardens.kill()
-            found = await wardens_for(keep=request.keep)
+            found = await wardens_for(keep=request.keep, calls=bool(request.call))
             self._wardens = found or self._wardens
         raise OSError(errno.EAGAIN, "its warden was killed before it could start the program")
 
-    async def _tried(self, data: bytes, pipes: Pipes) -> bytes:
+    async def _tried(self, data: bytes, pipes: Pipes, call: str) -> bytes:
         """The complete answer of the warden; empty if it has not started the program."""
         loop = asyncio.get_running_loop()
         self._lifeline, theirs = socket.socketpair()
@@ -252,7 +260,7 @@ class Warded:
         with self._lifeline as lifeline:
             with theirs:
                 try:
-                    self._wardens.give([theirs.fileno(), *pipes.theirs])
+                    self._wardens.give([theirs.fileno(), *pipes.theirs], call)
                 except ConnectionError:  # the zygote was killed just now
                     return b""
             sending = _begin_to_send(lifeline, data)
@@ -327,7 +335,8 @@ def packed(request: Request) -> bytes:
         raise ValueError("embedded null byte")
     if b"=" in b"".join(environment):
         raise ValueError("illegal environment variable name")
-    body = marshal.dumps((argv, environment, os.fsencode(request.cwd), request.grace.total_seconds(), request.keep))
+    place, grace = os.fsencode(request.cwd), request.grace.total_seconds()
+    body = marshal.dumps((argv, environment, place, grace, request.keep, request.call))
     return len(body).to_bytes(8, "big") + body
 
 

@@ -3,11 +3,12 @@
 Effects: forks, ends processes. It is a program of its own, started by `wardens.py`, and imports only little of the
 standard library: its memory is paid for once, and shared by the wardens that it forks.
 
-    zygote.py LINK adopts|releases
+    zygote.py LINK adopts|releases|calls
 
 LINK delivers one message for each attempt, with these descriptors: its lifeline, its stdin, stdout and stderr, and
-those to hold open until all of it has ended. With `adopts` it is a subreaper, too: it inherits the processes of a
-killed warden, and ends them. It lives until the link is closed and all that it held has ended.
+those to hold open until all of it has ended. Unless it `releases` it is a subreaper, too: it inherits the processes of
+a killed warden, and ends them. One that `calls` is for functions, whose modules it imports (`calls.py`); the message
+names the function. It lives until the link is closed and all that it held has ended.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ import signal
 import socket
 import sys
 
-from engine.executors.subprocesses.descriptors import close, emptied, handle_of, polled, woken_by_children
+from engine.executors.subprocesses.descriptors import (
+    close,
+    close_all_but,
+    emptied,
+    handle_of,
+    polled,
+    woken_by_children,
+)
 from engine.executors.subprocesses.reaper import Termination, below, reaped, send_signal
 from engine.executors.subprocesses.warden import IGNORED, Warden, answer, failed
 
@@ -35,18 +43,20 @@ _GRACE = 2.0
 _SET_NAME, _SET_CHILD_SUBREAPER = 15, 36
 _OWN = 4
 """Descriptors in a message before those that are only held."""
+MESSAGE_BYTES = 1024
+"""The longest message: the number of descriptors in a byte, and the name of a function."""
 
 
 def main() -> int:
     """Fork wardens until the link is closed and all that they held has ended."""
     link, role = sys.argv[1:]
-    adopts = role == "adopts"
+    adopts = role != "releases"
     with socket.socket(fileno=int(link)) as server:
         server.set_inheritable(False)
         os.chdir("/")
         try:
             prctl = _call_of_prctl()
-            _close_all_but(server.fileno())
+            close_all_but(0, 1, 2, server.fileno())
         except (ImportError, AttributeError, OSError):
             return UNSUPPORTED
         if not os.path.exists(f"/proc/self/task/{os.getpid()}/children") or not prctl(_SET_CHILD_SUBREAPER, adopts):
@@ -95,7 +105,7 @@ class Zygote:
         """Take one request; False if the server is gone."""
         try:
             message, ancillary, _flags, _address = self._server.recvmsg(
-                16, socket.CMSG_SPACE(64 * 4), socket.MSG_CMSG_CLOEXEC
+                MESSAGE_BYTES, socket.CMSG_SPACE(64 * 4), socket.MSG_CMSG_CLOEXEC
             )
         except OSError:
             return False
@@ -106,6 +116,8 @@ class Zygote:
             failed(descriptors[:1], errno.EMFILE)
             close(descriptors)
             return True
+        if len(message) > 1:
+            self._prepare(message[1:].decode())
         try:
             pid = os.fork()
         except OSError as error:
@@ -127,9 +139,15 @@ class Zygote:
                 close(held)
             self._prctl(_SET_CHILD_SUBREAPER, 1)
             self._prctl(_SET_NAME, b"orch-warden")
-            code = Warden(self._process, *descriptors[:_OWN]).watch()
+            code = Warden(self._prctl, self._process, *descriptors[:_OWN]).watch()
         finally:
             os._exit(code)
+
+    @staticmethod
+    def _prepare(target: str) -> None:
+        from engine.executors.subprocesses import calls  # noqa: PLC0415 -- the other roles have no use for it
+
+        calls.prepare(target)
 
     def _looked_after(self) -> float | None:
         """Reap, and continue to end processes of killed wardens; returns the milliseconds until that is due again."""
@@ -168,16 +186,6 @@ class Zygote:
         found = below(os.getpid(), without=self._living)
         self._left.intersection_update(found)
         return [pid for pid in found if pid not in self._left]
-
-
-def _close_all_but(link: int) -> None:
-    """Close descriptors that the server did not mean to pass to its children."""
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) not in {0, 1, 2, link}:
-            try:
-                os.close(int(name))
-            except OSError:  # the folder itself, closed by now
-                continue
 
 
 def _call_of_prctl() -> Callable[[int, int | bytes], bool]:

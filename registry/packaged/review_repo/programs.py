@@ -6,20 +6,25 @@ Effects: starts processes and kills them, with their children, when their time i
 from __future__ import annotations
 
 import contextlib
+import os
+import select
+import selectors
 import subprocess
-import threading
 import time
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from registry.packaged.review_repo.answer import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+    from typing import Self
 
 KILL_SECONDS = 5.0
 """How long to wait for killed processes to end."""
+_COMPLAINTS = 100_000
+_CHUNK = 65_536
 
 
 class Deadline:
@@ -71,7 +76,13 @@ def run(
     """Run *argv* to its end, for at most *seconds* and *limit* bytes of stdout."""
     try:
         process = subprocess.Popen(  # noqa: S603 - argv list, no shell
-            list(argv), cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            list(argv),
+            cwd=cwd,
+            env=env,
+            bufsize=0,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
     except OSError as error:
         raise Refusal(
@@ -79,62 +90,84 @@ def run(
             f'"{argv[0]}" cannot be started: {error.strerror}',
             hint="Install it and run the review again.",
         ) from error
-    with process:
-        assert process.stdin and process.stdout and process.stderr  # noqa: PT018, S101 - all three were asked for
-        out, err = _Drain(process.stdout, limit, process), _Drain(process.stderr, 100_000, None)
-        feeder = threading.Thread(target=_feed, args=(process.stdin, stdin), daemon=True)
-        feeder.start()
-        timed_out = False
-        try:
-            process.wait(timeout=max(seconds, 0.1))
-        except subprocess.TimeoutExpired:
-            timed_out = True
+    with process, _Exchange(process, stdin, limit) as exchange:
+        timed_out = not exchange.over(Deadline(max(seconds, 0.1)))
+        if timed_out:
             _kill_tree(process.pid)
-        out.join()
-        err.join()
-        feeder.join()
+            exchange.over(Deadline(KILL_SECONDS))
     return Finished(
         code=process.returncode,
-        stdout=out.text,
-        stderr=err.text.decode("utf-8", "replace"),
+        stdout=bytes(exchange.out[:limit]),
+        stderr=exchange.err[:_COMPLAINTS].decode("utf-8", "replace"),
         timed_out=timed_out,
-        truncated=out.truncated,
+        truncated=exchange.truncated,
     )
 
 
-class _Drain(threading.Thread):
-    """Reads one stream to its end and keeps the first *limit* bytes; then the *writer*, if given, is stopped."""
+class _Exchange:
+    """Feeds a program and reads its output, until it has ended; one that writes too much is stopped.
 
-    def __init__(self, stream: IO[bytes], limit: int, writer: subprocess.Popen[bytes] | None) -> None:
-        super().__init__(daemon=True)
-        self._stream, self._limit, self._writer = stream, limit, writer
-        self._chunks: list[bytes] = []
+    The end of its streams is waited for, not the process: Python looks only now and then whether one has ended.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], data: bytes, limit: int) -> None:
+        self._process, self._data, self._limit = process, memoryview(data), limit
+        self._waiting = selectors.DefaultSelector()
+        self.out, self.err = bytearray(), bytearray()
         self.truncated = False
-        self.start()
+        for stream, event, work in (
+            (process.stdout, selectors.EVENT_READ, self._read),
+            (process.stderr, selectors.EVENT_READ, self._listen),
+            (process.stdin, selectors.EVENT_WRITE, self._feed),
+        ):
+            if stream is not None:
+                self._waiting.register(stream, event, (stream, work))
 
-    def run(self) -> None:
-        size = 0
-        while chunk := self._stream.read(65_536):
-            if self.truncated:
-                continue
-            size += len(chunk)
-            self._chunks.append(chunk)
-            if size > self._limit:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._waiting.close()
+
+    def over(self, deadline: Deadline) -> bool:
+        """Go on until the program has ended, or *deadline* has passed: False."""
+        while self._waiting.get_map():
+            ready = self._waiting.select(deadline.left)
+            if not ready and deadline.passed:
+                return False
+            for key, _event in ready:
+                stream, work = key.data
+                if not work(key.fd):
+                    self._waiting.unregister(stream)
+                    stream.close()
+        try:
+            self._process.wait(deadline.left)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _read(self, descriptor: int) -> bool:
+        chunk = os.read(descriptor, _CHUNK)
+        if not self.truncated:
+            self.out += chunk
+            if len(self.out) > self._limit:
                 self.truncated = True
-                if self._writer is not None:
-                    _kill_tree(self._writer.pid)
+                _kill_tree(self._process.pid)
+        return bool(chunk)
 
-    @property
-    def text(self) -> bytes:
-        return b"".join(self._chunks)[: self._limit]
+    def _listen(self, descriptor: int) -> bool:
+        chunk = os.read(descriptor, _CHUNK)
+        if len(self.err) < _COMPLAINTS:
+            self.err += chunk
+        return bool(chunk)
 
-
-def _feed(stream: IO[bytes], data: bytes) -> None:
-    try:
-        stream.write(data)
-        stream.close()
-    except OSError:
-        return  # the program ended without reading all of it; its exit status shows why
+    def _feed(self, descriptor: int) -> bool:
+        """Write what a pipe surely takes; False at the end."""
+        try:
+            self._data = self._data[os.write(descriptor, self._data[: select.PIPE_BUF]) :]
+        except BrokenPipeError:
+            return False  # it ended without reading all of it; its exit status shows why
+        return bool(self._data)
 
 
 def _kill_tree(pid: int) -> None:

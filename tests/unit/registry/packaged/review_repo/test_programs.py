@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from registry.packaged.review_repo import programs
 from registry.packaged.review_repo.answer import Refusal, answering, section
 from registry.packaged.review_repo.git import open_repository
 from registry.packaged.review_repo.programs import batches, run
@@ -35,6 +36,33 @@ def test_a_program_that_writes_without_end_is_stopped(tmp_path: Path) -> None:
 def test_a_program_may_leave_its_input_unread(tmp_path: Path) -> None:
     done = run([sys.executable, "-c", "print(1)"], cwd=tmp_path, seconds=20, stdin=b"x" * 1_000_000)
     assert (done.code, done.stdout.strip()) == (0, b"1")
+
+
+def test_a_program_reads_all_that_it_is_given_while_it_writes(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 4_000
+    done = run(["cat"], cwd=tmp_path, seconds=20, stdin=data)
+    assert (done.code, done.stdout) == (0, data)
+
+
+@pytest.mark.parametrize("streams", ["sys.stdout.close(); sys.stderr.close(); os.close(1); os.close(2)", "pass"])
+def test_a_program_that_does_not_end_is_stopped_whether_its_output_has_ended_or_not(
+    tmp_path: Path, streams: str
+) -> None:
+    done = run([sys.executable, "-c", f"import os, sys, time; {streams}; time.sleep(300)"], cwd=tmp_path, seconds=1)
+    assert done.timed_out
+    assert done.code < 0
+
+
+def test_an_orphan_that_holds_the_output_does_not_hold_the_review(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "KILL_SECONDS", 0.1)
+    child = "import subprocess; print(subprocess.Popen(['sleep', '50']).pid)"
+    done = run([sys.executable, "-c", child], cwd=tmp_path, seconds=1)
+    orphan = psutil.Process(int(done.stdout))
+    orphan.kill()
+    assert done.timed_out
+    assert done.code == 0
 
 
 def test_the_complaint_is_the_last_line_of_stderr(tmp_path: Path) -> None:
