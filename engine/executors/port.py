@@ -74,6 +74,8 @@ class WorkOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Cost of the run before this attempt, as far as agents have reported it."""
     traceparent: str = ""
     """The span of the attempt, for a program that continues its trace; empty where nothing is traced."""
+    priority: int = 0
+    """That of the node: among attempts that wait for a worker, higher comes first."""
     estimate: timedelta = timedelta(minutes=1)
     """Expected duration of the node; a simulation lets this much of its clock pass."""
 

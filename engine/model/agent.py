@@ -5,10 +5,16 @@ Pure. `registry/agents/load.py` reads agent files; the executors run them.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
+
+LABEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,30}")
+"""A word that a worker of a fleet says of itself."""
+MAX_LABELS = 6
+"""A worker serves a queue for each set of its labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +110,8 @@ class Agent:
     Else its prompt has to be passed: packaged agents, and files that only we can read.
     """
     env: dict[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    """Words that a worker of a fleet must say of itself to get the agent: `gpu`, `linux`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

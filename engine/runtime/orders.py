@@ -62,6 +62,7 @@ def make_order(
         timeout=plan.timeout,
         max_cost_usd=event.budget,
         cost_usd=run.cost_usd,
+        priority=plan.priority,
         estimate=plan.estimate,
     )
 

@@ -38,7 +38,7 @@ def worker(
     label: Annotated[
         list[str] | None, typer.Option(metavar="LABEL", help="Label of this worker, such as gpu (repeatable).")
     ] = None,
-    slots: Annotated[int, typer.Option(min=1, max=1000, help="Agents at once, for each queue.")] = 4,
+    slots: Annotated[int, typer.Option(min=1, max=1000, help="Agents at once.")] = 4,
     name: Annotated[str | None, typer.Option(help="Name of the worker (default: host and process).")] = None,
     namespace: Annotated[str, typer.Option(help="Namespace of the server.")] = "default",
     blobs: Annotated[str | None, typer.Option(metavar="URL", help="Store for large values.")] = None,
@@ -112,13 +112,16 @@ def fleet(
 def _check_worker(address: Address, kinds: list[str], labels: list[str], folder: Path) -> None:
     from engine.executors.fleet.connection import API_KEY_VARIABLE, check_guard  # noqa: PLC0415
     from engine.executors.fleet.sealing import KEY_VARIABLE  # noqa: PLC0415
-    from engine.executors.fleet.wire import MAX_LABELS  # noqa: PLC0415
+    from engine.model.agent import LABEL, MAX_LABELS  # noqa: PLC0415
 
     keyed, api_key = (bool(os.environ.get(name)) for name in (KEY_VARIABLE, API_KEY_VARIABLE))
     check_guard(address, keyed=keyed, api_key=api_key)
     unknown = sorted({*kinds} - {"process", "claude", "python"})
     if unknown:
         raise InputError(f"unknown kind of agents: {', '.join(unknown)}", hint="Kinds are process, claude and python.")
+    if odd := [one for one in labels if not LABEL.fullmatch(one)]:
+        hint = "Labels are words of small letters, digits and . _ -, such as gpu."
+        raise InputError(f"{odd[0]!r} cannot be a label", hint=hint)
     if len(labels) > MAX_LABELS:
         raise InputError(f"a worker has at most {MAX_LABELS} labels", hint="Start another worker for the rest.")
     if not folder.is_dir():

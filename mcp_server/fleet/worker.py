@@ -18,7 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from temporalio.worker import Worker
+from temporalio.worker import FixedSizeSlotSupplier, Worker, WorkerTuner
 
 from engine.errors import OrchestrationError
 from engine.executors.fleet import wire
@@ -26,6 +26,7 @@ from engine.executors.fleet.connection import Address, connect
 from engine.executors.subprocesses.search import end_orphans
 from engine.model.agent import AgentKind
 from mcp_server.fleet.duties import BEAT, Duties, Terms, report_lost
+from mcp_server.fleet.slots import SharedSlots
 from mcp_server.project.logs import log_to_stderr
 from mcp_server.project.user_settings import load_user_settings
 from mcp_server.version import version
@@ -91,8 +92,9 @@ async def _serve(options: Options) -> None:
         if options.health is not None:
             server = await asyncio.start_server(_healthy, "127.0.0.1", options.health)
             stack.push_async_callback(_closed, server)
+        how = _slots(1 if options.once else options.slots, len(queues))
         for queue in queues:
-            await stack.enter_async_context(_worker(link, queue, duties, options))
+            await stack.enter_async_context(_worker(link, queue, duties, options, how))
         watching = asyncio.create_task(duties.watch_connection())
         stack.callback(watching.cancel)
         _say(state="ready", name=options.name, queues=queues, lost=lost, ended=ended)
@@ -101,14 +103,25 @@ async def _serve(options: Options) -> None:
     _say(state="ended", name=options.name)
 
 
-def _worker(link: Link, queue: str, duties: Duties, options: Options) -> Worker:
+def _slots(count: int, queues: int) -> dict[str, Any]:
+    """The options of the library for *count* attempts at once."""
+    if queues == 1:
+        return {"max_concurrent_activities": count}
+    few = FixedSizeSlotSupplier(1)
+    tuner = WorkerTuner.create_composite(
+        workflow_supplier=few, activity_supplier=SharedSlots(count), local_activity_supplier=few, nexus_supplier=few
+    )
+    return {"tuner": tuner, "max_concurrent_activity_task_polls": 1}
+
+
+def _worker(link: Link, queue: str, duties: Duties, options: Options, slots: dict[str, Any]) -> Worker:
     beat = timedelta(seconds=BEAT)
     return Worker(
         link.client,
         task_queue=queue,
         activities=[duties.work_order],
         identity=options.name,
-        max_concurrent_activities=1 if options.once else options.slots,
+        **slots,
         graceful_shutdown_timeout=timedelta(seconds=options.drain),
         max_heartbeat_throttle_interval=beat,
         default_heartbeat_throttle_interval=beat,

@@ -36,7 +36,6 @@ def open_fleet(settings: FleetSettings, project: Path) -> FleetExecutor:
     fleet = Fleet(
         address=address_of(settings),
         kinds=frozenset(AgentKind(kind) for kind in settings.agents),
-        labels={agent: tuple(labels) for agent, labels in settings.labels.items()},
         project=settings.project or project.name,
         package=version(),
         heartbeat=timedelta(seconds=settings.heartbeat),

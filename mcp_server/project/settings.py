@@ -109,8 +109,6 @@ class ClaudeSettings(BaseModel):
 
 FleetKind = Literal["claude", "process", "python"]
 DEFAULT_KINDS: tuple[FleetKind, ...] = ("claude", "process")
-FleetLabel = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,30}$")]
-"""A word that a worker says of itself: `gpu`, `linux`."""
 
 
 class FleetSettings(BaseModel):
@@ -124,8 +122,6 @@ class FleetSettings(BaseModel):
     """Namespace of the server: whoever can write to it can have workers run programs."""
     agents: list[FleetKind] = Field(default_factory=lambda: [*DEFAULT_KINDS])
     """Kinds of agents that go to the fleet; others, and those with `isolation`, run here."""
-    labels: dict[str, list[FleetLabel]] = Field(default_factory=dict)
-    """Labels that the worker of an agent must have, by the agent's id: `trainer = ["gpu"]`."""
     project: str | None = Field(default=None, pattern=r"^[\w.-]+$")
     """Name under which workers allow this project (default: the name of its folder)."""
     blobs: Annotated[str | None, GUARDED] = Field(default=None, pattern=r"^(s3|gs|az|file)://.+")

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from engine.errors import InputError
-from engine.model.agent import AgentKind
+from engine.model.agent import LABEL, MAX_LABELS, AgentKind
 from engine.text.variables import malformed
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ NO_EFFECT = frozenset({"experimental"})
 """Those that Claude Code reads only from a file, not from a definition on its command line."""
 OWN_FIELDS = frozenset({
     "executor", "command", "callable", "timeoutMs", "idleTimeoutMs", "keepProcesses", "env", "maxBudgetUsd",
-    "ignoreProject",
+    "ignoreProject", "labels",
 })  # fmt: skip
 """Fields that we read in addition to Claude Code's; it ignores them."""
 FIELDS = CLAUDE_CODE_FIELDS | OWN_FIELDS
 GUARDS = frozenset({
     "tools", "disallowedTools", "permissionMode", "hooks", "isolation", "maxTurns", "maxBudgetUsd", "timeoutMs",
-    "idleTimeoutMs", "mcpServers", "ignoreProject",
+    "idleTimeoutMs", "mcpServers", "ignoreProject", "labels",
 })  # fmt: skip
 """Fields that limit an agent: misspelled, they would limit nothing, so a misspelling is an error."""
 MISNOMERS = {
@@ -150,6 +150,17 @@ def names(value: Value) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise FieldError("takes names", hint="Write a list, or text with commas.")
     return tuple(text(name) for item in value for name in (item if isinstance(item, dict) else [item]))
+
+
+def labels(value: Value) -> tuple[str, ...]:
+    """Words that workers of a fleet say of themselves, sorted, each once."""
+    found = tuple(sorted(set(names(value))))
+    if odd := [word for word in found if not LABEL.fullmatch(word)]:
+        hint = "Write words of small letters, digits and . _ -, such as gpu."
+        raise FieldError(f"cannot have {odd[0][:60]!r}", hint=hint)
+    if len(found) > MAX_LABELS:
+        raise FieldError(f"has {len(found)} labels", hint=f"Write at most {MAX_LABELS}.")
+    return found
 
 
 def tools(value: Value) -> tuple[str, ...] | None:

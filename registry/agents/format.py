@@ -98,6 +98,7 @@ class _Reading:
             ignores_project=take("ignoreProject", fields.boolean) or False,
             known_to_claude_code=source is not AgentSource.PACKAGED and self._read_by_claude_code(),
             env=take("env", fields.environment) or {},
+            labels=take("labels", fields.labels) or (),
         )
         self._check_executor(kind)
         self._warn_of_secrets(agent)

@@ -89,8 +89,6 @@ class Fleet:
 
     address: Address
     kinds: frozenset[AgentKind]
-    labels: Mapping[str, tuple[str, ...]]
-    """By agent id: what its worker has to have."""
     project: str
     """The name under which workers allow the project."""
     package: str
@@ -197,7 +195,7 @@ class FleetExecutor:
                 retry_policy=RetryPolicy(maximum_attempts=1),
                 id_reuse_policy=ActivityIDReusePolicy.REJECT_DUPLICATE,
                 id_conflict_policy=ActivityIDConflictPolicy.USE_EXISTING,
-                priority=Priority(fairness_key=order.run[:64]),
+                priority=Priority(priority_key=wire.priority_of(order.priority), fairness_key=order.run[:64]),
             )
         except ActivityAlreadyStartedError:  # it has ended, and its answer was not read
             return client.get_activity_handle(order.attempt, result_type=bytes)
@@ -322,7 +320,7 @@ class FleetExecutor:
             raise unreachable(self._fleet.address, error) from error
 
     def _queue(self, agent: Agent) -> str:
-        return wire.queue_of(agent.kind, self._fleet.labels.get(agent.id, ()))
+        return wire.queue_of(agent.kind, agent.labels)
 
     async def _linked(self) -> Link:
         async with self._opening:

@@ -29,7 +29,7 @@ VERSION = 1
 ACTIVITY = "work_order"
 LOST = "WORKER_LOST"
 """The type of the error with which a worker that was started again reports what its former process was running."""
-MAX_LABELS = 6
+LARGE_PRIORITY = 10
 _SAME = (
     *("run", "node", "attempt", "role", "agent", "task", "inputs", "produced"),
     *("timeout", "max_cost_usd", "cost_usd", "estimate"),
@@ -156,6 +156,12 @@ def _decoded(data: bytes, shape: type[T]) -> T:
         return msgspec.json.decode(data, type=shape)
     except msgspec.DecodeError as error:
         raise ValueError(str(error)) from error
+
+
+def priority_of(priority: int) -> int:
+    """The server's key, 1 to 5 and the lowest first, for a node's *priority*: by its sign, and whether it is large."""
+    sign = (priority > 0) - (priority < 0)
+    return 3 - sign * (2 if abs(priority) >= LARGE_PRIORITY else 1)
 
 
 def queue_of(kind: AgentKind, labels: Iterable[str] = ()) -> str:

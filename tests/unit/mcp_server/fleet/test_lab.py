@@ -86,9 +86,7 @@ def test_the_fleet_of_a_project_has_no_effect_before_a_yes_that_shows_its_addres
     assert looked_at()[:2] == ("10.0.0.7:7233", "file:///shared")
 
 
-@pytest.mark.parametrize(
-    "text", ['connect = "no port"', 'blobs = "http://x"', "grace = 1", 'labels = {a = ["Not One"]}', 'kinds = ["x"]']
-)
+@pytest.mark.parametrize("text", ['connect = "no port"', 'blobs = "http://x"', "grace = 1", 'kinds = ["x"]'])
 def test_settings_that_cannot_be_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / ".claude").mkdir()
     (tmp_path / ".claude" / "orchestration.toml").write_text(f"[fleet]\n{text}\n")

@@ -57,6 +57,7 @@ def test_every_field_of_claude_code_and_of_ours_reaches_the_agent() -> None:
         "keepProcesses: true\n"
         "ignoreProject: true\n"
         "env: {LANG: C, EMPTY: }\n"
+        "labels: [linux, gpu, gpu]\n"
         "color: red\n"
         "hooks:\n  PreToolUse:\n    - matcher: Bash\n      hooks: [{type: command, command: ./guard, timeout: 5}]\n"
         "memory: user\nbackground: false\ninitialPrompt: go\nomitClaudeMd: true\nautoCompactWindow: 100000\n"
@@ -99,6 +100,7 @@ def test_every_field_of_claude_code_and_of_ours_reaches_the_agent() -> None:
         keep_processes=True,
         ignores_project=True,
         env={"LANG": "C", "EMPTY": ""},
+        labels=("gpu", "linux"),
     )
 
 
@@ -170,6 +172,9 @@ def test_a_server_of_the_file_may_be_an_address() -> None:
         ("maxBudgetUsd: 1e9", "`maxBudgetUsd` cannot be '1e9'"),
         ("keepProcesses: perhaps", "`keepProcesses` cannot be 'perhaps'"),
         ("permissionMode: silly", "`permissionMode` cannot be 'silly'"),
+        ("labels: [GPU+x]", "`labels` cannot have 'GPU+x'"),
+        ("labels: a b, c", "`labels` cannot have 'a b'"),
+        ("labels: [a, b, c, d, e, f, g]", "`labels` has 7 labels"),
         ("isolation: remote", "`isolation` cannot be 'remote'"),
         ("memory: everything", "`memory` cannot be 'everything'"),
         ("autoCompactWindow: 99999", "`autoCompactWindow` cannot be 99999"),

@@ -86,6 +86,11 @@ def test_a_worker_serves_the_queue_of_each_set_of_its_labels() -> None:
     assert wire.queue_of(AgentKind.CLAUDE, ["linux", "gpu"]) == "orch1/claude/gpu+linux"
 
 
+def test_priorities_of_nodes_become_the_servers_five_levels() -> None:
+    written = [1_000_000, 10, 9, 1, 0, -1, -9, -10, -1_000_000]
+    assert [wire.priority_of(one) for one in written] == [1, 1, 2, 2, 3, 4, 4, 5, 5]
+
+
 def test_a_sealed_message_opens_with_its_key_and_for_its_purpose_only() -> None:
     sealed = Sealer(KEY).seal(b"secret", "order 1")
     assert b"secret" not in sealed

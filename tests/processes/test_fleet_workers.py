@@ -1,0 +1,88 @@
+"""Which worker takes which attempt, and when a worker ends."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.executors.fleet.connection import Address, connect
+from engine.ids import NodeId, attempt_id
+from engine.run.events import RunStatus
+from engine.views.status import warnings_of
+from mcp_server.project.project import RunRequest, open_project
+from tests.support.fleet import AGENT, SECONDS, Yard, command, node, until
+from tests.support.real_agents import ended
+from tests.support.real_agents import until as until_run
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from mcp_server.project.project import Project
+
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]  # several processes start on a machine that is busy
+
+
+def opened(yard: Yard) -> AbstractAsyncContextManager[Project]:
+    return open_project(yard.project, home=yard.home)
+
+
+async def test_an_agent_with_labels_waits_for_a_worker_that_has_them(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order of those that wait, and a worker of another version, are said too."""
+    agent = AGENT.replace("name: tracer", "name: trainer\nlabels: [gpu]")
+    (yard.project / ".claude" / "agents" / "trainer.md").write_text(agent)
+    yard.trust()
+    monkeypatch.setattr("mcp_server.project.fleet.version", lambda: "0.0.0-other")
+    yard.start_worker("w1")
+    async with opened(yard) as project:
+        engine = await project.engine()
+        nodes = [node("plain", "go"), {**node("labelled", "go", priority=20), "agentId": "trainer"}]
+        run = await project.start(RunRequest(source=command(*nodes)))
+        await until_run(engine, run, lambda seen: bool(seen.nodes[NodeId("plain")].outputs))
+        link = await connect(Address(connect=yard.address))
+        waiting = await link.client.get_activity_handle(attempt_id(run, NodeId("labelled"), 1)).describe()
+        assert (waiting.last_started_time, waiting.priority.priority_key) == (None, 1)
+        yard.start_worker("w2", "--label", "gpu", "--label", "linux", "--slots", "1")
+        seen = await ended(engine, run)
+        warnings = warnings_of(seen)
+    assert seen.status is RunStatus.COMPLETED, seen.message
+    assert [one.worker for one in seen.nodes[NodeId("labelled")].attempts] == ["w2"]
+    assert any("w1 has version" in one and "the coordinator 0.0.0-other" in one for one in warnings), warnings
+
+
+async def test_a_worker_for_one_attempt_answers_probes_takes_it_and_ends(yard: Yard) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    worker = yard.start_worker("w1", "--once", "--health", str(port))
+    with await asyncio.to_thread(urllib.request.urlopen, f"http://127.0.0.1:{port}/", timeout=SECONDS) as answer:
+        assert answer.status == 200
+    async with opened(yard) as project:
+        engine = await project.engine()
+        run = await project.start(RunRequest(source=command(node("a", "go"), node("b", "go", "a"))))
+        assert await asyncio.to_thread(worker.process.wait, SECONDS) == 0
+        assert len(yard.traced()) == 1
+        last = yard.start_worker("w2", "--idle-exit", "1")
+        seen = await ended(engine, run)
+    assert [seen.nodes[NodeId(name)].attempts[0].worker for name in ("a", "b")] == ["w1", "w2"]
+    assert await asyncio.to_thread(last.process.wait, SECONDS) == 0
+
+
+async def test_all_queues_of_a_worker_are_served_though_they_share_its_slots(yard: Yard) -> None:
+    agents = yard.project / ".claude" / "agents"
+    for label in ("gpu", "linux", "big"):
+        (agents / f"{label}.md").write_text(AGENT.replace("name: tracer", f"name: {label}\nlabels: [{label}]"))
+    yard.trust()
+    yard.start_worker("w1", "--label", "gpu", "--label", "linux", "--label", "big", "--slots", "1")
+    async with opened(yard) as project:
+        engine = await project.engine()
+        named = ["tracer", "gpu", "linux", "big"] * 3
+        nodes = [{**node(f"n{number}", "go"), "agentId": name} for number, name in enumerate(named)]
+        seen = await ended(engine, await project.start(RunRequest(source=command(*nodes))))
+    assert seen.status is RunStatus.COMPLETED, seen.message
+    until(lambda: len(yard.traced("end")) == len(named), "all have ended")

@@ -1,0 +1,48 @@
+"""The slots of a worker that serves several queues."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mcp_server.fleet.slots import SharedSlots
+
+USED: Any = SimpleNamespace(slot_info=object())
+UNUSED: Any = SimpleNamespace(slot_info=None)
+
+
+async def test_queues_are_polled_until_all_slots_are_used_by_whichever_of_them() -> None:
+    slots = SharedSlots(2)
+    for _ in range(3):  # polls alone use none
+        await slots.reserve_slot(USED)
+    for _ in range(2):
+        slots.mark_slot_used(USED)
+    slots.release_slot(UNUSED)
+    waiting = await blocked(slots)
+    slots.release_slot(USED)
+    await asyncio.wait_for(waiting, 5)
+    assert slots.try_reserve_slot(USED) is None
+
+
+async def test_orders_beyond_the_slots_are_counted_too() -> None:
+    slots = SharedSlots(1)
+    for _ in range(2):
+        slots.mark_slot_used(USED)
+    slots.release_slot(USED)
+    waiting = await blocked(slots)
+    slots.release_slot(USED)
+    await asyncio.wait_for(waiting, 5)
+
+
+async def blocked(slots: SharedSlots) -> asyncio.Task[Any]:
+    """A reservation that has to wait, after all counts before it."""
+    counted = asyncio.Event()
+    asyncio.get_running_loop().call_soon(counted.set)
+    await counted.wait()
+    waiting = asyncio.create_task(slots.reserve_slot(USED))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(waiting), 0.05)
+    return waiting
