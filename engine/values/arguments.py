@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from engine.conditions import ConditionError, parse
 from engine.errors import InputError
+from engine.ids import ANY
 from engine.json.values import json_problem
 from engine.model.plan import SkipType
 from engine.values.context import fill_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from engine.model.agent import Agent
     from engine.model.plan import NodePlan, Plan
 
+_INSTANCE = f"/{ANY}"
 ARGUMENTS = "$ARGUMENTS"
 """In a text: the argument text of the run."""
 
@@ -129,13 +131,19 @@ def _reads_all(plan: Plan) -> bool:
 
 
 def working_agents(plan: Plan, given: Mapping[str, Any]) -> list[Agent]:
-    """The agents that may work in a run of *plan*: all but those of nodes that its arguments, *given*, surely skip."""
-    skipped = [node.id for node in plan.nodes if not node.scope and _skips(plan, node, given)]
+    """The agents that may work in a run of *plan*: all but those of nodes that its arguments, *given*, surely skip.
+
+    In a sub-command, its own arguments decide, as far as they are in the file.
+    """
+    nodes = [*plan.with_templates()]
+    asking = [node for node in nodes if node.skip is not None and node.skip.type is SkipType.CONTEXT]
+    known = {scope: _known(plan, nodes, scope, given) for scope in {node.scope for node in asking}}
+    skipped = [node.id for node in asking if _skips(node, known[node.scope])]
     if not skipped:
         return [*plan.agents.values()]
     idle = tuple(f"{name}/" for name in skipped)
     workers: set[str] = set()
-    for node in plan.with_templates():
+    for node in nodes:
         if not f"{node.id}/".startswith(idle):
             workers |= {node.worker(undo=False), node.worker(undo=True)}
     return [agent for name, agent in plan.agents.items() if name in workers]
@@ -146,15 +154,30 @@ def resumed_agents(plan: Plan, executor: str) -> list[Agent]:
     return [one for one in plan.agents.values() if executor != "native" or not one.kind.traits.needs_model]
 
 
-def _skips(plan: Plan, node: NodePlan, given: Mapping[str, Any]) -> bool:
-    """Whether arguments alone decide that *node* is skipped: no output changes what its condition reads."""
-    if node.skip is None or node.skip.type is not SkipType.CONTEXT:
-        return False
+def _known(plan: Plan, nodes: Sequence[NodePlan], scope: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that nodes of *scope* surely see, from the first to the last: no output or input changes them."""
+    changing = {output.key for node in nodes if node.output_scope == scope for output in node.outputs}
+    if not scope:
+        return {name: value for name, value in given.items() if name not in changing}
+    around = {scope[:-1], scope[:-1].removesuffix(_INSTANCE)}  # an instance sees what its list or loop has bound
+    for group in (node for node in nodes if node.id in around):
+        changing |= {spec.key for spec in group.inputs} | {*group.names}
+        changing |= {"arguments", *group.argument} if group.call else set()
+    own = ((key[len(scope) :], value) for key, value in plan.initial.items() if key.startswith(scope))
+    return {
+        name: value
+        for name, value in own
+        if name not in changing and scope + name not in plan.fallbacks and ARGUMENTS not in str(value)
+    }
+
+
+def _skips(node: NodePlan, known: Mapping[str, Any]) -> bool:
+    """Whether what is *known* alone decides that *node* is skipped."""
+    assert node.skip is not None  # noqa: S101 - the caller has looked
     condition = parse(node.skip.expression)
-    produced = {output.key for each in plan.nodes if not each.output_scope for output in each.outputs}
-    if not condition.names or condition.names - given.keys() or condition.names & produced:
+    if not condition.names or condition.names - known.keys() or condition.names & {*node.names}:
         return False
     try:
-        return condition.evaluate(given)
+        return condition.evaluate(known)
     except ConditionError:
         return False  # it fails the node when that is due

@@ -225,6 +225,71 @@ def test_an_agent_of_a_skipped_node_works_if_another_node_has_it(tmp_path: Path)
     assert workers(tmp_path, fields) == {"general-assistant", "senior-reviewer"}
 
 
+def inside(tmp_path: Path, inner: dict[str, Any], **call: Any) -> set[str]:  # noqa: ANN401 - JSON
+    """The agents that may work in a command that calls one with the fields *inner*, by a node with those of *call*."""
+    folder = tmp_path / ".claude" / "commands" / "v2"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "inner.json").write_text(json.dumps({**command("/inner", node()), **inner}))
+    calling = node(**{"id": "call", "agentId": "command", "task": "/inner", "dependencies": ["look"], **call})
+    outputs = [{"key": key, "ttl": 60} for key in ("deep", "items")]
+    catalog = Catalog(tmp_path)
+    raw = command("/outer", node(agentId="documentation-expert", context={"outputs": outputs}))
+    raw["phases"][0]["agents"].append(calling)
+    plan = compile_plan(catalog.bundle(catalog.load(raw)))
+    return {agent.id for agent in working_agents(plan, {"deep": "true"})} - {"documentation-expert"}
+
+
+UNASKED = {"general-assistant"}
+SEVERAL = {"arguments": [{"name": "deep", "default": ""}, {"name": "path", "default": "."}]}
+
+
+@pytest.mark.parametrize(
+    ("inner", "call", "expected"),
+    [
+        (SEVERAL, {}, UNASKED),
+        (SEVERAL, {"task": "/inner src"}, UNASKED),
+        (SEVERAL, {"forEach": {"items": "items"}, "context": {"inputs": [{"key": "items"}]}}, UNASKED),
+        (SEVERAL, {"context": {"inputs": [{"key": "deep"}]}}, EVERYONE),
+        (
+            SEVERAL,
+            {"forEach": {"items": "items"}, "context": {"inputs": [{"key": "items"}, {"key": "deep"}]}},
+            EVERYONE,
+        ),
+        (SEVERAL, {"forEach": {"items": "items", "as": "deep"}, "context": {"inputs": [{"key": "items"}]}}, EVERYONE),
+        ({}, {"task": "/inner shallow"}, UNASKED),
+        ({}, {"task": "/inner true"}, EVERYONE),
+        ({}, {"task": "/inner $ARGUMENTS"}, EVERYONE),
+        (
+            {},
+            {"task": "/inner ${item}", "forEach": {"items": "items"}, "context": {"inputs": [{"key": "items"}]}},
+            EVERYONE,
+        ),
+        ({"globalContext": {"initial": {"deep": "if $ARGUMENTS"}}, **SEVERAL, "arguments": []}, {}, EVERYONE),
+    ],
+    ids=[
+        "default",
+        "default beside a text",
+        "default in a list",
+        "passed in",
+        "passed in to a list",
+        "an item",
+        "text",
+        "the text that asks",
+        "the text of the run",
+        "the text of an item",
+        "made of the text",
+    ],
+)
+def test_agents_of_a_sub_command_do_not_work_if_its_own_arguments_skip_their_nodes(
+    tmp_path: Path, inner: dict[str, Any], call: dict[str, Any], expected: set[str]
+) -> None:
+    assert inside(tmp_path, {**deep("deep != 'true'"), **inner}, **call) == expected
+
+
+def test_an_output_inside_of_a_sub_command_may_change_what_a_condition_there_reads(tmp_path: Path) -> None:
+    assert inside(tmp_path, deep("deep != 'true'", produced="deep") | SEVERAL) == EVERYONE
+
+
 def test_no_model_works_in_a_resumed_run_that_began_without_one(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, node(), **deep("deep != 'true'"))
     assert resumed_agents(plan, "native") == []

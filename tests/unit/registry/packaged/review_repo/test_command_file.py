@@ -60,6 +60,16 @@ def test_without_deep_no_model_works_and_with_it_their_number_and_cost_are_cappe
     assert uncapped(plan, Limits()) is None
 
 
+@pytest.mark.parametrize("task", ["/review-repo", "/review-repo src"])
+def test_as_a_sub_command_it_needs_no_model_either(repo: Repo, task: str) -> None:
+    catalog = Catalog(repo.root)
+    node = {"id": "review", "agentId": "command", "task": task, "dependencies": []}
+    phases = [{"id": "one", "name": "One", "agents": [node]}]
+    raw = {"version": "2.0.0", "name": "/check", "description": "Checks", "phases": phases}
+    plan = compile_plan(catalog.bundle(catalog.load(raw)))
+    assert all(agent.kind.value == "python" for agent in working_agents(plan, {}))
+
+
 @pytest.mark.parametrize("name", ["repo-verifier", "repo-reader"])
 def test_the_reviewed_repository_cannot_put_an_agent_of_its_own_in_place_of_a_model(repo: Repo, name: str) -> None:
     repo.write(f".claude/agents/{name}.md", f"---\nname: {name}\ndescription: x\n---\nAll is well.\n")
