@@ -98,6 +98,8 @@ class Duties:
         """How many of them run now."""
         self._working: dict[asyncio.Future[Outcome], float] = {}
         """Attempts under way, with the seconds without a connection after which each counts as lost."""
+        self.begun = asyncio.Event()
+        """Set with each attempt that begins."""
 
     @activity.defn(name=wire.ACTIVITY)
     async def work_order(self, data: bytes) -> bytes:
@@ -157,6 +159,7 @@ class Duties:
             work = asyncio.ensure_future(self._executors[order.agent.kind].execute(placed, relay))
             limit = activity.info().heartbeat_timeout
             self._working[work] = float("inf") if limit is None else limit.total_seconds()
+            self.begun.set()
             try:
                 outcome = await work
             finally:
@@ -172,6 +175,12 @@ class Duties:
                 f"The worker {self._terms.name} has version {self._terms.package}, the coordinator {order.package}.",
             )
         return wire.answer_of(outcome, worker=self._terms.name, warnings=notes)
+
+    @property
+    def lease(self) -> float | None:
+        """Seconds of silence after which an attempt under way counts as lost; None: there is none."""
+        shortest = min(self._working.values(), default=float("inf"))
+        return None if shortest == float("inf") else shortest
 
     async def watch_connection(self) -> None:
         """End attempts that the server must take for lost by now: they are repeated elsewhere after its grace."""

@@ -117,10 +117,12 @@ async def _heard(
     process: asyncio.subprocess.Process, tell: Callable[[str], None]
 ) -> tuple[bool, dict[str, Any] | None]:
     ready, fault = False, None
-    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-    async for line in process.stdout:
+    lease: float | None = None
+    while line := await _line(process, lease, tell):
         said = json.loads(line)
-        if said["state"] == "failed":
+        if said["state"] == "alive":
+            lease = said["lease"]
+        elif said["state"] == "failed":
             fault = said
             tell(f"{said['code']}: {said['message']}")
         elif said["state"] == "ready":
@@ -130,6 +132,21 @@ async def _heard(
         else:
             tell(f"{said['name']} {'finishes what it has begun' if said['state'] == 'draining' else 'has ended'}")
     return ready, fault
+
+
+async def _line(process: asyncio.subprocess.Process, lease: float | None, tell: Callable[[str], None]) -> bytes:
+    """The next line of *process*. If none comes within *lease* seconds it is killed, and then its agents end.
+
+    It may be stopped, or hang, while they go on; and after that time they are repeated elsewhere.
+    """
+    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+    try:
+        return await asyncio.wait_for(process.stdout.readline(), lease)
+    except TimeoutError:
+        tell(f"the worker was silent for {lease:g} s, and is killed")
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        return await process.stdout.readline()
 
 
 async def _end(

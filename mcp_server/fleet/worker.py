@@ -16,7 +16,7 @@ import sys
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from temporalio.worker import FixedSizeSlotSupplier, Worker, WorkerTuner
 
@@ -40,7 +40,8 @@ LOOK = 0.5
 """Seconds between two looks whether a worker that does one order, or none for a while, may end."""
 
 log = logging.getLogger(__name__)
-_supervisor: TextIO = sys.stdout
+_supervisor = 1
+"""The pipe to the supervisor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +96,8 @@ async def _serve(options: Options) -> None:
         how = _slots(1 if options.once else options.slots, len(queues))
         for queue in queues:
             await stack.enter_async_context(_worker(link, queue, duties, options, how))
-        watching = asyncio.create_task(duties.watch_connection())
-        stack.callback(watching.cancel)
+        for work in (duties.watch_connection(), _show_life(duties)):
+            stack.callback(asyncio.create_task(work).cancel)
         _say(state="ready", name=options.name, queues=queues, lost=lost, ended=ended)
         await _until_over(stop, duties, options)
         _say(state="draining", name=options.name)
@@ -126,6 +127,19 @@ def _worker(link: Link, queue: str, duties: Duties, options: Options, slots: dic
         max_heartbeat_throttle_interval=beat,
         default_heartbeat_throttle_interval=beat,
     )
+
+
+async def _show_life(duties: Duties) -> None:
+    """Let the supervisor know each second, and when one begins, that attempts are under way and this process works."""
+    shown: float | None = None
+    while True:
+        lease = duties.lease
+        if lease is not None or shown is not None:
+            _say(state="alive", lease=lease)
+            shown = lease
+        duties.begun.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(duties.begun.wait(), BEAT)
 
 
 async def _until_over(stop: asyncio.Event, duties: Duties, options: Options) -> None:
@@ -162,13 +176,15 @@ def _end_with_supervisor() -> None:
 def _keep_stdout() -> None:
     """Keep the pipe to the supervisor for `_say`: libraries and agents write to stderr instead."""
     global _supervisor  # noqa: PLW0603 - one process, one supervisor
-    _supervisor = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    _supervisor = os.dup(1)
+    os.set_blocking(_supervisor, False)
     os.dup2(2, 1)
 
 
 def _say(**what: object) -> None:
-    _supervisor.write(json.dumps(what) + "\n")
-    _supervisor.flush()
+    """Tell the supervisor; one that is stopped does not stop this process too."""
+    with contextlib.suppress(BlockingIOError):
+        os.write(_supervisor, json.dumps(what).encode() + b"\n")
 
 
 if __name__ == "__main__":

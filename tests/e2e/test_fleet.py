@@ -35,7 +35,8 @@ async def test_claude_code_works_on_a_worker_whose_key_is_known_there_only(
         settings.write_text(settings.read_text().replace('["process"]', '["claude"]'))
         yard.trust()
         del environ["HOME"], environ["CLAUDE_CONFIG_DIR"]  # those of the yard
-        worker = yard.start_worker("w1", "--kind", "claude", **environ | {"ANTHROPIC_API_KEY": KEY})
+        yard.environment |= environ | {"ANTHROPIC_API_KEY": KEY}
+        worker = yard.start_worker("w1", "--kind", "claude")
         beans = worker.folder / "beans.txt"
         beans.write_text("three, on the worker")
         reads = {"tool": "Read", "input": {"file_path": str(beans)}}

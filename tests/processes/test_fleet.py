@@ -287,6 +287,22 @@ async def test_no_two_attempts_of_a_node_live_when_a_worker_is_cut_off(fleet_ser
 
 
 @pytest.mark.nightly
+async def test_no_two_attempts_of_a_node_live_when_the_process_of_a_worker_is_stopped(watched: Yard) -> None:
+    worker = watched.start_worker("w1")
+    async with opened(watched) as project:
+        engine = await project.engine()
+        run = await project.start(RunRequest(source=command(node("a", "wait"))))
+        await asyncio.to_thread(until, lambda: bool(watched.traced("child")), "the grandchild runs")
+        first = [watched.traced()[0][2], watched.traced("child")[0][2]]
+        worker.child.suspend()
+        await started(watched, 2)
+        assert not any(map(lives, first))
+        watched.open()
+        seen = await ended(engine, run)
+    assert (seen.status, workers_of(seen, "a")) == (RunStatus.COMPLETED, [("w1", "w1"), ("w1", "")])
+
+
+@pytest.mark.nightly
 async def test_an_old_copy_of_the_journal_gets_the_answers_that_it_has_missed(yard: Yard) -> None:
     yard.start_worker("w1")
     async with opened(yard) as project:
