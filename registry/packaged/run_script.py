@@ -8,8 +8,8 @@ never through a shell. Converted workflows of other programs use it in their age
 Options, before `--`:
 
 --text KEY       stdout, without its last line break, is the output KEY
---members KEY    stdout has to be a JSON object; its members, as texts, are the output KEY
---list KEY       stdout has to be a JSON array, which is the output KEY
+--members KEY    the members of stdout, as texts, are the output KEY; there are none if stdout is not a JSON object
+--list KEY       stdout, read as a JSON array if it is one, is the output KEY
 --passed KEY     the output KEY says whether the program exited with 0; another exit code is not a failure
 --result KEY     the output KEY is an object of stdout, stderr, exit_code and, if stdout is a JSON object, its members
 --strict         with --result: stdout must be a JSON object
@@ -108,7 +108,7 @@ def _answer(options: Namespace, inputs: Mapping[str, Any]) -> dict[str, Any] | i
 
 def _outputs(options: Namespace, ended: subprocess.CompletedProcess[bytes]) -> dict[str, Any] | int:
     stdout = ended.stdout.decode(errors="replace")
-    code = ended.returncode if ended.returncode >= 0 else 128 - ended.returncode
+    code = ended.returncode
     if options.passed is not None:
         sys.stderr.write(stdout)
         return {"outputs": {options.passed: code == 0}}
@@ -122,20 +122,16 @@ def _outputs(options: Namespace, ended: subprocess.CompletedProcess[bytes]) -> d
         return {"outputs": {options.result: result}}
     if code:
         sys.stderr.write(stdout)
-        return code
+        return code if code > 0 else 128 - code
     outputs: dict[str, Any] = {}
     if options.text is not None:
         outputs[options.text] = stdout.removesuffix("\n")
     if options.members is not None:
-        members = members if members is not None else _members(_FENCED.sub(r"\1", stdout))
-        if members is None:
-            return _failure("NO_JSON_OBJECT", "a later step reads a member of the output, which is not a JSON object")
-        outputs[options.members] = {key: as_text(value) for key, value in members.items()}
+        found = members if members is not None else _members(_FENCED.sub(r"\1", stdout))
+        outputs[options.members] = {key: as_text(value) for key, value in (found or {}).items()}
     if options.list is not None:
         items = _json(stdout)
-        if not isinstance(items, list):
-            return _failure("NO_JSON_ARRAY", "a later step runs for each item of the output, which is not a JSON array")
-        outputs[options.list] = items
+        outputs[options.list] = items if isinstance(items, list) else stdout
     return {"outputs": outputs}
 
 

@@ -50,6 +50,16 @@ nodes:
   - {id: in-spite, bash: echo spite, depends_on: [broken, after-broken], trigger_rule: all_done}
   - {id: reader, bash: "echo $broken.output", depends_on: [broken], trigger_rule: all_done}
 """
+LAYERS = """\
+name: layers
+description: A layer ends before the next begins, and a reader of a missing member fails alone
+nodes:
+  - {id: quick, bash: echo text}
+  - {id: slow, bash: "sleep 0.5; echo slow >> order"}
+  - {id: after-quick, bash: echo after >> order, depends_on: [quick]}
+  - {id: member, bash: echo $quick.output.name, depends_on: [quick]}
+  - {id: not-a-list, workflow: one, depends_on: [quick], fan_out: {items: $quick.output}}
+"""
 FAN_OUT = """\
 name: many
 description: Each in a workflow of its own
@@ -132,6 +142,17 @@ async def test_a_workflow_of_archon(tmp_path: Path) -> None:
     assert (values["all"], values["in_spite"]) == ("all", "spite")
     assert (values["count"].strip(), values["count_done"]) == ("3", True)
     assert (tmp_path / "counted").read_text(encoding="utf-8") == "fast\n" * 3
+
+
+async def test_layers_and_missing_members_of_archon(tmp_path: Path) -> None:
+    (tmp_path / ".archon/workflows").mkdir(parents=True)
+    (tmp_path / ".archon/workflows/one.yaml").write_text(ONE, encoding="utf-8")
+    write(tmp_path, Catalog(tmp_path).load(".archon/workflows/one.yaml"), "one")
+    run, _ = await played(tmp_path, LAYERS)
+    found = statuses(run)
+    assert (tmp_path / "order").read_text(encoding="utf-8") == "slow\nafter\n"
+    assert {name for name, status in found.items() if status is NodeStatus.FAILED} == {"member", "not-a-list"}
+    assert found["quick"] is NodeStatus.COMPLETED
 
 
 async def test_a_fan_out_of_archon(tmp_path: Path) -> None:

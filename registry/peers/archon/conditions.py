@@ -97,9 +97,8 @@ def _member(step: Step, member: str, operator: str, wanted: str, *, is_sure: boo
     """A comparison of a member: where the node has none, it cannot be evaluated."""
     if step.schema is None:
         step.read.add(member)
-        path = _path(step.members, member)
-        compared = _compare(path, "string", operator, wanted)
-        return None if compared is None else f"({path} == null && 'no {member}' || {compared})"
+        compared = _compare(_path(step.members, member), "string", operator, wanted)
+        return None if compared is None else f"({lost(step.members, member)} || {compared})"
     optional = not step.requires(member) and (wanted == "" or operator not in {"==", "!="})
     kind = None if optional else _kind(step.declared(member))
     compared = _compare(_path(step.key, member), kind, operator, wanted)
@@ -111,6 +110,11 @@ def _member(step: Step, member: str, operator: str, wanted: str, *, is_sure: boo
 def fault(condition: str, name: str) -> str:
     """An expression that is never true, and cannot be evaluated if *condition* holds: the node then fails."""
     return f"{condition} && '{name} has failed'"
+
+
+def lost(key: str, member: str) -> str:
+    """An expression that is never true, and cannot be evaluated if the value of *key* has no such member."""
+    return f"{_path(key, member)} == null && 'no {member}'"
 
 
 def _path(key: str, member: str) -> str:

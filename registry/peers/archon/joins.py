@@ -5,7 +5,7 @@ Pure. A node has completed if its output is there, so a join looks at the output
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from registry.peers.archon import conditions
 
@@ -38,6 +38,7 @@ def order(fields: Fields, made: Made, needs: list[Step]) -> None:
         parts.append(f"!({condition})")
     step.skip = " || ".join(parts)
     parts += [conditions.fault(one.failed(), one.name) for one in reader.loose.values()]
+    parts += [conditions.lost(key, member) for key, member in reader.members]
     expression = " || ".join(parts)
     if len(expression) > MAX_LENGTH:
         message = f"the condition of the node would have more than {MAX_LENGTH} characters"
@@ -52,6 +53,29 @@ def surely(rule: object, needs: list[Step]) -> set[str]:
     if rule is not None and rule != "all_success":
         return set()
     return {one.name for one in needs}.union(*(one.sure for one in needs))
+
+
+def may_be_skipped(name: str, nodes: list[Any]) -> bool:
+    """Whether node *name* of *nodes*, as the workflow has them, may be skipped although no node has failed."""
+    known = {one["id"].strip(): one for one in nodes if isinstance(one, dict) and isinstance(one.get("id"), str)}
+    found: dict[str, bool] = {}
+    waiting = [name]
+    while waiting:
+        at = waiting[-1]
+        one = known.get(at, {})
+        given = one.get("depends_on")
+        needs = [need for need in (given if isinstance(given, list) else []) if isinstance(need, str) and need in known]
+        missing = [need for need in needs if need not in found]
+        found.setdefault(at, True)  # also what depends on itself, which is refused
+        if missing:
+            waiting += missing
+            continue
+        waiting.pop()
+        skipped = [found[need] for need in needs]
+        rule = one.get("trigger_rule") or "all_success"
+        lost = any(skipped) if rule == "all_success" else rule != "all_done" and bool(needs) and all(skipped)
+        found[at] = "when" in one or lost
+    return found[name]
 
 
 def _join(rule: str, needs: list[Step]) -> str | None:

@@ -60,6 +60,9 @@ def signal_condition(key: str, signal: str, prompt: str, pointer: str, report: R
         report.refuse(
             pointer, f'the signal "{signal}" is not in a tag of the prompt, so it cannot be recognized', advice
         )
-    message = f"the loop ends only if the answer has {' or '.join(tags)} exactly so, in this case and without spaces"
+    message = (
+        f"the loop ends only if the answer has {' or '.join(tags)} exactly so, in this case and without spaces; "
+        "the tag stays in the output, where Archon takes it out"
+    )
     report.differs(pointer, message, "Better: an output_format with a boolean, and `until_field`.")
     return " || ".join(f"{json.dumps(tag, ensure_ascii=False)} in {key}" for tag in tags)

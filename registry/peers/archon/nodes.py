@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from registry.peers.agents import ALL_TOOLS, RUNNER, NewAgents, model_name, tier
 from registry.peers.archon import loops, shell
-from registry.peers.archon.scope import TEXT, TOKEN, Reader, marked, prompt
+from registry.peers.archon.scope import TEXT, TOKEN, Reader, marked, names_output, prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +31,8 @@ _SCRIPT_TIMEOUT = 120_000
 _SHORT = 60_000
 _FILLED = re.compile(r"\$\{(?:iteration|number)\b[^}]{0,80}\}?")
 """Placeholders of tasks inside a repeat."""
+_INLINE = re.compile(r"""[\n;(){}&|<>$`"' ]""")
+"""What makes a script code; without it, it is the name of one."""
 _RETRIED = ["RATE_LIMIT", "OVERLOADED", "API_ERROR"]
 """Codes of failures that pass by themselves."""
 _ONLY_CLAUDE = {
@@ -126,7 +128,7 @@ def finish(made: Made, maker: Maker) -> dict[str, Any]:
             made.outputs.append({"key": step.members, "schema": {"type": "object"}})
         if step.listed:
             options += ["--list", step.list_key]
-            made.outputs.append({"key": step.list_key, "schema": {"type": "array"}})
+            made.outputs.append({"key": step.list_key})
         node["agentId"] = maker.agents.program(step.name, [*RUNNER, *options, *made.script])
     elif step.read or step.listed:
         message = f'parts of the output of node "{step.name}" are read, and it has no output_format'
@@ -347,8 +349,7 @@ def _other_language(fields: Fields, text: str, made: Made, maker: Maker) -> tupl
         libraries = []  # bun installs by itself, and Archon passes none
     if "with" in fields:
         fields.refuse("with", "values that are bound by `with` cannot be converted", "Let the script read files.")
-    inline = any(not (char.isalnum() or char in "_-./") for char in text.strip())
-    if inline:
+    if _INLINE.search(text) is not None:
         for found in TOKEN.finditer(text):
             message = f'"{found[0]}" is put into the script\'s text, which no value reaches here'
             if found["word"] not in shell.EMPTY and found["word"] not in TEXT:
@@ -379,7 +380,7 @@ def _approval(fields: Fields, made: Made, maker: Maker) -> None:
         for name in ("decisions", "on_reject"):
             gate.refuse(name, "an approval is answered with yes or no", "Write the node that follows the yes.")
         gate.finish(ignored=True)
-    if TOKEN.search(message):
+    if any(names_output(found) for found in TOKEN.finditer(message)):
         maker.report.refuse(pointer, "no value can be filled into the question of an approval", "Leave it out.")
     said = "a no ends the run as failed, where Archon ends it as cancelled"
     maker.report.differs(pointer, said)
@@ -392,7 +393,7 @@ def _cancel(fields: Fields, made: Made) -> None:
     """The end of the run with a reason: a program that fails."""
     pointer = fields.at("cancel")
     reason = fields.text("cancel") or "?"
-    text, _ = marked(reason, made.reader, pointer)
+    text, _ = marked(reason, made.reader, pointer, only_outputs=True)
     message = "the run ends as failed with the code STOPPED, where Archon ends it as cancelled"
     fields.report.differs(pointer, message)
     optional = [word for key, needed in made.reader.inputs.items() if not needed for word in ("--optional", key)]

@@ -21,7 +21,7 @@ TOKEN = re.compile(
     r"|\$INPUTS\.(?P<input>[A-Za-z_][\w-]*)"
     r"|\$(?P<node>[A-Za-z_][\w-]*)\.output(?:\.(?P<field>[A-Za-z_]\w*))?"
     r"|\$(?P<word>ARGUMENTS|USER_MESSAGE|ARTIFACTS_DIR|STATE_DIR|BASE_BRANCH|DOCS_DIR|WORKFLOW_ID|LOOP_USER_INPUT"
-    r"|LOOP_PREV_OUTPUT|REJECTION_REASON|EXTERNAL_CONTEXT|ISSUE_CONTEXT|CONTEXT)",
+    r"|LOOP_PREV_OUTPUT|REJECTION_REASON|(?:EXTERNAL_CONTEXT|ISSUE_CONTEXT|CONTEXT)(?![A-Za-z0-9_]))",
     re.ASCII,
 )
 _MARK = re.compile(r"\{\{[\w.]+\}\}")
@@ -35,6 +35,7 @@ _EMPTY = frozenset({"LOOP_USER_INPUT", "REJECTION_REASON"})
 _ABOUT = {
     "ARTIFACTS_DIR": "A folder for the files of this run; it has to exist",
     "STATE_DIR": "A folder for files that all runs of the project share; it has to exist",
+    "LOG_DIR": "A folder for the logs of this run; it has to exist",
     "BASE_BRANCH": "The branch that the work starts from",
     "WORKFLOW_ID": "A name for this run, other than that of any other",
 }
@@ -88,6 +89,8 @@ class Child:
     """Context key of its result; empty if it has none that is certain."""
     schema: dict[str, Any] | None
     """Of a result that is an object."""
+    sure: bool
+    """Whether it has a result whenever none of its nodes fails."""
 
 
 @dataclass(slots=True)
@@ -136,6 +139,8 @@ class Reader:
     """Whether the text is that of a loop, which sees its own last output."""
     loose: dict[str, Step] = field(default_factory=dict)
     """Steps whose whole output is read, and is empty if they were skipped."""
+    members: dict[tuple[str, str], None] = field(default_factory=dict)
+    """Context key and name of each member that has to be in the output of a script."""
 
     def path(self, found: re.Match[str], pointer: str) -> str | None:
         """The path of the value that a `TOKEN` names; an empty text for one that is always empty, None if refused."""
@@ -154,6 +159,10 @@ class Reader:
             return ""
         if word == PREVIOUS:
             return self.step.key
+        return self.variable(word, pointer)
+
+    def variable(self, word: str, pointer: str) -> str:
+        """The path of the variable *word* of the run."""
         return self._use(self.scope.arguments.variable(word, pointer), outside=True)
 
     def _use(self, key: str, *, required: bool = True, outside: bool = False) -> str:
@@ -187,6 +196,7 @@ class Reader:
                 return None
             return f"{self._use(step.key, outside=outside)}.{member}"
         step.read.add(member)
+        self.members[step.members, member] = None
         return f"{self._use(step.members, outside=outside)}.{member}"
 
     def step_of(self, name: str, pointer: str) -> Step | None:
@@ -202,10 +212,17 @@ class Reader:
         return step
 
 
-def fill(text: str, reader: Reader, pointer: str, put: Callable[[str], str]) -> str:
+def names_output(found: re.Match[str]) -> bool:
+    """Whether a `TOKEN` names an output of a node."""
+    return found["node"] is not None or found["previous"] is not None
+
+
+def fill(text: str, reader: Reader, pointer: str, put: Callable[[str], str], *, only_outputs: bool = False) -> str:
     """*text* with `put(path)` for each value that it names; one that is refused stays as it is."""
 
     def replace(found: re.Match[str]) -> str:
+        if only_outputs and not names_output(found):
+            return found[0]
         path = reader.path(found, pointer)
         return found[0] if path is None else put(path) if path else ""
 
@@ -218,8 +235,11 @@ def prompt(text: str, reader: Reader, pointer: str) -> str:
     return f"{filled}\n\n{explained(marks)}" if marks else filled
 
 
-def marked(text: str, reader: Reader, pointer: str) -> tuple[str, list[str]]:
-    """*text* with a mark `{{key.member}}` for each value that it names, and these marks."""
+def marked(text: str, reader: Reader, pointer: str, *, only_outputs: bool = False) -> tuple[str, list[str]]:
+    """*text* with a mark `{{key.member}}` for each value that it names, and these marks.
+
+    *only_outputs*: Archon puts the outputs of nodes into this text, and no variables.
+    """
     marks: dict[str, None] = {}
     own = frozenset(_MARK.findall(text))
 
@@ -230,7 +250,7 @@ def marked(text: str, reader: Reader, pointer: str) -> tuple[str, list[str]]:
         marks[mark] = None
         return mark
 
-    return fill(text, reader, pointer, put).strip(), list(marks)
+    return fill(text, reader, pointer, put, only_outputs=only_outputs).strip(), list(marks)
 
 
 def explained(marks: list[str]) -> str:

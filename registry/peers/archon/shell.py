@@ -21,11 +21,12 @@ _HERE = re.compile(r"<<-?[ \t]*(?P<quoted>\\?['\"]?)(?P<word>[A-Za-z_]\w*)['\"]?
 _BY_VARIABLE = frozenset({"ARGUMENTS", "USER_MESSAGE", "CONTEXT", "EXTERNAL_CONTEXT", "ISSUE_CONTEXT"})
 """Variables that Archon itself passes in the environment of the script, never in its text."""
 _VARIABLES = re.compile(
-    r"(?<!\w)(?:ARGUMENTS|USER_MESSAGE|ARTIFACTS_DIR|STATE_DIR|BASE_BRANCH|WORKFLOW_ID|CONTEXT|EXTERNAL_CONTEXT"
+    r"(?<!\w)(?:ARGUMENTS|USER_MESSAGE|ARTIFACTS_DIR|STATE_DIR|LOG_DIR|BASE_BRANCH|WORKFLOW_ID|CONTEXT|EXTERNAL_CONTEXT"
     r"|ISSUE_CONTEXT)(?!\w)"
 )
 EMPTY = ("LOOP_USER_INPUT", "LOOP_PREV_OUTPUT", "REJECTION_REASON")
 """Variables that Archon sets to an empty text where no loop or approval fills them."""
+_CASE = re.compile(r"(?<![\w$-])case(?=\s)")
 _OWN = re.compile(r"(?<!\w)NODE_\w+")
 """Variables of the script that have the form of ours."""
 _INPUTS = re.compile(r"(?<!\w)INPUTS_[A-Z0-9_]+")
@@ -36,6 +37,7 @@ _FORBIDDEN = {
     "brace": "inside ${…}",
     "backtick": "inside backticks",
     "escaped": "after a backslash",
+    "unknown": "after a `case` inside brackets, or a `<<` without its end, where its quotes are not known",
 }
 
 
@@ -62,10 +64,7 @@ def convert(script: str, reader: Reader, pointer: str) -> tuple[str, dict[str, s
 def _environment(script: str, reader: Reader, pointer: str, variables: dict[str, str]) -> None:
     """Variables of the environment that the script may read in any way."""
     for name in dict.fromkeys(_VARIABLES.findall(script)):
-        found = TOKEN.fullmatch(f"${name}")
-        path = reader.path(found, pointer) if found is not None else None
-        if path:
-            variables[name] = path
+        variables[name] = reader.variable(name, pointer)
     declared = {f"INPUTS_{name.replace('-', '_').upper()}": name for name in reader.scope.arguments.declared}
     for name in dict.fromkeys(_INPUTS.findall(script)):
         found = TOKEN.fullmatch(f"$INPUTS.{declared[name]}") if name in declared else None
@@ -134,17 +133,21 @@ def _tokens(script: str) -> Iterator[tuple[re.Match[str], str]]:
     stack = ["plain"]
     waiting: list[tuple[str, bool]] = []
     at = 0
+    is_lost = False
     while at < len(script):
         mode, char, pair = stack[-1], script[at], script[at : at + 2]
         token = TOKEN.match(script, at) if char == "$" else None
+        is_lost = is_lost or (mode == "plain" and len(stack) > 1 and _CASE.match(script, at) is not None)
         if token is not None:
-            yield token, mode
+            yield token, "unknown" if is_lost else mode
             at = token.end()
         elif char == "\n" and waiting and mode == "plain":
             at += 1
             for word, quoted in waiting:
-                yield from _here_document(script, at, word, quoted=quoted)
-                at = _end_of(script, at, word)
+                end = _end_of(script, at, word)
+                if end is not None:
+                    yield from _here_document(script, at, end, quoted=quoted)
+                    at = end
             waiting.clear()
         elif char == "\\" and mode not in {"single", "comment"}:
             escaped = TOKEN.match(script, at + 1)
@@ -152,8 +155,9 @@ def _tokens(script: str) -> Iterator[tuple[re.Match[str], str]]:
                 yield escaped, "escaped"
             at = at + 2 if escaped is None else escaped.end()
         elif mode == "plain" and pair == "<<" and script[at : at + 3] != "<<<" and (here := _HERE.match(script, at)):
-            waiting.append((here["word"], bool(here["quoted"])))
             at = here.end()
+            waiting.append((here["word"], bool(here["quoted"])))
+            is_lost = is_lost or _end_of(script, at, here["word"]) is None  # perhaps it shifts bits
         else:
             at += _step(stack, script, at, char, pair)
 
@@ -190,14 +194,14 @@ def _opened(script: str, at: int, char: str, pair: str) -> str | None:
     return {"'": "single", "(": "plain"}.get(char)
 
 
-def _end_of(script: str, at: int, word: str) -> int:
-    """The end of the here-document that begins at *at* and ends with *word*."""
+def _end_of(script: str, at: int, word: str) -> int | None:
+    """The end of the here-document after *at* that ends with *word*; None without such a line."""
     end = re.compile(rf"^\t*{re.escape(word)}$", re.MULTILINE).search(script, at)
-    return len(script) if end is None else end.end()
+    return None if end is None else end.end()
 
 
-def _here_document(script: str, at: int, word: str, *, quoted: bool) -> Iterator[tuple[re.Match[str], str]]:
-    """The values in the here-document that begins at *at*."""
-    for token in TOKEN.finditer(script, at, _end_of(script, at, word)):
+def _here_document(script: str, at: int, end: int, *, quoted: bool) -> Iterator[tuple[re.Match[str], str]]:
+    """The values in the here-document between *at* and *end*."""
+    for token in TOKEN.finditer(script, at, end):
         escaped = token.start() > at and script[token.start() - 1] == "\\"
         yield token, "escaped" if escaped else "here-quoted" if quoted else "here"

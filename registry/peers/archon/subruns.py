@@ -45,6 +45,9 @@ def make(fields: Fields, step: Step, scope: Scope, maker: Maker) -> Made:
             if left not in {"when", "trigger_rule"}:
                 fields.take(left)
         return made
+    if not child.sure:
+        message = f'the node with the result of "{name[:80]}" may be skipped, and the result is then empty in Archon'
+        fields.report.refuse(pointer, message, "Let that node run always: by `trigger_rule`, without `when`.")
     if child.key != step.key and not scope.arguments.keys.take(child.key):
         message = f'the result of "{name[:80]}" is called "{child.key}", as another output here'
         fields.report.refuse(pointer, message, "Rename that node.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from registry.peers.agents import RUNNER, NewAgents
 from registry.peers.archon import loops, shell, subruns
-from registry.peers.archon.joins import order, surely
+from registry.peers.archon.joins import may_be_skipped, order, surely
 from registry.peers.archon.nodes import MODELS, Made, Maker, finish, make, no_model, script_options
 from registry.peers.archon.scope import PREVIOUS, Arguments, Callers, Child, Reader, Scope
 from registry.peers.keys import MAX_STEPS, Step
@@ -35,6 +35,8 @@ _REFUSED = {
 _DESCRIPTION_LENGTH = 200
 _FOLDER_LOCK = {"locks": [{"resource": "archon.checkout"}]}
 _CHECK_TIMEOUT = 120_000
+Placed = tuple[dict[str, Any], str]
+"""A node with its pointer in the workflow."""
 
 
 def convert(
@@ -50,20 +52,20 @@ def convert(
     callers = Callers((children or Children(sources)).find, {})
     maker = Maker(report, agents, _defaults(fields), sources.command_text, sources.script_file, callers)
     _settings(fields, definition)
-    nodes = [one for one in fields.items("nodes") or [] if isinstance(one, dict)]
-    made, pointers = _nodes(nodes, "/nodes", Scope(arguments), maker)
+    made = _nodes(fields.items("nodes") or [], "/nodes", Scope(arguments), maker)
     returned = fields.text("returns")
-    if returned is not None and returned not in {one["id"] for one in made}:
+    if returned is not None and returned not in {node["id"] for part in made for node, _ in part}:
         report.refuse(fields.at("returns"), f'"{returned[:80]}" is not a node', "Correct its name.")
     fields.finish(ignored=True)
     if callers.initial:
         definition["globalContext"] = {"initial": callers.initial}
-    phase = {"id": "main", "name": "Main", "continueOnError": True, "agents": made}
-    definition |= {"arguments": list(arguments.found.values()), "phases": [phase]}
-    if len(made) > 1:
+    phases = _phases(made, "main", continues=True)
+    definition |= {"arguments": list(arguments.found.values()), "phases": phases}
+    if sum(map(len, made)) > 1:
         message = "a run with a failed node ends as degraded, where Archon calls it failed"
         report.differs("/nodes", message)
-    return definition, agents, {f"/phases/0/agents/{number}": at for number, at in enumerate(pointers)}
+    pointers = {f"/phases/{at}/agents/{n}": place for at, part in enumerate(made) for n, (_, place) in enumerate(part)}
+    return definition, agents, pointers
 
 
 class Children:
@@ -83,7 +85,7 @@ class Children:
 
     def _child(self, raw: Mapping[str, Any]) -> Child:
         definition, _, _ = convert(raw, self._sources, Report("Archon"), self)
-        nodes: list[dict[str, Any]] = definition["phases"][0]["agents"]
+        nodes: list[dict[str, Any]] = [node for phase in definition["phases"] for node in phase["agents"]]
         needed = {need for node in nodes for need in node.get("dependencies", [])}
         last = [node for node in nodes if node["id"] == raw.get("returns")]
         last = last or [node for node in nodes if node["id"] not in needed]
@@ -97,6 +99,7 @@ class Children:
             declared=inputs.declared,
             key=outputs[0]["key"] if outputs and "forEach" not in last[0] else "",
             schema=None if schema.get("type") == "string" else schema,
+            sure=bool(last) and not may_be_skipped(last[0]["id"], raw["nodes"]),
         )
 
 
@@ -174,9 +177,13 @@ def _settings(fields: Fields, definition: dict[str, Any]) -> None:
 
 
 def _nodes(
-    raw: list[dict[str, Any]], at: str, scope: Scope, maker: Maker, *, keys: Mapping[str, str] = MappingProxyType({})
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """The nodes in *raw*, in an order in which each comes after those that it needs; *keys* of some of them."""
+    raw: list[Any], at: str, scope: Scope, maker: Maker, *, keys: Mapping[str, str] = MappingProxyType({})
+) -> list[list[Placed]]:
+    """The nodes in *raw*, with their pointers, in parts of which each has ended before the next; *keys* of some.
+
+    Archon runs the nodes in layers, and a layer begins when all of the one before have ended; after an approval or a
+    cancel none begins. The parts keep that where the dependencies alone do not.
+    """
     report = maker.report
     if len(raw) > MAX_STEPS:
         report.refuse(at, f"a workflow with more than {MAX_STEPS} nodes is not converted", "Split it.")
@@ -184,6 +191,9 @@ def _nodes(
     parts: dict[str, tuple[Fields, str, list[str]]] = {}
     raw_of: dict[str, dict[str, Any]] = {}
     for number, one in enumerate(raw):
+        if not isinstance(one, dict):
+            report.refuse(f"{at}/{number}", "this is not a mapping", "Write the fields of a node.")
+            continue
         fields = Fields(one, f"{at}/{number}", report)
         name = (fields.text("id") or "").strip()
         kinds = [kind for kind in ARCHON_NODES if kind in fields]
@@ -197,7 +207,7 @@ def _nodes(
             parts[name] = fields, kinds[0], fields.texts("depends_on") or []
             raw_of[name] = one
     layers = _layers(parts, report)
-    maker.continued = _continued(layers, parts)
+    maker.continued = _continued(layers, parts, maker.defaults["provider"])
     for name in (name for layer in layers for name in layer):
         fields, _, needs = parts[name]
         step = Step(name, keys.get(name) or scope.arguments.keys.claim(name))
@@ -206,8 +216,33 @@ def _nodes(
         step.sure = surely(raw_of[name].get("trigger_rule"), [scope.steps[need] for need in needs])
         scope.steps[name] = step
     made = [_made(parts[name], scope.steps[name], scope, maker) for layer in layers for name in layer]
-    pointers = [parts[one.step.name][0].pointer for one in made]
-    return [finish(one, maker) for one in made], pointers
+    nodes = {one.step.name: (finish(one, maker), parts[one.step.name][0].pointer) for one in made}
+    return [[nodes[name] for name in names] for names in _in_turn(layers, scope)]
+
+
+def _in_turn(layers: list[list[str]], scope: Scope) -> list[list[str]]:
+    """The names in *layers*, joined where a layer needs all that is before it anyway."""
+    found: list[list[str]] = []
+    for layer in layers:
+        if found and all(scope.steps[name].before.issuperset(found[-1]) for name in layer):
+            found[-1] += layer
+        else:
+            found.append([*layer])
+    return found
+
+
+def _phases(parts: list[list[Placed]], name: str, *, continues: bool = False) -> list[dict[str, Any]]:
+    """A phase for each of *parts*, which run one after the other."""
+    more = {"continueOnError": True} if continues else {}
+    return [
+        {
+            "id": name if number == 1 else f"{name}-{number}",
+            "name": name.capitalize() if number == 1 else f"{name.capitalize()} {number}",
+            **more,
+            "agents": [node for node, _ in part],
+        }
+        for number, part in enumerate(parts or [[]], start=1)
+    ]
 
 
 def _made(part: tuple[Fields, str, list[str]], step: Step, scope: Scope, maker: Maker) -> Made:
@@ -243,18 +278,25 @@ def _layers(parts: Mapping[str, tuple[Fields, str, list[str]]], report: Report) 
     return layers
 
 
-def _continued(layers: list[list[str]], parts: Mapping[str, tuple[Fields, str, list[str]]]) -> frozenset[str]:
-    """Nodes that go on in a conversation: a model's that is alone in its layer, after another one."""
+def _continued(
+    layers: list[list[str]], parts: Mapping[str, tuple[Fields, str, list[str]]], default: str | None
+) -> frozenset[str]:
+    """Nodes that go on in a conversation: a model's that is alone in its layer, after another one of its provider.
+
+    A provider that the file does not name may be any.
+    """
     found = set()
-    spoken = False
+    spoken: object = None
     for layer in layers:
         if len(layer) > 1:
-            spoken = False
+            spoken = None
             continue
-        kind = parts[layer[0]][1]
-        if kind in {"prompt", "command"} and spoken:
-            found.add(layer[0])
-        spoken = spoken or kind in {"prompt", "command", "loop", "loop_group"}
+        fields, kind, _ = parts[layer[0]]
+        if kind in MODELS:
+            provider = fields.peek("provider") or default or ""
+            if kind != "loop" and spoken is not None and (spoken == provider or "" in {spoken, provider}):
+                found.add(layer[0])
+            spoken = provider
     return frozenset(found)
 
 
@@ -271,7 +313,8 @@ def _group(fields: Fields, step: Step, scope: Scope, maker: Maker) -> Made:
     group = fields.mapping("loop_group")
     if group is None:
         return made
-    raw = [one for one in group.items("nodes") or [] if isinstance(one, dict)]
+    given = group.items("nodes") or []
+    raw = [one for one in given if isinstance(one, dict)]
     control = loops.control(group, report, group=True, talks=_talks(raw))
     group.finish(ignored=True)
     inner = Scope(scope.arguments, outer=scope)
@@ -281,12 +324,22 @@ def _group(fields: Fields, step: Step, scope: Scope, maker: Maker) -> Made:
         message = "the output of a group with several last nodes cannot be converted"
         report.refuse(group.at("nodes"), message, "Let one node depend on the others.")
     continued = maker.continued
-    nodes, _ = _nodes(raw, group.at("nodes"), inner, maker, keys={str(name): step.key for name in last[:1]})
+    parts = _nodes(given, group.at("nodes"), inner, maker, keys={str(name): step.key for name in last[:1]})
     maker.continued = continued
+    phases = _phases(parts, "turn")
+    nodes = [node for part in parts for node, _ in part]
     done = f"{step.key}_done"
     if control.check is not None:
-        nodes.append(_check(control.check, done, group.at("until_bash"), inner, maker))
-    made.outputs += _result(step, inner.steps.get(str(last[0])) if last else None, group, nodes)
+        phases[-1]["agents"].append(_check(control.check, done, group.at("until_bash"), inner, maker))
+    if len(nodes) > 1:
+        message = (
+            "a failed node of a turn ends the turn at once; Archon runs the others of the turn before the group fails"
+        )
+        report.differs(group.pointer, message)
+    if len(last) == 1 and may_be_skipped(str(last[0]), raw):
+        message = "the last node of a group may be skipped, and the group then has no output"
+        report.refuse(group.at("nodes"), message, "Let it run always.")
+    made.outputs += _result(step, inner.steps.get(str(last[0])) if last else None, nodes)
     made.outputs.append({"key": done, "schema": {"type": "boolean"}})
     made.reader.inputs |= inner.crossed
     for name, outside in inner.crossed_steps.items():
@@ -295,7 +348,7 @@ def _group(fields: Fields, step: Step, scope: Scope, maker: Maker) -> Made:
         elif name not in step.sure:
             made.reader.loose[name] = outside
     made.node["repeat"] = {"until": f"{done} == true", "maxIterations": control.turns}
-    made.node["phases"] = [{"id": "turn", "name": "Turn", "agents": nodes}]
+    made.node["phases"] = phases
     return made
 
 
@@ -311,13 +364,10 @@ def _list_of(raw: Mapping[str, Any], name: str) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _result(step: Step, last: Step | None, group: Fields, nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _result(step: Step, last: Step | None, nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The output of a group is that of its last node, which has the same key."""
     if last is None:
         return []
-    if last.skip:
-        message = "the last node of a group may be skipped, and the group then has no output"
-        group.report.refuse(group.at("nodes"), message, "Let it run always.")
     step.schema = last.schema
     outputs = (one for node in nodes if node["id"] == last.name for one in node.get("context", {}).get("outputs", []))
     return [one for one in outputs if one["key"] == step.key]

@@ -126,7 +126,9 @@ class _Converter:
 
     def _value(self, node: ast.expr) -> Value:
         parts = _parts(node)
-        if self._plain and len(parts) == 1:
+        if self._plain:
+            if len(parts) > 1:
+                raise _CannotError("without braces only the members of the output have names")
             parts = ["output", *parts]
         if "length" in parts or parts[-1] == "":
             raise _CannotError("a length cannot be asked for")

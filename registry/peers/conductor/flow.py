@@ -267,8 +267,10 @@ class Flow:
     def _order(self, node: dict[str, Any], needs: list[str], condition: str) -> None:
         if needs:
             node["dependencies"] = needs
-        if condition:
-            node["skipCondition"] = {"type": "context", "expression": f"!({condition})"}
+        own = node.get("skipCondition", {}).get("expression")
+        parts = ([f"!({condition})"] if condition else []) + ([own] if own else [])
+        if parts:
+            node["skipCondition"] = {"type": "context", "expression": " || ".join(parts)}
 
     def _unit_nodes(self, unit: Unit) -> list[tuple[dict[str, Any], str, list[dict[str, Any]], dict[str, bool]]]:
         return [self._said(one, work(one, self._shop)) for one in unit.members or [unit]]

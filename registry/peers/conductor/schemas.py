@@ -20,12 +20,17 @@ TEXT_RESULT = {"type": "object", "required": ["result"], "properties": {"result"
 
 def output(fields: Fields | None) -> dict[str, Any]:
     """The schema of a declared `output`."""
-    properties: dict[str, Any] = {}
-    for name in fields.names() if fields is not None else []:
-        one = fields.mapping(name) if fields is not None else None
-        if one is not None:
-            properties[name], _ = _field(one)
-    return {"type": "object", "required": list(properties), "properties": properties}
+    return {"type": "object", **_members(fields)}
+
+
+def _members(fields: Fields | None) -> dict[str, Any]:
+    """The members of an object, and those that are required."""
+    names = fields.names() if fields is not None else []
+    found = {name: _field(one) for name in names if fields is not None and (one := fields.mapping(name)) is not None}
+    return {
+        "required": [name for name, (_, needed) in found.items() if needed],
+        "properties": {name: inner for name, (inner, _) in found.items()},
+    }
 
 
 def _field(fields: Fields) -> tuple[dict[str, Any], bool]:
@@ -43,9 +48,7 @@ def _field(fields: Fields) -> tuple[dict[str, Any], bool]:
         schema["items"], _ = _field(items)
     properties = fields.mapping("properties")
     if properties is not None:
-        found = {name: _field(one) for name in properties.names() if (one := properties.mapping(name)) is not None}
-        schema["properties"] = {name: inner for name, (inner, _) in found.items()}
-        schema["required"] = [name for name, (_, needed) in found.items() if needed]
+        schema |= _members(properties)
     if fields.flag("nullable"):
         schema["type"] = [kind, "null"]
         if isinstance(schema.get("enum"), list):
@@ -60,6 +63,9 @@ def argument(name: str, key: str, fields: Fields) -> tuple[dict[str, Any], dict[
     kind = fields.text("type") or "string"
     if kind not in _TYPES:
         fields.report.refuse(fields.at("type"), f'"{kind}" is not a type', f"Write one of {', '.join(_TYPES)}.")
+    if kind != "string":
+        message = "Conductor reads numbers, true, false and JSON in the words of an input; here a word is a text"
+        fields.report.differs_once("words", fields.pointer, message, f"Pass it as JSON: `--arg '{key}:=…'`.")
     found: dict[str, Any] = {"name": key, "description": fields.text("description") or name}
     default = fields.take("default")
     required = fields.flag("required") is not False

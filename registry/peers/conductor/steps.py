@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 WEEK = 604_800_000
 """Milliseconds: the longest that an agent may have; Conductor sets no limit by itself."""
 _SHORT = 60_000
+_DAY = 86_400
+"""Seconds: the longest pause in Conductor."""
 _RETRIED = {"provider_error": ["RATE_LIMIT", "OVERLOADED", "API_ERROR"], "timeout": ["TIMEOUT", "IDLE_TIMEOUT"]}
 _MAX_ITEMS = 10_000
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -117,9 +119,25 @@ def _agent(unit: Unit, fields: Fields, found: Work, shop: Shop) -> None:
     optional = {one.rstrip("?") for one in _declared(fields, report) if one.endswith("?")}
     task = templates.prompt(text, shop.names, found.read, pointer) or "?"
     _loosen(optional, found.read, shop)
-    found.node |= {"task": task, "agentId": _model_agent(unit.name, fields, shop), "timeout": _time(fields, shop)}
+    timeout = _time(fields, shop)
+    found.node |= {"task": task, "agentId": _model_agent(unit.name, fields, shop), "timeout": timeout}
+    if timeout <= _SHORT:
+        found.node["estimatedTime"] = max(1, timeout // 3)
     _retry(fields, found.node)
     _close(found, _outputs(unit))
+    _need(found, shop, pointer)
+
+
+def _need(found: Work, shop: Shop, pointer: str) -> None:
+    """What the prompt names has to be there: a missing member ends the run in Conductor, and fails the node here."""
+    own = {path for path in found.read.unsure if path.split(".", maxsplit=1)[0] in shop.names.local}
+    if own:
+        message = "a member that an item does not have is empty in its prompt, where Conductor fails the item"
+        shop.report.differs(pointer, message, "Declare the members in `items` of the output.")
+    paths = [path for path in found.read.unsure if path not in own]
+    if paths:
+        expression = " || ".join(f"{path} == null && 'no {path}'" for path in paths)
+        found.node["skipCondition"] = {"type": "context", "expression": expression}
 
 
 def _declared(fields: Fields, report: Report) -> list[str]:
@@ -144,7 +162,7 @@ def _time(fields: Fields, shop: Shop) -> int:
     """The timeout of an agent, in milliseconds."""
     times = [fields.positive(name) for name in ("timeout_seconds", "max_session_seconds")]
     given = [time for time in times if time is not None] or [shop.defaults.get("seconds") or WEEK / 1000]
-    return max(_SHORT + 1, min(WEEK, int(min(given) * 1000)))
+    return max(1, min(WEEK, int(min(given) * 1000)))
 
 
 def _model_agent(name: str, fields: Fields, shop: Shop) -> str:
@@ -288,7 +306,11 @@ def _wait(unit: Unit, found: Work, shop: Shop) -> None:
     static = _DURATION.fullmatch(text)
     if static is not None:
         seconds = float(static[1]) * _SECONDS[static[2] or "s"]
-        word = f"{seconds:g}"
+        word = f"{seconds:f}".rstrip("0").rstrip(".")
+        if not 0 < seconds <= _DAY:
+            shop.report.refuse(
+                fields.at("duration"), "a pause has more than no seconds and at most a day", "Change it."
+            )
     else:
         word = templates.word(text, shop.names, found.read, fields.at("duration")).strip()
         word = word.removesuffix("s")
@@ -297,8 +319,8 @@ def _wait(unit: Unit, found: Work, shop: Shop) -> None:
                 fields.at("duration"), f'the duration "{text[:60]}" cannot be converted', "Write seconds."
             )
         seconds = WEEK / 1000 / 2
-    options = ["--passed", unit.key, "--fill", "--", "sleep", word]
-    unit.schema = {"type": "boolean"}
+    options = ["--text", unit.key, "--fill", "--", "sleep", word]
+    unit.schema = {"type": "string"}
     _program(unit, found, shop, options, timeout=min(WEEK, int(seconds * 1000) + 2 * _SHORT), task="Wait:")
 
 
@@ -316,6 +338,26 @@ def _terminate(unit: Unit, found: Work, shop: Shop) -> None:
         fields.report.differs(fields.pointer, "the reason of a good end is not shown", "Let a node say it.")
         found.node["x-reason"] = reason
         _program(unit, found, shop, ["--passed", unit.key, "--", "true"], timeout=2 * _SHORT, task="End:")
+
+
+def _key(path: str, name: str, pointer: str, report: Report) -> str:
+    """The place of the key in an item.
+
+    Conductor's guide begins the path with the name of the item. Its program looks for that name in the item, though.
+    """
+    if re.fullmatch(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", path, re.ASCII) is None:
+        report.refuse(pointer, f'"{path[:80]}" is not a path to a member', "Write names with points between them.")
+        return "$"
+    message = (
+        "an item without its key, or with that of another item, fails here; Conductor takes its number or the last"
+    )
+    report.differs(pointer, message)
+    first, _, rest = path.partition(".")
+    if first == name and rest:
+        said = f'the key is "{rest}" of the item, as in Conductor\'s guide; its program looks for "{path}" in the item'
+        report.differs(pointer, said, "Write the path without the name of the item.")
+        return f"$.{rest}"
+    return f"$.{path}"
 
 
 def _for_each(unit: Unit, found: Work, shop: Shop) -> None:
@@ -337,7 +379,7 @@ def _for_each(unit: Unit, found: Work, shop: Shop) -> None:
         report.differs(fields.at("failure_mode"), message)
     key_by = fields.text("key_by")
     if key_by is not None:
-        each["key"] = "$" + key_by.removeprefix(name)
+        each["key"] = _key(key_by, name, fields.at("key_by"), report)
     kind = inner.text("type") or "agent"
     if kind != "agent":
         report.refuse(inner.at("type"), f'a group for each item of the kind "{kind[:40]}" cannot be converted')

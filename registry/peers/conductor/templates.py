@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from registry.peers.conductor.units import Names, Unit
+    from registry.peers.conductor.units import Names, Unit, Value
 
 _TAG = re.compile(r"\{\{-?(?P<value>[^{}]*?)-?\}\}|\{%-?(?P<block>[^{}]*?)-?%\}|\{#[^{}]*?#\}")
 _OPEN = re.compile(r"\{\{|\{%|\{#")
@@ -37,13 +37,17 @@ class Read:
     inputs: dict[str, bool] = field(default_factory=dict)
     """Required or not, by context key."""
     units: list[Unit] = field(default_factory=list)
+    unsure: dict[str, None] = field(default_factory=dict)
+    """Paths of the members that have to be there and may not be."""
 
-    def add(self, path: str, unit: Unit | None, *, required: bool) -> None:
-        """Note a value by its *path*."""
-        key = path.split(".", maxsplit=1)[0]
+    def add(self, value: Value, *, required: bool) -> None:
+        """Note a *value*; *required*: it has to be there."""
+        key, *members = value.path.split(".")
         self.inputs[key] = self.inputs.get(key, False) or required
-        if unit is not None and unit not in self.units:
-            self.units.append(unit)
+        if value.unit is not None and value.unit not in self.units:
+            self.units.append(value.unit)
+        if required and members and not value.sure:
+            self.unsure[value.path] = None
 
 
 def prompt(text: str, names: Names, read: Read, pointer: str) -> str:
@@ -115,7 +119,7 @@ class _Prompt:
             return found[0]
         if not value.path:
             return value.text
-        self._read.add(value.path, value.unit, required=self._depth == 0)
+        self._read.add(value, required=self._depth == 0)
         return self._mark(value.path)
 
     def _mark(self, path: str) -> str:
@@ -160,7 +164,7 @@ class _Prompt:
                 return found[0]
             if not value.path:
                 return f'"{value.text}"'
-            self._read.add(value.path, value.unit, required=False)
+            self._read.add(value, required=False)
             return f"{value.path}{method}{found['call'] or ''}"
 
         return _WORD.sub(replace, inner)
@@ -179,7 +183,7 @@ def word(text: str, names: Names, read: Read, pointer: str) -> str:
         value = names.find(plain["path"].split("."), pointer)
         if value is None or not value.path:
             return found[0] if value is None else value.text
-        read.add(value.path, value.unit, required=True)
+        read.add(value, required=True)
         form = (plain["filter"] or "").replace(" ", "")
         if form not in {"", "|json", "|tojson"}:
             names.report.refuse(pointer, f'"{found[0][:80]}" cannot be converted', _HINT)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from registry.peers.report import Fields, Report
 
 END = "$end"
+_WITHOUT_OUTPUT = frozenset({"wait", "terminate"})
+"""Kinds of steps whose output in Conductor has no value here."""
 
 
 @dataclass(slots=True)
@@ -128,7 +130,9 @@ def _of_unit(unit: Unit, rest: list[str]) -> Value | None:
         if rest[0] == "errors" and unit.failures:
             return Value(unit.failures, unit=unit, sure=False)
         return _member(_output_of(unit), rest[1:]) if rest[0] == "outputs" else None
-    return _member(_output_of(unit), rest[1:]) if rest[0] == "output" else None
+    if unit.kind in _WITHOUT_OUTPUT or rest[0] != "output":
+        return None
+    return _member(_output_of(unit), rest[1:])
 
 
 def _member(value: Value, rest: list[str]) -> Value:

@@ -270,7 +270,8 @@ def _script_schema(fields: Fields) -> dict[str, Any]:
         return schema
     declared = schemas.output(fields.mapping("output"))
     properties = {**own, **declared["properties"]}
-    return {"type": "object", "required": list(properties), "properties": properties, "strict": True}
+    required = list(dict.fromkeys([*own, *declared["required"]]))
+    return {"type": "object", "required": required, "properties": properties, "strict": True}
 
 
 def _routes(fields: Fields) -> list[Route]:
