@@ -25,6 +25,11 @@ class Report:
         self.problems: list[Problem] = []
         self._once: set[str] = set()
 
+    @property
+    def has_refused(self) -> bool:
+        """Whether some part was refused."""
+        return any(one.severity is Severity.ERROR for one in self.problems)
+
     def refuse(self, pointer: str, message: str, advice: str = NO_ADVICE) -> None:
         """An error: the format cannot say this, so nothing is converted."""
         self._add("PEER_NOT_CARRIED", Severity.ERROR, pointer, message, advice)

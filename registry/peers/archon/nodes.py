@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from registry.peers.agents import ALL_TOOLS, RUNNER, NewAgents, model_name, tier
 from registry.peers.archon import loops, shell
-from registry.peers.archon.scope import TEXT, TOKEN, Reader, marked, names_output, prompt
+from registry.peers.archon.scope import TOKEN, VARIABLES, Reader, marked, names_output, prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +31,10 @@ _SCRIPT_TIMEOUT = 120_000
 _SHORT = 60_000
 _FILLED = re.compile(r"\$\{(?:iteration|number)\b[^}]{0,80}\}?")
 """Placeholders of tasks inside a repeat."""
+_FILLED_IN = re.compile(r"\{\{[A-Za-z_]\w*(?:\.\w+)*(?:\|json|\|tojson)?\}\}")
+"""Marks in the words of a program."""
 _INLINE = re.compile(r"""[\n;(){}&|<>$`"' ]""")
-"""What makes a script code; without it, it is the name of one."""
+"""Signs that a script is code; without one it is the name of a script."""
 _RETRIED = ["RATE_LIMIT", "OVERLOADED", "API_ERROR"]
 """Codes of failures that pass by themselves."""
 _ONLY_CLAUDE = {
@@ -80,6 +82,8 @@ class Made:
     shape: str = "--text"
     transforms: dict[str, str] = field(default_factory=dict)
     """Of inputs, by context key."""
+    fills: list[str] = field(default_factory=list)
+    """Paths of the values that its program has in its words."""
 
 
 def make(fields: Fields, kind: str, step: Step, scope: Scope, maker: Maker) -> Made:
@@ -306,7 +310,12 @@ def _script(fields: Fields, kind: str, made: Made, maker: Maker) -> None:
         fields.ignore("with", '"with" has no effect on a bash node')
     else:
         program, variables = _other_language(fields, text, made, maker)
-    made.script = [*script_options(text, variables, made.reader), "--", *program]
+    options = script_options(text, variables, made.reader)
+    if made.fills:
+        options.append("--fill")
+        lacking = [path for path in made.fills if path not in variables.values() and _may_lack(path, made.reader)]
+        options += [word for path in lacking for word in ("--optional", path)]
+    made.script = [*options, "--", *program]
     if not text.strip():
         report.refuse(pointer, "the script is empty", "Write one.")
     if any(ord(char) < ord(" ") and char not in "\n\t" for char in text):
@@ -350,13 +359,9 @@ def _other_language(fields: Fields, text: str, made: Made, maker: Maker) -> tupl
     if "with" in fields:
         fields.refuse("with", "values that are bound by `with` cannot be converted", "Let the script read files.")
     if _INLINE.search(text) is not None:
-        for found in TOKEN.finditer(text):
-            message = f'"{found[0]}" is put into the script\'s text, which no value reaches here'
-            if found["word"] not in shell.EMPTY and found["word"] not in TEXT:
-                report.refuse(pointer, message, "Write a bash node that passes it to the script as a variable.")
         variables = shell.environment(text, made.reader, pointer)
         start = ["bun", "--no-env-file", "-e"] if runtime == "bun" else ["uv", "run", *libraries, "python", "-c"]
-        return [*start, text.rstrip()], variables
+        return [*start, _code(text, made, pointer)], variables
     file = maker.script_file(text.strip(), runtime or "bun")
     if file is None:
         advice = f"Put it there: .archon/scripts/{text.strip()[:80]}.{'py' if runtime == 'uv' else 'ts'}."
@@ -365,6 +370,21 @@ def _other_language(fields: Fields, text: str, made: Made, maker: Maker) -> tupl
     path, content = file
     start = ["bun", "--no-env-file", "run"] if path.endswith((".ts", ".js")) else ["uv", "run", *libraries]
     return [*start, path], shell.environment(content, made.reader, pointer)
+
+
+def _code(text: str, made: Made, pointer: str) -> str:
+    """A script in another language with marks for the values that Archon puts into its text."""
+    report = made.reader.report
+    filled, marks = marked(text, made.reader, pointer, stays=shell.BY_VARIABLE_ALONE)
+    if not marks:
+        return text.rstrip()
+    advice = "Write a bash node that passes the values to the script as variables."
+    if (own := _FILLED_IN.search(text)) is not None:
+        report.refuse(pointer, f'"{own[0]}" of the script has the form of a value here', advice)
+    message = f"{', '.join(marks)}: these values become a part of the script's text, as in Archon, and can run as code"
+    report.differs(pointer, message, "Better: a bash node that passes them to the script as variables.")
+    made.fills = [mark.strip("{}") for mark in marks]
+    return filled.rstrip()
 
 
 def _approval(fields: Fields, made: Made, maker: Maker) -> None:
@@ -393,7 +413,7 @@ def _cancel(fields: Fields, made: Made) -> None:
     """The end of the run with a reason: a program that fails."""
     pointer = fields.at("cancel")
     reason = fields.text("cancel") or "?"
-    text, _ = marked(reason, made.reader, pointer, only_outputs=True)
+    text, _ = marked(reason, made.reader, pointer, stays=VARIABLES)
     message = "the run ends as failed with the code STOPPED, where Archon ends it as cancelled"
     fields.report.differs(pointer, message)
     optional = [word for key, needed in made.reader.inputs.items() if not needed for word in ("--optional", key)]

@@ -217,11 +217,21 @@ def names_output(found: re.Match[str]) -> bool:
     return found["node"] is not None or found["previous"] is not None
 
 
-def fill(text: str, reader: Reader, pointer: str, put: Callable[[str], str], *, only_outputs: bool = False) -> str:
-    """*text* with `put(path)` for each value that it names; one that is refused stays as it is."""
+VARIABLES = frozenset(
+    {"ARGUMENTS", "USER_MESSAGE", "ARTIFACTS_DIR", "STATE_DIR", "BASE_BRANCH", "DOCS_DIR", "WORKFLOW_ID"}
+    | {"LOOP_USER_INPUT", "LOOP_PREV_OUTPUT", "REJECTION_REASON", "EXTERNAL_CONTEXT", "ISSUE_CONTEXT", "CONTEXT"}
+    | {"INPUTS"}
+)
+"""Words that stand for other values than outputs of nodes; `INPUTS` for all inputs."""
+
+
+def fill(
+    text: str, reader: Reader, pointer: str, put: Callable[[str], str], *, stays: frozenset[str] = frozenset()
+) -> str:
+    """*text* with `put(path)` for each value that it names, except the words of *stays*; one that is refused stays."""
 
     def replace(found: re.Match[str]) -> str:
-        if only_outputs and not names_output(found):
+        if (found["word"] or ("INPUTS" if found["input"] is not None else "")) in stays:
             return found[0]
         path = reader.path(found, pointer)
         return found[0] if path is None else put(path) if path else ""
@@ -235,10 +245,10 @@ def prompt(text: str, reader: Reader, pointer: str) -> str:
     return f"{filled}\n\n{explained(marks)}" if marks else filled
 
 
-def marked(text: str, reader: Reader, pointer: str, *, only_outputs: bool = False) -> tuple[str, list[str]]:
+def marked(text: str, reader: Reader, pointer: str, *, stays: frozenset[str] = frozenset()) -> tuple[str, list[str]]:
     """*text* with a mark `{{key.member}}` for each value that it names, and these marks.
 
-    *only_outputs*: Archon puts the outputs of nodes into this text, and no variables.
+    *stays* are words of `VARIABLES` that Archon leaves alone in this text.
     """
     marks: dict[str, None] = {}
     own = frozenset(_MARK.findall(text))
@@ -250,7 +260,7 @@ def marked(text: str, reader: Reader, pointer: str, *, only_outputs: bool = Fals
         marks[mark] = None
         return mark
 
-    return fill(text, reader, pointer, put, only_outputs=only_outputs).strip(), list(marks)
+    return fill(text, reader, pointer, put, stays=stays).strip(), list(marks)
 
 
 def explained(marks: list[str]) -> str:

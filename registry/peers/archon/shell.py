@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _HERE = re.compile(r"<<-?[ \t]*(?P<quoted>\\?['\"]?)(?P<word>[A-Za-z_]\w*)['\"]?")
 _BY_VARIABLE = frozenset({"ARGUMENTS", "USER_MESSAGE", "CONTEXT", "EXTERNAL_CONTEXT", "ISSUE_CONTEXT"})
 """Variables that Archon itself passes in the environment of the script, never in its text."""
+BY_VARIABLE_ALONE = _BY_VARIABLE | {"INPUTS", "LOOP_USER_INPUT", "LOOP_PREV_OUTPUT", "REJECTION_REASON"}
+"""Words that Archon leaves alone in the text of a script in any language."""
 _VARIABLES = re.compile(
     r"(?<!\w)(?:ARGUMENTS|USER_MESSAGE|ARTIFACTS_DIR|STATE_DIR|LOG_DIR|BASE_BRANCH|WORKFLOW_ID|CONTEXT|EXTERNAL_CONTEXT"
     r"|ISSUE_CONTEXT)(?!\w)"
@@ -91,6 +93,8 @@ def _word(
     where = _FORBIDDEN.get(context)
     if not is_value and context in {"here", "brace"}:
         where = None  # Archon's plain text and a variable are the same there
+    if is_value and context == "escaped double":
+        where = _FORBIDDEN["escaped"]
     if not is_value and context == "single":
         where = "inside single quotes, where it is put into the text"
     if where is not None:
@@ -101,7 +105,8 @@ def _word(
         return found[0] if path is None else "''"
     if not is_value:
         variables[found["word"]] = path
-        return f"${{{found['word']}}}"
+        before = "\\" if context == "escaped double" else ""  # with the one before it a backslash in the text
+        return f"{before}${{{found['word']}}}"
     name = f"NODE_{path.replace('.', '_').upper()}"
     if variables.get(name, path) != path or name in own:
         reader.report.refuse(pointer, f'the script has a variable "{name}" of its own', "Rename it.")
@@ -152,7 +157,7 @@ def _tokens(script: str) -> Iterator[tuple[re.Match[str], str]]:
         elif char == "\\" and mode not in {"single", "comment"}:
             escaped = TOKEN.match(script, at + 1)
             if escaped is not None:
-                yield escaped, "escaped"
+                yield escaped, "escaped" if mode != "double" or is_lost else "escaped double"
             at = at + 2 if escaped is None else escaped.end()
         elif mode == "plain" and pair == "<<" and script[at : at + 3] != "<<<" and (here := _HERE.match(script, at)):
             at = here.end()

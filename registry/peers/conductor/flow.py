@@ -110,7 +110,7 @@ class Flow:
     def build(self, entry: str) -> Built:
         """The phases of everything that is reached from *entry*."""
         reached = self._reach(entry)
-        for name in self._units.keys() - reached:
+        for name in [] if self._report.has_refused else self._units.keys() - reached:  # what was refused has no routes
             unit = self._units[name]
             self._report.refuse(unit.fields.pointer, f'no route leads to "{name}"', "Remove it, or add a route to it.")
         built = self._phases(self._region(entry, reached, frozenset()), frozenset())

@@ -129,7 +129,7 @@ def _agent(unit: Unit, fields: Fields, found: Work, shop: Shop) -> None:
 
 
 def _need(found: Work, shop: Shop, pointer: str) -> None:
-    """What the prompt names has to be there: a missing member ends the run in Conductor, and fails the node here."""
+    """Each member that the prompt names has to be there: without it Conductor ends the run, and here the node fails."""
     own = {path for path in found.read.unsure if path.split(".", maxsplit=1)[0] in shop.names.local}
     if own:
         message = "a member that an item does not have is empty in its prompt, where Conductor fails the item"

@@ -94,7 +94,7 @@ class Names:
         unit = self.units.get(first)
         if unit is None:
             advice = "Name a step, a group or an input of the workflow."
-            self.report.refuse(pointer, f'"{".".join(parts)[:100]}" cannot be converted', advice)
+            self.report.refuse(pointer, f'"{".".join(parts)[:100]}" is neither a step nor a group nor an input', advice)
             return None
         found = _of_unit(unit, parts[1:])
         if found is None:

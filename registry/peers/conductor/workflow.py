@@ -244,6 +244,7 @@ def _unit(fields: Fields, where: str, keys: Keys) -> Unit:
         why, advice = ELSEWHERE[kind]
         fields.report.refuse(fields.at("type"), why, advice)
         unit.kind = "agent"
+        unit.routes = []
         for left in fields.names():
             fields.take(left)
         fields.put("prompt", "?")

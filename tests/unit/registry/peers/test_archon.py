@@ -412,7 +412,7 @@ def test_a_cancel_fails_with_its_reason() -> None:
         ('bash: "a\\x07"', "bash"),
         ("bash: a, retry: {max_attempts: 2}", "retry/on_error"),
         ("script: a b, runtime: node", "runtime"),
-        ("script: print($ARTIFACTS_DIR), runtime: uv", "script"),
+        ("script: 'print($ARTIFACTS_DIR, {{x}})', runtime: uv", "script"),
         ("script: print(1), runtime: uv, with: {}", "with"),
         ("include: other", "include"),
         ("workflow: other, fan_out: {items: $a.output}", "workflow"),

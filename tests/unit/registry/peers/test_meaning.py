@@ -250,3 +250,41 @@ def test_the_words_of_an_input_with_a_type_are_named() -> None:
     assert any("here a word is a text" in said for said in differs(found))
     found = conductor("- {name: a, prompt: a}\n", workflow="input: {n: {type: string}}\n")
     assert not any("here a word is a text" in said for said in differs(found))
+
+
+def test_values_become_a_part_of_a_script_in_another_language() -> None:
+    nodes = """\
+    - {id: a, bash: echo a}
+    - {id: maybe, bash: m, depends_on: [a], when: "$a.output == 'x'"}
+    - id: b
+      depends_on: [a, maybe]
+      trigger_rule: all_done
+      runtime: uv
+      script: |
+        print($a.output.n, "$maybe.output", "$ARTIFACTS_DIR", "$ARGUMENTS $INPUTS.x $CONTEXT")
+    """
+    found = checked(archon(nodes))
+    command = agents_of(found)[nodes_of(found)["b"]["agentId"]].command
+    code = 'print({{a_members.n}}, "{{maybe}}", "{{artifacts_dir}}", "$ARGUMENTS $INPUTS.x $CONTEXT")'
+    assert command[-1] == code
+    assert command[command.index("--fill") :][:3] == ("--fill", "--optional", "maybe")
+    assert inputs_of(nodes_of(found)["b"])["maybe"] is False
+    assert any("can run as code" in said for said in differs(found))
+
+
+def test_a_variable_after_a_backslash_in_quotes_is_put_in_as_archon_puts_it_in() -> None:
+    found = checked(archon("- {id: a, bash: 'echo \"in \\$ARTIFACTS_DIR.\"'}\n"))
+    command = agents_of(found)[nodes_of(found)["a"]["agentId"]].command
+    assert command[-1] == 'echo "in \\\\${ARTIFACTS_DIR}."'
+    plain = "- {id: x, bash: x}\n- {id: a, bash: 'echo \\$ARTIFACTS_DIR', depends_on: [x]}\n"
+    assert [pointer for pointer, _ in refused(archon(plain))] == ["/nodes/1/bash"]
+    value = "- {id: x, bash: x}\n- {id: a, bash: 'echo \"\\$x.output\"', depends_on: [x]}\n"
+    assert [pointer for pointer, _ in refused(archon(value))] == ["/nodes/1/bash"]
+
+
+def test_what_follows_from_a_refusal_is_not_refused_again() -> None:
+    agents = """\
+    - {name: a, type: set, value: x, routes: [{to: b, when: "{{ output.flag }}"}, {to: $end}]}
+    - {name: b, prompt: b}
+    """
+    assert [pointer for pointer, _ in refused(conductor(agents))] == ["/agents/0/type"]
