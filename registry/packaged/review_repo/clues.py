@@ -54,7 +54,7 @@ OWN_CHECK = re.compile(
 CONVERTED = re.compile(
     r"\b(int|float|parseInt|parseFloat|Number|Integer\.parseInt|Integer\.valueOf|Long\.parseLong|strconv\.Itoa|intval|to_i)\s*\("
     r"|\.to_i\b|shlex\.quote|shlex\.join|shellescape|escapeshell|pipes\.quote|secure_filename|safe_join|basename\(|\.getName\(\)"
-    r"|DOMPurify|sanitize|htmlspecialchars|escapeHtml|html\.escape|escape\w*\(|\bquote\w*\(|urlencode|format_html"
+    r"|DOMPurify|[Ss]anitize|htmlspecialchars|escapeHtml|html\.escape|[Ee]scape\w*\(|\bquote\w*\(|urlencode|format_html"
     r"|encodeURIComponent|url_has_allowed_host|is_safe_url|sql\.Identifier|Identifier\("
 )
 CHECKED = re.compile(

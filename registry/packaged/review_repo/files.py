@@ -18,7 +18,7 @@ from registry.packaged.review_repo.git import SUBMODULE_MODE, SYMLINK_MODE, trac
 from registry.packaged.review_repo.languages import Role, language_of, may_be_script, not_written_here, role_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from registry.packaged.review_repo.programs import Deadline
 
@@ -94,9 +94,21 @@ def checked_scope(root: Path, wanted: object) -> str:
 def survey(root: Path, scope: str) -> Listing:
     """List the files to review: tracked files and new ones that are not ignored."""
     listing = Listing(root, scope)
-    inside = _Inside(root)
     entries = [(mode, path, True) for mode, path in tracked(root, scope)]
     entries += [("", path, False) for path in untracked(root, scope)]
+    _fill(listing, entries)
+    return listing
+
+
+def is_below(path: object) -> bool:
+    """Whether *path* is the name of a file below the folder that it is relative to."""
+    parts = path.split("/") if isinstance(path, str) else [".."]
+    return bool(parts[0]) and not {"", ".", "..", ".git"} & {*parts} and "\0" not in str(path)
+
+
+def _fill(listing: Listing, entries: Iterable[tuple[str, bytes, bool]]) -> None:
+    """Add *entries*, each a mode, a path and whether git tracks it, to the files of *listing* or to what is skipped."""
+    inside = _Inside(listing.root)
     for mode, raw, is_tracked in entries:
         try:
             path = raw.decode("utf-8")
@@ -122,17 +134,22 @@ def survey(root: Path, scope: str) -> Listing:
         listing.limits.append(
             f"Only the first {FILE_LIMIT:,} files were reviewed, {beyond:,} were not: review subfolders with path=…"
         )
-    return listing
 
 
-def relist(inputs: Mapping[str, Any]) -> tuple[Listing, dict[str, Any]]:
+def relist(inputs: Mapping[str, Any], *, skipped: bool = False) -> tuple[Listing, dict[str, Any]]:
     """Repeat the structure agent's listing: without foreign files, with the roles and scripts that it found.
 
-    With `since`, only the files that changed.
+    With `since`, only the files that changed. Git is asked again only for what is *skipped* and what is tracked,
+    or if there are too many files to pass on their names.
     """
     structure = section(inputs, "structure")
     root = Path.cwd()
-    listing = survey(root, checked_scope(root, structure.get("scope")))
+    scope, paths = checked_scope(root, structure.get("scope")), structure.get("paths")
+    if skipped or not isinstance(paths, list):
+        listing = survey(root, scope)
+    else:
+        listing = Listing(root, scope)
+        _fill(listing, (("", os.fsencode(path), True) for path in paths if is_below(path)))
     foreign, generated = set(structure.get("foreign", ())), set(structure.get("generated", ()))
     scripts = dict(structure.get("scripts", {}))
     changed = structure.get("changed")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ COMMITS_COUNTED = 10_000
 SUBMODULE_MODE = "160000"
 SYMLINK_MODE = "120000"
 
+_asking = threading.Lock()
 # A checkout of another owner (a container's mount) may be read: none of its configured programs are run.
 _SAFE_CONFIG = {**SETTINGS, "safe.directory": "*"}
 
@@ -48,27 +50,29 @@ class Repository:
 
 def open_repository(root: Path) -> Repository:
     """The repository that contains *root*. Raises `Refusal`: TOOL_MISSING, NOT_A_REPOSITORY."""
-    inside = git(root, "rev-parse", "--is-inside-work-tree", "--show-prefix")
+    # The name of HEAD comes last: without a commit, git answers the questions before it and fails.
+    questions = ("--is-inside-work-tree", "--show-prefix", "--is-shallow-repository")
+    inside = git(root, "rev-parse", *questions, "--short", "HEAD^{commit}")
     answer = _lines(inside)
-    if inside.code != 0 or not answer or answer[0] != "true":
+    if answer[:1] != ["true"] or len(answer) < len(questions):
         raise Refusal(
             "NOT_A_REPOSITORY",
             f"{root} is not in the work tree of a git repository ({inside.complaint})",
             hint="Run /review-repo in a git work tree, or make one with `git init && git add -A`.",
         )
-    head = git(root, "rev-parse", "--short", "--verify", "--quiet", "HEAD^{commit}")
+    prefix, shallow, *head = answer[1:]
     branch = git(root, "symbolic-ref", "--short", "--quiet", "HEAD")
     commits = 0
-    if head.code == 0:
+    if inside.code == 0:
         count = git(root, "rev-list", "--count", f"--max-count={COMMITS_COUNTED}", "HEAD", "--")
         commits = int(count.stdout.strip() or 0) if count.code == 0 else 1
     return Repository(
         root=root,
-        prefix=answer[1] if len(answer) > 1 else "",
+        prefix=prefix,
         commits=commits,
-        head=_lines(head)[0] if head.code == 0 else None,
+        head=head[0] if inside.code == 0 and head else None,
         branch=_lines(branch)[0] if branch.code == 0 and _lines(branch) else None,
-        shallow=_lines(git(root, "rev-parse", "--is-shallow-repository")) == ["true"],
+        shallow=shallow == "true",
     )
 
 
@@ -172,7 +176,9 @@ def git(root: Path, *arguments: str, seconds: float = 20, stdin: bytes = b"", li
         raise Refusal(
             "TOOL_MISSING", 'The program "git" was not found on the PATH', hint="Install git and run the review again."
         )
-    settings = {**_SAFE_CONFIG, **_withheld(program, root)}
+    with _asking:  # several threads want the answer at once
+        withheld_here = _withheld(program, root)
+    settings = {**_SAFE_CONFIG, **withheld_here}
     argv = [program, "--no-pager", "--literal-pathspecs", *arguments]
     return run(argv, cwd=root, seconds=seconds, stdin=stdin, limit=limit, env=_environment(root, settings))
 

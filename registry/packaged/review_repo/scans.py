@@ -62,7 +62,7 @@ def text(inputs: Mapping[str, Any]) -> dict[str, Any]:
     # The parsers of data files are slow to import, and the other agents do not need them.
     from registry.packaged.review_repo.hygiene import check_repository, check_text  # noqa: PLC0415
 
-    listing, structure = relist(inputs)
+    listing, structure = relist(inputs, skipped=True)
     secrets, hygiene = Scan(tool="secrets"), Scan(tool="hygiene")
     targets, named = check_repository(listing)
     hygiene.hits += named

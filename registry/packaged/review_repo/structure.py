@@ -206,6 +206,7 @@ def _output(
         "since": base[:12] or None,
         "changed": changed,
         "files": len(listing.files),
+        "paths": [file.path for file in listing.files] if len(listing.files) <= NAMED_FILES else None,
         "text_files": tally.text_files,
         "test_files": sum(count.test_files for name, count in tally.languages.items() if name not in NOT_CODE),
         "code_lines": sum(count.lines for name, count in tally.languages.items() if name not in NOT_CODE),

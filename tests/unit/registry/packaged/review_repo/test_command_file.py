@@ -10,10 +10,15 @@ import jsonschema
 import pytest
 
 from engine.conditions import parse
+from engine.executors.simulate import Fault
 from engine.graph import compile_plan
 from engine.graph.most import uncapped
+from engine.ids import NodeId
 from engine.model.agent import AgentDefaults, AgentSource
+from engine.model.policy import FailureKind
 from engine.run.events import Limits
+from engine.run.titles import title
+from engine.simulation import Scenario, simulate
 from engine.values.arguments import working_agents
 from registry.catalog import PACKAGED_COMMANDS, Catalog
 from registry.packaged.review_repo import conclusion, history, scans, structure
@@ -68,6 +73,26 @@ def test_as_a_sub_command_it_needs_no_model_either(repo: Repo, task: str) -> Non
     raw = {"version": "2.0.0", "name": "/check", "description": "Checks", "phases": phases}
     plan = compile_plan(catalog.bundle(catalog.load(raw)))
     assert all(agent.kind.value == "python" for agent in working_agents(plan, {}))
+
+
+def test_a_failed_verification_is_named_by_the_number_of_its_finding(repo: Repo) -> None:
+    catalog = Catalog(repo.root)
+    plan = compile_plan(catalog.bundle(catalog.load("/review-repo")))
+    claim = dict.fromkeys(("file", "meaning", "title", "message", "by", "code", "why"), "x")
+    claims: list[dict[str, Any]] = [
+        {**claim, "number": number, "line": 1, "severity": "low", "reasons": [], "others": []} for number in (7, 9)
+    ]
+    run = simulate(
+        plan,
+        Scenario(
+            arguments={"deep": "true"},
+            faults={(NodeId("verify-findings/2"), None): Fault(FailureKind.ERROR, "X")},
+            values={NodeId("choose-findings"): {"claims": claims}},
+        ),
+    ).run
+    # The run holds references to items: of an item, the title knows the key.
+    failed = [node for node in run.nodes.values() if node.status == "failed"]
+    assert [title(run, node) for node in failed] == ["Verify finding 9: claim.title in claim.file:claim.line"]
 
 
 @pytest.mark.parametrize("name", ["repo-verifier", "repo-reader"])

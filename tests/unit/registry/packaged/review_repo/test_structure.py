@@ -266,3 +266,42 @@ def test_a_listing_that_takes_too_long_is_a_timeout(
     )
     failure = repo.failure(structure.review)
     assert (failure["kind"], failure["code"]) == ("timeout", "TIMEOUT")
+
+
+def test_other_agents_need_not_ask_git_again_for_the_files(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    repo.commit(**{"a.py": "x = 1\n", "docs/b.md": "# B\n", "vendor/c.js": "c()\n"})
+    repo.write("new.py")
+    (repo.root / "link.py").symlink_to("a.py")
+    output = repo.ask(structure.review)
+    listed = files.relist(output, skipped=True)[0]
+    monkeypatch.setattr(files, "tracked", None)
+    again = files.relist(output)[0]
+    names = [(file.path, file.size, file.language, file.role) for file in again.files]
+    assert names == [(file.path, file.size, file.language, file.role) for file in listed.files]
+    assert [name for name, *_ in names] == ["a.py", "docs/b.md", "new.py"]
+
+
+def test_names_of_too_many_files_are_not_passed_on(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(structure, "NAMED_FILES", 1)
+    repo.commit(**{"a.py": "x = 1\n", "b.py": "x = 1\n"})
+    output = repo.ask(structure.review)
+    assert output["structure"]["paths"] is None
+    assert [file.path for file in files.relist(output)[0].files] == ["a.py", "b.py"]
+
+
+def test_names_that_are_passed_on_are_checked_like_those_of_git(repo: Repo, tmp_path: Path) -> None:
+    repo.commit(**{"a.py": "x = 1\n"})
+    (tmp_path / "outside.py").write_text("x = 1\n")
+    (repo.root / "link").symlink_to(tmp_path)
+    (repo.root / "link.py").symlink_to(tmp_path / "outside.py")
+    names: list[object] = [
+        "a.py",
+        "../outside.py",
+        str(tmp_path / "outside.py"),
+        "link/outside.py",
+        "link.py",
+        "gone.py",
+    ]
+    names += [".git/config", "./a.py", "", "a.py\0", "b/../a.py", 1, None]
+    listing, _ = files.relist({"structure": {"scope": ".", "paths": names}})
+    assert [file.path for file in listing.files] == ["a.py"]
