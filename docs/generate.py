@@ -255,7 +255,7 @@ def _settings(model: type[BaseModel], place: str) -> list[tuple[str, str, str, s
         if inner is None:
             value = field.get_default(call_default_factory=True)
             default = "" if value is None or value == [] else code(value)
-            rows.append((f"`{place}{name}`", kind(shape), default, field.description or ""))
+            rows.append((f"`{place}{name}`", kind(shape), default, shape.get("description", "")))
             continue
         annotation: Any = field.annotation
         part = annotation if hasattr(annotation, "model_fields") else annotation.__args__[1]

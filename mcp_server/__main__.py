@@ -23,11 +23,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     if argv is not None:
         _serve(argv, None)
         return
-    from mcp_server.door.opening import open_door  # noqa: PLC0415 - see the module
+    from mcp_server import collector  # noqa: PLC0415 - see the module
+    from mcp_server.door.opening import open_door  # noqa: PLC0415
 
+    collector.pause()
     arguments = sys.argv[1:]
     door = open_door(arguments)
-    _serve(arguments, door.attend(_load) if door is not None else None)
+    if door is None:
+        _load()
+    handed = None if door is None else door.attend(_load)
+    collector.go_on()
+    _serve(arguments, handed)
 
 
 def _load() -> None:

@@ -28,7 +28,6 @@ from registry.files import json_file, yaml_file
 from registry.files.garbage_collector import collector_paused
 from registry.files.paths import shown
 from registry.files.positions import positions
-from registry.markdown.guess import suggest_agents
 from registry.packaged import scanners
 from registry.peers.kinds import PEERS
 
@@ -195,6 +194,8 @@ class Catalog:
         told = (*parsed.problems, *wrong)
         source = "definition" if path is None else shown(self.project, path)
         if parsed.format == "markdown":
+            from registry.markdown.guess import suggest_agents  # noqa: PLC0415 - needed for such files only
+
             told = suggest_agents(told, parsed.raw, agents.values())
             told = tuple(replace(one, place=one.place and f"{source}:{one.place}") for one in told)
         absent = _absent_scanners(validation.definition, agents)

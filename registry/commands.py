@@ -18,13 +18,11 @@ from cachetools import LRUCache
 
 from engine.errors import InputError, NotFound
 from engine.text.cut import some
-from registry.dialects.migrate import migrate
 from registry.files import json_file, yaml_file
 from registry.files.paths import inside
 from registry.files.places import COMMANDS, roots
 from registry.files.shared_folders import Surroundings
-from registry.markdown.convert import convert
-from registry.markdown.refusal import NO_STEPS
+from registry.markdown import NO_STEPS
 from registry.naming import closest
 from registry.peers.kinds import PEERS, peer_of
 
@@ -322,11 +320,9 @@ class CommandIndex:
             return NotFound(message, code="COMMAND_NOT_FOUND", hint=hint)
         names = sorted({summary.name for summary in found if NAME.fullmatch(summary.name)})
         near = closest(name, names)
-        listed = some(names, _NAMED) if names else "none yet"
         hint = f'Did you mean "{near}"? ' if near else ""
-        hint += f"Commands here: {listed}."
-        advice = self.reach().advice
-        hint += f" {advice}" if advice else ""
+        hint += f"Commands here: {some(names, _NAMED) if names else 'none yet'}."
+        hint += f" {advice}" if (advice := self.reach().advice) else ""
         client = f"{hint} The resource orchestration://commands lists all."
         return NotFound(f'Command "{name[:200]}" not found', code="COMMAND_NOT_FOUND", hint=hint, client_hint=client)
 
@@ -334,6 +330,8 @@ class CommandIndex:
 def _parse(data: bytes, path: Path, project: Path) -> Parsed:
     text = json_file.decode(data, name=path.name)
     if path.suffix.lower() in _MARKDOWN:
+        from registry.markdown.convert import convert  # noqa: PLC0415 - needed for such files only
+
         converted = convert(text, stem=path.stem)
         return Parsed(
             raw=converted.definition,
@@ -372,6 +370,8 @@ def _of_peer(raw: dict[str, Any], peer: str, text: str, project: Path) -> Parsed
 
 def parse_definition(raw: dict[str, Any]) -> Parsed:
     """*raw* as v2: unchanged if it has no older spelling in it, otherwise migrated."""
+    from registry.dialects.migrate import migrate  # noqa: PLC0415 - most questions are about runs
+
     _refuse_size(raw)
     migration = migrate(raw)
     return Parsed(

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from engine.model.attribute_docs import Documented
 from engine.model.fields import Items, ItemsOrNone, One, OneOrNone, Several, absent
 
 FORMAT_VERSION = "2.1.0"
@@ -83,7 +84,7 @@ def _in_files(name: str) -> str:
     return _OTHERWISE.get(name) or to_camel(name)
 
 
-class Part(BaseModel):
+class Part(Documented, BaseModel):
     """Base of all parts of a command: camelCase in files, snake_case in Python."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -91,7 +92,7 @@ class Part(BaseModel):
         populate_by_name=True,
         extra="ignore",
         frozen=True,
-        use_attribute_docstrings=True,
+        defer_build=True,
         allow_inf_nan=False,
     )
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
 
+from engine.model.attribute_docs import Documented
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -57,14 +59,14 @@ def _short(schema: dict[str, Any]) -> None:
             entry.update(options[0])
 
 
-class Wire(BaseModel):
+class Wire(Documented, BaseModel):
     """Base of all answers: camelCase names, absent fields instead of nulls, docstrings as descriptions."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
         populate_by_name=True,
         extra="forbid",
-        use_attribute_docstrings=True,
+        defer_build=True,
         json_schema_extra=_short,
     )
 

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from engine.errors import InputError
 from engine.model.agent import AgentDefaults
+from engine.model.attribute_docs import Documented
 from engine.statefolder.regular_files import read_regular
 from engine.views.todos import TodoOptions
 from mcp_server.project.guarded import GUARDED, check_no_secret, guarded_values
@@ -35,10 +36,10 @@ MAX_FILE_BYTES = 1_000_000
 """Bytes of the largest settings file."""
 
 
-class TodoSettings(BaseModel):
+class TodoSettings(Documented, BaseModel):
     """How todo lists are built (SPEC 10)."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     batch_size: int = Field(default=10, ge=1, le=1000)
     """Above this number of nodes, each phase that has not opened is one line. Unless it is set, lists in answers of the
@@ -49,10 +50,10 @@ class TodoSettings(BaseModel):
     """Whether the text block has phase headings."""
 
 
-class BreakerSettings(BaseModel):
+class BreakerSettings(Documented, BaseModel):
     """When a circuit breaker opens, and when it tries again (SPEC 9)."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     failure_threshold: int = Field(default=5, ge=1)
     """Number of failures within the monitoring period that open it."""
@@ -78,10 +79,10 @@ def _read_as(read: Callable[[Any], Any]) -> AfterValidator:
 Word = Annotated[str, _read_as(fields.argument)]
 
 
-class ClaudeSettings(BaseModel):
+class ClaudeSettings(Documented, BaseModel):
     """Defaults for model agents whose file does not say."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     model: Word | None = None
     """Model of agents whose file has no `model`."""
@@ -111,10 +112,10 @@ FleetKind = Literal["claude", "process", "python"]
 DEFAULT_KINDS: tuple[FleetKind, ...] = ("claude", "process")
 
 
-class FleetSettings(BaseModel):
+class FleetSettings(Documented, BaseModel):
     """Other machines that make attempts of a run; without `connect` everything runs here."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     connect: Annotated[str | None, GUARDED] = Field(default=None, pattern=r"^\S+:\d{1,5}$")
     """Host and port of the fleet's server, such as `temporal.example:7233`."""
@@ -169,10 +170,10 @@ def _webhook(value: str) -> str:
     return value
 
 
-class NotifySettings(BaseModel):
+class NotifySettings(Documented, BaseModel):
     """Notifications when a run asks, fails or ends."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     command: Annotated[list[str] | None, GUARDED] = Field(default=None, min_length=1)
     """Program and arguments, without a shell; it gets the notification as JSON on stdin."""
@@ -182,12 +183,10 @@ class NotifySettings(BaseModel):
     """The occasions: a run asks; its first node fails while it goes on; it is over."""
 
 
-class Settings(BaseSettings):
+class Settings(Documented, BaseSettings):
     """The settings of a project; variables such as `ORCHESTRATION_MAX_PARALLELISM=4` take precedence over the file."""
 
-    model_config = SettingsConfigDict(
-        extra="forbid", env_prefix=_PREFIX, env_nested_delimiter="__", use_attribute_docstrings=True
-    )
+    model_config = SettingsConfigDict(extra="forbid", env_prefix=_PREFIX, env_nested_delimiter="__", defer_build=True)
 
     claude_program: Annotated[str | None, GUARDED] = Field(default=None, min_length=1)
     """Path of the Claude Code program from the project root, or its name outside the project (default: `claude`)."""

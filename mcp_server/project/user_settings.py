@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from engine.errors import InputError
+from engine.model.attribute_docs import Documented
 from engine.statefolder.user_files import configuration_folder
 from mcp_server.project.settings import CODE, NotifySettings, check_keys, read_toml
 from registry.agents import fields
@@ -30,10 +31,10 @@ def _variables(value: dict[str, str] | list[str]) -> dict[str, str] | list[str]:
     return value
 
 
-class AgentSettings(BaseModel):
+class AgentSettings(Documented, BaseModel):
     """Settings for every agent of every project."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     env: Annotated[list[str] | dict[str, str], AfterValidator(_variables)] = Field(default_factory=list)
     """Variables for agents' processes: names of your variables, or a table in which `"$NAME"` refers to one."""
@@ -53,10 +54,10 @@ class UserNotifySettings(NotifySettings):
     """Whether `orchestrate` rings the bell of its terminal, and shows a notification where the terminal can."""
 
 
-class UserSettings(BaseModel):
+class UserSettings(Documented, BaseModel):
     """The settings of a user for all projects."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     agents: AgentSettings = Field(default_factory=AgentSettings)
     """Settings for every agent of every project."""

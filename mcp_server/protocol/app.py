@@ -36,7 +36,6 @@ from mcp_server.protocol.stdin import Lines
 from mcp_server.protocol.tasks_extension import RunTasks
 from mcp_server.protocol.tools import add_tools
 from mcp_server.version import version
-from registry.naming import closest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -161,6 +160,8 @@ class OrchestrationServer(MCPServer[Session]):
 
     def _check_names(self, name: str, arguments: dict[str, Any]) -> None:
         """Reject unknown tools and parameters: a misspelled one would be silently ignored."""
+        from registry.naming import closest  # noqa: PLC0415 - at the first call the registry is needed anyway
+
         tool = self._tool_manager.get_tool(name)
         if tool is None:
             near = closest(name, [known.name for known in self._tool_manager.list_tools()])

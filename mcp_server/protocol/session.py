@@ -180,5 +180,5 @@ class Session:
 
 def _import_project() -> ModuleType:
     """Import the engine, the registry and all they need."""
-    importlib.import_module("mcp_server.protocol.contents")
+    importlib.import_module("mcp_server.protocol.run_answers")
     return importlib.import_module("mcp_server.project.project")

@@ -8,14 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.errors import InputError
+from registry.markdown import NO_STEPS
 from registry.markdown.headings import FOREIGN
 from registry.markdown.shapes import Kind
 
 if TYPE_CHECKING:
     from registry.markdown.shapes import Outline
 
-NO_STEPS = "NOT_A_COMMAND"
-"""The code of these errors."""
 _MAX_LINES = 8
 """Lines that one message names."""
 

@@ -22,7 +22,11 @@ except SystemExit:
     pass
 """
 SERVER = "import json, sys; import mcp_server.__main__ as server; server._load(); import mcp_server.project.logs"
-DOOR = "import json, sys; before = {*sys.modules}; import mcp_server.__main__, mcp_server.door.opening"
+DOOR = """
+import json, sys
+before = {*sys.modules}
+import mcp_server.__main__, mcp_server.collector, mcp_server.door.opening
+"""
 HEAVY = {
     "engine.executors.claude.executor",
     "engine.graph",
@@ -88,7 +92,7 @@ def test_the_first_answers_of_the_server_need_little_of_the_standard_library_and
     imported = set(json.loads(done.stdout))
     ours = {name for name in imported if name.partition(".")[0] in {"engine", "registry", "mcp_server"}}
     assert ours == {
-        *("mcp_server", "mcp_server.__main__", "mcp_server.door", "mcp_server.twins"),
+        *("mcp_server", "mcp_server.__main__", "mcp_server.collector", "mcp_server.door", "mcp_server.twins"),
         *(f"mcp_server.door.{name}" for name in ("conversation", "handover", "keys", "ledger", "opening", "store")),
         *("registry", "registry.files", "registry.files.places"),
     }
@@ -124,3 +128,59 @@ def test_a_question_about_runs_loads_nothing_that_reads_commands(project: Path) 
     words = [sys.executable, "-c", RUNS, str(project)]
     done = subprocess.run(words, cwd=project, env=env, check=True, capture_output=True, text=True, timeout=50)
     assert not {*json.loads(done.stderr.splitlines()[-1])} & OF_COMMANDS
+
+
+CALLED = """
+import json, sys
+import mcp_server.__main__ as server
+server._load()
+from mcp_server.protocol.session import _import_project
+_import_project()
+print(json.dumps(list(sys.modules)), file=sys.stderr)
+"""
+OF_FILES = {"registry.markdown.blocks", "registry.dialects", "mcp_server.protocol.contents"}
+"""Needed for a markdown file, an older spelling, and a resource."""
+
+
+def test_the_first_call_of_a_tool_loads_nothing_that_only_certain_files_need() -> None:
+    done = subprocess.run([sys.executable, "-c", CALLED], capture_output=True, text=True, check=True, timeout=50)
+    imported = {*json.loads(done.stderr.splitlines()[-1])}
+    assert "mcp_server.answers.status" in imported
+    assert not imported & OF_FILES
+
+
+COLLECTED = """
+import asyncio, gc, json, sys
+import mcp_server.__main__ as server
+found = []
+load = server._load
+server._load = lambda: (found.append(gc.isenabled()), load())
+def serve(running):
+    running.close()
+    found.extend((gc.isenabled(), gc.get_threshold()[0] > 10_000, gc.get_freeze_count() > 10_000))
+asyncio.run = serve
+sys.argv = ["orchestration-mcp"]
+try:
+    server.main(%s)
+except SystemExit:
+    pass
+print(json.dumps(found), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("argv", "found"),
+    [
+        pytest.param("", [False, True, True, True], id="a program of ours"),
+        pytest.param("[]", [True, False, False], id="a program of others"),
+    ],
+)
+def test_the_collector_pauses_while_our_own_server_is_imported_and_collects_while_it_serves(
+    argv: str, found: list[bool]
+) -> None:
+    words = [sys.executable, "-c", COLLECTED % argv]
+    env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        words, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=50
+    )
+    assert json.loads(done.stderr.splitlines()[-1]) == found
