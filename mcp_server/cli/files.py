@@ -135,7 +135,7 @@ def migrate(
         root = project_root()
         loaded = lazy.open_catalog(root, lazy.load_settings(root)).load(file)
         console.print_problems(loaded.problems, console.notes)
-        if loaded.agents and loaded.errors:
+        if loaded.errors and loaded.format in lazy.PEERS:
             raise typer.Exit(USAGE)
         text = json.dumps(loaded.raw, ensure_ascii=False, indent=2) + "\n"
         agents = {Path(".claude", "agents", f"{name}.md"): content for name, content in loaded.agents.items()}

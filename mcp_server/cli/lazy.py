@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from mcp_server.project.trusted import open_trust
     from registry.commands import NAME, CommandSource
     from registry.files.paths import inside, shown
+    from registry.peers.kinds import PEERS
 
 _HOMES = {
     "CommandSource": "registry.commands",
     "LogReader": "engine.storage.attempt_logs",
     "NAME": "registry.commands",
+    "PEERS": "registry.peers.kinds",
     "attempts_of": "mcp_server.project.nodes",
     "RunRequest": "mcp_server.project.project",
     "faults": "engine.storage.database",
@@ -64,6 +66,7 @@ _HOMES = {
 }
 __all__ = [
     "NAME",
+    "PEERS",
     "CommandSource",
     "LogReader",
     "RunRequest",

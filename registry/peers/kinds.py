@@ -35,7 +35,12 @@ def peer_of(raw: Mapping[str, Any]) -> str | None:
     workflow, nodes = raw.get("workflow"), raw.get("nodes")
     if isinstance(workflow, dict) and "entry_point" in workflow and "agents" in raw:
         return "conductor"
-    if isinstance(nodes, list) and "name" in raw and "version" not in raw and "agents" not in raw:
-        first = next((one for one in nodes if isinstance(one, dict)), {})
+    if (
+        isinstance(nodes, list | None)
+        and {"name", "nodes"} <= raw.keys()
+        and "version" not in raw
+        and "agents" not in raw
+    ):
+        first = next((one for one in nodes or [] if isinstance(one, dict)), {})
         return "archon" if not nodes or any(kind in first for kind in ARCHON_NODES) else None
     return None

@@ -86,3 +86,14 @@ def test_a_workflow_with_a_part_that_cannot_be_converted_is_not_written(project:
     assert result.stdout == ""
     assert not (project / "two.json").exists()
     assert not (project / ".claude").exists()
+
+
+@pytest.mark.parametrize("nodes", ["", "- {id: a, bash: x, depends_on: [a]}"])
+def test_a_refused_workflow_without_agents_is_not_written_either(project: Path, nodes: str) -> None:
+    path = project / ".archon/workflows/two.yaml"
+    path.write_text(f"name: two\ndescription: d\nnodes:\n  {nodes}\n", encoding="utf-8")
+    result = orchestrate(project, "migrate", ".archon/workflows/two.yaml", "--output", "two.json")
+    assert result.exit_code == 2
+    assert "PEER_NOT_CARRIED" in result.stderr
+    assert not (project / "two.json").exists()
+    assert orchestrate(project, "migrate", ".archon/workflows/two.yaml").stdout == ""

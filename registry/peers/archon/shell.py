@@ -63,11 +63,16 @@ def convert(script: str, reader: Reader, pointer: str) -> tuple[str, dict[str, s
     return "".join(result), variables
 
 
+def variable_of(name: str) -> str:
+    """The variable in which a script finds the input *name*."""
+    return f"INPUTS_{name.replace('-', '_').upper()}"
+
+
 def _environment(script: str, reader: Reader, pointer: str, variables: dict[str, str]) -> None:
     """Variables of the environment that the script may read in any way."""
     for name in dict.fromkeys(_VARIABLES.findall(script)):
         variables[name] = reader.variable(name, pointer)
-    declared = {f"INPUTS_{name.replace('-', '_').upper()}": name for name in reader.scope.arguments.declared}
+    declared = {variable_of(name): name for name in reader.scope.arguments.declared}
     for name in dict.fromkeys(_INPUTS.findall(script)):
         found = TOKEN.fullmatch(f"$INPUTS.{declared[name]}") if name in declared else None
         path = reader.path(found, pointer) if found is not None else None
@@ -108,8 +113,8 @@ def _word(
         before = "\\" if context == "escaped double" else ""  # with the one before it a backslash in the text
         return f"{before}${{{found['word']}}}"
     name = f"NODE_{path.replace('.', '_').upper()}"
-    if variables.get(name, path) != path or name in own:
-        reader.report.refuse(pointer, f'the script has a variable "{name}" of its own', "Rename it.")
+    while variables.get(name, path) != path or name in own:
+        name += "_"
     variables[name] = path
     return _quoted(f"${{{name}}}", found, context, reader, pointer)
 

@@ -52,7 +52,10 @@ def convert(
     callers = Callers((children or Children(sources)).find, {})
     maker = Maker(report, agents, _defaults(fields), sources.command_text, sources.script_file, callers)
     _settings(fields, definition)
-    made = _nodes(fields.items("nodes") or [], "/nodes", Scope(arguments), maker)
+    given = fields.items("nodes") or []
+    if not given:
+        report.refuse("/nodes", "the workflow has no nodes", "Write one.")
+    made = _nodes(given, "/nodes", Scope(arguments), maker)
     returned = fields.text("returns")
     if returned is not None and returned not in {node["id"] for part in made for node, _ in part}:
         report.refuse(fields.at("returns"), f'"{returned[:80]}" is not a node', "Correct its name.")
@@ -123,12 +126,17 @@ def _command(fields: Fields, name: str) -> dict[str, Any]:
 def _inputs(fields: Fields, arguments: Arguments) -> None:
     """Declared inputs are arguments; a text without a name is the argument `arguments`."""
     declared = fields.mapping("inputs")
+    variables: dict[str, str] = {}
     for name in declared.names()[:MAX_STEPS] if declared is not None else []:
         one = declared.mapping(name) if declared is not None else None
         if one is None:
             continue
         key = arguments.keys.claim(name)
         arguments.declared[name] = key
+        other = variables.setdefault(shell.variable_of(name), name)
+        if other != name:
+            message = f'scripts have one variable for the inputs "{other[:80]}" and "{name[:80]}"'
+            one.report.refuse(one.pointer, message, "Rename one of them.")
         found: dict[str, Any] = {"name": key, "description": one.text("description") or ""}
         if "default" in one:
             found["default"] = one.take("default")

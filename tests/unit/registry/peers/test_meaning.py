@@ -288,3 +288,27 @@ def test_what_follows_from_a_refusal_is_not_refused_again() -> None:
     - {name: b, prompt: b}
     """
     assert [pointer for pointer, _ in refused(conductor(agents))] == ["/agents/0/type"]
+
+
+def test_values_with_names_that_differ_in_case_have_variables_of_their_own() -> None:
+    nodes = """\
+    - {id: A, bash: echo 1}
+    - {id: a, bash: echo 2}
+    - {id: c, bash: "echo $A.output $a.output $NODE_A", depends_on: [A, a]}
+    """
+    found = checked(archon(nodes))
+    command = agents_of(found)[nodes_of(found)["c"]["agentId"]].command
+    assert command[-1] == 'echo "${NODE_A_}" "${NODE_A__}" $NODE_A'
+
+
+def test_inputs_with_one_variable_are_refused() -> None:
+    head = "inputs: {a-b: {default: 1}, a_b: {default: 2}}\n"
+    assert [pointer for pointer, _ in refused(archon("- {id: a, bash: x}\n", head))] == ["/inputs/a_b"]
+
+
+def test_a_number_without_end_is_refused() -> None:
+    agents = """\
+    - {name: a, prompt: a, output: {n: {type: number}}, routes: [{to: b, when: "{{ output.n < 1e999 }}"}, {to: $end}]}
+    - {name: b, prompt: b}
+    """
+    assert [pointer for pointer, _ in refused(conductor(agents))] == ["/agents/0/routes/0"]

@@ -117,7 +117,6 @@ def test_inside_quotes_the_quotes_of_archon_are_kept_and_named(script: str, expe
         "v=\\$x.output",
         "v=$'$x.output'",
         "awk '{print $ARTIFACTS_DIR}'",
-        "NODE_X=1; echo $x.output",
         "echo $y.output",
         "echo $me.output",
         "echo $o.output.other",
