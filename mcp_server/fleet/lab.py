@@ -15,8 +15,14 @@ from pathlib import Path
 from engine.errors import EnvironmentFault, InputError
 from engine.executors.fleet.sealing import KEY_VARIABLE, parse_key
 
-SETTINGS = ("matching.enableFairness=true", "matching.useNewMatcher=true")
-"""A run that comes later does not wait behind all attempts of an earlier one."""
+SETTINGS = (
+    "matching.enableFairness=true",
+    "matching.useNewMatcher=true",
+    'matching.longPollExpirationInterval="10s"',
+)
+"""A run that comes later does not wait behind all attempts of an earlier one. And the last polls of a machine that is
+gone, to which attempts could be handed, are forgotten in ten seconds instead of sixty: with a short heartbeat, one
+attempt after another would be lost to it."""
 PRAGMAS = ("journal_mode=wal", "synchronous=1")
 """Four times the throughput of the default; a crash of the machine may lose the last moments of what is under way."""
 

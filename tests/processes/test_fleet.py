@@ -6,50 +6,26 @@ import asyncio
 import signal
 import sqlite3
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from engine.errors import EnvironmentFault, StateError
 from engine.ids import NodeId
 from engine.run.events import RunStatus, ValueRef
-from mcp_server.project.project import RunRequest, open_project
+from mcp_server.project.project import RunRequest
 from tests.support.fleet import SECONDS, Server, Wire, Worker, Yard, command, node, until
+from tests.support.fleet_runs import gone, lives, opened, started, until_never, workers_of
 from tests.support.real_agents import ended
 from tests.support.real_agents import until as until_run
 from tests.support.workers import kill_worker
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from engine.run.state import Run
-    from mcp_server.project.project import Project
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]  # several processes start on a machine that is busy
-
-
-def opened(yard: Yard) -> AbstractAsyncContextManager[Project]:
-    return open_project(yard.project, home=yard.home)
-
-
-async def started(yard: Yard, count: int) -> None:
-    await asyncio.to_thread(until, lambda: len(yard.traced()) >= count, f"{count} programs have started")
-
-
-def lives(number: int) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return psutil.Process(number).status() != psutil.STATUS_ZOMBIE
-    return False
-
-
-async def gone(numbers: list[int]) -> None:
-    await asyncio.to_thread(until, lambda: not any(map(lives, numbers)), f"{numbers} have ended")
-
-
-def workers_of(run: Run, name: str) -> list[tuple[str, str]]:
-    return [(one.worker, one.lost_worker) for one in run.nodes[NodeId(name)].attempts]
 
 
 async def test_attempts_run_on_workers_which_the_journal_names(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,11 +236,6 @@ async def test_a_server_that_is_away_for_a_while_loses_nothing(tmp_path: Path) -
             seen = await ended(engine, run)
         assert (seen.status, len(yard.traced())) == (RunStatus.COMPLETED, 4)
         assert not [one for found in seen.nodes.values() for one in found.attempts if one.lost]
-
-
-async def until_never(engine: Any, run: Any, seconds: float) -> None:  # noqa: ANN401 - as they are
-    async with asyncio.timeout(seconds):
-        await until_run(engine, run, lambda seen: seen.ended)
 
 
 @pytest.mark.nightly

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import urllib.request
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,21 +12,13 @@ from engine.executors.fleet.connection import Address, connect
 from engine.ids import NodeId, attempt_id
 from engine.run.events import RunStatus
 from engine.views.status import warnings_of
-from mcp_server.project.project import RunRequest, open_project
+from mcp_server.project.project import RunRequest
 from tests.support.fleet import AGENT, SECONDS, Yard, command, node, until
+from tests.support.fleet_runs import opened
 from tests.support.real_agents import ended
 from tests.support.real_agents import until as until_run
 
-if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-
-    from mcp_server.project.project import Project
-
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]  # several processes start on a machine that is busy
-
-
-def opened(yard: Yard) -> AbstractAsyncContextManager[Project]:
-    return open_project(yard.project, home=yard.home)
 
 
 async def test_an_agent_with_labels_waits_for_a_worker_that_has_them(

@@ -24,7 +24,7 @@ from mcp_server.fleet.lab import PRAGMAS, server_command
 from tests.support.trust import trust_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 ORCHESTRATE = str(Path(sys.executable).parent / "orchestrate")
 SECONDS = 40.0
@@ -67,7 +67,10 @@ env:
 class Server:
     """The development server, in memory, or with a *file* that outlives it."""
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, file: Path | None = None, *, host: str = "127.0.0.1", inside: Sequence[str] = ()) -> None:
+        """*host* is its address, and *inside* the words that start a program where it has that."""
+        self._host = host
+        self._inside = inside
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -77,16 +80,17 @@ class Server:
     @property
     def address(self) -> str:
         """Host and port."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self._host}:{self.port}"
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = server_command(port=self.port, file=self._file or Path("nowhere"))
+        listen = "127.0.0.1" if self._host == "127.0.0.1" else "0.0.0.0"  # noqa: S104 - of a namespace of its own
+        command = server_command(port=self.port, file=self._file or Path("nowhere"), listen=listen)
         if self._file is None:  # in memory
             command = [
                 word for word in command if word not in {"--db-filename", "nowhere", "--sqlite-pragma", *PRAGMAS}
             ]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen([*self._inside, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             until(self._answers, "the server answers")
         except BaseException:
@@ -96,7 +100,7 @@ class Server:
     def _answers(self) -> bool:
         assert self.process.poll() is None
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            with socket.create_connection((self._host, self.port), timeout=1):
                 return True
         except OSError:
             return False
@@ -180,17 +184,27 @@ class Yard:
         """Agree to all that the project is now."""
         trust_all(self.project, self.home)
 
-    def start_worker(self, name: str, *options: str, wire: Wire | None = None, **more: str) -> Worker:
-        """Start a worker in a copy of the project, and wait until it is ready."""
+    def start_worker(
+        self, name: str, *options: str, wire: Wire | None = None, at: str | None = None, inside: Sequence[str] = (),
+        **more: str,
+    ) -> Worker:  # fmt: skip
+        """Start a worker in a copy of the project, and wait until it is ready.
+
+        It reaches the server by *wire*, or as *at*; *inside* are the words that start a program where it does.
+        """
         place = self.folder / name
         if not place.exists():
             shutil.copytree(self.project, place)
-        words = ["--connect", self.address if wire is None else wire.address, "--folder", str(place), "--name", name]
+        address = wire.address if wire is not None else at or self.address
+        words = ["--connect", address, "--folder", str(place), "--name", name]
         log = (self.folder / f"{name}.log").open("ab")
         begins = log.tell()
         allowed = () if "--allow-project" in options else ("--allow-project", "yard")
         process = subprocess.Popen(
-            [ORCHESTRATE, "worker", *words, *allowed, *options], stdout=log, stderr=log, env=self.environment | more
+            [*inside, ORCHESTRATE, "worker", *words, *allowed, *options],
+            stdout=log,
+            stderr=log,
+            env=self.environment | more,
         )
         self.workers.append(process)
         worker = Worker(name, process, Path(log.name), place)
