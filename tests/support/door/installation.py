@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).parents[3]
+PROGRAM = (sys.executable, "-P", "-m", "mcp_server")
 PACKAGES = ("engine", "registry", "mcp_server")
 SECONDS = 20
 GATE = """
@@ -100,25 +101,30 @@ class Installation:
             text = file.read_bytes().partition(b"\n")[2].replace(old.encode(), new.encode())
             file.write_bytes(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
 
+    @property
+    def _gate(self) -> Path:
+        return self.home / "gate"
+
+    def environ(self, *, gated: bool) -> dict[str, str]:
+        """The variables of a server; *gated*: its import of the SDK waits."""
+        (self.home / "gate.reached").unlink(missing_ok=True)
+        if gated and not self._gate.exists():
+            os.mkfifo(self._gate)
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "PYTHONPATH": str(self.packages),
+            "HOME": str(self.home),
+            **({"GATE": str(self._gate)} if gated else {}),
+        }
+
     @contextlib.contextmanager
     def server(
         self, *arguments: str, gated: bool = False, noisy: bool = False, variables: Mapping[str, str] | None = None
     ) -> Iterator[Server]:
         """A server; *gated*: its import of the SDK waits, *noisy*: it prints."""
-        gate = self.home / "gate"
-        (self.home / "gate.reached").unlink(missing_ok=True)
-        if gated and not gate.exists():
-            os.mkfifo(gate)
-        environ = {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "PYTHONPATH": str(self.packages),
-            "HOME": str(self.home),
-            **({"GATE": str(gate)} if gated else {}),
-            **({"NOISE": "1"} if noisy else {}),
-            **(variables or {}),
-        }
+        environ = {**self.environ(gated=gated), **({"NOISE": "1"} if noisy else {}), **(variables or {})}
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "mcp_server", *arguments],
+            [*PROGRAM, *arguments],
             cwd=self.project,
             env=environ,
             stdin=subprocess.PIPE,
@@ -126,7 +132,7 @@ class Installation:
             stderr=subprocess.PIPE,
             text=True,
         )
-        server = Server(process, gate)
+        server = Server(process, self._gate)
         with process:
             try:
                 yield server
