@@ -17,7 +17,7 @@ from engine.run.state import agent_of
 from engine.runtime.resource_requests import may_claim
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from engine.executors.port import Executor
@@ -34,8 +34,8 @@ class FleetPort(ElsewhereExecutor, Protocol):
     def takes(self, agent: Agent) -> bool:
         """Whether *agent* is one of them."""
 
-    async def check(self, agents: Iterable[Agent]) -> None:
-        """Raise `EnvironmentFault` if *agents* could not work now."""
+    async def check(self, agents: Collection[Agent], project: Path) -> None:
+        """Raise `EnvironmentFault` if *agents* could not work on *project* now."""
 
 
 class Placement:
@@ -81,7 +81,7 @@ class Placement:
         await check_isolation(project, ours, allows=allows)
         far = [agent for agent in ours if self.fleet is not None and self.fleet.takes(agent)]
         if self.fleet is not None and far:
-            await self.fleet.check(far)
+            await self.fleet.check(far, project)
 
     async def standing(self, run: Run) -> frozenset[NodeId]:
         """The nodes of *run*, which has lost its owner, whose attempts other machines continue.

@@ -41,7 +41,7 @@ def worker(
     slots: Annotated[int, typer.Option(min=1, max=1000, help="Agents at once.")] = 4,
     name: Annotated[str | None, typer.Option(help="Name of the worker (default: host and process).")] = None,
     namespace: Annotated[str, typer.Option(help="Namespace of the server.")] = "default",
-    blobs: Annotated[str | None, typer.Option(metavar="URL", help="Store for large values.")] = None,
+    blobs: Annotated[str | None, typer.Option(metavar="URL", help="Store for large values and files.")] = None,
     drain: Annotated[float, typer.Option(min=0, help="Seconds to finish what has begun when asked to end.")] = 600,
     once: Annotated[bool, typer.Option("--once", help="Take one attempt, and end.")] = False,
     idle_exit: Annotated[float | None, typer.Option(min=0, help="End after this many seconds without work.")] = None,

@@ -13,16 +13,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from msgspec import structs
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from engine.executors.answer import failed
 from engine.executors.claude.executor import ClaudeExecutor
 from engine.executors.fleet import wire
 from engine.executors.process import ProcessExecutor
 from engine.executors.python import PythonExecutor
+from engine.executors.shielding import uncancelled
+from engine.executors.worktrees.git import IsolationUnavailable
 from engine.model.agent import AgentKind
-from engine.model.policy import NOT_TRUSTED
+from engine.model.policy import NOT_TRUSTED, FailureKind
 from engine.text.cut import some
 from engine.text.redaction import redact
 from mcp_server.project.fleet import agreed
@@ -31,12 +35,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from engine.executors.fleet.clones import Away, Clones
     from engine.executors.fleet.connection import Link
-    from engine.executors.port import Executor, Outcome
+    from engine.executors.port import Executor, Outcome, WorkOrder
     from engine.model.log import LogLine
 
 BEAT = 1.0
 """Seconds between two heartbeats, whatever the agent does: a cancel is heard with the next one."""
+KEEPING = 30.0
+"""Seconds that the changes of an attempt that was ended may take on their way into the store."""
 MAX_SAID = 8 * 1024
 MAX_NAMED = 5
 
@@ -83,10 +90,11 @@ class Relay:
 class Duties:
     """The orders of one worker."""
 
-    def __init__(self, link: Link, terms: Terms, environment: Mapping[str, str] | None = None) -> None:
-        """*environment* is added to that of every agent, as the worker's user has set it."""
+    def __init__(self, link: Link, terms: Terms, clones: Clones, environment: Mapping[str, str] | None = None) -> None:
+        """*clones* are for isolated agents; *environment* is added to that of every agent, as the user has set it."""
         self._link = link
         self._terms = terms
+        self._clones = clones
         self._executors: dict[AgentKind, Executor] = {
             AgentKind.PROCESS: ProcessExecutor(environment),
             AgentKind.PYTHON: PythonExecutor(environment),
@@ -96,7 +104,7 @@ class Duties:
         """How many orders it has begun."""
         self.running = 0
         """How many of them run now."""
-        self._working: dict[asyncio.Future[Outcome], float] = {}
+        self._working: dict[asyncio.Future[wire.Answer], float] = {}
         """Attempts under way, with the seconds without a connection after which each counts as lost."""
         self.begun = asyncio.Event()
         """Set with each attempt that begins."""
@@ -125,11 +133,11 @@ class Duties:
             )
         else:
             with self._noted(attempt, info.activity_run_id or ""):
-                answer = await self._refused(order) or await self._run(order)
+                answer = self._unwelcome(order) or await self._run(order)
         return await self._link.pack(wire.encode(answer), f"answer {attempt}")
 
-    async def _refused(self, order: wire.Order) -> wire.Answer | None:
-        """The refusal of an order that this worker's own user did not agree to; None if it is fine."""
+    def _unwelcome(self, order: wire.Order) -> wire.Answer | None:
+        """The refusal of an order of a project that this worker does not work for; None if it is fine."""
         terms = self._terms
         if terms.projects.isdisjoint({order.project, "*"}):
             return wire.refusal(
@@ -138,30 +146,42 @@ class Duties:
                 f'the worker {terms.name} does not work for the project "{order.project}"',
                 f"If it should, start it with `--allow-project {order.project}`.",
             )
-        here = await asyncio.to_thread(agreed, order.agent, terms.folder)
+        if order.agent.isolation is not None and order.files is None:
+            return wire.refusal(
+                terms.name,
+                "ORDER_REFUSED",
+                f'the order brings no files for the isolated agent "{order.agent.id}"',
+                "Install the same version of the package for the coordinator and for every worker.",
+            )
+        return None
+
+    async def _differing(self, order: wire.Order, folder: Path) -> wire.Answer | None:
+        """The refusal of an order whose agent is another one in *folder* than the user agreed to; None if it is not."""
+        here = await asyncio.to_thread(agreed, order.agent, folder)
         if here == order.trust:
             return None
         before, now = (dict((side or {}).get("files", {})) for side in (order.trust, here))
         changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
         what = some(changed, MAX_NAMED) if changed else "its file"
         return wire.refusal(
-            terms.name,
+            self._terms.name,
             NOT_TRUSTED,
-            f'the agent "{order.agent.id}" is not the same on the worker {terms.name}: {what}',
-            f"Update the worker's folder {terms.folder} to the commit of the coordinator.",
+            f'the agent "{order.agent.id}" is not the same on the worker {self._terms.name}: {what}',
+            f"Update the worker's folder {folder} to the commit of the coordinator."
+            if order.files is None
+            else "An isolated agent runs no files that git ignores: add them to the repository.",
         )
 
     async def _run(self, order: wire.Order) -> wire.Answer:
         relay = Relay()
         beating = asyncio.create_task(self._beat(order.attempt, relay))
         try:
-            placed = order.placed(self._terms.folder)
-            work = asyncio.ensure_future(self._executors[order.agent.kind].execute(placed, relay))
+            work = asyncio.ensure_future(self._made(order, relay))
             limit = activity.info().heartbeat_timeout
             self._working[work] = float("inf") if limit is None else limit.total_seconds()
             self.begun.set()
             try:
-                outcome = await work
+                return await work
             finally:
                 if not work.done():
                     work.cancel()
@@ -169,12 +189,56 @@ class Duties:
                 del self._working[work]
         finally:
             beating.cancel()
+
+    async def _made(self, order: wire.Order, relay: Relay) -> wire.Answer:
+        """The answer to an order that is done in the worker's folder or, by an isolated agent, in a worktree."""
+        if order.files is None:
+            return await self._differing(order, self._terms.folder) or self._answer(
+                order, await self._execute(order.placed(self._terms.folder), relay)
+            )
+        try:
+            async with self._clones.worktree(self._link, order, relay) as away:
+                return await self._differing(order, away.tree.folder) or await self._changed(order, away, relay)
+        except IsolationUnavailable as fault:
+            outcome = failed(FailureKind.ERROR, fault.code, fault.message, hint=fault.hint)
+        except OSError as error:
+            outcome = failed(FailureKind.ERROR, IsolationUnavailable.code, f"cannot make a worktree: {error}")
+        return self._answer(order, outcome)
+
+    async def _changed(self, order: wire.Order, away: Away, relay: Relay) -> wire.Answer:
+        """Run an isolated agent, and send what it has changed, even if it is ended on request."""
+        placed = structs.replace(order.placed(self._terms.folder), worktree=away.tree.folder)
+        try:
+            outcome = await self._execute(placed, relay)
+            relay("Sending changes")
+            return self._answer(order, *await away.returned(self._link, placed, outcome))
+        except asyncio.CancelledError:
+            if is_cancel_requested():
+                await uncancelled(self._keep(order, away, placed))
+            raise
+
+    async def _keep(self, order: wire.Order, away: Away, placed: WorkOrder) -> None:
+        """Put what an agent that was ended has changed where the coordinator looks for it."""
+        ended = failed(FailureKind.CANCEL, "CANCELLED", "cancelled")
+        try:
+            async with asyncio.timeout(KEEPING):
+                outcome, changes = await away.returned(self._link, placed, ended)
+                if changes is not None:
+                    answer = wire.encode(self._answer(order, outcome, changes))
+                    await self._link.share(wire.ended_key(order.attempt), answer)
+        except (TimeoutError, ValueError) as error:
+            log.warning("the changes of %s, which was ended, are not kept: %s", order.attempt, error)
+
+    async def _execute(self, order: WorkOrder, relay: Relay) -> Outcome:
+        return await self._executors[order.agent.kind].execute(order, relay)
+
+    def _answer(self, order: wire.Order, outcome: Outcome, changes: str | None = None) -> wire.Answer:
         notes: tuple[str, ...] = ()
         if order.package != self._terms.package:
             notes = (
                 f"The worker {self._terms.name} has version {self._terms.package}, the coordinator {order.package}.",
             )
-        return wire.answer_of(outcome, worker=self._terms.name, warnings=notes)
+        return wire.answer_of(outcome, worker=self._terms.name, warnings=notes, changes=changes)
 
     @property
     def lease(self) -> float | None:
@@ -213,6 +277,12 @@ class Duties:
             yield
         finally:
             note.unlink(missing_ok=True)
+
+
+def is_cancel_requested() -> bool:
+    """Whether the coordinator has asked for the end of this attempt; otherwise it is repeated elsewhere."""
+    details = activity.cancellation_details()
+    return details is not None and details.cancel_requested
 
 
 async def report_lost(link: Link, notes: Path) -> int:

@@ -22,6 +22,7 @@ from temporalio.worker import FixedSizeSlotSupplier, Worker, WorkerTuner
 
 from engine.errors import OrchestrationError
 from engine.executors.fleet import wire
+from engine.executors.fleet.clones import Clones
 from engine.executors.fleet.connection import Address, connect
 from engine.executors.subprocesses.search import end_orphans
 from engine.model.agent import AgentKind
@@ -87,7 +88,8 @@ async def _serve(options: Options) -> None:
     terms = Terms(
         name=options.name, folder=folder, notes=notes, projects=frozenset(options.projects), package=version()
     )
-    duties = Duties(link, terms, load_user_settings().agents.variables)
+    clones = await asyncio.to_thread(Clones, notes / "clones", folder)
+    duties = Duties(link, terms, clones, load_user_settings().agents.variables)
     queues = wire.queues_of([AgentKind(kind) for kind in options.kinds], options.labels)
     async with contextlib.AsyncExitStack() as stack:
         if options.health is not None:

@@ -17,6 +17,7 @@ from registry.trust.digests import Digests
 try:
     from engine.executors.fleet.connection import Address
     from engine.executors.fleet.executor import Fleet, FleetExecutor
+    from engine.executors.fleet.files import ProjectFiles
 except ImportError as error:
     raise EnvironmentFault(
         f"the fleet needs packages that are not installed: {error.name}",
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
     from mcp_server.project.settings import FleetSettings
 
 
-def open_fleet(settings: FleetSettings, project: Path) -> FleetExecutor:
+__all__ = ["ProjectFiles", "address_of", "agreed", "open_fleet"]
+
+
+def open_fleet(settings: FleetSettings, project: Path, files: ProjectFiles) -> FleetExecutor:
     """The executor of the fleet that the *settings* of *project* describe; it connects when it is needed."""
     fleet = Fleet(
         address=address_of(settings),
@@ -42,7 +46,7 @@ def open_fleet(settings: FleetSettings, project: Path) -> FleetExecutor:
         grace=timedelta(seconds=settings.grace),
         wait_for_worker=timedelta(seconds=settings.wait_for_worker),
     )
-    return FleetExecutor(fleet, lambda agent: agreed(agent, project))
+    return FleetExecutor(fleet, lambda agent: agreed(agent, project), files)
 
 
 def address_of(settings: FleetSettings) -> Address:

@@ -147,9 +147,10 @@ class Project(Runs):
             idle = self.settings.idle_timeout_ms
             engine.idle_timeout = None if idle is None else timedelta(milliseconds=idle)
             if self.settings.fleet.connect is not None:
-                from mcp_server.project.fleet import open_fleet  # noqa: PLC0415 - its libraries take a second
+                from mcp_server.project.fleet import ProjectFiles, open_fleet  # noqa: PLC0415 - its libraries take a second
 
-                engine.placement.fleet = open_fleet(self.settings.fleet, self.trust.project)
+                files = ProjectFiles(permits.attempt, engine.allows)
+                engine.placement.fleet = open_fleet(self.settings.fleet, self.trust.project, files)
             if not self._reads:
                 await attach(engine, self.settings, self.trust, own.notify, last)
             yield engine

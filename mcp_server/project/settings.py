@@ -122,11 +122,11 @@ class FleetSettings(Documented, BaseModel):
     namespace: Annotated[str, GUARDED] = Field(default="default", min_length=1)
     """Namespace of the server: whoever can write to it can have workers run programs."""
     agents: list[FleetKind] = Field(default_factory=lambda: [*DEFAULT_KINDS])
-    """Kinds of agents that go to the fleet; others, and those with `isolation`, run here."""
+    """Kinds of agents that go to the fleet; others run here."""
     project: str | None = Field(default=None, pattern=r"^[\w.-]+$")
     """Name under which workers allow this project (default: the name of its folder)."""
     blobs: Annotated[str | None, GUARDED] = Field(default=None, pattern=r"^(s3|gs|az|file)://.+")
-    """Store for values of more than 256 KB: `s3://bucket/prefix`, `gs://…`, `az://…` or `file:///shared/folder`."""
+    """Store for files of isolated agents and values of more than 256 KB: `s3://bucket/prefix`, `gs://…`, `az://…` or `file:///shared/folder`."""
     heartbeat: float = Field(default=60, ge=2, le=3600)
     """Seconds of silence after which a worker counts as lost; more than a restart of the server takes."""
     grace: float = Field(default=10, ge=8, le=600)

@@ -7,6 +7,7 @@ or an API key: whoever can write to the server's namespace has workers run progr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -24,7 +25,7 @@ from engine.errors import EnvironmentFault, InputError
 from engine.executors.fleet.sealing import KEY_VARIABLE, Sealer, parse_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 API_KEY_VARIABLE = "ORCHESTRATE_FLEET_API_KEY"
 UNREACHABLE = "FLEET_UNREACHABLE"
@@ -80,6 +81,26 @@ class Link:
             return self._sealer.open(await self._store.get(data[1:].decode("ascii")), about)
         return self._sealer.open(data[1:], about)
 
+    @property
+    def shares(self) -> bool:
+        """Whether there is a store, so that something can be shared under a name."""
+        return self._store is not None
+
+    async def share(self, key: str, data: bytes) -> None:
+        """Put *data*, sealed, into the store as *key*. Raises `ValueError` if that is not possible."""
+        await self._shared_store().put(await asyncio.to_thread(self._sealer.seal, data, key), key)
+
+    async def shared(self, key: str, *, largest: int) -> bytes:
+        """The data that was shared as *key*, at most *largest* bytes. Raises `ValueError` if it cannot be read here."""
+        sealed = await self._shared_store().get(key, largest=largest)
+        return await asyncio.to_thread(self._sealer.open, sealed, key)
+
+    def _shared_store(self) -> Store:
+        if self._store is None:
+            message = "no `blobs` are configured here"
+            raise ValueError(message)
+        return self._store
+
 
 class Store:
     """A folder or bucket with messages, by their digests."""
@@ -93,23 +114,41 @@ class Store:
         except Exception as error:  # the library raises errors of its own for each kind of store
             raise InputError(f"the store {url} cannot be used: {error}", code=INVALID) from error
 
-    async def put(self, data: bytes) -> str:
-        """Store *data*; returns its key."""
+    async def put(self, data: bytes, key: str | None = None) -> str:
+        """Store *data*; returns its key, by default one that its content determines. Raises `ValueError`."""
         import obstore  # noqa: PLC0415 - as above
 
-        key = f"messages/{hashlib.blake2b(data, digest_size=20).hexdigest()}"
-        await obstore.put_async(self._store, key, data)
+        key = key or f"messages/{hashlib.blake2b(data, digest_size=20).hexdigest()}"
+        with _store_faults():
+            await obstore.put_async(self._store, key, data)
         return key
 
-    async def get(self, key: str) -> bytes:
-        """The data stored as *key*. Raises `ValueError` if there is none."""
+    async def get(self, key: str, *, largest: int | None = None) -> bytes:
+        """The data stored as *key*. Raises `ValueError` if there is none, or it has more than *largest* bytes."""
         import obstore  # noqa: PLC0415 - as above
 
-        try:
-            return bytes(await (await obstore.get_async(self._store, key)).bytes_async())
-        except FileNotFoundError as error:
-            message = f"the store of the fleet has no {key}"
-            raise ValueError(message) from error
+        with _store_faults():
+            try:
+                found = await obstore.get_async(self._store, key)
+            except FileNotFoundError as error:
+                message = f"the store of the fleet has no {key}"
+                raise ValueError(message) from error
+            if largest is not None and found.meta["size"] > largest:
+                message = f"{key} in the store of the fleet has more than {largest:,} bytes"
+                raise ValueError(message)
+            return bytes(await found.bytes_async())
+
+
+@contextlib.contextmanager
+def _store_faults() -> Iterator[None]:
+    """Raise `ValueError` for a store that does not answer, or refuses."""
+    from obstore.exceptions import BaseError  # noqa: PLC0415 - as above
+
+    try:
+        yield
+    except (BaseError, OSError) as error:
+        message = f"the store of the fleet failed: {str(error)[:300]}"
+        raise ValueError(message) from error
 
 
 async def connect(

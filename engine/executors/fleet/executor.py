@@ -40,19 +40,22 @@ from temporalio.exceptions import ActivityAlreadyStartedError, ApplicationError,
 from temporalio.exceptions import TimeoutError as ServerTimeout
 from temporalio.service import RPCError, RPCStatusCode
 
-from engine.errors import EnvironmentFault
+from engine.errors import EnvironmentFault, OrchestrationError
 from engine.executors.answer import failed
 from engine.executors.fleet import wire
 from engine.executors.fleet.connection import SECONDS, Address, Link, connect, unreachable
 from engine.executors.port import CLOSING, Outcome
+from engine.executors.worktrees.git import IsolationUnavailable
 from engine.model.policy import FailureKind
 from engine.text.redaction import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+    from pathlib import Path
 
     from temporalio.client import ActivityHandle
 
+    from engine.executors.fleet.files import ProjectFiles, Sent
     from engine.executors.port import Heartbeat, WorkOrder
     from engine.ids import AttemptId
     from engine.model.agent import Agent, AgentKind
@@ -102,24 +105,33 @@ class Fleet:
 class FleetExecutor:
     """See `engine.executors.port.ElsewhereExecutor`."""
 
-    def __init__(self, fleet: Fleet, trust: Callable[[Agent], Mapping[str, Any] | None]) -> None:
-        """*trust* returns what the user agreed to for an agent, for the worker to compare."""
+    def __init__(self, fleet: Fleet, trust: Callable[[Agent], Mapping[str, Any] | None], files: ProjectFiles) -> None:
+        """*trust* returns what the user agreed to for an agent, for the worker to compare.
+
+        *files* are those of the project, for isolated agents.
+        """
         self._fleet = fleet
         self._trust = trust
+        self._files = files
         self._opening = asyncio.Lock()
         self._link: Link | None = None
 
     def takes(self, agent: Agent) -> bool:
-        """Whether attempts of *agent* go to the fleet; those in worktrees work on files that are here only."""
-        return agent.kind in self._fleet.kinds and agent.isolation is None
+        """Whether attempts of *agent* go to the fleet."""
+        return agent.kind in self._fleet.kinds
 
     def queues(self, agent: Agent) -> bool:  # noqa: ARG002 - the port's
         """See `engine.executors.port.starts_later`."""
         return True
 
-    async def check(self, agents: Iterable[Agent]) -> None:
-        """Raise `EnvironmentFault` if the server cannot be reached, or no worker runs one of the model *agents*."""
+    async def check(self, agents: Collection[Agent], project: Path) -> None:
+        """Raise `EnvironmentFault` if the server cannot be reached, or *agents* could not work.
+
+        So it is if no worker runs a model agent, or if the files of *project* cannot be sent to an isolated one.
+        """
         link = await self._linked()
+        if any(agent.isolation is not None for agent in agents):
+            await self._files.check(link, project)
         for queue in sorted({self._queue(agent) for agent in agents if agent.kind.traits.needs_model}):
             if not await self._has_workers(link, queue):
                 raise EnvironmentFault(
@@ -154,7 +166,8 @@ class FleetExecutor:
     async def execute(self, order: WorkOrder, heartbeat: Heartbeat) -> Outcome:
         """See `Executor.execute`."""
         try:
-            message = await self._packed(order, heartbeat)
+            sent = None if order.agent.isolation is None else await self._sent(order, heartbeat)
+            message = await self._packed(order, None if sent is None else sent.files, heartbeat)
         except ValueError as error:
             return failed(
                 FailureKind.VALIDATION,
@@ -162,21 +175,55 @@ class FleetExecutor:
                 f"the inputs of the attempt cannot be sent to the fleet: {error}",
                 hint="Set `blobs` in [fleet], or pass large data by path.",
             )
+        except OrchestrationError as error:
+            kind = FailureKind.ERROR if isinstance(error, EnvironmentFault) else FailureKind.VALIDATION
+            return failed(kind, error.code, error.message, hint=error.hint)
+        except OSError as error:
+            return failed(FailureKind.ERROR, IsolationUnavailable.code, f"files cannot be sent: {error}")
         starting = asyncio.ensure_future(self._patient(lambda: self._start(order, message), heartbeat))
         try:
             handle = await asyncio.shield(starting)
-            return await self._followed(order, handle, heartbeat)
+            outcome, answer = await self._followed(order, handle, heartbeat)
         except asyncio.CancelledError as error:
             starting.cancel()
-            note = await _unless_closing(self._ended(order.attempt, starting), error)
+            note = await _unless_closing(self._ended(order.attempt, starting, sent), error)
             if note:
                 error.add_note(note)
             raise
+        if sent is None or answer is None:
+            return outcome
+        return await sent.settle(outcome, answer.changes, answer.worker, heartbeat)
 
-    async def _packed(self, order: WorkOrder, heartbeat: Heartbeat) -> bytes:
+    async def _sent(self, order: WorkOrder, heartbeat: Heartbeat) -> Sent:
+        """The files of an isolated attempt, on the fleet: sent now, or before by a coordinator that is gone.
+
+        Raises `OrchestrationError`, `ValueError` for an order on the server that cannot be read here.
+        """
+        link = await self._patient(self._linked, heartbeat)
+        handle = link.client.get_activity_handle(order.attempt)
+        try:
+            known = await self._patient(lambda: handle.describe(include_input=True), heartbeat)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise unreachable(self._fleet.address, error) from error
+            return await self._files.send(link, order, heartbeat)
+        data = await known.input([bytes])
+        before = wire.decode_order(await link.unpack(data[0] if data else b"", f"order {order.attempt}"))
+        if before.files is None:
+            message = "the order on the server has no files"
+            raise ValueError(message)
+        try:
+            return await self._files.found(link, order, before.files)
+        except BaseException as error:  # nothing waits for the attempt then
+            why = error if isinstance(error, asyncio.CancelledError) else asyncio.CancelledError()
+            with contextlib.suppress(EnvironmentFault):
+                await _unless_closing(self._end(order.attempt), why)
+            raise
+
+    async def _packed(self, order: WorkOrder, files: wire.Files | None, heartbeat: Heartbeat) -> bytes:
         fleet = self._fleet
         trust = await asyncio.to_thread(self._trust, order.agent)
-        message = wire.order_of(order, project=fleet.project, package=fleet.package, trust=trust)
+        message = wire.order_of(order, project=fleet.project, package=fleet.package, trust=trust, files=files)
         link = await self._patient(self._linked, heartbeat)
         return await link.pack(wire.encode(message), f"order {order.attempt}")
 
@@ -200,25 +247,29 @@ class FleetExecutor:
         except ActivityAlreadyStartedError:  # it has ended, and its answer was not read
             return client.get_activity_handle(order.attempt, result_type=bytes)
 
-    async def _followed(self, order: WorkOrder, handle: ActivityHandle[Any], heartbeat: Heartbeat) -> Outcome:
+    async def _followed(
+        self, order: WorkOrder, handle: ActivityHandle[Any], heartbeat: Heartbeat
+    ) -> tuple[Outcome, wire.Answer | None]:
+        """The outcome of an attempt, and the answer of its worker if there is one."""
         watching = asyncio.create_task(self._watch(order.attempt, handle, heartbeat))
         try:
             data = await self._patient(handle.result, heartbeat)
             link = await self._linked()
             answer = wire.decode_answer(await link.unpack(data, f"answer {order.attempt}"))
         except ActivityFailureError as error:
-            return await self._why(order, handle, error.cause, heartbeat)
+            return await self._why(order, handle, error.cause, heartbeat), None
         except ValueError as error:
-            return failed(
+            refused = failed(
                 FailureKind.ERROR,
                 "ANSWER_REFUSED",
                 f"the answer of the worker cannot be read: {error}",
                 hint="Set the same ORCHESTRATE_FLEET_KEY and `blobs` for the coordinator and for every worker.",
             )
+            return refused, None
         finally:
             watching.cancel()
         heartbeat.started(answer.worker)
-        return answer.outcome()
+        return answer.outcome(), answer
 
     async def _why(
         self, order: WorkOrder, handle: ActivityHandle[Any], cause: BaseException | None, heartbeat: Heartbeat
@@ -273,13 +324,15 @@ class FleetExecutor:
                     seen = news.number
                     heartbeat(news.action, news.said)
 
-    async def _ended(self, attempt: AttemptId, starting: asyncio.Task[Any]) -> str | None:
-        """End an attempt whose start may still be under way; a note if its worker did not confirm it."""
+    async def _ended(self, attempt: AttemptId, starting: asyncio.Task[Any], sent: Sent | None) -> str | None:
+        """End an attempt whose start may still be under way; a note about what is left of it."""
         await asyncio.wait([starting])
         try:
-            return await self._end(attempt)
+            note = await self._end(attempt)
         except EnvironmentFault as fault:
             return f"It could not be ended on the fleet: {fault.message}."
+        changes = None if sent is None else await sent.ended()
+        return " ".join(filter(None, (note, changes))) or None
 
     async def _end(self, attempt: AttemptId) -> str | None:
         """Have the worker of an attempt end it, and wait until all that it has started must have ended.

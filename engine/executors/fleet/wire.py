@@ -6,10 +6,11 @@ them is looked up by the worker.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import timedelta
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 
@@ -35,6 +36,22 @@ _SAME = (
     *("timeout", "max_cost_usd", "cost_usd", "estimate"),
 )
 """Fields that an order has in common with a work order."""
+
+
+ObjectId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{40}([0-9a-f]{24})?\Z")]
+"""The full id of a git object, which git takes for nothing else."""
+
+
+class Files(msgspec.Struct, frozen=True, kw_only=True):
+    """The files that an isolated attempt begins with: commits, as bundles in the store under their ids."""
+
+    root: ObjectId
+    """The project's files when its run began, without any history."""
+    base: ObjectId
+    """The files that the attempt begins with: *root*, or a commit on it."""
+    base_tree: ObjectId
+    prefix: str = ""
+    """The project's root in the tree, with a trailing slash; empty at the top."""
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -67,6 +84,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     max_cost_usd: float | None
     cost_usd: float
     estimate: timedelta
+    files: Files | None = None
+    """The files of an isolated agent; None: it works in the worker's folder."""
 
     def placed(self, project: Path) -> WorkOrder:
         """The work order for an executor, in the worker's own folder *project*."""
@@ -85,10 +104,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     left: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     in_time: bool = False
+    changes: ObjectId | None = None
+    """A commit of the files as an isolated agent left them, in the store; None: it changed none."""
 
     def outcome(self) -> Outcome:
         """The same for the engine; a worker cannot say that it was lost."""
-        given = {name: getattr(self, name) for name in self.__struct_fields__ if name != "worker"}
+        given = {name: getattr(self, name) for name in self.__struct_fields__ if name not in {"worker", "changes"}}
         return Outcome(**given)
 
 
@@ -100,20 +121,22 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     said: str
 
 
-def order_of(order: WorkOrder, *, project: str, package: str, trust: Mapping[str, Any] | None) -> Order:
+def order_of(
+    order: WorkOrder, *, project: str, package: str, trust: Mapping[str, Any] | None, files: Files | None = None
+) -> Order:
     """*order* as it is sent."""
     given = {name: getattr(order, name) for name in _SAME}
     outputs = tuple(
         Output(one.key, None if one.schema is None else _plain(one.schema), one.required) for one in order.outputs
     )
-    return Order(project=project, package=package, trust=trust, outputs=outputs, **given)
+    return Order(project=project, package=package, trust=trust, outputs=outputs, files=files, **given)
 
 
 def _plain(schema: Mapping[str, Any] | bool) -> dict[str, Any] | bool:  # noqa: FBT001 - a schema may be one
     return schema if isinstance(schema, bool) else dict(schema)
 
 
-def answer_of(outcome: Outcome, *, worker: str, warnings: Iterable[str] = ()) -> Answer:
+def answer_of(outcome: Outcome, *, worker: str, warnings: Iterable[str] = (), changes: str | None = None) -> Answer:
     """*outcome* as *worker* sends it."""
     return Answer(
         worker=worker,
@@ -123,7 +146,18 @@ def answer_of(outcome: Outcome, *, worker: str, warnings: Iterable[str] = ()) ->
         left=outcome.left,
         warnings=(*outcome.warnings, *warnings),
         in_time=outcome.in_time,
+        changes=changes,
     )
+
+
+def bundle_key(commit: str) -> str:
+    """Where the bundle of *commit* is in the store, and what it is about."""
+    return f"git/{commit}"
+
+
+def ended_key(attempt: AttemptId) -> str:
+    """Where the answer of an attempt is that was ended on request; not every store takes an id itself as a name."""
+    return f"ended/{hashlib.blake2b(attempt.encode(), digest_size=20).hexdigest()}"
 
 
 def refusal(worker: str, code: str, message: str, hint: str) -> Answer:

@@ -27,6 +27,7 @@ _NAMED = 5
 _SUBMODULE = "160000"
 _PROGRAM = "100755"
 _REGULAR = frozenset({"100644", _PROGRAM})
+_MODES = _REGULAR | {"120000", _SUBMODULE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,8 @@ def refuse_foreign(changes: Sequence[Change], *, below: bytes, foreign: Collecti
     problems = {change.path: path_problem(change.path, below=below, but=foreign) for change in changes}
     new = {change.path for change in changes if change.new is not None}
     problems |= {path: "is inside a file" for path in new if any(folder in new for folder in _folders(path))}
+    odd = [change.path for change in changes if change.new is not None and change.new.mode not in _MODES]
+    problems |= dict.fromkeys(odd, "is neither a file nor a link")
     refused = sorted(path for path, problem in problems.items() if problem)
     if refused:
         raise ForeignPath(

@@ -80,10 +80,10 @@ class IsolatedExecutor:
         try:
             return await self._work(structs.replace(order, worktree=tree.folder), tree, heartbeat)
         except BaseException as error:
-            kept = await uncancelled(_kept(tree))
-            if kept:
-                log.info("%s: %s", order.attempt, kept)
-                error.add_note(kept)  # a cancelled attempt has no other way to report it
+            note = await uncancelled(kept(tree))
+            if note:
+                log.info("%s: %s", order.attempt, note)
+                error.add_note(note)  # a cancelled attempt has no other way to report it
             raise
 
     async def _work(self, order: WorkOrder, tree: Worktree, heartbeat: Heartbeat) -> Outcome:
@@ -93,14 +93,24 @@ class IsolatedExecutor:
             outcome = failed(FailureKind.VALIDATION, error.code, error.message, hint=error.hint)
         else:
             outcome = await self._executor.execute(order, heartbeat)
-        if outcome.failure is None:
-            heartbeat("Merging changes")
-            refused = await _merge(order, outcome, tree, heartbeat)
-            if refused is None:
-                await _remove(tree, written=self._journaled)
-                return structs.replace(outcome, in_time=True)  # it is merged: no timeout can undo that
-            outcome = structs.replace(refused, usage=outcome.usage)
-        return _with_hint(outcome, await uncancelled(_kept(tree)))
+        return await settled(order, outcome, tree, heartbeat, journaled=self._journaled)
+
+
+async def settled(
+    order: WorkOrder, outcome: Outcome, tree: Worktree, heartbeat: Heartbeat, *, journaled: bool
+) -> Outcome:
+    """*outcome* once the changes in *tree* are in the project or, after a failure, on a branch that it names.
+
+    *journaled* as in `IsolatedExecutor`.
+    """
+    if outcome.failure is None:
+        heartbeat("Merging changes")
+        refused = await _merge(order, outcome, tree, heartbeat)
+        if refused is None:
+            await _remove(tree, written=journaled)
+            return structs.replace(outcome, in_time=True)  # it is merged: no timeout can undo that
+        outcome = structs.replace(refused, usage=outcome.usage)
+    return with_hint(outcome, await uncancelled(kept(tree)))
 
 
 async def check_isolation(project: Path, agents: Iterable[Agent], *, allows: Allows = nothing) -> None:
@@ -133,6 +143,11 @@ async def _merge(order: WorkOrder, outcome: Outcome, tree: Worktree, heartbeat: 
         code, message, hint = fault.code, fault.message, fault.hint
     else:
         return None
+    return not_merged(order, message, hint, code=code)
+
+
+def not_merged(order: WorkOrder, message: str, hint: str | None, *, code: str = "MERGE_REFUSED") -> Outcome:
+    """The failure of an attempt whose changes cannot be merged because of *message*."""
     text = f'The changes of node "{order.node}" cannot be merged into the project: {message}'
     return failed(FailureKind.ERROR, code, text, hint=hint)
 
@@ -150,7 +165,7 @@ async def _remove(tree: Worktree, *, written: bool) -> None:
         log.info("%s was cancelled after its work was merged", tree.record.attempt)
 
 
-async def _kept(tree: Worktree) -> str | None:
+async def kept(tree: Worktree) -> str | None:
     """The note about work that was not merged; None if there is none."""
     try:
         where = await tree.keep()
@@ -165,7 +180,8 @@ async def _kept(tree: Worktree) -> str | None:
     )
 
 
-def _with_hint(outcome: Outcome, note: str | None) -> Outcome:
+def with_hint(outcome: Outcome, note: str | None) -> Outcome:
+    """*outcome* with *note* added to the hint of its failure."""
     if outcome.failure is None or note is None:
         return outcome
     hint = f"{outcome.failure.hint} {note}" if outcome.failure.hint else note

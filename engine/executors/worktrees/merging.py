@@ -132,8 +132,13 @@ async def merge(git: Git, project: Path, *, base: Commit, theirs: Commit, state:
 
 async def project_commit(git: Git, project: Path, parents: Sequence[str], message: str) -> Commit:
     """A commit of the current working tree of *project*; to be called inside `alone`."""
-    tree = await project_tree(git, notes_of(project).folder / "project.index")
+    tree = await project_tree(git, index_of(project))
     return Commit(await commit(git, tree, parents, message), tree)
+
+
+def index_of(project: Path) -> Path:
+    """The index in which `project_commit` leaves the files of *project*."""
+    return notes_of(project).folder / "project.index"
 
 
 async def _merged(git: Git, ours: Commit, theirs: Commit) -> str:

@@ -75,36 +75,47 @@ class Worktree:
         self._project = root
         self._where: str | None = None
 
-    async def make(self, links: Iterable[str]) -> None:
+    async def make(self, links: Iterable[str], *, own: Git | None = None) -> None:
         """Check the files out, and copy ignored ones; *links* names folders that are only linked.
 
-        Raises `IsolationUnavailable` or OSError, and then leaves nothing behind.
+        The ignored ones are those of the repository *own*, by default of the project's. Raises `IsolationUnavailable`
+        or OSError, and then leaves nothing behind.
         """
         try:
             await self._git.run("worktree", "add", "--quiet", "--detach", "--lock", str(self.place), self.record.base)
             self.folder.mkdir(parents=True, exist_ok=True)
             link = (self.place / ".git").read_text(encoding="utf-8", errors="surrogateescape")
-            own = self.place / link.removeprefix("gitdir:").strip()
+            gits = self.place / link.removeprefix("gitdir:").strip()
             # The last step: a worktree without it is incomplete, and no agent has worked there.
             copy = self.state / "new.index"
-            shutil.copy2(own / "index", copy)
-            await self._bring(links)
+            shutil.copy2(gits / "index", copy)
+            await self._bring(links, own or self._git)
             copy.replace(self.state / _INDEX)
         except BaseException:
             await uncancelled(self.remove())
             raise
 
-    async def _bring(self, links: Iterable[str]) -> None:
+    async def _bring(self, links: Iterable[str], own: Git) -> None:
         """Copy ignored files into the worktree, recorded first: they are not the agent's work."""
-        brought = await to_bring(self._git, links)
+        brought = await to_bring(own, links)
         (self.state / _BROUGHT).write_bytes(b"\0".join(brought))
-        await asyncio.to_thread(bring, self._git.top, self.place, brought)
+        await asyncio.to_thread(bring, own.top, self.place, brought)
 
     async def merge_back(self, heartbeat: Heartbeat) -> None:
         """Merge the changes into the project's working tree.
 
         Raises `NotMerged`, or `IsolationUnavailable` if git fails; the project is then unchanged.
         """
+        theirs = await self.whole()
+        if theirs.tree == self.record.base_tree:
+            (self.state / MERGED).touch()
+            return
+        base = Commit(self.record.base, self.record.base_tree)
+        async with alone(self._git, self._project, heartbeat):
+            await merge(self._git, self._project, base=base, theirs=theirs, state=self.state)
+
+    async def whole(self) -> Commit:
+        """All the changes; the base if there are none. Raises `NotMerged` for some that no commit can hold."""
         if not await asyncio.to_thread(self._is_there):
             raise NotMerged(
                 "its worktree is gone",
@@ -118,13 +129,11 @@ class Worktree:
                 code="MERGE_REFUSED",
                 hint="Let the agent remove them, or name them in .gitignore.",
             )
-        if tree == self.record.base_tree:
-            (self.state / MERGED).touch()
-            return
-        theirs = Commit(await self._commit(tree), tree)
-        base = Commit(self.record.base, self.record.base_tree)
-        async with alone(self._git, self._project, heartbeat):
-            await merge(self._git, self._project, base=base, theirs=theirs, state=self.state)
+        return await self._committed(tree)
+
+    async def part(self) -> Commit:
+        """The changes that a commit can hold; the base if there are none."""
+        return await self._committed((await self._work())[0])
 
     async def keep(self) -> str | None:
         """Put the changes on the branch and remove the worktree; returns where they are, None if there are none.
@@ -137,7 +146,7 @@ class Worktree:
         tree, foreign = await self._work()
         where = []
         if tree != self.record.base_tree:
-            await self._git.run("update-ref", f"refs/heads/{self.branch}", await self._commit(tree))
+            await self._git.run("update-ref", f"refs/heads/{self.branch}", (await self._committed(tree)).id)
             where.append(f"on the branch {self.branch}")
         if foreign:
             self.write(replace(self.record, kept=True))
@@ -185,8 +194,29 @@ class Worktree:
         foreign = await repositories_inside(self._git, self.place, index, "")
         return tree, foreign + await submodules_in_use(self._git, self.place, index)
 
-    async def _commit(self, tree: str) -> str:
-        return await commit(self._git, tree, [self.record.base], f"Changes of attempt {self.record.attempt}")
+    async def _committed(self, tree: str) -> Commit:
+        base = self.record.base
+        if tree == self.record.base_tree:
+            return Commit(base, tree)
+        return Commit(await commit(self._git, tree, [base], f"Changes of attempt {self.record.attempt}"), tree)
+
+
+class Returned(Worktree):
+    """The same for an attempt that was made on another machine: its tree came back, and no folder is here."""
+
+    def __init__(self, git: Git, project: Path, record: Record, tree: str) -> None:
+        """*tree* is an object of the project's repository. Creates no files."""
+        super().__init__(git, project, record)
+        self._tree = tree
+
+    async def leave(self) -> None:
+        """Leave only the note."""
+
+    def _is_there(self) -> bool:
+        return True
+
+    async def _work(self) -> tuple[str, list[bytes]]:
+        return self._tree, []
 
 
 async def prepare(project: Path, attempt: AttemptId, *, allows: Allows = nothing) -> Git:
@@ -201,7 +231,7 @@ async def prepare(project: Path, attempt: AttemptId, *, allows: Allows = nothing
             hint="Run `git init` in the project to make it a repository of its own.",
         )
     try:
-        await asyncio.to_thread(_make_places, root)
+        await asyncio.to_thread(make_places, root)
     except EnvironmentFault as fault:
         raise IsolationUnavailable(fault.message, hint=fault.hint) from fault
     except OSError as error:
@@ -212,7 +242,8 @@ async def prepare(project: Path, attempt: AttemptId, *, allows: Allows = nothing
     return git
 
 
-def _make_places(root: Path) -> None:
+def make_places(root: Path) -> None:
+    """Make the folders for worktrees of *root*, a resolved path, and for notes about them."""
     make_below(*notes_of(root))
     rules = make_below(*trees_of(root)) / ".gitignore"
     with contextlib.suppress(FileExistsError), rules.open("x", encoding="ascii") as file:
