@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine.model.plan import IN_PLACE, NodeKind
+from engine.model.policy import FailureKind
 from engine.run.events import Role, RunStatus
 from engine.run.state import NodeStatus
 from engine.scheduling.readiness import standing, waiting_for
@@ -24,7 +25,7 @@ from engine.views.durations import milliseconds
 from engine.views.folding import ASKING, WHOLE_LIST_BYTES, sections
 from engine.views.progress import estimate_of, fold_of, item_name, nodes_of_file, phases_of_file, progress
 from engine.views.status import failures, questions, redo_of, warnings_of
-from engine.views.timeline import critical_path, end_of, ending
+from engine.views.timeline import closing, critical_path, end_of, ending
 from engine.views.todos import TodoOptions, subject
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Try(Part, frozen=True, kw_only=True):
     end_ms: int | None = None
     """Absent while it runs."""
     how: str = ""
-    """`failed`, `lost` or `undo`; absent for one that runs or was completed."""
+    """`failed`, `cancelled`, `lost` or `undo`; absent for one that runs or was completed."""
 
 
 class Folded(Part, frozen=True, kw_only=True):
@@ -178,7 +179,7 @@ def run_document(run: Run, now: datetime, learned: Mapping[str, float], warnings
     phases |= {node.plan.phase: run.phases[node.plan.phase] for node in nodes}
     document = Document(
         run=_head(run, until),
-        phases={str(index): _phase(run, phases[index]) for index in sorted(phases)},
+        phases={str(index): _phase(run, phases[index], until) for index in sorted(phases)},
         nodes={node.plan.id: _node(run, node, learned, critical) for node in nodes},
         questions=tuple(
             Ask(node=one.node, text=cut(shown(one.text), MAX_MESSAGE_LENGTH), answers=one.answers)
@@ -251,8 +252,9 @@ def _can(run: Run) -> Iterator[str]:
         yield "cancel"
 
 
-def _phase(run: Run, phase: PhaseState) -> Phase:
+def _phase(run: Run, phase: PhaseState, until: datetime) -> Phase:
     plan = phase.plan
+    over = run.ended and run.status is not RunStatus.INTERRUPTED and phase.opened_at is not None
     return Phase(
         id=plan.id,
         name=shown(plan.name),
@@ -262,7 +264,7 @@ def _phase(run: Run, phase: PhaseState) -> Phase:
         done=len(plan.nodes) - phase.unsettled,
         total=len(plan.nodes),
         opened_ms=_since(run, phase.opened_at),
-        ended_ms=_since(run, phase.ended_at),
+        ended_ms=_since(run, closing(run, phase, until) if over else phase.ended_at),
     )
 
 
@@ -326,8 +328,12 @@ def _folded(fold: Fold) -> Folded:
 def _try(run: Run, record: AttemptRecord) -> Try:
     how = "undo" if record.role is Role.COMPENSATE else ""
     if record.lost or record.failure is not None:
-        how = "lost" if record.lost else "failed"
+        how = "lost" if record.lost else "cancelled" if _is_cancelled(record) else "failed"
     return Try(start_ms=_since(run, record.started_at) or 0, end_ms=_since(run, end_of(record)), how=how)
+
+
+def _is_cancelled(record: AttemptRecord) -> bool:
+    return record.failure is not None and record.failure.kind is FailureKind.CANCEL
 
 
 def _since(run: Run, at: datetime | None) -> int | None:

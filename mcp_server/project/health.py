@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import OrchestrationError
 from engine.executors.claude.executor import find_program
-from engine.executors.claude.mcp_servers import configured_servers
+from engine.executors.claude.mcp_servers import MCP_FILE, configured_servers, is_readable
 from engine.graph.expand import named_agents
 from engine.model.agent import AgentKind, AgentSource
 from engine.statefolder.guard import Standing, look_at
@@ -259,6 +259,9 @@ def _amount(size: int) -> str:
 
 def _servers(patient: Patient) -> Iterator[Finding]:
     """Whether Claude Code starts our server, and whether twice."""
+    if not is_readable(patient.root):
+        text = f"Claude Code cannot read {MCP_FILE} of this project, and starts none of its servers"
+        yield Finding(topic="servers", state=BROKEN, text=text, hint="Write it as one JSON object.")
     plugins = {one.name for one in plugins_of(patient.root, configuration(patient.home))}
     named = [name for name, server in configured_servers(patient.root).items() if _is_ours(server)]
     now = twins.at_work(os.environ)

@@ -231,6 +231,42 @@ def test_plugin_and_configuration_together_are_a_note_that_says_which_one_serves
     assert text.endswith("both active; the one of the plugin offers the tools to this session")
 
 
+@pytest.mark.parametrize(
+    ("file", "switch"),
+    [
+        (".claude/settings.local.json", {"disabledMcpjsonServers": ["mine"]}),
+        (".claude/settings.json", {"disabledMcpjsonServers": ["other", "mine"]}),
+        ("home/.claude/settings.json", {"disabledMcpjsonServers": ["mine"]}),
+        ("home/.claude.json", {"projects": {"{project}": {"disabledMcpServers": ["mine"]}}}),
+    ],
+)
+def test_a_server_that_is_switched_off_is_not_active(project: Path, file: str, switch: dict[str, object]) -> None:
+    put_server(project, SERVER)
+    place = project / file
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(json.dumps(switch).replace("{project}", str(project)), encoding="utf-8")
+    assert "does not start our server" in examined(project).of("servers")[0][1]
+
+
+@pytest.mark.parametrize("switch", [None, "mine", ["mine", 5], {"mine": True}])
+def test_a_list_of_another_form_switches_nothing_else_off(project: Path, switch: object) -> None:
+    put_server(project, SERVER)
+    text = json.dumps({"disabledMcpjsonServers": switch})
+    (project / ".claude/settings.local.json").write_text(text, encoding="utf-8")
+    assert (examined(project).of("servers")[0][0] == "ok") == (switch != ["mine", 5])
+
+
+@pytest.mark.parametrize("text", ["{ broken", "[]", "\xff"])
+def test_a_file_of_servers_that_claude_code_cannot_read_is_broken(project: Path, text: str) -> None:
+    (project / ".mcp.json").write_text(text, encoding="latin-1")
+    report = examined(project)
+    assert report.code == 1
+    assert report.of("servers")[0] == (
+        "broken",
+        "Claude Code cannot read .mcp.json of this project, and starts none of its servers",
+    )
+
+
 def test_settings_that_cannot_be_read_are_one_finding(project: Path) -> None:
     (project / ".claude/orchestration.toml").write_text("nothing = 1\n", encoding="utf-8")
     report = examined(project)

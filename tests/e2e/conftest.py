@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.claude_code import environment
 from tests.support.fake_messages_api import FakeMessagesApi
+from tests.support.gallery import PROGRAMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,3 +41,12 @@ def environ(tmp_path: Path, api: FakeMessagesApi, request: pytest.FixtureRequest
     home = tmp_path / "home"
     home.mkdir()
     return environment(home=home, api_url=api.url, version=getattr(request, "param", "current"))
+
+
+@pytest.fixture
+def home(environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home of a user with Claude Code, pytest and git; the agents get this environment."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "home" / "bin"), str(PROGRAMS), environ["PATH"]]))
+    return tmp_path / "home"

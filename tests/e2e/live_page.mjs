@@ -119,6 +119,43 @@ async function answers(chrome, address) {
   await one.context().close();
 }
 
+/** What a person does to runs: one that was killed is resumed and then cancelled, a failed one is retried. */
+async function actions(chrome, server) {
+  const page = await opened(chrome, server.of(runs.killed));
+  const state = (name) => page.locator(`.chip.big.s-${name}`).waitFor();
+  const press = (name) => page.getByRole("button", { name, exact: true }).click();
+  const bands = () => page.locator(".band.open").count();
+  await state("interrupted");
+  await press("Resume");
+  await state("running");
+  const open = [await bands()];
+  await press("Cancel run");
+  await press("Keep running");
+  await press("Cancel run");
+  await press("Cancel and roll back");
+  await state("cancelled");
+  await look(page, "cancelled-1600-light");
+  open.push(await bands());
+  await page.locator('[data-id="gate-keeper"]').click();
+  const attempts = page.locator(".attempts .chip");
+  await attempts.nth(1).waitFor();
+  const ended = await attempts.allInnerTexts();
+  await page.getByRole("tab", { name: "Timeline" }).click();
+  await page.locator(".try").first().waitFor();
+  const drawn = await page.locator(".try").evaluateAll((all) => all.map((one) => one.className));
+  await page.goto(server.of(runs.failed));
+  await state("failed");
+  const tries = page.locator('[data-id="failing-node"] .tries');
+  const before = (await tries.count()) ? await tries.innerText() : "×1";
+  await press("Retry failed nodes");
+  await page.waitForFunction((text) => {
+    const now = document.querySelector('[data-id="failing-node"] .tries')?.textContent.trim() ?? "×1";
+    return now !== text && document.querySelector(".chip.big.s-failed");
+  }, before);
+  seen.actions = { ended, drawn, open, before, after: (await tries.innerText()).trim() };
+  await page.context().close();
+}
+
 async function list(chrome, address) {
   for (const [width, colorScheme] of [[1600, "light"], [400, "dark"]]) {
     const page = await opened(chrome, address, { viewport: { width, height: 1000 }, colorScheme });
@@ -257,6 +294,7 @@ try {
   await look(large, "large-1600-light");
   await large.context().close();
   await answers(chrome, server.of(runs.asking));
+  await actions(chrome, server);
   seen.cost = { hundred: await least(chrome, server, runs.hundred), thousand: await least(chrome, server, runs.thousand) };
   server = await away(chrome, server, runs.hundred);
   console.log(JSON.stringify(seen));

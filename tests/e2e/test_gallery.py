@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.fake_messages_api import FakeMessagesApi, Request, Route, Step
-from tests.support.gallery import PROGRAMS, played, repository
+from tests.support.gallery import played, repository
 from tests.support.repositories import branches, git, leftovers
 
 if TYPE_CHECKING:
@@ -55,15 +54,6 @@ def verdict(**fields: object) -> Step:
 def edit(path: str, old: str, new: str) -> list[Step]:
     given = {"file_path": path, "old_string": old, "new_string": new}
     return [{"tool": "Read", "input": {"file_path": path}}, {"tool": "Edit", "input": given}]
-
-
-@pytest.fixture
-def home(environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The home of a user with Claude Code, pytest and git; the agents get this environment."""
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "home" / "bin"), str(PROGRAMS), environ["PATH"]]))
-    return tmp_path / "home"
 
 
 def tools_of(api: FakeMessagesApi, text: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mcp_server.project.project import RunRequest, open_project
 from tests.interaction.projects import AGENTS, environment, make_project
 from tests.support.browser import chromium
 from tests.support.definitions import Raw, command, in_place, node, phase
@@ -103,14 +105,43 @@ def run(project: Path, *words: str) -> str:
     return found
 
 
+async def simulated(project: Path, *commands: str) -> dict[str, str]:
+    """The ids of simulated runs, by command."""
+    runs: dict[str, str] = {}
+    async with open_project(project, home=project / "home") as found:
+        engine = await found.engine()
+        for name in commands:
+            one = await found.start(RunRequest(source=f"/{name}", executor="simulate"))
+            while not (await engine.view(one)).run.ended:
+                await engine.wait(one, 1)
+            runs[name] = one
+    return runs
+
+
+def killed(project: Path) -> str:
+    """The id of a run whose process was killed while an agent of it worked."""
+    words = [*ORCHESTRATE, "run", "/wait"]
+    env = os.environ | environment(project)
+    with subprocess.Popen(words, cwd=project, env=env, stdout=subprocess.DEVNULL) as owner:
+        try:
+            with (project / "gate").open("w"):  # waits until its agent is there
+                owner.kill()
+        finally:
+            owner.kill()
+    words = [*ORCHESTRATE, "runs", "--command", "/wait", "--json"]
+    listed = subprocess.run(words, cwd=project, env=env, capture_output=True, check=True, timeout=60)
+    [one] = json.loads(listed.stdout)
+    found: str = one["runId"]
+    return found
+
+
 @pytest.fixture(scope="session")
 def seen(live_project: Path) -> dict[str, Any]:
     """All that a person has seen at the page, in one session of one browser."""
-    for _ in range(6):
-        run(live_project, "/hello", "--executor", "simulate")
-    names = ("hundred", "thousand", "large")
-    runs = {name: run(live_project, f"/{name}", "--executor", "simulate") for name in names}
+    runs = asyncio.run(simulated(live_project, "hundred", "thousand", "large", *["hello"] * 4))
     runs["asking"] = run(live_project, "/asking", "--detach")
+    runs["failed"] = run(live_project, "/fail")
+    runs["killed"] = killed(live_project)
     given = {"serve": [*ORCHESTRATE, "view", "--no-open"], "runs": runs, "shots": os.environ.get(SHOTS, "")}
     done = subprocess.run(
         [node_program(), str(SCRIPT), str(TOOLS), chromium() or "", json.dumps(given)],
@@ -130,7 +161,7 @@ def seen(live_project: Path) -> dict[str, Any]:
 def test_no_view_has_a_fault_for_a_screen_reader_or_for_eyes_at_either_width_in_light_or_dark(
     seen: dict[str, Any],
 ) -> None:
-    assert len(seen["audits"]) == 21
+    assert len(seen["audits"]) == 22
     assert {name: found for name, found in seen["audits"].items() if found} == {}
 
 
@@ -151,6 +182,16 @@ def test_a_question_is_answered_in_place_and_every_tab_sees_the_end(seen: dict[s
     assert "Deploy it?" in answers["asked"]
     assert answers["ends"] == ["degraded", "degraded"]
     assert "token" not in answers["url"], "it does not stay in the history"
+
+
+def test_a_killed_run_is_resumed_and_cancelled_and_a_failed_one_retried_by_their_buttons(seen: dict[str, Any]) -> None:
+    actions = seen["actions"]
+    assert actions["ended"] == ["lost", "cancelled"]
+    assert [one for one in actions["drawn"] if "failed" in one] == []
+    assert "try cancelled" in actions["drawn"]
+    assert actions["open"] == [1, 0], "the phase of a run that is over is over"
+    assert actions["before"] == "\N{MULTIPLICATION SIGN}1"
+    assert actions["after"] == "\N{MULTIPLICATION SIGN}2"
 
 
 def test_the_list_is_filtered_and_leads_to_a_run_and_back(seen: dict[str, Any]) -> None:

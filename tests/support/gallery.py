@@ -59,9 +59,9 @@ class Played:
         return {name: node.failure.code for name, node in self.run.nodes.items() if node.failure is not None}
 
 
-def write_command(root: Path, name: str) -> None:
-    """The files of a gallery command, under its own name."""
-    write_files(root, {str(path): text for path, text in find(f"gallery/{name}").files(f"/{name}").items()})
+def write_command(root: Path, name: str, kind: str = "gallery") -> None:
+    """The files of a command of the gallery, or of another *kind* of templates, under its own name."""
+    write_files(root, {str(path): text for path, text in find(f"{kind}/{name}").files(f"/{name}").items()})
 
 
 def repository(root: Path, name: str, files: Mapping[str, str]) -> Path:

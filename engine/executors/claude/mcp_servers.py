@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from engine.model.agent import Agent
+
+
+MCP_FILE = ".mcp.json"
 
 
 def named_servers(agent: Agent, project: Path) -> tuple[dict[str, Any], list[str]]:
@@ -40,21 +45,59 @@ def project_servers(agent: Agent, project: Path) -> dict[str, Any]:
 
 
 def configured_servers(project: Path) -> Mapping[str, Any]:
-    """The definitions of all servers that a session of Claude Code in *project* is asked to start, by name."""
+    """The definitions of all servers that a session of Claude Code in *project* is asked to start, by name.
+
+    Those that the user has switched off are left out: any with `/mcp disable`, the project's own also in settings.
+    """
     user, local = _of_user(project)
-    return {**user, **_of_project(project), **local}
+    refused = {name for place in (project / ".claude", _home()) for name in _refused(place)}
+    own = {name: one for name, one in _of_project(project).items() if name not in refused}
+    off = _strings(_entry(project).get("disabledMcpServers"))
+    return {name: one for name, one in {**user, **own, **local}.items() if name not in off}
+
+
+def is_readable(project: Path) -> bool:
+    """Whether Claude Code can read the project's `.mcp.json`, if there is one."""
+    try:
+        return isinstance(json.loads((project / MCP_FILE).read_bytes()), Mapping)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 def _of_project(project: Path) -> Mapping[str, Any]:
-    return _mapping(_json_file(project / ".mcp.json").get("mcpServers"))
+    return _mapping(_json_file(project / MCP_FILE).get("mcpServers"))
 
 
 def _of_user(project: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The user's servers for all projects, and those for this one."""
+    return _mapping(_own_file().get("mcpServers")), _mapping(_entry(project).get("mcpServers"))
+
+
+def _entry(project: Path) -> Mapping[str, Any]:
+    """What Claude Code keeps of *project*."""
+    return _mapping(_mapping(_own_file().get("projects")).get(str(project)))
+
+
+def _own_file() -> Mapping[str, Any]:
     configured = os.environ.get("CLAUDE_CONFIG_DIR")
-    data = _json_file((Path(configured) if configured else Path.home()) / ".claude.json")
-    local = _mapping(_mapping(data.get("projects")).get(str(project)))
-    return _mapping(data.get("mcpServers")), _mapping(local.get("mcpServers"))
+    return _json_file((Path(configured) if configured else Path.home()) / ".claude.json")
+
+
+def _home() -> Path:
+    """The folder of the user's settings."""
+    return Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude")
+
+
+def _refused(folder: Path) -> Iterator[str]:
+    """The servers of `.mcp.json` files that the settings in *folder* switch off."""
+    for name in ("settings.json", "settings.local.json"):
+        yield from _strings(_json_file(folder / name).get("disabledMcpjsonServers"))
+
+
+def _strings(value: object) -> list[str]:
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
 def _json_file(path: Path) -> Mapping[str, Any]:

@@ -4,9 +4,11 @@ import { about, time, words } from "./format";
 import { Icon, Kind } from "./icons";
 import type { Placed } from "./layout";
 import { chosen, filter, fits, inside, label, node, now, phase, scope, took } from "./model";
-import type { NodeCard } from "./types";
+import type { NodeCard, State } from "./types";
 
 const MOST_DOTS = 12;
+const OPEN: ReadonlySet<State> = new Set(["pending", "waiting", "running", "compensating"]);
+const BAD: ReadonlySet<State> = new Set(["failed", "compensation_failed"]);
 
 export const cardId = (id: string): string => `card-${id}`;
 
@@ -22,7 +24,8 @@ function note(card: NodeCard): string {
   return card.state === "pending" ? about(card.estimateMs) : words(card.state);
 }
 
-function folded({ fold, kind, limit }: NodeCard): string {
+function folded({ fold, kind, limit, state }: NodeCard): string {
+  if (kind === "loop" && !OPEN.has(state)) return `${fold!.total} iteration${fold!.total === 1 ? "" : "s"}`;
   if (kind === "loop") return `iteration ${fold!.total}${limit ? ` of ${limit}` : ""}`;
   return `${fold!.settled}/${fold!.total}${fold!.failed ? ` · ${fold!.failed} failed` : ""}`;
 }
@@ -42,7 +45,9 @@ function Parts({ id, card }: { id: string; card: NodeCard }) {
   const phases = found?.phases.map((one) => phase(one.index)!.value) ?? [];
   const sum = (of: (one: { done: number; total: number }) => number): number => phases.reduce((all, one) => all + of(one), 0);
   const total = Math.max(1, card.fold?.total ?? sum((one) => one.total));
-  const failed = card.fold?.failed ?? 0;
+  const failed =
+    card.fold?.failed ??
+    (card.fold ? 0 : (found?.phases.flatMap((one) => one.nodes).filter((one) => BAD.has(node(one)!.value.state)).length ?? 0));
   const done = (card.fold?.settled ?? sum((one) => one.done)) - failed;
   return (
     <span class="meter" aria-hidden="true">

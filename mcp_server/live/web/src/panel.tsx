@@ -219,6 +219,12 @@ function Values({ one, link, run }: { one: NodeDetail; link: Link; run: string }
   );
 }
 
+/** The state that an attempt is drawn as: one that was cancelled has failed for the journal, but not for a person. */
+function look({ state, code }: { state: string; code?: string }): string {
+  if (state === "lost") return "interrupted";
+  return state === "failed" && code === "CANCELLED" ? "cancelled" : state;
+}
+
 function Attempts({ one }: { one: NodeDetail }) {
   return (
     <section>
@@ -226,10 +232,10 @@ function Attempts({ one }: { one: NodeDetail }) {
       <ol class="attempts">
         {one.attempts.map((attempt) => (
           <li key={attempt.number}>
-            <span class={`chip s-${attempt.state === "lost" ? "interrupted" : attempt.state}`}>
-              <Icon state={attempt.state === "lost" ? "interrupted" : attempt.state} />
+            <span class={`chip s-${look(attempt)}`}>
+              <Icon state={look(attempt)} />
               {attempt.rollback ? "rollback " : ""}
-              {attempt.state}
+              {look(attempt) === "cancelled" ? "cancelled" : attempt.state}
             </span>{" "}
             {time(attempt.durationMs)}
             <span class="quiet">
@@ -239,7 +245,7 @@ function Attempts({ one }: { one: NodeDetail }) {
               {attempt.inputTokens !== undefined ? ` · ${attempt.inputTokens} tokens in, ${attempt.outputTokens} out` : ""}
             </span>
             {attempt.message && (
-              <p class="fault">
+              <p class={look(attempt) === "cancelled" ? "quiet" : "fault"}>
                 {attempt.code}: {attempt.message}
                 {attempt.hint && <span class="quiet"> {attempt.hint}</span>}
               </p>

@@ -262,7 +262,7 @@ function Notices({ link }: { link: Link }) {
           </ul>
         </details>
       )}
-      {run.message && failures.value.length === 0 && <p class="notice">{run.message}</p>}
+      {run.message && run.message !== run.state && failures.value.length === 0 && <p class="notice">{run.message}</p>}
       {warnings.value.length > 0 && (
         <details class="notice">
           <summary>{warnings.value.length === 1 ? "1 warning" : `${warnings.value.length} warnings`}</summary>

@@ -3,7 +3,7 @@ import { computed, useComputed, useSignal, type Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { time } from "./format";
 import { Icon } from "./icons";
-import { chosen, filter, fits, nodes, now, phase, shape, started, took } from "./model";
+import { around, chosen, filter, fits, label, nodes, now, phase, shape, started, took } from "./model";
 import { unseen } from "./card";
 import type { NodeCard, Try } from "./types";
 
@@ -21,13 +21,24 @@ const rows = computed<string[]>(() => {
   return begun.sort((a, b) => a[1] - b[1]).map(([id]) => id);
 });
 
-/** The end of the axis: a round number, so that bars move seldom while the run goes on. */
-const end = computed(() => round(Math.max(1000, now.value)));
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+/** The times between two lines of the axis that people count in. */
+const STEPS = [
+  ...[0.5, 1, 2, 5, 10, 15, 30].map((one) => one * SECOND),
+  ...[1, 2, 5, 10, 15, 30].map((one) => one * MINUTE),
+  ...[1, 2, 6, 12].map((one) => one * HOUR),
+];
+const MOST_LINES = 5;
 
-function round(ms: number): number {
-  const unit = 10 ** Math.floor(Math.log10(ms));
-  return [1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].map((one) => one * unit).find((one) => one >= ms) ?? ms;
-}
+const step = computed(() => {
+  const least = now.value / MOST_LINES;
+  return STEPS.find((one) => one >= least) ?? Math.ceil(least / DAY) * DAY;
+});
+/** The end of the axis: a whole step, so that bars move seldom while the run goes on. */
+const end = computed(() => Math.max(2, Math.ceil(now.value / step.value)) * step.value);
 
 const share = (ms: number): string => `${(100 * ms) / end.value}%`;
 
@@ -48,9 +59,9 @@ export function Timeline() {
       <div class="axis" aria-hidden="true">
         <span />
         <div>
-          {[0, 0.25, 0.5, 0.75, 1].map((part) => (
-            <i key={part} style={{ left: `${part * 100}%` }}>
-              {time(part * end.value)}
+          {Array.from({ length: Math.round(end.value / step.value) + 1 }, (_, place) => (
+            <i key={place} style={{ left: share(place * step.value) }}>
+              {place ? time(place * step.value) : "0"}
             </i>
           ))}
         </div>
@@ -90,12 +101,13 @@ function Row({ id, cell, place, of }: { id: string; cell: Signal<NodeCard>; plac
       >
         <span class="name">
           <Icon state={card.state} />
-          <span>{card.item ? `${id.slice(0, id.lastIndexOf("/"))}/${card.item}` : id}</span>
+          {around(id) && <span class="around">{around(id)}/</span>}
+          <span>{label(id)}</span>
         </span>
         <span class="unseen">
           {unseen(card)}, phase {band}, began after {time(started(card) ?? 0)}, took {time(took(card, now.peek()) ?? 0)}
         </span>
-        <span class="track" aria-hidden="true">
+        <span class="track" aria-hidden="true" style={{ backgroundSize: `${share(step.value)} 100%` }}>
           {(card.tries ?? []).map((one) => (
             <Bar key={one.startMs} one={one} />
           ))}

@@ -1,4 +1,4 @@
-/** The documents of the feed, as `mcp_server/live/document.py` builds them; absent fields stand for what does not apply. */
+/** The documents of the feed, as `engine/views/live.py` and `mcp_server/live/rows.py` build them; absent fields stand for what does not apply. */
 
 export type State =
   | "pending"
@@ -15,7 +15,7 @@ export type State =
 export interface Try {
   startMs: number;
   endMs?: number;
-  how?: "failed" | "lost" | "undo";
+  how?: "failed" | "cancelled" | "lost" | "undo";
 }
 
 export interface Fold {

@@ -74,6 +74,38 @@ def test_attempts_say_when_they_were_and_how_they_ended() -> None:
     assert (found["run"]["ended"], found["run"]["totalMs"], found["run"]["can"]) == (True, 4000, ("retry",))
 
 
+def test_an_attempt_that_was_cancelled_has_not_failed() -> None:
+    run = ByHand(command(phase("one", node("first"), node("last", "first"))))
+    run.wait(seconds=1)
+    run.cancel()
+    run.stopped("first")
+    found = document(run)
+    assert (found["run"]["state"], found["nodes"]["first"]["state"]) == ("cancelled", "cancelled")
+    assert [one["how"] for one in found["nodes"]["first"]["tries"]] == ["cancelled"]
+
+
+def test_the_phases_of_a_run_that_is_over_are_over_and_those_of_an_interrupted_one_are_not() -> None:
+    run = ByHand(
+        command(
+            phase("one", node("first", compensation=rollback()), node("second", "first")), phase("two", node("last"))
+        )
+    )
+    run.succeed("first")
+    run.wait(seconds=1)
+    run.send(sig.Interrupt(dead=True))
+    assert "endedMs" not in document(run)["phases"]["0"]
+    run.resume()
+    run.wait(seconds=1)
+    run.fail("second")
+    run.wait(seconds=1)
+    assert "endedMs" not in document(run)["phases"]["0"]
+    run.succeed("first")
+    found = document(run)
+    assert found["run"]["state"] == "compensated"
+    assert found["phases"]["0"]["endedMs"] == 2000
+    assert "endedMs" not in found["phases"]["1"], "it was never opened"
+
+
 def test_a_question_comes_with_its_answers_and_marks_its_node() -> None:
     run = ByHand(command(phase("one", node("first", approval={"message": "Really?"}))))
     found = document(run)
