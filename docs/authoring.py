@@ -68,7 +68,7 @@ LEFT_OUT = {
 }
 """Sections that are of no use for writing a command."""
 _HEADING = re.compile(r"^(?=#{1,3} )", re.MULTILINE)
-_LINK = re.compile(r"\[([^\]]+)\]\([^)\s]+\)")
+_LINK = re.compile(r"\[((?:`[^`]*`|[^]`])+)\]\([^)\s]+\)")
 _MARKER = re.compile(r"<!-- .*? -->\n\n?")
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _TITLE = re.compile(r' (title="[^"]*"|part=\w+)$', re.MULTILINE)

@@ -76,7 +76,7 @@ def _of_user(project: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 
 
 def _entry(project: Path) -> Mapping[str, Any]:
-    """What Claude Code keeps of *project*."""
+    """The entry of *project* in Claude Code's own file."""
     return _mapping(_mapping(_own_file().get("projects")).get(str(project)))
 
 
