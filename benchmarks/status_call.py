@@ -51,12 +51,12 @@ def make_project(root: Path, **programs: str) -> None:
 class Server:
     """The real server behind its pipes; the client only writes and reads lines, so that its time is not counted."""
 
-    def __init__(self, project: Path) -> None:
-        """Start it and shake hands."""
+    def __init__(self, project: Path, **environment: str) -> None:
+        """Start it with these variables more, and shake hands."""
         self._process = subprocess.Popen(  # noqa: S603 - our own server
             [sys.executable, "-m", "mcp_server", "--project", str(project)],
             cwd=project,
-            env={"PYTHONPATH": str(ROOT), "HOME": str(project / "home")},
+            env={"PYTHONPATH": str(ROOT), "HOME": str(project / "home"), **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
