@@ -183,10 +183,10 @@ async def test_a_folder_that_is_no_repository_fails_clearly(tmp_path: Path) -> N
 
 AS_SOMEONE_ELSE = """
 import json, os, sys
-from registry.packaged.review_repo import conclusion, history, scans, structure
+from registry.packaged.review_repo import conclusion, history, structure, texts
 def review():
     context = {}
-    for agent in (structure.review, scans.text, history.review, conclusion.review):
+    for agent in (structure.review, texts.text, history.review, conclusion.review):
         context |= agent({"inputs": context})["outputs"]
     return context
 os.chdir(sys.argv[1])

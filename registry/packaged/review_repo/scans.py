@@ -1,4 +1,4 @@
-"""The scanning agents: each runs some scanners side by side and judges what they find.
+"""The agents that scan code and automation: each runs some scanners side by side and judges what they find.
 
 Effects: reads the repository in the working directory and starts scanners, which write to a scratch folder only.
 """
@@ -6,7 +6,6 @@ Effects: reads the repository in the working directory and starts scanners, whic
 from __future__ import annotations
 
 import functools
-import re
 import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -18,11 +17,8 @@ from registry.packaged.review_repo.docker import check_compose, check_dockerfile
 from registry.packaged.review_repo.evidence import judge_all
 from registry.packaged.review_repo.files import Listing, Source, read_text, relist
 from registry.packaged.review_repo.findings import Finding, Hit
-from registry.packaged.review_repo.languages import NOT_CODE, Role
+from registry.packaged.review_repo.languages import Role
 from registry.packaged.review_repo.meanings import MEANINGS, SECURITY
-from registry.packaged.review_repo.programs import Deadline
-from registry.packaged.review_repo.secrets import find_secrets
-from registry.packaged.review_repo.suppression import speaks_for_file
 from registry.packaged.review_repo.tools import actionlint, ast_grep, oxlint, ruff, shellcheck, zizmor
 from registry.packaged.review_repo.tools.scan import Scan, Workshop, guarded
 
@@ -31,14 +27,10 @@ if TYPE_CHECKING:
 
 SECONDS = 120.0
 """The longest that a scanning agent takes: each scanner has a shorter time of its own."""
-TEXT_SECONDS = 40.0
 PER_RULE = 300
 """Hits of one rule that are judged; the others are counted."""
 KEPT = 3_000
 """Findings that an agent passes on."""
-DATED = 5
-"""Marks such as TODO whose age is asked for, spread over all."""
-_MARK = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 GENERATED = "in generated code, and no matter of security"
 UNCHANGED = "on a line that did not change"
 
@@ -56,37 +48,6 @@ def automation(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {"automation": _with_tools(inputs, tools)}
 
 
-@answering
-def text(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Agent `repo-text`: secrets, data files, links, leftovers, by checks of our own; output `text`."""
-    # The parsers of data files are slow to import, and the other agents do not need them.
-    from registry.packaged.review_repo.hygiene import check_repository, check_text  # noqa: PLC0415
-
-    listing, structure = relist(inputs, skipped=True)
-    secrets, hygiene = Scan(tool="secrets"), Scan(tool="hygiene")
-    targets, named = check_repository(listing)
-    hygiene.hits += named
-    texts: dict[str, list[str]] = {}
-    silenced, marks = [], []
-    readable = [file for file in listing.files if file.language is not None or file.size < 200_000]  # noqa: PLR2004 - settings
-    for file, content in listing.texts(readable, Deadline(TEXT_SECONDS)):
-        leaks = list(find_secrets(content, file.path, file.role))
-        secrets.hits += leaks
-        plain = list(check_text(file, content, targets)) if file.language is not None else []
-        hygiene.hits += plain
-        secrets.files += 1
-        hygiene.files += file.language is not None
-        if leaks or plain:
-            texts[file.path] = content.split("\n")
-        if file.language not in (None, *NOT_CODE) and speaks_for_file(content[:2_000].split("\n")):
-            silenced.append(file.path)
-        if file.role is Role.SOURCE and file.language not in (None, *NOT_CODE):
-            marks += [(file.path, content.count("\n", 0, found.start()) + 1) for found in _MARK.finditer(content)]
-    output = _output([secrets, hygiene], listing, structure, texts)
-    places = [{"file": path, "line": line} for path, line in marks[:: max(1, len(marks) // DATED)][:DATED]]
-    return {"text": {**output, "silenced": sorted(silenced)[:100], "todos": {"count": len(marks), "places": places}}}
-
-
 def _with_tools(inputs: Mapping[str, Any], tools: Mapping[str, Callable[[Workshop], Scan]]) -> dict[str, Any]:
     listing, structure = relist(inputs)
     with tempfile.TemporaryDirectory(prefix="review-") as folder:
@@ -94,7 +55,7 @@ def _with_tools(inputs: Mapping[str, Any], tools: Mapping[str, Callable[[Worksho
         with ThreadPoolExecutor(len(tools)) as pool:
             waiting = [pool.submit(guarded, name, functools.partial(find, shop)) for name, find in tools.items()]
             scans = [each.result() for each in waiting]
-    return _output(scans, listing, structure, {})
+    return output_of(scans, listing, structure, {})
 
 
 def _docker(shop: Workshop) -> Scan:
@@ -108,7 +69,7 @@ def _docker(shop: Workshop) -> Scan:
     return done
 
 
-def _output(
+def output_of(
     scans: Sequence[Scan], listing: Listing, structure: Mapping[str, Any], texts: dict[str, list[str]]
 ) -> dict[str, Any]:
     """The judged findings of *scans*, and what each did; *texts* are the lines that were read already."""

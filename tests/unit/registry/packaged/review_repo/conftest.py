@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from registry.packaged.review_repo import conclusion, history, scans, structure
+from registry.packaged.review_repo import conclusion, history, scans, structure, texts
 
 Work = Callable[[Mapping[str, Any]], dict[str, Any]]
 STEPS: tuple[tuple[Work, str], ...] = (
     (structure.review, "always"),
     (scans.code, "files"),
     (scans.automation, "files"),
-    (scans.text, "files"),
+    (texts.text, "files"),
     (history.review, "commits"),
     (conclusion.review, "always"),
 )

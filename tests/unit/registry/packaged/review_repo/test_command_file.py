@@ -21,7 +21,7 @@ from engine.run.titles import title
 from engine.simulation import Scenario, simulate
 from engine.values.arguments import working_agents
 from registry.catalog import PACKAGED_COMMANDS, Catalog
-from registry.packaged.review_repo import conclusion, history, scans, structure
+from registry.packaged.review_repo import conclusion, history, scans, structure, texts
 
 if TYPE_CHECKING:
     from tests.unit.registry.packaged.review_repo.conftest import Repo
@@ -112,7 +112,7 @@ def test_the_reviewed_repository_cannot_put_an_agent_of_its_own_in_place_of_a_mo
         ("read-history", history.SECONDS),
         ("scan-code", scans.SECONDS),
         ("scan-automation", scans.SECONDS),
-        ("scan-text", scans.TEXT_SECONDS),
+        ("scan-text", texts.SECONDS),
     ],
 )
 def test_an_agent_stops_by_itself_long_before_its_node_does(node: str, seconds: float) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from registry.packaged.review_repo import hygiene, scans
+from registry.packaged.review_repo import hygiene, texts
 from registry.packaged.review_repo.data_files import syntax_error
 from registry.packaged.review_repo.markdown_links import Targets, broken_links
 from registry.packaged.review_repo.meanings import MEANINGS
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def found(repo: Repo) -> set[tuple[str, str, int]]:
-    return places(repo.ask(scans.text)["text"])
+    return places(repo.ask(texts.text)["text"])
 
 
 def test_every_check_has_a_meaning() -> None:
@@ -60,7 +60,7 @@ def test_directions_that_are_closed_on_their_line_isolate_words_and_hide_nothing
 def test_broken_links_are_found_in_the_whole_repository_and_in_a_folder(repo: Repo) -> None:
     repo.commit(**{"docs/a.md": "[x](../README.md) and [y](gone.md)\n", "README.md": "[a](docs/a.md)\n"})
     assert found(repo) == {("broken-link", "docs/a.md", 1)}
-    outputs = repo.ask(scans.text, structure={"scope": "docs", "files": 1})
+    outputs = repo.ask(texts.text, structure={"scope": "docs", "files": 1})
     assert [finding["message"] for finding in outputs["text"]["findings"]] == ["Link to gone.md, which does not exist"]
 
 
@@ -103,9 +103,9 @@ def test_links_out_of_the_repository_and_to_nowhere_are_found(repo: Repo, tmp_pa
 
 
 def test_what_the_time_did_not_reach_is_told(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scans, "TEXT_SECONDS", 0)
+    monkeypatch.setattr(texts, "SECONDS", 0)
     repo.commit(**{"a.json": "{"})
-    assert "0 of 1 files" in repo.ask(scans.text)["text"]["limits"][0]
+    assert "0 of 1 files" in repo.ask(texts.text)["text"]["limits"][0]
 
 
 @pytest.mark.parametrize(
