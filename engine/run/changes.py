@@ -157,6 +157,8 @@ def _close(run: Run, group: NodeState, at: datetime) -> None:
             if node.status is NodeStatus.PENDING:
                 move_node(node, status)
                 node.skip_message = group.skip_message
+            if run.follower is not None:
+                run.follower.touch(name)
             settle(run, node, at)
         if index in run.open_phases:
             close_phase(run, index)

@@ -161,6 +161,7 @@ def _attempt_stopping(run: Run, event: ev.AttemptStopping) -> None:
     node = run.nodes[event.node]
     live = live_of(node)
     live.stopping = event.failure
+    run.stopped[event.node] = None
     run.judging.pop(event.node, None)
     if node.plan.kind is NodeKind.SUB_COMMAND and live.role is Role.FORWARD:
         run.stopping.setdefault(event.node, None)

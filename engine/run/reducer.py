@@ -74,6 +74,8 @@ def apply(run: Run, event: ev.Event) -> None:
     _APPLY[type(event)](run, event)
     run.events += 1
     run.changed_at = event.at
+    if run.follower is not None:
+        run.follower.follow(event)
 
 
 def fold(events: Iterable[ev.Event]) -> Run:

@@ -30,7 +30,7 @@ import math
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from engine.model.agent import Agent
     from engine.model.plan import NodePlan, PhasePlan, Plan
     from engine.model.policy import Failure, Merge, Usage
-    from engine.run.events import StopCause, ValueRef, WaitReason
+    from engine.run.events import Event, StopCause, ValueRef, WaitReason
     from engine.run.made import Ref, Unfolded
 
 
@@ -257,6 +257,16 @@ class Saga:
     next: int = 0
 
 
+class Follower(Protocol):
+    """A view that follows a run instead of looking at all of it again."""
+
+    def follow(self, event: Event) -> None:
+        """*event* has been folded."""
+
+    def touch(self, name: NodeId) -> None:
+        """The node *name* has changed by an event that does not name it."""
+
+
 @dataclass(slots=True)
 class Run:
     """A run, folded."""
@@ -316,6 +326,8 @@ class Run:
     """Nodes that wait for something, such as locks or a person."""
     remarks: dict[NodeId, None] = field(default_factory=dict)
     """Nodes with warnings about their attempts, or programs that these left."""
+    stopped: dict[NodeId, None] = field(default_factory=dict)
+    """Nodes of which an attempt was stopped."""
     starts: int = 0
     attempts_total: int = 0
     cost_usd: float = 0.0
@@ -350,6 +362,8 @@ class Run:
     """Attempts of instances that were dropped by a retry of the run: those of later ones are numbered after them."""
     turns: int = 0
     """Instances and nodes inside them that were created."""
+    follower: Follower | None = field(default=None, compare=False, repr=False)
+    """The view that follows it; None: none has looked at it yet."""
 
     @property
     def ended(self) -> bool:

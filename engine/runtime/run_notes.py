@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import OrchestrationError
 from engine.statefolder.run_notes import RunNote
-from engine.views.progress import remaining
+from engine.views.outlook import remaining
 from engine.views.status import questions
 
 if TYPE_CHECKING:

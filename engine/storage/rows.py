@@ -36,6 +36,20 @@ def rows_of(db: sqlite3.Connection, run: RunId, since: int = 0) -> list[Row]:
     ).fetchall()
 
 
+def learned_in(db: sqlite3.Connection, command: str) -> dict[str, float]:
+    """The median seconds of each node of *command* that has been measured."""
+    samples: dict[str, list[float]] = {}
+    rows = db.execute("SELECT node, seconds FROM samples WHERE command=? ORDER BY id DESC", (command,))
+    for node, seconds in rows:
+        if isinstance(seconds, float):
+            samples.setdefault(node, []).append(seconds)
+    if not samples:
+        return {}
+    from statistics import median  # noqa: PLC0415 - `status` of the command line waits for it
+
+    return {node: median(found) for node, found in samples.items()}
+
+
 def to_time(text: object) -> datetime | None:
     """The time in *text*; None if there is none, or it is not a time."""
     try:

@@ -12,7 +12,6 @@ import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from statistics import median
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import tenacity
@@ -35,7 +34,7 @@ from engine.storage.database import (
 )
 from engine.storage.journal import Chain, checked
 from engine.storage.port import Batch, Message, RunSummary
-from engine.storage.rows import COLUMNS, rows_of, to_message, to_session, to_summary
+from engine.storage.rows import COLUMNS, learned_in, rows_of, to_message, to_session, to_summary
 from engine.tables.locks import Claim
 
 if TYPE_CHECKING:
@@ -53,6 +52,8 @@ log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 10.0
 """How long a statement waits for a transaction of another process."""
+MAX_LEARNED = 8
+"""Commands whose learned durations are kept."""
 PATIENCE_SECONDS = 60.0
 """How long it is retried: a backup or a database browser may hold the file for a while, and no run should die of it."""
 
@@ -106,6 +107,8 @@ class SqliteStorage:
         self._in_use = asyncio.Lock()
         """Held while the connection is in use: a commit takes several steps on it."""
         self._data_version = -1
+        self._learned: dict[str, tuple[int | None, dict[str, float]]] = {}
+        """Learned durations by command, and the newest sample at that time."""
         self._chains = writing.Chains()
         self._read_to: dict[tuple[RunId, int], Chain] = {}
         """The chain of the journal read last, so that only new events need to be checked."""
@@ -295,12 +298,13 @@ class SqliteStorage:
         return await self._call(self._estimates, command)
 
     def _estimates(self, command: str) -> dict[str, float]:
-        samples: dict[str, list[float]] = {}
-        rows = self._db.execute("SELECT node, seconds FROM samples WHERE command=? ORDER BY id DESC", (command,))
-        for node, seconds in rows:
-            if isinstance(seconds, float):
-                samples.setdefault(node, []).append(seconds)
-        return {node: median(found) for node, found in samples.items()}
+        newest = self._db.execute("SELECT max(id) FROM samples").fetchone()[0]
+        known = self._learned.get(command)
+        if known is not None and known[0] == newest:  # each look at a run asks
+            return known[1]
+        learned = learned_in(self._db, command)
+        self._learned = {**dict(list(self._learned.items())[1 - MAX_LEARNED :]), command: (newest, learned)}
+        return learned
 
     async def remove(self, rows: Iterable[RunSummary], owner: OwnerId) -> tuple[list[RunId], list[LockOutcome]]:
         """See `port.Storage.remove`."""

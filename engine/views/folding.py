@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache, partial
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from engine.run.events import RunStatus, WaitReason
+from engine.run.events import WaitReason
 from engine.run.state import NodeStatus
-from engine.scheduling.readiness import standing
 from engine.text.shown import clean
-from engine.views.progress import changes_inside, item_lines, nodes_of_file
+from engine.views.progress import BUSY, item_lines
+from engine.views.tally import tally_of
 from engine.views.todos import Todo, TodoOptions, folded_phase, heading, is_folded, line, numbered_phases, todo_of
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Sized
     from datetime import datetime
 
     from engine.ids import NodeId
@@ -36,7 +38,6 @@ ASKING = frozenset({WaitReason.APPROVAL, WaitReason.DECISION})
 """Reasons to wait for a person."""
 QUIET = 3
 """The urgency of a node of which there is nothing to say."""
-BUSY = frozenset({NodeStatus.RUNNING, NodeStatus.WAITING, NodeStatus.COMPENSATING})
 WORDS = {
     NodeStatus.PENDING: "not started",
     NodeStatus.WAITING: "waiting",
@@ -52,8 +53,24 @@ WORDS = {
 FAILURE = "❌ "
 ICONS = {"completed": "✅ ", "in_progress": "⚙️ ", "pending": "⏳ "}
 
-Mark = tuple[NodeStatus, int, WaitReason | None, bool]
-"""A node but for its times: its status, its attempts, the reason why it waits, whether it was cut off."""
+
+class Rest:
+    """The line of a section for all nodes that it does not name, written when it is wanted."""
+
+    __slots__ = ("_line", "_write", "status")
+
+    def __init__(self, status: TodoStatus, write: Callable[[], str]) -> None:
+        """*write* returns its text."""
+        self.status = status
+        self._write = write
+        self._line: Todo | None = None
+
+    def line(self) -> Todo:
+        """The line."""
+        if self._line is None:
+            text = self._write()
+            self._line = Todo(text, self.status, text)
+        return self._line
 
 
 @dataclass(slots=True)
@@ -62,16 +79,74 @@ class Section:
 
     number: int
     phase: PhaseState
-    named: list[tuple[NodeState, Todo]] = field(default_factory=list)
-    rest: Todo | None = None
+    named: Sequence[NodeId]
+    make: Callable[[NodeId], Todo]
+    """The line of a node."""
+    standings: Mapping[NodeStatus, Sized]
+    """All nodes of the phase by their standing."""
+    whole: bool = True
+    """The list is about all of its nodes."""
+    rest: Rest | None = None
+    counted: int = 0
+    """Bytes that it counts for."""
+    measured: bool = True
+    """They are exact."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a node of the phase has failed."""
+        return not FAILED.isdisjoint(self.standings)
+
+    def is_busy(self, run: Run) -> bool:
+        """Whether anything happens in the phase, or happened when *run* was interrupted."""
+        return (self.phase.ended_at is None and not run.ended) or not BUSY.isdisjoint(self.standings)
 
     def todos(self) -> list[Todo]:
         """Its lines."""
-        return [todo for _, todo in self.named] + ([] if self.rest is None else [self.rest])
+        return [self.make(name) for name in self.named] + ([] if self.rest is None else [self.rest.line()])
 
     def size(self) -> int:
         """Bytes of its lines as JSON."""
         return sum(map(size_of, self.todos()))
+
+    def least(self) -> int:
+        """Bytes that its lines take at least."""
+        return LEAST_BYTES * (len(self.named) + (self.rest is not None))
+
+
+class _Room:
+    """The bytes that are left, known as exactly as it takes to say whether they suffice.
+
+    Lines take time to write, and those of a large run are thousands of which a few will be kept. So a section counts
+    for as little as its lines could take, and is measured only if the list could fit.
+    """
+
+    def __init__(self, found: Iterable[Section], room: int) -> None:
+        """*room* for all sections of *found*."""
+        self._left = room
+        self._unmeasured: list[Section] = []
+        for section in found:
+            self.changed(section)
+
+    def changed(self, section: Section) -> None:
+        """*section* has other lines than before."""
+        least = section.least()
+        self._left += section.counted - least
+        section.counted = least
+        if section.measured and least:
+            section.measured = False
+            self._unmeasured.append(section)
+
+    def is_short(self) -> bool:
+        """Whether the list does not fit."""
+        while self._left >= 0 and self._unmeasured:
+            section = self._unmeasured.pop()
+            section.measured = True
+            if section.counted:
+                size = section.size()
+                self._left += section.counted - size
+                section.counted = size
+        return self._left < 0
 
 
 def sections(
@@ -81,98 +156,119 @@ def sections(
     options: TodoOptions,
     *,
     room: int,
-    only: Container[NodeId] | None = None,
+    only: Collection[NodeId] | None = None,
 ) -> list[Section]:
     """The list of *run*, or of its nodes in *only*, in *room* bytes if it can be; without phases that have none."""
+
+    @cache
+    def make(name: NodeId) -> Todo:
+        return todo_of(run, run.nodes[name], now, learned)
+
+    tally = tally_of(run)
+    inside = None if only is None else _by_phase(run, only)
     found: list[Section] = []
     for number, phase in numbered_phases(run):
-        section = Section(number, phase)
-        names = [name for name in phase.plan.nodes if only is None or name in only]
-        if names and is_folded(run, phase, options):
-            section.rest = _whole_phase(run, section)
-        else:
-            section.named = [(run.nodes[name], todo_of(run, run.nodes[name], now, learned)) for name in names]
+        names = phase.plan.nodes if inside is None else inside.get(phase.plan.index, ())
         if names:
+            section = Section(number, phase, names, make, tally.standings(phase.plan.index), inside is None)
+            if is_folded(run, phase, options):
+                _name(run, section, ())
             found.append(section)
-    _fit(run, found, room - FRAME_BYTES - sum(section.size() for section in found))
+    _fit(run, found, _Room(found, room - FRAME_BYTES))
     return found
 
 
-def _fit(run: Run, found: Iterable[Section], left: int) -> None:
-    """Fold sections until *left*, the bytes that are left, is no longer negative."""
+def _by_phase(run: Run, names: Iterable[NodeId]) -> dict[int, list[NodeId]]:
+    """The nodes *names* by their phase, in file order."""
+    found: dict[int, list[NodeId]] = {}
+    for plan in sorted((run.nodes[name].plan for name in names), key=attrgetter("index")):
+        found.setdefault(plan.phase, []).append(plan.id)
+    return found
+
+
+def _fit(run: Run, found: Iterable[Section], room: _Room) -> None:
+    """Fold sections until there is *room* for them."""
     ended: list[Section] = []
     unopened: list[Section] = []
     opened: list[Section] = []
     for section in found:
-        group = unopened if section.phase.opened_at is None else opened if _is_busy(run, section.phase) else ended
+        group = unopened if section.phase.opened_at is None else opened if section.is_busy(run) else ended
         group.append(section)
-    ended.sort(key=lambda section: _has_failed(run, section))
+    ended.sort(key=attrgetter("has_failed"))
     for section in (*ended, *reversed(unopened)):
-        if left >= 0:
+        if not room.is_short():
             return
-        left += _keep(run, section, 0)
+        _name(run, section, ())
+        room.changed(section)
     for section in opened:
-        if left >= 0:
+        if not room.is_short():
             return
-        left += _keep(run, section, _sort_by_news(section))
+        _name(run, section, _with_news(run, section))
+        room.changed(section)
     under_way = {section.number for section in opened}
-    sound = [section for section in ended if not _has_failed(run, section)]
+    sound = [section for section in ended if not section.has_failed]
     parts = [section for section in sound if section.number in under_way]
     whole = [section for section in sound if section.number not in under_way]
     for group in (whole, parts, unopened):
-        left += _share(run, group, left)
+        _share(run, group, room)
     for section in reversed(opened):
-        while left < 0 and section.named:
-            left += _keep(run, section, len(section.named) // 2)
-    for group in ([section for section in ended if _has_failed(run, section)], opened):
-        left += _share(run, group, left)
+        while section.named and room.is_short():
+            _name(run, section, section.named[: len(section.named) // 2])
+            room.changed(section)
+    for group in ([section for section in ended if section.has_failed], opened):
+        _share(run, group, room)
 
 
-def _has_failed(run: Run, section: Section) -> bool:
-    return any(run.nodes[name].status in FAILED for name in section.phase.plan.nodes)
-
-
-def _share(run: Run, group: list[Section], left: int) -> int:
-    """Give all of *group* the line of its first section if *left* is negative; returns the bytes that this saves."""
-    if left >= 0 or len(group) < 2:  # noqa: PLR2004 - two make a group
-        return 0
-    before = sum(section.size() for section in group)
+def _share(run: Run, group: list[Section], room: _Room) -> None:
+    """Have all of *group* share the line of its first section if there is no *room*."""
+    if len(group) < 2 or not room.is_short():  # noqa: PLR2004 - two make a group
+        return
     group = sorted(group, key=lambda section: section.number)
     first, *others = group
     last = others[-1].number
-    counts = Counter(WORDS[standing(run.nodes[name])] for section in group for name in section.phase.plan.nodes)
+    tally = tally_of(run)
+    counts: Counter[str] = Counter()
+    for section in group:
+        for state, count in tally.counts(section.phase.plan.index).items():
+            counts[WORDS[state]] += count
     phases = f"Phases {first.number} to {last}" if last != first.number else f"Phase {last}, other parts"
-    failed = any(_has_failed(run, section) for section in group)
+    failed = any(section.has_failed for section in group)
     text = f"{FAILURE if failed else ''}{phases} ({_counted(counts)})"
     states: set[TodoStatus] = {section.rest.status for section in group if section.rest is not None}
-    first.rest = Todo(text, states.pop() if len(states) == 1 else "in_progress", text)
+    first.rest = Rest(states.pop() if len(states) == 1 else "in_progress", lambda: text)
+    room.changed(first)
     for section in others:
         section.rest = None
-    return before - sum(section.size() for section in group)
+        room.changed(section)
 
 
-def _counted(counts: Counter[str]) -> str:
+def _counted(counts: Mapping[str, int]) -> str:
     """`10 tasks completed`, or `10 tasks: 9 completed, 1 failed`."""
-    total = counts.total()
+    total = sum(counts.values())
     tasks = f"{total} task{'s' if total != 1 else ''}"
     if len(counts) == 1:
         return f"{tasks} {next(iter(counts))}"
     return f"{tasks}: {', '.join(f'{count} {word}' for word, count in counts.items())}"
 
 
-def _keep(run: Run, section: Section, count: int) -> int:
-    """Name only the first *count* nodes of *section*; returns the bytes that this saves."""
-    before = section.size()
-    if count < len(section.named):
-        section.named = section.named[:count]
-        section.rest = _more_of_phase(run, section) if count else _whole_phase(run, section)
-    return before - section.size()
+def _name(run: Run, section: Section, names: Sequence[NodeId]) -> None:
+    """Name only the nodes *names* of *section*, and add a line for those that it named so far."""
+    if len(names) < len(section.named):
+        section.rest = _more_of_phase(run, section, names) if names else _whole_phase(run, section)
+    section.named = names
 
 
-def _sort_by_news(section: Section) -> int:
-    """Put the nodes of *section* first that failed, ask, wait or run, in this order; returns how many there are."""
-    section.named.sort(key=lambda pair: _urgency(pair[0]))
-    return sum(_urgency(node) < QUIET for node, _ in section.named)
+def _with_news(run: Run, section: Section) -> Sequence[NodeId]:
+    """The nodes of *section* that failed, ask, wait or run, in this order."""
+    if not section.whole:
+        nodes = sorted((run.nodes[name] for name in section.named), key=_urgency)
+        return [node.plan.id for node in nodes if _urgency(node) < QUIET]
+    index = section.phase.plan.index
+    found = tally_of(run).standings(index)
+    places = {place for state in FAILED | BUSY for place in found.get(state, ())}
+    places.update(plan.index for plan in (run.nodes[name].plan for name in run.waits) if plan.phase == index)
+    nodes = sorted((run.nodes[run.plan.nodes[place].id] for place in sorted(places)), key=_urgency)
+    return [node.plan.id for node in nodes if _urgency(node) < QUIET]
 
 
 def _urgency(node: NodeState) -> int:
@@ -184,35 +280,33 @@ def _urgency(node: NodeState) -> int:
     return QUIET - 1 if node.status in BUSY else QUIET
 
 
-def _is_busy(run: Run, phase: PhaseState) -> bool:
-    """Whether anything happens in *phase*, or happened when its run was interrupted."""
-    return (phase.ended_at is None and not run.ended) or any(
-        run.nodes[name].status in BUSY for name in phase.plan.nodes
-    )
-
-
-def _whole_phase(run: Run, section: Section) -> Todo:
+def _whole_phase(run: Run, section: Section) -> Rest:
     """One line for a whole phase: `Phase 1: Review (10 tasks: 9 completed, 1 failed)`."""
     phase = section.phase
     if phase.opened_at is None and not run.ended:
-        text = folded_phase(run, phase, section.number)
-        return Todo(text, "pending", text)
-    counts = Counter(WORDS[standing(run.nodes[name])] for name in phase.plan.nodes)
-    failed = _has_failed(run, section)
-    text = f"{FAILURE if failed else ''}Phase {section.number}: {clean(phase.plan.name)} ({_counted(counts)})"
-    over = run.ended or not (failed or _is_busy(run, phase))
-    return Todo(text, "completed" if over else "in_progress", text)
+        return Rest("pending", partial(folded_phase, run, phase, section.number))
+    failed = section.has_failed
+
+    def write() -> str:
+        counts = {WORDS[state]: count for state, count in tally_of(run).counts(phase.plan.index).items()}
+        return f"{FAILURE if failed else ''}Phase {section.number}: {clean(phase.plan.name)} ({_counted(counts)})"
+
+    over = run.ended or not (failed or section.is_busy(run))
+    return Rest("completed" if over else "in_progress", write)
 
 
-def _more_of_phase(run: Run, section: Section) -> Todo:
-    """One line for the nodes of an open phase that are not named."""
-    named = {node.plan.id for node, _ in section.named}
-    counts = Counter(WORDS[standing(run.nodes[name])] for name in section.phase.plan.nodes if name not in named)
-    said = ", ".join(f"{count} {word}" for word, count in counts.items())
-    failure = FAILURE if any(WORDS[status] in counts for status in FAILED) else ""
-    text = f"{failure}Phase {section.number}: {clean(section.phase.plan.name)}, other tasks ({said})"
-    over = run.ended or set(counts) <= {"completed", "skipped"}
-    return Todo(text, "completed" if over else "pending", text)
+def _more_of_phase(run: Run, section: Section, names: Iterable[NodeId]) -> Rest:
+    """One line for the nodes of an open phase that are not among *names*."""
+    named = {run.nodes[name].plan.index for name in names}
+    found = tally_of(run).counts(section.phase.plan.index, named)
+
+    def write() -> str:
+        said = ", ".join(f"{count} {WORDS[state]}" for state, count in found.items())
+        failure = "" if FAILED.isdisjoint(found) else FAILURE
+        return f"{failure}Phase {section.number}: {clean(section.phase.plan.name)}, other tasks ({said})"
+
+    over = run.ended or found.keys() <= {NodeStatus.COMPLETED, NodeStatus.SKIPPED}
+    return Rest("completed" if over else "pending", write)
 
 
 def text_of(
@@ -223,11 +317,11 @@ def text_of(
     blocks: list[str] = []
     for section in found:
         lines = [heading(run, section.phase, section.number)] if section.named and options.grouping else []
-        for node, _ in section.named:
+        for node in (run.nodes[name] for name in section.named):
             lines.append(f"{indent}{line(run, node, now, learned)}")
             lines += [f"{indent}  {text}" for text in item_lines(run, node)]
         if section.rest is not None:
-            rest = section.rest
+            rest = section.rest.line()
             shut = section.phase.opened_at is None or rest.content.startswith(FAILURE)
             lines.append(f"{indent if section.named else ''}{'' if shut else ICONS[rest.status]}{rest.content}")
         if lines:
@@ -235,21 +329,11 @@ def text_of(
     return ("\n\n" if options.grouping else "\n").join(blocks)
 
 
-def marks(run: Run) -> dict[NodeId, Mark]:
-    """The mark of each node: where two differ, there is something new to say of it."""
-    interrupted = run.status is RunStatus.INTERRUPTED
-    return {
-        name: (
-            standing(node),
-            len(node.attempts) + changes_inside(run, node),
-            node.waiting.reason if node.waiting is not None else None,
-            interrupted and node.status in BUSY,
-        )
-        for name, node in ((node.plan.id, node) for node in nodes_of_file(run))
-    }
-
-
 def size_of(todo: Todo) -> int:
     """Bytes of *todo* as JSON in a list."""
     line = {"content": todo.content, "status": todo.status, "activeForm": todo.active_form}
     return len(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")) + 1
+
+
+LEAST_BYTES = size_of(Todo("", "pending", ""))
+"""Bytes of the shortest line."""

@@ -12,7 +12,8 @@ from engine.text.shown import clean
 from engine.views.durations import about, took
 from engine.views.marks import MARKS
 from engine.views.money import dollars
-from engine.views.progress import progress, remaining
+from engine.views.outlook import remaining
+from engine.views.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

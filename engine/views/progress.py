@@ -1,6 +1,6 @@
-"""The progress of a run, and its remaining time; nodes with forEach and repeat count as one.
+"""The progress of a run; nodes with forEach and repeat count as one.
 
-Pure. The remaining time is the critical path of the open nodes under the phases' limits, not their sum (SPEC 10).
+Pure.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from engine.ids import NodeId
-from engine.run.events import RunStatus
 from engine.run.nesting import is_inside
 from engine.run.state import ZERO, NodeStatus
 from engine.text.shown import clean
+from engine.views.tally import OVER, tally_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -23,16 +23,8 @@ if TYPE_CHECKING:
 
 MAX_LISTED = 5
 """Running items, and failed ones, that are listed."""
-DONE = frozenset(
-    {
-        NodeStatus.COMPLETED,
-        NodeStatus.SKIPPED,
-        NodeStatus.FAILED,
-        NodeStatus.CANCELLED,
-        NodeStatus.COMPENSATED,
-        NodeStatus.COMPENSATION_FAILED,
-    }
-)
+DONE = OVER | {NodeStatus.CANCELLED}
+BUSY = frozenset({NodeStatus.RUNNING, NodeStatus.WAITING, NodeStatus.COMPENSATING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +44,10 @@ class Progress:
 
 def progress(run: Run) -> Progress:
     """The number of finished nodes; a cancelled one does not count."""
-    over = DONE - {NodeStatus.CANCELLED}
-    nodes = list(nodes_of_file(run))
-    part = sum(part_done(run, node) for node in nodes if node.status not in over) if run.unfolded else 0.0
-    return Progress(sum(node.status in over for node in nodes), len(nodes), part)
+    lists = (run.nodes[name] for name in run.unfolded)
+    under_way = [node for node in lists if not node.plan.turn and node.status not in OVER]
+    part = sum(part_done(run, node) for node in sorted(under_way, key=lambda node: node.plan.index))
+    return Progress(tally_of(run).over, len(run.plan.nodes), part)
 
 
 def estimate_of(node: NodeState, learned: Mapping[str, float]) -> timedelta:
@@ -72,40 +64,6 @@ def node_remaining(run: Run, node: NodeState, now: datetime, learned: Mapping[st
     if node.live is None:
         return estimate
     return max(ZERO, estimate - run.worked(node.live, now))
-
-
-def remaining(run: Run, now: datetime, learned: Mapping[str, float]) -> timedelta | None:
-    """The remaining time of *run*; None if it cannot be estimated: while rolling back, or interrupted."""
-    if run.status not in {RunStatus.PENDING, RunStatus.RUNNING}:
-        return ZERO if run.ended and run.status is not RunStatus.INTERRUPTED else None
-    path: dict[NodeId, timedelta] = {}
-    total = ZERO
-    for phase in run.phases:
-        if phase.ended_at is None and phase.plan.group is None:
-            total += _phase_remaining(run, phase, now, learned, path)
-    return total
-
-
-def _phase_remaining(
-    run: Run, phase: PhaseState, now: datetime, learned: Mapping[str, float], path: dict[NodeId, timedelta]
-) -> timedelta:
-    """The longer of the phase's remaining path and its remaining work spread over its slots."""
-    longest = work = ZERO
-    inside = set(phase.plan.nodes)
-    for name in _in_order(run, phase):
-        node = run.nodes[name]
-        own = node_remaining(run, node, now, learned)
-        before = max((path.get(dep, ZERO) for dep in node.plan.depends_on if dep in inside), default=ZERO)
-        path[name] = before + own
-        longest = max(longest, path[name])
-        work += own
-    limits = [limit for limit in (phase.plan.limit, run.limits.max_parallelism) if limit]
-    return max(longest, work / min(limits)) if limits else longest
-
-
-def _in_order(run: Run, phase: PhaseState) -> list[NodeId]:
-    """The phase's nodes with dependencies first: the rank is the longest remaining path."""
-    return sorted(phase.plan.nodes, key=lambda name: (-run.nodes[name].plan.rank, run.nodes[name].plan.index))
 
 
 @dataclass(frozen=True, slots=True)

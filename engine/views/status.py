@@ -5,8 +5,9 @@ Pure. It holds references to values, never values; `mcp_server/answers/wire.py` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from engine.ids import OwnerId, RunId, attempt_id, session_id
@@ -23,23 +24,26 @@ from engine.scheduling.outcomes import is_clients
 from engine.scheduling.readiness import queues, standing, waiting_for
 from engine.scheduling.succession import to_redo
 from engine.views.durations import leapt
-from engine.views.progress import DONE, Progress, nodes_of_file, phases_of_file, progress, remaining
-from engine.views.todos import LIST_BYTES, MARKED, Todo, TodoOptions, display, is_folded, todos
+from engine.views.outlook import remaining
+from engine.views.progress import Progress, nodes_of_file, phases_of_file, progress
+from engine.views.short_lists import MAX_NODES_IN_FULL, is_notable, short_display, short_todos
+from engine.views.tally import OVER, tally_of
+from engine.views.todos import LIST_BYTES, Todo, TodoOptions, display, todos
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+    from collections.abc import Set as AbstractSet
     from datetime import timedelta
 
     from engine.ids import AttemptId, NodeId
     from engine.model.plan import Plan
     from engine.run.state import AttemptRecord, NodeState, PhaseState, Run
     from engine.views.locks import LockLine
+    from engine.views.tally import Tally
 
-MAX_NODES_IN_FULL = 40
-"""Up to this many nodes, a todo list names each one; above, finished phases become one line each."""
 NO_RUN = RunId("r-none")
-OVER = DONE - {NodeStatus.CANCELLED}
-"""States that count as done, as in `progress`: a cancelled node does not."""
+_FAILED = {NodeStatus.FAILED, NodeStatus.COMPENSATION_FAILED}
+_UNDONE = {NodeStatus.COMPENSATED, NodeStatus.COMPENSATING, NodeStatus.COMPENSATION_FAILED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,10 +107,16 @@ class OutputLine:
     persist: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """A run at one moment."""
+    """A run at one moment.
 
+    What takes a look at all of the run is made when it is first asked for, which has to be at that moment.
+    """
+
+    run: Run = field(repr=False, compare=False)
+    until: datetime = field(repr=False)
+    """The moment, or the end of the run."""
     id: RunId
     command: str
     state: RunStatus
@@ -117,22 +127,32 @@ class Snapshot:
     remaining: timedelta | None
     progress: Progress
     phases: tuple[PhaseStatus, ...]
-    nodes: tuple[NodeLine, ...]
     failures: tuple[FailureLine, ...]
     questions: tuple[Question, ...]
-    outputs: tuple[OutputLine, ...]
-    """Most interesting first: those of the last phase, then persisted ones, then the rest."""
     todos: tuple[Todo, ...]
     display: str
     running: tuple[NodeId, ...]
     """Nodes with a running attempt, in the order in which they started."""
-    redo: tuple[NodeId, ...]
-    """Nodes that a retry of the run would run again, in file order; empty if it cannot be retried."""
     message: str
     warnings: tuple[str, ...]
     locks: tuple[LockLine, ...]
     """Locks that the run holds, requests or has reserved."""
     cost_usd: float
+
+    @cached_property
+    def nodes(self) -> tuple[NodeLine, ...]:
+        """The nodes of the file, then instances that run, wait for something or failed."""
+        return tuple(_node(self.run, node, self.started_at, self.until) for node in _listed(self.run))
+
+    @cached_property
+    def outputs(self) -> tuple[OutputLine, ...]:
+        """Most interesting first: those of the last phase, then persisted ones, then the rest."""
+        return _outputs(self.run)
+
+    @cached_property
+    def redo(self) -> tuple[NodeId, ...]:
+        """Nodes that a retry of the run would run again, in file order; empty if it cannot be retried."""
+        return redo_of(self.run)
 
 
 def snapshot(
@@ -155,8 +175,11 @@ def snapshot(
     started = run.started_at or run.created_at
     few = len(run.plan.nodes) <= MAX_NODES_IN_FULL
     full = few or run.status is RunStatus.PENDING
+    tally = tally_of(run)
     listing, showing = (todos, display) if full else (short_todos, short_display)
     return Snapshot(
+        run=run,
+        until=until,
         id=run.id,
         command=run.plan.command,
         state=run.status,
@@ -166,15 +189,12 @@ def snapshot(
         elapsed=run.lived(started, until),
         remaining=remaining(run, now, learned),
         progress=progress(run),
-        phases=tuple(_phase(run, phase) for phase in phases_of_file(run)),
-        nodes=tuple(_node(run, node, started, until) for node in _listed(run)),
+        phases=tuple(_phase(run, phase, tally) for phase in phases_of_file(run)),
         failures=failures(run),
         questions=questions(run),
-        outputs=_outputs(run),
         todos=tuple(listing(run, now, learned, options)) if lists else (),
         display=showing(run, now, learned, options) if lists else "",
         running=tuple(sorted(at_work(run), key=lambda name: run.nodes[name].start_order)),
-        redo=redo_of(run),
         message=run.message,
         warnings=warnings_of(run, warnings),
         locks=tuple(locks),
@@ -186,7 +206,7 @@ def _listed(run: Run) -> Iterator[NodeState]:
     """The nodes of the file, and of instances those that run, wait for something or failed."""
     yield from nodes_of_file(run)
     names = {*run.live, *run.waits, *run.failures, *run.undo_failures, *run.undoing} if run.unfolded else set()
-    some = [run.nodes[name] for name in names if run.nodes[name].plan.turn and _is_notable(run.nodes[name])]
+    some = [run.nodes[name] for name in names if run.nodes[name].plan.turn and is_notable(run.nodes[name])]
     yield from sorted(some, key=lambda node: node.plan.place)
 
 
@@ -319,67 +339,38 @@ def waits_for_people(run: Run) -> bool:
     return all(waiting is None or (waiting.reason in asks) for waiting in waits)
 
 
-def short_todos(
-    run: Run, now: datetime, learned: Mapping[str, float], options: TodoOptions | None = None
-) -> list[Todo]:
-    """The todo list of a large run: one line a finished phase, and one for the pending nodes of an open one."""
-    every = iter(todos(run, now, learned, options))
-    found: list[Todo] = []
-    for phase in phases_of_file(run):
-        if is_folded(run, phase, options or TodoOptions()):
-            found.append(next(every))
-            continue
-        lines = [(run.nodes[name], next(every)) for name in phase.plan.nodes]
-        named = [todo for node, todo in lines if _is_notable(node)]
-        found.extend(named[:MAX_NODES_IN_FULL])
-        rest = len(lines) - len(named[:MAX_NODES_IN_FULL])
-        if rest:
-            found.append(_rest(run, phase, rest, alone=not named))
-    return found
+def first_wait(run: Run) -> str | None:
+    """What the first node waits for, of those that wait; None if none does."""
+    waiting = (run.nodes[name] for name in run.waits | run.live)
+    found = {node.plan.place: wait for node in waiting if _waits(node) and (wait := waiting_for(run, node))}
+    return found[min(found, key=lambda place: (place[1] > 0, place))] if found else None
 
 
-def short_display(run: Run, now: datetime, learned: Mapping[str, float], options: TodoOptions | None = None) -> str:
-    """The text block of a large run, from the same lines as its short todo list."""
-    icons = {"completed": "✅", "in_progress": "⚙️", "pending": "⏳"}
-    return "\n".join(
-        todo.content if todo.content.startswith(MARKED) else f"{icons[todo.status]} {todo.content}"
-        for todo in short_todos(run, now, learned, options)
-    )
+def _waits(node: NodeState) -> bool:
+    return standing(node) is NodeStatus.WAITING
 
 
-def _is_notable(node: NodeState) -> bool:
-    """Whether a short list still names *node*: it runs, waits for something, or failed."""
-    quiet = {NodeStatus.COMPLETED, NodeStatus.SKIPPED, NodeStatus.PENDING, NodeStatus.CANCELLED, NodeStatus.COMPENSATED}
-    return node.status not in quiet
-
-
-def _rest(run: Run, phase: PhaseState, count: int, *, alone: bool) -> Todo:
-    done = sum(run.nodes[name].status in OVER for name in phase.plan.nodes)
-    total = len(phase.plan.nodes)
-    which = f"{count} tasks" if alone else f"{count} more tasks"
-    text = f"{phase.plan.name}: {which} ({done} of {total} done)"
-    over = phase.ended_at is not None or run.ended
-    return Todo(text, "completed" if over else "pending", text)
-
-
-def _phase(run: Run, phase: PhaseState) -> PhaseStatus:
-    states = [run.nodes[name].status for name in phase.plan.nodes]
+def _phase(run: Run, phase: PhaseState, tally: Tally) -> PhaseStatus:
+    found = tally.standings(phase.plan.index)
     return PhaseStatus(
         id=phase.plan.id,
         name=phase.plan.name,
-        state=_phase_state(run, phase, set(states)),
-        done=sum(state in OVER for state in states),
-        total=len(states),
+        state=_phase_state(run, phase, found.keys()),
+        done=_done(found),
+        total=len(phase.plan.nodes),
     )
 
 
-def _phase_state(run: Run, phase: PhaseState, states: set[NodeStatus]) -> str:
+def _done(found: Mapping[NodeStatus, Sized]) -> int:
+    return sum(len(nodes) for state, nodes in found.items() if state in OVER)
+
+
+def _phase_state(run: Run, phase: PhaseState, states: AbstractSet[NodeStatus]) -> str:
     if phase.opened_at is None:
         return "pending"
-    undone = {NodeStatus.COMPENSATED, NodeStatus.COMPENSATING, NodeStatus.COMPENSATION_FAILED}
-    if states & {NodeStatus.FAILED, NodeStatus.COMPENSATION_FAILED}:
+    if not states.isdisjoint(_FAILED):
         return "failed"
-    if states & undone:
+    if not states.isdisjoint(_UNDONE):
         return "compensated"
     if NodeStatus.CANCELLED in states:
         return "cancelled"
@@ -427,9 +418,10 @@ def _outputs(run: Run) -> tuple[OutputLine, ...]:
 
 def stopped_work(run: Run) -> tuple[AttemptId, ...]:
     """The client's attempts that were stopped before it reported them, oldest first."""
+    nodes = (run.nodes[name] for name in run.stopped if name in run.nodes)
     return tuple(
-        attempt_id(run.id, name, record.number)
-        for name, node in run.nodes.items()
+        attempt_id(run.id, node.plan.id, record.number)
+        for node in sorted(nodes, key=lambda node: (node.plan.turn, node.plan.index))
         for record in node.attempts
         if record.stopping is not None and is_clients(run, node, record.role)
     )

@@ -15,6 +15,7 @@ from engine.text.gerunds import active_form
 from engine.text.redaction import redact
 from engine.text.shown import clean
 from engine.views.durations import about
+from engine.views.status import first_wait
 from engine.views.todos import subject
 from mcp_server.answers.wire import SHORT_WAIT
 from mcp_server.answers.work_orders import Work
@@ -190,9 +191,8 @@ def _doing(now: Snapshot, run: Run, actions: Mapping[NodeId, str]) -> str:
         return f"waiting for your answer: {_short(now.questions[0].text, 60)}"
     if not now.running:
         locks = [line for lock in now.locks for line in lock.waits_for]
-        nodes = [line.waiting_for for line in now.nodes if line.state is NodeStatus.WAITING and line.waiting_for]
-        waiting = locks or nodes
-        return f"waiting for {_short(waiting[0], 80)}" if waiting else ""
+        waiting = locks[0] if locks else first_wait(run)
+        return f"waiting for {_short(waiting, 80)}" if waiting else ""
     first = now.running[-1]
     action = actions.get(first) or active_form(subject(run, run.nodes[first]))
     more = f" (+{len(now.running) - 1})" if len(now.running) > 1 else ""

@@ -32,7 +32,7 @@ from engine.text.redaction import one_line, shown
 from engine.validation.problem import Problem, Severity, grouped
 from engine.views.diagram import mermaid
 from engine.views.durations import milliseconds
-from engine.views.folding import WHOLE_LIST_BYTES, marks, sections, text_of
+from engine.views.folding import WHOLE_LIST_BYTES, sections, text_of
 from engine.views.headline import headline
 from engine.views.metrics import metrics
 from engine.views.report_text import text_report
@@ -47,12 +47,12 @@ from mcp_server.answers.work_orders import hand_out
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from engine.ids import AttemptId, NodeId
+    from engine.ids import AttemptId
     from engine.model.plan import Plan
     from engine.run.state import Run
     from engine.service import View
     from engine.storage.cache import ValueCache
-    from engine.views.folding import Mark
+    from engine.views.known import Known
     from engine.views.status import FailureLine, Snapshot
     from engine.views.todos import Todo
     from mcp_server.answers.wire import ViewName
@@ -105,14 +105,14 @@ def status_of(
     dry_run: bool = False,
     tasks: list[wire.TaskLine] | None = None,
     handed: set[AttemptId] | None = None,
-    known: dict[NodeId, Mark] | None = None,
+    known: Known | None = None,
     wait: int = wire.SHORT_WAIT,
     page: Page = Page(),  # noqa: B008 - it does not change
 ) -> wire.Status:
     """A run for the wire; *values* holds its outputs, None to leave them out; *tasks* are passed on.
 
     *handed* are the attempts whose work orders the client has; those that this answer hands out are added. *known* is
-    what it knows of each node, empty if nothing: `display` has only what is new to it. *wait* is how many seconds one
+    what it knows of each node: `display` has only what is new to it. *wait* is how many seconds one
     of its calls may take, *page* says which nodes are listed.
     """
     run = view.run
@@ -304,7 +304,7 @@ def _failure(line: FailureLine, *, short: bool) -> wire.FailureLine:
 
 
 def _lists(
-    view: View, now: Snapshot, parts: Collection[str], options: TodoOptions, known: dict[NodeId, Mark] | None
+    view: View, now: Snapshot, parts: Collection[str], options: TodoOptions, known: Known | None
 ) -> dict[str, Any]:
     """The todo list for TodoWrite, and where it is displayed also as text; *known* is then brought up to date."""
     room = WHOLE_LIST_BYTES if "whole_list" in parts else LIST_BYTES
@@ -312,11 +312,11 @@ def _lists(
     todos = todo_write(todo for section in found for todo in section.todos())
     if "display" not in parts:
         return {"todos": todos}
-    if known:  # the text is about nodes that are new to the client
-        fresh = [name for name, mark in marks(view.run).items() if known.get(name) != mark]
-        found = sections(view.run, view.now, view.estimates, options, room=LIST_BYTES, only=frozenset(fresh))
     if known is not None:
-        known.update(marks(view.run))
+        knew = bool(known)
+        fresh = known.learn(view.run)
+        if knew:  # the text is about nodes that are new to the client
+            found = sections(view.run, view.now, view.estimates, options, room=LIST_BYTES, only=fresh)
     text = shown(_display(view, now, text_of(view.run, view.now, view.estimates, options, found)))
     return {"todos": todos, "display": text or None}
 

@@ -17,7 +17,7 @@ from engine.errors import InternalError, OrchestrationError
 from engine.views.durations import milliseconds
 from engine.views.feed import Feed, News
 from engine.views.live import run_document
-from engine.views.progress import remaining
+from engine.views.outlook import remaining
 from mcp_server.live.rows import list_document
 from mcp_server.project.runs import run_filter
 

@@ -13,6 +13,7 @@ from engine.errors import OrchestrationError
 from engine.run.events import RunStatus
 from engine.runtime.clock import process_of
 from engine.statefolder.location import has_journal
+from engine.views.known import Known
 from mcp_server.answers import wire
 from mcp_server.answers.follow import Seen, seen_in
 from mcp_server.answers.guidance import CANCEL_PENDING, CANCEL_UNHEARD, left_behind
@@ -63,7 +64,7 @@ async def answer_about(
         handed = session.orders.setdefault(run.id, set())
         if view_name == "nodes" and nodes == (None, None):  # a client asks for it when it has lost its orders
             handed.difference_update(order.attempt for order in view.work)
-        known = session.known.setdefault(run.id, {})
+        known = session.known.setdefault(run.id, Known())
         if afresh:
             known.clear()
         answer = status_of(

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
     from mcp.server.subscriptions import SubscriptionBus
 
-    from engine.ids import AttemptId, NodeId, RunId
-    from engine.views.folding import Mark
+    from engine.ids import AttemptId, RunId
+    from engine.views.known import Known
     from mcp_server.answers.follow import Seen
     from mcp_server.answers.task_tools import Sent
     from mcp_server.answers.wire import InterruptedLine
@@ -75,7 +75,7 @@ class Session:
         self.notifications = Notifications(bus)
         self.seen: dict[RunId, Seen] = {}
         """The state of each run at the client's last status."""
-        self.known: dict[RunId, dict[NodeId, Mark]] = {}
+        self.known: dict[RunId, Known] = {}
         """The state of each node of a run that it knows."""
         self.answered = False
         """It has had an answer: only the first one names runs that earlier sessions left."""

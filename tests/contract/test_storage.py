@@ -25,7 +25,7 @@ from engine.storage.codec import encode_value
 from engine.storage.database import faults
 from engine.storage.memory import SAMPLES_KEPT, MemoryStorage
 from engine.storage.port import Batch, Message, RunSummary, Sample, SessionValue, Storage, TableOutcome
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.sqlite import MAX_LEARNED, SqliteStorage
 from engine.tables.claims import Claim, Holder
 from engine.tables.locks import Granted, LockOutcome, LockTable
 from tests.support.by_hand import NOON, OWNER, RUN, ByHand
@@ -658,3 +658,20 @@ async def test_a_database_that_may_not_be_written_is_one_clear_fault(tmp_path: P
     storage._db.execute("PRAGMA query_only=ON")
     assert await commit_fails(storage) == "READ_ONLY"
     await storage.close()
+
+
+async def test_durations_that_another_process_learned_are_seen_at_the_next_look(tmp_path: Path) -> None:
+    mine, other = SqliteStorage(tmp_path / "state"), SqliteStorage(tmp_path / "state")
+    try:
+        for seconds in (10.0, 30.0):
+            row = Sample(command="/test", node="a", seconds=seconds)
+            await other.commit(Batch(summaries={RUN: a_summary()}, samples=[row]), OWNER)
+            assert await mine.estimates("/test") == await other.estimates("/test")
+        assert await mine.estimates("/test") == {"a": 20}
+        assert await mine.estimates("/test") is await mine.estimates("/test")
+        for number in range(20):
+            assert await mine.estimates(f"/other-{number}") == {}
+        assert len(mine._learned) <= MAX_LEARNED
+    finally:
+        await mine.close()
+        await other.close()

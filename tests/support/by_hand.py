@@ -40,7 +40,7 @@ HEIR = OwnerId("o-2")
 def comparable(run: Run) -> dict[str, Any]:
     """All of *run* but its ready heaps and timers, in which stale entries may differ."""
     heaps = {"timers", "timer_order", "offers"}
-    seen = {item.name: getattr(run, item.name) for item in fields(run) if item.name not in heaps}
+    seen = {item.name: getattr(run, item.name) for item in fields(run) if item.compare and item.name not in heaps}
     seen["phases"] = [
         {name: getattr(phase, name) for name in phase.__struct_fields__ if name not in {"ready", "guests"}}
         for phase in run.phases

@@ -14,13 +14,14 @@ from engine.executors.simulate import parse_fault
 from engine.run import events as ev
 from engine.run.reducer import fold
 from engine.simulation import Scenario, simulate
-from engine.views.folding import marks, sections, text_of
+from engine.views.folding import sections, text_of
+from engine.views.known import Known
 from engine.views.todos import LIST_BYTES, Todo, TodoOptions
 from tests.support.by_hand import ByHand
 from tests.support.definitions import Raw, command, node, phase, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Collection
 
     from engine.ids import NodeId
     from engine.run.state import Run
@@ -50,7 +51,7 @@ def up_to(events: list[ev.Event], kind: type[ev.Event], times: int) -> Run:
     return fold(events[: places[times - 1] + 1])
 
 
-def listed(run: Run, room: int = LIST_BYTES, only: Container[NodeId] | None = None) -> list[Todo]:
+def listed(run: Run, room: int = LIST_BYTES, only: Collection[NodeId] | None = None) -> list[Todo]:
     found = sections(run, run.changed_at or run.created_at, {}, BY_SIZE, room=room, only=only)
     return [todo for section in found for todo in section.todos()]
 
@@ -154,9 +155,10 @@ def test_what_runs_in_an_interrupted_run_stays_named() -> None:
 def test_a_list_of_what_changed_has_nothing_else() -> None:
     events = events_of(phases(2, 2, task="Do it"))
     before, after = up_to(events, ev.PhaseOpened, 1), up_to(events, ev.PhaseOpened, 2)
-    old, new = marks(before), marks(after)
-    changed = {name for name in new if new[name] != old[name]}
-    assert changed == {"n0-0", "n0-1"}
+    client = Known()
+    client.learn(before)
+    changed = client.learn(after)
+    assert set(changed) == {"n0-0", "n0-1"}
     assert [todo.content.split(" (")[0] for todo in listed(after, only=changed)] == ["Do it"] * 2
     assert listed(after, only=set()) == []
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from engine.run import events as ev
-from engine.views.progress import Progress, node_remaining, progress, remaining
+from engine.views.outlook import remaining
+from engine.views.progress import Progress, node_remaining, progress
 from tests.support.by_hand import ByHand, calling, rollback
 from tests.support.definitions import command, implement_feature, node, phase
 

@@ -14,7 +14,8 @@ from engine.run.events import RunStatus
 from engine.run.reducer import fold
 from engine.run.state import NodeStatus
 from engine.simulation import Scenario, simulate
-from engine.views.status import MAX_NODES_IN_FULL, Snapshot, failures, preview, snapshot
+from engine.views.short_lists import MAX_NODES_IN_FULL
+from engine.views.status import Snapshot, failures, preview, snapshot
 from engine.views.todos import TodoOptions
 from tests.support.by_hand import ByHand, decoded
 from tests.support.definitions import Raw, command, node, phase, plan, review_code

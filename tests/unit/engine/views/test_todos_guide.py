@@ -11,7 +11,7 @@ from engine.run.reducer import fold
 from engine.run.state import Run
 from engine.scheduling import decide
 from engine.simulation import Scenario, Simulated, simulate
-from engine.views.progress import remaining
+from engine.views.outlook import remaining
 from engine.views.todos import Todo, TodoOptions, display, todos
 from tests.support.definitions import command, node, phase, plan
 from tests.support.runs import simulated
