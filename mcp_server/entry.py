@@ -41,6 +41,14 @@ def orchestrate() -> None:
 
         run_monitor([])
         return
+    if not {"runs", "status"}.isdisjoint(sys.argv[1:4]):
+        gc.disable()
+        from mcp_server.cli.glance import shown as answered  # noqa: PLC0415 - see the module
+
+        if answered(sys.argv[1:]):
+            leaving_at_once(lambda: None)
+            return
+        gc.enable()
     from engine.runtime.garbage_collector import YOUNG  # noqa: PLC0415 - not needed above
 
     gc.set_threshold(YOUNG, *gc.get_threshold()[1:])  # what is imported stays

@@ -10,20 +10,17 @@ import contextlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from engine.errors import EnvironmentFault
 from engine.executors.subprocesses.wardens import hold, let_go
 from engine.ids import OwnerId
 from engine.runtime.clock import SystemClock, new_owner_id
 from engine.statefolder.identity import this_process
-from engine.statefolder.owners import FOLDER, LATE_SECONDS, record_of, records, remove, take
+from engine.statefolder.owners import FOLDER, check_hosts, record_of, records, remove, take
 from engine.statefolder.run_notes import remove_notes, write_notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from engine.statefolder.identity import Process
-    from engine.statefolder.owners import Record
     from engine.statefolder.run_notes import RunNote
 
 YOUNG_SECONDS = 60.0
@@ -58,27 +55,6 @@ def last_seen(folder: Path, owner: OwnerId) -> datetime | None:
     """When *owner* last renewed its record in *folder*; None if unknown."""
     record = record_of(folder, owner)
     return None if record is None else record.lived
-
-
-def check_hosts(state: Path, found: Iterable[Record], here: Process, now: float) -> None:
-    """Raise if a process on another machine than *here* uses the *state* folder, or did so shortly before *now*.
-
-    *found* are the records in it, *now* is by the clock of its file system.
-
-    File locks and the memory that processes share with the journal belong to one kernel: two kernels would overwrite
-    each other's data.
-    """
-    for record in found:
-        other = record.process
-        if other is None or other.shares_locks_with(here) or not record.lives(here, now):
-            continue
-        ago = max(0, round(now - record.renewed))
-        raise EnvironmentFault(
-            f"{state} is in use by process {other.pid} on host {other.hostname}, last heard of {ago} s ago",
-            code="PROJECT_ON_ANOTHER_HOST",
-            hint="Work on the project there, or use a separate clone on this machine. If that host is switched off, "
-            f"its claim expires {LATE_SECONDS:.0f} s after it was last heard of.",
-        )
 
 
 class FileOwner:

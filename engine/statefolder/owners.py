@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from engine.errors import EnvironmentFault
 from engine.statefolder.identity import Process, started, this_process
 from engine.statefolder.location import locate
 from engine.statefolder.regular_files import open_regular
@@ -54,6 +55,27 @@ class Record:
         if self.held or self.process is None or self.process.shares_locks_with(here):
             return self.held
         return self.process.machine != here.machine and now - self.renewed < LATE_SECONDS
+
+
+def check_hosts(state: Path, found: Iterable[Record], here: Process, now: float) -> None:
+    """Raise if a process on another machine than *here* uses the *state* folder, or did so shortly before *now*.
+
+    *found* are the records in it, *now* is by the clock of its file system.
+
+    File locks and the memory that processes share with the journal belong to one kernel: two kernels would overwrite
+    each other's data.
+    """
+    for record in found:
+        other = record.process
+        if other is None or other.shares_locks_with(here) or not record.lives(here, now):
+            continue
+        ago = max(0, round(now - record.renewed))
+        raise EnvironmentFault(
+            f"{state} is in use by process {other.pid} on host {other.hostname}, last heard of {ago} s ago",
+            code="PROJECT_ON_ANOTHER_HOST",
+            hint="Work on the project there, or use a separate clone on this machine. If that host is switched off, "
+            f"its claim expires {LATE_SECONDS:.0f} s after it was last heard of.",
+        )
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""What a client knows of the nodes of a run, so that the next answer is about what is new to it.
+"""The knowledge that a client has of the nodes of a run, so that the next answer is about what is new to it.
 
 Pure, but for what it remembers.
 """

@@ -35,7 +35,7 @@ IDLE, LIVE, OVER = range(3)
 """A node that is open and has no attempt that runs, one that has, and one that is done."""
 TICK = timedelta(microseconds=1)
 FAR = 2**62
-"""Microseconds of the longest path that is told apart."""
+"""Microseconds of the longest path that is distinguished."""
 
 
 def remaining(run: Run, now: datetime, learned: Mapping[str, float]) -> timedelta | None:
@@ -53,7 +53,7 @@ def remaining(run: Run, now: datetime, learned: Mapping[str, float]) -> timedelt
 
 @dataclass(slots=True)
 class _Phase:
-    """What is left of one phase."""
+    """The rest of one phase."""
 
     by_path: array[int]
     """Its nodes, that with the longest path first."""
@@ -70,7 +70,7 @@ class _Phase:
 
 
 class Outlook:
-    """What is left of the phases at the top of one run."""
+    """The rest of the phases at the top of one run."""
 
     def __init__(self, run: Run, tally: Tally, learned: Mapping[str, float]) -> None:
         """*learned* are seconds by node."""

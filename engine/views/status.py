@@ -340,7 +340,7 @@ def waits_for_people(run: Run) -> bool:
 
 
 def first_wait(run: Run) -> str | None:
-    """What the first node waits for, of those that wait; None if none does."""
+    """The reason why the first node waits, of those that do; None if none does."""
     waiting = (run.nodes[name] for name in run.waits | run.live)
     found = {node.plan.place: wait for node in waiting if _waits(node) and (wait := waiting_for(run, node))}
     return found[min(found, key=lambda place: (place[1] > 0, place))] if found else None

@@ -3,7 +3,7 @@
 Pure, but for what it keeps with the run. Theory of operation. The first look at a run counts its nodes, and leaves the
 count with the run. From then on each event names the nodes that it may have changed, and the next look asks for the
 standing of these only. Events that change many nodes at once (the run ends, is resumed, is opened again) have the next
-look count afresh. So a look costs what has changed since the one before, and a run that nobody looks at costs nothing.
+look count afresh. So a look costs what has changed since the one before, and a run that is not looked at costs nothing.
 
 Nodes are known by their position in the file. Each change is also written down (`changes`), so that other views and
 clients follow from wherever they stand.

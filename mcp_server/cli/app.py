@@ -8,7 +8,8 @@ from __future__ import annotations
 import typer
 
 from mcp_server.cli.commands import Program
-from mcp_server.cli.invocation import choose_project, take_any_stream
+from mcp_server.cli.invocation import choose_project
+from mcp_server.cli.streams import take_any_stream
 
 app = typer.Typer(
     name="orchestrate",

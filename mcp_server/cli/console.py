@@ -5,12 +5,10 @@ Effects: writes to the terminal. Results go to stdout, everything else to stderr
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from rich.console import Console, ConsoleDimensions, Group
+from rich.console import Group
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
@@ -24,14 +22,15 @@ from engine.text.redaction import one_line
 from engine.text.shown import clean, escaped, printable, within
 from engine.views.durations import took
 from engine.views.headline import headline
-from engine.views.marks import MARKS
 from engine.views.progress import phases_of_file
 from engine.views.status import failures
 from engine.views.todos import line, subject
+from mcp_server.cli import terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
+
+    from rich.console import Console
 
     from engine.errors import OrchestrationError
     from engine.ids import NodeId
@@ -40,48 +39,10 @@ if TYPE_CHECKING:
     from engine.storage.port import RunSummary
     from engine.validation import Problem
 
-WIDE = 100_000
-"""Width of output that is not a terminal: programs read whole lines."""
-
-
-class Unbroken(Console):
-    """A console that cuts and wraps on a terminal only, and treats text as nothing but text.
-
-    Most of what is printed was written by others, so square brackets are not markup and `:name:` is not an emoji, and
-    nothing that controls a terminal or deceives its reader gets through.
-    """
-
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - those of a Console
-        """*options* are those of a Console."""
-        super().__init__(markup=False, emoji=False, highlight=False, **options)
-
-    def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401
-        """*text*, made safe to show."""
-        return super().render_str(printable(text), **options)
-
-    @property
-    def size(self) -> ConsoleDimensions:
-        """The size of the terminal."""
-        found = super().size
-        return found if self.is_terminal else ConsoleDimensions(WIDE, found.height)
-
-    @size.setter
-    def size(self, new_size: tuple[int, int]) -> None:
-        self._width, self._height = new_size
-
-    def on_broken_pipe(self) -> None:
-        """Discard output from now on: the reader has left, and the run continues all the same."""
-        self.quiet = True
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self.file.fileno())
-        os.close(nowhere)
-
-
-results = Unbroken()
+results = terminal.results
 """Output for results."""
-notes = Unbroken(stderr=True)
+notes = terminal.notes
 """Output for everything else."""
-
 _STYLES = {
     NodeStatus.COMPLETED: "green",
     NodeStatus.SKIPPED: "dim",
@@ -275,28 +236,6 @@ def print_problems(problems: Iterable[Problem], console: Console = results) -> N
 def _say(console: Console, *parts: str | tuple[str, str]) -> None:
     """Print one line of *parts*, some of them with a style, which a terminal may wrap."""
     console.print(Text.assemble(*parts), soft_wrap=True)
-
-
-def runs_table(rows: Sequence[RunSummary], now: datetime) -> Table:
-    """The list of runs, newest first; if they do not fit, commands are wrapped, but not ids and states."""
-    states = [Text(f"{MARKS[row.status]} {row.status.value}") for row in rows]
-    whole = {"RUN": max(len(row.id) for row in rows), "STATE": max(state.cell_len for state in states)}
-    table = Table(box=None, pad_edge=False)
-    marked = ("WORKTREE",) if any(row.worktree for row in rows) else ()
-    for heading in ("RUN", "COMMAND", "STATE", "DONE", "STARTED", "TOOK", *marked):
-        table.add_column(heading, no_wrap=heading != "COMMAND", overflow="fold", min_width=whole.get(heading))
-    for row, state in zip(rows, states, strict=True):
-        ended = row.ended_at or now
-        table.add_row(
-            row.id,
-            clean(row.command) + (" (simulated)" if row.executor == "simulate" else ""),
-            state,
-            f"{row.done}/{row.total}",
-            row.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
-            took(ended - row.created_at),
-            *((PurePath(row.worktree).name,) if marked else ()),
-        )
-    return table
 
 
 def print_text(text: str) -> None:

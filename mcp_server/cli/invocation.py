@@ -1,13 +1,11 @@
 """The options of the whole program, which come before a command, and what they chose.
 
-Effects: prepares the standard streams; keeps the choice for the command that follows. `--help` needs all of it, so it
+Effects: keeps the choice for the command that follows. `--help` needs all of it, so it
 imports little.
 """
 
 from __future__ import annotations
 
-import io
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -58,16 +56,3 @@ def choose_project(project: ProjectOption = None, _version: VersionOption = Fals
 def named_project() -> Path | None:
     """The value of `--project`; the server finds its project itself, and also starts without one."""
     return _root
-
-
-def take_any_stream() -> None:
-    """Make the standard streams accept any text: what the encoding cannot represent becomes a question mark.
-
-    A closed stream is opened on the null device: otherwise a file that is opened later would take its descriptor.
-    """
-    for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - for as long as the process lives
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")

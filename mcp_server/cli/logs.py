@@ -14,7 +14,7 @@ from rich.cells import chop_cells
 
 from engine.ids import RunId
 from engine.model.plan import NodeKind
-from mcp_server.cli import console, lazy
+from mcp_server.cli import console, lazy, terminal
 from mcp_server.cli.shared import OK, finish, project_root
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _print(lines: Iterable[str], prefix: str = "") -> None:
     Those too long for the terminal continue below their text: broken by the terminal, the rest of a line of an agent
     could pass for one of ours.
     """
-    width = console.results.width - len(prefix) if console.results.is_terminal else console.WIDE
+    width = console.results.width - len(prefix) if console.results.is_terminal else terminal.WIDE
     console.write("".join(f"{prefix}{part}\n" for line in lines for part in _broken(line, width)))
 
 

@@ -42,6 +42,7 @@ from mcp_server.cli.shared import (
     finish,
     project_root,
 )
+from mcp_server.cli.terminal import RUNS_SHOWN, runs_table
 from mcp_server.cli.trust import ask_trust
 from mcp_server.cli.watch import until_heard, until_over, watch
 
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
     from mcp_server.project.project import Project, RunRequest
     from mcp_server.project.reading import Runs
 
-RUNS_SHOWN = 20
 OF_OUTPUTS = ("outputs", "report")
 VIEWS = ("summary", *OF_OUTPUTS)
 """The views on a terminal: `--json` has all parts at once, and `orchestrate report` draws the timeline."""
@@ -403,7 +403,7 @@ async def _runs(states: Iterable[str], words: Mapping[str, str | None], *, most:
         if as_json:
             console.print_json([console.run_row(row) for row in found])
         elif found:
-            console.results.print(console.runs_table(found[:most], now))
+            console.results.print(runs_table(found[:most], now))
             if len(found[:most]) < len(found):
                 left = counted(len(found) - len(found[:most]), "older run")
                 console.notes.print(f"{left} not shown; --all shows all", soft_wrap=True)

@@ -103,13 +103,14 @@ def test_the_first_answers_of_the_server_need_little_of_the_standard_library_and
 
 RUNS = """
 import json, sys
-sys.argv = ["orchestrate", "--project", sys.argv[1], "runs"]
+sys.argv = ["orchestrate", "--project", *sys.argv[1:]]
+before = {*sys.modules}
 from mcp_server.entry import orchestrate
 try:
     orchestrate()
 except SystemExit:
     pass
-print(json.dumps(list(sys.modules)), file=sys.stderr)
+print(json.dumps([name for name in sys.modules if name not in before]), file=sys.stderr)
 """
 OF_COMMANDS = {
     "engine.executors.claude.executor",
@@ -123,11 +124,30 @@ OF_COMMANDS = {
 }
 
 
-def test_a_question_about_runs_loads_nothing_that_reads_commands(project: Path) -> None:
+def loaded_by(project: Path, *words: str) -> set[str]:
+    """The modules that a command line loads in *project*."""
     env = os.environ | environment(project)
-    words = [sys.executable, "-c", RUNS, str(project)]
-    done = subprocess.run(words, cwd=project, env=env, check=True, capture_output=True, text=True, timeout=50)
-    assert not {*json.loads(done.stderr.splitlines()[-1])} & OF_COMMANDS
+    argv = [sys.executable, "-c", RUNS, str(project), *words]
+    done = subprocess.run(argv, cwd=project, env=env, check=False, capture_output=True, text=True, timeout=50)
+    return {*json.loads(done.stderr.splitlines()[-1])}
+
+
+def test_a_question_about_runs_loads_nothing_that_reads_commands(project: Path) -> None:
+    for word in ("runs", "logs"):
+        assert not loaded_by(project, word) & OF_COMMANDS
+
+
+def test_the_list_of_runs_and_a_status_load_neither_the_parser_nor_the_loop_nor_what_runs_need(project: Path) -> None:
+    env = os.environ | environment(project)
+    ran = [str(Path(sys.executable).parent / "orchestrate"), "run", "/hello", "--executor", "simulate"]
+    subprocess.run(ran, cwd=project, env=env, check=True, capture_output=True, timeout=50)
+    unwanted = HEAVY - {"sqlite3"} | {"asyncio", "typer", "pydantic", "psutil", "mcp_server.answers.wire", "registry"}
+    runs, status = loaded_by(project, "runs"), loaded_by(project, "status")
+    assert not (runs | status) & unwanted
+    assert not runs & {"msgspec", "engine.run.state"}
+    for found, most in ((runs, 20), (status, 78)):
+        ours = [name for name in found if name.partition(".")[0] in {"engine", "registry", "mcp_server"}]
+        assert len(ours) <= most, sorted(ours)
 
 
 CALLED = """

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from engine.errors import EnvironmentFault
-from engine.runtime.owner import check_hosts
 from engine.statefolder.identity import Process
-from engine.statefolder.owners import LATE_SECONDS, Record
+from engine.statefolder.owners import LATE_SECONDS, Record, check_hosts
 
 if TYPE_CHECKING:
     from datetime import datetime

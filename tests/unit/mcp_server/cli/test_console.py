@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from engine.ids import OwnerId, RunId
 from engine.run.events import RunStatus
 from engine.storage.port import RunSummary
-from mcp_server.cli.console import Unbroken, runs_table
+from mcp_server.cli.terminal import Unbroken, runs_table
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
