@@ -182,8 +182,8 @@ def uncertain_loops(subject: Subject, report: Report) -> None:
     """UNTIL_UNCERTAIN: a condition that no iteration changes, or members that an iteration may leave out."""
     for spot in subject.spots:
         loop = spot.node.repeat
-        read = _names(loop) if loop is not None else frozenset()
-        if loop is None or not read:
+        read = _names(loop) if loop is not None else None
+        if loop is None or read is None or (not read and loop.on_exhausted == "continue"):  # a fixed number of turns
             continue
         place = subject.pointer(spot, "repeat", "until")
         if not read & {*spot.writes, ITERATION}:
@@ -301,11 +301,12 @@ def _kinds(schema: object) -> set[str] | None:
     return {str(one) for one in kind} if isinstance(kind, list) else None
 
 
-def _names(loop: Repeat) -> frozenset[str]:
+def _names(loop: Repeat) -> frozenset[str] | None:
+    """The names that the condition reads; None if it cannot be read, which its own rule reports."""
     try:
         return conditions.parse(loop.until, strict=True).names
-    except InputError:  # reported by its own rule
-        return frozenset()
+    except InputError:
+        return None
 
 
 def _members(text: str, name: str) -> list[str]:

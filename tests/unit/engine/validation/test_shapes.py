@@ -136,6 +136,10 @@ def test_a_condition_that_no_iteration_changes_is_doubtful() -> None:
     raw["context"]["inputs"] = [{"key": "goal", "default": 1}]
     assert "UNTIL_UNCERTAIN" in codes(one(raw))
     assert "UNTIL_UNCERTAIN" not in codes(one(again("iteration == 2")))
+    assert "UNTIL_UNCERTAIN" in codes(one(again("true")))
+    assert "UNTIL_UNCERTAIN" in codes(one(again("1 == 2")))
+    assert "UNTIL_UNCERTAIN" not in codes(one(again("false", onExhausted="continue")))  # a fixed number of turns
+    assert "UNTIL_UNCERTAIN" not in codes(one(again("true ==")))  # which is an error of its own
 
 
 def test_an_output_that_the_loop_reads_is_used() -> None:
