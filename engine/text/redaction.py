@@ -61,6 +61,11 @@ _NAMED = re.compile(rf"""{_NAME}(?!\[redacted\])[^\s"',;&]{{4,}}""", re.IGNORECA
 _NAMED_SURELY = re.compile(  # in data: code says `password: str` and `token = settings.token`
     rf"{_NAME}(?=[A-Za-z_/+-]*[0-9])(?=[0-9_/+-]*[A-Za-z])[A-Za-z0-9_/+-]{{16,}}+(?![\w.(\[])", re.IGNORECASE
 )
+_BARE_TOKEN = re.compile(  # the word alone is ordinary: its value has to look like a key
+    r"""((?<![\w-])token["']?\s{0,8}[=:]\s{0,8}["']?)(?=[A-Za-z_/+.-]*[0-9])(?=[0-9_/+.-]*[A-Za-z])"""
+    r"[A-Za-z0-9_/+.-]{16,}",
+    re.IGNORECASE,
+)
 _SECRET_NAME = re.compile(
     r"(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|KEY|(?:^|_)PAT|(?:^|_)PW)$", re.IGNORECASE
 )
@@ -92,6 +97,8 @@ def redact(text: str) -> str:
         text = _PASSWORD_IN_URL.sub(rf"\1{MASK}@", text)
     if not plain or _has_one(lowered, _NAME_MARKS):
         text = _NAMED.sub(rf"\1{MASK}", text)
+    if "token" in lowered:
+        text = _BARE_TOKEN.sub(rf"\1{MASK}", text)
     return text
 
 
@@ -107,8 +114,10 @@ def redact_shown(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def _redact_named(key: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    named = isinstance(value, str) and len(value) >= len(_ANY) and redact(f"{key}={_ANY}").endswith(MASK)
-    return MASK if named else redact_shown(value)
+    if not isinstance(value, str) or len(value) < len(_ANY):
+        return redact_shown(value)
+    named = redact(f"{key}={_ANY}").endswith(MASK) or _BARE_TOKEN.fullmatch(f"{key}={value}")
+    return MASK if named else redact(value)
 
 
 def redact_data(value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -40,6 +40,9 @@ def test_a_key_of_a_known_issuer_is_masked_and_the_text_around_it_stays(secret: 
         ('{"api_key": "abcd1234"}', f'{{"api_key": "{MASK}"}}'),
         ("AWS_SECRET_ACCESS_KEY=abcd/1234", f"AWS_SECRET_ACCESS_KEY={MASK}"),
         ("GITHUB_TOKEN=abcd1234", f"GITHUB_TOKEN={MASK}"),
+        ("https://x.example/a?token=a1b2c3d4e5f6a7b8&x=1", f"https://x.example/a?token={MASK}&x=1"),
+        ('{"Token": "a1b2c3d4e5f6a7b8"}', f'{{"Token": "{MASK}"}}'),
+        ("the token: a1b2c3d4-e5f6-a7b8 is mine", f"the token: {MASK} is mine"),
     ],
 )
 def test_a_value_that_is_named_as_a_secret_is_masked(text: str, expected: str) -> None:
@@ -52,7 +55,11 @@ def test_a_private_key_is_masked_even_if_its_end_is_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["3 tokens used: 12", "https://example.com:8080/a@b", "the basic idea", "sk-short", "a password is needed"]
+    "text",
+    [
+        *("3 tokens used: 12", "https://example.com:8080/a@b", "the basic idea", "sk-short", "a password is needed"),
+        *("token = settings.of_this_user.token", "token: 12345678901234567890", "max-token=a1b2c3d4e5f6a7b8"),
+    ],
 )
 def test_ordinary_text_stays_as_it_is(text: str) -> None:
     assert redact(text) == text
@@ -186,6 +193,8 @@ def test_a_value_whose_key_names_a_secret_is_masked_where_it_is_shown_as_in_text
         "api_key": "two words",
         "secret": "no",
         "a": "password=hunter22 works",
+        "token": "a1b2c3d4e5f6a7b8",
+        "tokens": {"token": "the word before the space"},
     }
     shown = redact_shown(value)
     assert shown == {
@@ -193,6 +202,8 @@ def test_a_value_whose_key_names_a_secret_is_masked_where_it_is_shown_as_in_text
         "api_key": MASK,
         "secret": "no",
         "a": f"password={MASK} works",
+        "token": MASK,
+        "tokens": {"token": "the word before the space"},
     }
     assert "hunter22" not in redact(json.dumps(value))
     assert redact_shown(shown) == shown
