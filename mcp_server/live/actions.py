@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engine.ids import RunId
     from mcp_server.project.project import Project
 
-REASON = "cancelled on its page"
+REASON = "on its page"
 OWNED_SECONDS = 5.0
 """How often a run that an action took over is looked at; changes of it wake earlier."""
 

@@ -214,6 +214,7 @@ async function cost(chrome, server, id) {
   await page.evaluate((data) => window.stream.onmessage({ data: JSON.stringify(data) }), snapshot);
   await page.locator(".band").first().waitFor();
   await settle();
+  const clock = await page.locator(".facts").innerText();
   const opening = { task: (await spent("TaskDuration")) - began.task, script: (await spent("ScriptDuration")) - began.script };
   const unfold = page.getByRole("button", { name: "Unfold all" });
   if (await unfold.count()) await unfold.click();
@@ -247,7 +248,7 @@ async function cost(chrome, server, id) {
   const update = ((await spent("TaskDuration")) - before) / 50;
   const state = await page.locator(`[data-id="${ids[7]}"]`).getAttribute("class");
   await context.close();
-  return { nodes: ids.length, opening, unfolded, update, touched, chosen: ids[7], state };
+  return { nodes: ids.length, clock, opening, unfolded, update, touched, chosen: ids[7], state };
 }
 
 /** The smallest times of several openings: what else a machine does only adds to them. */

@@ -213,6 +213,10 @@ def test_a_thousand_nodes_cost_little_more_than_ten_times_a_hundred(seen: dict[s
             assert thousand[what][metric] <= MOST_FOR_TEN_TIMES * hundred[what][metric], (hundred, thousand)
 
 
+def test_the_time_of_a_run_that_is_over_stands_still_from_the_first_picture_on(seen: dict[str, Any]) -> None:
+    assert "10 min 0 s" in seen["cost"]["hundred"]["clock"]
+
+
 def test_a_change_of_one_node_redraws_that_node_and_no_other(seen: dict[str, Any]) -> None:
     for cost in seen["cost"].values():
         assert cost["touched"] == [cost["chosen"]]

@@ -15,7 +15,12 @@ export class Follower<D> {
 
   /** False: patches before these were missed, so that a snapshot is needed. */
   take(news: News<D>): boolean {
-    this.to.moment?.(news.atMs, news.remainingMs);
+    const whole = this.apply(news);
+    this.to.moment?.(news.atMs, news.remainingMs); // last: whether the time goes on depends on the state of the run
+    return whole;
+  }
+
+  private apply(news: News<D>): boolean {
     if (news.snapshot !== undefined) {
       this.feed = news.feed;
       this.number = news.number;

@@ -177,7 +177,7 @@ export function host(to: Window, follow: (id: string) => () => void): Link {
       const texts = await Promise.all(keys.map((key) => peer.read(`${at(id)}/outputs/${encodeURIComponent(key)}`)));
       return Object.fromEntries(keys.map((key, place) => [key, texts[place]]));
     },
-    cancel: async (id, compensate) => void (await peer.call("cancel", { run_id: id, compensate, reason: "cancelled on its page" })),
+    cancel: async (id, compensate) => void (await peer.call("cancel", { run_id: id, compensate, reason: "on its page" })),
     resume: async (id, failed) => void (await peer.call("resume", { run_id: id, failed })),
     decide: async (id, node, answer) => void (await peer.call("report", { run_id: id, decisions: [{ node, answer }] })),
     refresh: () => wake(),
