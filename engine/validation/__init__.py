@@ -52,6 +52,7 @@ ERRORS: tuple[Callable[[Subject, Report], None], ...] = (
     references.unknown_breakers,
     dataflow.required_inputs,
     dataflow.output_conflicts,
+    shapes.joins,
     times.timeouts,
     expressions.skip_expressions,
     expressions.input_transforms,

@@ -104,6 +104,11 @@ CODES: dict[str, Code] = {
         "The node that ends last would win.",
         "Use two keys, a `merge` other than `replace` on both, or a dependency between them.",
     ),
+    "MERGE_TYPE": _error(
+        "An output is joined by `concat` or `merge`, and its schema has another type than these join.",
+        "The joining was copied from another output: `concat` is for lists and texts, `merge` for objects.",
+        "Use `append`, or correct the schema.",
+    ),
     "TIMEOUT_NOT_ABOVE_ESTIMATE": _error(
         "A node's timeout is not above its estimated time.",
         "The node would be stopped before it is expected to finish.",

@@ -33,6 +33,10 @@ _NAME_ALONE = "Write the name alone: conditions read values by their names, such
 _NO_NAMES = "Leave it out: a question names its instance, or the items of its list."
 _NO_VALUES = "Leave it out, or let an agent look: only conditions of type `context` read values."
 
+_JOINED = {"concat": {"array", "string"}, "merge": {"object"}}
+"""The JSON types that each kind of joining takes."""
+_SAID = {"concat": "lists or texts", "merge": "objects"}
+
 
 def one_shape(subject: Subject, report: Report) -> None:
     """A node has forEach or repeat, not both."""
@@ -291,6 +295,22 @@ def _writers(subject: Subject, spot: Spot, key: str) -> Iterator[tuple[Spot, Out
 
 def _transform(spot: Spot, key: str) -> str | None:
     return next((item.transform for item in spot.node.context.inputs if item.key == key), None)
+
+
+def joins(subject: Subject, report: Report) -> None:
+    """MERGE_TYPE: a value that `concat` or `merge` cannot join, by its own schema."""
+    for spot in subject.spots:
+        for place, output in enumerate(spot.node.context.outputs):
+            fit = _JOINED.get(output.merge)
+            kinds = _kinds(output.value_schema)
+            if fit is not None and kinds is not None and not kinds & fit:
+                report.add(
+                    "MERGE_TYPE",
+                    f'Output "{output.key}" of node "{spot.node.id}" cannot be joined: `{output.merge}` joins '
+                    f"{_SAID[output.merge]}, and its schema says {' or '.join(sorted(kinds))}",
+                    subject.pointer(spot, "context", "outputs", place, "merge"),
+                    'Set "merge" to "append" to collect such values in a list, or correct the schema.',
+                )
 
 
 def _kinds(schema: object) -> set[str] | None:

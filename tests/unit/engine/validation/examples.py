@@ -85,6 +85,10 @@ def each(context: Raw | None = None, **shape: object) -> Raw:
     return node("cover", "find", context=read, forEach={"items": "files", **shape})
 
 
+def joined(merge: str, kind: str) -> Raw:
+    return {"outputs": [{"key": "found", "merge": merge, "schema": {"type": kind}}]}
+
+
 def again(until: str, schema: Raw | None = None, **shape: object) -> Raw:
     """A node that is repeated."""
     context = writes("result", persist=True, **({"schema": schema} if schema else {}))
@@ -195,6 +199,11 @@ EXAMPLES: dict[str, Example] = {
         one(node("left", context=writes("notes")), node("right", context=writes("notes"))),
         "/phases/0/agents/1/context/outputs/0/key",
         one(node("left", context=writes("notes")), node("right", "left", context=writes("notes"))),
+    ),
+    "MERGE_TYPE": Example(
+        one(node("build", context=joined("concat", "object"))),
+        "/phases/0/agents/0/context/outputs/0/merge",
+        one(node("build", context=joined("concat", "array"))),
     ),
     "TIMEOUT_NOT_ABOVE_ESTIMATE": Example(
         one(node("build", minutes=2, timeout=120_000)),

@@ -273,3 +273,22 @@ def test_the_name_of_an_agent_or_a_command_has_no_placeholder() -> None:
         problems = validate(one(FIND, raw | {"forEach": {"items": "files", "as": "file"}})).problems
         [problem] = [problem for problem in problems if problem.code in {"AGENT_NOT_FOUND", "UNKNOWN_COMMAND"}]
         assert "placeholder" in (problem.suggestion or "")
+
+
+@pytest.mark.parametrize(
+    ("merge", "schema", "fits"),
+    [
+        ("concat", {"type": "string"}, True),
+        ("concat", {"type": ["array", "null"]}, True),
+        ("concat", {"type": "number"}, False),
+        ("concat", {}, True),
+        ("merge", {"type": "object"}, True),
+        ("merge", {"type": "array"}, False),
+        ("append", {"type": "object"}, True),
+        ("replace", {"type": "number"}, True),
+    ],
+)
+def test_a_value_of_a_type_that_does_not_join_is_an_error(merge: str, schema: dict[str, object], fits: bool) -> None:  # noqa: FBT001 - a value of the table
+    raw = node("build", context={"outputs": [{"key": "found", "merge": merge, "schema": schema}]})
+    place = "/phases/0/agents/0/context/outputs/0/merge"
+    assert errors(one(raw)) == ([] if fits else [("MERGE_TYPE", place)])
