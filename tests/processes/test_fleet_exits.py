@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import signal
 import subprocess
 import sys
@@ -25,6 +26,26 @@ class Witness:
     def __del__(self, tell=os.write):
         tell(1, b"freed")
 _runtime().witness = Witness()
+"""
+HEAPS = """
+import ctypes, re, sys, threading
+from engine.executors.fleet.connection import _runtime
+_runtime()
+together = threading.Barrier(12)
+def allocate():
+    together.wait()
+    kept.append([bytes(2000) for _ in range(100)])
+    together.wait()
+kept = []
+threads = [threading.Thread(target=allocate) for _ in range(12)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+file = libc.fopen(sys.argv[1].encode(), b"w")
+libc.malloc_info(0, ctypes.c_void_p(file))
+libc.fclose(ctypes.c_void_p(file))
+print(len(re.findall("<heap nr=", open(sys.argv[1]).read())))
 """
 LOSES_ITS_SERVER = """
 import asyncio, os, sys
@@ -50,6 +71,14 @@ def test_no_program_waits_for_the_librarys_threads_when_it_ends() -> None:
     """They may wait for the interpreter: in one of twenty ends on a busy machine, for ever."""
     ran = subprocess.run([sys.executable, "-c", IS_FREED], capture_output=True, check=True, timeout=SECONDS)
     assert ran.stdout == b""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="heaps by thread are of the GNU C library")
+def test_the_librarys_threads_share_two_heaps(tmp_path: Path) -> None:
+    """Hundreds of them had one each."""
+    words = [sys.executable, "-c", HEAPS, str(tmp_path / "heaps.xml")]
+    ran = subprocess.run(words, capture_output=True, check=True, timeout=SECONDS)
+    assert int(ran.stdout) <= 2
 
 
 def test_nothing_is_written_to_stdout_when_the_server_is_away() -> None:

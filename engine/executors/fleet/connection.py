@@ -34,6 +34,9 @@ SECONDS = 8.0
 """How long a connection may take, so that a start fails within ten seconds."""
 INLINE = 256 * 1024
 """Bytes of the largest message that goes through the server itself."""
+_ARENAS = -8
+"""`M_ARENA_MAX` of the GNU C library. It keeps a heap for each of many threads, of which a fleet's client starts up to
+hundreds: with 200 attempts at once that was a third of the process's memory."""
 LARGEST = 1_900_000
 """The same without a store for larger ones: the server takes no more than 2 MB."""
 
@@ -183,6 +186,8 @@ async def connect(
 @functools.cache
 def _runtime() -> Runtime:
     """The library without its log: it would write to stdout, which belongs to the client of an MCP server."""
+    with contextlib.suppress(AttributeError):  # not the GNU C library
+        ctypes.CDLL(None).mallopt(_ARENAS, 2)
     runtime = Runtime(telemetry=TelemetryConfig(logging=None))
     # Never freed: when the interpreter ends, that would wait for threads of the library, and one with the answer to a
     # call that is still open waits for the interpreter. The process would not exit.
