@@ -1,17 +1,22 @@
 """What the engine costs for each agent that is a program, against a bare warden that runs the same programs.
 
+A third run is beside idle processes, which a search at the end of each attempt would look through.
+
 Effects: runs a graph of process agents on disk, in turn with the yardstick; prints ratios and the memory of what holds
-the agents. The median of the rounds' ratios counts.
+the agents. The median of the rounds' ratios counts. The CPU is that of this process, of the wardens and of the agents.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import statistics
+import subprocess
 import tempfile
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -31,7 +36,10 @@ from engine.runtime.attempt_logs import AttemptLogs
 from engine.runtime.clock import SystemClock
 from engine.statefolder.links import state_of
 
-AGENTS, AT_ONCE = 300, 16
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+AGENTS, AT_ONCE, IDLE = 300, 16, 400
 PROGRAM = ("/bin/sh", "-c", "read -r order; echo '{\"outputs\": {}}'")
 WORKER = Agent(id="worker", kind=AgentKind.PROCESS, command=PROGRAM)
 
@@ -65,18 +73,47 @@ async def ours(folder: Path) -> float:
     return taken
 
 
+@contextlib.contextmanager
+def idle_ones(count: int) -> Iterator[None]:
+    """So many processes that do nothing."""
+    started = [subprocess.Popen(["/bin/sleep", "600"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for one in started:
+            one.kill()
+        for one in started:
+            one.wait()
+
+
+def used(wardens: Wardens) -> float:
+    """Seconds of CPU of this process, of what forks wardens, and of all that has ended below that."""
+    times = [psutil.Process().cpu_times(), psutil.Process(wardens.pid).cpu_times()]
+    return sum(one.user + one.system for one in times) + times[1].children_user + times[1].children_system
+
+
 async def measure(rounds: int) -> None:
     """Compare, and look at the memory."""
     wardens = await wardens_for(keep=False)
     if wardens is None:
         raise SystemExit("this system has no wardens")
-    found = []
-    for _ in range(rounds):
-        with tempfile.TemporaryDirectory() as folder:
-            floor = await asyncio.to_thread(bare, wardens, Path(folder))
-            found.append((await ours(Path(folder)), floor))
-    print("milliseconds an agent: " + ", ".join(f"{a / AGENTS * 1e3:.2f}/{b / AGENTS * 1e3:.2f}" for a, b in found))
-    told(f"{AGENTS} process agents, {AT_ONCE} at once / bare wardens", statistics.median(a / b for a, b in found), 1.3)
+    found: dict[str, list[tuple[float, float]]] = {"bare": [], "ours": [], "beside": []}
+    for number in range(rounds):
+        for case in sorted(found, reverse=bool(number % 2)):
+            with tempfile.TemporaryDirectory() as folder, idle_ones(IDLE if case == "beside" else 0):
+                before = used(wardens)
+                bare_one = asyncio.to_thread(bare, wardens, Path(folder)) if case == "bare" else None
+                taken = await (bare_one or ours(Path(folder)))
+                found[case].append((taken, used(wardens) - before))
+    for case, taken_of_case in found.items():
+        print(
+            f"milliseconds an agent, {case}: " + ", ".join(f"{taken / AGENTS * 1e3:.2f}" for taken, _ in taken_of_case)
+        )
+    for unit, place in (("time", 0), ("CPU", 1)):
+        ratios = [a[place] / b[place] for a, b in zip(found["ours"], found["bare"], strict=True)]
+        told(f"{AGENTS} process agents, {AT_ONCE} at once / bare wardens, {unit}", statistics.median(ratios), 1.3)
+        ratios = [a[place] / b[place] for a, b in zip(found["beside"], found["ours"], strict=True)]
+        told(f"the same beside {IDLE} idle processes / without, {unit}", statistics.median(ratios), 1.1)
     told("memory of what forks wardens", psutil.Process(wardens.pid).memory_info().rss / 1e6, None, unit="MB")
 
 

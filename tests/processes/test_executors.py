@@ -20,7 +20,7 @@ from engine.executors.port import Heartbeat, Outcome, WorkOrder
 from engine.executors.process import ProcessExecutor
 from engine.executors.python import PythonExecutor
 from engine.executors.shielding import uncancelled
-from engine.executors.subprocesses import output, process_tags, search, wardens
+from engine.executors.subprocesses import output, process_table, process_tags, search, wardens
 from engine.executors.subprocesses.process_tags import ATTEMPT_VARIABLE, TAG_VARIABLE, environment_of, tag_of
 from engine.executors.subprocesses.program import Ended, run_program
 from engine.executors.subprocesses.search import end_orphans
@@ -438,7 +438,7 @@ async def test_only_an_agent_of_the_project_finds_modules_of_the_project(tmp_pat
 
 
 async def test_without_a_proc_folder_psutil_finds_the_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process_tags, "HAS_PROC", False)
+    monkeypatch.setattr(process_table, "HAS_PROC", False)
     order = order_of("leave(SLEEP, start_new_session=True)\nprint('{\"outputs\": {}}')", tmp_path)
     assert (await run(order)).failure is None
     assert alive_with(order) == []

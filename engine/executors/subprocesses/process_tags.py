@@ -20,8 +20,9 @@ from pathlib import Path
 
 import psutil
 
+from engine.executors.subprocesses.process_table import TABLE, Row, row_of
 from engine.ids import AttemptId
-from engine.statefolder.identity import HAS_PROC, Process, this_process
+from engine.statefolder.identity import Process, this_process
 from engine.statefolder.owners import Servers, owners_of, records
 
 ATTEMPT_VARIABLE = "ORCHESTRATION_ATTEMPT"
@@ -104,39 +105,19 @@ def _lives(tag: re.Match[str], servers: Servers, *, unknown: bool = False) -> bo
 def carriers(is_wanted: Callable[[str], bool], *, session: int | None = None) -> list[psutil.Process]:
     """Live processes of our user with a wanted environment, or of *session*; never this one."""
 
-    def belongs(pid: int) -> bool:
-        return (session is not None and _session_of(pid) == session) or is_wanted(_environment(pid))
+    def belongs(row: Row) -> bool:
+        return (session is not None and row.session == session) or is_wanted(row.environment)
 
-    ours = os.getpid()
     found = []
-    for pid in psutil.pids():
-        if pid == ours or not belongs(pid):
+    for row in TABLE.rows():
+        if not belongs(row):
             continue
         with contextlib.suppress(psutil.Error):
-            process = psutil.Process(pid)
+            process = psutil.Process(row.pid)
             # Checked again, now that the object holds the start time: the id may have gone to another process.
-            if belongs(pid) and process.uids().real == os.getuid() and lives(process):
+            if belongs(row_of(row.pid)) and process.uids().real == os.getuid() and lives(process):
                 found.append(process)
     return found
-
-
-def _environment(pid: int) -> str:
-    """The environment of a process as one text; empty if it may not be read, or the process has ended."""
-    try:
-        if HAS_PROC:
-            # Ten times as fast as psutil, which matters: all processes are checked after each attempt.
-            with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123 -- Path doubles the cost
-                return file.read().decode("utf-8", "replace")
-        return "\0".join(psutil.Process(pid).environ().values())
-    except (OSError, psutil.Error):
-        return ""
-
-
-def _session_of(pid: int) -> int | None:
-    try:
-        return os.getsid(pid)
-    except OSError:
-        return None
 
 
 def lives(process: psutil.Process) -> bool:
