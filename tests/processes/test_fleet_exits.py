@@ -75,7 +75,7 @@ def test_no_program_waits_for_the_librarys_threads_when_it_ends() -> None:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="heaps by thread are of the GNU C library")
 def test_the_librarys_threads_share_two_heaps(tmp_path: Path) -> None:
-    """Hundreds of them had one each."""
+    """Dozens of them had one each."""
     words = [sys.executable, "-c", HEAPS, str(tmp_path / "heaps.xml")]
     ran = subprocess.run(words, capture_output=True, check=True, timeout=SECONDS)
     assert int(ran.stdout) <= 2
