@@ -35,7 +35,7 @@ SECONDS = 8.0
 INLINE = 256 * 1024
 """Bytes of the largest message that goes through the server itself."""
 _ARENAS = -8
-"""`M_ARENA_MAX` of the GNU C library: it keeps a heap for each of many threads, of which a fleet's client starts dozens."""
+"""`M_ARENA_MAX` of the GNU C library: it keeps a heap for each of many threads, and the client starts dozens."""
 LARGEST = 1_900_000
 """The same without a store for larger ones: the server takes no more than 2 MB."""
 
