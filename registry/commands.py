@@ -19,12 +19,14 @@ from cachetools import LRUCache
 from engine.errors import InputError, NotFound
 from engine.text.cut import some
 from registry.files import json_file, yaml_file
+from registry.files.listed import flat, signature_of, tree
 from registry.files.paths import inside
 from registry.files.places import COMMANDS, roots
 from registry.files.shared_folders import Surroundings
 from registry.markdown import NO_STEPS
 from registry.naming import closest
 from registry.peers.kinds import PEERS, peer_of
+from registry.plain_names import PlainNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,7 +39,6 @@ MAX_PHASES = 2000
 MAX_NODES_SHOWN = 20_000
 MAX_FIELDS = 1000
 _CACHE_BYTES = 64 * 1024 * 1024
-_MAX_FILES = 10_000
 _NAMED = 12
 _MARKDOWN = frozenset({".md", ".markdown"})
 _DEFINITIONS = frozenset({".json", *yaml_file.SUFFIXES})
@@ -141,6 +142,7 @@ class CommandIndex:
         """The folders where files of the project may currently be read."""
         self._parsed: LRUCache[tuple[str, str], Parsed | InputError] = LRUCache(_CACHE_BYTES, getsizeof=_cost)
         self._summaries: dict[Path, tuple[tuple[int, ...] | None, CommandSummary]] = {}
+        self._plain = PlainNames(_plain_name, self._inside)
 
     def list(self) -> tuple[CommandSummary, ...]:
         """All commands, including broken and shadowed ones, by name; without prompts of Claude Code."""
@@ -152,7 +154,8 @@ class CommandIndex:
         A file that cannot be read is found by its file name and raises its own error: silently running another command
         of that name would be a surprise.
         """
-        found = [summary for summary in self._all() if summary.name == name]
+        found = [self._summary(path, source) for path, source in self._called(name)]
+        found = [summary for summary in found if summary.name == name]
         chosen = min(found, key=lambda summary: (summary.prompt, summary._order), default=None)  # noqa: SLF001
         if chosen is None:
             raise self._unknown(name)
@@ -206,22 +209,28 @@ class CommandIndex:
 
     def signature(self) -> tuple[object, ...]:
         """A value that changes when a command file is added, changed or removed."""
-        return tuple(
-            (str(path), self._summary(path, source).name, self._summaries[path][0]) for path, source in self._files()
-        )
+        return tuple((str(path), signature_of(path)) for path, _source in self._files())
 
     def twins(self, path: Path) -> tuple[Path, ...]:
-        """Other v2 files of the same source as *path* that define its command too, as of the last listing."""
-        known = self._summaries.get(path)
-        if known is None:
+        """Other v2 files of the same source as *path* that define its command too."""
+        source = dict(self._files()).get(path)
+        if source is None:
             return ()
-        mine = known[1]
+        name = self._summary(path, source).name
         others = (
-            other.path
-            for _, other in self._summaries.values()
-            if (other.name, other.source) == (mine.name, mine.source) and other.path != path
+            self._summary(other, origin).path
+            for other, origin in self._called(name)
+            if origin is source and other != path and self._summary(other, origin).name == name
         )
         return tuple(sorted(one for one in others if one.suffix.lower() in _DEFINITIONS and one.exists()))
+
+    def _called(self, name: str) -> Iterator[tuple[Path, CommandSource]]:
+        """The files whose command may have *name*: of most files their own text says that it has not."""
+        self._plain.look_again()
+        for path, source in self._files():
+            plain = self._plain.find(path, ours=source is not CommandSource.PROJECT)
+            if plain is None or name in {plain, _name_of_file(path)}:
+                yield path, source
 
     def _all(self) -> tuple[CommandSummary, ...]:
         """Every file that may be a command, by name and precedence, each with the file that shadows it."""
@@ -250,10 +259,10 @@ class CommandIndex:
                 continue
             seen.add(real)
             if reach is None or not waits or reach.covers(commands / "v2"):
-                yield from ((path, source) for path in _tree(commands / "v2", _DEFINITIONS))
-            yield from ((path, source) for path in _flat(commands, ".md"))
+                yield from ((path, source) for path in tree(commands / "v2", _DEFINITIONS))
+            yield from ((path, source) for path in flat(commands, ".md"))
         if self._packaged is not None:
-            yield from ((path, CommandSource.PACKAGED) for path in _flat(self._packaged, ".json"))
+            yield from ((path, CommandSource.PACKAGED) for path in flat(self._packaged, ".json"))
 
     def _inside(self, given: str | Path) -> Path:
         reach = self.reach()
@@ -265,12 +274,7 @@ class CommandIndex:
 
     def _summary(self, path: Path, source: CommandSource) -> CommandSummary:
         """The summary of *path*, read again only if its inode, size or times have changed."""
-        signature: tuple[int, ...] | None
-        try:
-            status = path.stat()
-            signature = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        except OSError:
-            signature = None
+        signature = signature_of(path)
         known = self._summaries.get(path)
         if known is not None and signature is not None and known[0] == signature:
             return known[1]
@@ -382,6 +386,13 @@ def parse_definition(raw: dict[str, Any]) -> Parsed:
     )
 
 
+def _plain_name(raw: dict[str, Any]) -> str | None:
+    """The name of *raw* if it is written as in v2, and *raw* is not too large: its conversion leaves that as it is."""
+    _refuse_size(raw)
+    name = _text(raw.get("name"))
+    return name if NAME.fullmatch(name) else None
+
+
 def _refuse_size(raw: dict[str, Any]) -> None:
     """Refuse commands with so many parts that listing their problems could take minutes."""
     phases = nodes = widest = 0
@@ -422,29 +433,3 @@ def _text(value: object) -> str:
 
 def _name_of_file(path: Path) -> str:
     return "/" + re.sub(r"[^a-z0-9]+", "-", path.stem.casefold()).strip("-")
-
-
-def _flat(directory: Path, suffix: str) -> list[Path]:
-    """Files of *directory* with *suffix*, sorted; none if it cannot be read."""
-    try:
-        with os.scandir(directory) as entries:
-            names = sorted(entry.name for entry in entries if entry.name.endswith(suffix) and not entry.is_dir())
-    except OSError:
-        return []
-    return [directory / name for name in names[:_MAX_FILES]]
-
-
-def _tree(directory: Path, suffixes: frozenset[str]) -> list[Path]:
-    """Files below *directory* with one of *suffixes*, sorted.
-
-    Linked directories are not followed, since they may form circles.
-    """
-    found: list[Path] = []
-    endings = tuple(suffixes)
-    for folder, folders, files in os.walk(directory, followlinks=False):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        base = Path(folder)
-        found += [base / name for name in sorted(files) if name.endswith(endings) and name not in suffixes]
-        if len(found) >= _MAX_FILES:
-            break
-    return found[:_MAX_FILES]

@@ -98,7 +98,7 @@ def validate_definition(
     report = Report()
     shape = read_shape(raw, report)
     if shape.definition is not None:
-        known = commands or {}
+        known = {} if commands is None else commands
         broken = unusable or {}
         subject = Subject(shape.definition, shape, agents, known, breakers, unusable=broken)
         table = subcommands.SubCommands(known, _checker(agents, known, breakers, broken))

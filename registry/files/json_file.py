@@ -187,6 +187,8 @@ def _has_nul(value: object) -> bool:
 
 def _refuse_depth(text: str, name: str) -> None:
     """Count brackets outside strings before the recursive parser reads them."""
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
     depth = 0
     for token in _TOKENS.finditer(text):
         mark = text[token.start()]

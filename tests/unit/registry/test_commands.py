@@ -8,6 +8,7 @@ import pytest
 from engine.errors import InputError, NotFound
 from registry import commands as commands_module
 from registry.commands import CommandIndex, CommandSource, CommandSummary
+from registry.files import listed
 from registry.files.paths import inside, shown
 
 PROSE = "# Fix the bug\n\nLook at $ARGUMENTS and fix it.\n"
@@ -317,7 +318,7 @@ def test_a_link_to_nothing_is_listed_with_its_problem(project: Path) -> None:
 def test_a_folder_with_far_too_many_files_is_not_read_to_its_end(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands_module, "_MAX_FILES", 2)
+    monkeypatch.setattr(listed, "MAX_FILES", 2)
     for number in range(3):
         write(project, f"/command-{number}")
         write(project, f"/other-{number}", file=f"v2/deep/other-{number}.json")
@@ -333,3 +334,69 @@ def test_a_command_whose_name_has_capitals_is_told_that_names_are_lower_case(pro
     with pytest.raises(NotFound) as other:
         index(project).resolve("/nothing")
     assert "/createPR" not in str(other.value.hint)
+
+
+def test_a_command_is_found_by_name_without_converting_the_others(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = {name: write(project, name) for name in ("/one", "/two", "/three")}
+    read: list[str] = []
+    parse = commands_module._parse
+
+    def note(data: bytes, path: Path, root: Path) -> commands_module.Parsed:
+        read.append(path.name)
+        return parse(data, path, root)
+
+    monkeypatch.setattr(commands_module, "_parse", note)
+    commands = index(project)
+    assert commands.find("/two") == paths["/two"]
+    assert commands.twins(paths["/two"]) == ()
+    assert read == ["two.json"]
+    commands.signature()
+    assert read == ["two.json"]
+    paths["/three"].write_text(json.dumps(definition("/two", "Another")), encoding="utf-8")
+    assert commands.twins(paths["/two"]) == (paths["/three"],)
+    assert read == ["two.json", "three.json"]
+
+
+def test_a_command_is_found_by_name_as_in_the_list_of_all(project: Path, home: Path, tmp_path: Path) -> None:
+    """Whatever makes the name of a file another one than its text says."""
+    write(project, "/plain")
+    write(project, "/plain", file="v2/other.json")
+    write(project, "Older Name", file="v2/older.json")
+    write(project, "/yaml", file="v2/a.yaml")
+    write(home, "/plain")
+    write(home, "/home-only", file="v2/plain.json")
+    folder = project / ".claude" / "commands" / "v2"
+    (folder / "broken.json").write_text('{"name": "/broken"', encoding="utf-8")
+    (folder / "list.json").write_text("[]", encoding="utf-8")
+    (folder / "nameless.json").write_text("{}", encoding="utf-8")
+    (folder / "upper.JSON").write_text(json.dumps(definition("/upper-case")), encoding="utf-8")
+    huge = {**definition("/too-large"), **{f"field-{number}": 1 for number in range(commands_module.MAX_FIELDS + 1)}}
+    (folder / "huge.json").write_text(json.dumps(huge), encoding="utf-8")
+    outside = write(tmp_path / "elsewhere", "/outside")
+    (folder / "linked.json").symlink_to(outside)
+    (folder / "near.json").symlink_to(folder / "plain.json")
+    (folder / "gone.json").symlink_to(folder / "missing.json")
+    listed_ = index(project, home)
+    names = {summary.name for summary in listed_._all()} | {"/too-large", "/outside", "/broken", "/nothing", "/upper"}
+    for name in names:
+        found = [summary for summary in listed_._all() if summary.name == name]
+        chosen = min(found, key=lambda one: (one.prompt, one._order), default=None)
+        commands = index(project, home)
+        for _ in range(2):  # the second time from memory
+            if chosen is None or chosen.problem is not None:
+                with pytest.raises(InputError) as error:
+                    commands.find(name)
+                assert chosen is None or error.value.code == chosen.problem.code  # type: ignore[union-attr]
+            else:
+                assert commands.find(name) == chosen.path
+
+
+def test_a_folder_that_leads_out_of_the_project_is_not_read_for_names(project: Path, tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere", "/outside")
+    folder = project / ".claude" / "commands" / "v2"
+    folder.rmdir()
+    folder.symlink_to(tmp_path / "elsewhere" / ".claude" / "commands" / "v2")
+    with pytest.raises(InputError):
+        index(project).find("/outside")
