@@ -32,7 +32,7 @@ class PlainNames:
         self._folders.clear()
 
     def find(self, path: Path, *, ours: bool) -> str | None:
-        """The name of the command in *path*; None if only its conversion shows it. No link is read that is not *ours*."""
+        """The name of the command in *path*; None if only its conversion shows it. Links are read if *ours*."""
         signature = signature_of(path)
         if signature is None or path.suffix != ".json":
             return None
