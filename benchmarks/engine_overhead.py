@@ -14,14 +14,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias
 
 from benchmarks.ours import WORKER, do_nothing, engine_at, plan_of, run_to_end
 from benchmarks.report import told
-from benchmarks.yardsticks.bare import run_bare, run_durable
-from benchmarks.yardsticks.dags import Dag, layered
+from benchmarks.yardsticks.bare import run_bare, run_durable, run_fused
+from benchmarks.yardsticks.dags import Dag, chain, ladder, layered
 from engine.executors.inline import InlineExecutor
 
 if TYPE_CHECKING:
@@ -42,6 +43,12 @@ async def durable(dag: Dag) -> float:
     """Microseconds a node of the bare loop that writes two rows a node."""
     with tempfile.TemporaryDirectory() as folder:
         return await _timed(dag, run_durable(dag, Path(folder) / "journal.sqlite3"))
+
+
+async def fused(dag: Dag) -> float:
+    """Microseconds a node of the bare loop that writes the end of a node and the starts that follow at once."""
+    with tempfile.TemporaryDirectory() as folder:
+        return await _timed(dag, run_fused(dag, Path(folder) / "journal.sqlite3"))
 
 
 async def in_memory(dag: Dag, plan: Plan) -> float:
@@ -77,8 +84,13 @@ def compare(rounds: int) -> None:
     plan = plan_of(dag)
     memory_ratio = _ratio("in memory", lambda: in_memory(dag, plan), "bare", lambda: bare(dag), rounds)
     disk_ratio = _ratio("on disk", lambda: on_disk(dag, plan), "durable", lambda: durable(dag), rounds)
-    told("engine in memory / bare asyncio loop, 10,000 nodes", memory_ratio, 20)
-    told("engine on SQLite / bare loop with two rows a node", disk_ratio, 6)
+    told("engine in memory / bare asyncio loop, 10,000 nodes", memory_ratio, 11)
+    told("engine on SQLite / bare loop with two rows a node", disk_ratio, 2.2)
+    for shape in (chain(MIDDLE), ladder(MIDDLE)):
+        narrow = plan_of(shape)
+        name = shape.name.partition("-")[0]
+        ratio = _ratio(f"{name} in memory", partial(in_memory, shape, narrow), "bare", partial(bare, shape), rounds)
+        told(f"the same in memory, a {name}", ratio, 13)
 
 
 Measure: TypeAlias = "Callable[[], Coroutine[None, None, float]]"

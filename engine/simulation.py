@@ -87,8 +87,14 @@ def simulate(plan: Plan, scenario: Scenario, *, project: Path = Path()) -> Simul
         plan = replace(plan, warnings=(*plan.warnings, warning))
     values = {node: {**made.values.get(node, {}), **scenario.values.get(node, {})} for node in made.values}
     executor = SimulateExecutor(faults=scenario.faults, values={**scenario.values, **values})
+    found: list[Simulated] = []
+
+    async def keep() -> None:  # asyncio writes down the whole result of its main task when it restores SIGINT
+        found.append(await _simulate(plan, scenario, executor, project))
+
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        simulated = runner.run(_simulate(plan, scenario, executor, project))
+        runner.run(keep())
+    [simulated] = found
     return replace(simulated, lost=tuple(_lost(scenario, simulated.run, executor.answered)))
 
 
@@ -186,12 +192,12 @@ async def _simulate(plan: Plan, scenario: Scenario, executor: Executor, project:
     storage = MemoryStorage()
     clock = VirtualClock(asyncio.get_running_loop(), random.Random(scenario.seed), scenario.epoch)  # noqa: S311 - repeatable by intent
     engine = Engine(project, storage=storage, owner=None, clock=clock, executors={AgentKind.CUSTOM: executor})
-    ended = asyncio.Event()
+    ended: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
 
     def listen(run: Run, events: Sequence[ev.Event]) -> None:
         for event in events:
             if isinstance(event, ev.RunEnded):
-                ended.set()
+                ended.set_result(run)
             if isinstance(event, ev.NodeWaiting) and event.reason is WaitReason.APPROVAL:
                 engine.live_runs.send(run.id, sig.Decide(event.node, "yes"))
 
@@ -204,6 +210,5 @@ async def _simulate(plan: Plan, scenario: Scenario, executor: Executor, project:
             limits=scenario.limits,
             definition=scenario.definition,
         )
-        await ended.wait()
-        run = (await engine.view(run_id)).run
+        run = await ended
         return Simulated(run=run, events=await storage.events(run_id), values=dict(storage.stored_values()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from types import CoroutineType
 from typing import Any, TypeAlias
 
 from engine.executors.answer import failed, invalid, not_writable, parse_answer, upper_snake
@@ -46,7 +47,9 @@ class InlineExecutor:
             )
         try:
             reply = function(order)
-            if not isinstance(reply, (dict, Outcome)) and isinstance(reply, Awaitable):
+            if type(reply) is CoroutineType or (
+                not isinstance(reply, (dict, Outcome)) and isinstance(reply, Awaitable)
+            ):
                 reply = await reply
         except Exception as error:  # noqa: BLE001 -- whatever an agent raises is its failure
             return _raised(error)

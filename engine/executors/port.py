@@ -153,7 +153,7 @@ def starts_later(executor: Executor | None, agent: Agent) -> bool:
 
 @runtime_checkable
 class ElsewhereExecutor(Executor, Protocol):
-    """Has other machines make attempts, which outlive this process there.
+    """Has other machines make attempts, which outlive this process there, and wait for a worker: see `starts_later`.
 
     `execute` for an attempt that exists already, by its id, waits for that one. An outcome with a `lost_worker` may be
     returned only when all that the worker had started for the attempt has ended, or must have. A cancellation with

@@ -136,7 +136,8 @@ def settle(run: Run, node: NodeState, at: datetime) -> None:
     phase.unsettled -= 1
     if not phase.unsettled and node.plan.phase in run.open_phases:
         run.drained[node.plan.phase] = None
-    _close(run, node, at)
+    if node.plan.inner:
+        _close(run, node, at)
     for dependent in node.plan.dependents:
         successor = run.nodes[dependent]
         successor.blockers -= 1

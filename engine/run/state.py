@@ -432,9 +432,9 @@ def is_model_work(run: Run, plan: NodePlan, *, undo: bool) -> bool:
 
 def agent_of(run: Run, plan: NodePlan, *, undo: bool) -> Agent | None:
     """The agent that does the work of a node, or undoes it; None for a group, whose work the nodes inside do."""
-    if plan.kind is NodeKind.SUB_COMMAND and not undo:
-        return None
-    return run.plan.agents.get(plan.worker(undo=undo))
+    if undo:
+        return run.plan.agents.get(plan.worker(undo=True))
+    return None if plan.kind is NodeKind.SUB_COMMAND else run.plan.agents.get(plan.agent)
 
 
 def is_undone_now(run: Run, name: NodeId) -> bool:

@@ -56,7 +56,7 @@ def make_order(
         agent=agent,
         task=filled(run, plan, undo.task if undo else plan.task, values),
         inputs=_inputs(run, plan, event.version, values) if plan.inputs or plan.passthrough else {},
-        outputs=tuple(OutputSpec(key=one.key, schema=one.schema, required=one.required) for one in outputs),
+        outputs=tuple([OutputSpec(key=one.key, schema=one.schema, required=one.required) for one in outputs]),
         produced={key: value_of(ref, values.get) for key, ref in node.outputs.items()} if undo else {},
         project=project,
         timeout=plan.timeout,

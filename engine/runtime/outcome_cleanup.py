@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from engine.errors import NotFound, OrchestrationError
+from engine.executors.port import NO_OUTBOX
 from engine.ids import attempt_id, parse_attempt_id
 from engine.run import events as ev
 from engine.run.state import agent_of
@@ -43,7 +44,8 @@ class OutcomeCleanup:
         self._report_of = report_of
         self._warn = warn
         self._tasks: set[asyncio.Task[None]] = set()
-        live_runs.listeners.append(self._committed)
+        if outbox is not NO_OUTBOX:
+            live_runs.listeners.append(self._committed)
 
     async def reports(self, run: Run, attempts: Sequence[AttemptId]) -> tuple[ReportOutcome, ...]:
         """The reports of those live *attempts* of *run* that ended without being recorded."""

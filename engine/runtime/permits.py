@@ -78,6 +78,8 @@ class Permits:
     def _is_at_work(self, run: Run, *, beside: NodeId | None = None) -> bool:
         """Whether an attempt of any node but *beside* is live; one that was refused never began."""
         refused = self._refused.get(run.id, ())
+        if not refused and beside is None:
+            return bool(run.live)
         return any(node != beside and node not in refused for node in run.live)  # usually the first or second
 
     def _note(self, run: Run) -> None:

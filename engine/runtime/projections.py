@@ -82,12 +82,15 @@ def samples(run: Run) -> list[Sample]:
         if node.status is NodeStatus.COMPLETED:
             found.setdefault(count_id(node.plan.origin or name), []).append(float(shape.count))
     for node in run.nodes.values():
-        if node.status is NodeStatus.COMPLETED:
-            for record in node.attempts[-1:]:
-                if record.role is Role.FORWARD and record.started_at is not None and record.ended_at is not None:
-                    seconds = run.worked(record, record.ended_at).total_seconds()
-                    found.setdefault(node.plan.origin or node.plan.id, []).append(seconds)
+        record = node.attempts[-1] if node.status is NodeStatus.COMPLETED and node.attempts else None
+        if record is not None and record.role is Role.FORWARD and record.started_at is not None:
+            assert record.ended_at is not None  # noqa: S101 - its node is completed
+            seconds = run.lived(record.started_at, record.ended_at).total_seconds()
+            found.setdefault(node.plan.origin or node.plan.id, []).append(seconds)
+    command = run.plan.command
     return [
-        Sample(command=run.plan.command, node=NodeId(name), seconds=statistics.fmean(seconds))
+        Sample(
+            command=command, node=NodeId(name), seconds=statistics.fmean(seconds) if len(seconds) > 1 else seconds[0]
+        )
         for name, seconds in found.items()
     ]

@@ -302,6 +302,7 @@ def _start(step: Step, node: NodeState, inputs: Mapping[str, ValueRef]) -> None:
         return
     plan = node.plan
     again = node.started_at is not None
+    deadline, elsewhere = step.place(plan, Role.FORWARD)
     step.emit(
         ev.AttemptScheduled(
             step.now,
@@ -309,10 +310,10 @@ def _start(step: Step, node: NodeState, inputs: Mapping[str, ValueRef]) -> None:
             len(node.attempts) + 1,
             Role.FORWARD,
             run.version if node.version is None else node.version,
-            step.deadline(plan, Role.FORWARD),
+            deadline,
             dict(inputs),
             budget.grant(run, node),
-            step.leaves(plan, Role.FORWARD),
+            elsewhere,
         )
     )
     if plan.kind is NodeKind.SUB_COMMAND:

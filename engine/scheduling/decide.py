@@ -80,8 +80,8 @@ def decide(run: Run, signal: sig.Signal, now: datetime, queues: Queues = at_once
 
     *queues* says which attempts have to wait for their turn before their time starts, *elsewhere* which of them another
     machine runs.
-    `Step.wants` names a node whose observations are needed before the decision can continue: make them, and let
-    `admission.go_on`, or decide `SupplyObservations`.
+    `Step.wants` names a node whose observations are needed before the decision can continue: make them, and let it
+    `admission.go_on`.
     Raises `StateError` for a request that is not possible in the run's state; nothing is changed then.
     """
     step = Step(run, now, queues=queues, elsewhere=elsewhere)
@@ -137,10 +137,6 @@ def _end(step: Step, signal: sig.EndAttempt) -> None:
 
 def _lose(step: Step, signal: sig.LoseAttempt) -> None:
     losses.lose(step, signal.node, signal.number, signal.worker)
-
-
-def _supply(step: Step, signal: sig.SupplyObservations) -> None:
-    step.observations = signal
 
 
 def _cancel(step: Step, signal: sig.RequestCancel) -> None:
@@ -441,7 +437,6 @@ _DECIDE: dict[type[Any], Callable[[Step, Any], None]] = {
     sig.AwaitLocks: _await,
     sig.RefuseLocks: _refuse,
     sig.AnswerBreaker: _breaker,
-    sig.SupplyObservations: _supply,
     sig.Tick: _tick,
     sig.JumpClock: _jump,
     sig.Interrupt: _interrupt,

@@ -131,6 +131,7 @@ def compensate(step: Step, node: NodeState) -> None:
     if locks_to_undo(step.run, node) and not node.locked:
         step.emit(ev.NodeWaiting(step.now, plan.id, WaitReason.LOCKS, None))
         return
+    deadline, elsewhere = step.place(plan, Role.COMPENSATE)
     step.emit(
         ev.AttemptScheduled(
             step.now,
@@ -138,8 +139,8 @@ def compensate(step: Step, node: NodeState) -> None:
             len(node.attempts) + 1,
             Role.COMPENSATE,
             step.run.version if node.version is None else node.version,
-            step.deadline(plan, Role.COMPENSATE),
-            elsewhere=step.leaves(plan, Role.COMPENSATE),
+            deadline,
+            elsewhere=elsewhere,
         )
     )
 

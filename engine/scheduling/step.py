@@ -50,16 +50,16 @@ class Step(msgspec.Struct):
     wants: NodeId | None = None
     """A node whose skip condition or inputs cannot be judged without observations; the decision continues with them."""
 
-    def deadline(self, node: NodePlan, role: Role) -> datetime | None:
-        """The deadline of an attempt that is made now; None if it has none, or has to wait for its turn first."""
-        group = node.kind is NodeKind.SUB_COMMAND and role is Role.FORWARD
-        if node.template is not None and group:
-            return None  # its time limit holds for each instance
-        return None if not group and self.queues(self.run, node, role) else self.now + node.timeout
+    def place(self, node: NodePlan, role: Role) -> tuple[datetime | None, bool]:
+        """The deadline of an attempt that is made now, and whether it runs on another machine.
 
-    def leaves(self, node: NodePlan, role: Role) -> bool:
-        """Whether an attempt of *node* runs on another machine."""
-        return not (node.kind is NodeKind.SUB_COMMAND and role is Role.FORWARD) and self.elsewhere(self.run, node, role)
+        None: it has no time limit, or has to wait for its turn first, as all do that run elsewhere.
+        """
+        if node.kind is NodeKind.SUB_COMMAND and role is Role.FORWARD:  # with a template, each instance has the limit
+            return None if node.template is not None else self.now + node.timeout, False
+        if not self.queues(self.run, node, role):
+            return self.now + node.timeout, False
+        return None, self.elsewhere(self.run, node, role)
 
     def emit(self, event: Event) -> None:
         """Decide *event*: fold it and keep it for the journal."""

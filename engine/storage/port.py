@@ -76,8 +76,7 @@ class SessionValue:
     expires_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One measured duration of a node; their median replaces its estimate."""
 
     command: str

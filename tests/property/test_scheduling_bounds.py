@@ -18,7 +18,7 @@ from engine.run import signals as sig
 from engine.run.events import Role, RunStatus
 from engine.run.reducer import fold
 from engine.run.state import Run
-from engine.scheduling import decide
+from engine.scheduling import admission, decide
 from engine.storage.codec import encode_event
 from tests.support.by_hand import NOON, OWNER, RUN, calling, comparable, decoded, rollback
 from tests.support.definitions import command, node, phase, plan
@@ -98,9 +98,10 @@ def calls_of(raw: dict[str, Any], *, failing: bool) -> int:
     try:
         step = decide.start(started, NOON)
         while not step.run.ended:
-            wants = step.wants
-            signal = report_of(step.run, failing=failing) if wants is None else sig.SupplyObservations(wants)
-            step = decide.decide(step.run, signal, NOON)
+            if step.wants is None:
+                step = decide.decide(step.run, report_of(step.run, failing=failing), NOON)
+            else:
+                admission.go_on(step, sig.SupplyObservations(step.wants))
     finally:
         sys.setprofile(None)
     assert step.run.status in {RunStatus.COMPLETED, RunStatus.DEGRADED}

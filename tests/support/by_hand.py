@@ -19,8 +19,8 @@ from engine.run import signals as sig
 from engine.run.reducer import fold
 from engine.run.state import NodeState, Run
 from engine.runtime.observations import ProjectObserver
-from engine.scheduling import decide
-from engine.scheduling.step import at_once
+from engine.scheduling import admission, decide
+from engine.scheduling.step import Step, at_once
 from engine.storage.cache import ValueCache
 from engine.storage.codec import decode_event, encode_event
 from engine.storage.memory import MemoryStorage
@@ -92,22 +92,19 @@ class ByHand:
         self.events: list[ev.Event] = []
         self.turns: list[int] = []
         """Length of the journal after each step: where a commit may end."""
-        self._take(step.events)
-        self._supply(step.wants)
+        self._supply(step)
 
     def send(self, signal: sig.Signal) -> list[ev.Event]:
         """Decide *signal*; gives all events that followed."""
         before = len(self.events)
         step = decide.decide(self.run, signal, self.now, *self.placed)
-        self._take(step.events)
-        self._supply(step.wants)
+        self._supply(step)
         return self.events[before:]
 
-    def _supply(self, wants: NodeId | None) -> None:
-        while wants is not None:
-            step = decide.decide(self.run, self.observations.about(self.run, wants), self.now, *self.placed)
-            self._take(step.events)
-            wants = step.wants
+    def _supply(self, step: Step) -> None:
+        while step.wants is not None:
+            admission.go_on(step, self.observations.about(self.run, step.wants))
+        self._take(step.events)
 
     def _take(self, events: list[ev.Event]) -> None:
         if events:

@@ -8,7 +8,7 @@ from engine.errors import InputError
 from engine.executors.simulate import parse_fault, parse_value, values_by_node
 from engine.model.agent import Agent, AgentKind
 from engine.run.events import RunStatus
-from engine.simulation import Scenario, simulate
+from engine.simulation import Scenario, Simulated, simulate
 from tests.support.definitions import command, node, phase, plan
 
 UNDO = {"type": "rollback", "task": "Undo it"}
@@ -59,3 +59,15 @@ def test_undoing_a_sub_command_can_be_made_to_fail() -> None:
     faults = dict(parse_fault(text) for text in ("last-node=error", "call:2=error"))
     done = simulate(plan(outer, inner), Scenario(faults=faults))
     assert done.run.status is RunStatus.COMPENSATION_FAILED
+
+
+def test_the_result_of_a_simulation_is_never_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[Simulated] = []
+
+    def write(result: Simulated) -> str:
+        written.append(result)
+        return ""
+
+    monkeypatch.setattr(Simulated, "__repr__", write)
+    assert simulate(plan(command(phase("one", node("a")))), Scenario()).run.status is RunStatus.COMPLETED
+    assert written == []  # it is as long as the run: asyncio would write it to compare a signal handler

@@ -28,7 +28,7 @@ class Guarded(ByHand):
         self.table = LockTable(standing)
         self.breaker = BreakerState()
         self.resource_requests = ResourceRequests(OWNER, {"api": API})
-        super().__init__(*raw, elsewhere=lambda *_: elsewhere)
+        super().__init__(*raw, queues=lambda *_: elsewhere, elsewhere=lambda *_: elsewhere)
 
     def _take(self, events: list[ev.Event]) -> None:
         super()._take(events)

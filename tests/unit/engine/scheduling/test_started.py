@@ -121,6 +121,21 @@ def test_only_the_work_that_queues_waits() -> None:
     assert waits == {"a": True, "b": False}
 
 
+def test_only_work_that_waits_for_its_turn_can_be_on_another_machine() -> None:
+    asked: list[str] = []
+
+    def elsewhere(_run: Run, plan: NodePlan, _role: Role) -> bool:
+        asked.append(plan.id)
+        return True
+
+    def queues(_run: Run, plan: NodePlan, _role: Role) -> bool:
+        return plan.id == "a"
+
+    story = ByHand(command(phase("p", node("a"), node("b"))), queues=queues, elsewhere=elsewhere)
+    assert asked == ["a"]
+    assert [story.node(name).attempts[0].elsewhere for name in ("a", "b")] == [True, False]
+
+
 def test_a_node_whose_attempt_waits_is_shown_as_waiting_and_takes_no_time() -> None:
     story = ByHand(command(phase("p", node("a", minutes=4))), queues=all_queue)
     story.now += 10 * MINUTE
