@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mcp_server.answers.report_json import report_answer
     from mcp_server.project.forecast import in_words
     from mcp_server.project.nodes import attempts_of, find_node, parse_attempt
-    from mcp_server.project.outputs import keys_of, notable_keys, outputs_of
+    from mcp_server.project.outputs import keys_of, notable_outputs, outputs_of
     from mcp_server.project.project import RunRequest, open_catalog, open_project
     from mcp_server.project.reading import open_runs
     from mcp_server.project.runs import nothing_to_cancel, run_filter
@@ -40,7 +40,7 @@ _HOMES = {
     "faults": "engine.storage.database",
     "find_node": "mcp_server.project.nodes",
     "keys_of": "mcp_server.project.outputs",
-    "notable_keys": "mcp_server.project.outputs",
+    "notable_outputs": "mcp_server.project.outputs",
     "nothing_to_cancel": "mcp_server.project.runs",
     "outputs_of": "mcp_server.project.outputs",
     "html_report": "engine.views.report_html",
@@ -80,7 +80,7 @@ __all__ = [
     "load_settings",
     "log",
     "metrics",
-    "notable_keys",
+    "notable_outputs",
     "nothing_to_cancel",
     "open_catalog",
     "open_project",

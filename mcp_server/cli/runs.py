@@ -313,12 +313,7 @@ async def _print_end(project: Project, view: View, *, as_json: bool) -> None:
 async def _result(project: Runs, run_id: RunId) -> list[Output]:
     """The outputs that make up the result of a run."""
     engine = await project.reader()
-
-    def found(view: View) -> list[Output]:
-        keys = lazy.notable_keys(view.run)
-        return [one for key in keys for one in lazy.outputs_of(view.run, engine.values, key)]
-
-    return await engine.read(run_id, found)
+    return await engine.read(run_id, lambda view: lazy.notable_outputs(view.run, engine.values))
 
 
 def exit_code(run: Run) -> int:

@@ -51,13 +51,16 @@ def notable_keys(run: Run) -> list[str]:
     return [key for key in made if key in kept - final] + [key for key in made if key in final]
 
 
+def notable_outputs(run: Run, values: ValueCache) -> list[Output]:
+    """The result of *run* (see `notable_keys`)."""
+    return _read(run, values, notable_keys(run))
+
+
 def outputs_of(run: Run, values: ValueCache, name: str | None) -> list[Output]:
     """All outputs of *run*, or those that *name*, a key or else a node, stands for. Raises `NotFound`."""
     keys = keys_of(run)
     if name is None or name in keys:
-        chosen = keys if name is None else [name]
-        found = values_of(run, "", chosen, run.version, values)
-        return [Output(key, found[key]) for key in chosen]
+        return _read(run, values, keys if name is None else [name])
     node = run.nodes.get(NodeId(name))
     if node is None:
         raise not_found(run, name)
@@ -68,6 +71,12 @@ def outputs_of(run: Run, values: ValueCache, name: str | None) -> list[Output]:
             hint=f"Run `orchestrate show {run.id} {name}` for its state.",
         )
     return [Output(key, value_of(ref, values.get)) for key, ref in node.outputs.items()]
+
+
+def _read(run: Run, values: ValueCache, keys: list[str]) -> list[Output]:
+    """The values of all *keys* at once: each question for one looks at all that the run has."""
+    found = values_of(run, "", keys, run.version, values)
+    return [Output(key, found[key]) for key in keys]
 
 
 def output_of(run: Run, values: ValueCache, key: str) -> Any:  # noqa: ANN401 - any JSON value

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 from typer.testing import CliRunner
@@ -16,6 +17,7 @@ from engine.statefolder.links import JOURNAL
 from engine.values.reading import value_of
 from mcp_server.cli import outputs
 from mcp_server.cli.app import app
+from mcp_server.project import outputs as project_outputs
 from mcp_server.project.project import RunRequest, open_project
 from mcp_server.project.root import SESSION_VARIABLE
 from tests.interaction.projects import environment
@@ -53,6 +55,17 @@ def run(project: Path) -> str:
     ran = orchestrate(project, "run", "/outputs", "--executor", "simulate", "--json", *words)
     name: str = json.loads(ran.stdout)["runId"]
     return name
+
+
+def test_the_result_of_many_outputs_is_found_in_one_look(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look for each of them would cost the square of their number."""
+    looks = Mock(wraps=project_outputs.keys_of)
+    monkeypatch.setattr(project_outputs, "keys_of", looks)
+    nodes = [node(f"node-{number}", context={"outputs": [{"key": f"key{number}"}]}) for number in range(20)]
+    definition = command(phase("one", *nodes), name="/many")
+    (project / ".claude" / "commands" / "v2" / "many.json").write_text(json.dumps(definition), encoding="utf-8")
+    ran = orchestrate(project, "run", "/many", "--executor", "simulate")
+    assert (ran.stdout.count("<key"), looks.call_count) == (20, 1)
 
 
 def orchestrate(project: Path, *words: str) -> Result:
