@@ -31,7 +31,7 @@ UNMEASURED = ("e2e", "processes", "worlds")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Measure coverage where it counts."""
     for item in items:
-        if any(item.get_closest_marker(name) for name in UNMEASURED):
+        if any(item.get_closest_marker(name) for name in UNMEASURED) and not item.get_closest_marker("measured"):
             item.add_marker(pytest.mark.no_cover)
 
 

@@ -38,8 +38,6 @@ def command_schema() -> dict[str, Any]:
         "then": {"properties": {"retryPolicy": {"type": "null"}}},
     }
     root = _part(schema)
-    for part in (root, *parts.values()):
-        _describe_references(part, parts)
     root["properties"] = {"$schema": {"description": "This schema, for editors."}, **root["properties"]}
     return {"$schema": DRAFT, "$id": IDENTITY, "title": "Command, format 2.0.0", **root, "$defs": parts}
 
@@ -81,14 +79,6 @@ def _field(field: dict[str, Any]) -> dict[str, Any]:
         del shown["default"]
     words = shown.pop("description", None)
     return shown if words is None else {"description": words, **shown}
-
-
-def _describe_references(part: dict[str, Any], parts: dict[str, dict[str, Any]]) -> None:
-    """Describe fields without a description of their own by the object they hold."""
-    for name, field in part["properties"].items():
-        if "description" not in field and "$ref" in field:
-            named = parts[field["$ref"].rpartition("/")[2]]
-            part["properties"][name] = {"description": named["description"], **field}
 
 
 __all__ = ["DRAFT", "IDENTITY", "NOTES", "command_schema", "in_order"]

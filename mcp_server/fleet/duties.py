@@ -102,6 +102,8 @@ class Duties:
         }
         self.taken = 0
         """How many orders it has begun."""
+        self.first = asyncio.Event()
+        """Set with the first of them."""
         self.running = 0
         """How many of them run now."""
         self._working: dict[asyncio.Future[wire.Answer], float] = {}
@@ -113,6 +115,7 @@ class Duties:
     async def work_order(self, data: bytes) -> bytes:
         """Run one order; the answer says how it ended."""
         self.taken += 1
+        self.first.set()
         self.running += 1
         try:
             return await self._answered(data)

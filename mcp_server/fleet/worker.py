@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from engine.executors.fleet.connection import Link
 
 LOOK = 0.5
-"""Seconds between two looks whether a worker that does one order, or none for a while, may end."""
+"""Seconds between two looks whether a worker that had no order for a while may end."""
 
 log = logging.getLogger(__name__)
 _supervisor = 1
@@ -148,12 +148,13 @@ async def _until_over(stop: asyncio.Event, duties: Duties, options: Options) -> 
     """Wait until the worker is asked to end, has begun its one order, or had none for long enough."""
     loop = asyncio.get_running_loop()
     last, seen = loop.time(), 0
-    while not stop.is_set():
+    over = duties.first if options.once else stop  # a look each half second would let it take a second order
+    while not (stop.is_set() or over.is_set()):
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), LOOK)
+            await asyncio.wait_for(over.wait(), LOOK)
         if duties.taken != seen or duties.running:
             last, seen = loop.time(), duties.taken
-        if (options.once and seen) or (options.idle_exit is not None and loop.time() - last >= options.idle_exit):
+        if options.idle_exit is not None and loop.time() - last >= options.idle_exit:
             return
 
 

@@ -159,6 +159,7 @@ async def test_cookies_of_other_servers_of_this_host_do_not_hide_ours(project: P
             assert answer.status_code == status
 
 
+@keeps("live-page")
 def test_the_port_that_browsers_leave_out_of_the_host_may_be_left_out() -> None:
     assert Secrets(80).hosts == {"127.0.0.1", "localhost", "127.0.0.1:80", "localhost:80"}
     assert Secrets(8080).hosts == {"127.0.0.1:8080", "localhost:8080"}

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
     from engine.run.state import Run
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]  # several processes start on a machine that is busy
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.measured,
+    pytest.mark.timeout(180),  # several processes start on a machine that is busy
+]
 
 
 async def test_attempts_run_on_workers_which_the_journal_names(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:

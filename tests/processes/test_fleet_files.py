@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     from engine.run.state import Run
     from mcp_server.project.project import Project
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]  # several processes start on a machine that is busy
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.measured,
+    pytest.mark.timeout(180),  # several processes start on a machine that is busy
+]
 
 
 @pytest.fixture

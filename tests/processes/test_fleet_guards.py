@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
     from engine.run.state import Run
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]  # several processes start on a machine that is busy
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.measured,
+    pytest.mark.timeout(180),  # several processes start on a machine that is busy
+]
 
 
 async def refused(address: Address, environment: Mapping[str, str]) -> str:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from engine.service import Engine
     from tests.support.definitions import Raw
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.measured]
 
 LINES = "".join(f"line {number}\n" for number in range(1, 21))
 FILES: dict[str, str | bytes] = {

@@ -13,6 +13,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
+from engine.executors.subprocesses.wardens import python_flags
 from tests.interaction.projects import call, ended
 from tests.support.repositories import git, make_repository
 from tests.support.trust import trust_all
@@ -162,4 +163,9 @@ def test_every_python_that_we_start_leaves_the_working_directory_out() -> None:
     found = {path: starts_of_python(path) for room in OURS for path in sorted((ROOT / room).rglob("*.py"))}
     starts = [(path.name, ast.unparse(start.elts[1])) for path, lists in found.items() for start in lists]
     assert {name for name, _ in starts} == {"background.py", "python.py", "wardens.py", "lizard.py"}
-    assert [(name, option) for name, option in starts if option not in {"'-P'", "'-I'"}] == []
+    assert [(name, option) for name, option in starts if option not in {"'-P'", "'-I'", "*python_flags(role)"}] == []
+
+
+@pytest.mark.parametrize("role", ["adopts", "releases", "calls"])
+def test_a_zygote_of_each_kind_leaves_the_working_directory_out(role: str) -> None:
+    assert {"-P", "-I"} & set(python_flags(role))

@@ -106,7 +106,7 @@ class Wardens:
             theirs.set_inheritable(True)
             self.pid = os.posix_spawn(
                 sys.executable,
-                [sys.executable, *_flags(role), "-c", _PROGRAM, _PACKAGE, str(theirs.fileno()), role],
+                [sys.executable, *python_flags(role), "-c", _PROGRAM, _PACKAGE, str(theirs.fileno()), role],
                 {},
                 file_actions=[(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)],
                 setsid=True,
@@ -210,8 +210,8 @@ def _start(role: str) -> Wardens | None:
         raise OSError(errno.EAGAIN, "the process that supervises agents cannot be started")
 
 
-def _flags(role: str) -> list[str]:
-    """A zygote for functions finds what its interpreter finds, as one that is started for each would."""
+def python_flags(role: str) -> list[str]:
+    """The options of the Python of a zygote; that for functions finds the same modules as a Python for each would."""
     return ["-P"] if role == "calls" else ["-I", "-S"]
 
 
