@@ -54,7 +54,7 @@ class Server:
     def __init__(self, project: Path, **environment: str) -> None:
         """Start it with these variables more, and shake hands."""
         self._process = subprocess.Popen(  # noqa: S603 - our own server
-            [sys.executable, "-m", "mcp_server", "--project", str(project)],
+            [sys.executable, "-P", "-m", "mcp_server", "--project", str(project)],
             cwd=project,
             env={"PYTHONPATH": str(ROOT), "HOME": str(project / "home"), **environment},
             stdin=subprocess.PIPE,
