@@ -218,7 +218,7 @@ async def test_migrate_files(api: FakeMessagesApi, home: Path, project: Path, *,
     else:
         assert texts == files
     assert [one["key"] for one in done.values["not_migrated"]] == ["old/c.py"]
-    assert done.failures["migrate/3/work"] == "NO_PROGRESS"
+    assert done.failures["migrate/3/try"] == "NO_PROGRESS"
     assert tools_of(api, "Migrate old/") == {"Read", "Grep", "Glob", "Edit", "Write"}
     assert_tidy(project)
 

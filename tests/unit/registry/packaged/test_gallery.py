@@ -148,7 +148,7 @@ FILES = {"files": [{"path": "a.py"}, {"path": "b.py"}]}
 CHECK = {"checks": {"status": "confirmed", "finding": "x", "sources": ["https://example.org"]}}
 PROPOSALS = [{"number": number, "title": "t", "labels": ["bug"]} for number in (7, 8)]
 TWICE_RED: dict[str, Any] = {"run-tests": {"test_report": RED}, "mend/*/test": {"test_report": RED}}
-PARSED: dict[str, Any] = {"migrate/*/work/*/check": {"problems": []}}
+PARSED: dict[str, Any] = {"migrate/*/try/*/check": {"problems": []}}
 DRIFT = {"drifts": [{"line": 1, "claim": "x", "reality": "y", "evidence": "z"}]}
 FLAKES: dict[str, Any] = {
     "flaky_tests": [{"test": name, "failed": 1, "runs": 10, "messages": []} for name in ("a", "b")]
@@ -221,24 +221,24 @@ COURSES = {
     ),
     "a file is parsed at the second try": Course(
         "migrate-files",
-        {"list": FILES, **PARSED, "migrate/1/work/1/check": {"problems": ["x"]}},
+        {"list": FILES, **PARSED, "migrate/1/try/1/check": {"problems": ["x"]}},
         "completed",
-        ran={"migrate/1/work/2/edit", "migrate/2/work/1/edit"},
+        ran={"migrate/1/try/2/edit", "migrate/2/try/1/edit"},
     ),
     "one file cannot be migrated": Course(
         "migrate-files",
         {"list": FILES, **PARSED},
         "degraded",
-        failures={"migrate/2/work/1/edit": "error"},
+        failures={"migrate/2/try/1/edit": "error"},
         ran={"test-after"},
-        undone={"migrate/2/work/1/edit"},
+        undone={"migrate/2/try/1/edit"},
     ),
     "the tests are red after a migration": Course(
         "migrate-files",
         {"list": FILES, **PARSED, "test-after": {"tests_pass": False}},
         "compensated",
         ran={"test-after"},
-        undone={"save", "migrate/1/work/1/edit", "migrate/2/work/1/edit"},
+        undone={"save", "migrate/1/try/1/edit", "migrate/2/try/1/edit"},
     ),
     "an upgrade breaks nothing": Course(
         "upgrade-dependency", {"test": {"test_report": GREEN}}, "completed", ran={"upgrade"}
