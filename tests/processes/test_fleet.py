@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sqlite3
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,15 @@ from engine.ids import NodeId
 from engine.run.events import RunStatus, ValueRef
 from mcp_server.project.project import RunRequest
 from tests.support.fleet import SECONDS, Server, Wire, Worker, Yard, command, node, until
-from tests.support.fleet_runs import gone, lives, opened, started, until_never, workers_of
+from tests.support.fleet_runs import (
+    gone,
+    lives,
+    opened,
+    resumed_from_an_old_copy,
+    started,
+    until_never,
+    workers_of,
+)
 from tests.support.real_agents import ended
 from tests.support.real_agents import until as until_run
 from tests.support.workers import kill_worker
@@ -280,27 +287,9 @@ async def test_no_two_attempts_of_a_node_live_when_the_process_of_a_worker_is_st
 @pytest.mark.nightly
 async def test_an_old_copy_of_the_journal_gets_the_answers_that_it_has_missed(yard: Yard) -> None:
     yard.start_worker("w1")
-    async with opened(yard) as project:
-        engine = await project.engine()
-        nodes = [node(f"n{number}", "wait" if number == 5 else "go") for number in range(6)]
-        chain = [{**one, "dependencies": [f"n{place - 1}"] if place else []} for place, one in enumerate(nodes)]
-        run = await project.start_in_background(RunRequest(source=command(*chain)))
-        await started(yard, 2)
-        journal = engine.location.state.journal
-        copy = yard.folder / "copy.sqlite3"
-        with closing(sqlite3.connect(journal)) as now, closing(sqlite3.connect(copy)) as then:
-            now.backup(then)
-        await started(yard, 6)
-        await kill_worker(engine, run)
-    for path in journal.parent.glob(f"{journal.name}-*"):
-        path.unlink()
-    journal.write_bytes(copy.read_bytes())
-    async with opened(yard) as project:
-        engine = await project.engine()
-        await until_run(engine, run, lambda seen: seen.status is RunStatus.INTERRUPTED)
-        await project.resume(run)
-        yard.open()
-        seen = await ended(engine, run)
+    nodes = [node(f"n{number}", "wait" if number == 5 else "go") for number in range(6)]
+    chain = [{**one, "dependencies": [f"n{place - 1}"] if place else []} for place, one in enumerate(nodes)]
+    seen = await resumed_from_an_old_copy(yard, *chain)
     assert seen.status is RunStatus.COMPLETED, seen.message
     assert sorted(line[1] for line in yard.traced()) == [f"n{number}" for number in range(6)]
 

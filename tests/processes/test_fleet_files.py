@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,9 +12,10 @@ import pytest
 from engine.errors import EnvironmentFault
 from engine.ids import NodeId
 from engine.run.events import RunStatus
-from mcp_server.project.project import RunRequest, open_project
+from mcp_server.project.project import RunRequest
 from tests.support.fleet import Server, command, until
 from tests.support.fleet_files import LINES, FilesYard, node
+from tests.support.fleet_runs import opened, resumed_from_an_old_copy, started
 from tests.support.real_agents import ended
 from tests.support.real_agents import until as until_run
 from tests.support.repositories import branches, git, leftovers, make_repository, on_branch, write_files
@@ -23,12 +23,10 @@ from tests.support.workers import kill_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from engine.model.policy import Failure
     from engine.run.state import Run
-    from mcp_server.project.project import Project
 
 pytestmark = [
     pytest.mark.processes,
@@ -43,18 +41,10 @@ def yard(fleet_server: Server, tmp_path: Path) -> Iterator[FilesYard]:
         yield yard
 
 
-def opened(yard: FilesYard) -> AbstractAsyncContextManager[Project]:
-    return open_project(yard.project, home=yard.home)
-
-
 async def ran(yard: FilesYard, *nodes: dict[str, object]) -> Run:
     async with opened(yard) as project:
         engine = await project.engine()
         return await ended(engine, await project.start(RunRequest(source=command(*nodes))))
-
-
-async def started(yard: FilesYard, count: int) -> None:
-    await asyncio.to_thread(until, lambda: len(yard.traced()) >= count, f"{count} programs have started")
 
 
 def failure(run: Run, name: str) -> Failure:
@@ -202,25 +192,7 @@ async def test_an_old_copy_of_the_journal_merges_what_it_has_forgotten_once(yard
         node("n2", edits[2], "n1"),
         node("n3", f"wait(); {edits[3]}", "n2"),
     ]
-    async with opened(yard) as project:
-        engine = await project.engine()
-        run = await project.start_in_background(RunRequest(source=command(*nodes)))
-        await started(yard, 2)
-        journal = engine.location.state.journal
-        copy = yard.folder / "copy.sqlite3"
-        with closing(sqlite3.connect(journal)) as now, closing(sqlite3.connect(copy)) as then:
-            now.backup(then)
-        await started(yard, 4)
-        await kill_worker(engine, run)
-    for path in journal.parent.glob(f"{journal.name}-*"):
-        path.unlink()
-    journal.write_bytes(copy.read_bytes())
-    async with opened(yard) as project:
-        engine = await project.engine()
-        await until_run(engine, run, lambda seen: seen.status is RunStatus.INTERRUPTED)
-        await project.resume(run)
-        yard.open()
-        seen = await ended(engine, run)
+    seen = await resumed_from_an_old_copy(yard, *nodes)
     assert seen.status is RunStatus.COMPLETED, seen.message
     assert [number for number, line in enumerate(yard.read("lines.txt").splitlines(), 1) if line == "edited"] == [
         2,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from engine.ids import NodeId
-from mcp_server.project.project import open_project
-from tests.support.fleet import Yard, until
+from engine.run.events import RunStatus
+from mcp_server.project.project import RunRequest, open_project
+from tests.support.fleet import Yard, command, until
+from tests.support.real_agents import ended
 from tests.support.real_agents import until as until_run
+from tests.support.workers import kill_worker
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -45,3 +49,26 @@ def workers_of(run: Run, name: str) -> list[tuple[str, str]]:
 async def until_never(engine: Any, run: Any, seconds: float) -> None:  # noqa: ANN401 - as they are
     async with asyncio.timeout(seconds):
         await until_run(engine, run, lambda seen: seen.ended)
+
+
+async def resumed_from_an_old_copy(yard: Yard, *nodes: dict[str, Any]) -> Run:
+    """A run whose coordinator dies while the last of *nodes* waits, resumed from a journal copied at the second one."""
+    async with opened(yard) as project:
+        engine = await project.engine()
+        run = await project.start_in_background(RunRequest(source=command(*nodes)))
+        await started(yard, 2)
+        journal = engine.location.state.journal
+        copy = yard.folder / "copy.sqlite3"
+        with closing(sqlite3.connect(journal)) as now, closing(sqlite3.connect(copy)) as then:
+            now.backup(then)
+        await started(yard, len(nodes))
+        await kill_worker(engine, run)
+    for path in journal.parent.glob(f"{journal.name}-*"):
+        path.unlink()
+    journal.write_bytes(copy.read_bytes())
+    async with opened(yard) as project:
+        engine = await project.engine()
+        await until_run(engine, run, lambda seen: seen.status is RunStatus.INTERRUPTED)
+        await project.resume(run)
+        yard.open()
+        return await ended(engine, run)
