@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import gc
 
-YOUNG = 50_000
-"""New objects per collection."""
-
 
 def pause() -> None:
     """Collect nothing until `go_on`."""
@@ -19,6 +16,8 @@ def pause() -> None:
 
 def go_on() -> None:
     """Collect again, but seldom, and never look at what there is by now."""
+    from engine.runtime.garbage_collector import YOUNG  # noqa: PLC0415 - imported by now
+
     gc.freeze()
     gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
     gc.enable()

@@ -177,7 +177,7 @@ load = server._load
 server._load = lambda: (found.append(gc.isenabled()), load())
 def serve(running):
     running.close()
-    found.extend((gc.isenabled(), gc.get_threshold()[0] > 10_000, gc.get_freeze_count() > 10_000))
+    found.extend((gc.isenabled(), gc.get_threshold()[0] >= 10_000, gc.get_freeze_count() > 10_000))
 asyncio.run = serve
 sys.argv = ["orchestration-mcp"]
 try:
