@@ -1,7 +1,8 @@
 """JSON Schemas of outputs: which of them are safe to use, and whether a value conforms to one.
 
-Pure. The jsonschema library validates; this module bounds its work, because both the schema and the value
-may be hostile, and never lets it reach the network. `format` is only an annotation, the default of the standard.
+Pure. The jsonschema library validates what is not plain (`plain_schemas.py`); this module bounds its work, because both
+the schema and the value may be hostile, and never lets it reach the network. `format` is only an annotation, the
+default of the standard.
 
 Refused at plan time: a `$ref` that leaves the schema or refers back to itself, an expansion of more than 5,000
 subschemas, unevaluated and dynamic keywords, and patterns that are not matched in linear time (`patterns.py`).
@@ -16,6 +17,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.json.patterns import pattern_problem
+from engine.json.plain_schemas import is_plain, surely_conforms
 from engine.json.values import json_problem, pointer
 from engine.text.cut import cut
 
@@ -71,8 +73,11 @@ def violation(schema: Schema, value: Any) -> str | None:  # noqa: ANN401 - JSON
     """Where and how *value* violates *schema*, which `check_schema` has accepted; None if it does not."""
     if isinstance(schema, bool):
         return None if schema else "no value is allowed"
+    key = _Same(schema)
+    if _plain(key) and surely_conforms(schema, value):
+        return None
     try:
-        error = next(_validator(_Same(schema)).iter_errors(value), None)
+        error = next(_validator(key).iter_errors(value), None)
     except OverflowError as too_long:
         return f"cannot be checked: {too_long}"
     return None if error is None else _describe(error)
@@ -110,10 +115,16 @@ def _checked(key: _Same) -> str | None:
     try:
         _refuse_unsafe(schema, ())
         _Expansion(schema).measure("#", schema, 1)
-        _refuse_invalid(schema)
+        if not _plain(key):
+            _refuse_invalid(schema)
     except _Unusable as error:
         return str(error)
     return None
+
+
+@lru_cache(maxsize=512)
+def _plain(key: _Same) -> bool:
+    return is_plain(key.schema)
 
 
 def _depth(value: object) -> int:
@@ -220,7 +231,7 @@ class _Expansion:
 
 def _refuse_invalid(schema: Mapping[str, Any]) -> None:
     """Raise if *schema* is not a valid JSON Schema of its draft."""
-    from jsonschema import FormatChecker, SchemaError  # noqa: PLC0415 - 90 ms that only runs with output schemas pay
+    from jsonschema import FormatChecker, SchemaError  # noqa: PLC0415 - 90 ms that few schemas need
 
     try:
         # Formats are left out: "regex" would mean Python's `re`, which is not used for matching.

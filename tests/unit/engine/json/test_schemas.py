@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -152,6 +154,7 @@ def test_a_schema_that_is_wrong_or_unsafe_is_refused_with_the_place(schema: Any,
             'at /b: expected type "string", found integer',
         ),
         ({"additionalProperties": True}, {"a": 1}, None),
+        ({"patternProperties": {"^a": {}}, "additionalProperties": {}}, {"a": 1, "b": 1}, None),
         ({"additionalProperties": False}, [1], None),
         ({"multipleOf": 0.01}, 1.13, None),
         ({"multipleOf": 0.01}, 1.135, "expected multipleOf 0.01, found number"),
@@ -234,3 +237,14 @@ def test_equal_schemas_are_different_schemas_to_the_cache() -> None:
     other["type"] = "integer"
     assert violation(one, 1) is not None
     assert violation(other, 1) is None
+
+
+def test_a_plain_schema_is_used_without_the_library() -> None:
+    code = (
+        "import sys; from engine.json.schemas import check_schema, violation;"
+        "schema = {'type': 'object', 'required': ['a'], 'properties': {'a': {'type': 'array', 'maxItems': 2}}};"
+        "assert check_schema(schema) is None and violation(schema, {'a': [1, 2]}) is None;"
+        "assert 'jsonschema' not in sys.modules;"
+        "assert 'maxItems 2' in violation(schema, {'a': [1, 2, 3]})"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
