@@ -9,7 +9,6 @@ ended share one, and all that have not opened. Only then are nodes left out that
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import dataclass
 from functools import cache, partial
 from operator import attrgetter
@@ -20,7 +19,7 @@ from engine.run.state import NodeStatus
 from engine.text.shown import clean
 from engine.views.progress import BUSY, item_lines
 from engine.views.tally import tally_of
-from engine.views.todos import Todo, TodoOptions, folded_phase, heading, is_folded, line, numbered_phases, todo_of
+from engine.views.todos import Todo, TodoOptions, folded_phase, heading, is_folded, line, todo_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Sized
@@ -99,7 +98,7 @@ class Section:
 
     def is_busy(self, run: Run) -> bool:
         """Whether anything happens in the phase, or happened when *run* was interrupted."""
-        return (self.phase.ended_at is None and not run.ended) or not BUSY.isdisjoint(self.standings)
+        return _is_busy(run, self.phase, self.standings)
 
     def todos(self) -> list[Todo]:
         """Its lines."""
@@ -165,16 +164,29 @@ def sections(
         return todo_of(run, run.nodes[name], now, learned)
 
     tally = tally_of(run)
+    room -= FRAME_BYTES
     inside = None if only is None else _by_phase(run, only)
+    names = [phase.nodes for phase in run.plan.phases] if inside is None else inside
+    phases = [run.phases[index] for index in (range(len(names)) if inside is None else sorted(inside)) if names[index]]
+    most = room // LEAST_BYTES
+    crowded = len(phases) > most
+    groups = {group[0].plan.index: group for group in _sharing(run, phases, most)} if crowded else {}
+    others = {phase.plan.index for group in groups.values() for phase in group[1:]}
     found: list[Section] = []
-    for number, phase in numbered_phases(run):
-        names = phase.plan.nodes if inside is None else inside.get(phase.plan.index, ())
-        if names:
-            section = Section(number, phase, names, make, tally.standings(phase.plan.index), inside is None)
-            if is_folded(run, phase, options):
-                _name(run, section, ())
-            found.append(section)
-    _fit(run, found, _Room(found, room - FRAME_BYTES))
+    for phase in phases:
+        index = phase.plan.index
+        if index in others:
+            continue
+        section = Section(tally.numbers[index], phase, names[index], make, tally.standings(index), inside is None)
+        if index in groups:
+            status: TodoStatus = "pending" if _is_shut(run, phase) else "completed"
+            section.named, section.rest = (), _line_of(run, groups[index], status)
+        elif crowded and phase.opened_at is not None and section.is_busy(run):
+            _name(run, section, _with_news(run, section))
+        elif crowded or is_folded(run, phase, options):
+            _name(run, section, ())
+        found.append(section)
+    _fit(run, found, _Room(found, room))
     return found
 
 
@@ -183,6 +195,34 @@ def _by_phase(run: Run, names: Iterable[NodeId]) -> dict[int, list[NodeId]]:
     found: dict[int, list[NodeId]] = {}
     for plan in sorted((run.nodes[name].plan for name in names), key=attrgetter("index")):
         found.setdefault(plan.phase, []).append(plan.id)
+    return found
+
+
+def _sharing(run: Run, phases: Sequence[PhaseState], most: int) -> list[list[PhaseState]]:
+    """The groups of *phases* that `_fit` would have share a line, as there is room for *most* lines, and not for each.
+
+    Said in advance, so that a look at a large run does not make thousands of sections.
+    """
+    tally = tally_of(run)
+    sound: list[PhaseState] = []
+    unopened: list[PhaseState] = []
+    under_way: set[int] = set()
+    for phase in phases:
+        standings = tally.standings(phase.plan.index)
+        if phase.opened_at is None:
+            unopened.append(phase)
+        elif _is_busy(run, phase, standings):
+            under_way.add(tally.numbers[phase.plan.index])
+        elif FAILED.isdisjoint(standings):
+            sound.append(phase)
+    parts = [phase for phase in sound if tally.numbers[phase.plan.index] in under_way]
+    whole = [phase for phase in sound if tally.numbers[phase.plan.index] not in under_way]
+    found: list[list[PhaseState]] = []
+    lines = len(phases)
+    for group in (whole, parts, unopened):
+        if len(group) > 1 and lines > most:
+            found.append(group)
+            lines -= len(group) - 1
     return found
 
 
@@ -223,23 +263,28 @@ def _share(run: Run, group: list[Section], room: _Room) -> None:
     """Have all of *group* share the line of its first section if there is no *room*."""
     if len(group) < 2 or not room.is_short():  # noqa: PLR2004 - two make a group
         return
-    group = sorted(group, key=lambda section: section.number)
-    first, *others = group
-    last = others[-1].number
-    tally = tally_of(run)
-    counts: Counter[str] = Counter()
-    for section in group:
-        for state, count in tally.counts(section.phase.plan.index).items():
-            counts[WORDS[state]] += count
-    phases = f"Phases {first.number} to {last}" if last != first.number else f"Phase {last}, other parts"
-    failed = any(section.has_failed for section in group)
-    text = f"{FAILURE if failed else ''}{phases} ({_counted(counts)})"
+    first, *others = sorted(group, key=lambda section: section.number)
     states: set[TodoStatus] = {section.rest.status for section in group if section.rest is not None}
-    first.rest = Rest(states.pop() if len(states) == 1 else "in_progress", lambda: text)
+    status = states.pop() if len(states) == 1 else "in_progress"
+    first.rest = _line_of(run, [section.phase for section in (first, *others)], status)
     room.changed(first)
     for section in others:
         section.rest = None
         room.changed(section)
+
+
+def _line_of(run: Run, group: Sequence[PhaseState], status: TodoStatus) -> Rest:
+    """One line for all phases of *group*: `Phases 1 to 7 (70 tasks: 69 completed, 1 skipped)`."""
+
+    def write() -> str:
+        tally = tally_of(run)
+        counts = tally.counted(phase.plan.index for phase in group)
+        first, last = (tally.numbers[phase.plan.index] for phase in (group[0], group[-1]))
+        phases = f"Phases {first} to {last}" if last != first else f"Phase {last}, other parts"
+        failure = "" if FAILED.isdisjoint(counts) else FAILURE
+        return f"{failure}{phases} ({_counted({WORDS[state]: count for state, count in counts.items()})})"
+
+    return Rest(status, write)
 
 
 def _counted(counts: Mapping[str, int]) -> str:
@@ -249,6 +294,16 @@ def _counted(counts: Mapping[str, int]) -> str:
     if len(counts) == 1:
         return f"{tasks} {next(iter(counts))}"
     return f"{tasks}: {', '.join(f'{count} {word}' for word, count in counts.items())}"
+
+
+def _is_shut(run: Run, phase: PhaseState) -> bool:
+    """Whether *phase* is still to open."""
+    return phase.opened_at is None and not run.ended
+
+
+def _is_busy(run: Run, phase: PhaseState, standings: Collection[NodeStatus]) -> bool:
+    """Whether anything happens in *phase*, or happened when *run* was interrupted."""
+    return (phase.ended_at is None and not run.ended) or not BUSY.isdisjoint(standings)
 
 
 def _name(run: Run, section: Section, names: Sequence[NodeId]) -> None:
@@ -283,7 +338,7 @@ def _urgency(node: NodeState) -> int:
 def _whole_phase(run: Run, section: Section) -> Rest:
     """One line for a whole phase: `Phase 1: Review (10 tasks: 9 completed, 1 failed)`."""
     phase = section.phase
-    if phase.opened_at is None and not run.ended:
+    if _is_shut(run, phase):
         return Rest("pending", partial(folded_phase, run, phase, section.number))
     failed = section.has_failed
 

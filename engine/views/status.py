@@ -25,7 +25,7 @@ from engine.scheduling.readiness import queues, standing, waiting_for
 from engine.scheduling.succession import to_redo
 from engine.views.durations import leapt
 from engine.views.outlook import remaining
-from engine.views.progress import Progress, nodes_of_file, phases_of_file, progress
+from engine.views.progress import Progress, nodes_of_file, progress
 from engine.views.short_lists import MAX_NODES_IN_FULL, is_notable, short_display, short_todos
 from engine.views.tally import OVER, tally_of
 from engine.views.todos import LIST_BYTES, Todo, TodoOptions, display, todos
@@ -189,7 +189,7 @@ def snapshot(
         elapsed=run.lived(started, until),
         remaining=remaining(run, now, learned),
         progress=progress(run),
-        phases=tuple(_phase(run, phase, tally) for phase in phases_of_file(run)),
+        phases=_phases(run, tally),
         failures=failures(run),
         questions=questions(run),
         todos=tuple(listing(run, now, learned, options)) if lists else (),
@@ -348,6 +348,15 @@ def first_wait(run: Run) -> str | None:
 
 def _waits(node: NodeState) -> bool:
     return standing(node) is NodeStatus.WAITING
+
+
+def _phases(run: Run, tally: Tally) -> tuple[PhaseStatus, ...]:
+    """The progress of the phases of the file; only that of phases that moved since the last look is made."""
+    lines = tally.lines = tally.lines or [None] * len(run.plan.phases)
+    for index in tally.moved:
+        lines[index] = _phase(run, run.phases[index], tally)
+    tally.moved.clear()
+    return tuple(lines)
 
 
 def _phase(run: Run, phase: PhaseState, tally: Tally) -> PhaseStatus:

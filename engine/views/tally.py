@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
 from engine.run import events as ev
 from engine.run.nesting import outer
@@ -38,6 +39,7 @@ OVER = frozenset(
 """States that count as done: that of a cancelled node does not."""
 WIDE = (ev.RunEnded, ev.RunInterrupted, ev.RunResumed, ev.RunReopened)
 """Events that change nodes which they do not name."""
+OF_PHASES = (ev.PhaseOpened, ev.PhaseEnded)
 _STATES = tuple(NodeStatus)
 _CODES = {status: code for code, status in enumerate(_STATES)}
 
@@ -45,7 +47,7 @@ _CODES = {status: code for code, status in enumerate(_STATES)}
 class Tally:
     """The nodes of one run."""
 
-    __slots__ = ("_codes", "_phases", "_touched", "changes", "is_stale", "outlook", "over")
+    __slots__ = ("_codes", "_phases", "_touched", "changes", "is_stale", "lines", "moved", "numbers", "outlook", "over")
 
     def __init__(self, run: Run) -> None:
         """Count all nodes of *run*."""
@@ -56,6 +58,12 @@ class Tally:
         self.is_stale = False
         self.outlook: object | None = None
         """The remaining time, kept by `engine/views/outlook.py`."""
+        self.lines: list[Any] = []
+        """The progress of each phase, kept by `engine/views/status.py`."""
+        self.moved = set(range(len(run.plan.phases)))
+        """The phases that may have changed since it was kept."""
+        self.numbers = array("I", accumulate(phase.group is None for phase in run.plan.phases))
+        """The number of each phase: that of the phase at the top to which it belongs, from 1."""
         self._touched: set[NodeId] = set()
         self._phases: list[dict[NodeStatus, array[int]]] = [{} for _ in run.plan.phases]
         self._codes = bytearray(len(run.plan.nodes))
@@ -72,6 +80,8 @@ class Tally:
             self._touched.add(name)
         elif isinstance(event, WIDE):
             self.is_stale = True
+        elif isinstance(event, OF_PHASES) and event.phase < len(self._phases):
+            self.moved.add(event.phase)
 
     def touch(self, name: NodeId) -> None:
         """Remember that the node *name* may have changed."""
@@ -89,6 +99,7 @@ class Tally:
         index, status = node.plan.index, standing(node)
         before = _STATES[self._codes[index]]
         self.changes.append(index)
+        self.moved.add(node.plan.phase)
         if status is before:
             return
         self._codes[index] = _CODES[status]
@@ -117,6 +128,16 @@ class Tally:
                 less = sum(self._codes[place] == _CODES[status] for place in without)
                 found.append((first, status, len(places) - less))
         return {status: count for _first, status, count in sorted(found)}
+
+    def counted(self, phases: Iterable[int]) -> dict[NodeStatus, int]:
+        """How many nodes of *phases* together have each standing; that of the first node first."""
+        found: dict[NodeStatus, int] = {}
+        for phase in phases:
+            standings = self._phases[phase]
+            order = standings if len(standings) == 1 else self.counts(phase)
+            for status in order:
+                found[status] = found.get(status, 0) + len(standings[status])
+        return found
 
 
 def tally_of(run: Run) -> Tally:

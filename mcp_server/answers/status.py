@@ -21,6 +21,7 @@ Effects: reads stored values, and writes large inputs of work orders to files.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from engine.graph import most_attempts, most_cost, uncapped
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from engine.service import View
     from engine.storage.cache import ValueCache
     from engine.views.known import Known
-    from engine.views.status import FailureLine, Snapshot
+    from engine.views.status import FailureLine, PhaseStatus, Snapshot
     from engine.views.todos import Todo
     from mcp_server.answers.wire import ViewName
     from mcp_server.answers.work_orders import Work
@@ -133,7 +134,7 @@ def status_of(
         remaining_ms=milliseconds(now.remaining) if now.remaining is not None else None,
         message=cut(shown(now.message), MAX_MESSAGE_LENGTH) if now.message else None,
         progress=wire.ProgressCount(done=now.progress.done, total=now.progress.total, percent=now.progress.percent),
-        phases=_phases(now),
+        phases=[_phase(phase) for phase in now.phases],
         outputs_left_out=(len(now.outputs) - len(outputs)) or None if outputs is not None else None,
         failures=_failures(now) or None,
         failures_left_out=max(0, len(now.failures) - MAX_FAILURES) or None,
@@ -274,11 +275,9 @@ def todo_write(todos: Iterable[Todo]) -> wire.TodoWrite:
     )
 
 
-def _phases(now: Snapshot) -> list[wire.PhaseLine]:
-    return [
-        wire.PhaseLine(id=phase.id, name=phase.name, state=phase.state, done=phase.done, total=phase.total)
-        for phase in now.phases
-    ]
+@lru_cache(4096)
+def _phase(phase: PhaseStatus) -> wire.PhaseLine:  # most are as they were at the last look
+    return wire.PhaseLine(id=phase.id, name=phase.name, state=phase.state, done=phase.done, total=phase.total)
 
 
 def _failures(now: Snapshot) -> list[wire.FailureLine]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticSerializationError, to_json
 
 from engine.model.attribute_docs import Documented
 
@@ -81,7 +82,10 @@ class Wire(Documented, BaseModel):
 
 def compact(data: dict[str, Any]) -> str:
     """*data* as JSON without white space."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return to_json(data).decode()
+    except PydanticSerializationError:  # half of a surrogate pair
+        return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
 class TodoLine(Wire):

@@ -88,10 +88,21 @@ def first_wait(run: Run) -> str | None:
     return next((wait for wait in waits if wait), None)
 
 
-def phase_counts(run: Run, phase: PhaseState) -> tuple[int, set[NodeStatus]]:
-    """How many nodes of *phase* are done, and which states they have."""
+def phase_line(run: Run, phase: PhaseState) -> tuple[str, int]:
+    """The state of *phase*, and how many of its nodes are done."""
     states = [run.nodes[name].status for name in phase.plan.nodes]
-    return sum(state in DONE - {NodeStatus.CANCELLED} for state in states), set(states)
+    count = sum(state in DONE - {NodeStatus.CANCELLED} for state in states)
+    if phase.opened_at is None:
+        return "pending", count
+    if not FAILED.isdisjoint(states):
+        return "failed", count
+    if any("compensat" in state for state in states):
+        return "compensated", count
+    if NodeStatus.CANCELLED in states:
+        return "cancelled", count
+    if phase.ended_at is not None:
+        return "completed", count
+    return str(run.status) if run.ended else "running", count
 
 
 @dataclass(slots=True)
@@ -277,8 +288,8 @@ def lists(run: Run, room: int, only: Sequence[NodeId] | None = None) -> tuple[ob
     followed = folding.sections(run, now, {}, OPTIONS, room=room, only=only)
     looked = sections(run, now, {}, OPTIONS, room=room, only=only)
     return (
-        [(one.number, list(one.named), one.todos()) for one in followed],
-        [(one.number, [node.plan.id for node, _ in one.named], one.todos()) for one in looked],
+        [(one.number, list(one.named), todos) for one in followed if (todos := one.todos())],
+        [(one.number, [node.plan.id for node, _ in one.named], todos) for one in looked if (todos := one.todos())],
     )
 
 
@@ -289,8 +300,8 @@ def agree(run: Run, learned: Mapping[str, float], late: timedelta) -> None:
     assert of_progress.progress(run) == progress(run)
     assert status.first_wait(run) == first_wait(run)
     shown = status.snapshot(run, now, learned, lists=False)
-    counted = [phase_counts(run, phase) for phase in of_progress.phases_of_file(run)]
-    assert [phase.done for phase in shown.phases] == [done for done, _ in counted]
+    lines = [phase_line(run, phase) for phase in of_progress.phases_of_file(run)]
+    assert [(phase.state, phase.done) for phase in shown.phases] == lines
     for room in ROOMS:
         followed, looked = lists(run, room)
         assert followed == looked

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from engine.executors.simulate import parse_fault
 from engine.ids import parse_attempt_id
 from engine.run import events as ev
 from engine.run.events import RunStatus
-from engine.run.reducer import create
+from engine.run.reducer import apply, create
 from engine.run.state import NodeStatus
+from engine.simulation import Scenario, simulate
 from engine.views.known import Known
 from engine.views.outlook import remaining
-from engine.views.status import first_wait, stopped_work
+from engine.views.status import first_wait, snapshot, stopped_work
 from engine.views.tally import tally_of
 from tests.support.by_hand import NOON, OWNER, RUN, ByHand, calling, rollback
 from tests.support.definitions import Raw, command, node, phase, plan
@@ -95,6 +97,30 @@ def test_a_successor_that_is_over_before_its_dependency_has_all_nodes_looked_at(
         run.nodes[plan(raw).nodes[1].id].status = status
         tally.touch(plan(raw).nodes[1].id)
         assert remaining(run, NOON, {}) == timedelta(minutes=minutes)
+
+
+def test_more_phases_than_lines_are_shown_the_same_at_each_moment() -> None:
+    phases = (phase(f"p{place}", node(f"n{place}"), node(f"m{place}"), continueOnError=True) for place in range(12))
+    faults = dict(parse_fault(f"n{place}=error") for place in (1, 2))
+    first, *events = simulate(plan(command(*phases)), Scenario(faults=faults)).events
+    assert isinstance(first, ev.RunCreated)
+    run, client = create(first), Known()
+    knew: dict[NodeId, Mark] = {}
+    for event in events:
+        apply(run, event)
+        agree(run, {}, timedelta())
+        agree_on_news(run, client, knew)
+
+
+def test_a_look_makes_the_lines_of_those_phases_only_that_moved_since_the_last_one() -> None:
+    story = ByHand(command(phase("p", node("a"), node("b")), phase("q", node("x"), node("y")), phase("r", node("z"))))
+    before = snapshot(story.run, NOON).phases
+    story.succeed("a")
+    after = snapshot(story.run, NOON).phases
+    assert [line.done for line in after] == [1, 0, 0]
+    assert [one is other for one, other in zip(before, after, strict=True)] == [False, True, True]
+    story.succeed("b")
+    assert [line.state for line in snapshot(story.run, NOON).phases] == ["completed", "running", "pending"]
 
 
 def test_a_client_that_is_to_know_nothing_is_shown_everything_again() -> None:
