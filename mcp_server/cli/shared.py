@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -15,6 +16,7 @@ import typer
 
 from engine.errors import EnvironmentFault, InputError, OrchestrationError, StateError
 from engine.text.shown import clean, printable
+from mcp_server import collector
 from mcp_server.cli import console, lazy
 from mcp_server.cli.invocation import named_project, note_json, wants_json
 from mcp_server.project.root import find_root, notes_on
@@ -61,6 +63,8 @@ def project_root() -> Path:
 
 def finish(work: Coroutine[Any, Any, int]) -> NoReturn:
     """Run *work* and exit with the code that it returns."""
+    if not gc.isenabled():
+        collector.go_on()
     # A fault that ends the command is printed once, as its error.
     lazy.log.addFilter(_is_not_a_fault)
     try:

@@ -50,6 +50,31 @@ async def test_the_module_is_imported_once_and_each_call_finds_it_untouched(tmp_
 
 
 @linux
+async def test_modules_that_are_imported_ahead_are_there_for_the_first_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wardens, "_started", {})
+    wardens.start_ahead(["tests.support.missing:f", "tests.support.called:look"])
+    ahead = wardens._ahead["calls"]
+    facts = await facts_of(order_of("look", tmp_path))
+    assert not facts["imported by itself"]
+    assert wardens._started == {"calls": ahead}
+    ahead.close()
+
+
+@linux
+async def test_a_process_that_was_started_ahead_and_has_ended_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wardens, "_started", {})
+    with monkeypatch.context() as broken:
+        broken.setattr(wardens, "_PROGRAM", "raise SystemExit(1)")
+        wardens.start_ahead([])
+    await facts_of(order_of("look", tmp_path))
+    wardens._started["calls"].close()
+
+
+@linux
 async def test_a_call_has_the_process_that_a_program_would_have(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ with its warden, by the kernel's hand. All that it starts has the tag.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -32,17 +33,18 @@ _SET_DEATH_SIGNAL = 1
 _DEFAULT = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD)
 
 
-def prepare(target: str) -> None:
-    """Import the module of *target*, `module:function`, for all forks from now on; what fails now fails in the call."""
-    module = target.partition(":")[0]
-    if module in sys.modules:
+def prepare(targets: Sequence[str]) -> None:
+    """Import the modules of *targets*, `module:function`, for all later forks; what fails now fails in the call."""
+    lacking = {module for target in targets if (module := target.partition(":")[0]) not in sys.modules}
+    if not lacking:
         return
-    try:
-        import_module(module)
-    except Exception:  # noqa: BLE001 -- the call imports it again, and its failure is the answer
-        return
-    gc.collect()
-    gc.freeze()
+    gc.disable()
+    for module in sorted(lacking):
+        # The call imports it again, and its failure is the answer.
+        with contextlib.suppress(Exception):
+            import_module(module)
+    gc.freeze()  # a collection would make forks copy the memory that it touches
+    gc.enable()
 
 
 def forked(target: str, environment: Mapping[bytes, bytes], cwd: bytes, streams: Sequence[int], prctl: Prctl) -> int:

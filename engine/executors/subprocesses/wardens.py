@@ -41,9 +41,10 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 
 from engine.executors.subprocesses.output import Pipes
@@ -98,7 +99,7 @@ class Wardens:
     """The zygote: the process that forks wardens."""
 
     def __init__(self, role: str) -> None:
-        """Start it; *role*: `adopts`, `releases` if processes may outlive this one, `calls` for functions. Blocks."""
+        """Start it; *role*: `adopts`, `releases` if processes may outlive this one, `calls` for functions."""
         self._owner = os.getpid()
         self._status: int | None = None
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -112,12 +113,17 @@ class Wardens:
                 setsid=True,
             )
         self._link.settimeout(_START_SECONDS)
+
+    @cached_property
+    def ready(self) -> bool:
+        """Whether it has started. Blocks until that is known."""
         try:
-            self.ready = bool(self._link.recv(16))
+            ready = bool(self._link.recv(16))
         except OSError:
-            self.ready = False
-        if not self.ready:
+            ready = False
+        if not ready:
             self.kill()
+        return ready
 
     @property
     def unsupported(self) -> bool:
@@ -134,6 +140,10 @@ class Wardens:
         self.wake()
         given = [*descriptors, *_held]
         socket.send_fds(self._link, [bytes([len(given)]) + call.encode()], given)
+
+    def prepare(self, targets: Iterable[str]) -> None:
+        """Have it import the modules of functions, also before it is ready. Raises OSError."""
+        self._link.send(b"\0" + " ".join(targets).encode())
 
     def wake(self) -> None:
         """Continue it, since an agent may have stopped it."""
@@ -164,6 +174,8 @@ class Wardens:
 
 _held: list[int] = []
 _started: dict[str, Wardens] = {}
+_ahead: dict[str, Wardens] = {}
+"""Those that started before a program needed them."""
 _starting = threading.Lock()
 _unsupported = sys.platform != "linux" or not sys.executable
 
@@ -192,6 +204,14 @@ async def wardens_for(*, keep: bool, calls: bool = False) -> Wardens | None:
     return await asyncio.to_thread(_start, role)
 
 
+def start_ahead(targets: Iterable[str]) -> None:
+    """Start the zygote for functions, and let it import those of *targets* while this process does other things."""
+    if not _unsupported:
+        with contextlib.suppress(OSError):  # the first program tries again, and says what is wrong
+            _ahead["calls"] = Wardens("calls")
+            _ahead["calls"].prepare(targets)
+
+
 def _start(role: str) -> Wardens | None:
     global _unsupported  # noqa: PLW0603 -- of this system, found out once
     with _starting:
@@ -200,7 +220,9 @@ def _start(role: str) -> Wardens | None:
             return found
         if found is not None:
             found.close()
-        started = Wardens(role)
+        started = _ahead.pop(role, None)
+        if started is None or not started.ready:
+            started = Wardens(role)
         if started.ready:
             _started[role] = started
             return started
@@ -217,7 +239,7 @@ def python_flags(role: str) -> list[str]:
 
 @atexit.register
 def _close() -> None:
-    for found in _started.values():
+    for found in (*_started.values(), *_ahead.values()):
         found.close()
 
 

@@ -8,7 +8,8 @@ standard library: its memory is paid for once, and shared by the wardens that it
 LINK delivers one message for each attempt, with these descriptors: its lifeline, its stdin, stdout and stderr, and
 those to hold open until all of it has ended. Unless it `releases` it is a subreaper, too: it inherits the processes of
 a killed warden, and ends them. One that `calls` is for functions, whose modules it imports (`calls.py`); the message
-names the function. It lives until the link is closed and all that it held has ended.
+names the function, or functions of later attempts if it has no descriptors. It lives until the link is closed and all
+that it held has ended.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _SET_NAME, _SET_CHILD_SUBREAPER = 15, 36
 _OWN = 4
 """Descriptors in a message before those that are only held."""
 MESSAGE_BYTES = 1024
-"""The longest message: the number of descriptors in a byte, and the name of a function."""
+"""The longest message: the number of descriptors in a byte, and the names of functions."""
 
 
 def main() -> int:
@@ -118,6 +119,8 @@ class Zygote:
             return True
         if len(message) > 1:
             self._prepare(message[1:].decode())
+        if not descriptors:
+            return True
         try:
             pid = os.fork()
         except OSError as error:
@@ -144,10 +147,10 @@ class Zygote:
             os._exit(code)
 
     @staticmethod
-    def _prepare(target: str) -> None:
+    def _prepare(targets: str) -> None:
         from engine.executors.subprocesses import calls  # noqa: PLC0415 -- the other roles have no use for it
 
-        calls.prepare(target)
+        calls.prepare(targets.split())
 
     def _looked_after(self) -> float | None:
         """Reap, and continue to end processes of killed wardens; returns the milliseconds until that is due again."""

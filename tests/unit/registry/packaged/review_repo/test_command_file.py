@@ -21,7 +21,7 @@ from engine.run.titles import title
 from engine.simulation import Scenario, simulate
 from engine.values.arguments import working_agents
 from registry.catalog import PACKAGED_COMMANDS, Catalog
-from registry.packaged.review_repo import conclusion, history, scans, structure, texts
+from registry.packaged.review_repo import CALLED, conclusion, history, scans, structure, texts
 
 if TYPE_CHECKING:
     from tests.unit.registry.packaged.review_repo.conftest import Repo
@@ -38,6 +38,14 @@ def test_the_command_validates_without_errors_or_warnings_in_a_project_without_s
     assert (loaded.errors, loaded.warnings) == ((), ())
     bundle = catalog.bundle(loaded)
     assert {agent.id for agent in bundle.agents.values()} == {node["agentId"] for node in NODES.values()}
+
+
+def test_the_modules_that_are_imported_ahead_are_those_of_its_agents(repo: Repo) -> None:
+    catalog = Catalog(repo.root)
+    agents = catalog.bundle(catalog.load("/review-repo")).agents.values()
+    functions = {agent.callable for agent in agents if agent.callable}
+    assert set(CALLED) <= functions
+    assert {name.partition(":")[0] for name in functions} == {name.partition(":")[0] for name in CALLED}
 
 
 def test_every_agent_is_a_function_that_is_there_or_a_model_that_can_only_read_the_project(repo: Repo) -> None:
