@@ -117,14 +117,15 @@ class Coverage:
     root: Path
     files: set[Path] = field(default_factory=set)
     modules: set[tuple[Path, Modules]] = field(default_factory=set)
-    search: str = ""
-    """The search path of the current command."""
+    search: list[Path] = field(default_factory=list)
+    """The folders of the project on the search path of the current command."""
 
     def command(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
         """Add the files that *argv* runs, started in the project root with *env* added to the environment."""
         assigned = dict(pair for word in argv for pair in _ASSIGNED.findall(_QUOTE.sub("", word)))
         searched = resolve(env.get("PATH", "$PATH"), os.environ)
-        self.search = resolve(assigned.get("PATH", "$PATH"), {"PATH": searched})
+        search = resolve(assigned.get("PATH", "$PATH"), {"PATH": searched})
+        self.search = [path for name in search.split(os.pathsep) if (path := self._inside(name or ".")) is not None]
         said = [part for word in argv for part in (_words_in(word) or [word])]
         folders = [self.root, *self._folders({*argv, *said})]
         if _looks_in_working_folder(said):
@@ -251,13 +252,11 @@ class Coverage:
         """Add the places in the project where the search path may find *word*."""
         if os.sep in word or not word or word.startswith("-") or "\0" in word:
             return
-        for folder in self.search.split(os.pathsep):
-            inside = self._inside(folder or ".")
-            if inside is not None:
-                path = inside / word
-                self.files.add(path)
-                if os.path.isfile(path):  # noqa: PTH113
-                    self._program(path, depth)
+        for folder in self.search:
+            path = folder / word
+            self.files.add(path)
+            if os.path.isfile(path):  # noqa: PTH113
+                self._program(path, depth)
 
     def _runner(self, name: str, folders: Iterable[Path]) -> None:
         files = RUNNERS.get(name, ())
@@ -273,8 +272,9 @@ class Coverage:
             return None
         if "$" in name:
             name = resolve(name, {"CLAUDE_PROJECT_DIR": os.fspath(self.root), "PWD": os.fspath(self.root)})
-        path = Path(os.path.abspath(self.root / name))  # noqa: PTH100 - joins `..` without following links
-        return path if path.is_relative_to(self.root) else None
+        root = os.fspath(self.root)
+        path = os.path.abspath(os.path.join(root, name))  # noqa: PTH100, PTH118 - text: a hundred are asked for an agent
+        return Path(path) if path == root or path.startswith(os.path.join(root, "")) else None  # noqa: PTH118
 
 
 def _looks_in_working_folder(words: Sequence[str]) -> bool:
