@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from temporalio.client import Client
 from temporalio.runtime import Runtime, TelemetryConfig
-from temporalio.service import RPCError, TLSConfig
+from temporalio.service import GrpcCompression, RPCError, TLSConfig
 
 from engine.errors import EnvironmentFault, InputError
 from engine.executors.fleet.sealing import KEY_VARIABLE, Sealer, parse_key
@@ -176,6 +176,7 @@ async def connect(
                 api_key=api_key,
                 identity=identity,
                 runtime=_runtime(),
+                grpc_compression=GrpcCompression.NONE,  # it costs more than a kilobyte is worth, and ciphertext stays
             )
     except (RuntimeError, RPCError, TimeoutError) as error:
         raise unreachable(address, error) from error
