@@ -94,6 +94,10 @@ class Message:
     payload: Mapping[str, Any] = field(default_factory=dict)
 
 
+SHORT, SHORT_BYTES = 500, 2**16
+"""The most events with samples, and bytes of values, of a short batch."""
+
+
 class Batch(msgspec.Struct):
     """Everything that is made durable together, or not at all."""
 
@@ -110,6 +114,11 @@ class Batch(msgspec.Struct):
     """Breaker name and change, in order."""
     session: list[SessionValue] = msgspec.field(default_factory=list)
     samples: list[Sample] = msgspec.field(default_factory=list)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether writing it takes little time beside waiting for the disk."""
+        return len(self.events) + len(self.samples) <= SHORT and sum(map(len, self.values.values())) <= SHORT_BYTES
 
     def __bool__(self) -> bool:
         """Whether there is anything to commit."""

@@ -1,7 +1,10 @@
 """Storage in one SQLite database of the project: journal, values, locks, inbox.
 
-Effects: disk, and one thread that runs the statements. WAL with synchronous=FULL: acknowledged commits survive a
-crash of the process and of the machine. It decides nothing.
+Effects: disk. WAL with synchronous=FULL: acknowledged commits survive a crash of the process and of the machine. It
+decides nothing.
+
+Statements run in one thread, so that the event loop need not wait for the disk, except for short commits while commits
+are quick: handing them over would cost more than the disk does. A commit never waits in the loop for another process.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import tenacity
@@ -38,7 +42,8 @@ from engine.storage.rows import COLUMNS, learned_in, rows_of, to_message, to_ses
 from engine.tables.locks import Claim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from concurrent.futures import Future
     from datetime import datetime
     from pathlib import Path
 
@@ -56,6 +61,8 @@ MAX_LEARNED = 8
 """Commands whose learned durations are kept."""
 PATIENCE_SECONDS = 60.0
 """How long it is retried: a backup or a database browser may hold the file for a while, and no run should die of it."""
+QUICK_SECONDS = 0.005
+"""Commits that take less, on average of the last ones, may hold the event loop for that long."""
 
 
 def _make_file(path: Path) -> tuple[int, int]:
@@ -102,8 +109,14 @@ class SqliteStorage:
                 self._db = opened.enter_context(closing(connect(self._path, busy_seconds, is_alive)))
                 self._reader = connect(self._path, busy_seconds, is_alive)
                 opened.pop_all()
+        self._busy_seconds = self._waits = busy_seconds
+        """How long a statement may wait for other processes, and how long it would now."""
         self._patience_seconds = patience_seconds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._left: Future[Any] | None = None
+        """Done when the thread has ended what it was doing for a caller that was cancelled."""
+        self._commit_seconds = 0.0
+        """The duration of a commit, as a moving average."""
         self._in_use = asyncio.Lock()
         """Held while the connection is in use: a commit takes several steps on it."""
         self._data_version = -1
@@ -116,11 +129,11 @@ class SqliteStorage:
 
     async def _call(self, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - arguments of *function*
         async with self._in_use:
-            return await self._patiently(function, *args)
+            return await self._patiently(self._once, function, *args)
 
-    async def _patiently(self, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - arguments of *function*
+    async def _patiently(self, step: Callable[..., Awaitable[T]], *args: Any) -> T:  # noqa: ANN401 - arguments of *step*
         try:
-            return await self._once(function, *args)
+            return await step(*args)
         except EnvironmentFault as fault:
             if not is_locked(fault):
                 raise
@@ -130,15 +143,26 @@ class SqliteStorage:
             wait=tenacity.wait_random_exponential(multiplier=0.05, max=2),
             reraise=True,
         )
-        return await retrying(self._once, function, *args)
+        return await retrying(self._once, *args)
 
     async def _once(self, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - arguments of *function*
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, function, *args)
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._thread, self._guarded, self._busy_seconds, function, *args)
+        except asyncio.CancelledError:
+            self._left = self._thread.submit(int)
+            raise
 
-    def _guarded(self, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - arguments of *function*
+    async def _here(self, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - arguments of *function*
+        return self._guarded(0.0, function, *args)
+
+    def _guarded(self, waits: float, function: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - arguments of *function*
         with faults(self._path):
             if not self._is_in_place():
                 raise removed(self._path)
+            if waits != self._waits:
+                self._db.execute(f"PRAGMA busy_timeout={round(waits * 1000)}")
+                self._waits = waits
             return function(*args)
 
     def _is_in_place(self) -> bool:
@@ -153,13 +177,22 @@ class SqliteStorage:
         """See `port.Storage.commit`."""
         async with self._in_use:
             try:
-                outcomes = await self._patiently(self._begin, batch, owner, follow is not None)
+                step = self._here if self._is_quick(batch) else self._once
+                outcomes: list[TableOutcome] = await self._patiently(
+                    step, self._begin, batch, owner, follow is not None
+                )
                 while outcomes and follow is not None:
-                    outcomes = await self._once(self._continue, follow(outcomes), owner)
+                    more = follow(outcomes)
+                    step = self._here if self._is_quick(more) else self._once
+                    outcomes = await step(self._continue, more, owner)
             except BaseException:
-                self._thread.submit(self._roll_back)  # after a step that continues although it was cancelled
+                self._left = self._thread.submit(self._roll_back)
                 raise
             return outcomes
+
+    def _is_quick(self, batch: Batch) -> bool:
+        """Whether the event loop may wait for *batch*, and the thread does not use the connection."""
+        return self._commit_seconds < QUICK_SECONDS and batch.is_short and (self._left is None or self._left.done())
 
     def _roll_back(self) -> None:
         """Roll back a commit."""
@@ -169,7 +202,10 @@ class SqliteStorage:
     def _begin(self, batch: Batch, owner: OwnerId, followed: bool) -> list[TableOutcome]:  # noqa: FBT001
         """Write *batch*; the transaction stays open if its answers are *followed*."""
         self._db.execute("BEGIN IMMEDIATE")
-        return self._write(batch, owner, followed=followed)
+        began = perf_counter()
+        outcomes = self._write(batch, owner, followed=followed)
+        self._commit_seconds += (perf_counter() - began - self._commit_seconds) / 8
+        return outcomes
 
     def _continue(self, batch: Batch, owner: OwnerId) -> list[TableOutcome]:
         return self._write(batch, owner, followed=True)

@@ -142,6 +142,7 @@ async def test_a_commit_during_which_the_following_fails_leaves_nothing_on_disk(
 
 async def test_a_commit_that_is_cancelled_between_its_steps_leaves_no_transaction_open(tmp_path: Path) -> None:
     storage = SqliteStorage(tmp_path / "state")
+    storage._commit_seconds = 1.0  # a slow disk: each step is made in the thread
     committing: asyncio.Task[list[TableOutcome]]
 
     def cancelled(_outcomes: list[TableOutcome]) -> Batch:

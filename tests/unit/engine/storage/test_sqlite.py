@@ -1,19 +1,25 @@
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from anyio.lowlevel import checkpoint
+from msgspec.structs import replace
 
 from engine.errors import EnvironmentFault
 from engine.ids import OwnerId, RunId
 from engine.run import events as ev
 from engine.run.events import RunStatus
+from engine.storage import sqlite
 from engine.storage.codec import encode_value
 from engine.storage.database import connect
 from engine.storage.memory import MemoryStorage
-from engine.storage.port import Batch, RunSummary, Storage
+from engine.storage.port import SHORT, SHORT_BYTES, Batch, RunSummary, Sample, Storage, TableOutcome
 from engine.storage.sqlite import SqliteStorage
 from tests.support.databases import of_sqlite, open_at_once
 from tests.support.definitions import command, node, phase, plan
@@ -109,6 +115,82 @@ async def test_a_commit_waits_for_another_programs_transaction(tmp_path: Path) -
     assert storage.last_status("/build") is RunStatus.COMPLETED
     await storage.close()
     other.close()
+
+
+class Held(dict[str, Any]):
+    """Learned durations that nobody sees before the gate is open."""
+
+    def __init__(self, gate: threading.Event) -> None:
+        super().__init__()
+        self._gate = gate
+
+    def get(self, _key: str, _default: object = None) -> None:
+        self._gate.wait()
+
+
+async def made_at_once(storage: SqliteStorage, batch: Batch) -> bool:
+    """Commit *batch*; whether the event loop was held until it was durable."""
+    committing = asyncio.ensure_future(storage.commit(batch, OWNER))
+    await checkpoint()
+    at_once = committing.done()
+    await committing
+    return at_once
+
+
+async def test_short_commits_on_a_quick_disk_are_made_without_leaving_the_loop_and_others_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "perf_counter", lambda: 0.0)  # no commit takes time
+    storage = SqliteStorage(tmp_path)
+    short = Batch(summaries={RunId("r-1"): summary("r-1", RunStatus.RUNNING)})
+    ref, data = encode_value("x" * SHORT_BYTES)
+    samples = [Sample(command="/build", node="a", seconds=1.0)] * (SHORT + 1)
+    assert await made_at_once(storage, short)
+    assert not await made_at_once(storage, replace(short, values={ref.digest: data}))
+    assert not await made_at_once(storage, replace(short, samples=samples))
+    storage._commit_seconds = 1.0
+    assert not await made_at_once(storage, short)
+    for _ in range(100):
+        await stored(storage, summary("r-1", RunStatus.RUNNING))
+    assert await made_at_once(storage, short)  # the disk is quick again
+    await storage.close()
+
+
+async def test_the_loop_does_not_wait_for_another_programs_transaction(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path, busy_seconds=5)
+    waits = []
+    begin = storage._begin
+
+    def observed(batch: Batch, owner: OwnerId, followed: bool) -> list[TableOutcome]:  # noqa: FBT001
+        waits.append(storage._db.execute("PRAGMA busy_timeout").fetchone()[0])
+        return begin(batch, owner, followed)
+
+    storage._begin = observed  # type: ignore[method-assign]
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        committing = asyncio.ensure_future(stored(storage, summary("r-1", RunStatus.COMPLETED)))
+        await checkpoint()
+        other.execute("ROLLBACK")
+    await committing
+    assert waits == [0, 5000]  # in the loop, then in the thread
+    assert storage.last_status("/build") is RunStatus.COMPLETED
+    await storage.close()
+
+
+async def test_a_commit_waits_for_what_the_thread_still_does_for_a_caller_that_is_gone(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path)
+    gate = threading.Event()
+    storage._learned = Held(gate)
+    looking = asyncio.ensure_future(storage.estimates("/build"))
+    await checkpoint()
+    looking.cancel()
+    committing = asyncio.ensure_future(stored(storage, summary("r-1", RunStatus.COMPLETED)))
+    for _ in range(3):
+        await checkpoint()
+    assert not committing.done()
+    gate.set()
+    await committing
+    await storage.close()
 
 
 async def test_a_commit_gives_up_when_its_patience_ends_and_nothing_is_written(tmp_path: Path) -> None:
