@@ -54,8 +54,8 @@ def orchestrate() -> None:
     gc.set_threshold(YOUNG, *gc.get_threshold()[1:])  # what is imported stays
     if not {"run", "resume"}.isdisjoint(sys.argv[1:4]):
         gc.disable()  # until all that they need is imported
-    if sys.argv[1:3] == ["run", "/review-repo"]:
-        _call_soon()
+        if "/review-repo" in sys.argv[2:5]:
+            _call_soon()
     from mcp_server.cli.app import main  # noqa: PLC0415 - see the module
 
     leaving_at_once(main)

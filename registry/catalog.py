@@ -152,13 +152,14 @@ class Catalog:
     def bundle(self, loaded: CheckedCommand) -> Bundle:
         """*loaded* with every agent and sub-command that it needs, at any depth; InvalidCommand with all problems."""
         definition = _sound(loaded)
+        known = self.agents()
         agents: dict[str, Agent] = {}
         commands: dict[str, CommandDefinition] = {}
         waiting = [definition]
         while waiting:
             command = waiting.pop()
             for agent_id in dict.fromkeys(named_agents(command)):
-                agents[agent_id] = self._agent(agent_id, command=command.name)
+                agents[agent_id] = _named(known, agent_id, command=command.name)
             for name in called_commands(command):
                 if name not in commands and name != definition.name:
                     commands[name] = _sound(self.load(name))
@@ -236,15 +237,6 @@ class Catalog:
         advice = self._index.reach().advice
         return (Problem("LINK_WAITS", Severity.WARNING, advice, "", None),) if advice else ()
 
-    def _agent(self, agent_id: str, *, command: str) -> Agent:
-        agents = self.agents()
-        found = agents.get(agent_id)
-        if found is None:  # the file was removed after the command was checked
-            near = agents.suggest(agent_id)
-            message = f'Agent "{agent_id}" of {command} not found in agent registry'
-            raise NotFound(message, code="AGENT_NOT_FOUND", hint=f'Did you mean "{near}"?' if near else None)
-        return found
-
     def _agent_files(self, reach: Reach) -> tuple[object, ...]:
         """Names, sizes and times of all agent files, which are read again if one of these differs."""
         places = agent_places(
@@ -252,6 +244,15 @@ class Catalog:
         )
         seen: set[str] = set()
         return tuple(entry for place in places for entry in _entries(place.folder, within=place.within, seen=seen))
+
+
+def _named(agents: AgentCatalog, agent_id: str, *, command: str) -> Agent:
+    found = agents.get(agent_id)
+    if found is None:  # the file was removed after the command was checked
+        near = agents.suggest(agent_id)
+        message = f'Agent "{agent_id}" of {command} not found in agent registry'
+        raise NotFound(message, code="AGENT_NOT_FOUND", hint=f'Did you mean "{near}"?' if near else None)
+    return found
 
 
 def _placed(problems: list[Problem], text: str, form: str, source: str) -> list[Problem]:

@@ -172,8 +172,6 @@ def failure_lines(run: Run) -> Iterable[str]:
 
     For a failure of the run itself only code and hint: the run's message says the rest.
     """
-    from engine.views.report_text import last_lines  # noqa: PLC0415 - brings the drawing of timelines
-
     for failed in failures(run):
         failure = failed.failure
         if failed.node is None:
@@ -194,6 +192,8 @@ def failure_lines(run: Run) -> Iterable[str]:
         if failed.session:
             yield f"   transcript: claude --resume {failed.session}"
         if failure.partial:
+            from engine.views.report_text import last_lines  # noqa: PLC0415 - brings the drawing of timelines
+
             yield "   last output:"
             yield from (f"     {text}" for text in last_lines(failure.partial))
 

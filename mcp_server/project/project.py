@@ -28,7 +28,6 @@ from engine.run.limits import checked
 from engine.runtime.clock import SystemClock
 from engine.runtime.projections import summary_of
 from engine.service import View
-from engine.simulation import Scenario, Simulated, simulate
 from engine.statefolder.guard import open_state
 from engine.statefolder.location import has_journal, locate
 from engine.storage.database import faults
@@ -58,6 +57,7 @@ if TYPE_CHECKING:
     from engine.model.plan import Plan
     from engine.run.state import Run
     from engine.service import Engine
+    from engine.simulation import Scenario, Simulated
     from engine.storage.port import RunSummary
     from engine.views.todos import TodoOptions
     from mcp_server.project.settings import Settings
@@ -314,6 +314,8 @@ class Project(Runs):
         self, plan: Plan, request: RunRequest, definition: Mapping[str, Any] | None = None
     ) -> Simulated:
         """The simulation; raises `InputError` (NO_EFFECT) if a requested failure or value had no effect."""
+        from engine.simulation import simulate  # noqa: PLC0415 - real runs can do without
+
         scenario = dataclasses.replace(self._scenario(request), definition=definition)
         simulated = await asyncio.to_thread(simulate, plan, scenario, project=self.root)
         if simulated.lost:
@@ -325,6 +327,8 @@ class Project(Runs):
         return simulated
 
     def _scenario(self, request: RunRequest) -> Scenario:
+        from engine.simulation import Scenario  # noqa: PLC0415 - see `_simulated`
+
         return Scenario(
             arguments=request.arguments,
             limits=self.limits(request.limits),

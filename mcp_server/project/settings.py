@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from engine.errors import InputError
 from engine.model.agent import AgentDefaults
@@ -183,10 +182,10 @@ class NotifySettings(Documented, BaseModel):
     """The occasions: a run asks; its first node fails while it goes on; it is over."""
 
 
-class Settings(Documented, BaseSettings):
+class Settings(Documented, BaseModel):
     """The settings of a project; variables such as `ORCHESTRATION_MAX_PARALLELISM=4` take precedence over the file."""
 
-    model_config = SettingsConfigDict(extra="forbid", env_prefix=_PREFIX, env_nested_delimiter="__", defer_build=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     claude_program: Annotated[str | None, GUARDED] = Field(default=None, min_length=1)
     """Path of the Claude Code program from the project root, or its name outside the project (default: `claude`)."""
@@ -220,18 +219,6 @@ class Settings(Documented, BaseSettings):
         They have no effect before the user's yes; see `Trust.setting`. Values of the user's environment are left out.
         """
         return self._guarded
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment before the file."""
-        return env_settings, init_settings
 
 
 TABLES = (
@@ -275,12 +262,30 @@ def parse_settings(values: Mapping[str, Any]) -> Settings:
         for key, value in found.items():
             check_no_secret(value, f"{SETTINGS_FILE}: {key}", code=CODE)
     try:
-        settings = Settings(**values)
+        settings = Settings(**_with_variables(values))
     except ValidationError as error:
         lines = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
         raise InputError(f"{SETTINGS_FILE} or its ORCHESTRATION_ variables: {'; '.join(lines)}", code=CODE) from None
     settings._guarded = guarded  # noqa: SLF001 - its own module
     return settings
+
+
+def _with_variables(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """*values*, and over them those of the environment."""
+    if not any(name.upper().startswith(_PREFIX) for name in os.environ):
+        return values
+    from pydantic_settings import EnvSettingsSource  # noqa: PLC0415 - 40 ms that most programs can do without
+
+    read = EnvSettingsSource(Settings, env_prefix=_PREFIX, env_nested_delimiter="__")  # type: ignore[arg-type]
+    return _over(read(), values)
+
+
+def _over(first: Mapping[str, Any], second: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The tables *first* and *second*; what both have is that of the first."""
+    both = {
+        key for key in first.keys() & second.keys() if isinstance(first[key], dict) and isinstance(second[key], dict)
+    }
+    return {**second, **first} | {key: _over(first[key], second[key]) for key in both}
 
 
 def read_toml(path: Path, name: str) -> dict[str, Any]:

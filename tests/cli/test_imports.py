@@ -204,3 +204,18 @@ def test_the_collector_pauses_while_our_own_server_is_imported_and_collects_whil
         words, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=50
     )
     assert json.loads(done.stderr.splitlines()[-1]) == found
+
+
+OF_OTHER_RUNS = {
+    "engine.simulation",
+    "engine.views.timeline",
+    "jsonschema",
+    "mcp",
+    "networkx",
+    "pydantic_settings",
+}
+
+
+def test_a_run_loads_nothing_that_only_other_runs_need(project: Path) -> None:
+    assert {"engine.service", "registry.packaged.review_repo"} <= (loaded := loaded_by(project, "run", "/review-repo"))
+    assert loaded & OF_OTHER_RUNS == set()

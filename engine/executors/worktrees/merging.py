@@ -39,8 +39,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from engine.errors import OrchestrationError
 from engine.executors.folders import folders_in
 from engine.executors.worktrees.changes import (
@@ -86,6 +84,8 @@ async def alone(git: Git, project: Path, beat: Callable[[], object]) -> AsyncIte
 
     Raises `IsolationUnavailable` if it holds half a merge that cannot be undone.
     """
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - for isolated agents only
+
     folder = await asyncio.to_thread(make_below, *notes_of(project))
     lock = FileLock(folder / "lock", timeout=0, mode=0o600)
     while True:
