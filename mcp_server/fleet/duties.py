@@ -21,6 +21,7 @@ from temporalio.service import RPCError
 from engine.executors.answer import failed
 from engine.executors.claude.executor import ClaudeExecutor
 from engine.executors.fleet import wire
+from engine.executors.fleet.store import StoreFault
 from engine.executors.process import ProcessExecutor
 from engine.executors.python import PythonExecutor
 from engine.executors.shielding import uncancelled
@@ -62,6 +63,8 @@ class Terms:
     projects: frozenset[str]
     """Names of the projects that it works for."""
     package: str
+    once: bool = False
+    """Whether it takes one order, and returns any other."""
 
 
 class Relay:
@@ -104,6 +107,10 @@ class Duties:
         """How many orders it has begun."""
         self.first = asyncio.Event()
         """Set with the first of them."""
+        self.ended = asyncio.Event()
+        """Set when one of them has ended."""
+        self.given_back = 0
+        """How many orders it did not take."""
         self.running = 0
         """How many of them run now."""
         self._working: dict[asyncio.Future[wire.Answer], float] = {}
@@ -114,6 +121,10 @@ class Duties:
     @activity.defn(name=wire.ACTIVITY)
     async def work_order(self, data: bytes) -> bytes:
         """Run one order; the answer says how it ended."""
+        if self._terms.once and self.taken:  # polls of other queues may still bring some
+            self.given_back += 1
+            message = "the worker takes one attempt, and has it"
+            raise ApplicationError(message, type=wire.NOT_TAKEN, non_retryable=True)
         self.taken += 1
         self.first.set()
         self.running += 1
@@ -121,23 +132,46 @@ class Duties:
             return await self._answered(data)
         finally:
             self.running -= 1
+            self.ended.set()
 
     async def _answered(self, data: bytes) -> bytes:
         info = activity.info()
-        attempt = info.activity_id
+        attempt, relay = info.activity_id, Relay()
+        beating = asyncio.create_task(self._beat(attempt, relay))
         try:
-            order = wire.decode_order(await self._link.unpack(data, f"order {attempt}"))
+            try:
+                order = wire.decode_order(await self._link.unpack(data, f"order {attempt}"))
+            except StoreFault as fault:
+                answer = self._failed(fault.code, f"cannot read the order: {fault.message}", fault.hint)
+            except ValueError as error:
+                answer = wire.refusal(
+                    self._terms.name,
+                    "ORDER_REFUSED",
+                    f"the worker {self._terms.name} refuses the order: {error}",
+                    "Set the same ORCHESTRATE_FLEET_KEY and `blobs` for the coordinator and for every worker.",
+                )
+            else:
+                with self._noted(attempt, info.activity_run_id or ""):
+                    answer = self._unwelcome(order) or await self._run(order, relay)
+            return await self._sealed(answer, attempt)
+        finally:
+            beating.cancel()
+
+    async def _sealed(self, answer: wire.Answer, attempt: str) -> bytes:
+        """*answer* as it is sent; without its outputs and as a failure, but with its cost, if they cannot be sent."""
+        try:
+            return await self._link.pack(wire.encode(answer), f"answer {attempt}")
+        except StoreFault as fault:
+            instead = self._failed(fault.code, f"cannot send the outputs: {fault.message}", fault.hint)
         except ValueError as error:
-            answer = wire.refusal(
-                self._terms.name,
-                "ORDER_REFUSED",
-                f"the worker {self._terms.name} refuses the order: {error}",
-                "Set the same ORCHESTRATE_FLEET_KEY and `blobs` for the coordinator and for every worker.",
-            )
-        else:
-            with self._noted(attempt, info.activity_run_id or ""):
-                answer = self._unwelcome(order) or await self._run(order)
+            hint = "Set `blobs` in [fleet] and for every worker, or return large data by path."
+            instead = self._failed("OUTPUT_TOO_LARGE", f"cannot send the outputs: {error}", hint)
+        answer = structs.replace(instead, usage=answer.usage, left=answer.left, changes=answer.changes)
         return await self._link.pack(wire.encode(answer), f"answer {attempt}")
+
+    def _failed(self, code: str, what: str, hint: str | None) -> wire.Answer:
+        outcome = failed(FailureKind.ERROR, code, f"the worker {self._terms.name} {what}", hint=hint)
+        return wire.answer_of(outcome, worker=self._terms.name)
 
     def _unwelcome(self, order: wire.Order) -> wire.Answer | None:
         """The refusal of an order of a project that this worker does not work for; None if it is fine."""
@@ -175,23 +209,18 @@ class Duties:
             else "An isolated agent runs no files that git ignores: add them to the repository.",
         )
 
-    async def _run(self, order: wire.Order) -> wire.Answer:
-        relay = Relay()
-        beating = asyncio.create_task(self._beat(order.attempt, relay))
+    async def _run(self, order: wire.Order, relay: Relay) -> wire.Answer:
+        work = asyncio.ensure_future(self._made(order, relay))
+        limit = activity.info().heartbeat_timeout
+        self._working[work] = float("inf") if limit is None else limit.total_seconds()
+        self.begun.set()
         try:
-            work = asyncio.ensure_future(self._made(order, relay))
-            limit = activity.info().heartbeat_timeout
-            self._working[work] = float("inf") if limit is None else limit.total_seconds()
-            self.begun.set()
-            try:
-                return await work
-            finally:
-                if not work.done():
-                    work.cancel()
-                    await asyncio.wait([work])
-                del self._working[work]
+            return await work
         finally:
-            beating.cancel()
+            if not work.done():
+                work.cancel()
+                await asyncio.wait([work])
+            del self._working[work]
 
     async def _made(self, order: wire.Order, relay: Relay) -> wire.Answer:
         """The answer to an order that is done in the worker's folder or, by an isolated agent, in a worktree."""
@@ -202,7 +231,7 @@ class Duties:
         try:
             async with self._clones.worktree(self._link, order, relay) as away:
                 return await self._differing(order, away.tree.folder) or await self._changed(order, away, relay)
-        except IsolationUnavailable as fault:
+        except (IsolationUnavailable, StoreFault) as fault:
             outcome = failed(FailureKind.ERROR, fault.code, fault.message, hint=fault.hint)
         except OSError as error:
             outcome = failed(FailureKind.ERROR, IsolationUnavailable.code, f"cannot make a worktree: {error}")
@@ -229,7 +258,7 @@ class Duties:
                 if changes is not None:
                     answer = wire.encode(self._answer(order, outcome, changes))
                     await self._link.share(wire.ended_key(order.attempt), answer)
-        except (TimeoutError, ValueError) as error:
+        except (TimeoutError, ValueError, StoreFault) as error:
             log.warning("the changes of %s, which was ended, are not kept: %s", order.attempt, error)
 
     async def _execute(self, order: WorkOrder, relay: Relay) -> Outcome:

@@ -14,7 +14,8 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.service import RPCError
 
-from engine.executors.fleet.connection import SECONDS, Address, Link, connect, unreachable
+from engine.executors.fleet.connection import Address, Link, connect, unreachable
+from engine.executors.fleet.store import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

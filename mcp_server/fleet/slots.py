@@ -2,7 +2,9 @@
 
 No effects but on the event loop that it is made in. The library counts for each queue alone. A poll that waits for an
 order reserves a slot there; here it does not, or a worker with more queues than slots would leave some of them without
-a poll. So an order that a poll still brings when all slots are used runs too: at most one for each further queue.
+a poll. So an order that a poll still brings when all slots are used runs too: at most one for each further queue. A
+worker for one order returns such ones (`duties.py`), and keeps the polls that are under way meanwhile: the server
+may lose an order that it hands to one that is ended.
 """
 
 from __future__ import annotations
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
 class SharedSlots(CustomSlotSupplier):
     """So many slots for the workers of all queues; made and awaited in one event loop."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, *, once: bool = False) -> None:
+        """*once*: a slot that was used is never free again."""
         self._total = total
+        self._once = once
         self._used = 0
         self._loop = asyncio.get_running_loop()
         self._free = asyncio.Event()
@@ -51,6 +55,8 @@ class SharedSlots(CustomSlotSupplier):
 
     def _count(self, change: int) -> None:
         self._used += change
+        if self._once and change > 0:
+            self._total = 0
         if self._used < self._total:
             self._free.set()
         else:

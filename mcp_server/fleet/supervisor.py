@@ -80,7 +80,7 @@ async def _keep(options: Options, tell: Callable[[str], None]) -> int:
         if code == 0 or stop.is_set():
             return code if code >= 0 else 1
         deaths = 1 if was_ready else deaths + 1
-        if fault is not None and deaths >= TRIES:
+        if fault is not None and (fault["wrong"] or deaths >= TRIES):
             raise EnvironmentFault(str(fault["message"]), code=str(fault["code"]), hint=fault.get("hint"))
         if deaths >= TRIES:
             raise EnvironmentFault(f"the worker ended {deaths} times before it was ready", code="WORKER_FAILED")

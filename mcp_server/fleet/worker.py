@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio.worker import FixedSizeSlotSupplier, Worker, WorkerTuner
 
-from engine.errors import OrchestrationError
+from engine.errors import InputError, OrchestrationError
 from engine.executors.fleet import wire
 from engine.executors.fleet.clones import Clones
 from engine.executors.fleet.connection import Address, connect
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 LOOK = 0.5
 """Seconds between two looks whether a worker that had no order for a while may end."""
+
+QUIET = 2.0
+"""Seconds without an order after which none is on its way."""
 
 log = logging.getLogger(__name__)
 _supervisor = 1
@@ -71,7 +74,8 @@ def main() -> None:
     try:
         asyncio.run(_serve(options))
     except OrchestrationError as error:
-        _say(state="failed", code=error.code, message=error.message, hint=error.hint)
+        wrong = isinstance(error, InputError)
+        _say(state="failed", code=error.code, message=error.message, hint=error.hint, wrong=wrong)
         sys.exit(2)
 
 
@@ -83,11 +87,13 @@ async def _serve(options: Options) -> None:
     loop.add_reader(sys.stdin.fileno(), _end_with_supervisor)
     folder, notes = Path(options.folder), Path(options.notes)
     link = await connect(Address(**options.address), identity=options.name)
+    await link.check_store()
     ended = await end_orphans(folder)
     lost = await report_lost(link, notes)
     terms = Terms(
-        name=options.name, folder=folder, notes=notes, projects=frozenset(options.projects), package=version()
-    )
+        name=options.name, folder=folder, notes=notes, projects=frozenset(options.projects), package=version(),
+        once=options.once,
+    )  # fmt: skip
     clones = await asyncio.to_thread(Clones, notes / "clones", folder)
     duties = Duties(link, terms, clones, load_user_settings().agents.variables)
     queues = wire.queues_of([AgentKind(kind) for kind in options.kinds], options.labels)
@@ -95,24 +101,28 @@ async def _serve(options: Options) -> None:
         if options.health is not None:
             server = await asyncio.start_server(_healthy, "127.0.0.1", options.health)
             stack.push_async_callback(_closed, server)
-        how = _slots(1 if options.once else options.slots, len(queues))
-        for queue in queues:
-            await stack.enter_async_context(_worker(link, queue, duties, options, how))
+        how = _slots(options, len(queues))
+        served = [await stack.enter_async_context(_worker(link, queue, duties, options, how)) for queue in queues]
         for work in (duties.watch_connection(), _show_life(duties)):
             stack.callback(asyncio.create_task(work).cancel)
         _say(state="ready", name=options.name, queues=queues, lost=lost, ended=ended)
-        await _until_over(stop, duties, options)
+        shares = options.once and len(queues) > 1
+        await _until_over(stop, duties.ended if shares else duties.first if options.once else stop, duties, options)
         _say(state="draining", name=options.name)
+        if shares:
+            await _until_quiet(duties)
+        await asyncio.gather(*(one.shutdown() for one in served))  # one after another, the last would go on to poll
     _say(state="ended", name=options.name)
 
 
-def _slots(count: int, queues: int) -> dict[str, Any]:
-    """The options of the library for *count* attempts at once."""
+def _slots(options: Options, queues: int) -> dict[str, Any]:
+    """The options of the library for the attempts at once."""
+    slots = 1 if options.once else options.slots
     if queues == 1:
-        return {"max_concurrent_activities": count}
-    few = FixedSizeSlotSupplier(1)
+        return {"max_concurrent_activities": slots}
+    few, ours = FixedSizeSlotSupplier(1), SharedSlots(slots, once=options.once)
     tuner = WorkerTuner.create_composite(
-        workflow_supplier=few, activity_supplier=SharedSlots(count), local_activity_supplier=few, nexus_supplier=few
+        workflow_supplier=few, activity_supplier=ours, local_activity_supplier=few, nexus_supplier=few
     )
     return {"tuner": tuner, "max_concurrent_activity_task_polls": 1}
 
@@ -144,11 +154,18 @@ async def _show_life(duties: Duties) -> None:
             await asyncio.wait_for(duties.begun.wait(), BEAT)
 
 
-async def _until_over(stop: asyncio.Event, duties: Duties, options: Options) -> None:
-    """Wait until the worker is asked to end, has begun its one order, or had none for long enough."""
+async def _until_quiet(duties: Duties) -> None:
+    """Wait until no orders come from polls that were under way: one for which its poll has ended would be lost."""
+    seen = -1
+    while seen != duties.given_back:
+        seen = duties.given_back
+        await asyncio.sleep(QUIET)
+
+
+async def _until_over(stop: asyncio.Event, over: asyncio.Event, duties: Duties, options: Options) -> None:
+    """Wait until the worker is asked to *stop*, its one order is *over*, or it had none for long enough."""
     loop = asyncio.get_running_loop()
     last, seen = loop.time(), 0
-    over = duties.first if options.once else stop  # a look each half second would let it take a second order
     while not (stop.is_set() or over.is_set()):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(over.wait(), LOOK)

@@ -35,6 +35,10 @@ CODE = re.compile(
 )
 NO_CODES = {
     "TERM_PROGRAM": "an environment variable",
+    "AWS_ALLOW_HTTP": "an environment variable",
+    "AWS_ENDPOINT": "an environment variable",
+    "AWS_ENDPOINT_URL": "an environment variable",
+    "AWS_ENDPOINT_URL_S3": "an environment variable",
     "OTEL_EXPORTER_OTLP_PROTOCOL": "an environment variable",
     "OTEL_SDK_DISABLED": "an environment variable",
     "CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD": "an environment variable",

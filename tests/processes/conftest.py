@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.fleet import Server, Yard
+    from tests.support.fleet_bucket import BucketServer
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +20,14 @@ def fleet_server() -> Iterator[Server]:
     from tests.support.fleet import Server  # noqa: PLC0415 - most tests here need none
 
     with closing(Server()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def bucket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BucketServer]:
+    from tests.support.fleet_bucket import BucketServer  # noqa: PLC0415 - as above
+
+    with closing(BucketServer(tmp_path_factory.mktemp("buckets"))) as server:
         yield server
 
 

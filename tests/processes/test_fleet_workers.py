@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import urllib.request
 
@@ -14,7 +15,7 @@ from engine.run.events import RunStatus
 from engine.views.status import warnings_of
 from mcp_server.project.project import RunRequest
 from tests.support.fleet import AGENT, SECONDS, Yard, command, node, until
-from tests.support.fleet_runs import opened
+from tests.support.fleet_runs import opened, started, workers_of
 from tests.support.real_agents import ended
 from tests.support.real_agents import until as until_run
 
@@ -77,3 +78,48 @@ async def test_all_queues_of_a_worker_are_served_though_they_share_its_slots(yar
         seen = await ended(engine, await project.start(RunRequest(source=command(*nodes))))
     assert seen.status is RunStatus.COMPLETED, seen.message
     until(lambda: len(yard.traced("end")) == len(named), "all have ended")
+
+
+def labelled(yard: Yard, *labels: str) -> None:
+    """An agent for each of *labels*, of its name."""
+    for label in labels:
+        agent = AGENT.replace("name: tracer", f"name: {label}\nlabels: [{label}]")
+        (yard.project / ".claude" / "agents" / f"{label}.md").write_text(agent)
+    yard.trust()
+
+
+async def test_a_worker_for_one_attempt_with_several_queues_takes_one_in_all_and_gives_the_others_back(
+    yard: Yard,
+) -> None:
+    labelled(yard, "gpu", "linux", "big")
+    options = ("--label", "gpu", "--label", "linux", "--label", "big")
+    first = yard.start_worker("w1", *options, "--once")
+    async with opened(yard) as project:
+        engine = await project.engine()
+        named = ["tracer", "gpu", "linux", "big"] * 2
+        nodes = [{**node(f"n{number}", "go"), "agentId": name} for number, name in enumerate(named)]
+        run = await project.start(RunRequest(source=command(*nodes)))
+        assert await asyncio.to_thread(first.process.wait, SECONDS) == 0
+        yard.start_worker("w2", *options)
+        seen = await ended(engine, run)
+    assert seen.status is RunStatus.COMPLETED, seen.message
+    places = [line[3] for line in yard.traced()]
+    assert (len(places), places.count(str(yard.folder / "w1"))) == (len(named), 1)
+    assert [len(one.attempts) for one in seen.nodes.values()] == [1] * len(named)
+
+
+async def test_a_worker_that_is_told_to_end_takes_nothing_new_from_any_of_its_queues(yard: Yard) -> None:
+    labelled(yard, "gpu")
+    first = yard.start_worker("w1", "--label", "gpu")
+    async with opened(yard) as project:
+        engine = await project.engine()
+        long = await project.start(RunRequest(source=command({**node("a", "wait"), "agentId": "gpu"})))
+        await started(yard, 1)
+        first.process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(until, lambda: b"finishes" in first.log.read_bytes(), "it drains", first.log)
+        short = await project.start(RunRequest(source=command(node("b", "go"))))
+        yard.start_worker("w2")
+        assert workers_of(await ended(engine, short), "b") == [("w2", "")]
+        yard.open()
+        assert workers_of(await ended(engine, long), "a") == [("w1", "")]
+    assert await asyncio.to_thread(first.process.wait, SECONDS) == 0

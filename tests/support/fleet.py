@@ -186,9 +186,9 @@ class Yard:
 
     def start_worker(
         self, name: str, *options: str, wire: Wire | None = None, at: str | None = None, inside: Sequence[str] = (),
-        **more: str,
+        says: str = "is ready", **more: str,
     ) -> Worker:  # fmt: skip
-        """Start a worker in a copy of the project, and wait until it is ready.
+        """Start a worker in a copy of the project, and wait until it *says* that it is ready, or something else.
 
         It reaches the server by *wire*, or as *at*; *inside* are the words that start a program where it does.
         """
@@ -209,7 +209,7 @@ class Yard:
         self.workers.append(process)
         worker = Worker(name, process, Path(log.name), place)
         log.close()
-        until(lambda: b"is ready" in worker.log.read_bytes()[begins:], f"{name} is ready", worker.log)
+        until(lambda: says.encode() in worker.log.read_bytes()[begins:], f"{name} {says}", worker.log)
         return worker
 
     def traced(self, what: str = "start") -> list[list[Any]]:

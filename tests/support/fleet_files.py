@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.executors.fleet import wire
 from engine.executors.fleet.clones import Away, Bounds, Clones
-from engine.executors.fleet.connection import Link, Store
+from engine.executors.fleet.connection import Link
 from engine.executors.fleet.files import ProjectFiles, Sent
 from engine.executors.fleet.sealing import Sealer
+from engine.executors.fleet.store import Store
 from engine.executors.port import Outcome
 from tests.support.fleet import Worker, Yard
 from tests.support.fleet import node as any_node
@@ -79,11 +80,13 @@ env:
 class FilesYard(Yard):
     """See above; what workers and the coordinator exchange is in `store`."""
 
-    def __init__(self, folder: Path, address: str, *, blobs: bool = True, **fleet: object) -> None:
-        """Without *blobs* the project's settings name no store."""
+    def __init__(
+        self, folder: Path, address: str, *, blobs: bool = True, url: str | None = None, **fleet: object
+    ) -> None:
+        """Without *blobs* the project's settings name no store; *url* is that of another one."""
         self.store = folder / "store"
         self.store.mkdir(parents=True)
-        self.url = f"file://{self.store}"
+        self.url = url or f"file://{self.store}"
         super().__init__(folder, address, **(fleet | ({"blobs": self.url} if blobs else {})))
         make_repository(self.project)
         write_files(

@@ -24,6 +24,7 @@ from engine.errors import OrchestrationError
 from engine.executors.fleet import wire
 from engine.executors.fleet.bundles import has_all
 from engine.executors.fleet.files import NotShared, give, take
+from engine.executors.fleet.store import StoreFault
 from engine.executors.folders import remove_folder
 from engine.executors.shielding import uncancelled
 from engine.executors.subprocesses.process_tags import environment_of, tag_of
@@ -105,7 +106,10 @@ class Away:
             why = error.message if isinstance(error, OrchestrationError) else str(error)
             if outcome.failure is not None:
                 return with_hint(outcome, f"The attempt's changes are not kept: {why}."), None
-            return structs.replace(not_merged(order, why, None), usage=outcome.usage), None
+            refused = not_merged(order, why, None)
+            if isinstance(error, StoreFault):
+                refused = not_merged(order, why, error.hint, code=error.code)
+            return structs.replace(refused, usage=outcome.usage), None
         return outcome, work.id
 
 

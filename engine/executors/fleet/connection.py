@@ -10,8 +10,6 @@ import asyncio
 import contextlib
 import ctypes
 import functools
-import hashlib
-import ipaddress
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +21,13 @@ from temporalio.service import GrpcCompression, RPCError, TLSConfig
 
 from engine.errors import EnvironmentFault, InputError
 from engine.executors.fleet.sealing import KEY_VARIABLE, Sealer, parse_key
+from engine.executors.fleet.store import INVALID, SECONDS, Store, is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 API_KEY_VARIABLE = "ORCHESTRATE_FLEET_API_KEY"
 UNREACHABLE = "FLEET_UNREACHABLE"
-INVALID = "INVALID_FLEET"
-SECONDS = 8.0
-"""How long a connection may take, so that a start fails within ten seconds."""
 INLINE = 256 * 1024
 """Bytes of the largest message that goes through the server itself."""
 _ARENAS = -8
@@ -57,7 +53,7 @@ class Address:
 
 
 class Link:
-    """An open connection to a fleet."""
+    """An open connection to a fleet. Calls that need the store raise `StoreFault` if that fails."""
 
     def __init__(self, client: Client, sealer: Sealer, store: Store | None) -> None:
         self.client = client
@@ -83,6 +79,11 @@ class Link:
             return self._sealer.open(await self._store.get(data[1:].decode("ascii")), about)
         return self._sealer.open(data[1:], about)
 
+    async def check_store(self) -> None:
+        """Raise `StoreFault`, within ten seconds, if there is a store and nothing can be stored in it."""
+        if self._store is not None:
+            await self._store.check()
+
     @property
     def shares(self) -> bool:
         """Whether there is a store, so that something can be shared under a name."""
@@ -102,55 +103,6 @@ class Link:
             message = "no `blobs` are configured here"
             raise ValueError(message)
         return self._store
-
-
-class Store:
-    """A folder or bucket with messages, by their digests."""
-
-    def __init__(self, url: str) -> None:
-        """Raises `InputError` (INVALID_FLEET) if it cannot be used."""
-        from obstore.store import from_url  # noqa: PLC0415 - 16 MB, for fleets with a store only
-
-        try:
-            self._store = from_url(url)
-        except Exception as error:  # the library raises errors of its own for each kind of store
-            raise InputError(f"the store {url} cannot be used: {error}", code=INVALID) from error
-
-    async def put(self, data: bytes, key: str | None = None) -> str:
-        """Store *data*; returns its key, by default one that its content determines. Raises `ValueError`."""
-        import obstore  # noqa: PLC0415 - as above
-
-        key = key or f"messages/{hashlib.blake2b(data, digest_size=20).hexdigest()}"
-        with _store_faults():
-            await obstore.put_async(self._store, key, data)
-        return key
-
-    async def get(self, key: str, *, largest: int | None = None) -> bytes:
-        """The data stored as *key*. Raises `ValueError` if there is none, or it has more than *largest* bytes."""
-        import obstore  # noqa: PLC0415 - as above
-
-        with _store_faults():
-            try:
-                found = await obstore.get_async(self._store, key)
-            except FileNotFoundError as error:
-                message = f"the store of the fleet has no {key}"
-                raise ValueError(message) from error
-            if largest is not None and found.meta["size"] > largest:
-                message = f"{key} in the store of the fleet has more than {largest:,} bytes"
-                raise ValueError(message)
-            return bytes(await found.bytes_async())
-
-
-@contextlib.contextmanager
-def _store_faults() -> Iterator[None]:
-    """Raise `ValueError` for a store that does not answer, or refuses."""
-    from obstore.exceptions import BaseError  # noqa: PLC0415 - as above
-
-    try:
-        yield
-    except (BaseError, OSError) as error:
-        message = f"the store of the fleet failed: {str(error)[:300]}"
-        raise ValueError(message) from error
 
 
 async def connect(
@@ -216,15 +168,6 @@ def check_guard(address: Address, *, keyed: bool, api_key: bool) -> None:
             hint=f"Set `tls_ca`, `tls_cert` and `tls_key`, or {API_KEY_VARIABLE}. In a private network, `insecure` "
             f"together with {KEY_VARIABLE} does without.",
         )
-
-
-def is_loopback(address: str) -> bool:
-    """Whether *address*, host and port, is on this machine."""
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _tls(address: Address) -> TLSConfig | None:

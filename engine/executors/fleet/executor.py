@@ -43,7 +43,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from engine.errors import EnvironmentFault, OrchestrationError
 from engine.executors.answer import failed
 from engine.executors.fleet import wire
-from engine.executors.fleet.connection import SECONDS, Address, Link, connect, unreachable
+from engine.executors.fleet.connection import Address, Link, connect, unreachable
+from engine.executors.fleet.store import SECONDS, StoreFault
 from engine.executors.port import CLOSING, Outcome
 from engine.executors.worktrees.git import IsolationUnavailable
 from engine.model.policy import FailureKind
@@ -125,11 +126,12 @@ class FleetExecutor:
         return True
 
     async def check(self, agents: Collection[Agent], project: Path) -> None:
-        """Raise `EnvironmentFault` if the server cannot be reached, or *agents* could not work.
+        """Raise `EnvironmentFault` if the server or the store cannot be reached, or *agents* could not work.
 
         So it is if no worker runs a model agent, or if the files of *project* cannot be sent to an isolated one.
         """
         link = await self._linked()
+        await link.check_store()
         if any(agent.isolation is not None for agent in agents):
             await self._files.check(link, project)
         for queue in sorted({self._queue(agent) for agent in agents if agent.kind.traits.needs_model}):
@@ -182,8 +184,11 @@ class FleetExecutor:
             return failed(FailureKind.ERROR, IsolationUnavailable.code, f"files cannot be sent: {error}")
         starting = asyncio.ensure_future(self._patient(lambda: self._start(order, message), heartbeat))
         try:
-            handle = await asyncio.shield(starting)
-            outcome, answer = await self._followed(order, handle, heartbeat)
+            while (followed := await self._followed(order, await asyncio.shield(starting), heartbeat)) is None:
+                starting = asyncio.ensure_future(
+                    self._patient(lambda: self._start(order, message, given_back=True), heartbeat)
+                )
+            outcome, answer = followed
         except asyncio.CancelledError as error:
             starting.cancel()
             note = await _unless_closing(self._ended(order.attempt, starting, sent), error)
@@ -227,8 +232,9 @@ class FleetExecutor:
         link = await self._patient(self._linked, heartbeat)
         return await link.pack(wire.encode(message), f"order {order.attempt}")
 
-    async def _start(self, order: WorkOrder, message: bytes) -> ActivityHandle[Any]:
+    async def _start(self, order: WorkOrder, message: bytes, *, given_back: bool = False) -> ActivityHandle[Any]:
         client, fleet = (await self._linked()).client, self._fleet
+        reuse = ActivityIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY if given_back else None
         try:
             return await client.start_activity(
                 wire.ACTIVITY,
@@ -240,7 +246,7 @@ class FleetExecutor:
                 start_to_close_timeout=order.timeout + MARGIN,
                 heartbeat_timeout=fleet.heartbeat,
                 retry_policy=RetryPolicy(maximum_attempts=1),
-                id_reuse_policy=ActivityIDReusePolicy.REJECT_DUPLICATE,
+                id_reuse_policy=reuse or ActivityIDReusePolicy.REJECT_DUPLICATE,
                 id_conflict_policy=ActivityIDConflictPolicy.USE_EXISTING,
                 priority=Priority(priority_key=wire.priority_of(order.priority), fairness_key=order.run[:64]),
             )
@@ -249,14 +255,16 @@ class FleetExecutor:
 
     async def _followed(
         self, order: WorkOrder, handle: ActivityHandle[Any], heartbeat: Heartbeat
-    ) -> tuple[Outcome, wire.Answer | None]:
-        """The outcome of an attempt, and the answer of its worker if there is one."""
+    ) -> tuple[Outcome, wire.Answer | None] | None:
+        """The outcome of an attempt, and the answer of its worker if there is one; None if a worker returned it."""
         watching = asyncio.create_task(self._watch(order.attempt, handle, heartbeat))
         try:
             data = await self._patient(handle.result, heartbeat)
             link = await self._linked()
             answer = wire.decode_answer(await link.unpack(data, f"answer {order.attempt}"))
         except ActivityFailureError as error:
+            if isinstance(error.cause, ApplicationError) and error.cause.type == wire.NOT_TAKEN:
+                return None
             return await self._why(order, handle, error.cause, heartbeat), None
         except ValueError as error:
             refused = failed(
@@ -266,6 +274,8 @@ class FleetExecutor:
                 hint="Set the same ORCHESTRATE_FLEET_KEY and `blobs` for the coordinator and for every worker.",
             )
             return refused, None
+        except StoreFault as fault:
+            return failed(FailureKind.ERROR, fault.code, fault.message, hint=fault.hint), None
         finally:
             watching.cancel()
         heartbeat.started(answer.worker)
@@ -310,7 +320,7 @@ class FleetExecutor:
         seen = 0
         while True:
             await asyncio.sleep(_LOOK)
-            with contextlib.suppress(RPCError, RuntimeError, ValueError, TimeoutError):
+            with contextlib.suppress(RPCError, RuntimeError, ValueError, TimeoutError, StoreFault):
                 found = await self._now(handle.describe(include_heartbeat_details=True))
                 if found.last_started_time is None or found.last_worker_identity is None:
                     continue

@@ -32,6 +32,7 @@ from msgspec import structs
 from engine.errors import OrchestrationError
 from engine.executors.fleet import wire
 from engine.executors.fleet.bundles import LARGEST, absorb, bundle_of, has_all, lasting_commit
+from engine.executors.fleet.store import StoreFault
 from engine.executors.shielding import uncancelled
 from engine.executors.worktrees.changes import names
 from engine.executors.worktrees.git import Allows, Git, IsolationUnavailable, nothing
@@ -186,6 +187,8 @@ class Sent:
         try:
             async with asyncio.timeout(_KEEPING):
                 answer = wire.decode_answer(await self.link.shared(key, largest=LARGEST))
+        except StoreFault as fault:
+            return f"The attempt's changes are not kept: {fault.message}."
         except (TimeoutError, ValueError):  # it had changed nothing, had not begun, or is gone
             return None
         return await self._kept(answer.changes)
@@ -248,7 +251,7 @@ class NotShared(IsolationUnavailable):
 
 
 async def give(link: Link, git: Git, one: str, *without: str) -> None:
-    """Put the bundle of the commit *one* into the store. Raises `IsolationUnavailable`."""
+    """Put the bundle of the commit *one* into the store. Raises `IsolationUnavailable` or `StoreFault`."""
     bundle = await bundle_of(git, one, *without)
     if len(bundle) > LARGEST:
         raise NotShared(
@@ -264,7 +267,7 @@ async def give(link: Link, git: Git, one: str, *without: str) -> None:
 async def take(link: Link, git: Git, one: str, *, strict: bool) -> None:
     """Take the bundle of the commit *one* from the store into the repository; *strict* as for `absorb`.
 
-    Raises `NotShared` if it is not there, `IsolationUnavailable` if it is not what it should be.
+    Raises `NotShared` if it is not there, `StoreFault`, and `IsolationUnavailable` if it is not what it should be.
     """
     try:
         bundle = await link.shared(wire.bundle_key(one), largest=LARGEST + _MARGIN)

@@ -30,6 +30,8 @@ VERSION = 1
 ACTIVITY = "work_order"
 LOST = "WORKER_LOST"
 """The type of the error with which a worker that was started again reports what its former process was running."""
+NOT_TAKEN = "NotTaken"
+"""The type of the error with which a worker returns an order that it has not begun."""
 LARGE_PRIORITY = 10
 _SAME = (
     *("run", "node", "attempt", "role", "agent", "task", "inputs", "produced"),

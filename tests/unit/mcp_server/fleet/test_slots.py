@@ -37,6 +37,14 @@ async def test_orders_beyond_the_slots_are_counted_too() -> None:
     await asyncio.wait_for(waiting, 5)
 
 
+async def test_a_slot_for_one_order_is_never_free_again() -> None:
+    slots = SharedSlots(1, once=True)
+    await slots.reserve_slot(USED)
+    slots.mark_slot_used(USED)
+    slots.release_slot(USED)
+    (await blocked(slots)).cancel()
+
+
 async def blocked(slots: SharedSlots) -> asyncio.Task[Any]:
     """A reservation that has to wait, after all counts before it."""
     counted = asyncio.Event()

@@ -11,8 +11,9 @@ import pytest
 
 from engine.errors import InputError
 from engine.executors.fleet import wire
-from engine.executors.fleet.connection import Address, Link, Store, check_guard, connect, is_loopback
+from engine.executors.fleet.connection import Address, Link, check_guard, connect
 from engine.executors.fleet.sealing import KEY_VARIABLE, Sealer, parse_key
+from engine.executors.fleet.store import Store, is_loopback
 from engine.executors.port import Outcome, OutputSpec, WorkOrder
 from engine.ids import AttemptId, NodeId, RunId
 from engine.model.agent import Agent, AgentKind
