@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import tempfile
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING
 
 import psutil
@@ -41,33 +41,35 @@ if TYPE_CHECKING:
 
 AGENTS, AT_ONCE, IDLE = 300, 16, 400
 PROGRAM = ("/bin/sh", "-c", "read -r order; echo '{\"outputs\": {}}'")
+ATTEMPT = AttemptId("r-luoq3mn7qtx6:n150#1")
+ORDER = b'{"runId": "r-luoq3mn7qtx6", "node": "n150", "attempt": "%s", "task": "Work", "inputs": {}, "outputs": []}\n'
+"""An order as the engine sends it: the shell reads it byte by byte, which is the time of the program."""
 WORKER = Agent(id="worker", kind=AgentKind.PROCESS, command=PROGRAM)
 
 
-def bare(wardens: Wardens, folder: Path) -> float:
-    """Seconds of all agents below bare wardens."""
-    attempt = AttemptId("r-1:n#1")
-    environment = environment_of(attempt, tag_of(attempt, folder), {})
+def bare(wardens: Wardens, folder: Path) -> tuple[float, float]:
+    """Seconds of all agents below bare wardens, and of CPU."""
+    environment = environment_of(ATTEMPT, tag_of(ATTEMPT, folder), {})
     request = Request(argv=PROGRAM, cwd=folder, environment=environment, grace=GRACE, keep=False)
-    started = perf_counter()
-    answers = run_all(wardens, [(request, b"{}\n")] * AGENTS, at_once=AT_ONCE)
-    taken = perf_counter() - started
+    before, started = used(wardens), perf_counter()
+    answers = run_all(wardens, [(request, ORDER % ATTEMPT.encode())] * AGENTS, at_once=AT_ONCE)
+    taken = perf_counter() - started, used(wardens) - before
     if answers != [b'{"outputs": {}}\n'] * AGENTS:
         raise SystemExit("the bare wardens did something else")
     return taken
 
 
-async def ours(folder: Path) -> float:
-    """Seconds of a run of the same agents."""
+async def ours(wardens: Wardens, folder: Path) -> tuple[float, float]:
+    """Seconds of a run of the same agents, and of CPU."""
     dag = Dag("agents", ((),) * AGENTS, (1.0,) * AGENTS)
     plan = plan_of(dag)
     plan.agents[WORKER.id] = WORKER
     engine = engine_at(folder, InlineExecutor({}), logs=AttemptLogs(state_of(folder), SystemClock()))
     engine.executors[AgentKind.PROCESS] = ProcessExecutor()
     async with engine.serving():
-        started = perf_counter()
+        before, started = used(wardens), perf_counter()
         run = await run_to_end(engine, plan, Limits(max_parallelism=AT_ONCE))
-        taken = perf_counter() - started
+        taken = perf_counter() - started, used(wardens) - before
         if (await engine.view(run)).run.status != "completed":
             raise SystemExit("the run did not complete")
     return taken
@@ -87,7 +89,9 @@ def idle_ones(count: int) -> Iterator[None]:
 
 
 def used(wardens: Wardens) -> float:
-    """Seconds of CPU of this process, of what forks wardens, and of all that has ended below that."""
+    """Seconds of CPU of this process, of what forks wardens, and of all that has ended below that, once all has."""
+    while psutil.Process(wardens.pid).children():
+        sleep(0.001)
     times = [psutil.Process().cpu_times(), psutil.Process(wardens.pid).cpu_times()]
     return sum(one.user + one.system for one in times) + times[1].children_user + times[1].children_system
 
@@ -101,10 +105,8 @@ async def measure(rounds: int) -> None:
     for number in range(rounds):
         for case in sorted(found, reverse=bool(number % 2)):
             with tempfile.TemporaryDirectory() as folder, idle_ones(IDLE if case == "beside" else 0):
-                before = used(wardens)
                 bare_one = asyncio.to_thread(bare, wardens, Path(folder)) if case == "bare" else None
-                taken = await (bare_one or ours(Path(folder)))
-                found[case].append((taken, used(wardens) - before))
+                found[case].append(await (bare_one or ours(wardens, Path(folder))))
     for case, taken_of_case in found.items():
         print(
             f"milliseconds an agent, {case}: " + ", ".join(f"{taken / AGENTS * 1e3:.2f}" for taken, _ in taken_of_case)

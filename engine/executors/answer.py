@@ -78,7 +78,7 @@ def parse_text(raw: bytes, *, usage: Usage | None = None) -> Outcome:
     if not text.strip():
         return invalid("the agent ended without an answer", usage=usage)
     try:
-        answer = json.loads(text, parse_constant=_refuse_constant)
+        answer = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         start = one_line(text, limit=120)
         return invalid(f"the answer is not JSON ({error}); it starts with: {start}", partial=text, usage=usage)
@@ -194,6 +194,9 @@ def _object_in(text: str) -> Mapping[str, Any] | None:
 def _refuse_constant(name: str) -> float:
     msg = f"{name} is not a JSON number"
     raise ValueError(msg)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _writable(text: str) -> str:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from msgspec import structs
 
@@ -136,32 +137,64 @@ def open_environment(
     overrides them. In both, `$NAME` stands for our variable of this name: it is looked up here, where the agent runs,
     and not stored anywhere.
     """
-    names = {name for name in os.environ if not _is_our_token(name)}
+    ours = tuple([(name, os.environb.get(name, b"")) for name in os.environb])
+    found = _prepared(ours, tuple(added.items()), tuple(order.agent.env.items()), order.hidden, whole=whole)
+    if isinstance(found, Outcome):
+        return found
+    handed = found.handed
+    if order.traceparent:  # with it goes the state that belongs to the header which it replaces
+        others = {name: value for name, value in handed.items() if name != "TRACESTATE"}
+        handed = {**others, "TRACEPARENT": order.traceparent}
+    variables = environment_of(order.attempt, tag, found.own, ours=handed)
+    return Environment(variables=variables, withheld=found.withheld, mask=found.mask)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """The part that the environments of all attempts of an agent share."""
+
+    own: Mapping[str, str]
+    """The variables of its file and of the user's settings."""
+    handed: Mapping[str, str]
+    """Those of ours."""
+    withheld: frozenset[str]
+    mask: Mask
+
+
+_Pairs: TypeAlias = "tuple[tuple[str, str], ...]"
+
+
+@functools.lru_cache(maxsize=16)  # a run makes many attempts with the same variables
+def _prepared(
+    variables: tuple[tuple[bytes, bytes], ...], added: _Pairs, env: _Pairs, hidden: frozenset[str], *, whole: bool
+) -> _Prepared | Outcome:
+    """See `open_environment`; *variables* are all of ours, *env* are those of the agent's file."""
+    values = {os.fsdecode(name): value for name, value in variables}
+    names = {name for name in values if not _is_our_token(name)}
     given = {name for name in names if _is_given(name)}
     passed = names if whole else given
-    asked = {**added, **order.agent.env}
+    in_file = dict(env)
+    asked = {**dict(added), **in_file}
     read = passed.union(*map(references, asked.values())) & names  # only the values that are needed
-    ours = {name: os.environ.get(name, "") for name in read}
+    ours = {name: os.fsdecode(values[name]) for name in read}
     secrets: dict[str, str] = {}
     own: dict[str, str] = {}
     for name, text in asked.items():
         missing = [found for found in needed(text) if found not in ours]
         if missing:
-            return _not_set(missing[0], name, in_file=name in order.agent.env)
+            return _not_set(missing[0], name, in_file=name in in_file)
         own[name] = resolve(text, ours)
         if own[name] != text or names_a_secret(name):
             secrets |= {name: own[name]} | {part: ours[part] for part in references(text) if part in ours}
     secrets |= {name: ours[name] for name in passed if names_a_secret(name)}
     plain = {ours[name] for name in given}
-    handed = {name: ours[name] for name in passed - order.hidden}
-    if order.traceparent:
-        handed["TRACEPARENT"] = order.traceparent
-        handed.pop("TRACESTATE", None)  # it belongs to the header that this one replaces
+    handed = {name: ours[name] for name in passed - hidden}
     if whole and "PATH" in handed:  # Claude Code starts programs such as git by their bare name in the project
         handed["PATH"] = rooted(handed["PATH"])
-    return Environment(
-        variables=environment_of(order.attempt, tag, own, ours=handed),
-        withheld=frozenset(names - passed - own.keys() - order.hidden - _OF_THE_SHELL),
+    return _Prepared(
+        own=own,
+        handed=handed,
+        withheld=frozenset(names - passed - own.keys() - hidden - _OF_THE_SHELL),
         mask=Mask(value for name, value in secrets.items() if value not in plain and _is_secret(name, value)),
     )
 

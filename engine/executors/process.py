@@ -40,7 +40,7 @@ class ProcessExecutor:
         argv = resolve(agent.command, order.project, path=path, worktree=order.worktree)
         if isinstance(argv, Outcome):
             return argv
-        name = Path(argv[0]).name
+        name = os.path.basename(argv[0])  # noqa: PTH119 -- no Path is needed
         sources = (order.folder / word for word in argv)  # words that are not files are skipped
         return await ask(order, argv, name=name, environment=environment, tag=tag, heartbeat=heartbeat, sources=sources)
 

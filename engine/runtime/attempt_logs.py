@@ -133,9 +133,10 @@ class AttemptLog:
 
     def close(self) -> None:
         """Write what is left."""
-        self._trim()
-        self._allowed = max(self._allowed, 1)
-        self.write(last=True)
+        if self._pending or self._left_out or self._printed is not None:
+            self._trim()
+            self._allowed = max(self._allowed, 1)
+            self.write(last=True)
         self._closed = True
         if self._file is not None:
             self._file.close()

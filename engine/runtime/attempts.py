@@ -387,8 +387,8 @@ class Attempts:
 
 def _lines(action: str | None, said: str) -> Sequence[LogLine]:
     """The lines of a log for a heartbeat that brings none of its own."""
-    lines = (LogLine(LogKind.DID, action or ""), LogLine(LogKind.PRINTED, said))
-    return [line for line in lines if line.text]
+    lines = [LogLine(LogKind.DID, action)] if action else []
+    return [*lines, LogLine(LogKind.PRINTED, said)] if said else lines
 
 
 def _cancelled(work: _Work, notes: Iterable[str] = ()) -> Outcome:

@@ -75,6 +75,8 @@ class Pipes:
         self._ours: dict[int, int] = {}
         """Our ends, by their number in the program."""
         self._theirs: dict[int, int] = {}
+        self._is_full = False
+        """The loop says when its stdin takes more."""
 
     def __enter__(self) -> Self:
         """Make them and start to read and write. OSError if too many are open."""
@@ -90,6 +92,7 @@ class Pipes:
             self.__exit__()
             raise
         if not self._write():
+            self._is_full = True
             self._loop.add_writer(self._ours[0], self._write)
         return self
 
@@ -139,6 +142,6 @@ class Pipes:
         descriptor = self._ours.pop(number)
         if number:
             self._loop.remove_reader(descriptor)
-        else:
+        elif self._is_full:
             self._loop.remove_writer(descriptor)
         os.close(descriptor)

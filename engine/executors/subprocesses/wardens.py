@@ -286,14 +286,15 @@ class Warded:
                 except ConnectionError:  # the zygote was killed just now
                     return b""
             sending = _begin_to_send(lifeline, data)
-            loop.add_reader(lifeline, self._hear, lifeline, bytearray(), pipes)
+            descriptor = lifeline.fileno()
+            loop.add_reader(descriptor, self._hear, lifeline, bytearray(), pipes)
             try:
                 return await self._said
             except WardenLost:
                 self._wardens.kill()
                 raise
             finally:
-                loop.remove_reader(lifeline)
+                loop.remove_reader(descriptor)
                 if self._patience is not None:
                     self._patience.cancel()
                 if sending is not None:
