@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from mcp_server.fleet.lab import PRAGMAS, server_command
+from mcp_server.fleet.lab import COLLECTOR, PRAGMAS, server_command
 from tests.support.trust import trust_all
 
 if TYPE_CHECKING:
@@ -90,7 +90,12 @@ class Server:
             command = [
                 word for word in command if word not in {"--db-filename", "nowhere", "--sqlite-pragma", *PRAGMAS}
             ]
-        self.process = subprocess.Popen([*self._inside, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [*self._inside, *command],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=COLLECTOR | os.environ,
+        )
         try:
             until(self._answers, "the server answers")
         except BaseException:
