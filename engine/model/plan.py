@@ -122,10 +122,11 @@ class Repeat:
     """Iterations that plans assume."""
 
 
-class NodePlan(msgspec.Struct, frozen=True, kw_only=True):
+class NodePlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One node, with everything about it that does not change during a run.
 
     A struct, because lists and loops make many during a run: one is copied twenty times faster than a dataclass.
+    No default ever changes: a field that has its default is not stored in the journal.
     """
 
     id: NodeId

@@ -2,6 +2,7 @@
 
 Pure. Events are the only truth about a run: `reducer.apply` folds them into the state, everything else is a projection.
 They are stored forever, so fields are added with defaults and never renamed (`storage/codec.py` lifts older shapes).
+No default ever changes: a field that has its default is not stored.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class StopCause:
     """Undo only what comes after this node; None: the whole run."""
 
 
-class EventBase(msgspec.Struct, frozen=True, gc=False):
+class EventBase(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The base of all events: cheap to make and to keep, since a run makes two for every node.
 
     A struct is created six times faster than a frozen dataclass, and without `gc` the collector need not look at it: no

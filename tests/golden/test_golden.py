@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from msgspec import NODEFAULT
+from msgspec.structs import fields
 
 from engine.ids import RunId
+from engine.model.plan import NodePlan
 from engine.run import events as ev
 from engine.run.reducer import fold
 from engine.storage.sqlite import SqliteStorage
 from tests.support.record_golden import end_of
 from tests.support.recorded import DATABASES, JOURNALS, journal, put_database
+
+DEFAULTS = Path(__file__).with_name("defaults.json")
+"""What journals that were stored without it mean, by class and field."""
 
 
 @pytest.mark.parametrize("path", JOURNALS, ids=lambda path: path.stem)
@@ -28,6 +35,20 @@ def test_the_journals_hold_the_events_that_a_run_of_its_own_can_have() -> None:
         "AttemptWarned",
         "NodeSkipped",
     }
+
+
+def test_no_default_has_changed_that_journals_rely_on() -> None:
+    found = {
+        f"{kind.__name__}.{field.name}": repr(
+            field.default if field.default_factory is NODEFAULT else field.default_factory()
+        )
+        for kind in (*get_args(ev.Event), NodePlan)
+        for field in fields(kind)
+        if not field.required
+    }
+    recorded = json.loads(DEFAULTS.read_text(encoding="utf-8"))
+    assert recorded == {name: found.get(name) for name in recorded}
+    assert found.keys() == recorded.keys(), "add the new ones"
 
 
 @pytest.mark.parametrize("recorded", DATABASES, ids=lambda path: path.name)

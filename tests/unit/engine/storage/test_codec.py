@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+import msgspec
 import pytest
 
+from engine.ids import NodeId
+from engine.model.plan import NodePlan
+from engine.run.events import AttemptSucceeded
 from engine.storage.codec import decode_event, decode_value, encode_event, encode_value
 from tests.support.record_golden import journals
 
@@ -11,6 +17,17 @@ from tests.support.record_golden import journals
 def test_every_event_comes_back_as_it_was() -> None:
     for events in journals().values():
         assert [decode_event(*encode_event(event)) for event in events] == events
+
+
+def test_fields_that_have_their_defaults_are_not_stored() -> None:
+    at, name = datetime(2026, 1, 1, tzinfo=UTC), NodeId("a")
+    assert encode_event(AttemptSucceeded(at, name, 1)) == (
+        "AttemptSucceeded",
+        b'{"at":"2026-01-01T00:00:00Z","node":"a","number":1}',
+    )
+    assert b'"left":["1"]' in encode_event(AttemptSucceeded(at, name, 1, left=("1",)))[1]
+    usual = NodePlan(id=name, index=0, phase=0, agent="worker", task="Work")
+    assert msgspec.json.encode(usual) == b'{"id":"a","index":0,"phase":0,"agent":"worker","task":"Work"}'
 
 
 def test_an_event_of_an_unknown_kind_and_one_that_is_broken_are_named() -> None:
