@@ -116,9 +116,9 @@ def insert(db: sqlite3.Connection, batch: Batch, chains: Chains) -> None:
             [(row.command, row.node, row.seconds) for row in batch.samples],
         )
         db.executemany(
-            "DELETE FROM samples WHERE command=:command AND node=:node AND id <= "
-            "(SELECT id FROM samples WHERE command=:command AND node=:node ORDER BY id DESC LIMIT 1 OFFSET :kept)",
-            [{"command": row.command, "node": row.node, "kept": SAMPLES_KEPT} for row in batch.samples],
+            "DELETE FROM samples WHERE command=? AND node=? AND id <= "
+            "(SELECT id FROM samples WHERE command=? AND node=? ORDER BY id DESC LIMIT 1 OFFSET ?)",
+            [(row.command, row.node, row.command, row.node, SAMPLES_KEPT) for row in batch.samples],
         )
 
 
@@ -136,9 +136,10 @@ def _insert_events(db: sqlite3.Connection, batch: Batch, chains: Chains) -> dict
     """Write the events; returns the end of each run's journal before and after."""
     rows = [(run, place, *codec.encode_event(event)) for run, place, event in batch.events]
     moves: dict[RunId, tuple[Head, Head]] = {}
-    for run in dict.fromkeys([row[0] for row in rows]):
+    runs = dict.fromkeys([row[0] for row in rows])
+    for run in runs:
         chain = chains.of(db, run)
-        mine = [row for row in rows if row[0] == run]
+        mine = rows if len(runs) == 1 else [row for row in rows if row[0] == run]
         gap = chain.gap(mine)
         if gap is not None:
             raise misplaced(run, gap)
@@ -189,6 +190,8 @@ def change_locks(db: sqlite3.Connection, operations: Sequence[LockOp], owner: Ow
 
 def change_breakers(db: sqlite3.Connection, operations: Sequence[tuple[str, BreakerOp]]) -> list[BreakerAnswer]:
     """Apply *operations* to the circuit breakers, in order; returns their answers."""
+    if not operations:
+        return []
     states: dict[str, BreakerState] = {}
     answers = []
     for name, change in operations:
