@@ -12,9 +12,11 @@ import ctypes
 import functools
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from temporalio.api.workflowservice.v1 import DescribeActivityExecutionRequest
 from temporalio.client import Client
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import GrpcCompression, RPCError, TLSConfig
@@ -26,8 +28,15 @@ from engine.executors.fleet.store import INVALID, SECONDS, Store, is_loopback
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from temporalio.api.workflowservice.v1 import DescribeActivityExecutionResponse
+    from temporalio.client import ActivityHandle
+
+    from engine.ids import AttemptId
+
 API_KEY_VARIABLE = "ORCHESTRATE_FLEET_API_KEY"
 UNREACHABLE = "FLEET_UNREACHABLE"
+_LONG_POLL = timedelta(seconds=30)
+"""How long a call may take for which the server waits until it has news."""
 INLINE = 256 * 1024
 """Bytes of the largest message that goes through the server itself."""
 _ARENAS = -8
@@ -59,6 +68,19 @@ class Link:
         self.client = client
         self._sealer = sealer
         self._store = store
+
+    async def described(self, attempt: AttemptId, known: bytes) -> DescribeActivityExecutionResponse:
+        """An attempt on the server, once it is no longer as in the answer with the token *known*; empty: it still is.
+
+        Many attempts wait for a slot for long: without the token each would be asked about again and again.
+        """
+        request = DescribeActivityExecutionRequest(
+            namespace=self.client.namespace,
+            activity_id=attempt,
+            include_heartbeat_details=True,
+            long_poll_token=known,
+        )
+        return await self.client.workflow_service.describe_activity_execution(request, timeout=_LONG_POLL)
 
     async def pack(self, data: bytes, about: str) -> bytes:
         """*data* sealed, or a reference to where it is stored so. Raises `ValueError` if it is too large."""
@@ -135,16 +157,34 @@ async def connect(
     return Link(client, sealer, store)
 
 
+def few_heaps() -> None:
+    """Keep few heaps from now on: best before there are threads, each of which may have begun one."""
+    with contextlib.suppress(AttributeError):  # not the GNU C library
+        ctypes.CDLL(None).mallopt(_ARENAS, 2)
+
+
 @functools.cache
 def _runtime() -> Runtime:
     """The library without its log: it would write to stdout, which belongs to the client of an MCP server."""
-    with contextlib.suppress(AttributeError):  # not the GNU C library
-        ctypes.CDLL(None).mallopt(_ARENAS, 2)
+    few_heaps()
     runtime = Runtime(telemetry=TelemetryConfig(logging=None))
     # Never freed: when the interpreter ends, that would wait for threads of the library, and one with the answer to a
     # call that is still open waits for the interpreter. The process would not exit.
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(runtime))
     return runtime
+
+
+async def result_of(handle: ActivityHandle[bytes]) -> bytes:
+    """The result of an activity, as the library's own `result`, which takes a call that was cut for our cancellation.
+
+    An overloaded server cuts one now and then. Raises `RPCError` for it.
+    """
+    try:
+        return await handle.result()
+    except asyncio.CancelledError as error:
+        if isinstance(error.__cause__, RPCError):
+            raise error.__cause__ from None
+        raise
 
 
 def unreachable(address: Address, error: BaseException) -> EnvironmentFault:

@@ -43,7 +43,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from engine.errors import EnvironmentFault, OrchestrationError
 from engine.executors.answer import failed
 from engine.executors.fleet import wire
-from engine.executors.fleet.connection import Address, Link, connect, unreachable
+from engine.executors.fleet.connection import Address, Link, connect, few_heaps, result_of, unreachable
 from engine.executors.fleet.store import SECONDS, StoreFault
 from engine.executors.port import CLOSING, Outcome
 from engine.executors.worktrees.git import IsolationUnavailable
@@ -71,6 +71,7 @@ NO_WORKER = "EXECUTOR_UNAVAILABLE"
 _SHUTDOWN = "WorkerShutdown"
 """The type of the error of an attempt that a worker ended because its time to finish was over."""
 _LOOK = 1.0
+"""Seconds between two looks at an attempt."""
 _PASSING = frozenset(
     {
         RPCStatusCode.CANCELLED,
@@ -111,6 +112,7 @@ class FleetExecutor:
 
         *files* are those of the project, for isolated agents.
         """
+        few_heaps()
         self._fleet = fleet
         self._trust = trust
         self._files = files
@@ -257,9 +259,9 @@ class FleetExecutor:
         self, order: WorkOrder, handle: ActivityHandle[Any], heartbeat: Heartbeat
     ) -> tuple[Outcome, wire.Answer | None] | None:
         """The outcome of an attempt, and the answer of its worker if there is one; None if a worker returned it."""
-        watching = asyncio.create_task(self._watch(order.attempt, handle, heartbeat))
+        watching = asyncio.create_task(self._watch(order.attempt, heartbeat))
         try:
-            data = await self._patient(handle.result, heartbeat)
+            data = await self._patient(lambda: result_of(handle), heartbeat)
             link = await self._linked()
             answer = wire.decode_answer(await link.unpack(data, f"answer {order.attempt}"))
         except ActivityFailureError as error:
@@ -315,20 +317,24 @@ class FleetExecutor:
             return (await self._now(handle.describe())).last_worker_identity or "unknown"
         return "unknown"
 
-    async def _watch(self, attempt: AttemptId, handle: ActivityHandle[Any], heartbeat: Heartbeat) -> None:
+    async def _watch(self, attempt: AttemptId, heartbeat: Heartbeat) -> None:
         """Pass on what a worker reports about an attempt, and when it has begun it."""
-        seen = 0
+        seen, known = 0, b""
         while True:
             await asyncio.sleep(_LOOK)
-            with contextlib.suppress(RPCError, RuntimeError, ValueError, TimeoutError, StoreFault):
-                found = await self._now(handle.describe(include_heartbeat_details=True))
-                if found.last_started_time is None or found.last_worker_identity is None:
-                    continue
-                heartbeat.started(found.last_worker_identity)
-                details = await found.heartbeat_details() if found.has_heartbeat_details() else []
-                if not details:
-                    continue
+            asked, known = known, b""
+            with contextlib.suppress(RPCError, RuntimeError, ValueError, EnvironmentFault):
                 link = await self._linked()
+                found = await link.described(attempt, asked)
+                known = found.long_poll_token or asked
+                worker = found.info.last_worker_identity
+                if not worker:
+                    continue
+                heartbeat.started(worker)
+                payloads = found.info.heartbeat_details.payloads
+                if not payloads:
+                    continue
+                details = await link.client.data_converter.decode(payloads, [bytes])
                 news = wire.decode_progress(await link.unpack(details[0], f"progress {attempt}"))
                 if news.number > seen:
                     seen = news.number
@@ -354,7 +360,7 @@ class FleetExecutor:
         try:
             async with asyncio.timeout(limit.total_seconds()):
                 await self._patient(lambda: handle.cancel(reason="the run ends it"), lambda *_: None)
-                await self._patient(handle.result, lambda *_: None)
+                await self._patient(lambda: result_of(handle), lambda *_: None)
         except ActivityFailureError as error:
             if isinstance(error.cause, ServerTimeout) and error.cause.type is TimeoutType.HEARTBEAT:
                 await asyncio.sleep(self._fleet.grace.total_seconds())
