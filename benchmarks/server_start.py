@@ -58,7 +58,7 @@ PROMISED = {
     "ours, older protocol": 0.15,
     "ours, as documented": 0.2,
     "ours, for the first time": 1.25,
-    "ours, with a call": 3.0,
+    "ours, with a call": 1.15,
 }
 
 
@@ -69,7 +69,7 @@ def answered(name: str, project: Path) -> float:
     with subprocess.Popen(  # noqa: S603 - the arguments stand above
         command,
         cwd=project,
-        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), "HOME": str(project), **variables},
+        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), "HOME": str(project.parent), **variables},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -95,9 +95,11 @@ def main() -> None:
     rounds: int = parser.parse_args().rounds
     taken: dict[str, list[float]] = {name: [] for name in SERVERS}
     with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder, "project")
+        project.mkdir()
         for number in range(-2, rounds):
             for name in SERVERS:
-                seconds = answered(name, Path(folder))
+                seconds = answered(name, project)
                 if number >= 0:  # the rounds before fill the caches, and let the server hear itself
                     taken[name].append(seconds)
     medians = {name: statistics.median(values) for name, values in taken.items()}

@@ -41,7 +41,10 @@ def _load() -> None:
     import argparse  # noqa: F401, PLC0415
     import asyncio  # noqa: F401, PLC0415
 
-    import mcp_server.protocol.app  # noqa: F401, PLC0415
+    from mcp_server.deferral import deferred  # noqa: PLC0415 - with pydantic
+
+    with deferred():
+        import mcp_server.protocol.app  # noqa: F401, PLC0415
 
 
 def _serve(arguments: Sequence[str], door: HandOver | None) -> None:

@@ -12,7 +12,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from engine.errors import EnvironmentFault
-from engine.opening import open_reader
 from engine.statefolder.guard import found_state, is_copy
 from engine.statefolder.links import state_of
 from engine.statefolder.location import locate
@@ -73,6 +72,8 @@ class Engines:
         Otherwise one that reads what others record and changes nothing. Raises `EnvironmentFault` if that cannot be
         read.
         """
+        from engine.opening import open_reader  # noqa: PLC0415 - for runs only
+
         if self._engine is not None:
             return self._engine
         kept = await asyncio.to_thread(self._only_read)

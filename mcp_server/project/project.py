@@ -19,15 +19,12 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from engine.errors import EnvironmentFault, InputError, StateError
-from engine.executors.claude.executor import find_program
 from engine.graph import compile_plan
 from engine.ids import NodeId, parse_attempt_id
-from engine.opening import open_engine
 from engine.run.events import Limits, RunCreated, RunStatus
 from engine.run.limits import checked
 from engine.runtime.clock import SystemClock
 from engine.runtime.projections import summary_of
-from engine.service import View
 from engine.statefolder.guard import open_state
 from engine.statefolder.location import has_journal, locate
 from engine.storage.database import faults
@@ -39,7 +36,6 @@ from mcp_server.project.claude_settings import ClaudeSettings
 from mcp_server.project.engines import breakers_of
 from mcp_server.project.forecast import Forecast, costs_of, forecast_of
 from mcp_server.project.nodes import find_node
-from mcp_server.project.preflight import preflight
 from mcp_server.project.reading import Runs
 from mcp_server.project.rechecks import Rechecks
 from mcp_server.project.settings import load_settings, todo_options
@@ -56,8 +52,8 @@ if TYPE_CHECKING:
     from engine.model.agent import Agent
     from engine.model.plan import Plan
     from engine.run.state import Run
-    from engine.service import Engine
-    from engine.simulation import Scenario, Simulated
+    from engine.service import Engine, View
+    from engine.simulation import Simulated
     from engine.storage.port import RunSummary
     from engine.views.todos import TodoOptions
     from mcp_server.project.settings import Settings
@@ -126,7 +122,8 @@ class Project(Runs):
 
     @contextlib.asynccontextmanager
     async def _opened(self) -> AsyncIterator[Engine]:
-        from mcp_server.project.attached import attach  # noqa: PLC0415 - for runs only
+        from engine.opening import open_engine  # noqa: PLC0415 - for runs only
+        from mcp_server.project.attached import attach  # noqa: PLC0415
         from mcp_server.project.user_settings import load_user_settings  # noqa: PLC0415
 
         own = load_user_settings(self._home)
@@ -243,12 +240,16 @@ class Project(Runs):
 
     async def dry_run(self, request: RunRequest) -> View:
         """The final state of a simulated run that is not recorded: its times are the prediction."""
+        from engine.service import View  # noqa: PLC0415 - for runs only
+
         plan = self._looked_over(self.plan(request.source), request, request.executor)
         run = (await self._simulated(plan, request)).run
         return View(run=run, actions={}, estimates={}, now=run.ended_at or run.created_at)
 
     def _looked_over(self, plan: Plan, request: RunRequest, executor: str) -> Plan:
         """*plan* with warnings of what its agents will lack if *executor* does the work of model agents."""
+        from mcp_server.project.preflight import preflight  # noqa: PLC0415 - for runs only
+
         agents = _workers(plan, request)
         notes = preflight(agents, self.root, self.claude_settings.waiting, executor=executor, home=self._home)
         return dataclasses.replace(plan, warnings=(*plan.warnings, *notes))
@@ -258,6 +259,8 @@ class Project(Runs):
 
         Nothing is simulated unless requested. Raises `EnvironmentFault` if no executor can do the work.
         """
+        from engine.executors.claude.executor import find_program  # noqa: PLC0415 - for runs only
+
         asked, program = request.executor, self.settings.claude_program
         if asked == "simulate":
             return "simulate"
@@ -314,9 +317,17 @@ class Project(Runs):
         self, plan: Plan, request: RunRequest, definition: Mapping[str, Any] | None = None
     ) -> Simulated:
         """The simulation; raises `InputError` (NO_EFFECT) if a requested failure or value had no effect."""
-        from engine.simulation import simulate  # noqa: PLC0415 - real runs can do without
+        from engine.simulation import Scenario, simulate  # noqa: PLC0415 - real runs can do without
 
-        scenario = dataclasses.replace(self._scenario(request), definition=definition)
+        scenario = Scenario(
+            definition=definition,
+            arguments=request.arguments,
+            limits=self.limits(request.limits),
+            faults=request.faults,
+            values=request.values,
+            seed=secrets.randbits(32) if request.seed is None else request.seed,
+            epoch=SystemClock().now(),
+        )
         simulated = await asyncio.to_thread(simulate, plan, scenario, project=self.root)
         if simulated.lost:
             raise InputError(
@@ -325,18 +336,6 @@ class Project(Runs):
                 hint="Name a node and an attempt that the simulation reaches, or set what its skip condition reads.",
             )
         return simulated
-
-    def _scenario(self, request: RunRequest) -> Scenario:
-        from engine.simulation import Scenario  # noqa: PLC0415 - see `_simulated`
-
-        return Scenario(
-            arguments=request.arguments,
-            limits=self.limits(request.limits),
-            faults=request.faults,
-            values=request.values,
-            seed=secrets.randbits(32) if request.seed is None else request.seed,
-            epoch=SystemClock().now(),
-        )
 
     async def resume(self, run_id: RunId, *, failed: bool = False, limits: Limits | None = None) -> None:
         """Resume an interrupted run, or retry a failed one; *limits* replace those it had.

@@ -9,7 +9,6 @@ import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from engine.opening import open_engine
 from mcp_server.project.engines import Engines
 
 if TYPE_CHECKING:
@@ -72,5 +71,7 @@ async def open_runs(root: Path, *, home: Path | None = None, notes: Sequence[str
 
     *home* is the user's home directory, by default that of the process. *notes* are shown with every run.
     """
+    from engine.opening import open_engine  # noqa: PLC0415 - see `Runs.engines`
+
     async with contextlib.AsyncExitStack() as stack:
         yield Runs(root, stack, open_one=partial(open_engine, root, home=home, reads=True), home=home, notes=notes)

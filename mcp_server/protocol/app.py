@@ -20,6 +20,7 @@ import anyio
 from mcp.server.apps import Apps
 from mcp.server.lowlevel import NotificationOptions
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import server as sdk
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.stdio import stdio_server
 from mcp.server.subscriptions import InMemorySubscriptionBus
@@ -231,6 +232,7 @@ async def serve(*, root: str | Path | None = None, door: HandOver | None = None)
 
     Live runs are ended and recorded as interrupted first. *door* has both streams if it has answered before.
     """
+    _keep_log()
     server = OrchestrationServer(root=root, offers=_offers(door))
     code = 0
     with anyio.CancelScope() as scope:
@@ -252,6 +254,12 @@ async def serve(*, root: str | Path | None = None, door: HandOver | None = None)
                     low = server._lowlevel_server  # noqa: SLF001 - the SDK has no public way to pass a transport
                     await low.run(read_stream, write_stream, low.create_initialization_options())
     return code
+
+
+def _keep_log() -> None:
+    """Where the log goes somewhere already, spare the SDK a handler of its own, for which it imports all of rich."""
+    if logging.root.handlers:  # to which it would add nothing
+        sdk.configure_logging = lambda _: None  # type: ignore[attr-defined, assignment, misc]
 
 
 def _offers(door: HandOver | None) -> bool:

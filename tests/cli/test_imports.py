@@ -74,7 +74,7 @@ def test_a_status_line_imports_little_more_than_what_opens_the_database(project:
     ("program", "heavy", "most"),
     [
         pytest.param(HELP, HEAVY | {"asyncio", "mcp", "pydantic", "rich.console"}, 12, id="help"),
-        pytest.param(SERVER, HEAVY | {"engine.text.redaction", "engine.text.shown", "rich", "typer"}, 31, id="server"),
+        pytest.param(SERVER, HEAVY | {"engine.text.redaction", "engine.text.shown", "rich", "typer"}, 32, id="server"),
     ],
 )
 def test_what_comes_at_once_imports_nothing_that_only_work_needs(program: str, heavy: set[str], most: int) -> None:
@@ -160,13 +160,18 @@ print(json.dumps(list(sys.modules)), file=sys.stderr)
 """
 OF_FILES = {"registry.markdown.blocks", "registry.dialects", "mcp_server.protocol.contents"}
 """Needed for a markdown file, an older spelling, and a resource."""
+OF_RUNS = {
+    *("engine.executors.claude.executor", "engine.opening", "engine.service", "engine.simulation"),
+    *("engine.storage.sqlite", "filelock", "mcp_server.project.preflight"),
+}
+"""Needed once a run is started, simulated or read."""
 
 
-def test_the_first_call_of_a_tool_loads_nothing_that_only_certain_files_need() -> None:
+def test_the_first_call_of_a_tool_loads_nothing_that_only_certain_files_or_runs_need() -> None:
     done = subprocess.run([sys.executable, "-c", CALLED], capture_output=True, text=True, check=True, timeout=50)
     imported = {*json.loads(done.stderr.splitlines()[-1])}
     assert "mcp_server.answers.status" in imported
-    assert not imported & OF_FILES
+    assert not imported & (OF_FILES | OF_RUNS)
 
 
 COLLECTED = """
@@ -219,3 +224,42 @@ OF_OTHER_RUNS = {
 def test_a_run_loads_nothing_that_only_other_runs_need(project: Path) -> None:
     assert {"engine.service", "registry.packaged.review_repo"} <= (loaded := loaded_by(project, "run", "/review-repo"))
     assert loaded & OF_OTHER_RUNS == set()
+
+
+BUILT = """
+import json, sys
+import mcp_server.__main__ as server
+server._load()
+import gc
+from pydantic import BaseModel, TypeAdapter
+def kinds(base):
+    for kind in base.__subclasses__():
+        yield kind
+        yield from kinds(kind)
+models = [kind.__pydantic_complete__ for kind in {*kinds(BaseModel)}]
+adapters = [one.pydantic_complete for one in gc.get_objects() if isinstance(one, TypeAdapter)]
+class Later(BaseModel):
+    number: int
+own = [Later.__pydantic_complete__, TypeAdapter(list[Later]).pydantic_complete]
+print(json.dumps([len(models), sum(models), len(adapters), sum(adapters), own]), file=sys.stderr)
+"""
+
+
+def test_types_of_the_protocol_are_built_when_they_are_used_and_types_that_are_defined_later_at_once() -> None:
+    done = subprocess.run([sys.executable, "-c", BUILT], capture_output=True, text=True, check=True, timeout=50)
+    models, built, adapters, ready, own = json.loads(done.stderr.splitlines()[-1])
+    assert models > 300
+    assert built < models / 20
+    assert adapters > 5
+    assert not ready
+    assert own == [True, True]
+
+
+def test_a_server_loads_no_console_for_its_log() -> None:
+    words = [sys.executable, "-X", "importtime", "-m", "mcp_server"]
+    env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        words, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=50
+    )
+    assert "| mcp_server.protocol.stdin" in done.stderr.replace("  ", "")
+    assert "rich" not in done.stderr
