@@ -106,7 +106,7 @@ def fleet(
         file.parent.mkdir(parents=True, exist_ok=True)
         command = lab.server_command(port=port, file=file, listen=listen)
         console.notes.print(f"the fleet's server listens on {listen}:{port}; Ctrl+C ends it", soft_wrap=True)
-        raise typer.Exit(lab.run_server(command))
+        lab.run_server(command)
 
 
 def _check_worker(address: Address, kinds: list[str], labels: list[str], folder: Path) -> None:

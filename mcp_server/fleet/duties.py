@@ -148,7 +148,7 @@ class Duties:
                     self._terms.name,
                     "ORDER_REFUSED",
                     f"the worker {self._terms.name} refuses the order: {error}",
-                    "Set the same ORCHESTRATE_FLEET_KEY and `blobs` for the coordinator and for every worker.",
+                    wire.SAME_EVERYWHERE,
                 )
             else:
                 with self._noted(attempt, info.activity_run_id or ""):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from engine.errors import EnvironmentFault, InputError
 from engine.executors.fleet.sealing import KEY_VARIABLE, parse_key
@@ -74,9 +74,6 @@ def check_listen(listen: str, *, insecure: bool) -> None:
     parse_key(key)
 
 
-def run_server(command: list[str]) -> int:
-    """Run the server in the foreground until it is ended; returns its exit code."""
-    try:
-        return subprocess.run(command, check=False, env=COLLECTOR | os.environ).returncode  # noqa: S603 - our own command
-    except KeyboardInterrupt:
-        return 0
+def run_server(command: list[str]) -> NoReturn:
+    """Become the server: a signal to this process ends it, and leaves none behind."""
+    os.execve(command[0], command, COLLECTOR | os.environ)  # noqa: S606 - our own command

@@ -78,6 +78,8 @@ async def _keep(options: Options, tell: Callable[[str], None]) -> int:
     while True:
         code, was_ready, fault = await _run(options, stop, hurry, tell)
         if code == 0 or stop.is_set():
+            if code == -signal.SIGTERM:  # it had not begun yet
+                return 0
             return code if code >= 0 else 1
         deaths = 1 if was_ready else deaths + 1
         if fault is not None and (fault["wrong"] or deaths >= TRIES):

@@ -119,6 +119,31 @@ async def test_a_bucket_that_is_away_for_longer_than_a_heartbeat_loses_nothing(
             assert [len(one.attempts) for one in seen.nodes.values()] == [1, 1]
 
 
+@pytest.mark.parametrize("fault", ["altered", "removed"])
+async def test_an_order_that_was_altered_or_removed_in_the_bucket_is_refused(
+    fault: str, fleet_server: Server, bucket: BucketServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHESTRATE_FLEET_KEY", "ab" * 32)
+    with closing(Yard(tmp_path, fleet_server.address, blobs=URL)) as yard:
+        yard.start_worker("w1", "--blobs", URL, "--once")
+        async with opened(yard) as project:
+            engine = await project.engine()
+            nodes = [node("a", f"make {LARGE}", **MADE), node("b", "go", "a", **READS)]
+            run = await project.start(RunRequest(source=command(*nodes)))
+            under = "of/a/project/messages"
+            await asyncio.to_thread(until, lambda: len(bucket.files(under)) == 2, "the order is in the bucket")
+            for path in bucket.files(under):
+                data = bytearray(path.read_bytes())
+                data[len(data) // 2] ^= 1
+                path.unlink() if fault == "removed" else path.write_bytes(data)
+            yard.start_worker("w2", "--blobs", URL)
+            seen = await ended(engine, run)
+        failure = seen.nodes[NodeId("b")].failure
+        assert failure is not None
+        assert (failure.code, "w2" in failure.message) == ("ORDER_REFUSED", True), failure.message
+        assert [line[1] for line in yard.traced()] == ["a"]
+
+
 def taken_port() -> str:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import platform
 import signal
+import socket
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from tests.support.fleet import ORCHESTRATE, SECONDS, Server, Yard, command, node, until
@@ -130,3 +132,31 @@ def test_a_worker_that_hangs_ends_when_it_is_told_to_a_second_time(yard: Yard) -
     until(lambda: b"asked to end" in worker.log.read_bytes(), "it has heard that", worker.log)
     worker.process.send_signal(signal.SIGTERM)
     assert worker.process.wait(SECONDS) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_server_of_a_lab_ends_with_the_program_that_has_started_it(tmp_path: Path, number: signal.Signals) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def answers() -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+        return False
+
+    words = ["fleet", "up", "--port", str(port), "--state", str(tmp_path / "state.sqlite3")]
+    with subprocess.Popen([ORCHESTRATE, *words], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        try:
+            until(answers, "the server answers")
+            parts = [psutil.Process(process.pid), *psutil.Process(process.pid).children()]
+            process.send_signal(number)
+            assert process.wait(SECONDS) == 0
+            assert not [one for one in parts if one.is_running()]
+        finally:
+            process.kill()
+
+
+def test_a_worker_that_is_asked_to_end_before_it_is_ready_ends_as_asked(yard: Yard) -> None:
+    worker = yard.start_worker("w1", at="127.0.0.1:1", says="FLEET_UNREACHABLE")
+    assert worker.terminate() == 0

@@ -63,8 +63,8 @@ class BucketServer:
             return False
 
     def files(self, under: str) -> list[Path]:
-        """The objects of the bucket below *under*."""
-        return [path for path in (self.bucket / under).rglob("*") if path.is_file()]
+        """The objects of the bucket below *under*; those with a dot are being written."""
+        return [path for path in (self.bucket / under).rglob("[!.]*") if path.is_file()]
 
     def close(self) -> None:
         """End it, if it runs."""

@@ -273,7 +273,7 @@ class FleetExecutor:
                 FailureKind.ERROR,
                 "ANSWER_REFUSED",
                 f"the answer of the worker cannot be read: {error}",
-                hint="Set the same ORCHESTRATE_FLEET_KEY and `blobs` for the coordinator and for every worker.",
+                hint=wire.SAME_EVERYWHERE,
             )
             return refused, None
         except StoreFault as fault:
@@ -293,7 +293,7 @@ class FleetExecutor:
                     FailureKind.TIMEOUT,
                     "NO_WORKER",
                     f"no worker took the attempt within {self._fleet.wait_for_worker.total_seconds():g} s",
-                    hint=f"Start `orchestrate worker` for the queue {self._queue(order.agent)}.",
+                    hint=f"Start `orchestrate worker`, of a version that serves the queue {self._queue(order.agent)}.",
                 )
             if cause.type is TimeoutType.START_TO_CLOSE:
                 return failed(FailureKind.TIMEOUT, "TIMEOUT", f'Node "{order.node}" took longer than its timeout')

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 VERSION = 1
 """Stands in the name of every queue, so that no worker gets an order that it cannot read."""
+SAME_EVERYWHERE = (
+    "Set the same ORCHESTRATE_FLEET_KEY and `blobs` for the coordinator and for every worker, and install the same "
+    "version of the package."
+)
+"""The hint if one side cannot read a message of the other."""
 ACTIVITY = "work_order"
 LOST = "WORKER_LOST"
 """The type of the error with which a worker that was started again reports what its former process was running."""
@@ -44,7 +49,7 @@ ObjectId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{40}([0-9a-f]{24})?\Z
 """The full id of a git object, which git takes for nothing else."""
 
 
-class Files(msgspec.Struct, frozen=True, kw_only=True):
+class Files(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The files that an isolated attempt begins with: commits, as bundles in the store under their ids."""
 
     root: ObjectId
@@ -64,8 +69,8 @@ class Output(msgspec.Struct, frozen=True):
     required: bool
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt, for a worker."""
+class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One attempt, for a worker. A field that it does not know may ask for what it cannot do, so it takes none."""
 
     project: str
     """The name under which workers allow the project."""
@@ -96,7 +101,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         return WorkOrder(project=project, outputs=outputs, **given)
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The outcome of an attempt, from a worker."""
 
     worker: str

@@ -73,6 +73,18 @@ def test_what_is_no_message_is_an_error_of_one_kind(data: bytes) -> None:
             decode(data)
 
 
+def test_a_field_of_another_version_is_refused_and_not_left_out() -> None:
+    """A worker that left it out would do something else than the coordinator has asked for."""
+    order, answer = (
+        wire.encode(wire.order_of(ORDER, project="p", package="1", trust=None)),
+        wire.encode(wire.answer_of(Outcome(), worker="w")),
+    )
+    for decode, data in ((wire.decode_order, order), (wire.decode_answer, answer)):
+        decode(data)
+        with pytest.raises(ValueError, match="unknown field `sandbox`"):
+            decode(data[:-1] + b',"sandbox":"strict"}')
+
+
 def test_progress_comes_back() -> None:
     assert wire.decode_progress(wire.encode(wire.Progress(3, None, "said"))) == wire.Progress(3, None, "said")
 
