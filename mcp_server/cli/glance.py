@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.statefolder.quick_look import Uncertain, quick_state
 from mcp_server.cli.line import configuration, root_of
-from mcp_server.cli.run_rows import OWNERS, connected, is_alive
+from mcp_server.cli.run_rows import OWNERS, asking_in, connected, is_alive
 from mcp_server.cli.streams import take_any_stream
 
 if TYPE_CHECKING:
@@ -95,17 +95,21 @@ def _check_owners(folder: str) -> None:
 def _runs(folder: str, db: sqlite3.Connection, now: datetime, *, every: bool) -> Callable[[], None]:
     from mcp_server.cli.terminal import RUNS_SHOWN, ListedRun, notes, results, runs_table  # noqa: PLC0415 - brings rich
 
+    owners = f"{folder}/{OWNERS}"
     rows: list[ListedRun] = []
+    alive: set[str] = set()
     for *columns, owner in db.execute(_LIST, (-1 if every else RUNS_SHOWN,)):
         row = ListedRun(*_sound(columns, owner))
-        lost = row.status in UNDER_WAY and not is_alive(f"{folder}/{OWNERS}", owner, now.timestamp())
-        rows.append(row._replace(status="interrupted") if lost else row)
+        lives = row.status in UNDER_WAY and is_alive(owners, owner, now.timestamp())
+        alive.update([owner] if lives else [])
+        rows.append(row if lives or row.status in OVER else row._replace(status="interrupted"))
     if not rows:
         raise Uncertain
+    asking = asking_in(owners, alive)
     left = db.execute("SELECT count(*) FROM runs").fetchone()[0] - len(rows)
 
     def tell() -> None:
-        results.print(runs_table(rows, now))
+        results.print(runs_table(rows, now, asking))
         if left:
             word = "run" if left == 1 else "runs"
             notes.print(f"{left} older {word} not shown; --all shows all", soft_wrap=True)

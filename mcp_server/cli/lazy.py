@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from engine.executors.simulate import parse_fault, parse_value, values_by_node
     from engine.runtime.live_runs import log
+    from engine.statefolder.owners import owners_of
     from engine.storage.attempt_logs import LogReader
     from engine.storage.copies import runs_of
     from engine.storage.database import faults
@@ -38,6 +39,7 @@ _HOMES = {
     "attempts_of": "mcp_server.project.nodes",
     "RunRequest": "mcp_server.project.project",
     "faults": "engine.storage.database",
+    "owners_of": "engine.statefolder.owners",
     "find_node": "mcp_server.project.nodes",
     "keys_of": "mcp_server.project.outputs",
     "notable_outputs": "mcp_server.project.outputs",
@@ -87,6 +89,7 @@ __all__ = [
     "open_runs",
     "open_trust",
     "outputs_of",
+    "owners_of",
     "parse_attempt",
     "parse_fault",
     "parse_value",

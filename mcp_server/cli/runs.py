@@ -24,6 +24,7 @@ from mcp_server.cli.bell import ring
 from mcp_server.cli.outputs import print_outputs, print_result
 from mcp_server.cli.person import can_ask
 from mcp_server.cli.questions import answer_questions, has_terminal, question_lines, question_text
+from mcp_server.cli.run_rows import asking_in
 from mcp_server.cli.shared import (
     CANCELLED,
     FAILED,
@@ -398,7 +399,9 @@ async def _runs(states: Iterable[str], words: Mapping[str, str | None], *, most:
         if as_json:
             console.print_json([console.run_row(row) for row in found])
         elif found:
-            console.results.print(runs_table(found[:most], now))
+            owners = [row.owner for row in found[:most] if row.ended_at is None]
+            asking = asking_in(str(lazy.owners_of(engine.project)), owners)
+            console.results.print(runs_table(found[:most], now, asking))
             if len(found[:most]) < len(found):
                 left = counted(len(found) - len(found[:most]), "older run")
                 console.notes.print(f"{left} not shown; --all shows all", soft_wrap=True)

@@ -18,13 +18,15 @@ from engine.views.durations import took
 from engine.views.marks import MARKS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
     from datetime import datetime
 
     from engine.storage.port import RunSummary
 
 RUNS_SHOWN = 20
 """Runs of a list that is not to have all."""
+ASKS = "❓ waits for you"
+"""The state in a list of a run that waits for a person's answer."""
 WIDE = 100_000
 """Width of output that is not a terminal: programs read whole lines."""
 
@@ -82,9 +84,13 @@ class ListedRun(NamedTuple):
     worktree: str
 
 
-def runs_table(rows: Sequence[RunSummary | ListedRun], now: datetime) -> Table:
-    """The list of runs, newest first; if they do not fit, commands are wrapped, but not ids and states."""
-    states = [Text(f"{MARKS[row.status]} {row.status}") for row in rows]
+def runs_table(rows: Sequence[RunSummary | ListedRun], now: datetime, asking: Container[str] = ()) -> Table:
+    """The list of runs, newest first; if they do not fit, commands are wrapped, but not ids and states.
+
+    *asking* are runs that wait for a person's answer, as far as is known.
+    """
+    asks = [row.status == "running" and row.id in asking for row in rows]
+    states = [Text(ASKS if one else f"{MARKS[row.status]} {row.status}") for row, one in zip(rows, asks, strict=True)]
     whole = {"RUN": max(len(row.id) for row in rows), "STATE": max(state.cell_len for state in states)}
     table = Table(box=None, pad_edge=False)
     marked = ("WORKTREE",) if any(row.worktree for row in rows) else ()

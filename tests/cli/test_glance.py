@@ -171,6 +171,18 @@ def test_a_run_under_way_is_shown_by_both_ways_alike(ways: Ways, waiting: str) -
         assert waiting in quick[1]
 
 
+def test_a_run_that_waits_for_a_person_is_listed_as_such_by_both_ways(ways: Ways) -> None:
+    asked = ways.ordinary("run", "/ask", "--detach")[1].strip()
+    try:
+        wait_until(lambda: ways.ordinary("runs")[1], lambda text: "❓ waits for you" in text, timeout=SECONDS)
+        quick = ways.quick("runs")
+        assert quick is not None
+        assert "❓ waits for you" in quick[1]
+    finally:
+        ways.ordinary("cancel", asked)
+    wait_until(lambda: ways.ordinary("runs")[1], lambda text: "🚫 cancelled" in text, timeout=SECONDS)
+
+
 def test_the_quick_way_knows_the_states_and_the_version_of_the_journal() -> None:
     assert set(RunStatus) - END_STATES == glance.UNDER_WAY
     assert END_STATES == glance.OVER

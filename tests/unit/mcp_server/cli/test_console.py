@@ -16,7 +16,7 @@ from mcp_server.cli.terminal import Unbroken, runs_table
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
-def listed(console: Unbroken, status: RunStatus = RunStatus.COMPLETED) -> list[str]:
+def listed(console: Unbroken, status: RunStatus = RunStatus.COMPLETED, asking: tuple[str, ...] = ()) -> list[str]:
     row = RunSummary(
         id=RunId("r-z7e8o26ag4b9"),
         command="/a-command-with-quite-a-long-name",
@@ -25,7 +25,7 @@ def listed(console: Unbroken, status: RunStatus = RunStatus.COMPLETED) -> list[s
         owner=OwnerId("o-1"),
         created_at=NOW,
     )
-    console.print(runs_table([row], NOW))
+    console.print(runs_table([row], NOW, asking))
     assert isinstance(console.file, StringIO)
     return console.file.getvalue().splitlines()
 
@@ -49,3 +49,10 @@ def test_what_is_piped_has_one_whole_line_for_each_run(monkeypatch: pytest.Monke
     monkeypatch.setenv("COLUMNS", "40")
     _, line = listed(Unbroken(file=StringIO()))
     assert "/a-command-with-quite-a-long-name (simulated)  ✅ completed" in line
+
+
+@pytest.mark.parametrize("status", [RunStatus.RUNNING, RunStatus.INTERRUPTED])
+def test_a_run_that_waits_for_a_person_says_so_while_it_runs(status: RunStatus) -> None:
+    _, line = listed(Unbroken(file=StringIO()), status, asking=("r-z7e8o26ag4b9", "r-another"))
+    assert ("❓ waits for you" in line) == (status is RunStatus.RUNNING)
+    assert "waits" not in listed(Unbroken(file=StringIO()), status, asking=("r-another",))[1]
