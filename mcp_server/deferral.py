@@ -14,15 +14,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_DECIDES = "_defer_build"
+
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """Models and adapters that are defined in this block are built later; so are models that inherit from these."""
-    config, decides = BaseModel.model_config, TypeAdapter._defer_build  # noqa: SLF001 - an adapter of a union has no config
+    """Models and adapters that are defined in this block are built later; so are models that inherit from these.
+
+    An adapter of a union has no configuration, so pydantic's own decision is overridden; where a version of pydantic
+    decides otherwise, adapters are built at once.
+    """
+    config, decides = BaseModel.model_config, vars(TypeAdapter).get(_DECIDES)
     BaseModel.model_config = ConfigDict(defer_build=True)
-    TypeAdapter._defer_build = property(lambda _: True)  # type: ignore[assignment, method-assign]  # noqa: SLF001
+    if decides is not None:
+        setattr(TypeAdapter, _DECIDES, property(lambda _: True))
     try:
         yield
     finally:
         BaseModel.model_config = config
-        TypeAdapter._defer_build = decides  # type: ignore[method-assign]  # noqa: SLF001
+        if decides is not None:
+            setattr(TypeAdapter, _DECIDES, decides)
