@@ -104,7 +104,8 @@ class Watched:
 
     async def end_one(self) -> None:
         """Let one node end."""
-        door = await asyncio.wait_for(self._doors.get(), 60)
+        async with asyncio.timeout(60):
+            door = await self._doors.get()
         door.set()
         await self._engine.live_runs.committed()
 

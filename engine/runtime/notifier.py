@@ -31,7 +31,8 @@ class Notifier:
         waiter = asyncio.get_running_loop().create_future()
         self._waiters[run][waiter] = None
         try:
-            await asyncio.wait_for(waiter, seconds)
+            async with asyncio.timeout(seconds):
+                await waiter
         except TimeoutError:
             return False
         finally:

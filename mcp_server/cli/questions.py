@@ -145,7 +145,8 @@ async def _line(seconds: float) -> str | None:
 
     loop.add_reader(sys.stdin.fileno(), on_ready)
     try:
-        await asyncio.wait_for(ready, seconds)
+        async with asyncio.timeout(seconds):
+            await ready
     except TimeoutError:
         return None
     finally:

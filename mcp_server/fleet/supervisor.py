@@ -88,7 +88,8 @@ async def _keep(options: Options, tell: Callable[[str], None]) -> int:
             raise EnvironmentFault(f"the worker ended {deaths} times before it was ready", code="WORKER_FAILED")
         tell(f"the worker ended with {code}; it is started again")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), min(PAUSE * 2 ** (deaths - 1), MAX_PAUSE))
+            async with asyncio.timeout(min(PAUSE * 2 ** (deaths - 1), MAX_PAUSE)):
+                await stop.wait()
         if stop.is_set():
             return 0
 
@@ -143,7 +144,8 @@ async def _line(process: asyncio.subprocess.Process, lease: float | None, tell: 
     """
     assert process.stdout is not None  # noqa: S101 - a pipe was asked for
     try:
-        return await asyncio.wait_for(process.stdout.readline(), lease)
+        async with asyncio.timeout(lease):
+            return await process.stdout.readline()
     except TimeoutError:
         tell(f"the worker was silent for {lease:g} s, and is killed")
         with contextlib.suppress(ProcessLookupError):
@@ -167,5 +169,6 @@ async def _end(
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(hurry.wait(), options.drain + LAST)
+            async with asyncio.timeout(options.drain + LAST):
+                await hurry.wait()
         process.kill()

@@ -151,7 +151,8 @@ async def _show_life(duties: Duties) -> None:
             shown = lease
         duties.begun.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(duties.begun.wait(), BEAT)
+            async with asyncio.timeout(BEAT):
+                await duties.begun.wait()
 
 
 async def _until_quiet(duties: Duties) -> None:
@@ -168,7 +169,8 @@ async def _until_over(stop: asyncio.Event, over: asyncio.Event, duties: Duties, 
     last, seen = loop.time(), 0
     while not (stop.is_set() or over.is_set()):
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(over.wait(), LOOK)
+            async with asyncio.timeout(LOOK):
+                await over.wait()
         if duties.taken != seen or duties.running:
             last, seen = loop.time(), duties.taken
         if options.idle_exit is not None and loop.time() - last >= options.idle_exit:

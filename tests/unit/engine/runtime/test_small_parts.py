@@ -99,6 +99,16 @@ async def test_a_waiter_that_was_cancelled_does_not_keep_the_others_from_being_w
     assert gone.cancelled()
 
 
+async def test_who_is_cancelled_in_the_moment_in_which_the_run_moves_is_cancelled() -> None:
+    notifier = Notifier()
+    leaving = asyncio.ensure_future(notifier.wait(RUN, 60))
+    await asyncio.sleep(0)
+    notifier.moved(RUN)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    assert leaving.cancelled()
+
+
 def observations_about(project: Path, type_: str, expression: str) -> tuple[bool | None, str | None]:
     """Whether a condition holds, and the code of the failure to find out."""
     skip = {"type": type_, "expression": expression}
