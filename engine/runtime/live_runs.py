@@ -38,6 +38,7 @@ from engine.run.events import ValueRef
 from engine.run.reducer import fold
 from engine.run.state import ZERO
 from engine.runtime.decided import Decided
+from engine.runtime.notifier import Bell
 from engine.runtime.projections import samples, session_values, summary_of
 from engine.runtime.resource_requests import waits_for_locks
 from engine.scheduling import admission, decide
@@ -113,7 +114,7 @@ class LiveRuns:
         self._observer = observer
         self._placed = queues, elsewhere
         self._decided = Decided()
-        self._wake = asyncio.Event()
+        self._bell = Bell()
         self._flushing = False
         self._fault: OrchestrationError | None = None
         self._requests = requests
@@ -154,7 +155,7 @@ class LiveRuns:
 
         The clock is read at the first decision of a commit; until the next, time advances as it is lived.
         """
-        by = ZERO if self._wake.is_set() else self._clock.jump()
+        by = ZERO if self._bell.rung else self._clock.jump()
         now = self._clock.now()
         if by:
             log.warning("the clock of this machine jumped %s", leapt(by))
@@ -177,7 +178,7 @@ class LiveRuns:
             )
             self._claims_until[run.id] = now + plan.lock_wait
             self._arm(self._claims_until[run.id])
-            self._wake.set()
+            self._bell.ring()
 
     def send(self, run_id: RunId, signal: sig.Signal) -> None:
         """Decide *signal* now; its events are durable once `committed` returns.
@@ -226,7 +227,7 @@ class LiveRuns:
         before = [event for name, _place, event in batch.events if name == run.id]
         if before and isinstance(before[0], ev.RunCreated):  # else it has a row, which the next owner rewrites
             batch.summaries[run.id] = summary_of(fold(before), self._owner)
-        self._wake.set()
+        self._bell.ring()
         for listener in self.on_fault:
             listener([run])
         for look in self.on_recovery:
@@ -247,7 +248,7 @@ class LiveRuns:
                 place += 1
                 self._requests.follow(run, event, batch)
             self._decided.events.setdefault(run.id, []).extend(events)
-            self._wake.set()
+            self._bell.ring()
         self._arm(run.next_due())
 
     def wake_at(self, due: datetime) -> None:
@@ -276,7 +277,7 @@ class LiveRuns:
             self._arm(callback(now))
         if any(waits_for_locks(run) for run in self.runs.values()):
             self._decided.batch.lock_ops.append(lambda table: table.expire(now, self._owner))
-            self._wake.set()
+            self._bell.ring()
 
     def _guard(self, run: RunId, signal: sig.Signal) -> None:
         """Send from a callback, which has no caller to catch an error."""
@@ -288,7 +289,7 @@ class LiveRuns:
     def touch(self) -> None:
         """Commit although nothing was decided, so that a storage fault shows now and not hours later."""
         self._decided.batch.lock_ops.append(lambda _table: [])
-        self._wake.set()
+        self._bell.ring()
 
     async def committed(self) -> None:
         """Wait until everything decided so far is durable; raises the fault if it cannot be."""
@@ -297,7 +298,7 @@ class LiveRuns:
             return
         done = asyncio.get_running_loop().create_future()
         self._decided.waiters.append(done)
-        self._wake.set()
+        self._bell.ring()
         await done
 
     def _check(self) -> None:
@@ -307,8 +308,7 @@ class LiveRuns:
     async def run_flusher(self) -> None:
         """Commit decisions as they come, until cancelled."""
         while True:
-            await self._wake.wait()
-            self._wake.clear()
+            await self._bell.heard()
             self._flushing = True
             try:
                 await self._flush()

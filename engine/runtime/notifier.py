@@ -1,4 +1,4 @@
-"""Wakes tasks waiting for a run to change.
+"""Wakes tasks waiting for a run to change, or for something to commit.
 
 Effects: only wakes tasks of this loop.
 """
@@ -11,6 +11,28 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from engine.ids import RunId
+
+
+class Bell:
+    """Wakes the one task that waits for it, again and again, for less than an `asyncio.Event` costs."""
+
+    def __init__(self) -> None:
+        self.rung = False
+        """Whether it was rung since the task last heard it."""
+        self._waiter: asyncio.Future[None] | None = None
+
+    def ring(self) -> None:
+        """Wake the task, or let it go on when it comes to wait."""
+        self.rung = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def heard(self) -> None:
+        """Wait until it is rung, if it was not since the last time."""
+        if not self.rung:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        self.rung = False
 
 
 class Notifier:

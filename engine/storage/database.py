@@ -18,7 +18,7 @@ from engine.storage import schema
 from engine.storage.port import StateRemoved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from engine.storage.schema import IsAlive
@@ -73,12 +73,11 @@ def reading(db: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def rolled_back(db: sqlite3.Connection, undone: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Roll back the open transaction if the block fails, after calling *undone*."""
+def rolled_back(db: sqlite3.Connection) -> Iterator[None]:
+    """Roll back the open transaction if the block fails."""
     try:
         yield
     except BaseException:
-        undone()
         with contextlib.suppress(sqlite3.Error):
             db.execute("ROLLBACK")
         raise
@@ -89,10 +88,15 @@ def faults(path: Path) -> Iterator[None]:
     """Turn errors of the disk and of SQLite into one clear error."""
     try:
         yield
-    except sqlite3.Error as error:
-        raise _of_sqlite(path, error) from error
-    except OSError as error:
-        raise _fault(path, error.strerror or str(error), _OF_THE_SYSTEM.get(error.errno or 0, _OTHER)) from error
+    except (sqlite3.Error, OSError) as error:
+        raise fault_of(path, error) from error
+
+
+def fault_of(path: Path, error: sqlite3.Error | OSError) -> EnvironmentFault:
+    """The fault to report for an *error* of the disk or of SQLite."""
+    if isinstance(error, OSError):
+        return _fault(path, error.strerror or str(error), _OF_THE_SYSTEM.get(error.errno or 0, _OTHER))
+    return _of_sqlite(path, error)
 
 
 ROOM = 2**17

@@ -38,6 +38,7 @@ class Chain:
         """Start without events; the run id is hashed first, so no run can pass with another's events."""
         self.events = 0
         self._hash = blake2b(run.encode(), digest_size=16)
+        self._head = Head(0, self._hash.digest())
 
     def gap(self, rows: Sequence[Row]) -> int | None:
         """The first place that is missing in *rows*; None if they continue the chain."""
@@ -51,10 +52,11 @@ class Chain:
         """Add events; a kind is a word and data an object, so no two series hash the same bytes."""
         self._hash.update(b"".join([kind.encode() + data for _run, _place, kind, data in rows]))
         self.events += len(rows)
+        self._head = Head(self.events, self._hash.digest())
 
     def head(self) -> Head:
         """The current end."""
-        return Head(self.events, self._hash.digest())
+        return self._head
 
 
 def checked(run: RunId, rows: Sequence[Row], chain: Chain, end: Head) -> list[Event]:

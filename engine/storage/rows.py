@@ -60,10 +60,9 @@ def to_time(text: object) -> datetime | None:
 
 
 def summary_row(row: RunSummary) -> tuple[Any, ...]:
-    """The columns of a run."""
+    """The columns of a run but the first two, which never change."""
     ended = row.ended_at.isoformat() if row.ended_at else None
-    created = row.created_at.isoformat()
-    head = (row.id, created, row.command, row.status.value, row.executor, row.owner, ended)
+    head = (row.command, row.status.value, row.executor, row.owner, ended)
     return (*head, row.done, row.total, row.failed, row.cost_usd, row.message, row.worktree)
 
 

@@ -124,12 +124,12 @@ def insert(db: sqlite3.Connection, batch: Batch, chains: Chains) -> None:
 
 def _write_run(db: sqlite3.Connection, row: RunSummary, before: Head, after: Head) -> None:
     """Write the row of a run whose journal goes from *before* to *after*."""
-    name, created, *values = summary_row(row)
-    if db.execute(_UPDATE_RUN, (*values, *after, name, before.chain)).rowcount == 1:
+    values = summary_row(row)
+    if db.execute(_UPDATE_RUN, (*values, *after, row.id, before.chain)).rowcount == 1:
         return
     if before.events:  # another process has written since it was read
         raise misplaced(row.id, before.events)
-    db.execute(_INSERT_RUN, (name, created, *values, *after))
+    db.execute(_INSERT_RUN, (row.id, row.created_at.isoformat(), *values, *after))
 
 
 def _insert_events(db: sqlite3.Connection, batch: Batch, chains: Chains) -> dict[RunId, tuple[Head, Head]]:

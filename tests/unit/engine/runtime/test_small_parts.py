@@ -10,11 +10,12 @@ from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio.lowlevel
 import pytest
 
 from engine.ids import NodeId
 from engine.runtime.clock import EPOCH, SystemClock, VirtualClock, VirtualLoop, new_owner_id
-from engine.runtime.notifier import Notifier
+from engine.runtime.notifier import Bell, Notifier
 from engine.runtime.observations import ProjectObserver
 from tests.support.by_hand import RUN, ByHand
 from tests.support.definitions import command, node, phase
@@ -102,11 +103,40 @@ async def test_a_waiter_that_was_cancelled_does_not_keep_the_others_from_being_w
 async def test_who_is_cancelled_in_the_moment_in_which_the_run_moves_is_cancelled() -> None:
     notifier = Notifier()
     leaving = asyncio.ensure_future(notifier.wait(RUN, 60))
-    await asyncio.sleep(0)
+    await anyio.lowlevel.checkpoint()
     notifier.moved(RUN)
     leaving.cancel()
     await asyncio.wait([leaving])
     assert leaving.cancelled()
+
+
+async def test_a_bell_is_heard_once_however_often_it_was_rung_before_or_while_its_task_waits() -> None:
+    bell = Bell()
+    bell.ring()
+    bell.ring()
+    async with asyncio.timeout(1):
+        await bell.heard()
+    assert not bell.rung
+    heard = asyncio.ensure_future(bell.heard())
+    await anyio.lowlevel.checkpoint()
+    assert not heard.done()
+    bell.ring()
+    bell.ring()
+    async with asyncio.timeout(1):
+        await heard
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await bell.heard()
+
+
+async def test_a_bell_outlives_the_task_that_waited_for_it() -> None:
+    bell = Bell()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await bell.heard()
+    bell.ring()
+    async with asyncio.timeout(1):
+        await bell.heard()
 
 
 def observations_about(project: Path, type_: str, expression: str) -> tuple[bool | None, str | None]:
