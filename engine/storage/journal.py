@@ -42,11 +42,10 @@ class Chain:
 
     def gap(self, rows: Sequence[Row]) -> int | None:
         """The first place that is missing in *rows*; None if they continue the chain."""
-        places = range(self.events, self.events + len(rows))
-        found = [place for _run, place, _kind, _data in rows]
-        if found == list(places):
-            return None
-        return next(place for place, seen in zip(places, found, strict=True) if place != seen)
+        for expected, (_run, place, _kind, _data) in enumerate(rows, self.events):
+            if place != expected:
+                return expected
+        return None
 
     def add(self, rows: Sequence[Row]) -> None:
         """Add events; a kind is a word and data an object, so no two series hash the same bytes."""
