@@ -28,6 +28,7 @@ MAX_FOR_ALL = 2_000
 RICH = (6, 20, 84, 288, 19, 48, 191, 317, 848)
 """Seeds of worlds that have all transitions between them, found in a thousand; others follow where these miss one."""
 AT_ONCE = 100
+ENDS = {"completed", "degraded", "failed", "compensated", "compensation_failed", "cancelled"}
 
 
 @pytest.mark.parametrize("seed", range(EVERY_COMMIT))
@@ -91,7 +92,8 @@ def test_no_world_depends_on_how_the_interpreter_orders_its_sets() -> None:
 
 
 def test_worlds_hold_what_they_are_for() -> None:
-    """Over all seeds of a commit each kind of event of a journal happens, and each kind of end."""
+    """Over some seeds of a commit each kind of event of a journal happens, and each kind of end."""
+    every = {event.__name__ for event in get_args(Event)}
     kinds: set[str] = set()
     ends: set[str] = set()
     for seed in range(100):
@@ -99,5 +101,7 @@ def test_worlds_hold_what_they_are_for() -> None:
         world.play()
         kinds.update(kind for record in world.audit.records.values() for kind, _data in record.log)
         ends.update(record.run.status for record in world.audit.present())
-    assert kinds >= {event.__name__ for event in get_args(Event)}
-    assert ends == {"completed", "degraded", "failed", "compensated", "compensation_failed", "cancelled"}
+        if kinds >= every and len(ends) == len(ENDS):
+            break
+    assert kinds >= every
+    assert ends == ENDS
