@@ -16,7 +16,6 @@ from mcp_server.project.project import RunRequest
 from tests.support.fleet import SECONDS, Server, Wire, Worker, Yard, command, node, until
 from tests.support.fleet_runs import (
     gone,
-    lives,
     opened,
     resumed_from_an_old_copy,
     started,
@@ -25,7 +24,7 @@ from tests.support.fleet_runs import (
 )
 from tests.support.real_agents import ended
 from tests.support.real_agents import until as until_run
-from tests.support.workers import kill_worker
+from tests.support.workers import kill_worker, lives
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.processes,
     pytest.mark.measured,
-    pytest.mark.timeout(180),  # several processes start on a machine that is busy
 ]
 
 

@@ -12,9 +12,10 @@ from engine.errors import EnvironmentFault
 from engine.run.events import RunStatus
 from mcp_server.project.project import RunRequest
 from tests.support.fleet import Server, Yard, command, node, until
-from tests.support.fleet_runs import lives, opened, started, until_never, workers_of
+from tests.support.fleet_runs import opened, started, until_never, workers_of
 from tests.support.network import Network, may_make_networks
 from tests.support.real_agents import ended
+from tests.support.workers import lives
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.processes,
     pytest.mark.nightly,
-    pytest.mark.timeout(240),
     pytest.mark.skipif(not may_make_networks(), reason="this user may not make network namespaces here"),
 ]
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
-
-import psutil
 
 from engine.ids import NodeId
 from engine.run.events import RunStatus
@@ -15,7 +13,7 @@ from mcp_server.project.project import RunRequest, open_project
 from tests.support.fleet import Yard, command, until
 from tests.support.real_agents import ended
 from tests.support.real_agents import until as until_run
-from tests.support.workers import kill_worker
+from tests.support.workers import kill_worker, lives
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -30,12 +28,6 @@ def opened(yard: Yard) -> AbstractAsyncContextManager[Project]:
 
 async def started(yard: Yard, count: int) -> None:
     await asyncio.to_thread(until, lambda: len(yard.traced()) >= count, f"{count} programs have started")
-
-
-def lives(number: int) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return psutil.Process(number).status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 async def gone(numbers: list[int]) -> None:

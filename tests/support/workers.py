@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING
 
 import psutil
@@ -22,8 +23,23 @@ async def owner_of(engine: Engine, run: RunId) -> int:
     return int(process_of(summary.owner))
 
 
+def lives(number: int) -> bool:
+    """Whether a process runs as *number*; one that only waits for its parent to collect it does not."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(number).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def wait_for_death(number: int) -> None:
+    """Wait until *number* runs no more, for a signal to a group is on its way for a moment; nobody may collect it."""
+    limit = time.monotonic() + SECONDS
+    while lives(number):
+        assert time.monotonic() < limit, f"process {number} has not ended"
+        time.sleep(0.02)  # noqa: TID251 - a bounded wait on a condition
+
+
 def wait_for_end(number: int) -> None:
-    """Wait for the end of the process *number*, which may have come already."""
+    """Wait until the process *number* is gone, with its locks: other threads hold them while the first one is dead."""
     with contextlib.suppress(psutil.NoSuchProcess):
         psutil.wait_procs([psutil.Process(number)], timeout=SECONDS)
     assert not psutil.pid_exists(number)

@@ -6,7 +6,6 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -213,7 +212,6 @@ def test_parts_of_a_phase_under_way_share_lines_of_their_own() -> None:
     assert not any("Phases 2 to 2" in todo.content for todo in todos)
 
 
-@pytest.mark.timeout(120)
 @given(count=st.integers(1, 25), place=st.floats(0, 1))
 def test_no_list_with_parts_is_longer_than_its_room_and_none_loses_a_task(count: int, place: float) -> None:
     events = with_parts(count)
@@ -232,7 +230,6 @@ def tasks_in(todo: Todo) -> int:
     return int(total[1]) if total else sum(map(int, re.findall(r"(\d+) [a-z]", said)))
 
 
-@pytest.mark.timeout(120)
 @given(counts=st.lists(st.integers(1, 12), min_size=1, max_size=30), place=st.floats(0, 1), length=st.integers(3, 300))
 def test_no_list_is_longer_than_its_room_at_any_time(counts: list[int], place: float, length: int) -> None:
     events = events_of(phases(*counts, task="Do " + "x" * length))

@@ -7,7 +7,6 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from engine.errors import InputError
@@ -16,6 +15,7 @@ from mcp_server.project.notifying import Program, Webhook
 from mcp_server.project.settings import parse_settings
 from mcp_server.project.user_settings import load_user_settings
 from tests.support.hook import hooked
+from tests.support.workers import wait_for_death
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,8 +64,7 @@ async def test_a_program_that_takes_too_long_is_ended_with_what_it_started(
     )
     sleeps += "open('pid', 'w').write(str(p.pid)); p.wait()"
     assert await Program([sys.executable, "-c", sleeps], tmp_path, variables).send(BODY) == "it took longer than 2 s"
-    child = int((tmp_path / "pid").read_text(encoding="utf-8"))
-    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+    wait_for_death(int((tmp_path / "pid").read_text(encoding="utf-8")))
 
 
 async def test_a_web_hook_gets_the_notification_as_json() -> None:

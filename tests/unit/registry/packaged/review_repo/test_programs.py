@@ -12,6 +12,7 @@ from registry.packaged.review_repo import programs
 from registry.packaged.review_repo.answer import Refusal, answering, section
 from registry.packaged.review_repo.git import open_repository
 from registry.packaged.review_repo.programs import batches, run
+from tests.support.workers import wait_for_death
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ def test_a_program_that_hangs_is_stopped_with_its_children(tmp_path: Path) -> No
     child = "import os, subprocess, sys; p = subprocess.Popen(['sleep', '300']); print(p.pid, flush=True); p.wait()"
     done = run([sys.executable, "-c", child], cwd=tmp_path, seconds=2)
     assert done.timed_out
-    assert not psutil.pid_exists(int(done.stdout)) or psutil.Process(int(done.stdout)).status() == "zombie"
+    wait_for_death(int(done.stdout))
 
 
 def test_a_program_that_writes_without_end_is_stopped(tmp_path: Path) -> None:
