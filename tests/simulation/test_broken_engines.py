@@ -43,9 +43,9 @@ Patch: TypeAlias = pytest.MonkeyPatch
 WORLDS = 250
 
 
-def caught() -> str:
-    """What the first world says in which a law is broken; nothing where all stand."""
-    for seed in range(WORLDS):
+def caught(first: int) -> str:
+    """What a world says in which a law is broken, the *first* or another one; nothing where all stand."""
+    for seed in (first, *range(WORLDS)):
         try:
             World(seed).play()
         except Broken as error:
@@ -261,42 +261,43 @@ def nobody_looks_for_the_marks_of_the_dead(patch: Patch) -> None:
     patch.setattr(search, "end_all", nothing)
 
 
-BROKEN: tuple[Callable[[Patch], None], ...] = (
-    agents_start_before_it_is_durable,
-    whoever_asks_for_a_lock_gets_it,
-    locks_are_kept_after_the_end,
-    what_dies_in_a_crash_is_not_ended,
-    a_lost_attempt_is_always_made_again,
-    what_workers_still_run_is_made_again,
-    an_attempt_is_lost_as_soon_as_its_worker_is_silent,
-    undoing_goes_forward,
-    nothing_is_undone,
-    what_is_inside_a_sub_command_is_not_undone,
-    a_failed_commit_is_shrugged_off,
-    a_decision_that_breaks_down_costs_all_runs,
-    half_a_decision_is_written,
-    answers_are_given_before_they_are_durable,
-    values_are_not_stored,
-    retries_have_no_end,
-    trials_are_never_given_back,
-    budgets_are_not_looked_at,
-    phases_have_all_slots,
-    a_cancelled_attempt_counts_as_ended_at_once,
-    what_asks_for_a_lock_lets_others_pass,
-    the_clock_is_believed,
-    what_waits_for_its_turn_counts_as_at_work,
-    runs_end_as_they_like,
-    what_was_merged_is_not_asked_for,
-    numbers_of_processes_are_believed_in_every_namespace,
-    the_lock_of_another_namespace_counts_for_nothing,
-    whoever_holds_no_lock_that_can_be_seen_is_dead,
-    a_machine_that_starts_again_is_another_one,
-    nobody_waits_for_the_wardens_of_the_dead,
-    nobody_looks_for_the_marks_of_the_dead,
-)
+BROKEN: dict[Callable[[Patch], None], int] = {
+    agents_start_before_it_is_durable: 0,
+    whoever_asks_for_a_lock_gets_it: 0,
+    locks_are_kept_after_the_end: 0,
+    what_dies_in_a_crash_is_not_ended: 9,
+    a_lost_attempt_is_always_made_again: 0,
+    what_workers_still_run_is_made_again: 12,
+    an_attempt_is_lost_as_soon_as_its_worker_is_silent: 37,
+    undoing_goes_forward: 47,
+    nothing_is_undone: 0,
+    what_is_inside_a_sub_command_is_not_undone: 16,
+    a_failed_commit_is_shrugged_off: 6,
+    a_decision_that_breaks_down_costs_all_runs: 7,
+    half_a_decision_is_written: 27,
+    answers_are_given_before_they_are_durable: 0,
+    values_are_not_stored: 0,
+    retries_have_no_end: 46,
+    trials_are_never_given_back: 83,
+    budgets_are_not_looked_at: 13,
+    phases_have_all_slots: 3,
+    a_cancelled_attempt_counts_as_ended_at_once: 5,
+    what_asks_for_a_lock_lets_others_pass: 25,
+    the_clock_is_believed: 25,
+    what_waits_for_its_turn_counts_as_at_work: 1,
+    runs_end_as_they_like: 0,
+    what_was_merged_is_not_asked_for: 7,
+    numbers_of_processes_are_believed_in_every_namespace: 150,
+    the_lock_of_another_namespace_counts_for_nothing: 0,
+    whoever_holds_no_lock_that_can_be_seen_is_dead: 18,
+    a_machine_that_starts_again_is_another_one: 0,
+    nobody_waits_for_the_wardens_of_the_dead: 9,
+    nobody_looks_for_the_marks_of_the_dead: 118,
+}
+"""Each with a world that shows it; where worlds have changed, another one is looked for."""
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
 def test_an_engine_with_one_thing_broken_breaks_a_law(broken: Callable[[Patch], None], monkeypatch: Patch) -> None:
     broken(monkeypatch)
-    assert caught()
+    assert caught(BROKEN[broken])
