@@ -60,7 +60,6 @@ def test_an_example_of_a_part_fits_the_published_schema(block: Block) -> None:
 
 
 @pytest.mark.processes
-@pytest.mark.timeout(180)  # a page starts the command line a dozen times
 @pytest.mark.parametrize("page", PLAYED, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_a_page_can_be_followed_to_the_letter(page: Path, tmp_path: Path) -> None:
     project, home = tmp_path / "project", tmp_path / "home"

@@ -133,7 +133,6 @@ def test_pyright_finds_nothing_wrong_with_the_examples(examples: Path, python: P
 
 @pytest.mark.e2e
 @pytest.mark.nightly
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("package", [engine, registry], ids=["engine", "registry"])
 def test_all_that_a_program_can_reach_from_an_exported_name_has_a_type(package: ModuleType, python: Path) -> None:
     argv = [*node_tool("pyright"), "--outputjson", "--verifytypes", package.__name__, "--ignoreexternal"]

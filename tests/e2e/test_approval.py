@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ours"]
 
-pytestmark = pytest.mark.timeout(150)
 REPORT = "mcp__orchestration__report"
 CHOSEN = "\N{HEAVY RIGHT-POINTING ANGLE QUOTATION MARK ORNAMENT} "
 """Stands before what Enter would take."""

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ours"]
 
-pytestmark = pytest.mark.timeout(150)
 STATUS, REPORT = "mcp__orchestration__status", "mcp__orchestration__report"
 
 

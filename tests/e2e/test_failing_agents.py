@@ -25,8 +25,6 @@ DONE: dict[str, Any] = {
 NO_CREDIT = "Your credit balance is too low to access the Anthropic API."
 SHELL = {"tool": "Bash", "input": {"command": "touch made", "description": "Make a file"}}
 
-pytestmark = pytest.mark.timeout(150)
-
 
 @pytest.fixture
 def failing(project: Path) -> Path:

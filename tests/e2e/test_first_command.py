@@ -7,8 +7,6 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from registry.agents.load import load_agents
 from tests.e2e.test_review_code import PROGRAMS
 from tests.e2e.test_session import DONE, RUN, TODO_WRITE, Model, conversation, enter, session, state
@@ -16,7 +14,6 @@ from tests.support.fake_messages_api import FakeMessagesApi, Route
 from tests.support.terminal import accept_first_screens, wait_until
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "first-command.md").read_text(encoding="utf-8")
-pytestmark = pytest.mark.timeout(150)
 HELLO = "Hello, dear world!"
 TASK = "Generate a friendly hello world message"
 

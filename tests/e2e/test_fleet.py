@@ -18,7 +18,6 @@ from tests.support.real_agents import ended
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(180)  # several processes start on a machine that is busy
 KEY = "sk-ant-of-the-worker-0123456789"
 THINKER = "---\nname: thinker\ndescription: Thinks\ntools: Read\n---\nYou count beans."
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.support.fake_messages_api import Step
 
-pytestmark = [pytest.mark.nightly, pytest.mark.timeout(180)]  # several processes start on a machine that is busy
+pytestmark = pytest.mark.nightly
 THINKER = """\
 ---
 name: thinker

@@ -30,7 +30,6 @@ DEFINITION = {
 }
 
 pytestmark = [
-    pytest.mark.timeout(150),
     pytest.mark.skipif(chromium() is None, reason="there is no Chromium on this machine"),
 ]
 

@@ -22,8 +22,6 @@ from tests.support.node_tools import node as node_program
 FOLDER = Path(__file__).parent
 OURS = [sys.executable, "-m", "mcp_server"]
 
-pytestmark = pytest.mark.timeout(150)
-
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from tests.support.uv import uv_environment
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-pytestmark = pytest.mark.timeout(150)
 ROOT = Path(__file__).parents[2]
 SKILL = ROOT / "registry" / "packaged" / "skills" / "new-command"
 OURS = "mcp__plugin_orchestration_orchestration__"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.support.fake_messages_api import Step
 
-pytestmark = [pytest.mark.nightly, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.nightly
 TESTS = {"tests": "python -m pytest -q -p no:cacheprovider"}
 
 

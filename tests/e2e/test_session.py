@@ -46,8 +46,6 @@ PROMPT = "\N{HEAVY RIGHT-POINTING ANGLE QUOTATION MARK ORNAMENT}"
 TICK, WORKS = "\N{HEAVY CHECK MARK}", "\N{BLACK MEDIUM SQUARE}"
 """Stand before a task that is done, and before one that is worked on."""
 
-pytestmark = pytest.mark.timeout(150)
-
 
 @pytest.fixture
 def review(project: Path, environ: dict[str, str]) -> Path:

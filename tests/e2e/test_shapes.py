@@ -8,8 +8,6 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from mcp_server.cli.sync import synchronise
 from registry.catalog import Catalog
 from tests.e2e.test_review_code import MARK, PROGRAMS, calling, newest_status
@@ -22,7 +20,6 @@ from tests.support.terminal import accept_first_screens, wait_until
 if TYPE_CHECKING:
     from tests.support.definitions import Raw
 
-pytestmark = pytest.mark.timeout(150)
 
 FILES = ("alpha.py", "beta.py", "gamma.py", "delta.py")
 STRINGS = {"type": "array", "items": {"type": "string"}}

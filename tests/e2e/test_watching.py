@@ -34,8 +34,6 @@ main([])
 """A server whose calls become tasks at once instead of after a minute."""
 TOOLS = ("--allowedTools", f"{RUN},{STATUS},TodoWrite")
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture
 def many(tmp_path: Path, environ: dict[str, str]) -> Path:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.processes,
     pytest.mark.measured,
-    pytest.mark.timeout(180),  # several processes start on a machine that is busy
 ]
 URL = f"s3://{BUCKET}/of/a/project"
 MADE = {"context": {"outputs": [{"key": "made"}]}}

@@ -19,7 +19,7 @@ from tests.support.fleet import ORCHESTRATE, SECONDS, Server, Yard, command, nod
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]  # several processes start on a machine that is busy
+pytestmark = pytest.mark.processes
 
 IS_FREED = """
 import os

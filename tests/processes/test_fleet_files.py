@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.processes,
     pytest.mark.measured,
-    pytest.mark.timeout(180),  # several processes start on a machine that is busy
 ]
 
 

@@ -19,7 +19,7 @@ from tests.support.fleet_runs import opened, started, workers_of
 from tests.support.real_agents import ended
 from tests.support.real_agents import until as until_run
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]  # several processes start on a machine that is busy
+pytestmark = pytest.mark.processes
 
 
 async def test_an_agent_with_labels_waits_for_a_worker_that_has_them(

@@ -106,7 +106,6 @@ def run(project: Path, *argv: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, **options)
 
 
-@pytest.mark.timeout(180)
 async def test_commands_functions_and_runs_in_the_background_import_what_is_ours(
     project: Path, programs: Path, imported: Path
 ) -> None:
@@ -124,7 +123,6 @@ async def test_commands_functions_and_runs_in_the_background_import_what_is_ours
     assert imports(imported) == []
 
 
-@pytest.mark.timeout(180)
 def test_the_agents_that_come_along_import_what_is_ours(project: Path, programs: Path, imported: Path) -> None:
     make_repository(project)
     git(project, "add", "--all")
