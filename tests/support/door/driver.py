@@ -1,7 +1,8 @@
 """Plays many conversations with real servers, each in a process of its own, which all begin with the SDK imported.
 
 Effects: `python -m tests.support.door.driver JOBS RESULTS` forks one server for each job of the file JOBS, plays its
-client, and writes what each of them said. When the import ends, which a door waits for, is up to the job.
+client, and writes what each of them said. When the import ends, which a door waits for, is up to the job. Two servers
+have talked before in the process that is forked, so that no other one has to build the types of the SDK.
 """
 
 from __future__ import annotations
@@ -14,14 +15,20 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from mcp.server.stdio import stdio_server
 
 import mcp_server.project.project
 import mcp_server.protocol.contents  # noqa: F401 - so that no server has to import it
 from mcp_server.door.keys import project_key
 from mcp_server.door.opening import Door
 from mcp_server.door.store import Store
-from mcp_server.protocol.app import serve
+from mcp_server.protocol.app import OrchestrationServer, serve
+from tests.support.door.conversations import LEARNED, TALKS, Talk
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 SECONDS = 20
 """Seconds that a server may take to answer."""
@@ -89,6 +96,34 @@ class Client:
             self.answers += [line.decode() for line in lines]
 
 
+class Streams:
+    """The streams of a server in this process, and its client, who says the next thing when all before is answered."""
+
+    def __init__(self, talk: Talk) -> None:
+        self._talk = talk
+        self._answers = asyncio.Semaphore(0)
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        for line in self._talk.lines:
+            yield line
+            if '"id"' in line:
+                await self._answers.acquire()
+
+    async def write(self, _line: str) -> None:
+        self._answers.release()
+
+    async def flush(self) -> None:
+        """Nothing waits."""
+
+
+async def prepare(talk: Talk, root: str) -> None:
+    """Be the server of *talk*, so that servers forked from now on find imported and built what they need."""
+    server = OrchestrationServer(root=root)._lowlevel_server
+    streams: Any = Streams(talk)
+    async with asyncio.timeout(SECONDS), stdio_server(stdin=streams, stdout=streams) as (read, write):
+        await server.run(read, write, server.create_initialization_options())
+
+
 def _serve(job: dict[str, Any], wait: int) -> int:
     door = None
     if job["store"] is not None:
@@ -105,6 +140,8 @@ def _serve(job: dict[str, Any], wait: int) -> int:
 def main(jobs: Path, results: Path) -> None:
     """Play all *jobs*, a few at a time: servers mostly wait."""
     found = json.loads(jobs.read_text("utf-8"))
+    for talk in (TALKS[next(iter(TALKS))], LEARNED["discovers"]):
+        asyncio.run(prepare(talk, found[0]["root"]))
     players = []
     for number in range(PLAYERS):
         players.append(os.fork())
