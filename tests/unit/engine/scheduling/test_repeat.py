@@ -205,6 +205,18 @@ def test_a_retried_run_repeats_a_failed_iteration_and_keeps_those_before() -> No
     assert (run.state(), value(run, "result")) == ("completed", {"passed": True})
 
 
+def test_a_retried_run_leaves_what_failed_in_an_iteration_that_another_one_followed() -> None:
+    work = phase("work", node("edit"), node("test", context={"outputs": [{"key": "result"}]}), continueOnError=True)
+    run = begun(loop(body=in_place("fix", work)), node("last", "fix"))
+    run.fail("fix/1/edit")
+    run.succeed("fix/1/test", result={"passed": False})
+    run.succeed("fix/2/edit")
+    run.succeed("fix/2/test", result={"passed": True})
+    run.fail("last")
+    run.resume(failed=True)
+    assert run.live() == ["last"]
+
+
 def test_phases_in_place_are_repeated() -> None:
     body = in_place(
         "fix",
