@@ -20,6 +20,7 @@ from mcp_server.cli.commands import COMMANDS as PLACES
 from mcp_server.version import version
 from tests.interaction.projects import environment, open_gate
 from tests.support.definitions import command, node, phase
+from tests.support.installed import ORCHESTRATE
 from tests.support.trust import trust_all
 
 if TYPE_CHECKING:
@@ -194,14 +195,11 @@ def test_a_fault_of_our_own_is_one_json_document_beside_its_traceback(
     assert isinstance(result.exception, RuntimeError)
 
 
-PROGRAM = [sys.executable, "-c", "from mcp_server.cli.app import main; main()"]
-
-
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii"])
 def test_a_stream_of_any_encoding_takes_what_is_written(project: Path, encoding: str) -> None:
     env = environment(project) | {"PYTHONIOENCODING": encoding}
     done = subprocess.run(
-        [*PROGRAM, "run", "/hello"], cwd=project, env=env, capture_output=True, timeout=50, check=False
+        [ORCHESTRATE, "run", "/hello"], cwd=project, env=env, capture_output=True, timeout=50, check=False
     )
     assert done.returncode == 0
     assert b"Traceback" not in done.stderr
@@ -209,7 +207,7 @@ def test_a_stream_of_any_encoding_takes_what_is_written(project: Path, encoding:
 
 
 def test_json_is_whole_in_any_encoding(project: Path) -> None:
-    words = [*PROGRAM, "run", "/größe→✅", "--json"]
+    words = [ORCHESTRATE, "run", "/größe→✅", "--json"]
     for encoding in ("utf-8", "latin-1", "ascii"):
         env = environment(project) | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "1"}
         done = subprocess.run(words, cwd=project, env=env, capture_output=True, check=False)
@@ -230,7 +228,7 @@ def test_json_is_whole_in_any_encoding(project: Path) -> None:
 def test_a_command_does_its_work_where_streams_are_closed(
     project: Path, words: tuple[str, ...], code: int, closed: str
 ) -> None:
-    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", *PROGRAM, *words]
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", ORCHESTRATE, *words]
     done = subprocess.run(shell, cwd=project, env=environment(project), capture_output=True, timeout=50, check=False)
     assert (done.returncode, b"Traceback" in done.stderr) == (code, False)
 
@@ -239,7 +237,7 @@ def test_wrong_words_keep_their_exit_code_though_nobody_reads(project: Path) -> 
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
-        [*PROGRAM, "nothing"], cwd=project, env=environment(project), stdout=writing, stderr=writing, check=False
+        [ORCHESTRATE, "nothing"], cwd=project, env=environment(project), stdout=writing, stderr=writing, check=False
     )
     os.close(writing)
     assert done.returncode == 2
@@ -252,7 +250,7 @@ def test_a_run_goes_on_though_nobody_reads_and_keeps_its_exit_code(
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
-        [*PROGRAM, "run", *words],
+        [ORCHESTRATE, "run", *words],
         cwd=project,
         env=environment(project),
         stdout=writing,
@@ -420,7 +418,7 @@ def test_agents_are_listed_with_who_does_their_work(project: Path) -> None:
 def start(project: Path, *words: str) -> subprocess.Popen[str]:
     """The real program, at work."""
     return subprocess.Popen(
-        [sys.executable, "-c", "from mcp_server.cli.app import main; main()", *words],
+        [ORCHESTRATE, *words],
         cwd=project,
         env=environment(project),
         stdin=subprocess.DEVNULL,

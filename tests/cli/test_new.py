@@ -18,13 +18,13 @@ from mcp_server.cli.app import app
 from mcp_server.project.root import SESSION_VARIABLE
 from registry.agents.load import PACKAGED_AGENTS
 from registry.templates import TEMPLATES, Template, templates
+from tests.support.installed import ORCHESTRATE
 from tests.support.readonly import read_only
 from tests.support.state import contents
 
 if TYPE_CHECKING:
     from typer.testing import Result
 
-ORCHESTRATE = str(Path(sys.executable).parent / "orchestrate")
 ALL = templates()
 WITHOUT_MODEL = [one for one in ALL if one.name in {"patterns/for-each", "patterns/pipeline", "patterns/saga"}]
 

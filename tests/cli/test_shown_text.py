@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +14,7 @@ from typer.testing import CliRunner
 from mcp_server.cli.app import app
 from mcp_server.project.grants import trust_file
 from tests.interaction.projects import environment
+from tests.support.installed import ORCHESTRATE
 from tests.support.lies import FORGED, LIE, honest, tell_lies
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def on_terminal(project: Path, words: tuple[str, ...], answer: str) -> str:
     primary, secondary = pty.openpty()
     printed = b""
     with subprocess.Popen(
-        [sys.executable, "-c", "from mcp_server.cli.app import main; main()", *words],
+        [ORCHESTRATE, *words],
         cwd=project,
         env={**environment(project), "TERM": "xterm"},
         stdin=secondary,

@@ -19,6 +19,7 @@ from mcp_server.cli.app import app
 from mcp_server.project.grants import trust_file
 from mcp_server.project.root import SESSION_VARIABLE
 from tests.interaction.projects import AGENTS, environment, open_gate
+from tests.support.installed import ORCHESTRATE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,7 +160,7 @@ def typed(project: Path, words: tuple[str, ...], answer: str, **variables: str) 
     primary, secondary = pty.openpty()
     try:
         with subprocess.Popen(
-            [sys.executable, "-c", "from mcp_server.cli.app import main; main()", *words],
+            [ORCHESTRATE, *words],
             cwd=project,
             env={**environment(project), "TERM": "dumb", **variables},
             stdin=secondary,
@@ -239,7 +240,7 @@ def test_the_limits_of_a_run_are_its_options(project: Path) -> None:
 
 @pytest.mark.processes
 def test_a_run_whose_state_is_removed_ends_with_one_error_that_says_so(project: Path) -> None:
-    program = [sys.executable, "-c", "from mcp_server.cli.app import main; main()", "run", "/wait"]
+    program = [ORCHESTRATE, "run", "/wait"]
     with (
         subprocess.Popen(program, cwd=project, env=environment(project), stderr=subprocess.PIPE, text=True) as process,
         (project / "gate").open("w"),  # the agent has come to it

@@ -10,10 +10,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.installed import ORCHESTRATE
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-ORCHESTRATE = Path(sys.executable).parent / "orchestrate"
 
 _BLOCK = re.compile(r"^( *)```(?P<info>[^\n`]*)\n(?P<text>.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _OPTION = re.compile(r'(\w+)(?:="([^"]*)"|=(\S+))?')

@@ -16,6 +16,7 @@ from mcp_server.project.project import RunRequest, open_project
 from tests.interaction.projects import AGENTS, environment, make_project
 from tests.support.browser import chromium
 from tests.support.definitions import Raw, command, in_place, node, phase
+from tests.support.installed import ORCHESTRATE
 from tests.support.node_tools import TOOLS
 from tests.support.node_tools import node as node_program
 from tests.support.trust import trust_all
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 SCRIPT = Path(__file__).parent / "live_page.mjs"
 SHOTS = "LIVE_PAGE_SHOTS"
 """Names a folder for what the browser shows."""
-ORCHESTRATE = [sys.executable, "-c", "from mcp_server.cli.app import main; main()"]
 MOST_FOR_TEN_TIMES = 12
 """How much more scripting 1,000 nodes may take than 100."""
 
@@ -93,7 +93,7 @@ def run(project: Path, *words: str) -> str:
     """The id of the run that `orchestrate run` starts."""
     env = os.environ | environment(project)
     done = subprocess.run(
-        [*ORCHESTRATE, "run", *words, "--json"],
+        [ORCHESTRATE, "run", *words, "--json"],
         cwd=project,
         env=env,
         capture_output=True,
@@ -120,7 +120,7 @@ async def simulated(project: Path, *commands: str) -> dict[str, str]:
 
 def killed(project: Path) -> str:
     """The id of a run whose process was killed while an agent of it worked."""
-    words = [*ORCHESTRATE, "run", "/wait"]
+    words = [ORCHESTRATE, "run", "/wait"]
     env = os.environ | environment(project)
     with subprocess.Popen(words, cwd=project, env=env, stdout=subprocess.DEVNULL) as owner:
         try:
@@ -128,7 +128,7 @@ def killed(project: Path) -> str:
                 owner.kill()
         finally:
             owner.kill()
-    words = [*ORCHESTRATE, "runs", "--command", "/wait", "--json"]
+    words = [ORCHESTRATE, "runs", "--command", "/wait", "--json"]
     listed = subprocess.run(words, cwd=project, env=env, capture_output=True, check=True, timeout=60)
     [one] = json.loads(listed.stdout)
     found: str = one["runId"]
@@ -142,7 +142,7 @@ def seen(live_project: Path) -> dict[str, Any]:
     runs["asking"] = run(live_project, "/asking", "--detach")
     runs["failed"] = run(live_project, "/fail")
     runs["killed"] = killed(live_project)
-    given = {"serve": [*ORCHESTRATE, "view", "--no-open"], "runs": runs, "shots": os.environ.get(SHOTS, "")}
+    given = {"serve": [ORCHESTRATE, "view", "--no-open"], "runs": runs, "shots": os.environ.get(SHOTS, "")}
     done = subprocess.run(
         [node_program(), str(SCRIPT), str(TOOLS), chromium() or "", json.dumps(given)],
         cwd=live_project,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,11 @@ import pytest
 
 from tests.support.claude_code import VERSIONS
 from tests.support.fake_messages_api import FakeMessagesApi, Route
+from tests.support.installed import ORCHESTRATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ORCHESTRATE = str(Path(sys.executable).parent / "orchestrate")
 APP = (
     "import subprocess\n\nfrom flask import request\n\n\ndef ping():\n"
     "    host = request.args['host']\n    subprocess.run('ping ' + host, shell=True, check=True)\n"

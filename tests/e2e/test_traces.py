@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 from tests.support.definitions import command, node, phase
 from tests.support.fake_messages_api import FakeMessagesApi, Route
+from tests.support.installed import ORCHESTRATE
 from tests.support.otlp import collecting
 
-ORCHESTRATE = str(Path(sys.executable).parent / "orchestrate")
 TASK = "Count the beans"
 CLAUDES = {
     "CLAUDE_CODE_ENABLE_TELEMETRY": "1",

@@ -4,7 +4,6 @@ import contextlib
 import re
 import signal
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -17,12 +16,13 @@ from mcp_server.protocol.http import TOKEN
 from tests.interaction.projects import ERAS, Era, call, environment
 from tests.interaction.promises import keeps
 from tests.interaction.task_client import EXTENSION
+from tests.support.installed import ORCHESTRATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-SERVE = [sys.executable, "-c", "from mcp_server.cli.app import main; main()", "serve", "--http"]
+SERVE = [ORCHESTRATE, "serve", "--http"]
 
 
 @contextlib.contextmanager
@@ -143,7 +143,7 @@ def test_a_port_that_is_taken_is_named(project: Path) -> None:
 
 def listed(project: Path, arguments: Sequence[str]) -> str:
     done = subprocess.run(
-        [*SERVE[:3], *arguments],
+        [ORCHESTRATE, *arguments],
         cwd=project,
         env=environment(project),
         capture_output=True,

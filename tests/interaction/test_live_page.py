@@ -10,7 +10,6 @@ import json
 import re
 import signal
 import subprocess
-import sys
 from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +27,7 @@ from mcp_server.project.reading import open_runs
 from tests.interaction.projects import environment, open_gate
 from tests.interaction.promises import keeps
 from tests.support.feeds import Reader, news_of
+from tests.support.installed import ORCHESTRATE
 from tests.support.trust import trust_all
 
 if TYPE_CHECKING:
@@ -429,7 +429,7 @@ async def test_what_a_page_does_not_send_is_refused_with_its_place(project: Path
 @pytest.mark.processes
 @keeps("live-page")
 def test_the_program_ends_at_once_and_quietly_though_a_page_is_open(project: Path) -> None:
-    words = [sys.executable, "-c", "from mcp_server.cli.app import main; main()", "view", "--no-open"]
+    words = [ORCHESTRATE, "view", "--no-open"]
     with subprocess.Popen(
         words, cwd=project, env=environment(project), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

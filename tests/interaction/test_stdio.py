@@ -14,6 +14,7 @@ from mcp import Client
 
 from tests.interaction.projects import ERAS, Era, call, environment, open_gate, stdio_parameters
 from tests.interaction.promises import keeps
+from tests.support.installed import ORCHESTRATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,8 +132,7 @@ async def test_the_real_server_answers_in_both_eras(project: Path, era: Era) -> 
 @pytest.mark.parametrize("words", [["serve"], ["--project", ".", "serve"]])
 @keeps("eras")
 async def test_the_command_line_serves_too(project: Path, words: list[str]) -> None:
-    start = ["-c", "from mcp_server.cli.app import main; main()", *words]
-    server = stdio_parameters(project).model_copy(update={"args": start})
+    server = stdio_parameters(project).model_copy(update={"command": ORCHESTRATE, "args": words})
     async with Client(server, mode="legacy", read_timeout_seconds=SECONDS) as client:
         status = await call(client, "run", command="/hello", wait_seconds=SECONDS)
     assert status["state"] == "completed"

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from typing import TYPE_CHECKING, get_args
 
 import anyio
@@ -26,6 +25,7 @@ from tests.interaction.projects import (
 )
 from tests.interaction.promises import keeps
 from tests.support.definitions import command, node, phase
+from tests.support.installed import ORCHESTRATE
 from tests.support.trust import trust_all
 
 if TYPE_CHECKING:
@@ -324,7 +324,7 @@ async def test_a_cancel_that_is_not_obeyed_in_time_says_that_it_is_pending(
 def a_run_in_a_terminal(project: Path) -> subprocess.Popen[bytes]:
     """A process that runs a command and is no server."""
     return subprocess.Popen(
-        [sys.executable, "-c", "from mcp_server.cli.app import main; main()", "run", "/wait"],
+        [ORCHESTRATE, "run", "/wait"],
         cwd=project, env=environment(project), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
     )  # fmt: skip
 

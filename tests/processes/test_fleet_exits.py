@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.support.fleet import ORCHESTRATE, SECONDS, Server, Yard, command, node, until
+from tests.support.fleet import SECONDS, Server, Yard, command, node, until
+from tests.support.installed import ORCHESTRATE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,6 +18,7 @@ from engine.executors.worktrees.branches import folder_of
 from engine.ids import NodeId, RunId
 from engine.statefolder.links import STATE
 from tests.interaction.projects import environment, text_of
+from tests.support.installed import ORCHESTRATE
 from tests.support.repositories import make_repository
 from tests.support.state import contents, plant
 
@@ -51,7 +52,7 @@ def clone(tmp_path: Path) -> Path:
 
 def orchestrate(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from mcp_server.cli.app import main; main()", *words],
+        [ORCHESTRATE, *words],
         cwd=root, env=environment(root), capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip
 

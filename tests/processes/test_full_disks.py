@@ -22,6 +22,7 @@ from engine.statefolder.links import STATE
 from mcp_server.project.project import open_project
 from tests.interaction.projects import call, environment, text_of
 from tests.support.definitions import command, node, phase
+from tests.support.installed import ORCHESTRATE
 from tests.support.leaving import nothing_stays
 from tests.support.real_agents import ended, let_go, logged, make_programs, ready, write_agents, write_command
 
@@ -101,7 +102,7 @@ def kill(project: Path) -> None:
 def orchestrate(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """A process of its own, whose disk may be full."""
     return subprocess.run(
-        [sys.executable, "-c", "from mcp_server.cli.app import main; main()", *words],
+        [ORCHESTRATE, *words],
         cwd=project,
         env=environment(project),
         capture_output=True,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
 from mcp import Client
 from mcp.client.stdio import stdio_client
+
+from tests.support.installed import ORCHESTRATE
 
 pytestmark = pytest.mark.processes
 
@@ -65,7 +66,7 @@ def user(main: Path) -> dict[str, str]:
 
 def orchestrate(folder: Path, *words: str, main: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, "-c", "from mcp_server.cli.app import main; main()", *words],
+        [ORCHESTRATE, *words],
         cwd=folder, env=user(main), capture_output=True, text=True, check=False, timeout=SECONDS,
     )  # fmt: skip
     assert done.returncode == code, done.stderr

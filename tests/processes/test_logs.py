@@ -21,6 +21,7 @@ from engine.statefolder.links import STATE, state_of
 from engine.storage.attempt_logs import LOGS, LogReader
 from tests.interaction.projects import environment, make_project, open_gate
 from tests.support.definitions import command, node, phase, plan
+from tests.support.installed import ORCHESTRATE
 from tests.support.real_agents import SECONDS, ended
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ async def test_logs_go_with_their_run_and_those_of_a_half_pruned_one_at_the_next
 def orchestrate(root: Path, *words: str) -> subprocess.Popen[str]:
     """A process of the command line, in the home that trusts the project."""
     return subprocess.Popen(
-        [sys.executable, "-c", "from mcp_server.cli.app import main; main()", "--project", str(root), *words],
+        [ORCHESTRATE, "--project", str(root), *words],
         env={**os.environ, **environment(root)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -19,6 +19,7 @@ from engine.executors.subprocesses.search import end_orphans
 from engine.opening import open_engine
 from engine.run.events import RunStatus
 from engine.statefolder.identity import this_process
+from tests.support.installed import ORCHESTRATE
 from tests.support.leaving import left_in, nothing_stays
 
 INSIDE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
@@ -81,10 +82,9 @@ async def server(project: Path, *inside: str) -> AsyncIterator[psutil.Process]:
 
 async def status(project: Path, *inside: str) -> dict[str, Any]:
     """What the command line says of the newest run, started *inside* of something."""
-    code = "from mcp_server.cli.app import main; main()"
     process = await asyncio.create_subprocess_exec(
         *inside,
-        *(sys.executable, "-c", code, "--project", str(project), "status", "--json"),
+        *(ORCHESTRATE, "--project", str(project), "status", "--json"),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +12,13 @@ import pytest
 from mcp_server.project.settings import SETTINGS_FILE
 from tests.interaction.projects import environment, make_project
 from tests.support.hook import Hook, hooked
+from tests.support.installed import ORCHESTRATE
 from tests.support.trust import trust_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.processes
-ORCHESTRATE = str(Path(sys.executable).parent / "orchestrate")
 KEEP = """#!/bin/sh
 cat >> kept
 echo >> kept

@@ -24,6 +24,7 @@ from engine.service import Engine
 from engine.statefolder.guard import open_state
 from engine.statefolder.owners import FOLDER
 from tests.processes.test_orphans import gone, killed_server
+from tests.support.installed import ORCHESTRATE
 
 pytestmark = pytest.mark.processes
 SECONDS = 30
@@ -239,9 +240,8 @@ async def test_commands_that_only_read_leave_a_dead_run_as_it_is(words: list[str
     async with owning(tmp_path) as (process, run):
         process.kill()
         await asyncio.wait_for(process.wait(), SECONDS)
-        code = "from mcp_server.cli.app import main; main()"
         command = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", code, "--project", str(tmp_path), *words, stdout=asyncio.subprocess.PIPE
+            ORCHESTRATE, "--project", str(tmp_path), *words, stdout=asyncio.subprocess.PIPE
         )
         shown, _nothing = await asyncio.wait_for(command.communicate(), SECONDS)
         assert (b"interrupted" in shown.lower()) is (words != ["locks"])

@@ -8,18 +8,18 @@ import pty
 import select
 import signal
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.interaction.projects import environment, make_project
+from tests.support.installed import ORCHESTRATE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 CURSOR_UP = "\x1b[1A"
-ASK = [sys.executable, "-c", "from mcp_server.cli.app import main; main()", "run", "/ask"]
+ASK = [ORCHESTRATE, "run", "/ask"]
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_who_follows_a_run_of_another_process_on_a_terminal_is_asked_too(project
     assert begun.stdout
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [*ASK[:3], "status", "--watch"],
+        [ORCHESTRATE, "status", "--watch"],
         cwd=project,
         env=environment(project),
         stdin=theirs,
@@ -105,7 +105,7 @@ def test_the_end_of_the_terminal_leaves_a_run_that_can_be_resumed(project: Path)
     os.close(ours)
     assert "Traceback" not in seen
     told = subprocess.run(
-        [*ASK[:3], "status", "--json"],
+        [ORCHESTRATE, "status", "--json"],
         cwd=project,
         env=environment(project),
         capture_output=True,

@@ -16,6 +16,7 @@ from mcp.client.stdio import stdio_client
 
 from engine.statefolder.stamps import open_stamps
 from tests.interaction.projects import call, environment, make_project, open_gate, refused
+from tests.support.installed import ORCHESTRATE
 from tests.support.readonly import read_only
 from tests.support.state import contents
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.processes
 
 SECONDS = 50
-MAIN = (sys.executable, "-c", "from mcp_server.cli.app import main; main()")
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def env(tmp_path: Path, project: Path) -> dict[str, str]:
 def orchestrate(project: Path, env: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     before = contents(project)
     with read_only(project) as prefix:
-        done = asked([*prefix, *MAIN, *words], project, env)
+        done = asked([*prefix, ORCHESTRATE, *words], project, env)
     assert contents(project) == before
     return done
 
@@ -60,7 +60,7 @@ def asked(words: list[str], project: Path, env: dict[str, str]) -> subprocess.Co
 
 def recorded(project: Path, env: dict[str, str]) -> str:
     """A run that was made while the project could be written to."""
-    done = asked([*MAIN, "run", "/hello", "--json"], project, env)
+    done = asked([ORCHESTRATE, "run", "/hello", "--json"], project, env)
     run: str = json.loads(done.stdout)["runId"]
     return run
 
@@ -130,17 +130,17 @@ def at_work(project: Path, env: dict[str, str]) -> Iterator[str]:
     """A run of another process, whose second agent waits at a gate."""
     for name in ("started", "gate"):
         os.mkfifo(project / name)
-    run = asked([*MAIN, "run", "/wait", "--detach"], project, env).stdout.strip()
+    run = asked([ORCHESTRATE, "run", "/wait", "--detach"], project, env).stdout.strip()
     try:
         assert (project / "started").read_text(encoding="utf-8") == "x"
         yield run
     finally:
-        asked([*MAIN, "cancel", run], project, env)
+        asked([ORCHESTRATE, "cancel", run], project, env)
 
 
 def test_who_watches_sees_what_another_process_records(project: Path, env: dict[str, str]) -> None:
     with at_work(project, env) as run, read_only(project) as prefix:
-        words = [*prefix, *MAIN, "status", run, "--watch"]
+        words = [*prefix, ORCHESTRATE, "status", run, "--watch"]
         with subprocess.Popen(words, cwd=project, env=env, stdout=PIPE, stderr=PIPE, text=True) as watching:
             assert watching.stderr is not None
             assert "Do first-greeting (completed" in watching.stderr.readline()

@@ -17,6 +17,7 @@ from engine.views.status import questions
 from mcp_server.project.project import RunRequest, open_project
 from tests.interaction.projects import call, environment, make_project, open_gate, stdio_parameters
 from tests.support.definitions import command, node, phase
+from tests.support.installed import ORCHESTRATE
 from tests.support.otlp import Collector, collecting
 from tests.support.real_agents import until
 from tests.support.trust import trust_all
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.processes
-ORCHESTRATE = str(Path(sys.executable).parent / "orchestrate")
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 FLAKY = """
 import json, os, sys

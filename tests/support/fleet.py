@@ -12,7 +12,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -21,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from mcp_server.fleet.lab import COLLECTOR, PRAGMAS, server_command
+from tests.support.installed import ORCHESTRATE
 from tests.support.trust import trust_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-ORCHESTRATE = str(Path(sys.executable).parent / "orchestrate")
 SECONDS = 40.0
 PROGRAM = """\
 import json, os, signal, subprocess, sys, time
