@@ -34,8 +34,10 @@ def script(name: str) -> list[str]:
 
 def test_ci_runs_the_test_command_of_the_readme_and_waits_for_lint_beside_it() -> None:
     test_command = readme_commands()[1]
-    beside, *_, waits, tests, end = script("run")[-8:]
-    assert (beside, waits, tests, end) == (".ci/lint &", 'wait "$tools"', test_command, 'wait "$lint"')
+    *beside, compiles, waits, tests, end = script("run")[-8:]
+    assert beside == [".ci/lint &", "lint=$!", ".ci/tools &", "tools=$!"]
+    assert "pytest --collect-only" in compiles
+    assert (waits, tests, end) == ('wait "$tools"', test_command, 'wait "$lint"')
 
 
 def test_every_script_can_be_run_and_stops_at_the_first_error() -> None:
