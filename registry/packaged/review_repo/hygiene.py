@@ -62,12 +62,14 @@ def _targets(listing: Listing) -> Targets:
 
 def check_text(file: Source, text: str, targets: Targets) -> Iterator[Hit]:
     """Faults in the text of *file*, whatever its language."""
-    start, end = _CONFLICT_START.search(text), _CONFLICT_END.search(text)
+    start = _CONFLICT_START.search(text) if "<<<<<<<" in text else None
+    end = _CONFLICT_END.search(text) if start else None
     if start and end and start.start() < end.start() and re.search(r"^={7}$", text, re.MULTILINE):
         yield _hit(
             "conflict-marker", file.path, "A merge conflict was committed unresolved", _line(text, start.start())
         )
-    bidi = next((found for found in _BIDI.finditer(text) if not _closed(text, found.start())), None)
+    signs = () if text.isascii() else _BIDI.finditer(text)
+    bidi = next((found for found in signs if not _closed(text, found.start())), None)
     if bidi and file.language not in NOT_CODE and file.language != "HTML":
         yield _hit(
             "bidi-control", file.path, f"Direction character U+{ord(bidi[0]):04X} in code", _line(text, bidi.start())

@@ -62,7 +62,11 @@ _NAMED = re.compile(
     r"(?i:(?<![A-Za-z])[\w.-]{0,30}(?:passw(?:or)?d|passphrase|secret(?:_?key)?|api_?key|auth_?token|access_?token|private_?key"
     r"|cookie_?secret|client_?secret)[\"']?\]?\s*(?::=|=>|[:=])\s*[\"'](?P<value>[^\"'\s]{6,100})[\"'])"
 )
-_NAME_HINT = re.compile(r"(?i)passw|passphrase|secret|api_?key|token|private_?key")
+_NAME_HINTS = (
+    *("passw", "passphrase", "secret", "apikey", "api_key", "privatekey", "private_key"),
+    *("authtoken", "auth_token", "accesstoken", "access_token"),
+)
+"""Texts of which each name in `_NAMED` has one, its case folded."""
 _PLACEHOLDER = re.compile(
     r"example|change|placeholder|dummy|your|xxx|\*\*\*|\.\.\.|foo|bar\b|insecure|^secret|secret$|fake|sample|redacted|todo|test"
     r"|password|passw|\$\{|\{\{|<|process\.env|getenv|environ|^env[.:]|localhost|1234|abcd|dev(elop)?|default|admin|hunter2",
@@ -107,7 +111,8 @@ def find_secrets(text: str, path: str, role: Role) -> Iterator[Hit]:
         return
     if "://" in text:
         yield from _addresses(text, path)
-    if _NAME_HINT.search(text):
+    folded = text.casefold()
+    if any(hint in folded for hint in _NAME_HINTS):
         yield from _named(text, path)
 
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 SECONDS = 40.0
 DATED = 5
 """Marks such as TODO whose age is asked for, spread over all."""
-_MARK = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+_MARKS = ("TODO", "FIXME", "XXX", "HACK")
+_MARK = re.compile(rf"\b({'|'.join(_MARKS)})\b")
 
 
 @answering
@@ -49,7 +50,8 @@ def text(inputs: Mapping[str, Any]) -> dict[str, Any]:
             texts[file.path] = content.split("\n")
         if file.language not in (None, *NOT_CODE) and speaks_for_file(content[:2_000].split("\n")):
             silenced.append(file.path)
-        if file.role is Role.SOURCE and file.language not in (None, *NOT_CODE):
+        marked = any(mark in content for mark in _MARKS)
+        if marked and file.role is Role.SOURCE and file.language not in (None, *NOT_CODE):
             marks += [(file.path, content.count("\n", 0, found.start()) + 1) for found in _MARK.finditer(content)]
     output = output_of([secrets, hygiene], listing, structure, texts)
     places = [{"file": path, "line": line} for path, line in marks[:: max(1, len(marks) // DATED)][:DATED]]

@@ -16,7 +16,12 @@ LANGUAGES = frozenset(language for rule in RULES for language in rule.languages)
 """As ast-grep names them."""
 
 
-def as_yaml(languages: Container[str]) -> str:
-    """The rules for *languages* as the documents of one file that ast-grep reads; JSON is YAML."""
-    documents = (document for rule in RULES for document in rule.documents())
-    return "\n---\n".join(json.dumps(document) for document in documents if document["language"] in languages)
+def as_yaml(wanted: Container[tuple[str, str]] | None = None) -> str:
+    """All rules, or the *wanted* ones by id and language: the documents of one file for ast-grep; JSON is YAML."""
+    documents = (
+        rule.document(language)
+        for rule in RULES
+        for language in rule.languages
+        if wanted is None or (rule.id, language) in wanted
+    )
+    return "\n---\n".join(json.dumps(document) for document in documents)

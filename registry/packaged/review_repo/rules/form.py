@@ -33,19 +33,16 @@ class Rule:
     good: str
     """Similar code that is right."""
 
-    def documents(self) -> list[dict[str, Any]]:
-        """The rule as ast-grep reads it, once for each language."""
-        return [
-            {
-                "id": f"{self.id}--{language.lower()}",
-                "language": language,
-                "severity": "warning",
-                "message": self.id,
-                "rule": self.matcher,
-                **({"constraints": self.constraints} if self.constraints else {}),
-            }
-            for language in self.languages
-        ]
+    def document(self, language: str) -> dict[str, Any]:
+        """The rule for one of its languages, as ast-grep reads it."""
+        return {
+            "id": f"{self.id}--{language.lower()}",
+            "language": language,
+            "severity": "warning",
+            "message": self.id,
+            "rule": self.matcher,
+            **({"constraints": self.constraints} if self.constraints else {}),
+        }
 
 
 def patterns(*texts: str) -> Matcher:

@@ -76,6 +76,18 @@ def test_a_token_in_a_comment_and_a_short_value_are_doubtful() -> None:
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        *("passwd", "db_password", "passphrase", "secret", "secretkey", "secret_key", "apikey", "api_key", "authtoken"),
+        *("auth_token", "accesstoken", "access_token", "privatekey", "private_key", "cookie_secret", "client-secret"),
+    ],
+)
+def test_every_telling_name_is_known_in_each_case(name: str) -> None:
+    for spelling in (name, name.upper(), name.title()):
+        assert secrets(f"{spelling} = 'zR8v2Lq0XnB4tK7w'") == [("named-value", 1, "medium")], spelling
+
+
+@pytest.mark.parametrize(
     ("path", "role"),
     [
         (".secrets.baseline", Role.SOURCE),
