@@ -16,10 +16,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 echo "installing" # what it says belongs on stderr
 echo "$*" >>asked
-cat >.venv/bin/orchestration-mcp <<EOF
+environment="${UV_PROJECT_ENVIRONMENT:-.venv}"
+mkdir -p "$environment/bin"
+cat >"$environment/bin/orchestration-mcp" <<EOF
 FIRST_LINES
 EOF
-chmod +x .venv/bin/orchestration-mcp
+chmod +x "$environment/bin/orchestration-mcp"
 """
 FIRST_LINES = {
     "clone": "#!$PWD/.venv/bin/python\nimport sys",
@@ -80,6 +82,14 @@ def test_a_clone_that_was_moved_installs_again(clone: Path, tmp_path: Path) -> N
     moved = clone.rename(tmp_path / clone.name.replace("clone", "copy"))
     assert serve(moved) == "served \n"
     assert installations(moved) == 2
+
+
+def test_a_project_environment_that_the_user_has_elsewhere_is_not_used(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_PROJECT_ENVIRONMENT", str(tmp_path / "elsewhere"))
+    assert serve(clone) == "served \n"
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_an_environment_without_the_server_installs_it(clone: Path) -> None:
