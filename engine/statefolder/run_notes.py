@@ -81,6 +81,13 @@ def read_notes(folder: str, owner: str) -> dict[str, RunNote]:
         return {}
 
 
+def open_questions(folder: str, owners: Iterable[str]) -> dict[str, int]:
+    """The number of open questions of each run of *owners* that has some, as these noted it in *folder*."""
+    return {
+        note.run: note.questions for name in {*owners} for note in read_notes(folder, name).values() if note.questions
+    }
+
+
 def _parsed(line: str) -> RunNote | None:
     words = line.split()
     if len(words) != 6:  # noqa: PLR2004 - as `write_notes` writes them

@@ -282,8 +282,8 @@ def print_error_json(error: OrchestrationError) -> None:
     print_json({"error": found | ({"problems": lines} if lines else {})})
 
 
-def run_row(row: RunSummary) -> dict[str, Any]:
-    """One run of the list as JSON."""
+def run_row(row: RunSummary, questions: int = 0) -> dict[str, Any]:
+    """One run of the list as JSON; *questions* are those that wait for a person's answer."""
     return {
         "runId": row.id,
         "command": row.command,
@@ -296,6 +296,7 @@ def run_row(row: RunSummary) -> dict[str, Any]:
         "failed": row.failed,
         "costUsd": row.cost_usd,
         "message": row.message,
+        **({"questions": questions} if questions else {}),
         **({"worktree": row.worktree} if row.worktree else {}),
     }
 

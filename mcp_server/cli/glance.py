@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.statefolder.quick_look import Uncertain, quick_state
+from engine.statefolder.run_notes import open_questions
 from mcp_server.cli.line import configuration, root_of
-from mcp_server.cli.run_rows import OWNERS, asking_in, connected, is_alive
+from mcp_server.cli.run_rows import OWNERS, connected, is_alive
 from mcp_server.cli.streams import take_any_stream
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _runs(folder: str, db: sqlite3.Connection, now: datetime, *, every: bool) ->
         rows.append(row if lives or row.status in OVER else row._replace(status="interrupted"))
     if not rows:
         raise Uncertain
-    asking = asking_in(owners, alive)
+    asking = open_questions(owners, alive)
     left = db.execute("SELECT count(*) FROM runs").fetchone()[0] - len(rows)
 
     def tell() -> None:

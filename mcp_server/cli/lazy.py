@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from engine.executors.simulate import parse_fault, parse_value, values_by_node
     from engine.runtime.live_runs import log
-    from engine.statefolder.owners import owners_of
     from engine.storage.attempt_logs import LogReader
     from engine.storage.copies import runs_of
     from engine.storage.database import faults
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from mcp_server.project.outputs import keys_of, notable_outputs, outputs_of
     from mcp_server.project.project import RunRequest, open_catalog, open_project
     from mcp_server.project.reading import open_runs
-    from mcp_server.project.runs import nothing_to_cancel, run_filter
+    from mcp_server.project.runs import nothing_to_cancel, questions_of, run_filter
     from mcp_server.project.settings import load_settings
     from mcp_server.project.trusted import open_trust
     from registry.commands import NAME, CommandSource
@@ -39,7 +38,6 @@ _HOMES = {
     "attempts_of": "mcp_server.project.nodes",
     "RunRequest": "mcp_server.project.project",
     "faults": "engine.storage.database",
-    "owners_of": "engine.statefolder.owners",
     "find_node": "mcp_server.project.nodes",
     "keys_of": "mcp_server.project.outputs",
     "notable_outputs": "mcp_server.project.outputs",
@@ -58,6 +56,7 @@ _HOMES = {
     "parse_attempt": "mcp_server.project.nodes",
     "parse_fault": "engine.executors.simulate",
     "parse_value": "engine.executors.simulate",
+    "questions_of": "mcp_server.project.runs",
     "report_answer": "mcp_server.answers.report_json",
     "run_filter": "mcp_server.project.runs",
     "runs_of": "engine.storage.copies",
@@ -89,10 +88,10 @@ __all__ = [
     "open_runs",
     "open_trust",
     "outputs_of",
-    "owners_of",
     "parse_attempt",
     "parse_fault",
     "parse_value",
+    "questions_of",
     "report_answer",
     "run_filter",
     "runs_of",

@@ -11,11 +11,9 @@ import os
 import sqlite3
 from datetime import datetime
 
-from engine.statefolder.run_notes import read_notes
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 OWNERS = "owners"
 """The folder of the owners' records in a state folder."""
@@ -74,11 +72,6 @@ def _row(columns: Sequence[object]) -> Row | None:
         return Row(columns)
     except ValueError:
         return None
-
-
-def asking_in(owners: str, names: Iterable[str]) -> set[str]:
-    """The runs of the processes *names* that wait for a person's answer, as these noted it in the folder *owners*."""
-    return {note.run for name in set(names) for note in read_notes(owners, name).values() if note.questions}
 
 
 def is_alive(owners: str, owner: str, now: float) -> bool:

@@ -24,7 +24,6 @@ from mcp_server.cli.bell import ring
 from mcp_server.cli.outputs import print_outputs, print_result
 from mcp_server.cli.person import can_ask
 from mcp_server.cli.questions import answer_questions, has_terminal, question_lines, question_text
-from mcp_server.cli.run_rows import asking_in
 from mcp_server.cli.shared import (
     CANCELLED,
     FAILED,
@@ -396,11 +395,10 @@ async def _runs(states: Iterable[str], words: Mapping[str, str | None], *, most:
         wanted = lazy.run_filter(states=states, now=now, **words)
         rows = await engine.archive.look_after_all()
         found = wanted.select(rows)
+        asking = lazy.questions_of(engine.project, found)
         if as_json:
-            console.print_json([console.run_row(row) for row in found])
+            console.print_json([console.run_row(row, asking.get(row.id, 0)) for row in found])
         elif found:
-            owners = [row.owner for row in found[:most] if row.ended_at is None]
-            asking = asking_in(str(lazy.owners_of(engine.project)), owners)
             console.results.print(runs_table(found[:most], now, asking))
             if len(found[:most]) < len(found):
                 left = counted(len(found) - len(found[:most]), "older run")

@@ -14,7 +14,7 @@ from engine.text.redaction import shown
 from engine.views.live import MAX_MESSAGE_LENGTH, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from engine.storage.port import RunSummary
 
@@ -32,12 +32,14 @@ class Row(Part, frozen=True, kw_only=True):
     failed: int = 0
     cost_usd: float | None = None
     message: str | None = None
+    questions: int | None = None
+    """Open questions for a person."""
     place: int
     """Its position, the newest first."""
 
 
-def list_document(rows: Iterable[RunSummary]) -> dict[str, Any]:
-    """The list of runs as a document; *rows* are the newest first."""
+def list_document(rows: Iterable[RunSummary], asking: Mapping[str, int]) -> dict[str, Any]:
+    """The list of runs as a document; *rows* are the newest first, *asking* their open questions for a person."""
     found = {
         row.id: Row(
             command=shown(row.command),
@@ -50,6 +52,7 @@ def list_document(rows: Iterable[RunSummary]) -> dict[str, Any]:
             failed=row.failed,
             cost_usd=round(row.cost_usd, 6) or None,
             message=cut(shown(row.message), MAX_MESSAGE_LENGTH) or None,
+            questions=asking.get(row.id),
             place=place,
         )
         for place, row in enumerate(rows)

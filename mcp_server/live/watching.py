@@ -19,7 +19,7 @@ from engine.views.feed import Feed, News
 from engine.views.live import run_document
 from engine.views.outlook import remaining
 from mcp_server.live.rows import list_document
-from mcp_server.project.runs import run_filter
+from mcp_server.project.runs import questions_of, run_filter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -195,7 +195,7 @@ class Watching:
             text=where.get("grep"),
             now=engine.clock.now(),
         )
-        rows = wanted.select(await engine.archive.look_after_all())
-        if watched.feed.look(list_document(rows[:MAX_RUNS])):
+        rows = wanted.select(await engine.archive.look_after_all())[:MAX_RUNS]
+        if watched.feed.look(list_document(rows, questions_of(engine.project, rows))):
             watched.notify()
         return LIST_SECONDS

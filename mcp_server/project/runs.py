@@ -1,6 +1,6 @@
-"""Selects runs from the list of a project.
+"""Selects runs from the list of a project, and finds those that wait for a person.
 
-Pure.
+Effects: reads the notes of processes about their runs.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 
 from engine.errors import InputError, NotFound
 from engine.run.events import RunStatus
+from engine.statefolder.owners import owners_of
+from engine.statefolder.run_notes import open_questions
 from engine.text.suggestions import Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from engine.run.state import Run
     from engine.storage.port import RunSummary
@@ -69,6 +72,13 @@ def run_filter(
         since=None if not since else _since(since, now),
         text=text or "",
     )
+
+
+def questions_of(project: Path, rows: Iterable[RunSummary]) -> dict[str, int]:
+    """The number of open questions of those of *rows* that wait for a person; at most two seconds old."""
+    going = {row.id: row.owner for row in rows if row.status is RunStatus.RUNNING}
+    found = open_questions(str(owners_of(project)), going.values())
+    return {run: number for run, number in found.items() if run in going}
 
 
 def _state(name: str) -> RunStatus:

@@ -23,7 +23,7 @@ from mcp_server.answers.logs import log_of_run
 from mcp_server.answers.node_pages import Page
 from mcp_server.answers.nodes import node_of_run
 from mcp_server.answers.status import status_of
-from mcp_server.project.runs import run_filter
+from mcp_server.project.runs import questions_of, run_filter
 from mcp_server.protocol import authoring
 from mcp_server.protocol.uris import (
     AGENTS,
@@ -187,7 +187,8 @@ async def _runs(project: Project, where: Mapping[str, str]) -> Content:
         text=where.get("grep"),
         now=engine.clock.now(),
     )
-    rows = wanted.select(await engine.archive.look_after_all())
+    rows = wanted.select(await engine.archive.look_after_all())[:MAX_RUNS]
+    asking = questions_of(engine.project, rows)
     return _json(
         [
             {
@@ -199,10 +200,11 @@ async def _runs(project: Project, where: Mapping[str, str]) -> Content:
                 "done": row.done,
                 "total": row.total,
                 "failed": row.failed,
+                **({"questions": asking[row.id]} if row.id in asking else {}),
                 **({"worktree": clean(row.worktree)} if row.worktree else {}),
                 "resource": f"{RUNS}/{row.id}",
             }
-            for row in rows[:MAX_RUNS]
+            for row in rows
         ]
     )
 

@@ -178,9 +178,12 @@ def test_a_run_that_waits_for_a_person_is_listed_as_such_by_both_ways(ways: Ways
         quick = ways.quick("runs")
         assert quick is not None
         assert "❓ waits for you" in quick[1]
+        [row] = json.loads(ways.ordinary("runs", "--json")[1])
+        assert (row["state"], row["questions"]) == ("running", 1)
     finally:
         ways.ordinary("cancel", asked)
     wait_until(lambda: ways.ordinary("runs")[1], lambda text: "🚫 cancelled" in text, timeout=SECONDS)
+    assert "questions" not in json.loads(ways.ordinary("runs", "--json")[1])[0]
 
 
 def test_the_quick_way_knows_the_states_and_the_version_of_the_journal() -> None:

@@ -17,6 +17,7 @@ import httpx2
 import pytest
 
 from engine.errors import EnvironmentFault
+from engine.runtime import run_notes
 from mcp_server.live import watching
 from mcp_server.live.access import Secrets
 from mcp_server.live.page import page
@@ -365,6 +366,22 @@ async def test_a_question_is_answered_on_the_page_and_only_once(project: Path) -
         await follow(page, run_id, until="completed")
         late = await page.post(f"{run_id}/decide", {"node": "careful-node", "answer": "yes"})
         assert late.status_code == 409
+
+
+@keeps("live-page")
+async def test_the_list_says_which_runs_wait_for_a_person(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_notes, "NOTE_SECONDS", 0.05)
+    async with owner(project) as other, served(project) as page:
+        run_id = await other.start(RunRequest(source="/ask"))
+        found = Reader()
+        async with asyncio.timeout(WAIT_SECONDS), page.events("events") as events:
+            while "questions" not in found.document.get("runs", {}).get(run_id, {}):
+                found.take(news_of((await anext(events))[1]))
+            assert found.document["runs"][run_id]["questions"] == 1
+            await page.post(f"{run_id}/decide", {"node": "careful-node", "answer": "yes"})
+            while found.document["runs"][run_id]["state"] != "completed":
+                found.take(news_of((await anext(events))[1]))
+            assert "questions" not in found.document["runs"][run_id]
 
 
 @keeps("live-page")

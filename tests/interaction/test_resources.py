@@ -15,7 +15,8 @@ from mcp_types import (
     TextResourceContents,
 )
 
-from tests.interaction.projects import call, commands, connected, open_gate
+from engine.runtime import run_notes
+from tests.interaction.projects import call, commands, connected, ended, open_gate
 from tests.interaction.promises import keeps
 from tests.support.definitions import command, node, phase
 
@@ -256,3 +257,22 @@ async def test_a_stream_of_subscriptions_tells_what_was_asked_for(project: Path)
                     heard.add(getattr(event, "uri", type(event).__name__))
                     if {uris[0], uris[2]} <= heard:
                         break
+
+
+@keeps("asking", "resources")
+async def test_the_list_of_runs_says_which_wait_for_a_person(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_notes, "NOTE_SECONDS", 0.05)
+
+    async def listed() -> dict[str, Any]:
+        [line] = await read_json(client, "orchestration://runs")
+        return line  # type: ignore[no-any-return]
+
+    status = await call(client, "run", command="/ask", wait_seconds=0)
+    with anyio.fail_after(20):
+        while "questions" not in await listed():
+            await call(client, "status", run_id=status["runId"], wait_seconds=1)
+    assert ((await listed())["questions"], (await listed())["state"]) == (1, "running")
+    decisions = [{"node": "careful-node", "answer": "yes"}]
+    await call(client, "report", run_id=status["runId"], decisions=decisions)
+    await ended(client)
+    assert "questions" not in await listed()

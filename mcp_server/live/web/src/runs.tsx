@@ -76,16 +76,17 @@ export function RunsPage({ link, open }: { link: Link; open: (id: string) => voi
 
 function Run({ id, row, open }: { id: string; row: RunRow; open: (id: string) => void }) {
   const length = row.endedAt ? new Date(row.endedAt).getTime() - new Date(row.createdAt).getTime() : undefined;
+  const look = row.state === "running" && row.questions ? "waiting" : row.state;
   return (
-    <li class={`run s-${row.state}`}>
+    <li class={`run s-${look}`}>
       <button type="button" onClick={() => open(id)}>
         <span class="name">
           <strong>{row.command}</strong>
           <span class="quiet id">{id}</span>
         </span>
-        <span class={`chip s-${row.state}`}>
-          <Icon state={row.state} />
-          {words(row.state)}
+        <span class={`chip s-${look}`}>
+          <Icon state={look} />
+          {look === row.state ? words(look) : "waits for you"}
         </span>
         <span class="progress">
           <progress max={Math.max(1, row.total)} value={row.done} aria-label="Nodes finished" />

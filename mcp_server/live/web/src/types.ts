@@ -114,6 +114,7 @@ export interface RunRow {
   failed?: number;
   costUsd?: number;
   message?: string;
+  questions?: number;
   place: number;
 }
 
