@@ -6,6 +6,7 @@ writes nothing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -130,6 +131,12 @@ class Catalog:
     def signature(self) -> object:
         """A value that changes when a command file is added, changed or removed."""
         return self._index.signature()
+
+    @contextlib.contextmanager
+    def listed_once(self) -> Iterator[None]:
+        """For a block that loads many commands: list their files once, not for each. Changes are seen after it."""
+        with self._index.listed_once():
+            yield
 
     def load(self, source: str | Mapping[str, Any] | CommandDefinition) -> CheckedCommand:
         """The command that *source* names: "/name", a path inside the project, or a definition itself.

@@ -6,6 +6,7 @@ Commands are not validated here, and a broken file does not hide others.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -18,6 +19,7 @@ from cachetools import LRUCache
 
 from engine.errors import InputError, NotFound
 from engine.text.cut import some
+from registry.command_listing import Listing, name_of_file
 from registry.files import json_file, yaml_file
 from registry.files.listed import flat, signature_of, tree
 from registry.files.paths import inside
@@ -143,6 +145,7 @@ class CommandIndex:
         self._parsed: LRUCache[tuple[str, str], Parsed | InputError] = LRUCache(_CACHE_BYTES, getsizeof=_cost)
         self._summaries: dict[Path, tuple[tuple[int, ...] | None, CommandSummary]] = {}
         self._plain = PlainNames(_plain_name, self._inside)
+        self._listed: Listing[CommandSource] | None = None
 
     def list(self) -> tuple[CommandSummary, ...]:
         """All commands, including broken and shadowed ones, by name; without prompts of Claude Code."""
@@ -154,7 +157,7 @@ class CommandIndex:
         A file that cannot be read is found by its file name and raises its own error: silently running another command
         of that name would be a surprise.
         """
-        found = [self._summary(path, source) for path, source in self._called(name)]
+        found = [self._summary(path, source) for path, source in self._listing().called(name)]
         found = [summary for summary in found if summary.name == name]
         chosen = min(found, key=lambda summary: (summary.prompt, summary._order), default=None)  # noqa: SLF001
         if chosen is None:
@@ -209,32 +212,43 @@ class CommandIndex:
 
     def signature(self) -> tuple[object, ...]:
         """A value that changes when a command file is added, changed or removed."""
-        return tuple((str(path), signature_of(path)) for path, _source in self._files())
+        return self._listing().signature
+
+    @contextlib.contextmanager
+    def listed_once(self) -> Iterator[None]:
+        """List the files once for the whole block; those that come or change meanwhile are seen after it."""
+        before, self._listed = self._listed, self._listing()
+        try:
+            yield
+        finally:
+            self._listed = before
 
     def twins(self, path: Path) -> tuple[Path, ...]:
         """Other v2 files of the same source as *path* that define its command too."""
-        source = dict(self._files()).get(path)
+        listing = self._listing()
+        source = listing.sources.get(path)
         if source is None:
             return ()
         name = self._summary(path, source).name
         others = (
             self._summary(other, origin).path
-            for other, origin in self._called(name)
+            for other, origin in listing.called(name)
             if origin is source and other != path and self._summary(other, origin).name == name
         )
         return tuple(sorted(one for one in others if one.suffix.lower() in _DEFINITIONS and one.exists()))
 
-    def _called(self, name: str) -> Iterator[tuple[Path, CommandSource]]:
-        """The files whose command may have *name*: of most files their own text says that it has not."""
+    def _listing(self) -> Listing[CommandSource]:
+        if self._listed is not None:
+            return self._listed
         self._plain.look_again()
-        for path, source in self._files():
-            plain = self._plain.find(path, ours=source is not CommandSource.PROJECT)
-            if plain is None or name in {plain, _name_of_file(path)}:
-                yield path, source
+        return Listing(
+            self._files(), lambda path, source: self._plain.find(path, ours=source is not CommandSource.PROJECT)
+        )
 
     def _all(self) -> tuple[CommandSummary, ...]:
         """Every file that may be a command, by name and precedence, each with the file that shadows it."""
-        summaries = sorted((self._summary(path, source) for path, source in self._files()), key=lambda one: one._order)  # noqa: SLF001
+        found = (self._summary(path, source) for path, source in self._listing().files)
+        summaries = sorted(found, key=lambda one: one._order)  # noqa: SLF001
         winners: dict[str, Path] = {}
         for summary in summaries:
             if not summary.prompt:
@@ -290,7 +304,7 @@ class CommandIndex:
             parsed = self.read(path)
         except InputError as error:
             return CommandSummary(
-                name=_name_of_file(path),
+                name=name_of_file(path),
                 description="",
                 path=path,
                 source=source,
@@ -302,7 +316,7 @@ class CommandIndex:
         metadata = raw.get("metadata")
         arguments = raw.get("arguments")
         return CommandSummary(
-            name=_text(raw.get("name")) or _name_of_file(path),
+            name=_text(raw.get("name")) or name_of_file(path),
             description=_text(raw.get("description")),
             path=path,
             source=source,
@@ -320,7 +334,7 @@ class CommandIndex:
         found = [summary for summary in self._all() if not summary.prompt and summary.problem is None]
         if any(summary.name == name for summary in found):
             message = f'"{name[:200]}" cannot be run by name: command names must be lower case'
-            hint = f'Write "name": "{_name_of_file(Path(name))}" in the file.'
+            hint = f'Write "name": "{name_of_file(Path(name))}" in the file.'
             return NotFound(message, code="COMMAND_NOT_FOUND", hint=hint)
         names = sorted({summary.name for summary in found if NAME.fullmatch(summary.name)})
         near = closest(name, names)
@@ -429,7 +443,3 @@ def _cost(found: Parsed | InputError) -> int:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _name_of_file(path: Path) -> str:
-    return "/" + re.sub(r"[^a-z0-9]+", "-", path.stem.casefold()).strip("-")

@@ -58,7 +58,8 @@ def schema(
 def _schema_of(catalog: Catalog, breakers: dict[str, Any]) -> dict[str, Any]:
     commands = [one for one in catalog.commands() if one.problem is None and one.shadowed_by is None]
     named = [one for one in commands if lazy.NAME.fullmatch(one.name)]
-    definitions = [found for one in named if (found := catalog.load(one.name).definition) is not None]
+    with catalog.listed_once():
+        definitions = [found for one in named if (found := catalog.load(one.name).definition) is not None]
     return project_schema(
         agents={name: agent.description for name, agent in catalog.agents().agents.items()},
         commands={one.name: one.description for one in named},

@@ -6,6 +6,7 @@ version, unless the project's own choice of that program waits for a yes.
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import re
@@ -83,13 +84,15 @@ class Patient:
             return None
         return find_program(self.root, self.settings.claude_program)
 
+    @functools.cached_property
     def named(self) -> set[str]:
         """The agents that the project's own commands name."""
         found: set[str] = set()
-        for one in self.catalog.commands():
-            if one.source is CommandSource.PROJECT and one.problem is None and one.shadowed_by is None:
-                definition = self.catalog.load(str(one.path)).definition
-                found |= set(named_agents(definition)) if definition is not None else set()
+        with self.catalog.listed_once():
+            for one in self.catalog.commands():
+                if one.source is CommandSource.PROJECT and one.problem is None and one.shadowed_by is None:
+                    definition = self.catalog.load(str(one.path)).definition
+                    found |= set(named_agents(definition)) if definition is not None else set()
         return found
 
 
@@ -135,7 +138,7 @@ def _claude(patient: Patient) -> Iterator[Finding]:
         text = f"{PROGRAM} in the project's settings waits for your yes"
         yield Finding(topic="claude", state=NOTE, text=text, hint="`orchestrate trust` shows it.")
         return
-    models = sorted(name for name in patient.named() & patient.agents.keys() if _is_model(patient.agents[name]))
+    models = sorted(name for name in patient.named & patient.agents.keys() if _is_model(patient.agents[name]))
     if patient.program is None:
         what = patient.settings.claude_program or "claude"
         yield Finding(
@@ -191,7 +194,7 @@ def _agents(patient: Patient) -> Iterator[Finding]:
             yield Finding(topic="agents", state=BROKEN, text=f'"{name}": {why} ({agent.path})')
     if not faults:
         yield Finding(topic="agents", state=OK, text=f"{len(found.agents)} agents, none with a fault")
-    named = [found.agents[name] for name in sorted(patient.named() & found.agents.keys())]
+    named = [found.agents[name] for name in sorted(patient.named & found.agents.keys())]
     waiting = ClaudeSettings(patient.trust.project, patient.trust.accepts).waiting
     for note in preflight(named, patient.root, waiting, executor="claude", home=patient.home):
         yield Finding(topic="agents", state=NOTE, text=note)

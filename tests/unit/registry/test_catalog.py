@@ -12,7 +12,11 @@ from engine.graph import compile_plan
 from engine.model.agent import AgentKind
 from engine.model.command import CommandDefinition
 from engine.validation import Severity
+from mcp_server.cli import schema
+from mcp_server.project import health
+from registry import commands
 from registry.catalog import Catalog
+from registry.files.listed import tree
 
 ROOT = Path(__file__).parents[3]
 GUIDE = ["/hello-world", "/review-code", "/analyze-api", "/implement-feature", "/database-migration", "/adaptive-test"]
@@ -295,3 +299,52 @@ def test_packaged_commands_and_agents_can_be_left_out(project: Path) -> None:
     catalog = Catalog(project, packaged_commands=None, packaged_agents=None)
     assert catalog.commands() == ()
     assert not any(name.startswith("repo-") for name in catalog.agents().agents)
+
+
+@pytest.fixture
+def lists(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The folders of commands that were listed."""
+    listed: list[Path] = []
+
+    def recording(folder: Path, endings: frozenset[str]) -> list[Path]:
+        listed.append(folder)
+        return tree(folder, endings)
+
+    monkeypatch.setattr(commands, "tree", recording)
+    return listed
+
+
+def test_many_commands_are_loaded_with_one_look_at_their_files(project: Path, lists: list[Path]) -> None:
+    names = [f"/hello-{number}" for number in range(20)]
+    for name in names:
+        write(project, definition(name))
+    twin = project / ".claude" / "commands" / "v2" / "twin.json"
+    twin.write_text(json.dumps(definition("/hello-3")), encoding="utf-8")
+    catalog = Catalog(project, packaged_commands=None)
+    with catalog.listed_once():
+        once = [catalog.load(name) for name in names]
+    assert len(lists) == 1
+    assert once == [Catalog(project, packaged_commands=None).load(name) for name in names]
+    assert [found.name for found in once if "DEFINED_TWICE" in {one.code for one in found.problems}] == ["/hello-3"]
+
+
+def test_a_command_that_comes_while_many_are_loaded_is_found_afterwards(project: Path) -> None:
+    write(project, definition("/first"))
+    catalog = Catalog(project, packaged_commands=None)
+    with catalog.listed_once():
+        write(project, definition("/second"))
+        with pytest.raises(NotFound):
+            catalog.load("/second")
+    assert catalog.load("/second").name == "/second"
+
+
+def test_schema_and_doctor_look_once_at_the_files_of_all_commands(project: Path, lists: list[Path]) -> None:
+    def looks(count: int) -> int:
+        for number in range(count):
+            write(project, definition(f"/hello-{number}"))
+        lists.clear()
+        schema._schema_of(Catalog(project), {})
+        health.Patient(project, project.parent).named  # noqa: B018 - it is read
+        return len(lists)
+
+    assert looks(2) == looks(9)
