@@ -24,38 +24,30 @@ WINDOWS = (
 def orchestrate() -> None:
     """Run the command line."""
     _answer_at_once("orchestrate")
-    if sys.argv[-2:] == ["status", "--line"]:
-        gc.disable()  # so short a process ends before that pays
-        from mcp_server.cli.line import shown  # noqa: PLC0415 - see the module
-
-        if shown(sys.argv[1:-2]):
-            return
-    if sys.argv[1:2] == ["--complete"]:
-        gc.disable()
-        from mcp_server.cli.completing import answer  # noqa: PLC0415 - see the module
-
-        answer(sys.argv[2:])
-        return
     if sys.argv[1:] == ["monitor"]:
         from mcp_server.cli.monitor import run_monitor  # noqa: PLC0415 - see the module
 
         run_monitor([])
         return
+    gc.disable()  # a short process ends before a collection pays; those that wait go on to collect
+    if sys.argv[-2:] == ["status", "--line"]:
+        from mcp_server.cli.line import shown  # noqa: PLC0415 - see the module
+
+        if shown(sys.argv[1:-2]):
+            return
+    if sys.argv[1:2] == ["--complete"]:
+        from mcp_server.cli.completing import answer  # noqa: PLC0415 - see the module
+
+        answer(sys.argv[2:])
+        return
     if not {"runs", "status"}.isdisjoint(sys.argv[1:4]):
-        gc.disable()
         from mcp_server.cli.glance import shown as answered  # noqa: PLC0415 - see the module
 
         if answered(sys.argv[1:]):
             leaving_at_once(lambda: None)
             return
-        gc.enable()
-    from engine.runtime.garbage_collector import YOUNG  # noqa: PLC0415 - not needed above
-
-    gc.set_threshold(YOUNG, *gc.get_threshold()[1:])  # what is imported stays
-    if not {"run", "resume"}.isdisjoint(sys.argv[1:4]):
-        gc.disable()  # until all that they need is imported
-        if "/review-repo" in sys.argv[2:5]:
-            _call_soon()
+    if not {"run", "resume"}.isdisjoint(sys.argv[1:4]) and "/review-repo" in sys.argv[2:5]:
+        _call_soon()
     from mcp_server.cli.app import main  # noqa: PLC0415 - see the module
 
     leaving_at_once(main)

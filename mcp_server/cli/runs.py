@@ -18,6 +18,7 @@ from engine.statefolder.links import JOURNAL
 from engine.text.shown import within
 from engine.views.headline import headline
 from engine.views.status import questions, waits_for_people
+from mcp_server import collector
 from mcp_server.cli import console, lazy
 from mcp_server.cli.arguments import arguments_of
 from mcp_server.cli.bell import ring
@@ -327,6 +328,7 @@ def monitor() -> None:
     """Print a line whenever a run asks, fails or ends. A monitor of Claude Code starts this."""
     from mcp_server.cli.monitor import run_monitor  # noqa: PLC0415 - as with `lazy`
 
+    collector.go_on()
     with errors():
         run_monitor(["--project", str(project_root())])
 

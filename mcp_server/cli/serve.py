@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from mcp_server import collector
 from mcp_server.cli.invocation import named_project
 from mcp_server.cli.shared import errors
 
@@ -21,6 +22,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve MCP over stdio; Claude Code starts this."""
+    collector.go_on()
     if http is not None:
         from mcp_server.protocol.http import serve_http  # noqa: PLC0415 - the web server
 

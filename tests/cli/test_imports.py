@@ -263,3 +263,45 @@ def test_a_server_loads_no_console_for_its_log() -> None:
     )
     assert "| mcp_server.protocol.stdin" in done.stderr.replace("  ", "")
     assert "rich" not in done.stderr
+
+
+WAITING = """
+import asyncio, gc, json, sys
+found = []
+def run(main, **options):
+    main.close()
+    found.append(gc.isenabled())
+    raise SystemExit(0)
+def follow(options):
+    found.append(gc.isenabled())
+    raise SystemExit(0)
+asyncio.run = run
+import mcp_server.cli.monitor
+mcp_server.cli.monitor.run_monitor = follow
+sys.argv = ["orchestrate", "--project", *sys.argv[1:]]
+from mcp_server.entry import orchestrate
+try:
+    orchestrate()
+except SystemExit:
+    pass
+print(json.dumps([*found, gc.isenabled()]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "collects"),
+    [
+        *(
+            (words, [True, True])
+            for words in ("serve", "serve --http 0", "view", "monitor", "run /hello", "status r-x --watch")
+        ),
+        ("agents", [False]),
+    ],
+)
+def test_a_command_that_waits_collects_garbage_again_and_a_short_one_never(
+    project: Path, words: str, collects: list[bool]
+) -> None:
+    env = os.environ | environment(project)
+    argv = [sys.executable, "-c", WAITING, str(project), *words.split()]
+    done = subprocess.run(argv, cwd=project, env=env, check=True, capture_output=True, text=True, timeout=50)
+    assert json.loads(done.stdout.splitlines()[-1]) == collects
