@@ -134,7 +134,10 @@ class Catalog:
 
     @contextlib.contextmanager
     def listed_once(self) -> Iterator[None]:
-        """For a block that loads many commands: list their files once, not for each. Changes are seen after it."""
+        """For a block that loads many commands: list their files once, not for each. Changes are seen after it.
+
+        For programs with one thread: others would load from the listing of the block, too.
+        """
         with self._index.listed_once():
             yield
 
