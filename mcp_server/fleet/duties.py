@@ -105,10 +105,10 @@ class Duties:
         }
         self.taken = 0
         """How many orders it has begun."""
-        self.first = asyncio.Event()
-        """Set with the first of them."""
         self.ended = asyncio.Event()
         """Set when one of them has ended."""
+        self.closed = False
+        """Whether it takes no more orders: polls that are under way may still bring some."""
         self.given_back = 0
         """How many orders it did not take."""
         self.running = 0
@@ -121,12 +121,11 @@ class Duties:
     @activity.defn(name=wire.ACTIVITY)
     async def work_order(self, data: bytes) -> bytes:
         """Run one order; the answer says how it ended."""
-        if self._terms.once and self.taken:  # polls of other queues may still bring some
+        if self.closed:
             self.given_back += 1
-            message = "the worker takes one attempt, and has it"
-            raise ApplicationError(message, type=wire.NOT_TAKEN, non_retryable=True)
+            raise ApplicationError("the worker takes no more attempts", type=wire.NOT_TAKEN, non_retryable=True)
+        self.closed = self._terms.once
         self.taken += 1
-        self.first.set()
         self.running += 1
         try:
             return await self._answered(data)

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 LOOK = 0.5
 """Seconds between two looks whether a worker that had no order for a while may end."""
 
-QUIET = 2.0
-"""Seconds without an order after which none is on its way."""
+QUIET = 1.0
+"""Seconds without an order after which polls that are under way are taken to bring none."""
 
 log = logging.getLogger(__name__)
 _supervisor = 1
@@ -101,40 +101,38 @@ async def _serve(options: Options) -> None:
         if options.health is not None:
             server = await asyncio.start_server(_healthy, "127.0.0.1", options.health)
             stack.push_async_callback(_closed, server)
-        how = _slots(options, len(queues))
+        slots = SharedSlots(1 if options.once else options.slots, queues=len(queues), once=options.once)
+        how = _tuned(slots, len(queues))
         served = [await stack.enter_async_context(_worker(link, queue, duties, options, how)) for queue in queues]
         for work in (duties.watch_connection(), _show_life(duties)):
             stack.callback(asyncio.create_task(work).cancel)
         _say(state="ready", name=options.name, queues=queues, lost=lost, ended=ended)
-        shares = options.once and len(queues) > 1
-        await _until_over(stop, duties.ended if shares else duties.first if options.once else stop, duties, options)
+        await _until_over(stop, duties.ended if options.once else stop, duties, options)
+        slots.close()
+        duties.closed = True
         _say(state="draining", name=options.name)
-        if shares:
-            await _until_quiet(duties)
+        await _until_quiet(slots, duties)
         await asyncio.gather(*(one.shutdown() for one in served))  # one after another, the last would go on to poll
     _say(state="ended", name=options.name)
 
 
-def _slots(options: Options, queues: int) -> dict[str, Any]:
-    """The options of the library for the attempts at once."""
-    slots = 1 if options.once else options.slots
-    if queues == 1:
-        return {"max_concurrent_activities": slots}
-    few, ours = FixedSizeSlotSupplier(1), SharedSlots(slots, once=options.once)
+def _tuned(slots: SharedSlots, queues: int) -> dict[str, Any]:
+    """The options of the library for *slots*."""
+    few = FixedSizeSlotSupplier(1)
     tuner = WorkerTuner.create_composite(
-        workflow_supplier=few, activity_supplier=ours, local_activity_supplier=few, nexus_supplier=few
+        workflow_supplier=few, activity_supplier=slots, local_activity_supplier=few, nexus_supplier=few
     )
-    return {"tuner": tuner, "max_concurrent_activity_task_polls": 1}
+    return {"tuner": tuner} if queues == 1 else {"tuner": tuner, "max_concurrent_activity_task_polls": 1}
 
 
-def _worker(link: Link, queue: str, duties: Duties, options: Options, slots: dict[str, Any]) -> Worker:
+def _worker(link: Link, queue: str, duties: Duties, options: Options, tuned: dict[str, Any]) -> Worker:
     beat = timedelta(seconds=BEAT)
     return Worker(
         link.client,
         task_queue=queue,
         activities=[duties.work_order],
         identity=options.name,
-        **slots,
+        **tuned,
         graceful_shutdown_timeout=timedelta(seconds=options.drain),
         max_heartbeat_throttle_interval=beat,
         default_heartbeat_throttle_interval=beat,
@@ -155,12 +153,15 @@ async def _show_life(duties: Duties) -> None:
                 await duties.begun.wait()
 
 
-async def _until_quiet(duties: Duties) -> None:
-    """Wait until no orders come from polls that were under way: one for which its poll has ended would be lost."""
+async def _until_quiet(slots: SharedSlots, duties: Duties) -> None:
+    """Wait until polls that are under way bring no more orders: one for which its poll is ended would be lost."""
     seen = -1
     while seen != duties.given_back:
         seen = duties.given_back
-        await asyncio.sleep(QUIET)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(QUIET):
+                await slots.unpolled.wait()
+                return
 
 
 async def _until_over(stop: asyncio.Event, over: asyncio.Event, duties: Duties, options: Options) -> None:

@@ -123,3 +123,22 @@ async def test_a_worker_that_is_told_to_end_takes_nothing_new_from_any_of_its_qu
         yard.open()
         assert workers_of(await ended(engine, long), "a") == [("w1", "")]
     assert await asyncio.to_thread(first.process.wait, SECONDS) == 0
+
+
+async def test_workers_that_are_told_to_end_lose_nothing_of_what_waits(yard: Yard) -> None:
+    """The server loses an attempt that it hands to a poll which its worker ends at that moment."""
+    labelled(yard, "gpu", "linux", "big")
+    options = ("--label", "gpu", "--label", "linux", "--label", "big", "--slots", "2")
+    workers = [yard.start_worker(f"w{number}", *options) for number in range(3)]
+    async with opened(yard) as project:
+        engine = await project.engine()
+        named = ["tracer", "gpu", "linux", "big"] * 12
+        nodes = [{**node(f"n{number}", "go"), "agentId": name} for number, name in enumerate(named)]
+        run = await project.start(RunRequest(source=command(*nodes)))
+        for number, worker in enumerate(workers[1:]):
+            await started(yard, 6 * (number + 1))
+            worker.process.send_signal(signal.SIGTERM)
+        seen = await ended(engine, run)
+    assert seen.status is RunStatus.COMPLETED, seen.message
+    assert [len(one.attempts) for one in seen.nodes.values()] == [1] * len(named)
+    assert [await asyncio.to_thread(worker.process.wait, SECONDS) for worker in workers[1:]] == [0, 0]
