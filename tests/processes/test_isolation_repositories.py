@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,24 @@ async def test_a_git_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyP
     program.write_text("#!/bin/sh\necho git version 2.37.9\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    await refused(tmp_path / "project", "git version 2.37.9 is too old")
+
+
+async def test_a_git_that_is_replaced_by_one_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program is asked for its version once."""
+    make_repository(tmp_path / "project", {"a.txt": "a"})
+    program, asked = tmp_path / "bin" / "git", tmp_path / "asked"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\n[ "$2" = version ] && echo "$2" >> {asked}\nexec {shutil.which("git")} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    for _ in range(2):
+        await check_isolation(tmp_path / "project", [editor(tmp_path / "project")])
+    assert asked.read_text() == "version\n"
+    other = program.with_name("other")
+    other.write_text("#!/bin/sh\necho git version 2.37.9\n")
+    other.chmod(0o755)
+    other.replace(program)
     await refused(tmp_path / "project", "git version 2.37.9 is too old")
 
 
@@ -230,6 +249,12 @@ async def test_an_empty_repository(tmp_path: Path) -> None:
     project = make_repository(tmp_path / "project")
     await done(project, "write('b.txt', 'b')")
     assert (project / "b.txt").exists()
+
+
+async def test_a_project_with_a_line_break_in_its_path(tmp_path: Path) -> None:
+    top = make_repository(tmp_path / "a\nb", {"part/a.txt": "a\n"})
+    await done(top / "part", "write('a.txt', 'changed')")
+    assert (top / "part" / "a.txt").read_text() == "changed"
 
 
 async def test_a_project_below_the_top_of_its_repository(tmp_path: Path) -> None:

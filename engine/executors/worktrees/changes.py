@@ -172,15 +172,17 @@ def _entry(mode: str, content: str) -> Entry | None:
 async def _stage(git: Git, changes: Iterable[Change], staging: Path) -> None:
     """Write the new files of *changes* to `files` in *staging*, as a checkout would."""
     index = await _index_of(git, changes, staging)
-    await git.run("checkout-index", "--all", "--quiet", f"--prefix={staging}/files/", index=index)
+    if index is not None:
+        await git.run("checkout-index", "--all", "--quiet", f"--prefix={staging}/files/", index=index)
 
 
 async def _made(git: Git, changes: Sequence[Change], staging: Path) -> set[bytes]:
     """The paths of *changes* that already have their new content in the working tree."""
     index = await _index_of(git, changes, staging)
-    await git.run("update-index", "-q", "--really-refresh", index=index, accept=(0, 1))
-    listed = await git.run("diff-files", "-z", "--name-only", index=index)
-    different = set(listed.stdout.split(b"\0"))
+    different: set[bytes] = set()
+    if index is not None:
+        await git.run("update-index", "-q", "--really-refresh", index=index, accept=(0, 1))
+        different = set((await git.run("diff-files", "-z", "--name-only", index=index)).stdout.split(b"\0"))
     return {change.path for change in changes if change.path not in different and not _is_left(git, change)}
 
 
@@ -190,14 +192,16 @@ def _is_left(git: Git, change: Change) -> bool:
     return change.new is None and os.path.lexists(place) and not _is_folder(place)
 
 
-async def _index_of(git: Git, changes: Iterable[Change], staging: Path) -> Path:
-    """An index that holds the new side of *changes*, the only content of *staging*."""
+async def _index_of(git: Git, changes: Iterable[Change], staging: Path) -> Path | None:
+    """An index that holds the new side of *changes*, the only content of *staging*; None if all of them go."""
     index = await asyncio.to_thread(_emptied, staging) / "index"
     lines = [
         f"{change.new.mode} {change.new.content}\t".encode() + change.path
         for change in changes
         if change.new is not None
     ]
+    if not lines:
+        return None
     await git.run("update-index", "-z", "--index-info", stdin=b"".join(line + b"\0" for line in lines), index=index)
     return index
 

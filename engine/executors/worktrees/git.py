@@ -7,6 +7,7 @@ variable of a calling hook points git to another repository or index.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import Collection, Mapping
@@ -45,6 +46,8 @@ _SETTINGS = {
     # A new file stays where it was made even if others move its folder: git must not guess where it belongs.
     "merge.directoryRenames": "false",
 }
+_new_enough: set[tuple[str, int, int]] = set()
+"""Programs that are no older: their paths, inodes and times."""
 _OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _WHO = "orchestrate"
 _COMMITTER = {
@@ -157,22 +160,37 @@ async def open_git(project: Path, attempt: AttemptId, *, allows: Allows = nothin
     tag = tag_of(attempt, project)
     environment = environment_of(attempt, tag, {}) | {"PATH": search_path(project)}
     git = Git(program=program, environment=environment, tag=tag, top=project, allows=allows)
+    await _check_version(git)
+    asked = ("--is-inside-work-tree", "--absolute-git-dir", "--show-toplevel", "--show-prefix")
+    found = await git.run("rev-parse", *asked, accept=range(256))
+    inside, *places = found.stdout.split(b"\n")
+    if found.returncode or inside != b"true":
+        cause = "the repository is bare" if inside == b"false" else complaint(found.stderr)
+        raise IsolationUnavailable(
+            f"{project} is not in the working tree of a git repository: {cause}",
+            hint="Check `git status` there, create a repository with `git init`, or remove `isolation` from the agent.",
+        )
+    if len(places) != len(asked):  # a line break is part of a path
+        places = [os.fsencode(await git.line("rev-parse", word)) for word in asked[1:]]
+    directory, top, prefix = map(os.fsdecode, places[:3])
+    return await replace(git, directory=Path(directory), top=Path(top), prefix=prefix).looked_at()
+
+
+async def _check_version(git: Git) -> None:
+    """Raise `IsolationUnavailable` if this git is too old; each program is asked once."""
+    try:
+        found = await asyncio.to_thread(os.stat, git.program)
+    except OSError as error:
+        raise IsolationUnavailable(f"git cannot be started: {error}") from error
+    program = (git.program, found.st_ino, found.st_mtime_ns)
+    if program in _new_enough:
+        return
     version = await git.line("version")
     if _version(version) < OLDEST:
         raise IsolationUnavailable(
             f"{version} is too old to merge the changes of isolated agents", hint="Install git 2.38 or newer."
         )
-    inside = await git.run("rev-parse", "--is-inside-work-tree", accept=range(256))
-    if inside.stdout.strip() != b"true":
-        cause = complaint(inside.stderr) or "the repository is bare"
-        raise IsolationUnavailable(
-            f"{project} is not in the working tree of a git repository: {cause}",
-            hint="Check `git status` there, create a repository with `git init`, or remove `isolation` from the agent.",
-        )
-    directory = Path(await git.line("rev-parse", "--absolute-git-dir"))
-    top = Path(await git.line("rev-parse", "--show-toplevel"))
-    prefix = await git.line("rev-parse", "--show-prefix")
-    return await replace(git, directory=directory, top=top, prefix=prefix).looked_at()
+    _new_enough.add(program)
 
 
 def complaint(stderr: bytes) -> str:

@@ -109,14 +109,17 @@ async def merge(git: Git, project: Path, *, base: Commit, theirs: Commit, state:
     as soon as there is disk space for that.
     """
     foreign = _foreign(git)
-    await changes_between(git, base.tree, theirs.tree, foreign=foreign)
+    made = await changes_between(git, base.tree, theirs.tree, foreign=foreign)
     paths: Sequence[bytes] = ()
     for _ in range(_TRIES):
-        ours = await project_commit(git, project, [base.id], "The project at the time of the merge")
-        merged = theirs.tree if ours.tree == base.tree else await _merged(git, ours, theirs)
-        changes = await changes_between(git, ours.tree, merged, foreign=foreign)
+        ours = await project_tree(git, index_of(project))
+        merged, changes = theirs.tree, made
+        if ours != base.tree:
+            now = await commit(git, ours, [base.id], "The project at the time of the merge")
+            merged = await _merged(git, now, theirs.id)
+            changes = await changes_between(git, ours, merged, foreign=foreign)
         try:
-            await _write(git, changes, state=state, trees=(ours.tree, merged))
+            await _write(git, changes, state=state, trees=(ours, merged))
         except ChangedMeanwhile as error:
             paths = error.paths
         except OSError as error:
@@ -141,9 +144,9 @@ def index_of(project: Path) -> Path:
     return notes_of(project).folder / "project.index"
 
 
-async def _merged(git: Git, ours: Commit, theirs: Commit) -> str:
+async def _merged(git: Git, ours: str, theirs: str) -> str:
     """The merged tree of two commits with a common base."""
-    words = ("merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours.id, theirs.id)
+    words = ("merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs)
     found = await git.run(*words, accept=(0, 1))
     tree, *paths = found.stdout.split(b"\0")
     if found.returncode:
