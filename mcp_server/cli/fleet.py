@@ -100,10 +100,11 @@ def fleet(
     with errors():
         _check_installed()
         from mcp_server.fleet import lab  # noqa: PLC0415 - as for all of the fleet
+        from mcp_server.fleet.supervisor import made  # noqa: PLC0415
 
         lab.check_listen(listen, insecure=insecure)
         file = state or Path.home() / ".local" / "state" / "orchestration-mcp" / "fleet.sqlite3"
-        file.parent.mkdir(parents=True, exist_ok=True)
+        made(file.parent)
         command = lab.server_command(port=port, file=file, listen=listen)
         console.notes.print(f"the fleet's server listens on {listen}:{port}; Ctrl+C ends it", soft_wrap=True)
         lab.run_server(command)

@@ -33,7 +33,7 @@ from engine.text.redaction import redact
 from mcp_server.project.fleet import agreed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from engine.executors.fleet.clones import Away, Clones
@@ -150,11 +150,25 @@ class Duties:
                     wire.SAME_EVERYWHERE,
                 )
             else:
-                with self._noted(attempt, info.activity_run_id or ""):
-                    answer = self._unwelcome(order) or await self._run(order, relay)
+                answer = self._unwelcome(order) or await self._begun(order, relay, info)
             return await self._sealed(answer, attempt)
         finally:
             beating.cancel()
+
+    async def _begun(self, order: wire.Order, relay: Relay, info: activity.Info) -> wire.Answer:
+        """The answer to an order, of which a note is kept while it runs: for a worker that is started again."""
+        run = info.activity_run_id or ""
+        note = self._terms.notes / f"{run}.json"
+        try:
+            try:
+                note.write_text(json.dumps({"attempt": info.activity_id, "run": run}), encoding="utf-8")
+            except OSError as error:
+                hint = "Free some disk space on its machine, or make the folder writable."
+                return self._failed("WORKER_FAILED", f"cannot write in {note.parent}: {error.strerror}", hint)
+            return await self._run(order, relay)
+        finally:
+            with contextlib.suppress(OSError):
+                note.unlink(missing_ok=True)
 
     async def _sealed(self, answer: wire.Answer, attempt: str) -> bytes:
         """*answer* as it is sent; without its outputs and as a failure, but with its cost, if they cannot be sent."""
@@ -231,10 +245,11 @@ class Duties:
             async with self._clones.worktree(self._link, order, relay) as away:
                 return await self._differing(order, away.tree.folder) or await self._changed(order, away, relay)
         except (IsolationUnavailable, StoreFault) as fault:
-            outcome = failed(FailureKind.ERROR, fault.code, fault.message, hint=fault.hint)
+            code, why, hint = fault.code, fault.message, fault.hint
         except OSError as error:
-            outcome = failed(FailureKind.ERROR, IsolationUnavailable.code, f"cannot make a worktree: {error}")
-        return self._answer(order, outcome)
+            code, why, hint = IsolationUnavailable.code, str(error), None
+        what = f"the worker {self._terms.name} cannot make a worktree: {why}"
+        return self._answer(order, failed(FailureKind.ERROR, code, what, hint=hint))
 
     async def _changed(self, order: wire.Order, away: Away, relay: Relay) -> wire.Answer:
         """Run an isolated agent, and send what it has changed, even if it is ended on request."""
@@ -298,16 +313,6 @@ class Duties:
         while True:  # the first one after a while: short attempts need none
             await asyncio.sleep(BEAT)
             activity.heartbeat(await self._link.pack(relay.news(), f"progress {attempt}"))
-
-    @contextlib.contextmanager
-    def _noted(self, attempt: str, run: str) -> Iterator[None]:
-        """Keep a note about an attempt while it runs, for a worker that is started again after this one died."""
-        note = self._terms.notes / f"{run}.json"
-        note.write_text(json.dumps({"attempt": attempt, "run": run}), encoding="utf-8")
-        try:
-            yield
-        finally:
-            note.unlink(missing_ok=True)
 
 
 def is_cancel_requested() -> bool:

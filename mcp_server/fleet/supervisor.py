@@ -38,7 +38,8 @@ TRIES = 5
 async def supervise(options: Options, tell: Callable[[str], None]) -> int:
     """Run the worker until it is asked to end, by a signal; returns its exit code. The second signal ends it at once.
 
-    Raises `EnvironmentFault` if it cannot start, `StateError` if another worker uses its folder.
+    Raises `EnvironmentFault` if it cannot start or has nowhere to keep notes, `StateError` if another worker uses its
+    folder.
     """
     state = state_folder(Path(options.folder))
     lock = FileLock(state / "lock", timeout=0)
@@ -50,6 +51,8 @@ async def supervise(options: Options, tell: Callable[[str], None]) -> int:
             code="WORKER_FOLDER_IN_USE",
             hint="Give each worker a folder of its own.",
         ) from None
+    except OSError as error:
+        raise _unwritable(state, error) from error
     try:
         return await _keep(replace(options, notes=str(state)), tell)
     finally:
@@ -57,12 +60,27 @@ async def supervise(options: Options, tell: Callable[[str], None]) -> int:
 
 
 def state_folder(folder: Path) -> Path:
-    """Where a worker in *folder* keeps its notes: outside of that, which agents write to."""
+    """Where a worker in *folder* keeps its notes: outside of that, which agents write to. Raises `EnvironmentFault`."""
     base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-    place = base / "orchestration-mcp" / "workers" / name
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return place
+    return made(base / "orchestration-mcp" / "workers" / name)
+
+
+def made(folder: Path) -> Path:
+    """*folder*, made if it does not exist, for this user alone. Raises `EnvironmentFault` (FILE_UNWRITABLE)."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    return folder
+
+
+def _unwritable(folder: Path, error: OSError) -> EnvironmentFault:
+    return EnvironmentFault(
+        f"the folder {folder} cannot be used: {error.strerror}",
+        code="FILE_UNWRITABLE",
+        hint="Free some disk space, or choose a writable folder: XDG_STATE_HOME for a worker, `--state` for a server.",
+    )
 
 
 async def _keep(options: Options, tell: Callable[[str], None]) -> int:

@@ -77,6 +77,10 @@ def main() -> None:
         wrong = isinstance(error, InputError)
         _say(state="failed", code=error.code, message=error.message, hint=error.hint, wrong=wrong)
         sys.exit(2)
+    except OSError as error:  # its port for probes is in use, or its folder cannot be written
+        log.debug("the worker cannot work", exc_info=error)
+        _say(state="failed", code="WORKER_FAILED", message=f"the worker cannot work: {error}", hint=None, wrong=False)
+        sys.exit(2)
 
 
 async def _serve(options: Options) -> None:

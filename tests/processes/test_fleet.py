@@ -248,6 +248,32 @@ async def test_a_server_that_is_away_for_a_while_loses_nothing(tmp_path: Path) -
 
 
 @pytest.mark.nightly
+@pytest.mark.parametrize("returns", [True, False])
+async def test_a_run_that_is_cancelled_while_the_server_is_away_leaves_no_agent(
+    tmp_path: Path, *, returns: bool
+) -> None:
+    """The worker hears of it when the server is back; or ends by itself what the server must take for lost."""
+    with (
+        closing(Server(tmp_path / "fleet.sqlite3")) as server,
+        closing(Yard(tmp_path, server.address, heartbeat=5)) as yard,
+    ):
+        yard.start_worker("w1")
+        async with opened(yard) as project:
+            engine = await project.engine()
+            run = await project.start(RunRequest(source=command(node("a", "wait"))))
+            await asyncio.to_thread(until, lambda: bool(yard.traced("child")), "the grandchild runs")
+            numbers = [yard.traced()[0][2], yard.traced("child")[0][2]]
+            server.kill()
+            cancelling = asyncio.create_task(engine.cancel(run))
+            if returns:
+                server.start()
+            seen = await ended(engine, run)
+            await cancelling
+            assert not any(map(lives, numbers))
+    assert (seen.status, len(yard.traced()), yard.traced("end")) == (RunStatus.CANCELLED, 1, [])
+
+
+@pytest.mark.nightly
 async def test_no_two_attempts_of_a_node_live_when_a_worker_is_cut_off(fleet_server: Server, watched: Yard) -> None:
     wire = Wire(fleet_server.port)
     watched.start_worker("w1", wire=wire)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import socket
 import urllib.request
@@ -63,6 +64,27 @@ async def test_a_worker_for_one_attempt_answers_probes_takes_it_and_ends(yard: Y
         seen = await ended(engine, run)
     assert [seen.nodes[NodeId(name)].attempts[0].worker for name in ("a", "b")] == ["w1", "w2"]
     assert await asyncio.to_thread(last.process.wait, SECONDS) == 0
+
+
+def test_a_worker_whose_port_for_probes_is_in_use_says_so(yard: Yard) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        worker = yard.start_worker("w1", "--health", str(taken.getsockname()[1]), says="address already in use")
+    assert "Traceback" not in worker.log.read_text()
+    worker.terminate()
+
+
+async def test_a_worker_that_cannot_keep_a_note_of_an_attempt_does_not_begin_it(yard: Yard) -> None:
+    yard.start_worker("w1", XDG_STATE_HOME=str(yard.folder / "state"))
+    shutil.rmtree(yard.folder / "state")
+    async with opened(yard) as project:
+        engine = await project.engine()
+        seen = await ended(engine, await project.start(RunRequest(source=command(node("a", "go")))))
+    failure = seen.nodes[NodeId("a")].failure
+    assert failure is not None
+    assert (failure.code, failure.message.startswith("the worker w1 cannot write in ")) == ("WORKER_FAILED", True)
+    assert (workers_of(seen, "a"), yard.traced()) == ([("w1", "")], [])
 
 
 async def test_all_queues_of_a_worker_are_served_though_they_share_its_slots(yard: Yard) -> None:

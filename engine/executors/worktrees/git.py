@@ -8,6 +8,7 @@ variable of a calling hook points git to another repository or index.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 from collections.abc import Collection, Mapping
@@ -46,6 +47,7 @@ _SETTINGS = {
     # A new file stays where it was made even if others move its folder: git must not guess where it belongs.
     "merge.directoryRenames": "false",
 }
+_FULL = os.strerror(errno.ENOSPC)
 _new_enough: set[tuple[str, int, int]] = set()
 """Programs that are no older: their paths, inodes and times."""
 _OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -128,9 +130,9 @@ class Git:
         except (OSError, ValueError) as error:
             raise IsolationUnavailable(f"git cannot be started: {error}") from error
         if ended.overflow or ended.returncode not in accept:
-            raise IsolationUnavailable(
-                f"git {words[0]} failed in {tree}: {complaint(ended.stderr)}", hint=f"Try `git status` in {self.top}."
-            )
+            cause = complaint(ended.stderr)
+            hint = "Free some disk space." if _FULL in cause else f"Try `git status` in {self.top}."
+            raise IsolationUnavailable(f"git {words[0]} failed in {tree}: {cause}", hint=hint)
         return ended
 
     async def looked_at(self) -> Git:

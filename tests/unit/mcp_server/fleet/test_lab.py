@@ -18,6 +18,7 @@ from mcp_server.fleet.worker import Options
 from mcp_server.project.project import open_catalog
 from mcp_server.project.settings import load_settings
 from mcp_server.project.trusted import open_trust
+from tests.support.installed import ORCHESTRATE
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing listens there
 FLEET = '[fleet]\nconnect = "10.0.0.7:7233"\nblobs = "file:///shared"\n'
@@ -75,6 +76,22 @@ async def test_two_workers_do_not_share_a_folder(tmp_path: Path, monkeypatch: py
     with FileLock(state_folder(tmp_path) / "lock"), pytest.raises(StateError) as refused:
         await supervise(options, lambda _text: None)
     assert refused.value.code == "WORKER_FOLDER_IN_USE"
+
+
+async def test_a_worker_that_cannot_keep_notes_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "state").write_text("a file")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    options = Options(address={"connect": "127.0.0.1:1"}, folder=str(tmp_path), notes="", name="w")
+    with pytest.raises(EnvironmentFault) as refused:
+        await supervise(options, lambda _text: None)
+    assert (refused.value.code, str(tmp_path / "state") in refused.value.message) == ("FILE_UNWRITABLE", True)
+
+
+def test_a_server_that_cannot_keep_its_state_says_where(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    words = ["fleet", "up", "--state", str(tmp_path / "file" / "state.sqlite3")]
+    ran = subprocess.run([ORCHESTRATE, *words], capture_output=True, text=True, check=False, timeout=50)
+    assert (ran.returncode, ran.stderr.startswith("error FILE_UNWRITABLE: the folder ")) == (2, True), ran.stderr
 
 
 def test_the_fleet_of_a_project_has_no_effect_before_a_yes_that_shows_its_addresses(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
-"""What git says is wrong, in one line."""
+"""What git says is wrong, in one line, and what helps."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
-from engine.executors.worktrees.git import complaint
+from engine.executors.worktrees.git import Git, IsolationUnavailable, complaint
 
 
 @pytest.mark.parametrize(
@@ -26,3 +29,17 @@ from engine.executors.worktrees.git import complaint
 )
 def test_the_cause_is_told_and_no_hint(stderr: bytes, cause: str) -> None:
     assert complaint(stderr) == cause
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [("No space left on device", "Free some disk space."), ("Bad object", "Try `git status` in {top}.")],
+)
+async def test_a_full_disk_has_a_hint_of_its_own(tmp_path: Path, said: str, hint: str) -> None:
+    program = tmp_path / "git"
+    program.write_text(f"#!/bin/sh\necho 'fatal: unable to write loose object file: {said}' >&2\nexit 128\n")
+    program.chmod(0o755)
+    git = Git(program=str(program), environment=dict(os.environ), tag="tag", top=tmp_path)
+    with pytest.raises(IsolationUnavailable) as refused:
+        await git.run("add")
+    assert refused.value.hint == hint.format(top=tmp_path)
