@@ -33,7 +33,7 @@ from mcp_server.project.user_settings import load_user_settings
 from mcp_server.version import version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from engine.executors.fleet.connection import Link
 
@@ -42,6 +42,9 @@ LOOK = 0.5
 
 QUIET = 1.0
 """Seconds without an order after which polls that are under way are taken to bring none."""
+
+LEAVING = 10.0
+"""Seconds that the library may take to end when no attempt is under way: its last answers may be on their way."""
 
 log = logging.getLogger(__name__)
 _supervisor = 1
@@ -116,7 +119,7 @@ async def _serve(options: Options) -> None:
         duties.closed = True
         _say(state="draining", name=options.name)
         await _until_quiet(slots, duties)
-        await asyncio.gather(*(one.shutdown() for one in served))  # one after another, the last would go on to poll
+        await _shut_down(served, duties, options)
     _say(state="ended", name=options.name)
 
 
@@ -166,6 +169,24 @@ async def _until_quiet(slots: SharedSlots, duties: Duties) -> None:
             async with asyncio.timeout(QUIET):
                 await slots.unpolled.wait()
                 return
+
+
+async def _shut_down(served: Sequence[Worker], duties: Duties, options: Options) -> None:
+    """End the library's workers, all at once: one after another, the last would go on to poll.
+
+    Some servers answer the polls of a worker that ends (`frontend.enableCancelWorkerPollsOnShutdown`), and the library
+    waits for that, for minutes if the server has gone. It has some seconds, once no attempt is under way; then this
+    process ends without it.
+    """
+    ending = asyncio.gather(*(one.shutdown() for one in served))
+    idle = 0.0
+    while idle < LEAVING:
+        if (await asyncio.wait([ending], timeout=LOOK))[0]:
+            return
+        idle = 0.0 if duties.running else idle + LOOK
+    log.warning("the fleet's server does not answer: the worker ends without it")
+    _say(state="ended", name=options.name)
+    os._exit(0)
 
 
 async def _until_over(stop: asyncio.Event, over: asyncio.Event, duties: Duties, options: Options) -> None:
