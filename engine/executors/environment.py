@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
 
@@ -76,9 +77,9 @@ class _Masked:
         lines = None if log is None else [LogLine(line.kind, hide(line.text), hide(line.by)) for line in log]
         self.heartbeat(action if action is None else hide(action), text, lines)
 
-    def started(self, worker: str) -> None:
+    def started(self, worker: str, ago: timedelta = timedelta()) -> None:
         """See `Heartbeat.started`."""
-        self.heartbeat.started(worker)
+        self.heartbeat.started(worker, ago)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

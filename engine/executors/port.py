@@ -122,8 +122,10 @@ class Heartbeat(Protocol):
         lines for the attempt's log; by default those that follow from the other two.
         """
 
-    def started(self, worker: str) -> None:
-        """The attempt no longer waits: *worker* runs it, and its timeout starts. Further calls change nothing.
+    def started(self, worker: str, ago: timedelta = timedelta()) -> None:
+        """The attempt no longer waits: *worker* runs it, since *ago*, and its timeout started then.
+
+        Further calls change nothing.
 
         For executors that queue attempts (`starts_later`); others need not call it.
         """

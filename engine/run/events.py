@@ -250,6 +250,8 @@ class AttemptStarted(EventBase, frozen=True):
     worker: str
     """The machine or place that runs it, as its executor calls it."""
     deadline: datetime
+    since: datetime | None = None
+    """When it began, if that was heard of later."""
 
 
 class AttemptStopping(EventBase, frozen=True):

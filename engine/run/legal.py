@@ -146,7 +146,9 @@ def _attempt_scheduled(run: Run, event: ev.AttemptScheduled) -> bool:
 
 def _attempt_started(run: Run, event: ev.AttemptStarted) -> bool:
     live = run.nodes[event.node].live
-    return live is not None and live.number == event.number and live.started_at is None and live.stopping is None
+    if live is None or live.number != event.number or live.started_at is not None or live.stopping is not None:
+        return False
+    return event.since is None or live.scheduled_at <= event.since <= event.at
 
 
 def _attempt_is_live(

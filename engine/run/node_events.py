@@ -151,7 +151,7 @@ def _attempt_scheduled(run: Run, event: ev.AttemptScheduled) -> None:
 
 def _attempt_started(run: Run, event: ev.AttemptStarted) -> None:
     live = live_of(run.nodes[event.node])
-    live.started_at = event.at
+    live.started_at = event.since or event.at
     live.deadline = event.deadline
     live.worker = event.worker
     set_timer(run, event.deadline, "attempt", event.node, event.number)

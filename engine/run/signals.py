@@ -5,6 +5,7 @@ Pure. A signal is never stored: `scheduling.decide` turns it into events, and th
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -60,6 +61,8 @@ class StartAttempt(Request, frozen=True):
     node: NodeId
     number: int
     worker: str
+    ago: timedelta = timedelta()
+    """How long ago it began."""
 
 
 class RenewAttempt(Request, frozen=True):

@@ -123,9 +123,9 @@ class _AttemptHeartbeat(msgspec.Struct):
         if lines and self.work.log is not None:
             self.work.log.add(lines)
 
-    def started(self, worker: str) -> None:
+    def started(self, worker: str, ago: timedelta = timedelta()) -> None:
         """See `Heartbeat.started`."""
-        self.attempts.started(self.key, self.work, self.agent, worker)
+        self.attempts.started(self.key, self.work, self.agent, worker, ago)
 
 
 class Attempts:
@@ -224,8 +224,8 @@ class Attempts:
             work.tail = (work.tail + said)[-MAX_TAIL_LENGTH:]
         self._on_action(key[0], key[1], action)
 
-    def started(self, key: Key, work: _Work, agent: Agent, worker: str) -> None:
-        """Note that an attempt has its turn."""
+    def started(self, key: Key, work: _Work, agent: Agent, worker: str, ago: timedelta) -> None:
+        """Note that an attempt has its turn, since *ago*."""
         run_id, node, number = key
         run = self._live_runs.runs.get(run_id)
         live = None if run is None else run.nodes[node].live
@@ -233,7 +233,7 @@ class Attempts:
             return
         self._watch(work, self._idle_limit(run, agent))
         with contextlib.suppress(OrchestrationError):
-            self._live_runs.send(run_id, sig.StartAttempt(node, number, worker))
+            self._live_runs.send(run_id, sig.StartAttempt(node, number, worker, ago))
 
     def warn(self, run: RunId, node: NodeId | None, text: str) -> None:
         """Record the warning *text* with the attempt of *node* that runs here."""

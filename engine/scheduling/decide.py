@@ -117,7 +117,7 @@ def _report(step: Step, signal: sig.ReportOutcome) -> None:
 
 
 def _start(step: Step, signal: sig.StartAttempt) -> None:
-    outcomes.start(step, signal.node, signal.number, signal.worker)
+    outcomes.start(step, signal)
 
 
 def _renew(step: Step, signal: sig.RenewAttempt) -> None:

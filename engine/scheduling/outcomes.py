@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from engine.ids import NodeId
     from engine.run.events import StopCause
-    from engine.run.signals import ReportOutcome
+    from engine.run.signals import ReportOutcome, StartAttempt
     from engine.run.state import AttemptRecord, NodeState, Run
     from engine.scheduling.step import Step
 
@@ -109,11 +109,15 @@ def renew(step: Step, name: NodeId, number: int) -> None:
         step.emit(ev.AttemptRenewed(step.now, name, number, step.now + node.plan.timeout))
 
 
-def start(step: Step, name: NodeId, number: int, worker: str) -> None:
+def start(step: Step, signal: StartAttempt) -> None:
     """Start the timeout of an attempt that has waited for its turn, unless it was asked to end."""
+    name, number = signal.node, signal.number
     node, live = live_attempt(step, name, number)
     if live.started_at is None and live.stopping is None:
-        step.emit(ev.AttemptStarted(step.now, name, number, worker, step.now + node.plan.timeout))
+        ago = max(min(signal.ago, step.now - live.scheduled_at), timedelta())
+        began = step.now - ago
+        deadline = began + node.plan.timeout
+        step.emit(ev.AttemptStarted(step.now, name, number, signal.worker, deadline, began if ago else None))
 
 
 def warn(step: Step, name: NodeId, number: int, text: str) -> None:

@@ -169,7 +169,7 @@ def _of(run: Run, event: ev.Event) -> Iterator[Measure]:
             yield from _slot(run, run.nodes[name], event)
         case ev.AttemptStarted(node=name):
             record = _record(run.nodes[name], event.number)
-            yield from _wait(run, TURN, event.at - record.scheduled_at)
+            yield from _wait(run, TURN, (event.since or event.at) - record.scheduled_at)
         case ev.AttemptSucceeded(node=name) | ev.AttemptFailed(node=name):
             yield from _attempt(run, run.nodes[name], event.number)
         case ev.RunEnded():

@@ -81,7 +81,7 @@ class Relay:
         self._action = self._action if action is None else action
         self._said = (self._said + said)[-MAX_SAID:]
 
-    def started(self, worker: str) -> None:
+    def started(self, worker: str, ago: timedelta = timedelta()) -> None:
         """See `Heartbeat.started`: the coordinator has heard that from the server."""
 
     def news(self) -> bytes:
@@ -136,6 +136,8 @@ class Duties:
     async def _answered(self, data: bytes) -> bytes:
         info = activity.info()
         attempt, relay = info.activity_id, Relay()
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         beating = asyncio.create_task(self._beat(attempt, relay))
         try:
             try:
@@ -151,7 +153,8 @@ class Duties:
                 )
             else:
                 answer = self._unwelcome(order) or await self._begun(order, relay, info)
-            return await self._sealed(answer, attempt)
+            took = timedelta(seconds=loop.time() - begun)
+            return await self._sealed(structs.replace(answer, took=took), attempt)
         finally:
             beating.cancel()
 
@@ -179,7 +182,9 @@ class Duties:
         except ValueError as error:
             hint = "Set `blobs` in [fleet] and for every worker, or return large data by path."
             instead = self._failed("OUTPUT_TOO_LARGE", f"cannot send the outputs: {error}", hint)
-        answer = structs.replace(instead, usage=answer.usage, left=answer.left, changes=answer.changes)
+        answer = structs.replace(
+            instead, usage=answer.usage, left=answer.left, changes=answer.changes, took=answer.took
+        )
         return await self._link.pack(wire.encode(answer), f"answer {attempt}")
 
     def _failed(self, code: str, what: str, hint: str | None) -> wire.Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import closing, suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,6 +47,10 @@ async def test_attempts_run_on_workers_which_the_journal_names(yard: Yard, monke
         seen = await ended(engine, run)
     assert seen.status is RunStatus.COMPLETED, seen.message
     assert workers_of(seen, "a") == [("w1", "")]
+    [first] = seen.nodes[NodeId("a")].attempts
+    assert first.started_at is not None
+    assert first.ended_at is not None
+    assert first.ended_at - first.started_at > timedelta(milliseconds=10)  # it ended before it was asked about
     assert [(line[1], line[3], line[4]) for line in yard.traced()] == [
         ("a", str(yard.folder / "w1"), "of the worker"),
         ("b", str(yard.folder / "w1"), "of the worker"),

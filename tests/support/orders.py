@@ -61,10 +61,12 @@ class Beats:
         self.count = 0
         self.said = ""
         self.workers: list[str] = []
+        self.ages: list[timedelta] = []
         self.log: list[LogLine] = []
 
-    def started(self, worker: str) -> None:
+    def started(self, worker: str, ago: timedelta = timedelta()) -> None:
         self.workers.append(worker)
+        self.ages.append(ago)
 
     def __call__(self, action: str | None = None, said: str = "", log: Sequence[LogLine] | None = None) -> None:
         self.log += log or ()

@@ -184,9 +184,12 @@ class FleetExecutor:
             return failed(kind, error.code, error.message, hint=error.hint)
         except OSError as error:
             return failed(FailureKind.ERROR, IsolationUnavailable.code, f"files cannot be sent: {error}")
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         starting = asyncio.ensure_future(self._patient(lambda: self._start(order, message), heartbeat))
         try:
-            while (followed := await self._followed(order, await asyncio.shield(starting), heartbeat)) is None:
+            while (followed := await self._followed(order, await asyncio.shield(starting), begun, heartbeat)) is None:
+                begun = loop.time()
                 starting = asyncio.ensure_future(
                     self._patient(lambda: self._start(order, message, given_back=True), heartbeat)
                 )
@@ -256,10 +259,13 @@ class FleetExecutor:
             return client.get_activity_handle(order.attempt, result_type=bytes)
 
     async def _followed(
-        self, order: WorkOrder, handle: ActivityHandle[Any], heartbeat: Heartbeat
+        self, order: WorkOrder, handle: ActivityHandle[Any], begun: float, heartbeat: Heartbeat
     ) -> tuple[Outcome, wire.Answer | None] | None:
-        """The outcome of an attempt, and the answer of its worker if there is one; None if a worker returned it."""
-        watching = asyncio.create_task(self._watch(order.attempt, heartbeat))
+        """The outcome of an attempt, and the answer of its worker if there is one; None if a worker returned it.
+
+        *begun* is when it was started, by the loop's clock.
+        """
+        watching = asyncio.create_task(self._watch(order.attempt, begun, heartbeat))
         try:
             data = await self._patient(lambda: result_of(handle), heartbeat)
             link = await self._linked()
@@ -280,7 +286,7 @@ class FleetExecutor:
             return failed(FailureKind.ERROR, fault.code, fault.message, hint=fault.hint), None
         finally:
             watching.cancel()
-        heartbeat.started(answer.worker)
+        heartbeat.started(answer.worker, answer.took)
         return answer.outcome(), answer
 
     async def _why(
@@ -317,8 +323,11 @@ class FleetExecutor:
             return (await self._now(handle.describe())).last_worker_identity or "unknown"
         return "unknown"
 
-    async def _watch(self, attempt: AttemptId, heartbeat: Heartbeat) -> None:
-        """Pass on what a worker reports about an attempt, and when it has begun it."""
+    async def _watch(self, attempt: AttemptId, begun: float, heartbeat: Heartbeat) -> None:
+        """Pass on what a worker reports about an attempt that was started at *begun*, and when the worker began it.
+
+        How long it waited is known by the server's clock alone, which need not agree with ours.
+        """
         seen, known = 0, b""
         while True:
             await asyncio.sleep(_LOOK)
@@ -330,7 +339,8 @@ class FleetExecutor:
                 worker = found.info.last_worker_identity
                 if not worker:
                     continue
-                heartbeat.started(worker)
+                waited = found.info.last_started_time.ToDatetime() - found.info.schedule_time.ToDatetime()
+                heartbeat.started(worker, timedelta(seconds=asyncio.get_running_loop().time() - begun) - waited)
                 payloads = found.info.heartbeat_details.payloads
                 if not payloads:
                     continue

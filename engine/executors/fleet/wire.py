@@ -101,6 +101,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return WorkOrder(project=project, outputs=outputs, **given)
 
 
+_OF_THE_WORKER = frozenset({"worker", "changes", "took"})
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The outcome of an attempt, from a worker."""
 
@@ -113,10 +116,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     in_time: bool = False
     changes: ObjectId | None = None
     """A commit of the files as an isolated agent left them, in the store; None: it changed none."""
+    took: timedelta = timedelta()
+    """How long the worker had the order."""
 
     def outcome(self) -> Outcome:
         """The same for the engine; a worker cannot say that it was lost."""
-        given = {name: getattr(self, name) for name in self.__struct_fields__ if name not in {"worker", "changes"}}
+        given = {name: getattr(self, name) for name in self.__struct_fields__ if name not in _OF_THE_WORKER}
         return Outcome(**given)
 
 

@@ -43,6 +43,32 @@ def test_an_attempt_that_waits_for_its_turn_is_not_timed_out_however_long_it_wai
     assert codes(story) == ["TIMEOUT"]
 
 
+@pytest.mark.parametrize(("ago", "counted"), [(30, 30), (100, 40), (-5, 0), (0, 0)])
+def test_a_start_that_was_heard_of_later_counts_from_when_it_was_but_not_from_before_the_attempt(
+    ago: int, counted: int
+) -> None:
+    story = ByHand(ONE, queues=all_queue)
+    story.wait(seconds=40)
+    [started] = story.send(sig.StartAttempt(NodeId("a"), 1, "w-1", timedelta(seconds=ago)))
+    began = story.now - timedelta(seconds=counted)
+    assert started == ev.AttemptStarted(
+        story.now, NodeId("a"), 1, "w-1", began + MINUTE, since=began if counted else None
+    )
+    live = story.node("a").live
+    assert live is not None
+    assert (live.started_at, live.deadline) == (began, began + MINUTE)
+
+
+@pytest.mark.parametrize("seconds", [-1, 41])
+def test_no_journal_has_a_start_before_its_attempt_or_after_it_was_heard_of(seconds: int) -> None:
+    story = ByHand(ONE, queues=all_queue)
+    begun = story.now
+    story.wait(seconds=40)
+    since = begun + timedelta(seconds=seconds)
+    with pytest.raises(InternalError, match="AttemptStarted cannot happen now"):
+        apply(story.run, ev.AttemptStarted(story.now, NodeId("a"), 1, "w-1", story.now + MINUTE, since=since))
+
+
 def test_what_need_not_wait_starts_at_once_in_one_event() -> None:
     story = ByHand(ONE)
     assert "AttemptStarted" not in story.kinds()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from engine.ids import NodeId
 from engine.model.agent import Agent, AgentKind
 from engine.model.policy import Failure, FailureKind, Usage
@@ -100,6 +102,14 @@ def test_a_wait_for_a_place_and_one_for_a_turn_are_measured_too() -> None:
     story.succeed("b")
     seen = told(story)
     assert (seen.waits("turn"), seen.waits("slot")) == ([3], [7])
+
+
+def test_a_turn_that_was_heard_of_later_was_waited_for_until_it_came() -> None:
+    story = by_hand(command(phase("p", node("a"))), queues=all_queue)
+    story.wait(seconds=5)
+    story.send(sig.StartAttempt(NodeId("a"), 1, "w-1", timedelta(seconds=2)))
+    story.succeed("a")
+    assert told(story).waits("turn") == [3]
 
 
 def test_a_wait_is_measured_up_to_an_interruption_and_from_the_resume_on() -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from msgspec import structs
 from temporalio.api.workflowservice.v1 import DescribeActivityExecutionResponse
 from temporalio.converter import DataConverter
 from temporalio.service import RPCError, RPCStatusCode
@@ -39,6 +40,7 @@ ORDER = WorkOrder(
     max_cost_usd=None,
     cost_usd=0.0,
 )
+TOOK = timedelta(milliseconds=1500)
 
 
 class Server:
@@ -77,7 +79,8 @@ class Server:
     async def result(self) -> bytes:
         """See the library."""
         await self._over.wait()
-        return b"=0" + wire.encode(wire.answer_of(Outcome(), worker="w"))
+        answer = structs.replace(wire.answer_of(Outcome(), worker="w"), took=TOOK)
+        return b"=0" + wire.encode(answer)
 
 
 class Heard:
@@ -85,25 +88,30 @@ class Heard:
 
     def __init__(self) -> None:
         self.workers: list[str] = []
+        self.ages: list[timedelta] = []
 
     def __call__(self, *_what: object, **_more: object) -> None:
         """Hear something."""
 
-    def started(self, worker: str) -> None:
+    def started(self, worker: str, ago: timedelta = timedelta()) -> None:
         """Hear who has begun it."""
         self.workers.append(worker)
+        self.ages.append(ago)
 
 
-def described(token: bytes = b"", worker: str = "") -> DescribeActivityExecutionResponse:
+def described(token: bytes = b"", worker: str = "", *, waited: int = 0) -> DescribeActivityExecutionResponse:
+    """The server's clock is an hour behind."""
     answer = DescribeActivityExecutionResponse(long_poll_token=token)
     answer.info.last_worker_identity = worker
+    answer.info.schedule_time.FromSeconds(3600)
+    answer.info.last_started_time.FromSeconds(3600 + waited)
     return answer
 
 
 async def test_the_server_is_asked_for_news_of_an_attempt_and_not_for_what_is_known(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    waits, begun = described(b"waits"), described(b"begun", "w")
+    waits, begun = described(b"waits"), described(b"begun", "w", waited=7)
     nothing_new = DescribeActivityExecutionResponse()
     away = RPCError("away", RPCStatusCode.UNAVAILABLE, b"")
     server, heard = Server(waits, nothing_new, begun, away), Heard()
@@ -120,3 +128,6 @@ async def test_the_server_is_asked_for_news_of_an_attempt_and_not_for_what_is_kn
     assert outcome.failure is None
     assert server.asked == [b"", b"waits", b"waits", b"begun", b""]
     assert heard.workers == ["w", "w"]  # when the server told of it, and with the answer
+    # The server's clock does not count, only how long the attempt waited there, of the moment since it was started.
+    assert timedelta(seconds=-7) < heard.ages[0] < timedelta(0)
+    assert heard.ages[1] == TOOK
