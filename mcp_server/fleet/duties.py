@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError
 
 from engine.executors.answer import failed
@@ -123,7 +123,7 @@ class Duties:
         """Run one order; the answer says how it ended."""
         if self.closed:
             self.given_back += 1
-            raise ApplicationError("the worker takes no more attempts", type=wire.NOT_TAKEN, non_retryable=True)
+            raise _unanswered(wire.NOT_TAKEN, "the worker takes no more attempts")
         self.closed = self._terms.once
         self.taken += 1
         self.running += 1
@@ -234,6 +234,11 @@ class Duties:
         self.begun.set()
         try:
             return await work
+        except asyncio.CancelledError:
+            own = asyncio.current_task()
+            if own is None or own.cancelling():
+                raise
+            raise _unanswered(wire.LOST, "the worker had lost its connection") from None  # see `watch_connection`
         finally:
             if not work.done():
                 work.cancel()
@@ -320,6 +325,11 @@ class Duties:
             activity.heartbeat(await self._link.pack(relay.news(), f"progress {attempt}"))
 
 
+def _unanswered(kind: str, why: str) -> ApplicationError:
+    """The error for an order that gets no answer; benign, or the library would log it with a traceback."""
+    return ApplicationError(why, type=kind, non_retryable=True, category=ApplicationErrorCategory.BENIGN)
+
+
 def is_cancel_requested() -> bool:
     """Whether the coordinator has asked for the end of this attempt; otherwise it is repeated elsewhere."""
     details = activity.cancellation_details()
@@ -333,7 +343,7 @@ async def report_lost(link: Link, notes: Path) -> int:
         try:
             found = json.loads(note.read_bytes())
             handle = link.client.get_async_activity_handle(activity_id=found["attempt"], run_id=found["run"])
-            await handle.fail(ApplicationError("the worker was started again", type=wire.LOST, non_retryable=True))
+            await handle.fail(_unanswered(wire.LOST, "the worker was started again"))
             told += 1
         except (OSError, ValueError, KeyError, TypeError) as error:
             log.warning("the note %s cannot be read: %s", note, error)

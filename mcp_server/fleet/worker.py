@@ -72,6 +72,7 @@ class Options:
 def main() -> None:
     """Run a worker as stdin says."""
     log_to_stderr(logging.INFO)
+    logging.getLogger("temporalio").setLevel(logging.WARNING)  # its own words for what our lines say
     _keep_stdout()
     options = Options(**json.loads(sys.stdin.readline()))
     try:

@@ -262,7 +262,7 @@ async def test_a_run_that_is_cancelled_while_the_server_is_away_leaves_no_agent(
         closing(Server(tmp_path / "fleet.sqlite3")) as server,
         closing(Yard(tmp_path, server.address, heartbeat=5)) as yard,
     ):
-        yard.start_worker("w1")
+        worker = yard.start_worker("w1")
         async with opened(yard) as project:
             engine = await project.engine()
             run = await project.start(RunRequest(source=command(node("a", "wait"))))
@@ -276,6 +276,7 @@ async def test_a_run_that_is_cancelled_while_the_server_is_away_leaves_no_agent(
             await cancelling
             assert not any(map(lives, numbers))
     assert (seen.status, len(yard.traced()), yard.traced("end")) == (RunStatus.CANCELLED, 1, [])
+    assert "Traceback" not in worker.log.read_text()
 
 
 @pytest.mark.nightly

@@ -164,3 +164,4 @@ async def test_workers_that_are_told_to_end_lose_nothing_of_what_waits(yard: Yar
     assert seen.status is RunStatus.COMPLETED, seen.message
     assert [len(one.attempts) for one in seen.nodes.values()] == [1] * len(named)
     assert [await asyncio.to_thread(worker.process.wait, SECONDS) for worker in workers[1:]] == [0, 0]
+    assert not [worker.name for worker in workers if "Traceback" in worker.log.read_text()]
