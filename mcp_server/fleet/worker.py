@@ -183,6 +183,7 @@ async def _shut_down(served: Sequence[Worker], duties: Duties, options: Options)
     idle = 0.0
     while idle < LEAVING:
         if (await asyncio.wait([ending], timeout=LOOK))[0]:
+            await ending
             return
         idle = 0.0 if duties.running else idle + LOOK
     log.warning("the fleet's server does not answer: the worker ends without it")
