@@ -242,7 +242,7 @@ class AttemptScheduled(EventBase, frozen=True):
 
 
 class AttemptStarted(EventBase, frozen=True):
-    """An attempt that had to wait for its turn has begun: its timeout starts now."""
+    """An attempt that had to wait for its turn has begun, and its timeout with it."""
 
     at: datetime
     node: NodeId

@@ -16,6 +16,7 @@ from engine.run.events import RunStatus, ValueRef
 from mcp_server.project.project import RunRequest
 from tests.support.fleet import SECONDS, Server, Wire, Worker, Yard, command, node, until
 from tests.support.fleet_runs import (
+    at_work,
     gone,
     opened,
     resumed_from_an_old_copy,
@@ -265,9 +266,7 @@ async def test_a_run_that_is_cancelled_while_the_server_is_away_leaves_no_agent(
         worker = yard.start_worker("w1")
         async with opened(yard) as project:
             engine = await project.engine()
-            run = await project.start(RunRequest(source=command(node("a", "wait"))))
-            await asyncio.to_thread(until, lambda: bool(yard.traced("child")), "the grandchild runs")
-            numbers = [yard.traced()[0][2], yard.traced("child")[0][2]]
+            run, numbers = await at_work(yard, project)
             server.kill()
             cancelling = asyncio.create_task(engine.cancel(run))
             if returns:
@@ -285,10 +284,7 @@ async def test_no_two_attempts_of_a_node_live_when_a_worker_is_cut_off(fleet_ser
     watched.start_worker("w1", wire=wire)
     async with opened(watched) as project:
         engine = await project.engine()
-        run = await project.start(RunRequest(source=command(node("a", "wait"))))
-        await started(watched, 1)
-        await asyncio.to_thread(until, lambda: bool(watched.traced("child")), "the grandchild runs")
-        first = [watched.traced()[0][2], watched.traced("child")[0][2]]
+        run, first = await at_work(watched, project)
         wire.cut()
         watched.start_worker("w2")
         await started(watched, 2)
@@ -303,9 +299,7 @@ async def test_no_two_attempts_of_a_node_live_when_the_process_of_a_worker_is_st
     worker = watched.start_worker("w1")
     async with opened(watched) as project:
         engine = await project.engine()
-        run = await project.start(RunRequest(source=command(node("a", "wait"))))
-        await asyncio.to_thread(until, lambda: bool(watched.traced("child")), "the grandchild runs")
-        first = [watched.traced()[0][2], watched.traced("child")[0][2]]
+        run, first = await at_work(watched, project)
         worker.child.suspend()
         await started(watched, 2)
         assert not any(map(lives, first))

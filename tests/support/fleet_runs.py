@@ -7,10 +7,10 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from engine.ids import NodeId
+from engine.ids import NodeId, RunId
 from engine.run.events import RunStatus
 from mcp_server.project.project import RunRequest, open_project
-from tests.support.fleet import Yard, command, until
+from tests.support.fleet import Yard, command, node, until
 from tests.support.real_agents import ended
 from tests.support.real_agents import until as until_run
 from tests.support.workers import kill_worker, lives
@@ -28,6 +28,13 @@ def opened(yard: Yard) -> AbstractAsyncContextManager[Project]:
 
 async def started(yard: Yard, count: int) -> None:
     await asyncio.to_thread(until, lambda: len(yard.traced()) >= count, f"{count} programs have started")
+
+
+async def at_work(yard: Yard, project: Project) -> tuple[RunId, list[int]]:
+    """A run whose one agent is at work; the processes of the agent and of what it has started."""
+    run = await project.start(RunRequest(source=command(node("a", "wait"))))
+    await asyncio.to_thread(until, lambda: bool(yard.traced("child")), "the grandchild runs")
+    return run, [yard.traced()[-1][2], yard.traced("child")[-1][2]]
 
 
 async def gone(numbers: list[int]) -> None:

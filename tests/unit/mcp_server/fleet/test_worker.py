@@ -36,17 +36,17 @@ def left(code: int) -> None:
 
 
 class Duties:
-    """Attempts under way until that was asked *often* enough; then the library may end."""
+    """Attempts under way until that was asked *often* enough; then *served* may end."""
 
-    def __init__(self, library: Library, often: int) -> None:
-        self.library = library
+    def __init__(self, served: Library, often: int) -> None:
+        self.served = served
         self.often = often
 
     @property
     def running(self) -> int:
         self.often -= 1
         if self.often == 0:
-            self.library.may_end.set()
+            self.served.may_end.set()
         return 1
 
 
@@ -69,7 +69,7 @@ async def test_a_worker_whose_library_does_not_end_ends_without_it() -> None:
 
 
 async def test_a_worker_waits_for_its_library_while_attempts_are_under_way() -> None:
-    library: Any = Library()
-    duties: Any = Duties(library, 20)
-    await worker._shut_down([library], duties, OPTIONS)
+    served: Any = Library()
+    duties: Any = Duties(served, 20)
+    await worker._shut_down([served], duties, OPTIONS)
     assert duties.often <= 0

@@ -100,7 +100,7 @@ class Heard:
 
 
 def described(token: bytes = b"", worker: str = "", *, waited: int = 0) -> DescribeActivityExecutionResponse:
-    """The server's clock is an hour behind."""
+    """What the server says of an attempt that *waited* so many seconds; its clock shows 1970."""
     answer = DescribeActivityExecutionResponse(long_poll_token=token)
     answer.info.last_worker_identity = worker
     answer.info.schedule_time.FromSeconds(3600)
@@ -128,6 +128,6 @@ async def test_the_server_is_asked_for_news_of_an_attempt_and_not_for_what_is_kn
     assert outcome.failure is None
     assert server.asked == [b"", b"waits", b"waits", b"begun", b""]
     assert heard.workers == ["w", "w"]  # when the server told of it, and with the answer
-    # The server's clock does not count, only how long the attempt waited there, of the moment since it was started.
+    # It was asked for a moment ago and then waited seven seconds: only durations of the server's clock count.
     assert timedelta(seconds=-7) < heard.ages[0] < timedelta(0)
     assert heard.ages[1] == TOOK
