@@ -47,7 +47,10 @@ Status = Annotated[CallToolResult, wire.Status]
 
 
 def _as_text(value: object) -> object:
-    """An object as its JSON, None as empty text: the schema asks for text, which any client's form can fill."""
+    """An object as its JSON, None as empty text: the schema asks for text, which any client's form can fill.
+
+    The SDK reads texts as JSON for every other type, `str | None` too: "null" would be None.
+    """
     if isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
     return "" if value is None else value
@@ -189,7 +192,7 @@ async def status(  # noqa: PLR0917 - clients pass parameters by name
         Field(description="The event that ends the wait"),
     ] = "phase",
     view: Annotated[wire.ViewName, Field(description="The part of the run to show in full")] = "summary",
-    node: Annotated[str | None, Field(max_length=500, description="View nodes: only this one, with its plan")] = None,
+    node: Annotated[Text, Field(max_length=500, description="View nodes: only this one, with its plan")] = "",
     offset: Annotated[int | None, Field(ge=0, description="View nodes, timeline: the first of a page of 200")] = None,
 ) -> Status | InputRequiredResult:
     """See `instructions.STATUS`."""
@@ -201,9 +204,9 @@ async def status(  # noqa: PLR0917 - clients pass parameters by name
         wanted, asked = await wait_for_news(ctx, project, wanted, seconds=wait_seconds, until=until)
         if asked is not None:
             return asked
-    if view == "summary" and (node, offset) != (None, None):
+    if view == "summary" and (node, offset) != ("", None):
         view = "nodes"
-    return await _answer(ctx, wanted, view_name=view, nodes=(node, offset), afresh=not wait_seconds)
+    return await _answer(ctx, wanted, view_name=view, nodes=(node or None, offset), afresh=not wait_seconds)
 
 
 async def report(

@@ -482,3 +482,16 @@ async def test_a_large_run_shows_its_nodes_in_pages_and_one_of_them_with_its_pla
     unknown = await client.call_tool("status", {"run_id": run, "node": "lost-node"})
     assert unknown.is_error
     assert "NODE_NOT_FOUND" in text_of(unknown)
+
+
+@keeps("pages")
+async def test_a_node_is_found_by_its_id_whatever_that_says_in_json(client: Client) -> None:
+    definition = command(
+        phase("work", *(node(name, agent="general-purpose") for name in ("null", "true"))), name="/two"
+    )
+    run = (await call(client, "run", command=json.dumps(definition), executor="simulate"))["runId"]
+    for name in ("null", "true"):
+        asked = await call(client, "status", run_id=run, node=name)
+        assert [(line["id"], "task" in line) for line in asked["nodes"]] == [(name, True)]
+    everything = await client.call_tool("status", {"run_id": run, "view": "nodes", "node": None})
+    assert [line["id"] for line in everything.structured_content["nodes"]] == ["null", "true"]
