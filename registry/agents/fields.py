@@ -18,7 +18,7 @@ from engine.text.variables import malformed
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from registry.agents.frontmatter import Value
+    from registry.files.frontmatter import Value
 
 CLAUDE_CODE_FIELDS = frozenset({
     "name", "description", "tools", "disallowedTools", "model", "permissionMode", "maxTurns", "skills", "mcpServers",

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from engine.executors.claude.tools import KNOWN
 from engine.model.agent import Agent, AgentKind, AgentSource, tool_name
 from registry.agents import fields, programs
-from registry.agents.frontmatter import Frontmatter, FrontmatterError, read_frontmatter
 from registry.agents.problems import AgentProblem, AgentProblemCode, Severity
 from registry.agents.secrets import spelled_secrets
+from registry.files.frontmatter import Frontmatter, FrontmatterError, read_frontmatter
 from registry.naming import closest, is_spelling_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from registry.agents.frontmatter import Value
+    from registry.files.frontmatter import Value
 
 RESERVED_ID = "command"
 """An `agentId` of this name runs a sub-command, so no agent can have it."""

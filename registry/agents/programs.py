@@ -17,7 +17,7 @@ from registry.naming import closest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from registry.agents.frontmatter import Value
+    from registry.files.frontmatter import Value
 
 EVENTS = frozenset({
     "PreToolUse", "PostToolUse", "PostToolUseFailure", "PostToolBatch", "Notification", "UserPromptSubmit",

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from engine.errors import InputError
+from registry.files.frontmatter import read_frontmatter
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -107,6 +110,8 @@ def read_document(text: str) -> Document:
             found = _FIELD.match(line)
             if found is not None:
                 fields.setdefault(found["name"], (found["value"].strip("\"'"), number))
+        if "description" in fields:
+            fields["description"] = (_described(text, fields), fields["description"][1])
         text = "\n" * front.group().count("\n") + text[front.end() :]
     title, sections = "", [Section()]
     lines = text.split("\n")
@@ -119,6 +124,15 @@ def read_document(text: str) -> Document:
         else:
             sections[-1].blocks.append(part)
     return Document(title=title, fields=fields, sections=tuple(sections), text=text)
+
+
+def _described(text: str, fields: dict[str, tuple[str, int]]) -> str:
+    """The description on one line: it may be quoted or take several lines, and *fields* has its first line only."""
+    try:
+        value = read_frontmatter(text, known=fields, free_text={"description"}).fields["description"]
+    except InputError:
+        return fields["description"][0]
+    return " ".join(value.split()) if isinstance(value, str) else ""
 
 
 def plain(text: str) -> str:

@@ -18,8 +18,8 @@ from engine.errors import EnvironmentFault
 from engine.executors.claude.settings import GUARDS, read_settings
 from engine.model.trust import ItemKind, TrustItem, digest_of, trust_item
 from registry.agents.fields import FIELDS
-from registry.agents.frontmatter import FrontmatterError, read_frontmatter
 from registry.agents.programs import EVENTS, words_of
+from registry.files.frontmatter import FrontmatterError, read_frontmatter
 from registry.trust.agents import covered_files
 from registry.trust.covered_files import Coverage
 from registry.trust.digests import Digests

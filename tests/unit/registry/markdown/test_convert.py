@@ -282,6 +282,25 @@ def test_the_description_comes_from_the_text_the_frontmatter_or_the_title() -> N
     assert convert("1. One\n", stem="x").definition["description"] == "/x"
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (">-\n  Ship it,\n  and say so.\nmodel: opus", "Ship it, and say so."),
+        ("|\n  Ship it.\n\n  Say so.", "Ship it. Say so."),
+        ("Ship it,\n  and say so.", "Ship it, and say so."),
+        ("'Ship what''s done'", "Ship what's done"),
+        ('"Ship \\"it\\""', 'Ship "it"'),
+        ("Ship it for the users'", "Ship it for the users'"),
+        ("Ship it: and say so\nmodel: opus", "Ship it: and say so"),
+        ("[Ship, it]", "A paragraph."),
+        ("Ship it\ndescription: Twice", "Ship it"),
+    ],
+)
+def test_the_description_of_the_frontmatter_is_read_as_yaml_where_it_is_yaml(written: str, read: str) -> None:
+    converted = convert(f"---\ndescription: {written}\n---\n# /x\n\nA paragraph.\n\n1. One\n", stem="x")
+    assert converted.definition["description"] == read
+
+
 def test_a_long_description_is_cut_between_words_and_told() -> None:
     converted = convert(f"# /x\n\n{'word ' * 100}\n\n1. One\n", stem="x")
     assert len(converted.definition["description"]) <= 200

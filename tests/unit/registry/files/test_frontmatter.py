@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from registry.agents.frontmatter import MAX_BYTES, MAX_DEPTH, Frontmatter, FrontmatterError, read_frontmatter
+from registry.files.frontmatter import MAX_BYTES, MAX_DEPTH, Frontmatter, FrontmatterError, read_frontmatter
 
 KNOWN = frozenset({"data", "name", "description", "tools", "env", "model"})
 
