@@ -123,6 +123,7 @@ class Snapshot:
     ended: bool
     executor: str
     started_at: datetime
+    """When it was asked for: its wait for its own locks counts, as in a report."""
     elapsed: timedelta
     remaining: timedelta | None
     progress: Progress
@@ -142,7 +143,7 @@ class Snapshot:
     @cached_property
     def nodes(self) -> tuple[NodeLine, ...]:
         """The nodes of the file, then instances that run, wait for something or failed."""
-        return tuple(_node(self.run, node, self.started_at, self.until) for node in _listed(self.run))
+        return tuple(_node(self.run, node, self.until) for node in _listed(self.run))
 
     @cached_property
     def outputs(self) -> tuple[OutputLine, ...]:
@@ -172,7 +173,6 @@ def snapshot(
     """
     learned = learned or {}
     until = run.ended_at or (run.changed_at if run.ended else None) or now
-    started = run.started_at or run.created_at
     few = len(run.plan.nodes) <= MAX_NODES_IN_FULL
     full = few or run.status is RunStatus.PENDING
     tally = tally_of(run)
@@ -185,8 +185,8 @@ def snapshot(
         state=run.status,
         ended=run.ended,
         executor=run.executor,
-        started_at=started,
-        elapsed=run.lived(started, until),
+        started_at=run.created_at,
+        elapsed=run.lived(run.created_at, until),
         remaining=remaining(run, now, learned),
         progress=progress(run),
         phases=_phases(run, tally),
@@ -391,10 +391,10 @@ def _phase_state(run: Run, phase: PhaseState, states: AbstractSet[NodeStatus]) -
 def node_line(run: Run, node: NodeState, now: datetime) -> NodeLine:
     """The state of any node of *run*, also of an instance that a snapshot leaves out."""
     until = run.ended_at or (run.changed_at if run.ended else None) or now
-    return _node(run, node, run.started_at or run.created_at, until)
+    return _node(run, node, until)
 
 
-def _node(run: Run, node: NodeState, started: datetime, until: datetime) -> NodeLine:
+def _node(run: Run, node: NodeState, until: datetime) -> NodeLine:
     begun = node.started_at
     return NodeLine(
         id=node.plan.id,
@@ -402,7 +402,7 @@ def _node(run: Run, node: NodeState, started: datetime, until: datetime) -> Node
         agent=node.plan.agent,
         state=standing(node),
         attempts=len(node.attempts),
-        started=begun - started if begun is not None else None,
+        started=begun - run.created_at if begun is not None else None,
         duration=run.lived(begun, node.ended_at or until) if begun is not None else None,
         waiting_for=waiting_for(run, node),
         failure=node.compensation_failure or node.failure,

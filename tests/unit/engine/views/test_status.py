@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from engine.executors.simulate import parse_fault
 from engine.ids import NodeId
@@ -14,8 +15,10 @@ from engine.run.events import RunStatus
 from engine.run.reducer import fold
 from engine.run.state import NodeStatus
 from engine.simulation import Scenario, simulate
+from engine.views.metrics import metrics
+from engine.views.node_detail import node_detail
 from engine.views.short_lists import MAX_NODES_IN_FULL
-from engine.views.status import Snapshot, failures, preview, snapshot
+from engine.views.status import Snapshot, failures, node_line, preview, snapshot
 from engine.views.todos import TodoOptions
 from tests.support.by_hand import ByHand, decoded
 from tests.support.definitions import Raw, command, node, phase, plan, review_code
@@ -71,6 +74,19 @@ def test_a_run_can_be_looked_at_after_each_of_its_events(raw: Raw, faults: list[
         assert now.display
         assert len(now.todos) <= MAX_NODES_IN_FULL + 3 * len(now.phases)
         assert now.elapsed >= timedelta(0)
+
+
+def test_the_wait_of_a_run_for_its_own_locks_counts_in_every_view() -> None:
+    wait = timedelta(minutes=2)
+    events = events_of(command(phase("one", node("a")), resources={"locks": [{"resource": "database"}]}))
+    late = [events[0], *(replace(event, at=event.at + wait) for event in events[1:])]
+    now, report = seen(late), metrics(fold(late), late[-1].at)
+    assert now.elapsed == report.total == wait + timedelta(minutes=1)
+    assert now.started_at == events[0].at
+    assert [line.started for line in now.nodes] == [wait]
+    run = fold(late)
+    assert node_line(run, run.nodes[NodeId("a")], late[-1].at).started == wait
+    assert node_detail(run, run.nodes[NodeId("a")], late[-1].at, {}).started == wait
 
 
 def test_a_completed_run_shows_times_from_its_start() -> None:
