@@ -136,11 +136,11 @@ class ProjectObserver:
                 code="PATH_OUTSIDE_PROJECT",
                 hint="Give a path below the project root.",
             )
-        if any(sign in pattern for sign in "*?["):
-            return any(
-                match.resolve().is_relative_to(self._project) for match in self._project.glob(pattern.lstrip("/"))
-            )
-        return path.exists()
+        if path.exists():  # `app/[id]/page.tsx` is also the name of a file
+            return True
+        return any(sign in pattern for sign in "*?[") and any(
+            match.resolve().is_relative_to(self._project) for match in self._project.glob(pattern.lstrip("/"))
+        )
 
 
 def values_of(run: Run, scope: str, keys: set[str] | list[str], version: int, values: ValueCache) -> dict[str, Any]:

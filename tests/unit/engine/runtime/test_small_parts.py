@@ -164,6 +164,9 @@ def observations_about(project: Path, type_: str, expression: str) -> tuple[bool
         ("file_exists", "src/none.py", False),
         ("file_exists", "src/*.py", True),
         ("file_exists", "src/*.txt", False),
+        ("file_exists", "src/[id].ts", True),
+        ("file_exists", "src/[a]pp.py", True),
+        ("file_exists", "src/[b]pp.py", False),
         ("command_success", "/done", True),
         ("command_success", "/other", False),
         ("custom", "is-fast", True),
@@ -174,6 +177,7 @@ def test_a_condition_about_the_world_holds_or_does_not(
 ) -> None:
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "app.py").write_text("", encoding="utf-8")
+    (tmp_path / "src" / "[id].ts").write_text("", encoding="utf-8")
     assert observations_about(tmp_path, type_, expression) == (holds, None)
 
 
