@@ -18,6 +18,7 @@ from engine.api.agents import agents_of
 from engine.api.checks import (
     EXECUTORS,
     check_condition,
+    check_flag,
     check_function,
     check_kind,
     check_mapping,
@@ -43,6 +44,7 @@ from engine.api.options import (
 from engine.api.port import Request, open_ordinary
 from engine.api.results import run_result
 from engine.api.todo_updates import TodoUpdates
+from engine.errors import StateError
 from engine.executors.simulate import parse_fault, parse_value, values_by_node
 from engine.ids import RunId
 from engine.run.events import Limits
@@ -123,8 +125,10 @@ class OrchestrationEngine:
         self._conditions: dict[str, Callable[[Mapping[str, Any]], bool]] = {}
         self._place: OpenPlace | None = None
         self._users = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The event loop of its users."""
         self._lock = asyncio.Lock()
-        self._stack: contextlib.AsyncExitStack | None = None
+        self._blocks: list[contextlib.AsyncExitStack] = []
 
     def set_agent_executor(self, program: Program) -> None:
         """Let *program* do the work of the agents in its `agent_ids`, or of all if it names none.
@@ -236,6 +240,8 @@ class OrchestrationEngine:
 
         Limits passed here override those it had.
         """
+        check_name("run_id", run_id)
+        check_flag("failed", failed)
         limits = checked(
             Limits(
                 max_parallelism=max_parallelism,
@@ -249,42 +255,46 @@ class OrchestrationEngine:
 
     async def cancel(self, run_id: str, *, reason: str = "", compensate: bool = True) -> None:
         """Ask a run of this or another process to end and to undo its work."""
+        check_name("run_id", run_id)
         check_kind("reason", reason, str, hint="Pass a text.")
+        check_flag("compensate", compensate)
         async with self._opened() as place:
             await place.engine.cancel(RunId(run_id), reason=reason, compensate=compensate)
 
     async def decide(self, run_id: str, node: str, answer: str) -> None:
         """Answer for a person, to a node that waits for it: yes, no; retry, skip, fail."""
+        for name, value in (("run_id", run_id), ("node", node), ("answer", answer)):
+            check_name(name, value)
         async with self._opened() as place:
             await place.workplace.decide(RunId(run_id), node, answer)
 
     async def report(self, run_id: str | None = None) -> MetricsReport:
         """The metrics of a run (default: the newest), finished or not. Raises `NotFound`."""
+        if run_id is not None:
+            check_name("run_id", run_id)
         async with self._opened() as place:
             return await place.engine.read(
-                RunId(run_id) if run_id else None, lambda view: report_of(view.run, view.now, detailed=True)
+                None if run_id is None else RunId(run_id), lambda view: report_of(view.run, view.now, detailed=True)
             )
 
     async def __aenter__(self) -> Self:
         """Open the project; calls inside the block share what is open."""
-        self._stack = contextlib.AsyncExitStack()
-        await self._stack.enter_async_context(self._opened())
+        block = contextlib.AsyncExitStack()
+        await block.enter_async_context(self._opened())
+        self._blocks.append(block)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close it; live runs are recorded as interrupted."""
-        if self._stack is not None:
-            await self._stack.aclose()
-            self._stack = None
+        if self._blocks:
+            await self._blocks.pop().aclose()
 
     @contextlib.asynccontextmanager
     async def _opened(self) -> AsyncIterator[OpenPlace]:
         """The open workplace; the first user opens it and the last one closes it."""
-        self._users += 1
-        if self._users == 1:
-            self._lock = asyncio.Lock()  # for this event loop: a program may use several in turn
+        self._join()
         try:
             async with self._lock:
                 if self._place is None:
@@ -296,6 +306,19 @@ class OrchestrationEngine:
             if not self._users and self._place is not None:
                 place, self._place = self._place, None
                 await place.stack.aclose()
+
+    def _join(self) -> None:
+        """Count another user of what is open: all are on one event loop, though a program may use several in turn."""
+        loop = asyncio.get_running_loop()
+        if not self._users:
+            self._loop, self._lock = loop, asyncio.Lock()
+        elif self._loop is not loop:
+            raise StateError(
+                "this engine is in use on another event loop",
+                code="OTHER_EVENT_LOOP",
+                hint="Make an OrchestrationEngine for each thread, and leave its block before its event loop ends.",
+            )
+        self._users += 1
 
     async def _open(self) -> OpenPlace:
         async with contextlib.AsyncExitStack() as stack:

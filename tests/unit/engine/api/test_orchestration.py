@@ -101,6 +101,28 @@ async def test_without_a_block_each_call_opens_and_closes_the_project(project: P
     assert list((project / ".claude" / "orchestration" / "owners").iterdir()) == []
 
 
+async def test_an_engine_in_use_is_refused_to_another_event_loop_and_goes_on(project: Path) -> None:
+    def elsewhere() -> None:
+        asyncio.run(engine.execute(TWO))
+
+    async with opened(project, CHAIN) as engine:
+        with pytest.raises(StateError, match="in use on another event loop") as caught:
+            await asyncio.to_thread(elsewhere)
+        assert (await engine.execute(TWO)).success
+    assert caught.value.code == "OTHER_EVENT_LOOP"
+    assert await asyncio.to_thread(lambda: asyncio.run(engine.execute(TWO)).success)
+
+
+async def test_a_block_inside_a_block_leaves_the_outer_one_open_and_both_closed_at_the_end(project: Path) -> None:
+    owners = project / ".claude" / "orchestration" / "owners"
+    async with opened(project, CHAIN) as engine:
+        async with engine:
+            assert (await engine.execute(TWO)).success
+        assert list(owners.iterdir())
+        assert (await engine.execute(TWO)).success
+    assert list(owners.iterdir()) == []
+
+
 def test_one_engine_serves_one_event_loop_after_the_other(project: Path) -> None:
     engine = OrchestrationEngine(project)
     engine.set_agent_executor(CHAIN)

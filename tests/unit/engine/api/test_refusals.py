@@ -241,3 +241,26 @@ async def test_usage_that_cannot_be_counted_costs_neither_the_work_nor_the_run(
     assert done.outputs == {"a": 1}
     assert (done.metrics.cost_usd, done.metrics.output_tokens) == (0.5, 7)
     assert "is not counted" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "name"),
+    [
+        ("resume", {"run_id": None}, "run_id"),
+        ("cancel", {"run_id": None}, "run_id"),
+        ("decide", {"run_id": 5, "node": "a", "answer": "yes"}, "run_id"),
+        ("report", {"run_id": ""}, "run_id"),
+        ("decide", {"run_id": "r-1", "node": None, "answer": "yes"}, "node"),
+        ("decide", {"run_id": "r-1", "node": "a", "answer": True}, "answer"),
+        ("resume", {"run_id": "r-1", "failed": "no"}, "failed"),
+        ("cancel", {"run_id": "r-1", "compensate": "no"}, "compensate"),
+    ],
+)
+async def test_what_names_no_run_reaches_none_and_a_flag_is_true_or_false(
+    project: Path, method: str, arguments: dict[str, Any], name: str
+) -> None:
+    async with opened(project, WORK) as engine:
+        await engine.execute(ONE)
+        with pytest.raises(InputError, match=f"{name} cannot be") as caught:
+            await getattr(engine, method)(**arguments)
+    assert caught.value.code == "INVALID_OPTION"
