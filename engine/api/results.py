@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.run.events import Role, RunStatus
 from engine.run.state import NodeStatus
-from engine.runtime.observations import values_of
+from engine.runtime.observations import outputs_to_show
 from engine.scheduling.readiness import standing
 from engine.views.durations import milliseconds
 from engine.views.status import FailureLine, failures, snapshot
@@ -78,7 +78,7 @@ def run_result(view: View, values: ValueCache, options: TodoOptions, report: Met
         command=run.plan.command,
         status=run.status,
         message=run.message,
-        outputs=values_of(run, "", [line.key for line in shown.outputs], run.version, values),
+        outputs=outputs_to_show(run, [line.key for line in shown.outputs], values),
         nodes={name: node_result(run, node, view.now) for name, node in run.nodes.items()},
         failures=failures(run),
         todos=shown.todos,

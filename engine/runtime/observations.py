@@ -5,6 +5,7 @@ Effects: reads the project's files and stored values. `admission` judges them.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from engine import conditions
@@ -14,12 +15,12 @@ from engine.model.policy import Failure, FailureKind
 from engine.run.lookup import keys_at, named_at, parts_at
 from engine.run.signals import SupplyObservations
 from engine.text.placeholders import fill
-from engine.values.context import bind_inputs, fill_arguments
+from engine.values.context import MergeError, bind_inputs, fill_arguments
 from engine.values.items import items_of
 from engine.values.reading import joined, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from engine.ids import NodeId
@@ -150,6 +151,15 @@ def values_of(run: Run, scope: str, keys: set[str] | list[str], version: int, va
         parts = parts_at(run, scope + key, version)
         if parts:
             found[key] = joined(parts, values.get)
+    return found
+
+
+def outputs_to_show(run: Run, keys: Iterable[str], values: ValueCache) -> dict[str, Any]:
+    """The values of *keys* of *run* itself, without those that do not join: only a node that reads one fails."""
+    found: dict[str, Any] = {}
+    for key in keys:
+        with contextlib.suppress(MergeError):
+            found |= values_of(run, "", [key], run.version, values)
     return found
 
 

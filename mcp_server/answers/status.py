@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.graph import most_attempts, most_cost, uncapped
 from engine.run.events import Limits
-from engine.runtime.observations import values_of
+from engine.runtime.observations import outputs_to_show
 from engine.text import redaction
 from engine.text.cut import cut
 from engine.text.redaction import one_line, shown
@@ -185,8 +185,9 @@ def outputs_of(run: Run, now: Snapshot, values: ValueCache, refs: list[str]) -> 
             outputs[line.key] = {"$ref": uri, "bytes": line.size}
             refs.append(line.key)
             continue
-        left -= line.size
-        outputs[line.key] = redaction.redact_shown(values_of(run, "", [line.key], run.version, values)[line.key])
+        for key, value in outputs_to_show(run, [line.key], values).items():
+            left -= line.size
+            outputs[key] = redaction.redact_shown(value)
     return outputs
 
 

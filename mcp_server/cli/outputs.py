@@ -46,10 +46,13 @@ def output(
 async def _output(run_id: str | None, name: str | None, *, raw: bool, as_json: bool, file: Path | None) -> int:
     async with lazy.open_runs(project_root()) as project:
         engine = await project.reader()
-        found, is_one = await engine.read(
+        found, keys = await engine.read(
             RunId(run_id) if run_id else None,
-            lambda view: (lazy.outputs_of(view.run, engine.values, name), name in lazy.keys_of(view.run)),
+            lambda view: (lazy.outputs_of(view.run, engine.values, name), lazy.keys_of(view.run)),
         )
+    is_one = name in keys
+    if name is None and (left := [key for key in keys if key not in {one.key for one in found}]):
+        console.notes.print(f"left out, since their values do not join: {clean(', '.join(left))}")
     if raw:
         text = _raw(found)
         if file is None:

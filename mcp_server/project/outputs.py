@@ -11,7 +11,7 @@ from engine.errors import NotFound
 from engine.ids import NodeId
 from engine.run.events import RunStatus
 from engine.run.lookup import keys_at, parts_at
-from engine.runtime.observations import values_of
+from engine.runtime.observations import outputs_to_show, values_of
 from engine.text.suggestions import Names
 from engine.values.reading import value_of
 
@@ -57,10 +57,15 @@ def notable_outputs(run: Run, values: ValueCache) -> list[Output]:
 
 
 def outputs_of(run: Run, values: ValueCache, name: str | None) -> list[Output]:
-    """All outputs of *run*, or those that *name*, a key or else a node, stands for. Raises `NotFound`."""
+    """All outputs of *run*, or those that *name*, a key or else a node, stands for.
+
+    Raises `NotFound`, and `MergeError` for a key whose values do not join, which is left out of all.
+    """
     keys = keys_of(run)
-    if name is None or name in keys:
-        return _read(run, values, keys if name is None else [name])
+    if name is None:
+        return _read(run, values, keys)
+    if name in keys:
+        return [Output(name, output_of(run, values, name))]
     node = run.nodes.get(NodeId(name))
     if node is None:
         raise not_found(run, name)
@@ -74,9 +79,8 @@ def outputs_of(run: Run, values: ValueCache, name: str | None) -> list[Output]:
 
 
 def _read(run: Run, values: ValueCache, keys: list[str]) -> list[Output]:
-    """The values of all *keys* at once: each question for one looks at all that the run has."""
-    found = values_of(run, "", keys, run.version, values)
-    return [Output(key, found[key]) for key in keys]
+    """The values of *keys*, without those that do not join."""
+    return [Output(key, value) for key, value in outputs_to_show(run, keys, values).items()]
 
 
 def output_of(run: Run, values: ValueCache, key: str) -> Any:  # noqa: ANN401 - any JSON value

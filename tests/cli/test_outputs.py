@@ -123,6 +123,26 @@ def test_an_unknown_name_is_an_error_that_names_the_others(project: Path, run: s
     assert json.loads(orchestrate(project, "output", run, name, "--json").stdout)["error"]["code"] == "OUTPUT_NOT_FOUND"
 
 
+def test_an_output_whose_values_do_not_join_is_left_out_and_named(project: Path) -> None:
+    """It fails a node that reads it, and there is none."""
+    both = {"key": "both", "merge": "merge"}
+    first = node("first-node", context={"outputs": [both, {"key": "count"}]})
+    second = node("second-node", context={"outputs": [both]})
+    definition = command(phase("one", first), phase("two", second), name="/both")
+    (project / ".claude" / "commands" / "v2" / "both.json").write_text(json.dumps(definition), encoding="utf-8")
+    sets = ["first-node.both={}", "first-node.count=3", "second-node.both=5"]
+    words = ["/both", "--executor", "simulate", *(word for one in sets for word in ("--set", one))]
+    assert orchestrate(project, "run", *words).exit_code == 0
+    ran = told(orchestrate(project, "run", *words, "--json"))
+    assert (ran["state"], ran["outputs"], ran["outputsLeftOut"]) == ("completed", {"count": 3}, 1)
+    shown = orchestrate(project, "output", "--json")
+    assert told(shown) == {"count": 3}
+    assert shown.stderr == "left out, since their values do not join: both\n"
+    named = orchestrate(project, "output", ran["runId"], "both")
+    assert (named.exit_code, named.stdout) == (2, "")
+    assert "MERGE_TYPE" in named.stderr
+
+
 def test_a_run_without_outputs_says_so(project: Path) -> None:
     orchestrate(project, "run", "/hello", "--executor", "simulate", "--fail", "first-greeting=error")
     shown = orchestrate(project, "output")

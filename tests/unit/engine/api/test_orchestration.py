@@ -66,6 +66,17 @@ async def test_state_that_came_with_the_project_is_refused_and_left_alone(projec
     assert contents(project) == before
 
 
+async def test_an_output_whose_values_do_not_join_is_left_out_and_nothing_else(project: Path) -> None:
+    both = {"key": "both", "merge": "merge"}
+    first, second = ({"outputs": [both, {"key": key}]} for key in "ab")
+    raw = steps([step("a", context=first)], [step("b", context=second)])
+    program = Functions(worker=lambda context: dict.fromkeys(context.outputs, {} if context.node_id == "a" else 5))
+    async with opened(project, program) as engine:
+        done = await engine.execute(raw)
+    assert done.success
+    assert done.outputs == {"a": {}, "b": 5}
+
+
 async def test_a_model_made_in_python_is_a_definition_too(project: Path) -> None:
     made = CommandDefinition.model_validate(TWO)
     written = CommandDefinition(
