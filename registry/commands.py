@@ -333,7 +333,7 @@ class CommandIndex:
     def _unknown(self, name: str) -> NotFound:
         found = [summary for summary in self._all() if not summary.prompt and summary.problem is None]
         if any(summary.name == name for summary in found):
-            message = f'"{name[:200]}" cannot be run by name: command names must be lower case'
+            message = f'"{name[:200]}" cannot be run by name: use lower-case letters, digits and - only'
             hint = f'Write "name": "{name_of_file(Path(name))}" in the file.'
             return NotFound(message, code="COMMAND_NOT_FOUND", hint=hint)
         names = sorted({summary.name for summary in found if NAME.fullmatch(summary.name)})

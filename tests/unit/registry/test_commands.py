@@ -328,7 +328,7 @@ def test_a_folder_with_far_too_many_files_is_not_read_to_its_end(
 def test_a_command_whose_name_has_capitals_is_told_that_names_are_lower_case(project: Path) -> None:
     write(project, "/createPR")
     write(project, "/review-code")
-    with pytest.raises(NotFound, match="must be lower case") as caught:
+    with pytest.raises(NotFound, match="use lower-case letters, digits and - only") as caught:
         index(project).resolve("/createPR")
     assert caught.value.hint == 'Write "name": "/createpr" in the file.'
     with pytest.raises(NotFound) as other:
