@@ -67,6 +67,7 @@ class NodeLine:
     agent: str
     state: NodeStatus
     attempts: int
+    """To do its work; those to undo it do not count."""
     started: timedelta | None
     """From the start of the run; None before the node started."""
     duration: timedelta | None
@@ -401,7 +402,7 @@ def _node(run: Run, node: NodeState, until: datetime) -> NodeLine:
         phase=run.phases[node.plan.phase].plan.id,
         agent=node.plan.agent,
         state=standing(node),
-        attempts=len(node.attempts),
+        attempts=sum(record.role is Role.FORWARD for record in node.attempts),
         started=begun - run.created_at if begun is not None else None,
         duration=run.lived(begun, node.ended_at or until) if begun is not None else None,
         waiting_for=waiting_for(run, node),

@@ -89,6 +89,13 @@ def test_the_wait_of_a_run_for_its_own_locks_counts_in_every_view() -> None:
     assert node_detail(run, run.nodes[NodeId("a")], late[-1].at, {}).started == wait
 
 
+def test_the_attempts_of_a_node_are_those_of_its_work_as_in_a_report() -> None:
+    now = seen(events_of(undoing(), "broken=error"))
+    assert {str(line.id): (line.state, line.attempts) for line in now.nodes} == dict.fromkeys(
+        ("opened", "shut", "broken"), (NodeStatus.COMPENSATED, 1)
+    )
+
+
 def test_a_completed_run_shows_times_from_its_start() -> None:
     now = seen(events_of(review_code()))
     assert (now.state, now.ended, now.progress.percent) == (RunStatus.COMPLETED, True, 100)
