@@ -222,14 +222,22 @@ _BANNER = re.compile(
 )
 _BANNER_SIZE = 8_000
 _DENSE_LINE = 130
+_COPY = re.compile(
+    r"[-.]\d+\.\d+(\.\d+)?([-.](min|slim|umd|pack))*\.(js|css)$|(^|/)(mvnw|gradlew)(\.(cmd|bat))?$", re.IGNORECASE
+)
+"""Names that only copies of other projects' files have."""
 _LIBRARY = re.compile(
-    r"[-.]\d+\.\d+(\.\d+)?([-.](min|slim|umd|pack))*\.(js|css)$|(^|/)(mvnw|gradlew)(\.(cmd|bat))?$|(^|/)(jquery|bootstrap|popper|d3|lodash|underscore|moment|angular|react|vue|ace|codemirror"
-    r"|three|tinymce|ckeditor|highlight|prism|chart|select2|datatables|modernizr|html5shiv|raphael|morris|handlebars)[\w.-]*\.(js|css)$"
+    r"(^|/)(jquery|bootstrap|lodash|codemirror|tinymce|ckeditor|datatables|modernizr|html5shiv|popper|handlebars)[\w.-]*\.(js|css)$"
+    r"|(^|/)(d3|underscore|moment|angular|react|vue|ace|three|highlight|prism|chart|select2|raphael|morris)(js)?"
+    r"([-.](min|slim|umd|pack|bundle|full|all|core|dom|router|global|prod|dev|production|development|esm|cjs|common|runtime|module|browser))*\.(js|css)$"
     r"|(^|/)(codemirror|ckeditor|tinymce|jquery|bootstrap|fontawesome|summernote|select2|datatables|highlight(js)?|ace-builds|pdfjs|mathjax"
     r"|plupload)[\w.-]*/.*\.(js|css)$"
     r"|(^|/)(assets|static|public|js|lib|libs)/(vendor|vendors|plugins?|lib|libs|third)/.*\.(js|css)$",
     re.IGNORECASE,
 )
+"""Names that copies of libraries have, and a project's own modules now and then."""
+_MODULE = re.compile(r"^(import\b|export\b.*\bfrom\b|((const|let|var)\b.*=\s*)?require\()", re.MULTILINE)
+"""The beginning of a module of the project itself; a copy of a library holds all that it needs."""
 MARK_LINE = 300
 """Longer lines are not searched for marks."""
 MINIFIED_LINE = 500
@@ -288,7 +296,7 @@ def is_minified(text: str) -> bool:
 
 def is_library(path: str, language: str | None, text: str) -> bool:
     """Whether a file is a copy of another project's library: by its name, or by a banner with version and licence."""
-    if _LIBRARY.search(path):
+    if _COPY.search(path) or (_LIBRARY.search(path) and not _MODULE.search(text)):
         return True
     if language not in ("JavaScript", "CSS") or len(text) < _BANNER_SIZE:
         return False

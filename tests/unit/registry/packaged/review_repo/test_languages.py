@@ -6,6 +6,7 @@ import pytest
 
 from registry.packaged.review_repo.languages import (
     Role,
+    is_library,
     is_minified,
     language_of,
     marks_generated,
@@ -106,3 +107,31 @@ def test_only_long_text_of_long_lines_is_minified() -> None:
 )
 def test_the_part_a_file_plays_is_told_by_folders_and_name(path: str, role: Role) -> None:
     assert role_of(path) is role
+
+
+OWN = 'const { log } = require("../util")\n\nmodule.exports = log\n'
+COPY = "(function (root) {\n  root.own = 1\n})(this)\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "library"),
+    [
+        ("public/jquery.validate.js", COPY, True),
+        ("static/chart.js", COPY, True),
+        ("static/chart.umd.min.js", COPY, True),
+        ("web/react-dom.production.js", COPY, True),
+        ("assets/plugins/slider.js", COPY, True),
+        ("web/codemirror/mode/xml.js", COPY, True),
+        ("web/tool-1.2.3.js", OWN, True),
+        ("server/providers/threema.js", COPY, False),
+        ("server/chart-socket-handler.js", COPY, False),
+        ("web/vue-helpers.js", COPY, False),
+        ("editor/ace.js", 'import ace from "ace-builds"\n', False),
+        ("js/bootstrap.js", "import axios from 'axios'\n", False),
+        ("lib/plugins/deploy.js", OWN, False),
+        ("lib/plugins/index.js", "export * from './a'\n", False),
+        ("src/codemirror/setup.js", "require('./a')\n", False),
+    ],
+)
+def test_a_module_of_the_project_is_no_library_whatever_its_name(path: str, text: str, *, library: bool) -> None:
+    assert is_library(path, "JavaScript", text) is library
