@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from registry.packaged.review_repo.findings import one_line
-from registry.packaged.review_repo.languages import NOT_CODE, Role
+from registry.packaged.review_repo.languages import NOT_CODE, Role, role_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -45,14 +45,25 @@ _LINTER_FILES = re.compile(
 )
 _LINTER_WORDS = re.compile(
     r"\[tool\.(?P<table>ruff|flake8|pylint|mypy|pyright)\b|\"eslintConfig\""
-    r"|\b(?P<word>ruff check|ruff|flake8|pylint|eslint|oxlint|biome (?:check|lint)|standard|xo|golangci-lint|go vet"
+    r"|\b(?P<word>ruff check|ruff|flake8|pylint|eslint|oxlint|biome (?:check|lint)|golangci-lint|go vet"
     r"|staticcheck|cargo clippy|clippy|rubocop|phpstan|psalm|phpcs|checkstyle"
     r"|spotbugs|errorprone|pmd|shellcheck|ktlint|detekt"
-    r"|swiftlint)\b"
+    r"|swiftlint|standardrb)\b"
+    r"|(?:gem |npx |exec )['\"]?(?P<tool>standard|xo)\b|\"(?P<package>standard|xo)\"\s*:"
+    r"|:\s*\"(?P<script>standard|xo)(?:\"|\s+[-&|*\\])"
 )
+"""Programs whose names are ordinary words count only where a program or a package is named."""
 _RUNS = re.compile(
     r"Makefile$|tox\.ini$|\.github/workflows/|\.gitlab-ci\.yml$|\.pre-commit-config\.yaml$|package\.json$|pom\.xml$|build\.gradle|composer\.json$|Gemfile$|setup\.cfg$"
 )
+_LISTS = re.compile(r"requirements([\w.-]*)\.txt")
+_NOT_SHIPPED = re.compile(r"dev|test|doc|lint|ci\b|build|typing|example|sample|template", re.IGNORECASE)
+"""Lists of what only those need who develop the project, and lists to copy."""
+_CHANGES = re.compile(
+    r"((changelog|changes|history|news|release)|docs?/(\w+/)?(changelog|changes|history|release[-_]?notes|whats[-_]?new)|debian/changelog)"
+    r"(?![^/]*\.(sh|py|rb|pl|ps1|go|[mc]?[jt]s|ya?ml|json|toml|xml)$)[^/]*$|\.changeset/"
+)
+"""Where users read what changed; a script or the settings of a release are no such place."""
 _PINNED = re.compile(r"^[\w.\[\],-]+\s*===?\s*[\w.]+", re.MULTILINE)
 _NAMED = re.compile(r"^[A-Za-z][\w.\[\],-]*\s*(?:[=<>~!;].*)?$", re.MULTILINE)
 
@@ -60,21 +71,22 @@ _NAMED = re.compile(r"^[A-Za-z][\w.\[\],-]*\s*(?:[=<>~!;].*)?$", re.MULTILINE)
 def habits(listing: Listing, manifests: Mapping[str, str], languages: Mapping[str, int]) -> list[dict[str, Any]]:
     """Habits of a project that show in its files; `ok` is None if nothing is expected."""
     paths = {file.path for file in listing.files}.union(*listing.skipped.values())
-    top = {path.lower() for path in paths if "/" not in path}
+    lowered = {path.lower() for path in paths}
+    top = {path for path in lowered if "/" not in path}
+    folders = {path.partition("/")[0] for path in lowered} - top
+    own = {path: text for path, text in manifests.items() if _CI.match(path) or role_of(path) is Role.SOURCE}
     code = any(name not in NOT_CODE for name in languages)
     tests = sum(file.role is Role.TEST and file.language not in (None, *NOT_CODE) for file in listing.files)
     sources = sum(file.role is not Role.TEST and file.language not in (None, *NOT_CODE) for file in listing.files)
     ci = sorted(path for path in paths if _CI.match(path))
     return [
         _habit("README", _starts(top, "readme"), "says what this is and how to start"),
-        _habit("Licence", _starts(top, "licen", "copying", "unlicense"), "says who may use it"),
-        _habit("Tests", tests > 0 if sources else None, f"{tests} test files for {sources} other code files"),
+        _habit("Licence", _starts({*top, *folders}, "licen", "copying", "unlicense"), "says who may use it"),
+        _habit("Tests", tests > 0 if sources else None, f"{tests:,} test files for {sources:,} other code files"),
         _habit("Continuous integration", bool(ci), ", ".join(ci[:3]) or "no configuration found"),
-        locked(paths, manifests),
-        _linted(top, manifests, code=code),
-        _habit(
-            "Changelog", _starts(top, "changelog", "changes", "history", "news", "release"), "shows users what changed"
-        ),
+        locked(paths, own),
+        _linted(top, own, code=code),
+        _habit("Changelog", any(map(_CHANGES.match, lowered)), "shows users what changed"),
     ]
 
 
@@ -98,7 +110,7 @@ def locked(paths: Iterable[str], manifests: Mapping[str, str]) -> dict[str, Any]
                 locks.add(lock)
             elif not _pinned_beside(folder, name, manifests) and not _is_library(name, text):
                 missing.append(path)
-        elif re.fullmatch(r"requirements[\w.-]*\.txt", name):
+        elif (listed := _LISTS.fullmatch(name)) and not _NOT_SHIPPED.search(listed[1]):
             (locks.add if _is_pinned(text) else missing.append)(path)
     if not missing and not locks:
         return _habit("Dependencies locked", None, "nothing to lock")
@@ -155,10 +167,10 @@ def _linted(top: set[str], manifests: Mapping[str, str], *, code: bool) -> dict[
     for path, text in sorted(manifests.items()):
         if path.endswith("pyproject.toml") or _RUNS.search(path):
             for match in _LINTER_WORDS.finditer(text):
-                table, word = match["table"], match["word"]
-                if table in ("mypy", "pyright") or (word and not _RUNS.search(path)):
+                kind = match.lastgroup
+                if match["table"] in ("mypy", "pyright") or (kind not in (None, "table") and not _RUNS.search(path)):
                     continue
-                found.append(f"{table or word or 'eslintConfig'} in {path}")
+                found.append(f"{match[kind] if kind else 'eslintConfig'} in {path}")
                 break
     return _habit("Linter", bool(found) if code else None, ", ".join(found[:3]) or "no linter is set up or run")
 

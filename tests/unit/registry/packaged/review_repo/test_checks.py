@@ -183,6 +183,8 @@ def test_container_files_are_known_by_their_names(path: str, *, docker: bool, co
         ({"package.json": "{}"}, set(), None),
         ({"requirements.txt": "a==1.0\nb==2.0 --hash=sha256:0\n"}, set(), True),
         ({"requirements.txt": "a>=1.0\n"}, set(), False),
+        ({"requirements.txt": "a==1.0\n", "requirements-dev.txt": "b>=1.0\n"}, set(), True),
+        ({"app/requirements.example.txt": "a\n"}, set(), None),
         ({"pyproject.toml": '[project]\ndependencies = ["a"]\n'}, set(), False),
         ({"pyproject.toml": '[build-system]\n[project]\ndependencies = ["a"]\n'}, set(), None),
         ({"pyproject.toml": '[project]\ndependencies = ["a"]\n', "requirements.txt": "a==1\n"}, set(), True),

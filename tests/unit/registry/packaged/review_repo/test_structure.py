@@ -193,6 +193,69 @@ def test_habits_that_are_missing_are_seen(repo: Repo) -> None:
     assert {name: practices[name] for name in missing} == dict.fromkeys(missing, False)
 
 
+def habit(repo: Repo, name: str, **files: str) -> tuple[bool | None, str]:
+    """What is said of a habit in a repository with *files*."""
+    repo.commit(**files)
+    return next((item["ok"], item["detail"]) for item in repo.structure()["practices"] if item["name"] == name)
+
+
+def test_what_only_tests_and_examples_need_says_nothing_about_the_locks_of_the_project(repo: Repo) -> None:
+    files = {
+        "Cargo.toml": "[package]\n",
+        "Cargo.lock": "\n",
+        "tests/syntax/requirements.txt": "a\n",
+        "docs/requirements.txt": "b\n",
+    }
+    assert habit(repo, "Dependencies locked", **files) == (True, "Cargo.lock")
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "ok"),
+    [
+        ("package.json", '{"devDependencies": {"standard": "^17"}}', True),
+        ("package.json", '{"scripts": {"test": "standard && tap"}}', True),
+        ("package.json", '{"scripts": {"test": "xo"}}', True),
+        ("package.json", '{"description": "standard library", "keywords": ["standard"]}', False),
+        ("Gemfile", 'gem "standard"\n', True),
+        ("Gemfile", "gem 'rubocop'\n", True),
+        (".github/workflows/ci.yml", "on: push  # the standard way\n", False),
+        (".github/workflows/ci.yml", "run: npx standard\n", True),
+        ("Makefile", "CFLAGS = -std=c11 # the standard\n", False),
+        ("tests/data/Makefile", "lint:\n\tflake8\n", False),
+        ("ruff.toml", "line-length = 100\n", True),
+    ],
+)
+def test_a_linter_is_one_that_the_project_runs_not_a_word_of_its_texts(
+    repo: Repo, path: str, text: str, *, ok: bool
+) -> None:
+    assert habit(repo, "Linter", **{"app.py": "x = 1\n", path: text})[0] is ok
+
+
+@pytest.mark.parametrize(
+    ("path", "ok"),
+    [
+        ("HISTORY.md", True),
+        ("RELEASE-NOTES", True),
+        ("doc/CHANGELOG", True),
+        ("docs/release_notes.rst", True),
+        ("docs/about/changelog.md", True),
+        ("debian/changelog", True),
+        (".changeset/blue-fox.md", True),
+        ("release.sh", False),
+        ("release.config.js", False),
+        ("doc/release-checklist.md", False),
+        ("news/views.py", False),
+        ("src/changelog.md", False),
+    ],
+)
+def test_a_changelog_stands_where_users_look_for_it(repo: Repo, path: str, *, ok: bool) -> None:
+    assert habit(repo, "Changelog", **{path: "x\n"})[0] is ok
+
+
+def test_licences_may_have_a_folder(repo: Repo) -> None:
+    assert habit(repo, "Licence", **{"LICENSES/MIT.txt": "MIT\n"})[0] is True
+
+
 def test_an_lfs_pointer_and_text_that_is_not_utf8_are_told(repo: Repo) -> None:
     repo.write("model.json", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     repo.write("old.py", "name = 'J\xfcrgen'\n".encode("latin-1"))
