@@ -6,6 +6,7 @@ Pure: takes the lines of the file. `ranking.py` weighs what stands.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -94,8 +95,11 @@ def judge_all(
     dropped: dict[str, int] = {}
     seen: dict[str, int] = {}
     everywhere = _undefined_everywhere(hits)
+    served = _served(hits, everywhere)
     for hit in hits:
         judged = EVERYWHERE if hit.message in everywhere else judge(hit, texts.get(hit.file, ()), frameworks)
+        if hit.meaning == "undefined" and {hit.file, _folder(hit)} & served and isinstance(judged, Finding):
+            judged = replace(judged, confidence="low", reasons=("something else defines names here",))
         if isinstance(judged, str):
             dropped[judged] = dropped.get(judged, 0) + 1
             continue
@@ -115,6 +119,17 @@ def _undefined_everywhere(hits: Sequence[Hit]) -> set[str]:
             names.setdefault(hit.file, set()).add(hit.message)
     lists = {message for known in names.values() if len(known) >= _MANY_NAMES for message in known}
     return lists | {message for message, places in files.items() if len(places) >= _MANY_FILES}
+
+
+def _served(hits: Sequence[Hit], everywhere: set[str]) -> set[str]:
+    """Files in which something else defines names, and folders with many of them, such as those of plugins."""
+    files = {hit.file: _folder(hit) for hit in hits if hit.message in everywhere}
+    folders = Counter(files.values())
+    return files.keys() | {folder for folder, count in folders.items() if count >= _MANY_FILES}
+
+
+def _folder(hit: Hit) -> str:
+    return hit.file.rpartition("/")[0] + "/"
 
 
 def _finding(hit: Hit, lines: Sequence[str], judged: _Judged) -> Finding:
@@ -207,7 +222,8 @@ def _only_with_request(case: _Case) -> _Judged:
         return judged
     if case.hit.meaning == "shell" and _serves(case) and "web" in case.frameworks:
         parameter = parameter_in(case.lines, case.hit.line, case.text)
-        if parameter and clues.ASKED.fullmatch(parameter) and not clues.OF_BUILDERS.search(case.hit.file):
+        inside = clues.OF_BUILDERS.search(case.hit.file) or clues.MIGRATION.search(case.hit.file)
+        if parameter and clues.ASKED.fullmatch(parameter) and not inside:
             reason = f"{parameter} is a parameter of the function, in a project that serves requests"
             return case.judged("medium", reason, severity="medium")
     return case.judged("low", UNSHOWN)
@@ -219,6 +235,8 @@ def _sql(case: _Case) -> _Judged | str:
         return CONVERTED
     condition = re.search(r"\(\s*(\"(?:[^\"\\]|\\.)*\")\s*,", case.text) if place is Place.UNKNOWN else None
     text = condition[1] if condition else case.text  # what follows a condition is bound to it
+    if place >= Place.VALUE:
+        text = values  # a name that the request chose is another matter
     source = source_of(case.lines, case.hit.line, text) if _serves(case) else None
     if place is Place.NAME or (place is Place.UNKNOWN and source is None):
         return case.judged("low", "the value stands for a name in the statement, or none was seen")
@@ -321,6 +339,19 @@ def _tls(case: _Case) -> _Judged | str:
     return BY_CHOICE if clues.OPTION.search(near) else case.judged(case.hit.confidence, "no option switches it off")
 
 
+def _debug(case: _Case) -> _Judged | str:
+    """A debugger that an option switches on is one; the name of the main program is none."""
+    guards = (row for row in _enclosing(case.lines, case.hit.line) if "__name__" not in row)
+    return BY_CHOICE if clues.OPTION.search("\n".join(guards)) else _as_reported(case)
+
+
+def _unreachable(case: _Case) -> _Judged:
+    """A `break` behind a `return` does no harm."""
+    if re.fullmatch(r"\s*(break|continue)\s*;?\s*", case.text):
+        return case.judged("low", "the line does nothing but leave")
+    return _as_reported(case)
+
+
 def _enclosing(lines: Sequence[str], line: int) -> list[str]:
     """The lines that open the blocks around *line*, by their indentation."""
     found = []
@@ -403,6 +434,8 @@ _CHECKS: dict[str, Callable[[_Case], _Judged | str]] = {
     "hash": _guards_secret,
     "random": _guards_secret,
     "tls": _tls,
+    "debug": _debug,
+    "unreachable": _unreachable,
     "undefined": _undefined,
     "comparison": _comparison,
     "bug": _mistake,

@@ -93,6 +93,12 @@ _OF_TESTS = re.compile(
 )
 """Paths of keys that belong to tests or to a machine's own use."""
 _MADE_UP = re.compile(r"\b(test|probing|dummy|fake|mock|demo|seed|example|sample|insecure)|self.?signed", re.IGNORECASE)
+_NEAR = 300
+"""Characters before and after a key that may say that pages carry it in the open."""
+_PUBLIC = re.compile(r"algolia|docsearch|\bindexName\b|\bauthDomain\b|\bmessagingSenderId\b", re.IGNORECASE)
+"""Beside keys of a search in pages, or of an application that runs in them: they only name it."""
+_STORED = re.compile(r"hash|digest|encrypted", re.IGNORECASE)
+"""Names of values that are made of a secret and stored."""
 _ABOVE = 600
 """Characters above a private key that may say what it is for."""
 _FOR_DEVELOPMENT = re.compile(
@@ -143,6 +149,8 @@ def _tokens(text: str, path: str, role: Role) -> Iterator[Hit]:
                 continue
             # Pages carry such keys in the open, restricted to their site.
             severity = "medium" if rule == "google-key" else "critical"
+            if rule == "google-key" and _is_public(text, found):
+                confidence = "low"
             yield _hit(rule, name, (severity, confidence), path, _line(text, found.start()))
 
 
@@ -168,10 +176,17 @@ def _named(text: str, path: str) -> Iterator[Hit]:
         if not _may_be_secret(value) or _SAMPLE_LINE.search(_line_of(text, found.start("value"))):
             continue
         short = len(value) < CLEAR_LENGTH or _bits(value) < CLEAR_BITS
-        confidence = "low" if short or _FOR_DEVELOPMENT.search(path) else "medium"
+        stored = _STORED.search(text[found.start() : found.start("value")])
+        doubtful = short or stored or _FOR_DEVELOPMENT.search(path) or _is_public(text, found)
+        confidence = "low" if doubtful else "medium"
         yield _hit(
             "named-value", "Value of a telling name", ("medium", confidence), path, _line(text, found.start("value"))
         )
+
+
+def _is_public(text: str, found: re.Match[str]) -> bool:
+    """Whether the lines around a key say that every visitor of a page gets it."""
+    return _PUBLIC.search(text, max(0, found.start() - _NEAR), found.end() + _NEAR) is not None
 
 
 def _may_be_secret(value: str) -> bool:

@@ -43,14 +43,17 @@ _CLOSING = re.compile(r"^\s*\\?['\"]")
 
 
 def placeholder_of(text: str) -> tuple[Place, str]:
-    """The most dangerous place of a value in the SQL of *text*, and the code of those values, as far as it is there."""
+    """The most dangerous place of a value in the SQL of *text*, and the code of those values, as far as it is there.
+
+    Behind a value in quotes, other values are as dangerous.
+    """
     start = _START.search(text)
     if start is None:
         return Place.UNKNOWN, ""
     sql = _statement(text, start.start())
     found = [(_place(sql, match), match) for match in _PLACEHOLDER.finditer(sql)]
     most = max((place for place, _ in found), default=Place.UNKNOWN)
-    values = [match for place, match in found if place is most]
+    values = [match for place, match in found if place >= min(most, Place.VALUE)]
     if any(match["format"] for match in values):
         return most, text  # the values follow the text, by place
     return most, " ".join(match["braces"] or match["joined"] or match["dollar"] or "" for match in values)

@@ -21,6 +21,7 @@ TOKENS = [
     "sk_live_" + "9Qm2xLkVtR7wZb4NcYsD",
     "npm_" + "9fK2mX7qLw4ZrT8vB1nC5yH3jD6sG0pQaEuI",
 ]
+GOOGLE_KEY = "AIza" + "SyC2v2Lq0XnB4tK7w9Rm5Gd1Hf8Jk3Pz6Qx"
 KEY = "-----BEGIN RSA PRIVATE " + "KEY-----\n" + "MIIEpAIBAAKCAQEA7bq2L9Xk4mZp0RwTqVnYcUe3" * 2
 
 
@@ -101,6 +102,26 @@ def test_every_telling_name_is_known_in_each_case(name: str) -> None:
 )
 def test_tests_translations_templates_and_examples_hold_no_named_secrets(path: str, role: Role) -> None:
     assert secrets("api_key = 'zR8v2Lq0XnB4tK7w'", path, role) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "algolia: {\n  appId: 'Q4Z',\n  apiKey: 'ed8b2v2Lq0XnB4tK7w',\n  indexName: 'a',\n}",
+        "docsearch({ apiKey: 'ed8b2v2Lq0XnB4tK7w' })",
+        "const app = {\n  apiKey: 'ed8b2v2Lq0XnB4tK7w',\n  authDomain: 'a.example.org',\n}",
+        f"const app = {{\\n  apiKey: '{GOOGLE_KEY}',\\n  messagingSenderId: '3',\\n}}",
+        "user.hashed_password = 'd033e22ae348aeb5660fc2140aec3585'",
+        "encrypted_password: 'zR8v2Lq0XnB4tK7w'",
+    ],
+)
+def test_keys_that_pages_carry_in_the_open_and_what_is_made_of_a_secret_are_doubtful(text: str) -> None:
+    found = secrets(text)
+    assert {confidence for _, _, confidence in found} == {"low"}
+
+
+def test_a_google_key_elsewhere_is_none_of_a_page() -> None:
+    assert secrets(f"MAPS = '{GOOGLE_KEY}'") == [("google-key", 1, "high")]
 
 
 def test_settings_for_development_hold_doubtful_secrets() -> None:

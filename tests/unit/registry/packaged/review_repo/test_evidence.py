@@ -81,6 +81,14 @@ def judged(
         ("xss", "size = location.hash\nbox.innerHTML = '<b>' + name", ("high", "low")),
         ("nosql", "users.find({ name: req.body.name })", evidence.NO_FRAMEWORK),
         ("bug", "x = 1", ("high", "medium")),
+        ("debug", "if settings.debug_mode:\n    log('debug')\n    app.run(debug=True)", evidence.BY_CHOICE),
+        ("debug", "if __name__ == '__main__':\n    app.run(debug=True)", ("high", "medium")),
+        ("debug", "app.run(debug=True)", ("high", "medium")),
+        ("unreachable", "    return 1;\n    break;", ("high", "low")),
+        ("unreachable", "    return 1\n    save(2)", ("high", "medium")),
+        ("sql", "$o = $_GET['o'];\n$q = \"SELECT a FROM t ORDER BY $o LIMIT \" . $n", ("medium", "low")),
+        ("sql", "$o = $_GET['o'];\n$q = \"SELECT a FROM t ORDER BY $p LIMIT \" . $o", ("high", "high")),
+        ("sql", "a = req.query.a\nq = `SELECT 1 FROM t WHERE b = '${b}' AND a = ${a}`", ("high", "high")),
     ],
 )  # fmt: skip
 def test_evidence_decides(meaning: str, code: str, expected: object) -> None:
@@ -131,6 +139,11 @@ def test_a_parameter_that_no_one_asks_for_makes_no_shell_command_doubtful(
     found = judged("shell", code, frameworks=frozenset({"web"}), file=file)
     assert isinstance(found, tuple)
     assert found[1] == confidence
+
+
+def test_a_migration_is_asked_by_nobody_for_a_shell_command() -> None:
+    code = "def run(cmd):\n    os.popen(cmd)"
+    assert judged("shell", code, frameworks=frozenset({"web"}), file="src/migrations/0029_new.py") == ("high", "low")
 
 
 def test_a_call_is_read_to_its_end_although_a_tool_names_only_its_first_line() -> None:
@@ -184,6 +197,22 @@ def test_a_name_that_many_files_use_is_defined_by_something_else() -> None:
     assert judge_all(hits, texts) == ([], {evidence.EVERYWHERE: 4})
     found, dropped = judge_all(hits[:3], texts)
     assert (len(found), dropped) == (3, {})
+
+
+def test_another_name_where_something_else_defines_names_is_doubtful() -> None:
+    hits = [hit("undefined", file=f"plugins/{number}.py", message="Undefined name `traits`") for number in range(4)]
+    files = ("plugins/0.py", "plugins/more.py", "main.py")
+    hits += [hit("undefined", file=file, message="Undefined name `other`") for file in files]
+    found, _ = judge_all(hits, {each.file: ["f(traits, other)"] for each in hits})
+    assert {each.file: each.confidence for each in found} == dict(zip(files, ("low", "low", "medium"), strict=True))
+
+
+def test_one_file_that_lists_names_says_nothing_about_its_neighbours() -> None:
+    names = [f"Undefined name `n{number}`" for number in range(9)]
+    hits = [hit("undefined", file="a/lists.py", message=name) for name in names]
+    hits.append(hit("undefined", file="a/b.py", message="Undefined name `other`"))
+    found, _ = judge_all(hits, {each.file: ["f(other)"] for each in hits})
+    assert [(each.file, each.confidence) for each in found] == [("a/b.py", "medium")]
 
 
 @pytest.mark.parametrize(
