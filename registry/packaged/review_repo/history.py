@@ -6,6 +6,7 @@ Effects: runs `git log` and lizard, and reads the files of the repository in the
 from __future__ import annotations
 
 import tempfile
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ COMMITS = 3_000
 """Newest commits that are read."""
 WEIGHED_FILES = 600
 TOP_FILES = 10
+NOT_HOT = (Role.TEST, Role.GENERATED)
+"""Files whose changes follow those of others."""
 
 
 @answering
@@ -49,9 +52,8 @@ def review(inputs: Mapping[str, Any]) -> dict[str, Any]:
     }
     records = facts.records_of(commits, code)
     heat = facts.heat_of(records, _complexity(listing, records, deadline), code)
-    hot = [path for path in sorted(heat, key=lambda path: (-heat[path], path)) if code[path] is not Role.TEST][
-        :TOP_FILES
-    ]
+    written = (path for path in sorted(heat, key=lambda path: (-heat[path], path)) if code[path] not in NOT_HOT)
+    hot = [*islice(written, TOP_FILES)]
     functions = _functions(listing, hot, limits)
     newest = max((commit.at for commit in commits), default=0)
     people = facts.people_of(commits)

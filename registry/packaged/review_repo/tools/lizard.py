@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 SECONDS = 8.0
 _FIELDS = 11
+_NO_FUNCTIONS = (".css", ".scss", ".sass", ".less")
+"""Files of a language without functions: lizard takes an `@media (…)` for one."""
+_BLOCKS = frozenset({"using", "if", "for", "foreach", "while", "switch", "catch", "synchronized"})
+"""Words that lizard takes for the name of a function, where a block stands outside of one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,7 @@ class Function:
 
 def most_complex(root: Path, paths: Sequence[str], scratch: Path) -> dict[str, Function]:
     """The most complex function of each of *paths* that has one. Raises `Refusal`: TOOL_MISSING, TIMEOUT."""
+    paths = [path for path in paths if not path.lower().endswith(_NO_FUNCTIONS)]
     if not paths:
         return {}
     if not is_installed("lizard"):
@@ -48,7 +53,7 @@ def most_complex(root: Path, paths: Sequence[str], scratch: Path) -> dict[str, F
     found: dict[str, Function] = {}
     for row in csv.reader(io.StringIO(done.stdout.decode("utf-8", "replace"))):
         path = names.get(row[6]) if len(row) == _FIELDS and row[1].isdigit() else None
-        if path is None:
+        if path is None or row[7].rpartition("::")[2] in _BLOCKS:
             continue
         function = Function(name=row[7], line=int(row[9]), lines=int(row[0]), complexity=int(row[1]))
         if path not in found or function.complexity > found[path].complexity:

@@ -37,6 +37,19 @@ def test_a_file_that_changes_often_and_is_complex_is_the_hottest(repo: Repo) -> 
     assert (hot["commits"], hot["since"], hot["until"]) == (13, "2025-01-02", "2025-01-14")
 
 
+def test_what_a_program_writes_is_no_hot_file_and_what_is_no_function_is_not_named(repo: Repo) -> None:
+    for number in range(4):
+        repo.commit(
+            **{
+                "schema.py": f"# This file is auto-generated from the database\n{COMPLEX}# {number}\n",
+                "page.css": "@media (width > 9em) {\n  a { color: red; }\n}\n" * (number + 1),
+                "Main.cs": "using (var a = b()) {\n  if (a) {\n    run(a);\n  }\n}\n" * (number + 1),
+            }
+        )
+    files = told(repo)["files"]
+    assert {file["path"]: file["function"] for file in files} == {"page.css": None, "Main.cs": None}
+
+
 def test_few_changes_make_no_great_heat(repo: Repo) -> None:
     for number in range(2):
         repo.commit(**{"a.py": COMPLEX + f"# {number}\n"})
