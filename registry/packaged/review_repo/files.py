@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from registry.packaged.review_repo.answer import Refusal, section
-from registry.packaged.review_repo.git import SUBMODULE_MODE, SYMLINK_MODE, tracked, untracked
+from registry.packaged.review_repo.git import SPARSE_MODE, SUBMODULE_MODE, SYMLINK_MODE, tracked, untracked
 from registry.packaged.review_repo.languages import Role, language_of, may_be_script, not_written_here, role_of
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ FILE_LIMIT = 30_000
 READ_LIMIT = 1_000_000
 """Bytes; larger files count as data, and no reviewer reads them."""
 NOT_READABLE = "not readable"
+DELETED = "deleted in the work tree"
 PATH_LIMIT = 400
 """Characters; longer paths are left out."""
 
@@ -116,6 +117,8 @@ def _fill(listing: Listing, entries: Iterable[tuple[str, bytes, bool]]) -> None:
             listing.skipped["name is not UTF-8"].append(raw.decode("utf-8", "backslashreplace"))
             continue
         reason = _reason_to_skip(mode, path) or inside.reason_to_skip(path)
+        if reason == DELETED and mode == SPARSE_MODE:
+            reason = "not in this sparse checkout"
         if reason is not None:
             listing.skipped[reason].append(path)
         elif len(listing.files) >= FILE_LIMIT:
@@ -212,7 +215,7 @@ class _Inside:
         try:
             status = os.lstat(f"{self._root}/{path}")
         except (FileNotFoundError, NotADirectoryError):
-            return "deleted in the work tree"
+            return DELETED
         except OSError:
             return NOT_READABLE
         if stat.S_ISLNK(status.st_mode):

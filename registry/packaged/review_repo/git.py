@@ -26,6 +26,8 @@ _HUNK = re.compile(rb"@@ -[0-9,]+ \+(\d+)(?:,(\d+))? @@")
 COMMITS_COUNTED = 10_000
 SUBMODULE_MODE = "160000"
 SYMLINK_MODE = "120000"
+SPARSE_MODE = "sparse"
+"""Stands for the mode of a file that git is asked to keep out of the work tree."""
 
 _asking = threading.Lock()
 # A checkout of another owner (a container's mount) may be read: none of its configured programs are run.
@@ -77,14 +79,15 @@ def open_repository(root: Path) -> Repository:
 
 
 def tracked(root: Path, scope: str) -> list[tuple[str, bytes]]:
-    """Mode and path of every file in the index below *scope*, unmerged ones once."""
-    done = git(root, "ls-files", "-z", "--stage", "--", scope, seconds=60)
+    """Mode and path of every file in the index below *scope*, unmerged ones once; `SPARSE_MODE` if it may be absent."""
+    done = git(root, "ls-files", "-z", "-t", "--stage", "--", scope, seconds=60)
     _check(done, "ls-files")
     entries: dict[bytes, str] = {}
     for record in done.stdout.split(b"\0"):
         meta, tab, path = record.partition(b"\t")
         if tab:
-            entries.setdefault(path, meta.split(b" ", 1)[0].decode("ascii"))
+            tag, mode, *_ = meta.decode("ascii").split(" ")
+            entries.setdefault(path, SPARSE_MODE if tag == "S" else mode)
     return [(mode, path) for path, mode in entries.items()]
 
 

@@ -11,6 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from registry.packaged.review_repo.data_files import syntax_error
+from registry.packaged.review_repo.files import DELETED
 from registry.packaged.review_repo.findings import Hit
 from registry.packaged.review_repo.git import ignored_but_tracked, tracked
 from registry.packaged.review_repo.languages import NOT_CODE, Role
@@ -47,7 +48,7 @@ def _targets(listing: Listing) -> Targets:
     """Every path of the repository, including folders, reviewed or not, except deleted files."""
     paths = {file.path for file in listing.files}
     for reason, skipped in listing.skipped.items():
-        if reason != "deleted in the work tree":
+        if reason != DELETED:
             paths.update(path.rstrip("/") for path in skipped)
     if listing.scope != ".":
         paths.update(raw.decode("utf-8", "replace") for _, raw in tracked(listing.root, "."))

@@ -108,6 +108,17 @@ def test_what_the_time_did_not_reach_is_told(repo: Repo, monkeypatch: pytest.Mon
     assert "0 of 1 files" in repo.ask(texts.text)["text"]["limits"][0]
 
 
+def test_a_link_to_what_a_sparse_checkout_leaves_out_is_not_broken(repo: Repo) -> None:
+    repo.commit(**{"app/README.md": "[x](../docs/a.md) [y](../docs/gone.md)\n", "docs/a.md": "# A\n"})
+    repo.git("sparse-checkout", "set", "app")
+    seen = repo.structure()
+    assert [(item["reason"], item["examples"]) for item in seen["skipped"]] == [
+        ("not in this sparse checkout", ["docs/a.md"])
+    ]
+    messages = [finding["message"] for finding in repo.ask(texts.text)["text"]["findings"]]
+    assert messages == ["Link to ../docs/gone.md, which does not exist"]
+
+
 @pytest.mark.parametrize(
     ("path", "language", "text", "line"),
     [
