@@ -17,6 +17,8 @@ _RELAXED_JSON = re.compile(
     r"|(^|/)(\.vscode|\.devcontainer|\.zed)/",
 )
 _COMMENT = re.compile(r"^\s*(//|/\*)", re.MULTILINE)
+_YAML_DEPTH = 1_000
+"""Of deeper text, the reading takes time with the square of the depth."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -71,8 +73,12 @@ def _toml(text: str) -> tuple[int, str] | None:
 def _yaml(text: str) -> tuple[int, str] | None:
     try:
         # Events only: no anchors are expanded and no objects are built.
-        for _ in yaml.parse(text, Loader=_LOADER):
-            pass
+        depth = 0
+        for event in yaml.parse(text, Loader=_LOADER):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _YAML_DEPTH:
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                return line, "Nested too deeply to be read"
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         return (mark.line + 1 if mark else 1), error.problem or "not YAML"

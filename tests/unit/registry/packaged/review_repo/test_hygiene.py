@@ -135,6 +135,8 @@ def test_a_link_to_what_a_sparse_checkout_leaves_out_is_not_broken(repo: Repo) -
         ("a.toml", "TOML", "a = " + "[" * 100_000, 1),
         ("a.yaml", "YAML", "a: &x 1\nb: *x\n---\n!custom c\n", None),
         ("a.yaml", "YAML", "\ta: 1\n", 1),
+        ("a.yaml", "YAML", "[\n" * 1_100 + "]" * 1_100, 1_001),
+        ("a.yaml", "YAML", "[" * 900 + "]" * 900, None),
         ("a.yaml", "YAML", "a: \x01\n", 1),
     ],
 )
