@@ -133,13 +133,19 @@ def _habits(structure: Mapping[str, Any], marks: Mapping[str, Any], ages: Mappin
         places = ((mark["file"], mark["line"]) for mark in marks["places"])
         dated = sorted((ages[place], *place) for place in places if place in ages)
         oldest = (
-            f"; of {len(dated)} that were dated, the oldest is {code(f'{dated[0][1]}:{dated[0][2]}')}, "
-            f"{day(dated[0][0])}"
+            f"; {_oldest(len(dated), marks['count'])} {code(f'{dated[0][1]}:{dated[0][2]}')}, {day(dated[0][0])}"
             if dated
             else ""
         )
         lines.append(f"- {number(marks['count'], 'mark')} of the kind TODO, FIXME, XXX or HACK in shipped code{oldest}")
     return "## Habits\n\n" + "\n".join(lines) if lines else ""
+
+
+def _oldest(dated: int, count: int) -> str:
+    """The words before the oldest of *count* marks, *dated* of which have a date."""
+    if count == 1:
+        return "it is"
+    return "the oldest is" if dated == count else f"of {dated:,} that were dated, the oldest is"
 
 
 def _workflows(structure: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from registry.packaged.review_repo.depth_lines import depth_section, standing
 from registry.packaged.review_repo.fact_lines import fact_sections, old_secrets
 from registry.packaged.review_repo.facts import day
 from registry.packaged.review_repo.findings import one_line
-from registry.packaged.review_repo.languages import NOT_CODE, Role
+from registry.packaged.review_repo.languages import NOT_CODE
 from registry.packaged.review_repo.markdown import code, number, plain, table
 from registry.packaged.review_repo.meanings import MEANINGS
 from registry.packaged.review_repo.ranking import FORMULA, LISTED, factors
@@ -73,11 +73,7 @@ def write(found: Ranked, listed: Sequence[Entry], depth: Depth | None = None) ->
 
 def problems(structure: Mapping[str, Any], scans: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """A sentence for each scanner that did not run or finish, each language that none reads, and each limit."""
-    lines = [
-        f"{_AGENTS[name].capitalize()} did not finish; the run's failures say why."
-        for name, output in scans.items()
-        if not output
-    ]
+    lines = [f"{lost.capitalize()} did not finish; the run's failures say why." for lost in _lost(structure, scans)]
     for output in scans.values():
         for each in output.get("scans", ()):
             if each["problem"] and each["files"] + (each["problem"] == "not installed"):
@@ -126,9 +122,14 @@ def _verdict(structure: Mapping[str, Any], scans: Mapping[str, Mapping[str, Any]
         sentence = f"**Nothing serious was found** in what was read; {number(rest, 'entry', 'entries')} worth a look."
     else:
         sentence = "**Nothing serious was found** in what was read, and nothing else that is worth a place here."
-    lost = [_AGENTS[name] for name, output in scans.items() if not output]
+    lost = _lost(structure, scans)
     incomplete = f" **Incomplete**: {', '.join(lost)} did not finish." if lost else ""
     return f"## Verdict\n\n{sentence}{incomplete}"
+
+
+def _lost(structure: Mapping[str, Any], scans: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The agents that did not finish; without files, none is asked to."""
+    return [_AGENTS[name] for name, output in scans.items() if not output] if structure.get("files") else []
 
 
 def _lower(title: str) -> str:
@@ -154,7 +155,7 @@ def _entry(entry: Entry, ages: Mapping[tuple[str, int], int], depth: Depth | Non
     one = entry.first
     found, meaning = one.finding, MEANINGS[one.finding.meaning]
     title = meaning.title if found.message == meaning.title else f"{meaning.title}: {_ended(found.message)[:-1]}"
-    where = f" ({one.role.value})" if one.role is not Role.SOURCE else ""
+    where = f" ({one.role.value})" if factors(one)["place"] < 1 else ""
     lines = [f"**{found.severity}** {code(f'{one_line(found.file, 200)}:{found.line}')}{where} {plain(title)}"]
     if found.evidence:
         lines.append(code(found.evidence))
@@ -261,13 +262,13 @@ def _not_read(structure: Mapping[str, Any], history: Mapping[str, Any], scans: M
     if silenced:
         lines.append(
             f"- {number(len(silenced), 'file')} with a comment that switches checks off, such as {code(silenced[0])}: "
-            "their security was reviewed all the same"
+            f"{_their(silenced)} security was reviewed all the same"
         )
     if structure.get("generated"):
         count = len(structure["generated"])
         lines.append(
             f"- {number(count, 'file')} marked as generated, such as {code(structure['generated'][0])}: "
-            "only their security was reviewed"
+            f"only {_their(structure['generated'])} security was reviewed"
         )
     for item in structure.get("skipped", ()):
         examples = ", ".join(code(path) for path in item["examples"][:2])
@@ -279,3 +280,7 @@ def _not_read(structure: Mapping[str, Any], history: Mapping[str, Any], scans: M
     lines += [f"- Limit: {plain(limit)}" for limit in dict.fromkeys(limits)]
     lines.append("- No program, test or build of the repository was run; nothing was written to it.")
     return "## What was read, and what was not\n\n" + "\n".join(lines)
+
+
+def _their(files: Sequence[str]) -> str:
+    return "its" if len(files) == 1 else "their"
