@@ -36,6 +36,8 @@ _WORD: Final = re.compile(r"[A-Za-z][A-Za-z'-]*")
 _CLAUSE_END: Final = re.compile(r"[:;(\[{<\"'`\u201c\u2018]|[.!?]\s")
 _CONJUNCTIONS: Final = frozenset({"and", "or", "then"})
 _JOINT: Final = re.compile(r"\s*[,/&+]\s*")
+_WORD_END: Final = re.compile(r"\Z|[\s,/&+]|[.:;!?](?:\s|\Z)")
+"""What may follow a word that is no part of a path, a file's name or an option."""
 _ENDING: Final = re.compile(r"[\s.…]+\Z")
 _ONE_SYLLABLE: Final = re.compile(r"(?:[^aeiou]*qu|[^aeiou]*)[aeiouy][bcdfgklmnprstvz]")
 """Consonants, one vowel, one consonant that doubles: run, ship, quit, but not read, test, show."""
@@ -96,7 +98,7 @@ def _verb_at(text: str, position: int) -> tuple[int, int] | None:
         return following.span()
     if match[1] is not None and match[1][:-1].lower() not in PREFIXES:
         return None
-    if text[end : end + 1] == "/" and not _is_curated(word):
+    if text[end : end + 1] == "/" and not (_is_curated(word) and _is_curated(after) and _ends(text, following)):
         return None
     if _is_verb(word, after):
         return start, end
@@ -109,18 +111,25 @@ def _joined(text: str, position: int, end: int) -> list[tuple[int, int]]:
     """The spans of verbs joined to the one before *position*: "and run", ", create"."""
     found: list[tuple[int, int]] = []
     adjacent = True
-    before, left = "", position
+    before, left, verb = "", position, position
     for match in _WORD.finditer(text, position, end):
         word = match[0]
         if word in SUBORDINATORS or (before == "to" and _is_curated(word)):
             break
         joint = before in _CONJUNCTIONS or _JOINT.fullmatch(text[left : match.start()]) is not None
-        if joint and (word in CLEAR_VERBS or (adjacent and word in COMMON_VERBS)):
+        apart = (left == verb or text[match.start() - 1].isspace()) and _ends(text, match)
+        if joint and apart and (word in CLEAR_VERBS or (adjacent and word in COMMON_VERBS)):
             found.append(match.span())
+            verb = match.end()
         elif word not in _CONJUNCTIONS and word not in PARTICLES:
             adjacent = False
         before, left = word, match.end()
     return found
+
+
+def _ends(text: str, word: re.Match[str] | None) -> bool:
+    """Whether *word* ends here, and is not the beginning of `test.py` or `test_all`."""
+    return word is not None and _WORD_END.match(text, word.end()) is not None
 
 
 def _inflect(word: str) -> str:

@@ -128,6 +128,7 @@ def test_the_guides_tasks_have_the_guides_forms(task: str, form: str) -> None:
         ("Verify ability to create and delete items", "Verifying ability to create and delete items..."),
         ("Check that users create and delete items", "Checking that users create and delete items..."),
         ("Run 'build and deploy' twice", "Running 'build and deploy' twice..."),
+        ("Lint, validate/check and publish. Then rest", "Linting, validating/checking and publishing. Then rest..."),
     ],
 )
 def test_verbs_joined_to_the_first_follow_it_and_nouns_stay(task: str, form: str) -> None:
@@ -199,6 +200,24 @@ def test_other_imperatives(task: str, form: str) -> None:
 )
 def test_a_text_that_is_no_imperative_keeps_its_words(task: str) -> None:
     assert active_form(task) == task + "..."
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ".claude/skills/publish/SKILL.md",
+        "docs/generate/index.md",
+        "$HOME/publish",
+        "GET /users/create",
+        "input and validate_input",
+        "deploy.sh, install.sh and generate.py",
+        "--verify and --create",
+        "create/update/delete handlers",
+    ],
+)
+def test_verbs_in_paths_names_and_options_stay(place: str) -> None:
+    assert active_form(f"Measure {place}") == f"Measuring {place}..."
+    assert active_form("Build/publish.sh is stale") == "Build/publish.sh is stale..."
 
 
 @pytest.mark.parametrize("task", ["", "   ", "...", "."])
