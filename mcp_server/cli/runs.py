@@ -337,9 +337,12 @@ def _print_line() -> None:
     """Print the line of `status --line`, for a project whose state is found only by all rules (see `line.py`)."""
     from engine.runtime.clock import SystemClock  # noqa: PLC0415 - as with `lazy`
     from engine.statefolder.guard import found_state  # noqa: PLC0415
+    from engine.statefolder.links import state_of  # noqa: PLC0415
     from mcp_server.cli.line import line_in  # noqa: PLC0415
 
-    folder = found_state(project_root())
+    root = project_root()
+    with lazy.faults(state_of(root).folder):
+        folder = found_state(root)
     if folder is not None and (folder / JOURNAL.name).exists():
         with lazy.faults(folder / JOURNAL.name):
             text = line_in(str(folder), SystemClock().now().timestamp())

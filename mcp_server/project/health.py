@@ -23,6 +23,7 @@ from engine.graph.expand import named_agents
 from engine.model.agent import AgentKind, AgentSource
 from engine.statefolder.guard import Standing, look_at
 from engine.statefolder.location import locate
+from engine.storage.database import faults
 from engine.text.cut import some
 from mcp_server import twins
 from mcp_server.project.claude_settings import ClaudeSettings
@@ -234,7 +235,9 @@ def _trust(patient: Patient) -> Iterator[Finding]:
 
 
 def _state(patient: Patient) -> Iterator[Finding]:
-    found = look_at(locate(patient.root).root, home=patient.home)
+    location = locate(patient.root)
+    with faults(location.state.folder):
+        found = look_at(location.root, home=patient.home)
     if found.standing in {Standing.FOREIGN, Standing.COPY}:
         text = f"{found.folder} was not made by this user here: {found.story}"
         yield Finding(topic="state", state=BROKEN, text=text, hint="`orchestrate trust --state` shows its runs.")

@@ -285,3 +285,15 @@ def test_it_writes_nothing(project: Path) -> None:
     before = contents(project)
     orchestrate(project, "doctor")
     assert contents(project) == before
+
+
+def test_a_state_folder_that_cannot_be_read_is_a_finding(project: Path) -> None:
+    state = project / ".claude/orchestration"
+    shutil.rmtree(state, ignore_errors=True)
+    state.write_text("in the way", encoding="utf-8")
+    report = examined(project)
+    assert report.code == 1
+    assert report.of("state") == [("broken", f"READ_ONLY: cannot make {state}: Not a directory")]
+    result = orchestrate(project, "status", "--line")
+    assert result.exit_code == 2
+    assert f"error READ_ONLY: cannot make {state}: Not a directory" in result.stderr.replace("\n", "")
