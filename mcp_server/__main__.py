@@ -23,11 +23,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     if argv is not None:
         _serve(argv, None)
         return
+    try:
+        _attend(sys.argv[1:])
+    except KeyboardInterrupt:  # of a person who started it by hand; the signal ends it as ever, without a traceback
+        import signal  # noqa: PLC0415 - hardly ever needed
+
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
+
+
+def _attend(arguments: Sequence[str]) -> None:
+    """Open the door, import what is behind it, and serve."""
     from mcp_server import collector  # noqa: PLC0415 - see the module
     from mcp_server.door.opening import open_door  # noqa: PLC0415
 
     collector.pause()
-    arguments = sys.argv[1:]
     door = open_door(arguments)
     if door is None:
         _load()

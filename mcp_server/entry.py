@@ -7,6 +7,7 @@ before anything else is imported.
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import os
 import sys
@@ -20,9 +21,35 @@ WINDOWS = (
     "(Windows Subsystem for Linux)."
 )
 
+INTERRUPTED = 130
+UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""Errors of a full disk, and of a terminal that is gone."""
+
 
 def orchestrate() -> None:
-    """Run the command line."""
+    """Run the command line. If its result cannot be written, it says so and exits with 2."""
+    try:
+        _orchestrate()
+    except KeyboardInterrupt:  # while it is still importing
+        sys.exit(INTERRUPTED)
+    except OSError as error:  # of stdout; those of files name the file, or are reported where they are used
+        if error.errno not in UNWRITABLE or error.filename is not None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python writes once more at the exit
+        sys.exit(_said(f"error FILE_UNWRITABLE: stdout cannot be written: {error.strerror}"))
+
+
+def _said(text: str) -> int:
+    """The exit code of an error, after *text* was written to stderr if that can be written."""
+    try:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+    except (AttributeError, OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    return 2
+
+
+def _orchestrate() -> None:
     _answer_at_once("orchestrate")
     if sys.argv[1:] == ["monitor"]:
         from mcp_server.cli.monitor import run_monitor  # noqa: PLC0415 - see the module

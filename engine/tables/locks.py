@@ -417,5 +417,5 @@ def _reserved(waiter: Claim, kept: Claim) -> Failure:
         FailureKind.ERROR,
         "LOCK_RESERVED",
         f"{contested(waiter, kept)} is reserved for run {run}, whose process died before its work was undone",
-        hint=f"Resume that run (`resume {run}`) or give up its locks (`orchestrate locks --release {run}`).",
+        hint=f"Resume it (`orchestrate resume {run}`), or give up its locks (`orchestrate locks --release {run}`).",
     )

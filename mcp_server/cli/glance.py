@@ -13,7 +13,6 @@ ordinary way does all of it and reports what is wrong.
 from __future__ import annotations
 
 import sqlite3
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 SCHEMA = 2
 """The version of the database that is read here, as in `engine/storage/schema.py`, which brings much of the engine."""
-INTERRUPTED = 130
 UNDER_WAY = frozenset({"pending", "running", "compensating"})
 OVER = frozenset({"completed", "degraded", "failed", "compensated", "compensation_failed", "cancelled", "interrupted"})
 """States in which nothing happens by itself."""
@@ -72,8 +70,6 @@ def _answered(options: Sequence[str], look: Callable[[str, sqlite3.Connection, d
             db.close()
     except Exception:  # noqa: BLE001 - whatever is wrong, the ordinary way reports it
         return False
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
     take_any_stream()
     tell()
     return True

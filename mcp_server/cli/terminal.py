@@ -56,6 +56,15 @@ class Unbroken(Console):
     def size(self, new_size: tuple[int, int]) -> None:
         self._width, self._height = new_size
 
+    def _check_buffer(self) -> None:
+        """Write what is printed; a run continues though its progress cannot be written, as on a full disk."""
+        try:
+            super()._check_buffer()
+        except OSError:
+            if not self.stderr:
+                raise
+            self.on_broken_pipe()
+
     def on_broken_pipe(self) -> None:
         """Discard output from now on: the reader has left, and the run continues all the same."""
         self.quiet = True

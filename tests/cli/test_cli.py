@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +26,6 @@ from tests.support.trust import trust_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from typer.testing import Result
 
@@ -260,6 +260,43 @@ def test_a_run_goes_on_though_nobody_reads_and_keeps_its_exit_code(
     )
     os.close(writing)
     assert (done.returncode, b"Traceback" in done.stderr, b"BrokenPipe" in done.stderr) == (code, False, False)
+
+
+full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+
+
+@full
+def test_a_run_goes_on_though_its_progress_cannot_be_written(project: Path) -> None:
+    done = orchestrate_into_full(project, ("run", "/hello"), "2>/dev/full")
+    assert (done.returncode, b"/hello completed" in done.stdout) == (0, True)
+    assert orchestrate_into_full(project, ("runs",), ">/dev/full").stderr.count(b"\n") == 1
+
+
+@full
+@pytest.mark.parametrize(
+    "words", [("run", "/hello"), ("runs", "--json"), ("commands",), ("plan", "/hello"), ("--help",)]
+)
+def test_a_result_that_cannot_be_written_is_an_error_of_one_line(project: Path, words: tuple[str, ...]) -> None:
+    done = orchestrate_into_full(project, words, "2>&1 >/dev/full")
+    last = done.stdout.decode().splitlines()[-1]
+    assert (done.returncode, last) == (2, "error FILE_UNWRITABLE: stdout cannot be written: No space left on device")
+    assert b"Traceback" not in done.stdout
+    assert orchestrate_into_full(project, words, ">/dev/full 2>&1").returncode == 2
+
+
+def test_ctrl_c_at_the_start_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def imports() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(entry, "_orchestrate", imports)
+    with pytest.raises(SystemExit) as end:
+        entry.orchestrate()
+    assert end.value.code == 130
+
+
+def orchestrate_into_full(project: Path, words: tuple[str, ...], streams: str) -> subprocess.CompletedProcess[bytes]:
+    shell = ["sh", "-c", f'exec "$@" {streams}', "sh", ORCHESTRATE, *words]
+    return subprocess.run(shell, cwd=project, env=environment(project), capture_output=True, timeout=50, check=False)
 
 
 def test_faults_belong_to_the_simulation(project: Path) -> None:

@@ -235,6 +235,7 @@ def test_a_signal_during_the_import_ends_the_server_as_ever(installation: Instal
             server.wait_for_import()
             server.process.send_signal(number)
             assert server.process.wait(20) == -number
+        assert "Traceback" not in server.stderr
         with installation.server() as server:
             heard(server, HANDSHAKES["legacy"])
 

@@ -404,7 +404,7 @@ def test_a_dead_run_keeps_its_locks_reserved_and_waiters_fail_at_once() -> None:
         "database.table1 is reserved for run r1, whose process died before its work was undone"
     )
     assert refused.failure.hint is not None
-    assert "`resume r1`" in refused.failure.hint
+    assert "`orchestrate resume r1`" in refused.failure.hint
     assert "`orchestrate locks --release r1`" in refused.failure.hint
 
 
