@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from registry.files.listed import signature_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+_PLAIN = re.compile(r"/[a-z0-9-]+")
 Source = TypeVar("Source", bound=str)
 
 
@@ -62,3 +63,17 @@ class Listing(Generic[Source]):
 def name_of_file(path: Path) -> str:
     """The name of a command that is called as its file."""
     return "/" + re.sub(r"[^a-z0-9]+", "-", path.stem.casefold()).strip("-")
+
+
+def strayed(folder: Path, name: str, known: Mapping[Path, str]) -> str:
+    """A sentence about the file that looks like the command *name* and is not it; empty if there is none.
+
+    *folder* holds v1 commands, and *known* are the files that are read, with the names that they give themselves.
+    """
+    for path, own in known.items():
+        if name_of_file(path) == name:
+            return f'{path.name} has the name "{own[:200]}". '
+    for suffix in (".yaml", ".yml", ".json") if _PLAIN.fullmatch(name) else ():
+        if (folder / f"{name[1:]}{suffix}").is_file():
+            return f"{name[1:]}{suffix} is in .claude/commands; move it to .claude/commands/v2. "
+    return ""

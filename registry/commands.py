@@ -19,7 +19,7 @@ from cachetools import LRUCache
 
 from engine.errors import InputError, NotFound
 from engine.text.cut import some
-from registry.command_listing import Listing, name_of_file
+from registry.command_listing import Listing, name_of_file, strayed
 from registry.files import json_file, yaml_file
 from registry.files.listed import flat, signature_of, tree
 from registry.files.paths import inside
@@ -338,7 +338,8 @@ class CommandIndex:
             return NotFound(message, code="COMMAND_NOT_FOUND", hint=hint)
         names = sorted({summary.name for summary in found if NAME.fullmatch(summary.name)})
         near = closest(name, names)
-        hint = f'Did you mean "{near}"? ' if near else ""
+        stray = strayed(self.project / COMMANDS, name, {one.path: one.name for one in found})
+        hint = stray or (f'Did you mean "{near}"? ' if near else "")
         hint += f"Commands here: {some(names, _NAMED) if names else 'none yet'}."
         hint += f" {advice}" if (advice := self.reach().advice) else ""
         client = f"{hint} The resource orchestration://commands lists all."
@@ -359,8 +360,10 @@ def _parse(data: bytes, path: Path, project: Path) -> Parsed:
             listed=converted.sign,
         )
     yaml = path.suffix.lower() in yaml_file.SUFFIXES
-    value = yaml_file.parse(text, name=path.name) if yaml else json_file.parse(text, name=path.name)
-    raw = json_file.as_object(value, name=path.name)
+    if yaml:
+        raw = yaml_file.as_mapping(yaml_file.parse(text, name=path.name), name=path.name)
+    else:
+        raw = json_file.as_object(json_file.parse(text, name=path.name), name=path.name)
     peer = peer_of(raw) if yaml else None
     if peer is not None:
         return _of_peer(raw, peer, text, project)

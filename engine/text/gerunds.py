@@ -37,7 +37,7 @@ _CLAUSE_END: Final = re.compile(r"[:;(\[{<\"'`\u201c\u2018]|[.!?]\s")
 _CONJUNCTIONS: Final = frozenset({"and", "or", "then"})
 _JOINT: Final = re.compile(r"\s*[,/&+]\s*")
 _WORD_END: Final = re.compile(r"\Z|[\s,/&+]|[.:;!?](?:\s|\Z)")
-"""What may follow a word that is no part of a path, a file's name or an option."""
+"""Ends of a word that is not part of a path, a file name or an option."""
 _ENDING: Final = re.compile(r"[\s.…]+\Z")
 _ONE_SYLLABLE: Final = re.compile(r"(?:[^aeiou]*qu|[^aeiou]*)[aeiouy][bcdfgklmnprstvz]")
 """Consonants, one vowel, one consonant that doubles: run, ship, quit, but not read, test, show."""

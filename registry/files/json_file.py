@@ -67,7 +67,7 @@ def read_bytes(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         message = f'"{path.name}" is not a regular file'
-        raise InputError(message, code="FILE_UNREADABLE", hint="Name a .json or .md file.")
+        raise InputError(message, code="FILE_UNREADABLE", hint="Name a .json, .yaml or .md file.")
     with os.fdopen(descriptor, "rb") as file:
         try:
             data = file.read(limit + 1)

@@ -50,6 +50,17 @@ def parse(text: str, *, name: str = "file") -> object:
     return builder.root
 
 
+def as_mapping(value: object, *, name: str = "file") -> dict[str, Any]:
+    """*value* if it is a mapping, as every command is. Raises `InputError` (INVALID_YAML)."""
+    if isinstance(value, dict):
+        return value
+    what = (
+        "is empty" if value is None else f"holds {'a list' if isinstance(value, list) else 'one value'}, not a mapping"
+    )
+    hint = 'Start a command with version: "2.0.0" and, in the next line, name: /….'
+    raise InputError(f'"{name}" {what}', code="INVALID_YAML", hint=hint)
+
+
 def places(text: str) -> dict[Way, Place]:
     """The place of each part of *text*, which `parse` has accepted: a field at its key, an item at its start."""
     builder = _Builder("file")
@@ -67,10 +78,25 @@ def _events(text: str, name: str) -> Iterator[Any]:
     except yaml.MarkedYAMLError as error:
         line, column = _place(error.problem_mark or error.context_mark)
         message = f'"{name}" is not valid YAML: line {line}, column {column}: {error.problem or error.context}'
-        raise InputError(message, code="INVALID_YAML", hint="Put quotes around text with : # [ ] or { }.") from None
+        raise InputError(message, code="INVALID_YAML", hint=_hint(error, text, line)) from None
     except yaml.YAMLError as error:
         message = f'"{name}" is not valid YAML: {str(error).splitlines()[0]}'
         raise InputError(message, code="INVALID_YAML", hint="Remove everything that is not text.") from None
+
+
+def _hint(error: Any, text: str, line: int) -> str:  # noqa: ANN401 - an error of PyYAML, which is not imported yet
+    """A hint about an *error* in *line*; both loaders name what they were reading in the same words."""
+    row = "".join(text.splitlines()[line - 1 : line])
+    reads = error.context or ""
+    if "\t" in row[: len(row) - len(row.lstrip())]:
+        return "Indent with spaces; YAML takes no tabs there."
+    if reads == "while scanning a quoted scalar":
+        return f"Close the quote that opens in line {_place(error.context_mark)[0]}."
+    if reads == "while scanning for the next token":
+        return "Put quotes around text that begins with @, ` or %."
+    if reads.startswith("while parsing a block"):
+        return "Indent the line as those that it belongs to, or put quotes around the whole text."
+    return "Put quotes around text with : # [ ] or { }."
 
 
 def _place(mark: Any) -> Place:  # noqa: ANN401 - PyYAML's two loaders have marks of different types

@@ -54,6 +54,19 @@ def by_name(commands: CommandIndex) -> dict[str, list[CommandSummary]]:
     return found
 
 
+def test_a_file_that_looks_like_the_command_is_named(project: Path) -> None:
+    write(project, "/other", file="v2/mine.json")
+    write(project, "slashless", file="v2/slashless.json")
+    write(project, "/stray", file="stray.json")
+    write(project, "/away", file="../away.json")
+    said = {"/mine": 'mine.json has the name "/other". ', "/slashless": 'slashless.json has the name "slashless". '}
+    said |= {"/stray": "stray.json is in .claude/commands; move it to .claude/commands/v2. ", "/../away": ""}
+    for name, sentence in said.items():
+        with pytest.raises(NotFound) as caught:
+            index(project).find(name)
+        assert caught.value.hint == f"{sentence}Commands here: /other."
+
+
 def test_commands_are_found_by_the_name_inside_the_file(project: Path) -> None:
     path = write(project, "/hello", file="v2/deep/er/other.json")
     assert index(project).find("/hello") == path

@@ -81,6 +81,43 @@ def test_what_json_lacks_is_refused_with_line_and_column(
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("a:\n\tb: 1", "Indent with spaces; YAML takes no tabs there."),
+        ("a: 1\n  \tb: 1", "Indent with spaces; YAML takes no tabs there."),
+        ('a: 1\nb: "one\nc: 2\n', "Close the quote that opens in line 2."),
+        ("a: @x", "Put quotes around text that begins with @, ` or %."),
+        (
+            "a:\n  - id: x\n   task: y",
+            "Indent the line as those that it belongs to, or put quotes around the whole text.",
+        ),
+        ("a: 'it's'", "Indent the line as those that it belongs to, or put quotes around the whole text."),
+        ("a: b: c", "Put quotes around text with : # [ ] or { }."),
+    ],
+)
+def test_a_hint_is_about_the_mistake(text: str, hint: str) -> None:
+    with pytest.raises(InputError) as caught:
+        yaml_file.parse(text)
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("# nothing yet\n", "is empty"),
+        ("- a", "holds a list, not a mapping"),
+        ("hello", "holds one value, not a mapping"),
+    ],
+)
+def test_a_command_is_a_mapping(text: str, what: str) -> None:
+    with pytest.raises(InputError) as caught:
+        yaml_file.as_mapping(yaml_file.parse(text), name="x.yaml")
+    assert (caught.value.code, caught.value.message) == ("INVALID_YAML", f'"x.yaml" {what}')
+    assert "version:" in (caught.value.hint or "")
+    assert yaml_file.as_mapping({"a": 1}) == {"a": 1}
+
+
 def test_a_control_character_is_refused() -> None:
     with pytest.raises(InputError, match="is not valid YAML"):
         yaml_file.parse("a: \x01")
