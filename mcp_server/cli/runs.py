@@ -283,7 +283,8 @@ def _cancel_on_signals(engine: Engine, run_id: RunId) -> list[int]:
         task.add_done_callback(pending.discard)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop, number)
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
+            loop.add_signal_handler(number, stop, number)
     return stopped
 
 

@@ -21,6 +21,7 @@ from mcp_server.cli.commands import COMMANDS as PLACES
 from mcp_server.version import version
 from tests.interaction.projects import environment, open_gate
 from tests.support.definitions import command, node, phase
+from tests.support.hangups import hangups
 from tests.support.installed import ORCHESTRATE
 from tests.support.trust import trust_all
 
@@ -493,7 +494,7 @@ def test_who_leaves_at_once_leaves_with_130_and_a_run_that_nobody_goes_on_with(
     program = project / "gated.py"
     program.write_text(f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{program.read_text('utf-8')}")
     trust_all(project, project / "home")
-    with start(project, "run", "/wait") as process:
+    with hangups(signal.SIG_DFL), start(project, "run", "/wait") as process:
         gate = wait_for_the_gate(project)
         for number in numbers:
             process.send_signal(number)
@@ -506,6 +507,17 @@ def test_who_leaves_at_once_leaves_with_130_and_a_run_that_nobody_goes_on_with(
     assert process.returncode == 130
     assert "Traceback" not in stderr
     assert told(orchestrate(project, "status", "--json"))["state"] in {"interrupted", "cancelled"}
+
+
+def test_a_run_under_nohup_outlives_its_terminal(project: Path) -> None:
+    with hangups(signal.SIG_IGN), start(project, "run", "/wait") as process:
+        gate = wait_for_the_gate(project)
+        process.send_signal(signal.SIGHUP)
+        os.write(gate, b"go")
+        os.close(gate)
+        stdout, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert stdout.startswith("✅ /wait completed")
 
 
 def test_another_process_can_cancel_a_run(project: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.interaction.projects import environment, make_project
+from tests.support.hangups import hangups
 from tests.support.installed import ORCHESTRATE
 
 if TYPE_CHECKING:
@@ -94,9 +95,12 @@ def test_who_follows_a_run_of_another_process_on_a_terminal_is_asked_too(project
 
 def test_the_end_of_the_terminal_leaves_a_run_that_can_be_resumed(project: Path) -> None:
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        ASK, cwd=project, env=environment(project), stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
-    ) as process:
+    with (
+        hangups(signal.SIG_DFL),
+        subprocess.Popen(
+            ASK, cwd=project, env=environment(project), stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
+        ) as process,
+    ):
         os.close(theirs)
         until(ours, "Really? [yes/no]")
         process.send_signal(signal.SIGHUP)
