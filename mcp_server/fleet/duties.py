@@ -30,6 +30,7 @@ from engine.model.agent import AgentKind
 from engine.model.policy import NOT_TRUSTED, FailureKind
 from engine.text.cut import some
 from engine.text.redaction import redact
+from mcp_server.fleet.room import Room
 from mcp_server.project.fleet import agreed
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from engine.executors.fleet.connection import Link
     from engine.executors.port import Executor, Outcome, WorkOrder
     from engine.model.log import LogLine
+    from mcp_server.fleet.slots import SharedSlots
 
 BEAT = 1.0
 """Seconds between two heartbeats, whatever the agent does: a cancel is heard with the next one."""
@@ -93,9 +95,18 @@ class Relay:
 class Duties:
     """The orders of one worker."""
 
-    def __init__(self, link: Link, terms: Terms, clones: Clones, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        link: Link,
+        terms: Terms,
+        clones: Clones,
+        slots: SharedSlots,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         """*clones* are for isolated agents; *environment* is added to that of every agent, as the user has set it."""
         self._link = link
+        self._slots = slots
+        self.room = Room(terms.notes, terms.folder, slots)
         self._terms = terms
         self._clones = clones
         self._executors: dict[AgentKind, Executor] = {
@@ -107,8 +118,7 @@ class Duties:
         """How many orders it has begun."""
         self.ended = asyncio.Event()
         """Set when one of them has ended."""
-        self.closed = False
-        """Whether it takes no more orders: polls that are under way may still bring some."""
+        self._closed = False
         self.given_back = 0
         """How many orders it did not take."""
         self.running = 0
@@ -121,10 +131,12 @@ class Duties:
     @activity.defn(name=wire.ACTIVITY)
     async def work_order(self, data: bytes) -> bytes:
         """Run one order; the answer says how it ended."""
-        if self.closed:
+        lacking = await self.room.check()
+        if self._closed or lacking is not None:
             self.given_back += 1
-            raise _unanswered(wire.NOT_TAKEN, "the worker takes no more attempts")
-        self.closed = self._terms.once
+            raise _unanswered(wire.NOT_TAKEN, lacking or "the worker takes no more attempts")
+        if self._terms.once:
+            self.close()
         self.taken += 1
         self.running += 1
         try:
@@ -132,6 +144,11 @@ class Duties:
         finally:
             self.running -= 1
             self.ended.set()
+
+    def close(self) -> None:
+        """Take no more orders: what polls that are under way still bring is returned."""
+        self._closed = True
+        self._slots.close()
 
     async def _answered(self, data: bytes) -> bytes:
         info = activity.info()

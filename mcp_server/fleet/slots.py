@@ -25,11 +25,10 @@ if TYPE_CHECKING:
 class SharedSlots(CustomSlotSupplier):
     """So many slots for the workers of all queues; made and awaited in one event loop."""
 
-    def __init__(self, total: int, *, queues: int, once: bool = False) -> None:
-        """*once*: a slot that was used is never free again."""
+    def __init__(self, total: int, *, queues: int) -> None:
         self._total = total
         self._alone = queues == 1
-        self._once = once
+        self._paused = False
         self._used = 0
         self._polls = 0
         self._loop = asyncio.get_running_loop()
@@ -40,7 +39,7 @@ class SharedSlots(CustomSlotSupplier):
 
     async def reserve_slot(self, ctx: SlotReserveContext) -> SlotPermit:  # noqa: ARG002 - the library's
         """Wait until a slot is free; then the queue may be polled."""
-        while self._used + (self._polls if self._alone else 0) >= self._total:
+        while self._paused or self._used + (self._polls if self._alone else 0) >= self._total:
             self._changed.clear()
             await self._changed.wait()
         self._count(polls=1)
@@ -65,6 +64,11 @@ class SharedSlots(CustomSlotSupplier):
         """From now on no slot is free."""
         self._total = 0
 
+    def pause(self, paused: bool) -> None:  # noqa: FBT001 - a state
+        """Whether no slot is free for now."""
+        self._paused = paused
+        self._changed.set()
+
     def _soon(self, *, polls: int = 0, used: int = 0) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended, and the worker with it
             self._loop.call_soon_threadsafe(partial(self._count, polls=polls, used=used))
@@ -72,8 +76,6 @@ class SharedSlots(CustomSlotSupplier):
     def _count(self, *, polls: int = 0, used: int = 0) -> None:
         self._polls += polls
         self._used += used
-        if self._once and used > 0:
-            self.close()
         if self._polls > 0:
             self.unpolled.clear()
         else:

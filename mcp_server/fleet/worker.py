@@ -15,6 +15,7 @@ import signal
 import sys
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,21 +104,21 @@ async def _serve(options: Options) -> None:
         once=options.once,
     )  # fmt: skip
     clones = await asyncio.to_thread(Clones, notes / "clones", folder)
-    duties = Duties(link, terms, clones, load_user_settings().agents.variables)
     queues = wire.queues_of([AgentKind(kind) for kind in options.kinds], options.labels)
+    slots = SharedSlots(1 if options.once else options.slots, queues=len(queues))
+    duties = Duties(link, terms, clones, slots, load_user_settings().agents.variables)
+    await duties.room.check()
     async with contextlib.AsyncExitStack() as stack:
         if options.health is not None:
-            server = await asyncio.start_server(_healthy, "127.0.0.1", options.health)
+            server = await asyncio.start_server(partial(_healthy, duties), "127.0.0.1", options.health)
             stack.push_async_callback(_closed, server)
-        slots = SharedSlots(1 if options.once else options.slots, queues=len(queues), once=options.once)
         how = _tuned(slots, len(queues))
         served = [await stack.enter_async_context(_worker(link, queue, duties, options, how)) for queue in queues]
-        for work in (duties.watch_connection(), _show_life(duties)):
+        for work in (duties.watch_connection(), duties.room.watch(), _show_life(duties)):
             stack.callback(asyncio.create_task(work).cancel)
         _say(state="ready", name=options.name, queues=queues, lost=lost, ended=ended)
         await _until_over(stop, duties.ended if options.once else stop, duties, options)
-        slots.close()
-        duties.closed = True
+        duties.close()
         _say(state="draining", name=options.name)
         await _until_quiet(slots, duties)
         await _shut_down(served, duties, options)
@@ -205,9 +206,10 @@ async def _until_over(stop: asyncio.Event, over: asyncio.Event, duties: Duties, 
             return
 
 
-async def _healthy(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer a probe: whoever can connect hears that the loop of this worker is alive."""
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+async def _healthy(duties: Duties, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer a probe: whoever can connect hears that the loop of this worker is alive, and why it takes no attempts."""
+    said = (duties.room.lacking or "ok").encode(errors="replace")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(said), said))
     with contextlib.suppress(OSError):
         await writer.drain()
     writer.close()

@@ -19,8 +19,22 @@ from tests.support.fleet import AGENT, SECONDS, Yard, command, node, until
 from tests.support.fleet_runs import opened, started, workers_of
 from tests.support.real_agents import ended
 from tests.support.real_agents import until as until_run
+from tests.support.small_disks import full, may_mount, small_disk
 
 pytestmark = pytest.mark.processes
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def probed(port: int) -> str:
+    """The answer to a probe."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=SECONDS) as answer:
+        assert answer.status == 200
+        return str(answer.read().decode())
 
 
 async def test_an_agent_with_labels_waits_for_a_worker_that_has_them(
@@ -49,12 +63,9 @@ async def test_an_agent_with_labels_waits_for_a_worker_that_has_them(
 
 
 async def test_a_worker_for_one_attempt_answers_probes_takes_it_and_ends(yard: Yard) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     worker = yard.start_worker("w1", "--once", "--health", str(port))
-    with await asyncio.to_thread(urllib.request.urlopen, f"http://127.0.0.1:{port}/", timeout=SECONDS) as answer:
-        assert answer.status == 200
+    assert await asyncio.to_thread(probed, port) == "ok"
     async with opened(yard) as project:
         engine = await project.engine()
         run = await project.start(RunRequest(source=command(node("a", "go"), node("b", "go", "a"))))
@@ -75,16 +86,44 @@ def test_a_worker_whose_port_for_probes_is_in_use_says_so(yard: Yard) -> None:
     worker.terminate()
 
 
-async def test_a_worker_that_cannot_keep_a_note_of_an_attempt_does_not_begin_it(yard: Yard) -> None:
-    yard.start_worker("w1", XDG_STATE_HOME=str(yard.folder / "state"))
-    shutil.rmtree(yard.folder / "state")
+async def test_a_worker_that_cannot_keep_notes_returns_attempts_until_it_can(yard: Yard) -> None:
+    """It would fail them at once, and so be handed most of them."""
+    port = free_port()
+    first = yard.start_worker("w1", "--health", str(port), XDG_STATE_HOME=str(yard.folder / "state"))
+    (notes,) = (yard.folder / "state" / "orchestration-mcp" / "workers").iterdir()
+    shutil.move(notes, yard.folder / "away")
     async with opened(yard) as project:
         engine = await project.engine()
-        seen = await ended(engine, await project.start(RunRequest(source=command(node("a", "go")))))
-    failure = seen.nodes[NodeId("a")].failure
-    assert failure is not None
-    assert (failure.code, failure.message.startswith("the worker w1 cannot write in ")) == ("WORKER_FAILED", True)
-    assert (workers_of(seen, "a"), yard.traced()) == ([("w1", "")], [])
+        run = await project.start(RunRequest(source=command(*(node(f"n{number}", "go") for number in range(6)))))
+        await asyncio.to_thread(until, lambda: b"cannot write in" in first.log.read_bytes(), "it says so", first.log)
+        assert (await asyncio.to_thread(probed, port)).startswith(f"cannot write in {notes}: ")
+        second = yard.start_worker("w2")
+        seen = await ended(engine, run)
+        assert seen.status is RunStatus.COMPLETED, seen.message
+        assert [workers_of(seen, name) for name in seen.nodes] == [[("w2", "")]] * 6
+        second.terminate()
+        shutil.move(yard.folder / "away", notes)
+        again = await ended(engine, await project.start(RunRequest(source=command(node("a", "go")))))
+    assert workers_of(again, "a") == [("w1", "")]
+    assert await asyncio.to_thread(probed, port) == "ok"
+    log = first.log.read_text()
+    assert [log.count(text) for text in ("no attempts are taken", "taken again", "Traceback")] == [1, 1, 0]
+
+
+@pytest.mark.skipif(not may_mount(), reason="this user may not mount a small disk here")
+async def test_a_worker_whose_project_is_on_a_full_disk_takes_attempts_when_there_is_space_again(yard: Yard) -> None:
+    with small_disk(yard.folder / "w1"):
+        shutil.copytree(yard.project, yard.folder / "w1", dirs_exist_ok=True)
+        worker = yard.start_worker("w1")
+        async with opened(yard) as project:
+            engine = await project.engine()
+            with full(yard.folder / "w1"):
+                run = await project.start(RunRequest(source=command(node("a", "go"))))
+                said = f"cannot write in {worker.folder}: No space left on device".encode()
+                await asyncio.to_thread(until, lambda: said in worker.log.read_bytes(), "it says so", worker.log)
+            seen = await ended(engine, run)
+        worker.terminate()
+    assert (seen.status, workers_of(seen, "a")) == (RunStatus.COMPLETED, [("w1", "")])
 
 
 async def test_all_queues_of_a_worker_are_served_though_they_share_its_slots(yard: Yard) -> None:

@@ -25,38 +25,20 @@ from tests.support.definitions import command, node, phase
 from tests.support.installed import ORCHESTRATE
 from tests.support.leaving import nothing_stays
 from tests.support.real_agents import ended, let_go, logged, make_programs, ready, write_agents, write_command
+from tests.support.small_disks import full, may_mount, small_disk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-SIZE = "4m"
 SECONDS = 50
 SERVER = 'echo $$ > server; exec "$0" -m mcp_server'
-
-
-def may_mount() -> bool:
-    """Whether this user may give a folder a disk of its own."""
-    if sys.platform != "linux" or os.geteuid() != 0:
-        return False
-    return subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode == 0
 
 
 pytestmark = [
     pytest.mark.processes,
     pytest.mark.skipif(not may_mount(), reason="this user may not mount a small disk here"),
 ]
-
-
-@contextlib.contextmanager
-def small_disk(place: Path) -> Iterator[None]:
-    """*place* is a folder on a disk of its own for the length of the block."""
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=0755", "small", place], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", place], check=True)
 
 
 @pytest.fixture
@@ -70,19 +52,6 @@ def project(tmp_path: Path) -> Iterator[Path]:
         settings = root / STATE.parent / "orchestration.toml"
         settings.write_text('claude_program = "no-such-program"\n', encoding="utf-8")
         yield root
-
-
-@contextlib.contextmanager
-def full(project: Path) -> Iterator[None]:
-    """There is no room left on the disk of *project* for the length of the block."""
-    filling = project / STATE.parent / "filling"
-    with filling.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while file.write(bytes(512)):
-            pass
-    try:
-        yield
-    finally:
-        filling.unlink()
 
 
 @contextlib.asynccontextmanager
@@ -128,7 +97,7 @@ async def test_a_run_whose_server_is_killed_on_a_full_disk_keeps_what_was_done_a
         async with server(project) as client:
             run = RunId((await call(client, "run", command="/three"))["runId"])
             await ready(project, "second-node")
-            with full(project):
+            with full(project / STATE.parent):
                 if noticed:
                     await let_go(project, "second-node")
                     while not (answer := await client.call_tool("status", {"wait_seconds": 20})).is_error:
@@ -154,7 +123,7 @@ async def test_a_run_whose_server_is_killed_on_a_full_disk_keeps_what_was_done_a
 
 def test_on_a_full_disk_questions_are_answered_and_simulations_made_in_memory(project: Path) -> None:
     run = told(project, "run", "/three", "--executor", "simulate")["runId"]
-    with full(project):
+    with full(project / STATE.parent):
         assert told(project, "status")["runId"] == run
         assert [row["runId"] for row in told(project, "runs")] == [run]
         assert run in orchestrate(project, "report").stdout

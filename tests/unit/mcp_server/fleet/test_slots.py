@@ -48,14 +48,6 @@ async def test_a_single_queue_is_polled_for_as_many_orders_as_there_are_free_slo
     await asyncio.wait_for(waiting, 5)
 
 
-async def test_a_slot_for_one_order_is_never_free_again() -> None:
-    slots = SharedSlots(1, queues=2, once=True)
-    await slots.reserve_slot(USED)
-    slots.mark_slot_used(USED)
-    slots.release_slot(USED)
-    (await blocked(slots)).cancel()
-
-
 async def test_no_queue_is_polled_once_they_are_closed_and_the_end_of_the_last_poll_is_said() -> None:
     slots = SharedSlots(3, queues=2)
     assert slots.unpolled.is_set()
