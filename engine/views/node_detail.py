@@ -36,7 +36,8 @@ class AttemptLine:
     """It rolls the node back."""
     state: str
     """`waiting` for its turn, `running`, `stopping`, `completed`, `failed` or `lost`."""
-    scheduled_at: datetime
+    began_at: datetime
+    """When it began; since when it waits, before that."""
     duration: timedelta
     """How long it worked, up to now while it runs."""
     worker: str
@@ -148,7 +149,7 @@ def _attempt(run: Run, node: NodeState, record: AttemptRecord, until: datetime) 
         number=record.number,
         undo=record.role is Role.COMPENSATE,
         state=_state(record),
-        scheduled_at=record.scheduled_at,
+        began_at=record.started_at or record.scheduled_at,
         duration=run.worked(record, until) if record.started_at is not None else ZERO,
         worker=record.worker,
         failure=record.failure,

@@ -199,7 +199,7 @@ def _attempt(one: AttemptLine) -> NodeAttempt:
         number=one.number,
         rollback=one.undo or None,
         state=one.state,
-        started_at=one.scheduled_at.isoformat(timespec="milliseconds"),
+        started_at=one.began_at.isoformat(timespec="milliseconds"),
         duration_ms=milliseconds(one.duration),
         worker=one.worker or None,
         code=None if failure is None else failure.code,
@@ -277,7 +277,7 @@ def _attempt_line(one: AttemptLine) -> str:
     parts = [
         f"{marks.get(one.state, '⏳')} #{one.number} {one.state}",
         "rollback" if one.undo else "",
-        f"began {one.scheduled_at.astimezone():%Y-%m-%d %H:%M:%S}",
+        f"{'since' if one.state == 'waiting' else 'began'} {one.began_at.astimezone():%Y-%m-%d %H:%M:%S}",
         f"took {took(one.duration)}" if one.state != "waiting" else "",
         dollars(one.usage.cost_usd) if one.usage is not None and one.usage.cost_usd else "",
         f"{tokens[0]} tokens in, {tokens[1]} out" if tokens and None not in tokens else "",

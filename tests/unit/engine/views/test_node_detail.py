@@ -59,6 +59,15 @@ def test_the_state_of_an_attempt_is_named(events: tuple[ev.Event, ...], state: s
     assert attempt.state == "lost"
 
 
+def test_an_attempt_that_had_to_wait_began_after_that() -> None:
+    run = begun(scheduled(turn=True))
+    [waiting] = node_detail(run, run.nodes[NAME], at(5), {}).attempts
+    assert (waiting.began_at, waiting.duration) == (at(0), timedelta())
+    run = begun(scheduled(turn=True), ev.AttemptStarted(at(9), NAME, 1, "w1", at(67), at(7)))
+    [attempt] = node_detail(run, run.nodes[NAME], at(12), {}).attempts
+    assert (attempt.began_at, attempt.duration) == (at(7), timedelta(seconds=5))
+
+
 def test_a_running_node_has_its_times_its_neighbours_and_what_is_left_of_its_estimate() -> None:
     run = begun(scheduled(seconds=1))
     found = node_detail(run, run.nodes[NAME], at(31), {NAME: 100.0})
