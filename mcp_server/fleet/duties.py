@@ -216,7 +216,8 @@ class Duties:
                 terms.name,
                 NOT_TRUSTED,
                 f'the worker {terms.name} does not work for the project "{order.project}"',
-                f"If it should, start it with `--allow-project {order.project}`.",
+                f"If it should, start it with `--allow-project {order.project}`; if not, give the projects a "
+                "`namespace` each: within one the server hands an attempt to any worker.",
             )
         if order.agent.isolation is not None and order.files is None:
             return wire.refusal(

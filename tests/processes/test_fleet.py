@@ -128,6 +128,9 @@ async def test_a_worker_with_other_files_or_for_other_projects_refuses(yard: Yar
         seen = await ended(engine, await project.start(RunRequest(source=command(node("a", "go")))))
     code, message = refusal(seen)
     assert (code, message.startswith("the worker w2 does not work for the project")) == ("NOT_TRUSTED", True)
+    failure = seen.nodes[NodeId("a")].failure
+    assert failure is not None
+    assert "`namespace` each" in (failure.hint or "")
     assert yard.traced() == []
 
 
