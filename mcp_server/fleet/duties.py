@@ -67,6 +67,8 @@ class Terms:
     package: str
     once: bool = False
     """Whether it takes one order, and returns any other."""
+    writes: bool = False
+    """Whether it runs model agents, for which private files are kept in *folder*."""
 
 
 class Relay:
@@ -106,7 +108,7 @@ class Duties:
         """*clones* are for isolated agents; *environment* is added to that of every agent, as the user has set it."""
         self._link = link
         self._slots = slots
-        self.room = Room(terms.notes, terms.folder, slots)
+        self.room = Room(terms.notes, terms.folder, slots, writes=terms.writes)
         self._terms = terms
         self._clones = clones
         self._executors: dict[AgentKind, Executor] = {

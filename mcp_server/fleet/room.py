@@ -21,7 +21,8 @@ LOOK = 5.0
 """Seconds between two looks."""
 AMOUNT = 1 << 16
 """Bytes for which there must be room."""
-_GUARDED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_NONE: frozenset[int | None] = frozenset()
+_GUARDED: frozenset[int | None] = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 """Errors of a folder that may be read-only on purpose."""
 
 log = logging.getLogger(__name__)
@@ -30,10 +31,9 @@ log = logging.getLogger(__name__)
 class Room:
     """The room of one worker; its slots follow each look."""
 
-    def __init__(self, notes: Path, folder: Path, slots: SharedSlots) -> None:
-        """Something has to be writable in *notes*; *folder*, the worker's copy of the project, may be read-only."""
-        self._notes = notes
-        self._folder = folder
+    def __init__(self, notes: Path, folder: Path, slots: SharedSlots, *, writes: bool) -> None:
+        """*folder* is the worker's copy of the project; it may be read-only unless *writes*."""
+        self._places = ((notes, _NONE), (folder, _NONE if writes else _GUARDED))
         self._slots = slots
         self.lacking: str | None = None
         """Why no attempts are taken; None: they are."""
@@ -56,12 +56,12 @@ class Room:
             await self.check()
 
     def _look(self) -> str | None:
-        for folder, guarded in ((self._notes, frozenset[int]()), (self._folder, _GUARDED)):
+        for folder, spared in self._places:
             try:
                 with tempfile.TemporaryFile(dir=folder) as file:
                     file.write(bytes(AMOUNT))
                     file.flush()
             except OSError as error:
-                if error.errno not in guarded:
+                if error.errno not in spared:
                     return f"cannot write in {folder}: {error.strerror}"
         return None

@@ -99,12 +99,13 @@ async def _serve(options: Options) -> None:
     await link.check_store()
     ended = await end_orphans(folder)
     lost = await report_lost(link, notes)
+    kinds = [AgentKind(kind) for kind in options.kinds]
     terms = Terms(
         name=options.name, folder=folder, notes=notes, projects=frozenset(options.projects), package=version(),
-        once=options.once,
+        once=options.once, writes=any(kind.traits.needs_model for kind in kinds),
     )  # fmt: skip
     clones = await asyncio.to_thread(Clones, notes / "clones", folder)
-    queues = wire.queues_of([AgentKind(kind) for kind in options.kinds], options.labels)
+    queues = wire.queues_of(kinds, options.labels)
     slots = SharedSlots(1 if options.once else options.slots, queues=len(queues))
     duties = Duties(link, terms, clones, slots, load_user_settings().agents.variables)
     await duties.room.check()

@@ -28,7 +28,7 @@ async def test_while_notes_cannot_be_kept_no_queue_is_polled_and_each_change_is_
     monkeypatch.setattr(rooms, "LOOK", 0.001)
     caplog.set_level(logging.WARNING)
     notes, slots = tmp_path / "notes", SharedSlots(1, queues=1)
-    room = Room(notes, tmp_path, slots)
+    room = Room(notes, tmp_path, slots, writes=False)
     for _ in range(2):
         assert await room.check() == f"cannot write in {notes}: No such file or directory"
     polled = asyncio.create_task(slots.reserve_slot(ANY))
@@ -47,12 +47,20 @@ async def test_while_notes_cannot_be_kept_no_queue_is_polled_and_each_change_is_
 
 
 @pytest.mark.parametrize(
-    ("number", "is_fine"), [(errno.EROFS, True), (errno.EACCES, True), (errno.ENOSPC, False), (errno.EDQUOT, False)]
+    ("number", "writes", "is_fine"),
+    [
+        (errno.EROFS, False, True),
+        (errno.EACCES, False, True),
+        (errno.EROFS, True, False),
+        (errno.ENOSPC, False, False),
+        (errno.EDQUOT, False, False),
+    ],
 )
-async def test_a_project_may_be_read_only_on_a_worker_but_not_its_disk_full(
+async def test_a_project_may_be_read_only_on_a_worker_without_model_agents_but_its_disk_not_full(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     number: int,
+    writes: bool,  # noqa: FBT001
     is_fine: bool,  # noqa: FBT001
 ) -> None:
     project, made = tmp_path / "project", tempfile.TemporaryFile
@@ -63,7 +71,7 @@ async def test_a_project_may_be_read_only_on_a_worker_but_not_its_disk_full(
         return made(dir=dir)
 
     monkeypatch.setattr(tempfile, "TemporaryFile", fails)
-    lacking = await Room(tmp_path, project, SharedSlots(1, queues=1)).check()
+    lacking = await Room(tmp_path, project, SharedSlots(1, queues=1), writes=writes).check()
     assert lacking == (None if is_fine else f"cannot write in {project}: as it is")
 
 
